@@ -1,0 +1,132 @@
+"""The claim: the unit in which the archive takes offsets in and accounts for them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+GapKind = Literal["expired", "not_delivered"]
+
+
+class TopicPartition(NamedTuple):
+    """A partition of one incarnation of a topic on one Kafka cluster.
+
+    `topic_id` is Kafka's own id of the topic: a topic that is deleted and made again has
+    the same name, starts its offsets again, and gets another id.
+    """
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """A contiguous range of offsets of one partition, both ends included."""
+
+    source: TopicPartition
+    first_offset: int
+    last_offset: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first_offset <= self.last_offset:
+            raise ValueError(f"a claim from {self.first_offset} to {self.last_offset}")
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets the claim spans."""
+        return self.last_offset - self.first_offset + 1
+
+    def __str__(self) -> str:
+        source = self.source
+        return f"{source.topic}[{source.partition}] {self.first_offset}-{self.last_offset}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """Offsets of a claim at which Kafka gave no message, both ends included.
+
+    `expired`: Kafka's retention had removed them before they were read, a loss.
+    `not_delivered`: transaction markers, aborted or compacted messages, which Kafka
+    does not tell apart; nothing is lost.
+    """
+
+    kind: GapKind
+    first_offset: int
+    last_offset: int
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets the gap spans."""
+        return self.last_offset - self.first_offset + 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file that holds alerts (or dead letters) of one claim.
+
+    `path` is relative to the archive's root, with forward slashes. The offsets are the
+    first and last that stand in this file. `hour_utc` is ISO 8601, or None for dead letters.
+    """
+
+    path: str
+    rows: int
+    size_bytes: int
+    first_offset: int
+    last_offset: int
+    schema_fingerprint: str | None = None
+    hour_utc: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """What became of a claim: every one of its offsets is in exactly one of the three."""
+
+    claim: Claim
+    files: tuple[DataFile, ...] = ()
+    dead_letter_files: tuple[DataFile, ...] = ()
+    dead_letters_by_reason: tuple[tuple[str, int], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def archived(self) -> int:
+        """Rows in data files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def dead_lettered(self) -> int:
+        """Rows in dead-letter files."""
+        return sum(file.rows for file in self.dead_letter_files)
+
+    @property
+    def in_gaps(self) -> int:
+        """Offsets at which there was no message."""
+        return sum(gap.offsets for gap in self.gaps)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every offset of the claim is accounted for."""
+        return self.archived + self.dead_lettered + self.in_gaps == self.claim.offsets
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, as it stands in the ledger."""
+        return {
+            **self.claim.source._asdict(),
+            "first_offset": self.claim.first_offset,
+            "last_offset": self.claim.last_offset,
+            "files": [asdict(file) for file in self.files],
+            "dead_letter_files": [asdict(file) for file in self.dead_letter_files],
+            "dead_letters_by_reason": dict(self.dead_letters_by_reason),
+            "gaps": [asdict(gap) for gap in self.gaps],
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "ClaimResult":
+        """The inverse of `to_json`."""
+        source = TopicPartition(raw["cluster_id"], raw["topic"], raw["topic_id"], raw["partition"])
+        return cls(
+            claim=Claim(source, raw["first_offset"], raw["last_offset"]),
+            files=tuple(DataFile(**file) for file in raw["files"]),
+            dead_letter_files=tuple(DataFile(**file) for file in raw["dead_letter_files"]),
+            dead_letters_by_reason=tuple(sorted(raw["dead_letters_by_reason"].items())),
+            gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
+        )

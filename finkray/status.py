@@ -1,0 +1,129 @@
+"""The archive's typed snapshot: the one source for `finkray status`, the page and the metrics."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["starting", "running", "draining", "stopped", "failed"]
+Stage = Literal["polled", "decoded", "durable"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartitionStatus(_Frozen):
+    """Where one partition stands."""
+
+    topic: str
+    partition: int
+    actor: str | None
+    frontier: int = Field(description="first offset that is not durable yet")
+    high_watermark: int = Field(description="end of the partition in Kafka; -1 while unknown")
+
+    @property
+    def lag(self) -> int:
+        """Offsets in Kafka that are not durable yet."""
+        return max(0, self.high_watermark - self.frontier)
+
+
+class ActorStatus(_Frozen):
+    """One ingest actor."""
+
+    name: str
+    node_id: str
+    pid: int
+    held_bytes: int
+    held_bytes_limit: int
+    claims_held: int
+    paused: bool
+    restarts: int
+
+
+class MicroBatchStatus(_Frozen):
+    """The micro-batches of the Structured Streaming query."""
+
+    batches: int
+    last_claims: int
+    last_rows: int
+    last_duration_s: float
+    p50_duration_s: float
+    p95_duration_s: float
+
+
+class StageLatency(_Frozen):
+    """Time from the Kafka timestamp until an alert reached a stage, over the last minutes."""
+
+    stage: Stage
+    alerts: int
+    p50_s: float
+    p95_s: float
+    p99_s: float
+
+
+class BalanceSheet(_Frozen):
+    """received = archived + dead_lettered + expired + not_delivered + difference.
+
+    Counted over all offsets up to each partition's frontier; `waiting` are the offsets in
+    Kafka beyond it.
+    """
+
+    received: int = 0
+    archived: int = 0
+    dead_lettered: int = 0
+    expired: int = 0
+    not_delivered: int = 0
+    waiting: int = 0
+
+    @property
+    def difference(self) -> int:
+        """Offsets that are not accounted for; anything but 0 is an alarm."""
+        accounted = self.archived + self.dead_lettered + self.expired + self.not_delivered
+        return self.received - accounted
+
+
+class Alarm(_Frozen):
+    """Something the person on shift should know."""
+
+    code: str
+    since: datetime
+    message: str
+    what_to_do: str
+
+
+class RatePoint(_Frozen):
+    """One point of the two curves: alerts/s taken in and alerts/s made durable."""
+
+    at: datetime
+    incoming_per_s: float
+    archived_per_s: float
+    lag: int
+
+
+class Snapshot(_Frozen):
+    """All that the archive says of itself at one moment. Times are UTC."""
+
+    format: int = 1
+    service: str = "archive"
+    version: str
+    state: State
+    started_at: datetime
+    at: datetime
+    archive_uri: str
+    bootstrap_servers: str
+    epoch: int
+    incoming_per_s: float = 0.0
+    incoming_bytes_per_s: float = 0.0
+    archived_per_s: float = 0.0
+    lag: int = 0
+    held_bytes: int = 0
+    held_bytes_limit: int = 0
+    balance: BalanceSheet = BalanceSheet()
+    micro_batch: MicroBatchStatus | None = None
+    latency: tuple[StageLatency, ...] = ()
+    dead_letters_by_reason: dict[str, int] = {}
+    partitions: tuple[PartitionStatus, ...] = ()
+    actors: tuple[ActorStatus, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    history: tuple[RatePoint, ...] = ()
