@@ -1,0 +1,324 @@
+"""A real single-node Apache Kafka for the simulator, the demo and the tests.
+
+    with Kafka.running() as kafka:
+        kafka.create_topic("ztf_20260101_programid1", partitions=4)
+        ...                                     # kafka.bootstrap_servers
+
+Needs neither Docker nor an installed Kafka: the jars come through `sim.kafka_jars`.
+"""
+
+import json
+import logging
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+
+from finkray.errors import KafkaUnavailable
+from finkray.java import find_java
+from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
+from sim.kafka_jars import kafka_jars
+from sim.lock import exclusive
+from sim.process import ProcessRecord, start_detached
+
+_LOG = logging.getLogger(__name__)
+_LOG4J = Path(__file__).with_name("kafka_log4j2.properties")
+_LOG_TAIL_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What stays the same for a folder from one start to the next."""
+
+    cluster_id: str
+    port: int
+    controller_port: int
+
+
+class Kafka:
+    """A broker that runs, or ran, in a folder. Made by `start`, `find` or `running`.
+
+    The folder holds `data/`, `server.properties`, `kafka.log`, and two small records: of the
+    node, so that a restart has the same port and cluster id, and of the process, so that it
+    is found again. One folder has one broker at a time.
+    """
+
+    def __init__(
+        self, folder: Path, *, heap_mb: int, properties: Mapping[str, str], die_with_parent: bool
+    ) -> None:
+        self.folder = folder.absolute()
+        self._heap_mb = heap_mb
+        self._extra = dict(properties)
+        self._die_with_parent = die_with_parent
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        port: int | None = None,
+        heap_mb: int = 768,
+        properties: Mapping[str, str] | None = None,
+        die_with_parent: bool = False,
+        timeout_s: float = 60,
+    ) -> "Kafka":
+        """Start the broker of `folder`, or take the one that already runs there.
+
+        Returns once it answers. It is in a session of its own: Ctrl-C does not reach it.
+
+        Parameters
+        ----------
+        folder
+            Its home; made if missing. Data in it are kept from one start to the next.
+        port
+            Port on the loopback address; default: the folder's last one, or a free one.
+        heap_mb
+            Maximum heap of its JVM.
+        properties
+            More settings of the broker, over the ones of `sim.kafka_config`.
+        die_with_parent
+            Kill it when this process ends, however that happens.
+        timeout_s
+            How long it may take until it answers.
+
+        Raises
+        ------
+        KafkaUnavailable
+            The jars could not be fetched, or it ended or did not answer in time; the message
+            has the end of its log.
+        """
+        kafka = cls(
+            folder,
+            heap_mb=heap_mb,
+            properties=properties or {},
+            die_with_parent=die_with_parent,
+        )
+        kafka._start(port, timeout_s)
+        return kafka
+
+    @classmethod
+    def find(cls, folder: Path) -> "Kafka | None":
+        """The broker that runs in `folder`, whoever started it, or None: to look at and to stop."""
+        kafka = cls(folder, heap_mb=768, properties={}, die_with_parent=False)
+        return kafka if kafka.pid is not None else None
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        folder: Path | None = None,
+        *,
+        port: int | None = None,
+        heap_mb: int = 768,
+        properties: Mapping[str, str] | None = None,
+    ) -> Iterator["Kafka"]:
+        """A broker for the length of a `with` block, in a temporary folder unless told.
+
+        It is stopped at the end, and killed if this process dies before.
+        """
+        with tempfile.TemporaryDirectory(prefix="finkray-kafka-") as scratch:
+            kafka = cls.start(
+                folder or Path(scratch),
+                port=port,
+                heap_mb=heap_mb,
+                properties=properties,
+                die_with_parent=True,
+            )
+            try:
+                yield kafka
+            finally:
+                kafka.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect: `host:port`."""
+        return f"{HOST}:{self._node().port}"
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's own id, the same after a restart."""
+        return self._node().cluster_id
+
+    @property
+    def log_path(self) -> Path:
+        """The broker's log."""
+        return self.folder / "kafka.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None if it does not run."""
+        record = self._process()
+        return record.pid if record and record.process() else None
+
+    def stop(self, grace_s: float = 30) -> None:
+        """Let it shut down in order; kill it if that takes longer than `grace_s`.
+
+        Nothing happens if it does not run. The data stay.
+        """
+        if record := self._process():
+            record.end(grace_s)
+        if self._child is not None:
+            self._child.wait()
+            if self._child.stdin:
+                self._child.stdin.close()
+            self._child = None
+        self._process_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self.stop(grace_s=0)
+
+    def restart(self, timeout_s: float = 60) -> None:
+        """Start it again on the same data and port; stop it first if it runs."""
+        self.stop()
+        self._start(None, timeout_s)
+
+    def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
+        """Make a topic and wait until it is there.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        partitions
+            How many it has.
+        config
+            Its settings, with underscores for dots: `retention_ms="1000"`.
+
+        Raises
+        ------
+        KafkaUnavailable
+            Kafka refused, or the topic is there already.
+        """
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        topic = NewTopic(name, partitions, replication_factor=1, config=settings)
+        admin = self._admin()
+        try:
+            admin.create_topics([topic], operation_timeout=30)[name].result()
+        except KafkaException as error:
+            raise KafkaUnavailable(f"topic {name} could not be made: {error}") from error
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic.
+
+        Raises
+        ------
+        KafkaUnavailable
+            Kafka refused, or there is no such topic.
+        """
+        admin = self._admin()
+        try:
+            admin.delete_topics([name], operation_timeout=30)[name].result()
+        except KafkaException as error:
+            raise KafkaUnavailable(f"topic {name} could not be removed: {error}") from error
+
+    @property
+    def _process_file(self) -> Path:
+        return self.folder / "process.json"
+
+    @property
+    def _node_file(self) -> Path:
+        return self.folder / "node.json"
+
+    def _process(self) -> ProcessRecord | None:
+        try:
+            return ProcessRecord(**json.loads(self._process_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _node(self) -> _Node:
+        return _Node(**json.loads(self._node_file.read_text()))
+
+    def _admin(self) -> AdminClient:
+        # Its log lines would tell of a broker that is not up yet, which we wait for anyway.
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+
+    def _start(self, port: int | None, timeout_s: float) -> None:
+        with exclusive(self.folder / "kafka.lock"):
+            if self.pid is None:
+                self._launch(port)
+            self._wait_until_it_answers(timeout_s)
+
+    def _launch(self, port: int | None) -> None:
+        java = find_java()
+        classpath = f"{kafka_jars(java)}/*"
+        node = self._settle_node(port)
+        properties = self.folder / "server.properties"
+        data = self.folder / "data"
+        settings = server_properties(
+            data=data, port=node.port, controller_port=node.controller_port, extra=self._extra
+        )
+        properties.write_text(to_properties(settings))
+        jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
+        if not (data / "meta.properties").exists():
+            arguments = ["format", "-t", node.cluster_id, "-c", str(properties)]
+            formatted = subprocess.run(
+                [*jvm, "kafka.tools.StorageTool", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if formatted.returncode != 0:
+                said = (formatted.stdout + formatted.stderr).strip()
+                raise KafkaUnavailable(f"Kafka could not prepare {data}: {said}")
+        self._child = start_detached(
+            [*jvm, f"-Xmx{self._heap_mb}m", "kafka.Kafka", str(properties)],
+            log=self.log_path,
+            environment=java.environment(),
+            die_with_parent=self._die_with_parent,
+        )
+        record = ProcessRecord.of(self._child.pid, mark=str(properties))
+        self._process_file.write_text(json.dumps(asdict(record)))
+        _LOG.info("Kafka starts on %s, log in %s", self.bootstrap_servers, self.log_path)
+
+    def _settle_node(self, port: int | None) -> _Node:
+        free_port, controller_port = free_ports(2)
+        if self._node_file.exists():
+            last = self._node()
+            node = _Node(last.cluster_id, port or last.port, last.controller_port)
+        else:
+            node = _Node(new_cluster_id(), port or free_port, controller_port)
+        self._node_file.write_text(json.dumps(asdict(node)))
+        return node
+
+    def _wait_until_it_answers(self, timeout_s: float) -> None:
+        admin = self._admin()
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if self.pid is None:
+                self.stop()  # forget the one that ended
+                raise KafkaUnavailable(f"Kafka ended at its start. {self._log_tail()}")
+            try:
+                if _serves(admin.list_topics(timeout=1), self.cluster_id):
+                    return
+            except KafkaException:
+                _LOG.debug("Kafka on %s does not answer yet", self.bootstrap_servers)
+            time.sleep(0.1)
+        pid = self.pid
+        if self._child is not None:
+            self.stop()
+        raise KafkaUnavailable(
+            f"Kafka (process {pid}) did not answer on {self.bootstrap_servers} within "
+            f"{timeout_s:.0f} s. {self._log_tail()}"
+        )
+
+    def _log_tail(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return f"The end of {self.log_path}:\n" + "\n".join(lines)
+
+
+def _serves(metadata: ClusterMetadata, cluster_id: str) -> bool:
+    """Whether it is our broker (another one may have the port) and all partitions are led."""
+    partitions = (part for topic in metadata.topics.values() for part in topic.partitions.values())
+    return (
+        metadata.cluster_id == cluster_id
+        and bool(metadata.brokers)
+        and all(partition.leader >= 0 for partition in partitions)
+    )

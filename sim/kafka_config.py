@@ -1,0 +1,84 @@
+"""The settings of a single-node Kafka: broker and controller in one process, loopback only."""
+
+import base64
+import random
+import socket
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+_PORTS = range(20_000, 32_000)
+"""Below the ports that systems hand out by themselves. In that range another program could
+take the port while the broker is down, and a client that retries can even meet itself."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens now, in random order."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex((HOST, port)) != 0:
+                found.append(port)
+    return found
+
+
+def new_cluster_id() -> str:
+    """A random cluster id as Kafka makes them: 16 bytes in URL-safe base64, 22 characters."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def server_properties(
+    *, data: Path, port: int, controller_port: int, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """The broker's settings; `extra` has the last word."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(data),
+        # A single node can hold one replica of Kafka's own topics, and few partitions are
+        # made faster than the usual fifty.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        # A broker that was killed may register again only when its old session has ended:
+        # the usual 9 s are for a network.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        # A topic is there because somebody made it, not because a client asked for it.
+        "auto.create.topics.enable": "false",
+        # LSST packets reach 600 kB; surveys' brokers accept 10 MB.
+        "message.max.bytes": "10000000",
+        "replica.fetch.max.bytes": "10000000",
+        # A night of 2018 that is played with its own times is not to expire at once, nor one
+        # from the future to be refused.
+        "log.retention.ms": "-1",
+        "log.message.timestamp.after.max.ms": str(2**63 - 1),
+        **extra,
+    }
+
+
+def to_properties(settings: Mapping[str, str]) -> str:
+    """The text of a Java properties file."""
+    lines = (f"{key}={_escaped(value)}" for key, value in settings.items())
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("\n", "\\n")
+    return "\\" + escaped if escaped.startswith(" ") else escaped

@@ -1,0 +1,74 @@
+"""A process that may outlive whoever started it, told apart from a later one with its id."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_GUARD = Path(__file__).with_name("guard.py")
+_SAME_START_S = 2.0
+"""The kernel's boot time, from which start times are counted, moves a little with the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """What tells a process apart: its id, when it started, and a word of its command line."""
+
+    pid: int
+    started_at_unix_s: float
+    mark: str
+
+    @classmethod
+    def of(cls, pid: int, mark: str) -> "ProcessRecord":
+        """The record of a process that runs now and has `mark` in its command line."""
+        return cls(pid, psutil.Process(pid).create_time(), mark)
+
+    def process(self) -> psutil.Process | None:
+        """The process, or None if it has ended (also if another has its id now)."""
+        try:
+            process = psutil.Process(self.pid)
+            same = (
+                abs(process.create_time() - self.started_at_unix_s) < _SAME_START_S
+                and process.status() != psutil.STATUS_ZOMBIE
+                and self.mark in " ".join(process.cmdline())
+            )
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    def end(self, grace_s: float) -> None:
+        """Ask the process to end, and kill it if it has not done so after `grace_s`."""
+        process = self.process()
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
+        try:
+            process.wait(grace_s or None)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def start_detached(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str], die_with_parent: bool
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, its output appended to the file `log`.
+
+    Ctrl-C in the terminal therefore does not reach it. With `die_with_parent` it is killed
+    when this process ends, however that happens; else it lives on.
+    """
+    if die_with_parent:
+        command = [sys.executable, "-I", "-S", str(_GUARD), *command]
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if die_with_parent else subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )

@@ -1,0 +1,45 @@
+"""Fixtures that every test may use.
+
+`test_data`   the folder with public real alerts; without it the test is skipped
+`kafka`       a real Kafka, one for the session: use a topic of your own, leave it running
+`topic`       a topic name that no other test has (the topic is not made yet)
+
+A test that kills or reconfigures a broker starts its own: `Kafka.running(...)`.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sim.kafka import Kafka
+
+_DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Real packets: `FINKRAY_TEST_DATA`, else `shared/data` beside the checkout."""
+    folder = Path(os.environ.get("FINKRAY_TEST_DATA", _DEFAULT_TEST_DATA))
+    if not folder.is_dir():
+        reason = f"no real alerts in {folder}: set FINKRAY_TEST_DATA to a folder that has them"
+        # In CI a skipped test would pass for a green one.
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running broker that all tests of the session share; dies with pytest."""
+    with Kafka.running(tmp_path_factory.mktemp("kafka"), heap_mb=512) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> str:
+    """A fresh topic name that tells whose it is: `kafka.create_topic(topic, partitions=2)`."""
+    test = re.sub(r"[^\w.-]+", "_", request.node.name, flags=re.ASCII)[:100]
+    return f"{test}_{uuid.uuid4().hex[:8]}"
