@@ -131,7 +131,7 @@ class RaySettings(Section):
         "auto",
         min_length=1,
         description="`auto`: the cluster that RAY_ADDRESS names, else a local one of our own; "
-        "`local`: always our own; `host:port` of a head or `http://host:8265` of a dashboard",
+        "`local`: always our own; or `host:port` of a head",
     )
     namespace: str = Field("finkray", min_length=1, description="Ray namespace of the named actors")
     working_dir: str = Field(
@@ -151,6 +151,13 @@ class RaySettings(Section):
     local_dashboard_port: int = Field(
         8265, ge=0, le=65535, description="Dashboard of the local cluster; if taken, any free port"
     )
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_of_a_head(cls, address: str) -> str:
+        if address not in ("auto", "local") and not re.fullmatch(r"[^/\s]+:\d+", address):
+            raise ValueError('expected "auto", "local" or host:port, such as "127.0.0.1:6379"')
+        return address
 
 
 class UiSettings(Section):
@@ -224,7 +231,7 @@ class Settings(Section):
         return self
 
     def to_json_with_secrets(self) -> str:
-        """All settings as JSON that `load` reads back, secrets in clear: for a private file."""
+        """All settings as JSON that `load` reads, secrets in clear: for a private file alone."""
         return json.dumps(self.model_dump(), default=_plain, indent=2)
 
 
@@ -242,7 +249,8 @@ def load(
     Parameters
     ----------
     path
-        TOML file (or JSON, as `Settings.to_json_with_secrets` gives it); None reads no file.
+        TOML file; None reads none. A ``.json`` file, as `Settings.to_json_with_secrets` makes
+        it, has settings that are complete and decided: the environment no longer counts.
     env
         Environment; names that start with ``FINKRAY__`` count.
     overrides
@@ -254,4 +262,5 @@ def load(
         If the file cannot be read, a key is unknown (the nearest known one is named), or a
         value is of the wrong kind (key, value and what is expected are named).
     """
-    return read_settings(Settings, path, env, overrides or {})
+    decided = path is not None and path.suffix == ".json"
+    return read_settings(Settings, path, {} if decided else env, overrides or {})
