@@ -149,6 +149,13 @@ class KafkaSettings(Section):
             raise ValueError("sasl_username needs sasl_password or sasl_password_file")
         return self
 
+    def wants(self, topic: str) -> bool:
+        """Whether a topic of this name is to be read."""
+        return any(
+            re.search(wanted, topic) is not None if wanted.startswith("^") else wanted == topic
+            for wanted in self.topics
+        )
+
     def client_config(self) -> dict[str, str | bool | int | float]:
         """The properties for librdkafka with the secrets in clear, for the client alone.
 

@@ -145,6 +145,21 @@ def test_sizes_and_times() -> None:
     assert settings.kafka.start == datetime(2026, 1, 31, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("topics", "topic", "wanted"),
+    [
+        ("^ztf_\\d{8}_programid1$", "ztf_20260131_programid1", True),
+        ("^ztf_\\d{8}_programid1$", "ztf_20260131_programid1_old", False),
+        ("^ztf_", "ztf_20260131_programid1_old", True),
+        ("ztf_20260131", "ztf_20260131", True),
+        ("ztf.20260131", "ztf_20260131", False),
+        ("ztf", "ztf_20260131", False),
+    ],
+)
+def test_topics_by_name_or_pattern(topics: str, topic: str, *, wanted: bool) -> None:
+    assert load(None, {"FINKRAY__KAFKA__TOPICS": topics}).kafka.wants(topic) is wanted
+
+
 def test_the_root_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(None, {}).archive.root == tmp_path / "archive"
