@@ -1,0 +1,178 @@
+"""`finkray check`: a clear yes or no to each thing that the archive needs."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from finkray.errors import (
+    ClusterUnavailable,
+    FinkrayError,
+    KafkaUnavailable,
+    SettingsError,
+    StorageError,
+)
+from finkray.java import find_java
+from finkray.kafka import KafkaCluster
+from finkray.settings import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings, load
+from jobs.cluster import find_cluster, is_on_this_machine, job_client
+from ui.words import bytes_text, count_text
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""A healthy Kafka answers in milliseconds; a login at a distant one takes a second or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and its answer.
+
+    Attributes
+    ----------
+    name
+        What was looked at.
+    ok
+        Whether it is as the archive needs it.
+    detail
+        What was found, or what is wrong.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def all_checks(config: Path | None, state: Path) -> Iterator[Check]:
+    """Every check, one after the other, as its answer comes.
+
+    Parameters
+    ----------
+    config
+        The settings file, or None for the defaults and the environment.
+    state
+        The state folder.
+    """
+    where = str(config or "defaults and environment")
+    try:
+        settings = load(config)
+    except FinkrayError as error:
+        yield Check("settings", ok=False, detail=str(error))
+        return
+    yield Check("settings", ok=True, detail=where)
+    yield java_check()
+    yield from kafka_checks(settings.kafka)
+    yield from storage_checks(settings.archive, settings.ingest)
+    yield ray_check(state, settings.ray)
+
+
+def look(name: str, question: Callable[[], str]) -> Check:
+    """Ask; an error of ours is a no."""
+    try:
+        return Check(name, ok=True, detail=question())
+    except FinkrayError as error:
+        return Check(name, ok=False, detail=str(error))
+
+
+def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
+    """The connection, and the topics that are wanted. Nothing is written."""
+    connection = look("kafka", lambda: _connection(settings))
+    yield connection
+    if connection.ok:
+        yield look("topics", lambda: _topics(settings))
+
+
+def _connection(settings: KafkaSettings) -> str:
+    """Ask for the cluster; what librdkafka would print over and over is said once."""
+    reasons: list[str] = []
+    config = {"log_level": 0, **settings.client_config()}
+    try:
+        client = AdminClient({**config, "error_cb": lambda error: reasons.append(error.str())})
+    except KafkaException as error:
+        raise SettingsError(f"kafka.options: {error.args[0].str()}") from error
+    try:
+        cluster_id = client.list_topics(timeout=CONNECT_TIMEOUT_S).cluster_id
+    except KafkaException as error:
+        client.poll(0)
+        why = "; ".join(dict.fromkeys(reasons)) or error.args[0].str()
+        raise KafkaUnavailable(f"{settings.bootstrap_servers}: {why}") from error
+    return f"{settings.bootstrap_servers} answers, cluster {cluster_id}"
+
+
+def _topics(settings: KafkaSettings) -> str:
+    cluster = KafkaCluster(settings.client_config())
+    try:
+        partitions = cluster.partitions(settings.wants)
+    finally:
+        cluster.close()
+    topics = sorted({partition.topic for partition in partitions})
+    if not topics:
+        raise KafkaUnavailable(f"no topic is named {', '.join(settings.topics)}")
+    names = ", ".join(topics if len(topics) < 4 else [*topics[:2], "…", topics[-1]])
+    return f"{count_text(len(topics))} with {count_text(len(partitions))} partitions: {names}"
+
+
+def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator[Check]:
+    """The archive's folder: it takes files, has room, and is one file system."""
+    yield look("storage", lambda: _writable(archive.root))
+    yield look("space", lambda: _space(archive.root, ingest.held_bytes))
+    yield look("file system", lambda: _one_file_system(archive.root))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _writable(root: Path) -> str:
+    place = _nearest(root)
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".finkray-check-") as probe:
+            probe.write(b"?")
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise StorageError(f"{place} takes no files: {error.strerror}") from error
+    return f"{root} takes files" if place == root else f"{root} can be made in {place}"
+
+
+def _space(root: Path, needed_bytes: int) -> str:
+    free_bytes = shutil.disk_usage(_nearest(root)).free
+    text = f"{bytes_text(free_bytes)} free"
+    if free_bytes < needed_bytes:
+        raise StorageError(f"{text}, less than the {bytes_text(needed_bytes)} that may be held")
+    return text
+
+
+def _one_file_system(root: Path) -> str:
+    """Files are renamed from staging to their place, which only one file system can."""
+    parts = [root / name for name in ("alerts", "deadletters", "ledger", "staging")]
+    there = [place for place in (root, *parts) if place.exists()]
+    devices = {place.stat().st_dev for place in there}
+    if len(devices) > 1:
+        raise StorageError(f"{root} spans {len(devices)} file systems: files cannot be renamed")
+    return f"{root} is one" if there else "nothing is there yet"
+
+
+def ray_check(state: Path, settings: RaySettings) -> Check:
+    """Ray, on which a service can be started."""
+    return look("ray", lambda: _ray(state, settings))
+
+
+def _ray(state: Path, settings: RaySettings) -> str:
+    cluster = find_cluster(state, settings)
+    if cluster is None:
+        return "none runs; `finkray start` brings up a local one"
+    if not is_on_this_machine(cluster):
+        raise ClusterUnavailable(f"the head at {cluster.address} is another machine")
+    version = job_client(cluster).get_version()
+    return f"a head answers at {cluster.address}, API version {version}"
+
+
+def java_check() -> Check:
+    """The Java that Spark runs on."""
+    return look("java", lambda: str(find_java().executable))

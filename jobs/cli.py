@@ -1,0 +1,246 @@
+"""The console script `finkray`: what can be said to it. The doing is in the modules beside it."""
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+import finkray
+from finkray.errors import FinkrayError, SettingsError
+from finkray.settings import load
+from jobs.services import ServiceName
+
+if TYPE_CHECKING:
+    from jobs.launch import Desk
+
+EXIT_NO, EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 1, 2, 3, 70
+
+DEFAULT_CONFIG: Final = Path("conf/finkray.toml")
+
+_HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
+
+\b
+Examples:
+  finkray check                      is everything there that the archive needs?
+  finkray start archive --simulator  archive simulated alerts, on this machine
+  finkray status                     what runs, since when, how fast
+  finkray audit                      is every alert accounted for?
+  finkray stop archive               drain, make durable, leave
+"""
+
+_EXIT_CODES: Final = """\b
+Exit codes:
+  0    done; or: yes
+  1    failed, or refused; or: no (not balanced, a check says no)
+  2    the command or a setting is wrong
+  3    trouble that may pass: Kafka, Ray or the disk does not answer as it should
+  70   a bug of finkray; --debug shows where
+  130  Ctrl-C
+"""
+
+
+def _examples(*commands: str) -> str:
+    # The \\b keeps the lines as they are.
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+app = typer.Typer(
+    help=_HELP,
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="FINKRAY_CONFIG",
+        help="Settings; default: conf/finkray.toml of this folder if there is one.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Which = Annotated[ServiceName, typer.Argument(metavar="SERVICE", show_default=False)]
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"finkray {finkray.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda value: _print_version(wanted=value),
+            help="Print the version.",
+        ),
+    ] = False,
+    debug: Annotated[  # noqa: ARG001 - `main` looks for it
+        bool, typer.Option("--debug", help="Show where an error comes from.")
+    ] = False,
+) -> None:
+    # What stands before the command.
+    return
+
+
+@app.command(
+    epilog=_examples(
+        "finkray start archive -c /etc/finkray.toml",
+        "finkray start archive --simulator --exit-after 60 --foreground",
+        "finkray start ui",
+    )
+)
+def start(
+    service: Which,
+    config: Config = None,
+    *,
+    simulator: Annotated[
+        bool,
+        typer.Option("--simulator", help="Read the simulator's Kafka; start it if need be."),
+    ] = False,
+    exit_after: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0, help="Drain and end after S seconds.", show_default=False),
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay and show the log; Ctrl-C drains.")
+    ] = False,
+) -> None:
+    """Start a service (archive, simulator, ui) as a Ray job.
+
+    On the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that is
+    brought up for it. Returns when the service does its work.
+    """
+    from jobs.launch import Order
+    from jobs.launch import start as start_service
+
+    if simulator and service is not ServiceName.ARCHIVE:
+        raise typer.BadParameter("goes with `start archive` alone", param_hint="--simulator")
+    start_service(_desk(config), Order(service, exit_after, foreground, simulator))
+
+
+@app.command(
+    epilog=_examples(
+        "finkray stop archive",
+    )
+)
+def stop(service: Which, config: Config = None) -> None:
+    """Let a service (archive, simulator, ui) drain and end; no other service is touched.
+
+    The archive makes durable what it holds, commits, and leaves. The local Ray that `start`
+    brought up goes with the last service on it.
+    """
+    from jobs.launch import stop as stop_service
+
+    stop_service(_desk(config), service)
+
+
+@app.command(
+    epilog=_examples(
+        "finkray status",
+        "finkray status --json | jq .snapshot.lag",
+    )
+)
+def status(config: Config = None, *, as_json: AsJson = False) -> None:
+    """Show what runs, since when, how fast, how late, and what is wrong."""
+    from finkray.board import read_snapshot
+    from jobs.cluster import connected, job_client
+    from jobs.render_status import status_json, status_text
+    from jobs.services import Services
+
+    desk = _desk(config)
+    cluster = desk.cluster()
+    services, snapshot = [], None
+    if cluster:
+        services = list(Services(job_client(cluster), desk.state).running().values())
+        with connected(cluster, desk.settings.ray):
+            snapshot = read_snapshot(desk.settings)
+    if as_json:
+        typer.echo(json.dumps(status_json(cluster, services, snapshot), indent=2))
+    else:
+        _console().print(status_text(cluster, services, snapshot, datetime.now(UTC)))
+
+
+@app.command(
+    epilog=_examples(
+        "finkray check -c /etc/finkray.toml",
+    )
+)
+def check(config: Config = None, *, as_json: AsJson = False) -> None:
+    """Say yes or no to each thing that the archive needs. Changes nothing."""
+    from jobs.checks import all_checks
+    from jobs.state import state_folder
+
+    path = _config_file(config)
+    checks = []
+    for result in all_checks(path, state_folder()):
+        checks.append(result)
+        if not as_json:
+            _console().print(
+                f"[green]yes[/]  {result.name}:" if result.ok else f"[red]no[/]   {result.name}:",
+                end=" ",
+            )
+            _console().print(result.detail, markup=False, soft_wrap=True)
+    if as_json:
+        answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
+        typer.echo(json.dumps(answers, indent=2))
+    if not all(result.ok for result in checks):
+        raise typer.Exit(EXIT_NO)
+
+
+def main() -> None:
+    """Run the command line; errors become one clear line and an exit code."""
+    try:
+        app(prog_name="finkray")
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        if isinstance(error, FinkrayError):
+            sys.stderr.write(f"finkray: {error}\n")
+            sys.exit(_exit_code(error))
+        sys.stderr.write(
+            f"finkray: a bug: {type(error).__name__}: {error} (finkray --debug … shows where)\n"
+        )
+        sys.exit(EXIT_BUG)
+
+
+def _exit_code(error: FinkrayError) -> int:
+    if isinstance(error, SettingsError):
+        return EXIT_SETTINGS
+    return EXIT_RETRIABLE if error.retriable else EXIT_NO
+
+
+def _desk(config: Path | None) -> "Desk":
+    from jobs.launch import Desk
+    from jobs.progress import Progress
+    from jobs.state import state_folder
+
+    return Desk(load(_config_file(config), os.environ), state_folder(), Progress())
+
+
+def _config_file(config: Path | None) -> Path | None:
+    return config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+
+
+def _console() -> Console:
+    # A pipe has no width: long names are not to be folded at 80 columns there.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Start and stop: the cluster, the service on it, and what the person is told meanwhile."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from finkray.board import read_snapshot
+from finkray.errors import ClusterUnavailable, FinkrayError
+from finkray.settings import Settings
+from jobs.cluster import Cluster, connected, find_cluster, is_on_this_machine, job_client
+from jobs.local_ray import start_local_ray, stop_local_ray
+from jobs.logs import LogText, text_end
+from jobs.places import placed, reading_simulator
+from jobs.progress import Progress
+from jobs.readiness import is_ready, listens, ready_text
+from jobs.services import POLL_S, Service, ServiceName, Services
+from jobs.simulated_kafka import running_kafka, topics_of
+from sim.lock import exclusive
+from ui.words import bytes_text, duration_text
+
+READY_TIMEOUT_S: Final = 240.0
+"""Spark on Ray needs 20 s to its first micro-batch; the simulator fetches Kafka at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a command stands: its settings, the state folder, and the way to the person."""
+
+    settings: Settings
+    state: Path
+    progress: Progress
+
+    def cluster(self) -> Cluster | None:
+        """The cluster that the settings mean; None if it is our own and does not run."""
+        return find_cluster(self.state, self.settings.ray)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `finkray start` was asked for."""
+
+    service: ServiceName
+    exit_after_s: float | None = None
+    foreground: bool = False
+    with_simulator: bool = False
+
+
+def start(desk: Desk, order: Order) -> None:
+    """Start a service, and return when it does its work (in the foreground: has ended).
+
+    Raises
+    ------
+    FinkrayError
+        It runs already, or it failed: the message has the end of its log.
+    ClusterUnavailable
+        Ray or the service did not come up in time.
+    """
+    lock = desk.state / "services.lock"
+    with exclusive(lock):
+        cluster = _bring_up(desk)
+    services = Services(job_client(cluster), desk.state)
+    settings = placed(desk.settings, cluster)
+    with _taken_down_if_idle(desk, cluster, services), connected(cluster, settings.ray) as session:
+        if order.with_simulator:
+            if ServiceName.SIMULATOR not in services.running():
+                _start_one(desk, services, Order(ServiceName.SIMULATOR), settings, session)
+            settings = _reading_simulator(desk, settings)
+        _start_one(desk, services, order, settings, session)
+
+
+def stop(desk: Desk, name: ServiceName) -> None:
+    """Let a service drain and end, and take our own cluster down after the last one.
+
+    Raises
+    ------
+    ClusterUnavailable
+        It did not end in time.
+    """
+    cluster = desk.cluster()
+    if cluster is None:
+        desk.progress.say(f"{name} does not run")
+        return
+    services = Services(job_client(cluster), desk.state)
+    with _taken_down_if_idle(desk, cluster, services):
+        service = services.running().get(name)
+        if service is None:
+            desk.progress.say(f"{name} does not run")
+            return
+        with (
+            connected(cluster, desk.settings.ray),
+            desk.progress.waiting(f"{name} drains") as tell,
+        ):
+            services.stop(service, lambda waited_s: tell(_drain_text(desk, name, waited_s)))
+        desk.progress.say(f"{name} has ended")
+
+
+def _bring_up(desk: Desk) -> Cluster:
+    cluster = desk.cluster()
+    if cluster is None:
+        with desk.progress.waiting("a local Ray starts"):
+            local = start_local_ray(desk.state, desk.settings.ray)
+        desk.progress.say(
+            f"local Ray: {local.address}, dashboard {local.dashboard_url} "
+            f"(its token is in {local.token_file})"
+        )
+        return Cluster(local.address, local)
+    if not is_on_this_machine(cluster):
+        raise FinkrayError(
+            f"the head of Ray at {cluster.address} is another machine: give this command there, "
+            "or submit the service as the README says (ray job submit)"
+        )
+    return cluster
+
+
+@contextmanager
+def _taken_down_if_idle(desk: Desk, cluster: Cluster, services: Services) -> Iterator[None]:
+    """However a command ends: our own cluster does not outlive the services on it."""
+    try:
+        yield
+    finally:
+        if cluster.local:
+            with exclusive(desk.state / "services.lock"):
+                if not services.running():
+                    with desk.progress.waiting("the local Ray stops"):
+                        stop_local_ray(desk.state)
+                    desk.progress.say(f"local Ray: stopped; logs are kept in {desk.state / 'logs'}")
+
+
+def _start_one(
+    desk: Desk, services: Services, order: Order, settings: Settings, session: Path
+) -> None:
+    name = order.service
+    if name is ServiceName.UI and listens(settings.ui.host, settings.ui.port):
+        raise FinkrayError(
+            f"something listens on {settings.ui.host}:{settings.ui.port} already: "
+            "set ui.port to another port"
+        )
+    with exclusive(desk.state / "services.lock"):
+        service = services.submit(name, settings, order.exit_after_s)
+    log = service.log_path(session)
+    desk.progress.say(f"{name}: job {service.job_id}, log {log}")
+    if order.foreground:
+        service = _attend(desk, services, service, log)
+    else:
+        with desk.progress.waiting(f"{name} starts"):
+            service = services.wait_until_ready(
+                service, lambda: is_ready(desk.state, name, settings), READY_TIMEOUT_S
+            )
+    if service.status == "FAILED":
+        tail = "" if order.foreground else f". The end of its log:\n{text_end(log)}"
+        raise FinkrayError(f"{name} has failed{tail}")
+    if not order.foreground:
+        desk.progress.say(ready_text(desk.state, service, settings))
+
+
+def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Service:
+    """Show the log until the service has ended; Ctrl-C lets it drain, a second one leaves it."""
+    text = LogText(log)
+    asked = False
+    while not service.ended:
+        try:
+            desk.progress.write(text.more())
+            time.sleep(POLL_S)
+            service = services.look(service)
+        except KeyboardInterrupt:
+            if asked:
+                raise
+            asked = True
+            desk.progress.say(f"{service.name} is asked to drain; Ctrl-C again leaves it to that")
+            services.ask_to_stop(service)
+    desk.progress.write(text.more())
+    services.forget(service)
+    return service
+
+
+def _reading_simulator(desk: Desk, settings: Settings) -> Settings:
+    kafka = running_kafka(desk.state)
+    if kafka is None:
+        raise ClusterUnavailable("the simulator runs, but its Kafka does not: see its log")
+    return reading_simulator(settings, kafka.bootstrap_servers, topics_of(settings.simulator))
+
+
+def _drain_text(desk: Desk, name: ServiceName, waited_s: float) -> str:
+    text = duration_text(waited_s)
+    snapshot = read_snapshot(desk.settings) if name is ServiceName.ARCHIVE else None
+    return f"{text}, {bytes_text(snapshot.held_bytes)} held" if snapshot else text

@@ -1,0 +1,279 @@
+"""The local Ray cluster that `finkray start` brings up and the last `finkray stop` takes down.
+
+It lies on the loopback address with all its ports, in a session of its own, in a temporary
+folder of its own, with a token of its own; other Rays on the machine are neither seen nor
+disturbed.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+from urllib.error import HTTPError, URLError
+
+import psutil
+
+from finkray.errors import ClusterUnavailable
+from finkray.java import find_java
+from finkray.settings import RaySettings
+from finkray.settings_reader import ENV_PREFIX
+from jobs.state import write_private
+from sim.kafka_config import HOST, free_ports
+from sim.lock import exclusive
+from sim.process import ProcessRecord, start_detached
+
+START_TIMEOUT_S: Final = 90.0
+"""Eight seconds on a free machine; a busy one with two cores took thirty."""
+
+STOP_GRACE_S: Final = 20.0
+"""`ray start` needs three to four seconds to end its processes in order."""
+
+_LONGEST_TEMP: Final = 30
+"""Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
+
+_LOG_TAIL_LINES: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """A cluster of our own.
+
+    Attributes
+    ----------
+    process
+        `ray start --block`, the father of all the others.
+    address
+        `host:port` of its head.
+    dashboard_url
+        Its dashboard, which asks for the token.
+    folder
+        Its temporary folder: sockets, logs, the token.
+    """
+
+    process: ProcessRecord
+    address: str
+    dashboard_url: str
+    folder: Path
+
+    @property
+    def token_file(self) -> Path:
+        """The token, readable by its owner alone."""
+        return self.folder / "auth_token"
+
+    def environment(self) -> dict[str, str]:
+        """Variables with which a process finds this cluster and is let in."""
+        return {
+            "RAY_ADDRESS": self.address,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_file),
+            # Despite its name: when it is off, Ray stays on the loopback address on Linux too,
+            # where it would otherwise listen on all of the machine's interfaces.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+
+def find_local_ray(state: Path) -> LocalRay | None:
+    """The cluster that runs, whichever command started it; None if it has ended."""
+    try:
+        raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    ray = LocalRay(
+        ProcessRecord(**raw["process"]), raw["address"], raw["dashboard_url"], Path(raw["folder"])
+    )
+    return ray if ray.process.process() else None
+
+
+def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
+    """Bring the cluster up, or take the one that runs.
+
+    Raises
+    ------
+    ClusterUnavailable
+        It ended or did not answer in time; the message has the end of its log.
+    SettingsError
+        There is no Java for Spark to run on.
+    """
+    with exclusive(state / "ray.lock"):
+        if running := find_local_ray(state):
+            return running
+        _clear(state)
+        ray = _launch(state, settings)
+        try:
+            _wait_until_it_answers(ray, state / "ray.log")
+        except BaseException:
+            _end(ray)
+            _clear(state)
+            raise
+        return ray
+
+
+def stop_local_ray(state: Path) -> None:
+    """Take the cluster down with all its processes, and keep the logs of its services."""
+    with exclusive(state / "ray.lock"):
+        if ray := find_local_ray(state):
+            _end(ray)
+        _clear(state)
+
+
+def _launch(state: Path, settings: RaySettings) -> LocalRay:
+    folder = _temporary_folder()
+    write_private(folder / "auth_token", secrets.token_hex(32))
+    head, dashboard, *others = free_ports(9)
+    if settings.local_dashboard_port and _is_free(settings.local_dashboard_port):
+        dashboard = settings.local_dashboard_port
+    agent, agent_grpc, runtime_env_agent, metrics, client, autoscaler, dashboard_metrics = others
+    options = {
+        "node-ip-address": HOST,
+        "port": head,
+        "dashboard-host": HOST,
+        "dashboard-port": dashboard,
+        "dashboard-agent-listen-port": agent,
+        "dashboard-agent-grpc-port": agent_grpc,
+        "runtime-env-agent-port": runtime_env_agent,
+        "metrics-export-port": metrics,
+        "ray-client-server-port": client,
+        "min-worker-port": 0,
+        "max-worker-port": 0,
+        "temp-dir": folder,
+        "num-cpus": settings.local_cpus or os.cpu_count() or 1,
+        "object-store-memory": int(settings.local_object_store_bytes),
+    }
+    ray = LocalRay(
+        ProcessRecord(0, 0, str(folder)), f"{HOST}:{head}", f"http://{HOST}:{dashboard}", folder
+    )
+    command = [
+        *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *("--disable-usage-stats", "--log-color=false"),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    environment = {
+        **_inherited(find_java().environment()),
+        **ray.environment(),
+        "AUTOSCALER_METRIC_PORT": str(autoscaler),
+        "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
+    }
+    with _interruptible_children():
+        child = start_detached(
+            command, log=state / "ray.log", environment=environment, die_with_parent=False
+        )
+    process = ProcessRecord.of(child.pid, mark=str(folder))
+    ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
+    record = {**asdict(ray), "folder": str(folder)}
+    write_private(state / "ray.json", json.dumps(record, indent=2))
+    return ray
+
+
+def _inherited(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a cluster that serves later commands too: nothing of this one alone."""
+    mine = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
+    return {name: value for name, value in env.items() if not name.startswith(mine)}
+
+
+@contextmanager
+def _interruptible_children() -> Iterator[None]:
+    """Let children start with SIGINT in force, by which the jobs of the cluster drain.
+
+    A command that a script put into the background has it ignored, and hands that down.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _temporary_folder() -> Path:
+    place = tempfile.gettempdir()
+    return Path(
+        tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(place) > _LONGEST_TEMP else place)  # noqa: S108
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _wait_until_it_answers(ray: LocalRay, log: Path) -> None:
+    token = ray.token_file.read_text(encoding="utf-8")
+    question = urllib.request.Request(  # noqa: S310
+        f"{ray.dashboard_url}/api/jobs/", headers={"Authorization": f"Bearer {token}"}
+    )
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if ray.process.process() is None:
+            raise ClusterUnavailable(f"Ray ended at its start. {_log_tail(log)}")
+        try:
+            with urllib.request.urlopen(question, timeout=5):  # noqa: S310
+                return
+        except HTTPError as error:
+            if error.code < 500:
+                raise ClusterUnavailable(f"Ray's dashboard says: {error}") from error
+        except (URLError, OSError):
+            pass  # not up yet, which is what is waited for
+        time.sleep(0.2)
+    raise ClusterUnavailable(
+        f"Ray did not answer on {ray.dashboard_url} within {START_TIMEOUT_S:.0f} s. "
+        f"{_log_tail(log)}"
+    )
+
+
+def _end(ray: LocalRay) -> None:
+    father = ray.process.process()
+    family = father.children(recursive=True) if father else []
+    ray.process.end(STOP_GRACE_S)
+    _kill([*family, *_marked(str(ray.folder))])
+
+
+def _clear(state: Path) -> None:
+    """Forget a cluster that has ended: leftover processes, its folder, its record."""
+    record = state / "ray.json"
+    if not record.exists():
+        return
+    folder = Path(json.loads(record.read_text(encoding="utf-8"))["folder"])
+    _kill(_marked(str(folder)))
+    logs = state / "logs"
+    logs.mkdir(exist_ok=True)
+    for log in folder.glob("session_2*/logs/job-driver-*.log"):
+        shutil.copyfile(log, logs / log.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    record.unlink()
+
+
+def _marked(folder: str) -> list[psutil.Process]:
+    """Processes that name this cluster's folder: its head was killed, they were not."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(folder in word for word in process.info["cmdline"] or ())
+    ]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    # psutil compares start times first: a process that only has the id is not meant.
+    alive = [process for process in processes if process.pid != os.getpid()]
+    for process in alive:
+        if process.is_running():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+    psutil.wait_procs(alive, timeout=10)
+
+
+def _log_tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+    return f"The end of {log}:\n" + "\n".join(lines)

@@ -1,0 +1,46 @@
+"""The page as a service: `python -m jobs.page --config conf/finkray.toml`."""
+
+import os
+import signal
+import sys
+import threading
+
+from finkray.board import read_snapshot
+from finkray.errors import ClusterUnavailable
+from finkray.settings import Settings
+from jobs.service_main import service_main
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Serve the page until told to stop.
+
+    Raises
+    ------
+    ClusterUnavailable
+        No Ray answers.
+    """
+    import ray
+
+    from ui.app import serve
+
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+
+    def end_server() -> None:
+        stopping.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    # The server takes the signals over; what else may end it has to become one.
+    threading.Thread(target=end_server, daemon=True).start()
+    serve(settings.ui, lambda: read_snapshot(settings))
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(service_main("jobs.page", "Serve the status page.", run))

@@ -1,0 +1,43 @@
+"""Settings as a service needs them: with places that mean the same wherever it runs."""
+
+from pathlib import Path
+
+from finkray.settings import Settings
+from jobs.cluster import Cluster
+
+
+def placed(settings: Settings, cluster: Cluster) -> Settings:
+    """The settings with absolute paths and with the cluster's own address."""
+    kafka, archive, simulator, ray = (
+        settings.kafka,
+        settings.archive,
+        settings.simulator,
+        settings.ray,
+    )
+    return settings.model_copy(
+        update={
+            "kafka": kafka.model_copy(
+                update={"sasl_password_file": _absolute(kafka.sasl_password_file)}
+            ),
+            "archive": archive.model_copy(update={"uri": str(archive.root)}),
+            "simulator": simulator.model_copy(update={"data": _absolute(simulator.data)}),
+            "ray": ray.model_copy(
+                update={"address": cluster.address, "working_dir": _absolute(ray.working_dir)}
+            ),
+        }
+    )
+
+
+def reading_simulator(settings: Settings, bootstrap_servers: str, topic: str) -> Settings:
+    """The settings with the simulator's Kafka in place of the one they name."""
+    kafka = type(settings.kafka)(
+        bootstrap_servers=bootstrap_servers,
+        topics=(topic,),
+        refresh_s=settings.kafka.refresh_s,
+        max_message_bytes=settings.kafka.max_message_bytes,
+    )
+    return settings.model_copy(update={"kafka": kafka})
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""

@@ -1,0 +1,50 @@
+"""When a service does its work: not when its process runs, but when it answers."""
+
+import socket
+from pathlib import Path
+
+from finkray.board import read_snapshot
+from finkray.kafka import KafkaCluster
+from finkray.settings import Settings
+from jobs.services import Service, ServiceName
+from jobs.simulated_kafka import running_kafka, topic_of
+
+
+def is_ready(state: Path, name: ServiceName, settings: Settings) -> bool:
+    """Whether a service that runs does its work; the archive's is asked over Ray."""
+    if name is ServiceName.ARCHIVE:
+        snapshot = read_snapshot(settings)
+        return snapshot is not None and snapshot.state != "starting"
+    if name is ServiceName.UI:
+        return listens(settings.ui.host, settings.ui.port)
+    kafka = running_kafka(state)
+    if kafka is None:
+        return False
+    host, _, port = kafka.bootstrap_servers.rpartition(":")
+    if not listens(host, int(port)):
+        return False
+    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    topic = topic_of(settings.simulator)
+    try:
+        return bool(cluster.partitions(lambda name: name == topic))
+    finally:
+        cluster.close()
+
+
+def ready_text(state: Path, service: Service, settings: Settings) -> str:
+    """One line on what a service does, or that it has ended."""
+    if service.ended:
+        return f"{service.name} has ended"
+    if service.name is ServiceName.UI:
+        return f"ui: http://{settings.ui.host}:{settings.ui.port}"
+    if service.name is ServiceName.SIMULATOR:
+        kafka = running_kafka(state)
+        return f"simulator: Kafka at {kafka.bootstrap_servers if kafka else 'an end'}"
+    return f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0

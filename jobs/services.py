@@ -1,0 +1,279 @@
+"""The services as Ray jobs: start one, find it again, let it drain and end.
+
+Which services run is asked of Ray alone: a job carries the name of its service in its metadata,
+and one that was submitted by hand is known by its command.
+"""
+
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from finkray.errors import ClusterUnavailable, FinkrayError
+from finkray.settings import Settings
+from jobs.state import write_private
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+METADATA_KEY: Final = "finkray.service"
+
+SUBMIT_TIMEOUT_S: Final = 30.0
+"""For so long a head that has just started may not have an agent yet that takes jobs."""
+
+STOP_GRACE_S: Final = 15.0
+"""Time for Ray to tell of an end, beyond what it gives the service itself."""
+
+POLL_S: Final = 0.3
+
+T = TypeVar("T")
+
+
+class ServiceName(StrEnum):
+    """What can be started and stopped."""
+
+    ARCHIVE = "archive"
+    SIMULATOR = "simulator"
+    UI = "ui"
+
+    @property
+    def module(self) -> str:
+        """The module that is the service's `main`."""
+        return _MODULES[self]
+
+
+_MODULES: Final = {
+    ServiceName.ARCHIVE: "finkray.archive",
+    ServiceName.SIMULATOR: "jobs.simulator",
+    ServiceName.UI: "jobs.page",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that was started, as Ray tells of it.
+
+    Attributes
+    ----------
+    name
+        Which one.
+    job_id
+        Ray's submission id.
+    status
+        Ray's word for how it is: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
+    since
+        When it was started, UTC.
+    stop_wait_s
+        How long Ray lets it drain.
+    """
+
+    name: ServiceName
+    job_id: str
+    status: str
+    since: datetime
+    stop_wait_s: float
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
+
+    def log_path(self, session: Path) -> Path:
+        """Its log, in the folder of Ray's session."""
+        return session / "logs" / f"job-driver-{self.job_id}.log"
+
+
+def service_of(job: Any) -> Service | None:
+    """The service that a job of Ray is, or None for somebody else's job."""
+    if not job.submission_id:
+        return None
+    name = (job.metadata or {}).get(METADATA_KEY) or next(
+        (name for name in ServiceName if f"-m {name.module} " in f"{job.entrypoint} "), None
+    )
+    if name not in list(ServiceName):
+        return None
+    variables = (job.runtime_env or {}).get("env_vars") or {}
+    return Service(
+        name=ServiceName(name),
+        job_id=job.submission_id,
+        status=str(job.status.value),
+        since=datetime.fromtimestamp((job.start_time or 0) / 1000, UTC),
+        stop_wait_s=float(variables.get("RAY_JOB_STOP_WAIT_TIME_S", 3)),
+    )
+
+
+class Services:
+    """The services of one cluster.
+
+    Parameters
+    ----------
+    client
+        Client for the cluster's jobs.
+    state
+        The state folder, in which a service finds its settings.
+    """
+
+    def __init__(self, client: "JobSubmissionClient", state: Path) -> None:
+        self._client = client
+        self._state = state
+
+    def running(self) -> dict[ServiceName, Service]:
+        """Those that have not ended.
+
+        Raises
+        ------
+        ClusterUnavailable
+            The cluster does not answer.
+        """
+        services = filter(None, map(service_of, self._ask(self._client.list_jobs)))
+        return {service.name: service for service in services if not service.ended}
+
+    def look(self, service: Service) -> Service:
+        """The same service as it is now."""
+        job = self._ask(lambda: self._client.get_job_info(service.job_id))
+        return service_of(job) or service
+
+    def submit(
+        self, name: ServiceName, settings: Settings, exit_after_s: float | None = None
+    ) -> Service:
+        """Start a service; it may not run yet when this returns.
+
+        Its settings go to it in a file that its owner alone can read: the command, the
+        metadata and the environment of a job stand in Ray's dashboard.
+
+        Parameters
+        ----------
+        name
+            Which one.
+        settings
+            All settings; paths in them are absolute.
+        exit_after_s
+            It ends by itself after this many seconds.
+
+        Raises
+        ------
+        FinkrayError
+            It runs already.
+        ClusterUnavailable
+            The cluster does not take the job.
+        """
+        if old := self.running().get(name):
+            raise FinkrayError(
+                f"{name} runs already, since {old.since:%Y-%m-%d %H:%M:%S} UTC as job "
+                f"{old.job_id}: `finkray status` shows it, `finkray stop {name}` ends it"
+            )
+        job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        path = self._settings_file(job_id)
+        write_private(path, settings.to_json_with_secrets())
+        command = [sys.executable, "-m", name.module, "--config", str(path)]
+        if exit_after_s is not None:
+            command += ["--exit-after", f"{exit_after_s:g}"]
+        runtime_env: dict[str, Any] = {
+            "env_vars": {
+                # Without these two Ray signals SIGTERM and kills after three seconds.
+                "RAY_JOB_STOP_SIGNAL": "SIGINT",
+                "RAY_JOB_STOP_WAIT_TIME_S": str(round(settings.ray.stop_wait_s)),
+                "FINKRAY_STATE": str(self._state),
+            }
+        }
+        if settings.ray.working_dir:
+            runtime_env["working_dir"] = settings.ray.working_dir
+        try:
+            self._submit(job_id, shlex.join(command), name, runtime_env)
+        except BaseException:
+            path.unlink()
+            raise
+        return self.look(Service(name, job_id, "PENDING", datetime.now(UTC), 0))
+
+    def ask_to_stop(self, service: Service) -> None:
+        """Ask a service to drain and to end; it has not when this returns."""
+        self._ask(lambda: self._client.stop_job(service.job_id))
+
+    def stop(self, service: Service, progress: Callable[[float], None]) -> Service:
+        """Ask a service to drain and to end, and wait until it has.
+
+        Parameters
+        ----------
+        service
+            Which one.
+        progress
+            Called now and then with the seconds since it was asked.
+
+        Raises
+        ------
+        ClusterUnavailable
+            It has not ended long after Ray should have killed it.
+        """
+        self.ask_to_stop(service)
+        asked_s = time.monotonic()
+        while not (service := self.look(service)).ended:
+            waited_s = time.monotonic() - asked_s
+            if waited_s > service.stop_wait_s + STOP_GRACE_S:
+                raise ClusterUnavailable(
+                    f"{service.name} has not ended {waited_s:.0f} s after it was asked to: "
+                    f"see `ray job logs {service.job_id}`"
+                )
+            progress(waited_s)
+            time.sleep(POLL_S)
+        self.forget(service)
+        return service
+
+    def forget(self, service: Service) -> None:
+        """Remove the settings of a service that has ended."""
+        self._settings_file(service.job_id).unlink(missing_ok=True)
+
+    def wait_until_ready(
+        self, service: Service, ready: Callable[[], bool], timeout_s: float
+    ) -> Service:
+        """Wait until a service does its work, or has ended.
+
+        Raises
+        ------
+        ClusterUnavailable
+            It is neither ready nor ended after `timeout_s`; it is left running.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not (service := self.look(service)).ended:
+            if service.status == "RUNNING" and ready():
+                return service
+            if time.monotonic() > deadline_s:
+                raise ClusterUnavailable(
+                    f"{service.name} still starts after {timeout_s:.0f} s; it is left to do so"
+                )
+            time.sleep(POLL_S)
+        self.forget(service)
+        return service
+
+    def _settings_file(self, job_id: str) -> Path:
+        return self._state / "settings" / f"{job_id}.json"
+
+    def _submit(
+        self, job_id: str, command: str, name: ServiceName, runtime_env: dict[str, Any]
+    ) -> None:
+        deadline_s = time.monotonic() + SUBMIT_TIMEOUT_S
+        while True:
+            try:
+                self._client.submit_job(
+                    entrypoint=command,
+                    submission_id=job_id,
+                    metadata={METADATA_KEY: str(name), "job_name": f"finkray {name}"},
+                    runtime_env=runtime_env,
+                )
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > deadline_s:
+                    raise ClusterUnavailable(f"Ray does not take {name}: {error}") from error
+                time.sleep(POLL_S)
+            else:
+                return
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except (ConnectionError, RuntimeError) as error:
+            raise ClusterUnavailable(f"Ray says: {error}") from error
