@@ -1,0 +1,202 @@
+"""The status page as a browser sees it: the real server, the real Gradio, a real Chromium."""
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from finkray.status import Alarm, Snapshot
+from tests.snapshots import busy_night
+from ui.app import asgi
+from ui.reader import Source
+
+pytestmark = pytest.mark.browser
+
+REFRESH_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        reason = "no chromium on PATH (Debian: apt-get install chromium)"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        # Without a sandbox: in a container there is none, and the page is our own.
+        chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield chrome
+        chrome.close()
+
+
+@contextmanager
+def served(source: Source) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The page's address, and a way to stop its server before the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            asgi(source, REFRESH_S), log_level="warning", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join()
+
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}", stop
+        finally:
+            stop()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def figure(page: Page, label: str) -> str:
+    box = page.locator(".fr-figure", has=page.get_by_text(label, exact=True))
+    return box.locator(".fr-value").inner_text()
+
+
+class Night:
+    """A source that tests change while the page looks at it."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+        self.age = timedelta(0)
+        self.runs = True
+
+    def __call__(self) -> Snapshot | None:
+        return busy_night(datetime.now(UTC) - self.age, **self.changes) if self.runs else None
+
+
+def test_figures_follow_the_snapshot(page: Page) -> None:
+    night = Night(lag=1000)
+    with served(night) as (url, _):
+        page.goto(url)
+        expect(page.locator(".fr-banner")).to_contain_text("running")
+        assert figure(page, "lag") == "1\u2009000"
+        # Two curves, drawn, in their two colours, and the legend that names them.
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        expect(page.locator("#rates")).to_contain_text("archiving")
+        before = page.locator("#rates .mark-line path").first.get_attribute("d")
+        assert before is not None
+        assert before.count("C") + before.count("L") > 200
+
+        night.changes = {"lag": 77, "history": busy_night().history[:100]}
+        expect(page.locator(".fr-figures")).to_contain_text("77")
+        assert figure(page, "lag") == "77"
+        expect(page.locator("#rates .mark-line path").first).not_to_have_attribute("d", before)
+
+
+def test_the_page_is_honest_about_an_archive_that_does_not_run_dies_or_is_in_trouble(
+    page: Page,
+) -> None:
+    night = Night()
+    night.runs = False
+    with served(night) as (url, _):
+        page.goto(url)
+        banner = page.locator(".fr-banner")
+        expect(banner).to_contain_text("no archive runs; start it with: finkray start archive")
+        expect(page.locator("#rates")).not_to_be_visible()
+        night.runs = True
+        expect(banner).to_contain_text("running")
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        night.changes = {
+            "alarms": (
+                Alarm(
+                    code="storage-full",
+                    since=datetime.now(UTC) - timedelta(minutes=3),
+                    message="The disk is full ${1 + 1} {{value}} <img src=x>",
+                    what_to_do="Make room",
+                ),
+            )
+        }
+        expect(page.locator(".fr-alarm")).to_contain_text(
+            "The disk is full ${1 + 1} {{value}} <img src=x>"
+        )
+        expect(page).to_have_title("(1) finkray")
+        night.age = timedelta(minutes=5)
+        expect(banner).to_contain_text("no word from the archive for 5 min")
+
+
+def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
+    with served(Night()) as (url, stop):
+        page.goto(url)
+        expect(page.locator(".fr-banner")).to_contain_text("running")
+        expect(page.locator(".fr-lost-note")).not_to_be_visible()
+        stop()
+        expect(page.locator(".fr-lost-note")).to_contain_text(
+            "This page's server has not answered since", timeout=30_000
+        )
+
+
+def test_nothing_is_asked_of_another_host(page: Page) -> None:
+    asked: list[str] = []
+    blocked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on(
+        "console",
+        lambda message: (
+            blocked.append(message.text) if "Content Security Policy" in message.text else None
+        ),
+    )
+    with served(Night()) as (url, _):
+        answer = page.goto(url)
+        assert answer is not None
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        page.get_by_role("button", name="Use via API").click()
+        expect(page.locator("body")).to_contain_text("/snapshot")
+        sources = page.eval_on_selector_all(
+            "script[src], link[href]:not([rel=canonical]), img[src], iframe[src]",
+            "elements => elements.map(one => one.src || one.href)",
+        )
+    hosts = {urlsplit(one).hostname for one in asked + sources if one.startswith(("http", "ws"))}
+    assert hosts == {"127.0.0.1"}
+    assert blocked == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_fits_any_screen_in_light_and_dark(
+    browser: Browser, width: int, scheme: Any
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    with served(Night()) as (url, _):
+        page.goto(url)
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        light = page.evaluate(
+            "parseInt(getComputedStyle(document.querySelector('.fr-figure'))"
+            ".backgroundColor.match(/[0-9]+/)[0])"
+        )
+    context.close()
+    assert overflow == 0
+    assert (light > 128) == (scheme == "light")
+
+
+def test_scripts_read_the_snapshot_from_the_endpoint() -> None:
+    from gradio_client import Client
+
+    night = Night(epoch=12)
+    with served(night) as (url, _):
+        client = Client(url, verbose=False)
+        raw = client.predict(api_name="/snapshot")
+        assert Snapshot.model_validate(raw).epoch == 12

@@ -1,0 +1,70 @@
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from finkray.status import Snapshot
+from tests.snapshots import busy_night
+from ui.reader import StatusReader
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        pause.wait(0.01)
+    pytest.fail("it did not come to pass in ten seconds")
+
+
+def test_the_latest_answer_is_kept_and_follows_the_source() -> None:
+    answers: list[Snapshot | None] = [None, busy_night(), busy_night(epoch=8)]
+    reader = StatusReader(lambda: answers.pop(0) if len(answers) > 1 else answers[0], 0.01)
+    reader.start()
+    try:
+        wait_until(lambda: (newest := reader.latest().snapshot) is not None and newest.epoch == 8)
+        assert reader.latest().problem is None
+    finally:
+        reader.stop()
+
+
+def test_a_failing_source_keeps_the_last_snapshot_is_logged_once_and_heals(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = 0
+
+    def source() -> Snapshot:
+        nonlocal asked
+        asked += 1
+        if 1 < asked < 6:
+            raise OSError("no route to host")
+        return busy_night(epoch=asked)
+
+    reader = StatusReader(source, 0.05)
+    with caplog.at_level(logging.ERROR):
+        reader.start()
+        try:
+            wait_until(lambda: reader.latest().problem == "OSError: no route to host")
+            kept = reader.latest().snapshot
+            assert kept is not None
+            assert kept.epoch == 1
+            wait_until(lambda: asked >= 6 and reader.latest().problem is None)
+        finally:
+            reader.stop()
+    assert len(caplog.records) == 1
+
+
+def test_a_source_that_hangs_holds_nobody_up() -> None:
+    release = threading.Event()
+
+    def source() -> Snapshot | None:
+        release.wait()
+        return None
+
+    reader = StatusReader(source, 0.01)
+    reader.start()
+    before = reader.latest()
+    assert reader.latest() is before
+    reader.stop(timeout_s=0.05)
+    release.set()

@@ -1,0 +1,124 @@
+"""Markup for what `ui.view` worked out. Every text is escaped here, and nowhere else."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+
+from ui.view import (
+    AlarmCard,
+    Banner,
+    Cell,
+    Figure,
+    Reading,
+    Table,
+    actors,
+    alarms,
+    banner,
+    figures,
+    partitions,
+    place,
+    tables,
+)
+
+
+def head_html(reading: Reading, now: datetime) -> str:
+    """The banner, the alarms and the large figures.
+
+    The banner carries `data-tick`, which differs at every tick: by it the browser knows
+    whether the page still hears from its server (`page.js`).
+    """
+    shown = banner(reading, now)
+    snapshot = reading.snapshot
+    if snapshot is None:
+        return _banner(shown, now, known=False)
+    return (
+        _banner(shown, now, known=True)
+        + "".join(_alarm(card) for card in alarms(snapshot, now))
+        + f"<div class='fr-figures'>{''.join(_figure(one) for one in figures(snapshot))}</div>"
+    )
+
+
+def small_tables_html(reading: Reading) -> str:
+    """The balance sheet, latency, dead letters and micro-batches, side by side."""
+    if reading.snapshot is None:
+        return ""
+    return f"<div class='fr-grid'>{''.join(_table(one) for one in tables(reading.snapshot))}</div>"
+
+
+def wide_tables_html(reading: Reading) -> str:
+    """The actors, the partitions, and which archive this is."""
+    snapshot = reading.snapshot
+    if snapshot is None:
+        return ""
+    facts = "".join(
+        f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in place(snapshot)
+    )
+    return (
+        _table(actors(snapshot), "fr-wide")
+        + _table(partitions(snapshot), "fr-wide fr-tall")
+        + f"<div class='fr-place'>{facts}</div>"
+    )
+
+
+def _banner(shown: Banner, now: datetime, *, known: bool) -> str:
+    details = "".join(f"<span>{escape(detail)}</span>" for detail in shown.details)
+    mark = f"({shown.alarms}) " if shown.alarms else ("! " if shown.level == "bad" else "")
+    marks = (" fr-old" if shown.old else "") + ("" if known else " fr-nothing")
+    return (
+        f"<div class='fr-banner fr-{shown.level}{marks}' role='status'"
+        f" data-tick='{now.timestamp():.3f}' data-title='{escape(mark)}finkray'>"
+        f"<span class='fr-name'>finkray</span>"
+        f"<strong>{escape(shown.headline)}</strong>{details}</div>"
+    )
+
+
+def _alarm(card: AlarmCard) -> str:
+    return (
+        f"<div class='fr-alarm' role='alert'><div><strong>{escape(card.message)}</strong>"
+        f"<span class='fr-code'>{escape(card.code)}</span></div>"
+        f"<div class='fr-since'>since {escape(card.since)}</div>"
+        f"<div class='fr-todo'>{escape(card.what_to_do)}</div></div>"
+    )
+
+
+def _figure(shown: Figure) -> str:
+    bar = ""
+    if shown.share is not None:
+        width = min(100.0, max(0.0, shown.share * 100))
+        bar = f"<div class='fr-bar'><i style='width:{width:.1f}%'></i></div>"
+    return (
+        f"<div class='fr-figure fr-{shown.level}'><div class='fr-label'>{escape(shown.label)}</div>"
+        f"<div class='fr-value'>{escape(shown.value)}</div>{bar}"
+        f"<div class='fr-note'>{escape(shown.note)}</div></div>"
+    )
+
+
+def _table(shown: Table, classes: str = "") -> str:
+    title = f"<h3>{escape(shown.title)}</h3>"
+    if not shown.rows:
+        return f"<section class='fr-table {classes}'>{title}<p>{escape(shown.empty)}</p></section>"
+    head = ""
+    if any(shown.columns):
+        numeric = [cell.number for cell in shown.rows[0]]
+        cells = (
+            f"<th{_class(number=number)}>{escape(column)}</th>"
+            for column, number in zip(shown.columns, numeric, strict=True)
+        )
+        head = f"<thead><tr>{''.join(cells)}</tr></thead>"
+    body = "".join(f"<tr>{_cells(row)}</tr>" for row in shown.rows)
+    note = f"<p>{escape(shown.note)}</p>" if shown.note else ""
+    return (
+        f"<section class='fr-table {classes}'>{title}<div class='fr-scroll'>"
+        f"<table>{head}<tbody>{body}</tbody></table></div>{note}</section>"
+    )
+
+
+def _cells(row: Iterable[Cell]) -> str:
+    return "".join(
+        f"<td{_class(cell.level, number=cell.number)}>{escape(cell.text)}</td>" for cell in row
+    )
+
+
+def _class(level: str = "quiet", *, number: bool) -> str:
+    names = [*(["fr-number"] if number else []), *([f"fr-{level}"] if level != "quiet" else [])]
+    return f" class='{' '.join(names)}'" if names else ""

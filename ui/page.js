@@ -1,0 +1,28 @@
+// Says so when the page no longer hears from its server: the figures would else stand
+// there as if they were those of now. Also puts the alarms into the title of the tab.
+() => {
+  const SILENCE_MS = 10000;
+  const note = document.createElement("div");
+  note.className = "fr-lost-note";
+  note.setAttribute("role", "alert");
+  document.body.appendChild(note);
+  let tick = null;
+  let heard = Date.now();
+  // A hidden tab's timers sleep: silence counts from when somebody looks again.
+  document.addEventListener("visibilitychange", () => { heard = Date.now(); });
+  setInterval(() => {
+    const banner = document.querySelector(".fr-banner");
+    if (banner && banner.dataset.tick !== tick) {
+      tick = banner.dataset.tick;
+      heard = Date.now();
+      if (document.title !== banner.dataset.title) document.title = banner.dataset.title;
+    }
+    const lost = Date.now() - heard > SILENCE_MS;
+    if (lost && !document.body.classList.contains("fr-lost")) {
+      const since = new Date(heard).toISOString().slice(0, 19).replace("T", " ");
+      note.textContent = `This page's server has not answered since ${since} UTC: ` +
+        "what is shown is old. Is it running? finkray start ui";
+    }
+    document.body.classList.toggle("fr-lost", lost);
+  }, 500);
+}

@@ -1,0 +1,58 @@
+"""Numbers as a person reads them."""
+
+import math
+from datetime import UTC, datetime
+
+THIN_SPACE = "\u2009"
+"""Between groups of three digits: neither a decimal point nor a decimal comma anywhere."""
+
+_BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def count_text(count: int) -> str:
+    """A whole number in groups of three digits: 12 345."""
+    return f"{count:,}".replace(",", THIN_SPACE)
+
+
+def rate_text(per_s: float) -> str:
+    """A rate with as many digits as say something: 0.4, 12, 3 045."""
+    return f"{per_s:.1f}" if 0 < per_s < 9.95 else count_text(round(per_s))
+
+
+def bytes_text(size: float) -> str:
+    """Bytes in the units of the settings, with three digits: 1.25 GiB."""
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(_BYTE_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else (1 if value >= 9.995 else 2)
+    return f"{value:.{digits}f} {_BYTE_UNITS[unit]}"
+
+
+def duration_text(seconds: float) -> str:
+    """A time span: 340 ms, 1.2 s, 45 s, 3 min 20 s, 4 h 12 min, 2 d 3 h.
+
+    Below zero where two machines' clocks differ; a dash for what is no number.
+    """
+    if not math.isfinite(seconds):
+        return "-"
+    size = abs(seconds)
+    return ("-" if seconds < 0 else "") + (_short(size) if size < 59.5 else _long(round(size)))
+
+
+def _short(seconds: float) -> str:
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+
+
+def _long(seconds: int) -> str:
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 86400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{count_text(seconds // 86400)} d {seconds % 86400 // 3600} h"
+
+
+def time_text(at: datetime) -> str:
+    """A moment in UTC: 2026-11-24 03:12:45 UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
