@@ -121,6 +121,7 @@ def _taken_down_if_idle(desk: Desk, cluster: Cluster, services: Services) -> Ite
     try:
         yield
     finally:
+        services.forget_ended()
         if cluster.local:
             with exclusive(desk.state / "services.lock"):
                 if not services.running():
@@ -133,12 +134,13 @@ def _start_one(
     desk: Desk, services: Services, order: Order, settings: Settings, session: Path
 ) -> None:
     name = order.service
-    if name is ServiceName.UI and listens(settings.ui.host, settings.ui.port):
-        raise FinkrayError(
-            f"something listens on {settings.ui.host}:{settings.ui.port} already: "
-            "set ui.port to another port"
-        )
     with exclusive(desk.state / "services.lock"):
+        services.refuse_second(name)
+        if name is ServiceName.UI and listens(settings.ui.host, settings.ui.port):
+            raise FinkrayError(
+                f"something listens on {settings.ui.host}:{settings.ui.port} already: "
+                "set ui.port to another port"
+            )
         service = services.submit(name, settings, order.exit_after_s)
     log = service.log_path(session)
     desk.progress.say(f"{name}: job {service.job_id}, log {log}")
@@ -172,7 +174,6 @@ def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Serv
             desk.progress.say(f"{service.name} is asked to drain; Ctrl-C again leaves it to that")
             services.ask_to_stop(service)
     desk.progress.write(text.more())
-    services.forget(service)
     return service
 
 

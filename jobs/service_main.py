@@ -41,7 +41,8 @@ def service_main(
     stopping = threading.Event()
 
     def stop(number: int, _: FrameType | None) -> None:
-        _LOG.info("asked to stop by %s", signal.Signals(number).name)
+        if not stopping.is_set():
+            _LOG.info("asked to stop by %s", signal.Signals(number).name)
         stopping.set()
 
     # Set by hand: where SIGINT was ignored at the start, Python leaves it so.

@@ -131,8 +131,21 @@ class Services:
         ClusterUnavailable
             The cluster does not answer.
         """
-        services = filter(None, map(service_of, self._ask(self._client.list_jobs)))
-        return {service.name: service for service in services if not service.ended}
+        return {service.name: service for service in self._all() if not service.ended}
+
+    def refuse_second(self, name: ServiceName) -> None:
+        """Each service runs once on a cluster.
+
+        Raises
+        ------
+        FinkrayError
+            It runs already.
+        """
+        if old := self.running().get(name):
+            raise FinkrayError(
+                f"{name} runs already, since {old.since:%Y-%m-%d %H:%M:%S} UTC as job "
+                f"{old.job_id}: `finkray status` shows it, `finkray stop {name}` ends it"
+            )
 
     def look(self, service: Service) -> Service:
         """The same service as it is now."""
@@ -158,16 +171,9 @@ class Services:
 
         Raises
         ------
-        FinkrayError
-            It runs already.
         ClusterUnavailable
             The cluster does not take the job.
         """
-        if old := self.running().get(name):
-            raise FinkrayError(
-                f"{name} runs already, since {old.since:%Y-%m-%d %H:%M:%S} UTC as job "
-                f"{old.job_id}: `finkray status` shows it, `finkray stop {name}` ends it"
-            )
         job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self._settings_file(job_id)
         write_private(path, settings.to_json_with_secrets())
@@ -221,12 +227,13 @@ class Services:
                 )
             progress(waited_s)
             time.sleep(POLL_S)
-        self.forget(service)
         return service
 
-    def forget(self, service: Service) -> None:
-        """Remove the settings of a service that has ended."""
-        self._settings_file(service.job_id).unlink(missing_ok=True)
+    def forget_ended(self) -> None:
+        """Remove the settings of services that have ended."""
+        for service in self._all():
+            if service.ended:
+                self._settings_file(service.job_id).unlink(missing_ok=True)
 
     def wait_until_ready(
         self, service: Service, ready: Callable[[], bool], timeout_s: float
@@ -247,8 +254,10 @@ class Services:
                     f"{service.name} still starts after {timeout_s:.0f} s; it is left to do so"
                 )
             time.sleep(POLL_S)
-        self.forget(service)
         return service
+
+    def _all(self) -> list[Service]:
+        return list(filter(None, map(service_of, self._ask(self._client.list_jobs))))
 
     def _settings_file(self, job_id: str) -> Path:
         return self._state / "settings" / f"{job_id}.json"

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from finkray.settings import load
+from jobs.cluster import Cluster
+from jobs.places import placed, reading_simulator
+
+
+def test_places_mean_the_same_wherever_a_service_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = {
+        "archive": {"uri": "night"},
+        "kafka": {"sasl_username": "me", "sasl_password_file": "secret"},
+        "simulator": {"data": "packets.tar"},
+    }
+    settings = placed(load(None, {}, overrides), Cluster("127.0.0.1:6379"))
+    monkeypatch.chdir("/")
+    assert settings.archive.root == tmp_path / "night"
+    assert settings.kafka.sasl_password_file == str(tmp_path / "secret")
+    assert settings.simulator.data == str(tmp_path / "packets.tar")
+    assert settings.ray.address == "127.0.0.1:6379"
+    assert settings.ray.working_dir == ""
+
+
+def test_the_simulator_needs_none_of_the_logins_of_the_real_kafka() -> None:
+    kafka = {
+        "bootstrap_servers": "kafka.example.org:9092",
+        "topics": ["real"],
+        "sasl_username": "me",
+        "sasl_password": "hunter2",
+        "options": {"security.protocol": "SSL"},
+        "max_message_bytes": "1 MiB",
+    }
+    settings = reading_simulator(load(None, {}, {"kafka": kafka}), "127.0.0.1:20000", "^sim")
+    config = settings.kafka.client_config()
+    assert settings.kafka.topics == ("^sim",)
+    assert config["bootstrap.servers"] == "127.0.0.1:20000"
+    assert not {"sasl.password", "security.protocol"} & set(config)
+    assert config["message.max.bytes"] == 1024 * 1024

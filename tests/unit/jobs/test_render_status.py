@@ -1,0 +1,78 @@
+import io
+import json
+from datetime import timedelta
+
+from rich.console import Console
+
+from finkray.status import Alarm, BalanceSheet, PartitionStatus, Snapshot
+from jobs.cluster import Cluster
+from jobs.render_status import status_json, status_text
+from jobs.services import Service, ServiceName
+from tests.snapshots import NIGHT, busy_night
+
+SERVICE = Service(ServiceName.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
+CLUSTER = Cluster("127.0.0.1:6379")
+
+
+def shown(snapshot: Snapshot | None, services: tuple[Service, ...] = (SERVICE,)) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_text(CLUSTER, services, snapshot, NIGHT + timedelta(seconds=2)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return " ".join(text.replace("\u2009", "").split())
+
+
+def test_everything_of_a_busy_night_is_there() -> None:
+    night = busy_night()
+    sheet = night.balance
+    text = shown(night)
+    for words in (
+        "archive finkray-archive-1 RUNNING",
+        "archive running, version 0.1.0, epoch 7",
+        "as of 2.0 s ago",
+        "620 alerts/s",
+        "held 310 MiB of 512 MiB",
+        "lag 2000 alerts",
+        "durable 2.4 s 4.9 s 12 s 88400",
+        "14 union index out of range",
+        "ingest-1 9f3c2b7a 251 MiB 256 MiB 9 2 paused",
+        f"received {sheet.received} archived {sheet.archived} dead lettered 17 expired 40",
+        "difference 0",
+        "ztf_20261124_programid1 3 150003 150900 897 ingest-1",
+        "ztf_20261124_programid1 2 150002 ? ? ingest-0",
+    ):
+        assert words in text
+
+
+def test_alarms_say_what_to_do() -> None:
+    alarm = Alarm(code="disk_full", since=NIGHT, message="no room", what_to_do="make room")
+    text = shown(busy_night(alarms=(alarm,)))
+    assert "ALARM disk_full since 2026-11-24 03:12:45 UTC: no room make room" in text
+
+
+def test_a_difference_is_shown() -> None:
+    assert "difference 3" in shown(busy_night(balance=BalanceSheet(received=10, archived=7)))
+
+
+def test_many_partitions_are_cut_to_those_that_lag() -> None:
+    places = tuple(
+        PartitionStatus(topic="t", partition=n, actor=None, frontier=0, high_watermark=n)
+        for n in range(100)
+    )
+    text = shown(busy_night(partitions=places))
+    assert "the 24 of 100 partitions that lag most" in text
+    assert "t 99 0 99 99" in text
+    assert "t 75 0" not in text
+
+
+def test_when_nothing_runs() -> None:
+    assert shown(None, ()) == "Ray at 127.0.0.1:6379: no service of finkray runs"
+    assert "SERVICE" not in shown(None)
+
+
+def test_json_has_the_whole_snapshot() -> None:
+    snapshot = busy_night()
+    raw = json.loads(json.dumps(status_json(CLUSTER, [SERVICE], snapshot)))
+    assert Snapshot.model_validate(raw["snapshot"]) == snapshot
+    assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
+    assert raw["cluster"]["local"] is False
+    assert status_json(None, [], None) == {"cluster": None, "services": [], "snapshot": None}
