@@ -4,21 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
-from ui.view import (
-    AlarmCard,
-    Banner,
-    Cell,
-    Figure,
-    Reading,
-    Table,
-    actors,
-    alarms,
-    banner,
-    figures,
-    partitions,
-    place,
-    tables,
-)
+from ui.tables import Cell, Table, actors, partitions, small_tables
+from ui.view import AlarmCard, Banner, Figure, Reading, alarms, banner, figures, place
 
 
 def head_html(reading: Reading, now: datetime) -> str:
@@ -42,7 +29,8 @@ def small_tables_html(reading: Reading) -> str:
     """The balance sheet, latency, dead letters and micro-batches, side by side."""
     if reading.snapshot is None:
         return ""
-    return f"<div class='fr-grid'>{''.join(_table(one) for one in tables(reading.snapshot))}</div>"
+    shown = "".join(_table(one) for one in small_tables(reading.snapshot))
+    return f"<div class='fr-grid'>{shown}</div>"
 
 
 def wide_tables_html(reading: Reading) -> str:

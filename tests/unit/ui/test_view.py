@@ -4,9 +4,9 @@ import pytest
 
 from finkray.status import Alarm, BalanceSheet, Snapshot
 from tests.snapshots import MIB, NIGHT, busy_night
-from ui import view
+from ui import tables, view
 from ui.html import head_html, small_tables_html, wide_tables_html
-from ui.view import STALE_AFTER_S, START_HINT, Banner, Reading, Table
+from ui.view import STALE_AFTER_S, START_HINT, Banner, Reading
 
 NOW = NIGHT + timedelta(seconds=2)
 FULL = Alarm(
@@ -20,10 +20,6 @@ FULL = Alarm(
 def banner_of(snapshot: Snapshot | None, **reading: object) -> Banner:
     facts = {"snapshot": snapshot, "read_at": NOW} | reading
     return view.banner(Reading(**facts), NOW)  # type: ignore[arg-type]
-
-
-def column(table: Table, index: int) -> list[str]:
-    return [row[index].text for row in table.rows]
 
 
 def test_without_an_archive_the_page_says_how_to_start_one() -> None:
@@ -95,7 +91,7 @@ def test_the_difference_is_good_at_zero_and_bad_on_either_side() -> None:
     def levels(archived: int) -> tuple[str, str, str]:
         sheet = BalanceSheet(received=100, archived=archived, dead_lettered=3)
         snapshot = busy_night(balance=sheet)
-        figure, row = view.figures(snapshot)[-1], view.balance(snapshot).rows[-1]
+        figure, row = view.figures(snapshot)[-1], tables.balance(snapshot).rows[-1]
         assert row[0].text == figure.label == "difference"
         assert row[1].text == figure.value
         return figure.level, row[1].level, figure.value
@@ -103,15 +99,6 @@ def test_the_difference_is_good_at_zero_and_bad_on_either_side() -> None:
     assert levels(97) == ("good", "good", "0")
     assert levels(90) == ("bad", "bad", "7")
     assert levels(99) == ("bad", "bad", "-2")
-
-
-def test_the_balance_sheet_has_every_part() -> None:
-    sheet = BalanceSheet(
-        received=1000, archived=900, dead_lettered=50, expired=40, not_delivered=10, waiting=7
-    )
-    table = view.balance(busy_night(balance=sheet))
-    assert column(table, 1) == ["1\u2009000", "900", "50", "40", "10", "0"]
-    assert table.note == "7 more wait in Kafka"
 
 
 def test_both_curves_have_every_point_of_the_history() -> None:
@@ -131,44 +118,10 @@ def test_both_curves_are_named_before_there_is_a_history() -> None:
         assert frame["alerts_per_s"].isna().all()
 
 
-def test_latency_has_a_row_for_each_stage_and_three_quantiles() -> None:
-    table = view.latency(busy_night())
-    assert table.columns == ("until", "p50", "p95", "p99", "alerts")
-    assert [cell.text for cell in table.rows[2][:4]] == ["durable", "2.4 s", "4.9 s", "12 s"]
-    assert view.figures(busy_night())[3].value == "4.9 s"
-    assert view.figures(busy_night(latency=()))[3].value == "-"
-
-
-def test_dead_letters_stand_by_reason_the_most_frequent_first() -> None:
-    table = view.dead_letters(busy_night(dead_letters_by_reason={"b": 1, "a": 1, "c": 5}))
-    assert column(table, 0) == ["c", "a", "b"]
-
-
-def test_actors_show_held_bytes_against_their_limit() -> None:
-    first, second = view.actors(busy_night()).rows
-    assert [cell.text for cell in first[1:4]] == ["228 MiB", "256 MiB", "89%"]
-    assert first[1].level == "quiet"
-    assert [cell.text for cell in second[1:4]] == ["251 MiB", "256 MiB", "98%"]
-    assert second[1].level == second[5].level == "warn"
-    assert second[5].text == "paused"
-
-
 def test_the_bound_on_held_bytes_is_marked_before_it_is_reached() -> None:
     held = view.figures(busy_night(held_bytes=500 * MIB))[4]
     assert (held.level, held.share) == ("warn", pytest.approx(500 / 512))
     assert view.figures(busy_night(held_bytes_limit=0))[4].share == 0
-
-
-def test_partitions_stand_with_the_largest_lag_first_and_admit_what_is_unknown() -> None:
-    table = view.partitions(busy_night())
-    assert column(table, 1) == ["7", "6", "5", "4", "3", "1", "0", "2"]
-    assert [cell.text for cell in table.rows[-1][2:5]] == ["unknown", "150\u2009002", "unknown"]
-    assert table.rows[0][5] == view.Cell("nobody", "warn")
-
-
-def test_micro_batches_before_the_first_one() -> None:
-    assert view.micro_batches(busy_night(micro_batch=None)).rows == ()
-    assert "none yet" in small_tables_html(Reading(busy_night(micro_batch=None), NOW))
 
 
 def test_every_text_from_outside_is_escaped() -> None:
