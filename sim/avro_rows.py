@@ -8,7 +8,7 @@ with their length before them, a union as the index of its branch and the value.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -92,11 +92,13 @@ def _encode(primitive: str, column: Column) -> _Part:
         if isinstance(column, np.ndarray):
             return _strings(column)
         return _Part.constant(prefixed(str(column).encode()))
-    values = np.atleast_1d(np.asarray(column))
     if primitive in ("int", "long"):
-        return _Part(*_varints(values.astype(np.int64)))
+        if isinstance(column, np.ndarray):
+            return _Part(*_varints(column.astype(np.int64)))
+        return _Part.constant(varint(int(cast(int, column))))
     width = {"float": "<f4", "double": "<f8"}[primitive]
-    return _Part(np.ascontiguousarray(values, dtype=width).view(np.uint8).reshape(len(values), -1))
+    values = np.ascontiguousarray(np.atleast_1d(np.asarray(column)), dtype=width)
+    return _Part(values.view(np.uint8).reshape(len(values), values.itemsize))
 
 
 def _varints(values: npt.NDArray[np.int64]) -> tuple[Bytes, npt.NDArray[np.bool_]]:
@@ -114,7 +116,7 @@ def _varints(values: npt.NDArray[np.int64]) -> tuple[Bytes, npt.NDArray[np.bool_
 def _strings(values: npt.NDArray[np.bytes_]) -> _Part:
     lengths = np.char.str_len(values).astype(np.int64)
     prefix, prefix_used = _varints(lengths)
-    text = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
+    text = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.itemsize)
     text_used = np.arange(text.shape[1]) < lengths[:, np.newaxis]
     return _Part(np.hstack([prefix, text]), np.hstack([prefix_used, text_used]))
 

@@ -1,0 +1,166 @@
+"""Images around a detection: science, template, difference; gzipped FITS, 63 x 63 float32.
+
+A pool: one set of images for each kind of surroundings, sign and step of brightness, made
+when first asked for. To make each alert's own would cost ten times what all the rest does.
+"""
+
+import gzip
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.avro_rows import prefixed
+from sim.population import Kind
+
+SIZE = 63
+_FITS_BLOCK = 2880
+_ZERO_POINT_MAG = 26.2
+_SEEING_PIXELS = 2.1
+_SCIENCE_BACKGROUND_DN = 200.0
+_TEMPLATE_BACKGROUND_DN = 205.0
+_GAIN = 6.2  # electrons to a data number
+_READ_NOISE_DN = 1.7
+_FRAMES_IN_TEMPLATE = 15
+_STEP_MAG, _REFERENCE_STEP_MAG = 0.5, 1.0
+_BRIGHTEST_MAG, _FAINTEST_MAG = 11.0, 22.0
+_VARIANTS = 2
+_GALAXY_WIDTH_PIXELS = 3.0
+
+Image = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutouts:
+    """The three images, each a gzipped FITS file with its length before it (Avro bytes)."""
+
+    science: bytes
+    template: bytes
+    difference: bytes
+
+
+class CutoutPool:
+    """Cutouts by what they should show; the same for the same seed, whatever the order."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._made: dict[tuple[int, ...], Cutouts] = {}
+
+    def pick(
+        self,
+        kind: Kind,
+        magnitude: float,
+        reference_magnitude: float,
+        *,
+        positive: bool,
+        number: int,
+    ) -> Cutouts:
+        """Cutouts of a detection; brightness is right to a quarter of a magnitude.
+
+        Parameters
+        ----------
+        kind
+            Decides what the template shows: a star, a galaxy, or nothing.
+        magnitude
+            Of the difference.
+        reference_magnitude
+            Of the star or galaxy in the template.
+        positive
+            Whether the source is brighter than in the template. A difference is shown the
+            way round in which the source is bright, as the survey does.
+        number
+            Any number: detections of one kind get one of several sets by it.
+        """
+        surroundings = _SURROUNDINGS[kind]
+        key = (
+            surroundings,
+            _step(magnitude, _STEP_MAG),
+            _step(reference_magnitude, _REFERENCE_STEP_MAG) if surroundings != _NOTHING else 0,
+            int(positive),
+            number % _VARIANTS,
+        )
+        cutouts = self._made.get(key)
+        if cutouts is None:
+            rng = np.random.default_rng((self._seed, 6, *key))
+            cutouts = Cutouts(*(prefixed(to_fits_gz(image)) for image in _images(rng, *key[:4])))
+            self._made[key] = cutouts
+        return cutouts
+
+
+_NOTHING, _STAR, _GALAXY = range(3)
+_SURROUNDINGS = {
+    Kind.VARIABLE_STAR: _STAR,
+    Kind.ACTIVE_GALAXY: _GALAXY,
+    Kind.SUPERNOVA: _GALAXY,
+    Kind.ASTEROID: _NOTHING,
+}
+
+
+def _step(magnitude: float, step_mag: float) -> int:
+    return round(min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG) / step_mag)
+
+
+def _images(
+    rng: np.random.Generator, surroundings: int, step: int, reference_step: int, positive: int
+) -> tuple[Image, Image, Image]:
+    source = _flux_dn(step * _STEP_MAG) * _profile(_SEEING_PIXELS, rng.uniform(-0.5, 0.5, 2))
+    there = np.zeros((SIZE, SIZE))
+    if surroundings == _STAR:
+        there = _flux_dn(reference_step * _REFERENCE_STEP_MAG) * _profile(
+            _SEEING_PIXELS, rng.uniform(-0.2, 0.2, 2)
+        )
+    elif surroundings == _GALAXY:
+        place = rng.uniform(-2, 2, 2)
+        there = _flux_dn(reference_step * _REFERENCE_STEP_MAG) * _profile(
+            _GALAXY_WIDTH_PIXELS * _SEEING_PIXELS, place
+        )
+    # What faded cannot be more than what was there.
+    now = there + source if positive else np.maximum(there - source, 0)
+    science = now + _SCIENCE_BACKGROUND_DN
+    science += _noise(rng, science)
+    template = there + _TEMPLATE_BACKGROUND_DN
+    template += _noise(rng, template) / np.sqrt(_FRAMES_IN_TEMPLATE)
+    difference = (science - _SCIENCE_BACKGROUND_DN) - (template - _TEMPLATE_BACKGROUND_DN)
+    images = (science, template, difference if positive else -difference)
+    return tuple(image.astype(np.float32) for image in images)  # type: ignore[return-value]
+
+
+def _flux_dn(magnitude: float) -> float:
+    return float(10 ** (0.4 * (_ZERO_POINT_MAG - magnitude)))
+
+
+def _profile(width_pixels: float, centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A round Gaussian of this full width at half maximum whose sum is one."""
+    axis = np.arange(SIZE) - SIZE // 2
+    sigma = width_pixels / 2.355
+    along = [np.exp(-0.5 * ((axis - c) / sigma) ** 2) for c in centre]
+    profile = np.outer(along[1], along[0])
+    return profile / profile.sum()
+
+
+def _noise(rng: np.random.Generator, image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return rng.normal(size=image.shape) * np.sqrt(image / _GAIN + _READ_NOISE_DN**2)
+
+
+def to_fits_gz(image: Image) -> bytes:
+    """A gzipped FITS file with one image of 63 x 63."""
+    data = image.astype(">f4").tobytes()
+    padding = bytes(-len(data) % _FITS_BLOCK)
+    # No time in the gzip header: the same seed is to give the same bytes.
+    return gzip.compress(_FITS_HEADER + data + padding, compresslevel=6, mtime=0)
+
+
+# Six cards of 80 characters and the END, filled up to a block (FITS standard 4.0, chapter 4).
+_CARDS = {
+    "SIMPLE": "T",
+    "BITPIX": "-32",
+    "NAXIS": "2",
+    "NAXIS1": str(SIZE),
+    "NAXIS2": str(SIZE),
+    "BUNIT": "'DN      '",
+}
+_FITS_HEADER = (
+    ("".join(f"{key:<8}= {value:>20}".ljust(80) for key, value in _CARDS.items()) + "END")
+    .encode()
+    .ljust(_FITS_BLOCK)
+)
