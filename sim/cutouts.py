@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.avro_rows import prefixed
-from sim.population import Kind
+from sim.population import KINDS, Kind
 
 SIZE = 63
 _FITS_BLOCK = 2880
@@ -25,7 +25,7 @@ _FRAMES_IN_TEMPLATE = 15
 _STEP_MAG, _REFERENCE_STEP_MAG = 0.5, 1.0
 _BRIGHTEST_MAG, _FAINTEST_MAG = 11.0, 22.0
 _VARIANTS = 2
-_GALAXY_WIDTH_PIXELS = 3.0
+_GALAXY_WIDTH_PIXELS = 6.0
 
 Image = npt.NDArray[np.float32]
 
@@ -71,58 +71,54 @@ class CutoutPool:
         number
             Any number: detections of one kind get one of several sets by it.
         """
-        surroundings = _SURROUNDINGS[kind]
-        key = (
-            surroundings,
-            _step(magnitude, _STEP_MAG),
-            _step(reference_magnitude, _REFERENCE_STEP_MAG) if surroundings != _NOTHING else 0,
-            int(positive),
-            number % _VARIANTS,
+        nothing_there = kind == Kind.ASTEROID
+        steps = (
+            round(_within_range(magnitude) / _STEP_MAG),
+            0 if nothing_there else round(_within_range(reference_magnitude) / _REFERENCE_STEP_MAG),
         )
+        key = (KINDS.index(kind), *steps, int(positive), number % _VARIANTS)
         cutouts = self._made.get(key)
         if cutouts is None:
             rng = np.random.default_rng((self._seed, 6, *key))
-            cutouts = Cutouts(*(prefixed(to_fits_gz(image)) for image in _images(rng, *key[:4])))
+            images = _images(
+                rng,
+                kind,
+                source_dn=_flux_dn(steps[0] * _STEP_MAG),
+                reference_dn=0 if nothing_there else _flux_dn(steps[1] * _REFERENCE_STEP_MAG),
+                positive=positive,
+            )
+            cutouts = Cutouts(*(prefixed(to_fits_gz(image)) for image in images))
             self._made[key] = cutouts
         return cutouts
 
 
-_NOTHING, _STAR, _GALAXY = range(3)
-_SURROUNDINGS = {
-    Kind.VARIABLE_STAR: _STAR,
-    Kind.ACTIVE_GALAXY: _GALAXY,
-    Kind.SUPERNOVA: _GALAXY,
-    Kind.ASTEROID: _NOTHING,
-}
-
-
-def _step(magnitude: float, step_mag: float) -> int:
-    return round(min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG) / step_mag)
+def _within_range(magnitude: float) -> float:
+    return min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG)
 
 
 def _images(
-    rng: np.random.Generator, surroundings: int, step: int, reference_step: int, positive: int
+    rng: np.random.Generator, kind: Kind, *, source_dn: float, reference_dn: float, positive: bool
 ) -> tuple[Image, Image, Image]:
-    source = _flux_dn(step * _STEP_MAG) * _profile(_SEEING_PIXELS, rng.uniform(-0.5, 0.5, 2))
-    there = np.zeros((SIZE, SIZE))
-    if surroundings == _STAR:
-        there = _flux_dn(reference_step * _REFERENCE_STEP_MAG) * _profile(
-            _SEEING_PIXELS, rng.uniform(-0.2, 0.2, 2)
-        )
-    elif surroundings == _GALAXY:
-        place = rng.uniform(-2, 2, 2)
-        there = _flux_dn(reference_step * _REFERENCE_STEP_MAG) * _profile(
-            _GALAXY_WIDTH_PIXELS * _SEEING_PIXELS, place
-        )
-    # What faded cannot be more than what was there.
-    now = there + source if positive else np.maximum(there - source, 0)
+    """Science, template and difference of a source that came (or went, if not positive)."""
+    place = rng.uniform(-0.5, 0.5, 2)
+    source = source_dn * _profile(_SEEING_PIXELS, place)
+    if kind == Kind.VARIABLE_STAR:
+        # A star that faded has lost light that was its own.
+        left_dn = reference_dn if positive else max(reference_dn - source_dn, 0)
+        other = left_dn * _profile(_SEEING_PIXELS, place)
+    else:
+        # A supernova is beside the centre of its galaxy, an active nucleus is the centre.
+        beside = rng.uniform(-2, 2, 2) if kind == Kind.SUPERNOVA else 0
+        other = reference_dn * _profile(_GALAXY_WIDTH_PIXELS, place + beside)
+    now, before = (other + source, other) if positive else (other, other + source)
     science = now + _SCIENCE_BACKGROUND_DN
     science += _noise(rng, science)
-    template = there + _TEMPLATE_BACKGROUND_DN
+    template = before + _TEMPLATE_BACKGROUND_DN
     template += _noise(rng, template) / np.sqrt(_FRAMES_IN_TEMPLATE)
     difference = (science - _SCIENCE_BACKGROUND_DN) - (template - _TEMPLATE_BACKGROUND_DN)
-    images = (science, template, difference if positive else -difference)
-    return tuple(image.astype(np.float32) for image in images)  # type: ignore[return-value]
+    if not positive:
+        difference = -difference
+    return science.astype(np.float32), template.astype(np.float32), difference.astype(np.float32)
 
 
 def _flux_dn(magnitude: float) -> float:
