@@ -45,6 +45,8 @@ def ready_text(state: Path, service: Service, settings: Settings) -> str:
 
 def listens(host: str, port: int) -> bool:
     """Whether somebody takes connections there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

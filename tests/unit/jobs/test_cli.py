@@ -56,7 +56,13 @@ def test_the_module_is_the_console_script() -> None:
         check=True,
     )
     assert answer.stdout == f"finkray {finkray_version}\n"
-    assert "ray" not in answer.stderr
+
+
+def test_help_waits_for_none_of_the_heavy_libraries() -> None:
+    heavy = ("ray", "pyspark", "gradio", "astropy", "pandas")
+    code = f"import sys, jobs.cli; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert answer.stdout == b"[]\n"
 
 
 def test_help_has_examples_and_exit_codes(finkray: Finkray) -> None:
@@ -137,5 +143,11 @@ def test_check_says_yes_or_no_to_each(finkray: Finkray) -> None:
         "yes  ray",
     ]
     assert "\x1b" not in answer.stdout
-    answer = finkray("check", "--json", **env)
-    assert [check["ok"] for check in json.loads(answer.stdout)].count(False) == 1
+
+
+def test_check_as_json(finkray: Finkray) -> None:
+    answer = finkray("check", "--json", FINKRAY__UI__PORT="x")
+    assert answer.returncode == 1
+    (settings,) = json.loads(answer.stdout)
+    assert (settings["name"], settings["ok"]) == ("settings", False)
+    assert "ui.port" in settings["detail"]

@@ -1,0 +1,244 @@
+"""The command line against a real Ray: the page, the lightest service, stands for all of them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from finkray.settings import RaySettings
+from jobs.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
+from sim.kafka_config import free_ports
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+RAY = RaySettings(local_dashboard_port=0, local_object_store_bytes="128 MiB")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A folder with a state of its own, and the command line in it."""
+
+    folder: Path
+    env: dict[str, str]
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def port(self) -> int:
+        return int(self.env["FINKRAY__UI__PORT"])
+
+    def command(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "jobs.cli", *words],
+            cwd=self.folder,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+
+
+def shop(folder: Path) -> Shop:
+    mine = ("FINKRAY", "RAY_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    settings = {
+        "FINKRAY_STATE": str(folder / "state"),
+        "FINKRAY__UI__PORT": str(free_ports(1)[0]),
+        "FINKRAY__RAY__LOCAL_DASHBOARD_PORT": "0",
+        "FINKRAY__RAY__LOCAL_OBJECT_STORE_BYTES": "128 MiB",
+        "FINKRAY__KAFKA__SASL_USERNAME": "me",
+        "FINKRAY__KAFKA__SASL_PASSWORD": "hunter2",
+        "FINKRAY__KAFKA__OPTIONS": '{"ssl.key.password": "hunter2"}',
+    }
+    return Shop(folder, {**env, **settings})
+
+
+def family(ray: LocalRay) -> list[psutil.Process]:
+    father = ray.process.process()
+    return [father, *father.children(recursive=True)] if father else []
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The page runs, on a local Ray that was brought up for it."""
+    place = shop(tmp_path_factory.mktemp("running"))
+    started = place.command("start", "ui")
+    assert started.returncode == 0, started.stderr
+    yield place
+    place.command("stop", "ui")
+    stop_local_ray(place.state)
+
+
+@pytest.fixture(scope="module")
+def ray(running: Shop) -> LocalRay:
+    found = find_local_ray(running.state)
+    assert found is not None
+    return found
+
+
+def test_start_returns_when_the_service_answers(running: Shop) -> None:
+    url = f"http://127.0.0.1:{running.port}/"
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.status == 200
+
+
+def test_status_says_what_runs(running: Shop, ray: LocalRay) -> None:
+    answer = running.command("status", "--json")
+    assert answer.returncode == 0, answer.stderr
+    status = json.loads(answer.stdout)
+    assert status["cluster"] == {
+        "address": ray.address,
+        "dashboard_url": ray.dashboard_url,
+        "local": True,
+    }
+    (service,) = status["services"]
+    assert (service["name"], service["status"]) == ("ui", "RUNNING")
+    assert status["snapshot"] is None
+    text = running.command("status").stdout
+    assert service["job_id"] in text
+    assert "\x1b" not in text
+
+
+def test_a_second_one_is_refused(running: Shop) -> None:
+    answer = running.command("start", "ui")
+    assert answer.returncode == 1
+    assert "ui runs already, since " in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_stopping_another_service_touches_nothing(running: Shop) -> None:
+    answer = running.command("stop", "archive")
+    assert (answer.returncode, answer.stdout) == (0, "archive does not run\n")
+    assert "ui" in running.command("status").stdout
+
+
+def test_check_finds_the_cluster(running: Shop, ray: LocalRay) -> None:
+    answer = running.command("check", FINKRAY__KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert f"yes  ray: a head answers at {ray.address}" in answer.stdout
+
+
+def test_no_secret_is_in_the_dashboard_or_on_a_command_line(running: Shop, ray: LocalRay) -> None:
+    token = ray.token_file.read_text()
+    question = urllib.request.Request(
+        f"{ray.dashboard_url}/api/jobs/", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(question, timeout=20) as answer:
+        jobs = answer.read().decode()
+    assert "jobs.page" in jobs
+    commands = " ".join(" ".join(process.cmdline()) for process in family(ray))
+    assert "jobs.page" in commands
+    for secret in ("hunter2", token):
+        assert secret not in jobs
+        assert secret not in commands
+    # The service has them all the same: its own file is its owner's alone.
+    (settings,) = (running.state / "settings").iterdir()
+    assert "hunter2" in settings.read_text()
+    assert settings.stat().st_mode & 0o077 == 0
+    assert ray.token_file.stat().st_mode & 0o077 == 0
+
+
+def test_the_dashboard_asks_for_the_token(ray: LocalRay) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{ray.dashboard_url}/api/jobs/", timeout=20)
+
+
+def test_everything_listens_on_the_loopback_address_alone(ray: LocalRay) -> None:
+    places = set()
+    for process in family(ray):
+        with suppress(psutil.NoSuchProcess):  # Ray lets idle workers go now and then
+            connections = process.net_connections(kind="tcp")
+            places |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    assert {place.removeprefix("::ffff:") for place in places} == {"127.0.0.1"}
+
+
+def test_the_last_stop_drains_and_leaves_nothing(running: Shop, ray: LocalRay) -> None:
+    processes = family(ray)
+    assert len(processes) > 5
+    answer = running.command("stop", "ui")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("ui has ended\n")
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
+    assert not ray.folder.exists()
+    assert find_local_ray(running.state) is None
+    (log,) = (running.state / "logs").iterdir()
+    assert "asked to stop by SIGINT" in log.read_text()
+    assert list((running.state / "settings").iterdir()) == []
+
+
+def test_on_a_cluster_that_is_there_and_in_the_foreground(tmp_path: Path) -> None:
+    """Also: a head that was killed leaves nothing behind that hinders the next one."""
+    there = tmp_path / "there"
+    there.mkdir()
+    killed = start_local_ray(there, RAY)
+    orphans = family(killed)
+    orphans[0].kill()
+    orphans[0].wait(10)
+    try:
+        cluster = start_local_ray(there, RAY)
+        psutil.wait_procs(orphans, timeout=20)
+        assert [process for process in orphans if process.is_running()] == []
+        assert not killed.folder.exists()
+        place = shop(tmp_path)
+        place.env.update(cluster.environment())
+        _start_and_interrupt(place)
+        assert find_local_ray(there) == cluster, "the cluster was not ours to take down"
+        assert place.command("stop", "ui").stdout == "ui does not run\n"
+    finally:
+        stop_local_ray(there)
+
+
+def _start_and_interrupt(place: Shop) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli", "start", "ui", "--foreground"],
+        cwd=place.folder,
+        env=place.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "The page is at" in line:
+            _wait_until_it_listens(place.port)
+            process.send_signal(signal.SIGINT)
+    text = "".join(lines)
+    assert process.wait(60) == 0, text
+    assert "ui is asked to drain" in text
+    assert "asked to stop by SIGINT" in text
+
+
+def _wait_until_it_listens(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"nothing listens on {port}")
+
+
+def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    place = shop(tmp_path)
+    # A name that never is one of a machine (RFC 6761): the page cannot listen there.
+    answer = place.command("start", "ui", FINKRAY__UI__HOST="nowhere.invalid")
+    assert answer.returncode == 1
+    assert "ui has failed. The end of its log:" in answer.stderr
+    assert "Traceback" not in answer.stderr.split("The end of its log:")[0]
+    assert find_local_ray(place.state) is None
+    assert "nowhere.invalid" in next((place.state / "logs").iterdir()).read_text()
