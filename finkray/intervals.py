@@ -1,0 +1,133 @@
+"""A set of whole numbers kept as disjoint ranges: which offsets of a partition are done.
+
+Claims of a partition follow each other, so the set stays a handful of ranges however many
+claims went in, and every operation is a binary search.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """The whole numbers from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return self.last - self.first + 1
+
+
+class IntervalSet:
+    """Disjoint intervals that never touch: two that touch are one.
+
+    Parameters
+    ----------
+    intervals
+        to begin with, in any order, without overlap
+
+    Raises
+    ------
+    ValueError
+        if two of them overlap
+    """
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self, intervals: Iterable[tuple[int, int]] = ()) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in intervals:
+            self.add(first, last)
+
+    def __iter__(self) -> Iterator[Interval]:
+        return map(Interval, self._firsts, self._lasts)
+
+    def __len__(self) -> int:
+        return len(self._firsts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IntervalSet):
+            return NotImplemented
+        return self._firsts == other._firsts and self._lasts == other._lasts
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"IntervalSet({[tuple(interval) for interval in self]})"
+
+    @property
+    def size(self) -> int:
+        """How many numbers are in the set."""
+        return sum(interval.size for interval in self)
+
+    @property
+    def first(self) -> int | None:
+        """The smallest number, None if the set is empty."""
+        return self._firsts[0] if self._firsts else None
+
+    @property
+    def last(self) -> int | None:
+        """The largest number, None if the set is empty."""
+        return self._lasts[-1] if self._lasts else None
+
+    def first_free(self, at: int) -> int:
+        """The first number from `at` on that is not in the set."""
+        index = bisect_left(self._lasts, at)
+        inside = index < len(self._firsts) and self._firsts[index] <= at
+        return self._lasts[index] + 1 if inside else at
+
+    def overlaps(self, first: int, last: int) -> list[Interval]:
+        """The parts of first..last that are in the set."""
+        begin, end = self._touched(first, last)
+        return [
+            Interval(max(first, self._firsts[index]), min(last, self._lasts[index]))
+            for index in range(begin, end)
+        ]
+
+    def holes(self, first: int, last: int) -> list[Interval]:
+        """The parts of first..last that are not in the set."""
+        found = []
+        at = first
+        for part in self.overlaps(first, last):
+            if at < part.first:
+                found.append(Interval(at, part.first - 1))
+            at = part.last + 1
+        if at <= last:
+            found.append(Interval(at, last))
+        return found
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether all of first..last is in the set."""
+        return self.overlaps(first, last) == [Interval(first, last)]
+
+    def add(self, first: int, last: int) -> None:
+        """Put first..last in.
+
+        Raises
+        ------
+        ValueError
+            if part of it is in already (the set is left as it was), or it ends before it begins
+        """
+        if first > last:
+            raise ValueError(f"a range from {first} to {last}")
+        begin, end = self._touched(first, last)
+        if begin != end:
+            raise ValueError(f"{first}-{last} overlaps {self._firsts[begin]}-{self._lasts[begin]}")
+        # A neighbour that ends right before, or begins right after, becomes one with it.
+        if begin > 0 and self._lasts[begin - 1] == first - 1:
+            begin -= 1
+            first = self._firsts[begin]
+        if end < len(self._firsts) and self._firsts[end] == last + 1:
+            last = self._lasts[end]
+            end += 1
+        self._firsts[begin:end] = [first]
+        self._lasts[begin:end] = [last]
+
+    def _touched(self, first: int, last: int) -> tuple[int, int]:
+        """The slice of stored intervals that share a number with first..last."""
+        begin = bisect_left(self._lasts, first)
+        return begin, max(begin, bisect_right(self._firsts, last))

@@ -1,0 +1,138 @@
+"""One entry of the ledger: what it says, and how it is written down.
+
+An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
+
+    {"format": 1, "seq": 7, "epoch": 2, "kind": "committed", "at": "2026-11-24T01:02:03.456789Z",
+     "writer": "9f…", "published_through": 6, "claims": [{…}, …],
+     "superseded": [], "staged": {"alerts/topic=…/x.parquet": "staging/00000002/….parquet"},
+     "starts": [], "holder": null}
+
+`kind` is one of
+
+- ``opened``: an archive, described by `holder`, took the ledger over and began this epoch
+- ``started``: partitions are archived from an offset on: `starts`
+- ``committed``: `claims` were archived
+- ``repaired``: `claims` as they stand after a repair; `superseded` are the same as they
+  stood before
+
+`claims` are as `ClaimResult.to_json` gives them. `staged` tells where the entry's new files
+lie until they are published; those of every entry up to `published_through` have been.
+`writer` is a random word for one run of an archive.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from finkray.claim import ClaimResult, TopicPartition
+from finkray.errors import LedgerCorrupt
+
+FORMAT = 1
+LOG_FOLDER = "ledger/log"
+
+Kind = Literal["opened", "started", "committed", "repaired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry; see the module's words for the fields."""
+
+    seq: int
+    epoch: int
+    kind: Kind
+    at: datetime
+    writer: str
+    published_through: int
+    claims: tuple[ClaimResult, ...] = ()
+    superseded: tuple[ClaimResult, ...] = ()
+    staged: Mapping[str, str] = field(default_factory=dict)
+    starts: tuple[tuple[TopicPartition, int], ...] = ()
+    holder: Mapping[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the entry stands."""
+        return log_path(self.seq)
+
+    def to_bytes(self) -> bytes:
+        """The entry as the file holds it: one line of JSON, and the same bytes each time."""
+        raw = {
+            "format": FORMAT,
+            "seq": self.seq,
+            "epoch": self.epoch,
+            "kind": self.kind,
+            "at": self.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "writer": self.writer,
+            "published_through": self.published_through,
+            "claims": [claim.to_json() for claim in self.claims],
+            "superseded": [claim.to_json() for claim in self.superseded],
+            "staged": dict(self.staged),
+            "starts": [{**source._asdict(), "offset": offset} for source, offset in self.starts],
+            "holder": None if self.holder is None else dict(self.holder),
+        }
+        return json.dumps(raw, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes, seq: int) -> "Entry":
+        """The inverse of `to_bytes`.
+
+        Parameters
+        ----------
+        data
+            the file
+        seq
+            the number in its name
+
+        Raises
+        ------
+        LedgerCorrupt
+            if it is no entry, is of a later format, or says another number than its name
+        """
+        where = log_path(seq)
+        try:
+            raw = json.loads(data)
+            if raw["format"] != FORMAT:
+                raise LedgerCorrupt(
+                    f"{where} is of format {raw['format']}, this finkray reads format {FORMAT}: "
+                    "use the version that wrote it, or a later one"
+                )
+            entry = cls(
+                seq=raw["seq"],
+                epoch=raw["epoch"],
+                kind=raw["kind"],
+                at=datetime.fromisoformat(raw["at"]),
+                writer=raw["writer"],
+                published_through=raw["published_through"],
+                claims=tuple(map(ClaimResult.from_json, raw["claims"])),
+                superseded=tuple(map(ClaimResult.from_json, raw["superseded"])),
+                staged=raw["staged"],
+                starts=tuple(map(_start, raw["starts"])),
+                holder=raw["holder"],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LedgerCorrupt(
+                f"{where} is not an entry of a ledger ({type(error).__name__}: {error}): "
+                "restore it from a copy of the archive"
+            ) from error
+        if entry.seq != seq or entry.kind not in get_args(Kind):
+            raise LedgerCorrupt(f"{where} says of itself: number {entry.seq}, kind {entry.kind!r}")
+        return entry
+
+
+def log_path(seq: int) -> str:
+    """Where the entry of that number stands."""
+    return f"{LOG_FOLDER}/{seq:020d}.json"
+
+
+def seq_of(path: str) -> int | None:
+    """The number in an entry's path, None if it is no entry's."""
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.partition(".")
+    return int(stem) if dot and suffix == "json" and stem.isdigit() and len(stem) == 20 else None
+
+
+def _start(raw: dict[str, Any]) -> tuple[TopicPartition, int]:
+    source = TopicPartition(raw["cluster_id"], raw["topic"], raw["topic_id"], raw["partition"])
+    return source, raw["offset"]

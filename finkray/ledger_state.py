@@ -1,0 +1,219 @@
+"""What the entries of a ledger add up to, kept small: ranges and sums for each partition.
+
+Its size grows with the number of partitions, not with that of claims, so that an archive
+may run for a year. What stands in single claims is read from the ledger when it is asked for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
+from operator import add, sub
+
+from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.errors import LedgerCorrupt
+from finkray.intervals import Interval, IntervalSet
+from finkray.ledger_entry import Entry
+from finkray.status import BalanceSheet
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over claims; all but `claims` count offsets."""
+
+    claims: int = 0
+    archived: int = 0
+    dead_lettered: int = 0
+    expired: int = 0
+    not_delivered: int = 0
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: "Totals") -> "Totals":
+        return Totals(*map(sub, astuple(self), astuple(other)))
+
+    @classmethod
+    def of(cls, result: ClaimResult) -> "Totals":
+        """The sums of one claim."""
+        return cls(
+            claims=1,
+            archived=result.archived,
+            dead_lettered=result.dead_lettered,
+            expired=sum(gap.offsets for gap in result.gaps if gap.kind == "expired"),
+            not_delivered=sum(gap.offsets for gap in result.gaps if gap.kind == "not_delivered"),
+        )
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """What the ledger knows of one partition.
+
+    `recorded_start` is the offset from which on it is archived, as a ``started`` entry says.
+    """
+
+    covered: IntervalSet = field(default_factory=IntervalSet)
+    totals: Totals = Totals()
+    recorded_start: int | None = None
+
+    @property
+    def start(self) -> int:
+        """The first offset that must be accounted for."""
+        known = [at for at in (self.recorded_start, self.covered.first) if at is not None]
+        return min(known, default=0)
+
+    @property
+    def end(self) -> int:
+        """One past the last offset that any claim holds, or the start if there is none."""
+        return self.start if self.covered.last is None else self.covered.last + 1
+
+    @property
+    def frontier(self) -> int:
+        """The first offset from the start on that no claim holds."""
+        return self.covered.first_free(self.start)
+
+    @property
+    def holes(self) -> list[Interval]:
+        """What no claim holds between the start and the end."""
+        return self.covered.holes(self.start, self.end - 1)
+
+
+@dataclass(slots=True)
+class LedgerState:
+    """The sum of all entries up to `last_seq`."""
+
+    last_seq: int = -1
+    epoch: int = 0
+    published_through: int = -1
+    partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
+    dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
+
+    def balance(self) -> BalanceSheet:
+        """The sums over all partitions; what waits in Kafka is not known here."""
+        totals = sum((partition.totals for partition in self.partitions.values()), Totals())
+        return BalanceSheet(
+            received=sum(part.end - part.start for part in self.partitions.values()),
+            archived=totals.archived,
+            dead_lettered=totals.dead_lettered,
+            expired=totals.expired,
+            not_delivered=totals.not_delivered,
+        )
+
+    def frontier(self, source: TopicPartition) -> int | None:
+        """The first offset that is not in the ledger; None for a partition it does not know."""
+        partition = self.partitions.get(source)
+        return None if partition is None else partition.frontier
+
+    def covers(self, claim: Claim) -> bool:
+        """Whether all offsets of the claim are in the ledger."""
+        partition = self.partitions.get(claim.source)
+        return partition is not None and partition.covered.covers(
+            claim.first_offset, claim.last_offset
+        )
+
+    def refuse_overlap(self, claims: Iterable[Claim]) -> None:
+        """Object to claims that overlap each other or what is in the ledger.
+
+        Raises
+        ------
+        LedgerCorrupt
+            which names both
+        """
+        seen: dict[TopicPartition, IntervalSet] = {}
+        for claim in claims:
+            known = self.partitions.get(claim.source, PartitionState()).covered
+            if overlap := known.overlaps(claim.first_offset, claim.last_offset):
+                parts = ", ".join(f"{part.first}-{part.last}" for part in overlap)
+                raise LedgerCorrupt(f"{claim} is in the ledger already, at {parts}")
+            try:
+                seen.setdefault(claim.source, IntervalSet()).add(
+                    claim.first_offset, claim.last_offset
+                )
+            except ValueError as error:
+                raise LedgerCorrupt(f"two claims for the same offsets: {claim}: {error}") from error
+
+    def apply(self, entry: Entry) -> None:
+        """Add the next entry.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if it is not the next, its epoch goes backwards, or its claims contradict the others
+        """
+        if entry.seq != self.last_seq + 1:
+            raise LedgerCorrupt(f"entry {self.last_seq + 1} is missing before entry {entry.seq}")
+        in_order = entry.epoch > self.epoch if entry.kind == "opened" else entry.epoch == self.epoch
+        if not in_order:
+            raise LedgerCorrupt(
+                f"entry {entry.seq} ({entry.kind}) is of epoch {entry.epoch}, after epoch "
+                f"{self.epoch}: somebody wrote into this ledger by other ways than finkray's"
+            )
+        if entry.kind == "repaired":
+            self._repair(entry)
+        else:
+            for result in entry.claims:
+                claim = result.claim
+                covered = IntervalSet([(claim.first_offset, claim.last_offset)])
+                self.add_range(claim.source, covered, Totals.of(result))
+                self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+        for source, offset in entry.starts:
+            self.add_start(source, offset)
+        self.last_seq = entry.seq
+        self.epoch = entry.epoch
+        self.published_through = max(self.published_through, entry.published_through)
+
+    def add_start(self, source: TopicPartition, offset: int) -> None:
+        """Note that a partition is archived from an offset on."""
+        self.partitions.setdefault(source, PartitionState()).recorded_start = offset
+
+    def add_range(self, source: TopicPartition, covered: IntervalSet, totals: Totals) -> None:
+        """Add the sums over many claims of a partition, of which `covered` is the union.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if some of it is there already
+        """
+        partition = self.partitions.setdefault(source, PartitionState())
+        for part in covered:
+            try:
+                partition.covered.add(part.first, part.last)
+            except ValueError as error:
+                raise LedgerCorrupt(
+                    f"{source.topic}[{source.partition}]: offsets claimed twice: {error}"
+                ) from error
+        partition.totals += totals
+
+    def _repair(self, entry: Entry) -> None:
+        before = {result.claim for result in entry.superseded}
+        after = {result.claim for result in entry.claims}
+        if before != after or not all(map(self.covers, after)):
+            raise LedgerCorrupt(f"entry {entry.seq} repairs claims that are not in the ledger")
+        for result in entry.superseded:
+            self.partitions[result.claim.source].totals -= Totals.of(result)
+            self.dead_letters_by_reason.subtract(dict(result.dead_letters_by_reason))
+        for result in entry.claims:
+            self.partitions[result.claim.source].totals += Totals.of(result)
+            self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+
+
+def refuse_unbalanced(result: ClaimResult) -> None:
+    """Object to a claim that does not account for each of its offsets once.
+
+    Raises
+    ------
+    ValueError
+        which says what does not add up
+    """
+    claim = result.claim
+    if not result.balanced:
+        raise ValueError(
+            f"claim {claim} has {claim.offsets} offsets but {result.archived} archived, "
+            f"{result.dead_lettered} dead-lettered and {result.in_gaps} in gaps"
+        )
+    in_gaps = IntervalSet()
+    for gap in result.gaps:
+        if not claim.first_offset <= gap.first_offset <= gap.last_offset <= claim.last_offset:
+            raise ValueError(f"claim {claim} has a gap {gap.first_offset}-{gap.last_offset}")
+        in_gaps.add(gap.first_offset, gap.last_offset)
+    if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
+        raise ValueError(f"claim {claim}: its dead letters by reason do not add up")

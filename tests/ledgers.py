@@ -1,0 +1,76 @@
+"""Claims, and archives full of them, for tests of what comes after a claim was decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
+from finkray.storage import Storage
+
+ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
+
+
+@dataclass(frozen=True)
+class FakeStaged:
+    """A claim with staged files, as a task reports it."""
+
+    result: ClaimResult
+    staged: Mapping[str, str] = field(default_factory=dict)
+
+
+def result(
+    first: int, last: int, *, source: TopicPartition = ZTF, dead: int = 0, gaps: Sequence[Gap] = ()
+) -> ClaimResult:
+    """A claim whose offsets are archived in one file, but for `dead` letters and gaps."""
+    rows = last - first + 1 - dead - sum(gap.offsets for gap in gaps)
+    name = f"{source.topic}-{source.topic_id[:8]}-{source.partition:05d}-{first:020d}-{last:020d}"
+    files = (data_path(name), rows) if rows else None
+    return ClaimResult(
+        Claim(source, first, last),
+        files=() if files is None else (_file(*files, first, last),),
+        dead_letter_files=(_file(dead_path(name), dead, first, last),) if dead else (),
+        dead_letters_by_reason=(("truncated", dead),) if dead else (),
+        gaps=tuple(gaps),
+    )
+
+
+def data_path(name: str, topic: str = ZTF.topic) -> str:
+    return f"alerts/topic={topic}/year=2026/month=11/day=24/hour=01/{name}-abcdef01.parquet"
+
+
+def dead_path(name: str, topic: str = ZTF.topic) -> str:
+    return f"deadletters/topic={topic}/year=2026/month=11/day=24/{name}.parquet"
+
+
+def content(path: str, rows: int) -> bytes:
+    """What `stage` writes: enough to tell whole files from halves."""
+    return f"{path.rpartition('/')[2]} {rows}".encode()
+
+
+def stage(storage: Storage, folder: str, one: ClaimResult) -> FakeStaged:
+    """Write the files of a claim into a staging folder."""
+    staged = {}
+    for file in (*one.files, *one.dead_letter_files):
+        at = f"{folder}/{file.path.rpartition('/')[2]}"
+        storage.delete([at])
+        with storage.stage(at) as out:
+            out.write(content(file.path, file.rows))
+        staged[file.path] = at
+    return FakeStaged(one, staged)
+
+
+def unstaged(one: ClaimResult) -> FakeStaged:
+    """A claim of which nobody will look at the files."""
+    paths = [file.path for file in (*one.files, *one.dead_letter_files)]
+    return FakeStaged(one, {path: f"staging/none/{path.rpartition('/')[2]}" for path in paths})
+
+
+def _file(path: str, rows: int, first: int, last: int) -> DataFile:
+    return DataFile(
+        path=path,
+        rows=rows,
+        size_bytes=len(content(path, rows)),
+        first_offset=first,
+        last_offset=last,
+        schema_fingerprint="abcdef01" * 8,
+        hour_utc="2026-11-24T01:00:00Z",
+    )

@@ -1,0 +1,134 @@
+"""The ledger as its one writer sees it."""
+
+from pathlib import Path
+
+import pytest
+
+from finkray.claim import Gap, TopicPartition
+from finkray.errors import Fenced, LedgerCorrupt
+from finkray.ledger import Ledger
+from finkray.ledger_read import read_entries, read_state
+from finkray.storage_local import LocalStorage
+from tests.ledgers import ZTF, result, unstaged
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "archive")
+
+
+def published(ledger: Ledger) -> None:
+    ledger.mark_published(list(ledger.unpublished))
+
+
+def test_what_is_appended_is_there_for_the_next_archive(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    assert (ledger.epoch, ledger.is_new, ledger.frontier(ZTF)) == (1, True, None)
+    seq = ledger.append([unstaged(result(10, 19)), unstaged(result(20, 29, dead=3))])
+    ledger.append([unstaged(result(30, 39, gaps=[Gap("expired", 30, 35)]))])
+    assert seq == 1
+
+    later = Ledger.take_over(storage)
+
+    assert (later.epoch, later.is_new, later.frontier(ZTF)) == (2, False, 40)
+    sums = later.totals()
+    assert (sums.received, sums.archived, sums.dead_lettered, sums.expired) == (30, 21, 3, 6)
+    assert sums.difference == 0
+    assert later.state.dead_letters_by_reason == {"truncated": 3}
+    assert [entry.kind for entry in read_entries(storage)] == [
+        "opened",
+        "committed",
+        "committed",
+        "opened",
+    ]
+
+
+def test_the_archive_that_was_taken_over_is_fenced(storage: LocalStorage) -> None:
+    zombie = Ledger.take_over(storage)
+    zombie.append([unstaged(result(0, 9))])
+    living = Ledger.take_over(storage)
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            zombie.append([unstaged(result(10, 19))])
+    with pytest.raises(Fenced):
+        zombie.record_starts({ZTF._replace(partition=1): 0})
+    living.append([unstaged(result(10, 14))])
+    assert living.frontier(ZTF) == 15
+
+
+def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalStorage) -> None:
+    zombie = Ledger.take_over(storage)
+    living = Ledger.take_over(storage)
+    for n in range(100):
+        living.append([unstaged(result(n, n))])
+    published(living)
+    assert living.fold() == 1
+    assert zombie.state.last_seq == 0
+    for _ in range(2):
+        with pytest.raises(Fenced):
+            zombie.append([unstaged(result(1000, 1009))])
+    assert read_state(storage).state.frontier(ZTF) == 100
+    assert Ledger.take_over(storage).epoch == 3
+
+
+def test_claims_that_contradict_the_ledger_are_refused(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    ledger.append([unstaged(result(0, 99))])
+    for first, last in [(0, 99), (50, 60), (99, 120), (0, 1000)]:
+        with pytest.raises(LedgerCorrupt, match="in the ledger already"):
+            ledger.append([unstaged(result(first, last))])
+    with pytest.raises(LedgerCorrupt, match="two claims for the same offsets"):
+        ledger.append([unstaged(result(100, 110)), unstaged(result(105, 120))])
+    again = TopicPartition(ZTF.cluster_id, ZTF.topic, "another-topic-id", ZTF.partition)
+    ledger.append([unstaged(result(0, 99, source=again))])
+    assert ledger.state.last_seq == 2
+    assert ledger.frontier(ZTF) == ledger.frontier(again) == 100
+
+
+def test_where_a_partition_starts_outlives_the_archive(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    ledger.record_starts({ZTF: 500})
+    ledger.record_starts({ZTF: 700})
+    again = Ledger.take_over(storage)
+    assert (again.frontier(ZTF), again.is_new) == (500, False)
+    again.append([unstaged(result(510, 519))])
+    assert again.frontier(ZTF) == 500
+    assert again.totals().difference == 10
+
+
+def test_a_missing_entry_is_named(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    for n in range(5):
+        ledger.append([unstaged(result(n, n))])
+    (storage.root / f"ledger/log/{3:020d}.json").unlink()
+    with pytest.raises(LedgerCorrupt, match="entry 3 of the ledger is missing"):
+        read_state(storage)
+
+
+def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    ledger.record_starts({ZTF: 0})
+    for n in range(2200):
+        ledger.append(
+            [
+                unstaged(
+                    result(3 * n, 3 * n + 2, dead=n % 2, gaps=[Gap("not_delivered", 3 * n, 3 * n)])
+                )
+            ]
+        )
+    published(ledger)
+    before = list(read_entries(storage))
+    state = read_state(storage).state
+    assert ledger.fold() == 2200 // 64 + 2200 // 1024
+    assert read_state(storage).state == state
+    after = list(read_entries(storage))
+    for old, new in zip(before, after, strict=True):
+        assert (old.seq, old.at, old.claims, old.starts) == (
+            new.seq,
+            new.at,
+            new.claims,
+            new.starts,
+        )
+    assert [entry.seq for entry in read_entries(storage, after_seq=1500)] == list(range(1501, 2202))
+    assert len(storage.files("ledger/log")) + len(storage.files("ledger/folded")) < 64 + 2 * 16
+    assert Ledger.take_over(storage).frontier(ZTF) == 6600
