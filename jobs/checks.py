@@ -21,7 +21,7 @@ from finkray.errors import (
 from finkray.java import find_java
 from finkray.kafka import KafkaCluster
 from finkray.settings import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings, load
-from jobs.cluster import find_cluster, is_on_this_machine, job_client
+from jobs.cluster import errors_of_ray, find_cluster, is_on_this_machine, job_client
 from ui.words import bytes_text, count_text
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -169,8 +169,10 @@ def _ray(state: Path, settings: RaySettings) -> str:
         return "none runs; `finkray start` brings up a local one"
     if not is_on_this_machine(cluster):
         raise ClusterUnavailable(f"the head at {cluster.address} is another machine")
-    version = job_client(cluster).get_version()
-    return f"a head answers at {cluster.address}, API version {version}"
+    client = job_client(cluster)
+    with errors_of_ray():
+        client.list_jobs()
+    return f"a head answers at {cluster.address} and takes jobs"
 
 
 def java_check() -> Check:

@@ -99,17 +99,41 @@ def job_client(cluster: Cluster) -> "JobSubmissionClient":
 
     Raises
     ------
+    SettingsError
+        Ray refuses our token.
     ClusterUnavailable
-        The head does not answer, or refuses our token.
+        Ray does not answer as it should.
     """
     enter(cluster)
     from ray.job_submission import JobSubmissionClient
 
-    try:
+    with errors_of_ray():
         url = cluster.local.dashboard_url if cluster.local else cluster.address
         return JobSubmissionClient(url)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterUnavailable(f"Ray at {cluster.address} says: {error}") from error
+
+
+@contextmanager
+def errors_of_ray() -> Iterator[None]:
+    """Give Ray's errors of a cluster that is asked a place in our tree.
+
+    Raises
+    ------
+    SettingsError
+        Ray refuses our token.
+    ClusterUnavailable
+        Anything else that Ray says.
+    """
+    from ray.exceptions import AuthenticationError, RayError
+
+    try:
+        yield
+    except AuthenticationError as error:
+        raise SettingsError(
+            "Ray refuses our token: RAY_AUTH_TOKEN_PATH names the file with the cluster's token "
+            "(and RAY_AUTH_MODE is token)"
+        ) from error
+    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterUnavailable(f"Ray says: {error}") from error
 
 
 @contextmanager
@@ -118,21 +142,21 @@ def connected(cluster: Cluster, settings: RaySettings) -> Iterator[Path]:
 
     Raises
     ------
+    SettingsError
+        Ray refuses our token.
     ClusterUnavailable
-        Ray refuses.
+        Ray does not answer as it should.
     """
     enter(cluster)
     import ray
 
-    try:
+    with errors_of_ray():
         context = ray.init(
             address=cluster.address,
             namespace=settings.namespace,
             log_to_driver=False,
             logging_level="ERROR",
         )
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterUnavailable(f"Ray at {cluster.address} says: {error}") from error
     try:
         yield Path(context.address_info["session_dir"])
     finally:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from finkray.errors import ClusterUnavailable, FinkrayError
 from finkray.settings import Settings
+from jobs.cluster import errors_of_ray
 from jobs.state import write_private
 
 if TYPE_CHECKING:
@@ -282,7 +283,5 @@ class Services:
                 return
 
     def _ask(self, question: Callable[[], T]) -> T:
-        try:
+        with errors_of_ray():
             return question()
-        except (ConnectionError, RuntimeError) as error:
-            raise ClusterUnavailable(f"Ray says: {error}") from error

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -154,6 +155,14 @@ def test_no_secret_is_in_the_dashboard_or_on_a_command_line(running: Shop, ray: 
 def test_the_dashboard_asks_for_the_token(ray: LocalRay) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{ray.dashboard_url}/api/jobs/", timeout=20)
+
+
+def test_whoever_has_not_the_token_is_told_so(running: Shop, ray: LocalRay) -> None:
+    elsewhere = {"FINKRAY_STATE": str(running.folder / "none"), "RAY_ADDRESS": ray.address}
+    wrong = {**ray.environment(), **elsewhere, "RAY_AUTH_TOKEN": "0" * 64}
+    answer = running.command("status", **wrong)
+    assert answer.returncode == 2
+    assert "finkray: Ray refuses our token: RAY_AUTH_TOKEN_PATH names" in answer.stderr
 
 
 def test_everything_listens_on_the_loopback_address_alone(ray: LocalRay) -> None:
