@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from finkray.errors import KafkaUnavailable
 from finkray.java import find_java
+from sim import topics
 from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars
 from sim.lock import exclusive
@@ -198,12 +199,7 @@ class Kafka:
             Kafka refused, or the topic is there already.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        topic = NewTopic(name, partitions, replication_factor=1, config=settings)
-        admin = self._admin()
-        try:
-            admin.create_topics([topic], operation_timeout=30)[name].result()
-        except KafkaException as error:
-            raise KafkaUnavailable(f"topic {name} could not be made: {error}") from error
+        topics.create_topic(self._client, name, partitions, settings)
 
     def delete_topic(self, name: str) -> None:
         """Remove a topic.
@@ -213,11 +209,7 @@ class Kafka:
         KafkaUnavailable
             Kafka refused, or there is no such topic.
         """
-        admin = self._admin()
-        try:
-            admin.delete_topics([name], operation_timeout=30)[name].result()
-        except KafkaException as error:
-            raise KafkaUnavailable(f"topic {name} could not be removed: {error}") from error
+        topics.delete_topic(self._client, name)
 
     @property
     def _process_file(self) -> Path:
@@ -236,9 +228,10 @@ class Kafka:
     def _node(self) -> _Node:
         return _Node(**json.loads(self._node_file.read_text()))
 
-    def _admin(self) -> AdminClient:
+    @property
+    def _client(self) -> dict[str, object]:
         # Its log lines would tell of a broker that is not up yet, which we wait for anyway.
-        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        return {"bootstrap.servers": self.bootstrap_servers, "log_level": 0}
 
     def _start(self, port: int | None, timeout_s: float) -> None:
         with exclusive(self.folder / "kafka.lock"):
@@ -289,7 +282,7 @@ class Kafka:
         return node
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
-        admin = self._admin()
+        admin = AdminClient(self._client)
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             if self.pid is None:

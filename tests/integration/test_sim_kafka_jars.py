@@ -1,0 +1,79 @@
+"""The cache of Kafka's jars: filled once, checked each time, never half full."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from finkray.errors import FinkrayError
+from finkray.java import find_java
+from sim.kafka_jars import kafka_jars
+from sim.lock import exclusive
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def jars() -> Path:
+    """The folder of the machine's own cache; the first call of all fetches it."""
+    return kafka_jars(find_java())
+
+
+@pytest.fixture
+def one_repository(tmp_path: Path, jars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network: Ivy finds the jars that are cached, and nothing of what they depend on."""
+    settings = tmp_path / "settings.xml"
+    settings.write_text(
+        '<ivysettings><settings defaultResolver="cached"/><resolvers><filesystem name="cached">'
+        f'<artifact pattern="{jars}/[artifact]-[revision].[ext]"/>'
+        "</filesystem></resolvers></ivysettings>"
+    )
+    monkeypatch.setenv("FINKRAY_IVY_SETTINGS", str(settings))
+
+
+@pytest.mark.usefixtures("one_repository")
+def test_once_filled_it_needs_no_network(tmp_path: Path, jars: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(jars, cache / jars.name)
+    assert kafka_jars(find_java(), cache) == cache / jars.name
+
+
+@pytest.mark.usefixtures("one_repository")
+def test_a_set_that_is_not_whole_is_refused_and_not_kept(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(FinkrayError, match=r"snappy-java-.*\.jar is missing"):
+        kafka_jars(find_java(), cache)
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.usefixtures("one_repository")
+def test_a_damaged_cache_is_noticed(tmp_path: Path, jars: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(jars, cache / jars.name)
+    with (cache / jars.name / "slf4j-api-1.7.36.jar").open("r+b") as jar:
+        jar.truncate(1000)
+    # It would be fetched again, which here brings too little.
+    with pytest.raises(FinkrayError, match="is missing"):
+        kafka_jars(find_java(), cache)
+    assert not (cache / jars.name).exists()
+
+
+def test_who_comes_second_waits_for_who_fetches(tmp_path: Path, jars: Path) -> None:
+    cache = tmp_path / "cache"
+    call = (
+        "import sys, pathlib; from sim.kafka_jars import kafka_jars; "
+        "from finkray.java import find_java; "
+        "print(kafka_jars(find_java(), pathlib.Path(sys.argv[1])))"
+    )
+    with exclusive(cache / f"{jars.name}.lock"):
+        second = subprocess.Popen(
+            [sys.executable, "-c", call, str(cache)], stdout=subprocess.PIPE, text=True
+        )
+        time.sleep(2)
+        assert second.poll() is None
+        shutil.copytree(jars, cache / jars.name)
+    out, _ = second.communicate(timeout=60)
+    assert out.strip() == str(cache / jars.name)
