@@ -5,6 +5,7 @@ play(made(AlertMaker(seed=1)), kafka.bootstrap_servers, "ztf_20260119_programid1
 """
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from sim.pace import Pace
 from sim.sources import Packet, described
 from sim.topics import ensure_topic
 
+_LOG = logging.getLogger(__name__)
 _UNIX_EPOCH_JD = 2_440_587.5
 _DAY_MS = 86_400_000
 _SLICE_S = 0.05
@@ -159,7 +161,7 @@ class _Sender:
         on_progress: Callable[[Progress], None] | None,
         progress_every_s: float,
     ) -> None:
-        self._producer = Producer(dict(config))
+        self._producer = Producer(dict(config), logger=_LOG)
         self._topic = topic
         self._partitions = self._partitions_of_topic()
         self._stop = stop
