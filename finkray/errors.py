@@ -8,6 +8,7 @@
     ├── ClusterUnavailable  (r)  Ray, Spark or the JVM behind it stopped answering
     ├── CodeMismatch             a worker runs another version of finkray than its driver
     ├── StorageError        (r)  the file system refused: full, read-only, gone
+    ├── SchemaError              an Avro schema that is invalid or cannot be archived
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken this ledger over: stop at once
@@ -62,6 +63,10 @@ class StorageError(FinkrayError):
     """The file system refused: full, read-only or gone. It may be well again later."""
 
     retriable = True
+
+
+class SchemaError(FinkrayError):
+    """An Avro schema that is not valid or cannot be archived; the message says why."""
 
 
 class LedgerError(FinkrayError):

@@ -1,0 +1,199 @@
+"""The columns that the archive adds to a packet's own, and the hour a row is filed under.
+
+| column | type | |
+|---|---|---|
+| kafka_topic, kafka_partition, kafka_offset | string, int32, int64 | where the message stood |
+| kafka_timestamp | timestamp[ms, UTC] | what Kafka says; null if nothing, or no date at all |
+| obs_night | date32 | local calendar date on which the night of the observation began |
+| schema_fingerprint | string | SHA-256 of the writer schema, which is kept in `schemas/` |
+
+The hour is that of the Kafka timestamp in UTC. Where that is missing or absurd, it is the hour of
+the observation, and failing that the first hour of 1970: never the time of ingest, for who
+archives a message again must file it in the same place.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finkray.claim import TopicPartition
+from finkray.decode import DecodedTable, RawMessage
+
+ADDED_COLUMNS = pa.schema(
+    [
+        ("kafka_topic", pa.string()),
+        ("kafka_partition", pa.int32()),
+        ("kafka_offset", pa.int64()),
+        ("kafka_timestamp", pa.timestamp("ms", "UTC")),
+        ("obs_night", pa.date32()),
+        ("schema_fingerprint", pa.string()),
+    ]
+)
+
+FOLDER_KEYS = ("topic", "year", "month", "day", "hour")
+"""Readers make columns of the folders' names."""
+
+PACKET_PREFIX = "packet_"
+"""Put before a packet's own column whose name is one of ours or of the folders', in any case:
+Spark does not tell `Topic` from `topic`."""
+
+_RESERVED = frozenset({*ADDED_COLUMNS.names, *FOLDER_KEYS})
+
+EARLIEST_MS = 946_684_800_000
+LATEST_MS = 4_102_444_800_000
+"""2000-01-01 up to, not including, 2100-01-01, in ms of Unix time: a time outside is absurd."""
+
+_FIRST_DATE_MS = -62_135_596_800_000
+_LAST_DATE_MS = 253_402_300_799_999
+"""The years 1 to 9999, beyond which Python and Spark have no dates."""
+
+_NO_TIME = np.iinfo(np.int64).min
+_HOUR_MS = 3_600_000
+_DAY_MS = 86_400_000
+
+TAI_MINUS_UTC_MS = 37_000
+"""Since 2017. At most a second or two wrong before and, should there be another leap second,
+after: that moves no night, for none is observed within an hour of the rollover."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ObservationTime:
+    """Where a survey's packets carry the time of the exposure, and when its nights roll over.
+
+    `unix_epoch_days` is 1970-01-01T00:00 UTC in the units of the field.
+    """
+
+    record: str
+    field: str
+    unix_epoch_days: float
+    ahead_of_utc_ms: int
+    night_begins_utc_hour: int
+
+
+_OBSERVATION_TIMES = (
+    # ZTF: Julian date, UTC. Noon at Palomar is 20:00 UTC: no night is ever split.
+    _ObservationTime("candidate", "jd", 2_440_587.5, 0, 20),
+    # LSST: MJD, TAI, midpoint of the exposure. Rubin's day_obs begins at 12:00 UTC.
+    _ObservationTime("diaSource", "midpointMjdTai", 40_587.0, TAI_MINUS_UTC_MS, 12),
+    _ObservationTime("diaSource", "midPointTai", 40_587.0, TAI_MINUS_UTC_MS, 12),
+)
+
+
+def add_columns(
+    decoded: DecodedTable, messages: Sequence[RawMessage], source: TopicPartition
+) -> pa.Table:
+    """A decoded table with the archive's columns before the packets' own.
+
+    Parameters
+    ----------
+    decoded
+        as `finkray.decode.Decoder` gave it
+    messages
+        what it was decoded from
+    source
+        the partition that they come from
+    """
+    rows = decoded.rows.tolist()
+    table = decoded.table
+    count = len(rows)
+    observed_ms, night_begins_ms = _observed(table)
+    nights = np.floor_divide(observed_ms - night_begins_ms, _DAY_MS).astype(np.int32)
+    added = [
+        pa.repeat(pa.scalar(source.topic, pa.string()), count),
+        pa.repeat(pa.scalar(source.partition, pa.int32()), count),
+        pa.array([messages[row].offset for row in rows], pa.int64()),
+        kafka_timestamps([messages[row].timestamp_ms for row in rows]),
+        pa.array(nights, pa.date32(), mask=observed_ms == _NO_TIME),
+        pa.repeat(pa.scalar(decoded.schema.fingerprint, pa.string()), count),
+    ]
+    names = [*ADDED_COLUMNS.names, *_packet_names(table.column_names)]
+    return pa.table([*added, *table.columns], names=names)
+
+
+def kafka_timestamps(timestamps_ms: Sequence[int | None]) -> pa.Array:
+    """As a column; what is no date at all becomes null."""
+    return pa.array(
+        [
+            ms if ms is not None and _FIRST_DATE_MS <= ms <= _LAST_DATE_MS else None
+            for ms in timestamps_ms
+        ],
+        ADDED_COLUMNS.field("kafka_timestamp").type,
+    )
+
+
+def _packet_names(names: Sequence[str]) -> list[str]:
+    taken = {name.lower() for name in names}
+    out = []
+    for name in names:
+        new = name
+        if name.lower() in _RESERVED:
+            new = PACKET_PREFIX + name
+            while new.lower() in taken:
+                new = PACKET_PREFIX + new
+            taken.add(new.lower())
+        out.append(new)
+    return out
+
+
+def hours_utc(table: pa.Table) -> np.ndarray:
+    """The hour under which each row is filed: datetime64[h], UTC.
+
+    Parameters
+    ----------
+    table
+        with a column kafka_timestamp, and for the fallback the packets' own columns
+    """
+    stamps = table.column("kafka_timestamp")
+    ms = pc.fill_null(stamps.cast(pa.int64()), _NO_TIME).to_numpy()
+    good = _believable(ms)
+    if not good.all():
+        observed_ms, _ = _observed(table)
+        ms = np.where(good, ms, np.where(observed_ms == _NO_TIME, 0, observed_ms))
+    return np.floor_divide(ms, _HOUR_MS).astype("datetime64[h]")
+
+
+def split_by(keys: np.ndarray, table: pa.Table) -> Iterator[tuple[np.generic, pa.Table]]:
+    """The rows of each key, in the order of the keys; rows keep their order."""
+    found = np.unique(keys)
+    if len(found) == 1:
+        yield found[0], table
+        return
+    for key in found:
+        yield key, table.filter(pa.array(keys == key))
+
+
+def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
+    """Time of observation for each row, and when its night begins after midnight UTC.
+
+    Both in ms, the first of Unix time; `_NO_TIME` where there is none, or an absurd one.
+    """
+    for known in _OBSERVATION_TIMES:
+        days = _float_field(table, known.record, known.field)
+        if days is not None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                ms = (days - known.unix_epoch_days) * _DAY_MS - known.ahead_of_utc_ms
+                good = (ms >= EARLIEST_MS) & (ms < LATEST_MS)
+            rounded = np.full(len(ms), _NO_TIME)
+            rounded[good] = np.rint(ms[good])
+            return rounded, known.night_begins_utc_hour * _HOUR_MS
+    return np.full(table.num_rows, _NO_TIME), 0
+
+
+def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
+    """`record.field` as float64 with NaN for null; None if there is no such number."""
+    place = table.schema.get_field_index(record)
+    if place < 0:
+        return None
+    kind = table.schema.field(place).type
+    if not pa.types.is_struct(kind) or kind.get_field_index(field) < 0:
+        return None
+    if not pa.types.is_floating(kind.field(field).type):
+        return None
+    return pc.struct_field(table.column(place), field).cast(pa.float64()).to_numpy()
+
+
+def _believable(ms: np.ndarray) -> np.ndarray:
+    return (ms >= EARLIEST_MS) & (ms < LATEST_MS)

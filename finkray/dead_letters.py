@@ -1,0 +1,46 @@
+"""Dead letters: messages that did not decode, with their bytes and why."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from finkray.claim import TopicPartition
+from finkray.columns import kafka_timestamps
+from finkray.decode import RawMessage, Reject
+
+DEAD_LETTER_SCHEMA = pa.schema(
+    [
+        ("kafka_topic", pa.string()),
+        ("kafka_partition", pa.int32()),
+        ("kafka_offset", pa.int64()),
+        ("kafka_timestamp", pa.timestamp("ms", "UTC")),
+        ("cluster_id", pa.string()),
+        ("topic_id", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("value", pa.binary()),
+        ("size_bytes", pa.int64()),
+    ]
+)
+"""`value` is null for a message without a value; reasons stand in docs/archive.md."""
+
+
+def dead_letter_table(
+    messages: Sequence[RawMessage], rejects: Sequence[Reject], source: TopicPartition
+) -> pa.Table:
+    """The rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects."""
+    rejected = [messages[reject.index] for reject in rejects]
+    count = len(rejected)
+    columns = {
+        "kafka_topic": [source.topic] * count,
+        "kafka_partition": [source.partition] * count,
+        "kafka_offset": [message.offset for message in rejected],
+        "kafka_timestamp": kafka_timestamps([message.timestamp_ms for message in rejected]),
+        "cluster_id": [source.cluster_id] * count,
+        "topic_id": [source.topic_id] * count,
+        "reason": [reject.reason for reject in rejects],
+        "detail": [reject.detail for reject in rejects],
+        "value": [message.value for message in rejected],
+        "size_bytes": [len(message.value or b"") for message in rejected],
+    }
+    return pa.table(columns, schema=DEAD_LETTER_SCHEMA)

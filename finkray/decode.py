@@ -1,0 +1,231 @@
+"""Messages of an alert stream to Arrow tables: one table for each schema they were written with.
+
+A message that does not decode is a `Reject` with a reason, and changes nothing for the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.avro_codec import decompress
+from finkray.avro_container import Header, Refused, find_body, read_header
+from finkray.avro_reader import RecordReader, Undecodable
+from finkray.avro_schema import WriterSchema
+from finkray.errors import SchemaError
+
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+"""The largest record that is taken, counted after decompression. Real ones have up to 0.6 MB."""
+
+MAX_HEADERS = 64
+"""How many headers (and with them schemas) are remembered; streams have one to three at a time."""
+
+CHUNK_ROWS = 256
+CHUNK_BYTES = 32 * 1024 * 1024
+"""How much is decoded at a time, to one Arrow batch. It bounds what decoding takes beside its
+result and what a damaged record costs, which is a few more passes over its chunk. 256 to 1024
+rows were fastest: with more, the columns' buffers grow by moving and leave the caches."""
+
+SPLIT = 8
+"""Into how many parts a chunk with a damaged record is split to find it."""
+
+
+class RawMessage(NamedTuple):
+    """A Kafka message: its offset, its timestamp in ms of Unix time if it has one, its value."""
+
+    offset: int
+    timestamp_ms: int | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reject:
+    """A message that does not decode.
+
+    Attributes
+    ----------
+    index
+        its place in the sequence of messages
+    reason
+        a stable code to count by; all of them stand in docs/archive.md
+    detail
+        a sentence for people
+    """
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTable:
+    """The messages of one writer schema.
+
+    Attributes
+    ----------
+    schema
+        with what they were written
+    table
+        the packets' columns, of the type `schema.arrow`
+    rows
+        for each row the index of its message; ascending
+    """
+
+    schema: WriterSchema
+    table: pa.Table
+    rows: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Every message is a row of one of the tables or one of the rejects (in order of index)."""
+
+    tables: tuple[DecodedTable, ...]
+    rejects: tuple[Reject, ...]
+
+
+class _Source(NamedTuple):
+    """A header that was met, and the reader for its schema, or why there is none."""
+
+    header: Header
+    reader: RecordReader | SchemaError
+
+
+@dataclass(slots=True)
+class _Group:
+    """The records of one schema, and the indices of their messages."""
+
+    reader: RecordReader
+    rows: list[int] = field(default_factory=list)
+    records: list[bytes | memoryview] = field(default_factory=list)
+
+
+class Decoder:
+    """Decodes messages; remembers the schemas it has met. Not for several threads at once.
+
+    Parameters
+    ----------
+    max_record_bytes
+        records larger than this, decompressed, are rejected as `too_large`
+    """
+
+    def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+        self._max_record_bytes = max_record_bytes
+        self._sources: list[_Source] = []
+
+    def decode(self, messages: Sequence[RawMessage]) -> Decoded:
+        """Decode all messages."""
+        groups: dict[str, _Group] = {}
+        rejects: list[Reject] = []
+        for index, message in enumerate(messages):
+            try:
+                reader, record = self._take_apart(message.value)
+            except Refused as why:
+                rejects.append(Reject(index, why.reason, why.detail))
+                continue
+            fingerprint = reader.schema.fingerprint
+            group = groups.get(fingerprint)
+            if group is None:
+                group = groups[fingerprint] = _Group(reader)
+            group.rows.append(index)
+            group.records.append(record)
+        tables = []
+        for group in groups.values():
+            table = _decode_group(group, rejects)
+            if table is not None:
+                tables.append(table)
+        return Decoded(tuple(tables), tuple(sorted(rejects)))
+
+    def _take_apart(self, value: bytes | None) -> tuple[RecordReader, bytes | memoryview]:
+        if value is None:
+            raise Refused("tombstone", "The message has no value.")
+        if not value:
+            raise Refused("empty", "The message has no bytes.")
+        header, reader = self._source_of(value)
+        if isinstance(reader, SchemaError):
+            raise Refused("unsupported_schema", f"Its schema cannot be archived: {reader}.")
+        body = find_body(value, len(header.raw))
+        record: bytes | memoryview = memoryview(value)[body.start : body.end]
+        if header.codec != "null":
+            record = decompress(header.codec, record, self._max_record_bytes)
+        if len(record) > self._max_record_bytes:
+            raise Refused("too_large", f"The record has {len(record)} bytes.")
+        return reader, record
+
+    def _source_of(self, value: bytes) -> _Source:
+        for place, source in enumerate(self._sources):
+            # Comparing the whole header costs 1 us, hashing it 15: and two schemas may be alike
+            # in any part of it.
+            if value.startswith(source.header.raw):
+                if place:
+                    self._sources.insert(0, self._sources.pop(place))
+                return source
+        header = read_header(value)
+        source = _Source(header, self._reader_for(header.schema_text))
+        self._sources.insert(0, source)
+        del self._sources[MAX_HEADERS:]
+        return source
+
+    def _reader_for(self, schema_text: bytes) -> RecordReader | SchemaError:
+        try:
+            schema = WriterSchema.from_text(schema_text)
+            for source in self._sources:
+                known = source.reader
+                if isinstance(known, RecordReader) and known.schema == schema:
+                    return known
+            return RecordReader(schema)
+        except SchemaError as error:
+            return error
+
+
+def _decode_group(group: _Group, rejects: list[Reject]) -> DecodedTable | None:
+    batches: list[pa.RecordBatch] = []
+    good: list[int] = []
+    for first, last in _chunks(group.records):
+        damaged = _decode_range(group, first, last, batches)
+        rejects += [
+            Reject(group.rows[place], "bad_record", _bad_record(error)) for place, error in damaged
+        ]
+        bad = {place for place, _ in damaged}
+        good += [group.rows[place] for place in range(first, last) if place not in bad]
+    if not good:
+        return None
+    schema = group.reader.schema
+    return DecodedTable(schema, pa.Table.from_batches(batches, schema.arrow), np.array(good))
+
+
+def _chunks(records: Sequence[bytes | memoryview]) -> list[tuple[int, int]]:
+    """Ranges of records, each decoded at a time."""
+    chunks = []
+    first = size = 0
+    for place, record in enumerate(records):
+        if place > first and (place - first >= CHUNK_ROWS or size + len(record) > CHUNK_BYTES):
+            chunks.append((first, place))
+            first, size = place, 0
+        size += len(record)
+    chunks.append((first, len(records)))
+    return chunks
+
+
+def _decode_range(
+    group: _Group, first: int, last: int, batches: list[pa.RecordBatch]
+) -> list[tuple[int, str]]:
+    """Decode a range onto `batches`; returns the places of damaged records, with the error."""
+    try:
+        batches += group.reader.read(group.records[first:last])
+    except Undecodable as error:
+        if last - first == 1:
+            return [(first, str(error))]
+    else:
+        return []
+    step = -(-(last - first) // SPLIT)
+    damaged = []
+    for part in range(first, last, step):
+        damaged += _decode_range(group, part, min(part + step, last), batches)
+    return damaged
+
+
+def _bad_record(error: str) -> str:
+    return f"The record does not decode with the schema of its packet: {error}."
