@@ -1,0 +1,64 @@
+"""The archive service: `python -m finkray.archive --config conf/finkray.toml`.
+
+Exit codes: 0 it was stopped and has drained, 1 it failed, 2 the settings are wrong,
+3 another archive is alive on the folder.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import finkray
+from finkray.archive_run import run_archive
+from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
+from finkray.settings import load
+from finkray.supervise import EXIT_RETRIABLE, supervise
+
+EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the archive under supervision; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(words)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    log = logging.getLogger("finkray.archive")
+    if not options.unsupervised:
+        return supervise([sys.executable, "-m", "finkray.archive", "--unsupervised", *words])
+    try:
+        run_archive(load(options.config), options.exit_after)
+    except SettingsError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
+        return EXIT_SETTINGS
+    except ArchiveHeld as error:
+        log.error("%s", error)  # noqa: TRY400 - the same
+        return EXIT_HELD
+    except FinkrayError as error:
+        log.exception("the archive stops")
+        return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m finkray.archive",
+        description="Archive alerts from Kafka as hourly Parquet, exactly once. Runs on the Ray "
+        "cluster that is there; SIGINT or SIGTERM let it drain and leave.",
+        epilog="example: ray job submit --working-dir . -- "
+        "python -m finkray.archive --config conf/finkray.toml",
+    )
+    parser.add_argument("--version", action="version", version=finkray.__version__)
+    parser.add_argument("--config", "-c", type=Path, metavar="FILE", help="settings (TOML)")
+    parser.add_argument(
+        "--exit-after", type=float, metavar="S", help="drain and leave after S seconds"
+    )
+    parser.add_argument("--unsupervised", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

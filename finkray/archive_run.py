@@ -1,0 +1,101 @@
+"""One process of the archive: take the lease, mend what a crash left, archive, drain, leave."""
+
+import logging
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+import finkray
+from finkray.archiver import Archiver
+from finkray.board import start_board
+from finkray.errors import ClusterUnavailable, Fenced, SettingsError
+from finkray.lease import Lease
+from finkray.ledger import Ledger
+from finkray.monitor import Monitor
+from finkray.publish import recover
+from finkray.settings import Settings
+from finkray.snapshot import make_snapshot
+from finkray.storage_local import LocalStorage
+
+log = logging.getLogger(__name__)
+
+
+def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
+    """Archive until SIGINT or SIGTERM, or until `exit_after_s` has passed; then drain.
+
+    Raises
+    ------
+    ArchiveHeld
+        if another archive is alive on the folder
+    FinkrayError
+        a retriable one if a fresh process is likely to do better
+    """
+    import ray
+
+    stopping = _stop_on_signals()
+    started_at = datetime.now(UTC)
+    settings.archive.root.mkdir(parents=True, exist_ok=True)
+    storage = LocalStorage(settings.archive.root)
+    with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
+        ledger = Ledger.take_over(storage, lease)
+        recover(ledger, storage)
+        _connect(settings)
+        # Ray installs handlers of its own.
+        _handle_signals(stopping)
+        board = start_board()
+        monitor = Monitor()
+        ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
+
+        def on_tick(archiver: Archiver) -> None:
+            if lease.lost:
+                raise Fenced("another archive has taken the lease of this one")
+            if ends_s is not None and time.monotonic() >= ends_s:
+                stopping.set()
+            board.publish.remote(
+                make_snapshot(settings, archiver, ledger, monitor, started_at).model_dump_json()
+            )
+            ledger.fold()
+
+        try:
+            Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)
+        finally:
+            ray.kill(board)
+            ray.shutdown()
+    log.info("the archive has left in good order")
+
+
+def _connect(settings: Settings) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+    store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
+    if store_bytes < settings.ingest.held_bytes:
+        raise SettingsError(
+            f"ingest.held_bytes is {settings.ingest.held_bytes} but Ray's object store has only "
+            f"{store_bytes} bytes: lower the one, or raise --object-store-memory of `ray start`"
+        )
+    log.info("finkray %s on Ray at %s", finkray.__version__, ray.get_runtime_context().gcs_address)
+
+
+def _stop_on_signals() -> threading.Event:
+    stopping = threading.Event()
+    _handle_signals(stopping)
+    return stopping
+
+
+def _handle_signals(stopping: threading.Event) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

@@ -1,0 +1,324 @@
+"""The archive's driver: one loop that carries out what the coordinator decides.
+
+    Kafka ─> ingest actors ─claims─> this loop ─orders─> streaming query ─outcomes─> this loop
+                  ▲                                                                      │
+                  └────────────── drop <─ publish files <─ ledger entry <────────────────┘
+
+Everything that happens comes to the loop as an event through one queue, so that nothing of
+the driver's state is shared between threads. The loop is the single committer: it appends
+the ledger entry, publishes the files, and lets the actors forget the batches.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finkray.claim import ClaimResult
+from finkray.coordinator import (
+    Assign,
+    Coordinator,
+    Discard,
+    Dispatch,
+    Drop,
+    Fail,
+    Instruction,
+    Revoke,
+)
+from finkray.courtesy import Courtesy
+from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
+from finkray.feeder import Feeder
+from finkray.fleet import ActorTook, Fleet
+from finkray.ingest import IngestReport
+from finkray.ledger import Ledger
+from finkray.monitor import Monitor
+from finkray.orders import Outcome
+from finkray.publish import commit
+from finkray.scout import Found, Scout
+from finkray.settings import Settings
+from finkray.spark import MicroBatch, SparkOnRay
+from finkray.status import State
+from finkray.storage import Storage
+from finkray.write_claim import StagedClaim
+
+TICK_S = 1.0
+"""How often the loop looks around when nothing happens."""
+
+RETRY_STORAGE_S = 1.0
+"""Pause before a commit is tried again after the storage refused it."""
+
+DRAIN_S = 45.0
+"""How long a drain may take. What is not durable by then is simply read again at the next
+start; Ray gives a stopped job 60 s."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _SparkStarted:
+    """Spark is there, or will not be."""
+
+    spark: SparkOnRay | None
+    error: Exception | None
+
+
+class Archiver:
+    """One run of the archive, from a lease that is held to a drain.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    storage, ledger
+        the archive's folder and its ledger, opened for this epoch
+    monitor
+        counts what happens
+    on_tick
+        called about once a second from the loop: to publish a snapshot, to see that the
+        lease is still ours
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        ledger: Ledger,
+        monitor: Monitor,
+        on_tick: Callable[["Archiver"], None],
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._ledger = ledger
+        self._monitor = monitor
+        self._on_tick = on_tick
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._feeder = Feeder(
+            settings,
+            ledger.staging,
+            f"finkray-archive-epoch-{ledger.epoch}",
+            self._events.put,
+        )
+        self._fleet = Fleet(settings, ledger.epoch, self._events.put)
+        self._scout: Scout | None = None
+        self._courtesy = Courtesy(settings.kafka)
+
+        self.coordinator = Coordinator(settings.ingest.actors)
+        self.reports: dict[int, IngestReport] = {}
+        self.restarts: Counter[int] = Counter()
+        self.state: State = "starting"
+        self._storage_rest_until_s = 0.0
+        self._last_tick_s = 0.0
+        self._draining_since_s: float | None = None
+
+    @property
+    def fleet(self) -> Fleet:
+        """The ingest actors."""
+        return self._fleet
+
+    def run(self, stopping: threading.Event) -> None:
+        """Archive until `stopping` is set, then drain.
+
+        Raises
+        ------
+        FinkrayError
+            a retriable one if a fresh start is likely to help
+        """
+        try:
+            threading.Thread(target=self._start_spark, name="start-spark", daemon=True).start()
+            self._scout = Scout(
+                self._settings.kafka,
+                self._ledger.frontier,
+                new_archive=self._ledger.is_new,
+                tell=self._events.put,
+            )
+            while not self._drained():
+                self._step()
+                if stopping.is_set() and self._draining_since_s is None:
+                    self._begin_to_drain()
+            self._courtesy.commit(self.coordinator.frontiers, wait=True)
+            self.state = "stopped"
+        finally:
+            self._close()
+
+    def _step(self) -> None:
+        try:
+            self._handle(self._events.get(timeout=TICK_S / 4))
+            while not self._events.empty():
+                self._handle(self._events.get())
+        except queue.Empty:
+            pass
+        self._commit_what_is_ready()
+        self._feeder.feed(self._fleet.names)
+        if time.monotonic() - self._last_tick_s >= TICK_S:
+            self._last_tick_s = time.monotonic()
+            if self._feeder.look_after():
+                self._carry_out(self.coordinator.query_lost())
+            self._courtesy.commit(self.coordinator.frontiers)
+            self._on_tick(self)
+
+    # Events.
+
+    def _handle(self, event: ActorTook | MicroBatch | Found | _SparkStarted) -> None:
+        match event:
+            case ActorTook():
+                self._handle_report(event)
+            case MicroBatch():
+                self._handle_micro_batch(event)
+            case Found():
+                self._handle_found(event)
+            case _SparkStarted(spark=SparkOnRay() as spark):
+                self._feeder.begin(spark)
+                self.state = "running"
+            case _SparkStarted():
+                raise ClusterUnavailable(f"no Spark: {event.error}") from event.error
+
+    def _handle_report(self, took: ActorTook) -> None:
+        known = self.reports.get(took.actor)
+        self.reports[took.actor] = took.report
+        self._monitor.reported(took.report)
+        if known is not None and known.incarnation != took.report.incarnation:
+            self.restarts[took.actor] += 1
+            log.warning("%s was started anew by Ray", self._fleet.names[took.actor])
+            self._carry_out(self.coordinator.actor_lost(took.actor))
+            if self._draining_since_s is not None:
+                self._fleet.flush()
+        self._carry_out(self.coordinator.published(took.actor, took.published))
+
+    def _handle_micro_batch(self, batch: MicroBatch) -> None:
+        self._feeder.returned(batch)
+        self._carry_out(self.coordinator.outcomes(batch.outcomes))
+        staged = [outcome.staged.result for outcome in batch.outcomes if outcome.staged]
+        if staged:
+            rows = sum(result.archived + result.dead_lettered for result in staged)
+            self._monitor.micro_batch(len(staged), rows, batch.duration_s)
+        for outcome in batch.outcomes:
+            if outcome.failure and outcome.failure.kind == StorageError.__name__:
+                self._monitor.alarm("STORAGE", outcome.failure.message)
+
+    def _handle_found(self, found: Found) -> None:
+        if found.error is not None:
+            self._monitor.alarm("KAFKA_UNREACHABLE", found.error)
+            return
+        self._monitor.clear("KAFKA_UNREACHABLE")
+        if found.partitions:
+            self._monitor.clear("NO_TOPIC")
+        else:
+            wanted = ", ".join(self._settings.kafka.topics)
+            self._monitor.alarm("NO_TOPIC", f"no topic in Kafka is meant by {wanted}")
+        if self._draining_since_s is not None:
+            return
+        self._ledger.record_starts(found.starts)
+        self._carry_out(self.coordinator.found(found.starts))
+        gone = self.coordinator.frontiers.keys() - found.partitions
+        if gone:
+            log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
+        self._carry_out(self.coordinator.vanished(gone))
+
+    def _carry_out(self, instructions: Sequence[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Assign(actor, assignment):
+                    self._fleet.assign(actor, assignment)
+                case Revoke(actor, source):
+                    self._fleet.revoke(actor, source)
+                case Drop(actor, claims):
+                    self._fleet.drop(actor, claims)
+                case Dispatch():
+                    self._feeder.hand_in(instruction)
+                case Discard(outcome):
+                    self._discard(outcome)
+                case Fail(message):
+                    raise FinkrayError(message)
+
+    def _discard(self, outcome: Outcome) -> None:
+        if outcome.staged is None:
+            return
+        try:
+            self._storage.delete(outcome.staged.staged.values())
+        except StorageError as error:
+            # It is rubbish in staging, which the next start clears.
+            log.info("%s stays in staging: %s", outcome.claim, error)
+
+    # The commit.
+
+    def _commit_what_is_ready(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._storage_rest_until_s:
+            return
+        ready = [outcome.staged for outcome in self.coordinator.committable() if outcome.staged]
+        if not ready:
+            return
+        try:
+            commit(self._ledger, self._storage, ready)
+        except StorageError as error:
+            self._monitor.alarm("STORAGE", str(error))
+            self._storage_rest_until_s = now_s + RETRY_STORAGE_S
+            self._read_again_what_is_gone(ready)
+            return
+        self._monitor.clear("STORAGE")
+        instructions, done = self.coordinator.committed([one.result.claim for one in ready])
+        self._monitor.durable(done, time.time())
+        for one in ready:
+            self._note(one.result)
+        self._carry_out(instructions)
+
+    def _read_again_what_is_gone(self, ready: Sequence[StagedClaim]) -> None:
+        """Somebody cleared staging: claims whose files are nowhere must be made again."""
+        try:
+            gone = [
+                one.result.claim
+                for one in ready
+                for final, staged in one.staged.items()
+                if self._storage.size_bytes(staged) is None
+                and self._storage.size_bytes(final) is None
+            ]
+        except StorageError:
+            return  # the storage still refuses, which the alarm says already
+        self._carry_out(self.coordinator.lost(gone))
+
+    def _note(self, result: ClaimResult) -> None:
+        self._monitor.dead_letters(dict(result.dead_letters_by_reason))
+        expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
+        if expired:
+            self._monitor.alarm("EXPIRED", f"{result.claim}: {expired} offsets")
+
+    # The end.
+
+    def _begin_to_drain(self) -> None:
+        log.info("draining: what is read already is made durable")
+        self.state = "draining"
+        self._draining_since_s = time.monotonic()
+        self._fleet.flush()
+
+    def _drained(self) -> bool:
+        if self._draining_since_s is None:
+            return False
+        if time.monotonic() - self._draining_since_s > DRAIN_S:
+            log.warning(
+                "%d claims are not durable after %.0f s; they are read again at the next start",
+                self.coordinator.in_flight,
+                DRAIN_S,
+            )
+            return True
+        flushed = all(
+            actor in self.reports and self.reports[actor].flushed
+            for actor in range(self._settings.ingest.actors)
+        )
+        return flushed and self.coordinator.in_flight == 0
+
+    def _start_spark(self) -> None:
+        try:
+            self._events.put(_SparkStarted(self._feeder.make_spark(), None))
+        except Exception as error:  # noqa: BLE001 - the loop raises it
+            self._events.put(_SparkStarted(None, error))
+
+    def _close(self) -> None:
+        if self._scout is not None:
+            self._scout.close()
+        self._fleet.close()
+        self._feeder.close()
+        self._courtesy.close()

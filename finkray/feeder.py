@@ -1,0 +1,163 @@
+"""Feeds the streaming query: in which order and how fast claims are handed to it."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from finkray.archive_task import TaskContext
+from finkray.coordinator import Dispatch
+from finkray.errors import ClusterUnavailable
+from finkray.orders import Order
+from finkray.settings import Settings
+from finkray.spark import MicroBatch, SparkOnRay
+
+RETRY_S = 1.0
+"""Pause before a claim is written again after the storage refused it."""
+
+KEEP_WARM_S = 20.0
+"""Spark ends Python workers after a minute without work; a new one costs seconds."""
+
+STALL_S = 60.0
+"""Orders are on their way, and no micro-batch ended for so long: something hangs, start anew.
+The slowest batch seen, the first on a cold and busy machine, took 15 s."""
+
+QUERY_RESTARTS = 5
+"""Restarts of the query, without a micro-batch in between, before the whole driver starts anew."""
+
+log = logging.getLogger(__name__)
+
+
+class Feeder:
+    """The query, as the driver's loop sees it. Not for several threads.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    staging
+        the folder, relative to the archive, that tasks write into
+    actor_names
+        the ingest actors, by index
+    on_micro_batch
+        gets what the query made, from a thread of Spark's
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        staging: str,
+        app_name: str,
+        on_micro_batch: Callable[[MicroBatch], None],
+    ) -> None:
+        self._settings = settings
+        self._staging = staging
+        self._app_name = app_name
+        self._on_micro_batch = on_micro_batch
+        self._spark: SparkOnRay | None = None
+        self._waiting: deque[Dispatch] = deque()
+        self._delayed: deque[tuple[float, Dispatch]] = deque()
+        self._outstanding = 0
+        self._restarts = 0
+        self._last_batch_s = time.monotonic()
+
+    def make_spark(self) -> SparkOnRay:
+        """Start Spark on Ray; takes ten seconds and more, so it may run in another thread."""
+        return SparkOnRay(self._app_name, self._settings.spark, self._on_micro_batch)
+
+    def begin(self, spark: SparkOnRay) -> None:
+        """Start the query; claims that were handed in before go into it now."""
+        self._spark = spark
+        self._start_query(spark)
+
+    def hand_in(self, dispatch: Dispatch) -> None:
+        """Let a claim be archived."""
+        if dispatch.delayed:
+            self._delayed.append((time.monotonic() + RETRY_S, dispatch))
+        else:
+            self._waiting.append(dispatch)
+
+    def returned(self, batch: MicroBatch) -> None:
+        """A micro-batch ended: there is room for the next one."""
+        self._outstanding = max(0, self._outstanding - len(batch.outcomes))
+        self._restarts = 0
+        self._last_batch_s = time.monotonic()
+
+    def feed(self, actor_names: Sequence[str]) -> None:
+        """Hand over as many claims as the query should have at a time."""
+        if self._spark is None:
+            return
+        now_s = time.monotonic()
+        while self._delayed and self._delayed[0][0] <= now_s:
+            self._waiting.append(self._delayed.popleft()[1])
+        # One micro-batch at work, and one ready to follow it without a pause.
+        room = 2 * self._settings.spark.claims_per_micro_batch - self._outstanding
+        self._publish(
+            [
+                Order(
+                    dispatch.claim, actor_names[dispatch.actor], dispatch.generation, self._staging
+                )
+                for dispatch in (
+                    self._waiting.popleft() for _ in range(min(room, len(self._waiting)))
+                )
+            ]
+        )
+        if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
+            self._keep_warm()
+
+    def look_after(self) -> bool:
+        """Start the query anew if it ended; True if so, and all claims must be handed in again.
+
+        Raises
+        ------
+        ClusterUnavailable
+            if Spark is beyond that, or nothing has come back for too long.
+        """
+        if self._spark is None:
+            return False
+        trouble = self._spark.trouble()
+        if trouble is not None:
+            self._restarts += 1
+            if self._restarts > QUERY_RESTARTS:
+                raise ClusterUnavailable(trouble)
+            log.warning("%s; it is started anew", trouble)
+            self._waiting.clear()
+            self._delayed.clear()
+            self._start_query(self._spark)
+            return True
+        if self._outstanding and time.monotonic() - self._last_batch_s > STALL_S:
+            raise ClusterUnavailable(f"no micro-batch ended for {STALL_S:.0f} s")
+        return False
+
+    def close(self) -> None:
+        """End the query and Spark."""
+        if self._spark is not None:
+            self._spark.stop()
+
+    def _start_query(self, spark: SparkOnRay) -> None:
+        import ray
+
+        spark.start_query(
+            TaskContext(
+                ray_address=ray.get_runtime_context().gcs_address,
+                namespace=self._settings.ray.namespace,
+                archive_root=str(self._settings.archive.root),
+                code_archive=spark.code_archive,
+            )
+        )
+        self._outstanding = 0
+        self._last_batch_s = time.monotonic()
+        self._keep_warm()
+
+    def _keep_warm(self) -> None:
+        """Let every task slot load its modules and connect, so that no claim waits for it."""
+        slots = self._settings.spark.executors * self._settings.spark.executor_cores
+        self._publish([Order(None, "", 0, self._staging)] * slots)
+
+    def _publish(self, orders: Sequence[Order]) -> None:
+        if not orders or self._spark is None:
+            return
+        if self._outstanding == 0:
+            self._last_batch_s = time.monotonic()
+        self._spark.publish(orders)
+        self._outstanding += len(orders)

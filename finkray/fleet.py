@@ -1,0 +1,149 @@
+"""The ingest actors as the driver has them: started, listened to, named."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finkray.claim import Claim
+from finkray.ingest import Assignment, Budget, IngestActor, IngestReport, Published
+from finkray.intake import CutLimits
+from finkray.settings import Settings
+
+TAKE_S = 0.5
+"""How long an actor waits for a claim before it answers with its report alone."""
+
+SILENCE_S = 20.0
+"""An actor that does not answer for so long is killed: it should after `TAKE_S`, and decoding
+the largest claim holds it up for a second or two."""
+
+DOWN_PAUSE_S = 0.2
+"""Pause between two questions to an actor that is down, while Ray starts it again."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorTook:
+    """An actor answered: its new claims and its report."""
+
+    actor: int
+    published: Sequence[Published]
+    report: IngestReport
+
+
+class Fleet:
+    """The ingest actors of one archive.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    epoch
+        part of the actors' names, so that those of an older archive are never meant
+    tell
+        gets each `ActorTook`, from one thread for each actor
+    """
+
+    def __init__(self, settings: Settings, epoch: int, tell: Callable[[ActorTook], None]) -> None:
+        import ray
+
+        ingest = settings.ingest
+        budget = Budget.share(
+            held_bytes=ingest.held_bytes,
+            actors=ingest.actors,
+            max_message_bytes=settings.kafka.max_message_bytes,
+            limits=CutLimits(ingest.claim_bytes, ingest.claim_rows, ingest.linger_s),
+        )
+        self.budget = budget
+        self.names = [f"finkray-ingest-{index}-epoch-{epoch}" for index in range(ingest.actors)]
+        actor_class = ray.remote(IngestActor)
+        self._actors = [
+            actor_class.options(
+                name=name,
+                num_cpus=ingest.cpus_per_actor,
+                resources=dict(ingest.resources),
+                max_restarts=ingest.max_restarts,
+                # `take` waits, `locate` and `drop` must get through beside it.
+                max_concurrency=8,
+                runtime_env={"env_vars": {"POLARS_MAX_THREADS": "1", "ARROW_IO_THREADS": "1"}},
+            ).remote(settings.kafka.client_config(), budget)
+            for name in self.names
+        ]
+        self._tell = tell
+        self._closing = threading.Event()
+        self.down: dict[int, str] = {}
+        self._threads = [
+            threading.Thread(target=self._listen, args=(i,), name=f"listen-{name}", daemon=True)
+            for i, name in enumerate(self.names)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def assign(self, actor: int, assignment: Assignment) -> None:
+        """Let the actor read a partition."""
+        self._actors[actor].assign.remote([assignment])
+
+    def revoke(self, actor: int, source: Any) -> None:
+        """Let the actor stop reading a partition."""
+        self._actors[actor].revoke.remote([source])
+
+    def drop(self, actor: int, claims: Sequence[Claim]) -> None:
+        """Let the actor let go of batches."""
+        self._actors[actor].drop.remote(list(claims))
+
+    def flush(self) -> None:
+        """Let all actors publish what they have, and read no more."""
+        for actor in self._actors:
+            actor.flush.remote()
+
+    def close(self) -> None:
+        """End the actors."""
+        import ray
+
+        self._closing.set()
+        for actor in self._actors:
+            ray.kill(actor)
+
+    def _listen(self, index: int) -> None:
+        import ray
+        from ray.exceptions import GetTimeoutError, RayError
+
+        actor = self._actors[index]
+        while not self._closing.is_set():
+            try:
+                published, report = ray.get(actor.take.remote(TAKE_S), timeout=SILENCE_S)
+            except GetTimeoutError:
+                self._restart(index, f"no answer within {SILENCE_S:.0f} s")
+            except RayError as error:
+                if self._closing.is_set():
+                    return
+                if index not in self.down:
+                    log.warning("%s is down, Ray starts it again: %s", self.names[index], error)
+                self.down[index] = str(error)
+                if _reader_failed(error):
+                    self._restart(index, "its reader failed")
+                time.sleep(DOWN_PAUSE_S)
+            else:
+                self.down.pop(index, None)
+                self._tell(ActorTook(index, published, report))
+
+    def _restart(self, index: int, why: str) -> None:
+        import ray
+
+        log.warning("%s is ended to be started again: %s", self.names[index], why)
+        self.down[index] = why
+        ray.kill(self._actors[index], no_restart=False)
+
+
+def _reader_failed(error: Exception) -> bool:
+    from ray.exceptions import RayTaskError
+
+    return isinstance(error, RayTaskError)
+
+
+def object_store_bytes(resources: Mapping[str, float]) -> int:
+    """The size of the cluster's object stores, from `ray.cluster_resources()`."""
+    return int(resources.get("object_store_memory", 0))

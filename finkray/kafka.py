@@ -1,0 +1,213 @@
+"""What finkray asks of Kafka: which partitions there are, where they begin and end, and a reader.
+
+Everything here only reads, apart from `commit_offsets`, which is a courtesy to people who
+watch the lag of our group in Kafka's own tools: the archive itself never looks at it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
+
+from finkray.claim import TopicPartition
+from finkray.errors import FinkrayError, KafkaUnavailable, TopicChanged
+
+REQUEST_TIMEOUT_S = 10.0
+"""How long one question to Kafka may take: a healthy broker answers in milliseconds, and one
+that elects a new leader within a few seconds."""
+
+NO_TOPIC_ID = "unknown"
+"""Stands for the topic id where the broker gives none (Kafka before 2.8): a topic that is
+made anew can't be told there from the old one."""
+
+Start = Literal["earliest", "latest"] | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Watermarks:
+    """The offsets that Kafka holds of a partition: `low` is the first, `high` one past the last."""
+
+    low: int
+    high: int
+
+
+def as_finkray_error(error: KafkaException) -> FinkrayError:
+    """Kafka's error in our tree, its own words kept."""
+    cause = error.args[0] if error.args else error
+    name = cause.name() if hasattr(cause, "name") else ""
+    text = f"Kafka says: {cause.str() if hasattr(cause, 'str') else cause} ({name})"
+    if name in {
+        "UNKNOWN_TOPIC_OR_PART",
+        "_UNKNOWN_TOPIC",
+        "_UNKNOWN_PARTITION",
+        "UNKNOWN_TOPIC_ID",
+    }:
+        return TopicChanged(text)
+    return KafkaUnavailable(text)
+
+
+class KafkaCluster:
+    """One Kafka cluster, seen by somebody who may only read.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = dict(config)
+        self._admin = AdminClient(_without_consumer_keys(self._config))
+        self._consumer = Consumer(
+            {"group.id": "finkray", **self._config, "enable.auto.commit": False}
+        )
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._consumer.close()
+
+    def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
+        """Every partition of every topic whose name is wanted, sorted.
+
+        Raises
+        ------
+        KafkaUnavailable
+            if no broker answers.
+        """
+        try:
+            metadata = self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            raise as_finkray_error(error) from error
+        topics = {
+            name: sorted(topic.partitions)
+            for name, topic in metadata.topics.items()
+            if topic.error is None and wants(name)
+        }
+        ids = self.topic_ids(sorted(topics))
+        # A topic that vanished between the two questions is simply not there.
+        return [
+            TopicPartition(metadata.cluster_id, name, ids[name], partition)
+            for name in sorted(topics)
+            if name in ids
+            for partition in topics[name]
+        ]
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Kafka's ids of those of the topics that are there."""
+        if not topics:
+            return {}
+        futures = self._admin.describe_topics(
+            TopicCollection(list(topics)), request_timeout=REQUEST_TIMEOUT_S
+        )
+        ids = {}
+        for name, future in futures.items():
+            try:
+                topic_id = future.result().topic_id
+            except KafkaException as error:
+                known = as_finkray_error(error)
+                if isinstance(known, TopicChanged):
+                    continue
+                raise known from error
+            ids[name] = str(topic_id) if topic_id is not None else NO_TOPIC_ID
+        return ids
+
+    def cluster_id(self) -> str:
+        """The cluster's own id."""
+        try:
+            return str(self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S).cluster_id)
+        except KafkaException as error:
+            raise as_finkray_error(error) from error
+
+    def watermarks(self, topic: str, partition: int) -> Watermarks:
+        """The offsets that Kafka holds of the partition, asked of its leader now."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                KafkaPartition(topic, partition), timeout=REQUEST_TIMEOUT_S, cached=False
+            )
+        except KafkaException as error:
+            raise as_finkray_error(error) from error
+        return Watermarks(low, high)
+
+    def start_offset(self, source: TopicPartition, start: Start) -> int:
+        """Where a partition that is new to the archive begins."""
+        marks = self.watermarks(source.topic, source.partition)
+        if start == "earliest":
+            return marks.low
+        if start == "latest":
+            return marks.high
+        moment_ms = int(start.timestamp() * 1000)
+        try:
+            found = self._consumer.offsets_for_times(
+                [KafkaPartition(source.topic, source.partition, moment_ms)],
+                timeout=REQUEST_TIMEOUT_S,
+            )
+        except KafkaException as error:
+            raise as_finkray_error(error) from error
+        offset: int = found[0].offset
+        # Nothing as late as that is there yet: librdkafka answers with a negative "end".
+        return offset if offset >= 0 else marks.high
+
+    def commit_offsets(self, group_id: str, frontiers: Mapping[TopicPartition, int]) -> None:
+        """Tell Kafka how far the group is. May fail, and then only says so in the log."""
+        offsets = [
+            KafkaPartition(source.topic, source.partition, offset)
+            for source, offset in frontiers.items()
+        ]
+        futures = self._admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group_id, offsets)], request_timeout=REQUEST_TIMEOUT_S
+        )
+        for future in futures.values():
+            try:
+                future.result()
+            except KafkaException as error:
+                logging.getLogger(__name__).debug(
+                    "offsets of group %s are not committed in Kafka (a courtesy only): %s",
+                    group_id,
+                    error,
+                )
+
+
+_CONSUMER_ONLY = (
+    "fetch.",
+    "queued.",
+    "group.",
+    "auto.",
+    "enable.auto",
+    "enable.partition",
+    "max.poll",
+)
+
+
+def _without_consumer_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    # librdkafka warns on standard error about consumer properties given to an admin client.
+    return {key: value for key, value in config.items() if not key.startswith(_CONSUMER_ONLY)}
+
+
+def reader(config: Mapping[str, Any], *, queue_bytes: int, max_message_bytes: int) -> Consumer:
+    """A consumer to be *assigned* partitions: no group moves them in the middle of a claim.
+
+    It tells the end of a partition (which closes the tail past trailing transaction
+    markers), gives committed messages only, and reports an offset that Kafka no longer
+    holds as an error instead of jumping.
+    """
+    return Consumer(
+        {
+            "group.id": "finkray",
+            "fetch.message.max.bytes": min(queue_bytes, 8 * 1024 * 1024),
+            "fetch.max.bytes": max(queue_bytes, max_message_bytes),
+            "queued.max.messages.kbytes": max(1, queue_bytes // 1024),
+            "fetch.wait.max.ms": 50,
+            **config,
+            # These are the archive's own promises, so no option may change them.
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+        }
+    )

@@ -1,0 +1,88 @@
+"""Looks for partitions while the archive runs: ZTF opens a new topic each night."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from finkray.claim import TopicPartition
+from finkray.errors import FinkrayError
+from finkray.kafka import KafkaCluster, Start
+from finkray.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All partitions that there are now, and where to begin with those that are new.
+
+    `starts` has an entry for each partition the scout had not reported before; `error` says
+    that Kafka did not answer, and then the other two are empty.
+    """
+
+    partitions: frozenset[TopicPartition]
+    starts: Mapping[TopicPartition, int]
+    error: str | None = None
+
+
+class Scout:
+    """Asks Kafka every few seconds, in a thread of its own.
+
+    Parameters
+    ----------
+    settings
+        the `[kafka]` section
+    frontier
+        how far the ledger has a partition, or None if it does not know it
+    new_archive
+        whether the ledger knows no partition at all: only then the setting `start` counts;
+        a topic that appears later is read from its beginning, lest its first alerts be lost
+    tell
+        gets each `Found`
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        frontier: Callable[[TopicPartition], int | None],
+        *,
+        new_archive: bool,
+        tell: Callable[[Found], None],
+    ) -> None:
+        self._settings = settings
+        self._kafka = KafkaCluster(settings.client_config())
+        self._frontier = frontier
+        self._start: Start = settings.start if new_archive else "earliest"
+        self._tell = tell
+        self._known: set[TopicPartition] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scout", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+        self._thread.join(timeout=30.0)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                found = self._look()
+            except FinkrayError as error:
+                found = Found(frozenset(), {}, str(error))
+            self._tell(found)
+            self._closing.wait(self._settings.refresh_s if found.error is None else 1.0)
+        self._kafka.close()
+
+    def _look(self) -> Found:
+        partitions = frozenset(self._kafka.partitions(self._settings.wants))
+        starts = {}
+        for source in sorted(partitions - self._known):
+            frontier = self._frontier(source)
+            starts[source] = (
+                self._kafka.start_offset(source, self._start) if frontier is None else frontier
+            )
+        self._start = "earliest"
+        self._known = set(partitions)
+        return Found(partitions, starts)

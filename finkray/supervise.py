@@ -1,0 +1,107 @@
+"""Runs a process and starts it again when it fails in a way that may pass.
+
+The archive is made to be killed: all that it needs to go on stands in the ledger. So
+whatever goes wrong with a driver, its JVM or its cluster is mended in one way, a fresh
+process, and the way that is needed after a crash is the way that is used every time.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+EXIT_RETRIABLE = 75
+"""The exit code of a process that wants to be started again (EX_TEMPFAIL of sysexits.h)."""
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""A process that ran for so long had started well: the next pause is the first one again."""
+
+_PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next start; grows with quick failures."""
+
+    pause_s: float = FIRST_PAUSE_S
+
+    def after(self, ran_s: float) -> "Backoff":
+        """The pause to make after a process that ran for `ran_s`."""
+        if ran_s >= STEADY_S:
+            return Backoff()
+        return Backoff(min(self.pause_s * 2, LONGEST_PAUSE_S))
+
+
+def should_restart(return_code: int) -> bool:
+    """Whether a process that ended so is started again: it asked for it, or a signal killed it."""
+    return return_code == EXIT_RETRIABLE or return_code < 0
+
+
+def supervise(command: Sequence[str]) -> int:
+    """Run the command until it ends for good; hand SIGTERM and SIGINT on to it, once each.
+
+    The process gets a session of its own, so that a Ctrl-C at the terminal reaches it
+    through here alone, and it is killed should this process die.
+
+    Returns
+    -------
+    int
+        the exit code to leave with
+    """
+    child: subprocess.Popen[bytes] | None = None
+    asked_to_stop = threading.Event()
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        asked_to_stop.set()
+        if child is not None and child.poll() is None:
+            child.send_signal(number)
+
+    previous = {
+        number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    backoff = Backoff()
+    try:
+        while True:
+            started_s = time.monotonic()
+            child = subprocess.Popen(
+                command,
+                start_new_session=True,
+                # This process has one thread, so there is no lock to inherit.
+                preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
+            )
+            return_code = child.wait()
+            if asked_to_stop.is_set() or not should_restart(return_code):
+                return return_code if return_code >= 0 else 128 - return_code
+            log.warning(
+                "the archive ended with %d and is started again in %.1f s",
+                return_code,
+                backoff.pause_s,
+            )
+            if asked_to_stop.wait(backoff.pause_s):
+                return 0
+            backoff = backoff.after(time.monotonic() - started_s)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def die_with_parent(parent_pid: int) -> Callable[[], None]:
+    """A `preexec_fn` that lets the kernel kill the new process when its parent dies (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def set_signal() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # the parent died before the kernel was told
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return set_signal

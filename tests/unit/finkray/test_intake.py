@@ -1,0 +1,149 @@
+"""Claims are contiguous, cover every offset once, and say where Kafka gave no message."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finkray.claim import Gap, TopicPartition
+from finkray.intake import CutLimits, PartitionIntake, room_for_messages
+
+SOURCE = TopicPartition("cluster", "ztf", "id", 0)
+LIMITS = CutLimits(claim_bytes=1000, claim_rows=5, linger_s=0.5)
+
+
+@dataclass(frozen=True)
+class At:
+    offset: int
+
+
+def intake(next_offset: int = 0) -> PartitionIntake[At]:
+    return PartitionIntake(SOURCE, next_offset)
+
+
+def test_nothing_to_claim_without_messages() -> None:
+    assert intake().cut(LIMITS, now_s=100.0, flush=True) is None
+
+
+def test_a_claim_is_cut_when_it_is_large_enough() -> None:
+    part = intake()
+    part.add(At(0), 999, now_s=0.0)
+    assert part.cut(LIMITS, now_s=0.1) is None
+    part.add(At(1), 1, now_s=0.1)
+    cut = part.cut(LIMITS, now_s=0.1)
+    assert cut is not None
+    assert (cut.claim.first_offset, cut.claim.last_offset, cut.size_bytes) == (0, 1, 1000)
+    assert part.pending_bytes == 0
+
+
+def test_a_claim_is_cut_when_it_has_rows_enough() -> None:
+    part = intake()
+    for offset in range(5):
+        part.add(At(offset), 1, now_s=0.0)
+    cut = part.cut(LIMITS, now_s=0.0)
+    assert cut is not None
+    assert cut.claim.offsets == 5
+
+
+def test_a_trickle_is_cut_by_the_age_of_its_oldest_message() -> None:
+    part = intake()
+    part.add(At(0), 1, now_s=10.0)
+    part.add(At(1), 1, now_s=10.4)
+    assert part.due_in_s(LIMITS, now_s=10.4) == pytest.approx(0.1)
+    assert part.cut(LIMITS, now_s=10.49) is None
+    assert part.cut(LIMITS, now_s=10.5) is not None
+
+
+def test_offsets_that_kafka_leaves_out_are_gaps_of_the_claim() -> None:
+    part = intake(next_offset=10)
+    for offset in (12, 13, 16):
+        part.add(At(offset), 1, now_s=0.0)
+    cut = part.cut(LIMITS, now_s=0.0, flush=True)
+    assert cut is not None
+    assert (cut.claim.first_offset, cut.claim.last_offset) == (10, 16)
+    assert cut.gaps == (Gap("not_delivered", 10, 11), Gap("not_delivered", 14, 15))
+
+
+def test_the_end_of_the_partition_closes_a_tail_of_transaction_markers() -> None:
+    part = intake()
+    part.add(At(0), 1, now_s=0.0)
+    part.reached_end(3, now_s=0.0)
+    cut = part.cut(LIMITS, now_s=0.0, flush=True)
+    assert cut is not None
+    assert cut.claim.last_offset == 2
+    assert cut.gaps == (Gap("not_delivered", 1, 2),)
+    assert part.next_offset == 3
+
+
+def test_a_partition_of_nothing_but_markers_becomes_a_claim_of_one_gap() -> None:
+    part = intake()
+    part.reached_end(4, now_s=1.0)
+    assert part.cut(LIMITS, now_s=1.1) is None
+    cut = part.cut(LIMITS, now_s=1.5)
+    assert cut is not None
+    assert cut.messages == ()
+    assert cut.gaps == (Gap("not_delivered", 0, 3),)
+
+
+def test_an_end_that_is_known_already_makes_no_claim() -> None:
+    part = intake(next_offset=4)
+    part.reached_end(4, now_s=0.0)
+    assert part.cut(LIMITS, now_s=9.0, flush=True) is None
+
+
+def test_messages_out_of_order_are_refused() -> None:
+    part = intake()
+    part.add(At(3), 1, now_s=0.0)
+    with pytest.raises(ValueError, match="came after"):
+        part.add(At(3), 1, now_s=0.0)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 4), st.integers(0, 600), st.sampled_from("..fe")), max_size=60
+    ),
+    first=st.integers(0, 50),
+)
+def test_claims_cover_every_offset_once_whatever_comes(
+    steps: list[tuple[int, int, str]], first: int
+) -> None:
+    part = intake(first)
+    offset, now_s, sent, cuts = first - 1, 0.0, [], []
+    for skip, size, then in steps:
+        offset += skip
+        now_s += 0.1
+        part.add(At(offset), size, now_s)
+        sent.append(offset)
+        if then == "e":
+            offset += 2
+            part.reached_end(offset + 1, now_s)
+        cuts.append(part.cut(LIMITS, now_s, flush=then == "f"))
+    cuts.append(part.cut(LIMITS, now_s, flush=True))
+    made = [cut for cut in cuts if cut is not None]
+    expected = first
+    for cut in made:
+        assert cut.claim.first_offset == expected
+        expected = cut.claim.last_offset + 1
+        covered = {message.offset for message in cut.messages}
+        for gap in cut.gaps:
+            inside = set(range(gap.first_offset, gap.last_offset + 1))
+            assert not inside & covered
+            covered |= inside
+        assert covered == set(range(cut.claim.first_offset, cut.claim.last_offset + 1))
+    assert [message.offset for cut in made for message in cut.messages] == sent
+
+
+@given(
+    limit=st.integers(0, 10_000),
+    taken=st.integers(0, 10_000),
+    reserve=st.integers(0, 5_000),
+    largest=st.integers(1, 1_000),
+)
+def test_the_messages_asked_for_never_pass_the_limit(
+    limit: int, taken: int, reserve: int, largest: int
+) -> None:
+    room = room_for_messages(
+        limit_bytes=limit, taken_bytes=taken, reserve_bytes=reserve, max_message_bytes=largest
+    )
+    assert room == 0 or taken + reserve + room * largest <= limit

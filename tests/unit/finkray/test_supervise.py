@@ -1,0 +1,111 @@
+"""A process that fails in a way that may pass is started again; one that is done is not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from finkray.supervise import EXIT_RETRIABLE, Backoff, should_restart
+
+SUPERVISE = "import sys; from finkray.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
+
+
+def start(body: str, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SUPERVISE, sys.executable, "-c", body, *arguments],
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for(path: Path, lines: int = 1) -> list[str]:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        if path.exists() and len(found := path.read_text().splitlines()) >= lines:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{path} has not {lines} lines")
+
+
+@pytest.mark.parametrize(
+    ("return_code", "again"),
+    [
+        (0, False),
+        (1, False),
+        (2, False),
+        (3, False),
+        (EXIT_RETRIABLE, True),
+        (-9, True),
+        (-6, True),
+    ],
+)
+def test_who_is_started_again(return_code: int, again: bool) -> None:
+    assert should_restart(return_code) is again
+
+
+def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
+    backoff, pauses = Backoff(), []
+    for _ in range(8):
+        pauses.append(backoff.pause_s)
+        backoff = backoff.after(1.0)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert backoff.after(600.0).pause_s == 0.5
+
+
+def test_a_killed_process_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    body = (
+        "import os, sys; p = sys.argv[1]; open(p, 'a').write('x\\n');"
+        "n = len(open(p).readlines());"
+        f"os.kill(os.getpid(), 9) if n == 1 else sys.exit({EXIT_RETRIABLE} if n == 2 else 0)"
+    )
+    assert start(body, str(starts)).wait(30) == 0
+    assert len(starts.read_text().splitlines()) == 3
+
+
+def test_a_failure_that_would_come_again_is_handed_on() -> None:
+    assert start("import sys; sys.exit(3)").wait(30) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_process_which_may_take_its_time(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    note = tmp_path / "note"
+    body = (
+        "import signal, sys, time; p = sys.argv[1]\n"
+        "def drain(*_):\n"
+        "    time.sleep(0.3); open(p, 'a').write('drained\\n'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, drain); signal.signal(signal.SIGINT, drain)\n"
+        "open(p, 'a').write('ready\\n')\n"
+        "time.sleep(60)"
+    )
+    process = start(body, str(note))
+    wait_for(note)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert note.read_text().splitlines() == ["ready", "drained"]
+
+
+def test_the_process_does_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    body = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}\\n'); time.sleep(60)"
+    process = start(body, str(note))
+    pid = int(wait_for(note)[0])
+    process.kill()
+    process.wait(30)
+    deadline_s = time.monotonic() + 20
+    while _alive(pid):
+        assert time.monotonic() < deadline_s, "the process lives on without its supervisor"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
