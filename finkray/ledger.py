@@ -29,9 +29,10 @@ from typing import Any, Literal, Protocol
 
 from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import Fenced, LedgerCorrupt, StorageError
+from finkray.ledger_claims import read_results
 from finkray.ledger_entry import LOG_FOLDER, Entry, log_path
 from finkray.ledger_fold import fold
-from finkray.ledger_read import Reading, read_results, read_state
+from finkray.ledger_read import Reading, read_state
 from finkray.ledger_segment import BLOCK, FOLDED_FOLDER, covering
 from finkray.ledger_state import LedgerState, refuse_unbalanced
 from finkray.status import BalanceSheet
@@ -200,17 +201,16 @@ class Ledger:
             rest = [one for one in staged if one.result.claim not in landed]
             if not rest:
                 return self._state.last_seq
-            superseded: tuple[ClaimResult, ...] = ()
+            content: dict[str, Any] = {
+                "claims": tuple(one.result for one in rest),
+                "staged": {final: at for one in rest for final, at in one.staged.items()},
+            }
             if kind == "committed":
                 self._state.refuse_overlap(one.result.claim for one in rest)
             else:
-                superseded = tuple(self._as_they_stand(rest))
-            if self._create(
-                kind,
-                claims=tuple(one.result for one in rest),
-                superseded=superseded,
-                staged={final: at for one in rest for final, at in one.staged.items()},
-            ):
+                content["superseded"] = tuple(self._as_they_stand(rest))
+                content["remade"] = tuple(content["staged"])
+            if self._create(kind, **content):
                 return self._state.last_seq
 
     def mark_published(self, finals: Sequence[str]) -> None:

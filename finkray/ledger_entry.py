@@ -5,15 +5,15 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
     {"format": 1, "seq": 7, "epoch": 2, "kind": "committed", "at": "2026-11-24T01:02:03.456789Z",
      "writer": "9f…", "published_through": 6, "claims": [{…}, …],
      "superseded": [], "staged": {"alerts/topic=…/x.parquet": "staging/00000002/….parquet"},
-     "starts": [], "holder": null}
+     "remade": [], "starts": [], "holder": null}
 
 `kind` is one of
 
 - ``opened``: an archive, described by `holder`, took the ledger over and began this epoch
 - ``started``: partitions are archived from an offset on: `starts`
 - ``committed``: `claims` were archived
-- ``repaired``: `claims` as they stand after a repair; `superseded` are the same as they
-  stood before
+- ``repaired``: `claims` as they stand after a repair, which made the files `remade` again;
+  `superseded` are the same claims as they stood before
 
 `claims` are as `ClaimResult.to_json` gives them. `staged` tells where the entry's new files
 lie until they are published; those of every entry up to `published_through` have been.
@@ -48,6 +48,7 @@ class Entry:
     claims: tuple[ClaimResult, ...] = ()
     superseded: tuple[ClaimResult, ...] = ()
     staged: Mapping[str, str] = field(default_factory=dict)
+    remade: tuple[str, ...] = ()
     starts: tuple[tuple[TopicPartition, int], ...] = ()
     holder: Mapping[str, Any] | None = None
 
@@ -69,6 +70,7 @@ class Entry:
             "claims": [claim.to_json() for claim in self.claims],
             "superseded": [claim.to_json() for claim in self.superseded],
             "staged": dict(self.staged),
+            "remade": list(self.remade),
             "starts": [{**source._asdict(), "offset": offset} for source, offset in self.starts],
             "holder": None if self.holder is None else dict(self.holder),
         }
@@ -108,6 +110,7 @@ class Entry:
                 claims=tuple(map(ClaimResult.from_json, raw["claims"])),
                 superseded=tuple(map(ClaimResult.from_json, raw["superseded"])),
                 staged=raw["staged"],
+                remade=tuple(raw["remade"]),
                 starts=tuple(map(_start, raw["starts"])),
                 holder=raw["holder"],
             )

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from finkray.claim import Claim, ClaimResult
 from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger_entry import LOG_FOLDER, Entry, log_path, seq_of
 from finkray.ledger_segment import (
@@ -120,22 +119,6 @@ def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
             _pause_or_give_up(error, failures)
         else:
             return
-
-
-def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
-    """What the ledger says now of those of the claims that it has, exactly so bounded."""
-    wanted = set(claims)
-    found = {}
-    sources = {claim.source for claim in wanted}
-    condition = pc.field("role").isin(["claim"]) & pc.field("topic_id").isin(
-        [source.topic_id for source in sources]
-    )
-    for table in read_tables(storage):
-        for entry in to_entries(table.filter(condition)):
-            for result in entry.claims:
-                if result.claim in wanted:
-                    found[result.claim] = result
-    return found
 
 
 def _order(storage: Storage) -> Order:

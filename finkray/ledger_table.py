@@ -54,6 +54,7 @@ SCHEMA = pa.schema(
         pa.field("writer", pa.string(), nullable=False),
         pa.field("published_through", pa.int64(), nullable=False),
         pa.field("holder", pa.string()),
+        pa.field("remade", pa.list_(pa.string())),
         pa.field("role", pa.string(), nullable=False),
         pa.field("cluster_id", pa.string()),
         pa.field("topic", pa.string()),
@@ -135,6 +136,7 @@ def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
         "writer": entry.writer,
         "published_through": entry.published_through,
         "holder": None if entry.holder is None else json.dumps(dict(entry.holder)),
+        "remade": list(entry.remade),
     }
     if not (entry.claims or entry.superseded or entry.starts):
         yield head | {"role": "entry"}
@@ -159,6 +161,7 @@ def _entry(rows: Sequence[dict[str, Any]]) -> Entry:
         claims=tuple(ClaimResult.from_json(row) for row in rows if row["role"] == "claim"),
         superseded=tuple(ClaimResult.from_json(row) for row in rows if row["role"] == "superseded"),
         starts=tuple((_source(row), row["first_offset"]) for row in rows if row["role"] == "start"),
+        remade=tuple(head["remade"]),
         holder=None if head["holder"] is None else json.loads(head["holder"]),
     )
 

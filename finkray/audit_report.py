@@ -1,0 +1,219 @@
+"""What an audit found: the balance sheet, and everything that is not as it should be."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from finkray.claim import Claim, TopicPartition
+
+FileProblem = Literal["missing", "damaged", "stray", "named twice"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OffsetRange(_Frozen):
+    """Offsets of one partition, both ends included."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    partition: int
+    first_offset: int
+    last_offset: int
+
+    @classmethod
+    def of(cls, source: TopicPartition, first_offset: int, last_offset: int) -> "OffsetRange":
+        """The range of a partition."""
+        return cls(**source._asdict(), first_offset=first_offset, last_offset=last_offset)
+
+    @property
+    def claim(self) -> Claim:
+        """The same as a claim."""
+        source = TopicPartition(self.cluster_id, self.topic, self.topic_id, self.partition)
+        return Claim(source, self.first_offset, self.last_offset)
+
+
+class FileFinding(_Frozen):
+    """A file that is not as the ledger says.
+
+    `missing`: the ledger names it, and it is not there. `damaged`: it has another size.
+    `stray`: it is there, and the ledger does not name it: readers that list files count its
+    rows twice. `named twice`: two claims name it.
+    """
+
+    path: str
+    problem: FileProblem
+    rows: int = Field(0, description="rows that the ledger says it has; 0 for strays")
+    dead_letters: bool = Field(default=False, description="whether the rows are dead letters")
+    claim: OffsetRange | None = Field(None, description="the claim that names it; None for strays")
+
+
+class PartitionAudit(_Frozen):
+    """The balance of one partition, from the first offset that is archived on."""
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    partition: int
+    start: int = Field(description="first offset that must be accounted for")
+    end: int = Field(description="one past the last offset in the ledger")
+    kafka_low: int | None = Field(description="first offset in Kafka; None: not compared")
+    kafka_high: int | None = Field(description="one past the last offset in Kafka")
+    archived: int
+    dead_lettered: int
+    expired: int
+    not_delivered: int
+    waiting: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def received(self) -> int:
+        """Offsets that must be accounted for."""
+        return self.end - self.start
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def difference(self) -> int:
+        """Offsets that are not accounted for."""
+        accounted = self.archived + self.dead_lettered + self.expired + self.not_delivered
+        return self.received - accounted
+
+
+class DeepFinding(_Frozen):
+    """What is wrong inside the files of a claim."""
+
+    claim: OffsetRange
+    path: str | None = Field(description="the file, None if it is all files of the claim together")
+    problem: str
+    offsets: int = Field(description="how many offsets it concerns")
+
+
+class DeepReport(_Frozen):
+    """What was found by opening files."""
+
+    range: str
+    claims: int
+    files: int
+    rows: int
+    findings: tuple[DeepFinding, ...]
+
+
+class AuditReport(_Frozen):
+    """The balance sheet: received = archived + dead_lettered + expired + not_delivered.
+
+    What stands in files that are missing or damaged does not count as archived.
+    """
+
+    format: int = 1
+    at: datetime
+    archive_uri: str
+    epoch: int
+    last_seq: int = Field(description="number of the last entry of the ledger that was looked at")
+    compared_with_kafka: bool
+    partitions: tuple[PartitionAudit, ...]
+    checked_against_disk_alone: int = Field(
+        description="offsets of the ledger that Kafka no longer holds, or was not asked for"
+    )
+    missing_ranges: tuple[OffsetRange, ...] = Field(description="offsets that no claim holds")
+    beyond_kafka: tuple[OffsetRange, ...] = Field(
+        description="offsets of the ledger that Kafka has not given out yet: it lost messages"
+    )
+    file_findings: tuple[FileFinding, ...]
+    unpublished_files: int = Field(
+        description="files of committed claims, still in staging: readers see them after the "
+        "running archive's next step, or the next start"
+    )
+    deep: DeepReport | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def received(self) -> int:
+        """Offsets that must be accounted for."""
+        return sum(partition.received for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def archived(self) -> int:
+        """Alerts in files that are there."""
+        return sum(partition.archived for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def dead_lettered(self) -> int:
+        """Dead letters in files that are there."""
+        return sum(partition.dead_lettered for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def expired(self) -> int:
+        """Offsets that Kafka's retention had removed before they were read."""
+        return sum(partition.expired for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def not_delivered(self) -> int:
+        """Offsets at which there never was a message to read."""
+        return sum(partition.not_delivered for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def waiting(self) -> int:
+        """Offsets in Kafka that are not in the ledger yet; no difference."""
+        return sum(partition.waiting for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def difference(self) -> int:
+        """Offsets that are not accounted for."""
+        return sum(partition.difference for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def duplicates(self) -> int:
+        """Files, or what was found in them, that show an alert twice."""
+        twice = sum(find.problem in ("stray", "named twice") for find in self.file_findings)
+        inside = [] if self.deep is None else self.deep.findings
+        return twice + sum(find.problem == TWICE for find in inside)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def balanced(self) -> bool:
+        """Whether nothing at all is wrong."""
+        return not (
+            self.difference
+            or self.missing_ranges
+            or self.beyond_kafka
+            or self.file_findings
+            or (self.deep is not None and self.deep.findings)
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is balanced, else 1."""
+        return 0 if self.balanced else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return self.model_dump(mode="json")
+
+
+TWICE = "offsets more than once"
+"""The problem of a `DeepFinding` that is a duplicate."""
+
+
+def missing_ranges(report: AuditReport) -> list[Claim]:
+    """What must be read from Kafka again: offsets that no claim holds."""
+    return [found.claim for found in report.missing_ranges]
+
+
+def vanished_files(findings: Iterable[FileFinding]) -> dict[Claim, list[str]]:
+    """Files that must be made again, by the claim to repair."""
+    vanished: dict[Claim, list[str]] = {}
+    for found in findings:
+        if found.problem == "missing" and found.claim is not None:
+            vanished.setdefault(found.claim.claim, []).append(found.path)
+    return vanished
