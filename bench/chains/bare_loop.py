@@ -1,0 +1,134 @@
+"""The bare loop: plain processes that poll, decode and write, with nothing to keep them safe.
+
+No claims, no ledger, no bound on memory, no fsync, no dead letters; a crash loses and doubles
+alerts. It is what the machine can do with the same libraries: the practical limit.
+"""
+
+import io
+import multiprocessing
+from collections.abc import Iterator
+from itertools import islice
+from multiprocessing.queues import Queue
+from typing import Any
+
+import polars_avro
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from bench.chains.job import Job, report
+from finkray.avro_container import (
+    SYNC_BYTES,
+    Body,
+    Header,
+    encode_long,
+    find_body,
+    read_header,
+)
+
+ROWS_PER_FILE = 1000
+RECORDS_PER_BLOCK = 250
+
+SILENCE_S = 60.0
+"""A file takes a second or two: after this long a worker has died."""
+
+
+def run(job: Job) -> None:
+    """Share the partitions among `job.cores` processes and wait for them all."""
+    job.output.mkdir(parents=True)
+    spawn = multiprocessing.get_context("spawn")
+    written: Queue[int] = spawn.Queue()
+    workers = [
+        spawn.Process(target=_work, args=(job, range(one, job.partitions, job.cores), written))
+        for one in range(job.cores)
+    ]
+    for worker in workers:
+        worker.start()
+    done = 0
+    while done < job.alerts:
+        done += written.get(timeout=SILENCE_S)
+        report(done)
+    for worker in workers:
+        worker.join()
+
+
+def _work(job: Job, partitions: range, written: "Queue[int]") -> None:
+    messages = _messages(job, partitions)
+    header: Header | None = None
+    options: dict[str, Any] | None = None
+    number = 0
+    while packets := list(islice(messages, ROWS_PER_FILE)):
+        header = header or _must(read_header(packets[0]))
+        table = polars_avro.read_avro(io.BytesIO(_join(packets, header))).to_arrow()
+        options = options or _parquet_options(table)
+        pq.write_table(table, job.output / f"{partitions.start}-{number:05d}.parquet", **options)
+        number += 1
+        written.put(len(packets))
+
+
+def _messages(job: Job, partitions: range) -> Iterator[bytes]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": job.bootstrap_servers,
+            "group.id": "bench-bare-loop",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.message.max.bytes": 8_000_000,
+            "queued.max.messages.kbytes": 200_000,
+        }
+    )
+    consumer.assign([TopicPartition(job.topic, partition, 0) for partition in partitions])
+    ended = 0
+    while ended < len(partitions):
+        for message in consumer.consume(500, timeout=0.05):
+            error = message.error()
+            if error is None:
+                yield message.value()
+            elif error.code() == error._PARTITION_EOF:  # noqa: SLF001 - its public name
+                ended += 1
+            else:
+                raise KafkaException(error)
+    consumer.close()
+
+
+def _join(packets: list[bytes], header: Header) -> bytes:
+    """One container with the records of them all, which have the same header."""
+    start = len(header.raw)
+    sync = packets[0][start : start + SYNC_BYTES]
+    parts = [header.raw, sync]
+    for first in range(0, len(packets), RECORDS_PER_BLOCK):
+        bodies = [_body(packet, header) for packet in packets[first : first + RECORDS_PER_BLOCK]]
+        size = sum(len(body) for body in bodies)
+        parts += [encode_long(len(bodies)), encode_long(size), *bodies, sync]
+    return b"".join(parts)
+
+
+def _body(packet: bytes, header: Header) -> bytes:
+    if not packet.startswith(header.raw):
+        raise ValueError("a packet of another schema: the bare loop takes one schema only")
+    body: Body = _must(find_body(packet, len(header.raw)))
+    return packet[body.start : body.end]
+
+
+def _must(found: Any) -> Any:
+    if not isinstance(found, Header | Body):
+        raise TypeError(f"the bare loop has no dead letters: {found}")
+    return found
+
+
+def _parquet_options(table: pa.Table) -> dict[str, Any]:
+    """Cutouts as they are, for they are compressed already; zstd for the rest."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.slice(0, 0), sink)
+    schema = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    leaves = [schema.column(index).path for index in range(len(schema))]
+    plain = [leaf for leaf in leaves if not leaf.endswith("stampData")]
+    return {
+        "compression": {leaf: "ZSTD" if leaf in plain else "NONE" for leaf in leaves},
+        "use_dictionary": plain,
+        "write_statistics": plain,
+    }
+
+
+if __name__ == "__main__":
+    run(Job.from_command_line())

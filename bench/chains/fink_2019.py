@@ -1,0 +1,29 @@
+"""Fink's archive of 2019, rebuilt from its description: Spark alone does it all.
+
+Kafka source -> `from_avro` -> Spark's Parquet sink, partitioned by the hour. `from_avro`
+takes bare records, as Fink's simulator sent them; it cannot read ZTF's containers.
+"""
+
+from pathlib import Path
+
+from bench.chains.job import Job
+from bench.chains.spark import alerts_of, session, write_all
+
+
+def run(job: Job) -> None:
+    """Archive the topic."""
+    from pyspark.sql import functions as sql
+    from pyspark.sql.avro.functions import from_avro
+
+    schema = Path(job.schema_file).read_text(encoding="utf-8")
+    hours = {"year": "yyyy", "month": "MM", "day": "dd", "hour": "HH"}
+    decoded = (
+        alerts_of(session(job.cores), job)
+        .select("topic", "timestamp", from_avro("value", schema).alias("decoded"))
+        .withColumns({name: sql.date_format("timestamp", form) for name, form in hours.items()})
+    )
+    write_all(decoded.writeStream.partitionBy("topic", *hours), job)
+
+
+if __name__ == "__main__":
+    run(Job.from_command_line())

@@ -1,0 +1,36 @@
+"""Fink's archive in production, rebuilt from its description: a Python function decodes.
+
+Kafka source -> user-defined function with fastavro -> Spark's Parquet sink. It reads the
+containers as ZTF sends them, and parses the schema in each of them.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+from bench.chains.job import Job
+from bench.chains.spark import alerts_of, session, write_all
+
+
+def run(job: Job) -> None:
+    """Archive the topic."""
+    from pyspark.sql import functions as sql
+    from pyspark.sql.avro.functions import from_avro
+
+    spark = session(job.cores)
+    schema = Path(job.schema_file).read_text(encoding="utf-8")
+    # Spark's own view of the Avro schema is the function's result type.
+    empty = spark.createDataFrame([], "value binary").select(from_avro("value", schema).alias("a"))
+    decode = sql.udf(_decode, empty.schema["a"].dataType)
+    decoded = alerts_of(spark, job).select(decode("value").alias("a")).select("a.*")
+    write_all(decoded.writeStream, job)
+
+
+def _decode(packet: bytes) -> Any:
+    return next(fastavro.reader(io.BytesIO(packet)))
+
+
+if __name__ == "__main__":
+    run(Job.from_command_line())

@@ -1,0 +1,61 @@
+"""What a chain is told, and how it says how far it is."""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One measurement of one chain.
+
+    Attributes
+    ----------
+    bootstrap_servers
+        The Kafka to read.
+    topic
+        The topic to archive, which nobody writes any more.
+    partitions
+        How many it has.
+    alerts
+        How many messages are in it.
+    folder
+        An empty folder for everything the chain writes.
+    schema_file
+        The writer schema of every message (Avro, JSON).
+    cores
+        How many processes or task slots the chain may use.
+    per_trigger
+        Spark pipelines: most messages in one micro-batch.
+    """
+
+    bootstrap_servers: str
+    topic: str
+    partitions: int
+    alerts: int
+    folder: str
+    schema_file: str
+    cores: int
+    per_trigger: int
+
+    @property
+    def output(self) -> Path:
+        """Where a chain's Parquet files go, except for the archive, which has its own layout."""
+        return Path(self.folder) / "parquet"
+
+    def to_json(self) -> str:
+        """For a command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_command_line(cls) -> "Job":
+        """The inverse of `to_json`, from this process's only argument."""
+        return cls(**json.loads(sys.argv[1]))
+
+
+def report(alerts: int, at_unix_s: float | None = None) -> None:
+    """Say that `alerts` are in Parquet files, all in all, now or at that time."""
+    line = {"at_unix_s": time.time() if at_unix_s is None else at_unix_s, "alerts": alerts}
+    print(json.dumps(line), flush=True)

@@ -1,0 +1,89 @@
+"""What the two pipelines of Fink have in common: a local Spark, a Kafka source, a finite run."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.chains.job import Job, report
+from sim.kafka_jars import cache_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import DataStreamWriter
+
+PACKAGES = (
+    "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7",
+    "org.apache.spark:spark-avro_2.12:3.5.7",
+)
+
+_POLL_S = 0.02
+
+
+def session(cores: int) -> "SparkSession":
+    """A Spark in this process, without what a measurement does not need.
+
+    The memory is generous: a pipeline that has to collect garbage all the time is not the
+    one to be compared with.
+    """
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    builder = (
+        SparkSession.builder.master(f"local[{cores}]")
+        .appName("bench")
+        .config("spark.jars.packages", ",".join(PACKAGES))
+        .config("spark.jars.ivy", str(cache_folder() / "ivy-spark"))
+        .config("spark.driver.memory", "6g")
+        .config("spark.sql.shuffle.partitions", str(cores))
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+    )
+    if settings := os.environ.get("FINKRAY_IVY_SETTINGS"):
+        builder = builder.config("spark.jars.ivySettings", settings)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def alerts_of(spark: "SparkSession", job: Job) -> "DataFrame":
+    """The topic from its beginning, as Spark's Kafka source gives it."""
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", job.bootstrap_servers)
+        .option("subscribe", job.topic)
+        .option("startingOffsets", "earliest")
+        .option("maxOffsetsPerTrigger", job.per_trigger)
+        .load()
+    )
+
+
+def write_all(writer: "DataStreamWriter", job: Job) -> None:
+    """Run until everything in the topic is in Parquet files, and report each micro-batch."""
+    query = (
+        writer.outputMode("append")
+        .format("parquet")
+        .option("path", str(job.output))
+        .option("checkpointLocation", str(Path(job.folder) / "checkpoint"))
+        .trigger(availableNow=True)
+        .start()
+    )
+    done, last_batch = 0, -1
+    active = True
+    while active:
+        active = query.isActive
+        for progress in query.recentProgress:
+            if progress["batchId"] > last_batch and progress["numInputRows"]:
+                last_batch = progress["batchId"]
+                done += progress["numInputRows"]
+                report(done)
+        time.sleep(_POLL_S)
+    if error := query.exception():
+        raise RuntimeError(f"the pipeline failed: {error}")
+
+
+if __name__ == "__main__":
+    # Fetches the packages once, so that no measurement does.
+    session(cores=1).stop()

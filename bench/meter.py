@@ -1,0 +1,72 @@
+"""CPU time and memory of a process and everything it started."""
+
+import time
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at all of the processes.
+
+    Attributes
+    ----------
+    at_unix_s
+        When it was.
+    cpu_s
+        CPU time they have used so far, in seconds, those that have ended included.
+    rss_bytes
+        Their resident memory, added up: what several of them share counts several times.
+    """
+
+    at_unix_s: float
+    cpu_s: float
+    rss_bytes: int
+
+
+class Meter:
+    """Follows a process and all its descendants, also those whose parent has ended.
+
+    What a process uses between its last look and its end is missed.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._known = {psutil.Process(pid)}
+        self._cpu_s: dict[psutil.Process, float] = {}
+
+    def sample(self) -> Sample:
+        """Look at all of them now."""
+        rss_bytes = 0
+        for process in self._family():
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    rss_bytes += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            self._cpu_s[process] = times.user + times.system
+        return Sample(time.time(), sum(self._cpu_s.values()), rss_bytes)
+
+    def end_all(self) -> None:
+        """Kill whatever of it still runs."""
+        alive = self._family()
+        for process in alive:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(alive, timeout=10)
+
+    def _family(self) -> list[psutil.Process]:
+        children: dict[int, list[psutil.Process]] = {}
+        for process in psutil.process_iter(["ppid"]):
+            children.setdefault(process.info["ppid"], []).append(process)
+        waiting = list(self._known)
+        while waiting:
+            for child in children.get(waiting.pop().pid, ()):
+                if child not in self._known:
+                    self._known.add(child)
+                    waiting.append(child)
+        self._known = {process for process in self._known if process.is_running()}
+        return list(self._known)

@@ -1,0 +1,137 @@
+"""One measurement: run a chain under the meter, and check that every alert is there."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow.dataset as ds
+
+from bench.chains.job import Job
+from bench.figures import Figures, Progress, work_out
+from bench.meter import Meter, Sample
+from bench.topics import BARE, CONTAINERS
+from finkray.java import find_java
+
+_LOG = logging.getLogger(__name__)
+
+SAMPLE_S = 0.5
+"""Between two looks at the processes; a look costs about 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain that can be measured.
+
+    Attributes
+    ----------
+    name
+        On the command line and in the table.
+    module
+        The program.
+    topic
+        What it reads.
+    what
+        One line that says what it is.
+    """
+
+    name: str
+    module: str
+    topic: str
+    what: str
+
+
+OURS = "finkray"
+
+CHAINS = (
+    Chain(OURS, "bench.chains.archive", CONTAINERS, "this archive, exactly once"),
+    Chain("fink-2019", "bench.chains.fink_2019", BARE, "Spark: from_avro, hourly Parquet"),
+    Chain(
+        "fink-production", "bench.chains.fink_production", CONTAINERS, "Spark: fastavro in a UDF"
+    ),
+    Chain("bare-loop", "bench.chains.bare_loop", CONTAINERS, "plain processes, nothing safe"),
+)
+
+
+def measure(
+    chain: Chain, job: Job, *, warm_after: int, message_bytes: float, timeout_s: float
+) -> Figures:
+    """Run a chain over its whole topic.
+
+    Raises
+    ------
+    RuntimeError
+        It failed, took too long, or did not write every alert exactly once; the message
+        names its log.
+    """
+    folder = Path(job.folder)
+    folder.mkdir(parents=True)
+    log_file = folder / "log"
+    launched_unix_s = time.time()
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", chain.module, job.to_json()],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=find_java().environment(),
+            start_new_session=True,
+        )
+        progress, samples = _follow(process, launched_unix_s + timeout_s)
+    if process.returncode != 0 or not progress or progress[-1].alerts != job.alerts:
+        reached = progress[-1].alerts if progress else 0
+        raise RuntimeError(
+            f"{chain.name} ended with code {process.returncode} after {reached} of {job.alerts} "
+            f"alerts. The end of {log_file}:\n{log_file.read_text(errors='replace')[-3000:]}"
+        )
+    rows = rows_below(folder)
+    if rows != job.alerts:
+        raise RuntimeError(f"{chain.name} wrote {rows} rows for {job.alerts} alerts: {folder}")
+    return work_out(
+        progress,
+        samples,
+        launched_unix_s=launched_unix_s,
+        warm_after=warm_after,
+        message_bytes=message_bytes,
+    )
+
+
+def rows_below(folder: Path) -> int:
+    """Rows in all Parquet files that a reader of the chain's output would find."""
+    places = [place for place in (folder / "parquet", folder / "archive/alerts") if place.is_dir()]
+    return sum(ds.dataset(place, format="parquet").count_rows() for place in places)
+
+
+def _follow(
+    process: "subprocess.Popen[bytes]", deadline_unix_s: float
+) -> tuple[list[Progress], list[Sample]]:
+    """Gather what the chain reports and what it uses, until it ends or its time is up."""
+    progress: list[Progress] = []
+    samples: list[Sample] = []
+    reader = threading.Thread(target=_read, args=(process.stdout, progress))
+    reader.start()
+    meter = Meter(process.pid)
+    try:
+        while process.poll() is None and time.time() < deadline_unix_s:
+            samples.append(meter.sample())
+            time.sleep(SAMPLE_S)
+    finally:
+        # Also those whose parent has ended; in a good end there are none.
+        meter.end_all()
+        process.wait()
+        reader.join()
+    return progress, samples
+
+
+def _read(lines: "IO[bytes]", progress: list[Progress]) -> None:
+    for line in lines:
+        try:
+            progress.append(Progress(**json.loads(line)))
+        except (ValueError, TypeError):
+            # Ray and Spark write to standard output as they like.
+            _LOG.debug("not a report: %r", line)

@@ -1,0 +1,54 @@
+"""The table that a measurement ends with."""
+
+from collections.abc import Mapping, Sequence
+
+from bench.figures import Figures, median, spread
+from bench.run import OURS, Chain
+
+COLUMNS = (
+    "chain",
+    "alerts/s warm",
+    "(lowest-highest)",
+    "ours is",
+    "MB/s warm",
+    "alerts/s overall",
+    "first after s",
+    "CPU s/1000",
+    "peak RSS MB",
+)
+
+
+def render(chains: Sequence[Chain], rounds: Mapping[str, Sequence[Figures]]) -> str:
+    """The table as text, one line for each chain; a chain that never got through has dashes."""
+    ours = median(rounds[OURS]).warm_per_s if rounds.get(OURS) else None
+    rows = [COLUMNS, *(_row(chain.name, rounds.get(chain.name, ()), ours) for chain in chains)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if index == 0 else text.rjust(width)
+            for index, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _row(name: str, rounds: Sequence[Figures], ours: float | None) -> tuple[str, ...]:
+    if not rounds:
+        return (name, *["-"] * (len(COLUMNS) - 1))
+    one, ends = median(rounds), spread(rounds)
+    return (
+        name,
+        _number(one.warm_per_s),
+        "-" if ends is None else f"({ends[0]:.0f}-{ends[1]:.0f})",
+        "-" if ours is None or one.warm_per_s is None else f"{ours / one.warm_per_s:.2f} x",
+        _number(one.warm_bytes_per_s and one.warm_bytes_per_s / 1e6),
+        _number(one.overall_per_s),
+        f"{one.first_s:.1f}",
+        "-" if one.cpu_s_per_1000 is None else f"{one.cpu_s_per_1000:.2f}",
+        _number(one.peak_rss_bytes / 1e6),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"

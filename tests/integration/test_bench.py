@@ -1,0 +1,32 @@
+"""The bench itself, on the chain that needs neither Ray nor Spark."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+
+pytestmark = pytest.mark.kafka
+
+
+def test_a_measurement_archives_every_alert_and_reports(
+    test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    words = [
+        *("--chains", "bare-loop", "--alerts", "2300", "--rounds", "1", "--warm-after", "1000"),
+        *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
+    ]
+    assert main(words) == 0
+    found = json.loads(report.read_text())["chains"]["bare-loop"]["median"]
+    assert found["alerts"] == 2300
+    assert found["warm_per_s"] > found["overall_per_s"] > 0
+    assert found["cpu_s_per_1000"] > 0
+    assert found["peak_rss_bytes"] > 10_000_000
+    assert "bare-loop" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [report]
+
+
+def test_without_the_packets_it_says_where_it_looked(tmp_path: Path) -> None:
+    assert main(["--data", str(tmp_path)]) == 2
