@@ -21,6 +21,10 @@ REQUEST_TIMEOUT_S = 10.0
 """How long one question to Kafka may take: a healthy broker answers in milliseconds, and one
 that elects a new leader within a few seconds."""
 
+QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 250}
+"""Trouble with a broker comes to us as an error and is told once, with its partition; librdkafka
+would also write a line about each of its tries, twenty in a second."""
+
 NO_TOPIC_ID = "unknown"
 """Stands for the topic id where the broker gives none (Kafka before 2.8): a topic that is
 made anew can't be told there from the old one."""
@@ -61,7 +65,7 @@ class KafkaCluster:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = dict(config)
+        self._config = {**QUIET, **config}
         self._admin = AdminClient(_without_consumer_keys(self._config))
         self._consumer = Consumer(
             {"group.id": "finkray", **self._config, "enable.auto.commit": False}
@@ -197,6 +201,7 @@ def reader(config: Mapping[str, Any], *, queue_bytes: int, max_message_bytes: in
     """
     return Consumer(
         {
+            **QUIET,
             "group.id": "finkray",
             "fetch.message.max.bytes": min(queue_bytes, 8 * 1024 * 1024),
             "fetch.max.bytes": max(queue_bytes, max_message_bytes),

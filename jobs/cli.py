@@ -178,6 +178,49 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
 
 @app.command(
     epilog=_examples(
+        "finkray audit",
+        "finkray audit --deep 2026-11-24T01",
+        "finkray audit --redrive",
+    )
+)
+def audit(
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+    deep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RANGE",
+            help="Open the files too: all, a UTC day 2026-11-24, an hour 2026-11-24T01, A..B, or "
+            "topic:partition:first-last.",
+            show_default=False,
+        ),
+    ] = None,
+    redrive: Annotated[
+        bool,
+        typer.Option(
+            "--redrive", help="Bring missing ranges and files in; the archive must not run."
+        ),
+    ] = False,
+) -> None:
+    """Say whether every alert is accounted for, once: Kafka, the ledger and the files."""
+    from jobs.audit import audit_now, redrive_now
+    from jobs.progress import Progress
+    from jobs.render_audit import audit_text
+
+    settings = load(_config_file(config), os.environ)
+    if redrive:
+        redrive_now(settings, Progress().tell)
+    report = audit_now(settings, deep)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        _console().print(audit_text(report))
+    raise typer.Exit(report.exit_code)
+
+
+@app.command(
+    epilog=_examples(
         "finkray check -c /etc/finkray.toml",
     )
 )

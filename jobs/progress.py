@@ -22,6 +22,10 @@ class Progress:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
+    def tell(self, text: str) -> None:
+        """A line about the work, on standard error, so that output stays what was asked for."""
+        self._errors.print(text, markup=False)
+
     def write(self, text: str) -> None:
         """Text as it is."""
         sys.stdout.write(text)

@@ -251,7 +251,8 @@ class Kafka:
         properties.write_text(to_properties(settings))
         jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
         if not (data / "meta.properties").exists():
-            arguments = ["format", "-t", node.cluster_id, "-c", str(properties)]
+            # In one word: an id may begin with a dash.
+            arguments = ["format", f"--cluster-id={node.cluster_id}", "-c", str(properties)]
             formatted = subprocess.run(
                 [*jvm, "kafka.tools.StorageTool", *arguments],
                 capture_output=True,

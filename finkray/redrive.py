@@ -1,0 +1,228 @@
+"""Brings in what an audit found missing: offsets that no claim holds, files that vanished.
+
+It is the archive itself that writes, under its lease, so it must not run meanwhile. What
+Kafka no longer holds can't be brought in; it is written down as `expired`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.audit_report import AuditReport, missing_ranges, vanished_files
+from finkray.batch import make_batch
+from finkray.claim import Claim, ClaimResult, DataFile, Gap
+from finkray.decode import Decoder, RawMessage
+from finkray.errors import KafkaUnavailable
+from finkray.intake import Cut, CutLimits, PartitionIntake
+from finkray.intervals import IntervalSet
+from finkray.kafka import KafkaCluster, reader
+from finkray.ledger import Ledger
+from finkray.ledger_claims import read_results
+from finkray.publish import commit, publish
+from finkray.settings import Settings
+from finkray.storage import Storage
+from finkray.write_claim import StagedClaim, write_claim
+
+SILENCE_S = 30.0
+"""Kafka answers a fetch within milliseconds; silence for so long means that nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a redrive did.
+
+    Attributes
+    ----------
+    alerts, dead_letters
+        rows that are in the archive now and were not before
+    expired
+        offsets that Kafka no longer holds
+    files
+        files made again in the place of vanished ones
+    """
+
+    alerts: int = 0
+    dead_letters: int = 0
+    expired: int = 0
+    files: int = 0
+
+    def __add__(self, other: "Redriven") -> "Redriven":
+        return Redriven(
+            self.alerts + other.alerts,
+            self.dead_letters + other.dead_letters,
+            self.expired + other.expired,
+            self.files + other.files,
+        )
+
+
+class Redriver:
+    """Reads offsets from Kafka again and commits them.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    storage, ledger
+        of the archive, taken over by the caller
+    """
+
+    def __init__(self, settings: Settings, storage: Storage, ledger: Ledger) -> None:
+        self._config = settings.kafka.client_config()
+        self._limits = CutLimits(
+            settings.ingest.claim_bytes, settings.ingest.claim_rows, settings.ingest.linger_s
+        )
+        self._max_message_bytes = int(settings.kafka.max_message_bytes)
+        self._root = settings.archive.root
+        self._storage = storage
+        self._ledger = ledger
+        self._kafka = KafkaCluster(self._config)
+        self._decoder = Decoder()
+
+    def redrive(self, report: AuditReport, tell: Callable[[str], None]) -> Redriven:
+        """Bring in everything that the report calls missing, one claim after the other.
+
+        Parameters
+        ----------
+        report
+            of an audit that compared with Kafka
+        tell
+            gets a line about each claim
+        """
+        done = Redriven()
+        for hole in missing_ranges(report):
+            for staged in self._archive(hole):
+                commit(self._ledger, self._storage, [staged])
+                tell(f"{staged.result.claim}: {staged.result.archived} alerts archived")
+                done += _sums(staged.result)
+        vanished = vanished_files(report.file_findings)
+        for claim, result in sorted(read_results(self._storage, list(vanished)).items()):
+            done += self._repair(result, vanished[claim])
+            tell(f"{claim}: {len(vanished[claim])} files made again")
+        return done
+
+    def _archive(self, hole: Claim) -> Iterator[StagedClaim]:
+        """Stage a hole as claims of the usual size, in order."""
+        low = self._kafka.watermarks(hole.source.topic, hole.source.partition).low
+        first = max(hole.first_offset, min(low, hole.last_offset + 1))
+        if first > hole.first_offset:
+            gap = Gap("expired", hole.first_offset, first - 1)
+            yield self._stage(Claim(hole.source, gap.first_offset, gap.last_offset), [], [gap])
+        if first <= hole.last_offset:
+            for cut in self._cuts(replace(hole, first_offset=first), self._limits):
+                yield self._stage(cut.claim, cut.messages, cut.gaps)
+
+    def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
+        """Make a claim's vanished files again, and note what can't be."""
+        claim = result.claim
+        gone = set(vanished)
+        there = [file for file in result.files if file.path not in gone]
+        letters = [file for file in result.dead_letter_files if file.path not in gone]
+        accounted = _offsets_of(self._root, [*there, *letters], result.gaps)
+        wanted = {
+            offset
+            for offset in range(claim.first_offset, claim.last_offset + 1)
+            if offset not in accounted
+        }
+        everything = CutLimits(2**62, 2**62, 0.0)
+        low = self._kafka.watermarks(claim.source.topic, claim.source.partition).low
+        messages: list[RawMessage] = []
+        if low <= claim.last_offset:
+            readable = replace(claim, first_offset=max(low, claim.first_offset))
+            for cut in self._cuts(readable, everything):
+                messages += [message for message in cut.messages if message.offset in wanted]
+        lost = IntervalSet()
+        for offset in sorted(wanted - {message.offset for message in messages}):
+            lost.add(offset, offset)
+        made = self._stage(claim, messages, [])
+        expired = tuple(Gap("expired", part.first, part.last) for part in lost)
+        repaired = ClaimResult(
+            claim=claim,
+            files=(*there, *made.result.files),
+            dead_letter_files=(*letters, *made.result.dead_letter_files),
+            dead_letters_by_reason=tuple(
+                sorted((_reasons(self._root, letters) + _counter(made.result)).items())
+            ),
+            gaps=(*result.gaps, *expired),
+        )
+        self._ledger.append([StagedClaim(repaired, made.staged)], kind="repaired")
+        publish(self._ledger, self._storage)
+        sums = _sums(made.result)
+        return replace(sums, expired=sum(gap.offsets for gap in expired), files=len(made.staged))
+
+    def _stage(
+        self, claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap]
+    ) -> StagedClaim:
+        batch = make_batch(claim, messages, gaps, self._decoder)
+        attempt = f"redrive-{time.time_ns()}"
+        return write_claim(batch, self._root, Path(self._ledger.staging), attempt)
+
+    def _cuts(self, span: Claim, limits: CutLimits) -> Iterator[Cut[RawMessage]]:
+        """Read the offsets of the span from Kafka, as claims."""
+        source = span.source
+        consumer = reader(
+            self._config, queue_bytes=16 * 2**20, max_message_bytes=self._max_message_bytes
+        )
+        intake: PartitionIntake[RawMessage] = PartitionIntake(source, span.first_offset)
+        try:
+            consumer.assign([KafkaPartition(source.topic, source.partition, span.first_offset)])
+            while intake.next_offset <= span.last_offset:
+                message = consumer.poll(SILENCE_S)
+                if message is None:
+                    raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
+                error, offset = message.error(), message.offset()
+                at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
+                if at_end or (error is None and offset > span.last_offset):
+                    intake.reached_end(span.last_offset + 1, 0.0)
+                elif error is not None:
+                    raise KafkaUnavailable(f"Kafka says at {span}: {error.str()}")
+                else:
+                    kind, stamp = message.timestamp()
+                    value = message.value()
+                    raw = RawMessage(offset, stamp if kind else None, value)
+                    intake.add(raw, len(value) if value is not None else 0, 0.0)
+                ends = at_end or offset >= span.last_offset
+                cut = intake.cut(limits, 0.0, flush=ends) if ends or _full(intake, limits) else None
+                if cut is not None:
+                    yield cut
+        finally:
+            consumer.close()
+
+
+def _full(intake: PartitionIntake[RawMessage], limits: CutLimits) -> bool:
+    return intake.pending_bytes >= limits.claim_bytes
+
+
+def _sums(result: ClaimResult) -> Redriven:
+    expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
+    return Redriven(result.archived, result.dead_lettered, expired)
+
+
+def _offsets_of(root: Path, files: Sequence[DataFile], gaps: Sequence[Gap]) -> set[int]:
+    """Offsets that stand in the files, or are gaps."""
+    offsets: set[int] = set()
+    for file in files:
+        column: Any = pq.read_table(root / file.path, columns=["kafka_offset"], partitioning=None)
+        offsets.update(column.column(0).to_pylist())
+    for gap in gaps:
+        offsets.update(range(gap.first_offset, gap.last_offset + 1))
+    return offsets
+
+
+def _reasons(root: Path, files: Sequence[DataFile]) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for file in files:
+        column: Any = pq.read_table(root / file.path, columns=["reason"], partitioning=None)
+        reasons.update(column.column(0).to_pylist())
+    return reasons
+
+
+def _counter(result: ClaimResult) -> Counter[str]:
+    by_reason: Mapping[str, int] = dict(result.dead_letters_by_reason)
+    return Counter(by_reason)

@@ -1,0 +1,57 @@
+"""`finkray audit`: the real Kafka and the real folder, audited, and redriven if asked."""
+
+from collections.abc import Callable
+
+from finkray.audit import audit
+from finkray.audit_report import AuditReport
+from finkray.errors import SettingsError
+from finkray.kafka import KafkaCluster
+from finkray.lease import Lease
+from finkray.ledger import Ledger
+from finkray.publish import recover
+from finkray.redrive import Redriven, Redriver
+from finkray.settings import Settings
+from finkray.storage_local import LocalStorage
+
+
+def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
+    """Compare Kafka, the ledger and the files as they are now.
+
+    Raises
+    ------
+    SettingsError
+        There is no archive in the folder, or `deep` is no range.
+    KafkaUnavailable
+        No broker answers.
+    LedgerCorrupt
+        The ledger cannot be summed up.
+    """
+    kafka = KafkaCluster(settings.kafka.client_config())
+    try:
+        return audit(_storage(settings), kafka, wants=settings.kafka.wants, deep=deep)
+    except ValueError as error:
+        raise SettingsError(f"--deep: {error}") from error
+    finally:
+        kafka.close()
+
+
+def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
+    """Bring in what an audit finds missing, as the one writer of the archive.
+
+    Raises
+    ------
+    ArchiveHeld
+        An archive runs on the folder: stop it first.
+    """
+    storage = _storage(settings)
+    with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
+        ledger = Ledger.take_over(storage, lease)
+        recover(ledger, storage)
+        return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
+
+
+def _storage(settings: Settings) -> LocalStorage:
+    root = settings.archive.root
+    if not (root / "ledger").is_dir():
+        raise SettingsError(f"there is no archive in {root}: is archive.uri right?")
+    return LocalStorage(root)

@@ -1,0 +1,43 @@
+"""Fixtures for tests with a real Ray and a real archive.
+
+`ray_cluster`  a local Ray, one for the session, with room for one archive at a time
+`archive`      an archive of the test's own on that Ray, reading the session's Kafka; its
+               process is started by the test and ended with it
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from finkray.settings import RaySettings
+from jobs.local_ray import LocalRay, start_local_ray, stop_local_ray
+from sim.kafka import Kafka
+from tests.archiving import ArchiveUnderTest
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
+    """A local Ray with a token of its own; taken down with pytest."""
+    state = tmp_path_factory.mktemp("ray")
+    settings = RaySettings(local_dashboard_port=0, local_cpus=4)
+    try:
+        yield start_local_ray(state, settings)
+    finally:
+        stop_local_ray(state)
+
+
+@pytest.fixture
+def archive(
+    tmp_path: Path, kafka: Kafka, topic: str, ray_cluster: LocalRay
+) -> Iterator[ArchiveUnderTest]:
+    """An archive of the test's topic, not started yet."""
+    under_test = ArchiveUnderTest(
+        root=tmp_path / "archive",
+        folder=tmp_path,
+        bootstrap_servers=kafka.bootstrap_servers,
+        topics=[topic],
+        environment=ray_cluster.environment(),
+    )
+    yield under_test
+    under_test.kill()
