@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / PACKETS)
         return 2
     chains = [chain for chain in CHAINS if chain.name in options.chains]
+    # As Ctrl-C does: what was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
     try:
         rounds, failed = _measure_all(chains, options, folder)

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +24,9 @@ _LOG = logging.getLogger(__name__)
 
 SAMPLE_S = 0.5
 """Between two looks at the processes; a look costs about 10 ms."""
+
+GRACE_S = 60.0
+"""What a chain that is ended early gets to take down what it started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,10 @@ def _follow(
             samples.append(meter.sample())
             time.sleep(SAMPLE_S)
     finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
         # Also those whose parent has ended; in a good end there are none.
         meter.end_all()
         process.wait()
