@@ -172,7 +172,6 @@ class Archiver:
                 self._handle_found(event)
             case _SparkStarted(spark=SparkOnRay() as spark):
                 self._feeder.begin(spark)
-                self.state = "running"
             case _SparkStarted():
                 raise ClusterUnavailable(f"no Spark: {event.error}") from event.error
 
@@ -190,11 +189,14 @@ class Archiver:
 
     def _handle_micro_batch(self, batch: MicroBatch) -> None:
         self._feeder.returned(batch)
+        if self.state == "starting":
+            self.state = "running"
         self._carry_out(self.coordinator.outcomes(batch.outcomes))
         staged = [outcome.staged.result for outcome in batch.outcomes if outcome.staged]
         if staged:
             rows = sum(result.archived + result.dead_lettered for result in staged)
-            self._monitor.micro_batch(len(staged), rows, batch.duration_s)
+            nodes = {outcome.node_id for outcome in batch.outcomes if outcome.staged}
+            self._monitor.micro_batch(len(staged), rows, batch.duration_s, nodes)
         for outcome in batch.outcomes:
             if outcome.failure and outcome.failure.kind == StorageError.__name__:
                 self._monitor.alarm("STORAGE", outcome.failure.message)

@@ -58,6 +58,7 @@ class Monitor:
         self._batch_durations_s: deque[float] = deque(maxlen=500)
         self._batches = 0
         self._last_batch = (0, 0, 0.0)
+        self._writer_nodes: set[str] = set()
         self._dead_letters: Counter[str] = Counter()
         self._alarms: dict[str, Alarm] = {}
 
@@ -65,8 +66,11 @@ class Monitor:
         """An actor's counters; they begin anew with each incarnation of the actor."""
         self._taken_by_incarnation[report.incarnation] = (report.messages, report.message_bytes)
 
-    def micro_batch(self, claims: int, rows: int, duration_s: float) -> None:
-        """A micro-batch of the query ended."""
+    def micro_batch(
+        self, claims: int, rows: int, duration_s: float, node_ids: Iterable[str]
+    ) -> None:
+        """A micro-batch of the query ended; its tasks ran on these nodes."""
+        self._writer_nodes.update(node_ids)
         self._batches += 1
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
@@ -157,6 +161,7 @@ class Monitor:
             last_duration_s=duration_s,
             p50_duration_s=float(p50),
             p95_duration_s=float(p95),
+            writer_node_ids=tuple(sorted(self._writer_nodes)),
         )
 
     def _stage_latency(self, stage: Stage) -> StageLatency | None:

@@ -50,6 +50,9 @@ class MicroBatchStatus(_Frozen):
     last_duration_s: float
     p50_duration_s: float
     p95_duration_s: float
+    writer_node_ids: tuple[str, ...] = Field(
+        (), description="Ray nodes on which tasks have written"
+    )
 
 
 class StageLatency(_Frozen):
