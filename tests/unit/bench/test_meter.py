@@ -7,15 +7,14 @@ import psutil
 from bench.meter import Meter
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass\n"
-GRANDPARENT = (
-    "import subprocess, sys, time\n"
-    f"subprocess.Popen([sys.executable, '-c', {BURN + 'time.sleep(60)'!r}])\n"
-    "time.sleep({stays_s})\n"
-)
+UNTIL_TOLD = "import sys\nsys.stdin.read()\n"
+CHILD = BURN + "time.sleep(600)"
+PARENT = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {CHILD!r}])\n"
 
 
 def started(code: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", code])
+    """A process that stays until `process.communicate()`."""
+    return subprocess.Popen([sys.executable, "-c", code + UNTIL_TOLD], stdin=subprocess.PIPE)
 
 
 def wait_for_cpu(meter: Meter, cpu_s: float) -> float:
@@ -26,23 +25,23 @@ def wait_for_cpu(meter: Meter, cpu_s: float) -> float:
 
 
 def test_descendants_count_also_when_their_parent_has_ended() -> None:
-    process = started(GRANDPARENT.format(stays_s=1.0))
+    process = started(PARENT)
     meter = Meter(process.pid)
-    wait_for_cpu(meter, 0.1)
-    children = psutil.Process(process.pid).children()
-    process.wait()
-    assert wait_for_cpu(meter, 0.4) >= 0.4
-    assert meter.sample().rss_bytes > 1_000_000
+    wait_for_cpu(meter, 0.4)
+    (child,) = psutil.Process(process.pid).children()
+    process.communicate()
+    used = meter.sample()
+    assert used.cpu_s >= 0.4
+    assert used.rss_bytes > 1_000_000
     meter.end_all()
-    assert len(children) == 1
-    assert not children[0].is_running()
+    assert not child.is_running()
 
 
 def test_what_an_ended_process_used_stays_in_the_sum() -> None:
-    process = started(BURN + "time.sleep(1)")
+    process = started(BURN)
     meter = Meter(process.pid)
     before = wait_for_cpu(meter, 0.4)
-    process.wait()
+    process.communicate()
     after = meter.sample()
     assert after.cpu_s >= before >= 0.4
     assert after.rss_bytes == 0
