@@ -30,15 +30,19 @@ from typing import Any, Literal, Protocol
 from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import Fenced, LedgerCorrupt, StorageError
 from finkray.ledger_claims import read_results
-from finkray.ledger_entry import LOG_FOLDER, Entry, log_path
+from finkray.ledger_entry import LOG_FOLDER, Entry, Kind, log_path
 from finkray.ledger_fold import fold
-from finkray.ledger_read import Reading, read_state
+from finkray.ledger_read import Reading, read_entries, read_state
 from finkray.ledger_segment import BLOCK, FOLDED_FOLDER, covering
 from finkray.ledger_state import LedgerState, refuse_unbalanced
 from finkray.status import BalanceSheet
 from finkray.storage import Storage
 
 STAGING_FOLDER = "staging"
+
+_LATELY = 256
+"""Entries back to which a claim that is handed in again is known to be this run's own: a
+caller tries again what it tried last."""
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +169,8 @@ class Ledger:
         """Commit claims: when this returns they are in the archive for good, all or none.
 
         After a `StorageError` nobody knows whether they are. Call again with the same claims,
-        and more if there are more: those that turn out to be there are not entered twice.
+        and more if there are more: those that this run has just committed, so bounded, are
+        not entered twice.
 
         Parameters
         ----------
@@ -195,9 +200,9 @@ class Ledger:
             refuse_unbalanced(one.result)
             if kind == "committed" and set(one.staged) != _paths(one.result):
                 raise ValueError(f"claim {one.result.claim}: its files are not those it staged")
-        landed: set[Claim] = set()
         while True:
-            landed |= self._resolve_doubt()
+            self._resolve_doubt()
+            landed = self._landed(kind, staged)
             rest = [one for one in staged if one.result.claim not in landed]
             if not rest:
                 return self._state.last_seq
@@ -264,28 +269,39 @@ class Ledger:
         self._take_in(entry)
         return True
 
-    def _resolve_doubt(self) -> set[Claim]:
-        """Find out whether a create took place that the storage gave no good answer to.
-
-        Returns
-        -------
-        set of Claim
-            the claims that are in the ledger now and were not known to be
-        """
+    def _resolve_doubt(self) -> None:
+        """Find out whether a create took place that the storage gave no good answer to."""
         if not self._in_doubt:
-            return set()
+            return
         seq = self._state.last_seq + 1
         data = self._storage.read(log_path(seq))
         if covering(self._storage, seq) is not None:
             raise _fenced(seq)
-        entry = None if data is None else Entry.from_bytes(data, seq)
-        if entry is not None:
+        if data is not None:
+            entry = Entry.from_bytes(data, seq)
             if entry.writer != self._writer:
                 raise _fenced(seq)
             self._storage.sync(LOG_FOLDER)
             self._take_in(entry)
         self._in_doubt = False
-        return set() if entry is None else {result.claim for result in entry.claims}
+
+    def _landed(self, kind: Kind, staged: Sequence[Staged]) -> set[Claim]:
+        """Which of the claims this run has committed lately."""
+        if not any(self._state.covers(one.result.claim) for one in staged):
+            return set()
+        mine = [
+            (result.claim, entry.staged.items())
+            for entry in read_entries(self._storage, self._state.last_seq - _LATELY)
+            if entry.writer == self._writer and entry.kind == kind
+            for result in entry.claims
+        ]
+        # A claim is committed once, but may need more than one repair.
+        return {
+            one.result.claim
+            for one in staged
+            for claim, files in mine
+            if claim == one.result.claim and (kind == "committed" or files >= one.staged.items())
+        }
 
     def _take_in(self, entry: Entry) -> None:
         self._state.apply(entry)

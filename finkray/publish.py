@@ -7,6 +7,7 @@ only brings the folders in line with it and can be done again by anybody at any 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger import STAGING_FOLDER, Ledger, Staged
@@ -34,7 +35,12 @@ class Recovery:
     cleared: tuple[str, ...]
 
 
-def commit(ledger: Ledger, storage: Storage, staged: Sequence[Staged]) -> int:
+def commit(
+    ledger: Ledger,
+    storage: Storage,
+    staged: Sequence[Staged],
+    kind: Literal["committed", "repaired"] = "committed",
+) -> int:
     """Make claims part of the archive.
 
     1. publish what an earlier call committed and could not publish
@@ -42,8 +48,8 @@ def commit(ledger: Ledger, storage: Storage, staged: Sequence[Staged]) -> int:
     3. append the entry: the commit point
     4. publish the files
 
-    After a `StorageError` call again with the same claims (see `Ledger.append`); claims that
-    are committed by then stay so, and their files are published by that call.
+    After a `StorageError` call again with the same claims (see `Ledger.append`): what was
+    committed stays so, and its files are published by that call.
 
     Returns
     -------
@@ -59,13 +65,21 @@ def commit(ledger: Ledger, storage: Storage, staged: Sequence[Staged]) -> int:
     """
     publish(ledger, storage)
     for one in staged:
-        for file in (*one.result.files, *one.result.dead_letter_files):
-            at = one.staged.get(file.path)
-            if at is not None and storage.size_bytes(at) != file.size_bytes:
-                raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
-    seq = ledger.append(staged)
+        _refuse_unstaged(ledger, storage, one)
+    seq = ledger.append(staged, kind)
     publish(ledger, storage)
     return seq
+
+
+def _refuse_unstaged(ledger: Ledger, storage: Storage, one: Staged) -> None:
+    for file in (*one.result.files, *one.result.dead_letter_files):
+        at = one.staged.get(file.path)
+        if at is None or storage.size_bytes(at) == file.size_bytes:
+            continue
+        # Committed and published by an earlier call that could not be finished.
+        done = ledger.state.covers(one.result.claim)
+        if not done or storage.size_bytes(file.path) != file.size_bytes:
+            raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
 
 
 def publish(ledger: Ledger, storage: Storage) -> int:

@@ -1,0 +1,187 @@
+"""Who may have the folder: the decision, and leases that are really taken."""
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from finkray.errors import ArchiveHeld, LedgerCorrupt
+from finkray.lease import LEASE_PATH, Dead, Free, Held, Lease, LeaseRecord, Stale, Verdict, judge
+from finkray.ledger import Ledger
+from finkray.process_id import ProcessId
+from finkray.storage_local import LocalStorage
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+ME = ProcessId("host-a", "boot-1", "pid:[1]", 10, "500")
+NEIGHBOUR = replace(ME, pid=11)
+AFTER_REBOOT = replace(ME, pid=11, boot_id="boot-0")
+CONTAINER = replace(ME, pid=11, pid_namespace="pid:[2]")
+FAR = replace(ME, host="host-b", boot_id="boot-2")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "archive")
+
+
+def record(holder: ProcessId, age_s: float = 1.0) -> LeaseRecord:
+    return LeaseRecord("word", 3, holder, NOW, NOW - timedelta(seconds=age_s), ttl_s=15.0)
+
+
+@pytest.mark.parametrize(
+    ("lease", "running", "verdict"),
+    [
+        (None, True, Free()),
+        (replace(record(NEIGHBOUR), released=True), True, Free()),
+        (record(NEIGHBOUR), True, Held(NEIGHBOUR, NOW)),
+        (record(NEIGHBOUR), False, Dead()),
+        (record(NEIGHBOUR, age_s=3600), False, Dead()),
+        # It is there, but has not said so for long: stopped, or hung.
+        (record(NEIGHBOUR, age_s=16), True, Stale(NEIGHBOUR)),
+        # Those whose processes cannot be looked for.
+        (record(FAR), False, Held(FAR, NOW)),
+        (record(FAR, age_s=14.9), False, Held(FAR, NOW)),
+        (record(FAR, age_s=15.1), True, Stale(FAR)),
+        (record(CONTAINER), False, Held(CONTAINER, NOW)),
+        (record(AFTER_REBOOT, age_s=5), False, Held(AFTER_REBOOT, NOW)),
+        (record(AFTER_REBOOT, age_s=16), False, Stale(AFTER_REBOOT)),
+        # A clock that is behind, a little and much.
+        (record(FAR, age_s=-10), False, Held(FAR, NOW)),
+        (record(FAR, age_s=-3600), False, Stale(FAR)),
+    ],
+)
+def test_judge(lease: LeaseRecord | None, running: bool, verdict: Verdict) -> None:
+    assert judge(lease, ME, NOW, lambda _: running) == verdict
+
+
+def test_a_second_archive_is_told_who_has_the_folder(storage: LocalStorage) -> None:
+    with Lease.acquire(storage, ttl_s=15.0) as lease:
+        me = lease.record.holder
+        with pytest.raises(ArchiveHeld) as refused:
+            Lease.acquire(storage, ttl_s=15.0)
+    assert str(me.pid) in str(refused.value)
+    assert me.host in str(refused.value)
+    assert "finkray stop archive" in str(refused.value)
+    Lease.acquire(storage, ttl_s=15.0).release()
+
+
+def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: LocalStorage) -> None:
+    code = (
+        "import sys, time; from pathlib import Path;"
+        "from finkray.lease import Lease; from finkray.storage_local import LocalStorage;"
+        "Lease.acquire(LocalStorage(Path(sys.argv[1])), 60.0); print('held', flush=True);"
+        "time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(storage.root)], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ArchiveHeld):
+            Lease.acquire(storage, ttl_s=60.0)
+        holder.kill()
+        # Nobody has asked for its exit code yet: it is a zombie of the kernel's, and dead.
+        begun_s = time.monotonic()
+        while True:
+            try:
+                lease = Lease.acquire(storage, ttl_s=60.0)
+                break
+            except ArchiveHeld:
+                assert time.monotonic() - begun_s < 10
+        lease.release()
+
+
+def test_a_silent_holder_is_watched_before_its_lease_is_taken(storage: LocalStorage) -> None:
+    past = datetime.now(UTC) - timedelta(hours=1)
+    silent = LeaseRecord("word", 7, FAR, past, past, ttl_s=1.0)
+    storage.replace(LEASE_PATH, silent.to_bytes())
+    with Lease.acquire(storage, ttl_s=15.0) as lease:
+        assert lease.record.epoch == 8
+
+
+def test_a_holder_whose_clock_is_off_keeps_its_lease(storage: LocalStorage) -> None:
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    beating, stop = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(0.1):
+            behind = datetime.now(UTC) - timedelta(hours=1)
+            far = LeaseRecord("word", 9, FAR, begun, behind, ttl_s=2.0)
+            storage.replace(LEASE_PATH, far.to_bytes())
+            beating.set()
+
+    holder = threading.Thread(target=beat)
+    holder.start()
+    try:
+        assert beating.wait(10)
+        with pytest.raises(ArchiveHeld, match="host-b"):
+            Lease.acquire(storage, ttl_s=2.0)
+    finally:
+        stop.set()
+        holder.join()
+
+
+def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: LocalStorage) -> None:
+    lease = Lease.acquire(storage, ttl_s=0.5)
+    beats = set()
+    for _ in range(100):
+        data = storage.read(LEASE_PATH)
+        assert data is not None
+        beats.add(LeaseRecord.from_bytes(data).heartbeat)
+        if len(beats) > 3:
+            break
+        time.sleep(0.05)
+    assert len(beats) > 3
+    lease.release()
+    data = storage.read(LEASE_PATH)
+    assert data is not None
+    assert LeaseRecord.from_bytes(data).released
+
+
+def test_who_loses_the_lease_notices_and_leaves_it_alone(storage: LocalStorage) -> None:
+    with Lease.acquire(storage, ttl_s=15.0) as lease:
+        other = replace(lease.record, token="other", epoch=lease.record.epoch + 1, holder=FAR)
+        storage.replace(LEASE_PATH, other.to_bytes())
+        assert not lease.lost
+        lease.renew()
+        assert lease.lost
+    assert storage.read(LEASE_PATH) == other.to_bytes()
+
+
+def test_a_zombies_late_heartbeat_does_not_unseat_its_successor(storage: LocalStorage) -> None:
+    with Lease.acquire(storage, ttl_s=15.0) as lease:
+        Ledger.take_over(storage, lease)
+        zombie = replace(lease.record, token="zombie", epoch=0)
+        storage.replace(LEASE_PATH, zombie.to_bytes())
+        lease.renew()
+        assert not lease.lost
+        assert storage.read(LEASE_PATH) == lease.record.to_bytes()
+
+
+def test_the_lease_knows_the_ledgers_epoch(storage: LocalStorage) -> None:
+    for epoch in (1, 2, 3):
+        with Lease.acquire(storage, ttl_s=15.0) as lease:
+            ledger = Ledger.take_over(storage, lease)
+            assert ledger.epoch == lease.record.epoch == epoch
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"format": 2}', b"[]"])
+def test_what_is_no_lease_is_refused(storage: LocalStorage, data: bytes) -> None:
+    storage.replace(LEASE_PATH, data)
+    with pytest.raises(LedgerCorrupt, match=LEASE_PATH):
+        Lease.acquire(storage, ttl_s=15.0)
+
+
+def test_a_process_is_known_by_more_than_its_number() -> None:
+    me = ProcessId.mine()
+    assert me.is_running()
+    assert me.is_near(ProcessId.mine())
+    assert not replace(me, started="1").is_running()
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
+        gone = replace(me, pid=child.pid, started="1")
+    assert not gone.is_running()

@@ -1,0 +1,219 @@
+"""The ledger under every order of commits, failures, crashes, take-overs, folds and zombies."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from finkray import ledger, ledger_segment
+from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
+from finkray.errors import Fenced, StorageError
+from finkray.follow import Follower, Position
+from finkray.ledger import Ledger
+from finkray.ledger_claims import read_results
+from finkray.ledger_read import read_entries, read_state
+from finkray.publish import commit, publish, recover
+from finkray.storage_local import LocalStorage
+from tests.ledgers import ZTF, FakeStaged, content, result, stage
+from tests.torn_storage import Killed, TornStorage
+
+PARTITIONS = [ZTF, ZTF._replace(partition=1)]
+
+faults = st.one_of(st.none(), st.tuples(st.integers(0, 30), st.booleans(), st.booleans()))
+"""None, or: after how many steps, whether it kills, whether the step is done first."""
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One folder, one living archive at most, and all the dead ones that came before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        memory = Path("/dev/shm")  # fsync costs nothing there, and is not what is tested here
+        self.root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        self.storage = LocalStorage(self.root)
+        self.living: tuple[Ledger, TornStorage] | None = None
+        self.zombies: list[Ledger] = []
+        self.committed: dict[Claim, FakeStaged] = {}
+        self.handed_in: list[FakeStaged] = []
+        self.next_offset = dict.fromkeys(PARTITIONS, 0)
+        self.seen: list[str] = []
+        self.cursor = Position()
+        self.attempts = 0
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.root)
+
+    # What may happen.
+
+    @rule(fault=faults)
+    def take_over(self, fault: tuple[int, bool, bool] | None) -> None:
+        storage = TornStorage(self.storage)
+        if fault is not None:
+            storage.arm(fault[0], kills=fault[1], done_first=fault[2])
+        previous = self.living
+        try:
+            opened = Ledger.take_over(storage)
+            if previous is not None:
+                self.zombies.append(previous[0])
+            self.living = None
+            recover(opened, storage)
+        except (StorageError, Killed):
+            # It may have got as far as its entry: then it has ended the one before.
+            if previous is not None and read_state(self.storage).state.epoch > previous[0].epoch:
+                if previous[0] not in self.zombies:
+                    self.zombies.append(previous[0])
+                self.living = None
+            return
+        storage.arm(None, kills=False, done_first=False)
+        self.living = (opened, storage)
+        self.look_what_landed()
+
+    @precondition(lambda self: self.living is not None)
+    @rule(
+        sizes=st.lists(
+            st.tuples(st.sampled_from(PARTITIONS), st.integers(1, 5), st.integers(0, 4)),
+            min_size=1,
+            max_size=3,
+        ),
+        fault=faults,
+    )
+    def commit(
+        self, sizes: list[tuple[TopicPartition, int, int]], fault: tuple[int, bool, bool] | None
+    ) -> None:
+        assert self.living is not None
+        archive, storage = self.living
+        for source, size, kind in sizes:
+            self.handed_in.append(
+                stage(self.storage, archive.staging, self.claim(source, size, kind))
+            )
+        if fault is not None:
+            storage.arm(fault[0], kills=fault[1], done_first=fault[2])
+        try:
+            commit(archive, storage, self.handed_in)
+        except StorageError:
+            return
+        except Killed:
+            self.living = None
+            return
+        finally:
+            storage.arm(None, kills=False, done_first=False)
+        self.committed |= {one.result.claim: one for one in self.handed_in}
+        self.handed_in.clear()
+
+    @precondition(lambda self: self.living is not None)
+    @rule(fault=faults)
+    def fold(self, fault: tuple[int, bool, bool] | None) -> None:
+        assert self.living is not None
+        archive, storage = self.living
+        if fault is not None:
+            storage.arm(fault[0], kills=fault[1], done_first=fault[2])
+        try:
+            archive.fold()
+        except Killed:
+            self.living = None
+        finally:
+            storage.arm(None, kills=False, done_first=False)
+
+    @precondition(lambda self: self.zombies and self.living is not None)
+    @rule(data=st.data())
+    def a_zombie_wakes_up(self, data: st.DataObject) -> None:
+        zombie = data.draw(st.sampled_from(self.zombies))
+        zombie._storage = self.storage
+        with pytest.raises(Fenced):
+            zombie.append([stage(self.storage, zombie.staging, result(10_000, 10_004))])
+        zombie.fold()
+
+    # What must hold at any moment.
+
+    @invariant()
+    def every_claim_is_there_once(self) -> None:
+        entries = list(read_entries(self.storage))
+        assert [entry.seq for entry in entries] == list(range(len(entries)))
+        claims = [claim.claim for entry in entries for claim in entry.claims]
+        assert len(claims) == len(set(claims))
+        known = set(self.committed)
+        assert known <= set(claims) <= known | {one.result.claim for one in self.handed_in}
+        state = read_state(self.storage).state
+        assert state.balance().difference == 0
+
+    @invariant()
+    def readers_see_whole_files_of_committed_claims_only(self) -> None:
+        possible = {
+            file.path: file
+            for one in [*self.committed.values(), *self.handed_in]
+            for file in (*one.result.files, *one.result.dead_letter_files)
+        }
+        for folder in ("alerts", "deadletters"):
+            for path, _ in self.storage.walk(folder):
+                assert self.storage.read(path) == content(path, possible[path].rows)
+
+    @invariant()
+    def followers_see_each_file_once(self) -> None:
+        for durable in Follower(self.storage, self.cursor).follow(wait_s=0):
+            assert durable.path not in self.seen
+            assert self.storage.size_bytes(durable.path) == durable.file.size_bytes
+            self.seen.append(durable.path)
+            self.cursor = Position.from_cursor(durable.cursor)
+
+    @invariant()
+    def a_living_archive_publishes_everything(self) -> None:
+        if self.living is None or self.handed_in:
+            return
+        archive, _ = self.living
+        publish(archive, self.storage)
+        there = {path for path, _ in self.storage.walk("alerts")}
+        wanted = {file.path for one in self.committed.values() for file in one.result.files}
+        assert there == wanted
+
+    # Helpers.
+
+    def claim(self, source: TopicPartition, size: int, kind: int) -> ClaimResult:
+        first = self.next_offset[source]
+        self.next_offset[source] = last = first + size
+        last -= 1
+        if kind == 1:
+            return result(first, last, source=source, dead=1)
+        if kind == 2:
+            return result(first, last, source=source, gaps=[Gap("expired", first, first)])
+        return result(first, last, source=source)
+
+    def look_what_landed(self) -> None:
+        """Like a new archive: what is in the ledger is done, what is not is read again."""
+        assert self.living is not None
+        landed = read_results(self.storage, [one.result.claim for one in self.handed_in])
+        self.committed |= {
+            one.result.claim: one for one in self.handed_in if one.result.claim in landed
+        }
+        self.handed_in.clear()
+        for source in PARTITIONS:
+            self.next_offset[source] = self.living[0].frontier(source) or 0
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 4 entries, of which 2 make one of the next level: so that few entries fold."""
+    monkeypatch.setattr(ledger, "BLOCK", 4)
+    monkeypatch.setattr(ledger_segment, "FANOUT", 2)
+    spans = tuple(4 * 2**level for level in range(ledger_segment.LEVELS))
+    monkeypatch.setattr(ledger_segment, "_SPANS", spans)
+
+
+def test_ledger_states() -> None:
+    machine = settings(
+        max_examples=40,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+    run_state_machine_as_test(LedgerMachine, settings=machine)
