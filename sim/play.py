@@ -199,6 +199,9 @@ class _Sender:
                 )
             except BufferError:
                 self._serve(_SLICE_S)
+            except KafkaException as error:
+                self._serve(_SLICE_S)  # raises the better reason, where there is one
+                raise self._not_taken(error) from error
             else:
                 self._serve(0)
                 return
@@ -230,13 +233,19 @@ class _Sender:
 
     def _serve(self, timeout_s: float) -> None:
         """Take what was acknowledged, report, and raise what went wrong."""
-        self._producer.poll(timeout_s)
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:  # fatal: the client has given up
+            raise self._not_taken(error) from error
         if self._error is not None:
             self._producer.purge()
-            raise KafkaUnavailable(f"a packet for {self._topic} was not taken: {self._error}")
+            raise self._not_taken(self._error)
         now_s = time.monotonic()
         if now_s - self._reported_s >= self._progress_every_s:
             self._report(now_s)
+
+    def _not_taken(self, why: KafkaError | KafkaException) -> KafkaUnavailable:
+        return KafkaUnavailable(f"a packet for {self._topic} was not taken: {why}")
 
     def _report(self, now_s: float) -> None:
         if self._on_progress is not None:

@@ -8,10 +8,13 @@ From then on topics can be listed and read. To write, to make or remove topics a
 the offsets of a group is refused.
 """
 
+import time
 from typing import Final
 
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -19,40 +22,87 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from finkray.errors import KafkaUnavailable
+
 AUTHORIZER: Final = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
 """What a broker must be started with, so that it can be told later what is forbidden."""
 
+# Where something is allowed, all else is forbidden.
 _ALLOWED = (
     # The broker itself comes as the same nobody, and must go on working.
-    (ResourceType.BROKER, "kafka-cluster", AclOperation.ALL),
+    (ResourceType.BROKER, "kafka-cluster", AclOperation.CLUSTER_ACTION),
+    (ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE),
     (ResourceType.TOPIC, "*", AclOperation.READ),
     (ResourceType.TOPIC, "*", AclOperation.DESCRIBE),
+    (ResourceType.TOPIC, "*", AclOperation.DESCRIBE_CONFIGS),
     (ResourceType.GROUP, "*", AclOperation.DESCRIBE),
 )
-_FORBIDDEN = (
-    (ResourceType.TOPIC, "*", AclOperation.WRITE),
-    (ResourceType.TOPIC, "*", AclOperation.CREATE),
-    (ResourceType.TOPIC, "*", AclOperation.DELETE),
-    (ResourceType.TOPIC, "*", AclOperation.ALTER),
-    (ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE),
-    (ResourceType.GROUP, "*", AclOperation.READ),
+_TIMEOUT_S = 30
+_ANY = AclBindingFilter(
+    ResourceType.ANY,
+    None,
+    ResourcePatternType.ANY,
+    None,
+    None,
+    AclOperation.ANY,
+    AclPermissionType.ANY,
 )
 
 
 def forbid_writing(bootstrap_servers: str) -> None:
-    """Forbid all but reading to everybody, for as long as the broker's data live."""
+    """Forbid all but reading to everybody, for as long as the broker's data live.
+
+    Raises
+    ------
+    KafkaUnavailable
+        The broker has no authorizer, or did not follow in time.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    rules = [_rule(*what, AclPermissionType.ALLOW) for what in _ALLOWED]
-    rules += [_rule(*what, AclPermissionType.DENY) for what in _FORBIDDEN]
-    for answer in admin.create_acls(rules).values():
-        answer.result(timeout=30)
+    rules = [
+        AclBinding(
+            *what[:2],
+            ResourcePatternType.LITERAL,
+            "User:ANONYMOUS",
+            "*",
+            what[2],
+            AclPermissionType.ALLOW,
+        )
+        for what in _ALLOWED
+    ]
+    try:
+        _make_room_for_groups(bootstrap_servers)
+        for answer in admin.create_acls(rules).values():
+            answer.result(timeout=_TIMEOUT_S)
+        # The controller has them now; the broker follows a moment later.
+        deadline_s = time.monotonic() + _TIMEOUT_S
+        while len(admin.describe_acls(_ANY).result(timeout=_TIMEOUT_S)) < len(rules):
+            if time.monotonic() > deadline_s:
+                raise KafkaUnavailable("the broker does not follow what it was forbidden")
+            time.sleep(0.05)
+    except KafkaException as error:
+        raise KafkaUnavailable(f"writing could not be forbidden: {error}") from error
 
 
-def _rule(
-    kind: ResourceType, name: str, operation: AclOperation, permission: AclPermissionType
-) -> AclBinding:
-    nobody = "User:ANONYMOUS"
-    return AclBinding(kind, name, ResourcePatternType.LITERAL, nobody, "*", operation, permission)
+def _make_room_for_groups(bootstrap_servers: str) -> None:
+    """Let Kafka make its own topic of offsets, which later nobody may.
+
+    A survey's broker has groups of others: a commit there is refused, and not waited for.
+    """
+    asker = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "finkray-simulator"})
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    try:
+        while True:
+            try:
+                asker.committed([TopicPartition("any", 0)], timeout=_TIMEOUT_S)
+            except KafkaException:
+                # While the topic is made there is no coordinator, or not the right one.
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+    finally:
+        asker.close()

@@ -33,6 +33,6 @@ def test_reading_is_all_that_is_left(tmp_path: Path) -> None:
         assert message is not None
         assert message.value() == b"alert"
         with pytest.raises(KafkaException) as refused:
-            reader.commit(message, asynchronous=False)
-        assert refused.value.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+            reader.commit(message=message, asynchronous=False)
         reader.close()
+        assert refused.value.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
