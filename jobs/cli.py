@@ -186,6 +186,9 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
 def audit(
     config: Config = None,
     *,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Compare with the simulator's Kafka.")
+    ] = False,
     as_json: AsJson = False,
     deep: Annotated[
         str | None,
@@ -205,12 +208,13 @@ def audit(
 ) -> None:
     """Say whether every alert is accounted for, once: Kafka, the ledger and the files."""
     from jobs.audit import audit_now, redrive_now
-    from jobs.progress import Progress
     from jobs.render_audit import audit_text
+    from jobs.simulated_kafka import reading_simulator
 
-    settings = load(_config_file(config), os.environ)
+    desk = _desk(config)
+    settings = reading_simulator(desk.settings, desk.state) if simulator else desk.settings
     if redrive:
-        redrive_now(settings, Progress().tell)
+        redrive_now(settings, desk.progress.tell)
     report = audit_now(settings, deep)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from finkray.board import read_snapshot
-from finkray.errors import ClusterUnavailable, FinkrayError
+from finkray.errors import FinkrayError
 from finkray.settings import Settings
 from jobs.cluster import Cluster, connected, find_cluster, is_on_this_machine, job_client
 from jobs.local_ray import start_local_ray, stop_local_ray
 from jobs.logs import LogText, text_end
-from jobs.places import placed, reading_simulator
+from jobs.places import placed
 from jobs.progress import Progress
 from jobs.readiness import is_ready, listens, ready_text
 from jobs.services import POLL_S, Service, ServiceName, Services
-from jobs.simulated_kafka import running_kafka, topics_of
+from jobs.simulated_kafka import reading_simulator
 from sim.lock import exclusive
 from ui.words import bytes_text, duration_text
 
@@ -67,7 +67,7 @@ def start(desk: Desk, order: Order) -> None:
         if order.with_simulator:
             if ServiceName.SIMULATOR not in services.running():
                 _start_one(desk, services, Order(ServiceName.SIMULATOR), settings, session)
-            settings = _reading_simulator(desk, settings)
+            settings = reading_simulator(settings, desk.state)
         _start_one(desk, services, order, settings, session)
 
 
@@ -175,13 +175,6 @@ def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Serv
             services.ask_to_stop(service)
     desk.progress.write(text.more())
     return service
-
-
-def _reading_simulator(desk: Desk, settings: Settings) -> Settings:
-    kafka = running_kafka(desk.state)
-    if kafka is None:
-        raise ClusterUnavailable("the simulator runs, but its Kafka does not: see its log")
-    return reading_simulator(settings, kafka.bootstrap_servers, topics_of(settings.simulator))
 
 
 def _drain_text(desk: Desk, name: ServiceName, waited_s: float) -> str:

@@ -6,6 +6,7 @@ disturbed.
 """
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -20,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
-from urllib.error import HTTPError, URLError
 
 import psutil
 
@@ -33,8 +33,14 @@ from sim.kafka_config import HOST, free_ports
 from sim.lock import exclusive
 from sim.process import ProcessRecord, start_detached
 
-START_TIMEOUT_S: Final = 90.0
-"""Eight seconds on a free machine; a busy one with two cores took thirty."""
+_LOG = logging.getLogger(__name__)
+
+START_TIMEOUT_S: Final = 180.0
+"""Eight seconds on a free machine; two cores with a load of fifteen took seventy."""
+
+START_TRIES: Final = 3
+"""`ray start` gives up by itself when its node takes more than 30 s, as on a machine that is
+very busy, or when another program was faster to take one of its ports."""
 
 STOP_GRACE_S: Final = 20.0
 """`ray start` needs three to four seconds to end its processes in order."""
@@ -106,18 +112,24 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
     SettingsError
         There is no Java for Spark to run on.
     """
+    log = state / "ray.log"
     with exclusive(state / "ray.lock"):
         if running := find_local_ray(state):
             return running
         _clear(state)
-        ray = _launch(state, settings)
-        try:
-            _wait_until_it_answers(ray, state / "ray.log")
-        except BaseException:
-            _end(ray)
+        for left in reversed(range(START_TRIES)):
+            ray = _launch(state, settings)
+            try:
+                if _comes_up(ray):
+                    return ray
+            except BaseException:
+                _end(ray)
+                _clear(state)
+                raise
             _clear(state)
-            raise
-        return ray
+            if left:
+                _LOG.warning("Ray ended at its start and is tried again, see %s", log)
+        raise ClusterUnavailable(f"Ray ends at its start. {_log_tail(log)}")
 
 
 def stop_local_ray(state: Path) -> None:
@@ -156,7 +168,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     )
     command = [
         *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-        *("--disable-usage-stats", "--log-color=false"),
+        *("--disable-usage-stats", "--log-color=false", "--include-log-monitor=false"),
         *(f"--{name}={value}" for name, value in options.items()),
     ]
     environment = {
@@ -170,6 +182,8 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )
     process = ProcessRecord.of(child.pid, mark=str(folder))
+    while process.process() is None and child.poll() is None:
+        time.sleep(0.01)  # until the child has become `ray start`, it has another command line
     ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
     record = {**asdict(ray), "folder": str(folder)}
     write_private(state / "ray.json", json.dumps(record, indent=2))
@@ -207,28 +221,32 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def _wait_until_it_answers(ray: LocalRay, log: Path) -> None:
+def _comes_up(ray: LocalRay) -> bool:
+    """Wait until it can be used; False if it has ended instead."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while ray.process.process():
+        if _has_node(ray):
+            return True
+        if time.monotonic() > deadline_s:
+            raise ClusterUnavailable(
+                f"Ray does not answer on {ray.dashboard_url} within {START_TIMEOUT_S:.0f} s"
+            )
+        time.sleep(0.2)
+    return False
+
+
+def _has_node(ray: LocalRay) -> bool:
+    """Whether its dashboard answers and knows the node, which comes up after it."""
     token = ray.token_file.read_text(encoding="utf-8")
     question = urllib.request.Request(  # noqa: S310
-        f"{ray.dashboard_url}/api/jobs/", headers={"Authorization": f"Bearer {token}"}
+        f"{ray.dashboard_url}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"}
     )
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline_s:
-        if ray.process.process() is None:
-            raise ClusterUnavailable(f"Ray ended at its start. {_log_tail(log)}")
-        try:
-            with urllib.request.urlopen(question, timeout=5):  # noqa: S310
-                return
-        except HTTPError as error:
-            if error.code < 500:
-                raise ClusterUnavailable(f"Ray's dashboard says: {error}") from error
-        except (URLError, OSError):
-            pass  # not up yet, which is what is waited for
-        time.sleep(0.2)
-    raise ClusterUnavailable(
-        f"Ray did not answer on {ray.dashboard_url} within {START_TIMEOUT_S:.0f} s. "
-        f"{_log_tail(log)}"
-    )
+    try:
+        with urllib.request.urlopen(question, timeout=5) as answer:  # noqa: S310
+            nodes = json.load(answer)["data"]["summary"]
+    except OSError:
+        return False  # it is not up yet
+    return any(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
 
 
 def _end(ray: LocalRay) -> None:

@@ -28,16 +28,5 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
     )
 
 
-def reading_simulator(settings: Settings, bootstrap_servers: str, topic: str) -> Settings:
-    """The settings with the simulator's Kafka in place of the one they name."""
-    kafka = type(settings.kafka)(
-        bootstrap_servers=bootstrap_servers,
-        topics=(topic,),
-        refresh_s=settings.kafka.refresh_s,
-        max_message_bytes=settings.kafka.max_message_bytes,
-    )
-    return settings.model_copy(update={"kafka": kafka})
-
-
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute()) if path else ""

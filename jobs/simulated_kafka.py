@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finkray.settings import SimulatorSettings
+from finkray.errors import KafkaUnavailable
+from finkray.settings import Settings, SimulatorSettings
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka
@@ -34,3 +35,24 @@ def running_kafka(state: Path) -> "Kafka | None":
 
     folder = kafka_folder(state)
     return Kafka.find(folder) if folder.exists() else None
+
+
+def reading_simulator(settings: Settings, state: Path) -> Settings:
+    """The settings with the simulator's Kafka in place of the one they name.
+
+    Raises
+    ------
+    KafkaUnavailable
+        It does not run.
+    """
+    kafka = running_kafka(state)
+    if kafka is None:
+        raise KafkaUnavailable("the simulator's Kafka does not run: finkray start simulator")
+    real = settings.kafka
+    simulated = type(real)(
+        bootstrap_servers=kafka.bootstrap_servers,
+        topics=(topics_of(settings.simulator),),
+        refresh_s=real.refresh_s,
+        max_message_bytes=real.max_message_bytes,
+    )
+    return settings.model_copy(update={"kafka": simulated})

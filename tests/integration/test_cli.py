@@ -21,7 +21,7 @@ from finkray.settings import RaySettings
 from jobs.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from sim.kafka_config import free_ports
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 RAY = RaySettings(local_dashboard_port=0, local_object_store_bytes="128 MiB")
 
@@ -49,7 +49,7 @@ class Shop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=400,
         )
 
 
@@ -145,6 +145,9 @@ def test_no_secret_is_in_the_dashboard_or_on_a_command_line(running: Shop, ray: 
     for secret in ("hunter2", token):
         assert secret not in jobs
         assert secret not in commands
+    for process in family(ray):
+        with suppress(psutil.NoSuchProcess):
+            assert "hunter2" not in " ".join(process.environ().values())
     # The service has them all the same: its own file is its owner's alone.
     (settings,) = (running.state / "settings").iterdir()
     assert "hunter2" in settings.read_text()

@@ -4,7 +4,7 @@ import pytest
 
 from finkray.settings import load
 from jobs.cluster import Cluster
-from jobs.places import placed, reading_simulator
+from jobs.places import placed
 
 
 def test_places_mean_the_same_wherever_a_service_runs(
@@ -23,20 +23,3 @@ def test_places_mean_the_same_wherever_a_service_runs(
     assert settings.simulator.data == str(tmp_path / "packets.tar")
     assert settings.ray.address == "127.0.0.1:6379"
     assert settings.ray.working_dir == ""
-
-
-def test_the_simulator_needs_none_of_the_logins_of_the_real_kafka() -> None:
-    kafka = {
-        "bootstrap_servers": "kafka.example.org:9092",
-        "topics": ["real"],
-        "sasl_username": "me",
-        "sasl_password": "hunter2",
-        "options": {"security.protocol": "SSL"},
-        "max_message_bytes": "1 MiB",
-    }
-    settings = reading_simulator(load(None, {}, {"kafka": kafka}), "127.0.0.1:20000", "^sim")
-    config = settings.kafka.client_config()
-    assert settings.kafka.topics == ("^sim",)
-    assert config["bootstrap.servers"] == "127.0.0.1:20000"
-    assert not {"sasl.password", "security.protocol"} & set(config)
-    assert config["message.max.bytes"] == 1024 * 1024

@@ -1,0 +1,66 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.local_ray import _inherited, _interruptible_children, stop_local_ray
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def disposition() -> str:
+    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_jobs_can_be_interrupted_also_when_this_command_cannot() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert disposition() == "True"
+        with _interruptible_children():
+            assert disposition() == "False"
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_cluster_inherits_nothing_of_one_command() -> None:
+    env = {
+        "PATH": "/bin",
+        "FINKRAY__KAFKA__SASL_PASSWORD": "hunter2",
+        "RAY_ADDRESS": "h:1",
+        "RAY_AUTH_TOKEN": "t",
+        "RAY_BACKEND_LOG_LEVEL": "error",
+    }
+    assert _inherited(env) == {"PATH": "/bin", "RAY_BACKEND_LOG_LEVEL": "error"}
+
+
+def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "finkray-x"
+    logs = folder / "session_2026" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "job-driver-1.log").write_text("the last words")
+    record = {
+        "process": {"pid": 1, "started_at_unix_s": 12.0, "mark": str(folder)},
+        "address": "127.0.0.1:1",
+        "dashboard_url": "http://127.0.0.1:2",
+        "folder": str(folder),
+    }
+    (tmp_path / "ray.json").write_text(json.dumps(record))
+    left = subprocess.Popen([sys.executable, "-c", SLEEP, f"--session={folder}/session_2026"])
+    other = subprocess.Popen([sys.executable, "-c", SLEEP, f"--session={tmp_path}/finkray-y"])
+    try:
+        stop_local_ray(tmp_path)
+        left.wait(10)
+        assert other.poll() is None
+    finally:
+        left.kill()
+        other.kill()
+        other.wait(10)
+    assert not folder.exists()
+    assert (tmp_path / "logs" / "job-driver-1.log").read_text() == "the last words"
+    assert not (tmp_path / "ray.json").exists()
+    stop_local_ray(tmp_path)

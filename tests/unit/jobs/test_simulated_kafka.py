@@ -1,0 +1,30 @@
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from finkray.errors import KafkaUnavailable
+from finkray.settings import Settings, SimulatorSettings
+from jobs.simulated_kafka import reading_simulator, topic_of, topics_of
+
+
+def test_the_topic_is_todays() -> None:
+    topic = topic_of(SimulatorSettings())
+    assert re.fullmatch(r"ztf_20\d{6}_programid1", topic)
+    assert f"{datetime.now(UTC):%Y}" in topic
+    assert topic_of(SimulatorSettings(topic="fixed")) == "fixed"
+
+
+@pytest.mark.parametrize("name", ["ztf_{date}_programid1", "a.b-{date}", "fixed", "f.x"])
+def test_the_archive_of_yesterday_and_today_wants_it(name: str) -> None:
+    settings = SimulatorSettings(topic=name)
+    wants = Settings().kafka.model_copy(update={"topics": (topics_of(settings),)}).wants
+    assert wants(topic_of(settings))
+    assert not wants(topic_of(settings) + "_2")
+    assert not wants(topic_of(settings).replace(".", "x")) or "." not in name
+
+
+def test_a_simulator_that_does_not_run(tmp_path: Path) -> None:
+    with pytest.raises(KafkaUnavailable, match="finkray start simulator"):
+        reading_simulator(Settings(), tmp_path)
