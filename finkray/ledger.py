@@ -24,11 +24,12 @@ The lease (`finkray.lease`) only keeps two archives from getting so far; nothing
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from finkray.claim import Claim, ClaimResult, TopicPartition
-from finkray.errors import Fenced, LedgerCorrupt, StorageError
+from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
 from finkray.ledger_claims import read_results
 from finkray.ledger_entry import LOG_FOLDER, Entry, Kind, log_path
 from finkray.ledger_fold import fold
@@ -87,6 +88,7 @@ class Ledger:
         self._unpublished = dict(reading.unpublished)
         self._in_doubt = False
         self._fold_at_seq = 0
+        self._folder = ThreadPoolExecutor(1, thread_name_prefix="fold")
         self.is_new = is_new
 
     @classmethod
@@ -230,24 +232,22 @@ class Ledger:
                 }
         self._note_published()
 
-    def fold(self) -> int:
-        """Fold what can be folded, if it is time; costs nothing otherwise.
+    def fold(self) -> Future[int] | None:
+        """Fold what can be folded, if it is time, in a thread of its own.
+
+        It takes some ms in most cases, and seconds once in a hundred thousand commits. A
+        process may end in the middle of it.
 
         Returns
         -------
-        int
-            how many files were written
+        Future of int, or None
+            how many files it wrote; None if it is not time, which costs nothing to find out
         """
         through_seq = self._state.published_through
         if through_seq < self._fold_at_seq:
-            return 0
+            return None
         self._fold_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
-        try:
-            return fold(self._storage, through_seq, self.staging)
-        except StorageError as error:
-            # Nothing depends on it; the next time comes with the next block.
-            log.warning("the ledger is not folded: %s", error)
-            return 0
+        return self._folder.submit(_fold, self._storage, through_seq, self.staging)
 
     def _create(self, kind: Literal["started", "committed", "repaired"], **content: Any) -> bool:
         """Create the next entry. False if it is in doubt who did: resolve that first."""
@@ -328,6 +328,15 @@ class Ledger:
 def staging_folder(epoch: int) -> str:
     """The folder in which the archive of an epoch stages its files."""
     return f"{STAGING_FOLDER}/{epoch:08d}"
+
+
+def _fold(storage: Storage, through_seq: int, staging: str) -> int:
+    try:
+        return fold(storage, through_seq, staging)
+    except FinkrayError as error:
+        # No commit depends on it, and the next time comes with the next block.
+        log.warning("the ledger is not folded: %s", error)
+        return 0
 
 
 def _paths(result: ClaimResult) -> set[str]:

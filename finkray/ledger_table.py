@@ -171,12 +171,12 @@ def _source(row: dict[str, Any]) -> TopicPartition:
 
 
 def _refuse_missing(seqs: npt.NDArray[np.int64], first_seq: int, last_seq: int) -> None:
-    there = np.unique(seqs)
-    if len(there) != last_seq - first_seq + 1 or there[0] != first_seq or there[-1] != last_seq:
-        missing = np.setdiff1d(np.arange(first_seq, last_seq + 1), there)
+    # Rows of an entry stand together, and entries in order: one number of each is left.
+    there = seqs[np.flatnonzero(np.diff(seqs, prepend=first_seq - 1))]
+    if not np.array_equal(there, np.arange(first_seq, last_seq + 1)):
         raise LedgerCorrupt(
-            f"the folded entries {first_seq} to {last_seq} lack "
-            f"{missing[0] if len(missing) else 'nothing but have others'}"
+            f"the file of entries {first_seq} to {last_seq} does not hold each of them once: "
+            "restore it from a copy"
         )
 
 

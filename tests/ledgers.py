@@ -1,10 +1,15 @@
 """Claims, and archives full of them, for tests of what comes after a claim was decoded."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
+from finkray.ledger import Ledger
 from finkray.storage import Storage
+from finkray.storage_local import LocalStorage
 
 ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
 
@@ -58,6 +63,12 @@ def stage(storage: Storage, folder: str, one: ClaimResult) -> FakeStaged:
     return FakeStaged(one, staged)
 
 
+def fold_now(ledger: Ledger) -> int:
+    """Fold, and wait for it: how many files were written."""
+    folding = ledger.fold()
+    return 0 if folding is None else folding.result()
+
+
 def unstaged(one: ClaimResult) -> FakeStaged:
     """A claim of which nobody will look at the files."""
     paths = [file.path for file in (*one.files, *one.dead_letter_files)]
@@ -74,3 +85,11 @@ def _file(path: str, rows: int, first: int, last: int) -> DataFile:
         schema_fingerprint="abcdef01" * 8,
         hour_utc="2026-11-24T01:00:00Z",
     )
+
+
+@contextmanager
+def quick_storage() -> Iterator[LocalStorage]:
+    """An archive in memory where there is such a folder: for many commits, not for durability."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield LocalStorage(Path(folder) / "archive")

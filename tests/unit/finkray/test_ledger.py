@@ -1,6 +1,7 @@
 """The ledger as its one writer sees it."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,13 @@ from finkray.errors import Fenced, LedgerCorrupt
 from finkray.ledger import Ledger
 from finkray.ledger_read import read_entries, read_state
 from finkray.storage_local import LocalStorage
-from tests.ledgers import ZTF, result, unstaged
+from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, result, unstaged
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "archive")
+def storage() -> Iterator[LocalStorage]:
+    with quick_storage() as storage:
+        yield storage
 
 
 def published(ledger: Ledger) -> None:
@@ -62,7 +64,7 @@ def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalS
     for n in range(100):
         living.append([unstaged(result(n, n))])
     published(living)
-    assert living.fold() == 1
+    assert fold_now(living) == 1
     assert zombie.state.last_seq == 0
     for _ in range(2):
         with pytest.raises(Fenced):
@@ -74,7 +76,8 @@ def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalS
 def test_claims_that_contradict_the_ledger_are_refused(storage: LocalStorage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.append([unstaged(result(0, 99))])
-    for first, last in [(0, 99), (50, 60), (99, 120), (0, 1000)]:
+    assert ledger.append([unstaged(result(0, 99))]) == 1  # tried again: known, not entered twice
+    for first, last in [(0, 98), (50, 60), (99, 120), (0, 1000)]:
         with pytest.raises(LedgerCorrupt, match="in the ledger already"):
             ledger.append([unstaged(result(first, last))])
     with pytest.raises(LedgerCorrupt, match="two claims for the same offsets"):
@@ -83,6 +86,24 @@ def test_claims_that_contradict_the_ledger_are_refused(storage: LocalStorage) ->
     ledger.append([unstaged(result(0, 99, source=again))])
     assert ledger.state.last_seq == 2
     assert ledger.frontier(ZTF) == ledger.frontier(again) == 100
+    with pytest.raises(LedgerCorrupt, match="in the ledger already"):
+        Ledger.take_over(storage).append([unstaged(result(0, 99))])
+
+
+def test_claims_that_do_not_add_up_are_refused(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    good = result(0, 99, dead=2)
+    for bad in (
+        replace(good, files=()),
+        replace(good, dead_letters_by_reason=(("truncated", 1),)),
+        replace(good, gaps=(Gap("expired", 0, 0),)),
+        result(0, 99, gaps=[Gap("expired", 100, 100)]),
+    ):
+        with pytest.raises(ValueError, match="claim ztf"):
+            ledger.append([unstaged(bad)])
+    with pytest.raises(ValueError, match="not those it staged"):
+        ledger.append([FakeStaged(good)])
+    assert ledger.state.last_seq == 0
 
 
 def test_where_a_partition_starts_outlives_the_archive(storage: LocalStorage) -> None:
@@ -119,7 +140,7 @@ def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> No
     published(ledger)
     before = list(read_entries(storage))
     state = read_state(storage).state
-    assert ledger.fold() == 2200 // 64 + 2200 // 1024
+    assert fold_now(ledger) == 2200 // 64 + 2200 // 1024
     assert read_state(storage).state == state
     after = list(read_entries(storage))
     for old, new in zip(before, after, strict=True):

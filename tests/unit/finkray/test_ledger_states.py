@@ -1,9 +1,5 @@
 """The ledger under every order of commits, failures, crashes, take-overs, folds and zombies."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,8 +19,7 @@ from finkray.ledger import Ledger
 from finkray.ledger_claims import read_results
 from finkray.ledger_read import read_entries, read_state
 from finkray.publish import commit, publish, recover
-from finkray.storage_local import LocalStorage
-from tests.ledgers import ZTF, FakeStaged, content, result, stage
+from tests.ledgers import ZTF, FakeStaged, content, fold_now, quick_storage, result, stage
 from tests.torn_storage import Killed, TornStorage
 
 PARTITIONS = [ZTF, ZTF._replace(partition=1)]
@@ -38,9 +33,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")  # fsync costs nothing there, and is not what is tested here
-        self.root = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-        self.storage = LocalStorage(self.root)
+        self.folder = quick_storage()
+        self.storage = self.folder.__enter__()
         self.living: tuple[Ledger, TornStorage] | None = None
         self.zombies: list[Ledger] = []
         self.committed: dict[Claim, FakeStaged] = {}
@@ -51,7 +45,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.attempts = 0
 
     def teardown(self) -> None:
-        shutil.rmtree(self.root)
+        self.folder.__exit__(None, None, None)
 
     # What may happen.
 
@@ -118,7 +112,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if fault is not None:
             storage.arm(fault[0], kills=fault[1], done_first=fault[2])
         try:
-            archive.fold()
+            fold_now(archive)
         except Killed:
             self.living = None
         finally:
@@ -131,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
         zombie._storage = self.storage
         with pytest.raises(Fenced):
             zombie.append([stage(self.storage, zombie.staging, result(10_000, 10_004))])
-        zombie.fold()
+        fold_now(zombie)
 
     # What must hold at any moment.
 
