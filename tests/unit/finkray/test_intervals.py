@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finkray.intervals import Interval, IntervalSet
@@ -15,6 +15,7 @@ def numbers(first: int, last: int) -> set[int]:
     return set(range(first, last + 1))
 
 
+@settings(deadline=None)
 @given(st.lists(ranges, max_size=20), ranges)
 def test_it_is_a_set_of_numbers(added: list[tuple[int, int]], probe: tuple[int, int]) -> None:
     ours, plain = IntervalSet(), set[int]()
