@@ -30,7 +30,10 @@ def send(
     timestamp_ms: int = 0,
 ) -> int:
     """Put messages into a topic, round robin; returns how many, once Kafka has them all."""
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 5})
+    # Idempotent: without it a retry, as at a new topic whose leader is not there yet, reorders.
+    producer = Producer(
+        {"bootstrap.servers": bootstrap_servers, "linger.ms": 5, "enable.idempotence": True}
+    )
     sent = 0
     for value in values:
         stamp = {"timestamp": timestamp_ms + sent} if timestamp_ms else {}
