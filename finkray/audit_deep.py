@@ -110,6 +110,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
     where = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
     findings: list[DeepFinding] = []
     offsets: list[npt.NDArray[np.int64]] = []
+    unread = False
     for file in (*result.files, *result.dead_letter_files):
         try:
             table = _read(storage, file)
@@ -118,7 +119,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
             findings.append(
                 DeepFinding(claim=where, path=file.path, problem=problem, offsets=file.rows)
             )
-            # Its offsets are reported with the file.
+            unread = True
             continue
         found = table["kafka_offset"].to_numpy()
         offsets.append(found)
@@ -127,7 +128,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
             for problem, number in _wrong_in_file(result, file, table, found)
         ]
     got = np.concatenate([np.empty(0, np.int64), *offsets])
-    for problem, number in _wrong_in_claim(result, got, unread=bool(findings)):
+    for problem, number in _wrong_in_claim(result, got, unread=unread):
         findings.append(DeepFinding(claim=where, path=None, problem=problem, offsets=number))
     return _Looked(len(got), findings)
 
@@ -172,5 +173,6 @@ def _wrong_in_claim(
         yield TWICE, twice
     if extra := len(np.setdiff1d(once, expected)):
         yield "offsets that the ledger does not have there", extra
+    # Offsets of a file that cannot be read are reported with the file.
     if not unread and (lacking := len(np.setdiff1d(expected, once))):
         yield "offsets that are in no file", lacking

@@ -133,7 +133,7 @@ class LocalStorage:
             with _explained("list", self.root / at):
                 entries = _entries(self.root / at)
                 for entry in entries:
-                    path = f"{at}/{entry.name}"
+                    path = f"{at}/{entry.name}" if at else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
                     elif (size_bytes := _size_bytes(entry)) >= 0:
