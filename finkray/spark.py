@@ -26,6 +26,7 @@ from py4j.protocol import Py4JError
 import finkray
 from finkray.archive_task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.errors import ClusterUnavailable
+from finkray.java import find_java
 from finkray.orders import Order, Outcome
 from finkray.settings import SparkSettings
 
@@ -142,6 +143,7 @@ class SparkOnRay:
         import raydp
         from raydp.spark.ray_cluster_master import RAYDP_SPARK_MASTER_SUFFIX
 
+        os.environ.update(find_java().environment())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         # Spark listens where Ray does: on the loopback address of a local cluster.
         os.environ.setdefault("SPARK_LOCAL_IP", ray.util.get_node_ip_address())

@@ -1,0 +1,147 @@
+"""An upstream Kafka as surveys have it: we may read, it expires, it writes in transactions."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
+
+from finkray.audit import audit
+from finkray.audit_report import AuditReport
+from finkray.kafka import KafkaCluster
+from finkray.storage_local import LocalStorage
+from jobs.local_ray import LocalRay
+from sim.kafka import Kafka
+from sim.read_only import AUTHORIZER, forbid_writing
+from tests.archiving import ArchiveUnderTest
+from tests.packets import real_ztf_packets, send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def guarded_kafka(tmp_path: Path) -> Iterator[Kafka]:
+    with Kafka.running(tmp_path / "kafka", heap_mb=512, properties=AUTHORIZER) as broker:
+        yield broker
+
+
+@pytest.fixture
+def packets(test_data: Path) -> list[bytes]:
+    return list(real_ztf_packets(test_data, "202002*"))
+
+
+def deep_audit(archive: ArchiveUnderTest) -> AuditReport:
+    kafka = KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})
+    return audit(LocalStorage(archive.root), kafka, deep="all")
+
+
+def test_a_kafka_that_may_only_be_read_is_enough(
+    tmp_path: Path,
+    guarded_kafka: Kafka,
+    topic: str,
+    packets: list[bytes],
+    ray_cluster: LocalRay,
+) -> None:
+    guarded_kafka.create_topic(topic)
+    send(guarded_kafka.bootstrap_servers, topic, packets)
+    forbid_writing(guarded_kafka.bootstrap_servers)
+    archive = ArchiveUnderTest(
+        tmp_path / "archive",
+        tmp_path,
+        guarded_kafka.bootstrap_servers,
+        [topic],
+        ray_cluster.environment(),
+    )
+    archive.start()
+    try:
+        archive.wait_for_offsets(12)
+        archive.stop()
+    finally:
+        archive.kill()
+    assert deep_audit(archive).balanced
+    assert "Traceback" not in archive.log.read_text()
+
+
+def test_what_expired_before_it_was_read_is_accounted_for(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+) -> None:
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, packets)
+    archive.start()
+    archive.wait_for_offsets(12)
+    archive.stop()
+    send(kafka.bootstrap_servers, topic, packets)
+    _expire(kafka, topic, before=20)
+    archive.start()
+    archive.wait_for_offsets(24)
+    assert "EXPIRED" in archive.alarms()
+    archive.stop()
+    report = deep_audit(archive)
+    assert report.balanced
+    assert (report.received, report.archived, report.expired) == (24, 16, 8)
+
+
+def _expire(kafka: Kafka, topic: str, before: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
+        future.result(30)
+
+
+def test_transactions_aborted_or_not_leave_gaps_and_nothing_missing(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+) -> None:
+    kafka.create_topic(topic)
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"tx-{topic}"}
+    )
+    producer.init_transactions(60)
+    for number, commits in enumerate((True, False, True)):
+        producer.begin_transaction()
+        for packet in packets[4 * number : 4 * number + 4]:
+            producer.produce(topic, packet, partition=0)
+        producer.flush(30)
+        (producer.commit_transaction if commits else producer.abort_transaction)(60)
+    archive.start()
+    # Twelve messages and the marker of each of the three transactions.
+    archive.wait_for_offsets(15)
+    archive.stop()
+    report = deep_audit(archive)
+    assert report.balanced
+    assert (report.archived, report.not_delivered, report.waiting) == (8, 7, 0)
+
+
+def test_a_broker_that_is_away_for_a_while_is_waited_for(
+    tmp_path: Path,
+    guarded_kafka: Kafka,
+    topic: str,
+    packets: list[bytes],
+    ray_cluster: LocalRay,
+) -> None:
+    guarded_kafka.create_topic(topic)
+    archive = ArchiveUnderTest(
+        tmp_path / "archive",
+        tmp_path,
+        guarded_kafka.bootstrap_servers,
+        [topic],
+        ray_cluster.environment(),
+    )
+    archive.start()
+    try:
+        send(guarded_kafka.bootstrap_servers, topic, packets)
+        archive.wait_for_offsets(12)
+        guarded_kafka.kill()
+        time.sleep(10)
+        assert "KAFKA_UNREACHABLE" in archive.alarms()
+        guarded_kafka.restart()
+        send(guarded_kafka.bootstrap_servers, topic, packets)
+        archive.wait_for_offsets(24)
+        archive.stop()
+    finally:
+        archive.kill()
+    table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=["kafka_offset"])
+    assert Counter(table["kafka_offset"].to_pylist()) == Counter(range(24))
