@@ -20,8 +20,7 @@ from finkray.intervals import IntervalSet
 from finkray.ledger import Ledger
 from finkray.ledger_state import LedgerState, Totals
 from finkray.publish import commit, recover
-from tests.ledgers import ZTF, quick_storage, unstaged
-from tests.ledgers import result as made_up
+from tests.ledgers import ZTF, quick_storage
 from tests.small_archives import NIGHT, SmallArchive
 
 OTHER = ZTF._replace(partition=1)
@@ -109,7 +108,7 @@ def test_ranges_against_what_kafka_still_holds(
     ledger = state(a=(ZTF, [(10, 99)], Totals(1, archived=90)))
     kafka = {} if marks is None else {ZTF: marks}
     report = balance(kafka, ledger, FilesThere(()), "here", NIGHT)
-    assert report.checked_against_disk_alone == (disk_alone if not beyond else disk_alone)
+    assert report.checked_against_disk_alone == disk_alone
     assert report.waiting == waiting
     assert [(one.first_offset, one.last_offset) for one in report.beyond_kafka] == beyond
     assert report.balanced == (not beyond)
@@ -134,15 +133,6 @@ def test_a_good_archive_is_balanced(small: SmallArchive) -> None:
     assert ("unwanted", 0) not in kafka.asked
     assert report.deep is not None
     assert (report.deep.claims, report.deep.files, report.deep.rows) == (2, 4, 127)
-    assert (
-        AuditReport.model_validate_json(
-            json.dumps(
-                {k: v for k, v in report.to_json().items() if k in AuditReport.model_fields}
-            ).replace('"received": 120, "difference": 0', "")
-        )
-        if False
-        else True
-    )
 
 
 def elsewhere() -> dict[TopicPartition, Marks]:
@@ -186,7 +176,6 @@ def test_a_file_of_another_size_is_damaged(small: SmallArchive) -> None:
 
 def test_files_that_no_entry_names_are_strays(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
-    extra = path.replace("000.parquet", "001.parquet").replace("-abc", "-abd")
     extra = f"{path.rpartition('/')[0]}/extra.parquet"
     target = small.storage.root / extra
     target.write_bytes((small.storage.root / path).read_bytes())
@@ -205,7 +194,7 @@ def test_what_is_staged_and_not_committed_is_nothing_to_the_audit(small: SmallAr
 def test_what_is_committed_and_not_published_is_said(small: SmallArchive) -> None:
     staged = small.stage(0, 119)
     small.ledger.append([staged])
-    first, second = staged.staged.values()
+    first, _ = staged.staged.values()
     report = audit(small.storage)
     assert (report.balanced, report.unpublished_files, report.archived) == (True, 2, 120)
     (small.storage.root / first).unlink()
@@ -213,7 +202,6 @@ def test_what_is_committed_and_not_published_is_said(small: SmallArchive) -> Non
     assert (report.balanced, report.unpublished_files, report.archived) == (False, 1, 60)
     recover(Ledger.take_over(small.storage), small.storage)
     assert audit(small.storage).unpublished_files == 0
-    assert second
 
 
 def test_an_audit_beside_a_running_archive_sees_no_trouble_that_is_none(
@@ -224,7 +212,7 @@ def test_an_audit_beside_a_running_archive_sees_no_trouble_that_is_none(
     offset = 10
     walk = type(small.storage).walk
 
-    def commit_then_walk(storage: object, folder: str) -> object:
+    def commit_then_walk(_storage: object, folder: str) -> object:
         nonlocal offset
         small.put(offset, offset + 9, dead=[offset])
         offset += 10
@@ -259,10 +247,10 @@ def test_a_ledger_that_cannot_be_summed_up(small: SmallArchive) -> None:
 # Deep.
 
 
-def rewrite(small: SmallArchive, path: str, offsets: list[int]) -> None:
-    """Replace the rows of a file by those at these positions."""
+def rewrite(small: SmallArchive, path: str, rows: list[int]) -> None:
+    """Replace a file by one that has only these of its rows."""
     target = small.storage.root / path
-    pq.write_table(pq.read_table(target, partitioning=None).take(offsets), target)
+    pq.write_table(pq.read_table(target, partitioning=None).take(rows), target)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +284,7 @@ def test_the_deep_audit_knows_what_is_not_the_claims(small: SmallArchive) -> Non
         "offsets outside 0-9",
         "offsets that the ledger does not have there",
         "offsets that are in no file",
-    } - ({"offsets that are in no file"} if False else set())
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,8 +293,8 @@ def test_the_deep_audit_knows_what_is_not_the_claims(small: SmallArchive) -> Non
         ("all", [0, 100, 200, 300]),
         ("2026-11-24", [0, 100, 200]),
         ("2026-11-25", [300]),
-        ("2026-11-24T02", [0, 100]),
-        ("2026-11-24T01:00..2026-11-24T01:30", [0]),
+        ("2026-11-24T02", [0, 100, 200]),
+        ("2026-11-24T01:00..2026-11-24T01:30", [0, 200]),
         ("2026-11-24T03..2026-11-25", [100, 200, 300]),
         (f"{ZTF.topic}:0:50-150", [0, 100]),
         (f"{ZTF.topic}:1:50-150", []),
@@ -325,9 +313,6 @@ def test_ranges(small: SmallArchive, text: str, claims: list[int]) -> None:
     ]
     wanted = chooser(text)
     found = [one.result.claim.first_offset for one in staged if wanted(one.result)]
-    if text.startswith("2026-11-24T") and 200 in found:
-        found.remove(200)
-        claims = [first for first in claims if first != 200]
     assert found == claims
 
 
@@ -343,4 +328,3 @@ def test_from_python(small: SmallArchive) -> None:
     small.put(0, 9)
     report = finkray.open_archive(small.storage.uri).audit(deep="all")
     assert json.loads(json.dumps(report.to_json()))["balanced"] is True
-    assert unstaged(made_up(0, 1))
