@@ -1,0 +1,110 @@
+"""Whoever has pyarrow, pandas, polars or Spark reads the folders, with nothing of ours installed.
+
+The code is that of docs/archive.md and README.md, word by word.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finkray.batch import make_batch
+from finkray.claim import Claim, TopicPartition
+from finkray.decode import Decoder, RawMessage
+from finkray.ledger import Ledger
+from finkray.publish import commit
+from finkray.storage_local import LocalStorage
+from finkray.write_claim import write_claim
+from tests.packets import real_ztf_packets
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
+FIRST_MS = 1_795_482_000_000  # 2026-11-24T01:00:00Z
+
+
+@pytest.fixture(scope="module")
+def night(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an archive of 39 real alerts of four schema versions, in two hours."""
+    folder = tmp_path_factory.mktemp("night")
+    packets = [
+        packet
+        for names in ("202002*", "2024*", "20210720*", "2016*")
+        for packet in list(real_ztf_packets(test_data, names))[:10]
+    ]
+    messages = [RawMessage(n, FIRST_MS + n * 180_000, packet) for n, packet in enumerate(packets)]
+    storage = LocalStorage(folder / "archive")
+    ledger = Ledger.take_over(storage)
+    batch = make_batch(Claim(SOURCE, 0, len(messages) - 1), messages, (), Decoder())
+    staged = write_claim(batch, storage.root, Path(ledger.staging), "test")
+    commit(ledger, storage, [staged])
+    assert staged.result.archived == 39
+    return folder
+
+
+def block(page: str, mark: str) -> str:
+    """The Python block of a page that begins with, or stands behind, the mark."""
+    text = (CHECKOUT / page).read_text()
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", text[text.index(mark) :], re.DOTALL)
+    return blocks[0]
+
+
+def run(folder: Path, code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_pyarrow_pandas_and_polars_read_the_union_of_all_versions(night: Path) -> None:
+    run(
+        night,
+        block("docs/archive.md", "<!-- test: readers -->")
+        + """
+import sys
+assert "finkray" not in sys.modules
+assert pyarrow_table.num_rows == len(pandas_frame) == polars_frame.height == 39
+names = {field.name for field in pyarrow_table.schema.field("candidate").type}
+assert {"schemavsn"} < set(pyarrow_table.column_names) and {"drbversion", "rbversion"} < names
+assert set(pyarrow_table.column("hour").to_pylist()) == {1, 2}
+assert sorted(pandas_frame["kafka_offset"]) == sorted(polars_frame["kafka_offset"])
+assert polars_frame["candid"].n_unique() == 39
+""",
+    )
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(180)
+def test_spark_reads_the_union_of_all_versions(night: Path) -> None:
+    run(
+        night,
+        """
+import os, sys
+from finkray.java import find_java
+os.environ.update(find_java().environment())
+os.environ["PYSPARK_PYTHON"] = sys.executable
+from pyspark.sql import SparkSession
+spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+         .config("spark.driver.bindAddress", "127.0.0.1").getOrCreate())
+"""
+        + block("docs/archive.md", "<!-- test: spark -->")
+        + """
+assert spark_frame.count() == 39
+names = set(spark_frame.schema["candidate"].dataType.fieldNames())
+assert {"drbversion", "rbversion"} < names
+assert spark_frame.select("candid").distinct().count() == 39
+spark.stop()
+""",
+    )
+
+
+def test_the_readme_reads_an_archive_from_python(night: Path) -> None:
+    run(
+        night,
+        block("README.md", "## From Python")
+        + """
+assert alerts.count_rows() == 39
+assert claims.num_rows == 1
+""",
+    )
