@@ -155,6 +155,9 @@ class Kafka:
     @property
     def pid(self) -> int | None:
         """Its process id, or None if it does not run."""
+        # Our own child is asked itself: that also lets the kernel forget one that has ended.
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
         record = self._process()
         return record.pid if record and record.process() else None
 
@@ -163,13 +166,11 @@ class Kafka:
 
         Nothing happens if it does not run. The data stay.
         """
+        if self._child is not None:
+            _end_child(self._child, grace_s)
+            self._child = None
         if record := self._process():
             record.end(grace_s)
-        if self._child is not None:
-            self._child.wait()
-            if self._child.stdin:
-                self._child.stdin.close()
-            self._child = None
         self._process_file.unlink(missing_ok=True)
 
     def kill(self) -> None:
@@ -306,6 +307,19 @@ class Kafka:
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return f"The end of {self.log_path}:\n" + "\n".join(lines)
+
+
+def _end_child(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    if grace_s > 0:
+        child.terminate()
+        try:
+            child.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            _LOG.warning("Kafka (process %d) is killed: it did not end in time", child.pid)
+    child.kill()
+    child.wait()
+    if child.stdin:
+        child.stdin.close()
 
 
 def _serves(metadata: ClusterMetadata, cluster_id: str) -> bool:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,26 +32,30 @@ class ProcessRecord:
         """The process, or None if it has ended (also if another has its id now)."""
         try:
             process = psutil.Process(self.pid)
-            same = (
-                abs(process.create_time() - self.started_at_unix_s) < _SAME_START_S
-                and process.status() != psutil.STATUS_ZOMBIE
-                and self.mark in " ".join(process.cmdline())
-            )
+            if (
+                abs(process.create_time() - self.started_at_unix_s) > _SAME_START_S
+                or process.status() == psutil.STATUS_ZOMBIE
+            ):
+                return None
+            # While a process becomes another program it has no command line for a moment.
+            command = " ".join(process.cmdline())
         except psutil.NoSuchProcess:
             return None
-        return process if same else None
+        return process if not command or self.mark in command else None
 
     def end(self, grace_s: float) -> None:
         """Ask the process to end, and kill it if it has not done so after `grace_s`."""
         process = self.process()
         if process is None:
             return
-        process.send_signal(signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
-        try:
-            process.wait(grace_s or None)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # It may end by itself between any two of these.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
+            try:
+                process.wait(grace_s or None)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def start_detached(

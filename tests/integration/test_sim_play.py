@@ -139,13 +139,26 @@ def test_a_broker_that_is_killed_and_comes_back_gets_each_packet_once(tmp_path: 
     with Kafka.running(tmp_path, heap_mb=512) as broker:
         packets = _packets(200)
 
+        crashes: list[threading.Thread] = []
+
         def crash() -> None:
             broker.kill()
             broker.restart()
 
-        crasher = threading.Timer(1.0, crash)
-        crasher.start()
-        played = play(packets, broker.bootstrap_servers, "night", partitions=2, pace=Pace(per_s=60))
-        crasher.join()
+        def crash_once(progress: Progress) -> None:
+            if progress.alerts > 20 and not crashes:
+                crashes.append(threading.Thread(target=crash))
+                crashes[0].start()
+
+        played = play(
+            packets,
+            broker.bootstrap_servers,
+            "night",
+            partitions=2,
+            pace=Pace(per_s=60),
+            on_progress=crash_once,
+            progress_every_s=0.1,
+        )
+        crashes[0].join()
         messages = _arrived(broker, "night", played)
         assert sorted(m.value() for m in messages) == sorted(p.data for p in packets)
