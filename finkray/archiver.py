@@ -10,6 +10,7 @@ the ledger entry, publishes the files, and lets the actors forget the batches.
 """
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -43,6 +44,7 @@ from finkray.settings import Settings
 from finkray.spark import MicroBatch, SparkOnRay
 from finkray.status import State
 from finkray.storage import Storage
+from finkray.supervise import EXIT_RETRIABLE
 from finkray.write_claim import StagedClaim
 
 TICK_S = 1.0
@@ -54,6 +56,9 @@ RETRY_STORAGE_S = 1.0
 DRAIN_S = 45.0
 """How long a drain may take. What is not durable by then is simply read again at the next
 start; Ray gives a stopped job 60 s."""
+
+CLOSE_S = 30.0
+"""How long the end may take. Nothing is lost by an abrupt one: the ledger has it all."""
 
 log = logging.getLogger(__name__)
 
@@ -319,8 +324,13 @@ class Archiver:
             self._events.put(_SparkStarted(None, error))
 
     def _close(self) -> None:
+        """End all that was started; a JVM or a cluster that hangs does not hold it up for long."""
+        last_resort = threading.Timer(CLOSE_S, os._exit, [EXIT_RETRIABLE])
+        last_resort.daemon = True
+        last_resort.start()
         if self._scout is not None:
             self._scout.close()
         self._fleet.close()
         self._feeder.close()
         self._courtesy.close()
+        last_resort.cancel()

@@ -118,7 +118,10 @@ class Coordinator:
         """
         instructions: list[Instruction] = []
         for source, offset in sorted(starts.items()):
-            if source in self._lanes:
+            if (known := self._lanes.get(source)) is not None:
+                if known.closing:  # it was out of sight for a moment only
+                    known.closing = False
+                    instructions.extend(self._read_again(source))
                 continue
             loads = [0] * self._actors
             for lane in self._lanes.values():

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,8 +142,3 @@ def _reader_failed(error: Exception) -> bool:
     from ray.exceptions import RayTaskError
 
     return isinstance(error, RayTaskError)
-
-
-def object_store_bytes(resources: Mapping[str, float]) -> int:
-    """The size of the cluster's object stores, from `ray.cluster_resources()`."""
-    return int(resources.get("object_store_memory", 0))

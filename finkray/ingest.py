@@ -281,7 +281,8 @@ class IngestActor:
         key = (source.topic, source.partition)
         if self._intakes.pop(key, None) is not None:
             self._generations.pop(key)
-            self._consumer.incremental_unassign([KafkaPartition(*key)])
+            if any((at.topic, at.partition) == key for at in self._consumer.assignment()):
+                self._consumer.incremental_unassign([KafkaPartition(*key)])
         self._high_watermarks.pop(source, None)
 
     def _flush(self) -> None:
@@ -345,9 +346,13 @@ class IngestActor:
             return
         self._publish(key, flush=True)
         self._skip_expired(key)
-        position = self._intakes[key].next_offset
+        intake = self._intakes[key]
         self._consumer.incremental_unassign([KafkaPartition(*key)])
-        self._consumer.incremental_assign([KafkaPartition(*key, position)])
+        if intake.next_offset > self._high_watermarks.get(intake.source, intake.next_offset):
+            # Kafka lost its end, or the topic was made anew: the driver's scout will tell.
+            self._trouble = f"{key[0]}[{key[1]}] ends before offset {intake.next_offset} in Kafka"
+            return
+        self._consumer.incremental_assign([KafkaPartition(*key, intake.next_offset)])
 
     def _skip_expired(self, key: tuple[str, int]) -> None:
         """Account for offsets that Kafka's retention took before they were read."""

@@ -63,7 +63,7 @@ class Scout:
     def close(self) -> None:
         """End the thread."""
         self._closing.set()
-        self._thread.join(timeout=30.0)
+        self._thread.join(timeout=1.0)  # it may be waiting for a Kafka that is away
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from finkray.write_claim import StagedClaim
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,6 +20,7 @@ from finkray.coordinator import (
 )
 from finkray.ingest import Published
 from finkray.orders import Failure, Outcome
+from finkray.write_claim import StagedClaim
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 B = TopicPartition("cluster", "ztf", "id", 1)
@@ -157,6 +157,18 @@ def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() ->
     coordinator.outcomes([staged(claim, generation[A])])
     coordinator.committed([claim])
     assert coordinator.frontiers == {}
+
+
+def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.vanished([A])
+    again = assigned(coordinator.found({A: 0}))[A].assignment
+    assert (again.offset, again.generation > generation[A]) == (0, True)
+    coordinator.published(0, [published(A, 0, 4, again.generation)])
+    coordinator.outcomes([staged(Claim(A, 0, 4), again.generation)])
+    coordinator.committed([Claim(A, 0, 4)])
+    assert coordinator.frontiers == {A: 5}
 
 
 class Night(RuleBasedStateMachine):
