@@ -22,12 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from finkray.errors import ClusterUnavailable
 from finkray.java import find_java
 from finkray.settings import RaySettings
 from finkray.settings_reader import ENV_PREFIX
+from jobs.orphans import kill, orphans
 from jobs.state import write_private
 from sim.kafka_config import HOST, free_ports
 from sim.lock import exclusive
@@ -92,14 +91,8 @@ class LocalRay:
 
 def find_local_ray(state: Path) -> LocalRay | None:
     """The cluster that runs, whichever command started it; None if it has ended."""
-    try:
-        raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    ray = LocalRay(
-        ProcessRecord(**raw["process"]), raw["address"], raw["dashboard_url"], Path(raw["folder"])
-    )
-    return ray if ray.process.process() else None
+    ray = _last(state)
+    return ray if ray and ray.process.process() else None
 
 
 def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
@@ -249,47 +242,36 @@ def _has_node(ray: LocalRay) -> bool:
     return any(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
 
 
+def _last(state: Path) -> LocalRay | None:
+    """The cluster that was started last and not cleared away, be it alive or not."""
+    try:
+        raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return LocalRay(
+        ProcessRecord(**raw["process"]), raw["address"], raw["dashboard_url"], Path(raw["folder"])
+    )
+
+
 def _end(ray: LocalRay) -> None:
     father = ray.process.process()
     family = father.children(recursive=True) if father else []
     ray.process.end(STOP_GRACE_S)
-    _kill([*family, *_marked(str(ray.folder))])
+    kill(family)
 
 
 def _clear(state: Path) -> None:
     """Forget a cluster that has ended: leftover processes, its folder, its record."""
-    record = state / "ray.json"
-    if not record.exists():
+    ray = _last(state)
+    if ray is None:
         return
-    folder = Path(json.loads(record.read_text(encoding="utf-8"))["folder"])
-    _kill(_marked(str(folder)))
+    kill(orphans(ray.process))
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
-    for log in folder.glob("session_2*/logs/job-driver-*.log"):
+    for log in ray.folder.glob("session_2*/logs/job-driver-*.log"):
         shutil.copyfile(log, logs / log.name)
-    shutil.rmtree(folder, ignore_errors=True)
-    record.unlink()
-
-
-def _marked(folder: str) -> list[psutil.Process]:
-    """Processes that name this cluster's folder: its head was killed, they were not."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any(folder in word for word in process.info["cmdline"] or ())
-    ]
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    # psutil compares start times first: a process that only has the id is not meant.
-    alive = [process for process in processes if process.pid != os.getpid()]
-    for process in alive:
-        if process.is_running():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-    psutil.wait_procs(alive, timeout=10)
+    shutil.rmtree(ray.folder, ignore_errors=True)
+    (state / "ray.json").unlink()
 
 
 def _log_tail(log: Path) -> str:

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from jobs.local_ray import _inherited, _interruptible_children, stop_local_ray
+from tests.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -43,21 +46,23 @@ def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> 
     logs = folder / "session_2026" / "logs"
     logs.mkdir(parents=True)
     (logs / "job-driver-1.log").write_text("the last words")
-    record = {
-        "process": {"pid": 1, "started_at_unix_s": 12.0, "mark": str(folder)},
-        "address": "127.0.0.1:1",
-        "dashboard_url": "http://127.0.0.1:2",
-        "folder": str(folder),
-    }
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}])"
+    head = subprocess.Popen([sys.executable, "-c", child, str(folder)], start_new_session=True)
+    # Such as a `tail -f` of somebody who looks at a log.
+    other = subprocess.Popen([sys.executable, "-c", SLEEP, f"{logs}/job-driver-1.log"])
+    started_at_unix_s = psutil.Process(head.pid).create_time()
+    process = {"pid": head.pid, "started_at_unix_s": started_at_unix_s, "mark": str(folder)}
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "folder": str(folder)}
     (tmp_path / "ray.json").write_text(json.dumps(record))
-    left = subprocess.Popen([sys.executable, "-c", SLEEP, f"--session={folder}/session_2026"])
-    other = subprocess.Popen([sys.executable, "-c", SLEEP, f"--session={tmp_path}/finkray-y"])
+    worker = wait_until("the head has a child", lambda: psutil.Process(head.pid).children())[0]
+    head.kill()
+    head.wait()
     try:
         stop_local_ray(tmp_path)
-        left.wait(10)
+        assert not worker.is_running()
         assert other.poll() is None
     finally:
-        left.kill()
         other.kill()
         other.wait(10)
     assert not folder.exists()
