@@ -49,7 +49,9 @@ def decompress(codec: str, data: Data, limit_bytes: int) -> bytes:
 
 def _deflate(data: Data, limit: int) -> bytes:
     decoder = zlib.decompressobj(-zlib.MAX_WBITS)
-    return _whole(decoder, decoder.decompress(data, limit + 1), limit)
+    # fastavro writes zlib's format without its first two bytes and its last: what is left of
+    # the checksum stands behind the data.
+    return _whole(decoder, decoder.decompress(data, limit + 1), limit, may_follow=3)
 
 
 def _bzip2(data: Data, limit: int) -> bytes:
@@ -62,12 +64,12 @@ def _xz(data: Data, limit: int) -> bytes:
     return _whole(decoder, decoder.decompress(data, limit + 1), limit)
 
 
-def _whole(decoder: Any, out: bytes, limit: int) -> bytes:
+def _whole(decoder: Any, out: bytes, limit: int, may_follow: int = 0) -> bytes:
     if len(out) > limit:
         raise _TooLarge
     if not decoder.eof:
         raise EOFError("they end too early")
-    if decoder.unused_data:
+    if len(decoder.unused_data) > may_follow:
         raise ValueError(f"{len(decoder.unused_data)} bytes follow them")
     return out
 

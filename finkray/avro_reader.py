@@ -1,9 +1,5 @@
 """Many bare Avro records of one schema to Arrow, column by column.
 
-The work is done by arrow-avro (Rust), which polars-avro brings along. It is used below its
-public face, `polars_avro.read_avro`: what comes out there has been through polars, which has
-neither the promised types nor plain offsets, and takes 1.2 to 1.5 times as long.
-
 **Why a guard stands behind each record.** A record that is damaged can be read as one that is
 shorter or longer than it is, and then shift or swallow its neighbours; a block with bytes left
 over makes arrow-avro wait for ever. So each record gets a last field, 16 bytes that nobody can
@@ -12,24 +8,22 @@ place and there are as many rows as records, then each record began and ended wh
 anything else is `Undecodable`.
 """
 
-import io
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from polars_avro._avro_rs import AvroError, AvroSource
 
-from finkray.avro_arrow import convert
+from finkray.avro_arrow import record_converter
 from finkray.avro_container import MAGIC, SYNC_BYTES, encode_long
 from finkray.avro_schema import GUARD_BYTES, WriterSchema
+from finkray.avro_stream import Piece, Undecodable, read_batch, schema_of
 from finkray.errors import SchemaError
 
+STRIDE = 8
+"""By how much a range of sound records grows when damaged ones are looked for."""
+
 _SYNC = bytes(SYNC_BYTES)
-
-
-class Undecodable(ValueError):
-    """At least one of the records is damaged; never leaves `finkray.decode`."""
 
 
 class RecordReader:
@@ -45,53 +39,79 @@ class RecordReader:
         self.schema = schema
         self._guard = secrets.token_bytes(GUARD_BYTES)
         text = schema.reader_text.encode()
-        self._prefix = b"".join(
+        self._header = b"".join(
             [MAGIC, encode_long(1), b"\x16avro.schema", encode_long(len(text)), text, b"\0", _SYNC]
         )
-        self._converted = pa.schema(list(schema.reader_arrow)[:-1]) != schema.arrow
-        given = _schema_given(self._prefix)
+        try:
+            given = schema_of(self._header)
+        except Undecodable as error:
+            raise SchemaError(f"the columnar reader does not know its like: {error}") from None
         for field, expected in zip(given, schema.reader_arrow, strict=True):
             if not _stored_alike(field.type, expected.type):
                 raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
+        self._convert = record_converter(schema.reader_arrow, list(schema.arrow))
 
-    def read(self, records: Sequence[bytes | memoryview]) -> list[pa.RecordBatch]:
-        """Decode the records, in order, to batches of the promised schema.
+    def read(self, records: Sequence[Piece]) -> pa.RecordBatch:
+        """Decode the records, in order, to a batch of the promised schema.
 
         Raises
         ------
         Undecodable
-            if any of them is damaged; which one is not known.
+            if any of them is damaged; `damaged` tells which.
         """
-        size = sum(map(len, records)) + GUARD_BYTES * len(records)
-        parts: list[bytes | memoryview] = [self._prefix, encode_long(size + 1), encode_long(size)]
-        for record in records:
-            parts.append(record)
-            parts.append(self._guard)
-        parts.append(_SYNC)
-        batches = [
-            pa.record_batch(_Relabelled(given, self.schema.reader_arrow))
-            for given in _read_all(b"".join(parts), len(records))
-        ]
-        rows = sum(batch.num_rows for batch in batches)
-        if rows != len(records):
-            raise Undecodable(f"{len(records)} records were read as {rows}")
-        for batch in batches:
-            self._check_guards(batch)
-        return [self._as_promised(batch) for batch in batches]
-
-    def _check_guards(self, batch: pa.RecordBatch) -> None:
-        guards = batch.column(batch.num_columns - 1)
-        if guards.buffers()[1].to_pybytes() != self._guard * len(guards):
-            raise Undecodable("the record does not end where its data end")
-
-    def _as_promised(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = batch.columns[:-1]
-        if self._converted:
-            columns = [
-                convert(column, field.type)
-                for column, field in zip(columns, self.schema.arrow, strict=True)
-            ]
+        batch = self._read_guarded(records)
+        columns = self._convert(batch.columns, len(records))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
+
+    def damaged(self, records: Sequence[Piece]) -> dict[int, str]:
+        """The places of damaged records, and what is wrong with each.
+
+        Looks at one record, then at ever larger ranges as long as they are sound, for damaged
+        records come alone or in crowds; a range that is not is halved.
+        """
+        found: dict[int, str] = {}
+        place, step = 0, 1
+        while place < len(records):
+            end = min(place + step, len(records))
+            why = self._fault(records[place:end])
+            if why is None:
+                place, step = end, step * STRIDE
+                continue
+            while end - place > 1:
+                middle = (place + end) // 2
+                if self._fault(records[place:middle]):
+                    end = middle
+                else:
+                    place = middle
+            found[place] = (self._fault(records[place:end]) or why) if step > 1 else why
+            place, step = end, 1
+        return found
+
+    def _fault(self, records: Sequence[Piece]) -> str | None:
+        """What is wrong with one or several of the records, if anything."""
+        try:
+            self._read_guarded(records)
+        except Undecodable as error:
+            return str(error)
+        return None
+
+    def _read_guarded(self, records: Sequence[Piece]) -> pa.RecordBatch:
+        """The records as the reader gives them, as one batch with the guards still in it."""
+        given = read_batch(self._file(records), len(records))
+        batch = pa.record_batch(_Relabelled(given, self.schema.reader_arrow))
+        guards: bytes = batch.columns[-1].buffers()[1].to_pybytes()
+        if guards != self._guard * len(records):
+            raise Undecodable("it does not end where its data end")
+        return batch
+
+    def _file(self, records: Sequence[Piece]) -> list[Piece]:
+        size = sum(map(len, records)) + GUARD_BYTES * len(records)
+        pieces: list[Piece] = [self._header, encode_long(size + 1), encode_long(size)]
+        for record in records:
+            pieces.append(record)
+            pieces.append(self._guard)
+        pieces.append(_SYNC)
+        return pieces
 
 
 class _Relabelled:
@@ -102,53 +122,11 @@ class _Relabelled:
 
     def __init__(self, batch: Any, schema: pa.Schema) -> None:
         self._batch = batch
-        self.schema = schema
+        self._schema = schema
 
     def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
         _, array = self._batch.__arrow_c_array__(requested_schema)
-        return self.schema.__arrow_c_schema__(), array
-
-
-class _Opened:
-    """The stream as the reader opens it: a context manager around a seekable file."""
-
-    def __init__(self, stream: bytes) -> None:
-        self._stream = stream
-
-    def __enter__(self) -> io.BytesIO:
-        return io.BytesIO(self._stream)
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-
-def _read_all(stream: bytes, batch_rows: int) -> list[Any]:
-    """All batches of the stream; a panic of the Rust code is `Undecodable` too."""
-    rows = AvroSource([lambda: _Opened(stream)], False, False).batch_iter(batch_rows, None)  # noqa: FBT003
-    try:
-        return list(rows)
-    except AvroError as error:
-        raise Undecodable(str(error)) from None
-    except BaseException as error:
-        # The panic's class derives from BaseException and has no name that can be imported.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise Undecodable(f"the reader panicked: {error}") from None
-    finally:
-        # When the iterator goes it calls `_Opened.__exit__`. Were that while an exception is on
-        # its way up, the call would wipe the exception out and Python would crash.
-        del rows
-
-
-def _schema_given(stream: bytes) -> pa.Schema:
-    """The Arrow schema with which the stream's rows will come."""
-    source = AvroSource([lambda: _Opened(stream)], False, False)  # noqa: FBT003
-    try:
-        return pa.record_batch(source.schema()).schema
-    except (AvroError, ValueError) as error:
-        raise SchemaError(f"the columnar reader does not know such a schema: {error}") from None
-    finally:
-        del source  # as above
+        return self._schema.__arrow_c_schema__(), array
 
 
 def _stored_alike(one: pa.DataType, other: pa.DataType) -> bool:

@@ -18,9 +18,9 @@ r"""Avro writer schemas: their identity, the promised Arrow schema, and what the
 Of the members of a union all are null but the one that was written. Every column is nullable,
 whatever the schema says: so the union of schema versions has the same types as each of them.
 
-Refused, as `SchemaError`: a schema whose top is no record, recursive types, records without fields,
-`fixed` of no bytes, and schemas with which a few bytes of a message could be blown up to gigabytes
-(see the limits below).
+Refused, as `SchemaError`: a schema whose top is no record, recursive types, records whose fields
+hold nothing, maps to nothing but null, `fixed` of no bytes, and schemas with which a few bytes of a
+message could be blown up to gigabytes (see the limits below).
 """
 
 import hashlib
@@ -46,8 +46,17 @@ MAX_EXPANSION = 1024
 a slot in each column below it: ZTF's packets as Spark writes them (every record may be null) reach
 about 300."""
 
+GUARD_FIELD = "guard"
 GUARD_BYTES = 16
-"""Size of the mark that the reader finds behind each record, see `finkray.decode`."""
+"""The last field that the reader finds in each record, see `finkray.avro_reader`."""
+
+NOT_A_BRANCH_BYTES = 2**31 - 1
+"""Size of a third branch, `fixed`, that is put to each union of null and one type.
+
+arrow-avro has a faster way for such unions, but there takes any branch number for one of the two:
+damaged packets came out as sound ones. With a third branch it checks the number, which takes a
+quarter more time; and the third branch itself can never be read, for no message is so large.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,14 @@ class WriterSchema:
         if not isinstance(parsed, dict) or parsed.get("type") not in _RECORDS:
             raise SchemaError("the top of the schema is not a record")
         top = _Mapper().map(parsed)
-        guard = {"type": "fixed", "name": "guard", "size": GUARD_BYTES}
-        reader = {**top.avro, "fields": [*top.avro["fields"], {"name": "guard", "type": guard}]}
+        guard = {"type": "fixed", "name": "guard_type", "size": GUARD_BYTES}
+        fields = [*top.avro["fields"], {"name": GUARD_FIELD, "type": guard}]
         return cls(
             text=normalised,
             fingerprint=hashlib.sha256(normalised.encode()).hexdigest(),
             arrow=pa.schema(list(top.arrow)),
-            reader_text=json.dumps(reader, separators=(",", ":")),
-            reader_arrow=pa.schema([*top.reader, pa.field("guard", pa.binary(GUARD_BYTES))]),
+            reader_text=json.dumps({**top.avro, "fields": fields}, separators=(",", ":")),
+            reader_arrow=pa.schema([*top.reader, pa.field(GUARD_FIELD, pa.binary(GUARD_BYTES))]),
         )
 
 
@@ -240,19 +249,21 @@ class _Mapper:
 
     def _record(self, schema: dict[str, Any]) -> _Mapped:
         names = [field["name"] for field in schema["fields"]]
-        if not names:
-            raise SchemaError(f"the record {schema['name']} has no fields")
         if len(set(names)) != len(names):
             raise SchemaError(f"the record {schema['name']} has two fields of one name")
-        name = self._unique_name()
-        parts = [self.map(field["type"]) for field in schema["fields"]]
-        avro_fields = [{"name": f"f{i}", "type": part.avro} for i, part in enumerate(parts)]
+        avro_name = self._unique_name()
+        parts = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
+        # arrow-avro fails on a field that is always null; it takes no bytes, so leave it out.
+        stored = {name: part for name, part in parts.items() if part.avro != "null"}
+        if not stored:
+            raise SchemaError(f"the record {schema['name']} has no fields that hold anything")
+        fields = [{"name": f"f{i}", "type": part.avro} for i, part in enumerate(stored.values())]
         mapped = _Mapped(
-            {"type": "record", "name": name, "fields": avro_fields},
-            pa.struct([pa.field(n, p.reader) for n, p in zip(names, parts, strict=True)]),
-            pa.struct([pa.field(n, p.arrow) for n, p in zip(names, parts, strict=True)]),
-            sum(part.least_avro_bytes for part in parts),
-            sum(part.slot_bytes for part in parts),
+            {"type": "record", "name": avro_name, "fields": fields},
+            pa.struct([pa.field(name, part.reader) for name, part in stored.items()]),
+            pa.struct([pa.field(name, part.arrow) for name, part in parts.items()]),
+            sum(part.least_avro_bytes for part in parts.values()),
+            sum(part.slot_bytes for part in parts.values()),
         )
         if len(self._open) == 1:
             _check_expansion(schema["name"], mapped.least_avro_bytes, mapped.slot_bytes)
@@ -273,6 +284,8 @@ class _Mapper:
 
     def _map(self, schema: dict[str, Any]) -> _Mapped:
         values = self.map(schema["values"])
+        if values.avro == "null":
+            raise SchemaError("a map to nothing but null")
         _check_expansion("a map", 1 + values.least_avro_bytes, 4 + values.slot_bytes)
         return _Mapped(
             {"type": "map", "values": values.avro},
@@ -290,10 +303,16 @@ class _Mapper:
         real = [part for part in parts if part.avro != "null"]
         if not real:
             raise SchemaError("a union of nothing but null")
-        if len(real) == 1 and len(parts) <= 2:
-            return _Mapped(avro, real[0].reader, real[0].arrow, least, slot)
-        members = [pa.field(f"member{i}", part.arrow) for i, part in enumerate(real)]
+        if len(real) == 1 and len(parts) == 2:
+            name = f"other_{self._unique_name()}"
+            avro.append({"type": "fixed", "name": name, "size": NOT_A_BRANCH_BYTES})
+            kinds = [*(part.reader for part in parts), pa.binary(NOT_A_BRANCH_BYTES)]
+            reader = pa.dense_union([pa.field(str(i), kind) for i, kind in enumerate(kinds)])
+            return _Mapped(avro, reader, real[0].arrow, least, slot)
         reader = pa.dense_union([pa.field(str(i), part.reader) for i, part in enumerate(parts)])
+        if len(parts) == 1:
+            return _Mapped(avro, reader, real[0].arrow, least, slot)
+        members = [pa.field(f"member{i}", part.arrow) for i, part in enumerate(real)]
         return _Mapped(avro, reader, pa.struct(members), least, slot + 5)
 
 

@@ -102,12 +102,12 @@ def add_columns(
     observed_ms, night_begins_ms = _observed(table)
     nights = np.floor_divide(observed_ms - night_begins_ms, _DAY_MS).astype(np.int32)
     added = [
-        pa.repeat(pa.scalar(source.topic, pa.string()), count),
-        pa.repeat(pa.scalar(source.partition, pa.int32()), count),
+        pa.array([source.topic] * count, pa.string()),
+        pa.array([source.partition] * count, pa.int32()),
         pa.array([messages[row].offset for row in rows], pa.int64()),
         kafka_timestamps([messages[row].timestamp_ms for row in rows]),
         pa.array(nights, pa.date32(), mask=observed_ms == _NO_TIME),
-        pa.repeat(pa.scalar(decoded.schema.fingerprint, pa.string()), count),
+        pa.array([decoded.schema.fingerprint] * count, pa.string()),
     ]
     names = [*ADDED_COLUMNS.names, *_packet_names(table.column_names)]
     return pa.table([*added, *table.columns], names=names)
@@ -146,8 +146,8 @@ def hours_utc(table: pa.Table) -> np.ndarray:
     table
         with a column kafka_timestamp, and for the fallback the packets' own columns
     """
-    stamps = table.column("kafka_timestamp")
-    ms = pc.fill_null(stamps.cast(pa.int64()), _NO_TIME).to_numpy()
+    stamps = table.column("kafka_timestamp").cast(pa.int64())
+    ms = pc.fill_null(stamps, _NO_TIME).to_numpy()
     good = _believable(ms)
     if not good.all():
         observed_ms, _ = _observed(table)
@@ -192,7 +192,8 @@ def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
         return None
     if not pa.types.is_floating(kind.field(field).type):
         return None
-    return pc.struct_field(table.column(place), field).cast(pa.float64()).to_numpy()
+    days: np.ndarray = pc.struct_field(table.column(place), field).cast(pa.float64()).to_numpy()
+    return days
 
 
 def _believable(ms: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from finkray.avro_codec import decompress
 from finkray.avro_container import Header, Refused, find_body, read_header
-from finkray.avro_reader import RecordReader, Undecodable
+from finkray.avro_reader import RecordReader
 from finkray.avro_schema import WriterSchema
+from finkray.avro_stream import Piece, Undecodable
 from finkray.errors import SchemaError
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
@@ -27,9 +28,6 @@ CHUNK_BYTES = 32 * 1024 * 1024
 """How much is decoded at a time, to one Arrow batch. It bounds what decoding takes beside its
 result and what a damaged record costs, which is a few more passes over its chunk. 256 to 1024
 rows were fastest: with more, the columns' buffers grow by moving and leave the caches."""
-
-SPLIT = 8
-"""Into how many parts a chunk with a damaged record is split to find it."""
 
 
 class RawMessage(NamedTuple):
@@ -99,7 +97,7 @@ class _Group:
 
     reader: RecordReader
     rows: list[int] = field(default_factory=list)
-    records: list[bytes | memoryview] = field(default_factory=list)
+    records: list[Piece] = field(default_factory=list)
 
 
 class Decoder:
@@ -138,7 +136,7 @@ class Decoder:
                 tables.append(table)
         return Decoded(tuple(tables), tuple(sorted(rejects)))
 
-    def _take_apart(self, value: bytes | None) -> tuple[RecordReader, bytes | memoryview]:
+    def _take_apart(self, value: bytes | None) -> tuple[RecordReader, Piece]:
         if value is None:
             raise Refused("tombstone", "The message has no value.")
         if not value:
@@ -147,7 +145,7 @@ class Decoder:
         if isinstance(reader, SchemaError):
             raise Refused("unsupported_schema", f"Its schema cannot be archived: {reader}.")
         body = find_body(value, len(header.raw))
-        record: bytes | memoryview = memoryview(value)[body.start : body.end]
+        record: Piece = memoryview(value)[body.start : body.end]
         if header.codec != "null":
             record = decompress(header.codec, record, self._max_record_bytes)
         if len(record) > self._max_record_bytes:
@@ -184,19 +182,29 @@ def _decode_group(group: _Group, rejects: list[Reject]) -> DecodedTable | None:
     batches: list[pa.RecordBatch] = []
     good: list[int] = []
     for first, last in _chunks(group.records):
-        damaged = _decode_range(group, first, last, batches)
-        rejects += [
-            Reject(group.rows[place], "bad_record", _bad_record(error)) for place, error in damaged
-        ]
-        bad = {place for place, _ in damaged}
-        good += [group.rows[place] for place in range(first, last) if place not in bad]
+        rows, records = group.rows[first:last], group.records[first:last]
+        try:
+            batches.append(group.reader.read(records))
+        except Undecodable:
+            damaged = group.reader.damaged(records)
+            rejects += [_bad_record(rows[place], why) for place, why in damaged.items()]
+            sound = [place for place in range(len(rows)) if place not in damaged]
+            rows = [rows[place] for place in sound]
+            if rows:
+                batches.append(group.reader.read([records[place] for place in sound]))
+        good += rows
     if not good:
         return None
     schema = group.reader.schema
     return DecodedTable(schema, pa.Table.from_batches(batches, schema.arrow), np.array(good))
 
 
-def _chunks(records: Sequence[bytes | memoryview]) -> list[tuple[int, int]]:
+def _bad_record(index: int, why: str) -> Reject:
+    detail = f"The record does not decode with the schema of its packet: {why}."
+    return Reject(index, "bad_record", detail)
+
+
+def _chunks(records: Sequence[Piece]) -> list[tuple[int, int]]:
     """Ranges of records, each decoded at a time."""
     chunks = []
     first = size = 0
@@ -207,25 +215,3 @@ def _chunks(records: Sequence[bytes | memoryview]) -> list[tuple[int, int]]:
         size += len(record)
     chunks.append((first, len(records)))
     return chunks
-
-
-def _decode_range(
-    group: _Group, first: int, last: int, batches: list[pa.RecordBatch]
-) -> list[tuple[int, str]]:
-    """Decode a range onto `batches`; returns the places of damaged records, with the error."""
-    try:
-        batches += group.reader.read(group.records[first:last])
-    except Undecodable as error:
-        if last - first == 1:
-            return [(first, str(error))]
-    else:
-        return []
-    step = -(-(last - first) // SPLIT)
-    damaged = []
-    for part in range(first, last, step):
-        damaged += _decode_range(group, part, min(part + step, last), batches)
-    return damaged
-
-
-def _bad_record(error: str) -> str:
-    return f"The record does not decode with the schema of its packet: {error}."
