@@ -167,6 +167,9 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     environment = {
         **_inherited(find_java().environment()),
         **ray.environment(),
+        # Ray would start as many idle Python workers as there are CPUs for each driver that
+        # comes, and each of Spark's Python workers is one.
+        "RAY_prestart_worker_first_driver": "false",
         "AUTOSCALER_METRIC_PORT": str(autoscaler),
         "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
     }
@@ -175,8 +178,6 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )
     process = ProcessRecord.of(child.pid, mark=str(folder))
-    while process.process() is None and child.poll() is None:
-        time.sleep(0.01)  # until the child has become `ray start`, it has another command line
     ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
     record = {**asdict(ray), "folder": str(folder)}
     write_private(state / "ray.json", json.dumps(record, indent=2))
