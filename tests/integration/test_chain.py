@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -178,10 +179,15 @@ def test_a_second_archive_on_the_same_folder_is_refused(
     archive.wait_for_offsets(12)
     second = archive.start()
     assert second.wait(120) == 3
-    assert "another archive" in archive.log.read_text()
+    assert f"is held by process {_worker_of(first)}" in archive.log.read_text()
     archive.process = first
     archive.stop()
     assert max(offsets(archive).values()) == 1
+
+
+def _worker_of(supervisor: subprocess.Popen[bytes]) -> int:
+    (worker,) = psutil.Process(supervisor.pid).children()
+    return worker.pid
 
 
 def test_sparks_checkpoint_is_disposable(

