@@ -155,6 +155,16 @@ class Ledger:
         """Sums over all claims."""
         return self._state.balance()
 
+    def refuse_if_fenced(self) -> None:
+        """Look whether another archive has taken the ledger over, without writing.
+
+        Raises
+        ------
+        Fenced
+            if so
+        """
+        self._next_of_mine()
+
     def record_starts(self, starts: Mapping[TopicPartition, int]) -> None:
         """Note from which offset on partitions are archived; known ones are left as they are."""
         while True:
@@ -273,17 +283,21 @@ class Ledger:
         """Find out whether a create took place that the storage gave no good answer to."""
         if not self._in_doubt:
             return
-        seq = self._state.last_seq + 1
-        data = self._storage.read(log_path(seq))
-        if covering(self._storage, seq) is not None:
-            raise _fenced(seq)
-        if data is not None:
-            entry = Entry.from_bytes(data, seq)
-            if entry.writer != self._writer:
-                raise _fenced(seq)
+        entry = self._next_of_mine()
+        if entry is not None:
             self._storage.sync(LOG_FOLDER)
             self._take_in(entry)
         self._in_doubt = False
+
+    def _next_of_mine(self) -> Entry | None:
+        """The entry after the last known one, if it is there; `Fenced` if it is another's."""
+        seq = self._state.last_seq + 1
+        data = self._storage.read(log_path(seq))
+        entry = None if data is None else Entry.from_bytes(data, seq)
+        others = entry is not None and entry.writer != self._writer
+        if others or covering(self._storage, seq) is not None:
+            raise _fenced(seq)
+        return entry
 
     def _landed(self, kind: Kind, staged: Sequence[Staged]) -> set[Claim]:
         """Which of the claims this run has committed lately."""

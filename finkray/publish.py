@@ -79,6 +79,8 @@ def _refuse_unstaged(ledger: Ledger, storage: Storage, one: Staged) -> None:
         # Committed and published by an earlier call that could not be finished.
         done = ledger.state.covers(one.result.claim)
         if not done or storage.size_bytes(file.path) != file.size_bytes:
+            # Whoever takes the ledger over clears what was staged before.
+            ledger.refuse_if_fenced()
             raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from finkray.errors import ArchiveHeld, Fenced
+from finkray.errors import ArchiveHeld, Fenced, StorageError
 from finkray.lease import Lease
 from finkray.ledger import Ledger
 from finkray.publish import commit, recover
@@ -36,19 +36,28 @@ def main(root: Path, ttl_s: float, seed: int) -> int:
     recover(ledger, storage)
     sys.stdout.write(f"epoch {ledger.epoch}\n")
     sys.stdout.flush()
-    first = ledger.frontier(ZTF) or 0
     try:
         while True:
-            claims = []
-            for _ in range(chance.randint(1, 3)):
-                last = first + chance.randint(0, 9)
-                dead = chance.randint(0, last - first) if chance.random() < 0.3 else 0
-                claims.append(stage(storage, ledger.staging, result(first, last, dead=dead)))
-                first = last + 1
-            commit(ledger, storage, claims)
-            ledger.fold()
+            archive_some(ledger, storage, chance)
     except Fenced:
         return EXIT_FENCED
+
+
+def archive_some(ledger: Ledger, storage: LocalStorage, chance: random.Random) -> None:
+    """Commit a few claims from the frontier on."""
+    first = ledger.frontier(ZTF) or 0
+    claims = []
+    try:
+        for _ in range(chance.randint(1, 3)):
+            last = first + chance.randint(0, 9)
+            dead = chance.randint(0, last - first) if chance.random() < 0.3 else 0
+            claims.append(stage(storage, ledger.staging, result(first, last, dead=dead)))
+            first = last + 1
+        commit(ledger, storage, claims)
+    except StorageError:
+        # A successor has cleared the staging folder under our feet: the next try will tell.
+        return
+    ledger.fold()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.errors import LedgerCorrupt, StorageError
+from finkray.errors import Fenced, LedgerCorrupt, StorageError
 from finkray.ledger import Ledger
 from finkray.ledger_read import read_state
 from finkray.publish import commit, publish, recover
@@ -101,6 +101,14 @@ def test_a_staged_file_that_is_gone_or_cut_is_noticed_before_the_commit(
     with pytest.raises(StorageError, match="is not there"):
         commit(ledger, storage, [claim])
     assert ledger.frontier(ZTF) is None
+
+
+def test_who_finds_its_staging_cleared_by_a_successor_is_fenced(storage: LocalStorage) -> None:
+    zombie = Ledger.take_over(storage)
+    claim = staged(storage, zombie, 0, 9)
+    recover(Ledger.take_over(storage), storage)
+    with pytest.raises(Fenced):
+        commit(zombie, storage, [claim])
 
 
 def test_a_strangers_file_is_never_replaced(storage: LocalStorage) -> None:
