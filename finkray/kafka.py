@@ -5,7 +5,8 @@ watch the lag of our group in Kafka's own tools: the archive itself never looks 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from finkray.claim import TopicPartition
-from finkray.errors import FinkrayError, KafkaUnavailable, TopicChanged
+from finkray.errors import FinkrayError, KafkaUnavailable, SettingsError, TopicChanged
 
 REQUEST_TIMEOUT_S = 10.0
 """How long one question to Kafka may take: a healthy broker answers in milliseconds, and one
@@ -55,6 +56,15 @@ def as_finkray_error(error: KafkaException) -> FinkrayError:
     return KafkaUnavailable(text)
 
 
+@contextmanager
+def _options_explained() -> Iterator[None]:
+    """A client that can't be made was given an option that librdkafka does not take."""
+    try:
+        yield
+    except KafkaException as error:
+        raise SettingsError(f"kafka.options: {error.args[0].str()}") from error
+
+
 class KafkaCluster:
     """One Kafka cluster, seen by somebody who may only read.
 
@@ -66,10 +76,11 @@ class KafkaCluster:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = {**QUIET, **config}
-        self._admin = AdminClient(_without_consumer_keys(self._config))
-        self._consumer = Consumer(
-            {"group.id": "finkray", **self._config, "enable.auto.commit": False}
-        )
+        with _options_explained():
+            self._admin = AdminClient(_without_consumer_keys(self._config))
+            self._consumer = Consumer(
+                {"group.id": "finkray", **self._config, "enable.auto.commit": False}
+            )
 
     def close(self) -> None:
         """Leave the cluster."""
@@ -199,20 +210,25 @@ def reader(config: Mapping[str, Any], *, queue_bytes: int, max_message_bytes: in
     markers), gives committed messages only, and reports an offset that Kafka no longer
     holds as an error instead of jumping.
     """
-    return Consumer(
-        {
-            **QUIET,
-            "group.id": "finkray",
-            "fetch.message.max.bytes": min(queue_bytes, 8 * 1024 * 1024),
-            "fetch.max.bytes": max(queue_bytes, max_message_bytes),
-            "queued.max.messages.kbytes": max(1, queue_bytes // 1024),
-            "fetch.wait.max.ms": 50,
-            **config,
-            # These are the archive's own promises, so no option may change them.
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-        }
-    )
+    with _options_explained():
+        return Consumer(_reader_config(config, queue_bytes, max_message_bytes))
+
+
+def _reader_config(
+    config: Mapping[str, Any], queue_bytes: int, max_message_bytes: int
+) -> dict[str, Any]:
+    return {
+        **QUIET,
+        "group.id": "finkray",
+        "fetch.message.max.bytes": min(queue_bytes, 8 * 1024 * 1024),
+        "fetch.max.bytes": max(queue_bytes, max_message_bytes),
+        "queued.max.messages.kbytes": max(1, queue_bytes // 1024),
+        "fetch.wait.max.ms": 50,
+        **config,
+        # These are the archive's own promises, so no option may change them.
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+    }

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import TopicPartition
-from finkray.errors import KafkaUnavailable, TopicChanged
+from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
 from finkray.kafka import KafkaCluster, Watermarks
 from sim.kafka import Kafka
 
@@ -99,3 +99,8 @@ def test_trouble_is_told_in_our_own_errors(cluster: KafkaCluster) -> None:
     nobody = KafkaCluster({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
     with pytest.raises(KafkaUnavailable):
         nobody.cluster_id()
+
+
+def test_an_option_that_the_client_does_not_take_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"kafka\.options: .*no\.such\.option"):
+        KafkaCluster({"bootstrap.servers": "127.0.0.1:1", "no.such.option": "1"})
