@@ -160,6 +160,7 @@ class Archiver:
         self._feeder.feed(self._fleet.names)
         if time.monotonic() - self._last_tick_s >= TICK_S:
             self._last_tick_s = time.monotonic()
+            self._fleet.check()
             if self._feeder.look_after():
                 self._carry_out(self.coordinator.query_lost())
             self._courtesy.commit(self.coordinator.frontiers)

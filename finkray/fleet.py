@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finkray.claim import Claim
+from finkray.errors import ClusterUnavailable
 from finkray.ingest import Assignment, Budget, IngestActor, IngestReport, Published
 from finkray.intake import CutLimits
 from finkray.settings import Settings
@@ -18,6 +19,9 @@ TAKE_S = 0.5
 SILENCE_S = 20.0
 """An actor that does not answer for so long is killed: it should after `TAKE_S`, and decoding
 the largest claim holds it up for a second or two."""
+
+DOWN_S = 60.0
+"""Ray has a killed actor up again within seconds, on a busy machine within half a minute."""
 
 DOWN_PAUSE_S = 0.2
 """Pause between two questions to an actor that is down, while Ray starts it again."""
@@ -32,6 +36,14 @@ class ActorTook:
     actor: int
     published: Sequence[Published]
     report: IngestReport
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """An actor does not answer, since when on the monotonic clock, and what Ray says."""
+
+    since_s: float
+    why: str
 
 
 class Fleet:
@@ -74,7 +86,7 @@ class Fleet:
         ]
         self._tell = tell
         self._closing = threading.Event()
-        self.down: dict[int, str] = {}
+        self.down: dict[int, Down] = {}
         self._threads = [
             threading.Thread(target=self._listen, args=(i,), name=f"listen-{name}", daemon=True)
             for i, name in enumerate(self.names)
@@ -99,6 +111,20 @@ class Fleet:
         for actor in self._actors:
             actor.flush.remote()
 
+    def check(self) -> None:
+        """See that every actor that is down has not been so for long.
+
+        Raises
+        ------
+        ClusterUnavailable
+            if one has: Ray does not get it up again
+        """
+        for index, down in dict(self.down).items():
+            if time.monotonic() - down.since_s > DOWN_S:
+                raise ClusterUnavailable(
+                    f"{self.names[index]} has been down for {DOWN_S:.0f} s: {down.why}"
+                )
+
     def close(self) -> None:
         """End the actors."""
         import ray
@@ -122,7 +148,7 @@ class Fleet:
                     return
                 if index not in self.down:
                     log.warning("%s is down, Ray starts it again: %s", self.names[index], error)
-                self.down[index] = str(error)
+                self._note_down(index, str(error))
                 if _reader_failed(error):
                     self._restart(index, "its reader failed")
                 time.sleep(DOWN_PAUSE_S)
@@ -130,11 +156,15 @@ class Fleet:
                 self.down.pop(index, None)
                 self._tell(ActorTook(index, published, report))
 
+    def _note_down(self, index: int, why: str) -> None:
+        known = self.down.get(index)
+        self.down[index] = Down(time.monotonic() if known is None else known.since_s, why)
+
     def _restart(self, index: int, why: str) -> None:
         import ray
 
         log.warning("%s is ended to be started again: %s", self.names[index], why)
-        self.down[index] = why
+        self._note_down(index, why)
         ray.kill(self._actors[index], no_restart=False)
 
 

@@ -231,4 +231,6 @@ def _reader_config(
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
         "isolation.level": "read_committed",
+        # Nothing of a consumer but a check: a fetch must have room for one message.
+        "message.max.bytes": max_message_bytes,
     }

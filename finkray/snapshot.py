@@ -82,7 +82,7 @@ def make_snapshot(
 
 def _raise_standing_alarms(archiver: Archiver, monitor: Monitor, balance: BalanceSheet) -> None:
     """Alarms that follow from the state itself, and end with it."""
-    down = {archiver.fleet.names[i]: why for i, why in dict(archiver.fleet.down).items()}
+    down = {archiver.fleet.names[i]: one.why for i, one in dict(archiver.fleet.down).items()}
     standing = {
         "ACTOR_DOWN": "; ".join(f"{name}: {why}" for name, why in down.items()),
         "DIFFERENCE": f"{balance.difference} offsets" if balance.difference else "",
