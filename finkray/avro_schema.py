@@ -41,10 +41,10 @@ MAX_TYPES = 10_000
 """How many types a schema may have once named types are written out: 2 n names can stand for
 2^n columns. LSST's alerts have about 700."""
 
-MAX_EXPANSION = 1024
+MAX_EXPANSION = 2048
 """How many bytes of Arrow one byte of Avro may become at worst. A null costs one byte of Avro, but
-a slot in each column below it: ZTF's packets as Spark writes them (every record may be null) reach
-about 300."""
+a slot in each column below it: that is 300 for ZTF's packets as Spark writes them (every record may
+be null), and would be 1000 for LSST's."""
 
 GUARD_FIELD = "guard"
 GUARD_BYTES = 16
