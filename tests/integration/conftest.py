@@ -5,6 +5,8 @@
                process is started by the test and ended with it
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +23,12 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
     """A local Ray with a token of its own; taken down with pytest."""
     state = tmp_path_factory.mktemp("ray")
     settings = RaySettings(local_dashboard_port=0, local_cpus=4)
+    with pytest.MonkeyPatch.context() as patch:
+        # As after `. .venv/bin/activate`: a job's `python` is looked for on the raylet's PATH.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        ray = start_local_ray(state, settings)
     try:
-        yield start_local_ray(state, settings)
+        yield ray
     finally:
         stop_local_ray(state)
 
