@@ -97,15 +97,17 @@ class Ledger:
 
         Raises
         ------
+        Fenced
+            if another archive took it over meanwhile and has gone far
         LedgerCorrupt
             if the ledger cannot be summed up
         StorageError
             if the storage refuses; try again
         """
         writer = secrets.token_hex(8)
+        reading = read_state(storage)
+        state = reading.state
         while True:
-            reading = read_state(storage)
-            state = reading.state
             entry = Entry(
                 seq=state.last_seq + 1,
                 epoch=state.epoch + 1,
@@ -115,9 +117,13 @@ class Ledger:
                 published_through=state.published_through,
                 holder=None if holder is None else dict(holder.describe()),
             )
-            # Another archive may be faster: then its entry belongs to what is read first.
-            if storage.create(entry.path, entry.to_bytes()) and not _undo_if_folded(storage, entry):
+            if storage.create(entry.path, entry.to_bytes()):
                 break
+            # The one before still commits: what it was faster with belongs to what is read
+            # first. Only that is read, lest it be faster for ever.
+            reading.catch_up(storage)
+        if _undo_if_folded(storage, entry):
+            raise _fenced(entry.seq)
         ledger = cls(storage, writer, reading, is_new=not state.partitions)
         ledger._take_in(entry)
         storage.delete(reading.order.left_over)
@@ -200,7 +206,7 @@ class Ledger:
         Raises
         ------
         Fenced
-            if another archive has taken the ledger over: nothing was committed
+            if another archive has taken the ledger over; what counts is what that one read
         LedgerCorrupt
             if a claim is in the ledger already, or a repaired one is not: nothing was committed
         ValueError

@@ -60,6 +60,21 @@ class Reading:
     order: Order
     unpublished: dict[int, Mapping[str, str]] = field(default_factory=dict)
 
+    def catch_up(self, storage: Storage) -> None:
+        """Add the entries that have come since, without reading the others again."""
+        for entry in read_entries(storage, self.state.last_seq):
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Add the next entry."""
+        self.state.apply(entry)
+        self.unpublished[entry.seq] = entry.staged
+        self.unpublished = {
+            seq: staged
+            for seq, staged in self.unpublished.items()
+            if staged and seq > self.state.published_through
+        }
+
 
 def read_order(storage: Storage) -> Order:
     """The ledger's files at this moment."""
@@ -137,15 +152,10 @@ def _state(storage: Storage) -> Reading:
     for segment in order.segments:
         tables = list(segment_tables(storage, segment, -1, STATE_COLUMNS))
         add_to_state(state, pa.concat_tables(tables), segment.first_seq, segment.last_seq)
-    entries = log_entries(storage, order.log_seqs)
-    for entry in entries:
-        state.apply(entry)
-    unpublished = {
-        entry.seq: entry.staged
-        for entry in entries
-        if entry.staged and entry.seq > state.published_through
-    }
-    return Reading(state, order, unpublished)
+    reading = Reading(state, order)
+    for entry in log_entries(storage, order.log_seqs):
+        reading.add(entry)
+    return reading
 
 
 def _tables(storage: Storage, after_seq: int, names: Sequence[str]) -> Iterator[pa.Table]:

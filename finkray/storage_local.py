@@ -23,6 +23,7 @@ _ADVICE = {
     errno.EACCES: "permission denied: give the archive's user the right to write there",
     errno.EPERM: "not permitted: the file system must allow this user to write and to make "
     "hard links",
+    errno.EOPNOTSUPP: "the file system has no hard links: put the archive on one that has",
     errno.EIO: "the disk reports an input/output error: look into the machine's kernel log",
     errno.ESTALE: "the network file system lost the folder: mount it again",
     errno.EMFILE: "too many open files: raise `ulimit -n`",

@@ -1,6 +1,6 @@
 """The ledger as its one writer sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -153,3 +153,58 @@ def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> No
     assert [entry.seq for entry in read_entries(storage, after_seq=1500)] == list(range(1501, 2202))
     assert len(storage.files("ledger/log")) + len(storage.files("ledger/folded")) < 64 + 2 * 16
     assert Ledger.take_over(storage).frontier(ZTF) == 6600
+
+
+class Interrupted(LocalStorage):
+    """Lets something happen before the first create."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def create(self, path: str, data: bytes) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().create(path, data)
+
+
+def test_what_the_old_archive_commits_during_a_take_over_counts(storage: LocalStorage) -> None:
+    old = Ledger.take_over(storage)
+    old.append([unstaged(result(0, 9))])
+    slow = Interrupted(storage.root)
+    slow.meanwhile = lambda: old.append([unstaged(result(10, 19))])
+    new = Ledger.take_over(slow)
+    assert (new.epoch, new.frontier(ZTF), len(new.unpublished)) == (2, 20, 2)
+    with pytest.raises(Fenced):
+        old.append([unstaged(result(20, 29))])
+
+
+def test_who_sleeps_in_the_middle_of_a_take_over_does_not_unseat_who_was_faster(
+    storage: LocalStorage,
+) -> None:
+    faster: list[Ledger] = []
+
+    def take_over_and_go_far() -> None:
+        faster.append(Ledger.take_over(storage))
+        for n in range(70):
+            faster[0].append([unstaged(result(n, n))])
+        published(faster[0])
+        fold_now(faster[0])
+
+    slow = Interrupted(storage.root)
+    slow.meanwhile = take_over_and_go_far
+    with pytest.raises(Fenced):
+        Ledger.take_over(slow)
+    faster[0].append([unstaged(result(70, 70))])
+    assert read_state(storage).state.frontier(ZTF) == 71
+
+
+def test_nothing_is_folded_that_may_not_be_published(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    for n in range(200):
+        ledger.append([unstaged(result(n, n))])
+    assert fold_now(ledger) == 0
+    first = next(iter(ledger.unpublished))
+    ledger.mark_published([path for path in ledger.unpublished if path != first])
+    assert fold_now(ledger) == 0
+    ledger.mark_published([first])
+    assert fold_now(ledger) == 3
