@@ -28,6 +28,15 @@ from tests.packets import real_ztf_packets, send
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+START_ANOTHER_NODE = """
+from ray._private import ray_constants
+from ray.scripts.scripts import main
+ray_constants.ENABLE_RAY_CLUSTER = True
+main()
+"""
+"""Ray stays on the loopback address if it is told that there is to be one node only; that is
+what is wanted here, but not that a second node is refused."""
+
 OTHER_VERSION = "0.0.1+shipped"
 
 
@@ -117,13 +126,13 @@ def test_the_recipe_of_the_readme(
 
 @contextmanager
 def second_node(ray: LocalRay, folder: Path) -> Iterator[Path]:
-    """Another raylet, on another loopback address, with a temporary folder of its own."""
+    """Another raylet on the same address, with a temporary folder of its own."""
     temp = Path(f"/tmp/{folder.name[:20]}-{os.getpid()}")
     temp.mkdir()
     agent, agent_grpc, runtime_env_agent, metrics = free_ports(4)
     options = {
         "address": ray.address,
-        "node-ip-address": "127.0.0.2",
+        "node-ip-address": "127.0.0.1",
         "temp-dir": temp,
         "num-cpus": 4,
         "object-store-memory": 512 * 2**20,
@@ -139,7 +148,7 @@ def second_node(ray: LocalRay, folder: Path) -> Iterator[Path]:
     del environment["RAY_ADDRESS"]
     node = start_detached(
         [
-            *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block"),
+            *(sys.executable, "-P", "-c", START_ANOTHER_NODE, "start", "--block"),
             *(f"--{name}={value}" for name, value in options.items()),
         ],
         log=folder / "node.log",
@@ -167,7 +176,7 @@ def test_reading_on_one_node_and_writing_on_another(
     kafka.create_topic(topic, partitions=2)
     sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
     archive.settings = {
-        "ingest": {"resources": {"node:127.0.0.1": 0.01}},
+        "ingest": {"resources": {"node:__internal_head__": 0.01}},
         "spark": {"resources": {"writers": 1}},
     }
     with second_node(ray_cluster, tmp_path):
