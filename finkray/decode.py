@@ -29,11 +29,12 @@ cannot fill the memory either."""
 MAX_HEADERS = 64
 """How many headers (and with them schemas) are remembered; streams have one to three at a time."""
 
-CHUNK_ROWS = 256
+CHUNK_ROWS = 512
 CHUNK_BYTES = 32 * 1024 * 1024
 """How much is decoded at a time, to one Arrow batch. It bounds what decoding takes beside its
-result and what a damaged record costs, which is a few more passes over its chunk. 256 to 1024
-rows were fastest: with more, the columns' buffers grow by moving and leave the caches."""
+result and what a damaged record costs, which is a few more passes over its chunk. ZTF's packets
+take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about 4 ms
+whatever is in it, and large buffers grow by moving."""
 
 
 class RawMessage(NamedTuple):

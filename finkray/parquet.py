@@ -1,4 +1,10 @@
-"""Arrow tables to Parquet, each column in the way that suits it."""
+"""Arrow tables to Parquet, each column in the way that suits it.
+
+Measured with ZTF's packets (41 kB each, three quarters of it images), as CPU time for each alert:
+pyarrow's defaults with zstd for all 76 us; images left alone 61; dictionaries for strings alone 52,
+and smaller files. Of these, 16 us are the system's for 41 kB into a file. Levels of zstd, sizes of
+pages, memory pools and a native file in place of Python's made no difference.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -6,52 +12,63 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RAW_MEAN_BYTES = 1024
+IMAGE_MEAN_BYTES = 1024
 """A binary column with larger values than this on the average holds images: they are compressed
 already, never alike, and nobody asks for the smallest of them."""
 
+WRITE_BATCH_ROWS = 256
+"""How many values are encoded before the size of a page is looked at: a page of images has 4 MB."""
+
 
 class _Leaf(NamedTuple):
-    """A Parquet column by its path, and whether it holds images."""
+    """A Parquet column by its path."""
 
     path: str
+    kind: pa.DataType
+    repeated: bool
     images: bool
 
 
 def write_table(table: pa.Table, sink: BinaryIO) -> None:
-    """Write a table as Parquet into an open file, which stays open.
+    """Write a table as Parquet, in one row group, into an open file, which stays open.
 
     An `OSError` of the file comes through as it is: whoever opened the file explains it.
     """
     leaves = [
         leaf
         for field, column in zip(table.schema, table.columns, strict=True)
-        for leaf in _leaves(field.name, column.type, column.chunks)
+        for leaf in _leaves(field.name, column.type, column.chunks, repeated=False)
     ]
-    coded = [leaf.path for leaf in leaves if not leaf.images]
     pq.write_table(
         table,
         sink,
+        row_group_size=max(1, table.num_rows),
         compression={leaf.path: "NONE" if leaf.images else "ZSTD" for leaf in leaves},
-        use_dictionary=coded,
-        write_statistics=coded,
+        use_dictionary=[leaf.path for leaf in leaves if pa.types.is_string(leaf.kind)],
+        # The least and greatest of all previous detections prune nothing.
+        write_statistics=[leaf.path for leaf in leaves if not leaf.images and not leaf.repeated],
+        write_batch_size=WRITE_BATCH_ROWS,
     )
 
 
-def _leaves(path: str, kind: pa.DataType, chunks: Sequence[pa.Array]) -> Iterator[_Leaf]:
+def _leaves(
+    path: str, kind: pa.DataType, chunks: Sequence[pa.Array], *, repeated: bool
+) -> Iterator[_Leaf]:
     """The Parquet columns below one Arrow column, in Parquet's order."""
     if pa.types.is_struct(kind):
         for i, field in enumerate(kind):
-            yield from _leaves(f"{path}.{field.name}", field.type, [c.field(i) for c in chunks])
+            below = [chunk.field(i) for chunk in chunks]
+            yield from _leaves(f"{path}.{field.name}", field.type, below, repeated=repeated)
     elif pa.types.is_map(kind):
-        yield _Leaf(f"{path}.key_value.key", images=False)
-        values = [chunk.items for chunk in chunks]
-        yield from _leaves(f"{path}.key_value.value", kind.item_type, values)
+        yield _Leaf(f"{path}.key_value.key", kind.key_type, repeated=True, images=False)
+        items = [chunk.items for chunk in chunks]
+        yield from _leaves(f"{path}.key_value.value", kind.item_type, items, repeated=True)
     elif pa.types.is_list(kind):
         values = [chunk.values for chunk in chunks]
-        yield from _leaves(f"{path}.list.element", kind.value_type, values)
+        yield from _leaves(f"{path}.list.element", kind.value_type, values, repeated=True)
     else:
-        yield _Leaf(path, images=pa.types.is_binary(kind) and _mean_bytes(chunks) > RAW_MEAN_BYTES)
+        images = pa.types.is_binary(kind) and _mean_bytes(chunks) > IMAGE_MEAN_BYTES
+        yield _Leaf(path, kind, repeated, images)
 
 
 def _mean_bytes(chunks: Sequence[pa.Array]) -> float:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finkray.decode import Decoded, Decoder, RawMessage
+from finkray.decode import CHUNK_ROWS, Decoded, Decoder, RawMessage
 from tests.avro_cases import (
     Case,
     container,
@@ -139,9 +139,10 @@ def test_a_damaged_message_has_its_reason_and_its_neighbours_stay(what: str) -> 
 
 def test_many_damaged_records_are_all_found_and_no_other() -> None:
     """Alone, in crowds, at the beginning and the end, over several chunks."""
-    bad = {0, 1, 2, 17, 100, 255, 256, 257, 300, *range(500, 520), 699}
+    bad = {0, 1, 2, 17, 100, 300, *range(505, 520), 699}
     broken = container(PAIR, long(7) + long(99) + b"x")
     values = [broken if i in bad else container(PAIR, pair(i)) for i in range(700)]
+    assert CHUNK_ROWS in bad
 
     decoded = Decoder().decode(messages(list(values)))
 
