@@ -150,8 +150,11 @@ def _state(storage: Storage) -> Reading:
     order = _order(storage)
     state = LedgerState()
     for segment in order.segments:
-        tables = list(segment_tables(storage, segment, -1, STATE_COLUMNS))
-        add_to_state(state, pa.concat_tables(tables), segment.first_seq, segment.last_seq)
+        # One row group after the other: memory does not grow with the ledger.
+        for table in segment_tables(storage, segment, -1, STATE_COLUMNS):
+            add_to_state(state, table, state.last_seq + 1, table["seq"][-1].as_py())
+        if state.last_seq != segment.last_seq:
+            raise LedgerCorrupt(f"{segment.path} ends with entry {state.last_seq}")
     reading = Reading(state, order)
     for entry in log_entries(storage, order.log_seqs):
         reading.add(entry)
