@@ -20,7 +20,11 @@ SILENCE_S = 20.0
 """An actor that does not answer for so long is killed: it should after `TAKE_S`, and decoding
 the largest claim holds it up for a second or two."""
 
-DOWN_S = 60.0
+FIRST_ANSWER_S = 120.0
+"""A new actor first waits for its resources and loads its modules: seconds, or a minute and more
+on a machine that starts Spark at the same time."""
+
+DOWN_S = 180.0
 """Ray has a killed actor up again within seconds, on a busy machine within half a minute."""
 
 DOWN_PAUSE_S = 0.2
@@ -138,12 +142,15 @@ class Fleet:
         from ray.exceptions import GetTimeoutError, RayError
 
         actor = self._actors[index]
+        patience_s = FIRST_ANSWER_S
         while not self._closing.is_set():
             try:
-                published, report = ray.get(actor.take.remote(TAKE_S), timeout=SILENCE_S)
+                published, report = ray.get(actor.take.remote(TAKE_S), timeout=patience_s)
             except GetTimeoutError:
-                self._restart(index, f"no answer within {SILENCE_S:.0f} s")
+                self._restart(index, f"no answer within {patience_s:.0f} s")
+                patience_s = FIRST_ANSWER_S
             except RayError as error:
+                patience_s = FIRST_ANSWER_S
                 if self._closing.is_set():
                     return
                 if index not in self.down:
@@ -153,6 +160,7 @@ class Fleet:
                     self._restart(index, "its reader failed")
                 time.sleep(DOWN_PAUSE_S)
             else:
+                patience_s = SILENCE_S
                 self.down.pop(index, None)
                 self._tell(ActorTook(index, published, report))
 

@@ -29,9 +29,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_ANOTHER_NODE = """
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray.scripts.scripts import main
 ray_constants.ENABLE_RAY_CLUSTER = True
+services.get_node_ip_address = lambda address=None: "127.0.0.1"
 main()
 """
 """Ray stays on the loopback address if it is told that there is to be one node only; that is
@@ -155,7 +156,9 @@ def second_node(ray: LocalRay, folder: Path) -> Iterator[Path]:
         environment=environment,
         die_with_parent=True,
     )
+    log = folder / "node.log"
     try:
+        wait_until("the second node", lambda: "Ray runtime started" in log.read_text())
         yield temp
     finally:
         node.terminate()
