@@ -116,6 +116,7 @@ class Archiver:
         self.restarts: Counter[int] = Counter()
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0
+        self._in_doubt = False
         self._last_tick_s = 0.0
         self._draining_since_s: float | None = None
 
@@ -188,7 +189,7 @@ class Archiver:
         if known is not None and known.incarnation != took.report.incarnation:
             self.restarts[took.actor] += 1
             log.warning("%s was started anew by Ray", self._fleet.names[took.actor])
-            self._carry_out(self.coordinator.actor_lost(took.actor))
+            self._carry_out_losses(self.coordinator.actor_lost(took.actor))
             if self._draining_since_s is not None:
                 self._fleet.flush()
         self._carry_out(self.coordinator.published(took.actor, took.published))
@@ -197,7 +198,7 @@ class Archiver:
         self._feeder.returned(batch)
         if self.state == "starting":
             self.state = "running"
-        self._carry_out(self.coordinator.outcomes(batch.outcomes))
+        self._carry_out_losses(self.coordinator.outcomes(batch.outcomes))
         staged = [outcome.staged.result for outcome in batch.outcomes if outcome.staged]
         if staged:
             rows = sum(result.archived + result.dead_lettered for result in staged)
@@ -263,10 +264,13 @@ class Archiver:
         try:
             commit(self._ledger, self._storage, ready)
         except StorageError as error:
+            # They may be in the ledger or not: the same claims are handed in again until they are.
+            self._in_doubt = True
             self._monitor.alarm("STORAGE", str(error))
             self._storage_rest_until_s = now_s + RETRY_STORAGE_S
-            self._read_again_what_is_gone(ready)
+            self._see_that_it_is_there(ready)
             return
+        self._in_doubt = False
         self._monitor.clear("STORAGE")
         instructions, done = self.coordinator.committed([one.result.claim for one in ready])
         self._monitor.durable(done, time.time())
@@ -274,22 +278,32 @@ class Archiver:
             self._note(one.result)
         self._carry_out(instructions)
 
-    def _read_again_what_is_gone(self, ready: Sequence[StagedClaim]) -> None:
-        """Somebody cleared staging: claims whose files are nowhere must be made again."""
+    def _see_that_it_is_there(self, ready: Sequence[StagedClaim]) -> None:
+        """If somebody cleared staging, trying again does not help: a fresh process reads anew."""
         try:
             gone = [
-                one.result.claim
+                final
                 for one in ready
                 for final, staged in one.staged.items()
                 if self._storage.size_bytes(staged) is None
                 and self._storage.size_bytes(final) is None
             ]
         except StorageError:
-            return  # the storage still refuses, which the alarm says already
-        self._carry_out(self.coordinator.lost(gone))
+            return  # it still refuses, which the alarm says already
+        if gone:
+            raise ClusterUnavailable(f"{len(gone)} staged files were removed by somebody")
+
+    def _carry_out_losses(self, instructions: Sequence[Instruction]) -> None:
+        """Carry out what follows from a loss, which may be to read partitions again.
+
+        Where to begin is known only when no commit is in doubt; else a fresh process reads
+        it from the ledger.
+        """
+        if self._in_doubt and any(isinstance(one, Assign) for one in instructions):
+            raise ClusterUnavailable("claims were lost while a commit was in doubt")
+        self._carry_out(instructions)
 
     def _note(self, result: ClaimResult) -> None:
-        self._monitor.dead_letters(dict(result.dead_letters_by_reason))
         expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
         if expired:
             self._monitor.alarm("EXPIRED", f"{result.claim}: {expired} offsets")

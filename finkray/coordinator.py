@@ -213,11 +213,6 @@ class Coordinator:
                 del self._lanes[claim.source]
         return instructions, done
 
-    def lost(self, claims: Iterable[Claim]) -> list[Instruction]:
-        """What was staged of these claims is gone: their partitions are read again."""
-        sources = {claim.source for claim in claims if claim.source in self._lanes}
-        return [instruction for s in sorted(sources) for instruction in self._read_again(s)]
-
     def actor_lost(self, actor: int) -> list[Instruction]:
         """An actor died, and with it all that it held: its partitions are read again."""
         return [

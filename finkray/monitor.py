@@ -1,6 +1,6 @@
 """What the driver counts, and the snapshot made of it. Pure but for the clock it is given."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +59,6 @@ class Monitor:
         self._batches = 0
         self._last_batch = (0, 0, 0.0)
         self._writer_nodes: set[str] = set()
-        self._dead_letters: Counter[str] = Counter()
         self._alarms: dict[str, Alarm] = {}
 
     def reported(self, report: IngestReport) -> None:
@@ -74,10 +73,6 @@ class Monitor:
         self._batches += 1
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
-
-    def dead_letters(self, by_reason: Mapping[str, int]) -> None:
-        """Dead letters became durable."""
-        self._dead_letters.update(by_reason)
 
     def durable(self, claims: Iterable[Published], now_s: float) -> None:
         """Claims became durable at `now_s`, in Unix time."""
@@ -106,11 +101,6 @@ class Monitor:
     def alarms(self) -> tuple[Alarm, ...]:
         """The alarms that are raised, oldest first."""
         return tuple(sorted(self._alarms.values(), key=lambda alarm: alarm.since))
-
-    @property
-    def dead_letters_by_reason(self) -> dict[str, int]:
-        """Dead letters since this archive started."""
-        return dict(self._dead_letters)
 
     def tick(self, lag: int, now_s: float) -> None:
         """Take the counters' state at `now_s` as a point of the curves."""

@@ -51,7 +51,7 @@ def make_snapshot(
         balance=balance,
         micro_batch=monitor.micro_batches(),
         latency=monitor.latency(),
-        dead_letters_by_reason=monitor.dead_letters_by_reason,
+        dead_letters_by_reason=dict(ledger.state.dead_letters_by_reason),
         partitions=tuple(
             PartitionStatus(
                 topic=source.topic,
