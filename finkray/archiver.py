@@ -34,7 +34,7 @@ from finkray.courtesy import Courtesy
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.feeder import Feeder
 from finkray.fleet import ActorTook, Fleet
-from finkray.ingest import IngestReport
+from finkray.ingest_words import IngestReport
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor
 from finkray.orders import Outcome

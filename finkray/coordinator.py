@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import BatchGone, StorageError
-from finkray.ingest import Assignment, Published
+from finkray.ingest_words import Assignment, Published
 from finkray.orders import Outcome
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from finkray.budget import Budget
 from finkray.claim import Claim
 from finkray.errors import ClusterUnavailable
-from finkray.ingest import Assignment, Budget, IngestActor, IngestReport, Published
+from finkray.ingest import IngestActor
+from finkray.ingest_words import Assignment, IngestReport, Published
 from finkray.intake import CutLimits
 from finkray.settings import Settings
 

@@ -23,10 +23,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.batch import AlertBatch, make_batch
+from finkray.budget import Budget
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.decode import Decoder, RawMessage
 from finkray.errors import BatchGone, FinkrayError
-from finkray.intake import Cut, CutLimits, PartitionIntake, room_for_messages
+from finkray.ingest_words import Assignment, IngestReport, Published
+from finkray.intake import Cut, PartitionIntake, room_for_messages
 from finkray.kafka import KafkaCluster, as_finkray_error, reader
 
 STALL_BEFORE_PAUSE_S = 5.0
@@ -37,96 +39,6 @@ POLL_S = 0.05
 """The longest wait for messages: bounds how late a command or a due claim is noticed."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Read `source` from `offset` on; its claims carry `generation`."""
-
-    source: TopicPartition
-    offset: int
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A claim whose batch is held, with what is needed to follow its alerts' latency.
-
-    Attributes
-    ----------
-    kafka_s, polled_s
-        per alert, seconds of Unix time; NaN where Kafka gave no timestamp
-    """
-
-    claim: Claim
-    generation: int
-    held_bytes: int
-    raw_bytes: int
-    kafka_s: np.ndarray
-    polled_s: np.ndarray
-    decoded_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What an actor says of itself with each `take`."""
-
-    incarnation: str
-    node_id: str
-    pid: int
-    held_bytes: int
-    claims_held: int
-    messages: int
-    message_bytes: int
-    paused: bool
-    flushed: bool
-    high_watermarks: Mapping[TopicPartition, int]
-    trouble: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How an actor's share of the held bytes is divided.
-
-    Attributes
-    ----------
-    limit_bytes
-        all that the actor may hold
-    queue_bytes
-        the Kafka client's own queue
-    limits
-        when claims are cut; a claim is never larger than an eighth of the limit
-    max_message_bytes
-        the largest message that is asked for
-    """
-
-    limit_bytes: int
-    queue_bytes: int
-    max_message_bytes: int
-    limits: CutLimits
-
-    @classmethod
-    def share(
-        cls, *, held_bytes: int, actors: int, max_message_bytes: int, limits: CutLimits
-    ) -> "Budget":
-        """One actor's budget of what all actors may hold."""
-        limit = held_bytes // actors
-        claim_bytes = min(limits.claim_bytes, limit // 8)
-        return cls(
-            limit_bytes=limit,
-            queue_bytes=min(16 * 1024 * 1024, limit // 8),
-            max_message_bytes=min(max_message_bytes, limit // 8),
-            limits=CutLimits(claim_bytes, limits.claim_rows, limits.linger_s),
-        )
-
-    @property
-    def reserve_bytes(self) -> int:
-        """Room that messages never fill.
-
-        It is for the client's queue, which may pass its bound by one fetch, and for what
-        decoding takes beside the messages it decodes.
-        """
-        return 2 * self.queue_bytes + self.limits.claim_bytes
 
 
 @dataclass(frozen=True, slots=True)

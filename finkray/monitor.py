@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from finkray.alarms import WHAT_TO_DO
-from finkray.ingest import IngestReport, Published
+from finkray.ingest_words import IngestReport, Published
 from finkray.status import (
     Alarm,
     MicroBatchStatus,

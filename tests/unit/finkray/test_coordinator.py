@@ -18,7 +18,7 @@ from finkray.coordinator import (
     Instruction,
     Revoke,
 )
-from finkray.ingest import Published
+from finkray.ingest_words import Published
 from finkray.orders import Failure, Outcome
 from finkray.write_claim import StagedClaim
 
