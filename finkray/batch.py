@@ -1,14 +1,19 @@
 """The unit that crosses every seam: what one claim became, in Arrow."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from finkray.claim import Claim, Gap
 from finkray.columns import add_columns
 from finkray.dead_letters import dead_letter_table
-from finkray.decode import Decoder, RawMessage
+
+if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+    from finkray.decode import Decoder, RawMessage
 
 
 @dataclass(frozen=True, slots=True)

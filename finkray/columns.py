@@ -12,15 +12,20 @@ the observation, and failing that the first hour of 1970: never the time of inge
 archives a message again must file it in the same place.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.claim import TopicPartition
-from finkray.decode import DecodedTable, RawMessage
+
+if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+    from finkray.decode import DecodedTable, RawMessage
 
 ADDED_COLUMNS = pa.schema(
     [

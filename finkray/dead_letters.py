@@ -1,12 +1,17 @@
 """Dead letters: messages that did not decode, with their bytes and why."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from finkray.claim import TopicPartition
 from finkray.columns import kafka_timestamps
-from finkray.decode import RawMessage, Reject
+
+if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+    from finkray.decode import RawMessage, Reject
 
 DEAD_LETTER_SCHEMA = pa.schema(
     [

@@ -3,6 +3,8 @@
 import json
 import pickle
 import resource
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -230,3 +232,10 @@ def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Pa
     assert pq.ParquetFile(
         tmp_path / staged.staged[staged.result.dead_letter_files[0].path]
     ).schema_arrow.equals(DEAD_LETTER_SCHEMA)
+
+
+def test_who_writes_needs_no_decoder() -> None:
+    """A worker that archives would carry polars and its threads for nothing."""
+    code = "import sys, finkray.write_claim; print('polars' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
