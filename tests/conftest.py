@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sim.kafka import Kafka
 
 # No example is judged by the clock: the machine may be doing other things too.
-settings.register_profile("finkray", deadline=None, print_blob=True)
+settings.register_profile(
+    "finkray", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("finkray")
 
 _DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
