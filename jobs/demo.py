@@ -233,7 +233,9 @@ def main() -> int:
     given = parser.parse_args()
     options = Options(given.alerts, given.data, given.archive.absolute())
     console = Console(highlight=False, soft_wrap=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also when a script started it in the background, where Ctrl-C's signal is ignored at first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="finkray-demo-") as folder:
         try:
             return Demo(options, console, Path(folder)).run()
