@@ -36,6 +36,7 @@ from sim.sources import from_files, made
 
 PARTITIONS = 4
 DRAIN_TIMEOUT_S = 90.0
+PLAYER_TIMEOUT_S = 30.0
 STALL_S = 180.0
 """With no alert made durable for so long, after the last was sent, the demo has failed."""
 
@@ -124,14 +125,22 @@ class Demo:
         self._say(f"Playing {what} into Kafka as fast as it takes them")
         results: list[Played | Exception] = []
 
+        stop = threading.Event()
+
         def player() -> None:
             try:
-                results.append(play(source, kafka.bootstrap_servers, topic, count=count))
+                results.append(play(source, kafka.bootstrap_servers, topic, count=count, stop=stop))
             except Exception as error:  # noqa: BLE001 - raised below, in the main thread
                 results.append(error)
 
-        threading.Thread(target=player, name="player", daemon=True).start()
-        return self._watch(settings, results, archive, log)
+        thread = threading.Thread(target=player, name="player", daemon=True)
+        thread.start()
+        try:
+            return self._watch(settings, results, archive, log)
+        finally:
+            # A thread that still sends while Python ends makes it abort.
+            stop.set()
+            thread.join(PLAYER_TIMEOUT_S)
 
     def _watch(
         self,

@@ -84,9 +84,9 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
     demo = start(tmp_path / "night", {**os.environ, "TMPDIR": str(scratch)}, "--alerts", "100000")
     assert demo.stdout is not None
     for line in demo.stdout:
-        if "Archive:" in line:
+        if "taken in" in line:
             break
-    time.sleep(5)
+    time.sleep(3)
     demo.send_signal(signal.SIGINT)
     text = demo.stdout.read()
     assert demo.wait(120) == 130
