@@ -17,6 +17,7 @@ from pathlib import Path
 from finkray.errors import FinkrayError, KafkaUnavailable
 from finkray.java import Java
 from sim.lock import exclusive
+from sim.trust import java_trust_options
 
 _LOG = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
@@ -69,7 +70,7 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
             shutil.rmtree(folder)
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=cache) as scratch:
             fetched = Path(scratch) / "jars"
-            _fetch(java, fetched, ivy_cache=Path(scratch) / "ivy")
+            _fetch(java, fetched, Path(scratch))
             wrong = differences(fetched, wanted)
             if wrong:
                 raise FinkrayError(
@@ -99,11 +100,12 @@ def _read_checksums(text: str) -> dict[str, str]:
     return {name: checksum for checksum, name in pairs}
 
 
-def _fetch(java: Java, folder: Path, ivy_cache: Path) -> None:
-    command = [str(java.executable), "-jar", str(_ivy_jar()), "-warn"]
+def _fetch(java: Java, folder: Path, scratch: Path) -> None:
+    command = [str(java.executable), *java_trust_options(scratch / "trusted.p12")]
+    command += ["-jar", str(_ivy_jar()), "-warn"]
     if settings := os.environ.get("FINKRAY_IVY_SETTINGS"):
         command += ["-settings", settings]
-    command += ["-cache", str(ivy_cache), "-ivy", str(_DEPENDENCIES), "-confs", "default"]
+    command += ["-cache", str(scratch / "ivy"), "-ivy", str(_DEPENDENCIES), "-confs", "default"]
     command += ["-retrieve", f"{folder}/[artifact]-[revision](-[classifier]).[ext]"]
     _LOG.info("Fetching Apache Kafka (43 MB), once")
     try:
