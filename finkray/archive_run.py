@@ -14,6 +14,7 @@ from finkray.errors import ClusterUnavailable, Fenced, SettingsError
 from finkray.lease import Lease
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor
+from finkray.packets import make_decoder
 from finkray.publish import recover
 from finkray.settings import Settings
 from finkray.snapshot import make_snapshot
@@ -36,6 +37,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 
     stopping = _stop_on_signals()
     started_at = datetime.now(UTC)
+    # What is wrong with these settings shall be said here, and not by an actor later.
+    make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     settings.archive.root.mkdir(parents=True, exist_ok=True)
     storage = LocalStorage(settings.archive.root)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:

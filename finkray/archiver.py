@@ -39,6 +39,7 @@ from finkray.ledger import Ledger
 from finkray.monitor import Monitor
 from finkray.orders import Outcome
 from finkray.publish import commit
+from finkray.schema_ids import read_schema_ids
 from finkray.scout import Found, Scout
 from finkray.settings import Settings
 from finkray.spark import MicroBatch, SparkOnRay
@@ -107,7 +108,7 @@ class Archiver:
             f"finkray-archive-epoch-{ledger.epoch}",
             self._events.put,
         )
-        self._fleet = Fleet(settings, ledger.epoch, self._events.put)
+        self._fleet = Fleet(settings, ledger.epoch, read_schema_ids(storage), self._events.put)
         self._scout: Scout | None = None
         self._courtesy = Courtesy(settings.kafka)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class AlertBatch:
         `finkray.columns`), then the packets' own; in order of offset
     schemas
         for each of these fingerprints the schema as normalised JSON
+    schema_ids
+        for each id that Confluent frames bore the fingerprint of the schema that it means
     dead_letters
         a row for each message that did not decode, see `finkray.dead_letters`
     gaps
@@ -37,7 +39,8 @@ class AlertBatch:
 
     claim: Claim
     tables: tuple[tuple[str, pa.Table], ...]
-    schemas: dict[str, str]
+    schemas: Mapping[str, str]
+    schema_ids: Mapping[int, str]
     dead_letters: pa.Table
     gaps: tuple[Gap, ...]
 
@@ -48,7 +51,11 @@ class AlertBatch:
 
 
 def make_batch(
-    claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap], decoder: Decoder
+    claim: Claim,
+    messages: Sequence[RawMessage],
+    gaps: Sequence[Gap],
+    decoder: Decoder,
+    dead_letter_bytes: int | None = None,
 ) -> AlertBatch:
     """Decode the messages of a claim.
 
@@ -62,15 +69,23 @@ def make_batch(
         offsets without a message
     decoder
         kept from batch to batch, for it remembers schemas
+    dead_letter_bytes
+        how much of a message is kept with its dead letter; None is all
     """
-    decoded = decoder.decode(messages)
+    decoded = decoder.decode(messages, claim.source)
+    schemas = {one.schema.fingerprint: one.schema.text for one in decoded.tables}
     return AlertBatch(
         claim=claim,
         tables=tuple(
             (one.schema.fingerprint, add_columns(one, messages, claim.source))
             for one in decoded.tables
         ),
-        schemas={one.schema.fingerprint: one.schema.text for one in decoded.tables},
-        dead_letters=dead_letter_table(messages, decoded.rejects, claim.source),
+        schemas=schemas,
+        schema_ids={
+            schema_id: fingerprint
+            for schema_id, fingerprint in decoded.schema_ids.items()
+            if fingerprint in schemas
+        },
+        dead_letters=dead_letter_table(messages, decoded.rejects, claim.source, dead_letter_bytes),
         gaps=tuple(gaps),
     )

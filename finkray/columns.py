@@ -15,7 +15,6 @@ archives a message again must file it in the same place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.claim import TopicPartition
+from finkray.surveys import SURVEYS
 
 if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
     from finkray.decode import DecodedTable, RawMessage
@@ -58,33 +58,6 @@ _LAST_DATE_MS = 253_402_300_799_999
 _NO_TIME = np.iinfo(np.int64).min
 _HOUR_MS = 3_600_000
 _DAY_MS = 86_400_000
-
-TAI_MINUS_UTC_MS = 37_000
-"""Since 2017. At most a second or two wrong before and, should there be another leap second,
-after: that moves no night, for none is observed within an hour of the rollover."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ObservationTime:
-    """Where a survey's packets carry the time of the exposure, and when its nights roll over.
-
-    `unix_epoch_days` is 1970-01-01T00:00 UTC in the units of the field.
-    """
-
-    record: str
-    field: str
-    unix_epoch_days: float
-    ahead_of_utc_ms: int
-    night_begins_utc_hour: int
-
-
-_OBSERVATION_TIMES = (
-    # ZTF: Julian date, UTC. Noon at Palomar is 20:00 UTC: no night is ever split.
-    _ObservationTime("candidate", "jd", 2_440_587.5, 0, 20),
-    # LSST: MJD, TAI, midpoint of the exposure. Rubin's day_obs begins at 12:00 UTC.
-    _ObservationTime("diaSource", "midpointMjdTai", 40_587.0, TAI_MINUS_UTC_MS, 12),
-    _ObservationTime("diaSource", "midPointTai", 40_587.0, TAI_MINUS_UTC_MS, 12),
-)
 
 
 def add_columns(
@@ -175,15 +148,17 @@ def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
 
     Both in ms, the first of Unix time; `_NO_TIME` where there is none, or an absurd one.
     """
-    for known in _OBSERVATION_TIMES:
-        days = _float_field(table, known.record, known.field)
-        if days is not None:
+    for survey in SURVEYS.values():
+        for field in survey.times:
+            days = _float_field(table, survey.record, field)
+            if days is None:
+                continue
             with np.errstate(invalid="ignore", over="ignore"):
-                ms = (days - known.unix_epoch_days) * _DAY_MS - known.ahead_of_utc_ms
+                ms = (days - survey.unix_epoch_days) * _DAY_MS - survey.ahead_of_utc_ms
                 good = (ms >= EARLIEST_MS) & (ms < LATEST_MS)
             rounded = np.full(len(ms), _NO_TIME)
             rounded[good] = np.rint(ms[good])
-            return rounded, known.night_begins_utc_hour * _HOUR_MS
+            return rounded, survey.night_begins_utc_hour * _HOUR_MS
     return np.full(table.num_rows, _NO_TIME), 0
 
 

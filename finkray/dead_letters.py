@@ -27,13 +27,20 @@ DEAD_LETTER_SCHEMA = pa.schema(
         ("size_bytes", pa.int64()),
     ]
 )
-"""`value` is null for a message without a value; reasons stand in docs/archive.md."""
+"""`value` is null for a message without a value, and cut short where it has fewer bytes than
+`size_bytes` says; reasons stand in docs/archive.md."""
 
 
 def dead_letter_table(
-    messages: Sequence[RawMessage], rejects: Sequence[Reject], source: TopicPartition
+    messages: Sequence[RawMessage],
+    rejects: Sequence[Reject],
+    source: TopicPartition,
+    most_bytes: int | None = None,
 ) -> pa.Table:
-    """The rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects."""
+    """The rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects.
+
+    Of each value no more than `most_bytes` are kept.
+    """
     rejected = [messages[reject.index] for reject in rejects]
     count = len(rejected)
     columns = {
@@ -45,7 +52,9 @@ def dead_letter_table(
         "topic_id": [source.topic_id] * count,
         "reason": [reject.reason for reject in rejects],
         "detail": [reject.detail for reject in rejects],
-        "value": [message.value for message in rejected],
+        "value": [
+            None if message.value is None else message.value[:most_bytes] for message in rejected
+        ],
         "size_bytes": [len(message.value or b"") for message in rejected],
     }
     return pa.table(columns, schema=DEAD_LETTER_SCHEMA)

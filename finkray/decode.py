@@ -3,31 +3,19 @@
 A message that does not decode is a `Reject` with a reason, and changes nothing for the others.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from finkray.avro_codec import decompress
-from finkray.avro_container import Header, Refused, find_body, read_header
+from finkray.avro_container import Refused
 from finkray.avro_reader import RecordReader
 from finkray.avro_schema import WriterSchema
 from finkray.avro_stream import Piece, Undecodable
-from finkray.errors import SchemaError
-
-MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""The largest record that is taken, counted after decompression. Real ones have up to 0.6 MB."""
-
-MAX_COMPRESSION = 100
-UNSUSPICIOUS_BYTES = 64 * 1024
-"""A record that is larger than this and becomes more than so many times its size is a bomb. Alerts
-shrink to a third, by their floats; deflate can do 1000, the others more. So a claim of bombs
-cannot fill the memory either."""
-
-MAX_HEADERS = 64
-"""How many headers (and with them schemas) are remembered; streams have one to three at a time."""
+from finkray.claim import TopicPartition
+from finkray.unwrap import Unwrapper
 
 CHUNK_ROWS = 512
 CHUNK_BYTES = 32 * 1024 * 1024
@@ -85,17 +73,15 @@ class DecodedTable:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Every message is a row of one of the tables or one of the rejects (in order of index)."""
+    """Every message is a row of one of the tables or one of the rejects (in order of index).
+
+    `schema_ids` has, for each id that a Confluent frame among them bore, the fingerprint of the
+    schema that it means.
+    """
 
     tables: tuple[DecodedTable, ...]
     rejects: tuple[Reject, ...]
-
-
-class _Source(NamedTuple):
-    """A header that was met, and the reader for its schema, or why there is none."""
-
-    header: Header
-    reader: RecordReader | SchemaError
+    schema_ids: Mapping[int, str] = field(default_factory=dict)
 
 
 class _Group:
@@ -154,21 +140,21 @@ class Decoder:
 
     Parameters
     ----------
-    max_record_bytes
-        records larger than this, decompressed, are rejected as `too_large`
+    unwrapper
+        takes the messages apart; without one, any Avro container is an alert
     """
 
-    def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._max_record_bytes = max_record_bytes
-        self._sources: list[_Source] = []
+    def __init__(self, unwrapper: Unwrapper | None = None) -> None:
+        self._unwrapper = unwrapper or Unwrapper()
 
-    def decode(self, messages: Sequence[RawMessage]) -> Decoded:
-        """Decode all messages."""
+    def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
+        """Decode all messages, which come from one partition."""
         groups: dict[str, _Group] = {}
+        schema_ids: dict[int, str] = {}
         rejects: list[Reject] = []
         for index, message in enumerate(messages):
             try:
-                reader, record = self._take_apart(message.value)
+                reader, record, schema_id = self._unwrapper.unwrap(message.value, source)
             except Refused as why:
                 rejects.append(Reject(index, why.reason, why.detail))
                 continue
@@ -176,51 +162,13 @@ class Decoder:
             if fingerprint not in groups:
                 groups[fingerprint] = _Group(reader)
             groups[fingerprint].add(index, record)
+            if schema_id is not None:
+                schema_ids[schema_id] = fingerprint
         tables = [group.finish() for group in groups.values()]
         for group in groups.values():
             rejects += group.rejects
         return Decoded(
-            tuple(table for table in tables if table is not None), tuple(sorted(rejects))
+            tuple(table for table in tables if table is not None),
+            tuple(sorted(rejects)),
+            schema_ids,
         )
-
-    def _take_apart(self, value: bytes | None) -> tuple[RecordReader, Piece]:
-        if value is None:
-            raise Refused("tombstone", "The message has no value.")
-        if not value:
-            raise Refused("empty", "The message has no bytes.")
-        header, reader = self._source_of(value)
-        if isinstance(reader, SchemaError):
-            raise Refused("unsupported_schema", f"Its schema cannot be archived: {reader}.")
-        body = find_body(value, len(header.raw))
-        record: Piece = memoryview(value)[body.start : body.end]
-        if header.codec != "null":
-            limit = max(UNSUSPICIOUS_BYTES, MAX_COMPRESSION * len(record))
-            record = decompress(header.codec, record, min(limit, self._max_record_bytes))
-        if len(record) > self._max_record_bytes:
-            raise Refused("too_large", f"The record has {len(record)} bytes.")
-        return reader, record
-
-    def _source_of(self, value: bytes) -> _Source:
-        for place, source in enumerate(self._sources):
-            # Comparing the whole header costs 1 us, hashing it 15: and two schemas may be alike
-            # in any part of it.
-            if value.startswith(source.header.raw):
-                if place:
-                    self._sources.insert(0, self._sources.pop(place))
-                return source
-        header = read_header(value)
-        source = _Source(header, self._reader_for(header.schema_text))
-        self._sources.insert(0, source)
-        del self._sources[MAX_HEADERS:]
-        return source
-
-    def _reader_for(self, schema_text: bytes) -> RecordReader | SchemaError:
-        try:
-            schema = WriterSchema.from_text(schema_text)
-            for source in self._sources:
-                known = source.reader
-                if isinstance(known, RecordReader) and known.schema == schema:
-                    return known
-            return RecordReader(schema)
-        except SchemaError as error:
-            return error

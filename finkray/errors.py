@@ -9,6 +9,7 @@
     ├── CodeMismatch             a worker runs another version of finkray than its driver
     ├── StorageError        (r)  the file system refused: full, read-only, gone
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
+    ├── SchemaUnavailable   (r)  nobody who may know a schema answers now
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken this ledger over: stop at once
@@ -67,6 +68,12 @@ class StorageError(FinkrayError):
 
 class SchemaError(FinkrayError):
     """An Avro schema that is not valid or cannot be archived; the message says why."""
+
+
+class SchemaUnavailable(FinkrayError):
+    """Nobody who may know a schema answers now."""
+
+    retriable = True
 
 
 class LedgerError(FinkrayError):

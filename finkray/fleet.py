@@ -1,9 +1,10 @@
 """The ingest actors as the driver has them: started, listened to, named."""
 
+import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.ingest import IngestActor
 from finkray.ingest_words import Assignment, IngestReport, Published
 from finkray.intake import CutLimits
+from finkray.packets import make_decoder
 from finkray.settings import Settings
 
 TAKE_S = 0.5
@@ -61,11 +63,19 @@ class Fleet:
         all settings
     epoch
         part of the actors' names, so that those of an older archive are never meant
+    known_schemas
+        what schemas' ids mean, by cluster and id
     tell
         gets each `ActorTook`, from one thread for each actor
     """
 
-    def __init__(self, settings: Settings, epoch: int, tell: Callable[[ActorTook], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        epoch: int,
+        known_schemas: Mapping[tuple[str, int], str],
+        tell: Callable[[ActorTook], None],
+    ) -> None:
         import ray
 
         ingest = settings.ingest
@@ -74,6 +84,9 @@ class Fleet:
             actors=ingest.actors,
             max_message_bytes=settings.kafka.max_message_bytes,
             limits=CutLimits(ingest.claim_bytes, ingest.claim_rows, ingest.linger_s),
+        )
+        decoder = functools.partial(
+            make_decoder, settings.packets, int(settings.kafka.max_message_bytes), known_schemas
         )
         self.budget = budget
         self.names = [f"finkray-ingest-{index}-epoch-{epoch}" for index in range(ingest.actors)]
@@ -87,7 +100,12 @@ class Fleet:
                 # `take` waits, `locate` and `drop` must get through beside it.
                 max_concurrency=8,
                 runtime_env={"env_vars": {"POLARS_MAX_THREADS": "1", "ARROW_IO_THREADS": "1"}},
-            ).remote(settings.kafka.client_config(), budget)
+            ).remote(
+                settings.kafka.client_config(),
+                budget,
+                decoder,
+                int(settings.packets.dead_letter_bytes),
+            )
             for name in self.names
         ]
         self._tell = tell

@@ -57,6 +57,10 @@ class IngestActor:
         librdkafka's properties
     budget
         this actor's share of the held bytes
+    make_decoder
+        makes the decoder, here, as it cannot travel
+    dead_letter_bytes
+        how much of a message is kept with its dead letter
     store
         puts a batch where an archiving task can get it (`ray.put` in a Ray actor) and
         returns what `locate` gives to the task
@@ -66,6 +70,8 @@ class IngestActor:
         self,
         kafka_config: Mapping[str, Any],
         budget: Budget,
+        make_decoder: Callable[[], Decoder],
+        dead_letter_bytes: int,
         store: Callable[[AlertBatch], Any] | None = None,
     ) -> None:
         self._budget = budget
@@ -76,7 +82,8 @@ class IngestActor:
             max_message_bytes=budget.max_message_bytes,
         )
         self._store = store or _ray_put
-        self._decoder = Decoder()
+        self._decoder = make_decoder()
+        self._dead_letter_bytes = dead_letter_bytes
         self._incarnation = uuid.uuid4().hex
         self._node_id = _node_id()
 
@@ -304,7 +311,7 @@ class IngestActor:
 
     def _hold(self, key: tuple[str, int], cut: Cut[_Polled]) -> None:
         raws = [polled.raw for polled in cut.messages]
-        batch = make_batch(cut.claim, raws, cut.gaps, self._decoder)
+        batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
         handle, nbytes = self._store(batch), batch.nbytes
         published = Published(
             claim=cut.claim,

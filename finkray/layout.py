@@ -3,6 +3,7 @@
     alerts/topic=T/year=YYYY/month=MM/day=DD/hour=HH/<name>
     deadletters/topic=T/year=YYYY/month=MM/day=DD/<name>
     schemas/<fingerprint>.avsc
+    schemas/ids/<cluster id>/<schema id>.json
 
 A name is `<topic>-<topic id>-<partition>-<first offset>-<last offset>-<schema>.parquet`, for
 people and for sorting; the ledger is the truth.
@@ -11,12 +12,14 @@ people and for sorting; the ledger is the truth.
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from urllib.parse import quote, unquote
 
 from finkray.claim import TopicPartition
 
 ALERTS_FOLDER = "alerts"
 DEAD_LETTERS_FOLDER = "deadletters"
 SCHEMAS_FOLDER = "schemas"
+SCHEMA_IDS_FOLDER = f"{SCHEMAS_FOLDER}/ids"
 
 DEAD_LETTER_MARK = "dead"
 """Stands in a name in place of the schema's fingerprint."""
@@ -80,6 +83,16 @@ def dead_letters_path(
 def schema_path(fingerprint: str) -> str:
     """Where the writer schema with that fingerprint is kept."""
     return f"{SCHEMAS_FOLDER}/{fingerprint}.avsc"
+
+
+def schema_id_path(cluster_id: str, schema_id: int) -> str:
+    """Where it is written down what a schema's id means on a Kafka cluster."""
+    return f"{SCHEMA_IDS_FOLDER}/{quote(cluster_id, safe='')}/{schema_id}.json"
+
+
+def cluster_of_ids(folder: str) -> str:
+    """The cluster whose ids stand in a folder."""
+    return unquote(folder.rpartition("/")[2])
 
 
 def parse_path(path: str) -> ArchivePath | None:

@@ -18,14 +18,16 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.audit_report import AuditReport, missing_ranges, vanished_files
 from finkray.batch import make_batch
 from finkray.claim import Claim, ClaimResult, DataFile, Gap
-from finkray.decode import Decoder, RawMessage
+from finkray.decode import RawMessage
 from finkray.errors import KafkaUnavailable
 from finkray.intake import Cut, CutLimits, PartitionIntake
 from finkray.intervals import IntervalSet
 from finkray.kafka import KafkaCluster, reader
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_results
+from finkray.packets import make_decoder
 from finkray.publish import commit, publish
+from finkray.schema_ids import read_schema_ids
 from finkray.settings import Settings
 from finkray.storage import Storage
 from finkray.write_claim import StagedClaim, write_claim
@@ -83,7 +85,10 @@ class Redriver:
         self._storage = storage
         self._ledger = ledger
         self._kafka = KafkaCluster(self._config)
-        self._decoder = Decoder()
+        self._decoder = make_decoder(
+            settings.packets, self._max_message_bytes, read_schema_ids(storage)
+        )
+        self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
     def redrive(self, report: AuditReport, tell: Callable[[str], None]) -> Redriven:
         """Bring in everything that the report calls missing, one claim after the other.
@@ -159,7 +164,7 @@ class Redriver:
     def _stage(
         self, claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap]
     ) -> StagedClaim:
-        batch = make_batch(claim, messages, gaps, self._decoder)
+        batch = make_batch(claim, messages, gaps, self._decoder, self._dead_letter_bytes)
         attempt = f"redrive-{time.time_ns()}"
         return write_claim(batch, self._root, Path(self._ledger.staging), attempt)
 

@@ -26,12 +26,14 @@ from pydantic import (
 )
 
 from finkray.settings_kafka import TOPIC_NAME, KafkaSettings, MiB, Options, Section, reveal
+from finkray.settings_packets import PacketSettings
 from finkray.settings_reader import read_settings
 
 __all__ = [
     "ArchiveSettings",
     "IngestSettings",
     "KafkaSettings",
+    "PacketSettings",
     "RaySettings",
     "Settings",
     "SimulatorSettings",
@@ -209,6 +211,7 @@ class Settings(Section):
     """All settings."""
 
     kafka: KafkaSettings = KafkaSettings()
+    packets: PacketSettings = PacketSettings()
     archive: ArchiveSettings = ArchiveSettings()
     ingest: IngestSettings = IngestSettings()
     spark: SparkSettings = SparkSettings()

@@ -106,7 +106,9 @@ class KafkaSettings(Section):
         10.0, description="Seconds between two looks for new topics and partitions"
     )
     max_message_bytes: ByteSize = Field(
-        ByteSize(8 * MiB), ge=1024, description="Largest message that is expected"
+        ByteSize(8 * MiB),
+        ge=1024,
+        description="Largest message that is archived; a larger one becomes a dead letter",
     )
     sasl_username: str = Field(
         "",
@@ -175,23 +177,39 @@ class KafkaSettings(Section):
                 "sasl.mechanism": "SCRAM-SHA-512",
                 "sasl.username": self.sasl_username,
             }
-            if password := self._password():
+            if password := read_secret(
+                "kafka.sasl_password_file", self.sasl_password_file, self.sasl_password
+            ):
                 config["sasl.password"] = password
         return config | reveal(self.options)
 
-    def _password(self) -> str:
-        if not self.sasl_password_file:
-            return self.sasl_password.get_secret_value()
-        try:
-            password = Path(self.sasl_password_file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SettingsError(
-                f"kafka.sasl_password_file = {self.sasl_password_file!r} cannot be read: "
-                f"{error.strerror}"
-            ) from error
-        if not password:
-            raise SettingsError(f"kafka.sasl_password_file = {self.sasl_password_file!r} is empty")
-        return password
+
+def read_secret(setting: str, file: str, value: SecretStr) -> str:
+    """A secret that a setting holds, or that stands in the file which another one names.
+
+    Parameters
+    ----------
+    setting
+        name of the setting that gave the file, for the error
+    file
+        the file, or nothing
+    value
+        what counts if there is no file
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read or is empty.
+    """
+    if not file:
+        return value.get_secret_value()
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{setting} = {file!r} cannot be read: {error.strerror}") from error
+    if not secret:
+        raise SettingsError(f"{setting} = {file!r} is empty")
+    return secret
 
 
 def reveal(options: Options) -> dict[str, str | bool | int | float]:

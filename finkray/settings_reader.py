@@ -21,9 +21,10 @@ from finkray.errors import SettingsError
 ENV_PREFIX: Final = "FINKRAY__"
 
 SECRET_NAME: Final = re.compile(
-    r"password|secret|token|jaas|ssl\.key\.pem|oauthbearer\.config", re.IGNORECASE
+    r"password|secret|token|jaas|ssl\.key\.pem|oauthbearer\.config|user\.info", re.IGNORECASE
 )
-"""Keys whose values are never shown, by what librdkafka and Spark call theirs."""
+"""Keys whose values are never shown, by what librdkafka, the registry's client and Spark call
+theirs."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Tables = Mapping[str, Mapping[str, Any]]

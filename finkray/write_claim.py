@@ -18,6 +18,7 @@ from finkray.claim import ClaimResult, DataFile
 from finkray.columns import hours_utc, split_by
 from finkray.layout import alerts_path, dead_letters_path, schema_path
 from finkray.parquet import write_table
+from finkray.schema_ids import keep_schema_id
 from finkray.storage_local import LocalStorage
 
 
@@ -70,6 +71,8 @@ def write_claim(
     storage = LocalStorage(archive_root)
     for fingerprint, text in batch.schemas.items():
         _keep_schema(storage, fingerprint, text)
+    for schema_id, fingerprint in batch.schema_ids.items():
+        keep_schema_id(storage, batch.claim.source.cluster_id, schema_id, fingerprint)
     files: list[DataFile] = []
     staged: dict[str, str] = {}
     for part in (*_alerts(batch), *_dead_letters(batch)):

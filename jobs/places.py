@@ -8,8 +8,9 @@ from jobs.cluster import Cluster
 
 def placed(settings: Settings, cluster: Cluster) -> Settings:
     """The settings with absolute paths and with the cluster's own address."""
-    kafka, archive, simulator, ray = (
+    kafka, packets, archive, simulator, ray = (
         settings.kafka,
+        settings.packets,
         settings.archive,
         settings.simulator,
         settings.ray,
@@ -18,6 +19,13 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
         update={
             "kafka": kafka.model_copy(
                 update={"sasl_password_file": _absolute(kafka.sasl_password_file)}
+            ),
+            "packets": packets.model_copy(
+                update={
+                    "schema_folder": _absolute(packets.schema_folder),
+                    "registry_password_file": _absolute(packets.registry_password_file),
+                    "bare": {topic: _absolute(path) for topic, path in packets.bare.items()},
+                }
             ),
             "archive": archive.model_copy(update={"uri": str(archive.root)}),
             "simulator": simulator.model_copy(update={"data": _absolute(simulator.data)}),

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 import fastavro
 from hypothesis import strategies as st
 
+from finkray.claim import TopicPartition
 from finkray.decode import RawMessage
 
 SYNC = bytes(range(16))
+SOURCE = TopicPartition("cluster", "topic", "an-id-of-a-topic", 0)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -80,6 +80,7 @@ class SmallArchive:
             claim=Claim(source, first, last),
             tables=((fingerprint, table),) if offsets else (),
             schemas={fingerprint: schema},
+            schema_ids={},
             dead_letters=letters,
             gaps=tuple(gaps),
         )

@@ -230,7 +230,7 @@ def test_the_nights_of_real_alerts(test_data: Path) -> None:
     """The three exposures of 29 November 2018, 06:02 to 06:04 UTC."""
     packets = list(real_ztf_packets(test_data, "20181129*"))
     messages: list[Any] = [RawMessage(i, None, packet) for i, packet in enumerate(packets)]
-    (decoded,) = Decoder().decode(messages).tables
+    (decoded,) = Decoder().decode(messages, SOURCE).tables
 
     table = add_columns(decoded, messages, SOURCE)
 

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finkray.decode import CHUNK_ROWS, Decoded, Decoder, RawMessage
+from finkray.unwrap import Unwrapper
 from tests.avro_cases import (
+    SOURCE,
     Case,
     container,
     differences,
@@ -61,7 +63,7 @@ def test_any_record_comes_out_as_promised(data: st.DataObject) -> None:
     written = data.draw(st.lists(case.values, min_size=1, max_size=4))
     packets = [container(case.schema, one.data) for one in written]
 
-    decoded = Decoder().decode(messages(list(packets)))
+    decoded = Decoder().decode(messages(list(packets)), SOURCE)
 
     assert decoded.rejects == ()
     (table,) = decoded.tables
@@ -76,7 +78,7 @@ def test_any_record_comes_out_as_promised(data: st.DataObject) -> None:
 def test_every_real_packet_is_equal_to_fastavro(test_data: Path) -> None:
     packets = list(real_ztf_packets(test_data))
 
-    decoded = Decoder().decode(messages(list(packets)))
+    decoded = Decoder().decode(messages(list(packets)), SOURCE)
 
     rows = decoded_rows(decoded)
     assert len(rows) == len(packets) - BROKEN_2016
@@ -128,7 +130,7 @@ DAMAGED = {
 def test_a_damaged_message_has_its_reason_and_its_neighbours_stay(what: str) -> None:
     value, reason = DAMAGED[what]
 
-    decoded = Decoder().decode(messages([GOOD, value, GOOD]))
+    decoded = Decoder().decode(messages([GOOD, value, GOOD]), SOURCE)
 
     assert reasons(decoded) == {1: reason}
     assert decoded_rows(decoded) == {0: {"number": 7, "text": "x"}, 2: {"number": 7, "text": "x"}}
@@ -144,7 +146,7 @@ def test_many_damaged_records_are_all_found_and_no_other() -> None:
     values = [broken if i in bad else container(PAIR, pair(i)) for i in range(700)]
     assert CHUNK_ROWS in bad
 
-    decoded = Decoder().decode(messages(list(values)))
+    decoded = Decoder().decode(messages(list(values)), SOURCE)
 
     assert reasons(decoded) == dict.fromkeys(sorted(bad), "bad_record")
     (table,) = decoded.tables
@@ -157,7 +159,7 @@ def test_a_record_cannot_swallow_or_shift_its_neighbours() -> None:
     follower = container(PAIR, pair(2, "a" * 30))
     for length in range(120):
         swallowing = container(PAIR, long(1) + long(length) + b"abc")
-        decoded = Decoder().decode(messages([swallowing, follower, follower]))
+        decoded = Decoder().decode(messages([swallowing, follower, follower]), SOURCE)
         assert set(decoded_rows(decoded)) == {1, 2} | ({0} if length == 3 else set())
 
 
@@ -167,7 +169,7 @@ def test_a_wrong_branch_of_a_union_is_damage() -> None:
     packets = [container(schema, long(branch) + b"\0\0\0\0") for branch in (1, 2, 3, 63, -1, -2)]
     packets += [container(schema, long(branch)) for branch in (0, 1, 2, -1)]
 
-    decoded = Decoder().decode(messages(list(packets)))
+    decoded = Decoder().decode(messages(list(packets)), SOURCE)
 
     assert decoded_rows(decoded) == {0: {"x": 0.0}, 6: {"x": None}}
 
@@ -179,7 +181,7 @@ def test_schemas_that_begin_alike_are_told_apart() -> None:
     one, two = {"doc": doc, **PAIR}, {"doc": doc, **other}
     packets = [container(one, pair(1)), container(two, pair(2) + long(5))] * 3
 
-    decoded = Decoder().decode(messages(list(packets)))
+    decoded = Decoder().decode(messages(list(packets)), SOURCE)
 
     assert decoded.rejects == ()
     first, second = decoded.tables
@@ -194,7 +196,9 @@ def test_one_schema_in_different_words_is_one_table() -> None:
     packets = [GOOD, container(spaced, pair(8)), container(PAIR, pair(9), sync=b"s" * 16)]
 
     (table,) = (
-        Decoder().decode(messages([*packets, container(PAIR, pair(10), codec="null")])).tables
+        Decoder()
+        .decode(messages([*packets, container(PAIR, pair(10), codec="null")]), SOURCE)
+        .tables
     )
 
     assert table.table.column("number").to_pylist() == [7, 8, 9, 10]
@@ -204,7 +208,9 @@ def test_more_schemas_than_are_remembered() -> None:
     schemas = [{**PAIR, "name": f"pair{i}"} for i in range(150)]
     decoder = Decoder()
     for _ in range(2):
-        decoded = decoder.decode(messages([container(schema, pair(7)) for schema in schemas]))
+        decoded = decoder.decode(
+            messages([container(schema, pair(7)) for schema in schemas]), SOURCE
+        )
         assert decoded.rejects == ()
         assert len(decoded.tables) == 150
 
@@ -246,7 +252,7 @@ def test_every_codec_of_fastavro(codec: str) -> None:
         container(PAIR, pack(body + b"x"), codec=codec),
     ]
 
-    decoded = Decoder().decode(messages(list(packets)))
+    decoded = Decoder().decode(messages(list(packets)), SOURCE)
 
     assert decoded_rows(decoded) == {0: {"number": 7, "text": "many alike " * 100}}
     assert reasons(decoded) == {1: "bad_compression", 2: "bad_record"}
@@ -257,7 +263,7 @@ def test_what_fastavro_compressed(codec: str) -> None:
     out = io.BytesIO()
     fastavro.writer(out, PAIR, [{"number": 7, "text": "x"}], codec=codec)
 
-    decoded = Decoder().decode(messages([out.getvalue()]))
+    decoded = Decoder().decode(messages([out.getvalue()]), SOURCE)
 
     assert decoded_rows(decoded) == {0: {"number": 7, "text": "x"}}
 
@@ -269,7 +275,7 @@ def test_a_bomb_is_refused_at_the_limit(codec: str) -> None:
     tracemalloc.start()
     before = pa.total_allocated_bytes()
 
-    decoded = Decoder(max_record_bytes=1_000_000).decode(messages([bomb, GOOD]))
+    decoded = Decoder(Unwrapper(max_record_bytes=1_000_000)).decode(messages([bomb, GOOD]), SOURCE)
 
     assert reasons(decoded) == {0: "too_large"}
     _, peak = tracemalloc.get_traced_memory()
@@ -281,7 +287,7 @@ def test_a_bomb_is_refused_at_the_limit(codec: str) -> None:
 def test_a_record_beyond_the_limit_is_refused() -> None:
     large = container(PAIR, pair(7, "x" * 2000))
 
-    decoded = Decoder(max_record_bytes=1000).decode(messages([large, GOOD]))
+    decoded = Decoder(Unwrapper(max_record_bytes=1000)).decode(messages([large, GOOD]), SOURCE)
 
     assert reasons(decoded) == {0: "too_large"}
 
@@ -290,7 +296,7 @@ def test_a_large_record_comes_through() -> None:
     """Larger than what the reader is given at a time."""
     text = "ab" * 5_000_000
 
-    decoded = Decoder().decode(messages([container(PAIR, pair(7, text)), GOOD]))
+    decoded = Decoder().decode(messages([container(PAIR, pair(7, text)), GOOD]), SOURCE)
 
     assert decoded_rows(decoded)[0] == {"number": 7, "text": text}
 
@@ -305,7 +311,7 @@ def test_numbers_that_mean_nothing_stay_as_they_are() -> None:
         fastavro.schemaless_writer(out, fastavro.parse_schema(schema), {"x": x, "y": y})
         packets.append(container(schema, out.getvalue()))
 
-    rows = decoded_rows(Decoder().decode(messages(list(packets))))
+    rows = decoded_rows(Decoder().decode(messages(list(packets)), SOURCE))
 
     for index, (x, y) in enumerate(values):
         assert same({"x": x, "y": y}, rows[index])
@@ -313,7 +319,7 @@ def test_numbers_that_mean_nothing_stay_as_they_are() -> None:
 
 
 def test_messages_without_any_that_decode() -> None:
-    assert Decoder().decode([]) == Decoded((), ())
-    decoded = Decoder().decode([RawMessage(5, None, b"x"), RawMessage(6, None, None)])
+    assert Decoder().decode([], SOURCE) == Decoded((), ())
+    decoded = Decoder().decode([RawMessage(5, None, b"x"), RawMessage(6, None, None)], SOURCE)
     assert decoded.tables == ()
     assert reasons(decoded) == {0: "not_avro", 1: "tombstone"}

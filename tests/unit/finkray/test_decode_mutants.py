@@ -11,7 +11,7 @@ import pytest
 from fastavro.io.binary_decoder import BinaryDecoder
 
 from finkray.decode import Decoder
-from tests.avro_cases import container, differences, long, messages
+from tests.avro_cases import SOURCE, container, differences, long, messages
 from tests.packets import real_ztf_packets
 
 MUTANTS = 3000
@@ -116,7 +116,7 @@ def test_a_damaged_packet_is_one_reject_and_nothing_else(
         for schema, body, value in picks:
             damaged = mutate(body, random_)
             bodies += [(schema, damaged, reference(schema, damaged)), (schema, body, value)]
-        decoded = decoder.decode(messages([container(s, body) for s, body, _ in bodies]))
+        decoded = decoder.decode(messages([container(s, body) for s, body, _ in bodies]), SOURCE)
         rows = {
             int(row): packet
             for one in decoded.tables

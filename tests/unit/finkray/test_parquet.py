@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from finkray.decode import Decoder
 from finkray.parquet import _leaves, write_table
-from tests.avro_cases import container, differences, messages, records
+from tests.avro_cases import SOURCE, container, differences, messages, records
 
 
 def written(table: pa.Table) -> bytes:
@@ -35,7 +35,7 @@ def test_whatever_was_decoded_comes_back(data: st.DataObject) -> None:
     case = data.draw(records())
     values = data.draw(st.lists(case.values, min_size=1, max_size=4))
     packets = [container(case.schema, one.data) for one in values]
-    (decoded,) = Decoder().decode(messages(list(packets))).tables
+    (decoded,) = Decoder().decode(messages(list(packets)), SOURCE).tables
 
     parquet = written(decoded.table)
     back = pq.read_table(io.BytesIO(parquet))

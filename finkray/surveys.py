@@ -1,0 +1,94 @@
+"""The surveys whose alerts are known, and what makes an alert one of theirs.
+
+A schema is judged by the fields that every alert of the survey must have, not by its name: Spark
+writes `topLevelRecord` over ZTF's alerts, and anybody can call a record `ztf.alert`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # the settings, which every command reads, know the surveys' names
+    import pyarrow as pa
+
+TAI_MINUS_UTC_MS: Final = 37_000
+"""Since 2017. At most a second or two wrong before and, should there be another leap second,
+after: that moves no night, for none is observed within an hour of the rollover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A survey.
+
+    Attributes
+    ----------
+    name
+        as the settings call it
+    must_have
+        fields of the alert, each with a dot between record and field; where the survey gave a
+        field another name in the course of time, both with `|` between them
+    record
+        the record that describes the detection
+    times
+        names of its field with the time of the exposure
+    unix_epoch_days
+        1970-01-01T00:00 UTC in the units of that field
+    ahead_of_utc_ms
+        by how much its time scale is ahead of UTC
+    night_begins_utc_hour
+        when a new night begins
+    """
+
+    name: str
+    must_have: tuple[str, ...]
+    record: str
+    times: tuple[str, ...]
+    unix_epoch_days: float
+    ahead_of_utc_ms: int
+    night_begins_utc_hour: int
+
+    def missing(self, schema: pa.Schema) -> list[str]:
+        """What an alert of this schema lacks to be one of the survey."""
+        return [
+            field
+            for field in self.must_have
+            if not any(_has(schema, name.split(".")) for name in field.split("|"))
+        ]
+
+
+ZTF = Survey(
+    name="ztf",
+    must_have=("objectId", "candid", "candidate.jd", "candidate.ra", "candidate.dec"),
+    record="candidate",
+    times=("jd",),
+    # Julian date, UTC. Noon at Palomar is 20:00 UTC: no night is ever split.
+    unix_epoch_days=2_440_587.5,
+    ahead_of_utc_ms=0,
+    night_begins_utc_hour=20,
+)
+LSST = Survey(
+    name="lsst",
+    must_have=(
+        "diaSource.diaSourceId",
+        "diaSource.ra",
+        "diaSource.dec|diaSource.decl",
+        "diaSource.midpointMjdTai|diaSource.midPointTai",
+    ),
+    record="diaSource",
+    times=("midpointMjdTai", "midPointTai"),
+    # MJD, TAI, midpoint of the exposure. Rubin's day_obs begins at 12:00 UTC.
+    unix_epoch_days=40_587.0,
+    ahead_of_utc_ms=TAI_MINUS_UTC_MS,
+    night_begins_utc_hour=12,
+)
+SURVEYS: Final = {survey.name: survey for survey in (ZTF, LSST)}
+
+
+def _has(schema: pa.Schema, path: list[str]) -> bool:
+    record, *rest = path
+    place = schema.get_field_index(record)
+    if place < 0:
+        return False
+    parts = {field.name for field in schema.field(place).flatten()}
+    return not rest or f"{record}.{rest[0]}" in parts

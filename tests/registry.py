@@ -1,0 +1,70 @@
+"""A schema registry on this machine that speaks Confluent's API as far as reading needs it."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Registry:
+    """What it knows, and what it was asked.
+
+    `schemas` are the answers for an id, `subjects` those for a subject's version; `broken` lets
+    it answer nothing but errors, and `login` asks for a name and a password.
+    """
+
+    url: str = ""
+    schemas: dict[int, dict[str, Any]] = field(default_factory=dict)
+    subjects: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    broken: bool = False
+    login: tuple[str, str] | None = None
+
+    def answer(self, path: str, authorization: str | None) -> tuple[int, dict[str, Any]]:
+        """The status and the body for a question."""
+        self.asked.append(path)
+        if self.broken:
+            return 503, {"error_code": 50301, "message": "resting"}
+        if self.login is not None:
+            wanted = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
+            if authorization != wanted:
+                return 401, {"error_code": 40101, "message": "Unauthorized"}
+        match path.split("?", maxsplit=1)[0].strip("/").split("/"):
+            case ["schemas", "ids", number] if int(number) in self.schemas:
+                return 200, self.schemas[int(number)]
+            case ["subjects", name, "versions", number] if (name, int(number)) in self.subjects:
+                found = self.subjects[name, int(number)]
+                return 200, {"subject": name, "version": int(number), "id": 1, **found}
+        return 404, {"error_code": 40403, "message": "Schema not found"}
+
+
+@contextmanager
+def running_registry() -> Iterator[Registry]:
+    """A registry that knows nothing yet, on a free port of the loopback."""
+    registry = Registry()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = registry.answer(self.path, self.headers.get("Authorization"))
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        registry.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield registry
+        finally:
+            server.shutdown()
