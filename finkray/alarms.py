@@ -10,6 +10,8 @@ WHAT_TO_DO = {
     "Ask the provider for a replay, and find out why the archive was behind.",
     "ACTOR_DOWN": "Ray starts the ingest actor again by itself; look into the Ray dashboard if "
     "it does not come back.",
+    "UNKNOWN_SCHEMA": "Put the schema into packets.schema_folder, or mend the registry: packets "
+    "that come then are archived, and `finkray deadletters redrive` brings in those that waited.",
     "DIFFERENCE": "Offsets are not accounted for: run `finkray audit`, then "
     "`finkray audit --redrive`.",
 }

@@ -9,6 +9,7 @@ from finkray.archive_task import TaskContext
 from finkray.coordinator import Dispatch
 from finkray.errors import ClusterUnavailable
 from finkray.orders import Order
+from finkray.raydp_master import RaydpMaster
 from finkray.settings import Settings
 from finkray.spark import MicroBatch, SparkOnRay
 
@@ -54,6 +55,7 @@ class Feeder:
         self._staging = staging
         self._app_name = app_name
         self._on_micro_batch = on_micro_batch
+        self._master = RaydpMaster(app_name)
         self._spark: SparkOnRay | None = None
         self._waiting: deque[Dispatch] = deque()
         self._delayed: deque[tuple[float, Dispatch]] = deque()
@@ -111,8 +113,9 @@ class Feeder:
         Raises
         ------
         ClusterUnavailable
-            if Spark is beyond that, or nothing has come back for too long.
+            if Spark is beyond that or does not come up, or nothing has come back for too long.
         """
+        self._master.check(starting=self._spark is None)
         if self._spark is None:
             return False
         trouble = self._spark.trouble()

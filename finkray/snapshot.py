@@ -1,5 +1,6 @@
 """The typed snapshot, put together from what the driver knows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import finkray
@@ -7,6 +8,7 @@ from finkray.archiver import Archiver
 from finkray.claim import TopicPartition
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor
+from finkray.schema_lookup import WAIT_FOR_A_SCHEMA
 from finkray.settings import Settings
 from finkray.status import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
 
@@ -30,7 +32,7 @@ def make_snapshot(
         not_delivered=totals.not_delivered,
         waiting=waiting,
     )
-    _raise_standing_alarms(archiver, monitor, balance)
+    _raise_standing_alarms(archiver, monitor, balance, ledger.state.dead_letters_by_reason)
     incoming, incoming_bytes, archived = monitor.rates()
     names = archiver.fleet.names
     readers = archiver.coordinator.readers
@@ -80,12 +82,19 @@ def make_snapshot(
     )
 
 
-def _raise_standing_alarms(archiver: Archiver, monitor: Monitor, balance: BalanceSheet) -> None:
+def _raise_standing_alarms(
+    archiver: Archiver,
+    monitor: Monitor,
+    balance: BalanceSheet,
+    dead_letters_by_reason: Mapping[str, int],
+) -> None:
     """Alarms that follow from the state itself, and end with it."""
+    waiting = sum(dead_letters_by_reason.get(reason, 0) for reason in WAIT_FOR_A_SCHEMA)
     down = {archiver.fleet.names[i]: one.why for i, one in dict(archiver.fleet.down).items()}
     standing = {
         "ACTOR_DOWN": "; ".join(f"{name}: {why}" for name, why in down.items()),
         "DIFFERENCE": f"{balance.difference} offsets" if balance.difference else "",
+        "UNKNOWN_SCHEMA": f"{waiting} packets are dead letters for want of it" if waiting else "",
     }
     troubles = {report.trouble for report in archiver.reports.values() if report.trouble}
     if troubles:

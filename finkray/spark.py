@@ -30,10 +30,6 @@ from finkray.java import find_java
 from finkray.orders import Order, Outcome
 from finkray.settings import SparkSettings
 
-PULSE_S = 20.0
-"""RayDP's master answers within milliseconds, and within seconds on a machine that is busy
-starting Python workers."""
-
 NO_EXECUTOR_S = 20.0
 """A killed executor was back after 7 s; after the death of its owner none ever came."""
 
@@ -141,7 +137,6 @@ class SparkOnRay:
     ) -> None:
         import ray
         import raydp
-        from raydp.spark.ray_cluster_master import RAYDP_SPARK_MASTER_SUFFIX
 
         os.environ.update(find_java().environment())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -166,8 +161,6 @@ class SparkOnRay:
         except Exception as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise ClusterUnavailable(f"Spark did not start on Ray: {error}") from error
-        self._master = ray.get_actor(f"{app_name}{RAYDP_SPARK_MASTER_SUFFIX}")
-        self._pulse, self._pulse_s = self._master.get_master_url.remote(), time.monotonic()
         self._executors_seen_s = time.monotonic()
         self._session.sparkContext.setLogLevel("ERROR")
         code = pack_code(self._folder)
@@ -215,33 +208,15 @@ class SparkOnRay:
         Raises
         ------
         ClusterUnavailable
-            if Spark itself, or RayDP's master of it, is gone: no executor would come back
+            if Spark itself is gone, or its executors stay away
         """
         try:
             if self._query is None or self._query.isActive:
-                self._check_pulse()
                 self._check_executors()
                 return None
             return f"the streaming query ended: {self._query.exception()}"
         except (Py4JError, OSError) as error:
             raise ClusterUnavailable(f"Spark's driver is gone: {error}") from error
-
-    def _check_pulse(self) -> None:
-        """Ask RayDP's master for a sign of life, without waiting for it.
-
-        Without this nobody would notice its death until an executor is missing.
-        """
-        import ray
-
-        answered, _ = ray.wait([self._pulse], timeout=0)
-        if answered:
-            try:
-                ray.get(self._pulse)
-            except ray.exceptions.RayError as error:
-                raise ClusterUnavailable(f"RayDP's master is gone: {error}") from error
-            self._pulse, self._pulse_s = self._master.get_master_url.remote(), time.monotonic()
-        elif time.monotonic() - self._pulse_s > PULSE_S:
-            raise ClusterUnavailable(f"RayDP's master has not answered for {PULSE_S:.0f} s")
 
     def _check_executors(self) -> None:
         """See that there are executors: RayDP starts a dead one anew, unless its owner is dead."""

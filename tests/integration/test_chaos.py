@@ -25,6 +25,7 @@ from sim.alerts import AlertMaker
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.killing import KINDS
+from tests.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
 
@@ -70,9 +71,17 @@ class Stream:
                 else:
                     self.candids.append(candid)
 
-            self._producer.produce(
-                self._topic, alert.packet, partition=number % PARTITIONS, on_delivery=delivered
-            )
+            while True:
+                try:
+                    self._producer.produce(
+                        self._topic,
+                        alert.packet,
+                        partition=number % PARTITIONS,
+                        on_delivery=delivered,
+                    )
+                    break
+                except BufferError:  # the broker is away
+                    self._producer.poll(0.5)
             self._producer.poll(0)
 
 
@@ -166,6 +175,31 @@ def test_whatever_is_killed_each_alert_is_archived_once(
     assert not report.deep.findings
     assert report.archived == len(stream.candids) == sum(reader.seen.values())
     assert sorted(_candids(archive.root)) == sorted(stream.candids)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["Spark master", "app master"])
+def test_what_dies_while_spark_starts_is_noticed(
+    victim: str, tmp_path: Path, own_kafka: Kafka, topic: str, ray_cluster: LocalRay
+) -> None:
+    """The session that is being made would wait for it for ever."""
+    archive = ArchiveUnderTest(
+        root=tmp_path / "archive",
+        folder=tmp_path,
+        bootstrap_servers=own_kafka.bootstrap_servers,
+        topics=[topic],
+        environment=ray_cluster.environment(),
+    )
+    own_kafka.create_topic(topic)
+    send(own_kafka.bootstrap_servers, topic, [b"poison"])
+    archive.start()
+    try:
+        _kill(victim, random.Random(SEED), archive, own_kafka, ray_cluster)
+        archive.wait_for_offsets(1, wait_s=400)
+        archive.stop()
+    finally:
+        archive.kill()
+    assert "started again" in archive.log.read_text()
 
 
 def _kill(
