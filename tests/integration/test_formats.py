@@ -1,0 +1,165 @@
+"""LSST's alerts through the whole chain, with schemas that change in the night."""
+
+import io
+import json
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import fastavro.schema
+import pyarrow.dataset as ds
+import pytest
+
+import finkray
+from sim.kafka import Kafka
+from tests.archiving import ArchiveUnderTest, wait_until
+from tests.avro_cases import differences
+from tests.packets import send
+from tests.registry import Registry, running_registry
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def frames(test_data: Path) -> list[bytes]:
+    """Packets as they stood on topics, schemas 7.0 to 11.1, in order of the schemas' ids."""
+    found = []
+    for name in ("boom_3", "fake_pittgoogle"):
+        with tarfile.open(test_data / "lsst" / f"lsst_confluent_wire_{name}.tar.xz") as tar:
+            found += [content.read() for m in tar if (content := tar.extractfile(m)) is not None]
+    return sorted(found, key=schema_id)
+
+
+def schema_id(frame: bytes) -> int:
+    return int.from_bytes(frame[1:5], "big")
+
+
+def by_fastavro(frame: bytes, schemas: Path) -> Any:
+    (path,) = (schemas / str(schema_id(frame) // 100) / str(schema_id(frame) % 100)).glob(
+        "*.alert.avsc"
+    )
+    return fastavro.schemaless_reader(io.BytesIO(frame[5:]), fastavro.schema.load_schema(str(path)))
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with running_registry() as running:
+        yield running
+
+
+def reasons(archive: ArchiveUnderTest) -> Counter[str]:
+    folder = archive.root / "deadletters"
+    if not folder.is_dir():
+        return Counter()
+    table = ds.dataset(folder, format="parquet", partitioning="hive").to_table(columns=["reason"])
+    return Counter(table.column("reason").to_pylist())
+
+
+def test_a_new_schema_in_the_night(
+    archive: ArchiveUnderTest,
+    kafka: Kafka,
+    topic: str,
+    test_data: Path,
+    tmp_path: Path,
+    frames: list[bytes],
+) -> None:
+    """Schemas 7 to 10 are known; 11 comes mid-stream, and its schema only later."""
+    public = test_data / "schemas" / "lsst"
+    schemas = tmp_path / "schemas"
+    shutil.copytree(public, schemas, ignore=shutil.ignore_patterns("11"))
+    archive.settings = {
+        "packets": {
+            "schema_folder": str(schemas),
+            "schema_retry_s": 1.0,
+            "surveys": {"": "lsst"},
+        }
+    }
+    new = [frame for frame in frames if schema_id(frame) >= 1100]
+    assert (len(frames), len(new)) == (13, 2)
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, frames)
+    archive.start()
+    archive.wait_for_offsets(len(frames))
+    assert reasons(archive) == {"unknown_schema": len(new)}
+    wait_until("the alarm", lambda: archive.alarms() == {"UNKNOWN_SCHEMA"})
+
+    shutil.copytree(public / "11", schemas / "11")
+
+    def learned() -> bool:
+        send(kafka.bootstrap_servers, topic, new)
+        return archive.balance().archived >= len(frames)
+
+    wait_until("the new schema is noticed", learned)
+    archive.stop()
+
+    # Once learned, it is kept: the folder is not needed again.
+    before = archive.balance().archived
+    archive.settings = {"packets": {"surveys": {"": "lsst"}}}
+    send(kafka.bootstrap_servers, topic, frames)
+    archive.start()
+    wait_until("all of them", lambda: archive.balance().archived >= before + len(frames))
+    archive.stop()
+    assert archive.balance().difference == 0
+
+    # One view over all versions: a column that a version lacks is null there.
+    columns = ["kafka_offset", "diaSource"]
+    table = finkray.open_archive(str(archive.root)).dataset().to_table(columns=columns)
+    sources = {row["kafka_offset"]: row["diaSource"] for row in table.to_pylist()}
+    assert {offset for offset in sources if offset < len(frames)} == {
+        offset for offset, frame in enumerate(frames) if frame not in new
+    }
+    for path in (archive.root / "alerts").rglob("*.parquet"):
+        for row in ds.dataset(path).to_table().to_pylist():
+            if row["kafka_offset"] < len(frames):
+                expected = by_fastavro(frames[row["kafka_offset"]], public)
+                assert not list(differences(expected, {name: row[name] for name in expected}))
+
+
+def test_schemas_of_a_registry_that_rests_for_a_while(
+    archive: ArchiveUnderTest,
+    kafka: Kafka,
+    topic: str,
+    test_data: Path,
+    registry: Registry,
+    frames: list[bytes],
+) -> None:
+    (frame,) = [frame for frame in frames if schema_id(frame) == 1000]
+    text = (test_data / "schemas" / "lsst" / "lsst_v10_0_single_file.avsc").read_text()
+    registry.schemas[1000] = {"schema": json.dumps(json.loads(text))}
+    registry.login = ("operator", "xyzzy-secret")
+    registry.broken = True
+    archive.settings = {
+        "packets": {
+            "registry_url": registry.url,
+            "registry_username": "operator",
+            "registry_password": "xyzzy-secret",
+            "registry_options": {"max.retries": 0},
+            "schema_retry_s": 1.0,
+        }
+    }
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, [frame])
+    archive.start()
+    archive.wait_for_offsets(1)
+    assert reasons(archive) == {"schema_unavailable": 1}
+
+    registry.broken = False
+
+    def archived() -> bool:
+        send(kafka.bootstrap_servers, topic, [frame])
+        return archive.balance().archived > 0
+
+    wait_until("the registry is asked again", archived)
+    archive.stop()
+    asked = len(registry.asked)
+    archive.start()
+    before = archive.balance().archived
+    send(kafka.bootstrap_servers, topic, [frame] * 5)
+    wait_until("it is known", lambda: archive.balance().archived >= before + 5)
+    archive.stop()
+    assert len(registry.asked) == asked
+    assert "xyzzy-secret" not in archive.log.read_text()
