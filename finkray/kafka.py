@@ -224,6 +224,8 @@ def _reader_config(
         "fetch.max.bytes": max(queue_bytes, max_message_bytes),
         "queued.max.messages.kbytes": max(1, queue_bytes // 1024),
         "fetch.wait.max.ms": 50,
+        # librdkafka's own pause when its queue is full is 1 s, in which ours runs empty.
+        "fetch.queue.backoff.ms": 10,
         **config,
         # These are the archive's own promises, so no option may change them.
         "enable.auto.commit": False,

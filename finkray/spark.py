@@ -40,12 +40,19 @@ _OPENED_PACKAGES = (
     *("math", "text"),
 )
 JAVA_OPTIONS = " ".join(
-    f"--add-opens={package}=ALL-UNNAMED"
-    for package in (
-        *(f"java.base/java.{name}" for name in _OPENED_PACKAGES),
-        "java.base/sun.nio.ch",
-        "java.sql/java.sql",
-    )
+    [
+        # The JVMs plan and pass on; Python does the work. The optimising compiler took half of a
+        # core for minutes: without it 3450 alerts/s where there were 2350, and 6 s less to start.
+        "-XX:TieredStopAtLevel=1",
+        *(
+            f"--add-opens={package}=ALL-UNNAMED"
+            for package in (
+                *(f"java.base/java.{name}" for name in _OPENED_PACKAGES),
+                "java.base/sun.nio.ch",
+                "java.sql/java.sql",
+            )
+        ),
+    ]
 )
 """Java 17 hides these packages; Ray's and Spark's serializers reach into them. Without the
 flags the app master dies at the first call from Spark into Ray."""
