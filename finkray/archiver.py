@@ -46,6 +46,7 @@ from finkray.spark import MicroBatch, SparkOnRay
 from finkray.status import State
 from finkray.storage import Storage
 from finkray.supervise import EXIT_RETRIABLE
+from finkray.watch import Troubles
 from finkray.write_claim import StagedClaim
 
 TICK_S = 1.0
@@ -115,6 +116,7 @@ class Archiver:
         self.coordinator = Coordinator(settings.ingest.actors)
         self.reports: dict[int, IngestReport] = {}
         self.restarts: Counter[int] = Counter()
+        self.troubles = Troubles()
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0
         self._in_doubt = False
@@ -207,18 +209,13 @@ class Archiver:
             self._monitor.micro_batch(len(staged), rows, batch.duration_s, nodes)
         for outcome in batch.outcomes:
             if outcome.failure and outcome.failure.kind == StorageError.__name__:
-                self._monitor.alarm("STORAGE", outcome.failure.message)
+                self.troubles.storage = outcome.failure.message
 
     def _handle_found(self, found: Found) -> None:
+        self.troubles.kafka = found.error or ""
         if found.error is not None:
-            self._monitor.alarm("KAFKA_UNREACHABLE", found.error)
             return
-        self._monitor.clear("KAFKA_UNREACHABLE")
-        if found.partitions:
-            self._monitor.clear("NO_TOPIC")
-        else:
-            wanted = ", ".join(self._settings.kafka.topics)
-            self._monitor.alarm("NO_TOPIC", f"no topic in Kafka is meant by {wanted}")
+        self.troubles.no_topic = "" if found.partitions else ", ".join(self._settings.kafka.topics)
         if self._draining_since_s is not None:
             return
         self._ledger.record_starts(found.starts)
@@ -267,12 +264,12 @@ class Archiver:
         except StorageError as error:
             # They may be in the ledger or not: the same claims are handed in again until they are.
             self._in_doubt = True
-            self._monitor.alarm("STORAGE", str(error))
+            self.troubles.storage = str(error)
             self._storage_rest_until_s = now_s + RETRY_STORAGE_S
             self._see_that_it_is_there(ready)
             return
         self._in_doubt = False
-        self._monitor.clear("STORAGE")
+        self.troubles.storage = ""
         instructions, done = self.coordinator.committed([one.result.claim for one in ready])
         self._monitor.durable(done, time.time())
         for one in ready:
@@ -307,7 +304,8 @@ class Archiver:
     def _note(self, result: ClaimResult) -> None:
         expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
         if expired:
-            self._monitor.alarm("EXPIRED", f"{result.claim}: {expired} offsets")
+            self.troubles.expired += expired
+            self.troubles.last_expired = str(result.claim)
 
     # The end.
 

@@ -91,7 +91,7 @@ class IngestActor:
         self._intakes: dict[tuple[str, int], PartitionIntake[_Polled]] = {}
         self._generations: dict[tuple[str, int], int] = {}
         self._high_watermarks: dict[TopicPartition, int] = {}
-        self._trouble: str | None = None
+        self._troubles: dict[tuple[str | None, int | None], str] = {}
         self._stalled_since_s: float | None = None
         self._paused = False
         self._messages = 0
@@ -198,6 +198,7 @@ class IngestActor:
 
     def _forget(self, source: TopicPartition) -> None:
         key = (source.topic, source.partition)
+        self._troubles.pop(key, None)
         if self._intakes.pop(key, None) is not None:
             self._generations.pop(key)
             if any((at.topic, at.partition) == key for at in self._consumer.assignment()):
@@ -241,7 +242,7 @@ class IngestActor:
         intake.add(_Polled(raw.offset, raw, time.time()), size, time.monotonic())
         self._messages += 1
         self._message_bytes += size
-        self._trouble = None
+        self._troubles.pop(key, None)
         if intake.pending_bytes >= self._budget.limits.claim_bytes:
             self._publish(key, flush=False)
 
@@ -250,14 +251,16 @@ class IngestActor:
     ) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
+            self._troubles.pop(key, None)
             intake = self._intakes.get(key)  # type: ignore[arg-type]
             if intake is not None:
                 intake.reached_end(message.offset(), time.monotonic())
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._restart_after_reset(key)  # type: ignore[arg-type]
         else:
-            # The client tries again by itself; the driver shows this until messages come.
-            self._trouble = error.str()
+            # The client tries again by itself; the driver shows this until the partition is
+            # heard of again.
+            self._troubles[key] = error.str()
             log.warning("Kafka trouble on %s[%s]: %s", *key, error.str())
 
     def _restart_after_reset(self, key: tuple[str, int]) -> None:
@@ -269,7 +272,7 @@ class IngestActor:
         self._consumer.incremental_unassign([KafkaPartition(*key)])
         if intake.next_offset > self._high_watermarks.get(intake.source, intake.next_offset):
             # Kafka lost its end, or the topic was made anew: the driver's scout will tell.
-            self._trouble = f"{key[0]}[{key[1]}] ends before offset {intake.next_offset} in Kafka"
+            self._troubles[key] = f"it ends before offset {intake.next_offset} in Kafka"
             return
         self._consumer.incremental_assign([KafkaPartition(*key, intake.next_offset)])
 
@@ -280,8 +283,9 @@ class IngestActor:
             marks = self._kafka.watermarks(*key)
         except FinkrayError as error:
             # Not answered now: the client will report the offset as out of range if it is.
-            self._trouble = str(error)
+            self._troubles[key] = str(error)
             return
+        self._troubles.pop(key, None)
         self._high_watermarks[intake.source] = marks.high
         if marks.low > intake.next_offset:
             gap = Gap("expired", intake.next_offset, marks.low - 1)
@@ -304,7 +308,7 @@ class IngestActor:
         try:
             _, high = self._consumer.get_watermark_offsets(KafkaPartition(*key), cached=True)
         except KafkaException as error:
-            self._trouble = str(as_finkray_error(error))
+            self._troubles[key] = str(as_finkray_error(error))
             return
         if high >= 0:
             self._high_watermarks[self._intakes[key].source] = high
@@ -367,7 +371,9 @@ class IngestActor:
             paused=self._stalled_since_s is not None,
             flushed=self._flushed,
             high_watermarks=dict(self._high_watermarks),
-            trouble=self._trouble,
+            trouble="; ".join(
+                f"{at[0]}[{at[1]}]: {why}" for at, why in dict(self._troubles).items()
+            ),
         )
 
 

@@ -50,4 +50,4 @@ class IngestReport:
     paused: bool
     flushed: bool
     high_watermarks: Mapping[TopicPartition, int]
-    trouble: str | None
+    trouble: str

@@ -85,17 +85,24 @@ class Monitor:
             }
             self._latencies.append(_Durable(now_s, stages))
 
-    def alarm(self, code: str, message: str) -> None:
-        """Raise an alarm of `finkray.alarms`, or bring the message of a raised one up to date."""
-        raised = self._alarms.get(code)
-        since = raised.since if raised is not None else datetime.now(UTC)
-        self._alarms[code] = Alarm(
-            code=code, since=since, message=message, what_to_do=WHAT_TO_DO[code]
-        )
+    def raise_alarms(self, messages: Mapping[str, str]) -> None:
+        """Let these alarms be raised and no others; one that is raised already keeps its time.
 
-    def clear(self, code: str) -> None:
-        """End an alarm, if it is raised."""
-        self._alarms.pop(code, None)
+        Parameters
+        ----------
+        messages
+            for each code of `finkray.alarms` what is the matter
+        """
+        now = datetime.now(UTC)
+        self._alarms = {
+            code: Alarm(
+                code=code,
+                since=self._alarms[code].since if code in self._alarms else now,
+                message=message,
+                what_to_do=WHAT_TO_DO[code],
+            )
+            for code, message in messages.items()
+        }
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:

@@ -1,6 +1,5 @@
 """The typed snapshot, put together from what the driver knows."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import finkray
@@ -8,15 +7,15 @@ from finkray.archiver import Archiver
 from finkray.claim import TopicPartition
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor
-from finkray.schema_lookup import WAIT_FOR_A_SCHEMA
 from finkray.settings import Settings
 from finkray.status import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
+from finkray.watch import Facts, alarms_of
 
 
 def make_snapshot(
     settings: Settings, archiver: Archiver, ledger: Ledger, monitor: Monitor, started_at: datetime
 ) -> Snapshot:
-    """The archive's state now; also brings the monitor's curves and standing alarms up to date."""
+    """The archive's state now; also brings the monitor's curves and alarms up to date."""
     frontiers = archiver.coordinator.frontiers
     ends: dict[TopicPartition, int] = {}
     for report in archiver.reports.values():
@@ -32,7 +31,7 @@ def make_snapshot(
         not_delivered=totals.not_delivered,
         waiting=waiting,
     )
-    _raise_standing_alarms(archiver, monitor, balance, ledger.state.dead_letters_by_reason)
+    monitor.raise_alarms(alarms_of(_facts(archiver, ledger, balance)))
     incoming, incoming_bytes, archived = monitor.rates()
     names = archiver.fleet.names
     readers = archiver.coordinator.readers
@@ -82,25 +81,16 @@ def make_snapshot(
     )
 
 
-def _raise_standing_alarms(
-    archiver: Archiver,
-    monitor: Monitor,
-    balance: BalanceSheet,
-    dead_letters_by_reason: Mapping[str, int],
-) -> None:
-    """Alarms that follow from the state itself, and end with it."""
-    waiting = sum(dead_letters_by_reason.get(reason, 0) for reason in WAIT_FOR_A_SCHEMA)
-    down = {archiver.fleet.names[i]: one.why for i, one in dict(archiver.fleet.down).items()}
-    standing = {
-        "ACTOR_DOWN": "; ".join(f"{name}: {why}" for name, why in down.items()),
-        "DIFFERENCE": f"{balance.difference} offsets" if balance.difference else "",
-        "UNKNOWN_SCHEMA": f"{waiting} packets are dead letters for want of it" if waiting else "",
-    }
-    troubles = {report.trouble for report in archiver.reports.values() if report.trouble}
-    if troubles:
-        standing["KAFKA_UNREACHABLE"] = "; ".join(sorted(troubles))
-    for code, message in standing.items():
-        if message:
-            monitor.alarm(code, message)
-        else:
-            monitor.clear(code)
+def _facts(archiver: Archiver, ledger: Ledger, balance: BalanceSheet) -> Facts:
+    names = archiver.fleet.names
+    return Facts(
+        troubles=archiver.troubles,
+        actor_troubles={
+            names[index]: report.trouble
+            for index, report in archiver.reports.items()
+            if report.trouble
+        },
+        actors_down={names[i]: down.why for i, down in dict(archiver.fleet.down).items()},
+        difference=balance.difference,
+        dead_letters_by_reason=ledger.state.dead_letters_by_reason,
+    )

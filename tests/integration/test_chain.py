@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 import finkray
 from finkray.claim import TopicPartition
+from finkray.status import Snapshot
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.packets import BROKEN_2016, add_partitions, real_ztf_packets, send
@@ -151,7 +151,7 @@ def test_a_topic_made_anew_is_archived_beside_the_old_one(
     archive.start()
     archive.wait_for_offsets(6)
     kafka.delete_topic(topic)
-    time.sleep(3)
+    wait_until("the topic is missed", lambda: "NO_TOPIC" in archive.alarms())
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[6:])
     archive.wait_for_offsets(12)
@@ -223,12 +223,9 @@ def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
     staging.write_text("not a folder")
     sent = 2 + send(kafka.bootstrap_servers, topic, packets * 20, partitions=2)
     wait_until("the alarm", lambda: "STORAGE" in archive.alarms())
-    time.sleep(8)
-    snapshot = archive.snapshot()
-    assert snapshot is not None
+    snapshot = wait_until("the intake to stop", lambda: _paused(archive))
     assert snapshot.held_bytes <= snapshot.held_bytes_limit
     assert all(actor.held_bytes <= actor.held_bytes_limit for actor in snapshot.actors)
-    assert any(actor.paused for actor in snapshot.actors)
     staging.unlink()
     aside.rename(staging)
     archive.wait_for_offsets(sent)
@@ -236,6 +233,12 @@ def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
     archive.stop()
     assert sum(offsets(archive).values()) == sent
     assert max(offsets(archive).values()) == 1
+
+
+def _paused(archive: ArchiveUnderTest) -> Snapshot | None:
+    snapshot = archive.snapshot()
+    paused = snapshot is not None and any(actor.paused for actor in snapshot.actors)
+    return snapshot if paused else None
 
 
 def test_the_ray_job_is_what_stops_it_too(
