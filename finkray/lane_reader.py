@@ -1,0 +1,236 @@
+"""A Kafka consumer of an ingest actor: the partitions it reads, and the claims cut of them."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.claim import Claim, Gap, TopicPartition
+from finkray.decode import RawMessage
+from finkray.errors import FinkrayError
+from finkray.ingest_words import Assignment
+from finkray.intake import Cut, CutLimits, PartitionIntake
+from finkray.kafka import KafkaCluster, as_finkray_error
+
+STALL_BEFORE_PAUSE_S = 5.0
+"""Pausing throws the Kafka client's queue away, to be fetched again: not worth it for the
+short waits of ordinary back-pressure, right for a disk that stays full."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A message, and when it was polled in seconds of Unix time."""
+
+    offset: int
+    raw: RawMessage
+    polled_s: float
+
+
+@dataclass(slots=True)
+class _Lane:
+    assignment: Assignment
+    intake: PartitionIntake[Polled]
+
+
+class LaneReader:
+    """Reads partitions with a consumer of its own. Not for several threads.
+
+    Parameters
+    ----------
+    consumer
+        as `finkray.kafka.reader` makes it
+    kafka
+        the same cluster, to ask what it holds
+    limits
+        when claims are cut
+    hold
+        gets each claim with the assignment that it belongs to
+
+    Attributes
+    ----------
+    high_watermarks
+        the end of each partition in Kafka, as far as it is known
+    troubles
+        what Kafka is in trouble with, by topic and partition, until they are heard of again
+    messages, message_bytes
+        how much was read so far
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        kafka: KafkaCluster,
+        limits: CutLimits,
+        hold: Callable[[Assignment, Cut[Polled]], None],
+    ) -> None:
+        self._consumer = consumer
+        self._kafka = kafka
+        self._limits = limits
+        self._hold = hold
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._stalled_since_s: float | None = None
+        self._paused = False
+        self.high_watermarks: dict[TopicPartition, int] = {}
+        self.troubles: dict[tuple[str | None, int | None], str] = {}
+        self.messages = 0
+        self.message_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of messages that are not in a claim yet."""
+        return sum(lane.intake.pending_bytes for lane in self._lanes.values())
+
+    @property
+    def stalled(self) -> bool:
+        """Whether there was no room for a message when it was last asked to read."""
+        return self._stalled_since_s is not None
+
+    def due_in_s(self) -> float | None:
+        """Seconds until the next claim is due; None if there is nothing to wait for."""
+        now_s = time.monotonic()
+        dues = [lane.intake.due_in_s(self._limits, now_s) for lane in self._lanes.values()]
+        return min((due for due in dues if due is not None), default=None)
+
+    def begin(self, assignment: Assignment) -> None:
+        """Read this partition too; one that is read already begins anew at its offset."""
+        source = assignment.source
+        self.forget(source)
+        key = (source.topic, source.partition)
+        self._lanes[key] = _Lane(assignment, PartitionIntake(source, assignment.offset))
+        self._skip_expired(key)
+        position = self._lanes[key].intake.next_offset
+        self._consumer.incremental_assign([KafkaPartition(*key, position)])
+        log.info("%s[%d] is read from offset %d on", *key, position)
+
+    def forget(self, source: TopicPartition) -> None:
+        """Stop reading this partition; what is not in a claim yet is forgotten."""
+        key = (source.topic, source.partition)
+        self.troubles.pop(key, None)
+        if self._lanes.pop(key, None) is not None and any(
+            (at.topic, at.partition) == key for at in self._consumer.assignment()
+        ):
+            self._consumer.incremental_unassign([KafkaPartition(*key)])
+        self.high_watermarks.pop(source, None)
+
+    def flush(self) -> None:
+        """Put all messages at hand into claims, and read no more."""
+        self.publish_due(flush=True)
+        for lane in list(self._lanes.values()):
+            self.forget(lane.assignment.source)
+
+    def read(self, room: int, wait_s: float) -> None:
+        """Read at most so many messages; with no room for one, pause after a while of that."""
+        if room == 0:
+            self._hold_off()
+            return
+        self._stalled_since_s = None
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+        for message in self._consumer.consume(min(room, 500), wait_s):
+            self._receive(message)
+
+    def publish_due(self, *, flush: bool = False) -> None:
+        """Cut the claims that are due; with `flush`, of all that is at hand."""
+        for key in self._lanes:
+            self._publish(key, flush=flush)
+
+    def _hold_off(self) -> None:
+        now_s = time.monotonic()
+        if self._stalled_since_s is None:
+            self._stalled_since_s = now_s
+        elif not self._paused and now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+
+    def _receive(self, message: Message) -> None:
+        key = (message.topic(), message.partition())
+        error = message.error()
+        if error is not None:
+            self._note(key, error, message)
+            return
+        lane = self._lanes.get(key)
+        if lane is None:
+            return  # left over in the client's queue from before the partition was given away
+        value = message.value()
+        kind, timestamp_ms = message.timestamp()
+        raw = RawMessage(message.offset(), timestamp_ms if kind else None, value)
+        size = len(value) if value is not None else 0
+        lane.intake.add(Polled(raw.offset, raw, time.time()), size, time.monotonic())
+        self.messages += 1
+        self.message_bytes += size
+        self.troubles.pop(key, None)
+        if lane.intake.pending_bytes >= self._limits.claim_bytes:
+            self._publish(key, flush=False)
+
+    def _note(
+        self, key: tuple[str | None, int | None], error: KafkaError, message: Message
+    ) -> None:
+        code = error.code()
+        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
+            self.troubles.pop(key, None)
+            lane = self._lanes.get(key)  # type: ignore[arg-type]
+            if lane is not None:
+                lane.intake.reached_end(message.offset(), time.monotonic())
+        elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
+            self._restart_after_reset(key)  # type: ignore[arg-type]
+        else:
+            # The client tries again by itself; the driver shows this until the partition is
+            # heard of again.
+            self.troubles[key] = error.str()
+            log.warning("Kafka trouble on %s[%s]: %s", *key, error.str())
+
+    def _restart_after_reset(self, key: tuple[str, int]) -> None:
+        if key not in self._lanes:
+            return
+        self._publish(key, flush=True)
+        self._skip_expired(key)
+        intake = self._lanes[key].intake
+        self._consumer.incremental_unassign([KafkaPartition(*key)])
+        if intake.next_offset > self.high_watermarks.get(intake.source, intake.next_offset):
+            # Kafka lost its end, or the topic was made anew: the driver's scout will tell.
+            self.troubles[key] = f"it ends before offset {intake.next_offset} in Kafka"
+            return
+        self._consumer.incremental_assign([KafkaPartition(*key, intake.next_offset)])
+
+    def _skip_expired(self, key: tuple[str, int]) -> None:
+        """Account for offsets that Kafka's retention took before they were read."""
+        lane = self._lanes[key]
+        intake = lane.intake
+        try:
+            marks = self._kafka.watermarks(*key)
+        except FinkrayError as error:
+            # Not answered now: the client will report the offset as out of range if it is.
+            self.troubles[key] = str(error)
+            return
+        self.troubles.pop(key, None)
+        self.high_watermarks[intake.source] = marks.high
+        if marks.low > intake.next_offset:
+            gap = Gap("expired", intake.next_offset, marks.low - 1)
+            claim = Claim(intake.source, gap.first_offset, gap.last_offset)
+            log.warning("%s expired in Kafka before it was read: %d offsets", claim, gap.offsets)
+            self._hold(lane.assignment, Cut(claim, (), (gap,), 0))
+            intake.next_offset = marks.low
+
+    def _publish(self, key: tuple[str, int], *, flush: bool) -> None:
+        lane = self._lanes[key]
+        cut = lane.intake.cut(self._limits, time.monotonic(), flush=flush)
+        if cut is not None:
+            self._hold(lane.assignment, cut)
+            self._look_at_end(lane.intake.source)
+
+    def _look_at_end(self, source: TopicPartition) -> None:
+        try:
+            _, high = self._consumer.get_watermark_offsets(
+                KafkaPartition(source.topic, source.partition), cached=True
+            )
+        except KafkaException as error:
+            self.troubles[source.topic, source.partition] = str(as_finkray_error(error))
+            return
+        if high >= 0:
+            self.high_watermarks[source] = high
