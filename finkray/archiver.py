@@ -160,8 +160,9 @@ class Archiver:
                 self._handle(self._events.get())
         except queue.Empty:
             pass
-        self._commit_what_is_ready()
+        # First, so that the next micro-batch has all that it may have.
         self._feeder.feed(self._fleet.names)
+        self._commit_what_is_ready()
         if time.monotonic() - self._last_tick_s >= TICK_S:
             self._last_tick_s = time.monotonic()
             self._fleet.check()
@@ -313,6 +314,7 @@ class Archiver:
         log.info("draining: what is read already is made durable")
         self.state = "draining"
         self._draining_since_s = time.monotonic()
+        self._feeder.hurry()
         self._fleet.flush()
 
     def _drained(self) -> bool:

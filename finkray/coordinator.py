@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import BatchGone, StorageError
-from finkray.ingest_words import Assignment, Published
+from finkray.ingest_words import Assignment, Lane, Published
 from finkray.orders import Outcome
 
 
@@ -36,12 +36,14 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Hand the claim to the streaming query; with `delayed`, only after a pause."""
+    """Hand the claim, with so many alerts, to the streaming query; `delayed`, after a pause."""
 
     actor: int
     claim: Claim
     generation: int
     delayed: bool = False
+    lane: Lane = "live"
+    alerts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,17 @@
-"""Feeds the streaming query: in which order and how fast claims are handed to it."""
+"""Feeds the streaming query with claims, and sees that it runs."""
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from finkray.archive_task import TaskContext
+from finkray.claim_queue import ClaimQueue
 from finkray.coordinator import Dispatch
 from finkray.errors import ClusterUnavailable
 from finkray.orders import Order
 from finkray.raydp_master import RaydpMaster
 from finkray.settings import Settings
 from finkray.spark import MicroBatch, SparkOnRay
-
-RETRY_S = 1.0
-"""Pause before a claim is written again after the storage refused it."""
 
 KEEP_WARM_S = 20.0
 """Spark ends Python workers after a minute without work; a new one costs seconds."""
@@ -57,8 +54,12 @@ class Feeder:
         self._on_micro_batch = on_micro_batch
         self._master = RaydpMaster(app_name)
         self._spark: SparkOnRay | None = None
-        self._waiting: deque[Dispatch] = deque()
-        self._delayed: deque[tuple[float, Dispatch]] = deque()
+        self._queue = ClaimQueue(
+            # One micro-batch at work, and one ready to follow it without a pause.
+            most=2 * settings.spark.claims_per_micro_batch,
+            slots=settings.spark.executors * settings.spark.executor_cores,
+            backfill_per_s=settings.ingest.backfill_per_s,
+        )
         self._outstanding = 0
         self._restarts = 0
         self._last_batch_s = time.monotonic()
@@ -74,13 +75,15 @@ class Feeder:
 
     def hand_in(self, dispatch: Dispatch) -> None:
         """Let a claim be archived."""
-        if dispatch.delayed:
-            self._delayed.append((time.monotonic() + RETRY_S, dispatch))
-        else:
-            self._waiting.append(dispatch)
+        self._queue.hand_in(dispatch, time.monotonic())
+
+    def hurry(self) -> None:
+        """Let what is held be archived as fast as it goes: the archive is about to leave."""
+        self._queue.hurry()
 
     def returned(self, batch: MicroBatch) -> None:
         """A micro-batch ended: there is room for the next one."""
+        self._queue.returned(outcome.claim for outcome in batch.outcomes if outcome.claim)
         self._outstanding = max(0, self._outstanding - len(batch.outcomes))
         self._restarts = 0
         self._last_batch_s = time.monotonic()
@@ -90,18 +93,12 @@ class Feeder:
         if self._spark is None:
             return
         now_s = time.monotonic()
-        while self._delayed and self._delayed[0][0] <= now_s:
-            self._waiting.append(self._delayed.popleft()[1])
-        # One micro-batch at work, and one ready to follow it without a pause.
-        room = 2 * self._settings.spark.claims_per_micro_batch - self._outstanding
         self._publish(
             [
                 Order(
                     dispatch.claim, actor_names[dispatch.actor], dispatch.generation, self._staging
                 )
-                for dispatch in (
-                    self._waiting.popleft() for _ in range(min(room, len(self._waiting)))
-                )
+                for dispatch in self._queue.take(now_s)
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
@@ -124,8 +121,7 @@ class Feeder:
             if self._restarts > QUERY_RESTARTS:
                 raise ClusterUnavailable(trouble)
             log.warning("%s; it is started anew", trouble)
-            self._waiting.clear()
-            self._delayed.clear()
+            self._queue.clear()
             self._start_query(self._spark)
             return True
         if self._outstanding and time.monotonic() - self._last_batch_s > STALL_S:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from finkray.claim import Claim, TopicPartition
+
+Lane = Literal["live", "backfill"]
+"""`live`: the partition as it comes. `backfill`: what an archive that was away left behind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,9 @@ class IngestSettings(Section):
     )
     claim_rows: PositiveInt = Field(2000, description="A claim is cut at this many messages")
     linger_s: PositiveFloat = Field(0.5, description="A claim is cut at this age in seconds")
+    backfill_per_s: float = Field(
+        0.0, ge=0, description="Cap on the alerts/s of all backfills together; 0 is none"
+    )
     max_restarts: int = Field(
         -1, ge=-1, description="How often Ray starts a dead actor again; -1 is always"
     )
