@@ -1,20 +1,28 @@
 """finkray: a Ray-based distributed alert broker with Spark interop."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finkray.follow import Durable
     from finkray.reader import Archive, open_archive
+    from finkray.service_class import Service, service
 
 __version__ = "0.1.0"
 
-__all__ = ["Archive", "Durable", "__version__", "open_archive"]
+__all__ = ["Archive", "Durable", "Service", "__version__", "open_archive", "service"]
+
+_PLACES = {
+    "Archive": "finkray.reader",
+    "Durable": "finkray.follow",
+    "Service": "finkray.service_class",
+    "open_archive": "finkray.reader",
+    "service": "finkray.service_class",
+}
 
 
 def __getattr__(name: str) -> Any:
     # pyarrow's datasets bring pandas with them, a second that only those pay who read.
-    if name in __all__:
-        from finkray import follow, reader
-
-        return getattr(follow if name == "Durable" else reader, name)
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

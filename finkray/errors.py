@@ -10,6 +10,7 @@
     ├── StorageError        (r)  the file system refused: full, read-only, gone
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
     ├── SchemaUnavailable   (r)  nobody who may know a schema answers now
+    ├── ServiceError             a service cannot be loaded, or breaks its contract
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken this ledger over: stop at once
@@ -74,6 +75,10 @@ class SchemaUnavailable(FinkrayError):
     """Nobody who may know a schema answers now."""
 
     retriable = True
+
+
+class ServiceError(FinkrayError):
+    """A service cannot be loaded or breaks its contract; the message says how."""
 
 
 class LedgerError(FinkrayError):

@@ -193,8 +193,10 @@ def test_importing_finkray_is_light() -> None:
     assert {name for name in finkray.__all__ if getattr(finkray, name)} == {
         "Archive",
         "Durable",
+        "Service",
         "__version__",
         "open_archive",
+        "service",
     }
 
 
