@@ -121,12 +121,11 @@ def balance(
         partitions.append(_partition(source, known, marks, gone.get(source, (0, 0))))
         if known is None:
             continue
-        missing += [OffsetRange.of(source, hole.first, hole.last) for hole in known.holes]
-        disk_alone += known.end - known.start
+        missing += [OffsetRange.of(source, hole.first, hole.last) for hole in known.missing]
+        disk_alone += known.received(None if marks is None else marks.low)
         if marks is not None:
-            disk_alone -= max(0, known.end - max(known.start, marks.low))
-            if known.end > max(marks.high, known.start):
-                first_beyond = max(marks.high, known.start)
+            first_beyond = max(marks.high, known.start)
+            if known.end > first_beyond:
                 beyond.append(OffsetRange.of(source, first_beyond, known.end - 1))
     return AuditReport(
         at=at,
@@ -151,18 +150,21 @@ def _partition(
 ) -> PartitionAudit:
     if known is None:
         # Kafka has it and the ledger does not: all of it waits.
-        known = PartitionState(recorded_start=0 if marks is None else marks.low)
+        known = PartitionState(starts={0 if marks is None else marks.low})
+    deferred = sum(hole.size for hole in known.deferred)
     return PartitionAudit(
         **source._asdict(),
         start=known.start,
         end=known.end,
+        received=known.received(),
         kafka_low=None if marks is None else marks.low,
         kafka_high=None if marks is None else marks.high,
         archived=known.totals.archived - gone[0],
         dead_lettered=known.totals.dead_lettered - gone[1],
         expired=known.totals.expired,
         not_delivered=known.totals.not_delivered,
-        waiting=0 if marks is None else max(0, marks.high - known.end),
+        deferred=deferred,
+        waiting=deferred + (0 if marks is None else max(0, marks.high - known.live_from)),
     )
 
 

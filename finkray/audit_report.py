@@ -67,13 +67,9 @@ class PartitionAudit(_Frozen):
     dead_lettered: int
     expired: int
     not_delivered: int
-    waiting: int
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def received(self) -> int:
-        """Offsets that must be accounted for."""
-        return self.end - self.start
+    deferred: int = Field(0, description="offsets left to the backfill, which is not there yet")
+    waiting: int = Field(description="offsets that are not in the ledger yet, deferred ones too")
+    received: int = Field(description="offsets that must be accounted for: all but deferred ones")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -161,8 +157,14 @@ class AuditReport(_Frozen):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
+    def deferred(self) -> int:
+        """Offsets that were left to the backfill and wait for it; no difference."""
+        return sum(partition.deferred for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def waiting(self) -> int:
-        """Offsets in Kafka that are not in the ledger yet; no difference."""
+        """Offsets in Kafka that are not in the ledger yet, deferred ones too; no difference."""
         return sum(partition.waiting for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]

@@ -179,6 +179,21 @@ class Ledger:
             if not new or self._create("started", starts=tuple(sorted(new.items()))):
                 return
 
+    def begin_live_lanes(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Note that live lanes begin at these offsets: what lies before is left to the backfill.
+
+        An offset that is not beyond all that the ledger knows of its partition is left out.
+        """
+        while True:
+            self._resolve_doubt()
+            new = {
+                source: offset
+                for source, offset in offsets.items()
+                if offset > self._state.partitions[source].live_from
+            }
+            if not new or self._create("started", starts=tuple(sorted(new.items()))):
+                return
+
     def append(
         self,
         staged: Sequence[Staged],

@@ -10,7 +10,8 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 `kind` is one of
 
 - ``opened``: an archive, described by `holder`, took the ledger over and began this epoch
-- ``started``: partitions are archived from an offset on: `starts`
+- ``started``: partitions are archived from an offset on: `starts`; one that is known gets a
+  live lane there, beyond its end, and what lies between is left to the backfill
 - ``committed``: `claims` were archived
 - ``repaired``: `claims` as they stand after a repair, which made the files `remade` again;
   `superseded` are the same claims as they stood before

@@ -48,17 +48,19 @@ class Totals:
 class PartitionState:
     """What the ledger knows of one partition.
 
-    `recorded_start` is the offset from which on it is archived, as a ``started`` entry says.
+    `starts` are the offsets that ``started`` entries name: from the first one on the partition
+    is archived, and at each later one a live lane began, while what lies before it was left
+    to a backfill.
     """
 
     covered: IntervalSet = field(default_factory=IntervalSet)
     totals: Totals = Totals()
-    recorded_start: int | None = None
+    starts: set[int] = field(default_factory=set)
 
     @property
     def start(self) -> int:
         """The first offset that must be accounted for."""
-        known = [at for at in (self.recorded_start, self.covered.first) if at is not None]
+        known = [*self.starts, *([] if self.covered.first is None else [self.covered.first])]
         return min(known, default=0)
 
     @property
@@ -67,14 +69,35 @@ class PartitionState:
         return self.start if self.covered.last is None else self.covered.last + 1
 
     @property
+    def live_from(self) -> int:
+        """Where the live lane goes on: the end, or where it is to begin beyond it."""
+        return max([self.end, *self.starts])
+
+    @property
     def frontier(self) -> int:
         """The first offset from the start on that no claim holds."""
         return self.covered.first_free(self.start)
 
     @property
-    def holes(self) -> list[Interval]:
-        """What no claim holds between the start and the end."""
-        return self.covered.holes(self.start, self.end - 1)
+    def backlog(self) -> list[Interval]:
+        """What no claim holds before the live lane: all that a start has to bring in."""
+        return self.covered.holes(self.start, self.live_from - 1)
+
+    @property
+    def deferred(self) -> list[Interval]:
+        """What waits for the backfill: holes that end right before the beginning of a lane."""
+        return [hole for hole in self.backlog if hole.last + 1 in self.starts]
+
+    @property
+    def missing(self) -> list[Interval]:
+        """Holes that nobody left on purpose: a claim must have got lost."""
+        return [hole for hole in self.backlog if hole.last + 1 not in self.starts]
+
+    def received(self, before: int | None = None) -> int:
+        """How many offsets must be accounted for; only those before an offset, if one is given."""
+        end = self.end if before is None else min(self.end, before)
+        waiting = sum(max(0, min(hole.last + 1, end) - hole.first) for hole in self.deferred)
+        return max(0, end - self.start) - waiting
 
 
 @dataclass(slots=True)
@@ -88,14 +111,15 @@ class LedgerState:
     dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
 
     def balance(self) -> BalanceSheet:
-        """The sums over all partitions; what waits in Kafka is not known here."""
+        """The sums over all partitions; what waits in Kafka beyond the ends is not known here."""
         totals = sum((partition.totals for partition in self.partitions.values()), Totals())
         return BalanceSheet(
-            received=sum(part.end - part.start for part in self.partitions.values()),
+            received=sum(part.received() for part in self.partitions.values()),
             archived=totals.archived,
             dead_lettered=totals.dead_lettered,
             expired=totals.expired,
             not_delivered=totals.not_delivered,
+            waiting=sum(hole.size for part in self.partitions.values() for hole in part.deferred),
         )
 
     def frontier(self, source: TopicPartition) -> int | None:
@@ -162,8 +186,8 @@ class LedgerState:
         self.published_through = max(self.published_through, entry.published_through)
 
     def add_start(self, source: TopicPartition, offset: int) -> None:
-        """Note that a partition is archived from an offset on."""
-        self.partitions.setdefault(source, PartitionState()).recorded_start = offset
+        """Note that a partition is archived from an offset on, or that a live lane begins there."""
+        self.partitions.setdefault(source, PartitionState()).starts.add(offset)
 
     def add_range(self, source: TopicPartition, covered: IntervalSet, totals: Totals) -> None:
         """Add the sums over many claims of a partition, of which `covered` is the union.

@@ -40,6 +40,11 @@ def _lines(report: AuditReport) -> Iterator[Text]:
         yield from (Text(line, style="red") for line in kind[:SHOWN])
         if len(kind) > SHOWN:
             yield Text(f"… and {len(kind) - SHOWN} more; --json lists them all")
+    if report.deferred:
+        yield Text(
+            f"{report.deferred} of those that wait, wait for the backfill: a running archive "
+            "brings them in"
+        )
     if report.unpublished_files:
         yield Text(f"{report.unpublished_files} committed files are on their way to their place")
     if report.checked_against_disk_alone:

@@ -115,6 +115,20 @@ def test_ranges_against_what_kafka_still_holds(
     assert report.difference == 0
 
 
+def test_what_was_left_to_the_backfill_waits() -> None:
+    ledger = state(a=(ZTF, [(10, 19), (60, 79)], Totals(2, archived=30)))
+    for offset in (10, 60, 95):
+        ledger.add_start(ZTF, offset)
+    report = balance({ZTF: Marks(15, 120)}, ledger, FilesThere(()), "here", NIGHT)
+    assert report.balanced
+    assert (report.received, report.archived, report.difference) == (30, 30, 0)
+    # 20 to 59 and 80 to 94 are deferred; 95 to 119 come to the live lane.
+    assert (report.deferred, report.waiting) == (40 + 15, 40 + 15 + 25)
+    assert report.checked_against_disk_alone == 5
+    assert missing_ranges(report) == []
+    assert balance(None, ledger, FilesThere(()), "here", NIGHT).waiting == 55
+
+
 # Real archives.
 
 

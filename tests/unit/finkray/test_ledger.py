@@ -117,6 +117,45 @@ def test_where_a_partition_starts_outlives_the_archive(storage: LocalStorage) ->
     assert again.totals().difference == 10
 
 
+def test_what_lies_before_a_live_lane_waits_for_the_backfill(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    ledger.record_starts({ZTF: 0})
+    ledger.append([unstaged(result(0, 99))])
+    ledger.begin_live_lanes({ZTF: 500})
+    ledger.begin_live_lanes({ZTF: 500})
+    ledger.begin_live_lanes({ZTF: 90})
+    known = Ledger.take_over(storage).state.partitions[ZTF]
+    assert (known.live_from, known.deferred, known.missing) == (500, [(100, 499)], [])
+    assert (ledger.totals().received, ledger.totals().waiting) == (100, 400)
+
+    # A live claim, one of the backfill, and then the archive is away for days once more.
+    again = Ledger.take_over(storage)
+    again.append([unstaged(result(500, 509)), unstaged(result(100, 149))])
+    again.begin_live_lanes({ZTF: 900})
+    state = read_state(storage).state
+    known = state.partitions[ZTF]
+    assert known.deferred == [(150, 499), (510, 899)]
+    assert known.live_from == 900
+    sums = state.balance()
+    assert (sums.received, sums.waiting, sums.difference) == (160, 350 + 390, 0)
+
+    # Both backlogs are worked off: nothing is left that waits, or is missing.
+    again.append([unstaged(result(150, 499)), unstaged(result(510, 899))])
+    known = read_state(storage).state.partitions[ZTF]
+    assert (known.backlog, known.received(), known.frontier) == ([], 900, 900)
+
+
+def test_a_hole_in_the_middle_of_a_lane_is_missing(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    ledger.record_starts({ZTF: 0})
+    ledger.begin_live_lanes({ZTF: 500})
+    ledger.append([unstaged(result(0, 9)), unstaged(result(20, 29)), unstaged(result(500, 510))])
+    known = read_state(storage).state.partitions[ZTF]
+    assert (known.missing, known.deferred) == ([(10, 19)], [(30, 499)])
+    assert known.backlog == [(10, 19), (30, 499)]
+    assert ledger.totals().difference == 10
+
+
 def test_a_missing_entry_is_named(storage: LocalStorage) -> None:
     ledger = Ledger.take_over(storage)
     for n in range(5):

@@ -1,5 +1,7 @@
 """The ledger under every order of commits, failures, crashes, take-overs, folds and zombies."""
 
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -15,9 +17,11 @@ from finkray import ledger, ledger_segment
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
 from finkray.errors import Fenced, StorageError
 from finkray.follow import Follower, Position
+from finkray.intervals import IntervalSet
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_results
 from finkray.ledger_read import read_entries, read_state
+from finkray.ledger_state import PartitionState
 from finkray.publish import commit, publish, recover
 from tests.ledgers import ZTF, FakeStaged, content, fold_now, quick_storage, result, stage
 from tests.torn_storage import Killed, TornStorage
@@ -26,6 +30,14 @@ PARTITIONS = [ZTF, ZTF._replace(partition=1)]
 
 faults = st.one_of(st.none(), st.tuples(st.integers(0, 30), st.booleans(), st.booleans()))
 """None, or: after how many steps, whether it kills, whether the step is done first."""
+
+
+@dataclass
+class Lane:
+    """Where the next claim of a lane begins, and where the lane ends."""
+
+    next_offset: int
+    end: int | None = None
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -39,7 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.zombies: list[Ledger] = []
         self.committed: dict[Claim, FakeStaged] = {}
         self.handed_in: list[FakeStaged] = []
-        self.next_offset = dict.fromkeys(PARTITIONS, 0)
+        self.lanes = {source: [Lane(0)] for source in PARTITIONS}
         self.seen: list[str] = []
         self.cursor = Position()
         self.attempts = 0
@@ -75,20 +87,27 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.living is not None)
     @rule(
         sizes=st.lists(
-            st.tuples(st.sampled_from(PARTITIONS), st.integers(1, 5), st.integers(0, 4)),
+            st.tuples(
+                st.sampled_from(PARTITIONS),
+                st.integers(0, 3),
+                st.integers(1, 5),
+                st.integers(0, 4),
+            ),
             min_size=1,
             max_size=3,
         ),
         fault=faults,
     )
     def commit(
-        self, sizes: list[tuple[TopicPartition, int, int]], fault: tuple[int, bool, bool] | None
+        self,
+        sizes: list[tuple[TopicPartition, int, int, int]],
+        fault: tuple[int, bool, bool] | None,
     ) -> None:
         assert self.living is not None
         archive, storage = self.living
-        for source, size, kind in sizes:
+        for source, lane, size, kind in sizes:
             self.handed_in.append(
-                stage(self.storage, archive.staging, self.claim(source, size, kind))
+                stage(self.storage, archive.staging, self.claim(source, lane, size, kind))
             )
         if fault is not None:
             storage.arm(fault[0], kills=fault[1], done_first=fault[2])
@@ -103,6 +122,29 @@ class LedgerMachine(RuleBasedStateMachine):
             storage.arm(None, kills=False, done_first=False)
         self.committed |= {one.result.claim: one for one in self.handed_in}
         self.handed_in.clear()
+
+    @precondition(lambda self: self.living is not None and not self.handed_in)
+    @rule(source=st.sampled_from(PARTITIONS), backlog=st.integers(1, 9), fault=faults)
+    def begin_a_live_lane(
+        self, source: TopicPartition, backlog: int, fault: tuple[int, bool, bool] | None
+    ) -> None:
+        """As a start does that finds a backlog; if it fails, the archive starts anew."""
+        assert self.living is not None
+        archive, storage = self.living
+        if fault is not None:
+            storage.arm(fault[0], kills=fault[1], done_first=fault[2])
+        live = self.lanes[source][-1]
+        begin = live.next_offset + backlog
+        try:
+            archive.record_starts({source: 0})
+            archive.begin_live_lanes({source: begin})
+        except (StorageError, Killed):
+            self.living = None
+            return
+        finally:
+            storage.arm(None, kills=False, done_first=False)
+        live.end = begin
+        self.lanes[source].append(Lane(begin))
 
     @precondition(lambda self: self.living is not None)
     @rule(fault=faults)
@@ -139,6 +181,18 @@ class LedgerMachine(RuleBasedStateMachine):
         assert known <= set(claims) <= known | {one.result.claim for one in self.handed_in}
         state = read_state(self.storage).state
         assert state.balance().difference == 0
+        assert not any(partition.missing for partition in state.partitions.values())
+
+    @invariant()
+    def what_is_not_archived_is_what_the_lanes_have_left(self) -> None:
+        if self.living is None or self.handed_in:
+            return
+        for known in (self.living[0].state, read_state(self.storage).state):
+            for source, lanes in self.lanes.items():
+                partition = known.partitions.get(source, PartitionState())
+                left = IntervalSet((lane.next_offset, (lane.end or 0) - 1) for lane in lanes[:-1])
+                assert partition.deferred == list(left)
+                assert partition.live_from == lanes[-1].next_offset
 
     @invariant()
     def readers_see_whole_files_of_committed_claims_only(self) -> None:
@@ -171,10 +225,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # Helpers.
 
-    def claim(self, source: TopicPartition, size: int, kind: int) -> ClaimResult:
-        first = self.next_offset[source]
-        self.next_offset[source] = last = first + size
-        last -= 1
+    def claim(self, source: TopicPartition, number: int, size: int, kind: int) -> ClaimResult:
+        lanes = self.lanes[source]
+        lane = lanes[number % len(lanes)]
+        first = lane.next_offset
+        lane.next_offset = first + size if lane.end is None else min(first + size, lane.end)
+        if lane.next_offset == lane.end:
+            lanes.remove(lane)
+        last = lane.next_offset - 1
         if kind == 1:
             return result(first, last, source=source, dead=1)
         if kind == 2:
@@ -190,7 +248,9 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         self.handed_in.clear()
         for source in PARTITIONS:
-            self.next_offset[source] = self.living[0].frontier(source) or 0
+            known = self.living[0].state.partitions.get(source, PartitionState())
+            holes = [Lane(hole.first, hole.last + 1) for hole in known.backlog]
+            self.lanes[source] = [*holes, Lane(known.live_from)]
 
 
 @pytest.fixture(autouse=True)
