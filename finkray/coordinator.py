@@ -113,6 +113,11 @@ class Coordinator:
         """Claims that are published and not committed."""
         return sum(len(lane.in_flight) for lane in self._lanes.values())
 
+    @property
+    def on_their_way(self) -> list[Published]:
+        """What is published and not committed."""
+        return [item for lane in self._lanes.values() for item in lane.in_flight.values()]
+
     def found(self, starts: Mapping[TopicPartition, int]) -> list[Instruction]:
         """Partitions that are new to the coordinator, and where to begin with each.
 

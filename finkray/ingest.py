@@ -27,6 +27,7 @@ from finkray.ingest_words import Assignment, IngestReport, Published
 from finkray.intake import Cut, room_for_messages
 from finkray.kafka import KafkaCluster, reader
 from finkray.lane_reader import LaneReader, Polled
+from finkray.visits import count_visits
 
 POLL_S = 0.05
 """The longest wait for messages: bounds how late a command or a due claim is noticed."""
@@ -196,6 +197,7 @@ class IngestActor:
             ),
             polled_s=np.array([polled.polled_s for polled in cut.messages]),
             decoded_s=time.time(),
+            visits=count_visits(table for _, table in batch.tables),
         )
         with self._changed:
             self._held[cut.claim] = (handle, nbytes)

@@ -22,6 +22,33 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitCount:
+    """Alerts of one visit in a claim.
+
+    Attributes
+    ----------
+    survey
+        name of the survey, as in `finkray.surveys`
+    visit
+        the survey's number of the exposure
+    alerts
+        how many there are
+    detectors
+        where in the camera they were seen
+    first_ms, last_ms
+        the first and the last Kafka timestamp among them, in ms of Unix time; the smallest
+        int64 where Kafka gave none, or an absurd one
+    """
+
+    survey: str
+    visit: int
+    alerts: int
+    detectors: tuple[int, ...]
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """A claim whose batch is held, with what is needed to follow its alerts' latency.
 
@@ -29,6 +56,8 @@ class Published:
     ----------
     kafka_s, polled_s
         per alert, seconds of Unix time; NaN where Kafka gave no timestamp
+    visits
+        whose alerts they are, see `finkray.visits`
     """
 
     claim: Claim
@@ -38,6 +67,7 @@ class Published:
     kafka_s: np.ndarray
     polled_s: np.ndarray
     decoded_s: float
+    visits: tuple[VisitCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

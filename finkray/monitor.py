@@ -16,6 +16,7 @@ from finkray.status import (
     Stage,
     StageLatency,
 )
+from finkray.visits import Visits
 
 LATENCY_WINDOW_S = 120.0
 """Latencies are those of the last two minutes: long enough for a visit each 37 s to be in
@@ -60,6 +61,7 @@ class Monitor:
         self._last_batch = (0, 0, 0.0)
         self._writer_nodes: set[str] = set()
         self._alarms: dict[str, Alarm] = {}
+        self.visits = Visits()
 
     def reported(self, report: IngestReport) -> None:
         """An actor's counters; they begin anew with each incarnation of the actor."""
@@ -74,8 +76,9 @@ class Monitor:
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
 
-    def durable(self, claims: Iterable[Published], now_s: float) -> None:
+    def durable(self, claims: Sequence[Published], now_s: float) -> None:
         """Claims became durable at `now_s`, in Unix time."""
+        self.visits.durable(claims, now_s)
         for claim in claims:
             self._durable += len(claim.kafka_s)
             stages: dict[Stage, np.ndarray] = {

@@ -52,6 +52,7 @@ def make_snapshot(
         balance=balance,
         micro_batch=monitor.micro_batches(),
         latency=monitor.latency(),
+        visits=monitor.visits.last(archiver.coordinator.on_their_way),
         dead_letters_by_reason=dict(ledger.state.dead_letters_by_reason),
         partitions=tuple(
             PartitionStatus(

@@ -65,6 +65,28 @@ class StageLatency(_Frozen):
     p99_s: float
 
 
+class VisitStatus(_Frozen):
+    """One exposure of a telescope, and how its alerts came. Arrivals are Kafka's timestamps."""
+
+    survey: str
+    visit: int = Field(description="LSST: visit; ZTF: the night and fraction of the day in pid")
+    alerts: int = Field(description="that were decoded, since the archive started")
+    waiting: int = Field(description="of these, not durable yet")
+    detectors: int = Field(description="how many detectors (ZTF: readout channels) were seen")
+    first_arrival: datetime | None
+    last_arrival: datetime | None
+    durable_s: float | None = Field(
+        description="seconds from the last arrival until all alerts were durable; null until then"
+    )
+
+    @property
+    def spread_s(self) -> float | None:
+        """Seconds from the first arrival to the last."""
+        if self.first_arrival is None or self.last_arrival is None:
+            return None
+        return (self.last_arrival - self.first_arrival).total_seconds()
+
+
 class BalanceSheet(_Frozen):
     """received = archived + dead_lettered + expired + not_delivered + difference.
 
@@ -125,6 +147,7 @@ class Snapshot(_Frozen):
     balance: BalanceSheet = BalanceSheet()
     micro_batch: MicroBatchStatus | None = None
     latency: tuple[StageLatency, ...] = ()
+    visits: tuple[VisitStatus, ...] = Field((), description="the last ones, the latest first")
     dead_letters_by_reason: dict[str, int] = {}
     partitions: tuple[PartitionStatus, ...] = ()
     actors: tuple[ActorStatus, ...] = ()

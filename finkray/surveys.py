@@ -38,6 +38,12 @@ class Survey:
         by how much its time scale is ahead of UTC
     night_begins_utc_hour
         when a new night begins
+    visit
+        the record's field with the number of the exposure
+    numbers_per_visit
+        how many values of that field one exposure has: it is divided by them
+    detector
+        the record's field that says where in the camera the detection was made
     """
 
     name: str
@@ -47,6 +53,9 @@ class Survey:
     unix_epoch_days: float
     ahead_of_utc_ms: int
     night_begins_utc_hour: int
+    visit: str
+    numbers_per_visit: int
+    detector: str
 
     def missing(self, schema: pa.Schema) -> list[str]:
         """What an alert of this schema lacks to be one of the survey."""
@@ -66,6 +75,11 @@ ZTF = Survey(
     unix_epoch_days=2_440_587.5,
     ahead_of_utc_ms=0,
     night_begins_utc_hour=20,
+    # The processing id of an image: the night and five digits of the day say which exposure, then
+    # come two of the readout channel, and 15. In the real packets one exposure time has one of it.
+    visit="pid",
+    numbers_per_visit=10_000,
+    detector="rcid",
 )
 LSST = Survey(
     name="lsst",
@@ -81,6 +95,9 @@ LSST = Survey(
     unix_epoch_days=40_587.0,
     ahead_of_utc_ms=TAI_MINUS_UTC_MS,
     night_begins_utc_hour=12,
+    visit="visit",
+    numbers_per_visit=1,
+    detector="detector",
 )
 SURVEYS: Final = {survey.name: survey for survey in (ZTF, LSST)}
 

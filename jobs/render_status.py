@@ -11,10 +11,20 @@ from rich.text import Text
 from finkray.status import BalanceSheet, Snapshot
 from jobs.cluster import Cluster
 from jobs.services import Service
-from ui.words import bytes_text, count_text, duration_text, rate_text, time_text
+from ui.words import (
+    bytes_text,
+    count_text,
+    durable_text,
+    duration_text,
+    rate_text,
+    time_text,
+)
 
 _PARTITIONS_SHOWN = 24
 """ZTF's topics have 16 partitions; a terminal has some forty lines. `--json` has them all."""
+
+_VISITS_SHOWN = 6
+"""Three minutes of LSST; `--json` has more."""
 
 _STATE_STYLE = {
     "starting": "yellow",
@@ -98,6 +108,8 @@ def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:
     yield balance_table(snapshot.balance)
     if snapshot.latency:
         yield _latency(snapshot)
+    if snapshot.visits:
+        yield _visits(snapshot)
     if snapshot.dead_letters_by_reason:
         yield _dead_letters(snapshot.dead_letters_by_reason)
     if snapshot.actors:
@@ -143,6 +155,30 @@ def _latency(snapshot: Snapshot) -> Table:
     for stage in snapshot.latency:
         times = (duration_text(value) for value in (stage.p50_s, stage.p95_s, stage.p99_s))
         table.add_row(stage.stage, *times, count_text(stage.alerts))
+    return table
+
+
+def _visits(snapshot: Snapshot) -> Table:
+    columns = (
+        "visit",
+        "survey",
+        "alerts",
+        "detectors",
+        "first came",
+        "last after",
+        "durable after",
+    )
+    table = _table("the last visits, arrivals by the Kafka timestamp", *columns)
+    for visit in snapshot.visits[:_VISITS_SHOWN]:
+        table.add_row(
+            str(visit.visit),
+            visit.survey,
+            count_text(visit.alerts),
+            count_text(visit.detectors),
+            time_text(visit.first_arrival) if visit.first_arrival else "?",
+            "?" if visit.spread_s is None else duration_text(visit.spread_s),
+            durable_text(visit.waiting, visit.durable_s),
+        )
     return table
 
 

@@ -12,6 +12,7 @@ from finkray.status import (
     RatePoint,
     Snapshot,
     StageLatency,
+    VisitStatus,
 )
 
 NIGHT = datetime(2026, 11, 24, 3, 12, 45, tzinfo=UTC)
@@ -57,6 +58,7 @@ def busy_night(at: datetime = NIGHT, **changes: Any) -> Snapshot:
             StageLatency(stage="decoded", alerts=90_000, p50_s=0.52, p95_s=1.1, p99_s=1.9),
             StageLatency(stage="durable", alerts=88_400, p50_s=2.4, p95_s=4.9, p99_s=12.0),
         ),
+        "visits": tuple(_visit(at, index) for index in range(20)),
         "dead_letters_by_reason": {
             "not an Avro container: the first bytes are 7b 22": 3,
             "union index out of range": 14,
@@ -75,6 +77,20 @@ def _rates(at: datetime, back: int) -> RatePoint:
     incoming = 620 + 420 * math.sin(back / 17) + 90 * math.sin(back / 3)
     archived = 620 + 400 * math.sin((back + 3) / 17)
     return RatePoint(at=at, incoming_per_s=incoming, archived_per_s=archived, lag=2000 + 7 * back)
+
+
+def _visit(at: datetime, index: int) -> VisitStatus:
+    first = at - timedelta(seconds=4 + 37 * index)
+    return VisitStatus(
+        survey="lsst",
+        visit=2026112400512 - index,
+        alerts=9_800 + 13 * index,
+        waiting=0 if index else 412,
+        detectors=189,
+        first_arrival=first,
+        last_arrival=first + timedelta(seconds=2.2),
+        durable_s=None if index == 0 else 3.1,
+    )
 
 
 def _partition(index: int) -> PartitionStatus:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
-from ui.tables import Cell, Table, actors, partitions, small_tables
+from ui.tables import Cell, Table, actors, partitions, small_tables, visits
 from ui.view import AlarmCard, Banner, Figure, Reading, alarms, banner, figures, place
 
 
@@ -34,7 +34,7 @@ def small_tables_html(reading: Reading) -> str:
 
 
 def wide_tables_html(reading: Reading) -> str:
-    """The actors, the partitions, and which archive this is."""
+    """The visits, the actors, the partitions, and which archive this is."""
     snapshot = reading.snapshot
     if snapshot is None:
         return ""
@@ -42,7 +42,8 @@ def wide_tables_html(reading: Reading) -> str:
         f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in place(snapshot)
     )
     return (
-        _table(actors(snapshot), "fr-wide")
+        _table(visits(snapshot), "fr-wide fr-tall")
+        + _table(actors(snapshot), "fr-wide")
         + _table(partitions(snapshot), "fr-wide fr-tall")
         + f"<div class='fr-place'>{facts}</div>"
     )

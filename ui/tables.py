@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from finkray.status import ActorStatus, Snapshot
-from ui.words import bytes_text, count_text, duration_text
+from ui.words import bytes_text, count_text, durable_text, duration_text, time_text
 
 Level = Literal["good", "warn", "bad", "quiet"]
 
@@ -116,6 +116,32 @@ def actors(snapshot: Snapshot) -> Table:
         ("actor", "held", "limit", "used", "claims", "state", "restarts", "node", "pid"),
         tuple(_actor_row(actor) for actor in snapshot.actors),
         "no ingest actor",
+    )
+
+
+def visits(snapshot: Snapshot) -> Table:
+    """The last exposures, the latest first."""
+    return Table(
+        "the last visits",
+        ("visit", "survey", "alerts", "detectors", "first came", "last after", "durable after"),
+        tuple(
+            (
+                Cell(str(visit.visit)),
+                Cell(visit.survey),
+                Cell(count_text(visit.alerts), number=True),
+                Cell(count_text(visit.detectors), number=True),
+                Cell(time_text(visit.first_arrival) if visit.first_arrival else "unknown"),
+                Cell("-" if visit.spread_s is None else duration_text(visit.spread_s), number=True),
+                Cell(
+                    durable_text(visit.waiting, visit.durable_s),
+                    "warn" if visit.waiting else "quiet",
+                    number=True,
+                ),
+            )
+            for visit in snapshot.visits
+        ),
+        "no visit since the archive started",
+        "arrivals are Kafka's timestamps; durable after the last of them",
     )
 
 

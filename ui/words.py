@@ -56,3 +56,10 @@ def _long(seconds: int) -> str:
 def time_text(at: datetime) -> str:
     """A moment in UTC: 2026-11-24 03:12:45 UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def durable_text(waiting: int, durable_s: float | None) -> str:
+    """How long a visit took to be durable, or how much of it still waits."""
+    if waiting:
+        return f"{count_text(waiting)} wait"
+    return "?" if durable_s is None else duration_text(durable_s)

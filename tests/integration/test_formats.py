@@ -86,6 +86,17 @@ def test_a_new_schema_in_the_night(
     archive.wait_for_offsets(len(frames))
     assert reasons(archive) == {"unknown_schema": len(new)}
     wait_until("the alarm", lambda: archive.alarms() == {"UNKNOWN_SCHEMA"})
+    snapshot = archive.snapshot()
+    assert snapshot is not None
+    known = [by_fastavro(frame, public)["diaSource"] for frame in frames if frame not in new]
+    assert Counter({one.visit: one.alerts for one in snapshot.visits}) == Counter(
+        source["visit"] for source in known
+    )
+    for one in snapshot.visits:
+        of_it = {source["detector"] for source in known if source["visit"] == one.visit}
+        assert (one.survey, one.detectors, one.waiting) == ("lsst", len(of_it), 0)
+        assert one.first_arrival is not None
+        assert one.durable_s is not None
 
     shutil.copytree(public / "11", schemas / "11")
 

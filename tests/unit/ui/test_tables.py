@@ -51,3 +51,14 @@ def test_partitions_stand_with_the_largest_lag_first_and_admit_what_is_unknown()
 def test_micro_batches_before_the_first_one() -> None:
     assert tables.micro_batches(busy_night(micro_batch=None)).rows == ()
     assert "none yet" in small_tables_html(Reading(busy_night(micro_batch=None), NIGHT))
+
+
+def test_visits_say_when_they_came_and_how_soon_they_were_durable() -> None:
+    table = tables.visits(busy_night())
+    assert len(table.rows) == 20
+    first, second = table.rows[:2]
+    assert [cell.text for cell in first][:3] == ["2026112400512", "lsst", "9\u2009800"]
+    assert first[-1] == tables.Cell("412 wait", "warn", number=True)
+    assert [cell.text for cell in second][-2:] == ["2.2 s", "3.1 s"]
+    assert "Kafka" in table.note
+    assert tables.visits(busy_night(visits=())).rows == ()
