@@ -18,7 +18,7 @@ from finkray.packets import make_decoder
 from finkray.publish import recover
 from finkray.settings import Settings
 from finkray.snapshot import make_snapshot
-from finkray.storage_local import LocalStorage
+from finkray.storage_open import open_storage
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     started_at = datetime.now(UTC)
     # What is wrong with these settings shall be said here, and not by an actor later.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
-    settings.archive.root.mkdir(parents=True, exist_ok=True)
-    storage = LocalStorage(settings.archive.root)
+    storage = open_storage(settings.archive.uri)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)

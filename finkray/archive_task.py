@@ -22,6 +22,7 @@ import pyarrow as pa
 from finkray.batch import AlertBatch
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, FinkrayError
 from finkray.orders import Failure, Order, Outcome
+from finkray.storage_open import open_storage
 from finkray.write_claim import write_claim
 
 FETCH_TIMEOUT_S = 30.0
@@ -42,15 +43,15 @@ class TaskContext:
         address of the Ray cluster's GCS, host:port
     namespace
         Ray namespace of the ingest actors
-    archive_root
-        the archive's folder, reachable under this path from every executor
+    archive_uri
+        where the archive lies, reachable under this name from every executor
     code_archive
         name of the zip in which the driver ships its finkray
     """
 
     ray_address: str
     namespace: str
-    archive_root: str
+    archive_uri: str
     code_archive: str
 
 
@@ -76,8 +77,8 @@ def carry_out(context: TaskContext, order: Order) -> Outcome:
         fetched_s = time.perf_counter()
         staged = write_claim(
             batch,
-            Path(context.archive_root),
-            Path(order.staging),
+            open_storage(context.archive_uri),
+            order.staging,
             attempt=f"{os.getpid()}-{time.time_ns()}",
         )
         _spare_each_task_old_garbage()

@@ -140,7 +140,7 @@ class Feeder:
             TaskContext(
                 ray_address=ray.get_runtime_context().gcs_address,
                 namespace=self._settings.ray.namespace,
-                archive_root=str(self._settings.archive.root),
+                archive_uri=str(self._settings.archive.root),
                 code_archive=spark.code_archive,
             )
         )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -15,7 +14,7 @@ from finkray.follow import Durable, Follower, Position
 from finkray.hours import Span, utc
 from finkray.ledger_claims import read_claims
 from finkray.storage import Storage
-from finkray.storage_local import LocalStorage
+from finkray.storage_open import folder_of, open_storage
 
 if TYPE_CHECKING:
     from finkray.audit import KafkaView
@@ -140,10 +139,7 @@ def open_archive(uri: str | Path) -> Archive:
     ValueError
         if the URI is of a kind that is not supported
     """
-    parts = urlsplit(str(uri))
-    if parts.scheme not in ("", "file"):
-        raise ValueError(f"{parts.scheme}:// is not supported: give a folder or file:///folder")
-    root = Path(unquote(parts.path) if parts.scheme else uri).expanduser()
-    if not root.is_dir():
-        raise StorageError(f"there is no archive at {root}: no such folder")
-    return Archive(LocalStorage(root))
+    folder = folder_of(str(uri))
+    if not folder.is_dir():
+        raise StorageError(f"there is no archive at {folder}: no such folder")
+    return Archive(open_storage(str(uri)))

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -81,7 +80,6 @@ class Redriver:
             settings.ingest.claim_bytes, settings.ingest.claim_rows, settings.ingest.linger_s
         )
         self._max_message_bytes = int(settings.kafka.max_message_bytes)
-        self._root = settings.archive.root
         self._storage = storage
         self._ledger = ledger
         self._kafka = KafkaCluster(self._config)
@@ -129,7 +127,7 @@ class Redriver:
         gone = set(vanished)
         there = [file for file in result.files if file.path not in gone]
         letters = [file for file in result.dead_letter_files if file.path not in gone]
-        accounted = _offsets_of(self._root, [*there, *letters], result.gaps)
+        accounted = _offsets_of(self._storage, [*there, *letters], result.gaps)
         wanted = {
             offset
             for offset in range(claim.first_offset, claim.last_offset + 1)
@@ -152,7 +150,7 @@ class Redriver:
             files=(*there, *made.result.files),
             dead_letter_files=(*letters, *made.result.dead_letter_files),
             dead_letters_by_reason=tuple(
-                sorted((_reasons(self._root, letters) + _counter(made.result)).items())
+                sorted((_reasons(self._storage, letters) + _counter(made.result)).items())
             ),
             gaps=(*result.gaps, *expired),
         )
@@ -166,7 +164,7 @@ class Redriver:
     ) -> StagedClaim:
         batch = make_batch(claim, messages, gaps, self._decoder, self._dead_letter_bytes)
         attempt = f"redrive-{time.time_ns()}"
-        return write_claim(batch, self._root, Path(self._ledger.staging), attempt)
+        return write_claim(batch, self._storage, self._ledger.staging, attempt)
 
     def _cuts(self, span: Claim, limits: CutLimits) -> Iterator[Cut[RawMessage]]:
         """Read the offsets of the span from Kafka, as claims."""
@@ -209,23 +207,27 @@ def _sums(result: ClaimResult) -> Redriven:
     return Redriven(result.archived, result.dead_lettered, expired)
 
 
-def _offsets_of(root: Path, files: Sequence[DataFile], gaps: Sequence[Gap]) -> set[int]:
+def _offsets_of(storage: Storage, files: Sequence[DataFile], gaps: Sequence[Gap]) -> set[int]:
     """Offsets that stand in the files, or are gaps."""
     offsets: set[int] = set()
     for file in files:
-        column: Any = pq.read_table(root / file.path, columns=["kafka_offset"], partitioning=None)
-        offsets.update(column.column(0).to_pylist())
+        offsets.update(_column(storage, file, "kafka_offset"))
     for gap in gaps:
         offsets.update(range(gap.first_offset, gap.last_offset + 1))
     return offsets
 
 
-def _reasons(root: Path, files: Sequence[DataFile]) -> Counter[str]:
+def _reasons(storage: Storage, files: Sequence[DataFile]) -> Counter[str]:
     reasons: Counter[str] = Counter()
     for file in files:
-        column: Any = pq.read_table(root / file.path, columns=["reason"], partitioning=None)
-        reasons.update(column.column(0).to_pylist())
+        reasons.update(_column(storage, file, "reason"))
     return reasons
+
+
+def _column(storage: Storage, file: DataFile, name: str) -> list[Any]:
+    with storage.filesystem.open_input_file(file.path) as source:
+        values: list[Any] = pq.read_table(source, columns=[name]).column(0).to_pylist()
+    return values
 
 
 def _counter(result: ClaimResult) -> Counter[str]:

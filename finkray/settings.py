@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     ByteSize,
@@ -28,6 +27,7 @@ from pydantic import (
 from finkray.settings_kafka import TOPIC_NAME, KafkaSettings, MiB, Options, Section, reveal
 from finkray.settings_packets import PacketSettings
 from finkray.settings_reader import read_settings
+from finkray.storage_open import folder_of
 
 __all__ = [
     "ArchiveSettings",
@@ -69,20 +69,13 @@ class ArchiveSettings(Section):
     @field_validator("uri")
     @classmethod
     def _uri_is_a_folder(cls, uri: str) -> str:
-        parts = urlsplit(uri)
-        if parts.scheme and parts.scheme != "file":
-            raise ValueError(
-                f"{parts.scheme}:// is not supported yet: give a folder or file:///folder"
-            )
-        if parts.scheme and (parts.netloc or not parts.path.startswith("/")):
-            raise ValueError("expected three slashes and an absolute path: file:///folder")
+        folder_of(uri)
         return uri
 
     @property
     def root(self) -> Path:
         """The archive's folder as an absolute path."""
-        parts = urlsplit(self.uri)
-        return Path(unquote(parts.path) if parts.scheme else self.uri).expanduser().absolute()
+        return folder_of(self.uri)
 
 
 class IngestSettings(Section):

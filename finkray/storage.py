@@ -1,13 +1,61 @@
-"""The seam between the archive and the file system it lies on.
+"""The seam between the archive and the file system it lies on: a contract.
 
 Everything that must survive a crash goes through `Storage`: small objects that are created
 once, the heartbeat that is replaced, files that are written aside and then published.
-`LocalStorage` is a folder of a POSIX file system, local or shared. What another one
-(hdfs://, s3://) must hold to stands in the docstrings of `Storage`; the figures behind each
-word are in `tests/unit/finkray/test_storage.py`, which any implementation must pass.
+`LocalStorage` is a folder of a POSIX file system, local or shared; `storage_open` chooses.
+Any other must hold to what stands in the docstrings below, and pass
+`tests/storage_contract.py`, in which each promise is a test.
 
-Paths are relative to the archive's root, with forward slashes. Every method raises
-`StorageError`, with a message that says what to do, when the file system refuses.
+Paths are relative to the archive's root, with forward slashes; folders come and go with what
+is in them, so nobody makes one. Every method raises `StorageError`, with a message that says
+what to do, when the file system refuses.
+
+What the archive needs of a file system
+---------------------------------------
+1. **Exclusive create.** Of all who create one path, on whatever machine, exactly one succeeds,
+   and the others are told. The ledger stands on this alone: it is the commit and the fence.
+2. **Atomic appearance.** Nobody sees a part of an object, and nobody sees a published file
+   before all of it is there.
+3. **Publishing that never replaces**, and that can be done again after a crash at any point of
+   it, also by two processes at once.
+4. **Read after write.** What one process was told is there, every other finds from then on, by
+   name and in lists. The ledger's readers stand this being broken for a second (they look
+   again, see `ledger_read`), its writers do not.
+5. **Complete lists.** A file that is there during the whole of a listing is in it.
+6. **Durability.** What a call made survives a loss of power once the call has returned.
+
+How they map
+------------
+=============  ======================  ===========================  ==========================
+method         POSIX (`LocalStorage`)  hdfs://                      s3://
+=============  ======================  ===========================  ==========================
+`create`       write aside, fsync,     write aside, hsync, then     PUT with ``If-None-Match:
+               link, fsync the folder  rename: it fails if there    *``; 412 is False. 409 and
+                                       is one. (``create`` without  lost answers: read, and
+                                       overwrite shows a part.)     compare
+`replace`      write aside, fsync,     rename with OVERWRITE        PUT
+               rename, fsync           (FileContext)
+`read`         open                    open                         GET
+`files`,       scandir                 listStatus                   ListObjectsV2 with
+`folders`                                                           delimiter /, all pages
+`walk`         scandir                 listFiles, recursive         ListObjectsV2, all pages
+`stage`        O_EXCL, fsync, fsync    create, hsync, close         multipart upload: nothing
+               the folder                                           is there until completed
+`publish`      link, fsync each        rename, which replaces       CopyObject with
+               folder once, unlink     nothing                      ``If-None-Match: *``, then
+                                                                    delete the staged one
+`sync`         fsync the folder        nothing: the name node's     nothing
+                                       journal is durable
+`sweep`        remove left-overs       remove left-overs            abort multipart uploads
+`filesystem`   LocalFileSystem         HadoopFileSystem             S3FileSystem
+=============  ======================  ===========================  ==========================
+
+pyarrow's own file systems are enough to read data files, not for the rest: they have neither
+exclusive create nor a flush to disk. On s3:// publishing copies each file once inside the
+store; whoever wants to spare that may stage under the final name in a prefix that readers do
+not list, since there a file appears at once anyway. The store must have conditional writes
+(Amazon S3 since 2024, MinIO, Ceph from Tentacle on) and strong consistency (Amazon S3 since
+2020).
 """
 
 import enum
@@ -38,7 +86,11 @@ class Published(enum.Enum):
 
 
 class Storage(Protocol):
-    """What the archive asks of a file system."""
+    """What the archive asks of a file system; see the module for what it rests on.
+
+    A storage may be used by several threads at a time, and by any number of processes on any
+    machine through storages of their own.
+    """
 
     @property
     def uri(self) -> str:
@@ -67,7 +119,10 @@ class Storage(Protocol):
         """
 
     def replace(self, path: str, data: bytes) -> None:
-        """Create or replace a small object: readers see the old or the new one, whole."""
+        """Create or replace a small object: readers see the old or the new one, whole.
+
+        Of two who replace at once the later one wins; who needs more uses `create`.
+        """
 
     def read(self, path: str) -> bytes | None:
         """The object, None if there is none."""
@@ -78,15 +133,19 @@ class Storage(Protocol):
     def files(self, folder: str) -> list[StoredFile]:
         """The files that stand directly in a folder, by name; [] if there is no such folder.
 
-        Files that stay throughout the call are listed; one that comes or goes meanwhile may
-        or may not be. Left-overs of a `create` that was cut short are not listed.
+        Files that stay throughout the call are listed, with their true size; one that comes or
+        goes meanwhile may or may not be. Left-overs of a `create` that was cut short are not
+        listed.
         """
 
     def folders(self, folder: str) -> list[str]:
         """The folders that stand directly in a folder, as paths, by name."""
 
     def walk(self, folder: str) -> Iterator[StoredFile]:
-        """Every file below a folder at any depth, whatever its name, in no order."""
+        """Every file below a folder at any depth, whatever its name, in no order.
+
+        Lists folder after folder while it is consumed: a million files need no room.
+        """
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files; one that is not there is none the less deleted."""
@@ -98,7 +157,7 @@ class Storage(Protocol):
         """A new file to write in a `with` block; durable, under that name, when the block ends.
 
         When the block raises, the file is removed. A crash may leave part of a file: stage
-        only where nobody reads.
+        only where nobody reads. A name that is taken is refused, and left as it is.
         """
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, Published]:

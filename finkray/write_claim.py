@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from finkray.columns import hours_utc, split_by
 from finkray.layout import alerts_path, dead_letters_path, schema_path
 from finkray.parquet import write_table
 from finkray.schema_ids import keep_schema_id
-from finkray.storage_local import LocalStorage
+from finkray.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,17 @@ class StagedClaim:
         return cls(ClaimResult.from_json(raw["result"]), dict(raw["staged"]))
 
 
-def write_claim(
-    batch: AlertBatch, archive_root: Path, staging_dir: Path, attempt: str
-) -> StagedClaim:
+def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str) -> StagedClaim:
     """Write a claim's alerts and dead letters as Parquet files into staging.
 
     Parameters
     ----------
     batch
         the claim in Arrow
-    archive_root
-        the archive's folder
-    staging_dir
-        where to write, relative to it
+    storage
+        of the archive
+    staging
+        the folder in it to write into
     attempt
         tells this try from any other at the same claim, for the files' names in staging
 
@@ -68,7 +65,6 @@ def write_claim(
     StorageError
         if the file system refuses; what was written is left for the cleaning of staging
     """
-    storage = LocalStorage(archive_root)
     for fingerprint, text in batch.schemas.items():
         _keep_schema(storage, fingerprint, text)
     for schema_id, fingerprint in batch.schema_ids.items():
@@ -76,7 +72,7 @@ def write_claim(
     files: list[DataFile] = []
     staged: dict[str, str] = {}
     for part in (*_alerts(batch), *_dead_letters(batch)):
-        place = (staging_dir / f"{attempt}-{len(staged)}.parquet").as_posix()
+        place = f"{staging}/{attempt}-{len(staged)}.parquet"
         with storage.stage(place) as sink:
             write_table(part.table, sink)
             size_bytes = sink.tell()
@@ -128,7 +124,7 @@ def _offsets(table: pa.Table) -> tuple[int, int]:
     return offsets[0].as_py(), offsets[-1].as_py()
 
 
-def _keep_schema(storage: LocalStorage, fingerprint: str, text: str) -> None:
+def _keep_schema(storage: Storage, fingerprint: str, text: str) -> None:
     path = schema_path(fingerprint)
     if storage.size_bytes(path) is None:
         storage.create(path, text.encode())

@@ -11,7 +11,8 @@ from finkray.ledger import Ledger
 from finkray.publish import recover
 from finkray.redrive import Redriven, Redriver
 from finkray.settings import Settings
-from finkray.storage_local import LocalStorage
+from finkray.storage import Storage
+from finkray.storage_open import open_storage
 
 
 def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
@@ -50,8 +51,8 @@ def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
         return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
 
 
-def _storage(settings: Settings) -> LocalStorage:
-    root = settings.archive.root
-    if not (root / "ledger").is_dir():
-        raise SettingsError(f"there is no archive in {root}: is archive.uri right?")
-    return LocalStorage(root)
+def _storage(settings: Settings) -> Storage:
+    storage = open_storage(settings.archive.uri)
+    if "ledger" not in storage.folders(""):
+        raise SettingsError(f"there is no archive in {storage.uri}: is archive.uri right?")
+    return storage

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -84,8 +83,7 @@ class SmallArchive:
             dead_letters=letters,
             gaps=tuple(gaps),
         )
-        staging = Path(self.ledger.staging)
-        return write_claim(batch, self.storage.root, staging, str(self.attempts))
+        return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
 
     def put(self, first: int, last: int, **how: Any) -> StagedClaim:
         """The same, committed and published."""

@@ -37,7 +37,7 @@ def night(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     storage = LocalStorage(folder / "archive")
     ledger = Ledger.take_over(storage)
     batch = make_batch(Claim(SOURCE, 0, len(messages) - 1), messages, (), Decoder())
-    staged = write_claim(batch, storage.root, Path(ledger.staging), "test")
+    staged = write_claim(batch, storage, ledger.staging, "test")
     commit(ledger, storage, [staged])
     assert staged.result.archived == 39
     return folder

@@ -177,7 +177,7 @@ def test_a_schema_that_was_learned_is_kept_with_the_archive(
 
     first = make_decoder(packets, 10_000, read_schema_ids(storage))
     batch = make_batch(claim, messages([framed, framed]), (), first)
-    write_claim(batch, tmp_path, Path("staging/1"), "a")
+    write_claim(batch, LocalStorage(tmp_path), "staging/1", "a")
     assert registry.asked == ["/schemas/ids/1000"]
 
     registry.schemas.clear()

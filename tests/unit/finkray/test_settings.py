@@ -99,7 +99,7 @@ def test_the_environment_speaks_json_for_lists_and_tables(tmp_path: Path) -> Non
         ("[kafka]\nstart = 5", 'kafka.start = 5: expected "earliest"'),
         ("[kafka]\noptions = {a = [1]}", "a: expected text, a number, true or false"),
         ("[kafka]\nsasl_username = 'me'", "sasl_username needs sasl_password or"),
-        ("[archive]\nuri = 's3://bucket/x'", "s3:// is not supported yet"),
+        ("[archive]\nuri = 's3://bucket/x'", "s3:// is not supported: an archive lies in a folder"),
         ("[archive]\nuri = 'file://folder'", "expected three slashes"),
         ("[ray]\naddress = 'http://127.0.0.1:8265'", 'expected "auto", "local" or host:port'),
         ("[simulator]\npace = 'fast'", 'expected "max", "original"'),

@@ -21,12 +21,13 @@ from finkray.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.decode import Decoder, RawMessage
 from finkray.errors import StorageError
 from finkray.layout import parse_path, schema_path
+from finkray.storage_local import LocalStorage
 from finkray.write_claim import StagedClaim, write_claim
 from tests.avro_cases import container, differences, fastavro_reads, long, sized
 from tests.packets import BROKEN_2016, real_ztf_packets
 
 SOURCE = TopicPartition("cluster", "ztf_20181129", "AbC-dEf_ghIJKLMNOPQRST", 2)
-STAGING = Path("staging/00000007")
+STAGING = "staging/00000007"
 NOON_MS = round(datetime(2018, 11, 29, 12, tzinfo=UTC).timestamp() * 1000)
 HOUR_MS = 3_600_000
 
@@ -73,7 +74,7 @@ def test_a_claim_of_everything(tmp_path: Path) -> None:
     gap = Gap("not_delivered", 16, 17)
     batch = batch_of(messages, [gap])
 
-    staged = write_claim(batch, tmp_path, STAGING, "a-1")
+    staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
 
     result = staged.result
     assert result.balanced
@@ -111,7 +112,7 @@ def test_a_claim_of_everything(tmp_path: Path) -> None:
 
 def test_paths_say_what_is_in_the_files(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1)), RawMessage(6, NOON_MS, b"x")])
-    staged = write_claim(batch, tmp_path, STAGING, "a-1")
+    staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
 
     for file in (*staged.result.files, *staged.result.dead_letter_files):
         where = parse_path(file.path)
@@ -128,8 +129,8 @@ def test_paths_say_what_is_in_the_files(tmp_path: Path) -> None:
 def test_nothing_but_staging_and_schemas_is_touched(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1)), RawMessage(6, NOON_MS, two(2))])
 
-    staged = write_claim(batch, tmp_path, STAGING, "a-1")
-    again = write_claim(batch, tmp_path, STAGING, "a-2")
+    staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
+    again = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-2")
 
     assert again.result == staged.result
     assert again.staged.keys() == staged.staged.keys()
@@ -149,7 +150,7 @@ def test_nothing_but_staging_and_schemas_is_touched(tmp_path: Path) -> None:
 def test_a_claim_without_an_alert(tmp_path: Path, messages: list[RawMessage]) -> None:
     batch = batch_of(messages, [Gap("expired", 1, 900)])
 
-    staged = write_claim(batch, tmp_path, STAGING, "a-1")
+    staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
 
     assert staged.result.balanced
     assert staged.result.files == ()
@@ -161,7 +162,7 @@ def test_batches_and_staged_claims_travel(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1)), RawMessage(6, None, b"x")])
 
     copied = pickle.loads(pickle.dumps(batch))
-    staged = write_claim(copied, tmp_path, STAGING, "a-1")
+    staged = write_claim(copied, LocalStorage(tmp_path), STAGING, "a-1")
 
     assert copied == batch
     assert batch.nbytes >= len(b"x")
@@ -176,20 +177,24 @@ def test_doing_it_again_gives_the_same_rows_in_the_same_places(tmp_path: Path) -
     make_batch(Claim(SOURCE, 0, 0), [RawMessage(0, None, two(1))], (), decoder)
     claim = Claim(SOURCE, 0, 11)
 
-    first = write_claim(make_batch(claim, messages, (), Decoder()), tmp_path, STAGING, "a-1")
-    second = write_claim(make_batch(claim, messages, (), decoder), tmp_path, STAGING, "a-2")
+    first = write_claim(
+        make_batch(claim, messages, (), Decoder()), LocalStorage(tmp_path), STAGING, "a-1"
+    )
+    second = write_claim(
+        make_batch(claim, messages, (), decoder), LocalStorage(tmp_path), STAGING, "a-2"
+    )
 
     assert first.result == second.result
 
 
 def test_a_full_disk_is_a_storage_error_and_leaves_no_file(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1))])
-    write_claim(batch, tmp_path, STAGING, "a-1")
+    write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         with pytest.raises(StorageError) as caught:
-            write_claim(batch, tmp_path, STAGING, "a-2")
+            write_claim(batch, LocalStorage(tmp_path), STAGING, "a-2")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -200,7 +205,9 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_file(tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "staging").write_text("a file")
     with pytest.raises(StorageError):
-        write_claim(batch_of([RawMessage(5, NOON_MS, one(1))]), tmp_path, STAGING, "a-1")
+        write_claim(
+            batch_of([RawMessage(5, NOON_MS, one(1))]), LocalStorage(tmp_path), STAGING, "a-1"
+        )
 
 
 def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Path) -> None:
@@ -209,7 +216,7 @@ def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Pa
     messages = [RawMessage(i, NOON_MS + 5000 * i, packet) for i, packet in enumerate(packets)]
     batch = batch_of(messages)
 
-    staged = write_claim(batch, tmp_path, STAGING, "a-1")
+    staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
 
     assert staged.result.balanced
     assert staged.result.dead_lettered == BROKEN_2016
