@@ -1,7 +1,7 @@
 """The deep audit: opens files and looks whether each offset of a claim is there, once."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -109,7 +109,8 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
     claim = result.claim
     where = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
     findings: list[DeepFinding] = []
-    offsets: list[npt.NDArray[np.int64]] = []
+    alerts: list[npt.NDArray[np.int64]] = []
+    letters: list[npt.NDArray[np.int64]] = []
     unread = False
     for file in (*result.files, *result.dead_letter_files):
         try:
@@ -122,15 +123,19 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
             unread = True
             continue
         found = table["kafka_offset"].to_numpy()
-        offsets.append(found)
+        (letters if file in result.dead_letter_files else alerts).append(found)
         findings += [
             DeepFinding(claim=where, path=file.path, problem=problem, offsets=number)
             for problem, number in _wrong_in_file(result, file, table, found)
         ]
-    got = np.concatenate([np.empty(0, np.int64), *offsets])
-    for problem, number in _wrong_in_claim(result, got, unread=unread):
+    archived, dead = _joined(alerts), _joined(letters)
+    for problem, number in _wrong_in_claim(result, archived, dead, unread=unread):
         findings.append(DeepFinding(claim=where, path=None, problem=problem, offsets=number))
-    return _Looked(len(got), findings)
+    return _Looked(len(archived) + len(dead), findings)
+
+
+def _joined(offsets: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *offsets])
 
 
 def _read(storage: Storage, file: DataFile) -> pa.Table:
@@ -160,14 +165,20 @@ def _wrong_in_file(
 
 
 def _wrong_in_claim(
-    result: ClaimResult, got: npt.NDArray[np.int64], *, unread: bool
+    result: ClaimResult,
+    archived: npt.NDArray[np.int64],
+    dead: npt.NDArray[np.int64],
+    *,
+    unread: bool,
 ) -> Iterator[tuple[str, int]]:
     claim = result.claim
-    gaps = [np.arange(gap.first_offset, gap.last_offset + 1) for gap in result.gaps]
-    expected = np.setdiff1d(
-        np.arange(claim.first_offset, claim.last_offset + 1),
-        np.concatenate([np.empty(0, np.int64), *gaps]),
-    )
+    gaps = _joined([np.arange(gap.first_offset, gap.last_offset + 1) for gap in result.gaps])
+    expected = np.setdiff1d(np.arange(claim.first_offset, claim.last_offset + 1), gaps)
+    # What was brought in stands in two files for good, and is the alert alone.
+    resolved = _joined([np.arange(part.first, part.last + 1) for part in result.resolved])
+    got = np.concatenate([archived, dead[~np.isin(dead, resolved)]])
+    if not unread and (strange := len(np.setdiff1d(resolved, dead))):
+        yield "resolved offsets that are no dead letters", strange
     once, counts = np.unique(got, return_counts=True)
     if twice := int(np.count_nonzero(counts > 1)):
         yield TWICE, twice

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.audit_report import FileFinding, FileProblem, OffsetRange
 from finkray.claim import TopicPartition
+from finkray.intervals import IntervalSet
 from finkray.storage import StoredFile
 
 CLAIM_COLUMNS = [
@@ -17,6 +19,7 @@ CLAIM_COLUMNS = [
     "last_offset",
     "files",
     "dead_letter_files",
+    "resolved",
 ]
 """What is needed of a claim."""
 
@@ -103,15 +106,26 @@ def compare_files(
 
 
 def _findings(problem: FileProblem, claims: pa.Table, files: pa.Table) -> Iterator[FileFinding]:
-    rows = claims.drop_columns(["files", "dead_letter_files"]).take(files["claim"]).to_pylist()
+    rows = claims.drop_columns("files").take(files["claim"]).to_pylist()
     for file, claim in zip(files.to_pylist(), rows, strict=True):
         yield FileFinding(
             path=file["path"],
             problem=problem,
-            rows=file["rows"],
+            rows=file["rows"] - _resolved_in(file["path"], claim),
             dead_letters=file["dead_letters"],
-            claim=OffsetRange(**claim),
+            claim=OffsetRange(**{name: claim[name] for name in OffsetRange.model_fields}),
         )
+
+
+def _resolved_in(path: str, claim: dict[str, Any]) -> int:
+    """How many rows of a file do not count, being dead letters that were brought in."""
+    spans = [(part["first_offset"], part["last_offset"]) for part in claim["resolved"] or ()]
+    for file in claim["dead_letter_files"]:
+        if file["path"] == path:
+            there = IntervalSet(spans).overlaps(file["first_offset"], file["last_offset"])
+            # Files of two days may have offsets between each other's.
+            return min(file["rows"], sum(part.size for part in there))
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

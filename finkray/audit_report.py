@@ -47,7 +47,7 @@ class FileFinding(_Frozen):
 
     path: str
     problem: FileProblem
-    rows: int = Field(0, description="rows that the ledger says it has; 0 for strays")
+    rows: int = Field(0, description="rows of it that count by the ledger; 0 for strays")
     dead_letters: bool = Field(default=False, description="whether the rows are dead letters")
     claim: OffsetRange | None = Field(None, description="the claim that names it; None for strays")
 

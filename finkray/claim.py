@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from finkray.intervals import Interval
+
 GapKind = Literal["expired", "not_delivered"]
 
 
@@ -79,13 +81,19 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """What became of a claim: every one of its offsets is in exactly one of the three."""
+    """What became of a claim: every one of its offsets is in exactly one of the three.
+
+    `resolved` are offsets of dead letters that were brought in later: the letter still stands in
+    one of the dead-letter files, the alert in one of the files, and it is the alert that counts.
+    `dead_letters_by_reason` counts those that are not resolved.
+    """
 
     claim: Claim
     files: tuple[DataFile, ...] = ()
     dead_letter_files: tuple[DataFile, ...] = ()
     dead_letters_by_reason: tuple[tuple[str, int], ...] = ()
     gaps: tuple[Gap, ...] = ()
+    resolved: tuple[Interval, ...] = ()
 
     @property
     def archived(self) -> int:
@@ -94,8 +102,9 @@ class ClaimResult:
 
     @property
     def dead_lettered(self) -> int:
-        """Rows in dead-letter files."""
-        return sum(file.rows for file in self.dead_letter_files)
+        """Rows in dead-letter files that are not resolved."""
+        letters = sum(file.rows for file in self.dead_letter_files)
+        return letters - sum(part.size for part in self.resolved)
 
     @property
     def in_gaps(self) -> int:
@@ -117,6 +126,9 @@ class ClaimResult:
             "dead_letter_files": [asdict(file) for file in self.dead_letter_files],
             "dead_letters_by_reason": dict(self.dead_letters_by_reason),
             "gaps": [asdict(gap) for gap in self.gaps],
+            "resolved": [
+                {"first_offset": part.first, "last_offset": part.last} for part in self.resolved
+            ],
         }
 
     @classmethod
@@ -129,4 +141,9 @@ class ClaimResult:
             dead_letter_files=tuple(DataFile(**file) for file in raw["dead_letter_files"]),
             dead_letters_by_reason=tuple(sorted(raw["dead_letters_by_reason"].items())),
             gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
+            # A ledger that is older than the first resolved dead letter does not know the word.
+            resolved=tuple(
+                Interval(part["first_offset"], part["last_offset"])
+                for part in raw.get("resolved") or ()
+            ),
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from finkray.claim import Claim, DataFile
-from finkray.ledger_entry import Entry
+from finkray.ledger_entry import REVISIONS, Entry
 from finkray.ledger_read import read_entries
 from finkray.storage import Storage
 
@@ -34,6 +34,8 @@ class Durable:
         where to read it
     repaired
         whether it was made again because it was missing: its alerts may have been seen before
+    resolved
+        whether its alerts had been dead letters: they come late, and for the first time
     """
 
     cursor: str
@@ -41,6 +43,7 @@ class Durable:
     file: DataFile
     uri: str
     repaired: bool
+    resolved: bool
 
     @property
     def path(self) -> str:
@@ -124,6 +127,7 @@ class Follower:
                         file=file,
                         uri=f"{self._storage.uri}/{file.path}",
                         repaired=entry.kind == "repaired",
+                        resolved=entry.kind == "resolved",
                     )
                 else:
                     log.warning("%s is missing, see `finkray audit`", file.path)
@@ -144,5 +148,5 @@ def _new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
         (result.claim, file)
         for result in entry.claims
         for file in result.files
-        if entry.kind != "repaired" or file.path in entry.remade
+        if entry.kind not in REVISIONS or file.path in entry.remade
     ]

@@ -43,6 +43,14 @@ class IntervalSet:
         for first, last in intervals:
             self.add(first, last)
 
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> "IntervalSet":
+        """The set of these numbers, each given once."""
+        return cls((number, number) for number in sorted(numbers))
+
+    def __contains__(self, number: int) -> bool:
+        return self.covers(number, number)
+
     def __iter__(self) -> Iterator[Interval]:
         return map(Interval, self._firsts, self._lasts)
 

@@ -31,11 +31,11 @@ from typing import Any, Literal, Protocol
 from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
 from finkray.ledger_claims import read_results
-from finkray.ledger_entry import LOG_FOLDER, Entry, Kind, log_path
+from finkray.ledger_entry import LOG_FOLDER, ClaimKind, Entry, log_path
 from finkray.ledger_fold import fold
 from finkray.ledger_read import Reading, read_entries, read_state
 from finkray.ledger_segment import BLOCK, FOLDED_FOLDER, covering
-from finkray.ledger_state import LedgerState, refuse_unbalanced
+from finkray.ledger_state import LedgerState, refuse_rewriting, refuse_unbalanced
 from finkray.status import BalanceSheet
 from finkray.storage import Storage
 
@@ -197,7 +197,7 @@ class Ledger:
     def append(
         self,
         staged: Sequence[Staged],
-        kind: Literal["committed", "repaired"] = "committed",
+        kind: ClaimKind = "committed",
     ) -> int:
         """Commit claims: when this returns they are in the archive for good, all or none.
 
@@ -208,10 +208,10 @@ class Ledger:
         Parameters
         ----------
         staged
-            claims; not empty. For `repaired` they are in the ledger already, each with all of
-            its files as it stands now, and `staged` names only those that were made again.
+            claims; not empty. For `repaired` and `resolved` they are in the ledger already, each
+            with all of its files as it stands now, and `staged` names only those that were made.
         kind
-            whether they are new
+            whether they are new, or what was done to them
 
         Returns
         -------
@@ -225,7 +225,8 @@ class Ledger:
         LedgerCorrupt
             if a claim is in the ledger already, or a repaired one is not: nothing was committed
         ValueError
-            if a claim does not account for each of its offsets once: nothing was committed
+            if a claim does not account for each of its offsets once, or one that is resolved
+            differs in more than that: nothing was committed
         StorageError
             if the storage refuses; see above
         """
@@ -247,6 +248,9 @@ class Ledger:
                 self._state.refuse_overlap(one.result.claim for one in rest)
             else:
                 content["superseded"] = tuple(self._as_they_stand(rest))
+                if kind == "resolved":
+                    for before, one in zip(content["superseded"], rest, strict=True):
+                        refuse_rewriting(before, one.result)
                 content["remade"] = tuple(content["staged"])
             if self._create(kind, **content):
                 return self._state.last_seq
@@ -280,7 +284,7 @@ class Ledger:
         self._fold_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
         return self._folder.submit(_fold, self._storage, through_seq, self.staging)
 
-    def _create(self, kind: Literal["started", "committed", "repaired"], **content: Any) -> bool:
+    def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
         """Create the next entry. False if it is in doubt who did: resolve that first."""
         entry = Entry(
             seq=self._state.last_seq + 1,
@@ -320,7 +324,7 @@ class Ledger:
             raise _fenced(seq)
         return entry
 
-    def _landed(self, kind: Kind, staged: Sequence[Staged]) -> set[Claim]:
+    def _landed(self, kind: ClaimKind, staged: Sequence[Staged]) -> set[Claim]:
         """Which of the claims this run has committed lately."""
         if not any(self._state.covers(one.result.claim) for one in staged):
             return set()
@@ -330,7 +334,7 @@ class Ledger:
             if entry.writer == self._writer and entry.kind == kind
             for result in entry.claims
         ]
-        # A claim is committed once, but may need more than one repair.
+        # A claim is committed once, but may be revised more than once.
         return {
             one.result.claim
             for one in staged
@@ -348,15 +352,15 @@ class Ledger:
         first_waiting = min(self._unpublished, default=self._state.last_seq + 1)
         self._state.published_through = first_waiting - 1
 
-    def _as_they_stand(self, repaired: Sequence[Staged]) -> Iterator[ClaimResult]:
-        """What the ledger says of claims that are to be repaired."""
-        known = read_results(self._storage, [one.result.claim for one in repaired])
-        for one in repaired:
+    def _as_they_stand(self, revised: Sequence[Staged]) -> Iterator[ClaimResult]:
+        """What the ledger says of claims that are to be revised."""
+        known = read_results(self._storage, [one.result.claim for one in revised])
+        for one in revised:
             before = known.get(one.result.claim)
             if before is None:
-                raise LedgerCorrupt(f"{one.result.claim} is to be repaired but not in the ledger")
+                raise LedgerCorrupt(f"{one.result.claim} is to be revised but not in the ledger")
             if unknown := _paths(one.result) - _paths(before) - set(one.staged):
-                raise ValueError(f"repair of {one.result.claim}: nobody made {sorted(unknown)}")
+                raise ValueError(f"revision of {one.result.claim}: nobody made {sorted(unknown)}")
             yield before
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.ledger_entry import REVISIONS
 from finkray.ledger_read import read_tables
 from finkray.ledger_table import SCHEMA
 from finkray.storage import Storage
@@ -21,7 +22,7 @@ COLUMNS = [
 def read_claims(
     storage: Storage, columns: Sequence[str] = tuple(COLUMNS), through_seq: int | None = None
 ) -> pa.Table:
-    """One row for each claim, as it stands after all repairs, in order of commit.
+    """One row for each claim, as it stands after all revisions, in order of commit.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def read_claims(
     found = [table.filter(wanted) for table in read_tables(storage, columns=names)]
     none = pa.schema([SCHEMA.field(name) for name in names]).empty_table()
     claims = pa.concat_tables([*found, none])
-    repaired = claims.filter(pc.field("kind") == "repaired")
-    if len(repaired):
-        claims = claims.filter(_stands(claims, repaired))
+    revised = claims.filter(pc.field("kind").isin(REVISIONS))
+    if len(revised):
+        claims = claims.filter(_stands(claims, revised))
     return claims.select(list(columns))
 
 
@@ -55,10 +56,10 @@ def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, Claim
     return {result.claim: result for result in results if result.claim in wanted}
 
 
-def _stands(claims: pa.Table, repaired: pa.Table) -> pa.Array:
-    """Which rows no later repair replaces. Repairs are few, and so are the rows to look at."""
-    last = {_key(row): row["seq"] for row in repaired.select([*_KEY, "seq"]).to_pylist()}
-    beginnings = pc.unique(repaired["first_offset"])
+def _stands(claims: pa.Table, revised: pa.Table) -> pa.Array:
+    """Which rows no later revision replaces. They are few, and so are the rows to look at."""
+    last = {_key(row): row["seq"] for row in revised.select([*_KEY, "seq"]).to_pylist()}
+    beginnings = pc.unique(revised["first_offset"])
     suspects = pc.indices_nonzero(pc.is_in(claims["first_offset"], value_set=beginnings))
     rows = claims.select([*_KEY, "seq"]).take(suspects).to_pylist()
     replaced = [

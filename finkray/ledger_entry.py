@@ -15,6 +15,8 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 - ``committed``: `claims` were archived
 - ``repaired``: `claims` as they stand after a repair, which made the files `remade` again;
   `superseded` are the same claims as they stood before
+- ``resolved``: likewise, after dead letters of theirs were brought in: `remade` are the files
+  with the alerts that these became
 
 `claims` are as `ClaimResult.to_json` gives them. `staged` tells where the entry's new files
 lie until they are published; those of every entry up to `published_through` have been.
@@ -33,7 +35,12 @@ from finkray.errors import LedgerCorrupt
 FORMAT = 1
 LOG_FOLDER = "ledger/log"
 
-Kind = Literal["opened", "started", "committed", "repaired"]
+Kind = Literal["opened", "started", "committed", "repaired", "resolved"]
+ClaimKind = Literal["committed", "repaired", "resolved"]
+"""Kinds that hold claims."""
+
+REVISIONS = ("repaired", "resolved")
+"""Kinds whose claims stand in the place of the same ones before."""
 
 
 @dataclass(frozen=True, slots=True)

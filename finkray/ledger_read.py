@@ -185,14 +185,22 @@ def segment_tables(
                 last = file.metadata.row_group(group).column(0).statistics.max
                 if last <= after_seq:
                     continue
-                table = file.read_row_group(group, columns=list(names)).select(list(names))
-                yield table.filter(pc.field("seq") > after_seq)
+                table = file.read_row_group(group, columns=list(names))
+                yield _complete(table, names).filter(pc.field("seq") > after_seq)
     except pa.ArrowInvalid as error:
         raise LedgerCorrupt(
             f"{segment.path} cannot be read ({error}): restore it from a copy"
         ) from error
     except OSError as error:
         raise StorageError(f"cannot read {segment.path}: {error}") from error
+
+
+def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The columns in that order, with nulls for those that came into format 1 later."""
+    for name in set(names).difference(table.column_names):
+        field = SCHEMA.field(name)
+        table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(list(names))
 
 
 def log_entries(storage: Storage, seqs: range) -> list[Entry]:

@@ -12,7 +12,7 @@ from operator import add, sub
 from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval, IntervalSet
-from finkray.ledger_entry import Entry
+from finkray.ledger_entry import REVISIONS, Entry
 from finkray.status import BalanceSheet
 
 
@@ -171,8 +171,8 @@ class LedgerState:
                 f"entry {entry.seq} ({entry.kind}) is of epoch {entry.epoch}, after epoch "
                 f"{self.epoch}: somebody wrote into this ledger by other ways than finkray's"
             )
-        if entry.kind == "repaired":
-            self._repair(entry)
+        if entry.kind in REVISIONS:
+            self._revise(entry)
         else:
             for result in entry.claims:
                 claim = result.claim
@@ -207,17 +207,22 @@ class LedgerState:
                 ) from error
         partition.totals += totals
 
-    def _repair(self, entry: Entry) -> None:
+    def _revise(self, entry: Entry) -> None:
         before = {result.claim for result in entry.superseded}
         after = {result.claim for result in entry.claims}
         if before != after or not all(map(self.covers, after)):
-            raise LedgerCorrupt(f"entry {entry.seq} repairs claims that are not in the ledger")
+            raise LedgerCorrupt(f"entry {entry.seq} revises claims that are not in the ledger")
         for result in entry.superseded:
             self.partitions[result.claim.source].totals -= Totals.of(result)
             self.dead_letters_by_reason.subtract(dict(result.dead_letters_by_reason))
         for result in entry.claims:
             self.partitions[result.claim.source].totals += Totals.of(result)
             self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+        self.forget_reasons_without_letters()
+
+    def forget_reasons_without_letters(self) -> None:
+        """Leave out reasons of which the last dead letter was brought in."""
+        self.dead_letters_by_reason = +self.dead_letters_by_reason
 
 
 def refuse_unbalanced(result: ClaimResult) -> None:
@@ -234,10 +239,35 @@ def refuse_unbalanced(result: ClaimResult) -> None:
             f"claim {claim} has {claim.offsets} offsets but {result.archived} archived, "
             f"{result.dead_lettered} dead-lettered and {result.in_gaps} in gaps"
         )
-    in_gaps = IntervalSet()
+    elsewhere = IntervalSet()
     for gap in result.gaps:
         if not claim.first_offset <= gap.first_offset <= gap.last_offset <= claim.last_offset:
             raise ValueError(f"claim {claim} has a gap {gap.first_offset}-{gap.last_offset}")
-        in_gaps.add(gap.first_offset, gap.last_offset)
+        elsewhere.add(gap.first_offset, gap.last_offset)
+    for part in result.resolved:
+        if not claim.first_offset <= part.first <= part.last <= claim.last_offset:
+            raise ValueError(f"claim {claim} has {part.first}-{part.last} resolved")
+        # Adding refuses what is resolved twice, or is a gap.
+        elsewhere.add(part.first, part.last)
     if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
         raise ValueError(f"claim {claim}: its dead letters by reason do not add up")
+
+
+def refuse_rewriting(before: ClaimResult, after: ClaimResult) -> None:
+    """Object to a claim whose dead letters were to be resolved, and more changed than that.
+
+    Raises
+    ------
+    ValueError
+        if anything is not as it was but for files that were added and letters that became
+        alerts in them
+    """
+    known, now = IntervalSet(before.resolved), IntervalSet(after.resolved)
+    kept = (
+        before.dead_letter_files == after.dead_letter_files
+        and before.gaps == after.gaps
+        and set(before.files) <= set(after.files)
+        and all(now.covers(part.first, part.last) for part in known)
+    )
+    if not kept:
+        raise ValueError(f"claim {after.claim}: resolving dead letters changes nothing else")

@@ -1,7 +1,7 @@
 """The ledger's entries as Arrow tables: how folded entries are written, and summed up fast.
 
 One row for each claim of an entry (role ``claim``; ``superseded`` for a claim as it stood
-before a repair), for each start of a partition (``start``, at `first_offset`), and one for
+before a revision), for each start of a partition (``start``, at `first_offset`), and one for
 an entry that has none of them (``entry``). The columns are those of the entry and of
 `ClaimResult`, with the sums of each claim beside them. Where files were staged is left out:
 an entry is folded only when all its files are published.
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import IntervalSet
-from finkray.ledger_entry import Entry
+from finkray.ledger_entry import REVISIONS, Entry
 from finkray.ledger_state import LedgerState, Totals
 
 _FILE = pa.struct(
@@ -41,9 +41,14 @@ _GAP = pa.struct(
         pa.field("last_offset", pa.int64(), nullable=False),
     ]
 )
+_SPAN = pa.struct(
+    [
+        pa.field("first_offset", pa.int64(), nullable=False),
+        pa.field("last_offset", pa.int64(), nullable=False),
+    ]
+)
 _SOURCE_FIELDS = TopicPartition._fields
 _SUM_FIELDS = ("archived", "dead_lettered", "expired", "not_delivered")
-_RESULT_FIELDS = ("files", "dead_letter_files", "dead_letters_by_reason", "gaps")
 
 SCHEMA = pa.schema(
     [
@@ -67,12 +72,13 @@ SCHEMA = pa.schema(
         pa.field("dead_letter_files", pa.list_(_FILE)),
         pa.field("dead_letters_by_reason", pa.map_(pa.string(), pa.int64())),
         pa.field("gaps", pa.list_(_GAP)),
+        pa.field("resolved", pa.list_(_SPAN)),
     ],
     metadata={"finkray.ledger.format": "1"},
 )
 
 STATE_COLUMNS = [
-    name for name in SCHEMA.names if name not in ("files", "dead_letter_files", "gaps")
+    name for name in SCHEMA.names if name not in ("files", "dead_letter_files", "gaps", "resolved")
 ]
 """What `add_to_state` needs: the flat columns, which are a small part of a file's bytes."""
 
@@ -112,7 +118,8 @@ def add_to_state(state: LedgerState, table: pa.Table, first_seq: int, last_seq: 
         state.add_start(_source(start), start["first_offset"])
     claims = table.filter(pc.equal(role, "claim"))
     superseded = table.filter(pc.equal(role, "superseded"))
-    covered = _coverage(claims.filter(pc.not_equal(claims["kind"], "repaired")))
+    revised = pc.is_in(claims["kind"], value_set=pa.array(REVISIONS))
+    covered = _coverage(claims.filter(pc.invert(revised)))
     before = _totals(superseded)
     for source, totals in _totals(claims).items():
         state.add_range(
@@ -120,6 +127,7 @@ def add_to_state(state: LedgerState, table: pa.Table, first_seq: int, last_seq: 
         )
     state.dead_letters_by_reason.update(_reasons(claims))
     state.dead_letters_by_reason.subtract(_reasons(superseded))
+    state.forget_reasons_without_letters()
     state.last_seq = last_seq
     state.epoch = int(epochs[-1])
     state.published_through = max(

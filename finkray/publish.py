@@ -7,10 +7,10 @@ only brings the folders in line with it and can be done again by anybody at any 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger import STAGING_FOLDER, Ledger, Staged
+from finkray.ledger_entry import ClaimKind
 from finkray.storage import Published, Storage
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def commit(
     ledger: Ledger,
     storage: Storage,
     staged: Sequence[Staged],
-    kind: Literal["committed", "repaired"] = "committed",
+    kind: ClaimKind = "committed",
 ) -> int:
     """Make claims part of the archive.
 

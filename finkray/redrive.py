@@ -6,7 +6,7 @@ Kafka no longer holds can't be brought in; it is written down as `expired`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,12 +47,15 @@ class Redriven:
         offsets that Kafka no longer holds
     files
         files made again in the place of vanished ones
+    dead_again
+        alerts that had been dead letters, and are so again: their file vanished
     """
 
     alerts: int = 0
     dead_letters: int = 0
     expired: int = 0
     files: int = 0
+    dead_again: int = 0
 
     def __add__(self, other: "Redriven") -> "Redriven":
         return Redriven(
@@ -60,6 +63,7 @@ class Redriven:
             self.dead_letters + other.dead_letters,
             self.expired + other.expired,
             self.files + other.files,
+            self.dead_again + other.dead_again,
         )
 
 
@@ -106,8 +110,14 @@ class Redriver:
                 done += _sums(staged.result)
         vanished = vanished_files(report.file_findings)
         for claim, result in sorted(read_results(self._storage, list(vanished)).items()):
-            done += self._repair(result, vanished[claim])
-            tell(f"{claim}: {len(vanished[claim])} files made again")
+            repaired = self._repair(result, vanished[claim])
+            tell(f"{claim}: {repaired.files} files made again")
+            if repaired.dead_again:
+                tell(
+                    f"{claim}: {repaired.dead_again} alerts are dead letters again: "
+                    "`finkray deadletters redrive` brings them in"
+                )
+            done += repaired
         return done
 
     def _archive(self, hole: Claim) -> Iterator[StagedClaim]:
@@ -122,17 +132,20 @@ class Redriver:
                 yield self._stage(cut.claim, cut.messages, cut.gaps)
 
     def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
-        """Make a claim's vanished files again, and note what can't be."""
+        """Make a claim's vanished files again, and note what can't be.
+
+        The alert of a resolved dead letter is not looked for in Kafka: its bytes stand with the
+        letter, which counts again.
+        """
         claim = result.claim
         gone = set(vanished)
         there = [file for file in result.files if file.path not in gone]
         letters = [file for file in result.dead_letter_files if file.path not in gone]
-        accounted = _offsets_of(self._storage, [*there, *letters], result.gaps)
-        wanted = {
-            offset
-            for offset in range(claim.first_offset, claim.last_offset + 1)
-            if offset not in accounted
-        }
+        archived, dead = _offsets_of(self._storage, there), _offsets_of(self._storage, letters)
+        in_gaps = {n for gap in result.gaps for n in range(gap.first_offset, gap.last_offset + 1)}
+        wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
+        before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
+        resolved = before & archived & dead
         everything = CutLimits(2**62, 2**62, 0.0)
         low = self._kafka.watermarks(claim.source.topic, claim.source.partition).low
         messages: list[RawMessage] = []
@@ -140,9 +153,7 @@ class Redriver:
             readable = replace(claim, first_offset=max(low, claim.first_offset))
             for cut in self._cuts(readable, everything):
                 messages += [message for message in cut.messages if message.offset in wanted]
-        lost = IntervalSet()
-        for offset in sorted(wanted - {message.offset for message in messages}):
-            lost.add(offset, offset)
+        lost = IntervalSet.of(wanted - {message.offset for message in messages})
         made = self._stage(claim, messages, [])
         expired = tuple(Gap("expired", part.first, part.last) for part in lost)
         repaired = ClaimResult(
@@ -150,14 +161,20 @@ class Redriver:
             files=(*there, *made.result.files),
             dead_letter_files=(*letters, *made.result.dead_letter_files),
             dead_letters_by_reason=tuple(
-                sorted((_reasons(self._storage, letters) + _counter(made.result)).items())
+                sorted((_reasons(self._storage, letters, resolved) + _counter(made.result)).items())
             ),
             gaps=(*result.gaps, *expired),
+            resolved=tuple(IntervalSet.of(resolved)),
         )
         self._ledger.append([StagedClaim(repaired, made.staged)], kind="repaired")
         publish(self._ledger, self._storage)
         sums = _sums(made.result)
-        return replace(sums, expired=sum(gap.offsets for gap in expired), files=len(made.staged))
+        return replace(
+            sums,
+            expired=sum(gap.offsets for gap in expired),
+            files=len(made.staged),
+            dead_again=len((before & dead) - resolved),
+        )
 
     def _stage(
         self, claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap]
@@ -207,20 +224,20 @@ def _sums(result: ClaimResult) -> Redriven:
     return Redriven(result.archived, result.dead_lettered, expired)
 
 
-def _offsets_of(storage: Storage, files: Sequence[DataFile], gaps: Sequence[Gap]) -> set[int]:
-    """Offsets that stand in the files, or are gaps."""
-    offsets: set[int] = set()
-    for file in files:
-        offsets.update(_column(storage, file, "kafka_offset"))
-    for gap in gaps:
-        offsets.update(range(gap.first_offset, gap.last_offset + 1))
-    return offsets
+def _offsets_of(storage: Storage, files: Sequence[DataFile]) -> set[int]:
+    """Offsets that stand in the files."""
+    return {offset for file in files for offset in _column(storage, file, "kafka_offset")}
 
 
-def _reasons(storage: Storage, files: Sequence[DataFile]) -> Counter[str]:
+def _reasons(
+    storage: Storage, files: Sequence[DataFile], resolved: Collection[int]
+) -> Counter[str]:
+    """How many dead letters of the files there are of each reason, but for resolved ones."""
     reasons: Counter[str] = Counter()
     for file in files:
-        reasons.update(_column(storage, file, "reason"))
+        offsets, whys = _column(storage, file, "kafka_offset"), _column(storage, file, "reason")
+        pairs = zip(offsets, whys, strict=True)
+        reasons.update(reason for offset, reason in pairs if offset not in resolved)
     return reasons
 
 

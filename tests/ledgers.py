@@ -3,10 +3,11 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
+from finkray.intervals import Interval
 from finkray.ledger import Ledger
 from finkray.storage import Storage
 from finkray.storage_local import LocalStorage
@@ -36,6 +37,23 @@ def result(
         dead_letters_by_reason=(("truncated", dead),) if dead else (),
         gaps=tuple(gaps),
     )
+
+
+def resolved(before: ClaimResult, letters: int = 1) -> FakeStaged:
+    """The claim with so many of its dead letters, the last offsets, as alerts in one more file."""
+    last = min([before.claim.last_offset + 1, *(part.first for part in before.resolved)]) - 1
+    first = last - letters + 1
+    source = before.claim.source
+    name = f"{source.topic}-{source.topic_id[:8]}-{source.partition:05d}-late-{first}"
+    file = _file(data_path(name), letters, first, last)
+    left = before.dead_lettered - letters
+    after = replace(
+        before,
+        files=(*before.files, file),
+        dead_letters_by_reason=(("truncated", left),) if left else (),
+        resolved=(Interval(first, last), *before.resolved),
+    )
+    return FakeStaged(after, {file.path: f"staging/none/{first}"})
 
 
 def data_path(name: str, topic: str = ZTF.topic) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from finkray.batch import AlertBatch
-from finkray.claim import Claim, Gap, TopicPartition
+from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
 from finkray.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.intervals import IntervalSet
 from finkray.ledger import Ledger
 from finkray.publish import commit
 from finkray.storage_local import LocalStorage
@@ -84,6 +86,23 @@ class SmallArchive:
             gaps=tuple(gaps),
         )
         return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
+
+    def resolve(self, before: ClaimResult, *offsets: int) -> StagedClaim:
+        """Let dead letters of a claim be alerts of one more file, committed and published."""
+        claim, wanted = before.claim, IntervalSet.of(offsets)
+        others = wanted.holes(claim.first_offset, claim.last_offset)
+        gaps = [Gap("not_delivered", part.first, part.last) for part in others]
+        made = self.stage(claim.first_offset, claim.last_offset, source=claim.source, gaps=gaps)
+        left = before.dead_lettered - len(offsets)
+        after = replace(
+            before,
+            files=(*before.files, *made.result.files),
+            dead_letters_by_reason=(("truncated", left),) if left else (),
+            resolved=(*before.resolved, *wanted),
+        )
+        one = StagedClaim(after, made.staged)
+        commit(self.ledger, self.storage, [one], kind="resolved")
+        return one
 
     def put(self, first: int, last: int, **how: Any) -> StagedClaim:
         """The same, committed and published."""

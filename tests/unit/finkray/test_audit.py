@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -188,6 +189,56 @@ def test_a_file_of_another_size_is_damaged(small: SmallArchive) -> None:
     assert report.deep.findings[0].problem.startswith("cannot be read")
 
 
+def test_a_resolved_dead_letter_is_accounted_for_once(small: SmallArchive) -> None:
+    """Though its offset stands in a dead-letter file and in a file of alerts."""
+    before = small.put(0, 9, dead=[3, 4, 7])
+    other = small.put(10, 19, dead=[12])
+    one = small.resolve(before.result, 3, 7)
+    report = audit(small.storage, deep="all")
+    assert report.balanced, report
+    assert (report.received, report.archived, report.dead_lettered) == (20, 18, 2)
+    assert len({file.path for file in one.result.files}) == 2
+
+    (letters,) = before.result.dead_letter_files
+    (small.storage.root / letters.path).unlink()
+    report = audit(small.storage, deep="all")
+    # The two that were brought in are not lost with their letters.
+    assert (report.archived, report.dead_lettered, report.difference) == (18, 1, 1)
+
+    (brought,) = one.staged
+    (small.storage.root / brought).unlink()
+    (late,) = small.resolve(other.result, 12).staged
+    rewrite(small, late, [])
+    report = audit(small.storage, deep="all")
+    assert (report.archived, report.dead_lettered, report.difference) == (16, 0, 4)
+    assert report.deep is not None
+    assert ("offsets that are in no file", 1) in [
+        (found.problem, found.offsets) for found in report.deep.findings
+    ]
+
+
+def test_an_unresolved_letter_that_is_an_alert_too_is_a_duplicate(small: SmallArchive) -> None:
+    """And one that is said to be resolved must be a letter."""
+    before = small.put(0, 9, dead=[3, 4])
+    one = small.resolve(before.result, 3)
+    (brought,) = one.staged
+    table = pq.read_table(small.storage.root / brought, partitioning=None)
+    for offset in (4, 5):
+        moved = table.set_column(2, "kafka_offset", pa.array([offset], pa.int64()))
+        pq.write_table(moved, small.storage.root / brought)
+        report = audit(small.storage, deep="all")
+        assert report.deep is not None
+        assert (TWICE, 1) in [(found.problem, found.offsets) for found in report.deep.findings]
+        assert report.duplicates == 1
+    (letters,) = before.result.dead_letter_files
+    rewrite(small, letters.path, [1])
+    report = audit(small.storage, deep="all")
+    assert report.deep is not None
+    assert "resolved offsets that are no dead letters" in {
+        found.problem for found in report.deep.findings
+    }
+
+
 def test_files_that_no_entry_names_are_strays(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
     extra = f"{path.rpartition('/')[0]}/extra.parquet"
@@ -264,7 +315,9 @@ def test_a_ledger_that_cannot_be_summed_up(small: SmallArchive) -> None:
 def rewrite(small: SmallArchive, path: str, rows: list[int]) -> None:
     """Replace a file by one that has only these of its rows."""
     target = small.storage.root / path
-    pq.write_table(pq.read_table(target, partitioning=None).take(rows), target)
+    pq.write_table(
+        pq.read_table(target, partitioning=None).take(pa.array(rows, pa.int64())), target
+    )
 
 
 @pytest.mark.parametrize(

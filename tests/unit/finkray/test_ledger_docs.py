@@ -13,7 +13,7 @@ from finkray.ledger import Ledger
 from finkray.ledger_entry import Entry
 from finkray.ledger_read import read_entries
 from finkray.ledger_table import SCHEMA
-from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, result, unstaged
+from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, resolved, result, unstaged
 
 TEXT = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()
 
@@ -27,7 +27,7 @@ def alerts_by_topic() -> Callable[[Path], Counter[str]]:
     return found
 
 
-def test_the_recipe_sums_up_a_folded_and_repaired_ledger(
+def test_the_recipe_sums_up_a_folded_and_revised_ledger(
     alerts_by_topic: Callable[[Path], Counter[str]],
 ) -> None:
     other = ZTF._replace(topic="other", topic_id="other-id")
@@ -44,6 +44,9 @@ def test_the_recipe_sums_up_a_folded_and_repaired_ledger(
                 assert old.claim == new.claim
                 made = FakeStaged(new, {new.files[0].path: "staging/x"})
                 ledger.append([made], kind="repaired")
+            if n in (45, 1191):
+                before = result(10 * n, 10 * n + 9, source=source, dead=1)
+                ledger.append([resolved(before)], kind="resolved")
         ledger.mark_published(list(ledger.unpublished))
         assert fold_now(ledger) == 1200 // 64 + 1
         assert storage.files("ledger/log")

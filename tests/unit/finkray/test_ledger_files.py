@@ -1,9 +1,11 @@
 """Entries as JSON and as rows, folded files and their order."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from finkray import ledger_read
 from finkray.claim import Gap
 from finkray.errors import LedgerCorrupt
+from finkray.intervals import Interval
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_claims, read_results
 from finkray.ledger_entry import Entry, log_path, seq_of
@@ -29,7 +32,7 @@ from finkray.ledger_segment import (
 from finkray.ledger_state import LedgerState
 from finkray.ledger_table import add_to_state, to_entries, to_table
 from finkray.storage_local import LocalStorage
-from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, result, unstaged
+from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, resolved, result, unstaged
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, 456789, tzinfo=UTC)
 
@@ -46,7 +49,7 @@ def histories(draw: st.DrawFn) -> list[Entry]:
     entries: list[Entry] = []
     offsets = {ZTF: 0, ZTF._replace(partition=7, topic_id="made-anew"): 5}
     epoch = 0
-    for kind in ["opened", *draw(st.lists(st.sampled_from(["opened", "started", "c", "r"])))]:
+    for kind in ["opened", *draw(st.lists(st.sampled_from(["opened", "started", "c", "r", "v"])))]:
         common = {
             "seq": len(entries),
             "at": NOW + timedelta(seconds=len(entries)),
@@ -69,6 +72,20 @@ def histories(draw: st.DrawFn) -> list[Entry]:
                 gaps = [Gap("not_delivered", first, first)] if dead < size - 1 else []
                 claims.append(result(first, first + size - 1, source=source, dead=dead, gaps=gaps))
             entries.append(Entry(epoch=epoch, kind="committed", claims=tuple(claims), **common))
+        elif kind == "v":
+            before = [claim for entry in entries for claim in entry.claims[:1]][-1:]
+            letters = [(old, draw(st.integers(0, old.dead_lettered))) for old in before]
+            brought = [resolved(old, number) for old, number in letters if number]
+            entries.append(
+                Entry(
+                    epoch=epoch,
+                    kind="resolved",
+                    claims=tuple(one.result for one in brought),
+                    superseded=tuple(old for old, number in letters if number),
+                    remade=tuple(path for one in brought for path in one.staged),
+                    **common,
+                )
+            )
         else:
             before = [claim for entry in entries for claim in entry.claims[:1]][-1:]
             after = tuple(
@@ -295,6 +312,63 @@ def test_a_repair_replaces_what_the_ledger_says_of_a_claim(storage: LocalStorage
     assert read_claims(storage, through_seq=1)["expired"].to_pylist() == [0, 0]
     *_, entry = read_entries(storage)
     assert (entry.superseded, entry.remade) == ((broken,), (mended.files[0].path,))
+
+
+def test_a_resolved_dead_letter_counts_as_the_alert_it_became(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    before = result(0, 9, dead=3)
+    ledger.append([unstaged(before), unstaged(result(10, 19, dead=1))])
+    first = resolved(before, 2)
+    ledger.append([first], kind="resolved")
+    for state in (ledger.state, read_state(storage).state):
+        sums = state.balance()
+        assert (sums.received, sums.archived, sums.dead_lettered, sums.difference) == (20, 18, 2, 0)
+        assert state.dead_letters_by_reason == {"truncated": 2}
+    assert ledger.append([first], kind="resolved") == 2  # tried again: known, not entered twice
+
+    second = resolved(first.result)
+    ledger.append([second], kind="resolved")
+    ledger.append([resolved(result(10, 19, dead=1))], kind="resolved")
+    ledger.mark_published(list(ledger.unpublished))
+    assert read_state(storage).state.dead_letters_by_reason == {}
+    (row,) = read_results(storage, [before.claim]).values()
+    assert row == second.result
+    assert row.resolved == (Interval(7, 7), Interval(8, 9))
+
+
+def test_resolving_dead_letters_changes_nothing_else(storage: LocalStorage) -> None:
+    ledger = Ledger.take_over(storage)
+    before = result(0, 9, dead=3)
+    ledger.append([unstaged(before)])
+    good = resolved(before, 2)
+    ledger.append([good], kind="resolved")
+    for other in (
+        replace(result(0, 9, dead=2), dead_letter_files=()),  # the letters are gone
+        result(0, 9, dead=3),  # it is dead again
+    ):
+        with pytest.raises(ValueError, match=r"changes nothing else|has 10 offsets"):
+            ledger.append([FakeStaged(other, {"alerts/new": "staging/x"})], kind="resolved")
+    twice = replace(good.result, resolved=(Interval(8, 9), Interval(9, 9)))
+    with pytest.raises(ValueError, match=r"overlaps|has 10 offsets"):
+        ledger.append([FakeStaged(twice)], kind="resolved")
+    assert ledger.totals().dead_lettered == 1
+
+
+def test_a_ledger_from_before_the_first_resolved_letter_is_read(storage: LocalStorage) -> None:
+    """And folded on, together with what came later."""
+    ledger = Ledger.take_over(storage)
+    for n in range(BLOCK):
+        ledger.append([unstaged(result(n, n))])
+    ledger.mark_published(list(ledger.unpublished))
+    fold_now(ledger)
+    folded = storage.root / Segment(0, BLOCK - 1).path
+    old = pq.read_table(folded).drop_columns("resolved")
+    pq.write_table(old, folded)
+    for path in (storage.root / "ledger/log").glob("*.json"):
+        path.write_text(path.read_text().replace(',"resolved":[]', ""))
+    assert [entry.seq for entry in read_entries(storage)] == list(range(BLOCK + 1))
+    assert read_claims(storage)["resolved"].null_count == BLOCK - 1
+    assert read_state(storage).state.balance().archived == BLOCK
 
 
 def test_only_what_is_there_can_be_repaired(storage: LocalStorage) -> None:

@@ -1,6 +1,6 @@
 """The ledger under every order of commits, failures, crashes, take-overs, folds and zombies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,16 +14,26 @@ from hypothesis.stateful import (
 )
 
 from finkray import ledger, ledger_segment
-from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
 from finkray.errors import Fenced, StorageError
 from finkray.follow import Follower, Position
 from finkray.intervals import IntervalSet
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_results
+from finkray.ledger_entry import REVISIONS
 from finkray.ledger_read import read_entries, read_state
 from finkray.ledger_state import PartitionState
 from finkray.publish import commit, publish, recover
-from tests.ledgers import ZTF, FakeStaged, content, fold_now, quick_storage, result, stage
+from tests.ledgers import (
+    ZTF,
+    FakeStaged,
+    content,
+    fold_now,
+    quick_storage,
+    resolved,
+    result,
+    stage,
+)
 from tests.torn_storage import Killed, TornStorage
 
 PARTITIONS = [ZTF, ZTF._replace(partition=1)]
@@ -54,7 +64,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.lanes = {source: [Lane(0)] for source in PARTITIONS}
         self.seen: list[str] = []
         self.cursor = Position()
-        self.attempts = 0
+        self.tried: dict[str, DataFile] = {}
 
     def teardown(self) -> None:
         self.folder.__exit__(None, None, None)
@@ -146,6 +156,30 @@ class LedgerMachine(RuleBasedStateMachine):
         live.end = begin
         self.lanes[source].append(Lane(begin))
 
+    @precondition(lambda self: self.living is not None and self.with_letters())
+    @rule(data=st.data(), fault=faults)
+    def resolve(self, data: st.DataObject, fault: tuple[int, bool, bool] | None) -> None:
+        assert self.living is not None
+        archive, storage = self.living
+        before = data.draw(st.sampled_from(self.with_letters()))
+        after = resolved(before).result
+        late = replace(after, files=after.files[-1:], dead_letter_files=())
+        one = FakeStaged(after, stage(self.storage, archive.staging, late).staged)
+        self.tried |= {file.path: file for file in late.files}
+        if fault is not None:
+            storage.arm(fault[0], kills=fault[1], done_first=fault[2])
+        try:
+            commit(archive, storage, [one], kind="resolved")
+        except StorageError:
+            storage.arm(None, kills=False, done_first=False)
+            commit(archive, storage, [one], kind="resolved")
+        except Killed:
+            self.living = None
+            return
+        finally:
+            storage.arm(None, kills=False, done_first=False)
+        self.committed[one.result.claim] = one
+
     @precondition(lambda self: self.living is not None)
     @rule(fault=faults)
     def fold(self, fault: tuple[int, bool, bool] | None) -> None:
@@ -175,7 +209,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def every_claim_is_there_once(self) -> None:
         entries = list(read_entries(self.storage))
         assert [entry.seq for entry in entries] == list(range(len(entries)))
-        claims = [claim.claim for entry in entries for claim in entry.claims]
+        claims = [
+            claim.claim
+            for entry in entries
+            for claim in entry.claims
+            if entry.kind not in REVISIONS
+        ]
         assert len(claims) == len(set(claims))
         known = set(self.committed)
         assert known <= set(claims) <= known | {one.result.claim for one in self.handed_in}
@@ -196,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def readers_see_whole_files_of_committed_claims_only(self) -> None:
-        possible = {
+        possible = self.tried | {
             file.path: file
             for one in [*self.committed.values(), *self.handed_in]
             for file in (*one.result.files, *one.result.dead_letter_files)
@@ -223,7 +262,18 @@ class LedgerMachine(RuleBasedStateMachine):
         wanted = {file.path for one in self.committed.values() for file in one.result.files}
         assert there == wanted
 
+    @invariant()
+    def a_dead_letter_counts_until_it_is_resolved(self) -> None:
+        if self.living is None or self.handed_in:
+            return
+        dead = sum(one.result.dead_lettered for one in self.committed.values())
+        state = read_state(self.storage).state
+        assert state.balance().dead_lettered == dead == state.dead_letters_by_reason.total()
+
     # Helpers.
+
+    def with_letters(self) -> list[ClaimResult]:
+        return [one.result for one in self.committed.values() if one.result.dead_lettered]
 
     def claim(self, source: TopicPartition, number: int, size: int, kind: int) -> ClaimResult:
         lanes = self.lanes[source]
@@ -247,6 +297,8 @@ class LedgerMachine(RuleBasedStateMachine):
             one.result.claim: one for one in self.handed_in if one.result.claim in landed
         }
         self.handed_in.clear()
+        for claim, now in read_results(self.storage, list(self.committed)).items():
+            self.committed[claim] = FakeStaged(now)
         for source in PARTITIONS:
             known = self.living[0].state.partitions.get(source, PartitionState())
             holes = [Lane(hole.first, hole.last + 1) for hole in known.backlog]

@@ -267,6 +267,29 @@ def test_a_file_that_is_gone_does_not_stop_a_follower(
     assert (repaired.path, repaired.repaired) == (path, True)
 
 
+def test_a_follower_gets_the_alerts_of_resolved_letters_once_and_marked(
+    small: SmallArchive, archive: finkray.Archive
+) -> None:
+    before = small.put(0, 9, dead=[3, 4])
+    small.put(10, 19)
+    done = list(archive.follow(wait_s=0))
+    assert not any(one.resolved for one in done)
+    first = small.resolve(before.result, 3)
+    small.resolve(first.result, 4)
+    late = list(archive.follow(done[-1].cursor, wait_s=0))
+    assert [(one.file.first_offset, one.rows) for one in late] == [(3, 1), (4, 1)]
+    assert all(one.resolved and not one.repaired for one in late)
+    assert archive.dataset().count_rows() == 20
+    for n in range(20, 150):
+        small.put(n, n)
+    folding = small.ledger.fold()
+    assert folding is not None
+    folding.result()
+    again = list(archive.follow(done[-1].cursor, wait_s=0))
+    assert [one.path for one in again[:2]] == [one.path for one in late]
+    assert [one.resolved for one in again[:3]] == [True, True, False]
+
+
 def test_following_goes_on_over_folded_entries(
     small: SmallArchive, archive: finkray.Archive
 ) -> None:
