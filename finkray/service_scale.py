@@ -1,0 +1,80 @@
+"""How many actors a service gets: a pure function of its load."""
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSettings:
+    """Bounds.
+
+    Attributes
+    ----------
+    min_actors, max_actors
+        never fewer, never more
+    target_s
+        what waits shall be done within so many seconds
+    quiet_s
+        fewer are needed for so long before one goes
+    """
+
+    min_actors: int = 1
+    max_actors: int = 4
+    target_s: float = 5.0
+    quiet_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What there is to do.
+
+    Attributes
+    ----------
+    waiting_rows
+        alerts that are durable and not served
+    rows_per_s
+        what one actor does in a second; 0 while that is not known
+    actors
+        how many there are, starting ones too
+    held
+        whether the breaker is open: more actors would not help
+    """
+
+    waiting_rows: int
+    rows_per_s: float
+    actors: int
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleState:
+    """What is remembered: since when fewer would do."""
+
+    quiet_since_s: float | None = None
+
+
+def scale(
+    load: Load, settings: ScaleSettings, state: ScaleState, now_s: float
+) -> tuple[int, ScaleState]:
+    """How many actors there shall be.
+
+    It grows at once, but at most to double: an actor that starts takes the machine from those that
+    work. It shrinks by one at a time, and only after a while of quiet, for a visit comes each 37 s.
+    """
+    low, high = settings.min_actors, settings.max_actors
+    if load.held:
+        return min(max(load.actors, low), high), ScaleState()
+    if load.rows_per_s > 0:
+        needed = math.ceil(load.waiting_rows / (load.rows_per_s * settings.target_s))
+    else:
+        needed = 1 if load.waiting_rows else 0
+    needed = min(max(needed, low), high)
+    if needed >= load.actors:
+        return min(needed, max(2 * load.actors, low, 1)), ScaleState()
+    if load.actors > high:
+        return high, ScaleState()
+    if state.quiet_since_s is None:
+        return load.actors, replace(state, quiet_since_s=now_s)
+    if now_s - state.quiet_since_s < settings.quiet_s:
+        return load.actors, state
+    return load.actors - 1, ScaleState(quiet_since_s=now_s)

@@ -1,0 +1,102 @@
+"""Services that behave in every way, for tests. What they do to an alert hangs on its offset."""
+
+import os
+import time
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import finkray
+
+DOUBLE = pa.schema([("double", pa.int64())])
+
+
+class Double(finkray.Service):
+    """Twice the offset."""
+
+    columns = ("kafka_offset",)
+    output = DOUBLE
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        for offset in alerts["kafka_offset"].to_pylist():
+            self.meet(offset)
+        return pa.table({"double": pc.multiply(alerts["kafka_offset"], 2)})
+
+    def meet(self, offset: int) -> None:
+        """Misbehave."""
+
+
+class Throwing(Double):
+    """Raises on each alert whose offset ends in 7."""
+
+    def meet(self, offset: int) -> None:
+        if offset % 10 == 7:
+            raise ValueError(f"cannot stand {offset}")
+
+
+class Hanging(Double):
+    """Never comes back from offset 13."""
+
+    def meet(self, offset: int) -> None:
+        while offset == 13:
+            time.sleep(1)
+
+
+class Dying(Double):
+    """Ends its process at offset 13."""
+
+    def meet(self, offset: int) -> None:
+        if offset == 13:
+            os._exit(3)
+
+
+class Leaking(Double):
+    """Takes 40 MB more with each batch and keeps it."""
+
+    def setup(self) -> None:
+        self.kept: list[bytearray] = []
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        self.kept.append(bytearray(b"x") * 40_000_000)
+        return super().process(alerts)
+
+
+class Broken(Double):
+    """Fails on everything while there is a file."""
+
+    def meet(self, offset: int) -> None:  # noqa: ARG002
+        if os.path.exists(os.environ["BROKEN_WHILE"]):  # noqa: PTH110
+            raise ConnectionError("the catalogue does not answer")
+
+
+class NotStarting(Double):
+    """Cannot be set up."""
+
+    def setup(self) -> None:
+        raise FileNotFoundError("no model at /nowhere")
+
+
+class Curious(finkray.Service):
+    """Looks for secrets wherever a process can."""
+
+    columns = ("kafka_offset",)
+    output = pa.schema([("found", pa.string())])
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
+            initial = file.read().decode().replace("\0", " ")
+        found = f"{dict(os.environ)} {initial}"
+        return pa.table({"found": [found] * len(alerts)})
+
+
+class SkyAlone(finkray.Service):
+    """Reads what none of the test's alerts have."""
+
+    columns = ("diaSource.psfFlux",)
+    output = pa.schema([("flux", pa.float64())])
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        return pa.table({"flux": alerts["diaSource.psfFlux"]})
