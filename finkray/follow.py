@@ -111,11 +111,11 @@ class Follower:
     def _published(self) -> Iterator[Durable]:
         """What is there to be given, up to the first file that is not published yet."""
         for entry in read_entries(self._storage, self._at.seq - 1):
-            new = _new_files(entry)
+            new = new_files(entry)
             done = self._at.files if entry.seq == self._at.seq else 0
             for number, (claim, file) in enumerate(new[done:], start=done + 1):
                 there = self._is_there(file)
-                if not there and not self._is_published(entry):
+                if not there and not is_published(self._storage, entry):
                     return
                 end = number == len(new)
                 self._at = Position(entry.seq + 1) if end else Position(entry.seq, number)
@@ -136,13 +136,14 @@ class Follower:
     def _is_there(self, file: DataFile) -> bool:
         return self._storage.size_bytes(file.path) is not None
 
-    def _is_published(self, entry: Entry) -> bool:
-        """Whether a later entry says that all files of this one have been published."""
-        later = read_entries(self._storage, entry.seq)
-        return any(one.published_through >= entry.seq for one in later)
+
+def is_published(storage: Storage, entry: Entry) -> bool:
+    """Whether a later entry says that all files of this one have been published."""
+    later = read_entries(storage, entry.seq)
+    return any(one.published_through >= entry.seq for one in later)
 
 
-def _new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
+def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
     """The files of alerts that an entry brought, in its own order."""
     return [
         (result.claim, file)

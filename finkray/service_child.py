@@ -5,7 +5,7 @@ broker's secrets in its environment. It may hang, leak and die: that is what it 
 
 Each message is JSON, some with Arrow after it:
 
-    {"do": "load", "spec": …, "folder": …}   -> {"ok": true, …}, the output's schema
+    {"do": "load", "spec": …, "set_up": …}   -> {"ok": true, …}, the output's schema
     {"do": "process", "slices": […]}         -> {"ok": true, …}, the answer as an IPC stream
     anything                                 -> {"ok": false, "fault": …, "detail": …}
 """
@@ -31,7 +31,7 @@ from finkray.errors import ServiceError
 from finkray.service_class import Described, Service, describe, load_service
 from finkray.service_columns import has, read_columns
 from finkray.service_contract import accept
-from finkray.service_words import Fault, Slice, described_to_json
+from finkray.service_words import Fault, Slice, described_to_json, null_rows
 
 DETAIL_CHARS = 500
 """Of what an exception says; the whole of it goes to the log once."""
@@ -64,20 +64,21 @@ class Child:
             except (EOFError, ConnectionResetError):
                 break
             if order["do"] == "load":
-                self._load(order["spec"], order["folder"])
+                self._load(order["spec"], order["folder"], set_up=order["set_up"])
             else:
                 self._process([Slice(*part) for part in order["slices"]])
         if self._service is not None:
             self._service.close()
 
-    def _load(self, spec: str, folder: str) -> None:
+    def _load(self, spec: str, folder: str, *, set_up: bool) -> None:
         if folder:
             sys.path.insert(0, folder)
         try:
             service = load_service(spec)
             about = describe(service)
             try:
-                service.setup()
+                if set_up:
+                    service.setup()
             except Exception as error:
                 traceback.print_exc()
                 raise ServiceError(f"setup of {about.name}: {_words(error)}") from error
@@ -178,7 +179,7 @@ def answer_each(
         except _Refused as error:
             if end - first == 1:
                 refused[first] = error
-                parts.append(_nulls(1, nullable))
+                parts.append(null_rows(1, nullable))
             else:
                 middle = (first + end) // 2
                 waiting += [(middle, end), (first, middle)]  # the first is popped first
@@ -218,14 +219,10 @@ def with_skipped(
     """The answer with nulls for alerts that were not asked about, and where its rows are then."""
     parts, at = [], 0
     for count, skip in zip(rows, skipped, strict=True):
-        parts.append(_nulls(count, answer.schema) if skip else answer.slice(at, count))
+        parts.append(null_rows(count, answer.schema) if skip else answer.slice(at, count))
         at += 0 if skip else count
     asked = np.repeat(~np.array(skipped, bool), np.array(rows, int))
     return pa.concat_tables([*parts, answer.schema.empty_table()]), np.flatnonzero(asked)
-
-
-def _nulls(rows: int, schema: pa.Schema) -> pa.Table:
-    return pa.table([pa.nulls(rows, kind) for kind in schema.types], schema=schema)
 
 
 def _to_ipc(table: pa.Table) -> pa.Buffer:

@@ -114,6 +114,12 @@ def rows_of(slices: Sequence[Slice]) -> int:
     return sum(part.rows for part in slices)
 
 
+def null_rows(rows: int, output: pa.Schema) -> pa.Table:
+    """So many rows that say nothing."""
+    schema = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
+    return pa.table([pa.nulls(rows, kind) for kind in schema.types], schema=schema)
+
+
 def described_to_json(about: Described) -> dict[str, object]:
     """A plain dictionary, without the output's schema."""
     return {

@@ -85,14 +85,21 @@ class Worker:
             self._end()
         if self._process is not None and self._about is not None:
             return self._about
-        self._spawn()
-        order = {"do": "load", "spec": self._spec.name, "folder": self._spec.folder}
-        answer, schema = self._ask(order, self._limits.start_s)
-        if schema is None:
-            self._end()
-            raise ServiceError(f"{self._spec.name} does not start: {answer['detail']}")
-        self._about = described_from_json(answer, pa.ipc.read_schema(pa.py_buffer(schema)))
+        self._about = self._load(set_up=True)
         return self._about
+
+    def describe(self) -> Described:
+        """What the service declares, without setting it up.
+
+        Raises
+        ------
+        ServiceError
+            if it cannot be loaded within its limits
+        """
+        try:
+            return self._load(set_up=False)
+        finally:
+            self._end()
 
     def run(self, slices: Sequence[Slice]) -> Answer:
         """Process a batch. Never raises for what the service does."""
@@ -131,6 +138,20 @@ class Worker:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=2.0)
         self._end()
+
+    def _load(self, *, set_up: bool) -> Described:
+        self._spawn()
+        order = {
+            "do": "load",
+            "spec": self._spec.name,
+            "folder": self._spec.folder,
+            "set_up": set_up,
+        }
+        answer, schema = self._ask(order, self._limits.start_s)
+        if schema is None:
+            self._end()
+            raise ServiceError(f"{self._spec.name} does not start: {answer['detail']}")
+        return described_from_json(answer, pa.ipc.read_schema(pa.py_buffer(schema)))
 
     def _spawn(self) -> None:
         mine, its = socket.socketpair()

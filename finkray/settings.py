@@ -27,6 +27,7 @@ from pydantic import (
 from finkray.settings_kafka import TOPIC_NAME, KafkaSettings, MiB, Options, Section, reveal
 from finkray.settings_packets import PacketSettings
 from finkray.settings_reader import read_settings
+from finkray.settings_services import ServiceSettings
 from finkray.storage_open import folder_of
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "KafkaSettings",
     "PacketSettings",
     "RaySettings",
+    "ServiceSettings",
     "Settings",
     "SimulatorSettings",
     "SparkSettings",
@@ -211,6 +213,7 @@ class Settings(Section):
     archive: ArchiveSettings = ArchiveSettings()
     ingest: IngestSettings = IngestSettings()
     spark: SparkSettings = SparkSettings()
+    services: ServiceSettings = ServiceSettings()
     ray: RaySettings = RaySettings()
     ui: UiSettings = UiSettings()
     simulator: SimulatorSettings = SimulatorSettings()
