@@ -65,7 +65,8 @@ def scale(
     if load.held:
         return min(max(load.actors, low), high), ScaleState()
     if load.rows_per_s > 0:
-        needed = math.ceil(load.waiting_rows / (load.rows_per_s * settings.target_s))
+        share = max(load.rows_per_s * settings.target_s, 1e-6)
+        needed = math.ceil(min(load.waiting_rows / share, high))
     else:
         needed = 1 if load.waiting_rows else 0
     needed = min(max(needed, low), high)
