@@ -80,7 +80,11 @@ def start_board() -> Any:
     deadline_s = time.monotonic() + 30.0
     while True:
         try:
-            return ray.remote(Board).options(name=BOARD_NAME, num_cpus=0).remote()
+            return (
+                ray.remote(Board)
+                .options(name=BOARD_NAME, num_cpus=0, enable_task_events=False)
+                .remote()
+            )
         except ValueError:
             # The name is taken: Ray still tears down the archive that held the lease before.
             if time.monotonic() > deadline_s:

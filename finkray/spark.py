@@ -80,6 +80,12 @@ def spark_properties(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "2",
         "spark.sql.streaming.metricsEnabled": "false",
+        # Spark remembers the last thousand of each for its own page: 15 kB a micro-batch.
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "500",
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.sql.streaming.numRecentProgressUpdates": "10",
         # A twin of a task would only write the same claim a second time.
         "spark.speculation": "false",
         # The executor's current directory may hold another copy of finkray.
