@@ -5,15 +5,22 @@ watch the lag of our group in Kafka's own tools: the archive itself never looks 
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from finkray.claim import TopicPartition
 from finkray.errors import FinkrayError, KafkaUnavailable, SettingsError, TopicChanged
@@ -43,10 +50,11 @@ class Watermarks:
 
 def as_finkray_error(error: KafkaException) -> FinkrayError:
     """Kafka's error in our tree, its own words kept."""
-    cause = error.args[0] if error.args else error
-    name = cause.name() if hasattr(cause, "name") else ""
-    text = f"Kafka says: {cause.str() if hasattr(cause, 'str') else cause} ({name})"
-    if name in {
+    cause = error.args[0] if error.args else None
+    if not isinstance(cause, KafkaError):
+        return KafkaUnavailable(f"Kafka says: {error}")
+    text = explain(cause) if cause.name() in _HELP else f"Kafka says: {explain(cause)}"
+    if cause.name() in {
         "UNKNOWN_TOPIC_OR_PART",
         "_UNKNOWN_TOPIC",
         "_UNKNOWN_PARTITION",
@@ -54,6 +62,39 @@ def as_finkray_error(error: KafkaException) -> FinkrayError:
     }:
         return TopicChanged(text)
     return KafkaUnavailable(text)
+
+
+_LOGIN_HELP = (
+    "the login is refused: are kafka.sasl_username and kafka.sasl_password or sasl_password_file "
+    'right, and is "sasl.mechanism" the one of the brokers?'
+)
+_TLS_HELP = (
+    "there is no TLS connection: does kafka.options name the brokers' authority, "
+    '"ssl.ca.location" = "/path/ca.pem", and are kafka.bootstrap_servers the names that stand in '
+    "their certificates?"
+)
+_RIGHTS_HELP = "the login lacks a right: it needs READ and DESCRIBE on the topics"
+
+_SILENCE_HELP = (
+    'no broker answers in time: is it busy, or does "security.protocol" not fit, because it wants '
+    "TLS or a login and the settings do not, or the other way round?"
+)
+
+_HELP: Mapping[str, str] = {
+    "_AUTHENTICATION": _LOGIN_HELP,
+    "SASL_AUTHENTICATION_FAILED": _LOGIN_HELP,
+    "UNSUPPORTED_SASL_MECHANISM": _LOGIN_HELP,
+    "_SSL": _TLS_HELP,
+    "TOPIC_AUTHORIZATION_FAILED": _RIGHTS_HELP,
+    "CLUSTER_AUTHORIZATION_FAILED": _RIGHTS_HELP,
+}
+"""What a person can do about errors that pass only when somebody does something, by name."""
+
+
+def explain(error: KafkaError) -> str:
+    """Kafka's own words, and what to do where that is known."""
+    said = f"{error.str()} ({error.name()})"
+    return f"{_HELP[error.name()]} Kafka says: {said}" if error.name() in _HELP else said
 
 
 @contextmanager
@@ -72,12 +113,18 @@ class KafkaCluster:
     ----------
     config
         librdkafka's properties, secrets included.
+    timeout_s
+        how long one question may take
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._config = {**QUIET, **config}
+        self._timeout_s = timeout_s
+        self._heard: deque[KafkaError] = deque(maxlen=20)
         with _options_explained():
-            self._admin = AdminClient(_without_consumer_keys(self._config))
+            self._admin = AdminClient(
+                {**_without_consumer_keys(self._config), "error_cb": self._heard.append}
+            )
             self._consumer = Consumer(
                 {"group.id": "finkray", **self._config, "enable.auto.commit": False}
             )
@@ -94,10 +141,7 @@ class KafkaCluster:
         KafkaUnavailable
             if no broker answers.
         """
-        try:
-            metadata = self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise as_finkray_error(error) from error
+        metadata = self._metadata()
         topics = {
             name: sorted(topic.partitions)
             for name, topic in metadata.topics.items()
@@ -117,7 +161,7 @@ class KafkaCluster:
         if not topics:
             return {}
         futures = self._admin.describe_topics(
-            TopicCollection(list(topics)), request_timeout=REQUEST_TIMEOUT_S
+            TopicCollection(list(topics)), request_timeout=self._timeout_s
         )
         ids = {}
         for name, future in futures.items():
@@ -133,16 +177,27 @@ class KafkaCluster:
 
     def cluster_id(self) -> str:
         """The cluster's own id."""
+        return str(self._metadata().cluster_id)
+
+    def _metadata(self) -> ClusterMetadata:
+        """Ask for all topics. Why there is no answer only the client's error events tell."""
+        self._heard.clear()
         try:
-            return str(self._consumer.list_topics(timeout=REQUEST_TIMEOUT_S).cluster_id)
+            return self._admin.list_topics(timeout=self._timeout_s)
         except KafkaException as error:
-            raise as_finkray_error(error) from error
+            self._admin.poll(0)
+            heard = [known for known in self._heard if known.name() != "_ALL_BROKERS_DOWN"]
+            if not heard:
+                raise KafkaUnavailable(f"{_SILENCE_HELP} {as_finkray_error(error)}") from error
+            # What only a person mends explains the rest.
+            cause = next((known for known in heard if known.name() in _HELP), heard[-1])
+            raise as_finkray_error(KafkaException(cause)) from error
 
     def watermarks(self, topic: str, partition: int) -> Watermarks:
         """The offsets that Kafka holds of the partition, asked of its leader now."""
         try:
             low, high = self._consumer.get_watermark_offsets(
-                KafkaPartition(topic, partition), timeout=REQUEST_TIMEOUT_S, cached=False
+                KafkaPartition(topic, partition), timeout=self._timeout_s, cached=False
             )
         except KafkaException as error:
             raise as_finkray_error(error) from error
@@ -159,7 +214,7 @@ class KafkaCluster:
         try:
             found = self._consumer.offsets_for_times(
                 [KafkaPartition(source.topic, source.partition, moment_ms)],
-                timeout=REQUEST_TIMEOUT_S,
+                timeout=self._timeout_s,
             )
         except KafkaException as error:
             raise as_finkray_error(error) from error
@@ -174,7 +229,7 @@ class KafkaCluster:
             for source, offset in frontiers.items()
         ]
         futures = self._admin.alter_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group_id, offsets)], request_timeout=REQUEST_TIMEOUT_S
+            [ConsumerGroupTopicPartitions(group_id, offsets)], request_timeout=self._timeout_s
         )
         for future in futures.values():
             try:

@@ -13,7 +13,7 @@ from finkray.decode import RawMessage
 from finkray.errors import FinkrayError
 from finkray.ingest_words import Assignment
 from finkray.intake import Cut, CutLimits, PartitionIntake
-from finkray.kafka import KafkaCluster, as_finkray_error
+from finkray.kafka import KafkaCluster, as_finkray_error, explain
 
 STALL_BEFORE_PAUSE_S = 5.0
 """Pausing throws the Kafka client's queue away, to be fetched again: not worth it for the
@@ -182,8 +182,8 @@ class LaneReader:
         else:
             # The client tries again by itself; the driver shows this until the partition is
             # heard of again.
-            self.troubles[key] = error.str()
-            log.warning("Kafka trouble on %s[%s]: %s", *key, error.str())
+            self.troubles[key] = explain(error)
+            log.warning("Kafka trouble on %s[%s]: %s", *key, explain(error))
 
     def _restart_after_reset(self, key: tuple[str, int]) -> None:
         if key not in self._lanes:

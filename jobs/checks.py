@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from finkray.errors import (
     ClusterUnavailable,
     FinkrayError,
     KafkaUnavailable,
-    SettingsError,
     StorageError,
 )
 from finkray.java import find_java
@@ -87,19 +83,14 @@ def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
 
 
 def _connection(settings: KafkaSettings) -> str:
-    """Ask for the cluster; what librdkafka would print over and over is said once."""
-    reasons: list[str] = []
-    config = {"log_level": 0, **settings.client_config()}
+    """Ask for the cluster."""
+    cluster = KafkaCluster(settings.client_config(), CONNECT_TIMEOUT_S)
     try:
-        client = AdminClient({**config, "error_cb": lambda error: reasons.append(error.str())})
-    except KafkaException as error:
-        raise SettingsError(f"kafka.options: {error.args[0].str()}") from error
-    try:
-        cluster_id = client.list_topics(timeout=CONNECT_TIMEOUT_S).cluster_id
-    except KafkaException as error:
-        client.poll(0)
-        why = "; ".join(dict.fromkeys(reasons)) or error.args[0].str()
-        raise KafkaUnavailable(f"{settings.bootstrap_servers}: {why}") from error
+        cluster_id = cluster.cluster_id()
+    except KafkaUnavailable as error:
+        raise KafkaUnavailable(f"{settings.bootstrap_servers}: {error}") from error
+    finally:
+        cluster.close()
     return f"{settings.bootstrap_servers} answers, cluster {cluster_id}"
 
 

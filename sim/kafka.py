@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -26,6 +26,7 @@ from sim import topics
 from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars
 from sim.lock import exclusive
+from sim.login import Login
 from sim.process import ProcessRecord, start_detached
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class _Node:
     cluster_id: str
     port: int
     controller_port: int
+    login_port: int = 0
 
 
 class Kafka:
@@ -51,11 +53,18 @@ class Kafka:
     """
 
     def __init__(
-        self, folder: Path, *, heap_mb: int, properties: Mapping[str, str], die_with_parent: bool
+        self,
+        folder: Path,
+        *,
+        heap_mb: int,
+        properties: Mapping[str, str],
+        login: Login | None = None,
+        die_with_parent: bool,
     ) -> None:
         self.folder = folder.absolute()
         self._heap_mb = heap_mb
         self._extra = dict(properties)
+        self._login = login
         self._die_with_parent = die_with_parent
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -67,6 +76,7 @@ class Kafka:
         port: int | None = None,
         heap_mb: int = 768,
         properties: Mapping[str, str] | None = None,
+        login: Login | None = None,
         die_with_parent: bool = False,
         timeout_s: float = 60,
     ) -> "Kafka":
@@ -84,6 +94,8 @@ class Kafka:
             Maximum heap of its JVM.
         properties
             More settings of the broker, over the ones of `sim.kafka_config`.
+        login
+            A second door for clients that log in.
         die_with_parent
             Kill it when this process ends, however that happens.
         timeout_s
@@ -99,6 +111,7 @@ class Kafka:
             folder,
             heap_mb=heap_mb,
             properties=properties or {},
+            login=login,
             die_with_parent=die_with_parent,
         )
         kafka._start(port, timeout_s)
@@ -119,6 +132,7 @@ class Kafka:
         port: int | None = None,
         heap_mb: int = 768,
         properties: Mapping[str, str] | None = None,
+        login: Login | None = None,
     ) -> Iterator["Kafka"]:
         """A broker for the length of a `with` block, in a temporary folder unless told.
 
@@ -130,6 +144,7 @@ class Kafka:
                 port=port,
                 heap_mb=heap_mb,
                 properties=properties,
+                login=login,
                 die_with_parent=True,
             )
             try:
@@ -141,6 +156,11 @@ class Kafka:
     def bootstrap_servers(self) -> str:
         """Where clients connect: `host:port`."""
         return f"{HOST}:{self._node().port}"
+
+    @property
+    def login_servers(self) -> str:
+        """Where clients connect that log in, if it was started with a `login`."""
+        return f"{HOST}:{self._node().login_port}"
 
     @property
     def cluster_id(self) -> str:
@@ -247,13 +267,17 @@ class Kafka:
         properties = self.folder / "server.properties"
         data = self.folder / "data"
         settings = server_properties(
-            data=data, port=node.port, controller_port=node.controller_port, extra=self._extra
+            data=data,
+            port=node.port,
+            controller_port=node.controller_port,
+            extra={**self._login_properties(node), **self._extra},
         )
         properties.write_text(to_properties(settings))
         jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
         if not (data / "meta.properties").exists():
             # In one word: an id may begin with a dash.
             arguments = ["format", f"--cluster-id={node.cluster_id}", "-c", str(properties)]
+            arguments += self._login.format_arguments() if self._login else []
             formatted = subprocess.run(
                 [*jvm, "kafka.tools.StorageTool", *arguments],
                 capture_output=True,
@@ -274,14 +298,21 @@ class Kafka:
         _LOG.info("Kafka starts on %s, log in %s", self.bootstrap_servers, self.log_path)
 
     def _settle_node(self, port: int | None) -> _Node:
-        free_port, controller_port = free_ports(2)
+        free_port, controller_port, login_port = free_ports(3)
         if self._node_file.exists():
-            last = self._node()
-            node = _Node(last.cluster_id, port or last.port, last.controller_port)
+            node = self._node()
+            node = replace(node, port=port or node.port, login_port=node.login_port or login_port)
         else:
-            node = _Node(new_cluster_id(), port or free_port, controller_port)
+            node = _Node(new_cluster_id(), port or free_port, controller_port, login_port)
         self._node_file.write_text(json.dumps(asdict(node)))
         return node
+
+    def _login_properties(self, node: _Node) -> dict[str, str]:
+        if self._login is None:
+            return {}
+        return self._login.properties(
+            plain_port=node.port, login_port=node.login_port, controller_port=node.controller_port
+        )
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
         admin = AdminClient(self._client)

@@ -6,6 +6,11 @@
 
 From then on topics can be listed and read. To write, to make or remove topics and to commit
 the offsets of a group is refused.
+
+With a `sim.login.Login` each user has rights of its own, and none that nobody gave:
+
+    with Kafka.running(properties=ONLY_WHAT_IS_ALLOWED, login=login) as kafka:
+        allow_reading(kafka.bootstrap_servers, "finkray", topic)
 """
 
 import time
@@ -24,11 +29,14 @@ from confluent_kafka.admin import (
 
 from finkray.errors import KafkaUnavailable
 
-AUTHORIZER: Final = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
+_STANDARD: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 }
+AUTHORIZER: Final = {**_STANDARD, "allow.everyone.if.no.acl.found": "true"}
 """What a broker must be started with, so that it can be told later what is forbidden."""
+
+ONLY_WHAT_IS_ALLOWED: Final = {**_STANDARD, "super.users": "User:ANONYMOUS"}
+"""With this, whoever logs in may do nothing until it is allowed."""
 
 # Where something is allowed, all else is forbidden.
 _ALLOWED = (
@@ -40,6 +48,7 @@ _ALLOWED = (
     (ResourceType.TOPIC, "*", AclOperation.DESCRIBE_CONFIGS),
     (ResourceType.GROUP, "*", AclOperation.DESCRIBE),
 )
+_READING = (AclOperation.READ, AclOperation.DESCRIBE)
 _TIMEOUT_S = 30
 _ANY = AclBindingFilter(
     ResourceType.ANY,
@@ -60,30 +69,42 @@ def forbid_writing(bootstrap_servers: str) -> None:
     KafkaUnavailable
         The broker has no authorizer, or did not follow in time.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    rules = [
-        AclBinding(
-            *what[:2],
-            ResourcePatternType.LITERAL,
-            "User:ANONYMOUS",
-            "*",
-            what[2],
-            AclPermissionType.ALLOW,
-        )
-        for what in _ALLOWED
-    ]
     try:
         _make_room_for_groups(bootstrap_servers)
-        for answer in admin.create_acls(rules).values():
-            answer.result(timeout=_TIMEOUT_S)
-        # The controller has them now; the broker follows a moment later.
-        deadline_s = time.monotonic() + _TIMEOUT_S
-        while len(admin.describe_acls(_ANY).result(timeout=_TIMEOUT_S)) < len(rules):
-            if time.monotonic() > deadline_s:
-                raise KafkaUnavailable("the broker does not follow what it was forbidden")
-            time.sleep(0.05)
+        _allow(bootstrap_servers, [_rule("ANONYMOUS", *what) for what in _ALLOWED])
     except KafkaException as error:
         raise KafkaUnavailable(f"writing could not be forbidden: {error}") from error
+
+
+def allow_reading(bootstrap_servers: str, user: str, topic: str) -> None:
+    """Give a user what it takes to read a topic: READ and DESCRIBE, and nothing on groups.
+
+    Raises
+    ------
+    KafkaUnavailable
+        The broker has no authorizer, or did not follow in time.
+    """
+    try:
+        _allow(bootstrap_servers, [_rule(user, ResourceType.TOPIC, topic, op) for op in _READING])
+    except KafkaException as error:
+        raise KafkaUnavailable(f"reading could not be allowed: {error}") from error
+
+
+def _rule(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    literal, allow = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+    return AclBinding(kind, name, literal, f"User:{user}", "*", operation, allow)
+
+
+def _allow(bootstrap_servers: str, rules: list[AclBinding]) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for answer in admin.create_acls(rules).values():
+        answer.result(timeout=_TIMEOUT_S)
+    # The controller has them now; the broker follows a moment later.
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while not set(rules).issubset(admin.describe_acls(_ANY).result(timeout=_TIMEOUT_S)):
+        if time.monotonic() > deadline_s:
+            raise KafkaUnavailable("the broker does not follow what it was told to allow")
+        time.sleep(0.05)
 
 
 def _make_room_for_groups(bootstrap_servers: str) -> None:

@@ -1,8 +1,9 @@
 """Real packets for tests, as they came from the telescopes, and putting them into a Kafka."""
 
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
@@ -28,11 +29,17 @@ def send(
     *,
     partitions: int = 1,
     timestamp_ms: int = 0,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Put messages into a topic, round robin; returns how many, once Kafka has them all."""
     # Idempotent: without it a retry, as at a new topic whose leader is not there yet, reorders.
     producer = Producer(
-        {"bootstrap.servers": bootstrap_servers, "linger.ms": 5, "enable.idempotence": True}
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "linger.ms": 5,
+            "enable.idempotence": True,
+            **(options or {}),
+        }
     )
     sent = 0
     for value in values:
