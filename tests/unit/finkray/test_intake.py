@@ -1,13 +1,20 @@
 """Claims are contiguous, cover every offset once, and say where Kafka gave no message."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Gap, TopicPartition
-from finkray.intake import CutLimits, PartitionIntake, room_for_messages
+from finkray.intake import (
+    CutLimits,
+    PartitionIntake,
+    linger_s,
+    next_patience_s,
+    room_for_messages,
+)
 
 SOURCE = TopicPartition("cluster", "ztf", "id", 0)
 LIMITS = CutLimits(claim_bytes=1000, claim_rows=5, linger_s=0.5)
@@ -53,6 +60,84 @@ def test_a_trickle_is_cut_by_the_age_of_its_oldest_message() -> None:
     assert part.due_in_s(LIMITS, now_s=10.4) == pytest.approx(0.1)
     assert part.cut(LIMITS, now_s=10.49) is None
     assert part.cut(LIMITS, now_s=10.5) is not None
+
+
+PATIENT = CutLimits(claim_bytes=64_000, claim_rows=1000, linger_s=0.5, linger_max_s=5.0)
+WORTH = 1000
+"""A 64th of a claim."""
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "pending_bytes", "quiet_s", "expected_s"),
+    [
+        (0.5, 10, 1.0, 0.5),
+        (4.0, 10, 1.0, 4.0),
+        # There is enough for a file.
+        (4.0, WORTH, 1.0, 0.5),
+        (4.0, WORTH - 1, 1.0, 4.0),
+        # Nothing came for longer than it would wait: it is alone.
+        (4.0, 10, 5.0, 0.5),
+        (4.0, 10, 4.9, 4.0),
+        (0.5, 10, float("inf"), 0.5),
+    ],
+)
+def test_how_long_a_claim_lingers(
+    patience_s: float, pending_bytes: int, quiet_s: float, expected_s: float
+) -> None:
+    assert linger_s(PATIENT, patience_s, pending_bytes, quiet_s) == expected_s
+
+
+@pytest.mark.parametrize(
+    ("limits", "lingered_s", "size_bytes", "expected_s"),
+    [
+        (PATIENT, 0.5, 10, 1.0),
+        (PATIENT, 4.0, 10, 5.0),
+        (PATIENT, 5.0, 10, 5.0),
+        (PATIENT, 5.0, WORTH, 0.5),
+        # Without a longer one, or with a shorter one, there is one linger.
+        (CutLimits(64_000, 1000, 0.5), 0.5, 10, 0.5),
+        (CutLimits(64_000, 1000, 0.5, 0.1), 0.5, 10, 0.5),
+    ],
+)
+def test_how_patient_a_claim_makes_the_next(
+    limits: CutLimits, lingered_s: float, size_bytes: int, expected_s: float
+) -> None:
+    assert next_patience_s(limits, lingered_s, size_bytes) == expected_s
+
+
+def cuts_of(arrivals_s: list[float], size_bytes: int, until_s: float) -> list[tuple[float, int]]:
+    """When claims are cut, and of how many messages, looked at each 50 ms."""
+    part = intake()
+    cuts = []
+    waiting = list(enumerate(arrivals_s))
+    for now_s in (0.05 * step for step in range(int(until_s / 0.05) + 1)):
+        while waiting and waiting[0][1] <= now_s:
+            part.add(At(waiting.pop(0)[0]), size_bytes, now_s)
+        if (cut := part.cut(PATIENT, now_s)) is not None:
+            cuts.append((now_s, len(cut.messages)))
+    return cuts
+
+
+def test_a_trickle_makes_a_file_each_five_seconds_at_most() -> None:
+    cuts = cuts_of([float(second) for second in range(120)], 10, until_s=130.0)
+    assert sum(messages for _, messages in cuts) == 120
+    assert len(cuts) <= 4 + 120 / 5
+    # And no alert waits for longer.
+    assert max(messages for _, messages in cuts) <= 6
+
+
+def test_an_alert_each_minute_does_not_wait_for_company() -> None:
+    cuts = cuts_of([0.0, 60.0, 120.0], 10, until_s=150.0)
+    assert [round(at_s, 2) for at_s, _ in cuts] == [0.5, 60.5, 120.5]
+
+
+def test_a_burst_after_a_trickle_is_not_held_up_and_neither_is_its_tail() -> None:
+    trickle = [float(second) for second in range(20)]
+    burst = [20.0 + 0.01 * number for number in range(400)]
+    cuts = [cut for cut in cuts_of([*trickle, *burst], WORTH // 4, until_s=40.0) if cut[0] > 19.9]
+    gaps_s = [later - sooner for (sooner, _), (later, _) in pairwise(cuts)]
+    assert max(gaps_s) <= 0.65
+    assert cuts[-1][0] <= 24.0 + 0.65
 
 
 def test_offsets_that_kafka_leaves_out_are_gaps_of_the_claim() -> None:
