@@ -15,11 +15,11 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finkray.claim import ClaimResult
+from finkray.claim import ClaimResult, TopicPartition
 from finkray.coordinator import (
     Assign,
     Coordinator,
@@ -35,6 +35,7 @@ from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.feeder import Feeder
 from finkray.fleet import ActorTook, Fleet
 from finkray.ingest_words import IngestReport
+from finkray.lanes import Edges, lanes_of, late_partitions
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor
 from finkray.orders import Outcome
@@ -140,7 +141,6 @@ class Archiver:
             threading.Thread(target=self._start_spark, name="start-spark", daemon=True).start()
             self._scout = Scout(
                 self._settings.kafka,
-                self._ledger.frontier,
                 new_archive=self._ledger.is_new,
                 tell=self._events.put,
             )
@@ -219,12 +219,27 @@ class Archiver:
         self.troubles.no_topic = "" if found.partitions else ", ".join(self._settings.kafka.topics)
         if self._draining_since_s is not None:
             return
-        self._ledger.record_starts(found.starts)
-        self._carry_out(self.coordinator.found(found.starts))
-        gone = self.coordinator.frontiers.keys() - found.partitions
+        self._begin(found.new)
+        gone = self.coordinator.readers.keys() - found.partitions
         if gone:
             log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
         self._carry_out(self.coordinator.vanished(gone))
+
+    def _begin(self, new: Mapping[TopicPartition, Edges]) -> None:
+        """Have partitions archived that were found: a long backlog beside the live stream."""
+        known = self.coordinator.readers
+        self._ledger.record_starts({source: edges.start for source, edges in new.items()})
+        state = self._ledger.state
+        late = late_partitions(
+            state,
+            {source: edges for source, edges in new.items() if source not in known},
+            self._settings.ingest.backlog_offsets,
+        )
+        self._ledger.begin_live_lanes(late)
+        lanes = {source: lanes_of(state.partitions[source]) for source in new}
+        # What is read again was held by an actor, and may be in a commit that is in doubt.
+        carry_out = self._carry_out_losses if known.keys() & new.keys() else self._carry_out
+        carry_out(self.coordinator.found(lanes))
 
     def _carry_out(self, instructions: Sequence[Instruction]) -> None:
         for instruction in instructions:

@@ -28,7 +28,8 @@ class Board:
             for name, description in (
                 ("incoming_per_s", "alerts/s taken from Kafka"),
                 ("archived_per_s", "alerts/s made durable"),
-                ("lag", "offsets in Kafka that are not durable yet"),
+                ("lag", "offsets that the live lanes are behind Kafka"),
+                ("backlog", "offsets that the backfills have still to bring in"),
                 ("held_bytes", "bytes held by the ingest actors"),
                 ("received", "offsets accounted for, of all time"),
                 ("archived", "alerts in the archive"),
@@ -51,6 +52,7 @@ class Board:
             "incoming_per_s": snapshot.incoming_per_s,
             "archived_per_s": snapshot.archived_per_s,
             "lag": snapshot.lag,
+            "backlog": snapshot.backlog,
             "held_bytes": snapshot.held_bytes,
             "received": snapshot.balance.received,
             "archived": snapshot.balance.archived,

@@ -83,7 +83,9 @@ class Fleet:
             held_bytes=ingest.held_bytes,
             actors=ingest.actors,
             max_message_bytes=settings.kafka.max_message_bytes,
-            limits=CutLimits(ingest.claim_bytes, ingest.claim_rows, ingest.linger_s),
+            limits=CutLimits(
+                ingest.claim_bytes, ingest.claim_rows, ingest.linger_s, ingest.linger_max_s
+            ),
         )
         decoder = functools.partial(
             make_decoder, settings.packets, int(settings.kafka.max_message_bytes), known_schemas
@@ -122,7 +124,7 @@ class Fleet:
             thread.start()
 
     def assign(self, actor: int, assignment: Assignment) -> None:
-        """Let the actor read a partition."""
+        """Let the actor read a lane."""
         self._actors[actor].assign.remote([assignment])
 
     def revoke(self, actor: int, source: Any) -> None:

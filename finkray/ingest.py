@@ -4,6 +4,9 @@ It publishes each claim to the driver (`take`), hands the batch to whoever archi
 (`locate`), and lets go when the driver says that the claim is durable (`drop`). It never
 holds more bytes than its budget: with no room left it stops asking Kafka, and after a
 while of that it pauses its partitions, so that the Kafka client empties its own queue too.
+
+Live lanes and backfills have a consumer each. The live lanes are read first, and backfills
+get what room is left; see `finkray.budget`.
 """
 
 import functools
@@ -12,25 +15,35 @@ import queue
 import threading
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from finkray.batch import AlertBatch, make_batch
-from finkray.budget import Budget
+from finkray.budget import Budget, Taken
 from finkray.claim import Claim, TopicPartition
 from finkray.decode import Decoder
 from finkray.errors import BatchGone, FinkrayError
-from finkray.ingest_words import Assignment, IngestReport, Published
-from finkray.intake import Cut, room_for_messages
+from finkray.ingest_words import Assignment, IngestReport, LaneKind, Published
+from finkray.intake import Cut
 from finkray.kafka import KafkaCluster, reader
 from finkray.lane_reader import LaneReader, Polled
 from finkray.visits import count_visits
 
 POLL_S = 0.05
 """The longest wait for messages: bounds how late a command or a due claim is noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A batch: what `store` returned for it, its size, and the kind of lane it is of."""
+
+    handle: Any
+    nbytes: int
+    lane: LaneKind
 
 
 class IngestActor:
@@ -60,16 +73,12 @@ class IngestActor:
         store: Callable[[AlertBatch], Any] | None = None,
     ) -> None:
         self._budget = budget
-        self._reader = LaneReader(
-            reader(
-                kafka_config,
-                queue_bytes=budget.queue_bytes,
-                max_message_bytes=budget.max_message_bytes,
-            ),
-            KafkaCluster(kafka_config),
-            budget.limits,
-            self._hold,
-        )
+        kafka = KafkaCluster(kafka_config)
+        lane_reader = functools.partial(_lane_reader, kafka_config, kafka, budget, self._hold)
+        self._readers: dict[LaneKind, LaneReader] = {
+            "live": lane_reader(budget.queue_bytes),
+            "backfill": lane_reader(budget.backfill_queue_bytes),
+        }
         self._store = store or _ray_put
         self._decoder = make_decoder()
         self._dead_letter_bytes = dead_letter_bytes
@@ -80,8 +89,9 @@ class IngestActor:
         self._flushed = False
 
         self._changed = threading.Condition()
-        self._held: dict[Claim, tuple[Any, int]] = {}
-        self._held_bytes = 0
+        self._held: dict[Claim, _Held] = {}
+        self._held_bytes: Counter[LaneKind] = Counter()
+        self._held_claims: Counter[LaneKind] = Counter()
         self._published: deque[Published] = deque()
         self._failure: BaseException | None = None
         self._stopping = False
@@ -91,14 +101,16 @@ class IngestActor:
     # What the driver calls.
 
     def assign(self, assignments: Sequence[Assignment]) -> None:
-        """Read these partitions too; one that is read already begins anew at its offset."""
+        """Read these lanes too; one that is read already begins anew at its offset."""
         for assignment in assignments:
-            self._commands.put(functools.partial(self._reader.begin, assignment))
+            lanes = self._readers[assignment.lane]
+            self._commands.put(functools.partial(lanes.begin, assignment))
 
     def revoke(self, sources: Sequence[TopicPartition]) -> None:
         """Stop reading these partitions; what is not in a claim yet is forgotten."""
         for source in sources:
-            self._commands.put(functools.partial(self._reader.forget, source))
+            for lanes in self._readers.values():
+                self._commands.put(functools.partial(lanes.forget, source))
 
     def flush(self) -> None:
         """Put all messages at hand into claims, read no more, and report `flushed`."""
@@ -134,7 +146,7 @@ class IngestActor:
             held = self._held.get(claim)
         if held is None:
             raise BatchGone(f"{claim} is not held by this actor")
-        return held[0]
+        return held.handle
 
     def drop(self, claims: Sequence[Claim]) -> None:
         """Let go of batches that are durable, or void."""
@@ -142,7 +154,8 @@ class IngestActor:
             for claim in claims:
                 held = self._held.pop(claim, None)
                 if held is not None:
-                    self._held_bytes -= held[1]
+                    self._held_bytes[held.lane] -= held.nbytes
+                    self._held_claims[held.lane] -= 1
             self._changed.notify_all()
 
     def whereabouts(self) -> tuple[str, int]:
@@ -156,7 +169,8 @@ class IngestActor:
             while not self._stopping:
                 self._obey()
                 self._read()
-                self._reader.publish_due()
+                for lanes in self._readers.values():
+                    lanes.publish_due()
         except BaseException as error:  # noqa: BLE001 - `take` raises it in the driver
             with self._changed:
                 self._failure = error
@@ -167,21 +181,25 @@ class IngestActor:
             self._commands.get()()
 
     def _flush(self) -> None:
-        self._reader.flush()
+        for lanes in self._readers.values():
+            lanes.flush()
         self._flushed = True
 
     def _read(self) -> None:
-        room = room_for_messages(
-            limit_bytes=self._budget.limit_bytes,
-            taken_bytes=self._taken_bytes(),
-            reserve_bytes=self._budget.reserve_bytes,
-            max_message_bytes=self._budget.max_message_bytes,
-        )
-        due_in_s = self._reader.due_in_s()
-        self._reader.read(room, POLL_S if due_in_s is None else min(POLL_S, due_in_s))
-        if room == 0:
+        live, backfill = self._readers["live"], self._readers["backfill"]
+        dues = (lanes.due_in_s() for lanes in self._readers.values())
+        wait_s = min([POLL_S, *(due_in_s for due_in_s in dues if due_in_s is not None)])
+        backfilling = backfill.active
+        room = self._budget.backfill_room(*self._taken()) if backfilling else 0
+        live_room = self._budget.live_room(*self._taken(), backfilling=backfilling)
+        came = live.read(live_room, 0.0 if room else wait_s)
+        if backfilling:
+            # What has just come for the live lanes takes of the room.
+            room = self._budget.backfill_room(*self._taken())
+            came += backfill.read(room, 0.0 if came else wait_s)
+        if not came and not room and not (live.active and live_room):
             with self._changed:
-                self._changed.wait(POLL_S)
+                self._changed.wait(wait_s)
 
     def _hold(self, assignment: Assignment, cut: Cut[Polled]) -> None:
         raws = [polled.raw for polled in cut.messages]
@@ -197,33 +215,57 @@ class IngestActor:
             ),
             polled_s=np.array([polled.polled_s for polled in cut.messages]),
             decoded_s=time.time(),
+            lane=assignment.lane,
             visits=count_visits(table for _, table in batch.tables),
         )
         with self._changed:
-            self._held[cut.claim] = (handle, nbytes)
-            self._held_bytes += nbytes
+            self._held[cut.claim] = _Held(handle, nbytes, assignment.lane)
+            self._held_bytes[assignment.lane] += nbytes
+            self._held_claims[assignment.lane] += 1
             self._published.append(published)
             self._changed.notify_all()
 
-    def _taken_bytes(self) -> int:
-        return self._held_bytes + self._reader.pending_bytes
+    def _taken(self) -> tuple[Taken, Taken]:
+        """What the live lanes and the backfills hold."""
+        live, backfill = (
+            Taken(self._held_bytes[lane], lanes.pending_bytes, self._held_claims[lane])
+            for lane, lanes in self._readers.items()
+        )
+        return live, backfill
 
     def _report(self) -> IngestReport:
+        live, backfill = self._readers["live"], self._readers["backfill"]
+        troubles = {**backfill.troubles, **live.troubles}
         return IngestReport(
             incarnation=self._incarnation,
             node_id=self._node_id,
             pid=os.getpid(),
-            held_bytes=self._taken_bytes(),
+            held_bytes=sum(taken.all_bytes for taken in self._taken()),
             claims_held=len(self._held),
-            messages=self._reader.messages,
-            message_bytes=self._reader.message_bytes,
-            paused=self._reader.stalled,
+            messages=live.messages + backfill.messages,
+            message_bytes=live.message_bytes + backfill.message_bytes,
+            # That a backfill waits for its turn is nothing to worry about.
+            paused=live.stalled,
             flushed=self._flushed,
-            high_watermarks=dict(self._reader.high_watermarks),
-            trouble="; ".join(
-                f"{at[0]}[{at[1]}]: {why}" for at, why in dict(self._reader.troubles).items()
-            ),
+            high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
+            trouble="; ".join(f"{at[0]}[{at[1]}]: {why}" for at, why in troubles.items()),
         )
+
+
+def _lane_reader(
+    kafka_config: Mapping[str, Any],
+    kafka: KafkaCluster,
+    budget: Budget,
+    hold: Callable[[Assignment, Cut[Polled]], None],
+    queue_bytes: int,
+) -> LaneReader:
+    make_consumer = functools.partial(
+        reader,
+        kafka_config,
+        queue_bytes=queue_bytes,
+        max_message_bytes=budget.max_message_bytes,
+    )
+    return LaneReader(make_consumer, kafka, budget.limits, hold)
 
 
 def _ray_put(batch: AlertBatch) -> Any:

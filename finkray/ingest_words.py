@@ -8,17 +8,23 @@ import numpy as np
 
 from finkray.claim import Claim, TopicPartition
 
-Lane = Literal["live", "backfill"]
+LaneKind = Literal["live", "backfill"]
 """`live`: the partition as it comes. `backfill`: what an archive that was away left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Read `source` from `offset` on; its claims carry `generation`."""
+    """Read `source` from `offset` on, to before `end_offset`; its claims carry `generation`."""
 
     source: TopicPartition
     offset: int
     generation: int
+    end_offset: int | None = None
+
+    @property
+    def lane(self) -> LaneKind:
+        """Only a live lane has no end."""
+        return "live" if self.end_offset is None else "backfill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Published:
     kafka_s: np.ndarray
     polled_s: np.ndarray
     decoded_s: float
+    lane: LaneKind = "live"
     visits: tuple[VisitCount, ...] = ()
 
 

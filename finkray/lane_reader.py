@@ -36,14 +36,21 @@ class _Lane:
     assignment: Assignment
     intake: PartitionIntake[Polled]
 
+    @property
+    def ended(self) -> bool:
+        return self.intake.next_offset == self.assignment.end_offset
+
 
 class LaneReader:
-    """Reads partitions with a consumer of its own. Not for several threads.
+    """Reads lanes with a consumer of its own, one in each partition. Not for several threads.
+
+    The consumer is there only while there is something to read: librdkafka's threads and
+    its queue are not for free.
 
     Parameters
     ----------
-    consumer
-        as `finkray.kafka.reader` makes it
+    make_consumer
+        makes it as `finkray.kafka.reader` does
     kafka
         the same cluster, to ask what it holds
     limits
@@ -63,12 +70,13 @@ class LaneReader:
 
     def __init__(
         self,
-        consumer: Consumer,
+        make_consumer: Callable[[], Consumer],
         kafka: KafkaCluster,
         limits: CutLimits,
         hold: Callable[[Assignment, Cut[Polled]], None],
     ) -> None:
-        self._consumer = consumer
+        self._make_consumer = make_consumer
+        self._consumer: Consumer | None = None
         self._kafka = kafka
         self._limits = limits
         self._hold = hold
@@ -81,9 +89,14 @@ class LaneReader:
         self.message_bytes = 0
 
     @property
+    def active(self) -> bool:
+        """Whether there is a lane to read, or still a consumer to close."""
+        return bool(self._lanes) or self._consumer is not None
+
+    @property
     def pending_bytes(self) -> int:
-        """Bytes of messages that are not in a claim yet."""
-        return sum(lane.intake.pending_bytes for lane in self._lanes.values())
+        """Bytes of messages that are not in a claim yet; may be asked for by another thread."""
+        return sum(lane.intake.pending_bytes for lane in list(self._lanes.values()))
 
     @property
     def stalled(self) -> bool:
@@ -97,22 +110,31 @@ class LaneReader:
         return min((due for due in dues if due is not None), default=None)
 
     def begin(self, assignment: Assignment) -> None:
-        """Read this partition too; one that is read already begins anew at its offset."""
+        """Read this lane too, in the place of one of the same partition."""
         source = assignment.source
         self.forget(source)
         key = (source.topic, source.partition)
-        self._lanes[key] = _Lane(assignment, PartitionIntake(source, assignment.offset))
+        lane = _Lane(assignment, PartitionIntake(source, assignment.offset))
+        self._lanes[key] = lane
         self._skip_expired(key)
-        position = self._lanes[key].intake.next_offset
+        if lane.ended:
+            self.forget(source)
+            return
+        position = lane.intake.next_offset
+        if self._consumer is None:
+            self._consumer = self._make_consumer()
         self._consumer.incremental_assign([KafkaPartition(*key, position)])
-        log.info("%s[%d] is read from offset %d on", *key, position)
+        end = "on" if assignment.end_offset is None else f"to before {assignment.end_offset}"
+        log.info("%s[%d] is read from offset %d %s", *key, position, end)
 
     def forget(self, source: TopicPartition) -> None:
         """Stop reading this partition; what is not in a claim yet is forgotten."""
         key = (source.topic, source.partition)
         self.troubles.pop(key, None)
-        if self._lanes.pop(key, None) is not None and any(
-            (at.topic, at.partition) == key for at in self._consumer.assignment()
+        if (
+            self._lanes.pop(key, None) is not None
+            and self._consumer is not None
+            and any((at.topic, at.partition) == key for at in self._consumer.assignment())
         ):
             self._consumer.incremental_unassign([KafkaPartition(*key)])
         self.high_watermarks.pop(source, None)
@@ -123,29 +145,41 @@ class LaneReader:
         for lane in list(self._lanes.values()):
             self.forget(lane.assignment.source)
 
-    def read(self, room: int, wait_s: float) -> None:
-        """Read at most so many messages; with no room for one, pause after a while of that."""
+    def read(self, room: int, wait_s: float) -> int:
+        """Read at most so many messages; with no room for one, pause after a while of that.
+
+        Returns how many came.
+        """
+        if self._consumer is None:
+            return 0
+        if not self._lanes:
+            self._consumer.close()
+            self._consumer = None
+            self._stalled_since_s, self._paused = None, False
+            return 0
         if room == 0:
-            self._hold_off()
-            return
+            self._hold_off(self._consumer)
+            return 0
         self._stalled_since_s = None
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
-        for message in self._consumer.consume(min(room, 500), wait_s):
+        messages = self._consumer.consume(min(room, 500), wait_s)
+        for message in messages:
             self._receive(message)
+        return len(messages)
 
     def publish_due(self, *, flush: bool = False) -> None:
         """Cut the claims that are due; with `flush`, of all that is at hand."""
-        for key in self._lanes:
+        for key in list(self._lanes):
             self._publish(key, flush=flush)
 
-    def _hold_off(self) -> None:
+    def _hold_off(self, consumer: Consumer) -> None:
         now_s = time.monotonic()
         if self._stalled_since_s is None:
             self._stalled_since_s = now_s
         elif not self._paused and now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
-            self._consumer.pause(self._consumer.assignment())
+            consumer.pause(consumer.assignment())
             self._paused = True
 
     def _receive(self, message: Message) -> None:
@@ -157,6 +191,10 @@ class LaneReader:
         lane = self._lanes.get(key)
         if lane is None:
             return  # left over in the client's queue from before the partition was given away
+        end = lane.assignment.end_offset
+        if end is not None and message.offset() >= end:
+            self._end(key, end)
+            return
         value = message.value()
         kind, timestamp_ms = message.timestamp()
         raw = RawMessage(message.offset(), timestamp_ms if kind else None, value)
@@ -165,8 +203,17 @@ class LaneReader:
         self.messages += 1
         self.message_bytes += size
         self.troubles.pop(key, None)
-        if lane.intake.pending_bytes >= self._limits.claim_bytes:
+        if end is not None and message.offset() == end - 1:
+            self._end(key, end)
+        elif lane.intake.full(self._limits):
             self._publish(key, flush=False)
+
+    def _end(self, key: tuple[str, int], end_offset: int) -> None:
+        """A lane was read to its end: nothing that is left out before it will come any more."""
+        lane = self._lanes[key]
+        lane.intake.reached_end(end_offset, time.monotonic())
+        self._publish(key, flush=True)
+        self.forget(lane.assignment.source)
 
     def _note(
         self, key: tuple[str | None, int | None], error: KafkaError, message: Message
@@ -175,7 +222,12 @@ class LaneReader:
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
             self.troubles.pop(key, None)
             lane = self._lanes.get(key)  # type: ignore[arg-type]
-            if lane is not None:
+            if lane is None:
+                return
+            end = lane.assignment.end_offset
+            if end is not None and message.offset() >= end:
+                self._end(key, end)  # type: ignore[arg-type]
+            else:
                 lane.intake.reached_end(message.offset(), time.monotonic())
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._restart_after_reset(key)  # type: ignore[arg-type]
@@ -186,11 +238,15 @@ class LaneReader:
             log.warning("Kafka trouble on %s[%s]: %s", *key, explain(error))
 
     def _restart_after_reset(self, key: tuple[str, int]) -> None:
-        if key not in self._lanes:
+        lane = self._lanes.get(key)
+        if lane is None or self._consumer is None:
             return
         self._publish(key, flush=True)
         self._skip_expired(key)
-        intake = self._lanes[key].intake
+        if lane.ended:
+            self.forget(lane.assignment.source)
+            return
+        intake = lane.intake
         self._consumer.incremental_unassign([KafkaPartition(*key)])
         if intake.next_offset > self.high_watermarks.get(intake.source, intake.next_offset):
             # Kafka lost its end, or the topic was made anew: the driver's scout will tell.
@@ -210,12 +266,14 @@ class LaneReader:
             return
         self.troubles.pop(key, None)
         self.high_watermarks[intake.source] = marks.high
-        if marks.low > intake.next_offset:
-            gap = Gap("expired", intake.next_offset, marks.low - 1)
+        end = lane.assignment.end_offset
+        low = marks.low if end is None else min(marks.low, end)
+        if low > intake.next_offset:
+            gap = Gap("expired", intake.next_offset, low - 1)
             claim = Claim(intake.source, gap.first_offset, gap.last_offset)
             log.warning("%s expired in Kafka before it was read: %d offsets", claim, gap.offsets)
             self._hold(lane.assignment, Cut(claim, (), (gap,), 0))
-            intake.next_offset = marks.low
+            intake.next_offset = low
 
     def _publish(self, key: tuple[str, int], *, flush: bool) -> None:
         lane = self._lanes[key]
@@ -225,6 +283,8 @@ class LaneReader:
             self._look_at_end(lane.intake.source)
 
     def _look_at_end(self, source: TopicPartition) -> None:
+        if self._consumer is None:
+            return
         try:
             _, high = self._consumer.get_watermark_offsets(
                 KafkaPartition(source.topic, source.partition), cached=True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from finkray.claim import TopicPartition
 from finkray.errors import FinkrayError
 from finkray.kafka import KafkaCluster, Start
+from finkray.lanes import Edges
 from finkray.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -15,14 +16,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All partitions that there are now, and where to begin with those that are new.
+    """All partitions that there are now, and what Kafka has of those that are new.
 
-    `starts` has an entry for each partition the scout had not reported before; `error` says
+    `new` has an entry for each partition the scout had not reported before; `error` says
     that Kafka did not answer, and then the other two are empty.
     """
 
     partitions: frozenset[TopicPartition]
-    starts: Mapping[TopicPartition, int]
+    new: Mapping[TopicPartition, Edges]
     error: str | None = None
 
 
@@ -33,8 +34,6 @@ class Scout:
     ----------
     settings
         the `[kafka]` section
-    frontier
-        how far the ledger has a partition, or None if it does not know it
     new_archive
         whether the ledger knows no partition at all: only then the setting `start` counts;
         a topic that appears later is read from its beginning, lest its first alerts be lost
@@ -45,14 +44,12 @@ class Scout:
     def __init__(
         self,
         settings: KafkaSettings,
-        frontier: Callable[[TopicPartition], int | None],
         *,
         new_archive: bool,
         tell: Callable[[Found], None],
     ) -> None:
         self._settings = settings
         self._kafka = KafkaCluster(settings.client_config())
-        self._frontier = frontier
         self._start: Start = settings.start if new_archive else "earliest"
         self._tell = tell
         self._known: set[TopicPartition] = set()
@@ -77,12 +74,13 @@ class Scout:
 
     def _look(self) -> Found:
         partitions = frozenset(self._kafka.partitions(self._settings.wants))
-        starts = {}
-        for source in sorted(partitions - self._known):
-            frontier = self._frontier(source)
-            starts[source] = (
-                self._kafka.start_offset(source, self._start) if frontier is None else frontier
-            )
+        new = {source: self._edges(source) for source in sorted(partitions - self._known)}
         self._start = "earliest"
         self._known = set(partitions)
-        return Found(partitions, starts)
+        return Found(partitions, new)
+
+    def _edges(self, source: TopicPartition) -> Edges:
+        marks = self._kafka.watermarks(source.topic, source.partition)
+        if self._start == "earliest":
+            return Edges(marks.low, marks.high)
+        return Edges(self._kafka.start_offset(source, self._start), marks.high)

@@ -94,6 +94,15 @@ class IngestSettings(Section):
     )
     claim_rows: PositiveInt = Field(2000, description="A claim is cut at this many messages")
     linger_s: PositiveFloat = Field(0.5, description="A claim is cut at this age in seconds")
+    linger_max_s: PositiveFloat = Field(
+        5.0, description="In a trickle claims are cut at up to this age, so that files are fewer"
+    )
+    backlog_offsets: int = Field(
+        5000,
+        ge=0,
+        description="A partition with more than this in Kafka at a start is archived from its end "
+        "on at once, and what lies before is brought in beside it",
+    )
     backfill_per_s: float = Field(
         0.0, ge=0, description="Cap on the alerts/s of all backfills together; 0 is none"
     )

@@ -16,12 +16,15 @@ def make_snapshot(
     settings: Settings, archiver: Archiver, ledger: Ledger, monitor: Monitor, started_at: datetime
 ) -> Snapshot:
     """The archive's state now; also brings the monitor's curves and alarms up to date."""
-    frontiers = archiver.coordinator.frontiers
+    coordinator = archiver.coordinator
+    frontiers = coordinator.frontiers | coordinator.live_frontiers
+    backlogs = coordinator.backlogs
     ends: dict[TopicPartition, int] = {}
     for report in archiver.reports.values():
         ends.update(report.high_watermarks)
-    waiting = sum(max(0, ends.get(source, 0) - offset) for source, offset in frontiers.items())
-    monitor.tick(waiting, datetime.now(UTC).timestamp())
+    lag = sum(max(0, ends.get(source, 0) - offset) for source, offset in frontiers.items())
+    backlog = sum(backlogs.values())
+    monitor.tick(lag, datetime.now(UTC).timestamp())
     totals = ledger.totals()
     balance = BalanceSheet(
         received=totals.received,
@@ -29,12 +32,12 @@ def make_snapshot(
         dead_lettered=totals.dead_lettered,
         expired=totals.expired,
         not_delivered=totals.not_delivered,
-        waiting=waiting,
+        waiting=lag + backlog,
     )
     monitor.raise_alarms(alarms_of(_facts(archiver, ledger, balance)))
     incoming, incoming_bytes, archived = monitor.rates()
     names = archiver.fleet.names
-    readers = archiver.coordinator.readers
+    readers = coordinator.readers
     return Snapshot(
         version=finkray.__version__,
         state=archiver.state,
@@ -46,13 +49,14 @@ def make_snapshot(
         incoming_per_s=incoming,
         incoming_bytes_per_s=incoming_bytes,
         archived_per_s=archived,
-        lag=waiting,
+        lag=lag,
+        backlog=backlog,
         held_bytes=sum(report.held_bytes for report in archiver.reports.values()),
         held_bytes_limit=archiver.fleet.budget.limit_bytes * len(names),
         balance=balance,
         micro_batch=monitor.micro_batches(),
         latency=monitor.latency(),
-        visits=monitor.visits.last(archiver.coordinator.on_their_way),
+        visits=monitor.visits.last(coordinator.on_their_way),
         dead_letters_by_reason=dict(ledger.state.dead_letters_by_reason),
         partitions=tuple(
             PartitionStatus(
@@ -61,6 +65,7 @@ def make_snapshot(
                 actor=names[readers[source]],
                 frontier=offset,
                 high_watermark=ends.get(source, -1),
+                backlog=backlogs[source],
             )
             for source, offset in sorted(frontiers.items())
         ),

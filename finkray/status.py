@@ -19,12 +19,13 @@ class PartitionStatus(_Frozen):
     topic: str
     partition: int
     actor: str | None
-    frontier: int = Field(description="first offset that is not durable yet")
+    frontier: int = Field(description="first offset of the live lane that is not durable yet")
     high_watermark: int = Field(description="end of the partition in Kafka; -1 while unknown")
+    backlog: int = Field(0, description="offsets before the live lane that are not durable yet")
 
     @property
     def lag(self) -> int:
-        """Offsets in Kafka that are not durable yet."""
+        """Offsets in Kafka from the live lane on that are not durable yet."""
         return max(0, self.high_watermark - self.frontier)
 
 
@@ -56,7 +57,10 @@ class MicroBatchStatus(_Frozen):
 
 
 class StageLatency(_Frozen):
-    """Time from the Kafka timestamp until an alert reached a stage, over the last minutes."""
+    """Time from the Kafka timestamp until an alert reached a stage, over the last minutes.
+
+    Alerts of backfills, which are as old as the archive was away, do not count.
+    """
 
     stage: Stage
     alerts: int
@@ -90,8 +94,8 @@ class VisitStatus(_Frozen):
 class BalanceSheet(_Frozen):
     """received = archived + dead_lettered + expired + not_delivered + difference.
 
-    Counted over all offsets up to each partition's frontier; `waiting` are the offsets in
-    Kafka beyond it.
+    Counted over all offsets up to each partition's end in the ledger, but for those left to a
+    backfill; `waiting` are these, and the offsets in Kafka beyond the end.
     """
 
     received: int = 0
@@ -141,7 +145,8 @@ class Snapshot(_Frozen):
     incoming_per_s: float = 0.0
     incoming_bytes_per_s: float = 0.0
     archived_per_s: float = 0.0
-    lag: int = 0
+    lag: int = Field(0, description="offsets that the live lanes are behind Kafka")
+    backlog: int = Field(0, description="offsets that the backfills have still to bring in")
     held_bytes: int = 0
     held_bytes_limit: int = 0
     balance: BalanceSheet = BalanceSheet()

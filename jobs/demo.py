@@ -165,7 +165,8 @@ class Demo:
                         self._console.print(live_line(snapshot))
                     if played is not None and _all_durable(played, snapshot):
                         return played, snapshot
-                    if (now_at := sum(part.frontier for part in snapshot.partitions)) != frontier:
+                    parts = snapshot.partitions
+                    if (now_at := sum(at.frontier - at.backlog for at in parts)) != frontier:
                         moved_s, frontier = time.monotonic(), now_at
                 if played is not None and time.monotonic() - moved_s > STALL_S:
                     raise FinkrayError(f"nothing became durable for {STALL_S:.0f} s. {_tail(log)}")
@@ -177,7 +178,7 @@ class Demo:
 
 def _all_durable(played: Played, snapshot: Snapshot) -> bool:
     frontiers = {part.partition: part.frontier for part in snapshot.partitions}
-    return all(
+    return snapshot.backlog == 0 and all(
         frontiers.get(partition, 0) > part.last_offset
         for partition, part in played.partitions.items()
     )

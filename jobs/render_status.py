@@ -124,6 +124,8 @@ def _facts(snapshot: Snapshot) -> Table:
     table.add_row("incoming", f"{incoming}, {bytes_text(snapshot.incoming_bytes_per_s)}/s")
     table.add_row("archiving", f"{rate_text(snapshot.archived_per_s)} alerts/s")
     table.add_row("lag", f"{count_text(snapshot.lag)} alerts")
+    if snapshot.backlog:
+        table.add_row("backlog", f"{count_text(snapshot.backlog)} alerts, brought in beside it")
     limit = bytes_text(snapshot.held_bytes_limit)
     table.add_row("held", f"{bytes_text(snapshot.held_bytes)} of {limit}")
     if batch := snapshot.micro_batch:
@@ -205,8 +207,10 @@ def _actors(snapshot: Snapshot) -> Table:
 
 
 def _partitions(snapshot: Snapshot) -> Table:
-    table = _table("partitions", "topic", "partition", "durable up to", "in Kafka", "lag", "actor")
-    slowest = sorted(snapshot.partitions, key=lambda place: -place.lag)[:_PARTITIONS_SHOWN]
+    columns = ("topic", "partition", "durable up to", "in Kafka", "lag", "backlog", "actor")
+    table = _table("partitions", *columns)
+    slowest = sorted(snapshot.partitions, key=lambda place: -place.lag - place.backlog)
+    slowest = slowest[:_PARTITIONS_SHOWN]
     if len(slowest) < len(snapshot.partitions):
         table.title = f"the {len(slowest)} of {len(snapshot.partitions)} partitions that lag most"
     for place in sorted(slowest, key=lambda place: (place.topic, place.partition)):
@@ -217,6 +221,7 @@ def _partitions(snapshot: Snapshot) -> Table:
             count_text(place.frontier),
             count_text(place.high_watermark) if known else "?",
             count_text(place.lag) if known else "?",
+            count_text(place.backlog),
             place.actor or "",
         )
     return table

@@ -35,6 +35,7 @@ def busy_night(at: datetime = NIGHT, **changes: Any) -> Snapshot:
         "incoming_bytes_per_s": history[-1].incoming_per_s * 66_000,
         "archived_per_s": history[-1].archived_per_s,
         "lag": history[-1].lag,
+        "backlog": 4200,
         "held_bytes": 310 * MIB,
         "held_bytes_limit": 512 * MIB,
         "balance": BalanceSheet(
@@ -100,6 +101,7 @@ def _partition(index: int) -> PartitionStatus:
         actor=f"ingest-{index % 2}" if index < 7 else None,
         frontier=150_000 + index,
         high_watermark=150_000 + 300 * index if index != 2 else -1,
+        backlog=4200 if index == 3 else 0,
     )
 
 

@@ -147,15 +147,19 @@ def visits(snapshot: Snapshot) -> Table:
 
 def partitions(snapshot: Snapshot) -> Table:
     """The partitions, the one that lags most first."""
-    ordered = sorted(snapshot.partitions, key=lambda part: (-part.lag, part.topic, part.partition))
+    ordered = sorted(
+        snapshot.partitions,
+        key=lambda part: (-part.lag - part.backlog, part.topic, part.partition),
+    )
     return Table(
         "partitions",
-        ("topic", "partition", "lag", "durable up to", "end in Kafka", "actor"),
+        ("topic", "partition", "lag", "backlog", "durable up to", "end in Kafka", "actor"),
         tuple(
             (
                 Cell(part.topic),
                 Cell(str(part.partition), number=True),
                 Cell(_known(part.lag, part.high_watermark), number=True),
+                Cell(count_text(part.backlog), number=True),
                 Cell(count_text(part.frontier), number=True),
                 Cell(_known(part.high_watermark, part.high_watermark), number=True),
                 Cell(part.actor or "nobody", "quiet" if part.actor else "warn"),

@@ -136,6 +136,11 @@ def place(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _lag_note(snapshot: Snapshot) -> str:
+    note = "offsets in Kafka, not yet durable"
+    return f"{note} · backlog {count_text(snapshot.backlog)}" if snapshot.backlog else note
+
+
 def figures(snapshot: Snapshot) -> tuple[Figure, ...]:
     """The six numbers that answer "is it well?"."""
     difference = snapshot.balance.difference
@@ -148,7 +153,7 @@ def figures(snapshot: Snapshot) -> tuple[Figure, ...]:
             f"alerts/s · {bytes_text(snapshot.incoming_bytes_per_s)}/s",
         ),
         Figure("archiving", rate_text(snapshot.archived_per_s), "alerts/s made durable"),
-        Figure("lag", count_text(snapshot.lag), "offsets in Kafka, not yet durable"),
+        Figure("lag", count_text(snapshot.lag), _lag_note(snapshot)),
         Figure(
             "latency, p95",
             "-" if durable is None else duration_text(durable.p95_s),

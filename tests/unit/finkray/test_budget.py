@@ -3,26 +3,81 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.budget import Budget
+from finkray.budget import BACKFILL_CLAIMS, Budget, Taken
 from finkray.intake import CutLimits
 
-
-@given(
+budgets = st.builds(
+    lambda held_bytes, actors, claim_bytes, max_message_bytes: Budget.share(
+        held_bytes=held_bytes,
+        actors=actors,
+        max_message_bytes=max_message_bytes,
+        limits=CutLimits(claim_bytes, 2000, 0.5),
+    ),
     held_bytes=st.integers(2**20, 2**36),
     actors=st.integers(1, 16),
     claim_bytes=st.integers(1024, 2**30),
     max_message_bytes=st.integers(1024, 2**26),
 )
-def test_queue_decoding_and_one_message_always_fit(
-    held_bytes: int, actors: int, claim_bytes: int, max_message_bytes: int
+shares = st.floats(0, 1)
+
+
+@given(budget=budgets, held_bytes=st.integers(2**20, 2**36), actors=st.integers(1, 16))
+def test_all_actors_together_never_pass_what_may_be_held(
+    budget: Budget, held_bytes: int, actors: int
 ) -> None:
-    budget = Budget.share(
+    shared = Budget.share(
         held_bytes=held_bytes,
         actors=actors,
-        max_message_bytes=max_message_bytes,
-        limits=CutLimits(claim_bytes, 2000, 0.5),
+        max_message_bytes=budget.max_message_bytes,
+        limits=budget.limits,
     )
-    assert budget.limit_bytes * actors <= held_bytes
-    assert budget.reserve_bytes + budget.max_message_bytes <= budget.limit_bytes
-    # A full claim fits beside the reserve, so that reading never stops for good.
-    assert budget.reserve_bytes + budget.limits.claim_bytes <= budget.limit_bytes
+    assert shared.limit_bytes * actors <= held_bytes
+
+
+@given(budget=budgets)
+def test_queues_decoding_and_a_claim_of_each_kind_always_fit(budget: Budget) -> None:
+    """So that neither the live lanes nor a backfill ever stop for good."""
+    reserve = budget.reserve_bytes(backfilling=True)
+    claim = Taken(held_bytes=budget.limits.claim_bytes)
+    assert reserve + 2 * budget.limits.claim_bytes + budget.max_message_bytes <= budget.limit_bytes
+    assert budget.live_room(Taken(), claim, backfilling=True) > 0
+    # One that is almost full still gets its last message, with a full claim held before it.
+    almost = Taken(pending_bytes=budget.limits.claim_bytes - 1)
+    assert budget.backfill_room(Taken(), almost) > 0
+
+
+@given(budget=budgets, live=shares, backfill=shares)
+def test_what_is_asked_for_never_passes_the_limit(
+    budget: Budget, live: float, backfill: float
+) -> None:
+    held = Taken(held_bytes=int(live * budget.limit_bytes))
+    filled = Taken(held_bytes=int(backfill * budget.limit_bytes))
+    for room, backfilling in (
+        (budget.live_room(held, filled, backfilling=False), False),
+        (budget.live_room(held, filled, backfilling=True), True),
+        (budget.backfill_room(held, filled), True),
+    ):
+        asked = room * budget.max_message_bytes
+        taken = held.all_bytes + filled.all_bytes
+        reserve = budget.reserve_bytes(backfilling=backfilling)
+        assert room == 0 or taken + asked + reserve <= budget.limit_bytes
+
+
+@given(budget=budgets, backfill=shares)
+def test_however_much_a_backfill_holds_a_burst_of_the_live_lane_finds_room(
+    budget: Budget, backfill: float
+) -> None:
+    filled = Taken(held_bytes=int(backfill * budget.limit_bytes))
+    room = budget.backfill_room(Taken(), filled)
+    if room:
+        full = Taken(held_bytes=filled.held_bytes + room * budget.max_message_bytes)
+        assert budget.live_room(Taken(), full, backfilling=True) > 0
+
+
+def test_a_backfill_of_small_messages_holds_no_more_than_so_many_claims() -> None:
+    budget = Budget.share(
+        held_bytes=2**29, actors=2, max_message_bytes=2**23, limits=CutLimits(2**25, 2000, 0.5)
+    )
+    assert budget.backfill_room(Taken(), Taken(claims=BACKFILL_CLAIMS - 1)) > 0
+    assert budget.backfill_room(Taken(), Taken(claims=BACKFILL_CLAIMS)) == 0
+    assert budget.live_room(Taken(claims=100), Taken(), backfilling=False) > 0

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from finkray.claim import Claim, TopicPartition
 from finkray.claim_queue import LIVE_S, RETRY_S, ClaimQueue
 from finkray.coordinator import Dispatch
-from finkray.ingest_words import Lane
+from finkray.ingest_words import LaneKind
 from finkray.token_bucket import TokenBucket
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 
 
 def dispatch(
-    number: int, lane: Lane = "live", *, alerts: int = 100, delayed: bool = False
+    number: int, lane: LaneKind = "live", *, alerts: int = 100, delayed: bool = False
 ) -> Dispatch:
     return Dispatch(0, Claim(A, number, number), 1, delayed, lane, alerts)
 

@@ -18,7 +18,9 @@ from finkray.coordinator import (
     Instruction,
     Revoke,
 )
-from finkray.ingest_words import Published
+from finkray.ingest_words import Assignment, Published
+from finkray.intervals import IntervalSet
+from finkray.lanes import Lane
 from finkray.orders import Failure, Outcome
 from finkray.write_claim import StagedClaim
 
@@ -46,13 +48,13 @@ def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign
 
 def reading(*sources: TopicPartition, at: int = 0) -> tuple[Coordinator, dict[TopicPartition, int]]:
     coordinator = Coordinator(actors=2)
-    given = assigned(coordinator.found(dict.fromkeys(sources, at)))
+    given = assigned(coordinator.found({source: [Lane(at)] for source in sources}))
     return coordinator, {source: given[source].assignment.generation for source in sources}
 
 
 def test_partitions_are_shared_out_evenly() -> None:
     coordinator = Coordinator(actors=2)
-    many = {TopicPartition("cluster", "ztf", "id", n): 0 for n in range(5)}
+    many = {TopicPartition("cluster", "ztf", "id", n): [Lane(0)] for n in range(5)}
     actors = [assign.actor for assign in assigned(coordinator.found(many)).values()]
     assert sorted(actors) == [0, 0, 0, 1, 1]
     assert coordinator.found(many) == []
@@ -163,7 +165,7 @@ def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
     coordinator, generation = reading(A)
     coordinator.published(0, [published(A, 0, 4, generation[A])])
     coordinator.vanished([A])
-    again = assigned(coordinator.found({A: 0}))[A].assignment
+    again = assigned(coordinator.found({A: [Lane(0)]}))[A].assignment
     assert (again.offset, again.generation > generation[A]) == (0, True)
     coordinator.published(0, [published(A, 0, 4, again.generation)])
     coordinator.outcomes([staged(Claim(A, 0, 4), again.generation)])
@@ -171,30 +173,151 @@ def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
     assert coordinator.frontiers == {A: 5}
 
 
+# Lanes.
+
+
+def in_lanes(*ends: int) -> tuple[Coordinator, dict[int | None, Assignment]]:
+    """Backfills up to each of the ends, and the live lane; what is read, by its end."""
+    coordinator = Coordinator(actors=2)
+    firsts = [0, *ends]
+    lanes = [Lane(first, end) for first, end in zip(firsts, [*ends, None], strict=True)]
+    return coordinator, by_end(coordinator.found({A: lanes}))
+
+
+def by_end(instructions: Sequence[Instruction]) -> dict[int | None, Assignment]:
+    return {i.assignment.end_offset: i.assignment for i in instructions if isinstance(i, Assign)}
+
+
+def archive(coordinator: Coordinator, first: int, last: int, generation: int) -> list[Instruction]:
+    """Bring a claim all the way into the ledger; what follows from that."""
+    claim = Claim(A, first, last)
+    coordinator.published(0, [published(A, first, last, generation)])
+    coordinator.outcomes([staged(claim, generation)])
+    return coordinator.committed([o.claim for o in coordinator.committable() if o.claim])[0]
+
+
+def test_the_live_lane_is_read_beside_the_oldest_backfill() -> None:
+    coordinator, given = in_lanes(100, 250)
+    assert {end: one.offset for end, one in given.items()} == {100: 0, None: 250}
+    assert coordinator.live_frontiers == {A: 250}
+    assert coordinator.backlogs == {A: 250}
+    assert coordinator.frontiers == {A: 0}
+
+
+def test_claims_of_a_backfill_and_of_the_live_lane_do_not_wait_for_each_other() -> None:
+    coordinator, given = in_lanes(100)
+    live, backfill = Claim(A, 100, 109), Claim(A, 0, 49)
+    dispatched = coordinator.published(
+        0,
+        [
+            published(A, 100, 109, given[None].generation),
+            published(A, 0, 49, given[100].generation),
+        ],
+    )
+    assert [i.lane for i in dispatched if isinstance(i, Dispatch)] == ["live", "backfill"]
+    coordinator.outcomes([staged(live, given[None].generation)])
+    assert [outcome.claim for outcome in coordinator.committable()] == [live]
+    coordinator.committed([live])
+    coordinator.outcomes([staged(backfill, given[100].generation)])
+    assert [outcome.claim for outcome in coordinator.committable()] == [backfill]
+    coordinator.committed([backfill])
+    assert coordinator.live_frontiers == {A: 110}
+    assert coordinator.backlogs == {A: 50}
+
+
+def test_a_backfill_that_is_done_makes_way_for_the_next_one() -> None:
+    coordinator, given = in_lanes(100, 250)
+    assert by_end(archive(coordinator, 0, 49, given[100].generation)) == {}
+    then = by_end(archive(coordinator, 50, 99, given[100].generation))
+    assert {end: one.offset for end, one in then.items()} == {250: 100}
+    assert by_end(archive(coordinator, 100, 249, then[250].generation)) == {}
+    assert coordinator.backlogs == {A: 0}
+    assert coordinator.frontiers == coordinator.live_frontiers == {A: 250}
+
+
+def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
+    coordinator, given = in_lanes(100)
+    lost, live = Claim(A, 0, 9), published(A, 100, 104, given[None].generation)
+    coordinator.published(0, [published(A, 0, 9, given[100].generation), live])
+    instructions = coordinator.outcomes([failed(lost, given[100].generation, "BatchGone")])
+    assert set(by_end(instructions)) == {100}
+    assert coordinator.outcomes([staged(live.claim, live.generation)]) == []
+    assert [outcome.claim for outcome in coordinator.committable()] == [live.claim]
+
+
+def test_with_an_actor_the_lanes_that_it_read_are_read_again_and_no_others() -> None:
+    coordinator, _ = in_lanes(100, 250)
+    assert set(by_end(coordinator.actor_lost(0))) == {100, None}
+
+
+def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
+    coordinator, given = in_lanes(100)
+    instructions = coordinator.published(0, [published(A, 0, 100, given[100].generation)])
+    assert [type(instruction) for instruction in instructions] == [Fail]
+
+
+def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
+    coordinator, given = in_lanes(100, 250)
+    coordinator.published(0, [published(A, 0, 9, given[100].generation)])
+    assert coordinator.vanished([A]) == [Revoke(0, A)]
+    assert coordinator.frontiers == {A: 0}
+    again = by_end(coordinator.found({A: [Lane(0, 100), Lane(100, 250), Lane(250)]}))
+    assert {end: one.offset for end, one in again.items()} == {100: 0, None: 250}
+    assert coordinator.backlogs == {A: 250}
+
+
+Key = tuple[TopicPartition, int | None]
+"""A lane, by its end."""
+
+
 class Night(RuleBasedStateMachine):
-    """A stream of two partitions in which anything may be lost at any moment."""
+    """A stream of two partitions, with backfills, in which anything may be lost at any moment."""
 
     def __init__(self) -> None:
         super().__init__()
         self.coordinator = Coordinator(actors=2)
-        self.reader: dict[TopicPartition, tuple[int, int, int]] = {}
+        self.reader: dict[Key, tuple[int, Assignment, int]] = {}
         self.tasks: list[Dispatch] = []
-        self.committed: dict[TopicPartition, int] = {A: 0, B: 0}
-        self.obey(self.coordinator.found({A: 0, B: 0}))
+        self.ledger = {A: IntervalSet(), B: IntervalSet()}
+        # As an archive leaves it that was away twice and was not done with the first backlog.
+        self.live_from = {A: 25, B: 7}
+        self.holes = {A: [Lane(3, 12), Lane(15, 25)], B: [Lane(0, 7)]}
+        self.ledger[A].add(0, 2)
+        self.ledger[A].add(12, 14)
+        self.away: set[TopicPartition] = set()
+        for source, holes in self.holes.items():
+            self.obey(self.coordinator.found({source: [*holes, Lane(self.live_from[source])]}))
 
     def obey(self, instructions: Sequence[Instruction]) -> None:
         for instruction in instructions:
             if isinstance(instruction, Assign):
                 given = instruction.assignment
-                self.reader[given.source] = (instruction.actor, given.generation, given.offset)
+                # A consumer reads one place of a partition at a time.
+                for key in list(self.reader):
+                    if key[0] == given.source and (key[1] is None) == (given.end_offset is None):
+                        del self.reader[key]
+                lane = (given.source, given.end_offset)
+                self.reader[lane] = (instruction.actor, given, given.offset)
+            elif isinstance(instruction, Revoke):
+                self.reader = {k: v for k, v in self.reader.items() if k[0] != instruction.source}
             elif isinstance(instruction, Dispatch):
                 self.tasks.append(instruction)
+            else:
+                assert not isinstance(instruction, Fail)
 
-    @rule(source=st.sampled_from([A, B]), offsets=st.integers(1, 5))
-    def an_actor_publishes(self, source: TopicPartition, offsets: int) -> None:
-        actor, generation, first = self.reader[source]
-        self.reader[source] = (actor, generation, first + offsets)
-        claim = published(source, first, first + offsets - 1, generation)
+    @precondition(lambda self: self.reader)
+    @rule(data=st.data(), offsets=st.integers(1, 5))
+    def an_actor_publishes(self, data: st.DataObject, offsets: int) -> None:
+        self.publish(data.draw(st.sampled_from(sorted(self.reader, key=str))), offsets)
+
+    def publish(self, key: Key, offsets: int) -> None:
+        actor, given, first = self.reader[key]
+        end = first + offsets if key[1] is None else min(first + offsets, key[1])
+        if end == key[1]:
+            del self.reader[key]
+        else:
+            self.reader[key] = (actor, given, end)
+        claim = published(key[0], first, end - 1, given.generation)
         self.obey(self.coordinator.published(actor, [claim]))
 
     @precondition(lambda self: self.tasks)
@@ -215,29 +338,66 @@ class Night(RuleBasedStateMachine):
 
     @rule(actor=st.integers(0, 1))
     def an_actor_dies(self, actor: int) -> None:
+        self.reader = {key: at for key, at in self.reader.items() if at[0] != actor}
         self.obey(self.coordinator.actor_lost(actor))
+
+    @rule(source=st.sampled_from([A, B]))
+    def a_partition_is_out_of_sight(self, source: TopicPartition) -> None:
+        self.away.add(source)
+        self.obey(self.coordinator.vanished([source]))
+
+    @precondition(lambda self: self.away)
+    @rule(data=st.data())
+    def a_partition_is_back(self, data: st.DataObject) -> None:
+        self.back(data.draw(st.sampled_from(sorted(self.away))))
+
+    def back(self, source: TopicPartition) -> None:
+        """The ledger tells what its lanes are, as at a start."""
+        self.away.remove(source)
+        covered = self.ledger[source]
+        live = max(self.live_from[source], (covered.last or 0) + 1)
+        holes = [Lane(hole.first, hole.last + 1) for hole in covered.holes(0, live - 1)]
+        self.obey(self.coordinator.found({source: [*holes, Lane(live)]}))
 
     @rule()
     def the_committer_commits(self) -> None:
         ready = [outcome.claim for outcome in self.coordinator.committable() if outcome.claim]
         for claim in ready:
-            assert claim.first_offset == self.committed[claim.source]
-            self.committed[claim.source] = claim.last_offset + 1
+            # Each offset once, and within its lane without a hole.
+            assert claim.first_offset == self.ledger[claim.source].first_free(claim.first_offset)
+            before = claim.first_offset - 1
+            begins = {lane.first_offset for lane in self.holes[claim.source]}
+            begins.add(self.live_from[claim.source])
+            assert claim.first_offset in begins or self.ledger[claim.source].covers(before, before)
+            self.ledger[claim.source].add(claim.first_offset, claim.last_offset)
         self.obey(self.coordinator.committed(ready)[0])
 
     @invariant()
-    def the_frontier_is_what_was_committed(self) -> None:
-        assert self.coordinator.frontiers == self.committed
+    def what_is_left_to_do_is_what_is_not_in_the_ledger(self) -> None:
+        for source, covered in self.ledger.items():
+            if source in self.away:
+                continue
+            live = max(self.live_from[source], (covered.last or 0) + 1)
+            left = sum(hole.size for hole in covered.holes(0, live - 1))
+            assert self.coordinator.live_frontiers[source] == live
+            assert self.coordinator.backlogs[source] == left
+            assert self.coordinator.frontiers[source] == covered.first_free(0)
 
     def teardown(self) -> None:
         """Whatever happened, with no more losses the night ends with everything committed."""
-        while self.tasks:
-            task = self.tasks.pop(0)
-            self.obey(self.coordinator.outcomes([staged(task.claim, task.generation)]))
-        self.the_committer_commits()
+        for source in list(self.away):
+            self.back(source)
+        while self.tasks or any(key[1] is not None for key in self.reader):
+            for key in [key for key in self.reader if key[1] is not None]:
+                self.publish(key, 100)
+            while self.tasks:
+                task = self.tasks.pop(0)
+                self.obey(self.coordinator.outcomes([staged(task.claim, task.generation)]))
+            self.the_committer_commits()
         assert self.coordinator.in_flight == 0
-        for source, (_, _, next_offset) in self.reader.items():
-            assert self.committed[source] == next_offset
+        for source, covered in self.ledger.items():
+            assert len(covered) == 1
+            assert (covered.last or 0) + 1 == self.reader[source, None][2]
 
 
 TestNight = Night.TestCase

@@ -32,6 +32,7 @@ def test_everything_of_a_busy_night_is_there() -> None:
         "620 alerts/s",
         "held 310 MiB of 512 MiB",
         "lag 2000 alerts",
+        "backlog 4200 alerts, brought in beside it",
         "durable 2.4 s 4.9 s 12 s 88400",
         "2026112400512 lsst 9800 189 2026-11-24 03:12:41 UTC 2.2 s 412 wait",
         "2026112400511 lsst 9813 189 2026-11-24 03:12:04 UTC 2.2 s 3.1 s",
@@ -39,8 +40,8 @@ def test_everything_of_a_busy_night_is_there() -> None:
         "ingest-1 9f3c2b7a 251 MiB 256 MiB 9 2 paused",
         f"received {sheet.received} archived {sheet.archived} dead lettered 17 expired 40",
         "difference 0",
-        "ztf_20261124_programid1 3 150003 150900 897 ingest-1",
-        "ztf_20261124_programid1 2 150002 ? ? ingest-0",
+        "ztf_20261124_programid1 3 150003 150900 897 4200 ingest-1",
+        "ztf_20261124_programid1 2 150002 ? ? 0 ingest-0",
     ):
         assert words in text
 

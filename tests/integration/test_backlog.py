@@ -1,0 +1,121 @@
+"""After days of shut-down the stream is archived at once, and the backlog beside it."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
+
+from finkray.audit import audit
+from finkray.audit_report import AuditReport
+from finkray.kafka import KafkaCluster
+from finkray.ledger_read import read_state
+from finkray.ledger_state import PartitionState
+from finkray.status import Snapshot
+from finkray.storage_local import LocalStorage
+from sim.kafka import Kafka
+from tests.archiving import ArchiveUnderTest, wait_until
+from tests.packets import real_ztf_packets, send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+SLOWLY = {"backlog_offsets": 20, "backfill_per_s": 2.0, "claim_rows": 4, "linger_max_s": 0.3}
+"""A backlog of 60 takes half a minute: there is time to see what happens beside it."""
+
+
+@pytest.fixture
+def packets(test_data: Path) -> list[bytes]:
+    return list(real_ztf_packets(test_data, "202002*"))
+
+
+def lanes(archive: ArchiveUnderTest) -> PartitionState:
+    """The only partition, as the ledger knows it."""
+    known = read_state(LocalStorage(archive.root)).state.partitions.values()
+    return next(iter(known), PartitionState())
+
+
+def snapshot(archive: ArchiveUnderTest) -> Snapshot:
+    found: Snapshot = wait_until("a snapshot", archive.snapshot)
+    return found
+
+
+def deep_audit(archive: ArchiveUnderTest) -> AuditReport:
+    kafka = KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})
+    return audit(LocalStorage(archive.root), kafka, deep="all")
+
+
+def offsets(archive: ArchiveUnderTest) -> Counter[int]:
+    found = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=["kafka_offset"])
+    return Counter(found.column(0).to_pylist())
+
+
+def test_the_stream_goes_first_and_the_backlog_is_brought_in_beside_it(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+) -> None:
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, packets * 5)
+    archive.settings = {"ingest": SLOWLY}
+    archive.start()
+    wait_until("the live lane begins", lambda: lanes(archive).live_from == 60)
+    send(kafka.bootstrap_servers, topic, packets)
+    wait_until("the stream is durable", lambda: lanes(archive).end == 72)
+    seen = snapshot(archive)
+    (part,) = seen.partitions
+    assert seen.backlog == part.backlog > 0
+    assert (part.frontier, part.lag, seen.lag) == (72, 0, 0)
+    assert seen.balance.waiting == seen.backlog
+    assert seen.balance.difference == 0
+    # The old alerts' latency is no latency of the stream.
+    assert {stage.alerts for stage in seen.latency} == {12}
+
+    # In the middle of it an audit is balanced, and a kill costs nothing.
+    archive.kill()
+    report = deep_audit(archive)
+    assert report.balanced, report.to_json()
+    assert report.deferred == report.waiting == 72 - report.received > 0
+
+    # While it is down more comes than it takes in its stride: now there are two backlogs.
+    send(kafka.bootstrap_servers, topic, packets * 2)
+    archive.settings = {"ingest": {**SLOWLY, "backfill_per_s": 0.0}}
+    archive.start()
+    archive.wait_for_offsets(96)
+    archive.stop()
+    assert lanes(archive).starts == {0, 60, 96}
+    report = deep_audit(archive)
+    assert report.balanced, report.to_json()
+    assert (report.received, report.archived, report.waiting) == (96, 96, 0)
+    assert offsets(archive) == Counter(range(96))
+
+
+def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+) -> None:
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, packets * 20)
+    # So little room that most of the backlog is still in Kafka when its retention strikes.
+    archive.settings = {
+        "kafka": {"max_message_bytes": "1 MiB"},
+        "ingest": {**SLOWLY, "actors": 1, "held_bytes": "16 MiB", "backfill_per_s": 6.0},
+    }
+    archive.start()
+    wait_until("the backfill is at work", lambda: archive.balance().archived >= 4)
+    _expire(kafka, topic, before=220)
+    send(kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_offsets(240 + 12)
+    assert "EXPIRED" in archive.alarms()
+    archive.stop()
+    report = deep_audit(archive)
+    assert report.balanced, report.to_json()
+    assert report.received == 252
+    assert report.expired > 0
+    assert report.archived + report.expired == 252
+    assert set(range(220, 252)) <= set(offsets(archive))
+    assert max(offsets(archive).values()) == 1
+
+
+def _expire(kafka: Kafka, topic: str, before: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
+        future.result(30)
