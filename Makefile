@@ -22,7 +22,7 @@ help:  ## this list
 setup: $(READY)  ## make the environment: everything pinned, with hashes
 
 $(READY): requirements.lock pyproject.toml
-	@echo "Making the environment in $(VENV): about 130 packages, 1.7 GB, once"
+	@echo "Making the environment in $(VENV): about 165 packages, 2.2 GB, once"
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -11,6 +11,8 @@
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
     ├── SchemaUnavailable   (r)  nobody who may know a schema answers now
     ├── ServiceError             a service cannot be loaded, or breaks its contract
+    ├── CatalogError             a reference catalogue cannot be what its description says
+    ├── CatalogUnavailable  (r)  a shard of a reference catalogue cannot be read now
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken this ledger over: stop at once
@@ -79,6 +81,16 @@ class SchemaUnavailable(FinkrayError):
 
 class ServiceError(FinkrayError):
     """A service cannot be loaded or breaks its contract; the message says how."""
+
+
+class CatalogError(FinkrayError):
+    """A reference catalogue cannot be what its description says; the message names the column."""
+
+
+class CatalogUnavailable(FinkrayError):
+    """A shard of a reference catalogue cannot be read now."""
+
+    retriable = True
 
 
 class LedgerError(FinkrayError):

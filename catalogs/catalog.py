@@ -1,0 +1,140 @@
+"""A catalogue that is open: one version of it, its shards read where they are needed."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catalogs.description import Description
+from catalogs.hats_layout import MAIN, MARGIN, leaf_path, read_pixels
+from catalogs.index import ring_order
+from catalogs.memory import ShardMemory
+from catalogs.motion import julian_year
+from catalogs.partition import Ranges
+from catalogs.shard import Shard, load_shard
+from catalogs.store import Built, CatalogStore
+from finkray.errors import CatalogError, CatalogUnavailable
+
+PERIOD_YEARS: Final = 1.0
+"""Where sources move, a shard is sorted anew for each period of so many years."""
+
+
+class Catalog:
+    """One version of a catalogue. Never changes; made by `Catalogs.current`."""
+
+    def __init__(
+        self, folder: Path, description: Description, built: Built, memory: ShardMemory
+    ) -> None:
+        self.name = description.catalog.name
+        self.version = description.catalog.version
+        self.radius_arcsec = description.catalog.radius_arcsec
+        self.moves = description.proper_motion.given
+        self.rows = built.rows
+        self._description = description
+        self._folder = folder
+        self._memory = memory
+        self._key = str(folder)
+        main, margin = (read_pixels(folder / part) for part in (MAIN, MARGIN))
+        self._have = {MAIN: set(main), MARGIN: set(margin)}
+        self._ranges = Ranges({*main, *margin})
+        schema = pq.read_schema(folder / MAIN / "dataset" / "_common_metadata")
+        self.source_fields = [
+            pa.field("ra_deg", pa.float64()),
+            pa.field("dec_deg", pa.float64()),
+            *(pa.field(name, schema.field(name).type) for name in description.catalog.carried),
+        ]
+
+    def shards_of(self, index: np.ndarray) -> np.ndarray:
+        """The number of the shard that each position lies in; -1 where no source is near.
+
+        Parameters
+        ----------
+        index
+            `_healpix_29` of positions
+        """
+        return self._ranges.find(index)
+
+    def years(self, mjd: np.ndarray) -> np.ndarray:
+        """Years from the catalogue's epoch to a time."""
+        return julian_year(mjd) - self._description.position.epoch_year
+
+    def reaches(self, years: np.ndarray) -> np.ndarray:
+        """Whether the margins are wide enough for sources that moved so many years."""
+        return np.abs(years) <= self._description.span_years
+
+    def periods(self, years: np.ndarray) -> np.ndarray:
+        """The number of the period that each lies in."""
+        return np.floor(years / PERIOD_YEARS).astype(np.int64)
+
+    def shard(self, number: int, period: int = 0) -> Shard:
+        """A shard, as it is in the middle of a period.
+
+        Raises
+        ------
+        CatalogUnavailable
+            It cannot be read.
+        """
+        return self._memory.get((self._key, (number, period)), lambda: self._load(number, period))
+
+    def _load(self, number: int, period: int) -> Shard:
+        pixel = self._ranges.pixels[number]
+        years = (period + 0.5) * PERIOD_YEARS if self.moves else 0.0
+        parts = [part for part in (MAIN, MARGIN) if pixel in self._have[part]]
+        leaves = [leaf_path(self._folder / part, pixel) for part in parts]
+        return load_shard(leaves, self._description.catalog.carried, years)
+
+    def search_order(self, shard: Shard) -> int:
+        """The order of pixels to search a shard in, so that nothing is missed.
+
+        A ring of them reaches as far as the radius and what the fastest source of the shard moves
+        until either end of the period; and a thousandth more, for a source at the very edge.
+        """
+        moved = shard.fastest_mas_yr / 1000.0 * PERIOD_YEARS / 2 if self.moves else 0.0
+        return ring_order((self.radius_arcsec + moved) * 1.001)
+
+
+class Catalogs:
+    """The catalogues of a folder, as one process uses them.
+
+    Parameters
+    ----------
+    folder
+        where `finkray catalog` builds them
+    memory_bytes
+        limit of what all their shards in memory may take together
+    """
+
+    def __init__(self, folder: Path, memory_bytes: int) -> None:
+        self.store = CatalogStore(folder)
+        self.memory = ShardMemory(memory_bytes)
+        self._open: dict[str, Catalog] = {}
+
+    def current(self, name: str) -> Catalog:
+        """The version that is used now; ask before each batch.
+
+        Raises
+        ------
+        CatalogError
+            There is no such catalogue, or none of its versions is built.
+        CatalogUnavailable
+            Its folder cannot be read.
+        """
+        version = self.store.current(name)
+        if version is None:
+            self.store.description(name)
+            raise CatalogError(f"{name} is not built yet: finkray catalog build {name}")
+        known = self._open.get(name)
+        if known is not None and known.version == version:
+            return known
+        folder = self.store.version_folder(name, version)
+        description, built = self.store.built(name, version)
+        try:
+            catalog = Catalog(folder, description, built, self.memory)
+        except (OSError, pa.ArrowException) as error:
+            raise CatalogUnavailable(f"{folder}: cannot be read: {error}") from error
+        if known is not None:
+            self.memory.forget(str(self.store.version_folder(name, known.version)))
+        self._open[name] = catalog
+        return catalog

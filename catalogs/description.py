@@ -1,0 +1,237 @@
+"""What a catalogue is: read from a TOML file, `docs/catalogs.md` has examples.
+
+[catalog]
+name = "gcvs"
+version = "2023-09"
+radius_arcsec = 1.5
+columns = ["VarType"]
+
+[source]
+path = "gcvs.parquet"
+
+[position]
+ra = "ra"
+dec = "dec"
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from finkray.settings_kafka import Section
+from finkray.settings_reader import read_settings
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""It becomes a folder, and a column of the results."""
+
+VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+OWN_COLUMNS: Final = (
+    "_healpix_29",
+    "ra_deg",
+    "dec_deg",
+    "pm_ra_mas_yr",
+    "pm_dec_mas_yr",
+)
+"""Columns that the shards have beside those that are carried."""
+
+WIDEST_ARCSEC: Final = 600.0
+"""A wider radius would want shards and margins of another make."""
+
+Format = Literal["", "parquet", "fits", "votable", "csv", "hats"]
+
+
+class CatalogSection(Section):
+    """Its name and version, how near a match must be, and what is carried to it."""
+
+    name: str = Field(description="Small letters, digits and _; names the column of the results")
+    version: str = Field(description="Stands in each answer; a new one for each new edition")
+    radius_arcsec: PositiveFloat = Field(
+        le=WIDEST_ARCSEC, description="A source within this separation is a match"
+    )
+    id: str = Field("", description="Column that names a source; unique if given")
+    columns: tuple[str, ...] = Field((), description="Columns that an answer carries of a source")
+    shard_rows: PositiveInt = Field(100_000, description="A shard has at most about so many rows")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_column(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError("expected small letters, digits and _, a letter first")
+        return name
+
+    @field_validator("version")
+    @classmethod
+    def _version_is_a_folder(cls, version: str) -> str:
+        if not VERSION.fullmatch(version):
+            raise ValueError("expected letters, digits, dots, - and _")
+        return version
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_free(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        if taken := sorted(set(columns) & set(OWN_COLUMNS)):
+            raise ValueError(f"{', '.join(taken)}: the shards have columns of this name already")
+        if len(set(columns)) != len(columns):
+            raise ValueError("a column is named twice")
+        return columns
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """The columns of a source in an answer: its id first, if it has one."""
+        names = (self.id, *self.columns) if self.id else self.columns
+        return tuple(dict.fromkeys(names))
+
+
+class SourceSection(Section):
+    """The files that it is read from."""
+
+    path: str = Field(
+        min_length=1,
+        description="File, folder or pattern with *; relative to the description",
+    )
+    format: Format = Field("", description="parquet, fits, votable, csv or hats; empty: by suffix")
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description="What is between two values of a CSV file"
+    )
+
+
+class PositionSection(Section):
+    """ICRS positions and their epoch."""
+
+    ra: str = Field(min_length=1, description="Column of the right ascension")
+    dec: str = Field(min_length=1, description="Column of the declination")
+    ra_unit: str = Field("deg", description="As astropy writes it: deg, rad, hourangle, …")
+    dec_unit: str = Field("deg", description="As astropy writes it: deg, rad, …")
+    epoch_year: float = Field(
+        2000.0, ge=1800, le=2200, description="Julian year that the positions are for"
+    )
+
+    @field_validator("ra_unit", "dec_unit")
+    @classmethod
+    def _unit_is_an_angle(cls, unit: str) -> str:
+        _check_unit(unit, "deg", "an angle, such as deg, rad or hourangle")
+        return unit
+
+
+class MotionSection(Section):
+    """Proper motions, where the catalogue gives them."""
+
+    ra: str = Field("", description="Column of the proper motion in right ascension; empty: none")
+    dec: str = Field("", description="Column of the proper motion in declination")
+    unit: str = Field("mas/yr", description="As astropy writes it")
+    includes_cos_dec: bool = Field(
+        True,  # noqa: FBT003 - pydantic's default
+        description="Whether that in right ascension is multiplied by cos(dec), as Gaia's pmra",
+    )
+    until_year: float = Field(
+        2040.0,
+        ge=1800,
+        le=2200,
+        description="Alerts are matched up to so many years from the epoch, before and after it; "
+        "the margins of the shards are made wide enough",
+    )
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_is_a_motion(cls, unit: str) -> str:
+        _check_unit(unit, "mas/yr", "an angle by a time, such as mas/yr")
+        return unit
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "MotionSection":
+        if bool(self.ra) != bool(self.dec):
+            raise ValueError("expected both ra and dec, or neither")
+        return self
+
+    @property
+    def given(self) -> bool:
+        """Whether the catalogue has proper motions."""
+        return bool(self.ra)
+
+
+class ChecksSection(Section):
+    """What is done about sources that cannot be right."""
+
+    null_positions: Literal["refuse", "drop"] = Field(
+        "refuse", description="Sources without a position"
+    )
+    duplicate_ids: Literal["refuse", "drop", "keep"] = Field(
+        "refuse", description="Sources whose id an earlier one has; drop keeps the first"
+    )
+    unlikely_units: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="Positions that look as if they were in other units than the given ones",
+    )
+
+
+class Description(Section):
+    """All that is known of a catalogue before it is read."""
+
+    catalog: CatalogSection
+    source: SourceSection
+    position: PositionSection
+    proper_motion: MotionSection = MotionSection()
+    checks: ChecksSection = ChecksSection()
+
+    @model_validator(mode="after")
+    def _margins_are_for_later(self) -> "Description":
+        span = self.proper_motion.until_year - self.position.epoch_year
+        if self.proper_motion.given and span < 1:
+            raise ValueError("proper_motion.until_year: expected a year after position.epoch_year")
+        return self
+
+    @property
+    def span_years(self) -> float:
+        """How far from the epoch positions are carried; infinite where nothing moves."""
+        if not self.proper_motion.given:
+            return math.inf
+        return self.proper_motion.until_year - self.position.epoch_year
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The columns that are read from the source."""
+        motion = (self.proper_motion.ra, self.proper_motion.dec) if self.proper_motion.given else ()
+        names = (self.position.ra, self.position.dec, *motion, *self.catalog.carried)
+        return tuple(dict.fromkeys(names))
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        return self.model_dump_json(indent=2)
+
+
+def read_description(path: Path) -> Description:
+    """Read a description; the path of its source becomes absolute.
+
+    Raises
+    ------
+    SettingsError
+        With one line for each thing that is wrong.
+    """
+    description = read_settings(Description, path, {}, {})
+    source = Path(description.source.path).expanduser()
+    where = str(source if source.is_absolute() else (path.parent / source).absolute())
+    return description.model_copy(
+        update={"source": description.source.model_copy(update={"path": where})}
+    )
+
+
+def from_json(text: str) -> Description:
+    """A description that `Description.to_json` wrote."""
+    tables: dict[str, Any] = json.loads(text)
+    return Description.model_validate(tables)
+
+
+def _check_unit(text: str, like: str, expected: str) -> None:
+    from astropy import units
+
+    try:
+        right = units.Unit(text).is_equivalent(units.Unit(like))
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"expected {expected}")

@@ -1,0 +1,125 @@
+"""How a catalogue is cut into HEALPix pixels, and which sources lie in the margin of which."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hats.pixel_math import HealpixPixel
+
+INDEX_ORDER: Final = 29
+"""The order of the column `_healpix_29`."""
+
+HISTOGRAM_ORDER: Final = 8
+"""Sources are counted in pixels of 14 arcmin; none of the shards is smaller."""
+
+_MARGIN_STEPS: Final = 7
+"""A margin is made of pixels at most 2^-7 of a shard's width: smaller ones would save no rows and
+be many."""
+
+
+def shift(order: int) -> int:
+    """By how many bits a pixel number of an order is shorter than one of `_healpix_29`."""
+    return 2 * (INDEX_ORDER - order)
+
+
+class Ranges:
+    """Pixels that do not overlap, each as its range of `_healpix_29`."""
+
+    def __init__(self, pixels: Iterable[tuple[int, int]]) -> None:
+        ranges = sorted(
+            (pixel << shift(order), (pixel + 1) << shift(order), order, pixel)
+            for order, pixel in pixels
+        )
+        self.pixels = [(order, pixel) for _, _, order, pixel in ranges]
+        self._first = np.array([first for first, *_ in ranges], np.int64)
+        self._end = np.array([end for _, end, *_ in ranges], np.int64)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def find(self, index: np.ndarray) -> np.ndarray:
+        """The place among `pixels` of the one that each index lies in; -1 where there is none."""
+        if not self.pixels:
+            return np.full(len(index), -1)
+        place = np.searchsorted(self._first, index, side="right") - 1
+        inside = (place >= 0) & (index < self._end[place])
+        return np.where(inside, place, -1)
+
+
+def cut(histogram: np.ndarray, shard_rows: int, margin_arcsec: float) -> list[tuple[int, int]]:
+    """Order and number of the pixels that a catalogue is cut into.
+
+    Parameters
+    ----------
+    histogram
+        sources in each pixel of `HISTOGRAM_ORDER`
+    shard_rows
+        a pixel with more sources is cut again
+    margin_arcsec
+        no pixel is so small that its margin would reach beyond its neighbours
+    """
+    from hats.pixel_math import generate_alignment
+
+    if not histogram.any():
+        return []
+    highest = max(0, min(HISTOGRAM_ORDER, _margin_limit(margin_arcsec) - 1))
+    coarse = histogram.reshape(12 * 4**highest, -1).sum(axis=1)
+    alignment = generate_alignment(
+        coarse, highest_order=highest, threshold=max(shard_rows, int(coarse.max()))
+    )
+    return sorted({(int(entry[0]), int(entry[1])) for entry in alignment if entry is not None})
+
+
+def _margin_limit(margin_arcsec: float) -> int:
+    from hats.pixel_math.healpix_shim import margin2order
+
+    return int(margin2order(margin_arcsec / 60.0))
+
+
+class Margins:
+    """Tells in which margins a source lies: of shards, and of empty sky beside shards.
+
+    The margin of a pixel is the ring of small pixels around it, each wider than the margin that
+    is asked for (`hats.pixel_math.get_margin`).
+    """
+
+    def __init__(self, pixels: Sequence[tuple[int, int]], margin_arcsec: float) -> None:
+        from hats.catalog.catalog import compute_negative_tree_pixels
+        from hats.pixel_math import get_margin
+        from hats.pixel_tree.pixel_tree import PixelTree
+
+        empty = compute_negative_tree_pixels(PixelTree.from_healpix(list(pixels))) if pixels else []
+        around: list[HealpixPixel] = [*empty]
+        self.pixels = [*pixels, *((int(one.order), int(one.pixel)) for one in around)]
+        highest = max((order for order, _ in self.pixels), default=0)
+        self._order = min(_margin_limit(margin_arcsec), highest + _MARGIN_STEPS)
+        rings = [
+            np.array(get_margin(order, pixel, self._order - order), np.int64)
+            for order, pixel in self.pixels
+        ]
+        small = np.concatenate(rings) if rings else np.empty(0, np.int64)
+        owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+        by_pixel = np.argsort(small, kind="stable")
+        self._small, self._owner = small[by_pixel], owner[by_pixel]
+
+    def find(self, index: np.ndarray) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        """Each pixel in whose margin sources lie, and which these are.
+
+        Parameters
+        ----------
+        index
+            `_healpix_29` of the sources
+        """
+        small = index >> shift(self._order)
+        first = np.searchsorted(self._small, small, side="left")
+        count = np.searchsorted(self._small, small, side="right") - first
+        rows = np.repeat(np.arange(len(index)), count)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+        owners = self._owner[np.repeat(first, count) + within]
+        by_owner = np.argsort(owners, kind="stable")
+        owners, rows = owners[by_owner], rows[by_owner]
+        for owner in np.unique(owners):
+            start, end = np.searchsorted(owners, [owner, owner + 1])
+            yield self.pixels[owner], rows[start:end]
