@@ -1,0 +1,101 @@
+"""Small catalogues for tests, built as any other, and what astropy says about them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy import units
+from astropy.coordinates import SkyCoord, search_around_sky
+
+from catalogs.build import build
+from catalogs.catalog import Catalogs
+from catalogs.description import Description
+from catalogs.store import Built
+
+ARCSEC = 1 / 3600
+EDGE_ARCSEC = 1e-6
+"""So near to the radius, rounding decides."""
+
+
+def describe(
+    source: Path, name: str = "made", version: str = "1", radius_arcsec: float = 2.0, **more: Any
+) -> Description:
+    """A description of a file with the columns id, ra and dec."""
+    catalog = {
+        "name": name,
+        "version": version,
+        "radius_arcsec": radius_arcsec,
+        "columns": ("id",),
+        **more.pop("catalog", {}),
+    }
+    return Description.model_validate(
+        {
+            "catalog": catalog,
+            "source": {"path": str(source)},
+            "position": {"ra": "ra", "dec": "dec", **more.pop("position", {})},
+            **more,
+        }
+    )
+
+
+def make(folder: Path, description: Description) -> Built:
+    """Add a catalogue to the store in a folder, and build it."""
+    from catalogs.store import CatalogStore
+
+    store = CatalogStore(folder)
+    store.add(description)
+    return build(store, description)
+
+
+def made(
+    folder: Path,
+    ra_deg: Sequence[float] | np.ndarray,
+    dec_deg: Sequence[float] | np.ndarray,
+    *,
+    memory_bytes: int = 100_000_000,
+    columns: dict[str, Any] | None = None,
+    **more: Any,
+) -> Catalogs:
+    """A catalogue of sources at these places, with their number as id."""
+    source = folder / f"{more.get('version', '1')}.parquet"
+    rows = {"id": np.arange(len(ra_deg)), "ra": np.asarray(ra_deg, float)}
+    pq.write_table(pa.table({**rows, "dec": np.asarray(dec_deg, float), **(columns or {})}), source)
+    make(folder, describe(source, **more))
+    return Catalogs(folder, memory_bytes)
+
+
+def alerts(ra_deg: Any, dec_deg: Any, mjd_tai: Any = None) -> pa.Table:
+    """Positions as a cross-match wants them."""
+    table = pa.table({"ra_deg": pa.array(ra_deg, pa.float64())})
+    table = table.append_column("dec_deg", pa.array(dec_deg, pa.float64()))
+    if mjd_tai is not None:
+        table = table.append_column("mjd_tai", pa.array(mjd_tai, pa.float64()))
+    return table
+
+
+def assert_as_astropy(
+    answer: pa.Table, positions: pa.Table, sources: SkyCoord, radius: float
+) -> None:
+    """The answer to alerts, which all have a position, is that of astropy, row by row."""
+    here = SkyCoord(positions["ra_deg"].to_numpy(), positions["dec_deg"].to_numpy(), unit="deg")
+    nearest, separation, _ = here.match_to_catalog_sky(sources)
+    wide = (radius + 2 * EDGE_ARCSEC) * units.arcsec
+    which, _, apart, _ = search_around_sky(here, sources, wide)
+    for row, (found, said) in enumerate(zip(answer.to_pylist(), separation.arcsec, strict=True)):
+        around = apart.arcsec[which == row]
+        if np.any(np.abs(around - radius) < EDGE_ARCSEC):
+            continue
+        inside = around[around <= radius]
+        assert found["reason"] is None
+        assert found["number"] == len(inside)
+        if not len(inside):
+            assert (found["status"], found["nearest"]) == ("none", None)
+            assert said > radius
+            continue
+        assert found["status"] == "match"
+        assert abs(found["separation_arcsec"] - said) < 1e-8
+        if np.sum(np.abs(around - said) < 1e-8) == 1:
+            assert found["nearest"]["id"] == nearest[row]
