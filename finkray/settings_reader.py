@@ -202,5 +202,7 @@ def _subject(path: tuple[str, ...], merged: Mapping[str, Any]) -> str:
 
 
 def _expectation(detail: ErrorDetails) -> str:
+    if detail["type"] == "missing":
+        return f"expected {detail['loc'][-1]}, which is not there"
     message = detail["msg"].removeprefix("Value error, ")
     return message.replace("Input should be", "expected", 1)
