@@ -8,8 +8,9 @@ for visit in maker.visits():
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import date
 from typing import get_args
 
@@ -21,16 +22,17 @@ from sim.cutouts import CutoutPool
 from sim.detection import Detections, detect, taken
 from sim.frame import Frame
 from sim.history import FieldHistory
+from sim.kinds import KINDS, Kind
 from sim.names import asteroid_name, object_name
 from sim.neighbours import neighbours
 from sim.packet import SYNC_BYTES, PacketWriter, PastEntries
-from sim.population import KINDS, Kind, Population, passing
+from sim.population import Population, artefacts, asteroids, none_for_nan
 from sim.schedule import Exposure, night_of, night_plan
 from sim.schema_ztf import Version
-from sim.sky import Ints, grid
+from sim.sky import Field, Floats, Ints, grid, in_galactic_plane
 from sim.ztf_fields import CANDIDATE
 
-_MOST_PER_VISIT = 100_000
+MOST_PER_VISIT = 100_000
 _KEPT_ALERTS = 20_000
 """Fields are kept in memory until one visit to each would be so many alerts: some 250 MB."""
 
@@ -48,6 +50,12 @@ class Made:
     kind, source
         What it is of, and which one: for an asteroid the number of the body, which has
         another `object_id` in each visit; else the `object_id`.
+    visit
+        The number of the visit among those that the maker makes, counted from 0.
+    schema_version
+        Of the packet.
+    period_days, event_jd
+        Of what has a period; of a supernova's beginning or a lens's closest approach (UTC).
     """
 
     packet: bytes
@@ -59,6 +67,10 @@ class Made:
     filter_id: int
     kind: Kind
     source: str
+    visit: int = dataclass_field(compare=False)
+    schema_version: str
+    period_days: float | None
+    event_jd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,8 @@ class AlertMaker:
         "4.02", which has forced photometry, or "3.3".
     alerts_per_visit
         How many there are about; they vary from visit to visit.
+    plane_alerts
+        The same for fields in the Galactic plane; default: as many.
     first_night
         The first night; if it is cloudy, the next clear one. Supernovae explode until 300
         days later.
@@ -114,14 +128,16 @@ class AlertMaker:
         *,
         schema_version: Version = "4.02",
         alerts_per_visit: int = 250,
+        plane_alerts: int | None = None,
         first_night: date = date(2026, 1, 15),
         fields: Collection[int] | None = None,
     ) -> None:
         if schema_version not in get_args(Version):
             known = ", ".join(get_args(Version))
             raise SettingsError(f"schema version {schema_version}: it can be one of {known}")
-        if not 1 <= alerts_per_visit <= _MOST_PER_VISIT:
-            raise SettingsError(f"{alerts_per_visit} alerts a visit: from 1 to {_MOST_PER_VISIT}")
+        for number in (alerts_per_visit, plane_alerts or 1):
+            if not 1 <= number <= MOST_PER_VISIT:
+                raise SettingsError(f"{number} alerts a visit: from 1 to {MOST_PER_VISIT}")
         known_fields = {field.number for field in grid()}
         if fields is not None and not known_fields.intersection(fields):
             raise SettingsError(
@@ -132,6 +148,7 @@ class AlertMaker:
         self.seed = seed
         self.schema_version: Version = schema_version
         self.alerts_per_visit = alerts_per_visit
+        self.plane_alerts = plane_alerts or alerts_per_visit
         self._first_night = night_of(first_night)
         self._fields = known_fields if fields is None else known_fields.intersection(fields)
         self._cutouts = CutoutPool(seed)
@@ -139,15 +156,30 @@ class AlertMaker:
 
     def visits(self) -> Iterator[Visit]:
         """One visit after another without end, from the first night on each time."""
-        histories: OrderedDict[int, FieldHistory] = OrderedDict()
-        for night in itertools.count(self._first_night):
-            for exposure in night_plan(self.seed, night):
-                if exposure.field.number in self._fields:
-                    yield self._visit(exposure, self._history(histories, exposure))
+        return (Visit(exposure, tuple(alerts)) for exposure, alerts in self._each_visit(0))
 
-    def alerts(self) -> Iterator[Made]:
-        """The alerts of all visits, one after another without end."""
-        return itertools.chain.from_iterable(visit.alerts for visit in self.visits())
+    def alerts(self, first_visit: int = 0) -> Iterator[Made]:
+        """The alerts of all visits from that one on, one after another without end.
+
+        They are made one by one: no visit is ever held as a whole.
+        """
+        for _, alerts in self._each_visit(first_visit):
+            yield from alerts
+
+    def _each_visit(self, first: int) -> Iterator[tuple[Exposure, Iterator[Made]]]:
+        histories: OrderedDict[int, FieldHistory] = OrderedDict()
+        for visit, exposure in enumerate(self._exposures()):
+            if visit >= first:
+                history = self._history(histories, exposure)
+                yield exposure, self._alerts_of(visit, exposure, history)
+
+    def _exposures(self) -> Iterator[Exposure]:
+        for night in itertools.count(self._first_night):
+            plan = night_plan(self.seed, night)
+            yield from (exposure for exposure in plan if exposure.field.number in self._fields)
+
+    def _most_of(self, field: Field) -> int:
+        return self.plane_alerts if in_galactic_plane(field) else self.alerts_per_visit
 
     def _history(
         self, histories: OrderedDict[int, FieldHistory], exposure: Exposure
@@ -157,25 +189,40 @@ class AlertMaker:
             histories[field.number] = FieldHistory(
                 self.seed,
                 field,
-                alerts_per_visit=self.alerts_per_visit,
+                alerts_per_visit=self._most_of(field),
                 first_night=self._first_night,
                 version=self.schema_version,
             )
         histories.move_to_end(field.number)
-        kept = min(40, max(2, _KEPT_ALERTS // self.alerts_per_visit))
+        kept = min(40, max(2, _KEPT_ALERTS // self._most_of(field)))
         if len(histories) > kept:
             list(histories.values())[-kept - 1].forget()
         history = histories[field.number]
         history.catch_up(exposure)
         return history
 
-    def _visit(self, exposure: Exposure, history: FieldHistory) -> Visit:
+    def _alerts_of(self, visit: int, exposure: Exposure, history: FieldHistory) -> Iterator[Made]:
+        """The alerts of one visit in the order of their candids."""
         frame = Frame.of(self.seed, exposure)
+        most = self._most_of(exposure.field)
         groups = [self._lasting(frame, history)]
-        groups.append(self._passing(frame, history, taken(groups[0].detections)))
+        before = taken(groups[0].detections)
+        # No visit has more of these than alerts on average, no night a thousand visits.
+        serial = (exposure.night - self._first_night) * 1_000 + exposure.number
+        serial *= max(self.alerts_per_visit, self.plane_alerts, len(KINDS))
+        for bodies in (asteroids(self.seed, exposure, most), artefacts(self.seed, exposure, most)):
+            group = self._passing(frame, history, bodies, before, serial)
+            groups.append(group)
+            before = before + taken(group.detections)
+            serial += len(group.objects)
         rng = np.random.default_rng((self.seed, 9, exposure.night, exposure.number))
-        made = [alert for group in groups for alert in self._write(frame, group, rng)]
-        return Visit(exposure, tuple(sorted(made, key=lambda alert: alert.candid)))
+        writers = [self._writer_of(visit, frame, group, rng) for group in groups]
+        order = sorted(
+            (candid, which, place)
+            for which, group in enumerate(groups)
+            for place, candid in enumerate(group.detections.candid.tolist())
+        )
+        return (writers[which](place) for _, which, place in order)
 
     def _lasting(self, frame: Frame, history: FieldHistory) -> _Group:
         detections = history.observe(frame)
@@ -196,20 +243,27 @@ class AlertMaker:
             },
         )
 
-    def _passing(self, frame: Frame, history: FieldHistory, before: Ints) -> _Group:
+    def _passing(
+        self,
+        frame: Frame,
+        history: FieldHistory,
+        bodies: Population,
+        before: Ints,
+        first_serial: int,
+    ) -> _Group:
         exposure = frame.exposure
-        rng = np.random.default_rng((self.seed, 8, exposure.night, exposure.number))
-        bodies = passing(self.seed, exposure, self.alerts_per_visit)
+        kind = int(bodies.kind[0]) if len(bodies) else 0
+        rng = np.random.default_rng((self.seed, 8, exposure.night, exposure.number, kind))
         detections = detect(rng, frame, bodies, before)
         objects = bodies.take(detections.which)
-        # No visit has more asteroids than alerts on average, no night a thousand visits.
-        visit = (exposure.night - self._first_night) * 1_000 + exposure.number
-        serials = range(visit * self.alerts_per_visit, (visit + 1) * self.alerts_per_visit)
+        names = [asteroid_name(first_serial + n, exposure.jd) for n in range(len(objects))]
+        bodily = objects.is_kind(Kind.ASTEROID).tolist()
+        numbers = [str(serial) for serial in objects.serial.tolist()]
         return _Group(
             detections,
             objects,
-            names=[asteroid_name(serials[place], exposure.jd) for place in range(len(objects))],
-            sources=[str(serial) for serial in objects.serial.tolist()],
+            names=names,
+            sources=[numbers[n] if is_body else names[n] for n, is_body in enumerate(bodily)],
             past=history.before_at(detections.channel),
             known={
                 **neighbours(rng, objects),
@@ -219,7 +273,57 @@ class AlertMaker:
             },
         )
 
-    def _write(self, frame: Frame, group: _Group, rng: np.random.Generator) -> Iterator[Made]:
+    def _writer_of(
+        self, visit: int, frame: Frame, group: _Group, rng: np.random.Generator
+    ) -> Callable[[int], Made]:
+        """What makes the packet of one detection; all numbers are drawn at once."""
+        rows = self._encode(frame, group)
+        sync = rng.bytes(SYNC_BYTES * len(rows))
+        detections = group.detections
+        reference_mag = group.objects.reference_mag_gr[:, frame.exposure.filter_id - 1].tolist()
+        magnitude, positive = detections.magnitude.tolist(), detections.positive.tolist()
+        ra_deg, dec_deg = (np.asarray(detections.columns[name]).tolist() for name in ("ra", "dec"))
+        kinds = [KINDS[kind] for kind in group.objects.kind.tolist()]
+        periods = none_for_nan(group.objects.period_days)
+        events = none_for_nan(group.objects.event_jd)
+        candids = detections.candid.tolist()
+
+        def write(place: int) -> Made:
+            cutouts = self._cutouts.pick(
+                kinds[place],
+                magnitude[place],
+                reference_mag[place],
+                positive=positive[place],
+                number=candids[place],
+            )
+            packet = self._writer.write(
+                object_id=group.names[place],
+                candid=candids[place],
+                candidate=rows[place],
+                past=group.past[place],
+                cutouts=cutouts,
+                positive=positive[place],
+                sync=sync[place * SYNC_BYTES : (place + 1) * SYNC_BYTES],
+            )
+            return Made(
+                packet=packet,
+                candid=candids[place],
+                object_id=group.names[place],
+                jd=frame.exposure.jd,
+                ra_deg=ra_deg[place],
+                dec_deg=dec_deg[place],
+                filter_id=frame.exposure.filter_id,
+                kind=kinds[place],
+                source=group.sources[place],
+                visit=visit,
+                schema_version=self.schema_version,
+                period_days=periods[place],
+                event_jd=events[place],
+            )
+
+        return write
+
+    def _encode(self, frame: Frame, group: _Group) -> list[bytes]:
         detections = group.detections
         signal = np.asarray(detections.columns["scorr"])
         columns: dict[str, Column] = {
@@ -230,40 +334,12 @@ class AlertMaker:
             "dsnrms": 1.3 * signal,
             "ssnrms": 2.1 * signal,
             "dsdiff": -0.8 * signal,
-            "drb": np.asarray(detections.columns["rb"]) ** 0.05,
+            "drb": _sharper(np.asarray(detections.columns["rb"])),
         }
         count = len(detections.which)
-        rows = encode_rows(CANDIDATE, columns, rows=count, null_first=self.schema_version != "3.3")
-        sync = rng.bytes(SYNC_BYTES * count)
-        reference_mag = group.objects.reference_mag_gr[:, frame.exposure.filter_id - 1].tolist()
-        magnitude, positive = detections.magnitude.tolist(), detections.positive.tolist()
-        ra_deg, dec_deg = (np.asarray(detections.columns[name]).tolist() for name in ("ra", "dec"))
-        kinds = [KINDS[kind] for kind in group.objects.kind.tolist()]
-        for place, candid in enumerate(detections.candid.tolist()):
-            cutouts = self._cutouts.pick(
-                kinds[place],
-                magnitude[place],
-                reference_mag[place],
-                positive=positive[place],
-                number=candid,
-            )
-            packet = self._writer.write(
-                object_id=group.names[place],
-                candid=candid,
-                candidate=rows[place],
-                past=group.past[place],
-                cutouts=cutouts,
-                positive=positive[place],
-                sync=sync[place * SYNC_BYTES : (place + 1) * SYNC_BYTES],
-            )
-            yield Made(
-                packet=packet,
-                candid=candid,
-                object_id=group.names[place],
-                jd=frame.exposure.jd,
-                ra_deg=ra_deg[place],
-                dec_deg=dec_deg[place],
-                filter_id=frame.exposure.filter_id,
-                kind=kinds[place],
-                source=group.sources[place],
-            )
+        return encode_rows(CANDIDATE, columns, rows=count, null_first=self.schema_version != "3.3")
+
+
+def _sharper(score: Floats) -> Floats:
+    """The score of a network that is surer of itself: what is above one half becomes one."""
+    return 1 / (1 + ((1 - score) / score) ** 3)

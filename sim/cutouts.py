@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.avro_rows import prefixed
-from sim.population import KINDS, Kind
+from sim.kinds import STARS, Kind
 
 SIZE = 63
 _FITS_BLOCK = 2880
@@ -26,6 +26,9 @@ _STEP_MAG, _REFERENCE_STEP_MAG = 0.5, 1.0
 _BRIGHTEST_MAG, _FAINTEST_MAG = 11.0, 22.0
 _VARIANTS = 2
 _GALAXY_WIDTH_PIXELS = 6.0
+
+# What the template shows at the place: an artefact is beside nothing, and broken itself.
+_STAR, _GALAXY, _BESIDE_GALAXY, _NOTHING, _BROKEN = range(5)
 
 Image = npt.NDArray[np.float32]
 
@@ -71,18 +74,19 @@ class CutoutPool:
         number
             Any number: detections of one kind get one of several sets by it.
         """
-        nothing_there = kind == Kind.ASTEROID
+        scene = _scene(kind)
+        nothing_there = scene in (_NOTHING, _BROKEN)
         steps = (
             round(_within_range(magnitude) / _STEP_MAG),
             0 if nothing_there else round(_within_range(reference_magnitude) / _REFERENCE_STEP_MAG),
         )
-        key = (KINDS.index(kind), *steps, int(positive), number % _VARIANTS)
+        key = (scene, *steps, int(positive), number % _VARIANTS)
         cutouts = self._made.get(key)
         if cutouts is None:
             rng = np.random.default_rng((self._seed, 6, *key))
             images = _images(
                 rng,
-                kind,
+                scene,
                 source_dn=_flux_dn(steps[0] * _STEP_MAG),
                 reference_dn=0 if nothing_there else _flux_dn(steps[1] * _REFERENCE_STEP_MAG),
                 positive=positive,
@@ -92,23 +96,34 @@ class CutoutPool:
         return cutouts
 
 
+def _scene(kind: Kind) -> int:
+    if kind in STARS:
+        return _STAR
+    return {
+        Kind.ACTIVE_GALAXY: _GALAXY,
+        Kind.SUPERNOVA: _BESIDE_GALAXY,
+        Kind.ASTEROID: _NOTHING,
+    }.get(kind, _BROKEN)
+
+
 def _within_range(magnitude: float) -> float:
     return min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG)
 
 
 def _images(
-    rng: np.random.Generator, kind: Kind, *, source_dn: float, reference_dn: float, positive: bool
+    rng: np.random.Generator, scene: int, *, source_dn: float, reference_dn: float, positive: bool
 ) -> tuple[Image, Image, Image]:
     """Science, template and difference of a source that came (or went, if not positive)."""
     place = rng.uniform(-0.5, 0.5, 2)
-    source = source_dn * _profile(_SEEING_PIXELS, place)
-    if kind == Kind.VARIABLE_STAR:
+    # What did not come through the optics is sharper than they are.
+    source = source_dn * _profile(1.0 if scene == _BROKEN else _SEEING_PIXELS, place)
+    if scene == _STAR:
         # A star that faded has lost light that was its own.
         left_dn = reference_dn if positive else max(reference_dn - source_dn, 0)
         other = left_dn * _profile(_SEEING_PIXELS, place)
     else:
         # A supernova is beside the centre of its galaxy, an active nucleus is the centre.
-        beside = rng.uniform(-2, 2, 2) if kind == Kind.SUPERNOVA else 0
+        beside = rng.uniform(-2, 2, 2) if scene == _BESIDE_GALAXY else 0
         other = reference_dn * _profile(_GALAXY_WIDTH_PIXELS, place + beside)
     now, before = (other + source, other) if positive else (other, other + source)
     science = now + _SCIENCE_BACKGROUND_DN

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from sim.avro_rows import Column
 from sim.frame import BAD, Frame
-from sim.population import Kind, Population
+from sim.kinds import STARS, Kind
+from sim.population import Population
 from sim.sky import CHANNEL_PIXELS, CHANNELS, PIXEL_ARCSEC, Floats, Ints, offset
 
 _THRESHOLD = 5.0
@@ -56,7 +57,7 @@ def detect(
         How many detections each channel has already; theirs are numbered before ours.
     """
     everywhere = population.places.channel
-    flux = population.difference_flux(frame.exposure.jd, frame.exposure.filter_id)
+    flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
     true_dn = frame.dn(flux, everywhere)
     seen = np.abs(true_dn) > _THRESHOLD * frame.conditions.flux_error_dn[everywhere]
     which = np.flatnonzero(seen)
@@ -89,7 +90,7 @@ def detect(
         "ra": np.round(ra_deg, 7),
         "dec": np.round(dec_deg, 7),
         **_photometry(frame, channel, magnitude, signal_to_noise, noise[4:7]),
-        **_shape(rng, frame, channel, signal_to_noise, noise[7:12]),
+        **_shape(rng, frame, there, signal_to_noise, noise[7:12]),
         **_in_image(there, rng),
         **_nearest(there, frame.exposure.filter_id),
         "distnr": np.hypot(there.host_east_arcsec - east, there.host_north_arcsec - north)
@@ -104,7 +105,7 @@ def forced_photometry(
     """Columns of the flux at every object's position, detected or not."""
     channel = population.places.channel
     error_dn = frame.conditions.flux_error_dn[channel]
-    flux = population.difference_flux(frame.exposure.jd, frame.exposure.filter_id)
+    flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
     flux_dn = frame.dn(flux, channel) + error_dn * rng.normal(size=len(population))
     measured = {
         "forcediffimflux": flux_dn,
@@ -153,15 +154,20 @@ def _photometry(
 
 
 def _shape(
-    rng: np.random.Generator, frame: Frame, channel: Ints, signal_to_noise: Floats, noise: Floats
+    rng: np.random.Generator,
+    frame: Frame,
+    population: Population,
+    signal_to_noise: Floats,
+    noise: Floats,
 ) -> dict[str, Column]:
-    size = len(channel)
-    seeing = frame.conditions.seeing_pixels[channel]
+    size = len(population)
+    seeing = frame.conditions.seeing_pixels[population.places.channel]
     width = seeing * np.exp(0.15 * noise[0])
     long_axis = 0.34 * width * np.exp(0.1 * noise[1])
     elongation = 1 + 0.1 * np.abs(noise[2])
     short_axis = long_axis / elongation
     faint = 5 / signal_to_noise
+    real = rng.beta(8, 1 + 2 * faint)
     return {
         "fwhm": width,
         "seeratio": seeing / width,
@@ -174,7 +180,7 @@ def _shape(
         "sky": noise[3],
         "nneg": rng.binomial(10, 0.5 * np.clip(faint, 0, 1)),
         "nbad": 0,
-        "rb": rng.beta(8, 1 + 2 * faint),
+        "rb": np.where(population.is_kind(Kind.ARTEFACT), 1 - real, real),
         "sumrat": np.clip(1 - 0.2 * faint * np.abs(noise[4]), 0, 1),
     }
 
@@ -198,7 +204,7 @@ def _nearest(population: Population, filter_id: int) -> dict[str, Floats]:
         population.host_north_arcsec,
     )
     magnitude = population.reference_mag_gr[:, filter_id - 1]
-    point = population.is_kind(Kind.VARIABLE_STAR)
+    point = population.is_kind(*STARS)
     return {
         "magnr": magnitude,
         "sigmagnr": 0.01 + 0.02 * 10 ** (0.3 * (magnitude - 18)),

@@ -13,9 +13,10 @@ import numpy as np
 from sim.avro_rows import encode_rows
 from sim.detection import Detections, detect, forced_photometry
 from sim.frame import Frame
+from sim.kinds import NEW
 from sim.neighbours import Columns, neighbours
 from sim.packet import PastEntries
-from sim.population import Kind, Population, lasting
+from sim.population import Population, lasting
 from sim.schedule import Exposure, exposures_before
 from sim.schema_ztf import Version
 from sim.sky import CHANNELS, Field, Floats, Ints
@@ -50,7 +51,7 @@ class FieldHistory:
         self._counted_to_jd = 0.0
         # These stay when the rest is forgotten. Variable stars and active galaxies were known
         # before the simulation begins.
-        known = ~self.population.is_kind(Kind.SUPERNOVA)
+        known = ~self.population.is_kind(*NEW)
         self.detected_count: Ints = np.where(known, 40 + self.population.serial % 200, 0)
         self.covered_count = 300 + field.number % 400
         self.first_detected_jd: Floats = np.where(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.population import Kind, Population
+from sim.kinds import STARS, Kind
+from sim.population import Population
 from sim.sky import Floats, Ints, offset
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -49,7 +50,7 @@ def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
             columns[f"{band}mag{rank}"] = np.where(gone, MISSING, mag)
         star_like = rng.beta(0.5, 0.5, size)
         if rank == 1:
-            point = population.is_kind(Kind.VARIABLE_STAR)
+            point = population.is_kind(*STARS)
             star_like = np.where(point, rng.beta(20, 1, size), rng.beta(1, 20, size))
         columns[f"sgscore{rank}"] = np.where(missing, MISSING, star_like)
         columns[f"distpsnr{rank}"] = np.where(missing, MISSING, distance)
@@ -76,7 +77,7 @@ def _pan_starrs_number(
 
 def _gaia(rng: np.random.Generator, population: Population) -> Columns:
     size = len(population)
-    own = population.is_kind(Kind.VARIABLE_STAR) | population.is_kind(Kind.ACTIVE_GALAXY)
+    own = population.is_kind(*STARS, Kind.ACTIVE_GALAXY)
     red = population.reference_mag_gr[:, 1]
     distance = np.where(own, rng.rayleigh(0.1, size), rng.uniform(3, 60, size))
     magnitude = np.where(own, red, rng.uniform(15, 20.5, size))

@@ -4,45 +4,37 @@ Fluxes are in units in which 25 mag is 1, so that an exposure with zero point z 
 ``flux * 10 ** (0.4 * (z - 25))`` data numbers.
 """
 
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from sim import curves
+from sim.kinds import ALERTS_SHARE, KINDS, LASTING, NEW, PERIODIC, STARS, Kind
 from sim.schedule import Exposure, night_begins_jd
 from sim.sky import Field, Floats, Ints, Places, camera_deg, places, random_places
 
 REFERENCE_MAG = 25.0
 
-
-class Kind(StrEnum):
-    """What an object is: the truth that its alerts do not tell."""
-
-    VARIABLE_STAR = "variable star"
-    ACTIVE_GALAXY = "active galaxy"
-    SUPERNOVA = "supernova"
-    ASTEROID = "asteroid"
-
-
-KINDS = tuple(Kind)
-
-# Of a hundred alerts so many are of the kind, and of a hundred such objects in a field so
-# many are above the limit in an exposure (found by counting); so many objects are needed.
-_ALERTS_SHARE = {
-    Kind.VARIABLE_STAR: 0.60,
-    Kind.ACTIVE_GALAXY: 0.12,
-    Kind.SUPERNOVA: 0.08,
-    Kind.ASTEROID: 0.20,
-}
+# Of a hundred such objects in a field so many are above the limit in an exposure (found by
+# counting); so many more are needed.
 _SEEN_SHARE = {
-    Kind.VARIABLE_STAR: 0.64,
+    Kind.RR_LYRAE: 0.64,
+    Kind.MIRA: 0.64,
+    Kind.ECLIPSING: 0.25,
+    Kind.FLARE_STAR: 0.36,
+    Kind.MICROLENSING: 0.25,
     Kind.ACTIVE_GALAXY: 0.31,
     Kind.SUPERNOVA: 0.12,
+    Kind.STRANGE: 0.9,
     Kind.ASTEROID: 0.97,
+    Kind.ARTEFACT: 0.97,
 }
 SUPERNOVA_DAYS = (-70.0, 300.0)
 """From when to when, counted from the survey's first night, supernovae explode."""
+
+_FOR_EVER_DAYS = 1e12
 
 
 _WAVES = 4
@@ -67,11 +59,16 @@ class Population:
     host_east_arcsec, host_north_arcsec
         Where that source is, seen from the object.
     onset_jd, eruption_flux_gr, rise_days, fall_days_gr
-        A supernova: when it begins, and how it goes up and down.
+        A supernova: when it begins, and how it goes up and down. A lens: when it is closest,
+        and in `rise_days` how long it takes for its Einstein radius. Flares and strange
+        objects: when the first cycle began, and how bright one becomes.
     periods_days, amplitudes_mag, phases
         Waves of the brightness, shape (n, 4): a star's period and its overtone; an active
         galaxy's unrelated ones, the longer the stronger, which for months looks like the
-        red noise that it has.
+        red noise that it has. Of what has eclipses, flares or steps the first period counts.
+    shape
+        Eclipses: their width as a share of the period. Flares: their decay in days. A lens:
+        its closest approach in Einstein radii.
     """
 
     kind: npt.NDArray[np.int8]
@@ -87,13 +84,24 @@ class Population:
     periods_days: Floats
     amplitudes_mag: Floats
     phases: Floats
+    shape: Floats
 
     def __len__(self) -> int:
         return len(self.kind)
 
-    def is_kind(self, kind: Kind) -> npt.NDArray[np.bool_]:
-        """Which of the objects are of this kind."""
-        return self.kind == KINDS.index(kind)
+    def is_kind(self, *kinds: Kind) -> npt.NDArray[np.bool_]:
+        """Which of the objects are of one of these kinds."""
+        return np.isin(self.kind, [KINDS.index(kind) for kind in kinds])
+
+    @property
+    def period_days(self) -> Floats:
+        """The period of what has one, else NaN."""
+        return np.where(self.is_kind(*PERIODIC), self.periods_days[:, 0], np.nan)
+
+    @property
+    def event_jd(self) -> Floats:
+        """When a supernova begins, or a lens is closest; else NaN."""
+        return np.where(self.is_kind(*NEW), self.onset_jd, np.nan)
 
     def take(self, which: Ints) -> "Population":
         """Only these objects, in this order."""
@@ -101,113 +109,217 @@ class Population:
         chosen = {name: value[which] for name, value in values.items() if name != "places"}
         return Population(places=self.places.take(which), **chosen)
 
-    def difference_flux(self, jd: float, filter_id: int) -> Floats:
-        """How much brighter than in the reference image each is; negative if fainter."""
-        band = filter_id - 1
+    def reference_mag(self, blueness: float) -> Floats:
+        """Magnitude of the nearest source of the reference image: in r for 0, in g for 1.
+
+        Other bands are on the line through the two.
+        """
+        green, red = self.reference_mag_gr.T
+        return red + blueness * (green - red)
+
+    def difference_flux(self, jd: float, blueness: float) -> Floats:
+        """How much brighter than in the reference image each is; negative if fainter.
+
+        The band is 0 for r and 1 for g; others are on the line through the two.
+        """
         turns = self.phases + jd / self.periods_days
-        waves_mag = np.sum(self.amplitudes_mag * np.sin(2 * np.pi * turns), axis=1)
-        reference = _flux(self.reference_mag_gr[:, band])
-        days = np.clip(jd - self.onset_jd, 0, None)
-        up = -np.expm1(-((days / self.rise_days) ** 2))
-        down = np.exp(-days / self.fall_days_gr[:, band])
-        return reference * np.expm1(-0.4 * np.log(10) * waves_mag) + (
-            self.eruption_flux_gr[:, band] * up * down
-        )
+        fainter_mag = curves.waves_mag(turns, self.amplitudes_mag)
+        days = jd - self.onset_jd
+        share = curves.eruption(days, self.rise_days, _between(self.fall_days_gr, blueness))
+        lensed = np.zeros(len(self))
+        if len(here := np.flatnonzero(self.is_kind(Kind.ECLIPSING))):
+            depth_mag = self.amplitudes_mag[here, 0]
+            fainter_mag[here] = curves.eclipses_mag(turns[here, 0], depth_mag, self.shape[here])
+        if len(here := np.flatnonzero(self.is_kind(Kind.FLARE_STAR))):
+            share[here] = curves.flares(days[here], self.periods_days[here, 0], self.shape[here])
+        if len(here := np.flatnonzero(self.is_kind(Kind.STRANGE))):
+            share[here] = curves.shrinking_steps(days[here], self.periods_days[here, 0])
+        if len(here := np.flatnonzero(self.is_kind(Kind.MICROLENSING))):
+            einstein_days, impact = self.rise_days[here], self.shape[here]
+            lensed[here] = curves.microlensing(days[here], einstein_days, impact)
+        own = _flux(self.reference_mag(blueness))
+        changed = np.expm1(-0.4 * np.log(10) * fainter_mag) + lensed
+        return own * changed + _between(self.eruption_flux_gr, blueness) * share
 
 
 def lasting(seed: int, field: Field, alerts_per_visit: int, first_night: int) -> Population:
     """The field's objects that stay where they are, whichever the night."""
     rng = np.random.default_rng((seed, 3, field.number))
-    kinds = [kind for kind in KINDS if kind != Kind.ASTEROID]
-    kind = np.repeat(
-        [KINDS.index(kind) for kind in kinds], [_count(kind, alerts_per_visit) for kind in kinds]
+    counts: dict[Kind, int] = {
+        kind: count(kind, alerts_per_visit, _SEEN_SHARE[kind]) for kind in LASTING
+    }
+    size = sum(counts.values())
+    return populated(
+        rng,
+        counts,
+        random_places(rng, field, size),
+        first_serial=field.number * size,
+        begins_jd=night_begins_jd(first_night),
     )
-    size = len(kind)
-    star = kind == KINDS.index(Kind.VARIABLE_STAR)
-    supernova = kind == KINDS.index(Kind.SUPERNOVA)
 
+
+def populated(
+    rng: np.random.Generator,
+    counts: Mapping[Kind, int],
+    there: Places,
+    *,
+    first_serial: int,
+    begins_jd: float,
+    deeper_mag: float = 0.0,
+) -> Population:
+    """So many lasting objects of each kind, in the order of the kinds, at these places.
+
+    Parameters
+    ----------
+    rng
+        Where their properties come from.
+    counts, there
+        How many, and where.
+    first_serial
+        The number of the first one.
+    begins_jd
+        When the survey begins.
+    deeper_mag
+        How much fainter all are than what ZTF sees.
+    """
+    kind = np.repeat([KINDS.index(kind) for kind in counts], list(counts.values()))
+    size = len(kind)
+
+    def of(*kinds: Kind) -> npt.NDArray[np.bool_]:
+        return np.isin(kind, [KINDS.index(one) for one in kinds])
+
+    star, supernova, lens = of(*STARS), of(Kind.SUPERNOVA), of(Kind.MICROLENSING)
     red = np.where(star, 19.0 - 5 * rng.beta(1, 2.5, size), rng.uniform(16.5, 20.5, size))
+    # A flaring star is a red dwarf, which nobody sees between its flares.
+    red = np.where(of(Kind.FLARE_STAR), rng.uniform(18.5, 21.0, size), red) + deeper_mag
     colour = np.where(star, rng.uniform(0.2, 1.3, size), rng.uniform(0.3, 0.9, size))
     host_arcsec = np.where(supernova, rng.rayleigh(2.0, size), rng.rayleigh(0.08, size))
     angle = rng.uniform(0, 2 * np.pi, size)
-    periods, amplitudes = _waves(rng, star, variable=~supernova)
-    explodes = night_begins_jd(first_night) + rng.uniform(*SUPERNOVA_DAYS, size)
-    scale = _ERUPTION_SCALE * _flux(rng.uniform(16.8, 19.6, (size, 1)))
+    periods, amplitudes = _waves(rng, kind)
+    happens = begins_jd + rng.uniform(*SUPERNOVA_DAYS, size)
+    erupts = of(Kind.SUPERNOVA, Kind.FLARE_STAR, Kind.STRANGE)
+    peak_mag = rng.uniform(16.8, 19.6, size) + deeper_mag
+    scale = np.where(supernova, _ERUPTION_SCALE, 1.0) * _flux(peak_mag)
+    cycles_from = begins_jd - rng.uniform(1_000, 2_000, size)
+    onset = np.where(supernova | lens, happens, np.where(erupts, cycles_from, np.inf))
+    width = np.where(
+        of(Kind.ECLIPSING), rng.uniform(0.03, 0.08, size), rng.uniform(0.05, 0.15, size)
+    )
     return Population(
         kind=kind.astype(np.int8),
-        places=random_places(rng, field, size),
-        serial=field.number * size + np.arange(size),
+        places=there,
+        serial=first_serial + np.arange(size),
         reference_mag_gr=np.stack([red + colour, red], axis=1),
         host_east_arcsec=host_arcsec * np.cos(angle),
         host_north_arcsec=host_arcsec * np.sin(angle),
-        onset_jd=np.where(supernova, explodes, np.inf),
-        eruption_flux_gr=np.repeat(np.where(supernova[:, np.newaxis], scale, 0.0), 2, axis=1),
-        rise_days=rng.uniform(4, 9, size),
+        onset_jd=onset,
+        eruption_flux_gr=np.repeat(np.where(erupts, scale, 0.0)[:, np.newaxis], 2, axis=1),
+        rise_days=np.where(lens, rng.uniform(8, 60, size), rng.uniform(4, 9, size)),
         fall_days_gr=np.stack([rng.uniform(12, 22, size), rng.uniform(20, 40, size)], axis=1),
         periods_days=periods,
         amplitudes_mag=amplitudes,
         phases=rng.random((size, _WAVES)),
+        shape=np.where(lens, rng.uniform(0.05, 0.5, size), width),
     )
 
 
-def passing(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:
+def asteroids(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:
     """The asteroids that an exposure finds in its field, the same bodies all night.
 
     On another night there are other ones: their orbits are not followed.
     """
     field = exposure.field
     rng = np.random.default_rng((seed, 4, field.number, exposure.night))
-    size = _count(Kind.ASTEROID, alerts_per_visit)
+    size = count(Kind.ASTEROID, alerts_per_visit, _SEEN_SHARE[Kind.ASTEROID])
     start, number = rng.random((size, 2)), rng.integers(1_000, 700_000, size)
     # Near opposition the main belt moves westward, half an arcminute in an hour.
     arcsec_per_h = rng.normal((-32, 10), (8, 10), (size, 2))
     hours = 24 * (exposure.jd - night_begins_jd(exposure.night))
     share = start + arcsec_per_h * hours / 3600 / camera_deg()
-    red, asteroid = rng.uniform(16.0, 20.2, size), np.full(size, KINDS.index(Kind.ASTEROID))
-    # The nearest source of the reference image has nothing to do with it.
-    apart, angle = rng.uniform(3, 20, size), rng.uniform(0, 2 * np.pi, size)
-    nearest = rng.uniform(17, 22, (size, 2))
-    population = Population(
-        kind=asteroid.astype(np.int8),
-        places=places(field, share),
-        serial=number,
-        reference_mag_gr=nearest,
-        host_east_arcsec=apart * np.cos(angle),
-        host_north_arcsec=apart * np.sin(angle),
-        # It shines all the time: up at once, and never down.
-        onset_jd=np.zeros(size),
-        eruption_flux_gr=_flux(np.stack([red + 0.5, red], axis=1)),
-        rise_days=np.ones(size),
-        fall_days_gr=np.full((size, 2), np.inf),
-        periods_days=np.ones((size, _WAVES)),
-        amplitudes_mag=np.zeros((size, _WAVES)),
-        phases=np.zeros((size, _WAVES)),
+    population = passing(
+        rng, Kind.ASTEROID, places(field, share), rng.uniform(16.0, 20.2, size), number
     )
     return population.take(np.flatnonzero(np.all((share > 0) & (share < 1), axis=1)))
 
 
-def _count(kind: Kind, alerts_per_visit: int) -> int:
-    return max(1, round(alerts_per_visit * _ALERTS_SHARE[kind] / _SEEN_SHARE[kind]))
+def artefacts(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:
+    """What is wrong with this exposure alone: cosmic rays, hot pixels, bad subtractions."""
+    rng = np.random.default_rng((seed, 10, exposure.night, exposure.number))
+    size = count(Kind.ARTEFACT, alerts_per_visit, _SEEN_SHARE[Kind.ARTEFACT])
+    there = random_places(rng, exposure.field, size)
+    found = passing(rng, Kind.ARTEFACT, there, rng.uniform(16.0, 20.0, size), np.arange(size))
+    sign = rng.choice([-1.0, 1.0], (size, 1))
+    return replace(found, eruption_flux_gr=sign * found.eruption_flux_gr)
+
+
+def passing(
+    rng: np.random.Generator, kind: Kind, there: Places, red_mag: Floats, number: Ints
+) -> Population:
+    """Objects that are at their places in one exposure alone, shining with that magnitude."""
+    size = len(number)
+    # The nearest source of the reference image has nothing to do with it.
+    apart, angle = rng.uniform(3, 20, size), rng.uniform(0, 2 * np.pi, size)
+    return Population(
+        kind=np.full(size, KINDS.index(kind), np.int8),
+        places=there,
+        serial=number,
+        reference_mag_gr=rng.uniform(17, 22, (size, 2)),
+        host_east_arcsec=apart * np.cos(angle),
+        host_north_arcsec=apart * np.sin(angle),
+        # It shines all the time: up at once, and never down.
+        onset_jd=np.zeros(size),
+        eruption_flux_gr=_flux(np.stack([red_mag + 0.5, red_mag], axis=1)),
+        rise_days=np.ones(size),
+        fall_days_gr=np.full((size, 2), _FOR_EVER_DAYS),
+        periods_days=np.ones((size, _WAVES)),
+        amplitudes_mag=np.zeros((size, _WAVES)),
+        phases=np.zeros((size, _WAVES)),
+        shape=np.ones(size),
+    )
+
+
+def count(kind: Kind, alerts_per_visit: int, seen_share: float) -> int:
+    """How many objects of a kind a field needs for its part of the alerts."""
+    return max(1, round(alerts_per_visit * ALERTS_SHARE[kind] / seen_share))
+
+
+def none_for_nan(values: Floats) -> list[float | None]:
+    """As a list in which what is not a number is None."""
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124
 
 
 def _flux(mag: Floats) -> Floats:
     return 10 ** (-0.4 * (mag - REFERENCE_MAG))
 
 
-def _waves(
-    rng: np.random.Generator, star: npt.NDArray[np.bool_], variable: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def _between(values_gr: Floats, blueness: float) -> Floats:
+    """On the line through the two in logarithms; both are positive, negative or zero."""
+    green, red = values_gr.T
+    ratio = np.divide(green, red, out=np.ones_like(red), where=red != 0)
+    return red * ratio**blueness
+
+
+def _waves(rng: np.random.Generator, kind: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Periods (days) and amplitudes (mag), shape (n, waves)."""
-    size = len(star)
-    # Half of the stars pulsate within a day, half take months.
-    period = np.where(
-        rng.random(size) < 0.5, rng.uniform(0.3, 0.9, size), rng.uniform(80, 400, size)
-    )
+    size = len(kind)
+    periods = np.exp(rng.uniform(np.log(15), np.log(600), (size, _WAVES)))
+    amplitudes = np.zeros((size, _WAVES))
+    galaxy = kind == KINDS.index(Kind.ACTIVE_GALAXY)
+    amplitudes[galaxy] = 0.3 * np.sqrt(periods[galaxy] / 600)
     height = rng.uniform(0.25, 1.0, size)
-    star_periods = np.stack([period, period / 2, period, period], axis=1)
-    star_heights = height[:, np.newaxis] * np.array([0.7, 0.25, 0, 0])
-    galaxy_periods = np.exp(rng.uniform(np.log(15), np.log(600), (size, _WAVES)))
-    galaxy_heights = 0.3 * np.sqrt(galaxy_periods / 600)
-    is_star = star[:, np.newaxis]
-    periods = np.where(is_star, star_periods, galaxy_periods)
-    return periods, np.where(is_star, star_heights, galaxy_heights) * variable[:, np.newaxis]
+    for which, shortest, longest in (
+        (Kind.RR_LYRAE, 0.3, 0.9),
+        (Kind.MIRA, 80.0, 400.0),
+        (Kind.ECLIPSING, 0.4, 6.0),
+        (Kind.FLARE_STAR, 0.3, 1.0),
+        (Kind.STRANGE, 20.0, 60.0),
+    ):
+        here = kind == KINDS.index(which)
+        periods[here] = rng.uniform(shortest, longest, size)[here, np.newaxis]
+        amplitudes[here, 0] = height[here]
+        if which in (Kind.RR_LYRAE, Kind.MIRA):  # and an overtone
+            periods[here, 1] /= 2
+            amplitudes[here] = height[here, np.newaxis] * np.array([0.7, 0.25, 0, 0])
+        elif which != Kind.ECLIPSING:
+            amplitudes[here] = 0
+    return periods, amplitudes

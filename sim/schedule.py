@@ -45,6 +45,11 @@ class Exposure:
     filter_id: int
 
     @property
+    def blueness(self) -> float:
+        """The filter as a place between r, which is 0, and g, which is 1."""
+        return 2.0 - self.filter_id
+
+    @property
     def night_and_fraction(self) -> tuple[int, float]:
         """The number of the night and the time as a fraction of the UTC day."""
         return self.night, (self.jd - 0.5) % 1

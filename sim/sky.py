@@ -21,6 +21,8 @@ _SIDE = 8  # readout channels along each side of the camera
 _ROW_STEP_DEG = 6.8
 _FIRST_ROW_DEC_DEG = -27.0
 _FIRST_NUMBER = 200
+_GALACTIC_POLE_DEG = (192.859_48, 27.128_25)  # J2000
+_PLANE_DEG = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ def grid() -> tuple[Field, ...]:
             number = _FIRST_NUMBER + len(pointings)
             pointings.append(Field(number, 360 * place / count, round(float(dec_deg), 3)))
     return tuple(pointings)
+
+
+def in_galactic_plane(field: Field) -> bool:
+    """Whether its centre is within ten degrees of the plane of the Galaxy."""
+    ra, dec, pole_ra, pole_dec = np.radians([field.ra_deg, field.dec_deg, *_GALACTIC_POLE_DEG])
+    along = np.cos(dec) * np.cos(pole_dec) * np.cos(ra - pole_ra)
+    return bool(abs(np.sin(dec) * np.sin(pole_dec) + along) < np.sin(np.radians(_PLANE_DEG)))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from finkray.errors import SettingsError
 from sim.alerts import AlertMaker, Made, Visit
-from sim.population import Kind
+from sim.kinds import Kind
 from sim.schedule import night_of, night_plan
 from sim.schema_ztf import Version, schema_text
 
