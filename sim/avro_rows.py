@@ -3,8 +3,9 @@
 An encoder that goes through records one value at a time makes about a thousand alerts
 with their histories in a second; this one fills a matrix of bytes with numpy, a row to a
 record, and cuts it. The format is Avro's binary encoding (specification 1.11): numbers of
-type int and long as zigzag varints, float and double as little-endian IEEE 754, strings
-with their length before them, a union as the index of its branch and the value.
+type int and long as zigzag varints (timestamps are longs), float and double as little-endian
+IEEE 754, booleans as one byte, strings with their length before them, a union as the index of its
+branch and the value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from sim.ztf_fields import FieldSpec
 
 Bytes = npt.NDArray[np.uint8]
 Column = int | float | str | None | npt.NDArray[Any]
-"""A value for all records, or an array with one for each. Strings: an array of kind `S`."""
+"""A value for all records, or an array with one for each. Strings: an array of kind `S`. What is
+masked in a masked array is null."""
 
 
 def encode_rows(
@@ -53,9 +55,19 @@ def encode_rows(
                 raise KeyError(f"{field.name} may not be null")
             parts.append(_Part.constant(null_branch))
             continue
+        part = _encode(field.type.rstrip("?!"), column)
+        if isinstance(column, np.ma.MaskedArray):
+            if not optional:
+                raise KeyError(f"{field.name} may not be null")
+            null = np.ma.getmaskarray(column)[:, np.newaxis]
+            branch = np.where(
+                null, *(np.frombuffer(b, np.uint8) for b in (null_branch, value_branch))
+            )
+            parts += [_Part(branch), part.without(null)]
+            continue
         if optional:
             parts.append(_Part.constant(value_branch))
-        parts.append(_encode(field.type.rstrip("?!"), column))
+        parts.append(part)
     return _cut(parts, rows)
 
 
@@ -82,6 +94,11 @@ class _Part:
         self.data = data
         self.used = used
 
+    def without(self, null: npt.NDArray[np.bool_]) -> "_Part":
+        """The same with nothing where it is null, shape (rows, 1)."""
+        used = np.ones(self.data.shape, np.bool_) if self.used is None else self.used
+        return _Part(self.data, used & ~null)
+
     @classmethod
     def constant(cls, data: bytes) -> "_Part":
         return cls(np.frombuffer(data, np.uint8)[np.newaxis, :])
@@ -92,7 +109,10 @@ def _encode(primitive: str, column: Column) -> _Part:
         if isinstance(column, np.ndarray):
             return _strings(column)
         return _Part.constant(prefixed(str(column).encode()))
-    if primitive in ("int", "long"):
+    if primitive == "boolean":
+        values = np.atleast_1d(np.asarray(column, np.bool_))
+        return _Part(values.astype(np.uint8)[:, np.newaxis])
+    if primitive in ("int", "long", "timestamp"):
         if isinstance(column, np.ndarray):
             return _Part(*_varints(column.astype(np.int64)))
         return _Part.constant(varint(int(cast(int, column))))

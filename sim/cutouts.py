@@ -6,6 +6,7 @@ when first asked for. To make each alert's own would cost ten times what all the
 
 import gzip
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,31 @@ _BRIGHTEST_MAG, _FAINTEST_MAG = 11.0, 22.0
 _VARIANTS = 2
 _GALAXY_WIDTH_PIXELS = 6.0
 
-# What the template shows at the place: an artefact is beside nothing, and broken itself.
-_STAR, _GALAXY, _BESIDE_GALAXY, _NOTHING, _BROKEN = range(5)
-
 Image = npt.NDArray[np.float32]
+
+
+class Scene(IntEnum):
+    """What the template shows where a detection is; what is broken is beside nothing."""
+
+    STAR = 0
+    GALAXY = 1
+    BESIDE_GALAXY = 2
+    NOTHING = 3
+    BROKEN = 4
+
+
+_SCENES = {
+    **dict.fromkeys(STARS, Scene.STAR),
+    Kind.ACTIVE_GALAXY: Scene.GALAXY,
+    Kind.SUPERNOVA: Scene.BESIDE_GALAXY,
+    Kind.ASTEROID: Scene.NOTHING,
+    Kind.ARTEFACT: Scene.BROKEN,
+}
+
+
+def scene_of(kind: Kind) -> Scene:
+    """What is around objects of a kind."""
+    return _SCENES[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +96,8 @@ class CutoutPool:
         number
             Any number: detections of one kind get one of several sets by it.
         """
-        scene = _scene(kind)
-        nothing_there = scene in (_NOTHING, _BROKEN)
+        scene = scene_of(kind)
+        nothing_there = scene in (Scene.NOTHING, Scene.BROKEN)
         steps = (
             round(_within_range(magnitude) / _STEP_MAG),
             0 if nothing_there else round(_within_range(reference_magnitude) / _REFERENCE_STEP_MAG),
@@ -96,35 +118,25 @@ class CutoutPool:
         return cutouts
 
 
-def _scene(kind: Kind) -> int:
-    if kind in STARS:
-        return _STAR
-    return {
-        Kind.ACTIVE_GALAXY: _GALAXY,
-        Kind.SUPERNOVA: _BESIDE_GALAXY,
-        Kind.ASTEROID: _NOTHING,
-    }.get(kind, _BROKEN)
-
-
 def _within_range(magnitude: float) -> float:
     return min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG)
 
 
 def _images(
-    rng: np.random.Generator, scene: int, *, source_dn: float, reference_dn: float, positive: bool
+    rng: np.random.Generator, scene: Scene, *, source_dn: float, reference_dn: float, positive: bool
 ) -> tuple[Image, Image, Image]:
     """Science, template and difference of a source that came (or went, if not positive)."""
     place = rng.uniform(-0.5, 0.5, 2)
     # What did not come through the optics is sharper than they are.
-    source = source_dn * _profile(1.0 if scene == _BROKEN else _SEEING_PIXELS, place)
-    if scene == _STAR:
+    source = source_dn * profile(1.0 if scene == Scene.BROKEN else _SEEING_PIXELS, place)
+    if scene == Scene.STAR:
         # A star that faded has lost light that was its own.
         left_dn = reference_dn if positive else max(reference_dn - source_dn, 0)
-        other = left_dn * _profile(_SEEING_PIXELS, place)
+        other = left_dn * profile(_SEEING_PIXELS, place)
     else:
         # A supernova is beside the centre of its galaxy, an active nucleus is the centre.
-        beside = rng.uniform(-2, 2, 2) if scene == _BESIDE_GALAXY else 0
-        other = reference_dn * _profile(_GALAXY_WIDTH_PIXELS, place + beside)
+        beside = rng.uniform(-2, 2, 2) if scene == Scene.BESIDE_GALAXY else 0
+        other = reference_dn * profile(_GALAXY_WIDTH_PIXELS, place + beside)
     now, before = (other + source, other) if positive else (other, other + source)
     science = now + _SCIENCE_BACKGROUND_DN
     science += _noise(rng, science)
@@ -140,9 +152,14 @@ def _flux_dn(magnitude: float) -> float:
     return float(10 ** (0.4 * (_ZERO_POINT_MAG - magnitude)))
 
 
-def _profile(width_pixels: float, centre: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A round Gaussian of this full width at half maximum whose sum is one."""
-    axis = np.arange(SIZE) - SIZE // 2
+def profile(
+    width_pixels: float, centre: npt.NDArray[np.float64], size: int = SIZE
+) -> npt.NDArray[np.float64]:
+    """A round Gaussian of this full width at half maximum whose sum is one.
+
+    It is so many pixels wide as `size` says, and its centre so far from the middle one.
+    """
+    axis = np.arange(size) - size // 2
     sigma = width_pixels / 2.355
     along = [np.exp(-0.5 * ((axis - c) / sigma) ** 2) for c in centre]
     profile = np.outer(along[1], along[0])

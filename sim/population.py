@@ -4,7 +4,7 @@ Fluxes are in units in which 25 mag is 1, so that an exposure with zero point z 
 ``flux * 10 ** (0.4 * (z - 25))`` data numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -109,20 +109,21 @@ class Population:
         chosen = {name: value[which] for name, value in values.items() if name != "places"}
         return Population(places=self.places.take(which), **chosen)
 
-    def reference_mag(self, blueness: float) -> Floats:
+    def reference_mag(self, blueness: float | Floats) -> Floats:
         """Magnitude of the nearest source of the reference image: in r for 0, in g for 1.
 
-        Other bands are on the line through the two.
+        Other bands are on the line through the two. One band, or one for each object.
         """
         green, red = self.reference_mag_gr.T
         return red + blueness * (green - red)
 
-    def difference_flux(self, jd: float, blueness: float) -> Floats:
+    def difference_flux(self, jd: float | Floats, blueness: float | Floats) -> Floats:
         """How much brighter than in the reference image each is; negative if fainter.
 
-        The band is 0 for r and 1 for g; others are on the line through the two.
+        The band is 0 for r and 1 for g; others are on the line through the two. Time and band
+        may be another one for each object.
         """
-        turns = self.phases + jd / self.periods_days
+        turns = self.phases + np.reshape(jd, (-1, 1)) / self.periods_days
         fainter_mag = curves.waves_mag(turns, self.amplitudes_mag)
         days = jd - self.onset_jd
         share = curves.eruption(days, self.rise_days, _between(self.fall_days_gr, blueness))
@@ -140,6 +141,17 @@ class Population:
         own = _flux(self.reference_mag(blueness))
         changed = np.expm1(-0.4 * np.log(10) * fainter_mag) + lensed
         return own * changed + _between(self.eruption_flux_gr, blueness) * share
+
+
+def joined(populations: Sequence[Population]) -> Population:
+    """One population after another."""
+    names = [item.name for item in fields(Population) if item.name != "places"]
+    columns = {name: np.concatenate([getattr(p, name) for p in populations]) for name in names}
+    there = [
+        np.concatenate([getattr(p.places, item.name) for p in populations])
+        for item in fields(Places)
+    ]
+    return Population(places=Places(*there), **columns)
 
 
 def lasting(seed: int, field: Field, alerts_per_visit: int, first_night: int) -> Population:
@@ -292,7 +304,7 @@ def _flux(mag: Floats) -> Floats:
     return 10 ** (-0.4 * (mag - REFERENCE_MAG))
 
 
-def _between(values_gr: Floats, blueness: float) -> Floats:
+def _between(values_gr: Floats, blueness: float | Floats) -> Floats:
     """On the line through the two in logarithms; both are positive, negative or zero."""
     green, red = values_gr.T
     ratio = np.divide(green, red, out=np.ones_like(red), where=red != 0)

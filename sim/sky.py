@@ -88,7 +88,7 @@ def places(field: Field, share: Floats) -> Places:
     # Four channels to a detector, counted as the quadrants of a plane are.
     detector = (row // 2) * (_SIDE // 2) + column // 2
     quadrant = np.array([[2, 3], [1, 0]])[row % 2, column % 2]
-    ra_deg, dec_deg = _deproject(field, (share - 0.5) * camera_deg())
+    ra_deg, dec_deg = deproject(field, (share - 0.5) * camera_deg())
     return Places(ra_deg, dec_deg, 4 * detector + quadrant, pixels[:, 0], pixels[:, 1])
 
 
@@ -105,7 +105,7 @@ def offset(
     return ra % 360, dec_deg + north_arcsec / 3600
 
 
-def _deproject(field: Field, plane_deg: Floats) -> tuple[Floats, Floats]:
+def deproject(field: Field, plane_deg: Floats) -> tuple[Floats, Floats]:
     """Gnomonic: from the tangent plane at the field's centre, shape (n, 2), to the sky."""
     xi, eta = np.radians(plane_deg).T
     ra, dec = np.radians([field.ra_deg, field.dec_deg])

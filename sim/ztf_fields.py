@@ -13,7 +13,7 @@ class FieldSpec(NamedTuple):
 
     name: str
     type: str
-    doc: str
+    doc: str = ""
 
 
 def _table(text: str) -> tuple[FieldSpec, ...]:
