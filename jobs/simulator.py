@@ -21,7 +21,7 @@ from jobs.state import state_folder
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka
-    from sim.play import Progress
+    from sim.sender import Progress
 
 _LOG = logging.getLogger("jobs.simulator")
 

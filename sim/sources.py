@@ -2,19 +2,20 @@
 
 import heapq
 import io
+import itertools
 import logging
 import os
 import struct
 import tarfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fastavro
 
 from finkray.errors import SettingsError
-from sim.alerts import AlertMaker
+from sim.alerts import Made
 
 _LOG = logging.getLogger(__name__)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
@@ -25,20 +26,74 @@ _WINDOW_BYTES = 256_000_000
 class Packet:
     """A packet to send, byte for byte, and what is known of it.
 
-    `jd` is when it was observed (UTC); it, `object_id` and `candid` are None where the packet
-    does not tell them, be it of another survey or broken on purpose.
+    Attributes
+    ----------
+    data
+        The bytes; None is a message without a value.
+    jd, object_id, candid
+        When it was observed (UTC), of what, and the number of the detection (of LSST the
+        `diaSourceId`); None where the packet does not tell them, be it of another survey or
+        broken on purpose.
+    visit
+        Which visit it is from, counted from 0.
+    alert
+        What the maker says of it.
+    trouble
+        What is wrong with it, as `sim.trouble` names it; empty for a good packet.
+    reasons
+        With which reasons it may become a dead letter; none for what must be archived.
+    create_ms
+        The time that Kafka is told (Unix time, ms); None is that of sending.
     """
 
-    data: bytes
+    data: bytes | None
     jd: float | None = None
     object_id: str | None = None
     candid: int | None = None
+    visit: int | None = None
+    alert: Made | None = None
+    trouble: str = ""
+    reasons: tuple[str, ...] = ()
+    create_ms: int | None = None
 
 
-def made(maker: AlertMaker) -> Iterator[Packet]:
-    """The maker's alerts, without end."""
-    for alert in maker.alerts():
-        yield Packet(alert.packet, alert.jd, alert.object_id, alert.candid)
+class Maker(Protocol):
+    """What makes alerts: `sim.alerts.AlertMaker`, `sim.lsst_alerts.LsstMaker`."""
+
+    def alerts(self, first_visit: int = 0) -> Iterator[Made]:
+        """All alerts from a visit on."""
+        ...
+
+
+def made(
+    maker: Maker,
+    next_maker: Maker | None = None,
+    has_come: Callable[[int], bool] = lambda _: False,
+) -> Iterator[Packet]:
+    """The maker's alerts, without end.
+
+    Parameters
+    ----------
+    maker
+        What makes them.
+    next_maker
+        The same in the next version of the schema.
+    has_come
+        Is given how many alerts there were, and says whether the next version has come: the
+        rest of that visit is in it, and all that follows.
+    """
+    visit, sent = 0, 0
+    for number, alert in enumerate(maker.alerts()):
+        if alert.visit != visit:
+            visit, sent = alert.visit, 0
+        if next_maker is not None and has_come(number):
+            yield from map(_packet, itertools.islice(next_maker.alerts(visit), sent, None))
+        sent += 1
+        yield _packet(alert)
+
+
+def _packet(alert: Made) -> Packet:
+    return Packet(alert.packet, alert.jd, alert.object_id, alert.candid, alert.visit, alert)
 
 
 def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
@@ -77,9 +132,12 @@ def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
 def described(packet: Packet) -> Packet:
     """The packet with its time and names, if it is a ZTF alert that decodes."""
     try:
-        record: Any = next(fastavro.reader(io.BytesIO(packet.data)))
-        return Packet(
-            packet.data, float(record["candidate"]["jd"]), record["objectId"], record["candid"]
+        record: Any = next(fastavro.reader(io.BytesIO(packet.data or b"")))
+        return replace(
+            packet,
+            jd=float(record["candidate"]["jd"]),
+            object_id=record["objectId"],
+            candid=record["candid"],
         )
     except _UNREADABLE as error:
         _LOG.debug("A packet that cannot be looked into: %r", error)
@@ -130,10 +188,10 @@ def _sorted_by_time(
         last_jd = packet.jd if packet.jd is not None else last_jd
         late += last_jd < given_jd
         heapq.heappush(heap, (last_jd, number, packet))
-        held_bytes += len(packet.data)
+        held_bytes += len(packet.data or b"")
         while held_bytes > window_bytes:
             given_jd, _, first = heapq.heappop(heap)
-            held_bytes -= len(first.data)
+            held_bytes -= len(first.data or b"")
             yield first
     while heap:
         yield heapq.heappop(heap)[2]

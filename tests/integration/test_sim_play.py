@@ -12,7 +12,8 @@ from finkray.errors import KafkaUnavailable
 from sim.alerts import AlertMaker
 from sim.kafka import Kafka
 from sim.pace import Pace
-from sim.play import Played, Progress, play, unix_ms
+from sim.play import Played, play, unix_ms
+from sim.sender import Progress
 from sim.sources import Packet, from_files, made
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

@@ -1,0 +1,91 @@
+"""What an archive has of a topic, and whether it is what was played."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.layout import ALERTS_FOLDER, DEAD_LETTERS_FOLDER, parse_path, topic_id8
+from finkray.storage import Storage
+from finkray.storage_open import open_storage
+from sim.compare import ARCHIVED, DEAD, Comparison, compare
+from sim.manifest import PlayedTopic, read_manifest
+
+_NUMBERS = ("candid", "diaSourceId")
+_PLACE = ("kafka_partition", "kafka_offset")
+
+
+def check(manifest: Path, archive_uri: str) -> Comparison:
+    """Compare a play with the files of an archive and its dead letters.
+
+    Parameters
+    ----------
+    manifest
+        The folder that the simulator wrote.
+    archive_uri
+        Where the archive lies.
+
+    Raises
+    ------
+    SettingsError
+        There is no manifest.
+    """
+    played = read_manifest(manifest)
+    storage = open_storage(archive_uri)
+    return compare(
+        played.messages, _alerts(storage, played.where), _dead_letters(storage, played.where)
+    )
+
+
+def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:
+    tables = [ARCHIVED.empty_table()]
+    for path in _paths(storage, ALERTS_FOLDER, where):
+        with storage.filesystem.open_input_file(path) as file:
+            parquet = pq.ParquetFile(file)
+            numbers = [name for name in parquet.schema_arrow.names if name in _NUMBERS]
+            table = parquet.read(columns=[*_PLACE, *numbers])
+        number = table[numbers[0]] if numbers else pa.nulls(len(table), pa.int64())
+        columns = [*(table[name] for name in _PLACE), number]
+        tables.append(pa.table(columns, names=ARCHIVED.names).cast(ARCHIVED))
+    return pa.concat_tables(tables)
+
+
+def _dead_letters(storage: Storage, where: PlayedTopic) -> pa.Table:
+    tables = [DEAD.empty_table()]
+    for path in _paths(storage, DEAD_LETTERS_FOLDER, where):
+        with storage.filesystem.open_input_file(path) as file:
+            rows = pq.ParquetFile(file).read().to_pylist()
+        tables.append(
+            pa.Table.from_pylist(
+                [
+                    {
+                        "partition": row["kafka_partition"],
+                        "offset": row["kafka_offset"],
+                        "reason": row["reason"],
+                        "size_bytes": row["size_bytes"],
+                        "sha256": _sha256(row["value"], row["size_bytes"]),
+                    }
+                    for row in rows
+                ],
+                DEAD,
+            )
+        )
+    return pa.concat_tables(tables)
+
+
+def _sha256(value: bytes | None, size_bytes: int) -> str | None:
+    whole = value is not None and len(value) == size_bytes
+    return hashlib.sha256(value).hexdigest() if whole and value is not None else None
+
+
+def _paths(storage: Storage, folder: str, where: PlayedTopic) -> Iterator[str]:
+    """The files of one topic: of one that was made anew under the same name, its own alone."""
+    for file in storage.walk(folder):
+        path = parse_path(file.path)
+        if path is not None and (path.topic, path.topic_id8) == (
+            where.topic,
+            topic_id8(where.topic_id),
+        ):
+            yield file.path
