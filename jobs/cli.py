@@ -3,9 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -13,7 +14,9 @@ from rich.console import Console
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.settings import load
+from jobs import simulator_options as options
 from jobs.services import ServiceName
+from jobs.simulator_cli import simulator_app
 
 if TYPE_CHECKING:
     from jobs.launch import Desk
@@ -57,6 +60,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(simulator_app, name="simulator")
 
 Config = Annotated[
     Path | None,
@@ -102,6 +107,8 @@ def _options(
     epilog=_examples(
         "finkray start archive -c /etc/finkray.toml",
         "finkray start archive --simulator --exit-after 60 --foreground",
+        "finkray start archive --simulator --survey lsst --pace realtime",
+        "finkray start simulator --poison 0.01 --duplicates 0.01 --manifest night",
         "finkray start ui",
     )
 )
@@ -120,18 +127,51 @@ def start(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay and show the log; Ctrl-C drains.")
     ] = False,
+    survey: options.Survey = None,
+    alerts: options.Alerts = None,
+    alerts_per_visit: options.AlertsPerVisit = None,
+    pace: options.PaceOption = None,
+    seed: options.Seed = None,
+    poison: options.Poison = None,
+    duplicates: options.Duplicates = None,
+    out_of_order: options.OutOfOrder = None,
+    late: options.Late = None,
+    oversize: options.Oversize = None,
+    schema_bump: options.SchemaBump = None,
+    transactions: options.TransactionsOption = None,
+    manifest: options.ManifestOption = None,
 ) -> None:
     """Start a service (archive, simulator, ui) as a Ray job.
 
     On the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that is
-    brought up for it. Returns when the service does its work.
+    brought up for it. Returns when the service does its work. Options of the simulator stand for
+    its settings of these names, and go with `start simulator` and `start archive --simulator`.
     """
     from jobs.launch import Order
     from jobs.launch import start as start_service
 
     if simulator and service is not ServiceName.ARCHIVE:
         raise typer.BadParameter("goes with `start archive` alone", param_hint="--simulator")
-    start_service(_desk(config), Order(service, exit_after, foreground, simulator))
+    said = options.overrides(
+        survey=survey,
+        alerts=alerts,
+        alerts_per_visit=alerts_per_visit,
+        pace=pace,
+        seed=seed,
+        poison=poison,
+        duplicates=duplicates,
+        out_of_order=out_of_order,
+        late=late,
+        oversize=oversize,
+        schema_bump=schema_bump,
+        transactions=transactions,
+        manifest=manifest,
+    )
+    if said and not simulator and service is not ServiceName.SIMULATOR:
+        raise typer.BadParameter("options of the simulator go with it alone")
+    start_service(
+        _desk(config, said), Order(service, exit_after, foreground, simulator, bool(said))
+    )
 
 
 @app.command(
@@ -272,12 +312,12 @@ def _exit_code(error: FinkrayError) -> int:
     return EXIT_RETRIABLE if error.retriable else EXIT_NO
 
 
-def _desk(config: Path | None) -> "Desk":
+def _desk(config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> "Desk":
     from jobs.launch import Desk
     from jobs.progress import Progress
     from jobs.state import state_folder
 
-    return Desk(load(_config_file(config), os.environ), state_folder(), Progress())
+    return Desk(load(_config_file(config), os.environ, overrides), state_folder(), Progress())
 
 
 def _config_file(config: Path | None) -> Path | None:

@@ -46,6 +46,8 @@ class Order:
     exit_after_s: float | None = None
     foreground: bool = False
     with_simulator: bool = False
+    simulator_asked: bool = False
+    """Whether something was said that only a simulator which starts now can heed."""
 
 
 def start(desk: Desk, order: Order) -> None:
@@ -65,7 +67,12 @@ def start(desk: Desk, order: Order) -> None:
     settings = placed(desk.settings, cluster)
     with _taken_down_if_idle(desk, cluster, services), connected(cluster, settings.ray) as session:
         if order.with_simulator:
-            if ServiceName.SIMULATOR not in services.running():
+            runs = ServiceName.SIMULATOR in services.running()
+            if runs and order.simulator_asked:
+                raise FinkrayError(
+                    "the simulator runs already, with options of its own: finkray stop simulator"
+                )
+            if not runs:
                 _start_one(desk, services, Order(ServiceName.SIMULATOR), settings, session)
             settings = reading_simulator(settings, desk.state)
         _start_one(desk, services, order, settings, session)

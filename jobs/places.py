@@ -28,7 +28,12 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
                 }
             ),
             "archive": archive.model_copy(update={"uri": str(archive.root)}),
-            "simulator": simulator.model_copy(update={"data": _absolute(simulator.data)}),
+            "simulator": simulator.model_copy(
+                update={
+                    name: _absolute(getattr(simulator, name))
+                    for name in ("data", "manifest", "schema_folder")
+                }
+            ),
             "ray": ray.model_copy(
                 update={"address": cluster.address, "working_dir": _absolute(ray.working_dir)}
             ),

@@ -7,7 +7,7 @@ from finkray.board import read_snapshot
 from finkray.kafka import KafkaCluster
 from finkray.settings import Settings
 from jobs.services import Service, ServiceName
-from jobs.simulated_kafka import running_kafka, topic_of
+from jobs.simulated_kafka import playing, running_kafka
 
 
 def is_ready(state: Path, name: ServiceName, settings: Settings) -> bool:
@@ -24,9 +24,9 @@ def is_ready(state: Path, name: ServiceName, settings: Settings) -> bool:
     if not listens(host, int(port)):
         return False
     cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
-    topic = topic_of(settings.simulator)
+    told = playing(state)
     try:
-        return bool(cluster.partitions(lambda name: name == topic))
+        return told is not None and bool(cluster.partitions(lambda name: name == told["topic"]))
     finally:
         cluster.close()
 

@@ -1,5 +1,6 @@
 """Where the simulator's Kafka is: agreed between the service and those who look for it."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from sim.kafka import Kafka
 
 
+_PLAYING = "playing.json"
+
+
 def kafka_folder(state: Path) -> Path:
     """The home of the simulator's Kafka."""
     return state / "simulator"
@@ -18,15 +22,40 @@ def kafka_folder(state: Path) -> Path:
 
 def topic_of(settings: SimulatorSettings) -> str:
     """The topic that is played into; today's, if the settings leave the date open."""
-    return settings.topic.replace("{date}", f"{datetime.now(UTC):%Y%m%d}")
+    return settings.topic_pattern.replace("{date}", f"{datetime.now(UTC):%Y%m%d}")
 
 
 def topics_of(settings: SimulatorSettings) -> str:
     """A name or pattern that means the simulator's topics of any date."""
-    if "{date}" not in settings.topic:
-        return settings.topic
-    before, _, after = settings.topic.partition("{date}")
+    pattern = settings.topic_pattern
+    if "{date}" not in pattern:
+        return pattern
+    before, _, after = pattern.partition("{date}")
     return "^" + before.replace(".", r"\.") + r"\d{8}" + after.replace(".", r"\.") + "$"
+
+
+def schema_folder(settings: SimulatorSettings, state: Path) -> Path:
+    """Where the simulator writes LSST's schemas."""
+    return Path(settings.schema_folder) if settings.schema_folder else state / "simulator-schemas"
+
+
+def tell_playing(state: Path, settings: SimulatorSettings, topic: str) -> None:
+    """Write down what is played, for those who look for it with other settings."""
+    told = {"topic": topic, "topics": topics_of(settings), "survey": settings.survey}
+    schemas = str(schema_folder(settings, state))
+    playing = kafka_folder(state) / _PLAYING
+    beside = playing.with_suffix(".new")
+    beside.write_text(json.dumps({**told, "schema_folder": schemas}), encoding="utf-8")
+    beside.replace(playing)
+
+
+def playing(state: Path) -> dict[str, str] | None:
+    """What is played: `topic`, `topics` (a name or pattern), `survey`, `schema_folder`."""
+    try:
+        told: dict[str, str] = json.loads((kafka_folder(state) / _PLAYING).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return told
 
 
 def running_kafka(state: Path) -> "Kafka | None":
@@ -48,11 +77,16 @@ def reading_simulator(settings: Settings, state: Path) -> Settings:
     kafka = running_kafka(state)
     if kafka is None:
         raise KafkaUnavailable("the simulator's Kafka does not run: finkray start simulator")
-    real = settings.kafka
+    told = playing(state)
+    if told is None:
+        raise KafkaUnavailable("the simulator's Kafka runs and nothing is played yet: try again")
+    real, packets = settings.kafka, settings.packets
     simulated = type(real)(
         bootstrap_servers=kafka.bootstrap_servers,
-        topics=(topics_of(settings.simulator),),
+        topics=(told["topics"],),
         refresh_s=real.refresh_s,
         max_message_bytes=real.max_message_bytes,
     )
-    return settings.model_copy(update={"kafka": simulated})
+    if told["survey"] == "lsst" and not packets.schema_folder:
+        packets = packets.model_copy(update={"schema_folder": told["schema_folder"]})
+    return settings.model_copy(update={"kafka": simulated, "packets": packets})

@@ -9,18 +9,21 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
+from finkray.kafka import KafkaCluster
 from finkray.settings import Settings, SimulatorSettings
 from jobs.service_main import service_main
-from jobs.simulated_kafka import kafka_folder, topic_of
+from jobs.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
 from jobs.state import state_folder
+from sim.manifest import refuse_used
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka
+    from sim.manifest import ManifestWriter
     from sim.sender import Progress
 
 _LOG = logging.getLogger("jobs.simulator")
@@ -41,10 +44,14 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     KafkaUnavailable
         Kafka does not start, or does not take what is played.
     """
-    with _kafka(kafka_folder(state_folder()), settings.simulator.kafka_port) as kafka:
+    state = state_folder()
+    asked = settings.simulator
+    if asked.manifest:
+        refuse_used(Path(asked.manifest))
+    with _kafka(kafka_folder(state), asked.kafka_port) as kafka:
         _LOG.info("Kafka answers on %s", kafka.bootstrap_servers)
         try:
-            _play(settings.simulator, kafka.bootstrap_servers, stopping)
+            _play(asked, kafka.bootstrap_servers, state, stopping)
         except KafkaUnavailable as error:
             if not stopping.is_set():
                 raise
@@ -66,36 +73,60 @@ def _kafka(folder: Path, port: int) -> Iterator["Kafka"]:
         shutil.rmtree(folder / "data", ignore_errors=True)
 
 
-def _play(settings: SimulatorSettings, bootstrap_servers: str, stopping: threading.Event) -> None:
-    from sim.alerts import AlertMaker
+def _play(
+    settings: SimulatorSettings, bootstrap_servers: str, state: Path, stopping: threading.Event
+) -> None:
+    from sim.night import night
     from sim.pace import Pace
     from sim.play import play
-    from sim.sources import from_files, made
+    from sim.schema_lsst import write_schemas
+    from sim.sender import Transactions
+    from sim.topics import ensure_topic
 
-    pace = Pace.parse(settings.pace)
-    if settings.data:
-        packets = from_files(Path(settings.data), in_order=pace.follows_time)
-    else:
-        packets = made(AlertMaker(seed=settings.seed))
     topic = topic_of(settings)
-    _LOG.info("playing into %s", topic)
-    played = play(
-        packets,
-        bootstrap_servers,
-        topic,
-        pace=pace,
-        count=settings.alerts or None,
-        partitions=settings.partitions,
-        stop=stopping,
-        on_progress=_tell,
-        progress_every_s=_PROGRESS_S,
-        client={"message.timeout.ms": _MESSAGE_TIMEOUT_MS},
-    )
-    _LOG.info("played %d alerts, %d bytes in all", played.alerts, played.size_bytes)
+    if settings.survey == "lsst":
+        folder = schema_folder(settings, state)
+        write_schemas(folder)
+        _LOG.info("LSST's schemas are in %s", folder)
+    tell_playing(state, settings, topic)
+    client: dict[str, object] = {"bootstrap.servers": bootstrap_servers}
+    ensure_topic(client, topic, settings.partitions)
+    with _manifest(settings, client, topic) as manifest:
+        _LOG.info("playing into %s", topic)
+        transactions = Transactions(aborted=settings.transactions, seed=settings.seed)
+        played = play(
+            night(settings),
+            bootstrap_servers,
+            topic,
+            pace=Pace.parse(settings.pace, settings.visit_s),
+            transactions=transactions if settings.transactions else None,
+            on_sent=manifest.add if manifest else None,
+            stop=stopping,
+            on_progress=_tell,
+            progress_every_s=_PROGRESS_S,
+            client={"message.timeout.ms": _MESSAGE_TIMEOUT_MS},
+        )
+    _LOG.info("played %d messages, %d bytes in all", played.alerts, played.size_bytes)
+
+
+def _manifest(
+    settings: SimulatorSettings, client: dict[str, object], topic: str
+) -> "AbstractContextManager[ManifestWriter | None]":
+    from sim.manifest import ManifestWriter, PlayedTopic
+
+    if not settings.manifest:
+        return nullcontext()
+    cluster = KafkaCluster(client)
+    try:
+        source = cluster.partitions(lambda name: name == topic)[0]
+    finally:
+        cluster.close()
+    where = PlayedTopic(source.cluster_id, topic, source.topic_id)
+    return ManifestWriter(Path(settings.manifest), where, settings.model_dump(mode="json"))
 
 
 def _tell(progress: "Progress") -> None:
-    _LOG.info("%d alerts played, %.0f/s", progress.alerts, progress.alerts_per_s)
+    _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
 
 
 if __name__ == "__main__":

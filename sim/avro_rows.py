@@ -55,19 +55,18 @@ def encode_rows(
                 raise KeyError(f"{field.name} may not be null")
             parts.append(_Part.constant(null_branch))
             continue
-        part = _encode(field.type.rstrip("?!"), column)
         if isinstance(column, np.ma.MaskedArray):
             if not optional:
                 raise KeyError(f"{field.name} may not be null")
             null = np.ma.getmaskarray(column)[:, np.newaxis]
-            branch = np.where(
-                null, *(np.frombuffer(b, np.uint8) for b in (null_branch, value_branch))
-            )
-            parts += [_Part(branch), part.without(null)]
+            branches = np.frombuffer(null_branch + value_branch, np.uint8)
+            branch = np.where(null, branches[0], branches[1])
+            value = _encode(field.type.rstrip("?!"), np.ma.getdata(column))
+            parts += [_Part(branch), value.without(null)]
             continue
         if optional:
             parts.append(_Part.constant(value_branch))
-        parts.append(part)
+        parts.append(_encode(field.type.rstrip("?!"), column))
     return _cut(parts, rows)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,9 +35,8 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
     """
     played = read_manifest(manifest)
     storage = open_storage(archive_uri)
-    return compare(
-        played.messages, _alerts(storage, played.where), _dead_letters(storage, played.where)
-    )
+    alerts, letters = _alerts(storage, played.where), _dead_letters(storage, played.where)
+    return replace(compare(played.messages, alerts, letters), ended=played.ended)
 
 
 def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:

@@ -45,7 +45,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of all the messages; `findings` is empty if everything is as it should be."""
+    """What came of all the messages.
+
+    `findings` is empty if everything is as it should be; `ended` is False for a play that goes
+    on, or was killed.
+    """
 
     messages: int
     archived: int
@@ -53,11 +57,12 @@ class Comparison:
     aborted: int
     trouble: dict[str, int]
     findings: tuple[Finding, ...]
+    ended: bool = True
 
     @property
     def good(self) -> bool:
         """Whether everything is as it should be."""
-        return not self.findings
+        return self.ended and not self.findings
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -68,6 +73,7 @@ class Comparison:
             "good": self.good,
             **counts,
             "aborted": self.aborted,
+            "ended": self.ended,
             "trouble": self.trouble,
             "findings": found,
         }

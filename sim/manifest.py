@@ -211,6 +211,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         run = json.loads((folder / "run.json").read_text("utf-8"))
         where = PlayedTopic(run["cluster_id"], run["topic"], run["topic_id"])
+    except FileNotFoundError:
+        raise SettingsError(f"no manifest of a simulator in {folder}: it has no run.json") from None
     except (OSError, ValueError, KeyError) as error:
         raise SettingsError(f"no manifest of a simulator in {folder}: {error!r}") from error
     paths = sorted((folder / "messages").glob("*.parquet"))

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import fastavro
 
-from finkray.avro_container import SYNC_BYTES, find_body, read_header, read_long
+from finkray.avro_container import SYNC_BYTES, Refused, find_body, read_header, read_long
 from sim.avro_rows import prefixed, varint
 from sim.schema_lsst import LsstVersion, lsst_schema_text
 
@@ -51,6 +51,15 @@ class _Parts:
         if self.is_frame:
             return self.before + record
         return self.before + varint(1) + varint(len(record)) + record + self.after
+
+
+def is_good(packet: bytes) -> bool:
+    """Whether it can be taken apart: what is broken already can't be broken once more."""
+    try:
+        _apart(packet)
+    except (Refused, KeyError, IndexError, ValueError, fastavro.schema.SchemaParseException):
+        return False
+    return True
 
 
 def poisoned(kind: str, packet: bytes, other_survey: bytes, rng: random.Random) -> Poison:

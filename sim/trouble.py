@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from finkray.errors import SettingsError
-from sim.poison import KINDS, oversized, poisoned
+from sim.poison import KINDS, is_good, oversized, poisoned
 from sim.sources import Packet
 
 DUPLICATE: Final = "duplicate"
@@ -78,7 +78,7 @@ def troubled(
     Parameters
     ----------
     packets
-        Good ones.
+        Good ones; what is broken among them gets no poison.
     trouble
         How much of what.
     other_survey
@@ -103,7 +103,7 @@ def troubled(
             yield heapq.heappop(waiting)[2]
         draw = {name: rng.random() for name in ("poison", "over", "late", "order", "twice")}
         data = packet.data or b""
-        if draw["poison"] < trouble.poison:
+        if draw["poison"] < trouble.poison and is_good(data):
             kind = next(kinds)
             if kind == "other_survey" and not foreign:
                 foreign.append(other_survey())
@@ -117,7 +117,7 @@ def troubled(
                 trouble=POISON + kind,
                 reasons=reasons,
             )
-        if draw["over"] < trouble.oversize:
+        if draw["over"] < trouble.oversize and is_good(data):
             large = oversized(data, trouble.oversize_bytes)
             yield replace(packet, data=large, trouble=OVERSIZE, reasons=("too_large",))
         sent = packet

@@ -92,3 +92,41 @@ def test_bytes_are_what_fastavro_writes(value: bytes) -> None:
 def test_a_column_too_many_or_too_few_is_refused(columns: dict[str, Any]) -> None:
     with pytest.raises(KeyError, match=r"name|nmae"):
         encode_rows(FIELDS, columns, rows=1, null_first=True)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.none() | st.integers(-(2**63), 2**63 - 1)), min_size=1))
+def test_booleans_and_nulls_in_some_rows_are_what_fastavro_would_write(
+    values: list[tuple[bool, int | None]],
+) -> None:
+    fields = [FieldSpec("yes", "boolean"), FieldSpec("maybe", "long?"), FieldSpec("half", "float?")]
+    schema = fastavro.parse_schema(
+        {
+            "type": "record",
+            "name": "row",
+            "fields": [
+                {"name": "yes", "type": "boolean"},
+                {"name": "maybe", "type": ["null", "long"]},
+                {"name": "half", "type": ["null", "float"]},
+            ],
+        }
+    )
+    null = [number is None for _, number in values]
+    numbers = np.array([number or 0 for _, number in values], np.int64)
+    columns: dict[str, Any] = {
+        "yes": np.array([yes for yes, _ in values]),
+        "maybe": np.ma.array(numbers, mask=null),
+        "half": np.ma.array(np.full(len(values), 0.5), mask=null),
+    }
+    rows = encode_rows(fields, columns, rows=len(values), null_first=True)
+    for row, (yes, number) in zip(rows, values, strict=True):
+        out = io.BytesIO()
+        half = None if number is None else 0.5
+        fastavro.schemaless_writer(out, schema, {"yes": yes, "maybe": number, "half": half})
+        assert row == out.getvalue()
+
+
+def test_a_field_that_may_not_be_null_takes_no_masked_column() -> None:
+    with pytest.raises(KeyError, match="may not be null"):
+        encode_rows(
+            [FieldSpec("n", "long")], {"n": np.ma.array([1], mask=[True])}, rows=1, null_first=True
+        )

@@ -3,6 +3,7 @@
 import io
 import itertools
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ def _tar(path: Path, members: dict[str, bytes], mode: str) -> None:
 
 def test_made_packets_tell_what_is_in_them() -> None:
     packets = list(itertools.islice(made(AlertMaker(1, alerts_per_visit=3)), 5))
-    assert [described(Packet(packet.data)) for packet in packets] == packets
+    told = [described(Packet(packet.data)) for packet in packets]
+    assert told == [replace(packet, alert=None, visit=None) for packet in packets]
+    assert [packet.visit for packet in packets if packet.alert] == [
+        packet.alert.visit for packet in packets if packet.alert
+    ]
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.tar", ""), ("a.tar.gz", "gz"), ("a.tar.xz", "xz")])
