@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from finkray.claim import Claim, Gap
 from finkray.science import result_schema
 from finkray.service_class import Described
-from finkray.service_columns import read_columns
+from finkray.service_columns import pick, read_columns
 from finkray.service_contract import RESULT_COLUMNS
 
 _ALERT_IDS = ("candid", "diaSource.diaSourceId", "diaSourceId")
@@ -20,6 +20,8 @@ _OBJECT_IDS = ("objectId", "diaObject.diaObjectId", "diaSource.diaObjectId")
 """ZTF's name, then LSST's; of these the first that an alert has."""
 
 _KEYS = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "obs_night")
+
+_NAMES = (*_KEYS, *_ALERT_IDS, *_OBJECT_IDS)
 
 
 def read_keys(source: BinaryIO | str) -> pa.Table:
@@ -30,8 +32,15 @@ def read_keys(source: BinaryIO | str) -> pa.Table:
     Table
         with the first columns of `finkray.service_contract.RESULT_COLUMNS`, up to `object_id`
     """
-    names = [*_KEYS, *_ALERT_IDS, *_OBJECT_IDS]
-    table = read_columns(source, names)
+    return _keys(read_columns(source, _NAMES))
+
+
+def keys_of(alerts: pa.Table) -> pa.Table:
+    """The same of nested alerts in memory."""
+    return _keys(pick(alerts, _NAMES))
+
+
+def _keys(table: pa.Table) -> pa.Table:
     ids = {
         "alert_id": _first_of(table, _ALERT_IDS, pa.int64()),
         "object_id": _first_of(table, _OBJECT_IDS, pa.string()),

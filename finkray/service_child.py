@@ -12,6 +12,7 @@ Each message is JSON, some with Arrow after it:
 
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -76,6 +77,7 @@ class Child:
         try:
             service = load_service(spec)
             about = describe(service)
+            unpicklable = _unpicklable(service)
             try:
                 if set_up:
                     service.setup()
@@ -86,7 +88,8 @@ class Child:
             self._refuse("raised", str(error))
             return
         self._service, self._about = service, about
-        self._say({"ok": True, **described_to_json(about)}, about.output.serialize())
+        words = {"ok": True, "unpicklable": unpicklable, **described_to_json(about)}
+        self._say(words, about.output.serialize())
 
     def _process(self, slices: Sequence[Slice]) -> None:
         service, about = self._service, self._about
@@ -101,13 +104,15 @@ class Child:
         alerts = pa.concat_tables(tables, promote_options="permissive") if tables else None
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
-            whole = answer_each(lambda part: self._call(service, about, part), alerts, about.output)
-        except _Refused as nothing:
-            self._tell_once(nothing.error)
+            whole = answer_each(
+                lambda part: call(service, about.output, part), alerts, about.output
+            )
+        except Refused as nothing:
+            self._tell_once(nothing)
             self._refuse(nothing.fault, nothing.detail)
             return
         for refused in whole.refused.values():
-            self._tell_once(refused.error)
+            self._tell_once(refused)
         times = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
         table, places = with_skipped(whole.table, [part.rows for part in slices], skipped)
         errors = [
@@ -115,14 +120,6 @@ class Child:
             for row, refused in sorted(whole.refused.items())
         ]
         self._say({"ok": True, "skipped": skipped, "errors": errors, **times}, _to_ipc(table))
-
-    def _call(self, service: Service, about: Described, alerts: pa.Table) -> pa.Table:
-        try:
-            return accept(about.output, alerts.num_rows, service.process(alerts))
-        except ServiceError as error:
-            raise _Refused("contract", str(error), error) from error
-        except Exception as error:
-            raise _Refused("raised", _words(error), error) from error
 
     def _read(self, part: Slice, about: Described) -> tuple[bool, pa.Table]:
         """The rows, and whether they have any of the columns."""
@@ -133,7 +130,10 @@ class Child:
         _, fits, table = self._last
         return fits, table.slice(part.first_row, part.rows)
 
-    def _tell_once(self, error: Exception) -> None:
+    def _tell_once(self, refused: "Refused") -> None:
+        if refused.fault != "raised":  # the words say it all
+            return
+        error = refused.error
         trace = traceback.extract_tb(error.__traceback__)
         place = f"{type(error).__name__} at {trace[-1] if trace else None}"
         if place not in self._told:
@@ -149,8 +149,24 @@ class Child:
             self._connection.send_bytes(arrow)
 
 
+def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
+    """The service's answer, as declared.
+
+    Raises
+    ------
+    Refused
+        if it raises, or its answer is not as declared
+    """
+    try:
+        return accept(output, alerts.num_rows, service.process(alerts))
+    except ServiceError as error:
+        raise Refused("contract", str(error), error) from error
+    except Exception as error:
+        raise Refused("raised", _words(error), error) from error
+
+
 def answer_each(
-    call: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
+    ask: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
 ) -> "Answered":
     """The answers of all alerts but those of which the service cannot be asked.
 
@@ -158,25 +174,25 @@ def answer_each(
 
     Raises
     ------
-    _Refused
+    Refused
         if not one alert has an answer, as far as a few of them tell
     """
     nullable = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
     if alerts is None:
         return Answered(nullable.empty_table(), {})
     try:
-        return Answered(call(alerts).cast(nullable), {})
-    except _Refused:
-        if not _any_is_answered(call, alerts):
+        return Answered(ask(alerts).cast(nullable), {})
+    except Refused:
+        if not _any_is_answered(ask, alerts):
             raise
     parts: list[pa.Table] = []
-    refused: dict[int, _Refused] = {}
+    refused: dict[int, Refused] = {}
     waiting = [(0, alerts.num_rows)]
     while waiting:
         first, end = waiting.pop()
         try:
-            parts.append(call(alerts.slice(first, end - first)).cast(nullable))
-        except _Refused as error:
+            parts.append(ask(alerts.slice(first, end - first)).cast(nullable))
+        except Refused as error:
             if end - first == 1:
                 refused[first] = error
                 parts.append(null_rows(1, nullable))
@@ -191,10 +207,10 @@ class Answered:
     """A row for each alert; those that were `refused` have nulls."""
 
     table: pa.Table
-    refused: "dict[int, _Refused]"
+    refused: "dict[int, Refused]"
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The service gave no answer that counts."""
 
     def __init__(self, fault: Fault, detail: str, error: Exception) -> None:
@@ -204,11 +220,11 @@ class _Refused(Exception):
         self.error = error
 
 
-def _any_is_answered(call: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> bool:
+def _any_is_answered(ask: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> bool:
     step = max(1, alerts.num_rows // SAMPLE_ROWS)
     for row in range(0, alerts.num_rows, step):
-        with suppress(_Refused):
-            call(alerts.slice(row, 1))
+        with suppress(Refused):
+            ask(alerts.slice(row, 1))
             return True
     return False
 
@@ -223,6 +239,15 @@ def with_skipped(
         at += 0 if skip else count
     asked = np.repeat(~np.array(skipped, bool), np.array(rows, int))
     return pa.concat_tables([*parts, answer.schema.empty_table()]), np.flatnonzero(asked)
+
+
+def _unpicklable(service: Service) -> str:
+    """Why the service, not set up yet, cannot be pickled; empty if it can."""
+    try:
+        pickle.loads(pickle.dumps(service))  # noqa: S301 - it is what was just made
+    except Exception as error:  # noqa: BLE001 - whatever the user's objects raise
+        return _words(error)
+    return ""
 
 
 def _to_ipc(table: pa.Table) -> pa.Buffer:

@@ -55,6 +55,11 @@ class Worker:
         which service
     limits
         what it may take
+
+    Attributes
+    ----------
+    unpicklable
+        why the service cannot be pickled before it is set up; empty if it can
     """
 
     def __init__(self, spec: Spec, limits: Limits) -> None:
@@ -65,6 +70,7 @@ class Worker:
         self._connection: Connection | None = None
         self._watched: psutil.Process | None = None
         self._batches = 0
+        self.unpicklable = ""
 
     @property
     def pid(self) -> int | None:
@@ -151,6 +157,7 @@ class Worker:
         if schema is None:
             self._end()
             raise ServiceError(f"{self._spec.name} does not start: {answer['detail']}")
+        self.unpicklable = answer["unpicklable"]
         return described_from_json(answer, pa.ipc.read_schema(pa.py_buffer(schema)))
 
     def _spawn(self) -> None:

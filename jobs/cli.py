@@ -15,6 +15,7 @@ import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.settings import load
 from jobs import simulator_options as options
+from jobs.cli_services import register
 from jobs.services import ServiceName
 from jobs.simulator_cli import simulator_app
 
@@ -328,6 +329,8 @@ def _console() -> Console:
     # A pipe has no width: long names are not to be folded at 80 columns there.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
+
+register(app, Config, AsJson, _config_file)
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.claim import Claim, ClaimResult, Gap
+from finkray.claim import Claim, Gap
 from finkray.errors import ArchiveHeld, Fenced, ServiceError
 from finkray.hours import span_of
 from finkray.ledger import Ledger
@@ -35,7 +35,6 @@ from finkray.service_status import ServiceSnapshot
 from finkray.service_words import Answer, Slice, Spec
 from finkray.settings_services import ServiceSettings
 from finkray.storage_local import LocalStorage
-from finkray.write_claim import StagedClaim
 from tests.ledgers import ZTF, quick_storage
 from tests.services import Double
 from tests.small_archives import NIGHT, SmallArchive
@@ -198,10 +197,7 @@ def test_dead_letters_that_were_redriven_are_served_too(small: SmallArchive) -> 
     before = small.put(0, 9, dead=[3, 4]).result
     serve(small)
     assert 3 not in offsets(small)
-    # The repair: the same claim, with one more file for the two and no dead letters.
-    two = small.stage(3, 4)
-    whole = ClaimResult(before.claim, (*before.files, *two.result.files))
-    commit(small.ledger, small.storage, [StagedClaim(whole, two.staged)], "repaired")
+    small.resolve(before, 3, 4)
     serve(small)
     assert offsets(small) == list(range(10))
     assert balanced(small)

@@ -1,0 +1,229 @@
+"""What can be said to `finkray` about services: run, diff, service check, service list."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finkray.errors import SettingsError
+from finkray.settings import Settings, load
+
+EXIT_NO, EXIT_STOPPED = 1, 130
+
+_Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:NAME", show_default=False, help="A service, such as mymodule:Bright."
+    ),
+]
+_Results = typer.Argument(
+    metavar="NAME", show_default=False, help="Results: a name, or NAME/VERSION."
+)
+
+ConfigFile = Callable[[Path | None], Path | None]
+
+
+def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFile) -> None:
+    """Add the commands.
+
+    Parameters
+    ----------
+    app
+        To it.
+    config, as_json
+        The options that all commands share.
+    config_file
+        From what was given to the file that is meant.
+    """
+
+    def settings_of(path: Path | None) -> Settings:
+        return load(config_file(path), os.environ)
+
+    @app.command(
+        epilog=_examples(
+            "finkray run mymodule:Bright",
+            "finkray run mymodule:Bright --from 2026-11-01 --to 2026-11-08 --into trial",
+            "finkray diff bright trial",
+        )
+    )
+    def run(
+        service: _Spec,
+        config: config = None,
+        *,
+        begins: Annotated[
+            str | None,
+            typer.Option(
+                "--from",
+                metavar="TIME",
+                show_default=False,
+                help="Alerts that came into Kafka in the hour of this UTC time or later.",
+            ),
+        ] = None,
+        ends: Annotated[
+            str | None,
+            typer.Option(
+                "--to",
+                metavar="TIME",
+                show_default=False,
+                help="And before it; 2026-11-08 leaves that day out.",
+            ),
+        ] = None,
+        into: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME",
+                show_default=False,
+                help="Name of the results; default: the service's own.",
+            ),
+        ] = None,
+        workers: Annotated[
+            int | None,
+            typer.Option(
+                min=1, metavar="N", show_default=False, help="Processes; default: one a core."
+            ),
+        ] = None,
+        as_json: as_json = False,
+    ) -> None:
+        """Run a service over the archive, with processes of this machine.
+
+        What is in the results already is not done again, so a run that was ended goes on.
+        """
+        from jobs.over import ran_text, run_service, wanted_of
+
+        ran = run_service(settings_of(config), service, wanted_of(begins, ends), into, workers)
+        if as_json:
+            typer.echo(json.dumps(ran.to_json(), indent=2))
+        else:
+            for line in ran_text(ran):
+                typer.echo(line)
+        if ran.stopped:
+            raise typer.Exit(EXIT_STOPPED)
+
+    @app.command(
+        epilog=_examples("finkray diff bright trial", "finkray diff bright/1 bright/2 --json")
+    )
+    def diff(
+        first: Annotated[str, _Results],
+        second: Annotated[str, _Results],
+        config: config = None,
+        *,
+        examples: Annotated[
+            int, typer.Option(min=0, metavar="N", help="How many alerts are named.")
+        ] = 8,
+        as_json: as_json = False,
+    ) -> None:
+        """Show which alerts got another answer, and how; exits with 0 if none did, else 1."""
+        from finkray.science import find_store
+        from finkray.service_diff import diff as compare
+        from finkray.service_diff import difference_to_json, lines_of
+        from jobs.over import archive_of
+
+        archive = archive_of(settings_of(config))
+        found = compare(find_store(archive, first), find_store(archive, second), examples)
+        if as_json:
+            typer.echo(json.dumps(difference_to_json(found), indent=2, default=str))
+        else:
+            for line in lines_of(found, examples):
+                typer.echo(line)
+        raise typer.Exit(found.exit_code)
+
+    app.add_typer(_service_app(config, as_json, settings_of), name="service")
+
+
+def _service_app(
+    config: Any, as_json: Any, settings_of: Callable[[Path | None], Settings]
+) -> typer.Typer:
+    app = typer.Typer(
+        help="Check a service before it runs, and list the results that there are.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+    @app.command(
+        epilog=_examples(
+            "finkray service check mymodule:Bright",
+            "finkray service check mymodule:Bright --archive --rows 1000",
+        )
+    )
+    def check(
+        service: _Spec,
+        config: config = None,
+        *,
+        of_archive: Annotated[
+            bool,
+            typer.Option("--archive", help="Try it on alerts of the archive, not on made ones."),
+        ] = False,
+        rows: Annotated[
+            int, typer.Option(min=2, metavar="N", help="On how many alerts at most.")
+        ] = 1000,
+        as_json: as_json = False,
+    ) -> None:
+        """Say what breaks the contract of a service: schema, rows, order, nulls, cost, ..."""
+        from finkray.service_check import check_service
+        from finkray.service_run import limits_of, spec_of
+
+        settings = settings_of(config)
+        alerts = _alerts(settings if of_archive else None, rows)
+        found = []
+        for finding in check_service(spec_of(service), limits_of(settings.services), alerts):
+            found.append(finding)
+            if not as_json:
+                typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")
+        if as_json:
+            answers = [{"name": one.name, "ok": one.ok, "detail": one.words} for one in found]
+            typer.echo(json.dumps(answers, indent=2))
+        if not all(one.ok for one in found):
+            raise typer.Exit(EXIT_NO)
+
+    @app.command("list", epilog=_examples("finkray service list"))
+    def list_(config: config = None, *, as_json: as_json = False) -> None:
+        """List the results that the archive has, by name and version."""
+        from finkray.ledger_read import read_state
+        from finkray.science import list_stores
+        from jobs.over import archive_of
+
+        stores = [
+            {
+                "name": one.name,
+                "version": one.version,
+                "service": one.about.spec,
+                "alerts": read_state(one.storage).state.balance().archived,
+                "adds": one.about.output.names,
+            }
+            for one in list_stores(archive_of(settings_of(config)))
+        ]
+        if as_json:
+            typer.echo(json.dumps(stores, indent=2))
+            return
+        for one in stores:
+            adds = ", ".join(one["adds"])
+            typer.echo(
+                f"{one['name']}/{one['version']}: {one['alerts']} alerts, {adds} "
+                f"(of {one['service']})"
+            )
+
+    return app
+
+
+def _alerts(settings: Settings | None, rows: int) -> Any:
+    from finkray.service_check import read_some
+    from finkray.testing import alerts
+
+    if settings is None:
+        return alerts(min(rows, alerts().num_rows))
+    import finkray
+    from jobs.over import archive_of
+
+    archive = finkray.open_archive(archive_of(settings).root)
+    files = [one.uri for one in archive.follow(wait_s=0)]
+    if not files:
+        raise SettingsError(f"there is no alert in {archive.uri} yet")
+    return read_some(files, rows)
+
+
+def _examples(*commands: str) -> str:
+    # The \\b keeps the lines as they are.
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

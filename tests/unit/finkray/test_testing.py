@@ -1,0 +1,135 @@
+"""What the authors of services test with."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+
+import finkray
+import finkray.testing
+from finkray.columns import ADDED_COLUMNS
+from finkray.service_check import Finding, check_service
+from finkray.service_words import Limits, Spec
+from finkray.surveys import ZTF
+from jobs.sample_alerts import sample_alerts
+from tests.services import Double, Throwing
+
+ROOT = str(Path(__file__).parents[3])
+
+
+def test_the_alerts_are_those_that_the_simulator_makes() -> None:
+    assert finkray.testing.alerts().equals(sample_alerts())
+
+
+def test_the_alerts_are_as_the_archive_has_them() -> None:
+    alerts = finkray.testing.alerts(100)
+    assert len(alerts) == 100
+    assert alerts.schema.names[: len(ADDED_COLUMNS)] == ADDED_COLUMNS.names
+    assert ZTF.missing(alerts.schema) == []
+    assert pc.max(pc.list_value_length(alerts["prv_candidates"])).as_py() > 3
+    images = pc.struct_field(alerts["cutoutScience"], "stampData")
+    assert images.null_count == len(images) - 4
+
+
+@pytest.mark.parametrize("service", [Double, Double(), "tests.services:Double"])
+def test_a_service_runs_without_ray_or_an_archive(service: object) -> None:
+    results = finkray.testing.run(service)  # type: ignore[arg-type]
+    assert results["double"].to_pylist() == [2 * n for n in range(120)]
+    assert set(results["status"].to_pylist()) == {"ok"}
+    assert results["object_id"].to_pylist() == finkray.testing.alerts()["objectId"].to_pylist()
+
+
+def test_alerts_on_which_a_service_fails_are_marked() -> None:
+    results = finkray.testing.run(Throwing)
+    errors = results.filter(pc.field("status") == "error")
+    assert errors["kafka_offset"].to_pylist() == list(range(7, 120, 10))
+    assert errors["reason"][0].as_py() == "raised: ValueError: cannot stand 7"
+    assert errors["double"].null_count == len(errors)
+
+
+def test_what_a_service_raises_on_everything_comes_through() -> None:
+    class Wrong(Double):
+        def meet(self, offset: int) -> None:
+            raise LookupError(offset)
+
+    with pytest.raises(LookupError):
+        finkray.testing.run(Wrong)
+
+
+# The check.
+
+PROMISES = ["loads", "pickles", "columns", "schema and rows", "order", "nulls", "cost"]
+
+
+def findings(name: str, tmp_path: Path, source: str = "", **limits: float) -> dict[str, Finding]:
+    (tmp_path / "checked.py").write_text(HEAD + source)
+    spec = Spec(f"checked:{name}", str(tmp_path))
+    found = check_service(spec, Limits(**limits), finkray.testing.alerts(40))  # type: ignore[arg-type]
+    return {one.name: one for one in found}
+
+
+HEAD = """
+import os, threading, time
+import finkray, pyarrow as pa, pyarrow.compute as pc
+
+class Good(finkray.Service):
+    columns = ["candidate.magpsf"]
+    output = pa.schema([("bright", pa.bool_())])
+    def process(self, alerts):
+        return self.answer(alerts["candidate.magpsf"])
+    def answer(self, magnitudes):
+        return pa.table({"bright": pc.less(magnitudes, 18.0)})
+"""
+
+
+def test_a_good_service_keeps_every_promise(tmp_path: Path) -> None:
+    found = findings("Good", tmp_path)
+    assert list(found) == PROMISES
+    assert all(one.ok for one in found.values())
+    assert "alerts/s a core" in found["cost"].words
+
+
+@pytest.mark.parametrize(
+    ("promise", "words", "body"),
+    [
+        ("pickles", "open files, models and connections in `setup`", "lock = threading.Lock()"),
+        ("columns", "did you mean candidate.magpsf?", "columns = ['candidate.magpfs']"),
+        (
+            "schema and rows",
+            "is of type float, declared is bool",
+            "answer = lambda self, m: pa.table({'bright': m})",
+        ),
+        (
+            "schema and rows",
+            "rows for",
+            "answer = lambda self, m: pa.table({'bright': [True] * (len(m) // 2)})",
+        ),
+        (
+            "order",
+            "in another order than the alerts",
+            "answer = lambda self, m: pa.table({'bright': pc.less(m.sort(), 18.0)})",
+        ),
+        (
+            "order",
+            "hang on their neighbours",
+            "answer = lambda self, m: pa.table({'bright': pc.equal(m, m[0])})",
+        ),
+        (
+            "nulls",
+            "such alerts get the status error",
+            "answer = lambda self, m: pa.table({'bright': [x < 18 for x in m.to_pylist()]})",
+        ),
+        ("time", "no answer within 1 s", "answer = lambda self, m: time.sleep(30)"),
+        ("answers", "exit code 5", "answer = lambda self, m: os._exit(5)"),
+        ("loads", "RuntimeError: no model", "def setup(self): raise RuntimeError('no model')"),
+    ],
+)
+def test_a_broken_promise_is_told_in_words_that_help(
+    promise: str, words: str, body: str, tmp_path: Path
+) -> None:
+    source = f"\nclass Bad(Good):\n    {body}\n"
+    if promise == "pickles":
+        source = f"\nclass Bad(Good):\n    def __init__(self): self.{body}\n"
+    found = findings("Bad", tmp_path, source, batch_s=1.0 if promise == "time" else 60.0)
+    assert not found[promise].ok
+    assert words.lower() in found[promise].words.lower()
