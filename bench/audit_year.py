@@ -1,0 +1,156 @@
+"""`python -m bench.audit_year`: the quick audit of an archive as large as a year makes it.
+
+The archive is a placeholder: a ledger of as many claims as there are files, folded as the
+archive folds it, and for each claim an empty file under its name. The quick audit looks at
+names and sizes alone, so it does the same work as on a real one.
+"""
+
+import argparse
+import logging
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from finkray.audit import audit
+from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
+from finkray.layout import alerts_path
+from finkray.ledger_entry import Entry
+from finkray.ledger_segment import Segment
+from finkray.ledger_table import SCHEMA, to_table
+from finkray.storage_local import LocalStorage
+
+CLAIMS_PER_ENTRY = 8
+"""A micro-batch of a busy night; the archive commits one of them with one entry."""
+
+GROUP_ENTRIES = 2048
+"""Entries in a row group: 16 384 rows, as the archive folds them."""
+
+ROWS = 500
+PARTITIONS = 4
+FINGERPRINT = "abcdef01" * 8
+FIRST_HOUR = datetime(2026, 1, 1, tzinfo=UTC)
+YEAR_HOURS = 365 * 24
+
+_LOG = logging.getLogger("bench")
+
+
+def make_year(root: Path, files: int) -> None:
+    """Make the placeholder of an archive with so many files, spread over the hours of a year."""
+    storage = LocalStorage(root)
+    entries = 1 + -(-files // CLAIMS_PER_ENTRY)
+    seq = 0
+    for segment in _segments(entries):
+        staged = f"staging/{segment.path.replace('/', '-')}"
+        with (
+            storage.stage(staged) as sink,
+            pq.ParquetWriter(sink, SCHEMA, compression="zstd") as out,
+        ):
+            for first in range(segment.first_seq, segment.last_seq + 1, GROUP_ENTRIES):
+                last = min(first + GROUP_ENTRIES, segment.last_seq + 1)
+                group = [_entry(number, files) for number in range(first, last)]
+                for entry in group:
+                    _touch(root, entry)
+                table = to_table(group)
+                out.write_table(table, row_group_size=len(table))
+        storage.publish({segment.path: staged})
+        seq = segment.last_seq + 1
+    for number in range(seq, entries):
+        entry = _entry(number, files)
+        _touch(root, entry)
+        storage.create(entry.path, entry.to_bytes())
+
+
+def _segments(entries: int) -> Iterator[Segment]:
+    """The widest folded files that so many entries fill."""
+    seq = 0
+    while True:
+        fitting = [
+            segment
+            for level in range(4)
+            if (segment := Segment.holding(seq, level)).first_seq == seq
+            and segment.last_seq < entries
+        ]
+        if not fitting:
+            return
+        yield fitting[-1]
+        seq = fitting[-1].last_seq + 1
+
+
+def _entry(seq: int, files: int) -> Entry:
+    first = (seq - 1) * CLAIMS_PER_ENTRY
+    claims = () if seq == 0 else range(first, min(first + CLAIMS_PER_ENTRY, files))
+    return Entry(
+        seq=seq,
+        epoch=1,
+        kind="committed" if seq else "opened",
+        at=FIRST_HOUR + timedelta(seconds=seq),
+        writer="bench",
+        published_through=seq - 1,
+        claims=tuple(_claim(number, files) for number in claims),
+    )
+
+
+def _claim(number: int, files: int) -> ClaimResult:
+    hour = FIRST_HOUR + timedelta(hours=number * YEAR_HOURS // files)
+    source = TopicPartition(
+        "cluster", f"ztf_{hour:%Y%m%d}_programid1", f"topic-{hour:%Y%m%d}", number % PARTITIONS
+    )
+    # Each night's topic begins at offset 0.
+    first_of_night = -(-(hour - FIRST_HOUR).days * 24 * files // YEAR_HOURS)
+    nth = (number - first_of_night) // PARTITIONS
+    first, last = nth * ROWS, (nth + 1) * ROWS - 1
+    path = alerts_path(source, hour, first, last, FINGERPRINT)
+    file = DataFile(path, ROWS, 0, first, last, FINGERPRINT, hour.isoformat())
+    return ClaimResult(Claim(source, first, last), (file,), (), (), ())
+
+
+def _touch(root: Path, entry: Entry) -> None:
+    for result in entry.claims:
+        for file in result.files:
+            path = root / file.path
+            try:
+                os.mknod(path)
+            except FileNotFoundError:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.mknod(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the archive, audit it, print how long it took and the memory it needed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.audit_year", description=__doc__)
+    parser.add_argument("--files", type=int, default=1_000_000, metavar="N")
+    parser.add_argument("--folder", type=Path, help="where to make it (default: /dev/shm or /tmp)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    memory = Path("/dev/shm")
+    place = options.folder or (memory if memory.is_dir() else None)
+    root = Path(tempfile.mkdtemp(prefix="finkray-year-", dir=place))
+    try:
+        _LOG.info("Making %d files in %s", options.files, root)
+        make_year(root, options.files)
+        before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
+        report = audit(LocalStorage(root))
+        took_s = time.perf_counter() - begun_s
+        cpu_s = time.process_time() - begun_cpu_s
+        after_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    print(
+        f"{options.files} files: {took_s:.1f} s, CPU {cpu_s:.1f} s, "
+        f"peak memory {after_kb // 1024} MiB ({before_kb // 1024} MiB before); "
+        f"balanced: {report.balanced}"
+    )
+    return 0 if report.balanced and report.archived == options.files * ROWS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The quick audit does a bounded piece of work for each file: a year of them is no trouble."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench.audit_year import CLAIMS_PER_ENTRY, GROUP_ENTRIES, ROWS, main, make_year
+from finkray.audit import audit
+from finkray.ledger_segment import BLOCK
+from finkray.storage import StoredFile
+from finkray.storage_local import LocalStorage
+
+SMALL, LARGE = 4_000, 16_000
+
+
+class CountingStorage(LocalStorage):
+    """Counts what is asked of single files, and how many of a list are given."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked: Counter[str] = Counter()
+
+    def read(self, path: str) -> bytes | None:
+        self.asked["read"] += 1
+        return super().read(path)
+
+    def size_bytes(self, path: str) -> int | None:
+        self.asked["size_bytes"] += 1
+        return super().size_bytes(path)
+
+    def walk(self, folder: str) -> Iterator[StoredFile]:
+        for file in super().walk(folder):
+            self.asked["listed"] += 1
+            yield file
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    made = {files: tmp_path_factory.mktemp(f"year-{files}") for files in (SMALL, LARGE)}
+    for files, root in made.items():
+        make_year(root, files)
+    return made
+
+
+def test_each_file_is_listed_once_and_nothing_else_is_asked_of_it(
+    years: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    read = pq.ParquetFile.read_row_group
+
+    def note(self: Any, group: int, **how: Any) -> Any:
+        table = read(self, group, **how)
+        groups.append(len(table))
+        return table
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", note)
+    for files, root in years.items():
+        storage = CountingStorage(root)
+        groups.clear()
+        report = audit(storage)
+        assert report.balanced
+        assert report.archived == files * ROWS
+        assert storage.asked["listed"] == files
+        # The entries that are not folded yet, each read a few times.
+        assert storage.asked["read"] <= 5 * BLOCK
+        assert storage.asked["size_bytes"] <= 5 * BLOCK
+        # The ledger is read row group by row group, each a few times.
+        assert max(groups) <= GROUP_ENTRIES * CLAIMS_PER_ENTRY
+        assert sum(groups) <= 4 * files
+
+
+def test_memory_is_a_small_sum_for_each_file(years: dict[int, Path]) -> None:
+    peaks = {files: _peak_bytes(root) for files, root in years.items()}
+    assert (peaks[LARGE] - peaks[SMALL]) / (LARGE - SMALL) < 3_000
+
+
+def test_the_bench_prints_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--files", "600", "--folder", str(tmp_path)]) == 0
+    assert "600 files: " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def _peak_bytes(root: Path) -> int:
+    """Peak resident memory of a process that audits once."""
+    code = (
+        "import resource, sys\n"
+        "from finkray.audit import audit\n"
+        "from finkray.storage_local import LocalStorage\n"
+        "from pathlib import Path\n"
+        "assert audit(LocalStorage(Path(sys.argv[1]))).balanced\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
