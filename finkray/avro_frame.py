@@ -5,10 +5,15 @@ Byte 0, the schema's id in 4 bytes, big-endian, and the record
 "Wire format"). LSST's ids are 100 x major + minor of its schema's version.
 """
 
+from typing import Final
+
 from finkray.avro_container import Refused
 
 MAGIC = b"\0"
 FRAME_BYTES = 5
+
+WAIT_FOR_A_SCHEMA: Final = ("unknown_schema", "schema_unavailable")
+"""Reasons of dead letters, all of them frames, that will decode when a schema turns up."""
 
 
 def read_schema_id(packet: bytes) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from finkray.avro_frame import WAIT_FOR_A_SCHEMA, read_schema_id
 from finkray.claim import TopicPartition
 from finkray.columns import kafka_timestamps
 
@@ -25,10 +26,12 @@ DEAD_LETTER_SCHEMA = pa.schema(
         ("detail", pa.string()),
         ("value", pa.binary()),
         ("size_bytes", pa.int64()),
+        ("schema_id", pa.int64()),
     ]
 )
 """`value` is null for a message without a value, and cut short where it has fewer bytes than
-`size_bytes` says; reasons stand in docs/archive.md."""
+`size_bytes` says; `schema_id` is that of the schema that it waits for, null if it waits for none;
+reasons stand in docs/archive.md."""
 
 
 def dead_letter_table(
@@ -43,6 +46,7 @@ def dead_letter_table(
     """
     rejected = [messages[reject.index] for reject in rejects]
     count = len(rejected)
+    waiting = [reject.reason in WAIT_FOR_A_SCHEMA for reject in rejects]
     columns = {
         "kafka_topic": [source.topic] * count,
         "kafka_partition": [source.partition] * count,
@@ -56,5 +60,9 @@ def dead_letter_table(
             None if message.value is None else message.value[:most_bytes] for message in rejected
         ],
         "size_bytes": [len(message.value or b"") for message in rejected],
+        "schema_id": [
+            read_schema_id(message.value) if message.value and waits_for_schema else None
+            for message, waits_for_schema in zip(rejected, waiting, strict=True)
+        ],
     }
     return pa.table(columns, schema=DEAD_LETTER_SCHEMA)

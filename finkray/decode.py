@@ -147,6 +147,10 @@ class Decoder:
     def __init__(self, unwrapper: Unwrapper | None = None) -> None:
         self._unwrapper = unwrapper or Unwrapper()
 
+    def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
+        """The schema, JSON, that a Confluent frame on that partition means; None if unknown."""
+        return self._unwrapper.schema_text(value, source)
+
     def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
         """Decode all messages, which come from one partition."""
         groups: dict[str, _Group] = {}

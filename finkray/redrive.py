@@ -11,28 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow.parquet as pq
-from confluent_kafka import KafkaError
-from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.audit_report import AuditReport, missing_ranges, vanished_files
 from finkray.batch import make_batch
 from finkray.claim import Claim, ClaimResult, DataFile, Gap
 from finkray.decode import RawMessage
-from finkray.errors import KafkaUnavailable
-from finkray.intake import Cut, CutLimits, PartitionIntake
 from finkray.intervals import IntervalSet
-from finkray.kafka import KafkaCluster, reader
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_results
 from finkray.packets import make_decoder
 from finkray.publish import commit, publish
+from finkray.reread import Rereader
 from finkray.schema_ids import read_schema_ids
 from finkray.settings import Settings
 from finkray.storage import Storage
 from finkray.write_claim import StagedClaim, write_claim
-
-SILENCE_S = 30.0
-"""Kafka answers a fetch within milliseconds; silence for so long means that nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +72,11 @@ class Redriver:
     """
 
     def __init__(self, settings: Settings, storage: Storage, ledger: Ledger) -> None:
-        self._config = settings.kafka.client_config()
-        self._limits = CutLimits(
-            settings.ingest.claim_bytes, settings.ingest.claim_rows, settings.ingest.linger_s
-        )
-        self._max_message_bytes = int(settings.kafka.max_message_bytes)
+        self._kafka = Rereader(settings)
         self._storage = storage
         self._ledger = ledger
-        self._kafka = KafkaCluster(self._config)
         self._decoder = make_decoder(
-            settings.packets, self._max_message_bytes, read_schema_ids(storage)
+            settings.packets, int(settings.kafka.max_message_bytes), read_schema_ids(storage)
         )
         self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
@@ -122,13 +110,13 @@ class Redriver:
 
     def _archive(self, hole: Claim) -> Iterator[StagedClaim]:
         """Stage a hole as claims of the usual size, in order."""
-        low = self._kafka.watermarks(hole.source.topic, hole.source.partition).low
-        first = max(hole.first_offset, min(low, hole.last_offset + 1))
+        low, end = self._kafka.low(hole.source), hole.last_offset + 1
+        first = end if low is None else max(hole.first_offset, min(low, end))
         if first > hole.first_offset:
             gap = Gap("expired", hole.first_offset, first - 1)
             yield self._stage(Claim(hole.source, gap.first_offset, gap.last_offset), [], [gap])
         if first <= hole.last_offset:
-            for cut in self._cuts(replace(hole, first_offset=first), self._limits):
+            for cut in self._kafka.cuts(replace(hole, first_offset=first)):
                 yield self._stage(cut.claim, cut.messages, cut.gaps)
 
     def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
@@ -146,13 +134,7 @@ class Redriver:
         wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
         before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
         resolved = before & archived & dead
-        everything = CutLimits(2**62, 2**62, 0.0)
-        low = self._kafka.watermarks(claim.source.topic, claim.source.partition).low
-        messages: list[RawMessage] = []
-        if low <= claim.last_offset:
-            readable = replace(claim, first_offset=max(low, claim.first_offset))
-            for cut in self._cuts(readable, everything):
-                messages += [message for message in cut.messages if message.offset in wanted]
+        messages = list(self._kafka.messages(claim.source, wanted))
         lost = IntervalSet.of(wanted - {message.offset for message in messages})
         made = self._stage(claim, messages, [])
         expired = tuple(Gap("expired", part.first, part.last) for part in lost)
@@ -182,41 +164,6 @@ class Redriver:
         batch = make_batch(claim, messages, gaps, self._decoder, self._dead_letter_bytes)
         attempt = f"redrive-{time.time_ns()}"
         return write_claim(batch, self._storage, self._ledger.staging, attempt)
-
-    def _cuts(self, span: Claim, limits: CutLimits) -> Iterator[Cut[RawMessage]]:
-        """Read the offsets of the span from Kafka, as claims."""
-        source = span.source
-        consumer = reader(
-            self._config, queue_bytes=16 * 2**20, max_message_bytes=self._max_message_bytes
-        )
-        intake: PartitionIntake[RawMessage] = PartitionIntake(source, span.first_offset)
-        try:
-            consumer.assign([KafkaPartition(source.topic, source.partition, span.first_offset)])
-            while intake.next_offset <= span.last_offset:
-                message = consumer.poll(SILENCE_S)
-                if message is None:
-                    raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
-                error, offset = message.error(), message.offset()
-                at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
-                if at_end or (error is None and offset > span.last_offset):
-                    intake.reached_end(span.last_offset + 1, 0.0)
-                elif error is not None:
-                    raise KafkaUnavailable(f"Kafka says at {span}: {error.str()}")
-                else:
-                    kind, stamp = message.timestamp()
-                    value = message.value()
-                    raw = RawMessage(offset, stamp if kind else None, value)
-                    intake.add(raw, len(value) if value is not None else 0, 0.0)
-                ends = at_end or offset >= span.last_offset
-                cut = intake.cut(limits, 0.0, flush=ends) if ends or _full(intake, limits) else None
-                if cut is not None:
-                    yield cut
-        finally:
-            consumer.close()
-
-
-def _full(intake: PartitionIntake[RawMessage], limits: CutLimits) -> bool:
-    return intake.pending_bytes >= limits.claim_bytes
 
 
 def _sums(result: ClaimResult) -> Redriven:

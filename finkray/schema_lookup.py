@@ -19,10 +19,6 @@ that begin with a zero must not become a flood of questions."""
 log = logging.getLogger(__name__)
 
 
-WAIT_FOR_A_SCHEMA: Final = ("unknown_schema", "schema_unavailable")
-"""Reasons of dead letters that will decode when a schema turns up."""
-
-
 class SchemaSource(Protocol):
     """Somebody who may know schemas; `str` of it names it to people."""
 

@@ -133,6 +133,13 @@ class Unwrapper:
             self._refuse_foreign(unwrapped.reader.schema, rules.survey)
         return unwrapped
 
+    def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
+        """The schema, JSON, that a frame on that partition means; None if nobody knows it."""
+        try:
+            return self._lookup.text(source.cluster_id, read_schema_id(value))
+        except Refused:
+            return None
+
     def _rules_of(self, topic: str) -> TopicRules:
         if topic not in self._topics:
             self._topics[topic] = self._rules(topic)

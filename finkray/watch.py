@@ -7,7 +7,7 @@ clears it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from finkray.schema_lookup import WAIT_FOR_A_SCHEMA
+from finkray.avro_frame import WAIT_FOR_A_SCHEMA
 
 
 @dataclass(slots=True)

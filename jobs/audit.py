@@ -29,7 +29,7 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
     """
     kafka = KafkaCluster(settings.kafka.client_config())
     try:
-        return audit(_storage(settings), kafka, wants=settings.kafka.wants, deep=deep)
+        return audit(archive_storage(settings), kafka, wants=settings.kafka.wants, deep=deep)
     except ValueError as error:
         raise SettingsError(f"--deep: {error}") from error
     finally:
@@ -44,14 +44,21 @@ def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
     ArchiveHeld
         An archive runs on the folder: stop it first.
     """
-    storage = _storage(settings)
+    storage = archive_storage(settings)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
         return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
 
 
-def _storage(settings: Settings) -> Storage:
+def archive_storage(settings: Settings) -> Storage:
+    """The archive that the settings mean.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
     storage = open_storage(settings.archive.uri)
     if "ledger" not in storage.folders(""):
         raise SettingsError(f"there is no archive in {storage.uri}: is archive.uri right?")

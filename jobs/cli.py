@@ -1,30 +1,22 @@
 """The console script `finkray`: what can be said to it. The doing is in the modules beside it."""
 
 import json
-import os
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 import finkray
 from finkray.errors import FinkrayError, SettingsError
-from finkray.settings import load
+from jobs import cli_deadletters
 from jobs import simulator_options as options
+from jobs.cli_parts import AsJson, Config, config_file, console, desk, examples
 from jobs.cli_services import register
 from jobs.services import ServiceName
 from jobs.simulator_cli import simulator_app
 
-if TYPE_CHECKING:
-    from jobs.launch import Desk
-
 EXIT_NO, EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 1, 2, 3, 70
-
-DEFAULT_CONFIG: Final = Path("conf/finkray.toml")
 
 _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
 
@@ -34,6 +26,7 @@ Examples:
   finkray start archive --simulator  archive simulated alerts, on this machine
   finkray status                     what runs, since when, how fast
   finkray audit                      is every alert accounted for?
+  finkray deadletters list           what did not decode, and why
   finkray stop archive               drain, make durable, leave
 """
 
@@ -48,11 +41,6 @@ Exit codes:
 """
 
 
-def _examples(*commands: str) -> str:
-    # The \\b keeps the lines as they are.
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
-
-
 app = typer.Typer(
     help=_HELP,
     epilog=_EXIT_CODES,
@@ -63,18 +51,8 @@ app = typer.Typer(
 )
 
 app.add_typer(simulator_app, name="simulator")
+app.add_typer(cli_deadletters.app, name="deadletters")
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        envvar="FINKRAY_CONFIG",
-        help="Settings; default: conf/finkray.toml of this folder if there is one.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Which = Annotated[ServiceName, typer.Argument(metavar="SERVICE", show_default=False)]
 
 
@@ -105,7 +83,7 @@ def _options(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "finkray start archive -c /etc/finkray.toml",
         "finkray start archive --simulator --exit-after 60 --foreground",
         "finkray start archive --simulator --survey lsst --pace realtime",
@@ -170,13 +148,11 @@ def start(
     )
     if said and not simulator and service is not ServiceName.SIMULATOR:
         raise typer.BadParameter("options of the simulator go with it alone")
-    start_service(
-        _desk(config, said), Order(service, exit_after, foreground, simulator, bool(said))
-    )
+    start_service(desk(config, said), Order(service, exit_after, foreground, simulator, bool(said)))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "finkray stop archive",
     )
 )
@@ -188,11 +164,11 @@ def stop(service: Which, config: Config = None) -> None:
     """
     from jobs.launch import stop as stop_service
 
-    stop_service(_desk(config), service)
+    stop_service(desk(config), service)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "finkray status",
         "finkray status --json | jq .snapshot.lag",
     )
@@ -204,21 +180,21 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from jobs.render_status import status_json, status_text
     from jobs.services import Services
 
-    desk = _desk(config)
-    cluster = desk.cluster()
+    place = desk(config)
+    cluster = place.cluster()
     services, snapshot = [], None
     if cluster:
-        services = list(Services(job_client(cluster), desk.state).running().values())
-        with connected(cluster, desk.settings.ray):
-            snapshot = read_snapshot(desk.settings)
+        services = list(Services(job_client(cluster), place.state).running().values())
+        with connected(cluster, place.settings.ray):
+            snapshot = read_snapshot(place.settings)
     if as_json:
         typer.echo(json.dumps(status_json(cluster, services, snapshot), indent=2))
     else:
-        _console().print(status_text(cluster, services, snapshot, datetime.now(UTC)))
+        console().print(status_text(cluster, services, snapshot, datetime.now(UTC)))
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "finkray audit",
         "finkray audit --deep 2026-11-24T01",
         "finkray audit --redrive",
@@ -252,20 +228,20 @@ def audit(
     from jobs.render_audit import audit_text
     from jobs.simulated_kafka import reading_simulator
 
-    desk = _desk(config)
-    settings = reading_simulator(desk.settings, desk.state) if simulator else desk.settings
+    place = desk(config)
+    settings = reading_simulator(place.settings, place.state) if simulator else place.settings
     if redrive:
-        redrive_now(settings, desk.progress.tell)
+        redrive_now(settings, place.progress.tell)
     report = audit_now(settings, deep)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
-        _console().print(audit_text(report))
+        console().print(audit_text(report))
     raise typer.Exit(report.exit_code)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "finkray check -c /etc/finkray.toml",
     )
 )
@@ -274,16 +250,16 @@ def check(config: Config = None, *, as_json: AsJson = False) -> None:
     from jobs.checks import all_checks
     from jobs.state import state_folder
 
-    path = _config_file(config)
+    path = config_file(config)
     checks = []
     for result in all_checks(path, state_folder()):
         checks.append(result)
         if not as_json:
-            _console().print(
+            console().print(
                 f"[green]yes[/]  {result.name}:" if result.ok else f"[red]no[/]   {result.name}:",
                 end=" ",
             )
-            _console().print(result.detail, markup=False, soft_wrap=True)
+            console().print(result.detail, markup=False, soft_wrap=True)
     if as_json:
         answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
         typer.echo(json.dumps(answers, indent=2))
@@ -313,24 +289,7 @@ def _exit_code(error: FinkrayError) -> int:
     return EXIT_RETRIABLE if error.retriable else EXIT_NO
 
 
-def _desk(config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> "Desk":
-    from jobs.launch import Desk
-    from jobs.progress import Progress
-    from jobs.state import state_folder
-
-    return Desk(load(_config_file(config), os.environ, overrides), state_folder(), Progress())
-
-
-def _config_file(config: Path | None) -> Path | None:
-    return config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-
-
-def _console() -> Console:
-    # A pipe has no width: long names are not to be folded at 80 columns there.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-
-register(app, Config, AsJson, _config_file)
+register(app, Config, AsJson, config_file)
 
 if __name__ == "__main__":
     main()

@@ -73,6 +73,7 @@ class SmallArchive:
                 "detail": [""] * len(dead),
                 "value": [b"?"] * len(dead),
                 "size_bytes": [1] * len(dead),
+                "schema_id": [None] * len(dead),
             },
             schema=DEAD_LETTER_SCHEMA,
         )

@@ -106,6 +106,7 @@ def test_a_claim_of_everything(tmp_path: Path) -> None:
         "detail": "It begins with b'text', not with b'Obj\\x01'.",
         "value": b"text",
         "size_bytes": 4,
+        "schema_id": None,
     }
     assert dead[0][0]["value"] is None
 
