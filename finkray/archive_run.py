@@ -4,7 +4,6 @@ import logging
 import signal
 import threading
 import time
-from datetime import UTC, datetime
 from types import FrameType
 
 import finkray
@@ -13,6 +12,7 @@ from finkray.board import start_board
 from finkray.errors import ClusterUnavailable, Fenced, SettingsError
 from finkray.lease import Lease
 from finkray.ledger import Ledger
+from finkray.lookout import Lookout
 from finkray.monitor import Monitor
 from finkray.packets import make_decoder
 from finkray.publish import recover
@@ -36,7 +36,6 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     import ray
 
     stopping = _stop_on_signals()
-    started_at = datetime.now(UTC)
     # What is wrong with these settings shall be said here, and not by an actor later.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive.uri)
@@ -48,6 +47,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         _handle_signals(stopping)
         board = start_board()
         monitor = Monitor()
+        lookout = Lookout(settings, storage, lease)
         ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
 
         def on_tick(archiver: Archiver) -> None:
@@ -55,9 +55,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
                 raise Fenced("another archive has taken the lease of this one")
             if ends_s is not None and time.monotonic() >= ends_s:
                 stopping.set()
-            board.publish.remote(
-                make_snapshot(settings, archiver, ledger, monitor, started_at).model_dump_json()
-            )
+            snapshot = make_snapshot(settings, archiver, ledger, monitor, lookout)
+            board.publish.remote(snapshot.model_dump_json())
             ledger.fold()
 
         try:

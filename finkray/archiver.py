@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finkray.claim import ClaimResult, TopicPartition
+from finkray.clock import now
 from finkray.coordinator import (
     Assign,
     Coordinator,
@@ -46,7 +47,7 @@ from finkray.settings import Settings
 from finkray.spark import MicroBatch, SparkOnRay
 from finkray.status import State
 from finkray.storage import Storage
-from finkray.supervise import EXIT_RETRIABLE
+from finkray.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
 from finkray.watch import Troubles
 from finkray.write_claim import StagedClaim
 
@@ -118,8 +119,11 @@ class Archiver:
         self.reports: dict[int, IngestReport] = {}
         self.restarts: Counter[int] = Counter()
         self.troubles = Troubles()
+        for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
+            self.troubles.restarted("the archive's process", time.monotonic())
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0
+        self._to_begin: dict[TopicPartition, Edges] = {}
         self._in_doubt = False
         self._last_tick_s = 0.0
         self._draining_since_s: float | None = None
@@ -167,6 +171,7 @@ class Archiver:
             self._last_tick_s = time.monotonic()
             self._fleet.check()
             if self._feeder.look_after():
+                self.troubles.restarted("the streaming query", time.monotonic())
                 self._carry_out(self.coordinator.query_lost())
             self._courtesy.commit(self.coordinator.frontiers)
             self._on_tick(self)
@@ -189,9 +194,10 @@ class Archiver:
     def _handle_report(self, took: ActorTook) -> None:
         known = self.reports.get(took.actor)
         self.reports[took.actor] = took.report
-        self._monitor.reported(took.report)
+        self._monitor.reported(took.report, now())
         if known is not None and known.incarnation != took.report.incarnation:
             self.restarts[took.actor] += 1
+            self.troubles.restarted(self._fleet.names[took.actor], time.monotonic())
             log.warning("%s was started anew by Ray", self._fleet.names[took.actor])
             self._carry_out_losses(self.coordinator.actor_lost(took.actor))
             if self._draining_since_s is not None:
@@ -219,7 +225,20 @@ class Archiver:
         self.troubles.no_topic = "" if found.partitions else ", ".join(self._settings.kafka.topics)
         if self._draining_since_s is not None:
             return
-        self._begin(found.new)
+        self._to_begin = {
+            source: edges
+            for source, edges in {**self._to_begin, **found.new}.items()
+            if source in found.partitions
+        }
+        try:
+            self._begin(self._to_begin)
+        except StorageError as error:
+            # They are read once the ledger knows of them: the next look tries again.
+            self.troubles.storage = str(error)
+            return
+        if self._to_begin and not self._in_doubt:
+            self.troubles.storage = ""
+        self._to_begin = {}
         gone = self.coordinator.readers.keys() - found.partitions
         if gone:
             log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
@@ -287,7 +306,7 @@ class Archiver:
         self._in_doubt = False
         self.troubles.storage = ""
         instructions, done = self.coordinator.committed([one.result.claim for one in ready])
-        self._monitor.durable(done, time.time())
+        self._monitor.durable(done, now())
         for one in ready:
             self._note(one.result)
         self._carry_out(instructions)

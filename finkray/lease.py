@@ -152,6 +152,7 @@ class Lease:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._lost = threading.Event()
+        self._renewed_s = time.monotonic()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
@@ -214,6 +215,10 @@ class Lease:
         """Whether this archive must stop."""
         return self._lost.is_set()
 
+    def silent_s(self, monotonic_s: float) -> float:
+        """For how long it has not been renewed, whatever the wall clock says."""
+        return monotonic_s - self._renewed_s
+
     @property
     def record(self) -> LeaseRecord:
         """What it last wrote."""
@@ -251,6 +256,7 @@ class Lease:
             record = replace(self._record, heartbeat=datetime.now(UTC))
             self._storage.replace(LEASE_PATH, record.to_bytes())
             self._record = record
+            self._renewed_s = time.monotonic()
 
     def release(self) -> None:
         """Let go, so that the next archive need not wait. The file stays, for its epoch."""

@@ -1,13 +1,19 @@
-"""What the driver counts, and the snapshot made of it. Pure but for the clock it is given."""
+"""What the driver counts, and the figures made of it, at the moments that it is told.
+
+Windows and rates are by the monotonic clock. The wall clock is for latencies alone, for they begin
+with Kafka's timestamp, and for telling people when something was.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
 from finkray.alarms import WHAT_TO_DO
+from finkray.clock import Moment, wall_s_of
 from finkray.ingest_words import IngestReport, Published
 from finkray.status import (
     Alarm,
@@ -35,16 +41,23 @@ QUANTILES = (0.5, 0.95, 0.99)
 class _Durable:
     """Latencies, in seconds since the Kafka timestamp, of one claim's alerts."""
 
-    at_s: float
+    monotonic_s: float
     stages: Mapping[Stage, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    at_s: float
+    monotonic_s: float
     messages: int
     message_bytes: int
     durable: int
+
+
+class _Curve(NamedTuple):
+    monotonic_s: float
+    incoming_per_s: float
+    archived_per_s: float
+    lag: int
 
 
 class Monitor:
@@ -54,7 +67,8 @@ class Monitor:
         self._taken_by_incarnation: dict[str, tuple[int, int]] = {}
         self._durable = 0
         self._points: deque[_Point] = deque()
-        self._history: deque[RatePoint] = deque(maxlen=HISTORY_POINTS)
+        self._history: deque[_Curve] = deque(maxlen=HISTORY_POINTS)
+        self._stalled_since_s: dict[str, float] = {}
         self._latencies: deque[_Durable] = deque()
         self._batch_durations_s: deque[float] = deque(maxlen=500)
         self._batches = 0
@@ -63,9 +77,18 @@ class Monitor:
         self._alarms: dict[str, Alarm] = {}
         self.visits = Visits()
 
-    def reported(self, report: IngestReport) -> None:
+    def reported(self, report: IngestReport, at: Moment) -> None:
         """An actor's counters; they begin anew with each incarnation of the actor."""
-        self._taken_by_incarnation[report.incarnation] = (report.messages, report.message_bytes)
+        taken = (report.messages, report.message_bytes)
+        if report.paused and self._taken_by_incarnation.get(report.incarnation) == taken:
+            self._stalled_since_s.setdefault(report.incarnation, at.monotonic_s)
+        else:
+            self._stalled_since_s.pop(report.incarnation, None)
+        self._taken_by_incarnation[report.incarnation] = taken
+
+    def stalled_s(self, report: IngestReport, at: Moment) -> float:
+        """For how long this actor has had no room and has taken in nothing."""
+        return at.monotonic_s - self._stalled_since_s.get(report.incarnation, at.monotonic_s)
 
     def micro_batch(
         self, claims: int, rows: int, duration_s: float, node_ids: Iterable[str]
@@ -76,9 +99,9 @@ class Monitor:
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
 
-    def durable(self, claims: Sequence[Published], now_s: float) -> None:
-        """Claims became durable at `now_s`, in Unix time."""
-        self.visits.durable(claims, now_s)
+    def durable(self, claims: Sequence[Published], at: Moment) -> None:
+        """Claims became durable."""
+        self.visits.durable(claims, at.wall_s)
         for claim in claims:
             self._durable += len(claim.kafka_s)
             if claim.lane == "backfill":
@@ -86,11 +109,11 @@ class Monitor:
             stages: dict[Stage, np.ndarray] = {
                 "polled": claim.polled_s - claim.kafka_s,
                 "decoded": claim.decoded_s - claim.kafka_s,
-                "durable": now_s - claim.kafka_s,
+                "durable": at.wall_s - claim.kafka_s,
             }
-            self._latencies.append(_Durable(now_s, stages))
+            self._latencies.append(_Durable(at.monotonic_s, stages))
 
-    def raise_alarms(self, messages: Mapping[str, str]) -> None:
+    def raise_alarms(self, messages: Mapping[str, str], at: Moment) -> None:
         """Let these alarms be raised and no others; one that is raised already keeps its time.
 
         Parameters
@@ -98,7 +121,7 @@ class Monitor:
         messages
             for each code of `finkray.alarms` what is the matter
         """
-        now = datetime.now(UTC)
+        now = _utc(at.wall_s)
         self._alarms = {
             code: Alarm(
                 code=code,
@@ -114,36 +137,47 @@ class Monitor:
         """The alarms that are raised, oldest first."""
         return tuple(sorted(self._alarms.values(), key=lambda alarm: alarm.since))
 
-    def tick(self, lag: int, now_s: float) -> None:
-        """Take the counters' state at `now_s` as a point of the curves."""
+    def tick(self, lag: int, at: Moment) -> None:
+        """Take the counters' state as a point of the curves."""
+        now_s = at.monotonic_s
         messages = sum(taken[0] for taken in self._taken_by_incarnation.values())
         message_bytes = sum(taken[1] for taken in self._taken_by_incarnation.values())
         self._points.append(_Point(now_s, messages, message_bytes, self._durable))
-        while len(self._points) > 2 and self._points[1].at_s <= now_s - RATE_WINDOW_S:
+        while len(self._points) > 2 and self._points[1].monotonic_s <= now_s - RATE_WINDOW_S:
             self._points.popleft()
-        while self._latencies and self._latencies[0].at_s < now_s - LATENCY_WINDOW_S:
+        while self._latencies and self._latencies[0].monotonic_s < now_s - LATENCY_WINDOW_S:
             self._latencies.popleft()
         incoming, _, archived = self.rates()
-        self._history.append(
-            RatePoint(at=_utc(now_s), incoming_per_s=incoming, archived_per_s=archived, lag=lag)
-        )
+        self._history.append(_Curve(now_s, incoming, archived, lag))
 
     def rates(self) -> tuple[float, float, float]:
         """Alerts/s taken in, bytes/s taken in, alerts/s made durable, over the last seconds."""
         if len(self._points) < 2:
             return 0.0, 0.0, 0.0
         first, last = self._points[0], self._points[-1]
-        seconds = max(last.at_s - first.at_s, 1e-3)
+        seconds = max(last.monotonic_s - first.monotonic_s, 1e-3)
         return (
             (last.messages - first.messages) / seconds,
             (last.message_bytes - first.message_bytes) / seconds,
             (last.durable - first.durable) / seconds,
         )
 
+    def history(self, at: Moment) -> tuple[RatePoint, ...]:
+        """The curves, their times by what the wall clock says now."""
+        return tuple(
+            RatePoint(
+                at=_utc(wall_s_of(point.monotonic_s, at)),
+                incoming_per_s=point.incoming_per_s,
+                archived_per_s=point.archived_per_s,
+                lag=point.lag,
+            )
+            for point in self._history
+        )
+
     @property
-    def history(self) -> tuple[RatePoint, ...]:
-        """The curves."""
-        return tuple(self._history)
+    def lags(self) -> list[tuple[float, int]]:
+        """The lag in the course of time: pairs of monotonic seconds and offsets."""
+        return [(point.monotonic_s, point.lag) for point in self._history]
 
     def latency(self) -> tuple[StageLatency, ...]:
         """Percentiles of each stage over the latency window."""

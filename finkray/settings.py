@@ -68,6 +68,12 @@ class ArchiveSettings(Section):
         description="Seconds after which an archive that no longer reports counts as dead and "
         "another may take its folder over",
     )
+    low_disk_bytes: ByteSize = Field(
+        ByteSize(10 * 1024 * MiB),
+        ge=0,
+        description="The alarm LOW_DISK is raised when less than this is free on the archive's "
+        "disk; 0 is never",
+    )
 
     @field_validator("uri")
     @classmethod

@@ -5,17 +5,24 @@ from datetime import UTC, datetime
 import finkray
 from finkray.archiver import Archiver
 from finkray.claim import TopicPartition
+from finkray.clock import now
 from finkray.ledger import Ledger
+from finkray.lookout import Lookout
 from finkray.monitor import Monitor
 from finkray.settings import Settings
 from finkray.status import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
-from finkray.watch import Facts, alarms_of
+from finkray.watch import alarms_of
 
 
 def make_snapshot(
-    settings: Settings, archiver: Archiver, ledger: Ledger, monitor: Monitor, started_at: datetime
+    settings: Settings,
+    archiver: Archiver,
+    ledger: Ledger,
+    monitor: Monitor,
+    lookout: Lookout,
 ) -> Snapshot:
     """The archive's state now; also brings the monitor's curves and alarms up to date."""
+    at = now()
     coordinator = archiver.coordinator
     frontiers = coordinator.frontiers | coordinator.live_frontiers
     backlogs = coordinator.backlogs
@@ -24,7 +31,7 @@ def make_snapshot(
         ends.update(report.high_watermarks)
     lag = sum(max(0, ends.get(source, 0) - offset) for source, offset in frontiers.items())
     backlog = sum(backlogs.values())
-    monitor.tick(lag, datetime.now(UTC).timestamp())
+    monitor.tick(lag, at)
     totals = ledger.totals()
     balance = BalanceSheet(
         received=totals.received,
@@ -34,15 +41,15 @@ def make_snapshot(
         not_delivered=totals.not_delivered,
         waiting=lag + backlog,
     )
-    monitor.raise_alarms(alarms_of(_facts(archiver, ledger, balance)))
+    monitor.raise_alarms(alarms_of(lookout.look(archiver, ledger, monitor, at)), at)
     incoming, incoming_bytes, archived = monitor.rates()
     names = archiver.fleet.names
     readers = coordinator.readers
     return Snapshot(
         version=finkray.__version__,
         state=archiver.state,
-        started_at=started_at,
-        at=datetime.now(UTC),
+        started_at=lookout.started_at,
+        at=datetime.fromtimestamp(at.wall_s, UTC),
         archive_uri=settings.archive.uri,
         bootstrap_servers=settings.kafka.bootstrap_servers,
         epoch=ledger.epoch,
@@ -83,20 +90,5 @@ def make_snapshot(
             for index, report in sorted(archiver.reports.items())
         ),
         alarms=monitor.alarms,
-        history=monitor.history,
-    )
-
-
-def _facts(archiver: Archiver, ledger: Ledger, balance: BalanceSheet) -> Facts:
-    names = archiver.fleet.names
-    return Facts(
-        troubles=archiver.troubles,
-        actor_troubles={
-            names[index]: report.trouble
-            for index, report in archiver.reports.items()
-            if report.trouble
-        },
-        actors_down={names[i]: down.why for i, down in dict(archiver.fleet.down).items()},
-        difference=balance.difference,
-        dead_letters_by_reason=ledger.state.dead_letters_by_reason,
+        history=monitor.history(at),
     )

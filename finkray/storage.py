@@ -124,6 +124,9 @@ class Storage(Protocol):
         Of two who replace at once the later one wins; who needs more uses `create`.
         """
 
+    def free_bytes(self) -> int | None:
+        """How much can still be written; None if that has no bound, or is not known now."""
+
     def read(self, path: str) -> bytes | None:
         """The object, None if there is none."""
 

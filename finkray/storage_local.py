@@ -69,6 +69,12 @@ class LocalStorage:
         """The folder for pyarrow."""
         return pafs.SubTreeFileSystem(str(self.root), pafs.LocalFileSystem())
 
+    def free_bytes(self) -> int | None:
+        """See `Storage.free_bytes`. A quota that is smaller than the disk is not seen."""
+        with suppress(OSError):
+            return shutil.disk_usage(self.root).free
+        return None
+
     def create(self, path: str, data: bytes) -> bool:
         """See `Storage.create`. A link never replaces, and appears with all its content."""
         target = self.root / path

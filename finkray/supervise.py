@@ -24,6 +24,9 @@ LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 """A process that ran for so long had started well: the next pause is the first one again."""
 
+RESTARTS_VARIABLE = "FINKRAY_RESTARTS"
+"""Tells the process how often it was started again within the last hour."""
+
 _PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger(__name__)
@@ -70,11 +73,13 @@ def supervise(command: Sequence[str]) -> int:
         number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)
     }
     backoff = Backoff()
+    restarts_s: list[float] = []
     try:
         while True:
             started_s = time.monotonic()
             child = subprocess.Popen(
                 command,
+                env={**os.environ, RESTARTS_VARIABLE: str(len(restarts_s))},
                 start_new_session=True,
                 # This process has one thread, so there is no lock to inherit.
                 preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
@@ -89,7 +94,9 @@ def supervise(command: Sequence[str]) -> int:
             )
             if asked_to_stop.wait(backoff.pause_s):
                 return 0
-            backoff = backoff.after(time.monotonic() - started_s)
+            now_s = time.monotonic()
+            restarts_s = [*(at_s for at_s in restarts_s if now_s - at_s < 3600.0), now_s]
+            backoff = backoff.after(now_s - started_s)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,13 +1,31 @@
 """Which alarms are raised, decided from facts alone; `finkray.alarms` says what to do about each.
 
 An alarm has one place where its truth is kept, and ends when that says so: nobody else raises or
-clears it.
+clears it. `finkray.lookout` gathers the facts.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from finkray.avro_frame import WAIT_FOR_A_SCHEMA
+STALLED_S = 60.0
+"""Back-pressure stops an actor for moments; for a minute it does when nothing gets through."""
+
+SLOW_START_S = 180.0
+"""Spark takes ten seconds to start, and a minute or two on a machine that is very busy."""
+
+RESTARTS_PER_H = 3
+"""One restart mends itself and is for the log; three in an hour have a cause that stays."""
+
+AHEAD_S = 2.0
+"""Alerts cannot come before they are sent: half of them did by this much, so a clock is off."""
+
+LAG_WINDOWS = 5
+LAG_WINDOW_S = 120.0
+LAG_FLOOR = 1000
+"""The lag grows if its lowest value in each of five windows of two minutes is above that of the
+window before. A window has three visits of LSST in it, so that no burst looks like it."""
 
 
 @dataclass(slots=True)
@@ -26,6 +44,8 @@ class Troubles:
         offsets that Kafka's retention took before they were read, in this run
     last_expired
         the claim that accounts for the last of them
+    restarts
+        what was started anew, and when on the monotonic clock
     """
 
     kafka: str = ""
@@ -33,6 +53,15 @@ class Troubles:
     storage: str = ""
     expired: int = 0
     last_expired: str = ""
+    restarts: list[tuple[float, str]] = field(default_factory=list)
+
+    def restarted(self, what: str, monotonic_s: float) -> None:
+        """Something was started anew; what is older than an hour is forgotten."""
+        self.restarts = [*self.restarts_since(monotonic_s - 3600.0), (monotonic_s, what)]
+
+    def restarts_since(self, monotonic_s: float) -> list[tuple[float, str]]:
+        """What was started anew since then."""
+        return [one for one in self.restarts if one[0] >= monotonic_s]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,34 +72,67 @@ class Facts:
     ----------
     troubles
         what the driver's loop has met
+    monotonic_s
+        when
     actor_troubles
         what Kafka's client told ingest actors, by the actor's name
     actors_down
         ingest actors that do not answer, and why, by name
+    stalled_s
+        for how long each actor has taken in nothing for want of room
     difference
         offsets that are not accounted for
     dead_letters_by_reason
         those that are not resolved
+    starting_s
+        for how long the archive has been starting; 0 if it has started
+    lease_silent_s, lease_ttl_s
+        how long ago the lease was last renewed, and after how long it counts as dead
+    free_bytes, low_disk_bytes
+        room on the archive's disk (None if it has no bound), and how little is too little
+    clock_jumped_s
+        by how much this machine's clock has jumped lately
+    polled_p50_s
+        median time from the Kafka timestamp until an alert was read
+    lags
+        the lag in the course of time: pairs of monotonic seconds and offsets
     """
 
     troubles: Troubles = field(default_factory=Troubles)
+    monotonic_s: float = 0.0
     actor_troubles: Mapping[str, str] = field(default_factory=dict)
     actors_down: Mapping[str, str] = field(default_factory=dict)
+    stalled_s: Mapping[str, float] = field(default_factory=dict)
     difference: int = 0
     dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
+    starting_s: float = 0.0
+    lease_silent_s: float = 0.0
+    lease_ttl_s: float = 15.0
+    free_bytes: int | None = None
+    low_disk_bytes: int = 0
+    clock_jumped_s: float = 0.0
+    polled_p50_s: float = 0.0
+    lags: Sequence[tuple[float, int]] = ()
 
 
 def alarms_of(facts: Facts) -> dict[str, str]:
     """The alarms that these facts raise: for each code a message."""
     troubles = facts.troubles
-    waiting = sum(facts.dead_letters_by_reason.get(reason, 0) for reason in WAIT_FOR_A_SCHEMA)
     messages = {
         "KAFKA_UNREACHABLE": troubles.kafka or _listed(facts.actor_troubles),
         "NO_TOPIC": troubles.no_topic and f"no topic in Kafka is meant by {troubles.no_topic}",
-        "STORAGE": troubles.storage,
         "EXPIRED": _expired(troubles),
+        "LAG_GROWS": _lag_grows(facts),
+        "STORAGE": troubles.storage,
+        "LOW_DISK": _low_disk(facts),
+        "LEASE": _lease(facts),
+        "INTAKE_STOPPED": _intake_stopped(facts),
         "ACTOR_DOWN": _listed(facts.actors_down),
-        "UNKNOWN_SCHEMA": f"{waiting} packets are dead letters for want of it" if waiting else "",
+        "SLOW_START": _slow_start(facts),
+        "RESTARTS": _restarts(facts),
+        "UNKNOWN_SCHEMA": _waiting(facts, "unknown_schema", "nobody knows their schema"),
+        "NO_REGISTRY": _waiting(facts, "schema_unavailable", "whom we asked did not answer"),
+        "CLOCK": _clock(facts),
         "DIFFERENCE": f"{facts.difference} offsets" if facts.difference else "",
     }
     return {code: message for code, message in messages.items() if message}
@@ -82,6 +144,68 @@ def _expired(troubles: Troubles) -> str:
     return (
         f"{troubles.expired} offsets since the archive started; the last: {troubles.last_expired}"
     )
+
+
+def _lag_grows(facts: Facts) -> str:
+    floors = []
+    for window in range(LAG_WINDOWS):
+        ends_s = facts.monotonic_s - window * LAG_WINDOW_S
+        inside = [lag for at_s, lag in facts.lags if ends_s - LAG_WINDOW_S < at_s <= ends_s]
+        if not inside:
+            return ""
+        floors.append(min(inside))
+    grows = all(later > earlier for later, earlier in pairwise(floors))
+    if not grows or floors[0] < LAG_FLOOR:
+        return ""
+    minutes = LAG_WINDOWS * LAG_WINDOW_S / 60
+    return f"from {floors[-1]} to {floors[0]} alerts within {minutes:.0f} min, and never less"
+
+
+def _low_disk(facts: Facts) -> str:
+    if facts.free_bytes is None or facts.free_bytes >= facts.low_disk_bytes:
+        return ""
+    return f"{facts.free_bytes / 2**30:.1f} GiB are free on the archive's disk"
+
+
+def _lease(facts: Facts) -> str:
+    if facts.lease_silent_s <= facts.lease_ttl_s:
+        return ""
+    return f"not renewed for {facts.lease_silent_s:.0f} s: the storage refuses, or is very slow"
+
+
+def _intake_stopped(facts: Facts) -> str:
+    if facts.troubles.storage:
+        return ""  # which is why
+    stalled = {name: s for name, s in facts.stalled_s.items() if s >= STALLED_S}
+    return _listed({name: f"no room for {s:.0f} s" for name, s in stalled.items()})
+
+
+def _slow_start(facts: Facts) -> str:
+    if facts.starting_s < SLOW_START_S:
+        return ""
+    return f"Spark has written nothing yet, {facts.starting_s:.0f} s after the start"
+
+
+def _restarts(facts: Facts) -> str:
+    lately = facts.troubles.restarts_since(facts.monotonic_s - 3600.0)
+    if len(lately) < RESTARTS_PER_H:
+        return ""
+    counted = Counter(what for _, what in lately)
+    listed = ", ".join(f"{what} ({count})" for what, count in sorted(counted.items()))
+    return f"{len(lately)} within an hour: {listed}"
+
+
+def _waiting(facts: Facts, reason: str, why: str) -> str:
+    count = facts.dead_letters_by_reason.get(reason, 0)
+    return f"{count} packets are dead letters: {why}" if count else ""
+
+
+def _clock(facts: Facts) -> str:
+    if facts.clock_jumped_s:
+        return f"this machine's clock jumped by {facts.clock_jumped_s:+.0f} s, or it slept"
+    if facts.polled_p50_s > -AHEAD_S:
+        return ""
+    return f"alerts bear times that are {-facts.polled_p50_s:.0f} s ahead of this machine's clock"
 
 
 def _listed(by_name: Mapping[str, str]) -> str:

@@ -62,7 +62,7 @@ class ArchiveUnderTest:
                 "topics": list(self.topics),
                 "refresh_s": 1.0,
             },
-            "archive": {"uri": str(self.root), "lease_ttl_s": 5.0},
+            "archive": {"uri": str(self.root), "lease_ttl_s": 5.0, "low_disk_bytes": 0},
             "ingest": {"held_bytes": "256 MiB", "claim_bytes": "4 MiB", "linger_s": 0.3},
             "ray": {"namespace": f"test-{self.root.parent.name}"},
         }

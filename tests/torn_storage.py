@@ -56,6 +56,9 @@ class TornStorage:
     def filesystem(self) -> pafs.FileSystem:
         return self.inner.filesystem
 
+    def free_bytes(self) -> int | None:
+        return self.inner.free_bytes()
+
     def create(self, path: str, data: bytes) -> bool:
         with self.step():
             return self.inner.create(path, data)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.errors import ArchiveHeld, LedgerCorrupt
+from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
 from finkray.lease import LEASE_PATH, Dead, Free, Held, Lease, LeaseRecord, Stale, Verdict, judge
 from finkray.ledger import Ledger
 from finkray.process_id import ProcessId
@@ -104,14 +104,17 @@ def test_a_silent_holder_is_watched_before_its_lease_is_taken(storage: LocalStor
         assert lease.record.epoch == 8
 
 
-def test_a_holder_whose_clock_is_off_keeps_its_lease(storage: LocalStorage) -> None:
-    begun = datetime.now(UTC) - timedelta(hours=1)
+@pytest.mark.parametrize("off_by", [timedelta(hours=-1), timedelta(days=1)])
+def test_a_holder_whose_clock_is_off_keeps_its_lease(
+    storage: LocalStorage, off_by: timedelta
+) -> None:
+    begun = datetime.now(UTC) + off_by
     beating, stop = threading.Event(), threading.Event()
 
     def beat() -> None:
         while not stop.wait(0.1):
-            behind = datetime.now(UTC) - timedelta(hours=1)
-            far = LeaseRecord("word", 9, FAR, begun, behind, ttl_s=2.0)
+            told = datetime.now(UTC) + off_by
+            far = LeaseRecord("word", 9, FAR, begun, told, ttl_s=2.0)
             storage.replace(LEASE_PATH, far.to_bytes())
             beating.set()
 
@@ -141,6 +144,26 @@ def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: LocalStorage) ->
     data = storage.read(LEASE_PATH)
     assert data is not None
     assert LeaseRecord.from_bytes(data).released
+
+
+def test_it_is_known_for_how_long_a_lease_could_not_be_renewed(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the monotonic clock: whatever the wall clock does, a renewed lease is not silent."""
+    with Lease.acquire(storage, ttl_s=600.0) as lease:
+        started_s = time.monotonic()
+        assert lease.silent_s(started_s + 20) == pytest.approx(20, abs=1)
+
+        def refuse(*_: object) -> None:
+            raise StorageError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "replace", refuse)
+            with pytest.raises(StorageError):
+                lease.renew()
+        assert lease.silent_s(started_s + 20) == pytest.approx(20, abs=1)
+        lease.renew()
+        assert lease.silent_s(time.monotonic()) < 1
 
 
 def test_who_loses_the_lease_notices_and_leaves_it_alone(storage: LocalStorage) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.supervise import EXIT_RETRIABLE, Backoff, should_restart
+from finkray.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE, Backoff, should_restart
 
 SUPERVISE = "import sys; from finkray.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
 
@@ -58,12 +58,14 @@ def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> 
 def test_a_killed_process_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     body = (
-        "import os, sys; p = sys.argv[1]; open(p, 'a').write('x\\n');"
+        "import os, sys; p = sys.argv[1];"
+        f"open(p, 'a').write(os.environ['{RESTARTS_VARIABLE}'] + '\\n');"
         "n = len(open(p).readlines());"
         f"os.kill(os.getpid(), 9) if n == 1 else sys.exit({EXIT_RETRIABLE} if n == 2 else 0)"
     )
     assert start(body, str(starts)).wait(30) == 0
-    assert len(starts.read_text().splitlines()) == 3
+    # Each is told how many restarts there were, for the alarm RESTARTS.
+    assert starts.read_text().splitlines() == ["0", "1", "2"]
 
 
 def test_a_failure_that_would_come_again_is_handed_on() -> None:

@@ -1,30 +1,83 @@
 """Alarms follow from facts: each code has facts that raise it, and ends with them."""
 
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 
 from finkray.alarms import WHAT_TO_DO
-from finkray.monitor import Monitor
-from finkray.watch import Facts, Troubles, alarms_of
+from finkray.watch import (
+    LAG_WINDOW_S,
+    RESTARTS_PER_H,
+    SLOW_START_S,
+    STALLED_S,
+    Facts,
+    Troubles,
+    alarms_of,
+)
+
+NOW_S = 50_000.0
+
+
+def restarted(times: int, at_s: float = NOW_S) -> Troubles:
+    troubles = Troubles()
+    for _ in range(times):
+        troubles.restarted("the streaming query", at_s)
+    return troubles
+
+
+def lags(*floors: int, burst: int = 0) -> Facts:
+    """A lag with these lowest values in windows of two minutes, the latest last."""
+    points = [
+        (NOW_S - LAG_WINDOW_S * back - second, floor + burst * (second % 37 != 0))
+        for back, floor in enumerate(reversed(floors))
+        for second in range(int(LAG_WINDOW_S))
+    ]
+    return Facts(monotonic_s=NOW_S, lags=sorted(points))
+
 
 FACTS = {
     "KAFKA_UNREACHABLE": Facts(troubles=Troubles(kafka="no broker answers")),
     "NO_TOPIC": Facts(troubles=Troubles(no_topic="^ztf_")),
-    "STORAGE": Facts(troubles=Troubles(storage="the disk is full")),
     "EXPIRED": Facts(troubles=Troubles(expired=8, last_expired="t[0] 12-19")),
+    "LAG_GROWS": lags(0, 5_000, 10_000, 15_000, 20_000),
+    "STORAGE": Facts(troubles=Troubles(storage="the disk is full")),
+    "LOW_DISK": Facts(free_bytes=2**30, low_disk_bytes=2**31),
+    "LEASE": Facts(lease_silent_s=16.0, lease_ttl_s=15.0),
+    "INTAKE_STOPPED": Facts(stalled_s={"ingest-0": STALLED_S, "ingest-1": 0.0}),
     "ACTOR_DOWN": Facts(actors_down={"ingest-1": "it was killed"}),
+    "SLOW_START": Facts(starting_s=SLOW_START_S),
+    "RESTARTS": Facts(troubles=restarted(RESTARTS_PER_H), monotonic_s=NOW_S + 3000),
     "UNKNOWN_SCHEMA": Facts(dead_letters_by_reason={"unknown_schema": 3, "truncated": 1}),
+    "NO_REGISTRY": Facts(dead_letters_by_reason={"schema_unavailable": 3}),
+    "CLOCK": Facts(clock_jumped_s=-3600.0),
     "DIFFERENCE": Facts(difference=-2),
 }
 
-
-def test_nothing_is_raised_when_all_is_well() -> None:
-    assert alarms_of(Facts(dead_letters_by_reason={"truncated": 5})) == {}
+WELL = {
+    "other dead letters": Facts(dead_letters_by_reason={"truncated": 5}),
+    "a disk without a bound": Facts(free_bytes=None, low_disk_bytes=2**31),
+    "a disk with room": Facts(free_bytes=2**31, low_disk_bytes=2**31),
+    "ordinary back-pressure": Facts(stalled_s={"ingest-0": STALLED_S - 1}),
+    "a lease that missed a beat": Facts(lease_silent_s=14.0, lease_ttl_s=15.0),
+    "a start that takes its time": Facts(starting_s=SLOW_START_S - 1),
+    "a restart or two": Facts(troubles=restarted(RESTARTS_PER_H - 1), monotonic_s=NOW_S),
+    "restarts of yesterday": Facts(troubles=restarted(9), monotonic_s=NOW_S + 3601),
+    "clocks that differ by a second": Facts(polled_p50_s=-1.0),
+    "a backlog that is worked off": lags(90_000, 70_000, 50_000, 30_000, 10_000),
+    "a backlog that stays": lags(*[90_000] * 5),
+    "visits": lags(*[0] * 5, burst=10_000),
+    "a lag that grows, but is small": lags(0, 10, 20, 30, 40),
+    "a start with a growing lag": lags(10_000, 20_000, 30_000),
+}
 
 
 def test_every_alarm_has_facts_that_raise_it() -> None:
     assert FACTS.keys() == WHAT_TO_DO.keys()
+
+
+@pytest.mark.parametrize("what", WELL)
+def test_nothing_is_raised_when_all_is_well(what: str) -> None:
+    assert alarms_of(WELL[what]) == {}
 
 
 @pytest.mark.parametrize("code", FACTS)
@@ -42,17 +95,25 @@ def test_what_kafkas_client_tells_one_actor_is_an_alarm_too() -> None:
     }
 
 
-def test_an_alarm_keeps_the_time_it_began_and_ends_when_its_facts_do() -> None:
-    monitor = Monitor()
-    monitor.raise_alarms({"STORAGE": "full"})
-    (first,) = monitor.alarms
-    monitor.raise_alarms({"STORAGE": "read-only", "NO_TOPIC": "^ztf_"})
-    known = {alarm.code: alarm for alarm in monitor.alarms}
-    assert known["STORAGE"].since == first.since
-    assert known["STORAGE"].message == "read-only"
-    assert known["STORAGE"].what_to_do == WHAT_TO_DO["STORAGE"]
-    monitor.raise_alarms({})
-    assert monitor.alarms == ()
-    monitor.raise_alarms({"STORAGE": "full again"})
-    (again,) = monitor.alarms
-    assert again.since - first.since > timedelta(0)
+def test_a_lag_grows_whatever_the_visits_do() -> None:
+    assert alarms_of(lags(0, 5_000, 10_000, 15_000, 20_000, burst=10_000)) == {
+        "LAG_GROWS": "from 0 to 20000 alerts within 10 min, and never less"
+    }
+
+
+def test_a_full_disk_is_why_the_intake_stopped_and_one_alarm_is_enough() -> None:
+    stopped = replace(FACTS["INTAKE_STOPPED"], troubles=Troubles(storage="the disk is full"))
+    assert set(alarms_of(stopped)) == {"STORAGE"}
+
+
+def test_alerts_from_the_future_mean_that_a_clock_is_off() -> None:
+    assert alarms_of(Facts(polled_p50_s=-30.0)) == {
+        "CLOCK": "alerts bear times that are 30 s ahead of this machine's clock"
+    }
+
+
+def test_restarts_are_remembered_for_an_hour_and_no_longer() -> None:
+    troubles = Troubles()
+    for minute in range(1000):
+        troubles.restarted("the streaming query", 60.0 * minute)
+    assert len(troubles.restarts) == 61
