@@ -47,6 +47,7 @@ method         POSIX (`LocalStorage`)  hdfs://                      s3://
 `sync`         fsync the folder        nothing: the name node's     nothing
                                        journal is durable
 `sweep`        remove left-overs       remove left-overs            abort multipart uploads
+`free_bytes`   statvfs                 getStatus                    None
 `filesystem`   LocalFileSystem         HadoopFileSystem             S3FileSystem
 =============  ======================  ===========================  ==========================
 

@@ -272,6 +272,12 @@ class StorageContract:
 
         at_once(look, lambda: storage.publish(moves))
 
+    def test_there_is_room_or_no_bound(self, storage: Storage) -> None:
+        storage.free_bytes()  # also where nothing is yet
+        put(storage, "a/one")
+        free = storage.free_bytes()
+        assert free is None or free > 0
+
     def test_pyarrow_reads_the_same_paths(self, storage: Storage, other: Storage) -> None:
         table = pa.table({"kafka_offset": [1, 2, 3]})
         with storage.stage("staging/one") as file:

@@ -47,6 +47,15 @@ def test_a_uri_means_a_folder_or_is_refused(tmp_path: Path) -> None:
 # A folder of this machine.
 
 
+def test_the_room_is_that_of_the_disk(tmp_path: Path) -> None:
+    assert LocalStorage(tmp_path / "not" / "yet").free_bytes() is None
+    free = LocalStorage(tmp_path).free_bytes()
+    assert free is not None
+    assert free == pytest.approx(
+        os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize, rel=0.1
+    )
+
+
 def test_a_crash_between_link_and_unlink_is_mended(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     put(storage, "staging/one")

@@ -1,0 +1,220 @@
+"""What a night may bring: stops in the middle of a burst, full and read-only disks, long quiet."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pyarrow.dataset as ds
+import pytest
+
+from finkray.archiver import CLOSE_S, DRAIN_S
+from finkray.audit import audit
+from finkray.feeder import KEEP_WARM_S
+from finkray.kafka import KafkaCluster
+from finkray.status import Snapshot
+from finkray.storage_local import LocalStorage
+from jobs.local_ray import LocalRay
+from sim.kafka import Kafka
+from tests.archiving import ArchiveUnderTest, wait_until
+from tests.packets import real_ztf_packets, send
+from tests.small_disk import small_disk
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
+
+IDLE_S = 60.0
+"""After so long without work Spark ends a Python worker (`IDLE_WORKER_TIMEOUT_NS`)."""
+
+
+@pytest.fixture(scope="module")
+def packets(test_data: Path) -> list[bytes]:
+    return list(real_ztf_packets(test_data, "20200101*"))
+
+
+def offsets(archive: ArchiveUnderTest) -> Counter[tuple[str, int, int]]:
+    columns = ["kafka_topic", "kafka_partition", "kafka_offset"]
+    table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=columns)
+    return Counter(tuple(row.values()) for row in table.to_pylist())  # type: ignore[misc]
+
+
+def nothing_is_lost_or_doubled(archive: ArchiveUnderTest, sent: int) -> None:
+    found = offsets(archive)
+    assert (len(found), set(found.values())) == (sent, {1})
+    kafka = KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})
+    report = audit(LocalStorage(archive.root), kafka)
+    assert report.balanced
+    assert (report.received, report.archived, report.waiting) == (sent, sent, 0)
+
+
+def snapshot_with(archive: ArchiveUnderTest, *codes: str) -> Snapshot:
+    """The first snapshot in which one of these alarms is raised."""
+
+    def raised() -> Snapshot | None:
+        snapshot = archive.snapshot()
+        found = snapshot and {alarm.code for alarm in snapshot.alarms}.intersection(codes)
+        return snapshot if found else None
+
+    raised_in: Snapshot = wait_until(f"one of the alarms {codes}", raised)
+    return raised_in
+
+
+def the_intake_stops(archive: ArchiveUnderTest) -> Snapshot:
+    def paused() -> Snapshot | None:
+        snapshot = archive.snapshot()
+        stopped = snapshot is not None and any(actor.paused for actor in snapshot.actors)
+        return snapshot if stopped else None
+
+    stopped_in: Snapshot = wait_until("the intake to stop", paused)
+    return stopped_in
+
+
+class Burst:
+    """Some hundred alerts in a second, until told to end."""
+
+    def __init__(self, archive: ArchiveUnderTest, topic: str, packets: list[bytes]) -> None:
+        self._archive, self._topic, self._packets = archive, topic, packets
+        self._ending = threading.Event()
+        self.sent = 0
+
+    def _run(self) -> None:
+        while not self._ending.wait(0.05):
+            self.sent += send(
+                self._archive.bootstrap_servers, self._topic, self._packets, partitions=2
+            )
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        self._ending.clear()
+        thread = threading.Thread(target=self._run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ending.set()
+            thread.join()
+
+
+def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+) -> None:
+    """SIGINT, which is Ctrl-C and what `ray job stop` sends, and SIGTERM: both drain."""
+    kafka.create_topic(topic, partitions=2)
+    burst = Burst(archive, topic, packets[:20])
+    burst.sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = archive.start()
+        archive.wait_for_offsets(burst.sent)
+        with burst.going_on():
+            archive.wait_for_offsets(archive.balance().received + 200)
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(number)
+            assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive
+        at_stop = archive.balance()
+        assert at_stop.difference == 0
+        assert at_stop.received < burst.sent  # it was in the middle
+    assert archive.log.read_text().count("has left in good order") == 2
+    archive.start()
+    archive.wait_for_offsets(burst.sent)
+    archive.stop()
+    nothing_is_lost_or_doubled(archive, burst.sent)
+
+
+def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
+    tmp_path: Path, kafka: Kafka, topic: str, packets: list[bytes], ray_cluster: LocalRay
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        archive = ArchiveUnderTest(
+            disk.root / "archive",
+            tmp_path,
+            kafka.bootstrap_servers,
+            [f"^{topic}"],
+            ray_cluster.environment(),
+            {
+                "ingest": {"held_bytes": "32 MiB", "claim_bytes": "1 MiB"},
+                "archive": {"low_disk_bytes": "64 MiB"},
+            },
+        )
+        kafka.create_topic(topic, partitions=2)
+        process = archive.start()
+        try:
+            sent = send(kafka.bootstrap_servers, topic, packets[:2], partitions=2)
+            archive.wait_for_offsets(sent)
+            first = archive.snapshot()
+            assert first is not None
+            assert first.alarms == ()
+
+            disk.fill()
+            sent += send(kafka.bootstrap_servers, topic, packets * 20, partitions=2)
+            snapshot_with(archive, "STORAGE")
+            full = the_intake_stops(archive)
+            assert full.held_bytes <= full.held_bytes_limit
+            if disk.real:
+                assert "LOW_DISK" in {alarm.code for alarm in full.alarms}
+            # The night's new topic is found now, and cannot be noted in the ledger.
+            kafka.create_topic(f"{topic}_new", partitions=1)
+            sent += send(kafka.bootstrap_servers, f"{topic}_new", packets)
+            disk.make_room()
+            archive.wait_for_offsets(sent)
+            wait_until("the end of the alarms", lambda: archive.alarms() == set())
+
+            disk.refuse_writing()
+            sent += send(kafka.bootstrap_servers, topic, packets, partitions=2)
+            snapshot_with(archive, "STORAGE", "LEASE")
+            disk.allow_writing()
+            archive.wait_for_offsets(sent)
+            wait_until("the end of the alarms", lambda: archive.alarms() == set())
+
+            last = archive.snapshot()
+            assert last is not None
+            assert (last.epoch, last.started_at) == (first.epoch, first.started_at)
+            assert process.poll() is None
+            archive.stop()
+            nothing_is_lost_or_doubled(archive, sent)
+        finally:
+            archive.kill()
+
+
+def test_a_burst_after_long_quiet_meets_warm_workers(
+    archive: ArchiveUnderTest,
+    kafka: Kafka,
+    topic: str,
+    packets: list[bytes],
+    ray_cluster: LocalRay,
+) -> None:
+    """Two days of quiet are as many times a minute: what would end workers is the first."""
+    kafka.create_topic(topic, partitions=2)
+    archive.start()
+    sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
+    archive.wait_for_offsets(sent)
+    wait_until("both slots are warm", lambda: len(python_workers(ray_cluster)) == 2)
+    before = python_workers(ray_cluster)
+    time.sleep(IDLE_S + KEEP_WARM_S)
+    assert python_workers(ray_cluster) == before
+    sent += send(kafka.bootstrap_servers, topic, packets * 10, partitions=2)
+    archive.wait_for_offsets(sent)
+    assert python_workers(ray_cluster) == before
+    archive.stop()
+    nothing_is_lost_or_doubled(archive, sent)
+
+
+def python_workers(ray: LocalRay) -> set[int]:
+    """The processes that Spark's executors of this Ray have forked off to run Python in."""
+    workers = set()
+    for process in psutil.process_iter(["cmdline"]):
+        if "pyspark.daemon" not in (process.info["cmdline"] or ()):
+            continue
+        try:
+            daemon, above = process.parent(), process.parents()
+            forked = daemon is not None and "pyspark.daemon" in daemon.cmdline()
+            ours = any(str(ray.folder) in word for one in above for word in one.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if forked and ours:
+            workers.add(process.pid)
+    return workers
