@@ -41,7 +41,7 @@ def lsst(
 def published(first: int, *visits: VisitCount, generation: int = 1) -> Published:
     none = np.array([])
     claim = Claim(SOURCE, first, first + 9)
-    return Published(claim, generation, 0, 0, none, none, 0.0, visits)
+    return Published(claim, generation, 0, 0, none, none, 0.0, visits=visits)
 
 
 def visit(number: int, alerts: int = 10, at_ms: int = T0_MS, *detectors: int) -> VisitCount:
