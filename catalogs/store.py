@@ -6,6 +6,7 @@
                               …/built.json   how it was built
 """
 
+import fcntl
 import json
 import shutil
 import uuid
@@ -128,7 +129,7 @@ class CatalogStore:
         Raises
         ------
         CatalogError
-            The version is there already.
+            The version is there already, or somebody else builds one of this catalogue now.
         """
         final = self.version_folder(name, version)
         if final.exists():
@@ -136,12 +137,22 @@ class CatalogStore:
                 f"{name} {version} is built already: give the new edition another version, or "
                 f"remove this one: finkray catalog remove {name} --version {version}"
             )
-        draft = self._place(name) / f"building-{version}-{uuid.uuid4().hex[:8]}"
-        draft.mkdir(parents=True)
-        try:
-            yield draft
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        place = self._place(name)
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CatalogError(f"{name} is being built by another process") from None
+            # Nobody else builds: what is left here was cut short.
+            for left in place.glob("building-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            draft = place / f"building-{version}"
+            draft.mkdir()
+            try:
+                yield draft
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def publish(self, draft: Path, description: Description, built: Built) -> None:
         """Give a draft the name of its version."""

@@ -33,6 +33,7 @@ from finkray.storage_open import folder_of
 
 __all__ = [
     "ArchiveSettings",
+    "CatalogSettings",
     "IngestSettings",
     "KafkaSettings",
     "PacketSettings",
@@ -176,6 +177,27 @@ class RaySettings(Section):
         return address
 
 
+class CatalogSettings(Section):
+    """Reference catalogues, which `finkray catalog` builds and services look alerts up in."""
+
+    folder: str = Field(
+        "catalog-store",
+        min_length=1,
+        description="Folder that catalogues live in; all nodes see it under this name",
+    )
+    memory_bytes: ByteSize = Field(
+        ByteSize(500 * MiB),
+        ge=1 * MiB,
+        description="What the shards of all catalogues may take in the memory of one process; "
+        "those used last are kept",
+    )
+
+    @property
+    def root(self) -> Path:
+        """The folder as an absolute path."""
+        return Path(self.folder).expanduser().absolute()
+
+
 class UiSettings(Section):
     """The page."""
 
@@ -310,6 +332,7 @@ class Settings(Section):
     spark: SparkSettings = SparkSettings()
     services: ServiceSettings = ServiceSettings()
     ray: RaySettings = RaySettings()
+    catalogs: CatalogSettings = CatalogSettings()
     ui: UiSettings = UiSettings()
     simulator: SimulatorSettings = SimulatorSettings()
 

@@ -11,6 +11,7 @@ import finkray
 from finkray.errors import FinkrayError, SettingsError
 from jobs import cli_deadletters
 from jobs import simulator_options as options
+from jobs.cli_catalog import catalog
 from jobs.cli_parts import AsJson, Config, config_file, console, desk, examples
 from jobs.cli_services import register
 from jobs.services import ServiceName
@@ -52,6 +53,7 @@ app = typer.Typer(
 
 app.add_typer(simulator_app, name="simulator")
 app.add_typer(cli_deadletters.app, name="deadletters")
+app.add_typer(catalog, name="catalog")
 
 Which = Annotated[ServiceName, typer.Argument(metavar="SERVICE", show_default=False)]
 

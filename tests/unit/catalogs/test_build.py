@@ -183,7 +183,7 @@ def refused(tmp_path: Path, rows: Rows, **more: Any) -> str:
     assert store.versions("made") == []
     assert store.current("made") is None
     left = {path.name for path in (tmp_path / "store" / "made").iterdir()}
-    assert left == {"description.json"}
+    assert left == {"description.json", ".lock"}
     return str(error.value)
 
 
@@ -310,6 +310,21 @@ def test_a_version_is_built_once_and_names_are_told_apart(tmp_path: Path) -> Non
     assert store.names() == []
     with pytest.raises(CatalogError, match="cannot be the name"):
         store.remove("../elsewhere")
+
+
+def test_two_builds_do_not_meet_and_what_was_cut_short_is_cleared(tmp_path: Path) -> None:
+    store = CatalogStore(tmp_path)
+    made(tmp_path, [1.0], [1.0])
+    with (
+        store.building("made", "2") as draft,
+        pytest.raises(CatalogError, match="another process"),
+        store.building("made", "3"),
+    ):
+        pass
+    draft.mkdir()
+    (draft / "rubbish").write_text("of a build that was killed")
+    made(tmp_path, [1.0], [1.0], version="2")
+    assert not list(tmp_path.glob("made/building-*"))
 
 
 def test_many_files_are_one_catalogue(stars: pa.Table, tmp_path: Path) -> None:
