@@ -11,7 +11,8 @@ from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.crossmatch import answer_schema, match, match_current
+from actors.crossmatch import match, match_current
+from actors.matching import answer_schema
 from catalogs.catalog import Catalogs
 from catalogs.index import sky_index
 from finkray.errors import CatalogError

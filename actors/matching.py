@@ -1,0 +1,241 @@
+"""Which source of a catalogue lies where an alert is.
+
+There are three answers, and none of them may be taken for another:
+
+`match`        a source is within the radius: the nearest, how far it is, how many there are
+`none`         the catalogue has no source there
+`not_checked`  it was not possible to tell, and why
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from catalogs.catalog import Catalog, Catalogs
+from catalogs.index import around, sky_index
+from catalogs.shard import Shard
+from finkray.errors import CatalogUnavailable
+
+MATCH: Final = "match"
+NONE: Final = "none"
+NOT_CHECKED: Final = "not_checked"
+
+NO_POSITION: Final = "no_position"
+"""The alert has no position, or none on the sphere."""
+NO_TIME: Final = "no_time"
+"""The sources move, and the alert does not say when it was."""
+TIME_OUT_OF_RANGE: Final = "time_out_of_range"
+"""The sources move, and the alert is further from the epoch than the catalogue was built for."""
+CATALOG_UNREADABLE: Final = "catalog_unreadable"
+"""The catalogue's files could not be read."""
+
+_ARCSEC: Final = 180.0 * 3600.0 / np.pi
+_CODES: Final = pa.array([NOT_CHECKED, NONE, MATCH])
+_REASON_NAMES: Final = (NO_POSITION, NO_TIME, TIME_OUT_OF_RANGE, CATALOG_UNREADABLE)
+_REASONS: Final = pa.array(_REASON_NAMES)
+_UNREADABLE: Final = _REASON_NAMES.index(CATALOG_UNREADABLE)
+
+
+class _Found(NamedTuple):
+    """Alerts with a source near them: which, the nearest, and how many."""
+
+    alerts: np.ndarray
+    separation_arcsec: np.ndarray
+    number: np.ndarray
+    sources: pa.Table
+
+
+def answer_schema(catalog: Catalog) -> pa.Schema:
+    """The columns of `match`'s answer."""
+    return pa.schema(
+        [
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            ("version", pa.string()),
+            ("number", pa.int32()),
+            ("separation_arcsec", pa.float64()),
+            ("nearest", pa.struct(catalog.source_fields)),
+        ]
+    )
+
+
+def match(positions: pa.Table, catalog: Catalog) -> pa.Table:
+    """Look alerts up in a catalogue.
+
+    Parameters
+    ----------
+    positions
+        `ra_deg`, `dec_deg`: ICRS, degrees; and for a catalogue with proper motions `mjd_tai`:
+        the time of the alert. Anything may be null.
+    catalog
+        a version of a catalogue, as `Catalogs.current` opens it
+
+    Returns
+    -------
+    pa.Table
+        A row for each alert, in order:
+
+        | column | |
+        |---|---|
+        | status | `match`, `none` or `not_checked` |
+        | reason | why it was not checked, else null |
+        | version | of the catalogue |
+        | number | how many sources are within the radius; null if not checked |
+        | separation_arcsec | of the nearest, as astropy computes it (Vincenty); null if none |
+        | nearest | its position at the alert's time and the columns that are carried |
+
+        Of sources at the same separation, that with the lower `_healpix_29` is the nearest; of
+        those at the same place, the first in the catalogue.
+    """
+    batch = _Batch(positions, catalog)
+    found = []
+    for shard, period, alerts in batch.by_shard(catalog):
+        try:
+            near = _in_shard(catalog, catalog.shard(shard, period), batch, alerts)
+        except CatalogUnavailable:
+            batch.reason[alerts] = _UNREADABLE
+            continue
+        if near is not None:
+            found.append(near)
+    return _answer(catalog, batch.reason, found)
+
+
+def match_current(positions: pa.Table, catalogs: Catalogs, name: str) -> pa.Table:
+    """`match` with the version that is used now.
+
+    A version that is replaced and removed while it is looked up in is not held against the
+    alerts: they are looked up in the new one.
+    """
+    catalog = catalogs.current(name)
+    answer = match(positions, catalog)
+    newest = catalogs.current(name)
+    if newest is not catalog and CATALOG_UNREADABLE in answer["reason"].unique().to_pylist():
+        return match(positions, newest)
+    return answer
+
+
+class _Batch:
+    """The positions of a batch of alerts, and why some cannot be looked up.
+
+    Attributes
+    ----------
+    reason
+        place in `_REASONS` for each alert; -1 where there is none
+    years
+        from the catalogue's epoch; None if nothing moves
+    """
+
+    def __init__(self, positions: pa.Table, catalog: Catalog) -> None:
+        self.ra_deg, self.dec_deg = _column(positions, "ra_deg"), _column(positions, "dec_deg")
+        self.reason = np.full(len(self.ra_deg), -1, np.int8)
+        self.years: np.ndarray | None = None
+        with np.errstate(invalid="ignore"):
+            self._refuse(~(np.isfinite(self.ra_deg) & (np.abs(self.dec_deg) <= 90.0)), NO_POSITION)
+            if catalog.moves:
+                self.years = catalog.years(_column(positions, "mjd_tai"))
+                self._refuse(~np.isfinite(self.years), NO_TIME)
+                self._refuse(~catalog.reaches(self.years), TIME_OUT_OF_RANGE)
+        self._good = np.flatnonzero(self.reason < 0)
+        self._index = sky_index(self.ra_deg[self._good] % 360.0, self.dec_deg[self._good])
+        self._rings: dict[int, np.ndarray] = {}
+
+    def _refuse(self, which: np.ndarray, why: str) -> None:
+        self.reason[(self.reason < 0) & which] = _REASON_NAMES.index(why)
+
+    def by_shard(self, catalog: Catalog) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Each shard and period that alerts lie in, and which alerts these are."""
+        shards = catalog.shards_of(self._index)
+        periods = np.zeros(len(shards), np.int64)
+        if self.years is not None:
+            periods = catalog.periods(self.years[self._good])
+        order = np.lexsort((periods, shards))
+        order = order[shards[order] >= 0]
+        keys = np.stack([shards[order], periods[order]])
+        new = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
+        for group in np.split(order, np.flatnonzero(new) + 1):
+            if len(group):
+                yield int(shards[group[0]]), int(periods[group[0]]), self._good[group]
+
+    def rings(self, order: int, alerts: np.ndarray) -> np.ndarray:
+        """The pixels around alerts: looked up for the whole batch at once."""
+        if order not in self._rings:
+            rings = np.full((len(self.ra_deg), 9), -1, np.int64)
+            rings[self._good] = around(self._index, order)
+            self._rings[order] = rings
+        return self._rings[order][alerts]
+
+
+def _column(table: pa.Table, name: str) -> np.ndarray:
+    """A column as float64, NaN for null."""
+    numbers: np.ndarray = table[name].cast(pa.float64()).to_numpy().astype(np.float64)
+    return numbers
+
+
+def _in_shard(catalog: Catalog, shard: Shard, batch: _Batch, alerts: np.ndarray) -> _Found | None:
+    """Sources of a shard within the radius of alerts; None if there are none."""
+    from astropy.coordinates import angular_separation
+
+    order = catalog.search_order(shard)
+    which, rows = shard.near(batch.rings(order, alerts), order)
+    if not len(rows):
+        return None
+    alerts = alerts[which]
+    ra, dec = shard.positions(rows, batch.years[alerts] if batch.years is not None else None)
+    separation = _ARCSEC * angular_separation(
+        np.radians(batch.ra_deg[alerts]), np.radians(batch.dec_deg[alerts]), ra, dec
+    )
+    near = np.flatnonzero(separation <= catalog.radius_arcsec)
+    if not len(near):
+        return None
+    near = near[np.lexsort((rows[near], separation[near], alerts[near]))]
+    nearest, first, number = np.unique(alerts[near], return_index=True, return_counts=True)
+    best = near[first]
+    sources = pa.table({"ra_deg": np.degrees(ra[best]), "dec_deg": np.degrees(dec[best])})
+    carried = shard.columns.take(pa.array(rows[best]))
+    for name in carried.column_names:
+        sources = sources.append_column(name, carried[name])
+    return _Found(nearest, separation[best], number, sources)
+
+
+def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Table:
+    total = len(reason)
+    schema = answer_schema(catalog)
+    code = np.where(reason >= 0, 0, 1)
+    number = np.zeros(total, np.int32)
+    separation = np.zeros(total)
+    place = np.zeros(total, np.int64)
+    done = 0
+    for one in found:
+        code[one.alerts] = 2
+        number[one.alerts] = one.number
+        separation[one.alerts] = one.separation_arcsec
+        place[one.alerts] = np.arange(done, done + len(one.alerts))
+        done += len(one.alerts)
+    matched = code == 2
+    columns = pa.schema(catalog.source_fields)
+    tables = [one.sources.cast(columns) for one in found] or [columns.empty_table()]
+    sources = pa.concat_tables(tables)
+    taken = sources.take(pa.array(place, mask=~matched)).combine_chunks()
+    nearest = pa.StructArray.from_arrays(
+        [one_piece(column) for column in taken.columns],
+        fields=list(columns),
+        mask=pa.array(~matched),
+    )
+    return pa.table(
+        [
+            _CODES.take(pa.array(code)),
+            _REASONS.take(pa.array(reason, mask=reason < 0)),
+            pa.array([catalog.version] * total, pa.string()),
+            pa.array(number, mask=reason >= 0),
+            pa.array(separation, mask=~matched),
+            nearest,
+        ],
+        schema=schema,
+    )
+
+
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column without its chunks."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
