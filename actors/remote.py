@@ -1,0 +1,191 @@
+"""A catalogue on the web: asked with a time limit, and not at all for a while if it keeps failing.
+
+It answers as a local one does; an alert that it gave no answer about is `not_checked`. A call
+takes the time limit at most, whatever the other side does, and no more at all while it rests.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from actors.breaker import Breaker
+from actors.matching import MATCH, NO_POSITION, NONE, NOT_CHECKED
+
+TIMED_OUT: Final = "timed_out"
+"""The service did not answer in time."""
+FAILED: Final = "failed"
+"""The service could not be reached, refused, or answered with something else."""
+RESTING: Final = "resting"
+"""The service failed several times in a row and is left alone for a while."""
+
+ANSWER: Final = pa.schema(
+    [
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("version", pa.string()),
+        ("number", pa.int32()),
+        ("separation_arcsec", pa.float64()),
+        ("source", pa.map_(pa.string(), pa.string())),
+    ]
+)
+"""The columns of a remote catalogue's answer."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMatch:
+    """What a service found for one position.
+
+    Attributes
+    ----------
+    place
+        of the position among those that were asked for
+    separation_arcsec
+        of the nearest source
+    number
+        of sources within the radius
+    source
+        columns of the nearest, as text
+    """
+
+    place: int
+    separation_arcsec: float
+    number: int
+    source: dict[str, str | None]
+
+
+class Client(Protocol):
+    """How a service is talked to."""
+
+    def ask(
+        self,
+        ra_deg: np.ndarray,
+        dec_deg: np.ndarray,
+        radius_arcsec: float,
+        cancelled: threading.Event,
+    ) -> Sequence[RemoteMatch]:
+        """What lies near positions; those without a source are left out.
+
+        Any exception means that the service gave no answer. When `cancelled` is set nobody waits
+        any more: give up soon.
+        """
+
+
+@dataclass(slots=True)
+class _Reply:
+    found: Sequence[RemoteMatch] | None = None
+    error: str = ""
+
+
+class RemoteCatalog:
+    """A service on the web as a catalogue.
+
+    Parameters
+    ----------
+    name, version
+        as they stand in the answers
+    client
+        asks the service
+    radius_arcsec
+        a source within this separation is a match
+    timeout_s
+        for a batch, in seconds
+    breaker
+        when to leave the service alone
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        client: Client,
+        radius_arcsec: float,
+        *,
+        timeout_s: float = 10.0,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.radius_arcsec = radius_arcsec
+        self._client = client
+        self._timeout_s = timeout_s
+        self._breaker = breaker or Breaker()
+
+    def match(self, positions: pa.Table) -> pa.Table:
+        """Look alerts up.
+
+        Parameters
+        ----------
+        positions
+            `ra_deg`, `dec_deg`: degrees, anything may be null
+
+        Returns
+        -------
+        pa.Table
+            as `actors.matching.match`, but with `source` for `nearest`: a map of text
+        """
+        ra_deg, dec_deg = (
+            positions[name].cast(pa.float64()).to_numpy() for name in ("ra_deg", "dec_deg")
+        )
+        with np.errstate(invalid="ignore"):
+            good = np.flatnonzero(np.isfinite(ra_deg) & (np.abs(dec_deg) <= 90.0))
+        reason = np.full(len(ra_deg), NO_POSITION, object)
+        found: dict[int, RemoteMatch] = {}
+        if len(good):
+            reply = self._ask(ra_deg[good] % 360.0, dec_deg[good])
+            reason[good] = reply.error or None
+            found = {int(good[one.place]): one for one in reply.found or ()}
+        return self._answer(reason.tolist(), found)
+
+    def _ask(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> _Reply:
+        if self._breaker.is_open:
+            return _Reply(error=RESTING)
+        reply, done, cancelled = _Reply(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            try:
+                reply.found = self._client.ask(ra_deg, dec_deg, self.radius_arcsec, cancelled)
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no answer
+                if not cancelled.is_set():
+                    _LOG.warning("%s: %s: %s", self.name, type(error).__name__, error)
+                reply.error = FAILED
+            done.set()
+
+        # A thread that hangs is left behind; the breaker keeps them few.
+        threading.Thread(target=work, name=f"remote-{self.name}", daemon=True).start()
+        if not done.wait(self._timeout_s):
+            cancelled.set()
+            self._breaker.failed()
+            _LOG.warning("%s: no answer within %g s", self.name, self._timeout_s)
+            return _Reply(error=TIMED_OUT)
+        if reply.error:
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
+        return reply
+
+    def _answer(self, reason: list[str | None], found: dict[int, RemoteMatch]) -> pa.Table:
+        rows = []
+        for place, why in enumerate(reason):
+            one = found.get(place)
+            if why is not None:
+                status, number = NOT_CHECKED, None
+            else:
+                status, number = (MATCH, one.number) if one else (NONE, 0)
+            rows.append(
+                {
+                    "status": status,
+                    "reason": why,
+                    "version": self.version,
+                    "number": number,
+                    "separation_arcsec": one.separation_arcsec if one else None,
+                    "source": list(one.source.items()) if one else None,
+                }
+            )
+        return pa.Table.from_pylist(rows, schema=ANSWER)

@@ -1,0 +1,179 @@
+"""The seam to a service on the web, against a server on this machine that behaves badly."""
+
+import email
+import email.policy
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.breaker import Breaker
+from actors.cds import CdsXMatch
+from actors.remote import RemoteCatalog
+from tests.made_catalogs import alerts
+
+STARS = SkyCoord([10.0, 10.0001, 359.9999], [5.0, 5.0, -5.0], unit="deg")
+NAMES = ["first", "second", "third"]
+
+
+class Sky(ThreadingHTTPServer):
+    """Cross-matches as the CDS does, or as `mood` says."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.mood = "well"
+        self.asked = 0
+        self.let_go = threading.Event()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/xmatch"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Sky
+
+    def do_POST(self) -> None:
+        self.server.asked += 1
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        mood = self.server.mood
+        if mood == "hangs":
+            self.server.let_go.wait(60)
+            return
+        if mood == "drops":
+            self.connection.close()
+            return
+        self.send_response(503 if mood == "refuses" else 200)
+        self.end_headers()
+        with suppress(OSError):
+            if mood == "trickles":
+                while not self.server.let_go.wait(0.02):
+                    self.wfile.write(b"x")
+            elif mood == "babbles":
+                self.wfile.write(b"<html>maintenance</html>")
+            else:
+                self.wfile.write(self._pairs(body).encode())
+
+    def _pairs(self, body: bytes) -> str:
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
+        parts = {
+            part.get_param("name", header="content-disposition"): part.get_content()
+            for part in form.iter_parts()  # type: ignore[attr-defined]
+        }
+        radius = float(parts["distMaxArcsec"])
+        lines = ["angDist,place,ra_of_alert,dec_of_alert,main_id,otype"]
+        for line in parts["cat1"].split()[1:]:
+            place, ra, dec = line.split(",")
+            apart = SkyCoord(float(ra), float(dec), unit="deg").separation(STARS).arcsec
+            lines += [
+                f"{away},{place},{ra},{dec},{name},"
+                for away, name in zip(apart, NAMES, strict=True)
+                if away <= radius
+            ]
+        return "\n".join(lines)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def sky() -> Iterator[Sky]:
+    server = Sky()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.let_go.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def catalog(sky: Sky, **more: object) -> RemoteCatalog:
+    client = CdsXMatch("simbad", address=sky.address)
+    return RemoteCatalog("simbad", "remote", client, 1.0, **more)  # type: ignore[arg-type]
+
+
+HERE = alerts([10.0, 359.9999, 40.0, None], [5.0, -5.0, 5.0, 5.0])
+
+
+def test_a_service_that_is_well_answers_as_a_catalogue(sky: Sky) -> None:
+    one, two, three, four = catalog(sky).match(HERE).to_pylist()
+    assert (one["status"], one["number"], one["separation_arcsec"]) == ("match", 2, 0.0)
+    assert dict(one["source"]) == {"main_id": "first", "otype": None}
+    assert (two["status"], dict(two["source"])["main_id"]) == ("match", "third")
+    assert (three["status"], three["number"], three["source"]) == ("none", 0, None)
+    assert (four["status"], four["reason"]) == ("not_checked", "no_position")
+    assert one["version"] == "remote"
+
+
+@pytest.mark.parametrize("mood", ["hangs", "trickles"])
+def test_a_service_that_hangs_or_trickles_is_given_up_in_time(sky: Sky, mood: str) -> None:
+    sky.mood = mood
+    began = time.monotonic()
+    answer = catalog(sky, timeout_s=0.3).match(HERE)
+    assert answer["reason"].to_pylist() == ["timed_out"] * 3 + ["no_position"]
+    assert answer["status"].to_pylist() == ["not_checked"] * 4
+    # Not by how much: the server would have hung for a minute.
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("mood", ["refuses", "drops", "babbles"])
+def test_a_service_that_fails_is_not_taken_for_none(sky: Sky, mood: str) -> None:
+    sky.mood = mood
+    answer = catalog(sky).match(HERE)
+    assert answer["reason"].to_pylist() == ["failed"] * 3 + ["no_position"]
+    assert answer["number"].null_count == 4
+
+
+def test_a_service_that_is_not_there_is_not_taken_for_none() -> None:
+    client = CdsXMatch("simbad", address="http://127.0.0.1:9/xmatch")
+    answer = RemoteCatalog("simbad", "remote", client, 1.0).match(HERE)
+    assert answer["reason"].to_pylist()[:3] == ["failed"] * 3
+
+
+def test_after_some_failures_it_rests_and_one_try_decides(sky: Sky) -> None:
+    now = [0.0]
+    breaker = Breaker(failures=3, rest_s=60, clock=lambda: now[0])
+    remote = catalog(sky, breaker=breaker)
+    sky.mood = "refuses"
+    reasons = [remote.match(HERE)["reason"].to_pylist()[0] for _ in range(6)]
+    assert reasons == ["failed"] * 3 + ["resting"] * 3
+    assert sky.asked == 3
+    now[0] = 61.0
+    assert remote.match(HERE)["reason"].to_pylist()[0] == "failed"
+    assert remote.match(HERE)["reason"].to_pylist()[0] == "resting"
+    assert sky.asked == 4
+    now[0], sky.mood = 122.0, "well"
+    assert remote.match(HERE)["status"].to_pylist()[0] == "match"
+    sky.mood = "refuses"
+    assert remote.match(HERE)["reason"].to_pylist()[0] == "failed"
+    assert not breaker.is_open, "one failure after a success is no reason to rest"
+
+
+@given(st.lists(st.sampled_from(["ok", "fail", "wait"]), max_size=40), st.integers(1, 4))
+def test_a_breaker_is_open_only_within_its_rest_after_enough_failures(
+    events: list[str], limit: int
+) -> None:
+    now = 0.0
+    breaker = Breaker(failures=limit, rest_s=10, clock=lambda: now)
+    row, last = 0, 0.0
+    for event in events:
+        if event == "wait":
+            now += 4
+        elif not breaker.is_open:
+            if event == "ok":
+                breaker.succeeded()
+                row = 0
+            else:
+                breaker.failed()
+                row, last = row + 1, now
+        assert breaker.is_open == (row >= limit and now - last < 10)
