@@ -122,11 +122,14 @@ class KafkaCluster:
         self._timeout_s = timeout_s
         self._heard: deque[KafkaError] = deque(maxlen=20)
         with _options_explained():
-            self._admin = AdminClient(
-                {**_without_consumer_keys(self._config), "error_cb": self._heard.append}
-            )
+            self._admin = AdminClient(_without_consumer_keys(self._config))
             self._consumer = Consumer(
-                {"group.id": "finkray", **self._config, "enable.auto.commit": False}
+                {
+                    "group.id": "finkray",
+                    **self._config,
+                    "enable.auto.commit": False,
+                    "error_cb": self._heard.append,
+                }
             )
 
     def close(self) -> None:
@@ -183,9 +186,10 @@ class KafkaCluster:
         """Ask for all topics. Why there is no answer only the client's error events tell."""
         self._heard.clear()
         try:
-            return self._admin.list_topics(timeout=self._timeout_s)
+            # The consumer's own list: it knows new partitions only from here.
+            return self._consumer.list_topics(timeout=self._timeout_s)
         except KafkaException as error:
-            self._admin.poll(0)
+            self._consumer.poll(0)
             heard = [known for known in self._heard if known.name() != "_ALL_BROKERS_DOWN"]
             if not heard:
                 raise KafkaUnavailable(f"{_SILENCE_HELP} {as_finkray_error(error)}") from error

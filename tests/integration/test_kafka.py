@@ -11,6 +11,7 @@ from finkray.claim import TopicPartition
 from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
 from finkray.kafka import KafkaCluster, Watermarks
 from sim.kafka import Kafka
+from tests.packets import add_partitions
 
 pytestmark = pytest.mark.kafka
 
@@ -50,6 +51,16 @@ def test_every_partition_of_the_wanted_topics_is_found(
     here = found(cluster, topic, partitions=3)
     assert [(item.topic, item.partition) for item in here] == [(topic, 0), (topic, 1), (topic, 2)]
     assert {item.cluster_id for item in here} == {cluster.cluster_id()}
+
+
+def test_partitions_that_a_topic_gains_can_be_asked_about_at_once(
+    kafka: Kafka, topic: str, cluster: KafkaCluster
+) -> None:
+    kafka.create_topic(topic, partitions=1)
+    found(cluster, topic)
+    add_partitions(kafka.bootstrap_servers, topic, 2)
+    found(cluster, topic, partitions=2)
+    assert cluster.watermarks(topic, 1) == Watermarks(0, 0)
 
 
 def test_a_topic_that_is_made_anew_has_another_id(
