@@ -1,6 +1,10 @@
 """What a night may bring: stops in the middle of a burst, full and read-only disks, long quiet."""
 
+import os
+import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -25,6 +29,8 @@ from tests.packets import real_ztf_packets, send
 from tests.small_disk import small_disk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 IDLE_S = 60.0
 """After so long without work Spark ends a Python worker (`IDLE_WORKER_TIMEOUT_NS`)."""
@@ -199,8 +205,28 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     sent += send(kafka.bootstrap_servers, topic, packets * 10, partitions=2)
     archive.wait_for_offsets(sent)
     assert python_workers(ray_cluster) == before
+    the_page_for_the_shift_says_what_to_look_at(archive)
     archive.stop()
     nothing_is_lost_or_doubled(archive, sent)
+
+
+def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:
+    """Run the first commands of docs/operations.md; all is well, and they say so."""
+    text = PAGE.read_text()
+    block = text[text.index("<!-- test: look -->") :].split("```sh\n")[1].split("```")[0]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(commands) == 4
+    environment = {**os.environ, **archive.environment, "FINKRAY_CONFIG": str(archive.config)}
+    for command in commands:
+        assert command[0] == "finkray"
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs.cli", *command[1:]],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
 def python_workers(ray: LocalRay) -> set[int]:

@@ -5,53 +5,8 @@ from dataclasses import replace
 import pytest
 
 from finkray.alarms import WHAT_TO_DO
-from finkray.watch import (
-    LAG_WINDOW_S,
-    RESTARTS_PER_H,
-    SLOW_START_S,
-    STALLED_S,
-    Facts,
-    Troubles,
-    alarms_of,
-)
-
-NOW_S = 50_000.0
-
-
-def restarted(times: int, at_s: float = NOW_S) -> Troubles:
-    troubles = Troubles()
-    for _ in range(times):
-        troubles.restarted("the streaming query", at_s)
-    return troubles
-
-
-def lags(*floors: int, burst: int = 0) -> Facts:
-    """A lag with these lowest values in windows of two minutes, the latest last."""
-    points = [
-        (NOW_S - LAG_WINDOW_S * back - second, floor + burst * (second % 37 != 0))
-        for back, floor in enumerate(reversed(floors))
-        for second in range(int(LAG_WINDOW_S))
-    ]
-    return Facts(monotonic_s=NOW_S, lags=sorted(points))
-
-
-FACTS = {
-    "KAFKA_UNREACHABLE": Facts(troubles=Troubles(kafka="no broker answers")),
-    "NO_TOPIC": Facts(troubles=Troubles(no_topic="^ztf_")),
-    "EXPIRED": Facts(troubles=Troubles(expired=8, last_expired="t[0] 12-19")),
-    "LAG_GROWS": lags(0, 5_000, 10_000, 15_000, 20_000),
-    "STORAGE": Facts(troubles=Troubles(storage="the disk is full")),
-    "LOW_DISK": Facts(free_bytes=2**30, low_disk_bytes=2**31),
-    "LEASE": Facts(lease_silent_s=16.0, lease_ttl_s=15.0),
-    "INTAKE_STOPPED": Facts(stalled_s={"ingest-0": STALLED_S, "ingest-1": 0.0}),
-    "ACTOR_DOWN": Facts(actors_down={"ingest-1": "it was killed"}),
-    "SLOW_START": Facts(starting_s=SLOW_START_S),
-    "RESTARTS": Facts(troubles=restarted(RESTARTS_PER_H), monotonic_s=NOW_S + 3000),
-    "UNKNOWN_SCHEMA": Facts(dead_letters_by_reason={"unknown_schema": 3, "truncated": 1}),
-    "NO_REGISTRY": Facts(dead_letters_by_reason={"schema_unavailable": 3}),
-    "CLOCK": Facts(clock_jumped_s=-3600.0),
-    "DIFFERENCE": Facts(difference=-2),
-}
+from finkray.watch import RESTARTS_PER_H, SLOW_START_S, STALLED_S, Facts, Troubles, alarms_of
+from tests.alarm_facts import FACTS, NOW_S, lags, restarted
 
 WELL = {
     "other dead letters": Facts(dead_letters_by_reason={"truncated": 5}),
