@@ -19,9 +19,10 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from finkray.audit import audit
 from finkray.kafka import KafkaCluster
+from finkray.ledger_read import read_state
 from finkray.storage_local import LocalStorage
 from jobs.local_ray import LocalRay
-from sim.alerts import AlertMaker
+from sim.alerts import AlertMaker, Made
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.killing import KINDS
@@ -33,12 +34,17 @@ KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "12"))
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
 PARTITIONS = 3
 ALERTS_PER_S = 40
+BACKLOG = 1200
+"""Alerts that are there before the archive: a backfill works beside the stream, kill after kill."""
 
 
 class Stream:
-    """Plays made alerts until it is told to stop, and remembers what Kafka has of them."""
+    """Plays made alerts until it is told to stop, and remembers what Kafka has of them.
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    The first so many come at once, before it is made.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, at_once: int = 0) -> None:
         self._topic = topic
         self._producer = Producer(
             {
@@ -51,7 +57,11 @@ class Stream:
         self.candids: list[int] = []
         self.failed: list[KafkaError] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        alerts = enumerate(AlertMaker(seed=SEED).alerts())
+        for number, alert in itertools.islice(alerts, at_once):
+            self._send(number, alert)
+        assert self._producer.flush(60) == 0
+        self._thread = threading.Thread(target=self._run, args=[alerts], daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -60,29 +70,31 @@ class Stream:
         assert self._producer.flush(600) == 0
         assert not self.failed
 
-    def _run(self) -> None:
-        for number, alert in enumerate(AlertMaker(seed=SEED).alerts()):
+    def _run(self, alerts: Iterator[tuple[int, Made]]) -> None:
+        for number, alert in alerts:
             if self._stop.wait(1 / ALERTS_PER_S):
                 return
+            self._send(number, alert)
 
-            def delivered(error: KafkaError | None, _: Message, candid: int = alert.candid) -> None:
-                if error is not None:
-                    self.failed.append(error)
-                else:
-                    self.candids.append(candid)
+    def _send(self, number: int, alert: Made) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                self.failed.append(error)
+            else:
+                self.candids.append(alert.candid)
 
-            while True:
-                try:
-                    self._producer.produce(
-                        self._topic,
-                        alert.packet,
-                        partition=number % PARTITIONS,
-                        on_delivery=delivered,
-                    )
-                    break
-                except BufferError:  # the broker is away
-                    self._producer.poll(0.5)
-            self._producer.poll(0)
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    alert.packet,
+                    partition=number % PARTITIONS,
+                    on_delivery=delivered,
+                )
+                break
+            except BufferError:  # the broker is away
+                self._producer.poll(0.5)
+        self._producer.poll(0)
 
 
 class Reader:
@@ -142,9 +154,10 @@ def test_whatever_is_killed_each_alert_is_archived_once(
         bootstrap_servers=own_kafka.bootstrap_servers,
         topics=[topic],
         environment=ray_cluster.environment(),
+        settings={"ingest": {"backlog_offsets": 60, "backfill_per_s": 50.0, "claim_rows": 20}},
     )
+    stream = Stream(own_kafka.bootstrap_servers, topic, at_once=BACKLOG)
     archive.start()
-    stream = Stream(own_kafka.bootstrap_servers, topic)
     reader = Reader(archive.root)
     try:
         archive.wait_for_offsets(50)
@@ -167,6 +180,8 @@ def test_whatever_is_killed_each_alert_is_archived_once(
     reader.look()
     assert not reader.trouble
     assert reader.looks > 10
+    known = read_state(LocalStorage(archive.root)).state.partitions.values()
+    assert any(len(partition.starts) > 1 for partition in known)
 
     kafka = KafkaCluster({"bootstrap.servers": own_kafka.bootstrap_servers})
     report = audit(LocalStorage(archive.root), kafka, deep="all")
