@@ -4,6 +4,7 @@ The packets are the 498 of the night of 2018-11-29 of the public test data, over
 """
 
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -67,6 +68,11 @@ def _fill_one(
     kafka: Kafka, topic: str, messages: tuple[bytes, ...], alerts: int, partitions: int
 ) -> int:
     kafka.create_topic(topic, partitions=partitions)
+    return send(kafka, topic, messages, alerts, partitions)
+
+
+def send(kafka: Kafka, topic: str, messages: Sequence[bytes], alerts: int, partitions: int) -> int:
+    """Put so many alerts into a topic, the messages over and over; returns their bytes."""
     producer = Producer(
         {
             "bootstrap.servers": kafka.bootstrap_servers,

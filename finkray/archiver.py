@@ -348,6 +348,7 @@ class Archiver:
         log.info("draining: what is read already is made durable")
         self.state = "draining"
         self._draining_since_s = time.monotonic()
+        self.coordinator.drain()
         self._feeder.hurry()
         self._fleet.flush()
 

@@ -134,6 +134,7 @@ class Coordinator:
         self._actors = actors
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._generation = _IDLE
+        self._draining = False
 
     @property
     def frontiers(self) -> dict[TopicPartition, int]:
@@ -291,6 +292,10 @@ class Coordinator:
             instructions.extend(self._move_on(source))
         return instructions, done
 
+    def drain(self) -> None:
+        """Have nothing read any more: what is lost from now on is read at the next start."""
+        self._draining = True
+
     def actor_lost(self, actor: int) -> list[Instruction]:
         """An actor died, and with it all that it held: its lanes are read again."""
         instructions: list[Instruction] = []
@@ -345,7 +350,7 @@ class Coordinator:
         ]
         if not partition.lanes:
             del self._partitions[source]
-        if partition.closing:
+        if partition.closing or self._draining:
             return []
         instructions: list[Instruction] = []
         for lane in partition.readable():

@@ -250,6 +250,17 @@ def test_with_an_actor_the_lanes_that_it_read_are_read_again_and_no_others() -> 
     assert set(by_end(coordinator.actor_lost(0))) == {100, None}
 
 
+def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -> None:
+    coordinator, given = in_lanes(100, 250)
+    coordinator.published(0, [published(A, 250, 259, given[None].generation)])
+    coordinator.drain()
+    assert by_end(archive(coordinator, 0, 99, given[100].generation)) == {}
+    assert coordinator.in_flight == 1
+    lost = failed(Claim(A, 250, 259), given[None].generation, "BatchGone")
+    assert by_end(coordinator.outcomes([lost])) == {}
+    assert coordinator.in_flight == 0
+
+
 def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
     coordinator, given = in_lanes(100)
     instructions = coordinator.published(0, [published(A, 0, 100, given[100].generation)])

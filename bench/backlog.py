@@ -1,0 +1,344 @@
+"""`python -m bench.backlog`: how much a backlog that is brought in slows the live stream down."""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench.topics import PACKETS, read_packets, send
+from finkray.java import find_java
+from finkray.ledger_claims import read_claims
+from finkray.ledger_read import read_state
+from finkray.settings import RaySettings
+from finkray.status import BalanceSheet
+from finkray.storage_local import LocalStorage
+from jobs.local_ray import start_local_ray, stop_local_ray
+from sim.kafka import Kafka
+from sim.pace import Pace
+from sim.play import Played, play
+from sim.sources import Packet
+
+_LOG = logging.getLogger("bench.backlog")
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+_POLL_S = 0.5
+_DRAIN_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """One claim that became durable: whether it is of the old alerts, and how old each was."""
+
+    at_unix_s: float
+    old: bool
+    kafka_unix_s: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the live stream and the backlog had of each other.
+
+    Attributes
+    ----------
+    p50_s, p95_s, p99_s
+        From a live alert's Kafka timestamp until it is in the ledger.
+    live_alerts
+        How many that is of.
+    backlog_per_s
+        Old alerts made durable in a second, once warm; None without any.
+    """
+
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    live_alerts: int
+    backlog_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One run: which topic, what is played into it, how much is there before."""
+
+    kafka: Kafka
+    topic: str
+    messages: Sequence[bytes]
+    old_per_partition: int
+    folder: Path
+
+
+def work_out(claims: Sequence[Durable], *, warm_s: float) -> Outcome:
+    """Work out the figures of one run.
+
+    The time that counts begins `warm_s` after the first commit, and ends with the last commit
+    of old alerts, or if there are none with that of live ones.
+
+    Raises
+    ------
+    ValueError
+        There are no live alerts in that time.
+    """
+    first_s = min(claim.at_unix_s for claim in claims) + warm_s
+    old = [claim for claim in claims if claim.old]
+    last_s = max(claim.at_unix_s for claim in old or claims)
+    latencies = [np.array([])]
+    for claim in claims:
+        counts = (claim.kafka_unix_s >= first_s) & (claim.kafka_unix_s <= last_s)
+        if not claim.old:
+            latencies.append(claim.at_unix_s - claim.kafka_unix_s[counts])
+    seconds = np.concatenate(latencies)
+    if not seconds.size:
+        raise ValueError("the backlog was down before the chain was warm: take more old alerts")
+    p50_s, p95_s, p99_s = (float(value) for value in np.quantile(seconds, (0.5, 0.95, 0.99)))
+    warm = sum(len(claim.kafka_unix_s) for claim in old if claim.at_unix_s > first_s)
+    return Outcome(
+        p50_s=p50_s,
+        p95_s=p95_s,
+        p99_s=p99_s,
+        live_alerts=int(seconds.size),
+        backlog_per_s=warm / (last_s - first_s) if old else None,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure both runs and print them; the exit code says whether every alert arrived once."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if not (options.data / PACKETS).is_file():
+        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / PACKETS)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
+    try:
+        alone, beside = _measure(options, folder)
+    except (RuntimeError, ValueError) as error:
+        _LOG.error("%s", error)
+        return 1
+    finally:
+        if options.keep:
+            _LOG.info("Everything is kept in %s", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(render(alone, beside, rate=options.rate))
+    if options.json:
+        report = {"options": _plain(options), "alone": asdict(alone), "beside": asdict(beside)}
+        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    return 0
+
+
+def render(alone: Outcome, beside: Outcome, *, rate: float) -> str:
+    """Both runs, and how they compare."""
+    lines = [f"{'live stream':22} {'p50 s':>7} {'p95 s':>7} {'p99 s':>7} {'alerts':>7}"]
+    for name, one in (("alone", alone), ("beside the backlog", beside)):
+        seconds = " ".join(f"{value:7.2f}" for value in (one.p50_s, one.p95_s, one.p99_s))
+        lines.append(f"{name:22} {seconds} {one.live_alerts:7}")
+    per_s = beside.backlog_per_s or 0.0
+    lines.append(
+        f"p95 beside the backlog is {beside.p95_s / alone.p95_s:.2f} x of p95 alone; the backlog "
+        f"goes down by {per_s:.0f} alerts/s, {per_s / rate:.1f} x the live rate"
+    )
+    return "\n".join(lines)
+
+
+def _measure(options: argparse.Namespace, folder: Path) -> tuple[Outcome, Outcome]:
+    messages = read_packets(options.data).containers
+    with Kafka.running(folder / "kafka") as kafka:
+        outcomes = []
+        for name, old in (("alone", 0), ("beside", options.old)):
+            topic = f"bench_backlog_{name}"
+            per_partition = old // options.partitions
+            kafka.create_topic(topic, partitions=options.partitions)
+            _LOG.info("%s: %d old alerts", name, per_partition * options.partitions)
+            send(kafka, topic, messages, per_partition * options.partitions, options.partitions)
+            scene = _Scene(kafka, topic, messages, per_partition, folder / name)
+            outcomes.append(work_out(_run(options, scene), warm_s=options.warm))
+            if not options.keep:
+                shutil.rmtree(scene.folder)
+    return outcomes[0], outcomes[1]
+
+
+def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
+    """Archive the topic beside a live stream, and look what became durable when."""
+    folder, root = scene.folder, scene.folder / "archive"
+    deadline_s = time.monotonic() + options.timeout
+
+    def wait_until(what: str, done: Callable[[BalanceSheet], bool]) -> None:
+        while not (root.is_dir() and done(read_state(LocalStorage(root)).state.balance())):
+            if time.monotonic() > deadline_s or archive.poll() is not None:
+                tail = (folder / "log").read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")
+            time.sleep(_POLL_S)
+
+    with _archive(options, scene) as archive, _live(scene, options.rate) as finish:
+        wait_until("the first alert is durable", lambda sheet: sheet.received > 0)
+        _LOG.info("the archive is at work")
+        wait_until("the backlog is down", lambda sheet: sheet.waiting == 0)
+        if not scene.old_per_partition:
+            time.sleep(options.warm + options.seconds)
+        played = finish()
+        total = played.alerts + scene.old_per_partition * options.partitions
+        wait_until("all is durable", lambda sheet: sheet.archived >= total)
+    claims = list(_durables(root, scene.old_per_partition))
+    rows = sum(len(claim.kafka_unix_s) for claim in claims)
+    if rows != total:
+        raise RuntimeError(f"{rows} alerts are in the archive, and {total} were sent")
+    return claims
+
+
+def _durables(root: Path, old_per_partition: int) -> Iterator[Durable]:
+    for claim in read_claims(LocalStorage(root), ("at", "first_offset", "files")).to_pylist():
+        stamps = [
+            np.asarray(
+                pq.read_table(root / file["path"], columns=["kafka_timestamp"], partitioning=None)
+                .column(0)
+                .cast("int64")
+            )
+            for file in claim["files"]
+        ]
+        yield Durable(
+            at_unix_s=claim["at"].timestamp(),
+            old=claim["first_offset"] < old_per_partition,
+            kafka_unix_s=np.concatenate([np.array([]), *stamps]) / 1e3,
+        )
+
+
+@contextmanager
+def _live(scene: _Scene, rate: float) -> Iterator[Callable[[], Played]]:
+    """A live stream; what it gives ends the stream and tells what was played."""
+    stop = threading.Event()
+    results: list[Played] = []
+
+    def run() -> None:
+        packets = (Packet(message) for message in cycle(scene.messages))
+        servers = scene.kafka.bootstrap_servers
+        results.append(play(packets, servers, scene.topic, pace=Pace(per_s=rate), stop=stop))
+
+    thread = threading.Thread(target=run, name="live")
+    thread.start()
+
+    def finish() -> Played:
+        stop.set()
+        thread.join()
+        if not results:
+            raise RuntimeError("the live stream failed")
+        return results[0]
+
+    try:
+        yield finish
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def _archive(options: argparse.Namespace, scene: _Scene) -> "Iterator[subprocess.Popen[bytes]]":
+    """`python -m finkray.archive` on a Ray of its own, with its default settings."""
+    folder = scene.folder
+    state = folder / "state"
+    state.mkdir(parents=True)
+    config = folder / "finkray.toml"
+    config.write_text(
+        f'[kafka]\nbootstrap_servers = "{scene.kafka.bootstrap_servers}"\n'
+        f'topics = ["{scene.topic}"]\n'
+        f'[archive]\nuri = "{folder}/archive"\n'
+        f"[ingest]\nactors = {options.cores}\nbackfill_per_s = {options.backfill_per_s}\n"
+        f"backlog_offsets = {options.backlog_offsets}\n"
+        f"[spark]\nexecutor_cores = {options.cores}\n"
+        '[ray]\naddress = "auto"\n',
+        encoding="utf-8",
+    )
+    os.environ.update(find_java().environment())
+    ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
+    try:
+        with (folder / "log").open("wb") as log:
+            archive = subprocess.Popen(
+                [sys.executable, "-m", "finkray.archive", "--config", str(config)],
+                env={**os.environ, **ray.environment()},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield archive
+        finally:
+            archive.send_signal(signal.SIGTERM)
+            archive.wait(_DRAIN_S)
+    finally:
+        stop_local_ray(state)
+
+
+def _plain(options: argparse.Namespace) -> dict[str, object]:
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.backlog",
+        description="Measure a live stream's latency alone, and again beside old alerts that "
+        "were there before the archive: how soon they are durable, and how fast the backlog goes.",
+        epilog="Close what else runs first. A quick look: python -m bench.backlog --seconds 15 "
+        "--old 12000 --backlog-offsets 1000",
+    )
+    parser.add_argument("--old", type=int, default=30_000, help="old alerts (%(default)s)")
+    parser.add_argument(
+        "--rate", type=float, default=270.0, help="live alerts in a second (%(default)s)"
+    )
+    parser.add_argument("--partitions", type=int, default=4, help="of the topic (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=40.0, help="of the live stream alone (%(default)s)"
+    )
+    parser.add_argument(
+        "--warm",
+        type=float,
+        default=8.0,
+        metavar="S",
+        help="the figures leave out so long after the first commit (%(default)s)",
+    )
+    parser.add_argument(
+        "--backfill-per-s", type=float, default=0.0, metavar="N", help="the archive's cap (none)"
+    )
+    parser.add_argument(
+        "--backlog-offsets",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="a backlog of more than this in a partition is left to the backfill (%(default)s)",
+    )
+    parser.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 1, help="actors, task slots (%(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=600, metavar="S", help="of one run (%(default)s)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
+        metavar="FOLDER",
+        help="the public test data (FINKRAY_TEST_DATA)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--keep", action="store_true", help="leave what was written")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
