@@ -36,6 +36,9 @@ from finkray.visits import count_visits
 POLL_S = 0.05
 """The longest wait for messages: bounds how late a command or a due claim is noticed."""
 
+LOOK_S = 0.01
+"""Between two looks for live messages while a backfill waits for room."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -190,14 +193,16 @@ class IngestActor:
         dues = (lanes.due_in_s() for lanes in self._readers.values())
         wait_s = min([POLL_S, *(due_in_s for due_in_s in dues if due_in_s is not None)])
         backfilling = backfill.active
-        room = self._budget.backfill_room(*self._taken()) if backfilling else 0
         live_room = self._budget.live_room(*self._taken(), backfilling=backfilling)
-        came = live.read(live_room, 0.0 if room else wait_s)
+        came = live.read(live_room, 0.0 if backfilling else wait_s)
+        room = 0
         if backfilling:
-            # What has just come for the live lanes takes of the room.
             room = self._budget.backfill_room(*self._taken())
             came += backfill.read(room, 0.0 if came else wait_s)
-        if not came and not room and not (live.active and live_room):
+            wait_s = min(wait_s, LOOK_S)
+        waited = room or (live.active and live_room and not backfilling)
+        if not came and not waited:
+            # A batch that is let go makes room, and is noticed at once.
             with self._changed:
                 self._changed.wait(wait_s)
 
