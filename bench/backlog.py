@@ -71,13 +71,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """One run: which topic, what is played into it, how much is there before."""
+    """One run: which topic, what is played into it, how much is there before.
+
+    Without old alerts there is one in each partition, to see when the archive is at work.
+    """
 
     kafka: Kafka
     topic: str
     messages: Sequence[bytes]
     old_per_partition: int
     folder: Path
+
+    @property
+    def before_per_partition(self) -> int:
+        return self.old_per_partition or 1
 
 
 def work_out(claims: Sequence[Durable], *, warm_s: float) -> Outcome:
@@ -160,10 +167,11 @@ def _measure(options: argparse.Namespace, folder: Path) -> tuple[Outcome, Outcom
         for name, old in (("alone", 0), ("beside", options.old)):
             topic = f"bench_backlog_{name}"
             per_partition = old // options.partitions
+            scene = _Scene(kafka, topic, messages, per_partition, folder / name)
             kafka.create_topic(topic, partitions=options.partitions)
             _LOG.info("%s: %d old alerts", name, per_partition * options.partitions)
-            send(kafka, topic, messages, per_partition * options.partitions, options.partitions)
-            scene = _Scene(kafka, topic, messages, per_partition, folder / name)
+            before = scene.before_per_partition * options.partitions
+            send(kafka, topic, messages, before, options.partitions)
             outcomes.append(work_out(_run(options, scene), warm_s=options.warm))
             if not options.keep:
                 shutil.rmtree(scene.folder)
@@ -182,14 +190,15 @@ def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
                 raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")
             time.sleep(_POLL_S)
 
-    with _archive(options, scene) as archive, _live(scene, options.rate) as finish:
+    with _archive(options, scene) as archive:
         wait_until("the first alert is durable", lambda sheet: sheet.received > 0)
-        _LOG.info("the archive is at work")
-        wait_until("the backlog is down", lambda sheet: sheet.waiting == 0)
-        if not scene.old_per_partition:
-            time.sleep(options.warm + options.seconds)
-        played = finish()
-        total = played.alerts + scene.old_per_partition * options.partitions
+        _LOG.info("the archive is at work, the live stream begins")
+        with _live(scene, options.rate) as finish:
+            wait_until("the backlog is down", lambda sheet: sheet.waiting == 0)
+            if not scene.old_per_partition:
+                time.sleep(options.warm + options.seconds)
+            played = finish()
+        total = played.alerts + scene.before_per_partition * options.partitions
         wait_until("all is durable", lambda sheet: sheet.archived >= total)
     claims = list(_durables(root, scene.old_per_partition))
     rows = sum(len(claim.kafka_unix_s) for claim in claims)

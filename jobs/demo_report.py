@@ -14,9 +14,10 @@ from sim.play import Played
 def live_line(snapshot: Snapshot) -> str:
     """One line with the rates as they are now."""
     held = snapshot.held_bytes / 2**20
+    lag = snapshot.lag + snapshot.backlog
     return (
         f"taken in {snapshot.incoming_per_s:6.0f}/s   archived {snapshot.archived_per_s:6.0f}/s   "
-        f"durable {snapshot.balance.archived:>8}   lag {snapshot.lag:>6}   held {held:5.0f} MiB"
+        f"durable {snapshot.balance.archived:>8}   lag {lag:>6}   held {held:5.0f} MiB"
     )
 
 
