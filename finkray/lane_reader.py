@@ -156,6 +156,7 @@ class LaneReader:
             self._consumer.close()
             self._consumer = None
             self._stalled_since_s, self._paused = None, False
+            self.troubles.clear()
             return 0
         if room == 0:
             self._hold_off(self._consumer)
@@ -202,11 +203,15 @@ class LaneReader:
         lane.intake.add(Polled(raw.offset, raw, time.time()), size, time.monotonic())
         self.messages += 1
         self.message_bytes += size
-        self.troubles.pop(key, None)
+        self._heard_of(key)
         if end is not None and message.offset() == end - 1:
             self._end(key, end)
         elif lane.intake.full(self._limits):
             self._publish(key, flush=False)
+
+    def _heard_of(self, key: tuple[str | None, int | None]) -> None:
+        self.troubles.pop(key, None)
+        self.troubles.pop((None, None), None)  # what was said of the broker itself
 
     def _end(self, key: tuple[str, int], end_offset: int) -> None:
         """A lane was read to its end: nothing that is left out before it will come any more."""
@@ -220,7 +225,7 @@ class LaneReader:
     ) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
-            self.troubles.pop(key, None)
+            self._heard_of(key)
             lane = self._lanes.get(key)  # type: ignore[arg-type]
             if lane is None:
                 return
