@@ -21,21 +21,13 @@ from typing import Any
 
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.clock import now
-from finkray.coordinator import (
-    Assign,
-    Coordinator,
-    Discard,
-    Dispatch,
-    Drop,
-    Fail,
-    Instruction,
-    Revoke,
-)
+from finkray.coordinator import Coordinator
 from finkray.courtesy import Courtesy
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.feeder import Feeder
 from finkray.fleet import ActorTook, Fleet
 from finkray.ingest_words import IngestReport
+from finkray.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
 from finkray.lanes import Edges, lanes_of, late_partitions
 from finkray.ledger import Ledger
 from finkray.monitor import Monitor

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from finkray.claim import Claim
-from finkray.coordinator import Dispatch
+from finkray.instructions import Dispatch
 from finkray.token_bucket import TokenBucket
 
 LIVE_S = 10.0

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from finkray.archive_task import TaskContext
 from finkray.claim_queue import ClaimQueue
-from finkray.coordinator import Dispatch
 from finkray.errors import ClusterUnavailable
+from finkray.instructions import Dispatch
 from finkray.orders import Order
 from finkray.raydp_master import RaydpMaster
 from finkray.settings import Settings

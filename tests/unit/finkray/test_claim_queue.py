@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
 from finkray.claim_queue import LIVE_S, RETRY_S, ClaimQueue
-from finkray.coordinator import Dispatch
 from finkray.ingest_words import LaneKind
+from finkray.instructions import Dispatch
 from finkray.token_bucket import TokenBucket
 
 A = TopicPartition("cluster", "ztf", "id", 0)

@@ -8,17 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
-from finkray.coordinator import (
-    Assign,
-    Coordinator,
-    Discard,
-    Dispatch,
-    Drop,
-    Fail,
-    Instruction,
-    Revoke,
-)
+from finkray.coordinator import Coordinator
 from finkray.ingest_words import Assignment, Published
+from finkray.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
 from finkray.intervals import IntervalSet
 from finkray.lanes import Lane
 from finkray.orders import Failure, Outcome
