@@ -19,10 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from finkray.avro_frame import WAIT_FOR_A_SCHEMA
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.clock import now
 from finkray.coordinator import Coordinator
 from finkray.courtesy import Courtesy
+from finkray.dead_letter_search import waiting_schema_ids
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.feeder import Feeder
 from finkray.fleet import ActorTook, Fleet
@@ -113,6 +115,8 @@ class Archiver:
         self.troubles = Troubles()
         for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
             self.troubles.restarted("the archive's process", time.monotonic())
+        if ledger.state.dead_letters_by_reason.keys() & set(WAIT_FOR_A_SCHEMA):
+            self.troubles.met_unknown(waiting_schema_ids(storage))
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0
         self._to_begin: dict[TopicPartition, Edges] = {}
@@ -301,6 +305,7 @@ class Archiver:
         self._monitor.durable(done, now())
         for one in ready:
             self._note(one.result)
+        self.troubles.met_unknown(number for one in done for number in one.unknown_schemas)
         self._carry_out(instructions)
 
     def _see_that_it_is_there(self, ready: Sequence[StagedClaim]) -> None:

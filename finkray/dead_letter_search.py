@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from finkray.avro_frame import WAIT_FOR_A_SCHEMA
 from finkray.claim import ClaimResult, DataFile
-from finkray.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.dead_letters import DEAD_LETTER_SCHEMA, schema_ids_waited_for
 from finkray.hours import Span
 from finkray.intervals import IntervalSet
 from finkray.layout import parse_path
@@ -186,5 +186,4 @@ def waiting_schema_ids(storage: Storage, most_claims: int = 100) -> set[int]:
     """Ids of the schemas that dead letters wait for, as those of the last claims tell."""
     selection = Selection(reasons=frozenset(WAIT_FOR_A_SCHEMA))
     letters = DeadLetters(storage).letters(selection, ["schema_id"], most_claims=most_claims)
-    ids = {schema_id for one in letters for schema_id in one.table["schema_id"].to_pylist()}
-    return {schema_id for schema_id in ids if schema_id is not None}
+    return {schema_id for one in letters for schema_id in schema_ids_waited_for(one.table)}

@@ -34,6 +34,11 @@ DEAD_LETTER_SCHEMA = pa.schema(
 reasons stand in docs/archive.md."""
 
 
+def schema_ids_waited_for(dead_letters: pa.Table) -> tuple[int, ...]:
+    """The ids of the schemas for want of which letters of the table are dead."""
+    return tuple(sorted(set(dead_letters["schema_id"].drop_null().to_pylist())))
+
+
 def dead_letter_table(
     messages: Sequence[RawMessage],
     rejects: Sequence[Reject],

@@ -25,6 +25,7 @@ import numpy as np
 from finkray.batch import AlertBatch, make_batch
 from finkray.budget import Budget, Taken
 from finkray.claim import Claim, TopicPartition
+from finkray.dead_letters import schema_ids_waited_for
 from finkray.decode import Decoder
 from finkray.errors import BatchGone, FinkrayError
 from finkray.ingest_words import Assignment, IngestReport, LaneKind, Published
@@ -222,6 +223,7 @@ class IngestActor:
             decoded_s=time.time(),
             lane=assignment.lane,
             visits=count_visits(table for _, table in batch.tables),
+            unknown_schemas=schema_ids_waited_for(batch.dead_letters),
         )
         with self._changed:
             self._held[cut.claim] = _Held(handle, nbytes, assignment.lane)

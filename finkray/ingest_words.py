@@ -64,6 +64,8 @@ class Published:
         per alert, seconds of Unix time; NaN where Kafka gave no timestamp
     visits
         whose alerts they are, see `finkray.visits`
+    unknown_schemas
+        ids of schemas for want of which messages of it are dead letters
     """
 
     claim: Claim
@@ -75,6 +77,7 @@ class Published:
     decoded_s: float
     lane: LaneKind = "live"
     visits: tuple[VisitCount, ...] = ()
+    unknown_schemas: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

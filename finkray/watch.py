@@ -5,7 +5,7 @@ clears it. `finkray.lookout` gathers the facts.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -27,6 +27,11 @@ LAG_FLOOR = 1000
 """The lag grows if its lowest value in each of five windows of two minutes is above that of the
 window before. A window has three visits of LSST in it, so that no burst looks like it."""
 
+_MOST_SCHEMAS = 64
+_SCHEMAS_NAMED = 8
+"""How many ids are kept, and told: random bytes that begin with a zero bring more than anybody
+wants to read."""
+
 
 @dataclass(slots=True)
 class Troubles:
@@ -46,6 +51,8 @@ class Troubles:
         the claim that accounts for the last of them
     restarts
         what was started anew, and when on the monotonic clock
+    unknown_schemas
+        ids for want of which packets are dead letters, not all if there are very many
     """
 
     kafka: str = ""
@@ -54,6 +61,7 @@ class Troubles:
     expired: int = 0
     last_expired: str = ""
     restarts: list[tuple[float, str]] = field(default_factory=list)
+    unknown_schemas: set[int] = field(default_factory=set)
 
     def restarted(self, what: str, monotonic_s: float) -> None:
         """Something was started anew; what is older than an hour is forgotten."""
@@ -62,6 +70,11 @@ class Troubles:
     def restarts_since(self, monotonic_s: float) -> list[tuple[float, str]]:
         """What was started anew since then."""
         return [one for one in self.restarts if one[0] >= monotonic_s]
+
+    def met_unknown(self, schema_ids: Iterable[int]) -> None:
+        """Packets are dead letters for want of these schemas."""
+        if len(self.unknown_schemas) < _MOST_SCHEMAS:
+            self.unknown_schemas.update(schema_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +210,17 @@ def _restarts(facts: Facts) -> str:
 
 def _waiting(facts: Facts, reason: str, why: str) -> str:
     count = facts.dead_letters_by_reason.get(reason, 0)
-    return f"{count} packets are dead letters: {why}" if count else ""
+    if not count:
+        return ""
+    return f"{count} packets are dead letters: {why}{_named(facts.troubles.unknown_schemas)}"
+
+
+def _named(schema_ids: Collection[int]) -> str:
+    if not schema_ids:
+        return ""
+    named = ", ".join(map(str, sorted(schema_ids)[:_SCHEMAS_NAMED]))
+    more = len(schema_ids) - _SCHEMAS_NAMED
+    return f" ({named} and {more} more)" if more > 0 else f" ({named})"
 
 
 def _clock(facts: Facts) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import finkray
 from finkray.audit import audit
-from finkray.dead_letter_search import Selection
+from finkray.dead_letter_search import Selection, waiting_schema_ids
 from finkray.errors import StorageError
 from finkray.ledger import Ledger
 from finkray.ledger_claims import read_claims
@@ -76,8 +76,11 @@ def test_letters_that_decode_now_are_alerts_once(observatory: Observatory) -> No
     state = read_state(observatory.storage).state
     assert state.dead_letters_by_reason["unknown_schema"] == 5
 
+    assert waiting_schema_ids(observatory.storage) == {NEW}
+
     observatory.schema_turns_up(NEW)
     done = redrive(observatory)
+    assert waiting_schema_ids(observatory.storage) == set()
     assert (done.tried, done.alerts) == (8, 5)
     assert done.by_reason == {"truncated": 1, "not_avro": 1, "tombstone": 1}
     assert offsets(observatory) == Counter([0, 1, 2, 3, 6, 7, 8, 9, 11])

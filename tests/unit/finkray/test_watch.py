@@ -72,3 +72,22 @@ def test_restarts_are_remembered_for_an_hour_and_no_longer() -> None:
     for minute in range(1000):
         troubles.restarted("the streaming query", 60.0 * minute)
     assert len(troubles.restarts) == 61
+
+
+def test_the_schemas_that_packets_wait_for_are_named() -> None:
+    troubles = Troubles()
+    waiting = {"unknown_schema": 3}
+
+    def message() -> str:
+        facts = Facts(troubles=troubles, dead_letters_by_reason=waiting)
+        return alarms_of(facts)["UNKNOWN_SCHEMA"]
+
+    assert message() == "3 packets are dead letters: nobody knows their schema"
+    troubles.met_unknown([1101])
+    troubles.met_unknown([900, 1101])
+    assert message().endswith("nobody knows their schema (900, 1101)")
+    for number in range(10_000):
+        troubles.met_unknown([number])
+    assert message().endswith("(0, 1, 2, 3, 4, 5, 6, 7 and 56 more)")
+    # Resolved letters do not count, whatever was met before.
+    assert alarms_of(Facts(troubles=troubles)) == {}

@@ -1,0 +1,104 @@
+"""A dead letter that was kept in part only is read from Kafka again, if Kafka still has it."""
+
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
+
+from finkray.audit import audit
+from finkray.claim import TopicPartition
+from finkray.dead_letter_search import Selection
+from finkray.kafka import KafkaCluster
+from finkray.ledger import Ledger
+from finkray.publish import recover
+from finkray.resolve import Resolved, Resolver
+from sim.kafka import Kafka
+from tests.avro_cases import container, long, sized
+from tests.dead_letters import PAIR, Observatory
+from tests.packets import send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+LIMIT = 4096
+
+
+def alert(candid: int, size_bytes: int) -> bytes:
+    return container(PAIR, long(candid) + sized(b"x" * size_bytes))
+
+
+VALUES = [alert(0, 10), alert(1, 2 * LIMIT), alert(2, 5 * LIMIT), alert(3, 10), alert(4, 3 * LIMIT)]
+
+
+def night(folder: Path, kafka: Kafka, topic: str) -> tuple[Observatory, TopicPartition]:
+    """Alerts above the limit of their night: 1 kept whole, 2 and 4 in part."""
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, VALUES)
+    observatory = Observatory(
+        folder,
+        dead_letter_bytes=int(2.5 * LIMIT),
+        max_message_bytes=LIMIT,
+        bootstrap_servers=kafka.bootstrap_servers,
+    )
+    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    (source,) = cluster.partitions(lambda name: name == topic)
+    cluster.close()
+    observatory.archive(0, VALUES, source=source)
+    observatory.max_message_bytes = 4 * LIMIT
+    return observatory, source
+
+
+def redrive(observatory: Observatory) -> Resolved:
+    ledger = Ledger.take_over(observatory.storage)
+    recover(ledger, observatory.storage)
+    resolver = Resolver(observatory.settings, observatory.storage, ledger)
+    return resolver.resolve(Selection(), lambda _: None)
+
+
+def archived(observatory: Observatory) -> list[int]:
+    assert audit(observatory.storage, deep="all").balanced
+    table = ds.dataset(observatory.storage.root / "alerts", format="parquet").to_table()
+    assert table["candid"].to_pylist() == table["kafka_offset"].to_pylist()
+    return sorted(table["kafka_offset"].to_pylist())
+
+
+def test_what_was_cut_short_is_read_again(tmp_path: Path, kafka: Kafka, topic: str) -> None:
+    observatory, _ = night(tmp_path, kafka, topic)
+    assert archived(observatory) == [0, 3]
+    # 2 is above the new limit too: that is known without asking for it.
+    done = redrive(observatory)
+    assert (done.tried, done.alerts, dict(done.by_reason), done.cut_short) == (
+        3,
+        2,
+        {"too_large": 1},
+        0,
+    )
+    assert archived(observatory) == [0, 1, 3, 4]
+    observatory.max_message_bytes = 8 * LIMIT
+    assert redrive(observatory).alerts == 1
+    assert archived(observatory) == [0, 1, 2, 3, 4]
+
+
+def test_what_kafka_has_no_longer_is_said(tmp_path: Path, kafka: Kafka, topic: str) -> None:
+    observatory, _ = night(tmp_path, kafka, topic)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_records([KafkaPartition(topic, 0, 5)]).values():
+        future.result(30)
+    done = redrive(observatory)
+    assert (done.alerts, done.cut_short, dict(done.by_reason)) == (1, 1, {"too_large": 2})
+    assert archived(observatory) == [0, 1, 3]
+
+
+def test_a_topic_that_was_made_anew_has_other_messages(
+    tmp_path: Path, kafka: Kafka, topic: str
+) -> None:
+    observatory, _ = night(tmp_path, kafka, topic)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_topics([topic]).values():
+        future.result(30)
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, [alert(90 + n, 3 * LIMIT) for n in range(5)])
+    done = redrive(observatory)
+    assert (done.alerts, done.cut_short) == (1, 1)
+    assert archived(observatory) == [0, 1, 3]
