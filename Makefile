@@ -14,10 +14,10 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format chaos bench lock clean
+.PHONY: help setup demo test test-unit check format chaos bench bench-services lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the environment: everything pinned, with hashes
 
@@ -52,6 +52,9 @@ chaos: $(READY)  ## kill processes at random under a stream: KILLS=N
 
 bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
+
+bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources
+	@$(BIN)/python -m bench.crossmatch
 
 lock:  ## pin the packages anew (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

@@ -6,6 +6,7 @@
 """
 
 import os
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,8 @@ from finkray.errors import CatalogError, CatalogUnavailable
 from finkray.settings import load
 
 __all__ = ["MATCHES", "Crossmatch", "match", "match_current"]
+
+_CONFIG: Final = Path("conf/finkray.toml")
 
 MATCHES: Final = pa.list_(
     pa.struct(
@@ -43,9 +46,9 @@ columns that are carried, as text, so that catalogues come and go and the type s
 class Crossmatch(finkray.Service):
     """Every alert in every catalogue, and whether it is a known Solar System object.
 
-    The catalogues are those that `finkray catalog` has built in the folder of the settings
-    (`FINKRAY__CATALOGS__FOLDER`, `FINKRAY__CATALOGS__MEMORY_BYTES`); one that is added, or
-    another version, is used from the next batch on.
+    The catalogues are those that `finkray catalog` has built in the folder of the settings: of
+    the environment (`FINKRAY__CATALOGS__FOLDER`, `FINKRAY__CATALOGS__MEMORY_BYTES`), else of
+    conf/finkray.toml. One that is added, or another version, is used from the next batch on.
     """
 
     name = "crossmatch"
@@ -62,7 +65,7 @@ class Crossmatch(finkray.Service):
 
     def setup(self) -> None:
         """Look where the catalogues are; shards are read when alerts need them."""
-        settings = load(None, os.environ).catalogs
+        settings = load(_CONFIG if _CONFIG.exists() else None, os.environ).catalogs
         self._catalogs = Catalogs(settings.root, settings.memory_bytes)
 
     def process(self, alerts: pa.Table) -> pa.Table:

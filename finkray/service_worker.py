@@ -30,7 +30,9 @@ LOOK_S = 0.05
 """How often the memory of a process at work is looked at: leaking 1 GB/s it is found at 50 MB
 above the limit, and looking costs 20 us."""
 
-_BROKERS_OWN = re.compile(r"FINKRAY|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_")
+_BROKERS_OWN = re.compile(
+    r"FINKRAY(?!__CATALOGS__)|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_"
+)
 """Variables that begin so are the broker's, and no business of a service."""
 
 _ONE_THREAD = (

@@ -1,14 +1,23 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from actors.crossmatch import Crossmatch
+from actors.crossmatch import Crossmatch, match
+from catalogs.catalog import Catalogs
 from finkray import adapter
+from finkray.claim import TopicPartition
+from finkray.decode import Decoder, RawMessage
 from finkray.service_class import describe, load_service
 from finkray.service_columns import pick
 from finkray.service_contract import accept
-from tests.made_catalogs import made
+from finkray.service_words import Limits, Slice, Spec
+from finkray.service_worker import Worker
+from tests.made_catalogs import describe as describe_catalog
+from tests.made_catalogs import made, make
+from tests.packets import real_ztf_packets
 
 SPEC = "actors.crossmatch:Crossmatch"
 
@@ -100,3 +109,44 @@ def test_a_broken_catalogue_does_not_hold_the_others(service: Crossmatch, tmp_pa
 def test_it_reads_no_more_of_the_packets_than_it_needs(service: Crossmatch) -> None:
     assert set(service.columns) == set(adapter.columns("detection", "solar_system"))
     assert not any("cutout" in name or "prv" in name for name in service.columns)
+
+
+def test_it_runs_in_a_process_of_its_own_as_any_service(
+    tmp_path: Path, test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real packets as the archive has them, real stars, the process that runs users' code."""
+    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", str(tmp_path / "sky"))
+    stars = describe_catalog(
+        test_data / "catalogs" / "gcvs.parquet",
+        name="gcvs",
+        radius_arcsec=1.5,
+        catalog={"columns": ("VarType",)},
+    )
+    make(tmp_path / "sky", stars)
+    packets = list(real_ztf_packets(test_data, "20181129_fink-alert-simulator_498"))
+    messages = [RawMessage(number, None, packet) for number, packet in enumerate(packets)]
+    partition = TopicPartition("cluster", "alerts", "topic-id", 0)
+    (decoded,) = Decoder().decode(messages, partition).tables
+    file = tmp_path / "alerts.parquet"
+    pq.write_table(decoded.table, file)
+    worker = Worker(Spec(SPEC), Limits())
+    try:
+        answer = worker.run([Slice(str(file), 0, len(packets))])
+    finally:
+        worker.close()
+    assert answer.fault is None, answer
+    assert answer.table is not None
+    assert answer.table.num_rows == 498
+    assert (
+        pc.sum(answer.table["solar_system"]).as_py()
+        == pc.sum(adapter.solar_system(decoded.table)["solar_system"]).as_py()
+    )
+    matches = [row[0]["status"] for row in answer.table["matches"].to_pylist()]
+    assert matches == match_of(decoded.table, tmp_path / "sky")
+
+
+def match_of(table: pa.Table, folder: Path) -> list[str]:
+    found = match(adapter.positions(table), Catalogs(folder, 10_000_000).current("gcvs"))
+    statuses: list[str] = found["status"].to_pylist()
+    assert "match" in statuses
+    return statuses

@@ -150,6 +150,13 @@ def test_what_the_service_needs_can_be_passed_on() -> None:
     assert passed["OMP_NUM_THREADS"] == "2"
 
 
+def test_where_the_catalogues_are_is_no_secret() -> None:
+    environment = {"FINKRAY__CATALOGS__FOLDER": "/sky", "FINKRAY__KAFKA__TOPICS": "x"}
+    passed = child_environment(environment)
+    assert passed["FINKRAY__CATALOGS__FOLDER"] == "/sky"
+    assert "FINKRAY__KAFKA__TOPICS" not in passed
+
+
 def test_the_process_ends_with_what_keeps_it(start: Callable[..., Worker]) -> None:
     worker = start("Double")
     worker.start()
