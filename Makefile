@@ -9,12 +9,13 @@ ALERTS  ?= 10000
 DATA    ?=
 ARCHIVE ?=
 KILLS   ?= 12
+CLAIMS  ?= 20000
 
 export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format chaos bench bench-services lock clean
+.PHONY: help setup demo test test-unit check format chaos soak bench bench-services lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ format: $(READY)  ## put the code into shape
 
 chaos: $(READY)  ## kill processes at random under a stream: KILLS=N
 	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200
+
+soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N
+	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s
 
 bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench

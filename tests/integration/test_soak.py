@@ -1,0 +1,168 @@
+"""A long run: nothing may grow with the number of claims but the archive itself.
+
+2 000 claims of one small alert each; `make soak` takes 20 000 and more. What is compared is
+the state of the processes, never the time that they took.
+"""
+
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+import fastavro
+import pytest
+from confluent_kafka import Producer
+
+from finkray.audit import audit
+from finkray.kafka import KafkaCluster
+from finkray.ledger_segment import BLOCK, FANOUT, LEVELS
+from finkray.storage_local import LocalStorage
+from jobs.local_ray import LocalRay
+from sim.kafka import Kafka
+from tests.archiving import ArchiveUnderTest, wait_until
+from tests.soaking import MIB, Sample, grown_bytes, look
+
+CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "2000"))
+SAMPLES = 18
+PARTITIONS = 4
+AHEAD = 100
+"""How many messages may wait: what stands in a queue is no growth, and is bounded by this."""
+
+GROWTH_BYTES = 4 * MIB
+"""What a kind of process may keep more of in the last third of a run than in the second. A
+growth of 4 kB a claim would be seen in 2 000 claims, of 0.6 kB in 20 000."""
+
+LEDGER_FILES = 2 * BLOCK + LEVELS * FANOUT
+OTHER_FILES = 250
+"""Far above what there is of temporary files and of Ray's, and far below one for each claim."""
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.ray,
+    pytest.mark.spark,
+    pytest.mark.timeout(600 + CLAIMS),
+]
+
+SCHEMA = fastavro.parse_schema(
+    {
+        "type": "record",
+        "name": "alert",
+        "fields": [
+            {"name": "objectId", "type": "string"},
+            {"name": "candid", "type": "long"},
+            {
+                "name": "candidate",
+                "type": {
+                    "type": "record",
+                    "name": "candidate",
+                    "fields": [{"name": name, "type": "double"} for name in ("jd", "ra", "dec")],
+                },
+            },
+            {"name": "stamp", "type": "bytes"},
+        ],
+    }
+)
+
+
+def small_alert(number: int) -> bytes:
+    """Just above 1 kB, which is the smallest size at which a claim can be cut."""
+    record = {
+        "objectId": f"ZTF26{number:07d}",
+        "candid": number,
+        "candidate": {"jd": 2461368.5, "ra": 10.0, "dec": -10.0},
+        "stamp": bytes(600),
+    }
+    packet = io.BytesIO()
+    fastavro.writer(packet, SCHEMA, [record])
+    return packet.getvalue()
+
+
+class Feed:
+    """Sends alerts as the archive takes them, so that as many are always on their way."""
+
+    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self._topic = topic
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "log_level": 0}
+        )
+        self._sent = 0
+
+    def send(self, durable: int) -> None:
+        while self._sent < min(durable + AHEAD, CLAIMS):
+            value = small_alert(self._sent)
+            self._producer.produce(self._topic, value, partition=self._sent % PARTITIONS)
+            self._sent += 1
+        assert self._producer.flush(60) == 0
+
+
+def test_nothing_grows(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, ray_cluster: LocalRay, tmp_path: Path
+) -> None:
+    kafka.create_topic(topic, partitions=PARTITIONS)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    archive.environment = {**archive.environment, "TMPDIR": str(scratch)}
+    archive.settings = {
+        "kafka": {"max_message_bytes": "64 KiB"},
+        "ingest": {"claim_bytes": 1024, "claim_rows": 1},
+        # Few, so that the ledger folds for the first time, and loads what that needs, early on.
+        "spark": {"claims_per_micro_batch": 6},
+        "spark.conf": {'"spark.local.dir"': str(scratch)},
+    }
+    archive.start()
+    feed = Feed(kafka.bootstrap_servers, topic)
+    samples: list[Sample] = []
+    for number in range(1, SAMPLES + 1):
+        durable = reach(archive, feed, CLAIMS * number // SAMPLES)
+        samples.append(look(archive, ray_cluster, durable, scratch))
+        sys.stdout.write(f"{samples[-1]}\n")
+        sys.stdout.flush()
+    snapshot = archive.snapshot()
+    assert snapshot is not None
+    sys.stdout.write(f"{snapshot.micro_batch}\n")
+    archive.stop()
+
+    begun_s = time.perf_counter()
+    report = audit(
+        LocalStorage(archive.root), KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    )
+    sys.stdout.write(f"audit of {CLAIMS} claims: {time.perf_counter() - begun_s:.2f} s\n")
+    assert report.balanced
+    assert report.archived == CLAIMS
+    claims = archive_claims(archive)
+    assert claims >= 0.95 * CLAIMS, "the claims were not as small as meant"
+
+    assert samples[SAMPLES // 3].folded, "the first fold falls into what is compared"
+    second, last = samples[SAMPLES // 3 : 2 * SAMPLES // 3], samples[2 * SAMPLES // 3 :]
+    assert all(sample.pids == second[0].pids for sample in [*second, *last]), (
+        "a process was started anew: its memory says nothing"
+    )
+    grown = grown_bytes(second, last)
+    sys.stdout.write(f"grown: { {kind: f'{b / MIB:.2f} MiB' for kind, b in grown.items()} }\n")
+    assert {kind: b for kind, b in grown.items() if b > GROWTH_BYTES} == {}
+    for sample in samples:
+        assert sample.files["ledger"] <= LEDGER_FILES
+        assert sample.files["staging"] <= AHEAD
+        assert sample.files["temporary folders"] <= OTHER_FILES
+        assert sample.files["Ray's session"] <= OTHER_FILES
+
+
+def reach(archive: ArchiveUnderTest, feed: Feed, claims: int) -> int:
+    """Feed until so many claims are durable; how many are."""
+
+    def enough() -> int:
+        durable = archive.balance().received
+        feed.send(durable)
+        assert archive.process is not None
+        assert archive.process.poll() is None, archive.log.read_text()[-3000:]
+        return durable if durable >= claims else 0
+
+    durable: int = wait_until(f"{claims} durable claims", enough, wait_s=600)
+    return durable
+
+
+def archive_claims(archive: ArchiveUnderTest) -> int:
+    import finkray
+
+    return int(finkray.open_archive(archive.root).ledger().num_rows)
