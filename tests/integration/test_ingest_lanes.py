@@ -1,0 +1,104 @@
+"""An actor that brings in a backlog always has room, and a consumer, for the live stream."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from finkray.batch import AlertBatch
+from finkray.budget import Budget
+from finkray.claim import Claim, TopicPartition
+from finkray.ingest import IngestActor
+from finkray.ingest_words import Assignment, IngestReport, Published
+from finkray.intake import CutLimits
+from finkray.packets import make_decoder
+from finkray.settings import PacketSettings
+from sim.kafka import Kafka
+from tests.packets import send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+MIB = 2**20
+BUDGET = Budget.share(
+    held_bytes=16 * MIB,
+    actors=1,
+    max_message_bytes=MIB,
+    limits=CutLimits(claim_bytes=MIB, claim_rows=100, linger_s=0.1),
+)
+JUNK = b"x" * 100_000
+"""No alert: it is held as a dead letter, with all its bytes."""
+
+
+class Actor:
+    """An ingest actor without Ray around it, and what it has told."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.claims: list[Published] = []
+        self.report: IngestReport | None = None
+        self.inner = IngestActor(
+            {"bootstrap.servers": bootstrap_servers},
+            BUDGET,
+            functools.partial(make_decoder, PacketSettings(), MIB, {}),
+            MIB,
+            store=_itself,
+        )
+
+    def listen_until(self, done: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + 90
+        while not done():
+            assert time.monotonic() < deadline_s
+            self.listen(0.2)
+
+    def listen(self, timeout_s: float) -> int:
+        taken, self.report = self.inner.take(timeout_s)
+        self.claims += taken
+        assert self.report.held_bytes <= BUDGET.limit_bytes
+        return len(taken)
+
+    def of(self, lane: str) -> list[Claim]:
+        return [one.claim for one in self.claims if one.lane == lane]
+
+
+def _itself(batch: AlertBatch) -> AlertBatch:
+    return batch
+
+
+@pytest.fixture
+def actor(kafka: Kafka) -> Iterator[Actor]:
+    made = Actor(kafka.bootstrap_servers)
+    yield made
+    made.inner.flush()
+    made.listen_until(lambda: made.report is not None and made.report.flushed)
+
+
+def test_a_burst_finds_room_however_much_a_backfill_holds(
+    kafka: Kafka, topic: str, actor: Actor
+) -> None:
+    kafka.create_topic(topic)
+    source = TopicPartition("cluster", topic, "id", 0)
+    old = send(kafka.bootstrap_servers, topic, [JUNK] * 300)
+    actor.inner.assign([Assignment(source, 0, 1, end_offset=old), Assignment(source, old, 2)])
+    # Nobody makes its claims durable, so it fills its part of the room and stops.
+    actor.listen_until(lambda: len(actor.of("backfill")) > 2)
+    while actor.listen(2.0):
+        pass
+    stopped_at = actor.of("backfill")[-1].last_offset
+    assert stopped_at < old - 1
+    assert actor.report is not None
+    assert not actor.report.paused
+
+    sent = send(kafka.bootstrap_servers, topic, [JUNK] * 5)
+    actor.listen_until(lambda: bool(actor.of("live")))
+    actor.listen_until(lambda: actor.of("live")[-1].last_offset == old + sent - 1)
+    assert actor.of("backfill")[-1].last_offset == stopped_at
+
+    # What is durable makes room again, and the backfill goes on to its end.
+    while actor.of("backfill")[-1].last_offset < old - 1:
+        actor.inner.drop(actor.of("backfill"))
+        actor.listen(0.5)
+    first = 0
+    for claim in actor.of("backfill"):
+        assert claim.first_offset == first
+        first = claim.last_offset + 1
+    assert first == old
