@@ -1,0 +1,44 @@
+"""`python -m bench.simulator`: how many alerts one core makes in a second, pools filled before.
+
+What is counted is the process's own CPU time, so that other work on the machine does not matter
+much. Nothing is sent: Kafka has its own figures.
+"""
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+
+from sim.alerts import AlertMaker, Made
+from sim.lsst_alerts import LsstMaker
+
+WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
+
+
+def main() -> int:
+    """Print one line for each survey."""
+    parser = argparse.ArgumentParser(prog="python -m bench.simulator", description=__doc__)
+    parser.add_argument("--alerts-per-visit", type=int, default=10_000, metavar="N")
+    options = parser.parse_args()
+    makers = {
+        "ztf": AlertMaker(1, alerts_per_visit=options.alerts_per_visit),
+        "lsst": LsstMaker(1, alerts_per_visit=options.alerts_per_visit),
+    }
+    for survey, maker in makers.items():
+        alerts = maker.alerts()
+        _take(alerts, WARM[survey])
+        began_s = time.process_time()
+        size_bytes = _take(alerts, COUNTED[survey])
+        rate = COUNTED[survey] / (time.process_time() - began_s)
+        mean_kb = size_bytes / COUNTED[survey] / 1_000
+        sys.stdout.write(f"{survey}: {rate:.0f} alerts/s a core, {mean_kb:.0f} kB each\n")
+    return 0
+
+
+def _take(alerts: Iterator[Made], count: int) -> int:
+    return sum(len(alert.packet) for alert in itertools.islice(alerts, count))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

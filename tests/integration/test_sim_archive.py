@@ -1,0 +1,115 @@
+"""A night with all trouble at once, of both surveys, through the archive: checked to the alert."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finkray.kafka import KafkaCluster
+from finkray.settings import SimulatorSettings
+from sim.check import check
+from sim.kafka import Kafka
+from sim.manifest import ManifestWriter, PlayedTopic
+from sim.night import night
+from sim.play import play
+from sim.poison import KINDS
+from sim.schema_lsst import write_schemas
+from sim.sender import Transactions
+from sim.topics import ensure_topic
+from tests.archiving import ArchiveUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+ALERTS = {"ztf": 400, "lsst": 200}
+
+
+def play_trouble(kafka: Kafka, topic: str, folder: Path, survey: str) -> int:
+    """Play one survey's night; returns how many offsets there are then."""
+    client = {"bootstrap.servers": kafka.bootstrap_servers}
+    ensure_topic(client, topic, 2)
+    cluster = KafkaCluster(client)
+    sources = cluster.partitions(lambda name: name == topic)
+    asked = SimulatorSettings(
+        survey=survey,
+        alerts=ALERTS[survey],
+        alerts_per_visit=60,
+        plane_alerts=90,
+        poison=0.1,
+        duplicates=0.05,
+        out_of_order=0.05,
+        late=0.05,
+        oversize=0.03,
+        schema_bump=str(ALERTS[survey] // 2),
+    )
+    where = PlayedTopic(sources[0].cluster_id, topic, sources[0].topic_id)
+    with ManifestWriter(folder, where, asked.model_dump(mode="json")) as manifest:
+        play(
+            night(asked),
+            kafka.bootstrap_servers,
+            topic,
+            transactions=Transactions(aborted=0.3, messages=25, seed=2),
+            on_sent=manifest.add,
+        )
+    ends = [cluster.watermarks(topic, source.partition).high for source in sources]
+    cluster.close()
+    return sum(ends)
+
+
+def test_all_trouble_at_once_is_archived_as_it_should_be(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, tmp_path: Path
+) -> None:
+    topics = {survey: f"{survey}_{topic}" for survey in ALERTS}
+    archive.topics = list(topics.values())
+    write_schemas(tmp_path / "schemas")
+    archive.settings = {"packets": {"schema_folder": str(tmp_path / "schemas")}}
+    archive.start()
+    offsets = sum(play_trouble(kafka, topics[s], tmp_path / f"played_{s}", s) for s in ALERTS)
+    archive.wait_for_offsets(offsets)
+    archive.stop()
+    assert archive.balance().difference == 0
+
+    for survey, alerts in ALERTS.items():
+        found = check(tmp_path / f"played_{survey}", str(archive.root))
+        assert found.good, (found.trouble, found.findings[:20])
+        kinds = {f"poison:{kind}" for kind in KINDS}
+        expected = kinds | {"duplicate", "late", "out_of_order", "oversize", "none"}
+        assert expected <= found.trouble.keys()
+        assert found.aborted > 0
+        assert alerts <= found.archived <= alerts + found.trouble["duplicate"]
+        assert found.dead_lettered >= len(KINDS)
+
+    # The command says the same; and it says what is missing, and no, where something is.
+    told = command(tmp_path, "played_ztf", archive.root)
+    assert (told.returncode, "All is as it should be." in told.stdout) == (0, True)
+    lost = max((archive.root / "alerts").rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    survey = next(s for s in ALERTS if f"topic={topics[s]}/" in str(lost))
+    lost.unlink()
+    told = command(tmp_path, f"played_{survey}", archive.root, "--json")
+    answer: dict[str, Any] = json.loads(told.stdout)
+    assert told.returncode == 1
+    assert {one["what"] for one in answer["findings"]} == {"missing"}
+
+
+def command(
+    folder: Path, manifest: str, root: Path, *more: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "jobs.cli",
+            "simulator",
+            "check",
+            manifest,
+            "--archive",
+            root,
+            *more,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
