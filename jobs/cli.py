@@ -10,12 +10,12 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from jobs import cli_deadletters
-from jobs import simulator_options as options
+from jobs import cli_simulator_options as options
 from jobs.cli_catalog import catalog
 from jobs.cli_parts import AsJson, Config, config_file, console, desk, examples
 from jobs.cli_services import register
+from jobs.cli_simulator import simulator_app
 from jobs.services import ServiceName
-from jobs.simulator_cli import simulator_app
 
 EXIT_NO, EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 1, 2, 3, 70
 

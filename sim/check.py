@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finkray.layout import ALERTS_FOLDER, DEAD_LETTERS_FOLDER, parse_path, topic_id8
+from finkray.dead_letter_search import DeadLetters, Selection
+from finkray.layout import ALERTS_FOLDER, parse_path, topic_id8
 from finkray.storage import Storage
 from finkray.storage_open import open_storage
 from sim.compare import ARCHIVED, DEAD, Comparison, compare
@@ -41,7 +42,7 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
 
 def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:
     tables = [ARCHIVED.empty_table()]
-    for path in _paths(storage, ALERTS_FOLDER, where):
+    for path in _paths(storage, where):
         with storage.filesystem.open_input_file(path) as file:
             parquet = pq.ParquetFile(file)
             numbers = [name for name in parquet.schema_arrow.names if name in _NUMBERS]
@@ -53,26 +54,23 @@ def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:
 
 
 def _dead_letters(storage: Storage, where: PlayedTopic) -> pa.Table:
-    tables = [DEAD.empty_table()]
-    for path in _paths(storage, DEAD_LETTERS_FOLDER, where):
-        with storage.filesystem.open_input_file(path) as file:
-            rows = pq.ParquetFile(file).read().to_pylist()
-        tables.append(
-            pa.Table.from_pylist(
-                [
-                    {
-                        "partition": row["kafka_partition"],
-                        "offset": row["kafka_offset"],
-                        "reason": row["reason"],
-                        "size_bytes": row["size_bytes"],
-                        "sha256": _sha256(row["value"], row["size_bytes"]),
-                    }
-                    for row in rows
-                ],
-                DEAD,
-            )
-        )
-    return pa.concat_tables(tables)
+    """Those that stand: what was brought in since is among the alerts."""
+    rows = []
+    wanted = Selection(topics=frozenset([where.topic]))
+    for letters in DeadLetters(storage).letters(wanted):
+        source = letters.result.claim.source
+        if (source.cluster_id, source.topic_id) == (where.cluster_id, where.topic_id):
+            rows += [
+                {
+                    "partition": row["kafka_partition"],
+                    "offset": row["kafka_offset"],
+                    "reason": row["reason"],
+                    "size_bytes": row["size_bytes"],
+                    "sha256": _sha256(row["value"], row["size_bytes"]),
+                }
+                for row in letters.table.to_pylist()
+            ]
+    return pa.Table.from_pylist(rows, DEAD)
 
 
 def _sha256(value: bytes | None, size_bytes: int) -> str | None:
@@ -80,9 +78,9 @@ def _sha256(value: bytes | None, size_bytes: int) -> str | None:
     return hashlib.sha256(value).hexdigest() if whole and value is not None else None
 
 
-def _paths(storage: Storage, folder: str, where: PlayedTopic) -> Iterator[str]:
+def _paths(storage: Storage, where: PlayedTopic) -> Iterator[str]:
     """The files of one topic: of one that was made anew under the same name, its own alone."""
-    for file in storage.walk(folder):
+    for file in storage.walk(ALERTS_FOLDER):
         path = parse_path(file.path)
         if path is not None and (path.topic, path.topic_id8) == (
             where.topic,

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from finkray.settings import SimulatorSettings, load
 from jobs import cli
-from jobs.simulator_options import overrides
+from jobs.cli_simulator_options import overrides
 
 
 def test_what_was_said_wins_and_what_was_not_stays() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
+
+from jobs.cli_parts import AsJson, console, examples
 
 if TYPE_CHECKING:
     from sim.compare import Comparison
@@ -27,10 +28,11 @@ def _group() -> None:
 
 
 @simulator_app.command(
-    epilog="\b\nExamples:\n"
-    "  finkray start archive --simulator --poison 0.01 --duplicates 0.01 --manifest night\n"
-    "  finkray simulator check night --archive archive\n"
-    "  finkray simulator check night --archive archive --json | jq .findings"
+    epilog=examples(
+        "finkray start archive --simulator --poison 0.01 --duplicates 0.01 --manifest night",
+        "finkray simulator check night --archive archive",
+        "finkray simulator check night --archive archive --json | jq .findings",
+    )
 )
 def check(
     manifest: Annotated[
@@ -38,7 +40,7 @@ def check(
     ],
     archive: Annotated[str, typer.Option(metavar="FOLDER", help="The archive.")] = "archive",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare what was played with an archive, message by message.
 
@@ -51,7 +53,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        Console(highlight=False, soft_wrap=True).print(comparison_text(found), markup=False)
+        console().print(comparison_text(found), markup=False, soft_wrap=True)
     raise typer.Exit(0 if found.good else EXIT_NO)
 
 
