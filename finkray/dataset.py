@@ -9,7 +9,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from finkray.hours import HOUR, Span, hour_folders
-from finkray.layout import parse_path
+from finkray.layout import ALERTS_FOLDER, parse_path
 from finkray.storage import Storage
 
 _HOUR_KEYS = ("year", "month", "day", "hour")
@@ -20,31 +20,47 @@ FOLDER_SCHEMA = pa.schema([("topic", pa.string()), *((key, pa.int32()) for key i
 _STAMP = pa.timestamp("us", "UTC")
 
 
-def make_dataset(storage: Storage, span: Span, topics: frozenset[str] | None) -> pads.Dataset:
-    """The alerts of a span.
+def open_dataset(
+    storage: Storage,
+    span: Span,
+    topics: frozenset[str] | None,
+    below: str = ALERTS_FOLDER,
+    schema: pa.Schema | None = None,
+) -> tuple[pads.Dataset, pc.Expression | None]:
+    """The files that have the alerts of a span, and which of their rows are meant.
 
     Every hour of which any moment lies in the span is looked at. Of an hour that is cut by
     the span's ends the rows are chosen by `kafka_timestamp`; of a whole hour all rows are
     given, also those whose Kafka timestamp is missing or absurd.
+
+    Parameters
+    ----------
+    storage
+        of the archive, or of results
+    span, topics
+        which; None is all topics
+    below
+        the folder that has the folders of topics
+    schema
+        of the files; None: the one that has all their columns
 
     Raises
     ------
     ValueError
         if two files have columns of one name whose types cannot be made one
     """
-    hours = sorted(hour_folders(storage, span, topics), key=lambda found: found[1])
+    hours = sorted(hour_folders(storage, span, topics, below), key=lambda found: found[1])
     paths = [file.path for folder, _ in hours for file in storage.files(folder)]
     partitioning = pads.HivePartitioning(FOLDER_SCHEMA)
-    schema = pa.unify_schemas([_common_schema(storage, paths), FOLDER_SCHEMA])
+    files_schema = _common_schema(storage, paths) if schema is None else schema
     factory = pads.FileSystemDatasetFactory(
         storage.filesystem,
         paths,
         pads.ParquetFileFormat(),
         pads.FileSystemFactoryOptions(partitioning=partitioning),
     )
-    dataset = factory.finish(schema)
-    condition = _condition(span, {hour for _, hour in hours})
-    return dataset if condition is None else dataset.filter(condition)
+    dataset = factory.finish(pa.unify_schemas([files_schema, FOLDER_SCHEMA]))
+    return dataset, _condition(span, {hour for _, hour in hours})
 
 
 def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:

@@ -75,7 +75,7 @@ def _end_of(text: str) -> datetime:
 
 
 def hour_folders(
-    storage: Storage, span: Span, topics: frozenset[str] | None
+    storage: Storage, span: Span, topics: frozenset[str] | None, below: str = ALERTS_FOLDER
 ) -> Iterator[tuple[str, datetime]]:
     """The folders of alerts that have a part of a span, with the hour that each holds.
 
@@ -87,8 +87,10 @@ def hour_folders(
         what is wanted
     topics
         which topics; None is all
+    below
+        the folder that has the folders of topics
     """
-    for folder in storage.folders(ALERTS_FOLDER):
+    for folder in storage.folders(below):
         name, _, topic = folder.rpartition("/")[2].partition("=")
         if name == "topic" and (topics is None or topic in topics):
             yield from _hours_below(storage, folder, (), span)

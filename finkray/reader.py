@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from finkray.dataset import make_dataset
+from finkray.dataset import open_dataset
 from finkray.errors import StorageError
 from finkray.follow import Durable, Follower, Position
 from finkray.hours import Span, utc
@@ -19,6 +19,7 @@ from finkray.storage_open import folder_of, open_storage
 if TYPE_CHECKING:
     from finkray.audit import KafkaView
     from finkray.audit_report import AuditReport
+    from finkray.joined import JoinedDataset
 
 Moment = datetime | str
 
@@ -43,12 +44,32 @@ class Archive:
         """Where it lies."""
         return self._storage.uri
 
+    @overload
     def dataset(
         self,
         start: Moment | None = None,
         end: Moment | None = None,
         topic: str | Collection[str] | None = None,
-    ) -> pads.Dataset:
+    ) -> pads.Dataset: ...
+
+    @overload
+    def dataset(
+        self,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        topic: str | Collection[str] | None = None,
+        *,
+        with_services: Collection[str],
+    ) -> "JoinedDataset": ...
+
+    def dataset(
+        self,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        topic: str | Collection[str] | None = None,
+        *,
+        with_services: Collection[str] = (),
+    ) -> "pads.Dataset | JoinedDataset":
         """The alerts, as a pyarrow dataset over the files that are there now.
 
         It has the columns of all schema versions, with nulls where a version lacks one, those
@@ -62,15 +83,75 @@ class Archive:
             rows filed under these hours are given, also those without a usable Kafka timestamp.
         topic
             name of a topic, or several names; None is all
+        with_services
+            names of results, or ``name/version``: each becomes a column of records, null where
+            there is no result (yet); see `finkray.joined.JoinedDataset`. An alert that came
+            twice is two rows
 
         Raises
         ------
         ValueError
             if a time is no time, or the types of two topics' columns cannot be made one
+        ServiceError
+            if there are no such results
         """
-        span = Span(None if start is None else utc(start), None if end is None else utc(end))
-        topics = None if topic is None else frozenset([topic] if isinstance(topic, str) else topic)
-        return make_dataset(self._storage, span, topics)
+        alerts, condition = open_dataset(self._storage, *_chosen(start, end, topic))
+        if with_services:
+            from finkray.joined import JoinedDataset
+            from finkray.science import find_store
+
+            stores = [find_store(self._storage, name) for name in with_services]
+            return JoinedDataset(alerts, condition, stores)
+        return alerts if condition is None else alerts.filter(condition)
+
+    def results(
+        self,
+        name: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        topic: str | Collection[str] | None = None,
+    ) -> pads.Dataset:
+        """What a service said, without the alerts: one row for each row of the archive.
+
+        Parameters
+        ----------
+        name
+            of the results, or ``name/version``; without a version, the one that ran last
+        start, end, topic
+            as of `dataset`
+
+        Raises
+        ------
+        ValueError
+            if a time is no time
+        ServiceError
+            if there are no such results
+        """
+        from finkray.science import RESULTS_FOLDER, find_store, result_schema
+
+        store = find_store(self._storage, name)
+        dataset, condition = open_dataset(
+            store.storage,
+            *_chosen(start, end, topic),
+            below=RESULTS_FOLDER,
+            schema=result_schema(store.about.output),
+        )
+        return dataset if condition is None else dataset.filter(condition)
+
+    def newest(
+        self,
+        name: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        topic: str | Collection[str] | None = None,
+    ) -> pa.Table:
+        """What a service said, one row for each alert: of one that came twice, the newest.
+
+        Parameters and errors are those of `results`.
+        """
+        from finkray.joined import newest
+
+        return newest(self.results(name, start, end, topic).to_table())
 
     def ledger(self) -> pa.Table:
         """One row for each claim: what became of which offsets, in order of commit.
@@ -143,3 +224,11 @@ def open_archive(uri: str | Path) -> Archive:
     if not folder.is_dir():
         raise StorageError(f"there is no archive at {folder}: no such folder")
     return Archive(open_storage(str(uri)))
+
+
+def _chosen(
+    start: Moment | None, end: Moment | None, topic: str | Collection[str] | None
+) -> tuple[Span, frozenset[str] | None]:
+    span = Span(None if start is None else utc(start), None if end is None else utc(end))
+    topics = None if topic is None else frozenset([topic] if isinstance(topic, str) else topic)
+    return span, topics

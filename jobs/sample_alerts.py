@@ -31,7 +31,7 @@ WITH_CUTOUTS: Final = 4
 
 _SOURCE = TopicPartition("simulator", "ztf_20261124_programid1", "simulated", 0)
 _BEGINS_MS = 1_795_482_000_000
-"""2026-11-24T05:00 UTC."""
+"""2026-11-24T01:00 UTC."""
 
 
 def sample_alerts() -> pa.Table:

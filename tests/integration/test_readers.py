@@ -6,6 +6,7 @@ The code is that of docs/archive.md and README.md, word by word.
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,26 @@ from finkray.claim import Claim, TopicPartition
 from finkray.decode import Decoder, RawMessage
 from finkray.ledger import Ledger
 from finkray.publish import commit
+from finkray.science_source import Wanted
+from finkray.service_run import Run, run_over
+from finkray.service_words import Spec
+from finkray.settings_services import ServiceSettings
 from finkray.storage_local import LocalStorage
 from finkray.write_claim import write_claim
+from tests import services_docs
 from tests.packets import real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
+SPARK = """
+import os, sys
+from finkray.java import find_java
+os.environ.update(find_java().environment())
+os.environ["PYSPARK_PYTHON"] = sys.executable
+from pyspark.sql import SparkSession
+spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+         .config("spark.driver.bindAddress", "127.0.0.1").getOrCreate())
+"""
 FIRST_MS = 1_795_482_000_000  # 2026-11-24T01:00:00Z
 
 
@@ -79,15 +94,7 @@ assert polars_frame["candid"].n_unique() == 39
 def test_spark_reads_the_union_of_all_versions(night: Path) -> None:
     run(
         night,
-        """
-import os, sys
-from finkray.java import find_java
-os.environ.update(find_java().environment())
-os.environ["PYSPARK_PYTHON"] = sys.executable
-from pyspark.sql import SparkSession
-spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-         .config("spark.driver.bindAddress", "127.0.0.1").getOrCreate())
-"""
+        SPARK
         + block("docs/archive.md", "<!-- test: spark -->")
         + """
 assert spark_frame.count() == 39
@@ -106,5 +113,35 @@ def test_the_readme_reads_an_archive_from_python(night: Path) -> None:
         + """
 assert alerts.count_rows() == 39
 assert claims.num_rows == 1
+""",
+    )
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(180)
+def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> None:
+    snapshot = run_over(
+        Run(
+            LocalStorage(night / "archive"),
+            Spec("tests.services:Double", str(CHECKOUT)),
+            ServiceSettings(),
+            15.0,
+            "bright",
+        ),
+        Wanted(from_seq=0),
+        1,
+        tell=lambda _: None,
+        stopping=threading.Event(),
+    )
+    assert snapshot.results == 39
+    join = services_docs.spark_code().replace('"status", "bright"', '"status", "double"')
+    run(
+        night,
+        SPARK
+        + f"archive, version = 'archive', {snapshot.version!r}\n"
+        + join
+        + """
+rows = joined.select("kafka_offset", "status", "double").orderBy("kafka_offset").collect()
+assert [tuple(row) for row in rows] == [(n, "ok", 2 * n) for n in range(39)]
 """,
     )

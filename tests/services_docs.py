@@ -1,0 +1,32 @@
+"""docs/services.md as something to follow: its files, its commands."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "services.md"
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def files() -> dict[str, str]:
+    """The files that the page has its readers make."""
+    out: dict[str, str] = {}
+    for block in blocks("python"):
+        name = block.splitlines()[0].removeprefix("# ").partition(",")[0]
+        if name.endswith(".py"):
+            out[name] = out.get(name, "") + "\n" + block
+    return out
+
+
+def commands() -> list[str]:
+    """The commands that it has them give."""
+    return [line for block in blocks("sh") for line in block.splitlines() if line]
+
+
+def spark_code() -> str:
+    """The join in Spark."""
+    (block,) = [block for block in blocks("python") if block.startswith("# in Spark")]
+    return block
