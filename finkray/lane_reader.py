@@ -236,6 +236,9 @@ class LaneReader:
                 lane.intake.reached_end(message.offset(), time.monotonic())
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._restart_after_reset(key)  # type: ignore[arg-type]
+        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # The client asks for the coordinator of a group that is not used here.
+            log.debug("no right on the group, and none is needed: %s", error.str())
         else:
             # The client tries again by itself; the driver shows this until the partition is
             # heard of again.

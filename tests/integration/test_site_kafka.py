@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from finkray.ingest_words import Assignment
+from finkray.intake import CutLimits
+from finkray.kafka import KafkaCluster, reader
+from finkray.lane_reader import LaneReader
 from finkray.settings import KafkaSettings, load
 from jobs.checks import kafka_checks
 from sim.read_only import allow_reading
+from tests.archiving import wait_until
+from tests.packets import send
 from tests.site_kafka import USER, SiteKafka, site_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -61,6 +67,28 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert not connected
     assert re.search(what, why), why
     assert site.password not in why
+
+
+def test_no_right_on_a_group_is_needed_to_read(site: SiteKafka, topic: str) -> None:
+    site.broker.create_topic(topic)
+    allow_reading(site.broker.bootstrap_servers, USER, topic)
+    send(site.broker.bootstrap_servers, topic, [b"1", b"2"])
+    config = KafkaSettings(**site.settings(group_id=topic)).client_config()
+    kafka = KafkaCluster(config)
+    (source,) = kafka.partitions(lambda name: name == topic)
+    lanes = LaneReader(
+        lambda: reader(config, queue_bytes=2**20, max_message_bytes=2**20),
+        kafka,
+        CutLimits(2**20, 100, 60.0),
+        lambda *_: None,
+    )
+    lanes.begin(Assignment(source, 0, 1))
+    wait_until("both messages", lambda: lanes.read(10, 0.1) or lanes.messages == 2)
+    denied = f"resource = Group:LITERAL:{topic}"
+    wait_until("the refusal", lambda: site.broker.log_path.read_text().count(denied) > 3)
+    for _ in range(20):
+        lanes.read(10, 0.1)
+    assert lanes.troubles == {}
 
 
 def test_the_recipes_of_the_page_let_one_in(site: SiteKafka, topic: str, tmp_path: Path) -> None:
