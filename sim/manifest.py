@@ -154,7 +154,10 @@ class ManifestWriter:
 
     def _write_run(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "run.json").write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
+        # As a whole: somebody may be reading it.
+        beside = self._folder / "run.json.new"
+        beside.write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
+        beside.replace(self._folder / "run.json")
 
 
 @dataclass

@@ -1,0 +1,62 @@
+"""The simulator as a service plays LSST, tells the archive where its schemas are, and leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finkray.packets import make_decoder
+from finkray.schema_folder import SchemaFolder
+from finkray.settings import Settings
+from jobs.simulated_kafka import playing, reading_simulator, running_kafka
+from sim.manifest import read_manifest
+from tests.archiving import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+
+def test_the_archive_is_told_what_is_played_and_where_its_schemas_are(tmp_path: Path) -> None:
+    settings = {
+        "SURVEY": "lsst",
+        "ALERTS": "30",
+        "ALERTS_PER_VISIT": "20",
+        "SCHEMA_BUMP": "15",
+        "MANIFEST": str(tmp_path / "played"),
+    }
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs.simulator"],
+        env={
+            **os.environ,
+            "FINKRAY_STATE": str(state),
+            **{f"FINKRAY__SIMULATOR__{name}": value for name, value in settings.items()},
+        },
+        cwd=tmp_path,
+    )
+    try:
+        wait_until("the topic is told", lambda: playing(state))
+        # Whoever asks has other settings: of ZTF, which is the default.
+        seen = reading_simulator(Settings(), state)
+        kafka = running_kafka(state)
+        assert kafka is not None
+        assert seen.kafka.bootstrap_servers == kafka.bootstrap_servers
+        told = playing(state)
+        assert told is not None
+        assert seen.kafka.wants(told["topic"])
+        assert seen.packets.survey_of(told["topic"]) == "lsst"
+        schemas = SchemaFolder(Path(seen.packets.schema_folder))
+        assert all(schemas.find(number) for number in (1000, 1100))
+        make_decoder(seen.packets, 1, {})
+
+        played = tmp_path / "played"
+        wait_until("the manifest is there", (played / "run.json").exists)
+        wait_until("the play has ended", lambda: read_manifest(played).ended)
+        versions = read_manifest(played).messages["schema_version"].to_pylist()
+        assert (versions.count("10.0"), versions.count("11.0")) == (15, 15)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert running_kafka(state) is None
