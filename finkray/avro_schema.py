@@ -19,8 +19,8 @@ Of the members of a union all are null but the one that was written. Every colum
 whatever the schema says: so the union of schema versions has the same types as each of them.
 
 Refused, as `SchemaError`: a schema whose top is no record, recursive types, records whose fields
-hold nothing, maps to nothing but null, `fixed` of no bytes, and schemas with which a few bytes of a
-message could be blown up to gigabytes (see the limits below).
+hold nothing, maps to nothing but null, `fixed` of no bytes or of 2 GiB, and schemas with which a
+few bytes of a message could be blown up to gigabytes (see the limits below).
 """
 
 import hashlib
@@ -107,7 +107,11 @@ class WriterSchema:
             raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
         if not isinstance(parsed, dict) or parsed.get("type") not in _RECORDS:
             raise SchemaError("the top of the schema is not a record")
-        top = _Mapper().map(parsed)
+        try:
+            top = _Mapper().map(parsed)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # fastavro lets through what it has no use for, such as a size in words.
+            raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
         guard = {"type": "fixed", "name": "guard_type", "size": GUARD_BYTES}
         fields = [*top.avro["fields"], {"name": GUARD_FIELD, "type": guard}]
         return cls(
@@ -230,7 +234,7 @@ class _Mapper:
 
     def _fixed(self, schema: dict[str, Any]) -> _Mapped:
         size = schema["size"]
-        if size < 1:
+        if not 1 <= size < NOT_A_BRANCH_BYTES:
             raise SchemaError(f"the type {schema['name']} is fixed at {size} bytes")
         avro: dict[str, Any] = {"type": "fixed", "name": self._unique_name(), "size": size}
         decimal = _decimal_type(schema) if schema.get("logicalType") == "decimal" else None
