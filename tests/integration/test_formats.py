@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -51,6 +54,17 @@ def registry() -> Iterator[Registry]:
         yield running
 
 
+def finkray_command(archive: ArchiveUnderTest, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.cli", *words, "-c", str(archive.config)],
+        env={**os.environ, **archive.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=archive.folder,
+    )
+
+
 def reasons(archive: ArchiveUnderTest) -> Counter[str]:
     folder = archive.root / "deadletters"
     if not folder.is_dir():
@@ -84,7 +98,8 @@ def test_a_new_schema_in_the_night(
     send(kafka.bootstrap_servers, topic, frames)
     archive.start()
     archive.wait_for_offsets(len(frames))
-    assert reasons(archive) == {"unknown_schema": len(new)}
+    # Published a moment after they are in the ledger.
+    wait_until("dead letters", lambda: reasons(archive) == {"unknown_schema": len(new)})
     wait_until("the alarm", lambda: archive.alarms() == {"UNKNOWN_SCHEMA"})
     snapshot = archive.snapshot()
     assert snapshot is not None
@@ -105,24 +120,40 @@ def test_a_new_schema_in_the_night(
         return archive.balance().archived >= len(frames)
 
     wait_until("the new schema is noticed", learned)
+
+    # Those that came before wait for one command, which waits for the archive to be stopped.
+    snapshot = archive.snapshot()
+    assert snapshot is not None
+    (alarm,) = snapshot.alarms
+    assert alarm.message.endswith("(1100, 1101)")
+    refused = finkray_command(archive, "deadletters", "redrive")
+    assert (refused.returncode, "finkray stop archive" in refused.stderr) == (1, True)
     archive.stop()
+    before = archive.balance()
+    assert before.dead_lettered >= len(new)
+    for dead in (before.dead_lettered, 0):
+        told = json.loads(finkray_command(archive, "deadletters", "redrive", "--json").stdout)
+        assert (told["tried"], told["alerts"]) == (dead, dead)
+    audited = finkray_command(archive, "audit", "--deep", "all")
+    assert audited.returncode == 0, audited.stdout
+    assert archive.balance().archived == before.received
 
     # Once learned, it is kept: the folder is not needed again.
-    before = archive.balance().archived
+    archived = archive.balance().archived
     archive.settings = {"packets": {"surveys": {"": "lsst"}}}
     send(kafka.bootstrap_servers, topic, frames)
     archive.start()
-    wait_until("all of them", lambda: archive.balance().archived >= before + len(frames))
+    wait_until("all of them", lambda: archive.balance().archived >= archived + len(frames))
+    wait_until("the alarm has ended", lambda: archive.snapshot() and not archive.alarms())
     archive.stop()
     assert archive.balance().difference == 0
 
     # One view over all versions: a column that a version lacks is null there.
     columns = ["kafka_offset", "diaSource"]
     table = finkray.open_archive(str(archive.root)).dataset().to_table(columns=columns)
-    sources = {row["kafka_offset"]: row["diaSource"] for row in table.to_pylist()}
-    assert {offset for offset in sources if offset < len(frames)} == {
-        offset for offset, frame in enumerate(frames) if frame not in new
-    }
+    assert None not in table["diaSource"].to_pylist()
+    offsets = sorted(table["kafka_offset"].to_pylist())
+    assert offsets == list(range(archive.balance().received))
     for path in (archive.root / "alerts").rglob("*.parquet"):
         for row in ds.dataset(path).to_table().to_pylist():
             if row["kafka_offset"] < len(frames):
@@ -156,7 +187,7 @@ def test_schemas_of_a_registry_that_rests_for_a_while(
     send(kafka.bootstrap_servers, topic, [frame])
     archive.start()
     archive.wait_for_offsets(1)
-    assert reasons(archive) == {"schema_unavailable": 1}
+    wait_until("a dead letter", lambda: reasons(archive) == {"schema_unavailable": 1})
 
     registry.broken = False
 
