@@ -44,7 +44,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         recover(ledger, storage)
         _connect(settings)
         # Ray installs handlers of its own.
-        _handle_signals(stopping)
+        handle_signals(stopping)
         board = start_board()
         monitor = Monitor()
         lookout = Lookout(settings, storage, lease)
@@ -89,11 +89,13 @@ def _connect(settings: Settings) -> None:
 
 def _stop_on_signals() -> threading.Event:
     stopping = threading.Event()
-    _handle_signals(stopping)
+    handle_signals(stopping)
     return stopping
 
 
-def _handle_signals(stopping: threading.Event) -> None:
+def handle_signals(stopping: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set the event."""
+
     def stop(number: int, _frame: FrameType | None) -> None:
         log.info("%s: stopping", signal.Signals(number).name)
         stopping.set()

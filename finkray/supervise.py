@@ -88,7 +88,7 @@ def supervise(command: Sequence[str]) -> int:
             if asked_to_stop.is_set() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code
             log.warning(
-                "the archive ended with %d and is started again in %.1f s",
+                "it ended with %d and is started again in %.1f s",
                 return_code,
                 backoff.pause_s,
             )

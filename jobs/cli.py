@@ -55,7 +55,14 @@ app.add_typer(simulator_app, name="simulator")
 app.add_typer(cli_deadletters.app, name="deadletters")
 app.add_typer(catalog, name="catalog")
 
-Which = Annotated[ServiceName, typer.Argument(metavar="SERVICE", show_default=False)]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE",
+        show_default=False,
+        help="archive, simulator, ui, or a service of your own: mymodule:Bright.",
+    ),
+]
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -91,6 +98,8 @@ def _options(
         "finkray start archive --simulator --survey lsst --pace realtime",
         "finkray start simulator --poison 0.01 --duplicates 0.01 --manifest night",
         "finkray start ui",
+        "finkray start mymodule:Bright",
+        "finkray start mymodule:Bright --from 2026-11-24 --into trial",
     )
 )
 def start(
@@ -108,6 +117,21 @@ def start(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay and show the log; Ctrl-C drains.")
     ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            show_default=False,
+            help="A service of your own, at its first start: also what came before, from here on.",
+        ),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="Name of the results of such a service."
+        ),
+    ] = None,
     survey: options.Survey = None,
     alerts: options.Alerts = None,
     alerts_per_visit: options.AlertsPerVisit = None,
@@ -122,7 +146,7 @@ def start(
     transactions: options.TransactionsOption = None,
     manifest: options.ManifestOption = None,
 ) -> None:
-    """Start a service (archive, simulator, ui) as a Ray job.
+    """Start a service (archive, simulator, ui, or your own) as a Ray job.
 
     On the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that is
     brought up for it. Returns when the service does its work. Options of the simulator stand for
@@ -131,7 +155,8 @@ def start(
     from jobs.launch import Order
     from jobs.launch import start as start_service
 
-    if simulator and service is not ServiceName.ARCHIVE:
+    which = _which(service)
+    if simulator and which is not ServiceName.ARCHIVE:
         raise typer.BadParameter("goes with `start archive` alone", param_hint="--simulator")
     said = options.overrides(
         survey=survey,
@@ -148,18 +173,30 @@ def start(
         transactions=transactions,
         manifest=manifest,
     )
-    if said and not simulator and service is not ServiceName.SIMULATOR:
+    if said and not simulator and which is not ServiceName.SIMULATOR:
         raise typer.BadParameter("options of the simulator go with it alone")
-    start_service(desk(config, said), Order(service, exit_after, foreground, simulator, bool(said)))
+    place = desk(config, said)
+    order = Order(which, exit_after, foreground, simulator, bool(said))
+    if isinstance(which, ServiceName):
+        if since or into:
+            raise typer.BadParameter("--from and --into go with a service of your own")
+        start_service(place, order)
+    else:
+        from jobs.own import order_of
+        from jobs.services import UserService
+
+        user = UserService(which, str(Path.cwd()), into, since)
+        start_service(place, order_of(place.settings, user, order))
 
 
 @app.command(
     epilog=examples(
         "finkray stop archive",
+        "finkray stop bright",
     )
 )
 def stop(service: Which, config: Config = None) -> None:
-    """Let a service (archive, simulator, ui) drain and end; no other service is touched.
+    """Let a service (archive, simulator, ui, bright) drain and end; no other is touched.
 
     The archive makes durable what it holds, commits, and leaves. The local Ray that `start`
     brought up goes with the last service on it.
@@ -178,6 +215,7 @@ def stop(service: Which, config: Config = None) -> None:
 def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
     from finkray.board import read_snapshot
+    from finkray.service_board import read_service_snapshot
     from jobs.cluster import connected, job_client
     from jobs.render_status import status_json, status_text
     from jobs.services import Services
@@ -185,14 +223,17 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     place = desk(config)
     cluster = place.cluster()
     services, snapshot = [], None
+    own = []
     if cluster:
         services = list(Services(job_client(cluster), place.state).running().values())
         with connected(cluster, place.settings.ray):
             snapshot = read_snapshot(place.settings)
+            found = (read_service_snapshot(place.settings, s.name) for s in services if s.spec)
+            own = [one for one in found if one is not None]
     if as_json:
-        typer.echo(json.dumps(status_json(cluster, services, snapshot), indent=2))
+        typer.echo(json.dumps(status_json(cluster, services, snapshot, own), indent=2))
     else:
-        console().print(status_text(cluster, services, snapshot, datetime.now(UTC)))
+        console().print(status_text(cluster, services, snapshot, datetime.now(UTC), own))
 
 
 @app.command(
@@ -289,6 +330,19 @@ def _exit_code(error: FinkrayError) -> int:
     if isinstance(error, SettingsError):
         return EXIT_SETTINGS
     return EXIT_RETRIABLE if error.retriable else EXIT_NO
+
+
+def _which(text: str) -> ServiceName | str:
+    """A service of ours, or ``module:Name``."""
+    if text in list(ServiceName):
+        return ServiceName(text)
+    if ":" not in text:
+        known = ", ".join(ServiceName)
+        raise typer.BadParameter(
+            f"{text!r} is none of {known}, nor a service of your own, as mymodule:Bright",
+            param_hint="SERVICE",
+        )
+    return text
 
 
 register(app, Config, AsJson, config_file)

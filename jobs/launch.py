@@ -16,7 +16,7 @@ from jobs.logs import LogText, text_end
 from jobs.places import placed
 from jobs.progress import Progress
 from jobs.readiness import is_ready, listens, ready_text
-from jobs.services import POLL_S, Service, ServiceName, Services
+from jobs.services import POLL_S, Service, ServiceName, Services, UserService
 from jobs.simulated_kafka import reading_simulator
 from sim.lock import exclusive
 from ui.words import bytes_text, duration_text
@@ -42,12 +42,14 @@ class Desk:
 class Order:
     """What `finkray start` was asked for."""
 
-    service: ServiceName
+    service: str
     exit_after_s: float | None = None
     foreground: bool = False
     with_simulator: bool = False
     simulator_asked: bool = False
     """Whether something was said that only a simulator which starts now can heed."""
+    user: UserService | None = None
+    """What a user wrote, if it is such a one."""
 
 
 def start(desk: Desk, order: Order) -> None:
@@ -78,7 +80,7 @@ def start(desk: Desk, order: Order) -> None:
         _start_one(desk, services, order, settings, session)
 
 
-def stop(desk: Desk, name: ServiceName) -> None:
+def stop(desk: Desk, name: str) -> None:
     """Let a service drain and end, and take our own cluster down after the last one.
 
     Raises
@@ -92,7 +94,9 @@ def stop(desk: Desk, name: ServiceName) -> None:
         return
     services = Services(job_client(cluster), desk.state)
     with _taken_down_if_idle(desk, cluster, services):
-        service = services.running().get(name)
+        running = services.running()
+        by_spec = [one for one in running.values() if one.spec == name]
+        service = running.get(name) or (by_spec[0] if len(by_spec) == 1 else None)
         if service is None:
             desk.progress.say(f"{name} does not run")
             return
@@ -148,7 +152,7 @@ def _start_one(
                 f"something listens on {settings.ui.host}:{settings.ui.port} already: "
                 "set ui.port to another port"
             )
-        service = services.submit(name, settings, order.exit_after_s)
+        service = services.submit(name, settings, order.exit_after_s, order.user)
     log = service.log_path(session)
     desk.progress.say(f"{name}: job {service.job_id}, log {log}")
     if order.foreground:
@@ -156,7 +160,7 @@ def _start_one(
     else:
         with desk.progress.waiting(f"{name} starts"):
             service = services.wait_until_ready(
-                service, lambda: is_ready(desk.state, name, settings), READY_TIMEOUT_S
+                service, lambda: is_ready(desk.state, service, settings), READY_TIMEOUT_S
             )
     if service.status == "FAILED":
         tail = "" if order.foreground else f". The end of its log:\n{text_end(log)}"
@@ -184,7 +188,7 @@ def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Serv
     return service
 
 
-def _drain_text(desk: Desk, name: ServiceName, waited_s: float) -> str:
+def _drain_text(desk: Desk, name: str, waited_s: float) -> str:
     text = duration_text(waited_s)
     snapshot = read_snapshot(desk.settings) if name is ServiceName.ARCHIVE else None
     return f"{text}, {bytes_text(snapshot.held_bytes)} held" if snapshot else text

@@ -5,13 +5,18 @@ from pathlib import Path
 
 from finkray.board import read_snapshot
 from finkray.kafka import KafkaCluster
+from finkray.service_board import read_service_snapshot
 from finkray.settings import Settings
 from jobs.services import Service, ServiceName
 from jobs.simulated_kafka import playing, running_kafka
 
 
-def is_ready(state: Path, name: ServiceName, settings: Settings) -> bool:
-    """Whether a service that runs does its work; the archive's is asked over Ray."""
+def is_ready(state: Path, service: Service, settings: Settings) -> bool:
+    """Whether a service that runs does its work; some are asked over Ray."""
+    name = service.name
+    if service.spec is not None:
+        served = read_service_snapshot(settings, name)
+        return served is not None and (served.actors > 0 or served.last_fault != "")
     if name is ServiceName.ARCHIVE:
         snapshot = read_snapshot(settings)
         return snapshot is not None and snapshot.state != "starting"
@@ -35,6 +40,12 @@ def ready_text(state: Path, service: Service, settings: Settings) -> str:
     """One line on what a service does, or that it has ended."""
     if service.ended:
         return f"{service.name} has ended"
+    if service.spec is not None:
+        served = read_service_snapshot(settings, service.name)
+        if served is None or not served.actors:
+            why = served.last_fault if served else "it does not answer"
+            return f"{service.name}: it does not work yet ({why}); it is tried again and again"
+        return f"{service.name}: running, {served.actors} warm, version {served.version}"
     if service.name is ServiceName.UI:
         return f"ui: http://{settings.ui.host}:{settings.ui.port}"
     if service.name is ServiceName.SIMULATOR:

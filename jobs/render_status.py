@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from finkray.service_status import ServiceSnapshot
 from finkray.status import BalanceSheet, Snapshot
 from jobs.cluster import Cluster
 from jobs.services import Service
@@ -36,7 +37,10 @@ _STATE_STYLE = {
 
 
 def status_json(
-    cluster: Cluster | None, services: Sequence[Service], snapshot: Snapshot | None
+    cluster: Cluster | None,
+    services: Sequence[Service],
+    snapshot: Snapshot | None,
+    own: Sequence[ServiceSnapshot] = (),
 ) -> dict[str, Any]:
     """What `finkray status --json` prints; `snapshot` is null when no archive runs."""
     return {
@@ -57,6 +61,7 @@ def status_json(
             for service in services
         ],
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
+        "own_services": [one.model_dump(mode="json") for one in own],
     }
 
 
@@ -65,9 +70,12 @@ def status_text(
     services: Sequence[Service],
     snapshot: Snapshot | None,
     now: datetime,
+    own: Sequence[ServiceSnapshot] = (),
 ) -> RenderableType:
     """All that is known of the services, the most important first."""
     parts: list[RenderableType] = [_services(cluster, services, now)]
+    if own:
+        parts += [Text(), *_own(own)]
     if snapshot is not None:
         for part in _archive(snapshot, now):
             parts += [Text(), part]
@@ -89,6 +97,44 @@ def _services(
         age = duration_text((now - service.since).total_seconds())
         table.add_row(service.name, service.job_id, service.status, time_text(service.since), age)
     return table
+
+
+def _own(services: Sequence[ServiceSnapshot]) -> Iterator[RenderableType]:
+    for one in services:
+        if one.breaker != "closed":
+            yield Text.assemble(
+                (f"{one.name} PAUSES", "bold red"),
+                f": nothing succeeds, the last was {one.last_fault}; it is tried again by itself",
+            )
+    table = _table(
+        "services",
+        "name",
+        "version",
+        "",
+        "actors",
+        "waiting",
+        "behind",
+        "alerts/s",
+        "a core",
+        "p99",
+        "errors",
+        "results",
+    )
+    for one in services:
+        table.add_row(
+            one.name,
+            one.version,
+            Text(one.state, _STATE_STYLE[one.state]),
+            f"{one.actors} of {one.actors_wanted}",
+            count_text(one.waiting) + ("+" if one.waiting_more else ""),
+            duration_text(one.behind_s),
+            rate_text(one.alerts_per_s),
+            rate_text(one.alerts_per_s_a_core),
+            duration_text(one.latency_p99_s),
+            count_text(one.by_status.get("error", 0)),
+            count_text(one.results),
+        )
+    yield table
 
 
 def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 METADATA_KEY: Final = "finkray.service"
+SPEC_KEY: Final = "finkray.spec"
+"""Of a service that a user wrote; the other key has the name of its results."""
+
+SERVE_MODULE: Final = "jobs.serve"
 
 SUBMIT_TIMEOUT_S: Final = 30.0
 """For so long a head that has just started may not have an agent yet that takes jobs."""
@@ -37,7 +41,7 @@ T = TypeVar("T")
 
 
 class ServiceName(StrEnum):
-    """What can be started and stopped."""
+    """What can be started and stopped, beside the services that users write."""
 
     ARCHIVE = "archive"
     SIMULATOR = "simulator"
@@ -63,7 +67,7 @@ class Service:
     Attributes
     ----------
     name
-        Which one.
+        Which one: a `ServiceName`, or the name of the results of one that a user wrote.
     job_id
         Ray's submission id.
     status
@@ -72,13 +76,16 @@ class Service:
         When it was started, UTC.
     stop_wait_s
         How long Ray lets it drain.
+    spec
+        Of one that a user wrote, as `mymodule:Bright`.
     """
 
-    name: ServiceName
+    name: str
     job_id: str
     status: str
     since: datetime
     stop_wait_s: float
+    spec: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -94,19 +101,51 @@ def service_of(job: Any) -> Service | None:
     """The service that a job of Ray is, or None for somebody else's job."""
     if not job.submission_id:
         return None
-    name = (job.metadata or {}).get(METADATA_KEY) or next(
+    metadata = job.metadata or {}
+    spec = metadata.get(SPEC_KEY)
+    name = metadata.get(METADATA_KEY) or next(
         (name for name in ServiceName if f"-m {name.module} " in f"{job.entrypoint} "), None
     )
-    if name not in list(ServiceName):
+    if name is None or (spec is None and name not in list(ServiceName)):
         return None
     variables = (job.runtime_env or {}).get("env_vars") or {}
     return Service(
-        name=ServiceName(name),
+        name=ServiceName(name) if spec is None else name,
         job_id=job.submission_id,
         status=str(job.status.value),
         since=datetime.fromtimestamp((job.start_time or 0) / 1000, UTC),
         stop_wait_s=float(variables.get("RAY_JOB_STOP_WAIT_TIME_S", 3)),
+        spec=spec,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UserService:
+    """A service that a user wrote, as `jobs.serve` is to run it.
+
+    Attributes
+    ----------
+    spec
+        As `mymodule:Bright`.
+    folder
+        Where its module is.
+    into
+        Name of its results; None: its own.
+    since
+        At its first start also what came before, from this time on.
+    """
+
+    spec: str
+    folder: str
+    into: str | None = None
+    since: str | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """For the command."""
+        out = ["--service", self.spec, "--folder", self.folder]
+        out += ["--into", self.into] if self.into else []
+        return out + (["--since", self.since] if self.since else [])
 
 
 class Services:
@@ -124,7 +163,7 @@ class Services:
         self._client = client
         self._state = state
 
-    def running(self) -> dict[ServiceName, Service]:
+    def running(self) -> dict[str, Service]:
         """Those that have not ended.
 
         Raises
@@ -134,7 +173,7 @@ class Services:
         """
         return {service.name: service for service in self._all() if not service.ended}
 
-    def refuse_second(self, name: ServiceName) -> None:
+    def refuse_second(self, name: str) -> None:
         """Each service runs once on a cluster.
 
         Raises
@@ -154,7 +193,11 @@ class Services:
         return service_of(job) or service
 
     def submit(
-        self, name: ServiceName, settings: Settings, exit_after_s: float | None = None
+        self,
+        name: str,
+        settings: Settings,
+        exit_after_s: float | None = None,
+        user: "UserService | None" = None,
     ) -> Service:
         """Start a service; it may not run yet when this returns.
 
@@ -169,6 +212,8 @@ class Services:
             All settings; paths in them are absolute.
         exit_after_s
             It ends by itself after this many seconds.
+        user
+            What a user wrote, if it is such a one.
 
         Raises
         ------
@@ -178,7 +223,9 @@ class Services:
         job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self._settings_file(job_id)
         write_private(path, settings.to_json_with_secrets())
-        command = [sys.executable, "-m", name.module, "--config", str(path)]
+        module = SERVE_MODULE if user else ServiceName(name).module
+        command = [sys.executable, "-m", module, "--config", str(path)]
+        command += user.words if user else []
         if exit_after_s is not None:
             command += ["--exit-after", f"{exit_after_s:g}"]
         runtime_env: dict[str, Any] = {
@@ -192,11 +239,12 @@ class Services:
         if settings.ray.working_dir:
             runtime_env["working_dir"] = settings.ray.working_dir
         try:
-            self._submit(job_id, shlex.join(command), name, runtime_env)
+            self._submit(job_id, shlex.join(command), name, runtime_env, user)
         except BaseException:
             path.unlink()
             raise
-        return self.look(Service(name, job_id, "PENDING", datetime.now(UTC), 0))
+        spec = user.spec if user else None
+        return self.look(Service(name, job_id, "PENDING", datetime.now(UTC), 0, spec))
 
     def ask_to_stop(self, service: Service) -> None:
         """Ask a service to drain and to end; it has not when this returns."""
@@ -264,15 +312,23 @@ class Services:
         return self._state / "settings" / f"{job_id}.json"
 
     def _submit(
-        self, job_id: str, command: str, name: ServiceName, runtime_env: dict[str, Any]
+        self,
+        job_id: str,
+        command: str,
+        name: str,
+        runtime_env: dict[str, Any],
+        user: "UserService | None",
     ) -> None:
+        metadata = {METADATA_KEY: str(name), "job_name": f"finkray {name}"}
+        if user:
+            metadata[SPEC_KEY] = user.spec
         deadline_s = time.monotonic() + SUBMIT_TIMEOUT_S
         while True:
             try:
                 self._client.submit_job(
                     entrypoint=command,
                     submission_id=job_id,
-                    metadata={METADATA_KEY: str(name), "job_name": f"finkray {name}"},
+                    metadata=metadata,
                     runtime_env=runtime_env,
                 )
             except RuntimeError as error:

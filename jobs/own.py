@@ -1,0 +1,45 @@
+"""`finkray start mymodule:Bright`: from what was said to what is started."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from finkray.errors import ServiceError, SettingsError
+from finkray.hours import utc
+from finkray.service_run import limits_of, spec_of
+from finkray.service_worker import Worker
+from finkray.settings import Settings
+from jobs.launch import Order
+from jobs.over import archive_of
+from jobs.services import ServiceName, UserService
+
+
+def order_of(settings: Settings, user: UserService, order: Order) -> Order:
+    """The order for a service that a user wrote; what is wrong with it is said now.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    user
+        What was said of the service.
+    order
+        The rest of what was said.
+
+    Raises
+    ------
+    ServiceError
+        It cannot be loaded.
+    SettingsError
+        There is no archive, or `since` is no time.
+    """
+    archive_of(settings)
+    if user.since is not None:
+        try:
+            utc(user.since)
+        except ValueError as error:
+            raise SettingsError(f"--from: {error}") from error
+    spec = spec_of(user.spec, Path(user.folder))
+    name = user.into or Worker(spec, limits_of(settings.services)).describe().name
+    if name in list(ServiceName):
+        raise ServiceError(f"{name} is a service of finkray: give yours another name")
+    return replace(order, service=name, user=user)

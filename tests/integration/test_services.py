@@ -1,0 +1,200 @@
+"""A service that a user wrote, live on a real Ray: grown, killed, paused, drained."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+import finkray
+import finkray.testing
+from finkray.batch import AlertBatch
+from finkray.claim import Claim, TopicPartition
+from finkray.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.ledger import Ledger
+from finkray.ledger_read import read_state
+from finkray.publish import commit
+from finkray.storage_local import LocalStorage
+from finkray.write_claim import write_claim
+from jobs.local_ray import LocalRay, find_local_ray, stop_local_ray
+from tests import services_docs
+from tests.archiving import wait_until
+from tests.integration.test_cli import Shop, shop
+from tests.small_archives import NIGHT, SmallArchive
+
+pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
+
+MODULE = '''
+import os, time
+import finkray
+import pyarrow as pa
+
+
+class Slow(finkray.Service):
+    """Takes 5 ms for each alert, and raises on one in a hundred."""
+
+    columns = ["kafka_offset"]
+    output = pa.schema([("double", pa.int64()), ("secrets", pa.string())])
+    version = "1"
+
+    def process(self, alerts):
+        for offset in alerts["kafka_offset"].to_pylist():
+            if offset % 100 == 50:
+                raise ValueError(f"cannot stand {offset}")
+        time.sleep(0.005 * len(alerts))
+        with open("/proc/self/environ", "rb") as file:
+            found = str(file.read()) + str(dict(os.environ))
+        return pa.table({
+            "double": pa.array([2 * n for n in alerts["kafka_offset"].to_pylist()]),
+            "secrets": ["hunter2" if "hunter2" in found else "" for _ in range(len(alerts))],
+        })
+'''
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Shop]:
+    one = shop(tmp_path)
+    (tmp_path / "mymodule.py").write_text(MODULE)
+    settings = {
+        "FINKRAY__SERVICES__MAX_ACTORS": "3",
+        "FINKRAY__SERVICES__TARGET_S": "2",
+        "FINKRAY__SERVICES__QUIET_S": "3",
+        "FINKRAY__SERVICES__BATCH_ROWS": "100",
+        "FINKRAY__RAY__LOCAL_CPUS": "4",
+    }
+    yield Shop(one.folder, {**one.env, **settings})
+    stop_local_ray(one.state)
+
+
+def status(place: Shop) -> dict[str, Any]:
+    answer = place.command("status", "--json")
+    assert answer.returncode == 0, answer.stderr
+    own: list[dict[str, Any]] = json.loads(answer.stdout)["own_services"]
+    return own[0] if own else {}
+
+
+def victims(ray: LocalRay) -> list[psutil.Process]:
+    """The actors of the service, and the processes that they keep."""
+    father = ray.process.process()
+    found = []
+    for process in father.children(recursive=True) if father else []:
+        try:
+            words = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if "ray::ServiceActor" in words or "finkray.service_child" in words:
+            found.append(process)
+    return found
+
+
+def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_drains_it(
+    place: Shop,
+) -> None:
+    small = SmallArchive(LocalStorage(place.folder / "archive"))
+    small.put(0, 99)
+    started = place.command("start", "mymodule:Slow", "--from", "2026-11-24")
+    assert started.returncode == 0, started.stderr
+    assert "slow: running" in started.stdout
+    store = LocalStorage(small.storage.root / "science" / "slow" / "1")
+
+    def served() -> int:
+        return read_state(store).state.balance().archived
+
+    wait_until("what came before is served", lambda: served() == 100)
+
+    ray = find_local_ray(place.state)
+    assert ray is not None
+    last = 100
+    rng = random.Random(6)
+    kills = 0
+    for number in range(60):
+        small.put(last, last + 99, begins=NIGHT + timedelta(minutes=number))
+        last += 100
+    while served() < last:
+        before = served()
+        if kills < 8 and (found := victims(ray)):
+            rng.choice(found).kill()
+            kills += 1
+        wait_until("it goes on", lambda before=before: served() > before)
+        if kills == 4:
+            assert status(place)["actors_wanted"] > 1
+    assert kills == 8
+
+    sheet = read_state(store).state.balance()
+    assert (sheet.archived, sheet.difference) == (last, 0)
+    table = pq.read_table(store.root / "results").sort_by("kafka_offset")
+    assert table["kafka_offset"].to_pylist() == list(range(last))
+    assert table["status"].to_pylist() == ["error" if n % 100 == 50 else "ok" for n in range(last)]
+    assert set(table["secrets"].to_pylist()) == {"", None}
+
+    wait_until("quiet shrinks it", lambda: status(place)["actors_wanted"] == 1)
+    text = place.command("status").stdout
+    assert "slow" in text
+    assert "waiting" in text
+    stopped = place.command("stop", "slow")
+    assert stopped.returncode == 0, stopped.stderr
+    assert find_local_ray(place.state) is None
+    assert served() == last
+
+
+def test_a_service_that_cannot_be_loaded_is_refused_before_anything_starts(place: Shop) -> None:
+    SmallArchive(LocalStorage(place.folder / "archive")).put(0, 9)
+    refused = place.command("start", "mymodule:Missing")
+    assert refused.returncode == 1
+    assert "mymodule has no Missing; its services are Slow" in refused.stderr
+    assert find_local_ray(place.state) is None
+
+
+def test_the_page_on_services_is_true_word_by_word(place: Shop) -> None:
+    alerts = finkray.testing.alerts()
+    fingerprint = alerts["schema_fingerprint"][0].as_py()
+    storage = LocalStorage(place.folder / "archive")
+    source = TopicPartition("cluster", alerts["kafka_topic"][0].as_py(), "an-id-of-a-topic", 0)
+    batch = AlertBatch(
+        claim=Claim(source, 0, len(alerts) - 1),
+        tables=((fingerprint, alerts),),
+        schemas={fingerprint: "{}"},
+        schema_ids={},
+        dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
+        gaps=(),
+    )
+    ledger = Ledger.take_over(storage)
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])
+
+    for name, text in services_docs.files().items():
+        (place.folder / name).write_text(text)
+    binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
+    commands = services_docs.commands()
+    assert len(commands) == 8
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=place.folder,
+            env={**place.env, "PATH": binaries},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    for command in ("pytest -q test_mymodule.py", "read_results.py"):
+        words = ["-m", *command.split()] if command.startswith("pytest") else [command]
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=place.folder,
+            env={**place.env, "PYTHONPATH": str(place.folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    archive = finkray.open_archive(storage.root)
+    assert archive.results("bright").count_rows() == len(alerts)
+    assert archive.newest("bright").num_rows == len(alerts)
