@@ -125,7 +125,8 @@ def test_nothing_runs(finkray: Finkray) -> None:
     assert "nothing runs" in finkray("status").stdout
     assert finkray("stop", "archive").stdout == "archive does not run\n"
     answer = finkray("status", "--json")
-    assert json.loads(answer.stdout) == {"cluster": None, "services": [], "snapshot": None}
+    nothing = {"cluster": None, "services": [], "snapshot": None, "own_services": []}
+    assert json.loads(answer.stdout) == nothing
 
 
 def test_check_says_yes_or_no_to_each(finkray: Finkray) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
+from finkray.service_status import ServiceSnapshot
 from finkray.status import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from jobs.cluster import Cluster
 from jobs.render_status import status_json, status_text
@@ -78,4 +79,36 @@ def test_json_has_the_whole_snapshot() -> None:
     assert Snapshot.model_validate(raw["snapshot"]) == snapshot
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
-    assert status_json(None, [], None) == {"cluster": None, "services": [], "snapshot": None}
+    nothing = {"cluster": None, "services": [], "snapshot": None, "own_services": []}
+    assert status_json(None, [], None) == nothing
+
+
+def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
+    one = ServiceSnapshot(
+        name="bright",
+        service="bright",
+        version="1",
+        spec="mymodule:Bright",
+        state="running",
+        started_at=NIGHT,
+        at=NIGHT,
+        actors=2,
+        actors_wanted=3,
+        waiting=4200,
+        behind_s=12.0,
+        alerts_per_s=620.0,
+        alerts_per_s_a_core=15000.0,
+        latency_p99_s=4.9,
+        by_status={"ok": 88400, "error": 17},
+        results=88417,
+        breaker="open",
+        last_fault="raised: ConnectionError: no catalogue",
+    )
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_text(CLUSTER, [SERVICE], None, NIGHT, [one]))
+    raw = console.file.getvalue()  # type: ignore[attr-defined]
+    text = " ".join(raw.replace("\u2009", "").split())
+    assert "bright PAUSES: nothing succeeds, the last was raised: ConnectionError" in text
+    assert "bright 1 running 2 of 3 4200 12 s 620 15000 4.9 s 17 88417" in text
+    told = status_json(CLUSTER, [SERVICE], None, [one])["own_services"]
+    assert told[0]["breaker"] == "open"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
-from jobs.services import ServiceName, service_of
+from jobs.services import ServiceName, UserService, service_of
 
 
 def job(**changes: Any) -> JobDetails:
@@ -44,6 +44,20 @@ def test_a_service_that_start_began() -> None:
 def test_a_job_that_was_submitted_by_hand(entrypoint: str, name: ServiceName | None) -> None:
     service = service_of(job(entrypoint=entrypoint, metadata={}, runtime_env=None))
     assert (service.name if service else None) == name
+
+
+def test_a_service_that_a_user_wrote() -> None:
+    service = service_of(
+        job(metadata={"finkray.service": "bright", "finkray.spec": "mymodule:Bright"})
+    )
+    assert service is not None
+    assert (service.name, service.spec) == ("bright", "mymodule:Bright")
+
+
+def test_the_command_of_such_a_service() -> None:
+    user = UserService("mymodule:Bright", "/home/me", "trial", "2026-11-24")
+    place = ["--service", "mymodule:Bright", "--folder", "/home/me"]
+    assert user.words == [*place, "--into", "trial", "--since", "2026-11-24"]
 
 
 def test_other_jobs_are_none_of_ours() -> None:
