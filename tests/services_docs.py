@@ -21,9 +21,11 @@ def files() -> dict[str, str]:
     return out
 
 
-def commands() -> list[str]:
-    """The commands that it has them give."""
-    return [line for block in blocks("sh") for line in block.splitlines() if line]
+def commands(*, live: bool) -> list[str]:
+    """The commands that it has them give; with `live` those too that need a Ray."""
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line]
+    on_ray = ("finkray start", "finkray status", "finkray stop")
+    return [line for line in lines if live or not line.startswith(on_ray)]
 
 
 def spark_code() -> str:

@@ -171,7 +171,7 @@ def test_the_page_on_services_is_true_word_by_word(place: Shop) -> None:
     for name, text in services_docs.files().items():
         (place.folder / name).write_text(text)
     binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
-    commands = services_docs.commands()
+    commands = services_docs.commands(live=True)
     assert len(commands) == 8
     for command in commands:
         done = subprocess.run(
