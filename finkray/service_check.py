@@ -19,6 +19,9 @@ from finkray.service_columns import has, names_of
 from finkray.service_words import Answer, Limits, Slice, Spec
 from finkray.service_worker import Worker
 
+_LIKE = 0.85
+"""How alike two names are, of 1, that one may be meant for the other."""
+
 _SHOWN = 3
 """So many alerts are named as examples."""
 
@@ -83,14 +86,17 @@ def _pickles(why_not: str) -> Finding:
 def _columns(about: Described, schema: pa.Schema) -> Finding:
     known = names_of(schema)
     missing = [name for name in about.columns if not has(schema, name)]
-    if not missing:
-        return Finding("columns", ok=True, words=f"reads {', '.join(about.columns)}")
-    hints = []
-    for name in missing:
-        close = difflib.get_close_matches(name, known, 1) or [
-            one for one in known if one.rpartition(".")[2] == name.rpartition(".")[2]
-        ]
-        hints.append(f"{name} (did you mean {close[0]}?)" if close else name)
+    close = {name: difflib.get_close_matches(name, known, 1, _LIKE) for name in missing}
+    none = len(missing) == len(about.columns)
+    # A service for two surveys reads records that these alerts do not have at all.
+    wrong = [
+        name for name in missing if none or close[name] or name.partition(".")[0] in schema.names
+    ]
+    if not wrong:
+        there = ", ".join(name for name in about.columns if name not in missing)
+        more = f"; {len(missing)} more are of other surveys" if missing else ""
+        return Finding("columns", ok=True, words=f"reads {there}{more}")
+    hints = [f"{n} (did you mean {close[n][0]}?)" if close[n] else n for n in wrong]
     return Finding(
         "columns", ok=False, words=f"these alerts have no {', '.join(hints)}: they are read as null"
     )

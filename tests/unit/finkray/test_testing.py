@@ -89,6 +89,13 @@ def test_a_good_service_keeps_every_promise(tmp_path: Path) -> None:
     assert "alerts/s a core" in found["cost"].words
 
 
+def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) -> None:
+    columns = "['candidate.magpsf', 'diaSource.psfFlux', 'diaSource.ra']"
+    found = findings("Both", tmp_path, f"\nclass Both(Good):\n    columns = {columns}\n")
+    assert found["columns"].ok
+    assert found["columns"].words == "reads candidate.magpsf; 2 more are of other surveys"
+
+
 @pytest.mark.parametrize(
     ("promise", "words", "body"),
     [
