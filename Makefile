@@ -15,7 +15,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format chaos soak bench bench-services lock clean
+.PHONY: help setup demo test test-unit check format chaos soak bench bench-quick bench-services lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N
 
 bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
+
+bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
+	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1
 
 bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources
 	@$(BIN)/python -m bench.crossmatch

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure the chains side by side and print one table."""
+"""`python -m bench`: measure the chains side by side, and print a table for each feed."""
 
 import argparse
 import json
@@ -10,9 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 
 import psutil
@@ -21,7 +20,7 @@ from bench.chains.job import Job
 from bench.figures import Figures, median
 from bench.run import CHAINS, Chain, measure
 from bench.table import render
-from bench.topics import PACKETS, fill, read_packets
+from bench.topics import FEEDS, LSST_ALERTS, ZTF_PACKETS, Feed, fill, read_feed
 from finkray.java import find_java
 from sim.kafka import Kafka
 
@@ -29,76 +28,98 @@ _LOG = logging.getLogger("bench")
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+_Rounds = dict[str, dict[str, list[Figures]]]
+"""By feed, and then by chain."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit code whether every chain got through."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not (options.data / PACKETS).is_file():
-        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / PACKETS)
-        return 2
-    chains = [chain for chain in CHAINS if chain.name in options.chains]
+    for file in (ZTF_PACKETS, LSST_ALERTS):
+        if not (options.data / file).is_file():
+            _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / file)
+            return 2
     # As Ctrl-C does: what was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
+    feeds = {name: read_feed(name, options.data) for name in options.feeds}
     try:
-        rounds, failed = _measure_all(chains, options, folder)
+        rounds, failed = _measure_all(feeds, options, folder)
     finally:
         if options.keep:
             _LOG.info("Everything is kept in %s", folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    print(render(chains, rounds))
+    for name, found in rounds.items():
+        print(f"\n{feeds[name].what}\n\n{render(_chains(options, name), found)}")
     if options.json:
         options.json.write_text(json.dumps(_report(options, rounds), indent=2), encoding="utf-8")
     return 1 if failed else 0
 
 
+def _chains(options: argparse.Namespace, feed: str) -> list[Chain]:
+    return [chain for chain in CHAINS if chain.name in options.chains and feed in chain.feeds]
+
+
 def _measure_all(
-    chains: Sequence[Chain], options: argparse.Namespace, folder: Path
-) -> tuple[dict[str, list[Figures]], bool]:
+    feeds: Mapping[str, Feed], options: argparse.Namespace, folder: Path
+) -> tuple[_Rounds, bool]:
     """All chains in each round, one after the other, so that none has the better hour.
 
-    Returns the figures of each chain, and whether one failed; the others go on.
+    Returns the figures, and whether a chain failed; the others go on.
     """
-    rounds: dict[str, list[Figures]] = {chain.name: [] for chain in chains}
+    rounds: _Rounds = {name: {chain.name: [] for chain in _chains(options, name)} for name in feeds}
     failed = False
-    if any(chain.name.startswith("fink-") for chain in chains):
+    if any(chain.startswith("fink-") for chains in rounds.values() for chain in chains):
         _LOG.info("Resolving Spark's Kafka source and Avro reader")
         _resolve_packages()
-    packets = read_packets(options.data)
-    schema_file = folder / "schema.avsc"
-    schema_file.write_text(packets.schema_text, encoding="utf-8")
+    schemas = {name: feed.write_schema(folder) for name, feed in feeds.items()}
     with Kafka.running(folder / "kafka") as kafka:
-        _LOG.info("Filling two topics with %d alerts each", options.alerts)
-        size = fill(kafka, packets, options.alerts, options.partitions)
-        for number, chain in product(range(options.rounds), chains):
-            _LOG.info("Round %d of %d: %s", number + 1, options.rounds, chain.name)
-            job = Job(
-                bootstrap_servers=kafka.bootstrap_servers,
-                topic=chain.topic,
-                partitions=options.partitions,
-                alerts=options.alerts,
-                folder=str(folder / f"{chain.name}-{number}"),
-                schema_file=str(schema_file),
-                cores=options.cores,
-                per_trigger=options.per_trigger,
-            )
-            try:
-                figures = measure(
-                    chain,
-                    job,
-                    warm_after=options.warm_after,
-                    message_bytes=size[chain.topic] / options.alerts,
-                    timeout_s=options.timeout,
-                )
-            except RuntimeError as error:
-                _LOG.error("%s", error)
-                failed = True
-                continue
-            rounds[chain.name].append(figures)
-            _LOG.info("%s: %.0f alerts/s once warm", chain.name, figures.warm_per_s or 0)
-            if not options.keep:
-                shutil.rmtree(job.folder)
+        for feed in feeds.values():
+            alerts = options.lsst_alerts if feed.name == "lsst" else options.alerts
+            warm_share = options.warm_after / options.alerts
+            sizes: dict[int, float] = {}
+            for number in range(options.rounds):
+                for chain in _chains(options, feed.name):
+                    count = int(alerts * chain.share)
+                    topic = f"bench_{feed.name}_{count}"
+                    if count not in sizes:
+                        _LOG.info("Filling %s with %d alerts", topic, count)
+                        sizes[count] = fill(kafka, topic, feed, count, options.partitions)
+                    _LOG.info(
+                        "%s, round %d of %d: %s",
+                        *(feed.name, number + 1, options.rounds, chain.name),
+                    )
+                    job = Job(
+                        bootstrap_servers=kafka.bootstrap_servers,
+                        topic=topic,
+                        wire=feed.wire,
+                        partitions=options.partitions,
+                        alerts=count,
+                        folder=str(folder / f"{feed.name}-{chain.name}-{number}"),
+                        schema_file=str(schemas[feed.name]),
+                        cores=options.cores,
+                        per_trigger=min(options.per_trigger, max(1, alerts // 5)),
+                    )
+                    try:
+                        figures = measure(
+                            chain,
+                            job,
+                            warm_after=int(warm_share * count),
+                            message_bytes=sizes[count],
+                            timeout_s=options.timeout,
+                        )
+                    except RuntimeError as error:
+                        _LOG.error("%s", error)
+                        failed = True
+                        continue
+                    rounds[feed.name][chain.name].append(figures)
+                    _LOG.info("%s: %.0f alerts/s once warm", chain.name, figures.warm_per_s or 0)
+                    if not options.keep:
+                        shutil.rmtree(job.folder)
+            for count in sizes:
+                kafka.delete_topic(f"bench_{feed.name}_{count}")
     return rounds, failed
 
 
@@ -112,7 +133,7 @@ def _resolve_packages() -> None:
     )
 
 
-def _report(options: argparse.Namespace, rounds: dict[str, list[Figures]]) -> dict[str, object]:
+def _report(options: argparse.Namespace, rounds: _Rounds) -> dict[str, object]:
     """Everything that was measured, and on what."""
     return {
         "machine": {
@@ -125,12 +146,15 @@ def _report(options: argparse.Namespace, rounds: dict[str, list[Figures]]) -> di
             name: str(value) if isinstance(value, Path) else value
             for name, value in vars(options).items()
         },
-        "chains": {
-            name: {
-                "median": asdict(median(figures)) if figures else None,
-                "rounds": [asdict(one) for one in figures],
+        "feeds": {
+            feed: {
+                name: {
+                    "median": asdict(median(figures)) if figures else None,
+                    "rounds": [asdict(one) for one in figures],
+                }
+                for name, figures in chains.items()
             }
-            for name, figures in rounds.items()
+            for feed, chains in rounds.items()
         },
     }
 
@@ -139,12 +163,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure the archive beside a bare loop and the two archive pipelines of "
-        "Fink: the same machine, the same Kafka, the same real ZTF alerts.",
-        epilog="Close what else runs first. A quick look: python -m bench --alerts 8000 --rounds 1",
+        "Fink: the same machine, the same Kafka, the same real alerts of ZTF and LSST.",
+        epilog="Close what else runs first. A quick look: make bench-quick",
     )
     cores = os.cpu_count() or 1
     names = [chain.name for chain in CHAINS]
-    parser.add_argument("--alerts", type=int, default=40_000, help="in each topic (%(default)s)")
+    parser.add_argument("--alerts", type=int, default=50_000, help="of ZTF (%(default)s)")
+    parser.add_argument("--lsst-alerts", type=int, default=4000, help="of LSST (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of all chains (%(default)s)")
     parser.add_argument(
         "--chains",
@@ -154,11 +179,19 @@ def _parser() -> argparse.ArgumentParser:
         help=f"which to measure: {', '.join(names)} (all)",
     )
     parser.add_argument(
+        "--feeds",
+        type=lambda text: _known(text.split(","), list(FEEDS)),
+        default=list(FEEDS),
+        metavar="A,B",
+        help=f"what they read: {', '.join(FEEDS)} (all)",
+    )
+    parser.add_argument(
         "--warm-after",
         type=int,
-        default=12_000,
+        default=15_000,
         metavar="N",
-        help="the rate once warm leaves out the first N alerts (%(default)s)",
+        help="the rate once warm leaves out the first N of --alerts, and as large a part of other "
+        "numbers (%(default)s)",
     )
     parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
     parser.add_argument(
@@ -192,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
 def _known(chosen: list[str], names: list[str]) -> list[str]:
     for name in chosen:
         if name not in names:
-            raise argparse.ArgumentTypeError(f"no chain {name!r}; there are {', '.join(names)}")
+            raise argparse.ArgumentTypeError(f"no {name!r}; there are {', '.join(names)}")
     return chosen
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.topics import PACKETS, read_packets, send
+from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.java import find_java
 from finkray.ledger_claims import read_claims
 from finkray.ledger_read import read_state
@@ -124,8 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both runs and print them; the exit code says whether every alert arrived once."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not (options.data / PACKETS).is_file():
-        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / PACKETS)
+    if not (options.data / ZTF_PACKETS).is_file():
+        _LOG.error(
+            "There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / ZTF_PACKETS
+        )
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
@@ -161,17 +163,17 @@ def render(alone: Outcome, beside: Outcome, *, rate: float) -> str:
 
 
 def _measure(options: argparse.Namespace, folder: Path) -> tuple[Outcome, Outcome]:
-    messages = read_packets(options.data).containers
+    feed = read_feed("containers", options.data)
     with Kafka.running(folder / "kafka") as kafka:
         outcomes = []
         for name, old in (("alone", 0), ("beside", options.old)):
             topic = f"bench_backlog_{name}"
             per_partition = old // options.partitions
-            scene = _Scene(kafka, topic, messages, per_partition, folder / name)
+            scene = _Scene(kafka, topic, feed.messages, per_partition, folder / name)
             kafka.create_topic(topic, partitions=options.partitions)
             _LOG.info("%s: %d old alerts", name, per_partition * options.partitions)
             before = scene.before_per_partition * options.partitions
-            send(kafka, topic, messages, before, options.partitions)
+            send(kafka, topic, feed, before, options.partitions)
             outcomes.append(work_out(_run(options, scene), warm_s=options.warm))
             if not options.keep:
                 shutil.rmtree(scene.folder)

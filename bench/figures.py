@@ -35,6 +35,8 @@ class Figures:
         CPU seconds of all its processes for 1000 alerts, after the warm-up.
     peak_rss_bytes
         The largest sum of its processes' resident memory.
+    disk_bytes_per_alert
+        Of the Parquet files it wrote.
     """
 
     alerts: int
@@ -44,6 +46,7 @@ class Figures:
     warm_bytes_per_s: float | None
     cpu_s_per_1000: float | None
     peak_rss_bytes: int
+    disk_bytes_per_alert: float
 
 
 def work_out(
@@ -53,6 +56,7 @@ def work_out(
     launched_unix_s: float,
     warm_after: int,
     message_bytes: float,
+    disk_bytes: int,
 ) -> Figures:
     """Work out the figures of a chain that has archived everything.
 
@@ -68,6 +72,8 @@ def work_out(
         The warm-up ends with the step at which so many alerts are there.
     message_bytes
         Mean size of a message.
+    disk_bytes
+        Of all Parquet files.
     """
     first, last = progress[0], progress[-1]
     warm = next(step for step in progress if step.alerts >= min(warm_after, last.alerts))
@@ -82,6 +88,7 @@ def work_out(
         warm_bytes_per_s=None if warm_per_s is None else warm_per_s * message_bytes,
         cpu_s_per_1000=1000 * cpu_s / alerts if alerts else None,
         peak_rss_bytes=max(sample.rss_bytes for sample in samples),
+        disk_bytes_per_alert=disk_bytes / last.alerts,
     )
 
 

@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from bench.chains.job import Job
 from bench.figures import Figures, Progress, work_out
 from bench.meter import Meter, Sample
-from bench.topics import BARE, CONTAINERS
+from bench.topics import FEEDS
 from finkray.java import find_java
 
 _LOG = logging.getLogger(__name__)
@@ -39,27 +39,34 @@ class Chain:
         On the command line and in the table.
     module
         The program.
-    topic
-        What it reads.
+    feeds
+        What it can read.
     what
         One line that says what it is.
+    share
+        Of the alerts; a slow chain shows its rate with fewer.
     """
 
     name: str
     module: str
-    topic: str
+    feeds: tuple[str, ...]
     what: str
+    share: float = 1.0
 
 
 OURS = "finkray"
 
 CHAINS = (
-    Chain(OURS, "bench.chains.archive", CONTAINERS, "this archive, exactly once"),
-    Chain("fink-2019", "bench.chains.fink_2019", BARE, "Spark: from_avro, hourly Parquet"),
+    Chain(OURS, "bench.chains.archive", FEEDS, "this archive, exactly once"),
+    Chain("fink-2019", "bench.chains.fink_2019", ("bare", "lsst"), "Spark: from_avro"),
     Chain(
-        "fink-production", "bench.chains.fink_production", CONTAINERS, "Spark: fastavro in a UDF"
+        "fink-production",
+        "bench.chains.fink_production",
+        ("containers", "lsst"),
+        "Spark: fastavro in a UDF",
+        share=0.4,
     ),
-    Chain("bare-loop", "bench.chains.bare_loop", CONTAINERS, "plain processes, nothing safe"),
+    Chain("bare-loop", "bench.chains.bare_loop", FEEDS, "plain processes, nothing safe"),
 )
 
 
@@ -94,7 +101,7 @@ def measure(
             f"{chain.name} ended with code {process.returncode} after {reached} of {job.alerts} "
             f"alerts. The end of {log_file}:\n{log_file.read_text(errors='replace')[-3000:]}"
         )
-    rows = rows_below(folder)
+    rows, disk_bytes = found_below(folder)
     if rows != job.alerts:
         raise RuntimeError(f"{chain.name} wrote {rows} rows for {job.alerts} alerts: {folder}")
     return work_out(
@@ -103,13 +110,16 @@ def measure(
         launched_unix_s=launched_unix_s,
         warm_after=warm_after,
         message_bytes=message_bytes,
+        disk_bytes=disk_bytes,
     )
 
 
-def rows_below(folder: Path) -> int:
-    """Rows in all Parquet files that a reader of the chain's output would find."""
+def found_below(folder: Path) -> tuple[int, int]:
+    """Rows and bytes in all Parquet files that a reader of the chain's output would find."""
     places = [place for place in (folder / "parquet", folder / "archive/alerts") if place.is_dir()]
-    return sum(ds.dataset(place, format="parquet").count_rows() for place in places)
+    rows = sum(ds.dataset(place, format="parquet").count_rows() for place in places)
+    files = [file for place in places for file in place.rglob("*.parquet")]
+    return rows, sum(file.stat().st_size for file in files)
 
 
 def _follow(

@@ -15,6 +15,7 @@ COLUMNS = (
     "first after s",
     "CPU s/1000",
     "peak RSS MB",
+    "kB/alert",
 )
 
 
@@ -47,6 +48,7 @@ def _row(name: str, rounds: Sequence[Figures], ours: float | None) -> tuple[str,
         f"{one.first_s:.1f}",
         "-" if one.cpu_s_per_1000 is None else f"{one.cpu_s_per_1000:.2f}",
         _number(one.peak_rss_bytes / 1e6),
+        f"{one.disk_bytes_per_alert / 1e3:.1f}",
     )
 
 

@@ -1,42 +1,75 @@
-"""The same alerts in two topics: as ZTF sends them, and without the container around each.
+"""What the chains read: the same real alerts over and over, in each of the three wire formats.
 
-The packets are the 498 of the night of 2018-11-29 of the public test data, over and over.
+The packets are those of the public test data: 498 of ZTF's, of the night of 2018-11-29, and 107 of
+LSST's, of 2026-03-10.
 """
 
+import io
+import lzma
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeVar
 
+import fastavro
 from confluent_kafka import Producer
 
+from bench.chains.job import Wire
 from finkray.avro_container import Body, Header, find_body, read_header
 from sim.kafka import Kafka
 
-PACKETS = Path("ztf/ztf_20181129_fink-alert-simulator_498.tar.xz")
-CONTAINERS, BARE = "bench_containers", "bench_bare"
+ZTF_PACKETS = Path("ztf/ztf_20181129_fink-alert-simulator_498.tar.xz")
+LSST_ALERTS = Path("lsst/lsst_v10_0_20260309_107.avro.xz")
+LSST_SCHEMA = Path("schemas/lsst/lsst_v10_0_single_file.avsc")
+LSST_SCHEMA_ID = 1000
 
 _POLL_S = 0.1
 _Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Packets:
-    """Real packets with one writer schema.
+class Feed:
+    """Messages with one writer schema.
 
-    `containers` are the messages as ZTF sends them, `bare` the same records alone.
+    Attributes
+    ----------
+    name
+        In the tables and on the command line.
+    wire
+        How they are wrapped.
+    messages
+        Some hundred, which are sent over and over.
+    schema_text
+        The writer schema (Avro, JSON).
+    what
+        One line that says what they are.
     """
 
-    containers: tuple[bytes, ...]
-    bare: tuple[bytes, ...]
+    name: str
+    wire: Wire
+    messages: tuple[bytes, ...]
     schema_text: str
+    what: str
+
+    def write_schema(self, folder: Path) -> Path:
+        """Write the schema where an archive finds it by its id, should it look for one."""
+        file = folder / self.name / f"{LSST_SCHEMA_ID}.avsc"
+        file.parent.mkdir(parents=True)
+        file.write_text(self.schema_text, encoding="utf-8")
+        return file
 
 
-def read_packets(data: Path) -> Packets:
-    """Read the packets from the folder of the public test data."""
-    with tarfile.open(data / PACKETS) as tar:
+FEEDS = ("containers", "bare", "lsst")
+
+
+def read_feed(name: str, data: Path) -> Feed:
+    """Read one of the feeds from the folder of the public test data."""
+    return _read_lsst(data) if name == "lsst" else _read_ztf(data, bare=name == "bare")
+
+
+def _read_ztf(data: Path, *, bare: bool) -> Feed:
+    with tarfile.open(data / ZTF_PACKETS) as tar:
         containers = tuple(
             file.read()
             for member in tar
@@ -45,33 +78,38 @@ def read_packets(data: Path) -> Packets:
     headers = [_sure(read_header(packet), Header) for packet in containers]
     if len({header.raw for header in headers}) != 1:
         raise ValueError("the packets have more than one schema; bare records need one for all")
-    return Packets(
-        containers,
-        tuple(
-            packet[body.start : body.end]
-            for packet, header in zip(containers, headers, strict=True)
-            for body in [_sure(find_body(packet, len(header.raw)), Body)]
-        ),
-        headers[0].schema_text.decode(),
+    schema_text = headers[0].schema_text.decode()
+    if not bare:
+        what = "ZTF's alerts as they come, a container with the schema around each"
+        return Feed("containers", "container", containers, schema_text, what)
+    records = tuple(
+        packet[body.start : body.end]
+        for packet, header in zip(containers, headers, strict=True)
+        for body in [_sure(find_body(packet, len(header.raw)), Body)]
     )
+    return Feed("bare", "bare", records, schema_text, "the same records without the containers")
 
 
-def fill(kafka: Kafka, packets: Packets, alerts: int, partitions: int) -> dict[str, int]:
-    """Make both topics and put so many alerts into each; returns the bytes in each."""
-    return {
-        CONTAINERS: _fill_one(kafka, CONTAINERS, packets.containers, alerts, partitions),
-        BARE: _fill_one(kafka, BARE, packets.bare, alerts, partitions),
-    }
+def _read_lsst(data: Path) -> Feed:
+    frame = b"\0" + LSST_SCHEMA_ID.to_bytes(4, "big")
+    messages = []
+    with lzma.open(data / LSST_ALERTS) as file:
+        reader = fastavro.reader(file)
+        for alert in reader:
+            record = io.BytesIO()
+            fastavro.schemaless_writer(record, reader.writer_schema, alert)
+            messages.append(frame + record.getvalue())
+    schema_text = (data / LSST_SCHEMA).read_text(encoding="utf-8")
+    return Feed("lsst", "frame", tuple(messages), schema_text, "LSST's alerts in their frames")
 
 
-def _fill_one(
-    kafka: Kafka, topic: str, messages: tuple[bytes, ...], alerts: int, partitions: int
-) -> int:
+def fill(kafka: Kafka, topic: str, feed: Feed, alerts: int, partitions: int) -> float:
+    """Make a topic and put so many alerts into it; returns their mean size in bytes."""
     kafka.create_topic(topic, partitions=partitions)
-    return send(kafka, topic, messages, alerts, partitions)
+    return send(kafka, topic, feed, alerts, partitions) / alerts
 
 
-def send(kafka: Kafka, topic: str, messages: Sequence[bytes], alerts: int, partitions: int) -> int:
+def send(kafka: Kafka, topic: str, feed: Feed, alerts: int, partitions: int) -> int:
     """Put so many alerts into a topic, the messages over and over; returns their bytes."""
     producer = Producer(
         {
@@ -81,7 +119,7 @@ def send(kafka: Kafka, topic: str, messages: Sequence[bytes], alerts: int, parti
         }
     )
     size = 0
-    for number, message in enumerate(islice(cycle(messages), alerts)):
+    for number, message in enumerate(islice(cycle(feed.messages), alerts)):
         while True:
             try:
                 producer.produce(topic, message, partition=number % partitions)
@@ -90,7 +128,7 @@ def send(kafka: Kafka, topic: str, messages: Sequence[bytes], alerts: int, parti
                 producer.poll(_POLL_S)
         producer.poll(0)
         size += len(message)
-    if left := producer.flush(60):
+    if left := producer.flush(120):
         raise RuntimeError(f"{left} messages did not reach Kafka")
     return size
 

@@ -49,8 +49,20 @@ def _settings(job: Job) -> str:
         f'[archive]\nuri = "{job.folder}/archive"\n'
         f"[ingest]\nactors = {job.cores}\n"
         f"[spark]\nexecutor_cores = {job.cores}\n"
+        f"{_schemas(job)}"
         '[ray]\naddress = "auto"\n'
     )
+
+
+def _schemas(job: Job) -> str:
+    """Where the schema is found, if it is not in the messages."""
+    match job.wire:
+        case "container":
+            return ""
+        case "bare":
+            return f"[packets.bare]\n'^{job.topic}$' = \"{job.schema_file}\"\n"
+        case "frame":
+            return f'[packets]\nschema_folder = "{Path(job.schema_file).parent}"\n'
 
 
 def _follow(job: Job, archive: "subprocess.Popen[bytes]") -> None:

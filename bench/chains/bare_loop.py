@@ -5,18 +5,21 @@ alerts. It is what the machine can do with the same libraries: the practical lim
 """
 
 import io
+import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from multiprocessing.queues import Queue
+from pathlib import Path
 from typing import Any
 
+import fastavro
 import polars_avro
 import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from bench.chains.job import Job, report
+from bench.chains.job import FRAME_BYTES, Job, report
 from finkray.avro_container import (
     SYNC_BYTES,
     Body,
@@ -25,9 +28,13 @@ from finkray.avro_container import (
     find_body,
     read_header,
 )
+from finkray.avro_reader import RecordReader
+from finkray.avro_schema import WriterSchema
 
 ROWS_PER_FILE = 1000
+ROWS_PER_LSST_FILE = 100
 RECORDS_PER_BLOCK = 250
+SYNC = bytes(SYNC_BYTES)
 
 SILENCE_S = 60.0
 """A file takes a second or two: after this long a worker has died."""
@@ -54,16 +61,39 @@ def run(job: Job) -> None:
 
 def _work(job: Job, partitions: range, written: "Queue[int]") -> None:
     messages = _messages(job, partitions)
-    header: Header | None = None
+    decode = _lsst_decoder(job) if job.wire == "frame" else _ztf_decoder(job)
     options: dict[str, Any] | None = None
     number = 0
-    while packets := list(islice(messages, ROWS_PER_FILE)):
-        header = header or _must(read_header(packets[0]))
-        table = polars_avro.read_avro(io.BytesIO(_join(packets, header))).to_arrow()
+    rows = ROWS_PER_LSST_FILE if job.wire == "frame" else ROWS_PER_FILE
+    while packets := list(islice(messages, rows)):
+        table = decode(packets)
         options = options or _parquet_options(table)
         pq.write_table(table, job.output / f"{partitions.start}-{number:05d}.parquet", **options)
         number += 1
         written.put(len(packets))
+
+
+def _ztf_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
+    own = _own_header(job) if job.wire == "bare" else None
+
+    def decode(packets: list[bytes]) -> pa.Table:
+        header = own or _must(read_header(packets[0]))
+        bodies = packets if own else [_body(packet, header) for packet in packets]
+        return polars_avro.read_avro(io.BytesIO(_join(bodies, header))).to_arrow()
+
+    return decode
+
+
+def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
+    """By the archive's own reader: polars_avro does not take a schema that names a type again."""
+    text = Path(job.schema_file).read_text(encoding="utf-8")
+    reader = RecordReader(WriterSchema.from_text(text))
+
+    def decode(packets: list[bytes]) -> pa.Table:
+        records = [memoryview(packet)[FRAME_BYTES:] for packet in packets]
+        return pa.Table.from_batches([reader.read(records)])
+
+    return decode
 
 
 def _messages(job: Job, partitions: range) -> Iterator[bytes]:
@@ -91,15 +121,20 @@ def _messages(job: Job, partitions: range) -> Iterator[bytes]:
     consumer.close()
 
 
-def _join(packets: list[bytes], header: Header) -> bytes:
-    """One container with the records of them all, which have the same header."""
-    start = len(header.raw)
-    sync = packets[0][start : start + SYNC_BYTES]
-    parts = [header.raw, sync]
-    for first in range(0, len(packets), RECORDS_PER_BLOCK):
-        bodies = [_body(packet, header) for packet in packets[first : first + RECORDS_PER_BLOCK]]
-        size = sum(len(body) for body in bodies)
-        parts += [encode_long(len(bodies)), encode_long(size), *bodies, sync]
+def _own_header(job: Job) -> Header:
+    """The header of a container with the schema, for records that come without one."""
+    file = io.BytesIO()
+    fastavro.writer(file, json.loads(Path(job.schema_file).read_text(encoding="utf-8")), [])
+    return _must(read_header(file.getvalue()))
+
+
+def _join(bodies: list[bytes], header: Header) -> bytes:
+    """One container with all the records."""
+    parts = [header.raw, SYNC]
+    for first in range(0, len(bodies), RECORDS_PER_BLOCK):
+        block = bodies[first : first + RECORDS_PER_BLOCK]
+        size = sum(len(body) for body in block)
+        parts += [encode_long(len(block)), encode_long(size), *block, SYNC]
     return b"".join(parts)
 
 
@@ -122,7 +157,7 @@ def _parquet_options(table: pa.Table) -> dict[str, Any]:
     pq.write_table(table.slice(0, 0), sink)
     schema = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     leaves = [schema.column(index).path for index in range(len(schema))]
-    plain = [leaf for leaf in leaves if not leaf.endswith("stampData")]
+    plain = [leaf for leaf in leaves if not leaf.endswith("stampData") and "cutout" not in leaf]
     return {
         "compression": {leaf: "ZSTD" if leaf in plain else "NONE" for leaf in leaves},
         "use_dictionary": plain,

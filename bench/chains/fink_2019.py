@@ -6,7 +6,7 @@ takes bare records, as Fink's simulator sent them; it cannot read ZTF's containe
 
 from pathlib import Path
 
-from bench.chains.job import Job
+from bench.chains.job import FRAME_BYTES, Job
 from bench.chains.spark import alerts_of, session, write_all
 
 
@@ -16,10 +16,12 @@ def run(job: Job) -> None:
     from pyspark.sql.avro.functions import from_avro
 
     schema = Path(job.schema_file).read_text(encoding="utf-8")
+    skip = FRAME_BYTES if job.wire == "frame" else 0
+    record = sql.expr(f"substring(value, {skip + 1})")
     hours = {"year": "yyyy", "month": "MM", "day": "dd", "hour": "HH"}
     decoded = (
         alerts_of(session(job.cores), job)
-        .select("topic", "timestamp", from_avro("value", schema).alias("decoded"))
+        .select("topic", "timestamp", from_avro(record, schema).alias("decoded"))
         .withColumns({name: sql.date_format("timestamp", form) for name, form in hours.items()})
     )
     write_all(decoded.writeStream.partitionBy("topic", *hours), job)

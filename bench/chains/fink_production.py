@@ -1,16 +1,19 @@
 """Fink's archive in production, rebuilt from its description: a Python function decodes.
 
 Kafka source -> user-defined function with fastavro -> Spark's Parquet sink. It reads the
-containers as ZTF sends them, and parses the schema in each of them.
+containers as ZTF sends them, and parses the schema in each of them; LSST's frames it reads with
+the schema that it knows.
 """
 
 import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fastavro
 
-from bench.chains.job import Job
+from bench.chains.job import FRAME_BYTES, Job
 from bench.chains.spark import alerts_of, session, write_all
 
 
@@ -23,13 +26,26 @@ def run(job: Job) -> None:
     schema = Path(job.schema_file).read_text(encoding="utf-8")
     # Spark's own view of the Avro schema is the function's result type.
     empty = spark.createDataFrame([], "value binary").select(from_avro("value", schema).alias("a"))
-    decode = sql.udf(_decode, empty.schema["a"].dataType)
+    how = _container if job.wire == "container" else _framed(schema)
+    decode = sql.udf(how, empty.schema["a"].dataType)
     decoded = alerts_of(spark, job).select(decode("value").alias("a")).select("a.*")
     write_all(decoded.writeStream, job)
 
 
-def _decode(packet: bytes) -> Any:
+def _container(packet: bytes) -> Any:
     return next(fastavro.reader(io.BytesIO(packet)))
+
+
+def _framed(text: str) -> Callable[[bytes], Any]:
+    """For LSST's frames: the schema is parsed once for each task, and not for each packet."""
+    parsed: list[Any] = []
+
+    def decode(packet: bytes) -> Any:
+        if not parsed:
+            parsed.append(fastavro.parse_schema(json.loads(text)))
+        return fastavro.schemaless_reader(io.BytesIO(packet[FRAME_BYTES:]), parsed[0])
+
+    return decode
 
 
 if __name__ == "__main__":

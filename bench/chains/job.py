@@ -5,6 +5,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
+
+Wire = Literal["container", "bare", "frame"]
+
+FRAME_BYTES = 5
+"""Byte 0 and the schema's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,9 @@ class Job:
         The Kafka to read.
     topic
         The topic to archive, which nobody writes any more.
+    wire
+        What its messages are: "container" (the schema in each), "bare" records, or "frame" (a bare
+        record behind five bytes).
     partitions
         How many it has.
     alerts
@@ -33,6 +42,7 @@ class Job:
 
     bootstrap_servers: str
     topic: str
+    wire: Wire
     partitions: int
     alerts: int
     folder: str

@@ -16,15 +16,22 @@ def test_a_measurement_archives_every_alert_and_reports(
     report = tmp_path / "report.json"
     words = [
         *("--chains", "bare-loop", "--alerts", "2300", "--rounds", "1", "--warm-after", "1000"),
+        *("--lsst-alerts", "200"),
         *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
     ]
     assert main(words) == 0
-    found = json.loads(report.read_text())["chains"]["bare-loop"]["median"]
-    assert found["alerts"] == 2300
+    feeds = json.loads(report.read_text())["feeds"]
+    assert {feed: found["bare-loop"]["median"]["alerts"] for feed, found in feeds.items()} == {
+        "containers": 2300,
+        "bare": 2300,
+        "lsst": 200,
+    }
+    found = feeds["containers"]["bare-loop"]["median"]
     assert found["warm_per_s"] > 0
     assert found["overall_per_s"] > 0
     assert found["cpu_s_per_1000"] is not None
     assert found["peak_rss_bytes"] > 10_000_000
+    assert 30_000 < found["disk_bytes_per_alert"] < 66_000
     assert "bare-loop" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [report]
 

@@ -11,7 +11,12 @@ SAMPLES = [Sample(at, at - 100.0, int(at)) for at in (100.0, 115.0, 125.0, 135.0
 
 def figures(steps: list[Progress], warm_after: int = 4000) -> Figures:
     return work_out(
-        steps, SAMPLES, launched_unix_s=100.0, warm_after=warm_after, message_bytes=66_000
+        steps,
+        SAMPLES,
+        launched_unix_s=100.0,
+        warm_after=warm_after,
+        message_bytes=66_000,
+        disk_bytes=10**8,
     )
 
 
@@ -23,6 +28,7 @@ def test_the_rate_once_warm_leaves_the_start_out_and_the_one_over_all_does_not()
     assert found.warm_bytes_per_s == pytest.approx(66e6)
     assert found.overall_per_s == pytest.approx(10_000 / 29)
     assert found.peak_rss_bytes == 135
+    assert found.disk_bytes_per_alert == 10_000
 
 
 def test_cpu_seconds_are_those_of_the_same_alerts() -> None:
