@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from finkray.archive_task import TaskContext
-from finkray.claim_queue import ClaimQueue
+from finkray.claim_queue import ClaimQueue, share_out
 from finkray.errors import ClusterUnavailable
 from finkray.instructions import Dispatch
 from finkray.orders import Order
@@ -54,10 +54,10 @@ class Feeder:
         self._on_micro_batch = on_micro_batch
         self._master = RaydpMaster(app_name)
         self._spark: SparkOnRay | None = None
+        self._slots = settings.spark.executors * settings.spark.executor_cores
         self._queue = ClaimQueue(
-            # One micro-batch at work, and one ready to follow it without a pause.
-            most=2 * settings.spark.claims_per_micro_batch,
-            slots=settings.spark.executors * settings.spark.executor_cores,
+            most=settings.spark.claims_per_micro_batch,
+            slots=self._slots,
             backfill_per_s=settings.ingest.backfill_per_s,
         )
         self._outstanding = 0
@@ -95,10 +95,11 @@ class Feeder:
         now_s = time.monotonic()
         self._publish(
             [
-                Order(
-                    dispatch.claim, actor_names[dispatch.actor], dispatch.generation, self._staging
-                )
-                for dispatch in self._queue.take(now_s)
+                [
+                    Order(claim.claim, actor_names[claim.actor], claim.generation, self._staging)
+                    for claim in share
+                ]
+                for share in share_out(self._queue.take(now_s), self._slots)
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
@@ -150,13 +151,12 @@ class Feeder:
 
     def _keep_warm(self) -> None:
         """Let every task slot load its modules and connect, so that no claim waits for it."""
-        slots = self._settings.spark.executors * self._settings.spark.executor_cores
-        self._publish([Order(None, "", 0, self._staging)] * slots)
+        self._publish([[Order(None, "", 0, self._staging)]] * self._slots)
 
-    def _publish(self, orders: Sequence[Order]) -> None:
-        if not orders or self._spark is None:
+    def _publish(self, tasks: Sequence[Sequence[Order]]) -> None:
+        if not tasks or self._spark is None:
             return
         if self._outstanding == 0:
             self._last_batch_s = time.monotonic()
-        self._spark.publish(orders)
-        self._outstanding += len(orders)
+        self._spark.publish(tasks)
+        self._outstanding += sum(map(len, tasks))

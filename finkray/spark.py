@@ -86,6 +86,9 @@ def spark_properties(settings: SparkSettings) -> dict[str, str]:
         "spark.ui.retainedTasks": "500",
         "spark.sql.ui.retainedExecutions": "20",
         "spark.sql.streaming.numRecentProgressUpdates": "10",
+        # A log that is thrown away at the end needs no checksum beside each of its files, for which
+        # Hadoop starts a chmod each: two of four in a micro-batch.
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
         # A twin of a task would only write the same claim a second time.
         "spark.speculation": "false",
         # The executor's current directory may hold another copy of finkray.
@@ -208,11 +211,12 @@ class SparkOnRay:
             .start()
         )
 
-    def publish(self, orders: Sequence[Order]) -> None:
-        """Put orders into the stream, each as a block of its own, so that each is a task."""
+    def publish(self, tasks: Sequence[Sequence[Order]]) -> None:
+        """Put orders into the stream: those of a task as a block of their own, which is one."""
         with self._publishing:
-            for order in orders:
-                block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq([order.to_json()])
+            for orders in tasks:
+                lines = [order.to_json() for order in orders]
+                block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(lines)
                 self._source.addData(block)
 
     def trouble(self) -> str | None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
-from finkray.claim_queue import LIVE_S, RETRY_S, ClaimQueue
+from finkray.claim_queue import LIVE_S, RETRY_S, ClaimQueue, share_out
 from finkray.ingest_words import LaneKind
 from finkray.instructions import Dispatch
 from finkray.token_bucket import TokenBucket
@@ -42,29 +42,50 @@ def test_live_claims_go_first_and_leave_the_backfill_the_task_slots() -> None:
     assert taken(claims, 0.1) == []
 
 
-def test_a_backfill_in_full_flow_does_not_keep_a_live_claim_waiting() -> None:
+def back(queue: ClaimQueue, *numbers: int) -> None:
+    queue.returned([Claim(A, number, number) for number in numbers])
+
+
+def test_a_live_claim_is_in_the_next_micro_batch_whatever_a_backfill_has_waiting() -> None:
     claims = queue()
     fill(claims, live=0, backfill=20)
-    assert len(taken(claims, 0.0)) == 8
+    assert taken(claims, 0.0) == [*range(100, 108)]
     claims.hand_in(dispatch(1), 0.1)
-    assert taken(claims, 0.1) == [1]
+    assert taken(claims, 0.1) == []
+    back(claims, *range(100, 108))
+    assert taken(claims, 0.2) == [1, 108, 109]
 
 
 def test_with_quiet_live_lanes_the_backfill_has_all_the_room() -> None:
     claims = queue()
     fill(claims, live=1, backfill=20)
-    assert len(taken(claims, 0.0)) == 1 + 2
-    claims.returned([Claim(A, 0, 0)])
-    assert taken(claims, LIVE_S - 0.1) == []
-    assert len(taken(claims, LIVE_S)) == 8 - 2
+    assert taken(claims, 0.0) == [0, 100, 101]
+    back(claims, 0, 100, 101)
+    assert taken(claims, LIVE_S - 0.1) == [102, 103]
+    back(claims, 102, 103)
+    assert len(taken(claims, LIVE_S)) == 8
 
 
-def test_what_comes_back_makes_room() -> None:
+def test_the_next_claims_go_together_when_the_last_ones_are_all_back() -> None:
     claims = queue()
     fill(claims, live=10, backfill=5)
     assert taken(claims, 0.0) == [*range(8), 100, 101]
-    claims.returned([Claim(A, 0, 0), Claim(A, 100, 100)])
-    assert taken(claims, 0.0) == [8, 102]
+    back(claims, *range(8), 100)
+    assert taken(claims, 0.0) == []
+    back(claims, 101)
+    assert taken(claims, 0.0) == [8, 9, 102, 103]
+
+
+@given(st.lists(st.integers(0, 3000), max_size=30), st.integers(1, 6))
+def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks: int) -> None:
+    claims = [dispatch(number, alerts=count) for number, count in enumerate(alerts)]
+    shares = share_out(claims, tasks)
+    assert len(shares) == min(tasks, len(claims))
+    assert all(shares)
+    assert sorted(one.claim for share in shares for one in share) == [one.claim for one in claims]
+    sums = [sum(one.alerts for one in share) for share in shares]
+    if sums:
+        assert max(sums) - min(sums) <= max(alerts) + len(alerts)
 
 
 def test_a_refused_claim_comes_again_after_a_pause() -> None:
@@ -78,7 +99,7 @@ def test_a_cap_holds_the_backfill_back_and_never_the_live_lanes() -> None:
     claims = queue(backfill_per_s=10)
     fill(claims, live=2, backfill=3)
     assert taken(claims, 0.0) == [0, 1, 100]
-    claims.returned([Claim(A, n, n) for n in (0, 1, 100)])
+    back(claims, 0, 1, 100)
     # 100 alerts were spent where 10 were there.
     assert taken(claims, 9.0) == []
     assert taken(claims, 9.1) == [101]
