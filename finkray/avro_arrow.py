@@ -120,8 +120,25 @@ def _nullable(code: int, change: Convert) -> Convert:
 
 
 def _spread(union: pa.Array, has_value: np.ndarray, values: pa.Array) -> pa.Array:
-    """One branch's values over all rows of a union; null where a row is of another branch."""
-    return values.take(pa.array(union.offsets.to_numpy(), mask=~has_value))
+    """One branch's values over all rows of a union; null where a row is of another branch.
+
+    Numbers are put where they belong by numpy. Letting Arrow collect them by the offsets made the
+    decoding of ZTF's packets, with their histories, 5 to 10 % slower.
+    """
+    if not _are_plain_numbers(values):
+        return values.take(pa.array(union.offsets.to_numpy(), mask=~has_value))
+    numbers = values.to_numpy(zero_copy_only=True)
+    spread = np.zeros(len(union), numbers.dtype)
+    spread[has_value] = numbers
+    valid = np.packbits(has_value, bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(spread)]
+    nulls = len(union) - len(values)
+    return pa.Array.from_buffers(values.type, len(union), buffers, nulls)
+
+
+def _are_plain_numbers(values: pa.Array) -> bool:
+    kind = values.type
+    return values.null_count == 0 and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _or_same(change: Convert | None) -> Convert:
