@@ -140,6 +140,8 @@ def mutate(body: bytes, random_: random.Random) -> bytes:
     return bytes(out)
 
 
+# A minute on a free machine; a time limit that strikes within the reader leaves no good trace.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("survey", MUTANTS)
 def test_a_damaged_packet_is_one_reject_and_nothing_else(
     survey: str, test_data: Path, monkeypatch: pytest.MonkeyPatch
