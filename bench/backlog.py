@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,14 +19,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
-from finkray.java import find_java
 from finkray.ledger_claims import read_claims
-from finkray.ledger_read import read_state
-from finkray.settings import RaySettings
-from finkray.status import BalanceSheet
 from finkray.storage_local import LocalStorage
-from jobs.local_ray import start_local_ray, stop_local_ray
 from sim.kafka import Kafka
 from sim.pace import Pace
 from sim.play import Played, play
@@ -35,8 +30,6 @@ from sim.sources import Packet
 
 _LOG = logging.getLogger("bench.backlog")
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
-_POLL_S = 0.5
-_DRAIN_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,27 +175,20 @@ def _measure(options: argparse.Namespace, folder: Path) -> tuple[Outcome, Outcom
 
 def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
     """Archive the topic beside a live stream, and look what became durable when."""
-    folder, root = scene.folder, scene.folder / "archive"
     deadline_s = time.monotonic() + options.timeout
-
-    def wait_until(what: str, done: Callable[[BalanceSheet], bool]) -> None:
-        while not (root.is_dir() and done(read_state(LocalStorage(root)).state.balance())):
-            if time.monotonic() > deadline_s or archive.poll() is not None:
-                tail = (folder / "log").read_text(errors="replace")[-3000:]
-                raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")
-            time.sleep(_POLL_S)
-
-    with _archive(options, scene) as archive:
-        wait_until("the first alert is durable", lambda sheet: sheet.received > 0)
+    with running_archive(scene.folder, _settings(options, scene)) as archive:
+        archive.wait_until(
+            "the first alert is durable", lambda sheet: sheet.received > 0, deadline_s
+        )
         _LOG.info("the archive is at work, the live stream begins")
         with _live(scene, options.rate) as finish:
-            wait_until("the backlog is down", lambda sheet: sheet.waiting == 0)
+            archive.wait_until("the backlog is down", lambda sheet: sheet.waiting == 0, deadline_s)
             if not scene.old_per_partition:
                 time.sleep(options.warm + options.seconds)
             played = finish()
         total = played.alerts + scene.before_per_partition * options.partitions
-        wait_until("all is durable", lambda sheet: sheet.archived >= total)
-    claims = list(_durables(root, scene.old_per_partition))
+        archive.wait_until("all is durable", lambda sheet: sheet.archived >= total, deadline_s)
+    claims = list(_durables(archive.root, scene.old_per_partition))
     rows = sum(len(claim.kafka_unix_s) for claim in claims)
     if rows != total:
         raise RuntimeError(f"{rows} alerts are in the archive, and {total} were sent")
@@ -254,40 +240,14 @@ def _live(scene: _Scene, rate: float) -> Iterator[Callable[[], Played]]:
         thread.join()
 
 
-@contextmanager
-def _archive(options: argparse.Namespace, scene: _Scene) -> "Iterator[subprocess.Popen[bytes]]":
-    """`python -m finkray.archive` on a Ray of its own, with its default settings."""
-    folder = scene.folder
-    state = folder / "state"
-    state.mkdir(parents=True)
-    config = folder / "finkray.toml"
-    config.write_text(
+def _settings(options: argparse.Namespace, scene: _Scene) -> str:
+    return (
         f'[kafka]\nbootstrap_servers = "{scene.kafka.bootstrap_servers}"\n'
         f'topics = ["{scene.topic}"]\n'
-        f'[archive]\nuri = "{folder}/archive"\n'
         f"[ingest]\nactors = {options.cores}\nbackfill_per_s = {options.backfill_per_s}\n"
         f"backlog_offsets = {options.backlog_offsets}\n"
         f"[spark]\nexecutor_cores = {options.cores}\n"
-        '[ray]\naddress = "auto"\n',
-        encoding="utf-8",
     )
-    os.environ.update(find_java().environment())
-    ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
-    try:
-        with (folder / "log").open("wb") as log:
-            archive = subprocess.Popen(
-                [sys.executable, "-m", "finkray.archive", "--config", str(config)],
-                env={**os.environ, **ray.environment()},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield archive
-        finally:
-            archive.send_signal(signal.SIGTERM)
-            archive.wait(_DRAIN_S)
-    finally:
-        stop_local_ray(state)
 
 
 def _plain(options: argparse.Namespace) -> dict[str, object]:

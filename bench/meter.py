@@ -1,6 +1,8 @@
 """CPU time and memory of a process and everything it started."""
 
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -29,9 +31,17 @@ class Meter:
     """Follows a process and all its descendants, also those whose parent has ended.
 
     What a process uses between its last look and its end is missed.
+
+    Parameters
+    ----------
+    pid
+        of the process
+    without
+        words of command lines: those processes do not count, nor does this one
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, without: Sequence[str] = ()) -> None:
+        self._without = without
         self._known = {psutil.Process(pid)}
         self._cpu_s: dict[psutil.Process, float] = {}
 
@@ -40,6 +50,8 @@ class Meter:
         rss_bytes = 0
         for process in self._family():
             try:
+                if self._without and self._left_out(process):
+                    continue
                 with process.oneshot():
                     times = process.cpu_times()
                     rss_bytes += process.memory_info().rss
@@ -57,6 +69,10 @@ class Meter:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(alive, timeout=10)
+
+    def _left_out(self, process: psutil.Process) -> bool:
+        words = " ".join(process.cmdline())
+        return process.pid == os.getpid() or any(word in words for word in self._without)
 
     def _family(self) -> list[psutil.Process]:
         children: dict[int, list[psutil.Process]] = {}

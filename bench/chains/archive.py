@@ -1,76 +1,60 @@
-"""Our archive, as anybody runs it: a local Ray, and `python -m finkray.archive` on it.
+"""Our archive, as anybody runs it.
 
 How far it is stands in its ledger: an entry is what makes its claims durable, and the time
 at which its file was made is the time of the commit.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from bench.chains.job import Job, report
+from bench.chains.job import Job, Wire, report
+from bench.running import RunningArchive, running_archive
 from finkray.ledger_entry import LOG_FOLDER, Entry
-from finkray.settings import RaySettings
-from jobs.local_ray import start_local_ray, stop_local_ray
 
 _POLL_S = 0.1
-_DRAIN_S = 60.0
 
 
 def run(job: Job) -> None:
     """Archive the topic, then let the archive drain and take the Ray down again."""
-    folder = Path(job.folder)
-    state = folder / "state"
-    state.mkdir(parents=True)
-    config = folder / "finkray.toml"
-    config.write_text(_settings(job), encoding="utf-8")
-    ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
-    try:
-        archive = subprocess.Popen(
-            [sys.executable, "-m", "finkray.archive", "--config", str(config)],
-            env={**os.environ, **ray.environment()},
-        )
-        try:
-            _follow(job, archive)
-        finally:
-            archive.send_signal(signal.SIGTERM)
-            archive.wait(_DRAIN_S)
-    finally:
-        stop_local_ray(state)
+    settings = settings_for(
+        job.bootstrap_servers, job.topic, job.wire, Path(job.schema_file), job.cores
+    )
+    with running_archive(Path(job.folder), settings) as archive:
+        _follow(job, archive)
 
 
-def _settings(job: Job) -> str:
+def settings_for(
+    bootstrap_servers: str, topic: str, wire: Wire, schema_file: Path, cores: int
+) -> str:
     """Everything is left at its default that need not be said."""
     return (
-        f'[kafka]\nbootstrap_servers = "{job.bootstrap_servers}"\ntopics = ["{job.topic}"]\n'
-        f'[archive]\nuri = "{job.folder}/archive"\n'
-        f"[ingest]\nactors = {job.cores}\n"
-        f"[spark]\nexecutor_cores = {job.cores}\n"
-        f"{_schemas(job)}"
-        '[ray]\naddress = "auto"\n'
+        f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\ntopics = ["{topic}"]\n'
+        f"[ingest]\nactors = {cores}\n"
+        f"[spark]\nexecutor_cores = {cores}\n"
+        f"{_schemas(topic, wire, schema_file)}"
     )
 
 
-def _schemas(job: Job) -> str:
+def _schemas(topic: str, wire: Wire, schema_file: Path) -> str:
     """Where the schema is found, if it is not in the messages."""
-    match job.wire:
+    match wire:
         case "container":
             return ""
         case "bare":
-            return f"[packets.bare]\n'^{job.topic}$' = \"{job.schema_file}\"\n"
+            return f"[packets.bare]\n'^{topic}$' = \"{schema_file}\"\n"
         case "frame":
-            return f'[packets]\nschema_folder = "{Path(job.schema_file).parent}"\n'
+            return f'[packets]\nschema_folder = "{schema_file.parent}"\n'
 
 
-def _follow(job: Job, archive: "subprocess.Popen[bytes]") -> None:
-    log = Path(job.folder) / "archive" / LOG_FOLDER
+def _follow(job: Job, archive: RunningArchive) -> None:
+    log = archive.root / LOG_FOLDER
     next_entry = done = 0
     while done < job.alerts:
-        if archive.poll() is not None:
-            raise RuntimeError(f"the archive ended with code {archive.returncode}")
+        if archive.process.poll() is not None:
+            raise RuntimeError(
+                f"the archive ended with code {archive.process.returncode}. The end of its log:\n"
+                + archive.log.read_text(errors="replace")[-3000:]
+            )
         while (file := log / f"{next_entry:020d}.json").exists():
             entry = Entry.from_bytes(file.read_bytes(), next_entry)
             next_entry += 1

@@ -45,3 +45,12 @@ def test_what_an_ended_process_used_stays_in_the_sum() -> None:
     after = meter.sample()
     assert after.cpu_s >= before > 0
     assert after.rss_bytes == 0
+
+
+def test_processes_that_are_named_do_not_count() -> None:
+    process = started(BURN)
+    everything, nothing = Meter(process.pid), Meter(process.pid, without=("process_time",))
+    wait_for_cpu(everything, 0.2)
+    assert everything.sample().rss_bytes > 0
+    assert nothing.sample().rss_bytes == 0
+    everything.end_all()

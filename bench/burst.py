@@ -1,0 +1,206 @@
+"""`python -m bench.burst`: how soon a visit is durable that comes as fast as Kafka takes it."""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.chains.archive import settings_for
+from bench.meter import Meter
+from bench.running import RunningArchive, running_archive
+from bench.topics import LSST_ALERTS, ZTF_PACKETS, Feed, read_feed, send
+from finkray.ledger_claims import read_claims
+from finkray.storage_local import LocalStorage
+from sim.kafka import Kafka
+
+_LOG = logging.getLogger("bench.burst")
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+QUIET_S = 10.0
+"""Between two visits."""
+
+SAMPLE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A visit, all of it sent as fast as Kafka took it.
+
+    Attributes
+    ----------
+    feed, alerts
+        what, and how many
+    sent_s
+        how long Kafka took, to the last acknowledgement
+    durable_after_s
+        from that until the last of them was in the ledger
+    peak_rss_bytes
+        of all processes of the archive and of its Ray meanwhile; memory that several of them
+        share counts several times
+    first_s
+        from the start of the archive, on a Ray that was up, until its first alert was durable
+    """
+
+    feed: str
+    alerts: int
+    sent_s: float
+    durable_after_s: float
+    peak_rss_bytes: int
+    first_s: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure all visits, print them, and say with the exit code whether every alert arrived."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for file in (ZTF_PACKETS, LSST_ALERTS):
+        if not (options.data / file).is_file():
+            _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / file)
+            return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
+    bursts: list[Burst] = []
+    try:
+        with Kafka.running(folder / "kafka") as kafka:
+            for name, sizes in (("containers", options.ztf), ("lsst", options.lsst)):
+                if sizes:
+                    feed = read_feed(name, options.data)
+                    bursts += _measure(kafka, feed, sizes, options, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(render(bursts))
+    if options.json:
+        report = [asdict(burst) for burst in bursts]
+        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    return 0
+
+
+def render(bursts: Sequence[Burst]) -> str:
+    """The table as text, a line for each visit."""
+    lines = ["feed         alerts  sent in s  durable after s  peak RSS MB  first after s"]
+    lines += [
+        f"{one.feed:10}  {one.alerts:7}  {one.sent_s:9.1f}  {one.durable_after_s:15.1f}  "
+        f"{one.peak_rss_bytes / 1e6:11.0f}  {one.first_s:13.1f}"
+        for one in bursts
+    ]
+    return "\n".join(lines)
+
+
+def _measure(
+    kafka: Kafka, feed: Feed, sizes: Sequence[int], options: argparse.Namespace, folder: Path
+) -> Iterator[Burst]:
+    topic = f"burst_{feed.name}"
+    schema = feed.write_schema(folder)
+    kafka.create_topic(topic, partitions=options.partitions)
+    total = options.partitions
+    send(kafka, topic, feed, total, options.partitions)
+    settings = settings_for(kafka.bootstrap_servers, topic, feed.wire, schema, options.cores)
+    deadline_s = time.monotonic() + options.timeout
+    with running_archive(folder / f"archive-{feed.name}", settings) as archive:
+        archive.wait_until(
+            "the first alerts are durable", lambda sheet: sheet.archived >= total, deadline_s
+        )
+        first_s = _last_commit_unix_s(archive) - archive.launched_unix_s
+        for alerts in sizes:
+            time.sleep(QUIET_S)
+            _LOG.info("%s: a visit of %d alerts", feed.name, alerts)
+            total += alerts
+            with _peak() as peak:
+                begun_unix_s = time.time()
+                send(kafka, topic, feed, alerts, options.partitions)
+                acked_unix_s = time.time()
+                archive.wait_until(
+                    f"{total} alerts are durable",
+                    lambda sheet, total=total: sheet.archived >= total,  # type: ignore[misc]
+                    deadline_s,
+                )
+            yield Burst(
+                feed=feed.name,
+                alerts=alerts,
+                sent_s=acked_unix_s - begun_unix_s,
+                durable_after_s=_last_commit_unix_s(archive) - acked_unix_s,
+                peak_rss_bytes=max(peak),
+                first_s=first_s,
+            )
+    kafka.delete_topic(topic)
+
+
+def _last_commit_unix_s(archive: RunningArchive) -> float:
+    commits = read_claims(LocalStorage(archive.root), ("at",)).column("at").to_pylist()
+    return float(max(commits).timestamp())
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """Resident memory of all that this process has started, but for Kafka, twice a second."""
+    found = [0]
+    ended = threading.Event()
+
+    def run() -> None:
+        meter = Meter(os.getpid(), without=("kafka.Kafka",))
+        while not ended.wait(SAMPLE_S):
+            found.append(meter.sample().rss_bytes)
+
+    thread = threading.Thread(target=run, name="meter")
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.burst",
+        description="Start the archive, send a visit as fast as Kafka takes it, and see how soon "
+        "all of it is durable, and what memory that took; then the next visit.",
+        epilog="Close what else runs first. A quick look: python -m bench.burst --lsst ''",
+    )
+    parser.add_argument(
+        "--ztf",
+        type=_sizes,
+        default="10000,32000",
+        metavar="N,N",
+        help="visits of ZTF's alerts (%(default)s)",
+    )
+    parser.add_argument(
+        "--lsst", type=_sizes, default="2000", metavar="N,N", help="and of LSST's (%(default)s)"
+    )
+    parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
+    parser.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 1, help="actors, task slots (%(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=600, metavar="S", help="of one archive (%(default)s)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
+        metavar="FOLDER",
+        help="the public test data (FINKRAY_TEST_DATA)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    return parser
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",") if size]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Our archive as anybody runs it: a local Ray, and `python -m finkray.archive`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from finkray.java import find_java
+from finkray.ledger_read import read_state
+from finkray.settings import RaySettings
+from finkray.status import BalanceSheet
+from finkray.storage_local import LocalStorage
+from jobs.local_ray import start_local_ray, stop_local_ray
+
+_POLL_S = 0.2
+_DRAIN_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningArchive:
+    """An archive that runs.
+
+    Attributes
+    ----------
+    process
+        Its driver's supervisor.
+    root
+        Its folder.
+    log
+        What it says.
+    launched_unix_s
+        When it was started, on a Ray that was up.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    root: Path
+    log: Path
+    launched_unix_s: float
+
+    def wait_until(
+        self, what: str, done: Callable[[BalanceSheet], bool], deadline_s: float
+    ) -> None:
+        """Wait for something in the ledger until a time of the monotonic clock.
+
+        Raises
+        ------
+        RuntimeError
+            The time is up or the archive has ended; the message has the end of its log.
+        """
+        while not (
+            self.root.is_dir() and done(read_state(LocalStorage(self.root)).state.balance())
+        ):
+            if time.monotonic() > deadline_s or self.process.poll() is not None:
+                tail = self.log.read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
+    """An archive in that folder, on a Ray of its own; it drains at the end.
+
+    Parameters
+    ----------
+    folder
+        for all that it writes
+    settings
+        TOML, without the archive's place and Ray's
+    """
+    state = folder / "state"
+    state.mkdir(parents=True)
+    config = folder / "finkray.toml"
+    place = f'[archive]\nuri = "{folder}/archive"\n[ray]\naddress = "auto"\n'
+    config.write_text(settings + place, encoding="utf-8")
+    log = folder / "log"
+    ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
+    try:
+        with log.open("ab") as sink:
+            launched_unix_s = time.time()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "finkray.archive", "--config", str(config)],
+                env={**os.environ, **find_java().environment(), **ray.environment()},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield RunningArchive(process, folder / "archive", log, launched_unix_s)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_DRAIN_S)
+    finally:
+        stop_local_ray(state)
