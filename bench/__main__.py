@@ -18,14 +18,14 @@ import psutil
 
 from bench.chains.job import Job
 from bench.figures import Figures, median
+from bench.options import add_common, data_is_there
 from bench.run import CHAINS, Chain, measure
 from bench.table import render
-from bench.topics import FEEDS, LSST_ALERTS, ZTF_PACKETS, Feed, fill, read_feed
+from bench.topics import FEEDS, Feed, fill, read_feed
 from finkray.java import find_java
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench")
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 _Rounds = dict[str, dict[str, list[Figures]]]
@@ -36,10 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit code whether every chain got through."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for file in (ZTF_PACKETS, LSST_ALERTS):
-        if not (options.data / file).is_file():
-            _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / file)
-            return 2
+    if not data_is_there(options.data):
+        return 2
     # As Ctrl-C does: what was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
@@ -166,7 +164,6 @@ def _parser() -> argparse.ArgumentParser:
         "Fink: the same machine, the same Kafka, the same real alerts of ZTF and LSST.",
         epilog="Close what else runs first. A quick look: make bench-quick",
     )
-    cores = os.cpu_count() or 1
     names = [chain.name for chain in CHAINS]
     parser.add_argument("--alerts", type=int, default=50_000, help="of ZTF (%(default)s)")
     parser.add_argument("--lsst-alerts", type=int, default=4000, help="of LSST (%(default)s)")
@@ -193,10 +190,6 @@ def _parser() -> argparse.ArgumentParser:
         help="the rate once warm leaves out the first N of --alerts, and as large a part of other "
         "numbers (%(default)s)",
     )
-    parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
-    parser.add_argument(
-        "--cores", type=int, default=cores, help="processes or task slots of a chain (%(default)s)"
-    )
     parser.add_argument(
         "--per-trigger",
         type=int,
@@ -207,18 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=900, metavar="S", help="of one measurement (%(default)s)"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
-        metavar="FOLDER",
-        help="the public test data (FINKRAY_TEST_DATA)",
-    )
-    parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
-    parser.add_argument("--keep", action="store_true", help="leave what was written")
+    add_common(parser)
     return parser
 
 

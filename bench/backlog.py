@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import os
 import shutil
 import signal
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench.options import add_common, data_is_there
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger_claims import read_claims
@@ -29,7 +29,6 @@ from sim.play import Played, play
 from sim.sources import Packet
 
 _LOG = logging.getLogger("bench.backlog")
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both runs and print them; the exit code says whether every alert arrived once."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not (options.data / ZTF_PACKETS).is_file():
-        _LOG.error(
-            "There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / ZTF_PACKETS
-        )
+    if not data_is_there(options.data, [ZTF_PACKETS]):
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
@@ -269,7 +265,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=float, default=270.0, help="live alerts in a second (%(default)s)"
     )
-    parser.add_argument("--partitions", type=int, default=4, help="of the topic (%(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=40.0, help="of the live stream alone (%(default)s)"
     )
@@ -291,23 +286,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a backlog of more than this in a partition is left to the backfill (%(default)s)",
     )
     parser.add_argument(
-        "--cores", type=int, default=os.cpu_count() or 1, help="actors, task slots (%(default)s)"
-    )
-    parser.add_argument(
         "--timeout", type=float, default=600, metavar="S", help="of one run (%(default)s)"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
-        metavar="FOLDER",
-        help="the public test data (FINKRAY_TEST_DATA)",
-    )
-    parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
-    parser.add_argument("--keep", action="store_true", help="leave what was written")
+    add_common(parser)
     return parser
 
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from bench.chains.archive import settings_for
 from bench.meter import Meter
+from bench.options import add_common, data_is_there
 from bench.running import RunningArchive, running_archive
-from bench.topics import LSST_ALERTS, ZTF_PACKETS, Feed, read_feed, send
+from bench.topics import Feed, read_feed, send
 from finkray.ledger_claims import read_claims
 from finkray.storage_local import LocalStorage
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench.burst")
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 QUIET_S = 10.0
 """Between two visits."""
@@ -63,10 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure all visits, print them, and say with the exit code whether every alert arrived."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for file in (ZTF_PACKETS, LSST_ALERTS):
-        if not (options.data / file).is_file():
-            _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", options.data / file)
-            return 2
+    if not data_is_there(options.data):
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
     bursts: list[Burst] = []
@@ -77,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     feed = read_feed(name, options.data)
                     bursts += _measure(kafka, feed, sizes, options, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if options.keep:
+            _LOG.info("Everything is kept in %s", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     print(render(bursts))
     if options.json:
         report = [asdict(burst) for burst in bursts]
@@ -177,24 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lsst", type=_sizes, default="2000", metavar="N,N", help="and of LSST's (%(default)s)"
     )
-    parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
-    parser.add_argument(
-        "--cores", type=int, default=os.cpu_count() or 1, help="actors, task slots (%(default)s)"
-    )
     parser.add_argument(
         "--timeout", type=float, default=600, metavar="S", help="of one archive (%(default)s)"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
-        metavar="FOLDER",
-        help="the public test data (FINKRAY_TEST_DATA)",
-    )
-    parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    add_common(parser)
     return parser
 
 

@@ -1,0 +1,43 @@
+"""What the benches' command lines have in common."""
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.topics import LSST_ALERTS, ZTF_PACKETS
+
+_LOG = logging.getLogger("bench")
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Where the alerts come from, where to write, and how large the chain is."""
+    parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
+    parser.add_argument(
+        "--cores",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="actors, processes or task slots of a chain (%(default)s)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("FINKRAY_TEST_DATA", _BESIDE)),
+        metavar="FOLDER",
+        help="the public test data (FINKRAY_TEST_DATA)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, metavar="FOLDER", help="where to write (the temporary folder)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--keep", action="store_true", help="leave what was written")
+
+
+def data_is_there(folder: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERTS)) -> bool:
+    """Whether the alerts are there; says so if not."""
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", folder / missing[0])
+    return not missing
