@@ -162,18 +162,24 @@ def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
     return np.full(table.num_rows, _NO_TIME), 0
 
 
-def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
-    """`record.field` as float64 with NaN for null; None if there is no such number."""
+def field_of_record(table: pa.Table, record: str, field: str) -> pa.ChunkedArray | None:
+    """The column `record.field` of a table; None if there is none."""
     place = table.schema.get_field_index(record)
     if place < 0:
         return None
     kind = table.schema.field(place).type
     if not pa.types.is_struct(kind) or kind.get_field_index(field) < 0:
         return None
-    if not pa.types.is_floating(kind.field(field).type):
+    return pc.struct_field(table.column(place), field)
+
+
+def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
+    """`record.field` as float64 with NaN for null; None if there is no such number."""
+    values = field_of_record(table, record, field)
+    if values is None or not pa.types.is_floating(values.type):
         return None
-    days: np.ndarray = pc.struct_field(table.column(place), field).cast(pa.float64()).to_numpy()
-    return days
+    numbers: np.ndarray = values.cast(pa.float64()).to_numpy()
+    return numbers
 
 
 def _believable(ms: np.ndarray) -> np.ndarray:

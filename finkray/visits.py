@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finkray.columns import EARLIEST_MS, LATEST_MS
+from finkray.columns import EARLIEST_MS, LATEST_MS, field_of_record
 from finkray.ingest_words import VisitCount
 from finkray.status import VisitStatus
 from finkray.surveys import SURVEYS, Survey
@@ -102,15 +102,10 @@ def _detectors(
 
 def _integers(table: pa.Table, record: str, name: str) -> pa.ChunkedArray | None:
     """`record.name` as int64; None if there is no such number."""
-    at = table.schema.get_field_index(record)
-    if at < 0:
+    values = field_of_record(table, record, name)
+    if values is None or not pa.types.is_integer(values.type):
         return None
-    kind = table.schema.field(at).type
-    if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
-        return None
-    if not pa.types.is_integer(kind.field(name).type):
-        return None
-    return pc.struct_field(table.column(at), name).cast(pa.int64())
+    return values.cast(pa.int64())
 
 
 @dataclass(slots=True)
