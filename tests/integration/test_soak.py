@@ -34,8 +34,9 @@ GROWTH_BYTES = 4 * MIB
 growth of 4 kB a claim would be seen in 2 000 claims, of 0.6 kB in 20 000."""
 
 LEDGER_FILES = 2 * BLOCK + LEVELS * FANOUT
-OTHER_FILES = 250
-"""Far above what there is of temporary files and of Ray's, and far below one for each claim."""
+OTHER_FILES = 100
+"""By so many more than at first there may be temporary files and files of Ray's, which has been at
+work for other tests before: far below one for each claim."""
 
 pytestmark = [
     pytest.mark.kafka,
@@ -144,8 +145,8 @@ def test_nothing_grows(
     for sample in samples:
         assert sample.files["ledger"] <= LEDGER_FILES
         assert sample.files["staging"] <= AHEAD
-        assert sample.files["temporary folders"] <= OTHER_FILES
-        assert sample.files["Ray's session"] <= OTHER_FILES
+        for kind in ("temporary folders", "Ray's session"):
+            assert sample.files[kind] <= samples[0].files[kind] + OTHER_FILES
 
 
 def reach(archive: ArchiveUnderTest, feed: Feed, claims: int) -> int:
