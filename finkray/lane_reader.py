@@ -19,6 +19,12 @@ STALL_BEFORE_PAUSE_S = 5.0
 """Pausing throws the Kafka client's queue away, to be fetched again: not worth it for the
 short waits of ordinary back-pressure, right for a disk that stays full."""
 
+ASK_AGAIN_S = 3.0
+"""How often a partition in trouble is asked about: a quiet one does not say that it is over."""
+
+ANSWER_S = 1.0
+"""A broker that is well answers within milliseconds; reading waits for as long as it does not."""
+
 log = logging.getLogger(__name__)
 
 
@@ -83,6 +89,7 @@ class LaneReader:
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._stalled_since_s: float | None = None
         self._paused = False
+        self._ask_at_s = 0.0
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
         self.messages = 0
@@ -168,6 +175,7 @@ class LaneReader:
         messages = self._consumer.consume(min(room, 500), wait_s)
         for message in messages:
             self._receive(message)
+        self._ask_about_troubles(self._consumer)
         return len(messages)
 
     def publish_due(self, *, flush: bool = False) -> None:
@@ -208,6 +216,22 @@ class LaneReader:
             self._end(key, end)
         elif lane.intake.full(self._limits):
             self._publish(key, flush=False)
+
+    def _ask_about_troubles(self, consumer: Consumer) -> None:
+        now_s = time.monotonic()
+        if not self.troubles or now_s < self._ask_at_s:
+            return
+        self._ask_at_s = now_s + ASK_AGAIN_S
+        for key in list(self.troubles):
+            place = key if key in self._lanes else next(iter(self._lanes), None)
+            if place is None:
+                return
+            try:
+                consumer.get_watermark_offsets(KafkaPartition(*place), timeout=ANSWER_S)
+            except KafkaException as error:
+                log.debug("no answer about %s[%s] yet: %s", *place, error)
+                return
+            self._heard_of(key)
 
     def _heard_of(self, key: tuple[str | None, int | None]) -> None:
         self.troubles.pop(key, None)

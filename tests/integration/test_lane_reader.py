@@ -176,3 +176,16 @@ def test_what_expires_while_a_lane_is_paused_is_accounted_for(
     lanes.assert_covered(source, 0, 25)
     assert lanes.offsets == [0, *range(18, 25)]
     assert lanes.gaps == [Gap("expired", 1, 17)]
+
+
+def test_trouble_with_a_quiet_partition_ends_when_its_leader_answers(
+    kafka: Kafka, lanes: Lanes, source: TopicPartition
+) -> None:
+    fill(kafka, source, 3)
+    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.read_until(lambda: lanes.offsets == [0, 1, 2])
+    # As the client says it, once and with no word when it is over.
+    lanes.reader.troubles[source.topic, source.partition] = "it takes no connection"
+    lanes.reader.troubles[None, None] = "all brokers are down"
+    lanes.read_until(lambda: not lanes.reader.troubles)
+    assert lanes.offsets == [0, 1, 2]
