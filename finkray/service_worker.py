@@ -192,9 +192,12 @@ class Worker:
         ends_s = time.monotonic() + limit_s
         try:
             connection.send_bytes(json.dumps(order).encode())
-            while not connection.poll(LOOK_S):
-                if time.monotonic() > ends_s:
+            answered = False
+            while not answered:
+                answered = connection.poll(LOOK_S)
+                if not answered and time.monotonic() > ends_s:
                     return _fault("time", f"no answer within {limit_s:g} s"), None
+                # Also after an answer: what leaks a little with each quick batch is seen too.
                 memory_bytes = self._own_memory_bytes()
                 if memory_bytes > self._limits.memory_bytes:
                     limit = self._limits.memory_bytes

@@ -18,7 +18,7 @@ def test_what_was_said_wins_and_what_was_not_stays() -> None:
 
 
 def test_each_option_is_a_setting() -> None:
-    own = {"service", "config", "simulator", "exit_after", "foreground"}
+    own = {"service", "config", "simulator", "exit_after", "foreground", "since", "into"}
     options = set(inspect.signature(cli.start).parameters) - own
     assert len(options) == 13
     assert options <= set(SimulatorSettings.model_fields)
