@@ -15,12 +15,13 @@ def run(job: Job) -> None:
     from pyspark.sql import functions as sql
     from pyspark.sql.avro.functions import from_avro
 
+    spark = session(job.cores)  # first, for expressions need it
     schema = Path(job.schema_file).read_text(encoding="utf-8")
     skip = FRAME_BYTES if job.wire == "frame" else 0
     record = sql.expr(f"substring(value, {skip + 1})")
     hours = {"year": "yyyy", "month": "MM", "day": "dd", "hour": "HH"}
     decoded = (
-        alerts_of(session(job.cores), job)
+        alerts_of(spark, job)
         .select("topic", "timestamp", from_avro(record, schema).alias("decoded"))
         .withColumns({name: sql.date_format("timestamp", form) for name, form in hours.items()})
     )
