@@ -23,7 +23,12 @@ def without_java(tmp_path: Path) -> dict[str, str]:
     tools.mkdir()
     for folder in os.environ["PATH"].split(os.pathsep):
         for tool in Path(folder).glob("*") if Path(folder).is_dir() else ():
-            if not tool.name.startswith("java") and not (tools / tool.name).exists():
+            # A link that leads nowhere is no tool: it would not exist, and yet be in the way.
+            if (
+                tool.is_file()
+                and not tool.name.startswith("java")
+                and not (tools / tool.name).exists()
+            ):
                 (tools / tool.name).symlink_to(tool)
     environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
     scratch = tmp_path / "tmp"
