@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finkray.batch import make_batch
 from finkray.claim import Claim
-from finkray.decode import Decoder
-from finkray.packets import make_decoder
-from finkray.settings_packets import PacketSettings
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import Decoder
+from finkray.packets.decoder import make_decoder
+from finkray.settings.packets import PacketSettings
 from tests.avro_cases import SOURCE, container, long, messages, sized
 from tests.dead_letters import KNOWN, NEW, PAIR, frame, record
 
@@ -107,8 +107,8 @@ def test_no_bomb_swells_a_process() -> None:
     """In a process of its own: native memory counts too, and what it took for a moment."""
     code = """
 import resource, sys
-from finkray.packets import make_decoder
-from finkray.settings_packets import PacketSettings
+from finkray.packets.decoder import make_decoder
+from finkray.settings.packets import PacketSettings
 from tests.avro_cases import SOURCE, messages
 from tests.unit.finkray.test_bad_input import BAD, GOOD, HOSTILE, LIMIT
 bombs = [*HOSTILE.values(), *(value for value, _ in BAD.values())] * 3
@@ -157,7 +157,7 @@ def test_a_schema_is_understood_or_refused_whatever_stands_in_it(data: st.DataOb
     for _ in range(data.draw(st.integers(1, 3))):
         places = list(_places(schema))
         holder, key = data.draw(st.sampled_from(places))
-        holder[key] = data.draw(JUNK)
+        holder[key] = copy.deepcopy(data.draw(JUNK))
         if not isinstance(schema, dict) or not list(_places(schema)):
             break
     decoded = Decoder().decode(messages([GOOD, container(schema, b"\0" * 12), GOOD]), SOURCE)
