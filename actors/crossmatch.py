@@ -18,7 +18,7 @@ from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, match, match_curren
 from catalogs.catalog import Catalogs
 from finkray import adapter
 from finkray.errors import CatalogError, CatalogUnavailable
-from finkray.settings import load
+from finkray.settings.model import load
 
 __all__ = ["MATCHES", "Crossmatch", "match", "match_current"]
 

@@ -22,7 +22,7 @@ from bench.options import add_common, data_is_there
 from bench.run import CHAINS, Chain, measure
 from bench.table import render
 from bench.topics import FEEDS, Feed, fill, read_feed
-from finkray.java import find_java
+from finkray.query.java import find_java
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench")

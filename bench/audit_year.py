@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from finkray.audit import audit
+from finkray.audit.audit import audit
 from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
-from finkray.layout import alerts_path
-from finkray.ledger_entry import Entry
-from finkray.ledger_segment import Segment
-from finkray.ledger_table import SCHEMA, to_table
-from finkray.storage_local import LocalStorage
+from finkray.ledger.entry import Entry
+from finkray.ledger.segment import Segment
+from finkray.ledger.table import SCHEMA, to_table
+from finkray.storage.layout import alerts_path
+from finkray.storage.local import LocalStorage
 
 CLAIMS_PER_ENTRY = 8
 """A micro-batch of a busy night; the archive commits one of them with one entry."""

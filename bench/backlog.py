@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from bench.options import add_common, data_is_there
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
-from finkray.ledger_claims import read_claims
-from finkray.storage_local import LocalStorage
+from finkray.ledger.claims import read_claims
+from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 from sim.pace import Pace
 from sim.play import Played, play

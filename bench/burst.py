@@ -20,8 +20,8 @@ from bench.meter import Meter
 from bench.options import add_common, data_is_there
 from bench.running import RunningArchive, running_archive
 from bench.topics import Feed, read_feed, send
-from finkray.ledger_claims import read_claims
-from finkray.storage_local import LocalStorage
+from finkray.ledger.claims import read_claims
+from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench.burst")

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from finkray.java import find_java
-from finkray.ledger_read import read_state
-from finkray.settings import RaySettings
+from finkray.ledger.read import read_state
+from finkray.query.java import find_java
+from finkray.settings.model import RaySettings
 from finkray.status import BalanceSheet
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import start_local_ray, stop_local_ray
 
 _POLL_S = 0.2

@@ -16,7 +16,7 @@ import fastavro
 from confluent_kafka import Producer
 
 from bench.chains.job import Wire
-from finkray.avro_container import Body, Header, find_body, read_header
+from finkray.avro.container import Body, Header, find_body, read_header
 from sim.kafka import Kafka
 
 ZTF_PACKETS = Path("ztf/ztf_20181129_fink-alert-simulator_498.tar.xz")

@@ -4,9 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finkray.follow import Durable
+    from finkray.ledger.follow import Durable
     from finkray.reader import Archive, open_archive
-    from finkray.service_class import Service, service
+    from finkray.services.service import Service, service
 
 __version__ = "0.1.0"
 
@@ -14,10 +14,10 @@ __all__ = ["Archive", "Durable", "Service", "__version__", "open_archive", "serv
 
 _PLACES = {
     "Archive": "finkray.reader",
-    "Durable": "finkray.follow",
-    "Service": "finkray.service_class",
+    "Durable": "finkray.ledger.follow",
+    "Service": "finkray.services.service",
     "open_archive": "finkray.reader",
-    "service": "finkray.service_class",
+    "service": "finkray.services.service",
 }
 
 

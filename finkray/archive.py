@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import finkray
-from finkray.archive_run import run_archive
+from finkray.driver.run import run_archive
 from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
-from finkray.settings import load
+from finkray.settings.model import load
 from finkray.supervise import EXIT_RETRIABLE, supervise
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3

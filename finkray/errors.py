@@ -19,7 +19,7 @@
         └── ArchiveHeld          another archive is alive on the same folder
 
 (r): ``retriable``: the same call may work later, with nothing mended by a person.
-A packet that does not decode is no error at all but a result: see `finkray.decode.Reject`.
+A packet that does not decode is no error at all but a result: see `finkray.packets.decode.Reject`.
 """
 
 from typing import ClassVar

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, overload
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from finkray.dataset import open_dataset
 from finkray.errors import StorageError
-from finkray.follow import Durable, Follower, Position
-from finkray.hours import Span, utc
-from finkray.ledger_claims import read_claims
-from finkray.storage import Storage
-from finkray.storage_open import folder_of, open_storage
+from finkray.ledger.claims import read_claims
+from finkray.ledger.follow import Durable, Follower, Position
+from finkray.storage.contract import Storage
+from finkray.storage.dataset import open_dataset
+from finkray.storage.hours import Span, utc
+from finkray.storage.opening import folder_of, open_storage
 
 if TYPE_CHECKING:
-    from finkray.audit import KafkaView
-    from finkray.audit_report import AuditReport
-    from finkray.joined import JoinedDataset
+    from finkray.audit.audit import KafkaView
+    from finkray.audit.report import AuditReport
+    from finkray.science.joined import JoinedDataset
 
 Moment = datetime | str
 
@@ -85,7 +85,7 @@ class Archive:
             name of a topic, or several names; None is all
         with_services
             names of results, or ``name/version``: each becomes a column of records, null where
-            there is no result (yet); see `finkray.joined.JoinedDataset`. An alert that came
+            there is no result (yet); see `finkray.science.joined.JoinedDataset`. An alert that came
             twice is two rows
 
         Raises
@@ -97,8 +97,8 @@ class Archive:
         """
         alerts, condition = open_dataset(self._storage, *_chosen(start, end, topic))
         if with_services:
-            from finkray.joined import JoinedDataset
-            from finkray.science import find_store
+            from finkray.science.joined import JoinedDataset
+            from finkray.science.store import find_store
 
             stores = [find_store(self._storage, name) for name in with_services]
             return JoinedDataset(alerts, condition, stores)
@@ -127,7 +127,7 @@ class Archive:
         ServiceError
             if there are no such results
         """
-        from finkray.science import RESULTS_FOLDER, find_store, result_schema
+        from finkray.science.store import RESULTS_FOLDER, find_store, result_schema
 
         store = find_store(self._storage, name)
         dataset, condition = open_dataset(
@@ -149,7 +149,7 @@ class Archive:
 
         Parameters and errors are those of `results`.
         """
-        from finkray.joined import newest
+        from finkray.science.joined import newest
 
         return newest(self.results(name, start, end, topic).to_table())
 
@@ -199,8 +199,8 @@ class Archive:
         wants: Callable[[str], bool] | None = None,
         deep: str | None = None,
     ) -> "AuditReport":
-        """Whether every offset is accounted for, once; see `finkray.audit.audit`."""
-        from finkray.audit import audit
+        """Whether every offset is accounted for, once; see `finkray.audit.audit.audit`."""
+        from finkray.audit.audit import audit
 
         return audit(self._storage, kafka, wants=wants, deep=deep)
 

@@ -6,7 +6,7 @@
         results = finkray.testing.run("mymodule:Bright")
         assert results["status"].to_pylist() == ["ok"] * len(results)
 
-`finkray.service_check` does the same from outside, in a process of its own with limits.
+`finkray.serving.check` does the same from outside, in a process of its own with limits.
 """
 
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finkray.science_rows import RowAnswers, keys_of, result_table
-from finkray.service_child import Refused, answer_each, call
-from finkray.service_class import Service, describe, load_service
-from finkray.service_columns import pick
+from finkray.science.rows import RowAnswers, keys_of, result_table
+from finkray.services.columns import pick
+from finkray.services.service import Service, describe, load_service
+from finkray.serving.child import Refused, answer_each, call
 
 __all__ = ["SAMPLE", "alerts", "run"]
 

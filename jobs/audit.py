@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from finkray.audit import audit
-from finkray.audit_report import AuditReport
+from finkray.audit.audit import audit
+from finkray.audit.report import AuditReport
 from finkray.errors import SettingsError
-from finkray.kafka import KafkaCluster
-from finkray.lease import Lease
-from finkray.ledger import Ledger
-from finkray.publish import recover
-from finkray.redrive import Redriven, Redriver
-from finkray.settings import Settings
-from finkray.storage import Storage
-from finkray.storage_open import open_storage
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ledger.lease import Lease
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.redrive.missing import Redriven, Redriver
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from finkray.storage.opening import open_storage
 
 
 def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:

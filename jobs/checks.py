@@ -14,9 +14,9 @@ from finkray.errors import (
     KafkaUnavailable,
     StorageError,
 )
-from finkray.java import find_java
-from finkray.kafka import KafkaCluster
-from finkray.settings import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings, load
+from finkray.ingest.kafka import KafkaCluster
+from finkray.query.java import find_java
+from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings, load
 from jobs.cluster import errors_of_ray, find_cluster, is_on_this_machine, job_client
 from ui.words import bytes_text, count_text
 

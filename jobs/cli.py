@@ -215,8 +215,8 @@ def stop(service: Which, config: Config = None) -> None:
 )
 def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
-    from finkray.board import read_snapshot
-    from finkray.service_board import read_service_snapshot
+    from finkray.monitor.board import read_snapshot
+    from finkray.serving.board import read_service_snapshot
     from jobs.cluster import connected, job_client
     from jobs.render_status import status_json, status_text
     from jobs.services import Services

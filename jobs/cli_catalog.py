@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finkray.errors import CatalogError
-from finkray.settings import load
+from finkray.settings.model import load
 from jobs.cli_parts import AsJson, Config, config_file, examples
 from jobs.progress import Progress
 

@@ -11,8 +11,8 @@ import typer
 from jobs.cli_parts import AsJson, Config, console, desk, examples
 
 if TYPE_CHECKING:
-    from finkray.dead_letter_search import Selection
-    from finkray.settings import Settings
+    from finkray.dead_letters.search import Selection
+    from finkray.settings.model import Settings
     from jobs.deadletters import Tell
 
 app = typer.Typer(
@@ -74,7 +74,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """Count dead letters by topic, day and reason; dead, and resolved by a redrive."""
-    from finkray.dead_letter_export import as_json as row_json
+    from finkray.dead_letters.export import as_json as row_json
     from jobs.deadletters import count, rows
     from jobs.render_deadletters import counts_json, counts_table, rows_table
 
@@ -189,8 +189,8 @@ def _selection(
     *,
     resolved: bool,
 ) -> "Selection":
-    from finkray.dead_letter_search import Selection
-    from finkray.hours import Span, span_of
+    from finkray.dead_letters.search import Selection
+    from finkray.storage.hours import Span, span_of
 
     first, last = _offsets(offsets)
     try:

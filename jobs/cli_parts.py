@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from finkray.settings import load
+from finkray.settings.model import load
 
 if TYPE_CHECKING:
     from jobs.launch import Desk

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from finkray.errors import SettingsError
-from finkray.settings import Settings, load
+from finkray.settings.model import Settings, load
 
 EXIT_NO, EXIT_STOPPED = 1, 130
 
@@ -116,9 +116,9 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
         as_json: as_json = False,
     ) -> None:
         """Show which alerts got another answer, and how; exits with 0 if none did, else 1."""
-        from finkray.science import find_store
-        from finkray.service_diff import diff as compare
-        from finkray.service_diff import difference_to_json, lines_of
+        from finkray.science.diff import diff as compare
+        from finkray.science.diff import difference_to_json, lines_of
+        from finkray.science.store import find_store
         from jobs.over import archive_of
 
         archive = archive_of(settings_of(config))
@@ -162,8 +162,8 @@ def _service_app(
         as_json: as_json = False,
     ) -> None:
         """Say what breaks the contract of a service: schema, rows, order, nulls, cost, ..."""
-        from finkray.service_check import check_service
-        from finkray.service_run import limits_of, spec_of
+        from finkray.serving.check import check_service
+        from finkray.serving.run import limits_of, spec_of
 
         settings = settings_of(config)
         alerts = _alerts(settings if of_archive else None, rows)
@@ -181,8 +181,8 @@ def _service_app(
     @app.command("list", epilog=_examples("finkray service list"))
     def list_(config: config = None, *, as_json: as_json = False) -> None:
         """List the results that the archive has, by name and version."""
-        from finkray.ledger_read import read_state
-        from finkray.science import list_stores
+        from finkray.ledger.read import read_state
+        from finkray.science.store import list_stores
         from jobs.over import archive_of
 
         stores = [
@@ -209,7 +209,7 @@ def _service_app(
 
 
 def _alerts(settings: Settings | None, rows: int) -> Any:
-    from finkray.service_check import read_some
+    from finkray.serving.check import read_some
     from finkray.testing import alerts
 
     if settings is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.settings import RaySettings
+from finkray.settings.model import RaySettings
 from jobs.local_ray import LocalRay, find_local_ray
 
 if TYPE_CHECKING:

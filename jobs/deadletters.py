@@ -7,20 +7,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from finkray import dead_letter_export
 from finkray.claim import ClaimResult, TopicPartition
-from finkray.dead_letter_look import Look, hex_head, look_at
-from finkray.dead_letter_search import DeadLetters, Selection
-from finkray.decode import RawMessage
+from finkray.dead_letters.export import export as export_to
+from finkray.dead_letters.look import Look, hex_head, look_at
+from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
-from finkray.lease import Lease
-from finkray.ledger import Ledger
-from finkray.packets import make_decoder
-from finkray.publish import recover
-from finkray.resolve import Resolved, Resolver
-from finkray.schema_ids import read_schema_ids
-from finkray.settings import Settings
-from finkray.storage import Storage
+from finkray.ledger.lease import Lease
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.packets.decode import RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.redrive.resolve import Resolved, Resolver
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from finkray.storage.schema_ids import read_schema_ids
 from jobs.audit import archive_storage
 
 Tell = Callable[[str], None]
@@ -157,7 +157,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
 def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> Found[int]:
     """Write them to a folder or a Parquet file."""
     search = DeadLetters(archive_storage(settings))
-    return Found(dead_letter_export.export(search, selection, target, tell), search.unread)
+    return Found(export_to(search, selection, target, tell), search.unread)
 
 
 def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:

@@ -21,9 +21,9 @@ from typing import Any
 
 from rich.console import Console
 
-from finkray.board import read_snapshot
 from finkray.errors import FinkrayError
-from finkray.settings import Settings, load
+from finkray.monitor.board import read_snapshot
+from finkray.settings.model import Settings, load
 from finkray.status import Snapshot
 from jobs.cluster import Cluster, connected
 from jobs.demo_report import live_line, report

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from finkray.settings import Settings
+from finkray.settings.model import Settings
 from finkray.status import Snapshot
 from jobs.audit import audit_now
 from jobs.render_audit import audit_text

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from finkray.board import read_snapshot
 from finkray.errors import FinkrayError
-from finkray.settings import Settings
+from finkray.monitor.board import read_snapshot
+from finkray.settings.model import Settings
 from jobs.cluster import Cluster, connected, find_cluster, is_on_this_machine, job_client
 from jobs.local_ray import start_local_ray, stop_local_ray
 from jobs.logs import LogText, text_end

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import ClusterUnavailable
-from finkray.java import find_java
-from finkray.settings import RaySettings
-from finkray.settings_reader import ENV_PREFIX
+from finkray.query.java import find_java
+from finkray.settings.model import RaySettings
+from finkray.settings.reader import ENV_PREFIX
 from jobs.orphans import kill, orphans
 from jobs.state import write_private
 from sim.kafka_config import HOST, free_ports

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import SettingsError
-from finkray.hours import Span, utc
-from finkray.science import store_folder
-from finkray.science_source import Wanted
-from finkray.service_run import Run, count_wanted, default_workers, run_over, spec_of
-from finkray.service_status import ServiceSnapshot
-from finkray.settings import Settings
-from finkray.storage_local import LocalStorage
+from finkray.science.source import Wanted
+from finkray.science.store import store_folder
+from finkray.serving.run import Run, count_wanted, default_workers, run_over, spec_of
+from finkray.serving.status import ServiceSnapshot
+from finkray.settings.model import Settings
+from finkray.storage.hours import Span, utc
+from finkray.storage.local import LocalStorage
 
 EVERYTHING = Wanted(from_seq=0)
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from finkray.errors import ServiceError, SettingsError
-from finkray.hours import utc
-from finkray.service_run import limits_of, spec_of
-from finkray.service_worker import Worker
-from finkray.settings import Settings
+from finkray.serving.run import limits_of, spec_of
+from finkray.serving.worker import Worker
+from finkray.settings.model import Settings
+from finkray.storage.hours import utc
 from jobs.launch import Order
 from jobs.over import archive_of
 from jobs.services import ServiceName, UserService

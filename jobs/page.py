@@ -5,9 +5,9 @@ import signal
 import sys
 import threading
 
-from finkray.board import read_snapshot
 from finkray.errors import ClusterUnavailable
-from finkray.settings import Settings
+from finkray.monitor.board import read_snapshot
+from finkray.settings.model import Settings
 from jobs.service_main import service_main
 
 

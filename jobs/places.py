@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from finkray.settings import Settings
+from finkray.settings.model import Settings
 from jobs.cluster import Cluster
 
 

@@ -3,10 +3,10 @@
 import socket
 from pathlib import Path
 
-from finkray.board import read_snapshot
-from finkray.kafka import KafkaCluster
-from finkray.service_board import read_service_snapshot
-from finkray.settings import Settings
+from finkray.ingest.kafka import KafkaCluster
+from finkray.monitor.board import read_snapshot
+from finkray.serving.board import read_service_snapshot
+from finkray.settings.model import Settings
 from jobs.services import Service, ServiceName
 from jobs.simulated_kafka import playing, running_kafka
 

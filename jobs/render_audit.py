@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from finkray.audit_report import AuditReport
+from finkray.audit.report import AuditReport
 from finkray.status import BalanceSheet
 from jobs.render_status import balance_table
 

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from finkray.dead_letter_export import as_json
-from finkray.resolve import Resolved
+from finkray.dead_letters.export import as_json
+from finkray.redrive.resolve import Resolved
 from jobs.deadletters import Count, Kind, Letter
 from ui.words import bytes_text, count_text
 

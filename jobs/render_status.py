@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from finkray.service_status import ServiceSnapshot
+from finkray.serving.status import ServiceSnapshot
 from finkray.status import BalanceSheet, Snapshot
 from jobs.cluster import Cluster
 from jobs.services import Service

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import finkray
-from finkray.batch import make_batch
 from finkray.claim import Claim, TopicPartition
-from finkray.decode import RawMessage
-from finkray.packets import make_decoder
-from finkray.parquet import write_table
-from finkray.settings_packets import PacketSettings
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.settings.packets import PacketSettings
+from finkray.storage.parquet import write_table
 from sim.alerts import AlertMaker
 
 PAGE: Final = Path(finkray.__file__).parent / "sample_alerts.parquet"

@@ -11,15 +11,15 @@ import threading
 import time
 from pathlib import Path
 
-from finkray.archive_run import handle_signals
+from finkray.driver.run import handle_signals
 from finkray.errors import ArchiveHeld, ClusterUnavailable, FinkrayError, SettingsError
-from finkray.hours import utc
-from finkray.service_actor import actor_maker
-from finkray.service_board import start_service_board
-from finkray.service_run import Run, limits_of, run_live, spec_of
-from finkray.service_status import ServiceSnapshot
-from finkray.service_worker import Worker
-from finkray.settings import Settings, load
+from finkray.serving.actor import actor_maker
+from finkray.serving.board import start_service_board
+from finkray.serving.run import Run, limits_of, run_live, spec_of
+from finkray.serving.status import ServiceSnapshot
+from finkray.serving.worker import Worker
+from finkray.settings.model import Settings, load
+from finkray.storage.hours import utc
 from finkray.supervise import EXIT_RETRIABLE, supervise
 from jobs.over import archive_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from finkray.errors import FinkrayError, SettingsError
-from finkray.settings import Settings, load
+from finkray.settings.model import Settings, load
 
 EXIT_FAILED, EXIT_SETTINGS = 1, 2
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from finkray.errors import ClusterUnavailable, FinkrayError
-from finkray.settings import Settings
+from finkray.settings.model import Settings
 from jobs.cluster import errors_of_ray
 from jobs.state import write_private
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ByteSize, SecretStr
 
-from finkray.settings import Settings
+from finkray.settings.model import Settings
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "settings.md"
 MARK: Final = "<!-- made by `python -m jobs.settings_table`; do not edit below -->\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finkray.errors import KafkaUnavailable
-from finkray.settings import Settings, SimulatorSettings
+from finkray.settings.model import Settings, SimulatorSettings
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka

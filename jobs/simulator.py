@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
-from finkray.kafka import KafkaCluster
-from finkray.settings import Settings, SimulatorSettings
+from finkray.ingest.kafka import KafkaCluster
+from finkray.settings.model import Settings, SimulatorSettings
 from jobs.service_main import service_main
 from jobs.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
 from jobs.state import state_folder

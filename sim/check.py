@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finkray.dead_letter_search import DeadLetters, Selection
-from finkray.layout import ALERTS_FOLDER, parse_path, topic_id8
-from finkray.storage import Storage
-from finkray.storage_open import open_storage
+from finkray.dead_letters.search import DeadLetters, Selection
+from finkray.storage.contract import Storage
+from finkray.storage.layout import ALERTS_FOLDER, parse_path, topic_id8
+from finkray.storage.opening import open_storage
 from sim.compare import ARCHIVED, DEAD, Comparison, compare
 from sim.manifest import PlayedTopic, read_manifest
 

@@ -21,7 +21,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from finkray.errors import KafkaUnavailable
-from finkray.java import find_java
+from finkray.query.java import find_java
 from sim import topics
 from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from finkray.errors import FinkrayError, KafkaUnavailable
-from finkray.java import Java
+from finkray.query.java import Java
 from sim.lock import exclusive
 from sim.trust import java_trust_options
 

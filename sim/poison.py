@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import fastavro
 
-from finkray.avro_container import SYNC_BYTES, Refused, find_body, read_header, read_long
+from finkray.avro.container import SYNC_BYTES, Refused, find_body, read_header, read_long
 from sim.avro_rows import prefixed, varint
 from sim.schema_lsst import LsstVersion, lsst_schema_text
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 
-from finkray.ledger_read import read_state
+from finkray.ledger.read import read_state
 from finkray.status import BalanceSheet, Snapshot
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 
 WAIT_S = 180.0
 """Enough for a cold Spark on a machine that does other things too."""

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from finkray.errors import ArchiveHeld, Fenced, StorageError
-from finkray.lease import Lease
-from finkray.ledger import Ledger
-from finkray.publish import commit, recover
-from finkray.storage_local import LocalStorage
+from finkray.ledger.lease import Lease
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, recover
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF, result, stage
 
 EXIT_FENCED = 3

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finkray.batch import make_batch
 from finkray.claim import Claim, TopicPartition
-from finkray.decode import RawMessage
-from finkray.ledger import Ledger
-from finkray.packets import make_decoder
-from finkray.publish import commit, recover
-from finkray.schema_ids import read_schema_ids
-from finkray.settings import Settings, load
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import write_claim
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, recover
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.query.write_claim import write_claim
+from finkray.settings.model import Settings, load
+from finkray.storage.local import LocalStorage
+from finkray.storage.schema_ids import read_schema_ids
 from tests.avro_cases import container, long, sized
 
 NIGHT_MS = int(datetime(2026, 11, 24, 1, tzinfo=UTC).timestamp() * 1000)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
 from finkray.intervals import Interval
-from finkray.ledger import Ledger
-from finkray.storage import Storage
-from finkray.storage_local import LocalStorage
+from finkray.ledger.log import Ledger
+from finkray.storage.contract import Storage
+from finkray.storage.local import LocalStorage
 
 ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
 

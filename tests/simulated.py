@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from finkray.claim import TopicPartition
-from finkray.decode import Decoded, RawMessage
-from finkray.packets import make_decoder
-from finkray.settings_packets import PacketSettings
+from finkray.packets.decode import Decoded, RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.settings.packets import PacketSettings
 from sim.schema_lsst import write_schemas
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024

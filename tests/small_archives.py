@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from finkray.batch import AlertBatch
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
-from finkray.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.intervals import IntervalSet
-from finkray.ledger import Ledger
-from finkray.publish import commit
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import StagedClaim, write_claim
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import AlertBatch
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from statistics import median
 
 import psutil
 
-from finkray.java import find_java
+from finkray.query.java import find_java
 from jobs.local_ray import LocalRay
 from tests.archiving import ArchiveUnderTest
 from tests.killing import KINDS

@@ -1,4 +1,4 @@
-"""The contract of `finkray.storage.Storage`, as tests that every implementation must pass.
+"""The contract of `finkray.storage.contract.Storage`, as tests that every implementation must pass.
 
     class TestMyStorage(StorageContract):
         @pytest.fixture
@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.errors import Fenced, StorageError
-from finkray.ledger import Ledger
-from finkray.ledger_read import read_state
-from finkray.publish import commit, recover
-from finkray.storage import Published, Storage, StoredFile
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, recover
+from finkray.ledger.read import read_state
+from finkray.storage.contract import Published, Storage, StoredFile
 from tests.ledgers import ZTF, content, result, stage
 
 MakeStorage = Callable[[], Storage]

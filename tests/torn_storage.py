@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
-from finkray.storage import Published, Storage, StoredFile
+from finkray.storage.contract import Published, Storage, StoredFile
 
 
 class Killed(BaseException):

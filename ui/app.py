@@ -12,7 +12,7 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from finkray.settings import UiSettings
+from finkray.settings.model import UiSettings
 from ui.html import head_html, small_tables_html, wide_tables_html
 from ui.reader import Source, StatusReader
 from ui.view import Reading, curves

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.chains.job import Job, Wire, report
 from bench.running import RunningArchive, running_archive
-from finkray.ledger_entry import LOG_FOLDER, Entry
+from finkray.ledger.entry import LOG_FOLDER, Entry
 
 _POLL_S = 0.1
 

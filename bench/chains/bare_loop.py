@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bench.chains.job import FRAME_BYTES, Job, report
-from finkray.avro_container import (
+from finkray.avro.container import (
     SYNC_BYTES,
     Body,
     Header,
@@ -28,8 +28,8 @@ from finkray.avro_container import (
     find_body,
     read_header,
 )
-from finkray.avro_reader import RecordReader
-from finkray.avro_schema import WriterSchema
+from finkray.avro.reader import RecordReader
+from finkray.avro.schema import WriterSchema
 
 ROWS_PER_FILE = 1000
 ROWS_PER_LSST_FILE = 100

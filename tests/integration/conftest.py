@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.settings import RaySettings
+from finkray.settings.model import RaySettings
 from jobs.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest

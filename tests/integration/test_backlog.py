@@ -8,13 +8,13 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
-from finkray.audit import audit
-from finkray.audit_report import AuditReport
-from finkray.kafka import KafkaCluster
-from finkray.ledger_read import read_state
-from finkray.ledger_state import PartitionState
+from finkray.audit.audit import audit
+from finkray.audit.report import AuditReport
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ledger.read import read_state
+from finkray.ledger.state import PartitionState
 from finkray.status import Snapshot
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.packets import real_ztf_packets, send

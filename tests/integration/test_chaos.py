@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
-from finkray.audit import audit
-from finkray.kafka import KafkaCluster
-from finkray.ledger_read import read_state
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.alerts import AlertMaker, Made
 from sim.kafka import Kafka

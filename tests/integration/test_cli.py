@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from finkray.settings import RaySettings
+from finkray.settings.model import RaySettings
 from jobs.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from sim.kafka_config import free_ports
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from finkray.ledger_read import read_state
+from finkray.ledger.read import read_state
 from finkray.status import Snapshot
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from sim.kafka_config import free_ports

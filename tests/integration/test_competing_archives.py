@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from finkray.audit import audit
-from finkray.follow import Follower, Position
-from finkray.ledger import Ledger
-from finkray.ledger_claims import read_claims
-from finkray.ledger_read import read_entries, read_state
-from finkray.ledger_segment import BLOCK
-from finkray.publish import recover
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.ledger.claims import read_claims
+from finkray.ledger.follow import Follower, Position
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.ledger.read import read_entries, read_state
+from finkray.ledger.segment import BLOCK
+from finkray.storage.local import LocalStorage
 from tests.competing_archive import EXIT_FENCED
 from tests.ledgers import ZTF, content, fold_now
 

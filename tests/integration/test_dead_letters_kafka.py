@@ -7,13 +7,13 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
-from finkray.audit import audit
+from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
-from finkray.dead_letter_search import Selection
-from finkray.kafka import KafkaCluster
-from finkray.ledger import Ledger
-from finkray.publish import recover
-from finkray.resolve import Resolved, Resolver
+from finkray.dead_letters.search import Selection
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.redrive.resolve import Resolved, Resolver
 from sim.kafka import Kafka
 from tests.avro_cases import container, long, sized
 from tests.dead_letters import PAIR, Observatory

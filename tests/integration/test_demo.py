@@ -76,7 +76,7 @@ def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) 
 
 
 def _java_of(environment: dict[str, str]) -> str:
-    code = "from finkray.java import find_java; print(find_java().executable)"
+    code = "from finkray.query.java import find_java; print(find_java().executable)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from finkray.batch import AlertBatch
-from finkray.budget import Budget
 from finkray.claim import Claim, TopicPartition
-from finkray.ingest import IngestActor
-from finkray.ingest_words import Assignment, IngestReport, Published
-from finkray.intake import CutLimits
-from finkray.packets import make_decoder
-from finkray.settings import PacketSettings
+from finkray.ingest.actor import IngestActor
+from finkray.ingest.budget import Budget
+from finkray.ingest.intake import CutLimits
+from finkray.ingest.words import Assignment, IngestReport, Published
+from finkray.packets.batch import AlertBatch
+from finkray.packets.decoder import make_decoder
+from finkray.settings.model import PacketSettings
 from sim.kafka import Kafka
 from tests.packets import send
 

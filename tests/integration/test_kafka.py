@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import TopicPartition
 from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
-from finkray.kafka import KafkaCluster, Watermarks
+from finkray.ingest.kafka import KafkaCluster, Watermarks
 from sim.kafka import Kafka
 from tests.packets import add_partitions
 

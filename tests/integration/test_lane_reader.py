@@ -10,10 +10,10 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from finkray.claim import Claim, Gap, TopicPartition
-from finkray.ingest_words import Assignment
-from finkray.intake import Cut, CutLimits
-from finkray.kafka import KafkaCluster, reader
-from finkray.lane_reader import LaneReader, Polled
+from finkray.ingest.intake import Cut, CutLimits
+from finkray.ingest.kafka import KafkaCluster, reader
+from finkray.ingest.lane_reader import LaneReader, Polled
+from finkray.ingest.words import Assignment
 from sim.kafka import Kafka
 from tests.packets import send
 
@@ -163,7 +163,7 @@ def test_what_expires_while_a_lane_is_paused_is_accounted_for(
     kafka: Kafka, source: TopicPartition, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no room for long the client's queue is thrown away, and must be fetched again."""
-    monkeypatch.setattr("finkray.lane_reader.STALL_BEFORE_PAUSE_S", 0.0)
+    monkeypatch.setattr("finkray.ingest.lane_reader.STALL_BEFORE_PAUSE_S", 0.0)
     fill(kafka, source, 30)
     lanes.reader.begin(Assignment(source, 0, 1, end_offset=25))
     while not lanes.offsets:

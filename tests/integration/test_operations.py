@@ -16,12 +16,12 @@ import psutil
 import pyarrow.dataset as ds
 import pytest
 
-from finkray.archiver import CLOSE_S, DRAIN_S
-from finkray.audit import audit
-from finkray.feeder import KEEP_WARM_S
-from finkray.kafka import KafkaCluster
+from finkray.audit.audit import audit
+from finkray.driver.archiver import CLOSE_S, DRAIN_S
+from finkray.driver.feeder import KEEP_WARM_S
+from finkray.ingest.kafka import KafkaCluster
 from finkray.status import Snapshot
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from finkray.batch import make_batch
 from finkray.claim import Claim, TopicPartition
-from finkray.decode import Decoder, RawMessage
-from finkray.ledger import Ledger
-from finkray.publish import commit
-from finkray.science_source import Wanted
-from finkray.service_run import Run, run_over
-from finkray.service_words import Spec
-from finkray.settings_services import ServiceSettings
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import write_claim
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import Decoder, RawMessage
+from finkray.query.write_claim import write_claim
+from finkray.science.source import Wanted
+from finkray.services.words import Spec
+from finkray.serving.run import Run, run_over
+from finkray.settings.services import ServiceSettings
+from finkray.storage.local import LocalStorage
 from tests import services_docs
 from tests.packets import real_ztf_packets
 
@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
 SPARK = """
 import os, sys
-from finkray.java import find_java
+from finkray.query.java import find_java
 os.environ.update(find_java().environment())
 os.environ["PYSPARK_PYTHON"] = sys.executable
 from pyspark.sql import SparkSession

@@ -15,14 +15,14 @@ import pytest
 
 import finkray
 import finkray.testing
-from finkray.batch import AlertBatch
 from finkray.claim import Claim, TopicPartition
-from finkray.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.ledger import Ledger
-from finkray.ledger_read import read_state
-from finkray.publish import commit
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import write_claim
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.ledger.read import read_state
+from finkray.packets.batch import AlertBatch
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.query.write_claim import write_claim
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay, find_local_ray, stop_local_ray
 from tests import services_docs
 from tests.archiving import wait_until
@@ -89,7 +89,7 @@ def victims(ray: LocalRay) -> list[psutil.Process]:
             words = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        if "ray::ServiceActor" in words or "finkray.service_child" in words:
+        if "ray::ServiceActor" in words or "finkray.serving.child" in words:
             found.append(process)
     return found
 

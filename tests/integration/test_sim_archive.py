@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from finkray.kafka import KafkaCluster
-from finkray.settings import SimulatorSettings
+from finkray.ingest.kafka import KafkaCluster
+from finkray.settings.model import SimulatorSettings
 from sim.check import check
 from sim.kafka import Kafka
 from sim.manifest import ManifestWriter, PlayedTopic

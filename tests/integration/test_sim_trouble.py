@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.errors import SettingsError
-from finkray.kafka import KafkaCluster
-from finkray.settings import SimulatorSettings
+from finkray.ingest.kafka import KafkaCluster
+from finkray.settings.model import SimulatorSettings
 from sim.kafka import Kafka
 from sim.manifest import ManifestWriter, PlayedTopic, read_manifest, read_objects
 from sim.night import night

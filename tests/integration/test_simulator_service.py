@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from finkray.packets import make_decoder
-from finkray.schema_folder import SchemaFolder
-from finkray.settings import Settings
+from finkray.packets.decoder import make_decoder
+from finkray.packets.schema_folder import SchemaFolder
+from finkray.settings.model import Settings
 from jobs.simulated_kafka import playing, reading_simulator, running_kafka
 from sim.manifest import read_manifest
 from tests.archiving import wait_until

@@ -17,10 +17,10 @@ import pyarrow.dataset as ds
 import pytest
 from confluent_kafka import Producer
 
-from finkray.audit import audit
-from finkray.kafka import KafkaCluster
-from finkray.settings import KafkaSettings
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.ingest.kafka import KafkaCluster
+from finkray.settings.model import KafkaSettings
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.read_only import allow_reading
 from tests.archiving import ArchiveUnderTest, wait_until

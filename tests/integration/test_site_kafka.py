@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from finkray.ingest_words import Assignment
-from finkray.intake import CutLimits
-from finkray.kafka import KafkaCluster, reader
-from finkray.lane_reader import LaneReader
-from finkray.settings import KafkaSettings, load
+from finkray.ingest.intake import CutLimits
+from finkray.ingest.kafka import KafkaCluster, reader
+from finkray.ingest.lane_reader import LaneReader
+from finkray.ingest.words import Assignment
+from finkray.settings.model import KafkaSettings, load
 from jobs.checks import kafka_checks
 from sim.read_only import allow_reading
 from tests.archiving import wait_until

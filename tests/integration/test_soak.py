@@ -14,10 +14,10 @@ import fastavro
 import pytest
 from confluent_kafka import Producer
 
-from finkray.audit import audit
-from finkray.kafka import KafkaCluster
-from finkray.ledger_segment import BLOCK, FANOUT, LEVELS
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ledger.segment import BLOCK, FANOUT, LEVELS
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until

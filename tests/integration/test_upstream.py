@@ -10,10 +10,10 @@ from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
-from finkray.audit import audit
-from finkray.audit_report import AuditReport
-from finkray.kafka import KafkaCluster
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.audit.report import AuditReport
+from finkray.ingest.kafka import KafkaCluster
+from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from sim.read_only import AUTHORIZER, forbid_writing

@@ -9,12 +9,12 @@ from actors.crossmatch import Crossmatch, match
 from catalogs.catalog import Catalogs
 from finkray import adapter
 from finkray.claim import TopicPartition
-from finkray.decode import Decoder, RawMessage
-from finkray.service_class import describe, load_service
-from finkray.service_columns import pick
-from finkray.service_contract import accept
-from finkray.service_words import Limits, Slice, Spec
-from finkray.service_worker import Worker
+from finkray.packets.decode import Decoder, RawMessage
+from finkray.services.columns import pick
+from finkray.services.contract import accept
+from finkray.services.service import describe, load_service
+from finkray.services.words import Limits, Slice, Spec
+from finkray.serving.worker import Worker
 from tests.made_catalogs import describe as describe_catalog
 from tests.made_catalogs import made, make
 from tests.packets import real_ztf_packets

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.audit_year import CLAIMS_PER_ENTRY, GROUP_ENTRIES, ROWS, main, make_year
-from finkray.audit import audit
-from finkray.ledger_segment import BLOCK
-from finkray.storage import StoredFile
-from finkray.storage_local import LocalStorage
+from finkray.audit.audit import audit
+from finkray.ledger.segment import BLOCK
+from finkray.storage.contract import StoredFile
+from finkray.storage.local import LocalStorage
 
 SMALL, LARGE = 4_000, 16_000
 
@@ -92,8 +92,8 @@ def _peak_bytes(root: Path) -> int:
     """Peak resident memory of a process that audits once."""
     code = (
         "import resource, sys\n"
-        "from finkray.audit import audit\n"
-        "from finkray.storage_local import LocalStorage\n"
+        "from finkray.audit.audit import audit\n"
+        "from finkray.storage.local import LocalStorage\n"
         "from pathlib import Path\n"
         "assert audit(LocalStorage(Path(sys.argv[1]))).balanced\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import finkray
-from finkray.audit import audit, balance
-from finkray.audit_deep import chooser
-from finkray.audit_files import FilesThere
-from finkray.audit_report import TWICE, AuditReport, missing_ranges, vanished_files
+from finkray.audit.audit import audit, balance
+from finkray.audit.deep import chooser
+from finkray.audit.files import FilesThere
+from finkray.audit.report import TWICE, AuditReport, missing_ranges, vanished_files
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import IntervalSet
-from finkray.ledger import Ledger
-from finkray.ledger_state import LedgerState, Totals
-from finkray.publish import commit, recover
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, recover
+from finkray.ledger.state import LedgerState, Totals
 from tests.ledgers import ZTF, quick_storage
 from tests.small_archives import NIGHT, SmallArchive
 

@@ -9,7 +9,7 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from finkray.avro_schema import MAX_DEPTH, MAX_TYPES, WriterSchema
+from finkray.avro.schema import MAX_DEPTH, MAX_TYPES, WriterSchema
 from finkray.errors import SchemaError
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.budget import BACKFILL_CLAIMS, Budget, Taken
-from finkray.intake import CutLimits
+from finkray.ingest.budget import BACKFILL_CLAIMS, Budget, Taken
+from finkray.ingest.intake import CutLimits
 
 budgets = st.builds(
     lambda held_bytes, actors, claim_bytes, max_message_bytes: Budget.share(

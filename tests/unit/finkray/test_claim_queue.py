@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
-from finkray.claim_queue import LIVE_S, RETRY_S, ClaimQueue, share_out
-from finkray.ingest_words import LaneKind
-from finkray.instructions import Dispatch
-from finkray.token_bucket import TokenBucket
+from finkray.driver.claim_queue import LIVE_S, RETRY_S, ClaimQueue, share_out
+from finkray.driver.instructions import Dispatch
+from finkray.driver.token_bucket import TokenBucket
+from finkray.ingest.words import LaneKind
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 

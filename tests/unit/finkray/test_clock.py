@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from finkray.alarms import WHAT_TO_DO
 from finkray.claim import Claim, TopicPartition
-from finkray.clock import REMEMBERED_S, JumpWatch, Moment
-from finkray.ingest_words import IngestReport, Published
-from finkray.monitor import RATE_WINDOW_S, Monitor
+from finkray.ingest.words import IngestReport, Published
+from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.clock import REMEMBERED_S, JumpWatch, Moment
+from finkray.monitor.figures import RATE_WINDOW_S, Monitor
 
 HOUR_S = 3600.0
 JUMPS = [HOUR_S, -HOUR_S, 86_400.0, -86_400.0]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.avro_schema import WriterSchema
+from finkray.avro.schema import WriterSchema
 from finkray.claim import TopicPartition
-from finkray.columns import ADDED_COLUMNS, add_columns, hours_utc, split_by
-from finkray.decode import DecodedTable, Decoder, RawMessage
+from finkray.packets.columns import ADDED_COLUMNS, add_columns, hours_utc, split_by
+from finkray.packets.decode import DecodedTable, Decoder, RawMessage
 from tests.packets import real_ztf_packets
 
 SOURCE = TopicPartition("cluster", "ztf", "id", 3)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
-from finkray.coordinator import Coordinator
-from finkray.ingest_words import Assignment, Published
-from finkray.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.coordinator import Coordinator
+from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.ingest.lanes import Lane
+from finkray.ingest.words import Assignment, Published
 from finkray.intervals import IntervalSet
-from finkray.lanes import Lane
-from finkray.orders import Failure, Outcome
-from finkray.write_claim import StagedClaim
+from finkray.query.orders import Failure, Outcome
+from finkray.query.write_claim import StagedClaim
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 B = TopicPartition("cluster", "ztf", "id", 1)

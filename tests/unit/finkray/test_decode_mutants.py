@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from fastavro.io.binary_decoder import BinaryDecoder
 
-from finkray.decode import DecodedTable
-from finkray.packets import make_decoder
-from finkray.settings_packets import PacketSettings
+from finkray.packets.decode import DecodedTable
+from finkray.packets.decoder import make_decoder
+from finkray.settings.packets import PacketSettings
 from tests.avro_cases import SOURCE, container, differences, long, messages
 from tests.packets import real_ztf_packets
 

@@ -12,12 +12,12 @@ import fastavro
 import fastavro.schema
 import pytest
 
-from finkray.avro_frame import FRAME_BYTES
-from finkray.decode import Decoder
+from finkray.avro.frame import FRAME_BYTES
 from finkray.errors import SchemaError, SettingsError
-from finkray.packets import make_decoder
-from finkray.schema_folder import SchemaFolder, read_schema_file
-from finkray.settings_packets import PacketSettings
+from finkray.packets.decode import Decoder
+from finkray.packets.decoder import make_decoder
+from finkray.packets.schema_folder import SchemaFolder, read_schema_file
+from finkray.settings.packets import PacketSettings
 from finkray.surveys import SURVEYS
 from tests.avro_cases import SOURCE, container, differences, long, messages, sized
 from tests.packets import real_ztf_packets

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import StorageError
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from tests.small_disk import Obstructed, SmallDisk, small_disk
 
 PLENTY = b"x" * 2_000_000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Gap, TopicPartition
-from finkray.intake import (
+from finkray.ingest.intake import (
     CutLimits,
     PartitionIntake,
     linger_s,

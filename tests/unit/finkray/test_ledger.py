@@ -7,9 +7,9 @@ import pytest
 
 from finkray.claim import Gap, TopicPartition
 from finkray.errors import Fenced, LedgerCorrupt
-from finkray.ledger import Ledger
-from finkray.ledger_read import read_entries, read_state
-from finkray.storage_local import LocalStorage
+from finkray.ledger.log import Ledger
+from finkray.ledger.read import read_entries, read_state
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, result, unstaged
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from finkray.claim import Gap
-from finkray.ledger import Ledger
-from finkray.ledger_entry import Entry
-from finkray.ledger_read import read_entries
-from finkray.ledger_table import SCHEMA
+from finkray.ledger.entry import Entry
+from finkray.ledger.log import Ledger
+from finkray.ledger.read import read_entries
+from finkray.ledger.table import SCHEMA
 from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, resolved, result, unstaged
 
 TEXT = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finkray import ledger_read
 from finkray.claim import Gap
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval
-from finkray.ledger import Ledger
-from finkray.ledger_claims import read_claims, read_results
-from finkray.ledger_entry import Entry, log_path, seq_of
-from finkray.ledger_fold import fold
-from finkray.ledger_read import read_entries, read_state
-from finkray.ledger_segment import (
+from finkray.ledger import read as ledger_read
+from finkray.ledger.claims import read_claims, read_results
+from finkray.ledger.entry import Entry, log_path, seq_of
+from finkray.ledger.fold import fold
+from finkray.ledger.log import Ledger
+from finkray.ledger.read import read_entries, read_state
+from finkray.ledger.segment import (
     BLOCK,
     FANOUT,
     LEVELS,
@@ -29,9 +29,9 @@ from finkray.ledger_segment import (
     next_fold,
     put_in_order,
 )
-from finkray.ledger_state import LedgerState
-from finkray.ledger_table import add_to_state, to_entries, to_table
-from finkray.storage_local import LocalStorage
+from finkray.ledger.state import LedgerState
+from finkray.ledger.table import add_to_state, to_entries, to_table
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF, FakeStaged, fold_now, quick_storage, resolved, result, unstaged
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, 456789, tzinfo=UTC)

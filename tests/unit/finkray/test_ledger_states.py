@@ -13,17 +13,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from finkray import ledger, ledger_segment
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, TopicPartition
 from finkray.errors import Fenced, StorageError
-from finkray.follow import Follower, Position
 from finkray.intervals import IntervalSet
-from finkray.ledger import Ledger
-from finkray.ledger_claims import read_results
-from finkray.ledger_entry import REVISIONS
-from finkray.ledger_read import read_entries, read_state
-from finkray.ledger_state import PartitionState
-from finkray.publish import commit, publish, recover
+from finkray.ledger import log as ledger
+from finkray.ledger import segment as ledger_segment
+from finkray.ledger.claims import read_results
+from finkray.ledger.entry import REVISIONS
+from finkray.ledger.follow import Follower, Position
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, publish, recover
+from finkray.ledger.read import read_entries, read_state
+from finkray.ledger.state import PartitionState
 from tests.ledgers import (
     ZTF,
     FakeStaged,

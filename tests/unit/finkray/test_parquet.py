@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finkray.decode import Decoder
-from finkray.parquet import _leaves, write_table
+from finkray.packets.decode import Decoder
+from finkray.storage.parquet import _leaves, write_table
 from tests.avro_cases import SOURCE, container, differences, messages, records
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import Fenced, LedgerCorrupt, StorageError
-from finkray.ledger import Ledger
-from finkray.ledger_read import read_state
-from finkray.publish import commit, publish, recover
-from finkray.storage_local import LocalStorage
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, publish, recover
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF, FakeStaged, result, stage
 from tests.torn_storage import Killed, TornStorage
 

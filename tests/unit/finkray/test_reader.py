@@ -15,9 +15,9 @@ import pytest
 
 import finkray
 from finkray.errors import StorageError
-from finkray.hours import Span, span_of, utc
-from finkray.ledger import Ledger
-from finkray.publish import commit, publish, recover
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, publish, recover
+from finkray.storage.hours import Span, span_of, utc
 from tests.ledgers import ZTF, quick_storage
 from tests.small_archives import SmallArchive
 

@@ -10,15 +10,15 @@ import pyarrow.dataset as ds
 import pytest
 
 import finkray
-from finkray.audit import audit
-from finkray.dead_letter_search import Selection, waiting_schema_ids
+from finkray.audit.audit import audit
+from finkray.dead_letters.search import Selection, waiting_schema_ids
 from finkray.errors import StorageError
-from finkray.ledger import Ledger
-from finkray.ledger_claims import read_claims
-from finkray.ledger_read import read_entries, read_state
-from finkray.publish import recover
-from finkray.resolve import Resolved, Resolver
-from finkray.storage import Storage
+from finkray.ledger.claims import read_claims
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.ledger.read import read_entries, read_state
+from finkray.redrive.resolve import Resolved, Resolver
+from finkray.storage.contract import Storage
 from tests.dead_letters import NEW, Observatory, a_bad_night
 from tests.torn_storage import Killed, TornStorage
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from finkray.avro_container import Refused
-from finkray.avro_schema import WriterSchema
-from finkray.batch import make_batch
+from finkray.avro.container import Refused
+from finkray.avro.schema import WriterSchema
 from finkray.claim import Claim
 from finkray.errors import SchemaUnavailable, SettingsError
-from finkray.packets import make_decoder
-from finkray.schema_ids import read_schema_ids
-from finkray.schema_lookup import MAX_UNKNOWN, SchemaLookup
-from finkray.schema_registry import SchemaRegistry
-from finkray.settings_packets import PacketSettings
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import write_claim
+from finkray.packets.batch import make_batch
+from finkray.packets.decoder import make_decoder
+from finkray.packets.schema_lookup import MAX_UNKNOWN, SchemaLookup
+from finkray.packets.schema_registry import SchemaRegistry
+from finkray.query.write_claim import write_claim
+from finkray.settings.packets import PacketSettings
+from finkray.storage.local import LocalStorage
+from finkray.storage.schema_ids import read_schema_ids
 from tests.avro_cases import SOURCE, long, messages
 from tests.registry import Registry, running_registry
 

@@ -16,25 +16,25 @@ from hypothesis import strategies as st
 
 from finkray.claim import Claim, Gap
 from finkray.errors import ArchiveHeld, Fenced, ServiceError
-from finkray.hours import span_of
-from finkray.ledger import Ledger
-from finkray.ledger_claims import read_claims
-from finkray.ledger_read import read_state
-from finkray.publish import commit
-from finkray.science import find_store, list_stores
-from finkray.science_rows import covered_offsets, gaps_between
-from finkray.science_source import Wanted
-from finkray.service_class import Described, Service, describe
-from finkray.service_columns import read_columns
-from finkray.service_contract import accept
-from finkray.service_core import CoreSettings
-from finkray.service_run import Run, run_live, run_over
-from finkray.service_scale import ScaleSettings
-from finkray.service_serve import ServeSettings
-from finkray.service_status import ServiceSnapshot
-from finkray.service_words import Answer, Slice, Spec
-from finkray.settings_services import ServiceSettings
-from finkray.storage_local import LocalStorage
+from finkray.ledger.claims import read_claims
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.ledger.read import read_state
+from finkray.science.rows import covered_offsets, gaps_between
+from finkray.science.source import Wanted
+from finkray.science.store import find_store, list_stores
+from finkray.services.columns import read_columns
+from finkray.services.contract import accept
+from finkray.services.service import Described, Service, describe
+from finkray.services.words import Answer, Slice, Spec
+from finkray.serving.core import CoreSettings
+from finkray.serving.run import Run, run_live, run_over
+from finkray.serving.scale import ScaleSettings
+from finkray.serving.serve import ServeSettings
+from finkray.serving.status import ServiceSnapshot
+from finkray.settings.services import ServiceSettings
+from finkray.storage.hours import span_of
+from finkray.storage.local import LocalStorage
 from tests.ledgers import ZTF, quick_storage
 from tests.services import Double
 from tests.small_archives import NIGHT, SmallArchive
@@ -208,10 +208,10 @@ def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(small: SmallArc
         small.put(first, first + 9)
     crashes = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("finkray.service_run.ServeSettings", _small_commits)
+        patch.setattr("finkray.serving.run.ServeSettings", _small_commits)
         for steps in range(3, 400, 5):
             torn = _torn_store(small, steps, done_first=bool(steps % 2))
-            patch.setattr("finkray.science_write.science_storage", lambda *_, torn=torn: torn)
+            patch.setattr("finkray.science.write.science_storage", lambda *_, torn=torn: torn)
             try:
                 serve(small)
             except Killed:

@@ -12,10 +12,10 @@ import pytest
 
 import finkray
 from finkray.errors import ServiceError
-from finkray.service_class import Service, describe, load_service
-from finkray.service_columns import names_of, pick, read_columns
-from finkray.service_contract import RESULT_COLUMNS, accept, faults_of_answer
-from finkray.write_claim import write_table
+from finkray.query.write_claim import write_table
+from finkray.services.columns import names_of, pick, read_columns
+from finkray.services.contract import RESULT_COLUMNS, accept, faults_of_answer
+from finkray.services.service import Service, describe, load_service
 
 BRIGHT = pa.schema([("bright", pa.bool_())])
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.service_core import Abandon, Blame, Complete, Core, CoreSettings, Give
-from finkray.service_words import Fault, Slice
+from finkray.services.words import Fault, Slice
+from finkray.serving.core import Abandon, Blame, Complete, Core, CoreSettings, Give
 
 SETTINGS = CoreSettings(
     batch_rows=8, breaker_failures=4, breaker_rest_s=10, breaker_longest_rest_s=40

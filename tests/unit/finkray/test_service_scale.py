@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.service_scale import Load, ScaleSettings, ScaleState, scale
+from finkray.serving.scale import Load, ScaleSettings, ScaleState, scale
 
 SETTINGS = ScaleSettings(min_actors=1, max_actors=8, target_s=5, quiet_s=30)
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.errors import ServiceError
-from finkray.service_words import Limits, Slice, Spec
-from finkray.service_worker import Worker, child_environment
+from finkray.services.words import Limits, Slice, Spec
+from finkray.serving.worker import Worker, child_environment
 
 ROOT = str(Path(__file__).parents[3])
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from finkray.errors import SettingsError
-from finkray.settings import Settings, load
+from finkray.settings.model import Settings, load
 from jobs.settings_table import PAGE, page
 
 CONF = Path(__file__).parents[3] / "conf" / "finkray.toml"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import StorageError
-from finkray.storage import Published
-from finkray.storage_local import LocalStorage
-from finkray.storage_open import open_storage
+from finkray.storage.contract import Published
+from finkray.storage.local import LocalStorage
+from finkray.storage.opening import open_storage
 from tests.storage_contract import MakeStorage, StorageContract, put
 from tests.torn_storage import TornStorage
 

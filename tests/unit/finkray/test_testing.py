@@ -7,9 +7,9 @@ import pytest
 
 import finkray
 import finkray.testing
-from finkray.columns import ADDED_COLUMNS
-from finkray.service_check import Finding, check_service
-from finkray.service_words import Limits, Spec
+from finkray.packets.columns import ADDED_COLUMNS
+from finkray.services.words import Limits, Spec
+from finkray.serving.check import Finding, check_service
 from finkray.surveys import ZTF
 from jobs.sample_alerts import sample_alerts
 from tests.services import Double, Throwing

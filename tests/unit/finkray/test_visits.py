@@ -15,11 +15,11 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.batch import make_batch
 from finkray.claim import Claim, TopicPartition
-from finkray.decode import Decoder, RawMessage
-from finkray.ingest_words import Published, VisitCount
-from finkray.visits import VISITS_KEPT, VISITS_PER_CLAIM, VISITS_SHOWN, Visits, count_visits
+from finkray.ingest.visits import VISITS_KEPT, VISITS_PER_CLAIM, VISITS_SHOWN, Visits, count_visits
+from finkray.ingest.words import Published, VisitCount
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import Decoder, RawMessage
 from tests.packets import real_ztf_packets
 
 SOURCE = TopicPartition("cluster", "lsst", "id", 0)

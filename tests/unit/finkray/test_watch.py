@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from finkray.alarms import WHAT_TO_DO
-from finkray.watch import RESTARTS_PER_H, SLOW_START_S, STALLED_S, Facts, Troubles, alarms_of
+from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.watch import (
+    RESTARTS_PER_H,
+    SLOW_START_S,
+    STALLED_S,
+    Facts,
+    Troubles,
+    alarms_of,
+)
 from tests.alarm_facts import FACTS, NOW_S, lags, restarted
 
 WELL = {

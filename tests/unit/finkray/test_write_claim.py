@@ -14,15 +14,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from finkray.batch import AlertBatch, make_batch
 from finkray.claim import Claim, DataFile, Gap, TopicPartition
-from finkray.columns import ADDED_COLUMNS
-from finkray.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.decode import Decoder, RawMessage
 from finkray.errors import StorageError
-from finkray.layout import parse_path, schema_path
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import StagedClaim, write_claim
+from finkray.packets.batch import AlertBatch, make_batch
+from finkray.packets.columns import ADDED_COLUMNS
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.packets.decode import Decoder, RawMessage
+from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.storage.layout import parse_path, schema_path
+from finkray.storage.local import LocalStorage
 from tests.avro_cases import container, differences, fastavro_reads, long, sized
 from tests.packets import BROKEN_2016, real_ztf_packets
 
@@ -244,6 +244,6 @@ def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Pa
 
 def test_who_writes_needs_no_decoder() -> None:
     """A worker that archives would carry polars and its threads for nothing."""
-    code = "import sys, finkray.write_claim; print('polars' in sys.modules)"
+    code = "import sys, finkray.query.write_claim; print('polars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,7 +1,7 @@
 import socket
 from pathlib import Path
 
-from finkray.settings import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings
+from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings
 from jobs.checks import all_checks, java_check, kafka_checks, ray_check, storage_checks
 
 

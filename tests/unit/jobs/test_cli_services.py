@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from finkray.storage_local import LocalStorage
+from finkray.storage.local import LocalStorage
 from tests.small_archives import NIGHT, SmallArchive
 from tests.unit.jobs.test_cli import Finkray, finkray
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 from typer.testing import CliRunner
 
-from finkray.settings import SimulatorSettings, load
+from finkray.settings.model import SimulatorSettings, load
 from jobs import cli
 from jobs.cli_simulator_options import overrides
 

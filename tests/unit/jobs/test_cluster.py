@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.settings import RaySettings
+from finkray.settings.model import RaySettings
 from jobs.cluster import Cluster, enter, find_cluster, is_on_this_machine
 from jobs.local_ray import LocalRay
 from sim.process import ProcessRecord

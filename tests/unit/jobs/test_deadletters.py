@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from finkray.lease import Lease
+from finkray.ledger.lease import Lease
 from jobs.cli import main
 from tests.avro_cases import container, long
 from tests.dead_letters import (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from finkray.alarms import WHAT_TO_DO
-from finkray.settings import Settings
-from finkray.watch import alarms_of
+from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.watch import alarms_of
+from finkray.settings.model import Settings
 from jobs.cli import app
 from tests.alarm_facts import FACTS
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.settings import load
+from finkray.settings.model import load
 from jobs.cluster import Cluster
 from jobs.places import placed
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from finkray.audit import balance
-from finkray.audit_files import FilesThere
+from finkray.audit.audit import balance
+from finkray.audit.files import FilesThere
 from finkray.intervals import IntervalSet
-from finkray.ledger_state import LedgerState, Totals
+from finkray.ledger.state import LedgerState, Totals
 from jobs.render_audit import audit_text
 from tests.ledgers import ZTF
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from finkray.service_status import ServiceSnapshot
+from finkray.serving.status import ServiceSnapshot
 from finkray.status import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from jobs.cluster import Cluster
 from jobs.render_status import status_json, status_text

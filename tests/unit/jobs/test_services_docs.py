@@ -8,13 +8,13 @@ import pytest
 
 import finkray
 import finkray.testing
-from finkray.batch import AlertBatch
 from finkray.claim import Claim, TopicPartition
-from finkray.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.ledger import Ledger
-from finkray.publish import commit
-from finkray.storage_local import LocalStorage
-from finkray.write_claim import write_claim
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import AlertBatch
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.query.write_claim import write_claim
+from finkray.storage.local import LocalStorage
 from tests import services_docs
 
 CHECKOUT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import KafkaUnavailable
-from finkray.settings import Settings, SimulatorSettings
+from finkray.settings.model import Settings, SimulatorSettings
 from jobs.simulated_kafka import (
     kafka_folder,
     playing,

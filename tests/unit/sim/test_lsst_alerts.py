@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finkray.errors import SettingsError
-from finkray.schema_folder import SchemaFolder
+from finkray.packets.schema_folder import SchemaFolder
 from sim.alerts import Made
 from sim.kinds import Kind
 from sim.lsst_alerts import MOST_SOURCES, LsstMaker

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.errors import SettingsError
-from finkray.settings import PACE
+from finkray.settings.model import PACE
 from sim.pace import Pace
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finkray.schema_folder import SchemaFolder
+from finkray.packets.schema_folder import SchemaFolder
 from sim.schema_lsst import LsstVersion, lsst_schema_text, schema_id, write_schemas
 
 VERSIONS: list[LsstVersion] = ["10.0", "11.0"]

@@ -1,0 +1,1 @@
+"""The balance sheet: Kafka against the ledger, and the ledger against the files."""

@@ -1,0 +1,200 @@
+"""The audit: Kafka against the ledger, and the ledger against the files that are there."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from finkray.audit.deep import chooser, look_into
+from finkray.audit.files import (
+    CLAIM_COLUMNS,
+    FilesThere,
+    compare_files,
+    found_files,
+    named_files,
+)
+from finkray.audit.report import AuditReport, FileFinding, OffsetRange, PartitionAudit
+from finkray.claim import TopicPartition
+from finkray.ledger.claims import read_claims
+from finkray.ledger.read import Reading, read_entries, read_state
+from finkray.ledger.state import LedgerState, PartitionState
+from finkray.storage.contract import Storage
+from finkray.storage.layout import ALERTS_FOLDER, DEAD_LETTERS_FOLDER
+
+
+class KafkaRange(Protocol):
+    """The offsets that Kafka holds of a partition: `low` is the first, `high` one past the last."""
+
+    @property
+    def low(self) -> int:
+        """The first offset."""
+
+    @property
+    def high(self) -> int:
+        """One past the last offset."""
+
+
+class KafkaView(Protocol):
+    """What the audit asks of Kafka; a `finkray.ingest.kafka.KafkaCluster` answers it."""
+
+    def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
+        """All partitions of the topics that are wanted, by name."""
+
+    def watermarks(self, topic: str, partition: int) -> KafkaRange:
+        """What Kafka holds of one."""
+
+
+def audit(
+    storage: Storage,
+    kafka: KafkaView | None = None,
+    *,
+    wants: Callable[[str], bool] | None = None,
+    deep: str | None = None,
+) -> AuditReport:
+    """See whether every offset is accounted for, once, also while an archive runs.
+
+    1. sum the ledger up to its last entry of this moment
+    2. list the files that are there, and what was committed since
+    3. ask Kafka, which is ahead of the ledger by then at every moment
+    4. compare; open files if that is asked for
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    kafka
+        to compare with; None compares the ledger with the disk alone
+    wants
+        which topics are to be archived, beside those that are in the ledger
+    deep
+        a range of claims whose files are opened: see `audit_deep.GRAMMAR`
+
+    Raises
+    ------
+    LedgerCorrupt
+        if the ledger cannot be summed up: an entry is missing, or offsets are claimed twice
+    KafkaUnavailable
+        if no broker answers
+    ValueError
+        if `deep` is no range
+    """
+    if deep is not None:
+        chooser(deep)
+    reading = read_state(storage)
+    files = _files(storage, reading)
+    ranges = None if kafka is None else _ranges(kafka, reading.state, wants)
+    report = balance(ranges, reading.state, files, storage.uri, datetime.now(UTC))
+    if deep is None:
+        return report
+    claims = read_claims(storage, through_seq=reading.state.last_seq)
+    return report.model_copy(update={"deep": look_into(storage, claims, deep)})
+
+
+def balance(
+    kafka: Mapping[TopicPartition, KafkaRange] | None,
+    state: LedgerState,
+    files: FilesThere,
+    archive_uri: str,
+    at: datetime,
+) -> AuditReport:
+    """Set up the balance sheet. Pure.
+
+    Parameters
+    ----------
+    kafka
+        what Kafka holds, for each partition that it has; None if it was not asked
+    state
+        of the ledger, at a moment before Kafka was asked
+    files
+        how they compare with the ledger
+    archive_uri, at
+        where and when
+    """
+    held = kafka or {}
+    gone = files.gone()
+    partitions = []
+    missing = []
+    beyond = []
+    disk_alone = 0
+    for source in sorted({*state.partitions, *held}):
+        known = state.partitions.get(source)
+        marks = held.get(source)
+        partitions.append(_partition(source, known, marks, gone.get(source, (0, 0))))
+        if known is None:
+            continue
+        missing += [OffsetRange.of(source, hole.first, hole.last) for hole in known.missing]
+        disk_alone += known.received(None if marks is None else marks.low)
+        if marks is not None:
+            first_beyond = max(marks.high, known.start)
+            if known.end > first_beyond:
+                beyond.append(OffsetRange.of(source, first_beyond, known.end - 1))
+    return AuditReport(
+        at=at,
+        archive_uri=archive_uri,
+        epoch=state.epoch,
+        last_seq=state.last_seq,
+        compared_with_kafka=kafka is not None,
+        partitions=tuple(partitions),
+        checked_against_disk_alone=disk_alone,
+        missing_ranges=tuple(missing),
+        beyond_kafka=tuple(beyond),
+        file_findings=files.findings,
+        unpublished_files=files.unpublished,
+    )
+
+
+def _partition(
+    source: TopicPartition,
+    known: PartitionState | None,
+    marks: KafkaRange | None,
+    gone: tuple[int, int],
+) -> PartitionAudit:
+    if known is None:
+        # Kafka has it and the ledger does not: all of it waits.
+        known = PartitionState(starts={0 if marks is None else marks.low})
+    deferred = sum(hole.size for hole in known.deferred)
+    return PartitionAudit(
+        **source._asdict(),
+        start=known.start,
+        end=known.end,
+        received=known.received(),
+        kafka_low=None if marks is None else marks.low,
+        kafka_high=None if marks is None else marks.high,
+        archived=known.totals.archived - gone[0],
+        dead_lettered=known.totals.dead_lettered - gone[1],
+        expired=known.totals.expired,
+        not_delivered=known.totals.not_delivered,
+        deferred=deferred,
+        waiting=deferred + (0 if marks is None else max(0, marks.high - known.live_from)),
+    )
+
+
+def _files(storage: Storage, reading: Reading) -> FilesThere:
+    last_seq = reading.state.last_seq
+    claims = read_claims(storage, CLAIM_COLUMNS, through_seq=last_seq)
+    found = found_files(
+        file for folder in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER) for file in storage.walk(folder)
+    )
+    since = {path for entry in read_entries(storage, last_seq) for path in entry.staged}
+    staged = {final: at for files in reading.unpublished.values() for final, at in files.items()}
+    findings: list[FileFinding] = []
+    unpublished = 0
+    for finding in compare_files(claims, named_files(claims), found, since):
+        if finding.problem == "missing" and finding.path in staged:
+            if storage.size_bytes(staged[finding.path]) is not None:
+                unpublished += 1
+                continue
+            # Published between the two looks.
+            if storage.size_bytes(finding.path) is not None:
+                continue
+        findings.append(finding)
+    return FilesThere(tuple(findings), unpublished)
+
+
+def _ranges(
+    kafka: KafkaView, state: LedgerState, wants: Callable[[str], bool] | None
+) -> dict[TopicPartition, KafkaRange]:
+    known = {source.topic for source in state.partitions}
+    partitions = kafka.partitions(
+        lambda topic: topic in known or (wants is not None and wants(topic))
+    )
+    return {source: kafka.watermarks(source.topic, source.partition) for source in partitions}

@@ -1,0 +1,189 @@
+"""The deep audit: opens files and looks whether each offset of a claim is there, once."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from finkray.audit.report import TWICE, DeepFinding, DeepReport, OffsetRange
+from finkray.claim import ClaimResult, DataFile
+from finkray.storage.contract import Storage
+from finkray.storage.hours import HOUR, span_of
+from finkray.storage.layout import parse_path
+
+_OFFSETS = re.compile(r"(?P<topic>[^:]+):(?P<partition>\d+):(?P<first>\d+)-(?P<last>\d+)")
+
+GRAMMAR = (
+    "`all`, a UTC day as 2026-11-24, an hour as 2026-11-24T01, `A..B` of days, hours or times, "
+    "or `topic:partition:first-last`"
+)
+"""What a range may be, for people."""
+
+_BATCH_CLAIMS = 1024
+
+Chooser = Callable[[ClaimResult], bool]
+
+
+def chooser(text: str) -> Chooser:
+    """Which claims a range means: those of which any file, or any offset, lies in it.
+
+    Raises
+    ------
+    ValueError
+        if it is no range
+    """
+    if text == "all":
+        return lambda _: True
+    if offsets := _OFFSETS.fullmatch(text):
+        first, last = int(offsets["first"]), int(offsets["last"])
+        topic, partition = offsets["topic"], int(offsets["partition"])
+        if last < first:
+            raise ValueError(f"{text!r} ends before it begins")
+        return lambda result: (
+            (result.claim.source.topic, result.claim.source.partition) == (topic, partition)
+            and result.claim.first_offset <= last
+            and result.claim.last_offset >= first
+        )
+    try:
+        span = span_of(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no range ({error}): expected {GRAMMAR}") from error
+
+    def lies_in(result: ClaimResult) -> bool:
+        for file in (*result.files, *result.dead_letter_files):
+            path = parse_path(file.path)
+            if path is not None:
+                length = timedelta(days=1) if path.fingerprint8 is None else HOUR
+                if span.meets(path.hour_utc, path.hour_utc + length):
+                    return True
+        return False
+
+    return lies_in
+
+
+def look_into(storage: Storage, claims: pa.Table, text: str) -> DeepReport:
+    """Open the files of the claims that a range means.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    claims
+        all of them, as `finkray.ledger.claims.read_claims` gives them
+    text
+        the range
+
+    Raises
+    ------
+    ValueError
+        if it is no range
+    """
+    wanted = chooser(text)
+    count = files = rows = 0
+    findings: list[DeepFinding] = []
+    for batch in claims.to_batches(max_chunksize=_BATCH_CLAIMS):
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
+            result = ClaimResult.from_json(row)
+            if wanted(result):
+                looked = _look_into_claim(storage, result)
+                findings += looked.findings
+                rows += looked.rows
+                files += len(result.files) + len(result.dead_letter_files)
+                count += 1
+    return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    rows: int
+    findings: list[DeepFinding]
+
+
+def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
+    claim = result.claim
+    where = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
+    findings: list[DeepFinding] = []
+    alerts: list[npt.NDArray[np.int64]] = []
+    letters: list[npt.NDArray[np.int64]] = []
+    unread = False
+    for file in (*result.files, *result.dead_letter_files):
+        try:
+            table = _read(storage, file)
+        except (OSError, pa.ArrowException) as error:
+            problem = f"cannot be read: {error}"
+            findings.append(
+                DeepFinding(claim=where, path=file.path, problem=problem, offsets=file.rows)
+            )
+            unread = True
+            continue
+        found = table["kafka_offset"].to_numpy()
+        (letters if file in result.dead_letter_files else alerts).append(found)
+        findings += [
+            DeepFinding(claim=where, path=file.path, problem=problem, offsets=number)
+            for problem, number in _wrong_in_file(result, file, table, found)
+        ]
+    archived, dead = _joined(alerts), _joined(letters)
+    for problem, number in _wrong_in_claim(result, archived, dead, unread=unread):
+        findings.append(DeepFinding(claim=where, path=None, problem=problem, offsets=number))
+    return _Looked(len(archived) + len(dead), findings)
+
+
+def _joined(offsets: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *offsets])
+
+
+def _read(storage: Storage, file: DataFile) -> pa.Table:
+    with storage.filesystem.open_input_file(file.path) as source:
+        return pq.read_table(source, columns=["kafka_topic", "kafka_partition", "kafka_offset"])
+
+
+def _wrong_in_file(
+    result: ClaimResult, file: DataFile, table: pa.Table, offsets: npt.NDArray[np.int64]
+) -> Iterator[tuple[str, int]]:
+    source = result.claim.source
+    if len(offsets) != file.rows:
+        yield f"has {len(offsets)} rows, not {file.rows}", abs(len(offsets) - file.rows)
+    strangers = pc.sum(
+        pc.invert(
+            pc.and_(
+                pc.equal(table["kafka_topic"], source.topic),
+                pc.equal(table["kafka_partition"], source.partition),
+            )
+        )
+    ).as_py()
+    if strangers:
+        yield "rows of another topic or partition", strangers
+    outside = int(np.count_nonzero((offsets < file.first_offset) | (offsets > file.last_offset)))
+    if outside:
+        yield f"offsets outside {file.first_offset}-{file.last_offset}", outside
+
+
+def _wrong_in_claim(
+    result: ClaimResult,
+    archived: npt.NDArray[np.int64],
+    dead: npt.NDArray[np.int64],
+    *,
+    unread: bool,
+) -> Iterator[tuple[str, int]]:
+    claim = result.claim
+    gaps = _joined([np.arange(gap.first_offset, gap.last_offset + 1) for gap in result.gaps])
+    expected = np.setdiff1d(np.arange(claim.first_offset, claim.last_offset + 1), gaps)
+    # What was brought in stands in two files for good, and is the alert alone.
+    resolved = _joined([np.arange(part.first, part.last + 1) for part in result.resolved])
+    got = np.concatenate([archived, dead[~np.isin(dead, resolved)]])
+    if not unread and (strange := len(np.setdiff1d(resolved, dead))):
+        yield "resolved offsets that are no dead letters", strange
+    once, counts = np.unique(got, return_counts=True)
+    if twice := int(np.count_nonzero(counts > 1)):
+        yield TWICE, twice
+    if extra := len(np.setdiff1d(once, expected)):
+        yield "offsets that the ledger does not have there", extra
+    # Offsets of a file that cannot be read are reported with the file.
+    if not unread and (lacking := len(np.setdiff1d(expected, once))):
+        yield "offsets that are in no file", lacking

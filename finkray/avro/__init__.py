@@ -1,0 +1,1 @@
+"""Avro: containers, frames and schemas, read into Arrow columns."""

@@ -1,0 +1,148 @@
+"""Taking an Avro object container apart (specification 1.11, "Object Container Files").
+
+An alert packet is a container with one block of one record: `Obj` and byte 1, a map of metadata
+with the schema and the codec, 16 bytes of sync marker, then the block: count of records, size,
+data, and the sync marker again. Nothing that a packet says of its own sizes is believed before it
+is compared with the bytes that are there.
+"""
+
+from typing import NamedTuple
+
+MAGIC = b"Obj\x01"
+SYNC_BYTES = 16
+
+
+class Refused(ValueError):
+    """A packet is not archived, and why; `finkray.packets.decode` makes a reject of it.
+
+    Attributes
+    ----------
+    reason
+        a stable code
+    detail
+        a sentence for people
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Header(NamedTuple):
+    """The part of a container that packets of one source have in common.
+
+    `raw` are its bytes from the magic to the end of the metadata, without the sync marker,
+    which is another for each container.
+    """
+
+    raw: bytes
+    codec: str
+    schema_text: bytes
+
+
+class Body(NamedTuple):
+    """Where the data of the one block stand in the packet, from `start` up to `end`."""
+
+    start: int
+    end: int
+
+
+def read_long(data: bytes, position: int) -> tuple[int, int]:
+    """Read one zigzag varint; returns it with the position behind it.
+
+    Raises
+    ------
+    Refused
+        if the data end within it, or if it has more than 64 bits.
+    """
+    value = shift = 0
+    try:
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift > 63:
+                raise Refused("bad_number", f"The number before byte {position} has no end.")
+    except IndexError:
+        raise Refused("truncated", f"The {len(data)} bytes end before the record.") from None
+    return (value >> 1) ^ -(value & 1), position
+
+
+def encode_long(value: int) -> bytes:
+    """Write a number that is not negative as zigzag varint."""
+    value <<= 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def read_header(packet: bytes) -> Header:
+    """Read the metadata at the beginning of a container.
+
+    Raises
+    ------
+    Refused
+        if it is no container or its header is damaged.
+    """
+    if not packet.startswith(MAGIC):
+        raise Refused("not_avro", f"It begins with {packet[:16]!r}, not with {MAGIC!r}.")
+    metadata: dict[bytes, bytes] = {}
+    count, position = read_long(packet, len(MAGIC))
+    while count != 0:
+        if count < 0:  # then the size in bytes of this part of the map follows
+            _, position = read_long(packet, position)
+        for _ in range(abs(count)):
+            key, position = _read_bytes(packet, position)
+            metadata[key], position = _read_bytes(packet, position)
+        count, position = read_long(packet, position)
+    if b"avro.schema" not in metadata:
+        raise Refused("no_schema", "The header of the packet has no schema.")
+    codec = metadata.get(b"avro.codec", b"null").decode("ascii", "replace")
+    return Header(packet[:position], codec, metadata[b"avro.schema"])
+
+
+def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
+    size, start = read_long(data, position)
+    end = start + size
+    if size < 0:
+        raise Refused("bad_number", f"Byte {position} says that {size} bytes follow.")
+    if end > len(data):
+        raise Refused("truncated", f"The header goes on to byte {end}, the packet to {len(data)}.")
+    return data[start:end], end
+
+
+def find_body(packet: bytes, header_bytes: int) -> Body:
+    """Find the one record behind a header of that size, and check all that is around it.
+
+    Raises
+    ------
+    Refused
+        if there is not exactly one record, all there, with nothing behind it.
+    """
+    sync_end = header_bytes + SYNC_BYTES
+    if sync_end == len(packet):
+        raise Refused("no_record", "There is nothing behind the header.")
+    count, position = read_long(packet, sync_end)
+    size, start = read_long(packet, position)
+    end = start + size
+    packet_end = end + SYNC_BYTES
+    if count != 1:
+        reason = "several_records" if count > 1 else "no_record"
+        raise Refused(reason, f"There are {count} records in a packet for one alert.")
+    if size < 0:
+        raise Refused("bad_number", f"The size of the record is given as {size} bytes.")
+    if packet_end > len(packet):
+        said = f"{packet_end} bytes by its header and {len(packet)} in truth"
+        raise Refused("truncated", f"The packet has {said}.")
+    if packet[end:packet_end] != packet[header_bytes:sync_end]:
+        raise Refused("bad_sync", "The marker behind the record is not that of the header.")
+    if packet_end < len(packet):
+        raise Refused("trailing_bytes", f"{len(packet) - packet_end} bytes follow the record.")
+    return Body(start, end)

@@ -1,0 +1,29 @@
+"""Confluent's frame around a bare Avro record, as LSST sends its alerts.
+
+Byte 0, the schema's id in 4 bytes, big-endian, and the record
+(https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop,
+"Wire format"). LSST's ids are 100 x major + minor of its schema's version.
+"""
+
+from typing import Final
+
+from finkray.avro.container import Refused
+
+MAGIC = b"\0"
+FRAME_BYTES = 5
+
+WAIT_FOR_A_SCHEMA: Final = ("unknown_schema", "schema_unavailable")
+"""Reasons of dead letters, all of them frames, that will decode when a schema turns up."""
+
+
+def read_schema_id(packet: bytes) -> int:
+    """The id of the schema that the record in the frame was written with.
+
+    Raises
+    ------
+    Refused
+        if the frame ends before its record
+    """
+    if len(packet) <= FRAME_BYTES:
+        raise Refused("truncated", f"A frame of {len(packet)} bytes has no record in it.")
+    return int.from_bytes(packet[len(MAGIC) : FRAME_BYTES], "big")

@@ -1,0 +1,147 @@
+"""Many bare Avro records of one schema to Arrow, column by column.
+
+**Why a guard stands behind each record.** A record that is damaged can be read as one that is
+shorter or longer than it is, and then shift or swallow its neighbours; a block with bytes left
+over makes arrow-avro wait for ever. So each record gets a last field, 16 bytes that nobody can
+foresee, and the block claims more records than it has. If every row comes back with its guard in
+place and there are as many rows as records, then each record began and ended where it should;
+anything else is `Undecodable`.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from finkray.avro.arrow import record_converter
+from finkray.avro.container import MAGIC, SYNC_BYTES, encode_long
+from finkray.avro.schema import GUARD_BYTES, WriterSchema
+from finkray.avro.stream import Piece, Undecodable, read_batch, schema_of
+from finkray.errors import SchemaError
+
+STRIDE = 8
+"""By how much a range of sound records grows when damaged ones are looked for."""
+
+_SYNC = bytes(SYNC_BYTES)
+
+
+class RecordReader:
+    """Reads records that were written with one schema.
+
+    Raises
+    ------
+    SchemaError
+        if arrow-avro does not read this schema as promised.
+    """
+
+    def __init__(self, schema: WriterSchema) -> None:
+        self.schema = schema
+        self._guard = secrets.token_bytes(GUARD_BYTES)
+        text = schema.reader_text.encode()
+        self._header = b"".join(
+            [MAGIC, encode_long(1), b"\x16avro.schema", encode_long(len(text)), text, b"\0", _SYNC]
+        )
+        try:
+            given = schema_of(self._header)
+        except Undecodable as error:
+            raise SchemaError(f"the columnar reader does not know its like: {error}") from None
+        for field, expected in zip(given, schema.reader_arrow, strict=True):
+            if not _stored_alike(field.type, expected.type):
+                raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
+        self._convert = record_converter(schema.reader_arrow, list(schema.arrow))
+
+    def read(self, records: Sequence[Piece]) -> pa.RecordBatch:
+        """Decode the records, in order, to a batch of the promised schema.
+
+        Raises
+        ------
+        Undecodable
+            if any of them is damaged; `damaged` tells which.
+        """
+        batch = self._read_guarded(records)
+        columns = self._convert(batch.columns, len(records))
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
+
+    def damaged(self, records: Sequence[Piece]) -> dict[int, str]:
+        """The places of damaged records, and what is wrong with each.
+
+        Looks at one record, then at ever larger ranges as long as they are sound, for damaged
+        records come alone or in crowds; a range that is not is halved.
+        """
+        found: dict[int, str] = {}
+        place, step = 0, 1
+        while place < len(records):
+            end = min(place + step, len(records))
+            why = self._fault(records[place:end])
+            if why is None:
+                place, step = end, step * STRIDE
+                continue
+            while end - place > 1:
+                middle = (place + end) // 2
+                if self._fault(records[place:middle]):
+                    end = middle
+                else:
+                    place = middle
+            found[place] = (self._fault(records[place:end]) or why) if step > 1 else why
+            place, step = end, 1
+        return found
+
+    def _fault(self, records: Sequence[Piece]) -> str | None:
+        """What is wrong with one or several of the records, if anything."""
+        try:
+            self._read_guarded(records)
+        except Undecodable as error:
+            return str(error)
+        return None
+
+    def _read_guarded(self, records: Sequence[Piece]) -> pa.RecordBatch:
+        """The records as the reader gives them, as one batch with the guards still in it."""
+        given = read_batch(self._file(records), len(records))
+        batch = pa.record_batch(_Relabelled(given, self.schema.reader_arrow))
+        guards: bytes = batch.columns[-1].buffers()[1].to_pybytes()
+        if guards != self._guard * len(records):
+            raise Undecodable("it does not end where its data end")
+        return batch
+
+    def _file(self, records: Sequence[Piece]) -> list[Piece]:
+        size = sum(map(len, records)) + GUARD_BYTES * len(records)
+        pieces: list[Piece] = [self._header, encode_long(size + 1), encode_long(size)]
+        for record in records:
+            pieces.append(record)
+            pieces.append(self._guard)
+        pieces.append(_SYNC)
+        return pieces
+
+
+class _Relabelled:
+    """A batch under other names and types that are stored alike, without touching its data.
+
+    Speaks Arrow's PyCapsule protocol.
+    """
+
+    def __init__(self, batch: Any, schema: pa.Schema) -> None:
+        self._batch = batch
+        self._schema = schema
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
+        _, array = self._batch.__arrow_c_array__(requested_schema)
+        return self._schema.__arrow_c_schema__(), array
+
+
+def _stored_alike(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether arrays of both types have the same buffers and children."""
+    if one.num_fields != other.num_fields:
+        return False
+    if pa.types.is_nested(one) or pa.types.is_dictionary(one):
+        same = one.id == other.id
+    else:
+        same = one == other or (
+            pa.types.is_primitive(one)
+            and pa.types.is_primitive(other)
+            and one.bit_width == other.bit_width
+            and pa.types.is_floating(one) == pa.types.is_floating(other)
+        )
+    return same and all(
+        _stored_alike(one.field(i).type, other.field(i).type) for i in range(one.num_fields)
+    )

@@ -1,0 +1,337 @@
+r"""Avro writer schemas: their identity, the promised Arrow schema, and what the reader gets.
+
+| Avro | Arrow (and so Parquet) |
+|---|---|
+| boolean, int, long, float, double | bool, int32, int64, float32, float64 |
+| string (also with logical type uuid), enum | string |
+| bytes, fixed (also with logical type duration) | binary, fixed_size_binary |
+| record, array, map | struct, list, map |
+| union of null and one type | that type |
+| any other union | struct of `member0`, `member1`, ... without null: as Spark's `from_avro` |
+| null | bool, always null |
+| date | date32 |
+| timestamp-millis, timestamp-micros | timestamp[ms, UTC], timestamp[us, UTC] |
+| local-timestamp-millis, local-timestamp-micros | timestamp[ms], timestamp[us] |
+| decimal up to 38 digits | decimal128 |
+| time-\*, \*-nanos, wider decimals, unknown ones | the type beneath: Spark 3.5 cannot read them |
+
+Of the members of a union all are null but the one that was written. Every column is nullable,
+whatever the schema says: so the union of schema versions has the same types as each of them.
+
+Refused, as `SchemaError`: a schema whose top is no record, recursive types, records whose fields
+hold nothing, maps to nothing but null, `fixed` of no bytes or of 2 GiB, and schemas with which a
+few bytes of a message could be blown up to gigabytes (see the limits below).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import fastavro
+import pyarrow as pa
+
+from finkray.errors import SchemaError
+
+MAX_DEPTH = 32
+"""How deep types may be nested. ZTF's alerts need 3, LSST's 4."""
+
+MAX_TYPES = 10_000
+"""How many types a schema may have once named types are written out: 2 n names can stand for
+2^n columns. LSST's alerts have about 700."""
+
+MAX_EXPANSION = 2048
+"""How many bytes of Arrow one byte of Avro may become at worst. A null costs one byte of Avro, but
+a slot in each column below it: that is 300 for ZTF's packets as Spark writes them (every record may
+be null), and would be 1000 for LSST's."""
+
+GUARD_FIELD = "guard"
+GUARD_BYTES = 16
+"""The last field that the reader finds in each record, see `finkray.avro.reader`."""
+
+NOT_A_BRANCH_BYTES = 2**31 - 1
+"""Size of a third branch, `fixed`, that is put to each union of null and one type.
+
+arrow-avro has a faster way for such unions, but there takes any branch number for one of the two:
+damaged packets came out as sound ones. With a third branch it checks the number, which takes a
+quarter more time; and the third branch itself can never be read, for no message is so large.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSchema:
+    """One schema with which packets were written.
+
+    Attributes
+    ----------
+    text
+        The schema as JSON with its documentation and defaults, keys sorted, without blanks.
+    fingerprint
+        SHA-256 of `text` in hexadecimal digits.
+    arrow
+        The promised schema of a decoded table, see the table above.
+    reader_text
+        The same binary format as the reader gets it: named types written out, all names
+        replaced, nothing that is not needed to decode, and a last field for the guard.
+    reader_arrow
+        What the reader gives for `reader_text`, but for names, nullability and those types that
+        are stored alike (int64 and timestamps, say): a table of the reader is taken for one of
+        this schema without touching its data. Differs from `arrow` (with the guard) only in
+        unions and enums.
+    """
+
+    text: str
+    fingerprint: str
+    arrow: pa.Schema
+    reader_text: str
+    reader_arrow: pa.Schema
+
+    @classmethod
+    def from_text(cls, text: str | bytes) -> "WriterSchema":
+        """Understand the text of a writer schema.
+
+        Raises
+        ------
+        SchemaError
+            If it is not a valid Avro schema or one of those that are refused; the message says
+            which of it.
+        """
+        try:
+            raw = json.loads(text)
+            normalised = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+            parsed = fastavro.parse_schema(raw)
+        except RecursionError:
+            raise SchemaError("the schema is nested too deeply") from None
+        except Exception as error:
+            raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
+        if not isinstance(parsed, dict) or parsed.get("type") not in _RECORDS:
+            raise SchemaError("the top of the schema is not a record")
+        try:
+            top = _Mapper().map(parsed)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # fastavro lets through what it has no use for, such as a size in words.
+            raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
+        guard = {"type": "fixed", "name": "guard_type", "size": GUARD_BYTES}
+        fields = [*top.avro["fields"], {"name": GUARD_FIELD, "type": guard}]
+        return cls(
+            text=normalised,
+            fingerprint=hashlib.sha256(normalised.encode()).hexdigest(),
+            arrow=pa.schema(list(top.arrow)),
+            reader_text=json.dumps({**top.avro, "fields": fields}, separators=(",", ":")),
+            reader_arrow=pa.schema([*top.reader, pa.field(GUARD_FIELD, pa.binary(GUARD_BYTES))]),
+        )
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())[:200]
+
+
+_RECORDS = ("record", "error")
+
+_PRIMITIVES: Mapping[str, tuple[pa.DataType, int, int]] = {
+    # Avro name: Arrow type, least bytes in Avro, bytes of a slot in Arrow
+    "boolean": (pa.bool_(), 1, 1),
+    "int": (pa.int32(), 1, 4),
+    "long": (pa.int64(), 1, 8),
+    "float": (pa.float32(), 4, 4),
+    "double": (pa.float64(), 8, 8),
+    "bytes": (pa.binary(), 1, 4),
+    "string": (pa.string(), 1, 4),
+}
+
+_STORED_ALIKE: Mapping[tuple[str, str], pa.DataType] = {
+    ("int", "date"): pa.date32(),
+    ("long", "timestamp-millis"): pa.timestamp("ms", "UTC"),
+    ("long", "timestamp-micros"): pa.timestamp("us", "UTC"),
+    ("long", "local-timestamp-millis"): pa.timestamp("ms"),
+    ("long", "local-timestamp-micros"): pa.timestamp("us"),
+}
+
+
+class _Mapped(NamedTuple):
+    """One Avro type in its three forms."""
+
+    avro: Any
+    """As the reader gets it."""
+    reader: pa.DataType
+    """As the reader gives it, named and typed as promised where that costs nothing."""
+    arrow: pa.DataType
+    """As it is promised."""
+    least_avro_bytes: int
+    slot_bytes: int
+    """What one value, or one null, takes in Arrow at least."""
+
+
+class _Mapper:
+    """Maps one schema, parsed by fastavro, type by type."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, dict[str, Any]] = {}
+        self._open: list[str] = []
+        self._types = 0
+
+    def map(self, schema: Any) -> _Mapped:
+        self._types += 1
+        if self._types > MAX_TYPES:
+            raise SchemaError(f"the schema has more than {MAX_TYPES} types when written out")
+        if isinstance(schema, list):
+            return self._union(schema)
+        if isinstance(schema, str):
+            schema = self._named.get(schema, {"type": schema})
+        kind = schema["type"]
+        if not isinstance(kind, str) or kind in self._named:
+            return self.map(kind)
+        build = {
+            "record": self._record,
+            "error": self._record,
+            "array": self._array,
+            "map": self._map,
+            "enum": self._enum,
+            "fixed": self._fixed,
+        }.get(kind, self._primitive)
+        return self._inside(schema, build)
+
+    def _unique_name(self) -> str:
+        return f"t{self._types}"
+
+    def _inside(
+        self, schema: dict[str, Any], build: Callable[[dict[str, Any]], _Mapped]
+    ) -> _Mapped:
+        name = schema.get("name", "")
+        if name in self._open and name:
+            raise SchemaError(f"the type {name} contains itself: such alerts have no fixed columns")
+        if len(self._open) > MAX_DEPTH:
+            raise SchemaError(f"types are nested more than {MAX_DEPTH} deep")
+        if name:
+            self._named[name] = schema
+        self._open.append(name)
+        mapped = build(schema)
+        self._open.pop()
+        return mapped
+
+    def _primitive(self, schema: dict[str, Any]) -> _Mapped:
+        kind = schema["type"]
+        if kind == "null":
+            return _Mapped("null", pa.null(), pa.bool_(), 0, 1)
+        if kind not in _PRIMITIVES:
+            raise SchemaError(f"the type {kind} is not known")
+        reader, least, slot = _PRIMITIVES[kind]
+        logical = schema.get("logicalType")
+        if kind == "bytes" and logical == "decimal":
+            decimal = _decimal_type(schema)
+            if decimal is not None:
+                avro = {
+                    "type": "bytes",
+                    "logicalType": "decimal",
+                    "precision": decimal.precision,
+                    "scale": decimal.scale,
+                }
+                return _Mapped(avro, decimal, decimal, least, 16)
+        if isinstance(logical, str):
+            reader = _STORED_ALIKE.get((kind, logical), reader)
+        return _Mapped(kind, reader, reader, least, slot)
+
+    def _fixed(self, schema: dict[str, Any]) -> _Mapped:
+        size = schema["size"]
+        if not 1 <= size < NOT_A_BRANCH_BYTES:
+            raise SchemaError(f"the type {schema['name']} is fixed at {size} bytes")
+        avro: dict[str, Any] = {"type": "fixed", "name": self._unique_name(), "size": size}
+        decimal = _decimal_type(schema) if schema.get("logicalType") == "decimal" else None
+        if decimal is not None:
+            avro |= {
+                "logicalType": "decimal",
+                "precision": decimal.precision,
+                "scale": decimal.scale,
+            }
+            return _Mapped(avro, decimal, decimal, size, 16)
+        return _Mapped(avro, pa.binary(size), pa.binary(size), size, size)
+
+    def _enum(self, schema: dict[str, Any]) -> _Mapped:
+        avro = {"type": "enum", "name": self._unique_name(), "symbols": schema["symbols"]}
+        return _Mapped(avro, pa.dictionary(pa.int32(), pa.string()), pa.string(), 1, 4)
+
+    def _record(self, schema: dict[str, Any]) -> _Mapped:
+        names = [field["name"] for field in schema["fields"]]
+        if len(set(names)) != len(names):
+            raise SchemaError(f"the record {schema['name']} has two fields of one name")
+        avro_name = self._unique_name()
+        parts = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
+        # arrow-avro fails on a field that is always null; it takes no bytes, so leave it out.
+        stored = {name: part for name, part in parts.items() if part.avro != "null"}
+        if not stored:
+            raise SchemaError(f"the record {schema['name']} has no fields that hold anything")
+        fields = [{"name": f"f{i}", "type": part.avro} for i, part in enumerate(stored.values())]
+        mapped = _Mapped(
+            {"type": "record", "name": avro_name, "fields": fields},
+            pa.struct([pa.field(name, part.reader) for name, part in stored.items()]),
+            pa.struct([pa.field(name, part.arrow) for name, part in parts.items()]),
+            sum(part.least_avro_bytes for part in parts.values()),
+            sum(part.slot_bytes for part in parts.values()),
+        )
+        if len(self._open) == 1:
+            _check_expansion(schema["name"], mapped.least_avro_bytes, mapped.slot_bytes)
+        return mapped
+
+    def _array(self, schema: dict[str, Any]) -> _Mapped:
+        items = self.map(schema["items"])
+        if items.least_avro_bytes == 0:
+            raise SchemaError("an array of things that take no bytes can have any length")
+        _check_expansion("an array", items.least_avro_bytes, items.slot_bytes)
+        return _Mapped(
+            {"type": "array", "items": items.avro},
+            pa.list_(pa.field("element", items.reader)),
+            pa.list_(pa.field("element", items.arrow)),
+            1,
+            4,
+        )
+
+    def _map(self, schema: dict[str, Any]) -> _Mapped:
+        values = self.map(schema["values"])
+        if values.avro == "null":
+            raise SchemaError("a map to nothing but null")
+        _check_expansion("a map", 1 + values.least_avro_bytes, 4 + values.slot_bytes)
+        return _Mapped(
+            {"type": "map", "values": values.avro},
+            pa.map_(pa.string(), values.reader),
+            pa.map_(pa.string(), values.arrow),
+            1,
+            4,
+        )
+
+    def _union(self, branches: list[Any]) -> _Mapped:
+        parts = [self.map(branch) for branch in branches]
+        avro = [part.avro for part in parts]
+        least = 1 + min((part.least_avro_bytes for part in parts), default=0)
+        slot = sum(part.slot_bytes for part in parts)
+        real = [part for part in parts if part.avro != "null"]
+        if not real:
+            raise SchemaError("a union of nothing but null")
+        if len(real) == 1 and len(parts) == 2:
+            name = f"other_{self._unique_name()}"
+            avro.append({"type": "fixed", "name": name, "size": NOT_A_BRANCH_BYTES})
+            kinds = [*(part.reader for part in parts), pa.binary(NOT_A_BRANCH_BYTES)]
+            reader = pa.dense_union([pa.field(str(i), kind) for i, kind in enumerate(kinds)])
+            return _Mapped(avro, reader, real[0].arrow, least, slot)
+        reader = pa.dense_union([pa.field(str(i), part.reader) for i, part in enumerate(parts)])
+        if len(parts) == 1:
+            return _Mapped(avro, reader, real[0].arrow, least, slot)
+        members = [pa.field(f"member{i}", part.arrow) for i, part in enumerate(real)]
+        return _Mapped(avro, reader, pa.struct(members), least, slot + 5)
+
+
+def _decimal_type(schema: dict[str, Any]) -> pa.Decimal128Type | None:
+    """The Arrow type of a decimal; None if it is invalid or too wide (then its bytes count)."""
+    precision, scale = schema.get("precision"), schema.get("scale", 0)
+    if not isinstance(precision, int) or not isinstance(scale, int):
+        return None
+    if not 0 < precision <= 38 or not 0 <= scale <= precision:
+        return None
+    return pa.decimal128(precision, scale)
+
+
+def _check_expansion(what: str, avro_bytes: int, arrow_bytes: int) -> None:
+    if arrow_bytes > MAX_EXPANSION * max(1, avro_bytes):
+        raise SchemaError(
+            f"{what}: {avro_bytes} bytes of a message could become {arrow_bytes} bytes in memory"
+        )

@@ -1,0 +1,103 @@
+"""Dead letters out of the archive: their bytes as files, with an index, or as one Parquet file."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.dead_letters.search import DeadLetters, Selection
+from finkray.errors import FinkrayError, StorageError
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.storage.layout import topic_id8
+
+INDEX = "index.jsonl"
+"""One line of JSON for each letter, beside the files; there when all of them are."""
+
+PARQUET_SCHEMA = pa.schema([*DEAD_LETTER_SCHEMA, pa.field("resolved", pa.bool_())])
+
+
+def export(
+    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+) -> int:
+    """Write the letters that are meant into a folder, or into a file that ends in ``.parquet``.
+
+    Parameters
+    ----------
+    letters, selection
+        what to write
+    target
+        must not be there yet, or be an empty folder
+    tell
+        hears how far it is
+
+    Returns
+    -------
+    int
+        how many letters were written
+
+    Raises
+    ------
+    FinkrayError
+        if something is there already
+    StorageError
+        if the target cannot be written
+    """
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise FinkrayError(f"{target} is there already: name another, or move it away")
+    try:
+        if target.suffix == ".parquet":
+            return _to_parquet(letters, selection, target, tell)
+        return _to_folder(letters, selection, target, tell)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _to_parquet(
+    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+) -> int:
+    written = 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with pq.ParquetWriter(part, PARQUET_SCHEMA, compression="zstd") as out:
+            for one in letters.letters(selection, tell=tell):
+                out.write_table(one.table.select(PARQUET_SCHEMA.names))
+                written += len(one.table)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return written
+
+
+def _to_folder(
+    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+) -> int:
+    target.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    for one in letters.letters(selection, tell=tell):
+        for row in one.table.to_pylist():
+            value = row.pop("value")
+            row["file"] = None if value is None else _file_name(row)
+            if value is not None:
+                (target / row["file"]).write_bytes(value)
+            row["kept_bytes"] = len(value or b"")
+            lines.append(json.dumps(as_json(row)))
+    (target / INDEX).write_text("".join(f"{line}\n" for line in lines))
+    return len(lines)
+
+
+def as_json(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of dead letters with its times as ISO 8601."""
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in row.items()
+    }
+
+
+def _file_name(row: dict[str, Any]) -> str:
+    topic = f"{row['kafka_topic']}-{topic_id8(row['topic_id'])}"
+    return f"{topic}-{row['kafka_partition']:05d}-{row['kafka_offset']:020d}.bin"

@@ -1,0 +1,164 @@
+"""A look at the bytes of one dead letter: what they seem to be, and what decodes of them."""
+
+import copy
+import io
+import json
+from typing import Any, NamedTuple
+
+import fastavro
+
+from finkray.avro.codec import decompress
+from finkray.avro.container import MAGIC, SYNC_BYTES, Header, Refused, read_header, read_long
+from finkray.avro.frame import FRAME_BYTES, read_schema_id
+from finkray.avro.frame import MAGIC as FRAME_MAGIC
+from finkray.claim import TopicPartition
+from finkray.packets.decode import Decoder, RawMessage
+
+MOST_RECORD_BYTES = 4 * 1024 * 1024
+"""How much of a compressed record is unpacked for a look."""
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+class Look(NamedTuple):
+    """What was seen.
+
+    Attributes
+    ----------
+    wire_format
+        in words
+    schema_name
+        of the writer schema, if it is known
+    now
+        what is wrong with it now, in words; None if it decodes
+    fields
+        what decodes of it, up to the first list or damage: numbers and texts as they are, bytes by
+        their size
+    """
+
+    wire_format: str
+    schema_name: str | None
+    now: str | None
+    fields: dict[str, Any]
+
+
+def look_at(message: RawMessage, source: TopicPartition, decoder: Decoder) -> Look:
+    """Look at a message that did not decode when it came.
+
+    Parameters
+    ----------
+    message
+        it, as far as its bytes were kept
+    source
+        its partition
+    decoder
+        as the settings ask for now
+    """
+    value = message.value or b""
+    decoded = decoder.decode([message], source)
+    if not decoded.rejects:
+        (table,) = decoded.tables
+        (row,) = table.table.to_pylist()
+        return Look(_wire_format(value), _name(table.schema.text), None, _brief(row))
+    (reject,) = decoded.rejects
+    text, record = None, b""
+    if value.startswith(MAGIC):
+        try:
+            header = read_header(value)
+        except Refused:
+            return Look(_wire_format(value), None, reject.detail, {})
+        text, record = header.schema_text.decode(errors="replace"), _record(value, header)
+    elif value.startswith(FRAME_MAGIC):
+        text = decoder.schema_text(value, source)
+        record = value[FRAME_BYTES:]
+    fields = {} if text is None else _first_fields(text, record)
+    return Look(_wire_format(value), _name(text), reject.detail, _brief(fields))
+
+
+def hex_head(value: bytes, most_bytes: int = 64) -> list[str]:
+    """The first bytes as lines of hexadecimal digits and characters."""
+    lines = []
+    for at in range(0, min(len(value), most_bytes), 16):
+        part = value[at : at + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{at:08x}  {part.hex(' '):<47}  |{text}|")
+    return lines
+
+
+def _wire_format(value: bytes) -> str:
+    if not value:
+        return "nothing"
+    if value.startswith(MAGIC):
+        try:
+            return f"an Avro container, codec {read_header(value).codec}"
+        except Refused:
+            return "an Avro container with a damaged header"
+    if value.startswith(FRAME_MAGIC) and len(value) > FRAME_BYTES:
+        return f"a Confluent frame, schema {read_schema_id(value)}"
+    return "neither an Avro container nor a Confluent frame"
+
+
+def _record(value: bytes, header: Header) -> bytes:
+    """The bytes of the first record of a container, as many as there are."""
+    try:
+        _, position = read_long(value, len(header.raw) + SYNC_BYTES)
+        size, start = read_long(value, position)
+        record = value[start : start + max(0, size)]
+        if header.codec == "null":
+            return record
+        return bytes(decompress(header.codec, record, MOST_RECORD_BYTES))
+    except Refused:
+        return b""
+
+
+def _first_fields(text: str, record: bytes) -> dict[str, Any]:
+    """The fields of the record before the first that has a list, or does not decode.
+
+    A list is not followed: it may claim to have 2^60 items of no bytes each.
+    """
+    try:
+        schema = json.loads(text)
+        fields = schema["fields"]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    found: dict[str, Any] = {}
+    for count in range(1, len(fields) + 1):
+        if _has_list(fields[count - 1]["type"]):
+            break
+        try:
+            part = fastavro.parse_schema(copy.deepcopy({**schema, "fields": fields[:count]}))
+            found = dict(fastavro.schemaless_reader(io.BytesIO(record), part))
+        except Exception:  # noqa: BLE001 - whatever it is, this field does not decode
+            break
+    return found
+
+
+def _has_list(kind: Any) -> bool:
+    if isinstance(kind, list):
+        return any(map(_has_list, kind))
+    if isinstance(kind, dict):
+        if kind.get("type") in ("array", "map"):
+            return True
+        return any(_has_list(field.get("type")) for field in kind.get("fields", ())) or (
+            isinstance(kind.get("type"), dict | list) and _has_list(kind["type"])
+        )
+    return False
+
+
+def _name(text: str | None) -> str | None:
+    try:
+        schema = json.loads(text or "")
+        return str(schema.get("name")) if isinstance(schema, dict) else None
+    except ValueError:
+        return None
+
+
+def _brief(value: Any) -> Any:
+    """Without bulk: bytes by their size, lists by their length."""
+    if isinstance(value, dict):
+        return {name: _brief(one) for name, one in value.items()}
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, list):
+        return f"{len(value)} items"
+    return value if isinstance(value, _SCALARS) else str(value)

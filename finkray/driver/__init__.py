@@ -1,0 +1,1 @@
+"""The archive's driver: decisions, and the loop that carries them out."""

@@ -1,0 +1,104 @@
+"""One process of the archive: take the lease, mend what a crash left, archive, drain, leave."""
+
+import logging
+import signal
+import threading
+import time
+from types import FrameType
+
+import finkray
+from finkray.driver.archiver import Archiver
+from finkray.driver.lookout import Lookout
+from finkray.driver.snapshot import make_snapshot
+from finkray.errors import ClusterUnavailable, Fenced, SettingsError
+from finkray.ledger.lease import Lease
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
+from finkray.monitor.board import start_board
+from finkray.monitor.figures import Monitor
+from finkray.packets.decoder import make_decoder
+from finkray.settings.model import Settings
+from finkray.storage.opening import open_storage
+
+log = logging.getLogger(__name__)
+
+
+def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
+    """Archive until SIGINT or SIGTERM, or until `exit_after_s` has passed; then drain.
+
+    Raises
+    ------
+    ArchiveHeld
+        if another archive is alive on the folder
+    FinkrayError
+        a retriable one if a fresh process is likely to do better
+    """
+    import ray
+
+    stopping = _stop_on_signals()
+    # What is wrong with these settings shall be said here, and not by an actor later.
+    make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
+    storage = open_storage(settings.archive.uri)
+    with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
+        ledger = Ledger.take_over(storage, lease)
+        recover(ledger, storage)
+        _connect(settings)
+        # Ray installs handlers of its own.
+        handle_signals(stopping)
+        board = start_board()
+        monitor = Monitor()
+        lookout = Lookout(settings, storage, lease)
+        ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
+
+        def on_tick(archiver: Archiver) -> None:
+            if lease.lost:
+                raise Fenced("another archive has taken the lease of this one")
+            if ends_s is not None and time.monotonic() >= ends_s:
+                stopping.set()
+            snapshot = make_snapshot(settings, archiver, ledger, monitor, lookout)
+            board.publish.remote(snapshot.model_dump_json())
+            ledger.fold()
+
+        try:
+            Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)
+        finally:
+            ray.kill(board)
+            ray.shutdown()
+    log.info("the archive has left in good order")
+
+
+def _connect(settings: Settings) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+    store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
+    if store_bytes < settings.ingest.held_bytes:
+        raise SettingsError(
+            f"ingest.held_bytes is {settings.ingest.held_bytes} but Ray's object store has only "
+            f"{store_bytes} bytes: lower the one, or raise --object-store-memory of `ray start`"
+        )
+    log.info("finkray %s on Ray at %s", finkray.__version__, ray.get_runtime_context().gcs_address)
+
+
+def _stop_on_signals() -> threading.Event:
+    stopping = threading.Event()
+    handle_signals(stopping)
+    return stopping
+
+
+def handle_signals(stopping: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set the event."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

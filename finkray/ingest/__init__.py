@@ -1,0 +1,1 @@
+"""Reading Kafka: lanes, claims and the Ray actors that own partitions."""

@@ -1,0 +1,1 @@
+"""What was archived: the log of numbered entries, its lease, and what follows it."""

@@ -1,0 +1,75 @@
+"""The claims of a ledger as they stand now, in columns: for many at a time."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.ledger.entry import REVISIONS
+from finkray.ledger.read import read_tables
+from finkray.ledger.table import SCHEMA
+from finkray.storage.contract import Storage
+
+_KEY = (*TopicPartition._fields, "first_offset")
+"""Claims do not overlap, so where one begins says which it is."""
+
+COLUMNS = [
+    name for name in SCHEMA.names if name not in ("role", "holder", "writer", "published_through")
+]
+
+
+def read_claims(
+    storage: Storage, columns: Sequence[str] = tuple(COLUMNS), through_seq: int | None = None
+) -> pa.Table:
+    """One row for each claim, as it stands after all revisions, in order of commit.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    columns
+        of `finkray.ledger.table.SCHEMA`
+    through_seq
+        entries after this one do not count; None is all
+    """
+    names = list(dict.fromkeys([*columns, *_KEY, "seq", "kind", "role"]))
+    wanted = pc.field("role") == "claim"
+    if through_seq is not None:
+        wanted &= pc.field("seq") <= through_seq
+    found = [table.filter(wanted) for table in read_tables(storage, columns=names)]
+    none = pa.schema([SCHEMA.field(name) for name in names]).empty_table()
+    claims = pa.concat_tables([*found, none])
+    revised = claims.filter(pc.field("kind").isin(REVISIONS))
+    if len(revised):
+        claims = claims.filter(_stands(claims, revised))
+    return claims.select(list(columns))
+
+
+def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
+    """What the ledger says now of those of the claims that it has, exactly so bounded."""
+    wanted = set(claims)
+    known = read_claims(storage)
+    beginnings = pa.array(sorted({claim.first_offset for claim in wanted}), pa.int64())
+    rows = known.filter(pc.is_in(known["first_offset"], value_set=beginnings))
+    results = map(ClaimResult.from_json, rows.to_pylist(maps_as_pydicts="strict"))
+    return {result.claim: result for result in results if result.claim in wanted}
+
+
+def _stands(claims: pa.Table, revised: pa.Table) -> pa.Array:
+    """Which rows no later revision replaces. They are few, and so are the rows to look at."""
+    last = {_key(row): row["seq"] for row in revised.select([*_KEY, "seq"]).to_pylist()}
+    beginnings = pc.unique(revised["first_offset"])
+    suspects = pc.indices_nonzero(pc.is_in(claims["first_offset"], value_set=beginnings))
+    rows = claims.select([*_KEY, "seq"]).take(suspects).to_pylist()
+    replaced = [
+        at
+        for at, row in zip(suspects.to_pylist(), rows, strict=True)
+        if row["seq"] < last.get(_key(row), -1)
+    ]
+    numbers = pa.array(range(len(claims)), pa.int64())
+    return pc.invert(pc.is_in(numbers, value_set=pa.array(replaced, pa.int64())))
+
+
+def _key(row: dict[str, object]) -> tuple[object, ...]:
+    return tuple(row[name] for name in _KEY)

@@ -1,0 +1,94 @@
+"""Folding: many small files of a ledger into few, while others read and append.
+
+Safe at any crash and in any hands, for it never decides anything: entries never change, the
+wider file is durable under its name before a narrower one goes away, and whoever finds both
+reads the wider. What a crash leaves over is deleted by the next run.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.ledger.entry import log_path
+from finkray.ledger.read import Folded, log_entries, read_order, segment_tables
+from finkray.ledger.segment import Segment, next_fold
+from finkray.ledger.table import SCHEMA, to_table
+from finkray.storage.contract import Published, Storage
+
+GROUP_ROWS = 16_384
+"""Rows at least in a row group of a wide file: what a reader holds in memory at a time."""
+
+
+def fold(storage: Storage, through_seq: int, staging: str) -> int:
+    """Fold all that can be.
+
+    Parameters
+    ----------
+    storage
+        of the ledger
+    through_seq
+        the last entry of which all files are published
+    staging
+        a folder of the caller's own for files that are being written
+
+    Returns
+    -------
+    int
+        how many files were written
+    """
+    written = 0
+    while True:
+        order = read_order(storage)
+        storage.delete(order.left_over)
+        segment = next_fold(order, through_seq)
+        if segment is None or not _write(storage, segment, staging):
+            return written
+        written += 1
+
+
+def _write(storage: Storage, segment: Segment, staging: str) -> bool:
+    """Write a segment and delete what it holds; False if somebody else is at it too."""
+    staged = f"{staging}/{segment.path.replace('/', '-')}"
+    storage.delete([staged])
+    try:
+        with (
+            storage.stage(staged) as sink,
+            pq.ParquetWriter(sink, SCHEMA, compression="zstd") as out,
+        ):
+            for table in _groups(_content(storage, segment)):
+                out.write_table(table, row_group_size=len(table))
+    except Folded:
+        return False
+    outcome = storage.publish({segment.path: staged})[segment.path]
+    if outcome not in (Published.MOVED, Published.ALREADY_THERE):
+        storage.delete([staged])
+        return False
+    storage.delete(_parts(segment))
+    return True
+
+
+def _content(storage: Storage, segment: Segment) -> Iterator[pa.Table]:
+    if segment.level == 0:
+        yield to_table(log_entries(storage, range(segment.first_seq, segment.last_seq + 1)))
+    else:
+        for part in segment.parts:
+            yield from segment_tables(storage, part, -1, SCHEMA.names)
+
+
+def _parts(segment: Segment) -> list[str]:
+    if segment.level == 0:
+        return [log_path(seq) for seq in range(segment.first_seq, segment.last_seq + 1)]
+    return [part.path for part in segment.parts]
+
+
+def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join tables to larger ones; a row group must hold whole entries, as each table does."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= GROUP_ROWS:
+            yield pa.concat_tables(waiting)
+            waiting.clear()
+    if waiting:
+        yield pa.concat_tables(waiting)

@@ -1,0 +1,153 @@
+"""Following an archive: each new file once, in the order in which claims were committed."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from finkray.claim import Claim, DataFile
+from finkray.ledger.entry import REVISIONS, Entry
+from finkray.ledger.read import read_entries
+from finkray.storage.contract import Storage
+
+POLL_S = 0.2
+"""How often a follower looks for new entries: it costs two listings of small folders."""
+
+_CURSOR_FORMAT = "1"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A file of alerts that is in the archive for good.
+
+    Attributes
+    ----------
+    cursor
+        where to go on after it: give it to `follow`. Opaque; keep it with your own results
+    claim
+        the range of offsets that the file's alerts come from
+    file
+        path in the archive, rows, first and last offset, writer schema, hour
+    uri
+        where to read it
+    repaired
+        whether it was made again because it was missing: its alerts may have been seen before
+    resolved
+        whether its alerts had been dead letters: they come late, and for the first time
+    """
+
+    cursor: str
+    claim: Claim
+    file: DataFile
+    uri: str
+    repaired: bool
+    resolved: bool
+
+    @property
+    def path(self) -> str:
+        """The file's path relative to the archive."""
+        return self.file.path
+
+    @property
+    def rows(self) -> int:
+        """How many alerts are in the file."""
+        return self.file.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """After the first `files` files of entry `seq`, all entries before it being done."""
+
+    seq: int = 0
+    files: int = 0
+
+    def to_cursor(self) -> str:
+        """As people keep it."""
+        return f"{_CURSOR_FORMAT}:{self.seq}:{self.files}"
+
+    @classmethod
+    def from_cursor(cls, cursor: str) -> "Position":
+        """The inverse of `to_cursor`.
+
+        Raises
+        ------
+        ValueError
+            if it is no cursor
+        """
+        version, *numbers = cursor.split(":")
+        if version != _CURSOR_FORMAT or len(numbers) != 2 or not all(map(str.isdigit, numbers)):
+            raise ValueError(f"{cursor!r} is no cursor of an archive's `follow`")
+        return cls(int(numbers[0]), int(numbers[1]))
+
+
+class Follower:
+    """Remembers how far it is; `finkray.reader.Archive.follow` says the rest.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    at
+        where to begin
+    """
+
+    def __init__(self, storage: Storage, at: Position) -> None:
+        self._storage = storage
+        self._at = at
+
+    def follow(self, wait_s: float | None) -> Iterator[Durable]:
+        """New files, until none came for `wait_s`; None waits for ever."""
+        quiet_since_s = time.monotonic()
+        while True:
+            for durable in self._published():
+                yield durable
+                quiet_since_s = time.monotonic()
+            if wait_s is not None and time.monotonic() - quiet_since_s >= wait_s:
+                return
+            time.sleep(POLL_S)
+
+    def _published(self) -> Iterator[Durable]:
+        """What is there to be given, up to the first file that is not published yet."""
+        for entry in read_entries(self._storage, self._at.seq - 1):
+            new = new_files(entry)
+            done = self._at.files if entry.seq == self._at.seq else 0
+            for number, (claim, file) in enumerate(new[done:], start=done + 1):
+                there = self._is_there(file)
+                if not there and not is_published(self._storage, entry):
+                    return
+                end = number == len(new)
+                self._at = Position(entry.seq + 1) if end else Position(entry.seq, number)
+                # Publishing may have ended between the two questions.
+                if there or self._is_there(file):
+                    yield Durable(
+                        cursor=self._at.to_cursor(),
+                        claim=claim,
+                        file=file,
+                        uri=f"{self._storage.uri}/{file.path}",
+                        repaired=entry.kind == "repaired",
+                        resolved=entry.kind == "resolved",
+                    )
+                else:
+                    log.warning("%s is missing, see `finkray audit`", file.path)
+            self._at = Position(entry.seq + 1)
+
+    def _is_there(self, file: DataFile) -> bool:
+        return self._storage.size_bytes(file.path) is not None
+
+
+def is_published(storage: Storage, entry: Entry) -> bool:
+    """Whether a later entry says that all files of this one have been published."""
+    later = read_entries(storage, entry.seq)
+    return any(one.published_through >= entry.seq for one in later)
+
+
+def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
+    """The files of alerts that an entry brought, in its own order."""
+    return [
+        (result.claim, file)
+        for result in entry.claims
+        for file in result.files
+        if entry.kind not in REVISIONS or file.path in entry.remade
+    ]

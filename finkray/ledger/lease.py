@@ -1,0 +1,297 @@
+"""The lease: one archive at a time on a folder, and a clear word for the second.
+
+It keeps two archives from starting by accident; it does not make anything safe. A process
+that sleeps through its lease and wakes up is stopped by the ledger's fence
+(`finkray.ledger.log`), whatever clocks and leases say.
+
+The lease is `ledger/lease.json`, format 1::
+
+    {"format": 1, "token": "5e…", "epoch": 3, "holder": {"host": …, "boot_id": …,
+     "pid_namespace": …, "pid": …, "started": …}, "since": "2026-11-24T01:02:03Z",
+     "heartbeat": "2026-11-24T09:02:03Z", "ttl_s": 15.0, "released": false}
+
+`token` is a random word for one run of an archive, `epoch` the one of its ledger.
+
+Clocks may jump, and differ between machines: times only raise the suspicion that a holder
+is gone. Before its lease is taken, it is watched for a while, and a heartbeat that comes in
+that time saves it.
+"""
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
+from finkray.ledger.process_id import ProcessId
+from finkray.storage.contract import Storage
+
+LEASE_PATH = "ledger/lease.json"
+FORMAT = 1
+
+HEARTBEATS_PER_TTL = 5
+"""A holder may miss four heartbeats, to a slow disk for instance, before it looks dead."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """What the file says; see the module's words."""
+
+    token: str
+    epoch: int
+    holder: ProcessId
+    since: datetime
+    heartbeat: datetime
+    ttl_s: float
+    released: bool = False
+
+    def to_bytes(self) -> bytes:
+        """The record as the file holds it."""
+        raw = {"format": FORMAT} | asdict(self)
+        return json.dumps(raw, default=datetime.isoformat, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "LeaseRecord":
+        """The inverse of `to_bytes`.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if it is no lease, or of a later format
+        """
+        try:
+            raw = json.loads(data)
+            if raw.pop("format") != FORMAT:
+                raise LedgerCorrupt(f"{LEASE_PATH} was written by a later version of finkray")
+            raw["holder"] = ProcessId(**raw["holder"])
+            raw["since"] = datetime.fromisoformat(raw["since"])
+            raw["heartbeat"] = datetime.fromisoformat(raw["heartbeat"])
+            return cls(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LedgerCorrupt(
+                f"{LEASE_PATH} is not a lease ({error}): delete it when no archive runs here"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Nobody holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The holder's process is gone: take it over at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The holder is alive."""
+
+    by: ProcessId
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Nothing was heard of the holder for too long: watch it, then take it over."""
+
+    by: ProcessId
+
+
+Verdict = Free | Dead | Held | Stale
+
+
+def judge(
+    lease: LeaseRecord | None,
+    me: ProcessId,
+    now: datetime,
+    is_running: Callable[[ProcessId], bool] = ProcessId.is_running,
+) -> Verdict:
+    """Who holds the lease, if anybody.
+
+    Parameters
+    ----------
+    lease
+        what the file says; None if there is no file
+    me
+        who asks
+    now
+        the time here, UTC
+    is_running
+        whether a process of this machine runs
+    """
+    if lease is None or lease.released:
+        return Free()
+    holder = lease.holder
+    if holder.is_near(me) and not is_running(holder):
+        return Dead()
+    # A heartbeat of the future is as odd as one that is long past: one of the clocks is off.
+    if abs(now - lease.heartbeat) > timedelta(seconds=lease.ttl_s):
+        return Stale(holder)
+    return Held(holder, lease.since)
+
+
+class Lease:
+    """A lease that this process holds, made by `acquire`; a thread renews it. A context manager.
+
+    `lost` says that another archive holds the folder now: who sees it stops. It comes late if
+    the holder slept, or its disk did; until then the ledger's fence is what keeps it out.
+    """
+
+    def __init__(self, storage: Storage, record: LeaseRecord) -> None:
+        self._storage = storage
+        self._record = record
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._lost = threading.Event()
+        self._renewed_s = time.monotonic()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def acquire(cls, storage: Storage, ttl_s: float) -> "Lease":
+        """Take the lease.
+
+        Of several that try at the same time one usually wins; if two do, the ledger's epochs
+        decide, and the other finds its lease `lost`.
+
+        Parameters
+        ----------
+        storage
+            of the archive
+        ttl_s
+            seconds of silence after which a holder counts as dead
+
+        Raises
+        ------
+        ArchiveHeld
+            if another archive is alive; says which and what to do
+        StorageError
+            if the storage refuses
+        """
+        me = ProcessId.mine()
+        found = _read(storage)
+        verdict = judge(found, me, datetime.now(UTC))
+        if isinstance(verdict, Stale) and found is not None:
+            # One and a half heartbeats: long enough for a holder whose clock differs.
+            time.sleep(1.5 * found.ttl_s / HEARTBEATS_PER_TTL)
+            if _read(storage) != found:
+                verdict = Held(found.holder, found.since)
+        if isinstance(verdict, Held):
+            raise _held(verdict)
+        if not isinstance(verdict, Free) and found is not None:
+            log.warning("taking the archive over from %s, which is gone", found.holder)
+        now = datetime.now(UTC)
+        epoch = 0 if found is None else found.epoch + 1
+        record = LeaseRecord(secrets.token_hex(8), epoch, me, now, now, ttl_s)
+        if found is None:
+            if not storage.create(LEASE_PATH, record.to_bytes()):
+                raise ArchiveHeld("another archive has taken this folder at this very moment")
+        else:
+            storage.replace(LEASE_PATH, record.to_bytes())
+        return cls(storage, record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    @property
+    def lost(self) -> bool:
+        """Whether this archive must stop."""
+        return self._lost.is_set()
+
+    def silent_s(self, monotonic_s: float) -> float:
+        """For how long it has not been renewed, whatever the wall clock says."""
+        return monotonic_s - self._renewed_s
+
+    @property
+    def record(self) -> LeaseRecord:
+        """What it last wrote."""
+        return self._record
+
+    def describe(self) -> Mapping[str, Any]:
+        """The holder, for the ledger."""
+        return self._record.holder.to_json()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Write down the epoch that the ledger gave: of two holders the later is the true one."""
+        with self._lock:
+            self._record = replace(self._record, epoch=epoch)
+        self.renew()
+
+    def renew(self) -> None:
+        """Say that the holder is alive, unless another one holds the lease: then it is `lost`.
+
+        Raises
+        ------
+        StorageError
+            if the storage refuses
+        """
+        with self._lock:
+            found = _read(self._storage)
+            # A lease of an earlier epoch was written by a zombie that had not looked yet.
+            if (
+                found is not None
+                and found.token != self._record.token
+                and found.epoch >= self._record.epoch
+            ):
+                log.error("the lease is lost to %s", found.holder)
+                self._lost.set()
+                return
+            record = replace(self._record, heartbeat=datetime.now(UTC))
+            self._storage.replace(LEASE_PATH, record.to_bytes())
+            self._record = record
+            self._renewed_s = time.monotonic()
+
+    def release(self) -> None:
+        """Let go, so that the next archive need not wait. The file stays, for its epoch."""
+        self._closing.set()
+        self._thread.join()
+        try:
+            found = _read(self._storage)
+            if found is not None and found.token == self._record.token:
+                self._storage.replace(LEASE_PATH, replace(found, released=True).to_bytes())
+        except StorageError as error:
+            # The next archive on this machine sees that the process is gone.
+            log.warning("the lease is not released: %s", error)
+
+    def _beat(self) -> None:
+        failing = False
+        while not self._closing.wait(self._record.ttl_s / HEARTBEATS_PER_TTL) and not self.lost:
+            try:
+                self.renew()
+            except (StorageError, LedgerCorrupt) as error:
+                # A full disk is no reason to stop: nobody else can take the lease there either.
+                if not failing:
+                    log.warning("the lease is not renewed: %s", error)
+                failing = True
+            else:
+                failing = False
+
+
+def _read(storage: Storage) -> LeaseRecord | None:
+    data = storage.read(LEASE_PATH)
+    return None if data is None else LeaseRecord.from_bytes(data)
+
+
+def _held(verdict: Held) -> ArchiveHeld:
+    holder = verdict.by
+    return ArchiveHeld(
+        f"the archive is held by {holder} since {verdict.since:%Y-%m-%d %H:%M:%S} UTC: stop it "
+        "with `finkray stop archive`, or wait: when it is gone its folder is free"
+    )

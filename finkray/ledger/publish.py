@@ -1,0 +1,147 @@
+"""From staged files to an archive that readers see: the two steps, and mending after a crash.
+
+Committing and publishing are apart: the ledger decides what is in the archive, publishing
+only brings the folders in line with it and can be done again by anybody at any time.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finkray.errors import LedgerCorrupt, StorageError
+from finkray.ledger.entry import ClaimKind
+from finkray.ledger.log import STAGING_FOLDER, Ledger, Staged
+from finkray.storage.contract import Published, Storage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a start found and mended.
+
+    Attributes
+    ----------
+    published
+        how many files of committed claims were brought to their place
+    lost
+        final paths of files that are nowhere: `finkray audit --redrive` makes them again
+    cleared
+        staging folders of earlier epochs that were removed
+    """
+
+    published: int
+    lost: tuple[str, ...]
+    cleared: tuple[str, ...]
+
+
+def commit(
+    ledger: Ledger,
+    storage: Storage,
+    staged: Sequence[Staged],
+    kind: ClaimKind = "committed",
+) -> int:
+    """Make claims part of the archive.
+
+    1. publish what an earlier call committed and could not publish
+    2. see that every staged file is there and whole
+    3. append the entry: the commit point
+    4. publish the files
+
+    After a `StorageError` call again with the same claims (see `Ledger.append`): what was
+    committed stays so, and its files are published by that call.
+
+    Returns
+    -------
+    int
+        the number of the entry
+
+    Raises
+    ------
+    Fenced, LedgerCorrupt, ValueError, StorageError
+        as `Ledger.append`
+    StorageError
+        also if a staged file is not there: stage the claim again
+    """
+    publish(ledger, storage)
+    for one in staged:
+        _refuse_unstaged(ledger, storage, one)
+    seq = ledger.append(staged, kind)
+    publish(ledger, storage)
+    return seq
+
+
+def _refuse_unstaged(ledger: Ledger, storage: Storage, one: Staged) -> None:
+    for file in (*one.result.files, *one.result.dead_letter_files):
+        at = one.staged.get(file.path)
+        if at is None or storage.size_bytes(at) == file.size_bytes:
+            continue
+        # Committed and published by an earlier call that could not be finished.
+        done = ledger.state.covers(one.result.claim)
+        if not done or storage.size_bytes(file.path) != file.size_bytes:
+            # Whoever takes the ledger over clears what was staged before.
+            ledger.refuse_if_fenced()
+            raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
+
+
+def publish(ledger: Ledger, storage: Storage) -> int:
+    """Bring all files of committed claims to their place; how many there were.
+
+    Raises
+    ------
+    LedgerCorrupt
+        if one of them is nowhere, or another file is in its place
+    StorageError
+        if the storage refuses; call again
+    """
+    moves = dict(ledger.unpublished)
+    outcomes = storage.publish(moves)
+    bad = {
+        final: outcome.value
+        for final, outcome in outcomes.items()
+        if outcome in (Published.LOST, Published.TAKEN)
+    }
+    ledger.mark_published([final for final in outcomes if final not in bad])
+    if bad:
+        raise LedgerCorrupt(f"committed files that cannot be published: {bad}: run `finkray audit`")
+    return len(moves)
+
+
+def recover(ledger: Ledger, storage: Storage) -> Recovery:
+    """Bring the folders in line with the ledger, at a start.
+
+    1. publish the files of committed entries that a crash left in staging; only entries
+       after the last one that is known to be published are looked at, so this takes no
+       longer after a year than after a day
+    2. remove the staging folders of earlier epochs: what is in them was never committed
+
+    A committed file that is nowhere was deleted by somebody. It does not keep the archive
+    from starting; the audit shows it as missing.
+
+    Raises
+    ------
+    LedgerCorrupt
+        if a stranger's file stands where a committed one belongs; nothing is removed then
+    StorageError
+        if the storage refuses; call again
+    """
+    outcomes = storage.publish(dict(ledger.unpublished))
+    taken = sorted(final for final, outcome in outcomes.items() if outcome is Published.TAKEN)
+    if taken:
+        raise LedgerCorrupt(
+            "other files stand where committed ones, still in staging, belong: move them out of "
+            f"the archive and start again: {', '.join(taken)}"
+        )
+    lost = sorted(final for final, outcome in outcomes.items() if outcome is Published.LOST)
+    if lost:
+        log.error("committed files that are gone, see `finkray audit`: %s", ", ".join(lost))
+    ledger.mark_published(list(outcomes))
+    old = [
+        folder
+        for folder in storage.folders(STAGING_FOLDER)
+        if (name := folder.rpartition("/")[2]).isdigit() and int(name) < ledger.epoch
+    ]
+    for folder in old:
+        storage.delete_folder(folder)
+    published = sum(outcome is Published.MOVED for outcome in outcomes.values())
+    return Recovery(published, tuple(lost), tuple(old))

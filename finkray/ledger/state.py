@@ -1,0 +1,273 @@
+"""What the entries of a ledger add up to, kept small: ranges and sums for each partition.
+
+Its size grows with the number of partitions, not with that of claims, so that an archive
+may run for a year. What stands in single claims is read from the ledger when it is asked for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
+from operator import add, sub
+
+from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.errors import LedgerCorrupt
+from finkray.intervals import Interval, IntervalSet
+from finkray.ledger.entry import REVISIONS, Entry
+from finkray.status import BalanceSheet
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over claims; all but `claims` count offsets."""
+
+    claims: int = 0
+    archived: int = 0
+    dead_lettered: int = 0
+    expired: int = 0
+    not_delivered: int = 0
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: "Totals") -> "Totals":
+        return Totals(*map(sub, astuple(self), astuple(other)))
+
+    @classmethod
+    def of(cls, result: ClaimResult) -> "Totals":
+        """The sums of one claim."""
+        return cls(
+            claims=1,
+            archived=result.archived,
+            dead_lettered=result.dead_lettered,
+            expired=sum(gap.offsets for gap in result.gaps if gap.kind == "expired"),
+            not_delivered=sum(gap.offsets for gap in result.gaps if gap.kind == "not_delivered"),
+        )
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """What the ledger knows of one partition.
+
+    `starts` are the offsets that ``started`` entries name: from the first one on the partition
+    is archived, and at each later one a live lane began, while what lies before it was left
+    to a backfill.
+    """
+
+    covered: IntervalSet = field(default_factory=IntervalSet)
+    totals: Totals = Totals()
+    starts: set[int] = field(default_factory=set)
+
+    @property
+    def start(self) -> int:
+        """The first offset that must be accounted for."""
+        known = [*self.starts, *([] if self.covered.first is None else [self.covered.first])]
+        return min(known, default=0)
+
+    @property
+    def end(self) -> int:
+        """One past the last offset that any claim holds, or the start if there is none."""
+        return self.start if self.covered.last is None else self.covered.last + 1
+
+    @property
+    def live_from(self) -> int:
+        """Where the live lane goes on: the end, or where it is to begin beyond it."""
+        return max([self.end, *self.starts])
+
+    @property
+    def frontier(self) -> int:
+        """The first offset from the start on that no claim holds."""
+        return self.covered.first_free(self.start)
+
+    @property
+    def backlog(self) -> list[Interval]:
+        """What no claim holds before the live lane: all that a start has to bring in."""
+        return self.covered.holes(self.start, self.live_from - 1)
+
+    @property
+    def deferred(self) -> list[Interval]:
+        """What waits for the backfill: holes that end right before the beginning of a lane."""
+        return [hole for hole in self.backlog if hole.last + 1 in self.starts]
+
+    @property
+    def missing(self) -> list[Interval]:
+        """Holes that nobody left on purpose: a claim must have got lost."""
+        return [hole for hole in self.backlog if hole.last + 1 not in self.starts]
+
+    def received(self, before: int | None = None) -> int:
+        """How many offsets must be accounted for; only those before an offset, if one is given."""
+        end = self.end if before is None else min(self.end, before)
+        waiting = sum(max(0, min(hole.last + 1, end) - hole.first) for hole in self.deferred)
+        return max(0, end - self.start) - waiting
+
+
+@dataclass(slots=True)
+class LedgerState:
+    """The sum of all entries up to `last_seq`."""
+
+    last_seq: int = -1
+    epoch: int = 0
+    published_through: int = -1
+    partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
+    dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
+
+    def balance(self) -> BalanceSheet:
+        """The sums over all partitions; what waits in Kafka beyond the ends is not known here."""
+        totals = sum((partition.totals for partition in self.partitions.values()), Totals())
+        return BalanceSheet(
+            received=sum(part.received() for part in self.partitions.values()),
+            archived=totals.archived,
+            dead_lettered=totals.dead_lettered,
+            expired=totals.expired,
+            not_delivered=totals.not_delivered,
+            waiting=sum(hole.size for part in self.partitions.values() for hole in part.deferred),
+        )
+
+    def frontier(self, source: TopicPartition) -> int | None:
+        """The first offset that is not in the ledger; None for a partition it does not know."""
+        partition = self.partitions.get(source)
+        return None if partition is None else partition.frontier
+
+    def covers(self, claim: Claim) -> bool:
+        """Whether all offsets of the claim are in the ledger."""
+        partition = self.partitions.get(claim.source)
+        return partition is not None and partition.covered.covers(
+            claim.first_offset, claim.last_offset
+        )
+
+    def refuse_overlap(self, claims: Iterable[Claim]) -> None:
+        """Object to claims that overlap each other or what is in the ledger.
+
+        Raises
+        ------
+        LedgerCorrupt
+            which names both
+        """
+        seen: dict[TopicPartition, IntervalSet] = {}
+        for claim in claims:
+            known = self.partitions.get(claim.source, PartitionState()).covered
+            if overlap := known.overlaps(claim.first_offset, claim.last_offset):
+                parts = ", ".join(f"{part.first}-{part.last}" for part in overlap)
+                raise LedgerCorrupt(f"{claim} is in the ledger already, at {parts}")
+            try:
+                seen.setdefault(claim.source, IntervalSet()).add(
+                    claim.first_offset, claim.last_offset
+                )
+            except ValueError as error:
+                raise LedgerCorrupt(f"two claims for the same offsets: {claim}: {error}") from error
+
+    def apply(self, entry: Entry) -> None:
+        """Add the next entry.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if it is not the next, its epoch goes backwards, or its claims contradict the others
+        """
+        if entry.seq != self.last_seq + 1:
+            raise LedgerCorrupt(f"entry {self.last_seq + 1} is missing before entry {entry.seq}")
+        in_order = entry.epoch > self.epoch if entry.kind == "opened" else entry.epoch == self.epoch
+        if not in_order:
+            raise LedgerCorrupt(
+                f"entry {entry.seq} ({entry.kind}) is of epoch {entry.epoch}, after epoch "
+                f"{self.epoch}: somebody wrote into this ledger by other ways than finkray's"
+            )
+        if entry.kind in REVISIONS:
+            self._revise(entry)
+        else:
+            for result in entry.claims:
+                claim = result.claim
+                covered = IntervalSet([(claim.first_offset, claim.last_offset)])
+                self.add_range(claim.source, covered, Totals.of(result))
+                self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+        for source, offset in entry.starts:
+            self.add_start(source, offset)
+        self.last_seq = entry.seq
+        self.epoch = entry.epoch
+        self.published_through = max(self.published_through, entry.published_through)
+
+    def add_start(self, source: TopicPartition, offset: int) -> None:
+        """Note that a partition is archived from an offset on, or that a live lane begins there."""
+        self.partitions.setdefault(source, PartitionState()).starts.add(offset)
+
+    def add_range(self, source: TopicPartition, covered: IntervalSet, totals: Totals) -> None:
+        """Add the sums over many claims of a partition, of which `covered` is the union.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if some of it is there already
+        """
+        partition = self.partitions.setdefault(source, PartitionState())
+        for part in covered:
+            try:
+                partition.covered.add(part.first, part.last)
+            except ValueError as error:
+                raise LedgerCorrupt(
+                    f"{source.topic}[{source.partition}]: offsets claimed twice: {error}"
+                ) from error
+        partition.totals += totals
+
+    def _revise(self, entry: Entry) -> None:
+        before = {result.claim for result in entry.superseded}
+        after = {result.claim for result in entry.claims}
+        if before != after or not all(map(self.covers, after)):
+            raise LedgerCorrupt(f"entry {entry.seq} revises claims that are not in the ledger")
+        for result in entry.superseded:
+            self.partitions[result.claim.source].totals -= Totals.of(result)
+            self.dead_letters_by_reason.subtract(dict(result.dead_letters_by_reason))
+        for result in entry.claims:
+            self.partitions[result.claim.source].totals += Totals.of(result)
+            self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+        self.forget_reasons_without_letters()
+
+    def forget_reasons_without_letters(self) -> None:
+        """Leave out reasons of which the last dead letter was brought in."""
+        self.dead_letters_by_reason = +self.dead_letters_by_reason
+
+
+def refuse_unbalanced(result: ClaimResult) -> None:
+    """Object to a claim that does not account for each of its offsets once.
+
+    Raises
+    ------
+    ValueError
+        which says what does not add up
+    """
+    claim = result.claim
+    if not result.balanced:
+        raise ValueError(
+            f"claim {claim} has {claim.offsets} offsets but {result.archived} archived, "
+            f"{result.dead_lettered} dead-lettered and {result.in_gaps} in gaps"
+        )
+    elsewhere = IntervalSet()
+    for gap in result.gaps:
+        if not claim.first_offset <= gap.first_offset <= gap.last_offset <= claim.last_offset:
+            raise ValueError(f"claim {claim} has a gap {gap.first_offset}-{gap.last_offset}")
+        elsewhere.add(gap.first_offset, gap.last_offset)
+    for part in result.resolved:
+        if not claim.first_offset <= part.first <= part.last <= claim.last_offset:
+            raise ValueError(f"claim {claim} has {part.first}-{part.last} resolved")
+        # Adding refuses what is resolved twice, or is a gap.
+        elsewhere.add(part.first, part.last)
+    if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
+        raise ValueError(f"claim {claim}: its dead letters by reason do not add up")
+
+
+def refuse_rewriting(before: ClaimResult, after: ClaimResult) -> None:
+    """Object to a claim whose dead letters were to be resolved, and more changed than that.
+
+    Raises
+    ------
+    ValueError
+        if anything is not as it was but for files that were added and letters that became
+        alerts in them
+    """
+    known, now = IntervalSet(before.resolved), IntervalSet(after.resolved)
+    kept = (
+        before.dead_letter_files == after.dead_letter_files
+        and before.gaps == after.gaps
+        and set(before.files) <= set(after.files)
+        and all(now.covers(part.first, part.last) for part in known)
+    )
+    if not kept:
+        raise ValueError(f"claim {after.claim}: resolving dead letters changes nothing else")

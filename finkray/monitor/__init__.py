@@ -1,0 +1,1 @@
+"""What is told of a running archive: figures, alarms and where they are shown."""

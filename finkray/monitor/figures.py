@@ -1,0 +1,215 @@
+"""What the driver counts, and the figures made of it, at the moments that it is told.
+
+Windows and rates are by the monotonic clock. The wall clock is for latencies alone, for they begin
+with Kafka's timestamp, and for telling people when something was.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from finkray.ingest.visits import Visits
+from finkray.ingest.words import IngestReport, Published
+from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.clock import Moment, wall_s_of
+from finkray.status import (
+    Alarm,
+    MicroBatchStatus,
+    RatePoint,
+    Stage,
+    StageLatency,
+)
+
+LATENCY_WINDOW_S = 120.0
+"""Latencies are those of the last two minutes: long enough for a visit each 37 s to be in
+it, short enough to show trouble that begins."""
+
+RATE_WINDOW_S = 5.0
+"""Rates are averages over this time: a micro-batch or two."""
+
+HISTORY_POINTS = 600
+"""Ten minutes of curves at a point each second."""
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class _Durable:
+    """Latencies, in seconds since the Kafka timestamp, of one claim's alerts."""
+
+    monotonic_s: float
+    stages: Mapping[Stage, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    monotonic_s: float
+    messages: int
+    message_bytes: int
+    durable: int
+
+
+class _Curve(NamedTuple):
+    monotonic_s: float
+    incoming_per_s: float
+    archived_per_s: float
+    lag: int
+
+
+class Monitor:
+    """Counts and measures; `finkray.driver.archiver` feeds it and publishes what it makes of it."""
+
+    def __init__(self) -> None:
+        self._taken_by_incarnation: dict[str, tuple[int, int]] = {}
+        self._durable = 0
+        self._points: deque[_Point] = deque()
+        self._history: deque[_Curve] = deque(maxlen=HISTORY_POINTS)
+        self._stalled_since_s: dict[str, float] = {}
+        self._latencies: deque[_Durable] = deque()
+        self._batch_durations_s: deque[float] = deque(maxlen=500)
+        self._batches = 0
+        self._last_batch = (0, 0, 0.0)
+        self._writer_nodes: set[str] = set()
+        self._alarms: dict[str, Alarm] = {}
+        self.visits = Visits()
+
+    def reported(self, report: IngestReport, at: Moment) -> None:
+        """An actor's counters; they begin anew with each incarnation of the actor."""
+        taken = (report.messages, report.message_bytes)
+        if report.paused and self._taken_by_incarnation.get(report.incarnation) == taken:
+            self._stalled_since_s.setdefault(report.incarnation, at.monotonic_s)
+        else:
+            self._stalled_since_s.pop(report.incarnation, None)
+        self._taken_by_incarnation[report.incarnation] = taken
+
+    def stalled_s(self, report: IngestReport, at: Moment) -> float:
+        """For how long this actor has had no room and has taken in nothing."""
+        return at.monotonic_s - self._stalled_since_s.get(report.incarnation, at.monotonic_s)
+
+    def micro_batch(
+        self, claims: int, rows: int, duration_s: float, node_ids: Iterable[str]
+    ) -> None:
+        """A micro-batch of the query ended; its tasks ran on these nodes."""
+        self._writer_nodes.update(node_ids)
+        self._batches += 1
+        self._last_batch = (claims, rows, duration_s)
+        self._batch_durations_s.append(duration_s)
+
+    def durable(self, claims: Sequence[Published], at: Moment) -> None:
+        """Claims became durable."""
+        self.visits.durable(claims, at.wall_s)
+        for claim in claims:
+            self._durable += len(claim.kafka_s)
+            if claim.lane == "backfill":
+                continue  # its alerts are as old as the archive was away
+            stages: dict[Stage, np.ndarray] = {
+                "polled": claim.polled_s - claim.kafka_s,
+                "decoded": claim.decoded_s - claim.kafka_s,
+                "durable": at.wall_s - claim.kafka_s,
+            }
+            self._latencies.append(_Durable(at.monotonic_s, stages))
+
+    def raise_alarms(self, messages: Mapping[str, str], at: Moment) -> None:
+        """Let these alarms be raised and no others; one that is raised already keeps its time.
+
+        Parameters
+        ----------
+        messages
+            for each code of `finkray.monitor.alarms` what is the matter
+        """
+        now = _utc(at.wall_s)
+        self._alarms = {
+            code: Alarm(
+                code=code,
+                since=self._alarms[code].since if code in self._alarms else now,
+                message=message,
+                what_to_do=WHAT_TO_DO[code],
+            )
+            for code, message in messages.items()
+        }
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """The alarms that are raised, oldest first."""
+        return tuple(sorted(self._alarms.values(), key=lambda alarm: alarm.since))
+
+    def tick(self, lag: int, at: Moment) -> None:
+        """Take the counters' state as a point of the curves."""
+        now_s = at.monotonic_s
+        messages = sum(taken[0] for taken in self._taken_by_incarnation.values())
+        message_bytes = sum(taken[1] for taken in self._taken_by_incarnation.values())
+        self._points.append(_Point(now_s, messages, message_bytes, self._durable))
+        while len(self._points) > 2 and self._points[1].monotonic_s <= now_s - RATE_WINDOW_S:
+            self._points.popleft()
+        while self._latencies and self._latencies[0].monotonic_s < now_s - LATENCY_WINDOW_S:
+            self._latencies.popleft()
+        incoming, _, archived = self.rates()
+        self._history.append(_Curve(now_s, incoming, archived, lag))
+
+    def rates(self) -> tuple[float, float, float]:
+        """Alerts/s taken in, bytes/s taken in, alerts/s made durable, over the last seconds."""
+        if len(self._points) < 2:
+            return 0.0, 0.0, 0.0
+        first, last = self._points[0], self._points[-1]
+        seconds = max(last.monotonic_s - first.monotonic_s, 1e-3)
+        return (
+            (last.messages - first.messages) / seconds,
+            (last.message_bytes - first.message_bytes) / seconds,
+            (last.durable - first.durable) / seconds,
+        )
+
+    def history(self, at: Moment) -> tuple[RatePoint, ...]:
+        """The curves, their times by what the wall clock says now."""
+        return tuple(
+            RatePoint(
+                at=_utc(wall_s_of(point.monotonic_s, at)),
+                incoming_per_s=point.incoming_per_s,
+                archived_per_s=point.archived_per_s,
+                lag=point.lag,
+            )
+            for point in self._history
+        )
+
+    @property
+    def lags(self) -> list[tuple[float, int]]:
+        """The lag in the course of time: pairs of monotonic seconds and offsets."""
+        return [(point.monotonic_s, point.lag) for point in self._history]
+
+    def latency(self) -> tuple[StageLatency, ...]:
+        """Percentiles of each stage over the latency window."""
+        stages: Sequence[Stage] = ("polled", "decoded", "durable")
+        return tuple(found for stage in stages if (found := self._stage_latency(stage)) is not None)
+
+    def micro_batches(self) -> MicroBatchStatus | None:
+        """The query's micro-batches, or None before the first."""
+        if not self._batches:
+            return None
+        p50, p95 = np.quantile(self._batch_durations_s, (0.5, 0.95))
+        claims, rows, duration_s = self._last_batch
+        return MicroBatchStatus(
+            batches=self._batches,
+            last_claims=claims,
+            last_rows=rows,
+            last_duration_s=duration_s,
+            p50_duration_s=float(p50),
+            p95_duration_s=float(p95),
+            writer_node_ids=tuple(sorted(self._writer_nodes)),
+        )
+
+    def _stage_latency(self, stage: Stage) -> StageLatency | None:
+        if not self._latencies:
+            return None
+        seconds = np.concatenate([durable.stages[stage] for durable in self._latencies])
+        seconds = seconds[np.isfinite(seconds)]
+        if seconds.size == 0:
+            return None
+        p50, p95, p99 = (float(value) for value in np.quantile(seconds, QUANTILES))
+        return StageLatency(stage=stage, alerts=int(seconds.size), p50_s=p50, p95_s=p95, p99_s=p99)
+
+
+def _utc(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)

@@ -1,0 +1,1 @@
+"""What a message holds: from its bytes to rows of a known survey, or a dead letter."""

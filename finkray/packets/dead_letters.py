@@ -1,0 +1,73 @@
+"""Dead letters: messages that did not decode, with their bytes and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from finkray.avro.frame import WAIT_FOR_A_SCHEMA, read_schema_id
+from finkray.claim import TopicPartition
+from finkray.packets.columns import kafka_timestamps
+
+if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+    from finkray.packets.decode import RawMessage, Reject
+
+DEAD_LETTER_SCHEMA = pa.schema(
+    [
+        ("kafka_topic", pa.string()),
+        ("kafka_partition", pa.int32()),
+        ("kafka_offset", pa.int64()),
+        ("kafka_timestamp", pa.timestamp("ms", "UTC")),
+        ("cluster_id", pa.string()),
+        ("topic_id", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("value", pa.binary()),
+        ("size_bytes", pa.int64()),
+        ("schema_id", pa.int64()),
+    ]
+)
+"""`value` is null for a message without a value, and cut short where it has fewer bytes than
+`size_bytes` says; `schema_id` is that of the schema that it waits for, null if it waits for none;
+reasons stand in docs/archive.md."""
+
+
+def schema_ids_waited_for(dead_letters: pa.Table) -> tuple[int, ...]:
+    """The ids of the schemas for want of which letters of the table are dead."""
+    return tuple(sorted(set(dead_letters["schema_id"].drop_null().to_pylist())))
+
+
+def dead_letter_table(
+    messages: Sequence[RawMessage],
+    rejects: Sequence[Reject],
+    source: TopicPartition,
+    most_bytes: int | None = None,
+) -> pa.Table:
+    """The rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects.
+
+    Of each value no more than `most_bytes` are kept.
+    """
+    rejected = [messages[reject.index] for reject in rejects]
+    count = len(rejected)
+    waiting = [reject.reason in WAIT_FOR_A_SCHEMA for reject in rejects]
+    columns = {
+        "kafka_topic": [source.topic] * count,
+        "kafka_partition": [source.partition] * count,
+        "kafka_offset": [message.offset for message in rejected],
+        "kafka_timestamp": kafka_timestamps([message.timestamp_ms for message in rejected]),
+        "cluster_id": [source.cluster_id] * count,
+        "topic_id": [source.topic_id] * count,
+        "reason": [reject.reason for reject in rejects],
+        "detail": [reject.detail for reject in rejects],
+        "value": [
+            None if message.value is None else message.value[:most_bytes] for message in rejected
+        ],
+        "size_bytes": [len(message.value or b"") for message in rejected],
+        "schema_id": [
+            read_schema_id(message.value) if message.value and waits_for_schema else None
+            for message, waits_for_schema in zip(rejected, waiting, strict=True)
+        ],
+    }
+    return pa.table(columns, schema=DEAD_LETTER_SCHEMA)

@@ -1,0 +1,178 @@
+"""Messages of an alert stream to Arrow tables: one table for each schema they were written with.
+
+A message that does not decode is a `Reject` with a reason, and changes nothing for the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.avro.container import Refused
+from finkray.avro.reader import RecordReader
+from finkray.avro.schema import WriterSchema
+from finkray.avro.stream import Piece, Undecodable
+from finkray.claim import TopicPartition
+from finkray.packets.unwrap import Unwrapper
+
+CHUNK_ROWS = 512
+CHUNK_BYTES = 32 * 1024 * 1024
+"""How much is decoded at a time, to one Arrow batch. It bounds what decoding takes beside its
+result and what a damaged record costs, which is a few more passes over its chunk. ZTF's packets
+take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about 4 ms
+whatever is in it, and large buffers grow by moving."""
+
+
+class RawMessage(NamedTuple):
+    """A Kafka message: its offset, its timestamp in ms of Unix time if it has one, its value."""
+
+    offset: int
+    timestamp_ms: int | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reject:
+    """A message that does not decode.
+
+    Attributes
+    ----------
+    index
+        its place in the sequence of messages
+    reason
+        a stable code to count by; all of them stand in docs/archive.md
+    detail
+        a sentence for people
+    """
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTable:
+    """The messages of one writer schema.
+
+    Attributes
+    ----------
+    schema
+        with what they were written
+    table
+        the packets' columns, of the type `schema.arrow`
+    rows
+        for each row the index of its message; ascending
+    """
+
+    schema: WriterSchema
+    table: pa.Table
+    rows: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Every message is a row of one of the tables or one of the rejects (in order of index).
+
+    `schema_ids` has, for each id that a Confluent frame among them bore, the fingerprint of the
+    schema that it means.
+    """
+
+    tables: tuple[DecodedTable, ...]
+    rejects: tuple[Reject, ...]
+    schema_ids: Mapping[int, str] = field(default_factory=dict)
+
+
+class _Group:
+    """The messages of one schema: decoded as soon as there are enough for a chunk."""
+
+    def __init__(self, reader: RecordReader) -> None:
+        self._reader = reader
+        self._rows: list[int] = []
+        self._records: list[Piece] = []
+        self._bytes = 0
+        self._good: list[int] = []
+        self._batches: list[pa.RecordBatch] = []
+        self.rejects: list[Reject] = []
+
+    def add(self, row: int, record: Piece) -> None:
+        self._rows.append(row)
+        self._records.append(record)
+        self._bytes += len(record)
+        if len(self._rows) >= CHUNK_ROWS or self._bytes >= CHUNK_BYTES:
+            self._decode_chunk()
+
+    def finish(self) -> DecodedTable | None:
+        """The table, if any message came out sound."""
+        if self._rows:
+            self._decode_chunk()
+        if not self._good:
+            return None
+        schema = self._reader.schema
+        table = pa.Table.from_batches(self._batches, schema.arrow)
+        return DecodedTable(schema, table, np.array(self._good))
+
+    def _decode_chunk(self) -> None:
+        rows, records = self._rows, self._records
+        self._rows, self._records, self._bytes = [], [], 0
+        try:
+            self._keep(rows, records)
+        except Undecodable:
+            damaged = self._reader.damaged(records)
+            self.rejects += [_bad_record(rows[place], why) for place, why in damaged.items()]
+            sound = [place for place in range(len(rows)) if place not in damaged]
+            if sound:
+                self._keep([rows[place] for place in sound], [records[place] for place in sound])
+
+    def _keep(self, rows: list[int], records: list[Piece]) -> None:
+        self._batches.append(self._reader.read(records))
+        self._good += rows
+
+
+def _bad_record(index: int, why: str) -> Reject:
+    detail = f"The record does not decode with the schema of its packet: {why}."
+    return Reject(index, "bad_record", detail)
+
+
+class Decoder:
+    """Decodes messages; remembers the schemas it has met. Not for several threads at once.
+
+    Parameters
+    ----------
+    unwrapper
+        takes the messages apart; without one, any Avro container is an alert
+    """
+
+    def __init__(self, unwrapper: Unwrapper | None = None) -> None:
+        self._unwrapper = unwrapper or Unwrapper()
+
+    def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
+        """The schema, JSON, that a Confluent frame on that partition means; None if unknown."""
+        return self._unwrapper.schema_text(value, source)
+
+    def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
+        """Decode all messages, which come from one partition."""
+        groups: dict[str, _Group] = {}
+        schema_ids: dict[int, str] = {}
+        rejects: list[Reject] = []
+        for index, message in enumerate(messages):
+            try:
+                reader, record, schema_id = self._unwrapper.unwrap(message.value, source)
+            except Refused as why:
+                rejects.append(Reject(index, why.reason, why.detail))
+                continue
+            fingerprint = reader.schema.fingerprint
+            if fingerprint not in groups:
+                groups[fingerprint] = _Group(reader)
+            groups[fingerprint].add(index, record)
+            if schema_id is not None:
+                schema_ids[schema_id] = fingerprint
+        tables = [group.finish() for group in groups.values()]
+        for group in groups.values():
+            rejects += group.rejects
+        return Decoded(
+            tuple(table for table in tables if table is not None),
+            tuple(sorted(rejects)),
+            schema_ids,
+        )

@@ -1,0 +1,66 @@
+"""The decoder that the settings ask for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from finkray.avro.schema import WriterSchema
+from finkray.errors import SchemaError, SettingsError
+from finkray.packets.decode import Decoder
+from finkray.packets.schema_folder import SchemaFolder, read_schema_file
+from finkray.packets.schema_lookup import SchemaLookup, SchemaSource
+from finkray.packets.schema_registry import SchemaRegistry
+from finkray.packets.unwrap import TopicRules, Unwrapper
+from finkray.settings.packets import PacketSettings
+from finkray.surveys import SURVEYS
+
+
+def make_decoder(
+    packets: PacketSettings, max_message_bytes: int, known: Mapping[tuple[str, int], str]
+) -> Decoder:
+    """A decoder for the packets that are expected.
+
+    Parameters
+    ----------
+    packets
+        what is expected
+    max_message_bytes
+        larger messages are refused
+    known
+        schemas that were found by their ids before, see
+        `finkray.storage.schema_ids.read_schema_ids`
+
+    Raises
+    ------
+    SettingsError
+        if the schema of bare records cannot be read or is not valid, or the registry's client
+        refuses its options
+    """
+    bare = {path: _bare_schema(path) for path in packets.bare.values()}
+
+    def rules(topic: str) -> TopicRules:
+        survey, path = packets.survey_of(topic), packets.bare_schema_file(topic)
+        return TopicRules(
+            survey=None if survey is None else SURVEYS[survey],
+            bare_schema=None if path is None else bare[path],
+        )
+
+    lookup = SchemaLookup(_sources(packets), known, packets.schema_retry_s)
+    return Decoder(Unwrapper(rules, lookup, max_message_bytes=max_message_bytes))
+
+
+def _sources(packets: PacketSettings) -> list[SchemaSource]:
+    sources: list[SchemaSource] = []
+    if packets.schema_folder:
+        sources.append(SchemaFolder(Path(packets.schema_folder).expanduser()))
+    if packets.registry_url:
+        sources.append(SchemaRegistry(packets.registry_config()))
+    return sources
+
+
+def _bare_schema(path: str) -> str:
+    try:
+        text = read_schema_file(Path(path).expanduser())
+        WriterSchema.from_text(text)
+    except SchemaError as error:
+        raise SettingsError(f"packets.bare: {error}") from error
+    return text

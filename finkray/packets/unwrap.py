@@ -1,0 +1,209 @@
+"""What a message is: from its bytes to one bare Avro record and the reader for its schema.
+
+Three wire formats are known. A container (`Obj` and byte 1) has its schema in its header: ZTF. A
+Confluent frame (byte 0) has the schema's id: LSST. On topics that are said to carry bare records
+everything is one, whatever it begins with.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from finkray.avro import frame as avro_frame
+from finkray.avro.codec import decompress
+from finkray.avro.container import Header, Refused, find_body, read_header
+from finkray.avro.frame import read_schema_id
+from finkray.avro.reader import RecordReader
+from finkray.avro.schema import WriterSchema
+from finkray.avro.stream import Piece
+from finkray.claim import TopicPartition
+from finkray.errors import SchemaError
+from finkray.packets.schema_lookup import SchemaLookup
+from finkray.surveys import Survey
+
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+"""The largest record that is taken, counted after decompression. Real ones have up to 0.6 MB."""
+
+MAX_COMPRESSION = 100
+UNSUSPICIOUS_BYTES = 64 * 1024
+"""A record that is larger than this and becomes more than so many times its size is a bomb. Alerts
+shrink to a third, by their floats; deflate can do 1000, the others more. So a claim of bombs
+cannot fill the memory either."""
+
+MAX_HEADERS = 64
+"""How many headers (and with them schemas) are remembered; streams have one to three at a time."""
+
+
+class TopicRules(NamedTuple):
+    """What is expected of a topic's messages.
+
+    Attributes
+    ----------
+    survey
+        whose alerts they must be; None if any record will do
+    bare_schema
+        the schema of the bare records on it, JSON; None if it carries containers and frames
+    """
+
+    survey: Survey | None = None
+    bare_schema: str | None = None
+
+
+class Unwrapped(NamedTuple):
+    """A record, the reader for its schema, and the id if the schema was named by one."""
+
+    reader: RecordReader
+    record: Piece
+    schema_id: int | None = None
+
+
+_Known = RecordReader | SchemaError
+"""The reader for a schema, or why there is none."""
+
+
+class _Source(NamedTuple):
+    """A header that was met."""
+
+    header: Header
+    reader: _Known
+
+
+def _any_avro(_topic: str) -> TopicRules:
+    return TopicRules()
+
+
+class Unwrapper:
+    """Takes messages apart; remembers the schemas it has met. Not for several threads at once.
+
+    Parameters
+    ----------
+    rules
+        what is expected of the topic of that name
+    lookup
+        finds the schemas of frames
+    max_message_bytes
+        messages larger than this are refused as `too_large`; None is no limit
+    max_record_bytes
+        records larger than this, decompressed, are refused as `too_large`
+    """
+
+    def __init__(
+        self,
+        rules: Callable[[str], TopicRules] = _any_avro,
+        lookup: SchemaLookup | None = None,
+        *,
+        max_message_bytes: int | None = None,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+    ) -> None:
+        self._rules = rules
+        self._lookup = lookup or SchemaLookup()
+        self._max_message_bytes = max_message_bytes
+        self._max_record_bytes = max_record_bytes
+        self._sources: list[_Source] = []
+        self._topics: dict[str, TopicRules] = {}
+        self._bare: dict[str, _Known] = {}
+        self._by_id: dict[tuple[str, int], _Known] = {}
+        self._readers: dict[str, RecordReader] = {}
+        self._foreign: dict[tuple[str, str], str] = {}
+
+    def unwrap(self, value: bytes | None, source: TopicPartition) -> Unwrapped:
+        """The record in a message of that partition.
+
+        Raises
+        ------
+        Refused
+            if there is none that could be archived
+        """
+        if value is None:
+            raise Refused("tombstone", "The message has no value.")
+        if not value:
+            raise Refused("empty", "The message has no bytes.")
+        if self._max_message_bytes is not None and len(value) > self._max_message_bytes:
+            most = f"more than kafka.max_message_bytes = {self._max_message_bytes}"
+            raise Refused("too_large", f"The message has {len(value)} bytes, {most}.")
+        rules = self._rules_of(source.topic)
+        if rules.bare_schema is not None:
+            unwrapped = self._bare_record(value, rules.bare_schema)
+        elif value.startswith(avro_frame.MAGIC):
+            unwrapped = self._framed(value, source.cluster_id)
+        else:
+            unwrapped = self._contained(value)
+        if len(unwrapped.record) > self._max_record_bytes:
+            raise Refused("too_large", f"The record has {len(unwrapped.record)} bytes.")
+        if rules.survey is not None:
+            self._refuse_foreign(unwrapped.reader.schema, rules.survey)
+        return unwrapped
+
+    def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
+        """The schema, JSON, that a frame on that partition means; None if nobody knows it."""
+        try:
+            return self._lookup.text(source.cluster_id, read_schema_id(value))
+        except Refused:
+            return None
+
+    def _rules_of(self, topic: str) -> TopicRules:
+        if topic not in self._topics:
+            self._topics[topic] = self._rules(topic)
+        return self._topics[topic]
+
+    def _refuse_foreign(self, schema: WriterSchema, survey: Survey) -> None:
+        key = (survey.name, schema.fingerprint)
+        if key not in self._foreign:
+            self._foreign[key] = ", ".join(survey.missing(schema.arrow))
+        if missing := self._foreign[key]:
+            raise Refused("other_survey", f"No alert of {survey.name}: it has no {missing}.")
+
+    # The wire formats.
+
+    def _bare_record(self, value: bytes, text: str) -> Unwrapped:
+        if text not in self._bare:
+            self._bare[text] = self._reader_for(text)
+        return Unwrapped(_usable(self._bare[text]), value)
+
+    def _framed(self, value: bytes, cluster_id: str) -> Unwrapped:
+        schema_id = read_schema_id(value)
+        key = (cluster_id, schema_id)
+        if key not in self._by_id:
+            self._by_id[key] = self._reader_for(self._lookup.text(*key))
+        record = memoryview(value)[avro_frame.FRAME_BYTES :]
+        return Unwrapped(_usable(self._by_id[key]), record, schema_id)
+
+    def _contained(self, value: bytes) -> Unwrapped:
+        header, known = self._source_of(value)
+        reader = _usable(known)
+        body = find_body(value, len(header.raw))
+        record: Piece = memoryview(value)[body.start : body.end]
+        if header.codec != "null":
+            limit = max(UNSUSPICIOUS_BYTES, MAX_COMPRESSION * len(record))
+            record = decompress(header.codec, record, min(limit, self._max_record_bytes))
+        return Unwrapped(reader, record)
+
+    def _source_of(self, value: bytes) -> _Source:
+        for place, source in enumerate(self._sources):
+            # Comparing the whole header costs 1 us, hashing it 15: and two schemas may be alike
+            # in any part of it.
+            if value.startswith(source.header.raw):
+                if place:
+                    self._sources.insert(0, self._sources.pop(place))
+                return source
+        header = read_header(value)
+        source = _Source(header, self._reader_for(header.schema_text))
+        self._sources.insert(0, source)
+        del self._sources[MAX_HEADERS:]
+        return source
+
+    def _reader_for(self, text: str | bytes) -> _Known:
+        try:
+            schema = WriterSchema.from_text(text)
+            if schema.fingerprint not in self._readers:
+                if len(self._readers) >= MAX_HEADERS:
+                    self._readers.clear()
+                self._readers[schema.fingerprint] = RecordReader(schema)
+            return self._readers[schema.fingerprint]
+        except SchemaError as error:
+            return error
+
+
+def _usable(known: _Known) -> RecordReader:
+    if isinstance(known, SchemaError):
+        raise Refused("unsupported_schema", f"Its schema cannot be archived: {known}.")
+    return known

@@ -1,0 +1,260 @@
+"""Spark on Ray: a RayDP session, and the Structured Streaming query over claims.
+
+The query's source is Spark's in-memory stream: the driver adds orders to it, one block and
+so one task for each, and Spark forgets them once their micro-batch is committed. Nothing
+of it is needed after a crash (the ledger is the truth), so its checkpoint lives in a
+temporary folder and starts anew with each query.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JError
+
+import finkray
+from finkray.errors import ClusterUnavailable
+from finkray.query.java import find_java
+from finkray.query.orders import Order, Outcome
+from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
+from finkray.settings.model import SparkSettings
+
+NO_EXECUTOR_S = 20.0
+"""A killed executor was back after 7 s; after the death of its owner none ever came."""
+
+log = logging.getLogger(__name__)
+
+_OPENED_PACKAGES = (
+    *("lang", "lang.invoke", "lang.reflect", "util", "util.concurrent", "nio", "io", "net"),
+    *("math", "text"),
+)
+JAVA_OPTIONS = " ".join(
+    [
+        # The JVMs plan and pass on; Python does the work. The optimising compiler took half of a
+        # core for minutes: without it 3450 alerts/s where there were 2350, and 6 s less to start.
+        "-XX:TieredStopAtLevel=1",
+        *(
+            f"--add-opens={package}=ALL-UNNAMED"
+            for package in (
+                *(f"java.base/java.{name}" for name in _OPENED_PACKAGES),
+                "java.base/sun.nio.ch",
+                "java.sql/java.sql",
+            )
+        ),
+    ]
+)
+"""Java 17 hides these packages; Ray's and Spark's serializers reach into them. Without the
+flags the app master dies at the first call from Spark into Ray."""
+
+_JAVA_OPTION_KEYS = (
+    "spark.driver.extraJavaOptions",
+    "spark.executor.extraJavaOptions",
+    "spark.ray.raydp_app_master.extraJavaOptions",
+)
+
+
+def spark_properties(settings: SparkSettings) -> dict[str, str]:
+    """Every Spark property of the session: ours, then the user's, which win.
+
+    Java options are joined, since ours are not a matter of taste.
+    """
+    ours = {
+        "spark.pyspark.python": sys.executable,
+        "spark.ray.raydp_spark_executor.actor.resource.cpu": str(settings.executor_cpus),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        # A null in a pandas column must never silently become the text 'NaN'.
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+        "spark.sql.streaming.minBatchesToRetain": "2",
+        "spark.sql.streaming.metricsEnabled": "false",
+        # Spark remembers the last thousand of each for its own page: 15 kB a micro-batch.
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "500",
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.sql.streaming.numRecentProgressUpdates": "10",
+        # A log that is thrown away at the end needs no checksum beside each of its files, for which
+        # Hadoop starts a chmod each: two of four in a micro-batch.
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+        # A twin of a task would only write the same claim a second time.
+        "spark.speculation": "false",
+        # The executor's current directory may hold another copy of finkray.
+        "spark.executorEnv.PYTHONSAFEPATH": "1",
+        # One thread for each task slot: the slots share the cores already.
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.ARROW_IO_THREADS": "1",
+    }
+    for name, amount in settings.resources.items():
+        ours[f"spark.ray.raydp_spark_executor.actor.resource.{name}"] = str(amount)
+    properties = {**ours, **{key: str(value) for key, value in settings.conf.items()}}
+    for key in _JAVA_OPTION_KEYS:
+        properties[key] = f"{JAVA_OPTIONS} {settings.conf.get(key, '')}".strip()
+    return properties
+
+
+def pack_code(folder: Path) -> Path:
+    """Zip the driver's finkray for the executors; the name tells its content.
+
+    On several nodes, and under a Ray job's working directory, an executor would import
+    another copy or none.
+    """
+    root = Path(finkray.__file__).parent
+    files = sorted(root.rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    path = folder / f"finkray-{digest.hexdigest()[:16]}.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in files:
+            packed.write(file, Path("finkray") / file.relative_to(root))
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """One micro-batch of the query: its outcomes, and how long it took in seconds."""
+
+    batch_id: int
+    outcomes: tuple[Outcome, ...]
+    duration_s: float
+
+
+class SparkOnRay:
+    """A Spark session whose executors are Ray actors, and on it the query over claims.
+
+    Parameters
+    ----------
+    app_name
+        unique among the archives of the Ray cluster; shown in Ray's dashboard
+    settings
+        the `[spark]` section
+    on_micro_batch
+        called with each micro-batch from a thread of Spark's callback server
+    """
+
+    def __init__(
+        self,
+        app_name: str,
+        settings: SparkSettings,
+        on_micro_batch: Callable[[MicroBatch], None],
+    ) -> None:
+        import ray
+        import raydp
+
+        os.environ.update(find_java().environment())
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        # Spark listens where Ray does: on the loopback address of a local cluster.
+        os.environ.setdefault("SPARK_LOCAL_IP", ray.util.get_node_ip_address())
+        self._on_micro_batch = on_micro_batch
+        self._folder = Path(tempfile.mkdtemp(prefix="finkray-spark-"))
+        self._queries = 0
+        self._query: Any = None
+        self._source: Any = None
+        self._publishing = threading.Lock()
+        try:
+            self._session = raydp.init_spark(
+                app_name,
+                num_executors=settings.executors,
+                executor_cores=settings.executor_cores,
+                executor_memory=settings.executor_memory,
+                # That mode is for turning Spark's data into Ray's, which is not done here.
+                fault_tolerant_mode=False,
+                configs=spark_properties(settings),
+            )
+        except Exception as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise ClusterUnavailable(f"Spark did not start on Ray: {error}") from error
+        self._executors_seen_s = time.monotonic()
+        self._session.sparkContext.setLogLevel("ERROR")
+        code = pack_code(self._folder)
+        self._session.sparkContext.addPyFile(str(code))
+        self.code_archive = code.name
+
+    def start_query(self, context: TaskContext) -> None:
+        """Start the query, or start it anew after it failed; orders given before are forgotten."""
+        from pyspark.sql import DataFrame
+
+        self._queries += 1
+        jvm = self._session._jvm  # noqa: SLF001 - pyspark has no other door to the JVM
+        self._jvm = jvm
+        self._source = jvm.org.apache.spark.sql.execution.streaming.MemoryStream.apply(
+            jvm.org.apache.spark.sql.Encoders.STRING(),
+            self._session._jsparkSession.sqlContext(),  # noqa: SLF001 - the same
+        )
+        stage = functools.partial(archive_claims, context)
+
+        def run(frame: DataFrame, batch_id: int) -> None:
+            begun_s = time.perf_counter()
+            rows = frame.mapInArrow(stage, OUTCOME_SCHEMA).collect()
+            outcomes = tuple(Outcome.from_json(row.outcome) for row in rows)
+            self._on_micro_batch(MicroBatch(batch_id, outcomes, time.perf_counter() - begun_s))
+
+        self._query = (
+            DataFrame(self._source.toDF(), self._session)
+            .writeStream.queryName("finkray-archive")
+            .foreachBatch(run)
+            .option("checkpointLocation", str(self._folder / f"checkpoint-{self._queries}"))
+            .trigger(processingTime="0 seconds")
+            .start()
+        )
+
+    def publish(self, tasks: Sequence[Sequence[Order]]) -> None:
+        """Put orders into the stream: those of a task as a block of their own, which is one."""
+        with self._publishing:
+            for orders in tasks:
+                lines = [order.to_json() for order in orders]
+                block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(lines)
+                self._source.addData(block)
+
+    def trouble(self) -> str | None:
+        """Why the query is not running, or None if it is.
+
+        Raises
+        ------
+        ClusterUnavailable
+            if Spark itself is gone, or its executors stay away
+        """
+        try:
+            if self._query is None or self._query.isActive:
+                self._check_executors()
+                return None
+            return f"the streaming query ended: {self._query.exception()}"
+        except (Py4JError, OSError) as error:
+            raise ClusterUnavailable(f"Spark's driver is gone: {error}") from error
+
+    def _check_executors(self) -> None:
+        """See that there are executors: RayDP starts a dead one anew, unless its owner is dead."""
+        # The driver counts itself too.
+        count = self._session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # noqa: SLF001
+        if count > 0:
+            self._executors_seen_s = time.monotonic()
+        elif time.monotonic() - self._executors_seen_s > NO_EXECUTOR_S:
+            raise ClusterUnavailable(f"no Spark executor for {NO_EXECUTOR_S:.0f} s")
+
+    def stop(self) -> None:
+        """End the query, the session and its executors."""
+        import raydp
+
+        try:
+            if self._query is not None:
+                self._query.stop()
+        except Exception as error:  # noqa: BLE001 - py4j raises many kinds when the JVM is gone
+            log.warning("the streaming query could not be stopped: %s", error)
+        try:
+            raydp.stop_spark()
+        except Exception as error:  # noqa: BLE001 - the same
+            log.warning("Spark could not be stopped in good order: %s", error)
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,199 @@
+"""Brings in what an audit found missing: offsets that no claim holds, files that vanished.
+
+It is the archive itself that writes, under its lease, so it must not run meanwhile. What
+Kafka no longer holds can't be brought in; it is written down as `expired`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from finkray.audit.report import AuditReport, missing_ranges, vanished_files
+from finkray.claim import Claim, ClaimResult, DataFile, Gap
+from finkray.intervals import IntervalSet
+from finkray.ledger.claims import read_results
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, publish
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.redrive.reread import Rereader
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from finkray.storage.schema_ids import read_schema_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a redrive did.
+
+    Attributes
+    ----------
+    alerts, dead_letters
+        rows that are in the archive now and were not before
+    expired
+        offsets that Kafka no longer holds
+    files
+        files made again in the place of vanished ones
+    dead_again
+        alerts that had been dead letters, and are so again: their file vanished
+    """
+
+    alerts: int = 0
+    dead_letters: int = 0
+    expired: int = 0
+    files: int = 0
+    dead_again: int = 0
+
+    def __add__(self, other: "Redriven") -> "Redriven":
+        return Redriven(
+            self.alerts + other.alerts,
+            self.dead_letters + other.dead_letters,
+            self.expired + other.expired,
+            self.files + other.files,
+            self.dead_again + other.dead_again,
+        )
+
+
+class Redriver:
+    """Reads offsets from Kafka again and commits them.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    storage, ledger
+        of the archive, taken over by the caller
+    """
+
+    def __init__(self, settings: Settings, storage: Storage, ledger: Ledger) -> None:
+        self._kafka = Rereader(settings)
+        self._storage = storage
+        self._ledger = ledger
+        self._decoder = make_decoder(
+            settings.packets, int(settings.kafka.max_message_bytes), read_schema_ids(storage)
+        )
+        self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
+
+    def redrive(self, report: AuditReport, tell: Callable[[str], None]) -> Redriven:
+        """Bring in everything that the report calls missing, one claim after the other.
+
+        Parameters
+        ----------
+        report
+            of an audit that compared with Kafka
+        tell
+            gets a line about each claim
+        """
+        done = Redriven()
+        for hole in missing_ranges(report):
+            for staged in self._archive(hole):
+                commit(self._ledger, self._storage, [staged])
+                tell(f"{staged.result.claim}: {staged.result.archived} alerts archived")
+                done += _sums(staged.result)
+        vanished = vanished_files(report.file_findings)
+        for claim, result in sorted(read_results(self._storage, list(vanished)).items()):
+            repaired = self._repair(result, vanished[claim])
+            tell(f"{claim}: {repaired.files} files made again")
+            if repaired.dead_again:
+                tell(
+                    f"{claim}: {repaired.dead_again} alerts are dead letters again: "
+                    "`finkray deadletters redrive` brings them in"
+                )
+            done += repaired
+        return done
+
+    def _archive(self, hole: Claim) -> Iterator[StagedClaim]:
+        """Stage a hole as claims of the usual size, in order."""
+        low, end = self._kafka.low(hole.source), hole.last_offset + 1
+        first = end if low is None else max(hole.first_offset, min(low, end))
+        if first > hole.first_offset:
+            gap = Gap("expired", hole.first_offset, first - 1)
+            yield self._stage(Claim(hole.source, gap.first_offset, gap.last_offset), [], [gap])
+        if first <= hole.last_offset:
+            for cut in self._kafka.cuts(replace(hole, first_offset=first)):
+                yield self._stage(cut.claim, cut.messages, cut.gaps)
+
+    def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
+        """Make a claim's vanished files again, and note what can't be.
+
+        The alert of a resolved dead letter is not looked for in Kafka: its bytes stand with the
+        letter, which counts again.
+        """
+        claim = result.claim
+        gone = set(vanished)
+        there = [file for file in result.files if file.path not in gone]
+        letters = [file for file in result.dead_letter_files if file.path not in gone]
+        archived, dead = _offsets_of(self._storage, there), _offsets_of(self._storage, letters)
+        in_gaps = {n for gap in result.gaps for n in range(gap.first_offset, gap.last_offset + 1)}
+        wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
+        before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
+        resolved = before & archived & dead
+        messages = list(self._kafka.messages(claim.source, wanted))
+        lost = IntervalSet.of(wanted - {message.offset for message in messages})
+        made = self._stage(claim, messages, [])
+        expired = tuple(Gap("expired", part.first, part.last) for part in lost)
+        repaired = ClaimResult(
+            claim=claim,
+            files=(*there, *made.result.files),
+            dead_letter_files=(*letters, *made.result.dead_letter_files),
+            dead_letters_by_reason=tuple(
+                sorted((_reasons(self._storage, letters, resolved) + _counter(made.result)).items())
+            ),
+            gaps=(*result.gaps, *expired),
+            resolved=tuple(IntervalSet.of(resolved)),
+        )
+        self._ledger.append([StagedClaim(repaired, made.staged)], kind="repaired")
+        publish(self._ledger, self._storage)
+        sums = _sums(made.result)
+        return replace(
+            sums,
+            expired=sum(gap.offsets for gap in expired),
+            files=len(made.staged),
+            dead_again=len((before & dead) - resolved),
+        )
+
+    def _stage(
+        self, claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap]
+    ) -> StagedClaim:
+        batch = make_batch(claim, messages, gaps, self._decoder, self._dead_letter_bytes)
+        attempt = f"redrive-{time.time_ns()}"
+        return write_claim(batch, self._storage, self._ledger.staging, attempt)
+
+
+def _sums(result: ClaimResult) -> Redriven:
+    expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
+    return Redriven(result.archived, result.dead_lettered, expired)
+
+
+def _offsets_of(storage: Storage, files: Sequence[DataFile]) -> set[int]:
+    """Offsets that stand in the files."""
+    return {offset for file in files for offset in _column(storage, file, "kafka_offset")}
+
+
+def _reasons(
+    storage: Storage, files: Sequence[DataFile], resolved: Collection[int]
+) -> Counter[str]:
+    """How many dead letters of the files there are of each reason, but for resolved ones."""
+    reasons: Counter[str] = Counter()
+    for file in files:
+        offsets, whys = _column(storage, file, "kafka_offset"), _column(storage, file, "reason")
+        pairs = zip(offsets, whys, strict=True)
+        reasons.update(reason for offset, reason in pairs if offset not in resolved)
+    return reasons
+
+
+def _column(storage: Storage, file: DataFile, name: str) -> list[Any]:
+    with storage.filesystem.open_input_file(file.path) as source:
+        values: list[Any] = pq.read_table(source, columns=[name]).column(0).to_pylist()
+    return values
+
+
+def _counter(result: ClaimResult) -> Counter[str]:
+    by_reason: Mapping[str, int] = dict(result.dead_letters_by_reason)
+    return Counter(by_reason)

@@ -1,0 +1,194 @@
+"""Tries dead letters again: those that decode now become alerts of the archive, once.
+
+A dead-letter file is never changed. What came of a letter later stands in the ledger: an entry
+``resolved`` gives its claim anew, with a file more and the letter's offset among the resolved ones.
+Until that entry is there nothing has happened; from it on the letter is not tried again. So it may
+end anywhere and be begun anew. The archive must not run meanwhile: a ledger has one writer.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from finkray.claim import Claim, ClaimResult
+from finkray.dead_letters.search import ClaimLetters, DeadLetters, Selection
+from finkray.intervals import IntervalSet
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import AlertBatch, make_batch
+from finkray.packets.decode import RawMessage
+from finkray.packets.decoder import make_decoder
+from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.redrive.reread import Rereader
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from finkray.storage.schema_ids import read_schema_ids
+
+CLAIMS_AT_A_TIME = 64
+"""How many claims one entry of the ledger may resolve letters of: an entry costs a look through the
+whole ledger, and what is staged when the process dies is done again."""
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What became of the dead letters that were tried.
+
+    Attributes
+    ----------
+    tried
+        how many
+    alerts
+        how many are alerts of the archive now
+    by_reason
+        those that are dead still, by what is wrong with them now
+    cut_short
+        of these, how many are kept in part only, and are not in Kafka any more
+    unread
+        dead-letter files that could not be read
+    """
+
+    tried: int = 0
+    alerts: int = 0
+    by_reason: Counter[str] = field(default_factory=Counter)
+    cut_short: int = 0
+    unread: tuple[str, ...] = ()
+
+
+class Resolver:
+    """Tries dead letters again, and commits what decodes.
+
+    Parameters
+    ----------
+    settings
+        all settings
+    storage, ledger
+        of the archive, taken over by the caller
+    """
+
+    def __init__(self, settings: Settings, storage: Storage, ledger: Ledger) -> None:
+        self._storage = storage
+        self._ledger = ledger
+        self._max_message_bytes = int(settings.kafka.max_message_bytes)
+        known = read_schema_ids(storage)
+        self._decoder = make_decoder(settings.packets, self._max_message_bytes, known)
+        self._kafka = Rereader(settings)
+        self._done = Resolved()
+
+    def resolve(self, selection: Selection, tell: Callable[[str], None]) -> Resolved:
+        """Try all that are meant.
+
+        Parameters
+        ----------
+        selection
+            which; those that are resolved already are left alone
+        tell
+            hears how far it is
+
+        Raises
+        ------
+        KafkaUnavailable
+            if a letter is kept in part only and no broker answers; what was committed stays
+        StorageError
+            if the storage refuses; do it again
+        """
+        search = DeadLetters(self._storage)
+        waiting: dict[Claim, StagedClaim] = {}
+        try:
+            for letters in search.letters(replace(selection, resolved=False), tell=tell):
+                claim = letters.result.claim
+                # Of a claim with files of several days the one before is part of what it is now.
+                before = waiting[claim] if claim in waiting else StagedClaim(letters.result, {})
+                if len(waiting) >= CLAIMS_AT_A_TIME and claim not in waiting:
+                    self._commit(waiting)
+                if (after := self._try(letters, before)) is not None:
+                    waiting[claim] = after
+            self._commit(waiting)
+        finally:
+            self._kafka.close()
+        self._done.unread = tuple(search.unread)
+        return self._done
+
+    def _commit(self, waiting: dict[Claim, StagedClaim]) -> None:
+        if waiting:
+            commit(self._ledger, self._storage, list(waiting.values()), kind="resolved")
+            self._done.alerts += sum(_alerts_in(one) for one in waiting.values())
+            waiting.clear()
+
+    def _try(self, letters: ClaimLetters, before: StagedClaim) -> StagedClaim | None:
+        """The claim with the letters that decode as alerts; None if none does."""
+        rows = letters.table.select(["kafka_offset", "reason"]).to_pylist()
+        reasons = {row["kafka_offset"]: row["reason"] for row in rows}
+        messages = list(self._messages(letters))
+        batch = make_batch(before.result.claim, messages, (), self._decoder)
+        self._done.tried += len(reasons)
+        self._done.by_reason.update(batch.dead_letters["reason"].to_pylist())
+        offsets = _offsets(batch)
+        if not offsets:
+            return None
+        alerts = replace(batch, dead_letters=batch.dead_letters.slice(0, 0))
+        attempt = f"resolve-{time.time_ns()}"
+        made = write_claim(alerts, self._storage, self._ledger.staging, attempt)
+        result = _revised(before.result, made.result, {at: reasons[at] for at in offsets})
+        return StagedClaim(result, {**before.staged, **made.staged})
+
+    def _messages(self, letters: ClaimLetters) -> Iterator[RawMessage]:
+        """The letters as messages, in order; the whole ones of those that were cut short."""
+        table = letters.table
+        kept = [len(value or b"") for value in _values(table)]
+        cut = {
+            offset: size
+            for offset, size, there in zip(
+                table["kafka_offset"].to_pylist(),
+                table["size_bytes"].to_pylist(),
+                kept,
+                strict=True,
+            )
+            if there < size
+        }
+        # What is still too large is refused by its size alone, whatever is in it.
+        wanted = {offset for offset, size in cut.items() if size <= self._max_message_bytes}
+        source = letters.result.claim.source
+        whole = {message.offset: message for message in self._kafka.messages(source, wanted)}
+        stamps = table["kafka_timestamp"].cast(pa.int64()).to_pylist()
+        offsets, reasons = table["kafka_offset"].to_pylist(), table["reason"].to_pylist()
+        for offset, stamp, value, reason in zip(
+            offsets, stamps, _values(table), reasons, strict=True
+        ):
+            if offset in whole:
+                yield whole[offset]
+            elif offset in cut:
+                self._done.by_reason[reason] += 1
+                self._done.cut_short += offset in wanted
+            else:
+                yield RawMessage(offset, stamp, value)
+
+
+def _values(table: pa.Table) -> list[bytes | None]:
+    values: list[bytes | None] = table["value"].to_pylist()
+    return values
+
+
+def _offsets(batch: AlertBatch) -> list[int]:
+    columns: list[Any] = [table["kafka_offset"].to_pylist() for _, table in batch.tables]
+    return [offset for column in columns for offset in column]
+
+
+def _alerts_in(one: StagedClaim) -> int:
+    return sum(file.rows for file in one.result.files if file.path in one.staged)
+
+
+def _revised(before: ClaimResult, made: ClaimResult, reasons: Mapping[int, str]) -> ClaimResult:
+    """A claim of which the letters with these offsets and reasons are alerts in what was made."""
+    left = Counter(dict(before.dead_letters_by_reason))
+    left.subtract(reasons.values())
+    known = (number for part in before.resolved for number in range(part.first, part.last + 1))
+    return replace(
+        before,
+        files=(*before.files, *made.files),
+        dead_letters_by_reason=tuple(sorted((+left).items())),
+        resolved=tuple(IntervalSet.of([*known, *reasons])),
+    )

@@ -1,0 +1,1 @@
+"""The science store: what services answered, beside the archive."""

@@ -1,0 +1,171 @@
+"""The science store: what services said of alerts, beside the alerts.
+
+    science/<name>/<version>/
+        about.json                              which service, what it reads and adds
+        results/topic=…/…/hour=…/….parquet      the results; nothing else below results/
+        ledger/, staging/                       as the archive's own
+        live.json, position.json                what is served, and where to look for more
+
+Each folder of a version is a small archive: the same ledger, the same two steps of commit and
+publish, the same lease. Its claims are the archive's, so a claim is served once or not at all. A
+file of results stands for a file of alerts, with its name and its rows in their order. Offsets of
+a claim that have no result are gaps, `not_delivered`: the archive has no alert there, or was not
+asked for it.
+
+Whatever the archive's ledger has and this one lacks is to be done; there is no cursor that could
+be wrong. `position.json` only saves looking at what has long been done.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from finkray.errors import ServiceError
+from finkray.ledger.lease import LEASE_PATH
+from finkray.services.contract import RESULT_COLUMNS
+from finkray.storage.contract import Storage
+from finkray.storage.layout import ALERTS_FOLDER
+from finkray.storage.local import LocalStorage
+
+SCIENCE_FOLDER = "science"
+RESULTS_FOLDER = "results"
+ABOUT_PATH = "about.json"
+POSITION_PATH = "position.json"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a store says of itself; made once, never changed.
+
+    Attributes
+    ----------
+    service, version
+        of the service
+    spec
+        how it was named, as ``mymodule:Bright``
+    columns
+        what it reads
+    output
+        what it adds
+    """
+
+    service: str
+    version: str
+    spec: str
+    columns: tuple[str, ...]
+    output: pa.Schema
+
+    def to_bytes(self) -> bytes:
+        """As the file holds it."""
+        raw = {name: getattr(self, name) for name in self.__slots__ if name != "output"}
+        raw |= {"format": _FORMAT, "output": self.output.serialize().to_pybytes().hex()}
+        raw["output_in_words"] = {field.name: str(field.type) for field in self.output}
+        return json.dumps(raw, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "About":
+        """The inverse of `to_bytes`.
+
+        Raises
+        ------
+        ServiceError
+            if it is nothing of the kind
+        """
+        try:
+            raw = json.loads(data)
+            if raw.pop("format") != _FORMAT:
+                raise ServiceError(f"{ABOUT_PATH} was written by a later version of finkray")
+            del raw["output_in_words"]
+            raw["columns"] = tuple(raw["columns"])
+            raw["output"] = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(raw["output"])))
+            return cls(**raw)
+        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise ServiceError(f"{ABOUT_PATH} does not describe a service: {error}") from error
+
+
+def result_schema(output: pa.Schema) -> pa.Schema:
+    """The columns of results: those of all services, then the service's own."""
+    nullable = [field.with_nullable(True) for field in output]  # noqa: FBT003
+    return pa.schema([*RESULT_COLUMNS, *nullable])
+
+
+def result_path(alerts_path: str) -> str:
+    """Where the results for a file of alerts stand, from the store's folder."""
+    return f"{RESULTS_FOLDER}/{alerts_path.removeprefix(f'{ALERTS_FOLDER}/')}"
+
+
+def store_folder(name: str, version: str) -> str:
+    """Where results stand, from the archive's folder."""
+    return f"{SCIENCE_FOLDER}/{name}/{version}"
+
+
+def science_storage(archive: Storage, folder: str) -> LocalStorage:
+    """The folder of results as a storage of its own."""
+    if not isinstance(archive, LocalStorage):
+        raise TypeError("results are kept in a folder")
+    return LocalStorage(archive.root / folder)
+
+
+def read_about(store: Storage) -> About | None:
+    """What a store says of itself; None if there is none."""
+    data = store.read(ABOUT_PATH)
+    return None if data is None else About.from_bytes(data)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStore:
+    """Results that are there.
+
+    Attributes
+    ----------
+    name, version
+        of the folder
+    storage
+        the folder
+    about
+        what it says of itself
+    """
+
+    name: str
+    version: str
+    storage: LocalStorage
+    about: About
+
+
+def list_stores(archive: Storage) -> Iterator[FoundStore]:
+    """All results of an archive, by name and version."""
+    for by_name in archive.folders(SCIENCE_FOLDER):
+        for folder in archive.folders(by_name):
+            storage = science_storage(archive, folder)
+            about = read_about(storage)
+            if about is not None:
+                _, name, version = folder.split("/")
+                yield FoundStore(name, version, storage, about)
+
+
+def find_store(archive: Storage, text: str) -> FoundStore:
+    """The results that a name means: of the version that ran last, or of that after a slash.
+
+    Raises
+    ------
+    ServiceError
+        if there are none: says which there are
+    """
+    name, _, version = text.partition("/")
+    stores = list(list_stores(archive))
+    found = [one for one in stores if one.name == name and version in ("", one.version)]
+    if not found:
+        known = ", ".join(f"{one.name}/{one.version}" for one in stores) or "none"
+        raise ServiceError(f"there are no results {text!r} here; there are: {known}")
+    return max(found, key=_latest)
+
+
+def _latest(found: FoundStore) -> tuple[str, int]:
+    about = found.storage.root / ABOUT_PATH
+    lease = found.storage.root / LEASE_PATH
+    since = json.loads(lease.read_bytes())["since"] if lease.exists() else ""
+    return str(since), about.stat().st_mtime_ns

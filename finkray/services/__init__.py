@@ -1,0 +1,1 @@
+"""What a service is: its class, its contract and the columns it reads."""

@@ -1,0 +1,271 @@
+"""A service: what somebody wants to know of each alert, as a class or a function.
+
+    class Bright(finkray.Service):
+        columns = ["candidate.magpsf"]
+        output = pa.schema([("bright", pa.bool_())])
+
+        def process(self, alerts: pa.Table) -> pa.Table:
+            return pa.table({"bright": pc.less(alerts["candidate.magpsf"], 18.0)})
+
+A service that keeps nothing between two batches may be a function:
+
+    @finkray.service(columns=["candidate.magpsf"], output=pa.schema([("bright", pa.bool_())]))
+    def bright(alerts: pa.Table) -> pa.Table:
+        return pa.table({"bright": pc.less(alerts["candidate.magpsf"], 18.0)})
+"""
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from finkray.errors import ServiceError
+from finkray.services.contract import refuse_declaration
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
+
+_DIGEST_CHARS = 12
+"""Of SHA-256, for the version of a service that names none: 48 bits tell a few thousand apart."""
+
+
+class Service:
+    """What people write: reads some columns of the alerts, adds some of its own.
+
+    Attributes
+    ----------
+    columns
+        what it reads; ``record.field`` is a field of a record (or of each record of a list, as
+        ``prv_candidates.jd``: then a column of lists). Nothing else is loaded. `process` finds
+        each under the name given here. What an alert's schema lacks is null
+    output
+        what it adds, by name and type
+    name
+        how the folder of its results is called; by default the name of the class, as
+        ``bright_star`` for ``BrightStar``
+    version
+        results of another version go to another folder; by default a digest of the module's
+        source, which is another after each change. A service that is made with parameters must
+        name them in a version of its own
+    """
+
+    columns: Sequence[str] = ()
+    output: pa.Schema = pa.schema([])
+    name: str | None = None
+    version: str | None = None
+
+    def setup(self) -> None:
+        """Load models, catalogues and the like: once for each actor, before its first alert."""
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        """Answer for a batch of alerts.
+
+        Parameters
+        ----------
+        alerts
+            the columns that were asked for, one row for each alert
+
+        Returns
+        -------
+        Table
+            the columns of `output`, with one row for each alert in the same order. To say
+            nothing of an alert give null
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method process(alerts)")
+
+    def close(self) -> None:
+        """Let go of what `setup` took."""
+
+
+class FunctionService(Service):
+    """A function as a service; made by the decorator `service`, and still to be called."""
+
+    def __init__(
+        self,
+        function: Callable[[pa.Table], pa.Table],
+        columns: Sequence[str],
+        output: pa.Schema,
+        name: str | None,
+        version: str | None,
+    ) -> None:
+        self.columns = columns
+        self.output = output
+        self.name = name or function.__name__.lower()
+        self.version = version
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__qualname__ = function.__qualname__
+
+    def __call__(self, alerts: pa.Table) -> pa.Table:
+        """Call the function, as if it were not decorated."""
+        return self.function(alerts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The function's name in its module means this object.
+        return load_service, (f"{self.__module__}:{self.__qualname__}",)
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        """Call the function."""
+        return self.function(alerts)
+
+
+def service(
+    *,
+    columns: Sequence[str],
+    output: pa.Schema,
+    name: str | None = None,
+    version: str | None = None,
+) -> Callable[[Callable[[pa.Table], pa.Table]], FunctionService]:
+    """Make a service of a function that keeps nothing between two batches.
+
+    Parameters
+    ----------
+    columns, output, version
+        as of `Service`
+    name
+        by default that of the function
+    """
+
+    def decorate(function: Callable[[pa.Table], pa.Table]) -> FunctionService:
+        return FunctionService(function, columns, output, name, version)
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is declared of a service.
+
+    Attributes
+    ----------
+    name, version
+        of the folder in which its results are
+    columns
+        what it reads
+    output
+        what it adds
+    doc
+        the first line of its docstring
+    """
+
+    name: str
+    version: str
+    columns: tuple[str, ...]
+    output: pa.Schema
+    doc: str
+
+
+def describe(service: Service) -> Described:
+    """What a service declares.
+
+    Raises
+    ------
+    ServiceError
+        if that cannot be: names each fault
+    """
+    kind = type(service)
+    name = service.name or _snake_case(kind.__name__)
+    if not _NAME.fullmatch(name):
+        raise ServiceError(
+            f"name = {name!r} of {kind.__name__}: expected small letters, digits, - and _, "
+            "beginning with a letter, as in 'bright_star'"
+        )
+    version = service.version or source_digest(service)
+    if not _VERSION.fullmatch(version):
+        raise ServiceError(
+            f"version = {version!r} of {name}: expected letters, digits and . _ + -, as in '1.2'"
+        )
+    refuse_declaration(name, service.columns, service.output)
+    doc = (inspect.getdoc(service) or "").partition("\n")[0]
+    return Described(name, version, tuple(service.columns), service.output.remove_metadata(), doc)
+
+
+def source_digest(service: Service) -> str:
+    """A digest of the modules in which the service's class and the classes above it are defined.
+
+    Raises
+    ------
+    ServiceError
+        if there is no source: it was typed into an interpreter
+    """
+    names = [service.__module__, *(kind.__module__ for kind in type(service).__mro__)]
+    digest = hashlib.sha256()
+    for name in dict.fromkeys(names):
+        if name in ("builtins", __name__):
+            continue
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or not Path(file).is_file():
+            raise ServiceError(
+                f"the source of {name} is not to be found, so the service's version is not "
+                "known: put it into a file, or give it an attribute version = '1'"
+            )
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:_DIGEST_CHARS]
+
+
+def load_service(spec: str) -> Service:
+    """The service that ``module:Name`` means: a class, called without arguments, or an object.
+
+    Raises
+    ------
+    ServiceError
+        if there is none; says what to do
+    """
+    module_name, separator, attribute = spec.partition(":")
+    if not separator or not module_name or not attribute:
+        raise ServiceError(f"{spec!r} names no service: expected module:Name, as mymodule:Bright")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name == module_name.partition(".")[0] or error.name == module_name:
+            raise ServiceError(
+                f"there is no module {module_name}: give the command in the folder that has "
+                f"{module_name.replace('.', '/')}.py"
+            ) from error
+        raise ServiceError(
+            f"{module_name} needs the module {error.name}, which is not installed here"
+        ) from error
+    except Exception as error:
+        raise ServiceError(
+            f"{module_name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise ServiceError(f"{module_name} has no {attribute}{_services_of(module)}")
+    if inspect.isclass(found) and issubclass(found, Service):
+        try:
+            return found()
+        except Exception as error:
+            raise ServiceError(
+                f"{spec} is called without arguments, and then says {type(error).__name__}: {error}"
+            ) from error
+    if isinstance(found, Service):
+        return found
+    raise ServiceError(
+        f"{spec} is no service: derive it from finkray.Service, or decorate the function with "
+        "@finkray.service(columns=…, output=…)"
+    )
+
+
+def _services_of(module: Any) -> str:
+    names = [
+        name
+        for name, value in vars(module).items()
+        if (isinstance(value, Service) or (inspect.isclass(value) and issubclass(value, Service)))
+        and value is not Service
+    ]
+    return f"; its services are {', '.join(sorted(names))}" if names else " and no other service"
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")

@@ -1,0 +1,141 @@
+"""What driver, actor and the process that runs the user's code say to each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from finkray.services.service import Described
+
+Fault = Literal["raised", "contract", "time", "memory", "died", "unreadable", "start", "lost"]
+"""Why a batch has no answer.
+
+raised: `process` raised. contract: its answer was not as declared. time: it took too long.
+memory: it took too much. died: its process ended. unreadable: a file of the archive cannot be
+read, which is not the service's fault. lost: the actor is gone with all that was in it, which is
+nobody's fault. start: it could not be imported or set up, whatever the batch.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Which service, and where its module is.
+
+    Attributes
+    ----------
+    name
+        as ``module:Name``
+    folder
+        put before all others where modules are looked for; empty if it is installed
+    """
+
+    name: str
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user's process may take.
+
+    Attributes
+    ----------
+    start_s
+        for the import and `setup`, in seconds
+    batch_s
+        for a batch, in seconds
+    memory_bytes
+        resident memory of its own; pages that are shared, as mapped files are, do not count
+    recycle_batches
+        a fresh process takes its place after so many batches
+    nice
+        how much it stands back for others, 0 to 19
+    pass_env
+        names of variables that it gets although they look like secrets
+    """
+
+    start_s: float = 120.0
+    batch_s: float = 60.0
+    memory_bytes: int = 2 * 2**30
+    recycle_batches: int = 1000
+    nice: int = 5
+    pass_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows of a file of the archive.
+
+    Attributes
+    ----------
+    file
+        where it is read
+    first_row, rows
+        which of its rows
+    """
+
+    file: str
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    table
+        the columns of the service's output, one row for each alert; None if there is a fault
+    skipped
+        for each slice whether its alerts have none of the columns that the service reads
+    errors
+        ``(row, fault, detail)`` of alerts of which alone there is no answer: they have nulls
+    fault, detail
+        why there is no table
+    wall_s, cpu_s
+        what `process` took
+    memory_bytes
+        what its process has of its own, afterwards
+    """
+
+    table: pa.Table | None = None
+    skipped: tuple[bool, ...] = ()
+    errors: tuple[tuple[int, Fault, str], ...] = ()
+    fault: Fault | None = None
+    detail: str = ""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
+
+
+def rows_of(slices: Sequence[Slice]) -> int:
+    """How many alerts there are."""
+    return sum(part.rows for part in slices)
+
+
+def null_rows(rows: int, output: pa.Schema) -> pa.Table:
+    """So many rows that say nothing."""
+    schema = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
+    return pa.table([pa.nulls(rows, kind) for kind in schema.types], schema=schema)
+
+
+def described_to_json(about: Described) -> dict[str, object]:
+    """A plain dictionary, without the output's schema."""
+    return {
+        "name": about.name,
+        "version": about.version,
+        "columns": list(about.columns),
+        "doc": about.doc,
+    }
+
+
+def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Described:
+    """The inverse of `described_to_json`."""
+    return Described(
+        name=str(raw["name"]),
+        version=str(raw["version"]),
+        columns=tuple(raw["columns"]),  # type: ignore[arg-type]
+        output=output,
+        doc=str(raw["doc"]),
+    )

@@ -1,0 +1,207 @@
+"""`finkray service check`: what breaks a service's contract, in words that help.
+
+The service runs as it will: in a process of its own, with limits, on files as the archive has them.
+"""
+
+import difflib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.errors import ServiceError
+from finkray.services.columns import has, names_of
+from finkray.services.service import Described
+from finkray.services.words import Answer, Limits, Slice, Spec
+from finkray.serving.worker import Worker
+from finkray.storage.parquet import write_table
+
+_LIKE = 0.85
+"""How alike two names are, of 1, that one may be meant for the other."""
+
+_SHOWN = 3
+"""So many alerts are named as examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found out about one promise.
+
+    Attributes
+    ----------
+    name
+        of the promise
+    ok
+        whether it is kept
+    words
+        what was seen, and what to do
+    """
+
+    name: str
+    ok: bool
+    words: str
+
+
+def check_service(spec: Spec, limits: Limits, alerts: pa.Table) -> Iterator[Finding]:
+    """Try a service; each finding comes as soon as it is known.
+
+    Parameters
+    ----------
+    spec
+        which
+    limits
+        what its process may take
+    alerts
+        to try it on, as `finkray.testing.alerts` gives them
+    """
+    worker = Worker(spec, limits)
+    try:
+        about = worker.start()
+    except ServiceError as error:
+        yield Finding("loads", ok=False, words=str(error))
+        return
+    try:
+        yield Finding("loads", ok=True, words=f"{about.name}, version {about.version}")
+        yield _pickles(worker.unpicklable)
+        yield _columns(about, alerts.schema)
+        with tempfile.TemporaryDirectory(prefix="finkray-check-") as folder:
+            yield from _answers(worker, about, alerts, Path(folder))
+    finally:
+        worker.close()
+
+
+def _pickles(why_not: str) -> Finding:
+    if why_not:
+        words = (
+            f"it cannot be pickled before `setup` ({why_not}): open files, models and connections "
+            "in `setup`, not in __init__ or in the class"
+        )
+        return Finding("pickles", ok=False, words=words)
+    return Finding("pickles", ok=True, words="it can be sent to other machines")
+
+
+def _columns(about: Described, schema: pa.Schema) -> Finding:
+    known = names_of(schema)
+    missing = [name for name in about.columns if not has(schema, name)]
+    close = {name: difflib.get_close_matches(name, known, 1, _LIKE) for name in missing}
+    none = len(missing) == len(about.columns)
+    # A service for two surveys reads records that these alerts do not have at all.
+    wrong = [
+        name for name in missing if none or close[name] or name.partition(".")[0] in schema.names
+    ]
+    if not wrong:
+        there = ", ".join(name for name in about.columns if name not in missing)
+        more = f"; {len(missing)} more are of other surveys" if missing else ""
+        return Finding("columns", ok=True, words=f"reads {there}{more}")
+    hints = [f"{n} (did you mean {close[n][0]}?)" if close[n] else n for n in wrong]
+    return Finding(
+        "columns", ok=False, words=f"these alerts have no {', '.join(hints)}: they are read as null"
+    )
+
+
+def _answers(worker: Worker, about: Described, alerts: pa.Table, folder: Path) -> Iterator[Finding]:
+    whole = _run(worker, alerts, folder / "whole.parquet")
+    if whole.table is None:
+        words = f"none of {alerts.num_rows} alerts has an answer: {whole.detail}"
+        yield Finding(_PROMISES.get(whole.fault or "", "answers"), ok=False, words=words)
+        return
+    yield _whole(whole, alerts.num_rows)
+    yield _order(worker, alerts, whole, folder)
+    yield _nulls(worker, about, alerts, folder)
+    # The first batch pays for what is imported and compiled late.
+    again = _run(worker, alerts, folder / "whole.parquet")
+    yield _cost(again if again.table is not None else whole, alerts.num_rows)
+
+
+_PROMISES = {"contract": "schema and rows", "time": "time", "memory": "memory"}
+
+
+def _whole(answer: Answer, rows: int) -> Finding:
+    if not answer.errors:
+        return Finding(
+            "schema and rows", ok=True, words=f"{rows} rows for {rows} alerts, as declared"
+        )
+    return Finding(
+        "schema and rows",
+        ok=False,
+        words=f"{len(answer.errors)} of {rows} alerts would get the status error: "
+        + _examples(answer),
+    )
+
+
+def _order(worker: Worker, alerts: pa.Table, whole: Answer, folder: Path) -> Finding:
+    backwards = list(range(alerts.num_rows - 1, -1, -1))
+    answer = _run(worker, alerts.take(backwards), folder / "backwards.parquet")
+    if answer.table is None or whole.table is None:
+        return Finding(
+            "order", ok=False, words=f"it fails on the alerts backwards: {answer.detail}"
+        )
+    there, back = whole.table, answer.table.take(backwards)
+    different = [
+        row
+        for row, (one, other) in enumerate(zip(there.to_pylist(), back.to_pylist(), strict=True))
+        if not _same(one, other)
+    ]
+    if different:
+        words = (
+            f"given the alerts backwards, {len(different)} of {len(backwards)} get another answer: "
+            "the rows of the answer are in another order than the alerts (a sort, a join or a "
+            "group does that), or hang on their neighbours in the batch, whose size changes"
+        )
+        return Finding("order", ok=False, words=words)
+    return Finding("order", ok=True, words="each alert has its own answer, wherever it stands")
+
+
+def _nulls(worker: Worker, about: Described, alerts: pa.Table, folder: Path) -> Finding:
+    """A packet of another version, or another survey, lacks what this one has."""
+    first = alerts.slice(0, 1)
+    empty = pa.table([pa.nulls(1, kind) for kind in first.schema.types], schema=first.schema)
+    answer = _run(worker, pa.concat_tables([first, empty]), folder / "nulls.parquet")
+    if answer.table is None or answer.errors:
+        detail = answer.errors[0][2] if answer.errors else answer.detail
+        words = (
+            f"where {', '.join(about.columns)} is null: {detail}. Such alerts get the status "
+            "error; pyarrow.compute carries nulls on by itself"
+        )
+        return Finding("nulls", ok=False, words=words)
+    return Finding("nulls", ok=True, words="alerts that lack a column have an answer")
+
+
+def _cost(answer: Answer, rows: int) -> Finding:
+    per_s = f"{rows / max(answer.cpu_s, 1e-6):,.0f}".replace(",", " ")
+    words = (
+        f"{1e3 * answer.wall_s / rows:.3g} ms for an alert, {per_s} alerts/s a core; "
+        f"{answer.memory_bytes / 2**20:.0f} MiB of memory"
+    )
+    return Finding("cost", ok=True, words=words)
+
+
+def _run(worker: Worker, alerts: pa.Table, path: Path) -> Answer:
+    with path.open("wb") as out:
+        write_table(alerts, out)
+    return worker.run([Slice(str(path), 0, alerts.num_rows)])
+
+
+def _examples(answer: Answer) -> str:
+    shown = [f"row {row}: {detail}" for row, _, detail in answer.errors[:_SHOWN]]
+    return "; ".join(shown) + ("; …" if len(answer.errors) > _SHOWN else "")
+
+
+def _same(one: dict[str, object], other: dict[str, object]) -> bool:
+    # NaN is not equal to itself, but to its text.
+    return one == other or repr(one) == repr(other)
+
+
+def read_some(files: Sequence[str], rows: int) -> pa.Table:
+    """The first alerts of some files of an archive, of the first one's schema."""
+    tables: list[pa.Table] = []
+    for file in files:
+        table = pq.read_table(file, partitioning=None)
+        if not tables or table.schema == tables[0].schema:
+            tables.append(table.slice(0, rows - sum(map(len, tables))))
+        if sum(map(len, tables)) >= rows:
+            break
+    return pa.concat_tables(tables)

@@ -1,0 +1,133 @@
+"""Workers at work: a thread for each, which waits for it. What happens comes out of one queue."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from finkray.errors import FinkrayError
+from finkray.services.service import Described
+from finkray.services.words import Answer, Slice
+
+
+class Host(Protocol):
+    """Keeps a process with the service: a `finkray.serving.worker.Worker`, or an actor with one."""
+
+    def start(self) -> Described:
+        """Have it set up; raises a `FinkrayError` if that cannot be."""
+
+    def run(self, slices: Sequence[Slice]) -> Answer:
+        """Process a batch."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker is warm and has nothing to do."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A worker could not be set up; `Pool.start_again` lets it try once more."""
+
+    worker: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A worker is done with its batch."""
+
+    worker: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker that was retired has ended."""
+
+    worker: int
+
+
+Happened = Ready | NotStarted | Answered | Gone
+
+
+class Pool:
+    """An elastic set of workers.
+
+    Parameters
+    ----------
+    make_host
+        makes what keeps a process, by the number of the worker
+    """
+
+    def __init__(self, make_host: Callable[[int], Host]) -> None:
+        self._make_host = make_host
+        self._next = 0
+        self._inboxes: dict[int, queue.SimpleQueue[Sequence[Slice] | None]] = {}
+        self._threads: list[threading.Thread] = []
+        self.events: queue.SimpleQueue[Happened] = queue.SimpleQueue()
+
+    @property
+    def workers(self) -> Sequence[int]:
+        """All that were started and have not been retired."""
+        return list(self._inboxes)
+
+    def start(self) -> int:
+        """Start one more worker; it is `Ready` when it is warm."""
+        worker = self._next
+        self._next += 1
+        self._inboxes[worker] = queue.SimpleQueue()
+        thread = threading.Thread(
+            target=self._serve, args=(worker, self._inboxes[worker]), name=f"worker-{worker}"
+        )
+        thread.daemon = True
+        thread.start()
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        return worker
+
+    def give(self, worker: int, slices: Sequence[Slice]) -> None:
+        """Let a worker process a batch: it is `Answered`, then `Ready` again."""
+        self._inboxes[worker].put(slices)
+
+    def start_again(self, worker: int) -> None:
+        """Let a worker that could not be set up try once more."""
+        if worker in self._inboxes:
+            self._inboxes[worker].put(())
+
+    def retire(self, worker: int) -> None:
+        """Let a worker end; at once if it has no batch, else after it."""
+        self._inboxes.pop(worker).put(None)
+
+    def close(self, wait_s: float = 10.0) -> None:
+        """End them all."""
+        for worker in self.workers:
+            self.retire(worker)
+        ends_s = time.monotonic() + wait_s
+        for thread in self._threads:
+            thread.join(max(0.0, ends_s - time.monotonic()))
+
+    def _serve(self, worker: int, inbox: "queue.SimpleQueue[Sequence[Slice] | None]") -> None:
+        host = self._make_host(worker)
+        try:
+            while True:
+                try:
+                    host.start()
+                except FinkrayError as error:
+                    self.events.put(NotStarted(worker, str(error)))
+                else:
+                    self.events.put(Ready(worker))
+                slices = inbox.get()
+                if slices is None:
+                    return
+                if slices:
+                    self.events.put(Answered(worker, host.run(slices)))
+        finally:
+            host.close()
+            self.events.put(Gone(worker))

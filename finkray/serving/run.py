@@ -1,0 +1,298 @@
+"""One run of a service: over a span of the archive, or live, with workers of any kind."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from finkray.claim import DataFile
+from finkray.errors import Fenced, ServiceError
+from finkray.ledger.claims import read_claims
+from finkray.ledger.lease import Lease
+from finkray.science.source import Backlog, Wanted, Work, live_from
+from finkray.science.write import ScienceWriter, open_store
+from finkray.services.service import Described
+from finkray.services.words import Limits, Spec
+from finkray.serving.core import CoreSettings
+from finkray.serving.pool import Host, Pool
+from finkray.serving.scale import ScaleSettings
+from finkray.serving.serve import Server, ServeSettings
+from finkray.serving.status import ServiceMonitor, ServiceSnapshot, utc_now
+from finkray.serving.worker import Worker
+from finkray.settings.services import ServiceSettings
+from finkray.status import State
+from finkray.storage.local import LocalStorage
+
+log = logging.getLogger(__name__)
+
+MakeHost = Callable[[int], Host]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is to be run.
+
+    Attributes
+    ----------
+    archive
+        where the alerts are
+    spec
+        which service
+    settings
+        its bounds
+    lease_ttl_s
+        of the results' folder
+    into
+        name of the results; None: the service's own
+    """
+
+    archive: LocalStorage
+    spec: Spec
+    settings: ServiceSettings
+    lease_ttl_s: float
+    into: str | None = None
+
+
+def limits_of(settings: ServiceSettings) -> Limits:
+    """What a process of a service may take."""
+    return Limits(
+        start_s=settings.start_s,
+        batch_s=settings.batch_s,
+        memory_bytes=int(settings.memory_bytes),
+        recycle_batches=settings.recycle_batches,
+        nice=settings.nice,
+        pass_env=tuple(settings.pass_env),
+    )
+
+
+def spec_of(name: str, folder: Path | None = None) -> Spec:
+    """The service that a command means: its module may be in the folder, by default this one."""
+    return Spec(name, str((folder or Path.cwd()).absolute()))
+
+
+def run_over(
+    run: Run,
+    wanted: Wanted,
+    workers: int,
+    *,
+    tell: Callable[[ServiceSnapshot], None],
+    stopping: threading.Event,
+    make_host: MakeHost | None = None,
+) -> ServiceSnapshot:
+    """Serve a part of the archive with so many workers, and return when it is done.
+
+    What is in the store already is not done again, so a run that was ended goes on.
+
+    Raises
+    ------
+    ServiceError
+        if the service cannot be loaded, or not one alert could be answered
+    ArchiveHeld
+        if somebody else writes these results
+    """
+    about = Worker(run.spec, limits_of(run.settings)).describe()
+    fixed = run.settings.model_copy(update={"min_actors": workers, "max_actors": workers})
+    with _store(run, about) as (writer, lease):
+        backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=False)
+        snapshots = Snapshots(run, writer, "running")
+
+        def on_tick(server: Server) -> None:
+            _refuse_lost(lease)
+            tell(snapshots.make(server))
+            _refuse_hopeless(server)
+
+        server = _server(
+            run,
+            fixed,
+            writer=writer,
+            backlog=backlog,
+            make_host=make_host,
+            on_tick=on_tick,
+        )
+        server.run(stopping, until_done=True)
+        return snapshots.make(server)
+
+
+def run_live(
+    run: Run,
+    since: datetime | None,
+    tell: Callable[[ServiceSnapshot], None],
+    stopping: threading.Event,
+    make_host: MakeHost | None = None,
+) -> None:
+    """Serve what becomes durable until `stopping` is set, then drain.
+
+    Parameters
+    ----------
+    run
+        what
+    since
+        at the first start: also what came into Kafka from this time on
+    tell
+        gets a snapshot each second
+    stopping
+        ends it
+    make_host
+        makes workers; by default processes of this machine
+
+    Raises
+    ------
+    ServiceError
+        if the service cannot be loaded
+    ArchiveHeld
+        if it runs already
+    """
+    about = Worker(run.spec, limits_of(run.settings)).describe()
+    with _store(run, about) as (writer, lease):
+        wanted = live_from(writer.storage, run.archive, since)
+        backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=True)
+        snapshots = Snapshots(run, writer, "running")
+
+        def on_tick(server: Server) -> None:
+            _refuse_lost(lease)
+            tell(snapshots.make(server))
+
+        server = _server(
+            run,
+            run.settings,
+            writer=writer,
+            backlog=backlog,
+            make_host=make_host,
+            on_tick=on_tick,
+        )
+        server.run(stopping)
+        tell(snapshots.last("stopped"))
+
+
+class Snapshots:
+    """Makes snapshots of a run.
+
+    Parameters
+    ----------
+    run, writer
+        of it
+    state
+        while it is not draining
+    """
+
+    def __init__(self, run: Run, writer: ScienceWriter, state: State) -> None:
+        self._run = run
+        self._writer = writer
+        self._state: State = state
+        self._started_at = utc_now()
+        self._last: ServiceSnapshot | None = None
+
+    def make(self, server: Server) -> ServiceSnapshot:
+        """As it is now."""
+        about, core, monitor = self._writer.about, server.core, server.monitor
+        oldest = server.oldest
+        self._last = ServiceSnapshot(
+            name=self._run.into or about.name,
+            service=about.name,
+            version=about.version,
+            spec=self._run.spec.name,
+            state="draining" if server.draining else self._state,
+            started_at=self._started_at,
+            at=utc_now(),
+            actors=core.workers,
+            actors_wanted=server.wanted_workers,
+            busy=len(core.busy),
+            waiting=server.waiting_rows,
+            waiting_more=server.more_waits,
+            behind_s=_age_s(oldest),
+            by_status=dict(monitor.by_status),
+            results=self._writer.ledger.totals().archived,
+            breaker=core.breaker,
+            breaker_opened=core.opened,
+            last_fault=core.last_fault,
+            faults=dict(monitor.faults),
+            **monitor.figures(time.time()),
+        )
+        return self._last
+
+    def last(self, state: State) -> ServiceSnapshot:
+        """The last one again, in another state."""
+        assert self._last is not None  # noqa: S101 - a run makes one at its end
+        return self._last.model_copy(update={"state": state, "at": utc_now()})
+
+
+def count_wanted(archive: LocalStorage, wanted: Wanted) -> int:
+    """How many alerts of an archive are wanted, by its ledger."""
+    claims = read_claims(archive, ["seq", "files"])
+    return sum(
+        file["rows"]
+        for seq, files in zip(claims["seq"].to_pylist(), claims["files"].to_pylist(), strict=True)
+        for file in files
+        if wanted.wants(seq, DataFile(**file))
+    )
+
+
+def _store(
+    run: Run, about: Described
+) -> contextlib.AbstractContextManager[tuple[ScienceWriter, Lease]]:
+    name = run.into or about.name
+    return open_store(run.archive, name, run.spec.name, about, run.lease_ttl_s)
+
+
+def _server(
+    run: Run,
+    settings: ServiceSettings,
+    *,
+    writer: ScienceWriter,
+    backlog: Backlog,
+    make_host: MakeHost | None,
+    on_tick: Callable[[Server], None],
+) -> Server:
+    limits = limits_of(settings)
+    return Server(
+        archive=run.archive,
+        writer=writer,
+        backlog=backlog,
+        pool=Pool(make_host or (lambda _: Worker(run.spec, limits))),
+        settings=ServeSettings(_core(settings), _scale(settings)),
+        monitor=ServiceMonitor(time.time()),
+        on_tick=on_tick,
+    )
+
+
+def _core(settings: ServiceSettings) -> CoreSettings:
+    return CoreSettings(
+        batch_rows=settings.batch_rows,
+        breaker_failures=settings.breaker_failures,
+        breaker_rest_s=settings.breaker_rest_s,
+        breaker_longest_rest_s=settings.breaker_longest_rest_s,
+    )
+
+
+def _scale(settings: ServiceSettings) -> ScaleSettings:
+    return ScaleSettings(
+        settings.min_actors, settings.max_actors, settings.target_s, settings.quiet_s
+    )
+
+
+def _refuse_lost(lease: Lease) -> None:
+    if lease.lost:
+        raise Fenced("somebody else has taken these results over")
+
+
+def _refuse_hopeless(server: Server) -> None:
+    """Object when all that was tried has failed: nobody watches a run that waits for a breaker."""
+    if server.core.breaker == "open" and not server.monitor.any_answered:
+        raise ServiceError(
+            f"it fails on everything, last with {server.core.last_fault}: "
+            "`finkray service check` tells more"
+        )
+
+
+def _age_s(work: Work | None) -> float:
+    return 0.0 if work is None else max(0.0, (utc_now() - work.committed_at).total_seconds())
+
+
+def default_workers() -> int:
+    """As many as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

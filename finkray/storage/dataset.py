@@ -1,0 +1,130 @@
+"""The alerts as one pyarrow dataset: which files, and a schema that has every column."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from finkray.storage.contract import Storage
+from finkray.storage.hours import HOUR, Span, hour_folders
+from finkray.storage.layout import ALERTS_FOLDER, parse_path
+
+_HOUR_KEYS = ("year", "month", "day", "hour")
+
+FOLDER_SCHEMA = pa.schema([("topic", pa.string()), *((key, pa.int32()) for key in _HOUR_KEYS)])
+"""The columns that the folders' names make: they prune before a file is opened."""
+
+_STAMP = pa.timestamp("us", "UTC")
+
+
+def open_dataset(
+    storage: Storage,
+    span: Span,
+    topics: frozenset[str] | None,
+    below: str = ALERTS_FOLDER,
+    schema: pa.Schema | None = None,
+) -> tuple[pads.Dataset, pc.Expression | None]:
+    """The files that have the alerts of a span, and which of their rows are meant.
+
+    Every hour of which any moment lies in the span is looked at. Of an hour that is cut by
+    the span's ends the rows are chosen by `kafka_timestamp`; of a whole hour all rows are
+    given, also those whose Kafka timestamp is missing or absurd.
+
+    Parameters
+    ----------
+    storage
+        of the archive, or of results
+    span, topics
+        which; None is all topics
+    below
+        the folder that has the folders of topics
+    schema
+        of the files; None: the one that has all their columns
+
+    Raises
+    ------
+    ValueError
+        if two files have columns of one name whose types cannot be made one
+    """
+    hours = sorted(hour_folders(storage, span, topics, below), key=lambda found: found[1])
+    paths = [file.path for folder, _ in hours for file in storage.files(folder)]
+    partitioning = pads.HivePartitioning(FOLDER_SCHEMA)
+    files_schema = _common_schema(storage, paths) if schema is None else schema
+    factory = pads.FileSystemDatasetFactory(
+        storage.filesystem,
+        paths,
+        pads.ParquetFileFormat(),
+        pads.FileSystemFactoryOptions(partitioning=partitioning),
+    )
+    dataset = factory.finish(pa.unify_schemas([files_schema, FOLDER_SCHEMA]))
+    return dataset, _condition(span, {hour for _, hour in hours})
+
+
+def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
+    """One schema with every column and every field of nested records; nulls where a file lacks it.
+
+    Parameters
+    ----------
+    schemas
+        by the path of a file that has it
+
+    Raises
+    ------
+    ValueError
+        if that is not possible: names the two files
+    """
+    unified = pa.schema([])
+    known: list[str] = []
+    for path, schema in schemas.items():
+        try:
+            unified = pa.unify_schemas([unified, schema], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ValueError(
+                f"{path} has other types than {known[0]} ({error}): open them apart, with topic="
+            ) from error
+        known.append(path)
+    return unified.remove_metadata()
+
+
+def _common_schema(storage: Storage, paths: Sequence[str]) -> pa.Schema:
+    """Read few footers: files of one topic and writer schema are alike.
+
+    The earliest and the latest of each kind are read, lest a later finkray has added a column.
+    """
+    first: dict[tuple[str, str | None] | str, str] = {}
+    last: dict[tuple[str, str | None] | str, str] = {}
+    for path in paths:
+        known = parse_path(path)
+        kind = path if known is None else (known.topic, known.fingerprint8)
+        first.setdefault(kind, path)
+        last[kind] = path
+    chosen = dict.fromkeys([*first.values(), *last.values()])
+    return unify({path: _schema(storage, path) for path in chosen})
+
+
+def _schema(storage: Storage, path: str) -> pa.Schema:
+    with storage.filesystem.open_input_file(path) as file:
+        return pq.read_schema(file)
+
+
+def _condition(span: Span, hours: Iterable[datetime]) -> pc.Expression | None:
+    """What rows of the hours that the span's ends cut must fulfil; None if it cuts none."""
+    stamp = pc.field("kafka_timestamp")
+    condition = None
+    for hour in hours:
+        for bound, wanted in (
+            (span.start, stamp >= pa.scalar(span.start, _STAMP)),
+            (span.end, stamp < pa.scalar(span.end, _STAMP)),
+        ):
+            if bound is not None and hour < bound < hour + HOUR:
+                part = ~_is_hour(hour) | wanted
+                condition = part if condition is None else condition & part
+    return condition
+
+
+def _is_hour(hour: datetime) -> pc.Expression:
+    same = [pc.field(key) == getattr(hour, key) for key in _HOUR_KEYS]
+    return same[0] & same[1] & same[2] & same[3]
