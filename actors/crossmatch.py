@@ -47,8 +47,9 @@ class Crossmatch(finkray.Service):
     """Every alert in every catalogue, and whether it is a known Solar System object.
 
     The catalogues are those that `finkray catalog` has built in the folder of the settings: of
-    the environment (`FINKRAY__CATALOGS__FOLDER`, `FINKRAY__CATALOGS__MEMORY_BYTES`), else of
-    conf/finkray.toml. One that is added, or another version, is used from the next batch on.
+    the environment (`FINKRAY__CATALOGS__FOLDER`, `FINKRAY__CATALOGS__MEMORY_BYTES`, which
+    `finkray start` and `finkray run` set from their own settings), else of conf/finkray.toml. One
+    that is added, or another version, is used from the next batch on.
     """
 
     name = "crossmatch"

@@ -168,7 +168,7 @@ def _service_app(
         settings = settings_of(config)
         alerts = _alerts(settings if of_archive else None, rows)
         found = []
-        for finding in check_service(spec_of(service), limits_of(settings.services), alerts):
+        for finding in check_service(spec_of(service), limits_of(settings), alerts):
             found.append(finding)
             if not as_json:
                 typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")

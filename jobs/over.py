@@ -96,7 +96,7 @@ def run_service(
         The service cannot be loaded, or fails on everything.
     """
     archive = archive_of(settings)
-    run = Run(archive, spec_of(name), settings.services, settings.archive.lease_ttl_s, into)
+    run = Run(archive, spec_of(name), settings, into)
     total = count_wanted(archive, wanted)
     with _shown(name, total) as tell, _stopping() as stopping:
         snapshot = run_over(run, wanted, workers or default_workers(), tell=tell, stopping=stopping)

@@ -39,7 +39,7 @@ def order_of(settings: Settings, user: UserService, order: Order) -> Order:
         except ValueError as error:
             raise SettingsError(f"--from: {error}") from error
     spec = spec_of(user.spec, Path(user.folder))
-    name = user.into or Worker(spec, limits_of(settings.services)).describe().name
+    name = user.into or Worker(spec, limits_of(settings)).describe().name
     if name in list(ServiceName):
         raise ServiceError(f"{name} is a service of finkray: give yours another name")
     return replace(order, service=name, user=user)

@@ -28,6 +28,7 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
                 }
             ),
             "archive": archive.model_copy(update={"uri": str(archive.root)}),
+            "catalogs": settings.catalogs.placed(),
             "simulator": simulator.model_copy(
                 update={
                     name: _absolute(getattr(simulator, name))

@@ -40,11 +40,9 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
 
     stopping = threading.Event()
     spec = spec_of(options.service, Path(options.folder))
-    limits = limits_of(settings.services)
+    limits = limits_of(settings)
     name = options.into or Worker(spec, limits).describe().name
-    run = Run(
-        archive_of(settings), spec, settings.services, settings.archive.lease_ttl_s, options.into
-    )
+    run = Run(archive_of(settings), spec, settings, options.into)
     try:
         ray.init(
             address=settings.ray.address if settings.ray.address != "local" else "auto",

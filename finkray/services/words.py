@@ -52,6 +52,8 @@ class Limits:
         how much it stands back for others, 0 to 19
     pass_env
         names of variables that it gets although they look like secrets
+    variables
+        that it gets whatever stands in the environment: where the catalogues are
     """
 
     start_s: float = 120.0
@@ -60,6 +62,7 @@ class Limits:
     recycle_batches: int = 1000
     nice: int = 5
     pass_env: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from finkray.serving.scale import ScaleSettings
 from finkray.serving.serve import Server, ServeSettings
 from finkray.serving.status import ServiceMonitor, ServiceSnapshot, utc_now
 from finkray.serving.worker import Worker
+from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.status import State
 from finkray.storage.local import LocalStorage
@@ -44,29 +45,28 @@ class Run:
     spec
         which service
     settings
-        its bounds
-    lease_ttl_s
-        of the results' folder
+        all of them
     into
         name of the results; None: the service's own
     """
 
     archive: LocalStorage
     spec: Spec
-    settings: ServiceSettings
-    lease_ttl_s: float
+    settings: Settings
     into: str | None = None
 
 
-def limits_of(settings: ServiceSettings) -> Limits:
-    """What a process of a service may take."""
+def limits_of(settings: Settings) -> Limits:
+    """What a process of a service may take, and what it is told of the settings."""
+    services = settings.services
     return Limits(
-        start_s=settings.start_s,
-        batch_s=settings.batch_s,
-        memory_bytes=int(settings.memory_bytes),
-        recycle_batches=settings.recycle_batches,
-        nice=settings.nice,
-        pass_env=tuple(settings.pass_env),
+        start_s=services.start_s,
+        batch_s=services.batch_s,
+        memory_bytes=int(services.memory_bytes),
+        recycle_batches=services.recycle_batches,
+        nice=services.nice,
+        pass_env=tuple(services.pass_env),
+        variables=tuple(settings.catalogs.variables().items()),
     )
 
 
@@ -96,7 +96,7 @@ def run_over(
         if somebody else writes these results
     """
     about = Worker(run.spec, limits_of(run.settings)).describe()
-    fixed = run.settings.model_copy(update={"min_actors": workers, "max_actors": workers})
+    fixed = run.settings.services.model_copy(update={"min_actors": workers, "max_actors": workers})
     with _store(run, about) as (writer, lease):
         backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=False)
         snapshots = Snapshots(run, writer, "running")
@@ -159,7 +159,7 @@ def run_live(
 
         server = _server(
             run,
-            run.settings,
+            run.settings.services,
             writer=writer,
             backlog=backlog,
             make_host=make_host,
@@ -236,7 +236,8 @@ def _store(
     run: Run, about: Described
 ) -> contextlib.AbstractContextManager[tuple[ScienceWriter, Lease]]:
     name = run.into or about.name
-    return open_store(run.archive, name, run.spec.name, about, run.lease_ttl_s)
+    ttl_s = run.settings.archive.lease_ttl_s
+    return open_store(run.archive, name, run.spec.name, about, ttl_s)
 
 
 def _server(
@@ -248,7 +249,7 @@ def _server(
     make_host: MakeHost | None,
     on_tick: Callable[[Server], None],
 ) -> Server:
-    limits = limits_of(settings)
+    limits = limits_of(run.settings)
     return Server(
         archive=run.archive,
         writer=writer,

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -177,7 +178,9 @@ class Worker:
                 ],
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=child_environment(os.environ, self._limits.pass_env),
+                env=child_environment(
+                    os.environ, self._limits.pass_env, dict(self._limits.variables)
+                ),
                 start_new_session=True,
             )
         self._connection = Connection(mine.detach())
@@ -228,7 +231,9 @@ class Worker:
 
 
 def child_environment(
-    environment: Mapping[str, str], pass_env: Sequence[str] = ()
+    environment: Mapping[str, str],
+    pass_env: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """What the user's code finds in its environment: nothing of the broker's, no secrets.
 
@@ -238,6 +243,8 @@ def child_environment(
         of the process that starts it
     pass_env
         names that it gets although they look like secrets
+    variables
+        that it gets in any case, and that win
     """
     kept = {
         name: value
@@ -249,7 +256,8 @@ def child_environment(
         str(Path(finkray.__file__).parents[1]),
         *filter(None, [environment.get("PYTHONPATH")]),
     ]
-    return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, "PYTHONPATH": os.pathsep.join(places)}
+    own = {"PYTHONPATH": os.pathsep.join(places)}
+    return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, **own, **variables}
 
 
 def _fault(fault: Fault, detail: str) -> dict[str, Any]:

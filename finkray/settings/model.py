@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from finkray.settings.catalogs import CatalogSettings
 from finkray.settings.kafka import TOPIC_NAME, KafkaSettings, MiB, Options, Section, reveal
 from finkray.settings.packets import PacketSettings
 from finkray.settings.reader import read_settings
@@ -175,27 +176,6 @@ class RaySettings(Section):
         if address not in ("auto", "local") and not re.fullmatch(r"[^/\s]+:\d+", address):
             raise ValueError('expected "auto", "local" or host:port, such as "127.0.0.1:6379"')
         return address
-
-
-class CatalogSettings(Section):
-    """Reference catalogues, which `finkray catalog` builds and services look alerts up in."""
-
-    folder: str = Field(
-        "catalog-store",
-        min_length=1,
-        description="Folder that catalogues live in; all nodes see it under this name",
-    )
-    memory_bytes: ByteSize = Field(
-        ByteSize(500 * MiB),
-        ge=1 * MiB,
-        description="What the shards of all catalogues may take in the memory of one process; "
-        "those used last are kept",
-    )
-
-    @property
-    def root(self) -> Path:
-        """The folder as an absolute path."""
-        return Path(self.folder).expanduser().absolute()
 
 
 class UiSettings(Section):

@@ -20,7 +20,7 @@ from finkray.query.write_claim import write_claim
 from finkray.science.source import Wanted
 from finkray.services.words import Spec
 from finkray.serving.run import Run, run_over
-from finkray.settings.services import ServiceSettings
+from finkray.settings.model import Settings
 from finkray.storage.local import LocalStorage
 from tests import services_docs
 from tests.packets import real_ztf_packets
@@ -124,8 +124,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
         Run(
             LocalStorage(night / "archive"),
             Spec("tests.services:Double", str(CHECKOUT)),
-            ServiceSettings(),
-            15.0,
+            Settings(),
             "bright",
         ),
         Wanted(from_seq=0),

@@ -32,6 +32,7 @@ from finkray.serving.run import Run, run_live, run_over
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.serve import ServeSettings
 from finkray.serving.status import ServiceSnapshot
+from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.storage.hours import span_of
 from finkray.storage.local import LocalStorage
@@ -76,7 +77,7 @@ def small() -> Iterator[SmallArchive]:
 
 
 def a_run(small: SmallArchive, into: str | None = None, **settings: object) -> Run:
-    return Run(small.storage, SPEC, ServiceSettings(**settings), 15.0, into)  # type: ignore[arg-type]
+    return Run(small.storage, SPEC, Settings(services=ServiceSettings(**settings)), into)  # type: ignore[arg-type]
 
 
 def serve(
@@ -272,9 +273,7 @@ def test_one_name_has_one_writer_at_a_time(small: SmallArchive) -> None:
 def test_results_of_another_output_are_not_mixed(small: SmallArchive) -> None:
     small.put(0, 9)
     serve(small)
-    run = Run(
-        small.storage, Spec("tests.services:SkyAlone", ROOT), ServiceSettings(), 15.0, "double"
-    )
+    run = Run(small.storage, Spec("tests.services:SkyAlone", ROOT), Settings(), "double")
     with pytest.raises(ServiceError, match=r"has results of tests\.services:Double"):
         run_over(run, ALL, 1, tell=lambda _: None, stopping=threading.Event())
 

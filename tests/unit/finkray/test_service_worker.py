@@ -1,6 +1,7 @@
 """The process that runs the user's code: what it may and what it may not."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from finkray.errors import ServiceError
 from finkray.services.words import Limits, Slice, Spec
+from finkray.serving.run import limits_of
 from finkray.serving.worker import Worker, child_environment
+from finkray.settings.model import load
 
 ROOT = str(Path(__file__).parents[3])
 
@@ -155,6 +158,31 @@ def test_where_the_catalogues_are_is_no_secret() -> None:
     passed = child_environment(environment)
     assert passed["FINKRAY__CATALOGS__FOLDER"] == "/sky"
     assert "FINKRAY__KAFKA__TOPICS" not in passed
+
+
+def test_a_service_is_told_of_the_settings_where_the_catalogues_are_and_no_more(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment of the actor says, which is of another command."""
+    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", "/elsewhere")
+    monkeypatch.chdir(tmp_path)
+    said = {
+        "kafka": {"sasl_username": "me", "sasl_password": "hush-1"},
+        "packets": {"registry_username": "me", "registry_password": "hush-2"},
+        "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "hush-3"}},
+        "catalogs": {"folder": "sky", "memory_bytes": "7 MiB"},
+    }
+    worker = Worker(Spec("tests.services:Curious", ROOT), limits_of(load(None, {}, said)))
+    try:
+        answer = worker.run([Slice(file, 0, 1)])
+    finally:
+        worker.close()
+    assert answer.table is not None
+    found = answer.table["found"][0].as_py()
+    assert f"FINKRAY__CATALOGS__FOLDER={tmp_path}/sky " in found
+    assert f"FINKRAY__CATALOGS__MEMORY_BYTES={7 * 2**20} " in found
+    assert "hush" not in found
+    assert not re.search(r"FINKRAY(?!__CATALOGS__)", found)
 
 
 def test_the_process_ends_with_what_keeps_it(start: Callable[..., Worker]) -> None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
+from finkray.settings.reader import to_environment
 from jobs.settings_table import PAGE, page
 
 CONF = Path(__file__).parents[3] / "conf" / "finkray.toml"
@@ -79,6 +80,13 @@ def test_the_environment_speaks_json_for_lists_and_tables(tmp_path: Path) -> Non
     assert kafka.client_config()["sasl.password"] == '["no JSON here"]'
     assert "is not JSON" in refused(None, {"FINKRAY__KAFKA__TOPICS": "[one"})
     assert "FINKRAY__SECTION__KEY" in refused(None, {"FINKRAY__KAFKA": "x"})
+
+
+def test_a_section_can_be_handed_on_as_environment() -> None:
+    said = {"kafka": {"topics": ["one", "^two"], "options": {"client.rack": "a"}}}
+    kafka = load(None, {}, said).kafka
+    assert load(None, to_environment("kafka", kafka)).kafka == kafka
+    assert load(None, {"FINKRAY__SERVICES__PASS_ENV": '["A"]'}).services.pass_env == ["A"]
 
 
 @pytest.mark.parametrize(
