@@ -1,6 +1,7 @@
 """Fixtures that every test may use.
 
 `test_data`   the folder with public real alerts; without it the test is skipped
+`quick_folder`  a folder in memory
 `kafka`       a real Kafka, one for the session: use a topic of your own, leave it running
 `topic`       a topic name that no other test has (the topic is not made yet)
 
@@ -9,6 +10,7 @@ A test that kills or reconfigures a broker starts its own: `Kafka.running(...)`.
 
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,14 @@ def test_data() -> Path:
         # In CI a skipped test would pass for a green one.
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     return folder
+
+
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    """In memory where there is such a folder: for many small archives, not for durability."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,11 @@ class AlertBatch:
         """What the tables take in memory, in bytes."""
         return self.dead_letters.nbytes + sum(table.nbytes for _, table in self.tables)
 
+    @property
+    def alert_offsets(self) -> list[int]:
+        """The offsets of what decoded, schema by schema."""
+        return [n for _, table in self.tables for n in table["kafka_offset"].to_pylist()]
+
 
 def make_batch(
     claim: Claim,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -34,9 +34,32 @@ DEAD_LETTER_SCHEMA = pa.schema(
 reasons stand in docs/archive.md."""
 
 
+KEPT_COLUMNS: Final = ("kafka_offset", "kafka_timestamp", "value", "size_bytes")
+"""What `kept_messages` needs of letters."""
+
+
 def schema_ids_waited_for(dead_letters: pa.Table) -> tuple[int, ...]:
     """The ids of the schemas for want of which letters of the table are dead."""
     return tuple(sorted(set(dead_letters["schema_id"].drop_null().to_pylist())))
+
+
+def kept_messages(letters: pa.Table) -> Iterator[RawMessage]:
+    """The letters of which all bytes are kept as the messages that they were, in their order.
+
+    Parameters
+    ----------
+    letters
+        with the columns `KEPT_COLUMNS` at least
+    """
+    from finkray.packets.decode import RawMessage
+
+    stamps = letters["kafka_timestamp"].cast(pa.int64())
+    columns = (letters["kafka_offset"], stamps, letters["value"], letters["size_bytes"])
+    for offset, stamp_ms, value, size_bytes in zip(
+        *(column.to_pylist() for column in columns), strict=True
+    ):
+        if len(value or b"") == size_bytes:
+            yield RawMessage(offset, stamp_ms, value)
 
 
 def dead_letter_table(

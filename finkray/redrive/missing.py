@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.audit.report import AuditReport, missing_ranges, vanished_files
@@ -18,7 +19,8 @@ from finkray.intervals import IntervalSet
 from finkray.ledger.claims import read_results
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish
-from finkray.packets.batch import make_batch
+from finkray.packets.batch import AlertBatch, make_batch
+from finkray.packets.dead_letters import KEPT_COLUMNS, kept_messages
 from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
 from finkray.query.write_claim import StagedClaim, write_claim
@@ -41,7 +43,8 @@ class Redriven:
     files
         files made again in the place of vanished ones
     dead_again
-        alerts that had been dead letters, and are so again: their file vanished
+        alerts that had been dead letters, and are so again: their file vanished, and the letters do
+        not decode any more, or are not whole
     """
 
     alerts: int = 0
@@ -102,8 +105,8 @@ class Redriver:
             tell(f"{claim}: {repaired.files} files made again")
             if repaired.dead_again:
                 tell(
-                    f"{claim}: {repaired.dead_again} alerts are dead letters again: "
-                    "`finkray deadletters redrive` brings them in"
+                    f"{claim}: {repaired.dead_again} alerts are dead letters again, for they do "
+                    "not decode now: `finkray deadletters redrive` brings them in when they do"
                 )
             done += repaired
         return done
@@ -114,16 +117,21 @@ class Redriver:
         first = end if low is None else max(hole.first_offset, min(low, end))
         if first > hole.first_offset:
             gap = Gap("expired", hole.first_offset, first - 1)
-            yield self._stage(Claim(hole.source, gap.first_offset, gap.last_offset), [], [gap])
+            expired = Claim(hole.source, gap.first_offset, gap.last_offset)
+            yield self._stage(make_batch(expired, [], [gap], self._decoder))
         if first <= hole.last_offset:
             for cut in self._kafka.cuts(replace(hole, first_offset=first)):
-                yield self._stage(cut.claim, cut.messages, cut.gaps)
+                yield self._stage(
+                    make_batch(
+                        cut.claim, cut.messages, cut.gaps, self._decoder, self._dead_letter_bytes
+                    )
+                )
 
     def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
         """Make a claim's vanished files again, and note what can't be.
 
-        The alert of a resolved dead letter is not looked for in Kafka: its bytes stand with the
-        letter, which counts again.
+        The alert of a resolved dead letter is made of the letter's bytes. If these do not decode
+        any more, the letter counts again.
         """
         claim = result.claim
         gone = set(vanished)
@@ -133,10 +141,14 @@ class Redriver:
         in_gaps = {n for gap in result.gaps for n in range(gap.first_offset, gap.last_offset + 1)}
         wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
         before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
-        resolved = before & archived & dead
-        messages = list(self._kafka.messages(claim.source, wanted))
+        again = (before & dead) - archived
+        messages = self._messages(claim, wanted, letters, again)
         lost = IntervalSet.of(wanted - {message.offset for message in messages})
-        made = self._stage(claim, messages, [])
+        batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
+        stand_already = pc.field("kafka_offset").isin(sorted(again))
+        batch = replace(batch, dead_letters=batch.dead_letters.filter(~stand_already))
+        made = self._stage(batch)
+        resolved = before & dead & {*archived, *batch.alert_offsets}
         expired = tuple(Gap("expired", part.first, part.last) for part in lost)
         repaired = ClaimResult(
             claim=claim,
@@ -155,13 +167,25 @@ class Redriver:
             sums,
             expired=sum(gap.offsets for gap in expired),
             files=len(made.staged),
-            dead_again=len((before & dead) - resolved),
+            dead_again=len(again - resolved),
         )
 
-    def _stage(
-        self, claim: Claim, messages: Sequence[RawMessage], gaps: Sequence[Gap]
-    ) -> StagedClaim:
-        batch = make_batch(claim, messages, gaps, self._decoder, self._dead_letter_bytes)
+    def _messages(
+        self, claim: Claim, wanted: set[int], letters: Sequence[DataFile], again: set[int]
+    ) -> list[RawMessage]:
+        """What Kafka still has of the offsets that are wanted, and letters, in order."""
+        kept: dict[int, RawMessage] = {}
+        for file in letters if again else ():
+            with self._storage.filesystem.open_input_file(file.path) as source:
+                table = pq.read_table(source, columns=list(KEPT_COLUMNS))
+            rows = table.filter(pc.field("kafka_offset").isin(sorted(again)))
+            kept |= {message.offset: message for message in kept_messages(rows)}
+        # A letter that was cut short is whole in Kafka alone.
+        for message in self._kafka.messages(claim.source, wanted | (again - kept.keys())):
+            kept[message.offset] = message
+        return [kept[offset] for offset in sorted(kept)]
+
+    def _stage(self, batch: AlertBatch) -> StagedClaim:
         attempt = f"redrive-{time.time_ns()}"
         return write_claim(batch, self._storage, self._ledger.staging, attempt)
 

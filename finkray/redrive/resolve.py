@@ -10,16 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import pyarrow as pa
 
 from finkray.claim import Claim, ClaimResult
 from finkray.dead_letters.search import ClaimLetters, DeadLetters, Selection
 from finkray.intervals import IntervalSet
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
-from finkray.packets.batch import AlertBatch, make_batch
+from finkray.packets.batch import make_batch
+from finkray.packets.dead_letters import kept_messages
 from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
 from finkray.query.write_claim import StagedClaim, write_claim
@@ -126,7 +124,7 @@ class Resolver:
         batch = make_batch(before.result.claim, messages, (), self._decoder)
         self._done.tried += len(reasons)
         self._done.by_reason.update(batch.dead_letters["reason"].to_pylist())
-        offsets = _offsets(batch)
+        offsets = batch.alert_offsets
         if not offsets:
             return None
         alerts = replace(batch, dead_letters=batch.dead_letters.slice(0, 0))
@@ -138,43 +136,22 @@ class Resolver:
     def _messages(self, letters: ClaimLetters) -> Iterator[RawMessage]:
         """The letters as messages, in order; the whole ones of those that were cut short."""
         table = letters.table
-        kept = [len(value or b"") for value in _values(table)]
-        cut = {
-            offset: size
-            for offset, size, there in zip(
-                table["kafka_offset"].to_pylist(),
-                table["size_bytes"].to_pylist(),
-                kept,
-                strict=True,
-            )
-            if there < size
-        }
+        kept = {message.offset: message for message in kept_messages(table)}
+        about = table.select(["kafka_offset", "size_bytes", "reason"]).to_pylist()
         # What is still too large is refused by its size alone, whatever is in it.
-        wanted = {offset for offset, size in cut.items() if size <= self._max_message_bytes}
+        wanted = {
+            row["kafka_offset"]
+            for row in about
+            if row["kafka_offset"] not in kept and row["size_bytes"] <= self._max_message_bytes
+        }
         source = letters.result.claim.source
-        whole = {message.offset: message for message in self._kafka.messages(source, wanted)}
-        stamps = table["kafka_timestamp"].cast(pa.int64()).to_pylist()
-        offsets, reasons = table["kafka_offset"].to_pylist(), table["reason"].to_pylist()
-        for offset, stamp, value, reason in zip(
-            offsets, stamps, _values(table), reasons, strict=True
-        ):
-            if offset in whole:
+        whole = kept | {one.offset: one for one in self._kafka.messages(source, wanted)}
+        for row in about:
+            if (offset := row["kafka_offset"]) in whole:
                 yield whole[offset]
-            elif offset in cut:
-                self._done.by_reason[reason] += 1
-                self._done.cut_short += offset in wanted
             else:
-                yield RawMessage(offset, stamp, value)
-
-
-def _values(table: pa.Table) -> list[bytes | None]:
-    values: list[bytes | None] = table["value"].to_pylist()
-    return values
-
-
-def _offsets(batch: AlertBatch) -> list[int]:
-    columns: list[Any] = [table["kafka_offset"].to_pylist() for _, table in batch.tables]
-    return [offset for column in columns for offset in column]
+                self._done.by_reason[row["reason"]] += 1
+                self._done.cut_short += offset in wanted
 
 
 def _alerts_in(one: StagedClaim) -> int:

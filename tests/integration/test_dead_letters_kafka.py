@@ -7,13 +7,16 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
+from finkray import open_archive
 from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
 from finkray.dead_letters.search import Selection
 from finkray.ingest.kafka import KafkaCluster
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
+from finkray.redrive.missing import Redriven
 from finkray.redrive.resolve import Resolved, Resolver
+from jobs.audit import audit_now, redrive_now
 from sim.kafka import Kafka
 from tests.avro_cases import container, long, sized
 from tests.dead_letters import PAIR, Observatory
@@ -56,6 +59,12 @@ def redrive(observatory: Observatory) -> Resolved:
     return resolver.resolve(Selection(), lambda _: None)
 
 
+def delete_all(kafka: Kafka, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_records([KafkaPartition(topic, 0, 5)]).values():
+        future.result(30)
+
+
 def archived(observatory: Observatory) -> list[int]:
     assert audit(observatory.storage, deep="all").balanced
     table = ds.dataset(observatory.storage.root / "alerts", format="parquet").to_table()
@@ -82,9 +91,7 @@ def test_what_was_cut_short_is_read_again(tmp_path: Path, kafka: Kafka, topic: s
 
 def test_what_kafka_has_no_longer_is_said(tmp_path: Path, kafka: Kafka, topic: str) -> None:
     observatory, _ = night(tmp_path, kafka, topic)
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for future in admin.delete_records([KafkaPartition(topic, 0, 5)]).values():
-        future.result(30)
+    delete_all(kafka, topic)
     done = redrive(observatory)
     assert (done.alerts, done.cut_short, dict(done.by_reason)) == (1, 1, {"too_large": 2})
     assert archived(observatory) == [0, 1, 3]
@@ -102,3 +109,57 @@ def test_a_topic_that_was_made_anew_has_other_messages(
     done = redrive(observatory)
     assert (done.alerts, done.cut_short) == (1, 1)
     assert archived(observatory) == [0, 1, 3]
+
+
+def vanish(observatory: Observatory, folder: str) -> None:
+    (path,) = (observatory.storage.root / folder).rglob("*.parquet")
+    path.unlink()
+
+
+def audited(observatory: Observatory) -> tuple[int, int, int]:
+    report = audit_now(observatory.settings, deep="all")
+    assert report.balanced == (report.difference == 0)
+    return report.archived, report.dead_lettered, report.difference
+
+
+def test_alerts_of_letters_that_vanish_are_made_again(
+    tmp_path: Path, kafka: Kafka, topic: str
+) -> None:
+    """Of the letters' own bytes, and of Kafka's where these were cut short."""
+    observatory, _ = night(tmp_path, kafka, topic)
+    redrive(observatory)
+    assert audited(observatory) == (4, 1, 0)
+    brought_in = [
+        observatory.storage.root / one.path
+        for one in open_archive(observatory.storage.root).follow(wait_s=0)
+        if one.resolved
+    ]
+    for path in brought_in:
+        path.unlink()
+    assert audited(observatory) == (2, 1, 2)
+    # Two files: what the archive of this test had read has another time than Kafka gives.
+    assert redrive_now(observatory.settings, print) == Redriven(alerts=2, files=2)
+    assert audited(observatory) == (4, 1, 0)
+    assert archived(observatory) == [0, 1, 3, 4]
+
+    # Kafka lets go of them: what was kept in part is a dead letter again.
+    for path in brought_in:
+        path.unlink()
+    delete_all(kafka, topic)
+    assert redrive_now(observatory.settings, print) == Redriven(alerts=1, files=1, dead_again=1)
+    assert audited(observatory) == (3, 2, 0)
+    assert archived(observatory) == [0, 1, 3]
+
+
+def test_letters_that_vanish_do_not_take_along_what_was_brought_in(
+    tmp_path: Path, kafka: Kafka, topic: str
+) -> None:
+    observatory, _ = night(tmp_path, kafka, topic)
+    redrive(observatory)
+    vanish(observatory, "deadletters")
+    assert audited(observatory) == (4, 0, 1)
+    assert redrive_now(observatory.settings, print) == Redriven(dead_letters=1, files=1)
+    assert audited(observatory) == (4, 1, 0)
+    observatory.max_message_bytes = 8 * LIMIT
+    assert redrive(observatory).alerts == 1
+    assert archived(observatory) == [0, 1, 2, 3, 4]

@@ -1,9 +1,7 @@
 """Dead letters that decode later become alerts, once, whatever happens on the way."""
 
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -21,14 +19,6 @@ from finkray.redrive.resolve import Resolved, Resolver
 from finkray.storage.contract import Storage
 from tests.dead_letters import NEW, Observatory, a_bad_night
 from tests.torn_storage import Killed, TornStorage
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    """In memory where there is such a folder: for many small archives, not for durability."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
