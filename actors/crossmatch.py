@@ -6,23 +6,25 @@
 """
 
 import os
-from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 import finkray
-from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, match, match_current, one_piece
-from catalogs.catalog import Catalogs
+from actors.matching import (
+    CATALOG_UNREADABLE,
+    NOT_CHECKED,
+    by_alert,
+    match,
+    match_current,
+    one_piece,
+)
+from actors.settings import catalogs_of
 from finkray import adapter
 from finkray.errors import CatalogError, CatalogUnavailable
-from finkray.settings.model import load
 
 __all__ = ["MATCHES", "Crossmatch", "match", "match_current"]
-
-_CONFIG: Final = Path("conf/finkray.toml")
 
 MATCHES: Final = pa.list_(
     pa.struct(
@@ -66,8 +68,7 @@ class Crossmatch(finkray.Service):
 
     def setup(self) -> None:
         """Look where the catalogues are; shards are read when alerts need them."""
-        settings = load(_CONFIG if _CONFIG.exists() else None, os.environ).catalogs
-        self._catalogs = Catalogs(settings.root, settings.memory_bytes)
+        self._catalogs = catalogs_of(os.environ)
 
     def process(self, alerts: pa.Table) -> pa.Table:
         """Look alerts up in all catalogues."""
@@ -132,7 +133,4 @@ def _by_alert(answers: list[pa.Array], alerts: int) -> pa.Array:
     """From the answers of each catalogue to the answers about each alert."""
     if not answers:
         return pa.array([[]] * alerts, MATCHES)
-    values = pa.concat_arrays(answers)
-    order = np.arange(len(values)).reshape(len(answers), alerts).T.ravel()
-    offsets = np.arange(alerts + 1) * len(answers)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.take(pa.array(order)))
+    return by_alert(pa.concat_arrays(answers), len(answers))

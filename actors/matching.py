@@ -239,3 +239,11 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
 def one_piece(column: pa.ChunkedArray) -> pa.Array:
     """A column without its chunks."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def by_alert(values: pa.Array, parts: int) -> pa.Array:
+    """From so many parts, each with a value for each alert, to a list for each alert."""
+    alerts = len(values) // parts
+    order = np.arange(len(values)).reshape(parts, alerts).T.ravel()
+    offsets = pa.array(np.arange(alerts + 1) * parts, pa.int32())
+    return pa.ListArray.from_arrays(offsets, values.take(pa.array(order)))

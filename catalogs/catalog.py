@@ -31,6 +31,7 @@ class Catalog:
         self.version = description.catalog.version
         self.radius_arcsec = description.catalog.radius_arcsec
         self.moves = description.proper_motion.given
+        self.types = description.types
         self.rows = built.rows
         self._description = description
         self._folder = folder

@@ -44,6 +44,8 @@ WIDEST_ARCSEC: Final = 600.0
 
 Format = Literal["", "parquet", "fits", "votable", "csv", "hats"]
 
+TypeWords = Literal["simbad", "gcvs", "vsx", "4lac"]
+
 
 class CatalogSection(Section):
     """Its name and version, how near a match must be, and what is carried to it."""
@@ -154,6 +156,25 @@ class MotionSection(Section):
         return bool(self.ra)
 
 
+class TypesSection(Section):
+    """What kind of object its sources are, for a classification; nothing if that is not told."""
+
+    column: str = Field("", description="One of catalog.columns, with the type of each source")
+    words: TypeWords = Field("simbad", description="Whose types they are: simbad, gcvs, vsx, 4lac")
+    every: str = Field("", description="SIMBAD's type of all sources alike, in place of a column")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TypesSection":
+        if self.column and self.every:
+            raise ValueError("expected column or every, not both")
+        return self
+
+    @property
+    def given(self) -> bool:
+        """Whether the catalogue tells of types."""
+        return bool(self.column or self.every)
+
+
 class ChecksSection(Section):
     """What is done about sources that cannot be right."""
 
@@ -176,6 +197,7 @@ class Description(Section):
     source: SourceSection
     position: PositionSection
     proper_motion: MotionSection = MotionSection()
+    types: TypesSection = TypesSection()
     checks: ChecksSection = ChecksSection()
 
     @model_validator(mode="after")
@@ -183,6 +205,12 @@ class Description(Section):
         span = self.proper_motion.until_year - self.position.epoch_year
         if self.proper_motion.given and span < 1:
             raise ValueError("proper_motion.until_year: expected a year after position.epoch_year")
+        return self
+
+    @model_validator(mode="after")
+    def _types_are_carried(self) -> "Description":
+        if self.types.column and self.types.column not in self.catalog.carried:
+            raise ValueError("types.column: expected one of catalog.columns")
         return self
 
     @property

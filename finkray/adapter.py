@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from finkray.surveys import LSST, TAI_MINUS_UTC_MS, ZTF
 
-Part = Literal["detection", "solar_system", "history", "cutouts"]
+Part = Literal["detection", "solar_system", "neighbour", "history", "cutouts"]
 
 NJY_ZEROPOINT_MAG: Final = 31.4
 """AB magnitude of 1 nJy: 8.90 + 2.5 * log10(1e9) = 31.40."""
@@ -67,6 +67,15 @@ SOLAR_SYSTEM: Final = pa.schema(
 """What `solar_system` gives: whether the alert is of a known object of the Solar System, the
 object's name, and how far it is from where it must be (ZTF `ssdistnr`, LSST `ephOffset`)."""
 
+NEIGHBOUR: Final = pa.schema(
+    [
+        ("star_score", pa.float64()),
+        ("separation_arcsec", pa.float64()),
+    ]
+)
+"""What `neighbours` gives: how much the nearest source of Pan-STARRS looks like a star (ZTF
+`sgscore1`, from 0, a galaxy, to 1), and how far it is (`distpsnr1`). LSST tells of none."""
+
 HISTORY_POINT: Final = pa.struct(
     [
         ("mjd_tai", pa.float64()),
@@ -107,6 +116,7 @@ _READS: Final[dict[Part, tuple[str, ...]]] = {
         "ssSource.designation",
         "ssSource.ephOffset",
     ),
+    "neighbour": ("candidate.sgscore1", "candidate.distpsnr1"),
     "history": ("prv_candidates", "prvDiaSources"),
     "cutouts": (
         *(f"cutout{which}.stampData" for which in ("Science", "Template", "Difference")),
@@ -159,6 +169,18 @@ def solar_system(alerts: pa.Table) -> pa.Table:
         "separation_arcsec": pc.if_else(lsst, offset, pc.if_else(ztf, near, None)),
     }
     return pa.table(out).cast(SOLAR_SYSTEM)
+
+
+def neighbours(alerts: pa.Table) -> pa.Table:
+    """The nearest source that the packet names: columns as `NEIGHBOUR` says, null where none is."""
+    separation = _positive(_leaf(alerts, pa.float64(), "candidate.distpsnr1"))
+    score = _positive(_leaf(alerts, pa.float64(), "candidate.sgscore1"))
+    known = pc.and_(pc.is_valid(separation), pc.is_valid(score))
+    out = {
+        "star_score": pc.if_else(known, score, None),
+        "separation_arcsec": pc.if_else(known, separation, None),
+    }
+    return pa.table(out).cast(NEIGHBOUR)
 
 
 def history(alerts: pa.Table) -> pa.Array:

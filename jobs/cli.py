@@ -17,6 +17,7 @@ from jobs.cli_parts import AsJson, Config, config_file, console, desk, examples
 from jobs.cli_services import register
 from jobs.cli_simulator import simulator_app
 from jobs.services import ServiceName
+from jobs.shipped import SHIPPED, spec_named
 
 EXIT_NO, EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 1, 2, 3, 70
 
@@ -61,7 +62,7 @@ Which = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help="archive, simulator, ui, or a service of your own: mymodule:Bright.",
+        help="archive, simulator, ui, classify, crossmatch, or one of your own: mymodule:Bright.",
     ),
 ]
 
@@ -99,6 +100,7 @@ def _options(
         "finkray start archive --simulator --survey lsst --pace realtime",
         "finkray start simulator --poison 0.01 --duplicates 0.01 --manifest night",
         "finkray start ui",
+        "finkray start classify",
         "finkray start mymodule:Bright",
         "finkray start mymodule:Bright --from 2026-11-24 --into trial",
     )
@@ -124,7 +126,7 @@ def start(
             "--from",
             metavar="TIME",
             show_default=False,
-            help="A service of your own, at its first start: also what came before, from here on.",
+            help="A service on alerts, at its first start: also what came before, from here on.",
         ),
     ] = None,
     into: Annotated[
@@ -147,7 +149,7 @@ def start(
     transactions: options.TransactionsOption = None,
     manifest: options.ManifestOption = None,
 ) -> None:
-    """Start a service (archive, simulator, ui, or your own) as a Ray job.
+    """Start a service (archive, simulator, ui, classify, or your own) as a Ray job.
 
     On the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that is
     brought up for it. Returns when the service does its work. Options of the simulator stand for
@@ -180,7 +182,7 @@ def start(
     order = Order(which, exit_after, foreground, simulator, bool(said))
     if isinstance(which, ServiceName):
         if since or into:
-            raise typer.BadParameter("--from and --into go with a service of your own")
+            raise typer.BadParameter("--from and --into go with a service on alerts")
         start_service(place, order)
     else:
         from jobs.own import order_of
@@ -337,13 +339,13 @@ def _which(text: str) -> ServiceName | str:
     """A service of ours, or ``module:Name``."""
     if text in list(ServiceName):
         return ServiceName(text)
-    if ":" not in text:
-        known = ", ".join(ServiceName)
+    if ":" not in spec_named(text):
+        known = ", ".join([*ServiceName, *SHIPPED])
         raise typer.BadParameter(
             f"{text!r} is none of {known}, nor a service of your own, as mymodule:Bright",
             param_hint="SERVICE",
         )
-    return text
+    return spec_named(text)
 
 
 register(app, Config, AsJson, config_file)

@@ -10,13 +10,16 @@ import typer
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
+from jobs.shipped import spec_named
 
 EXIT_NO, EXIT_STOPPED = 1, 130
 
 _Spec = Annotated[
     str,
     typer.Argument(
-        metavar="MODULE:NAME", show_default=False, help="A service, such as mymodule:Bright."
+        metavar="SERVICE",
+        show_default=False,
+        help="mymodule:Bright, or one that ships: classify, crossmatch.",
     ),
 ]
 _Results = typer.Argument(
@@ -46,6 +49,7 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
         epilog=_examples(
             "finkray run mymodule:Bright",
             "finkray run mymodule:Bright --from 2026-11-01 --to 2026-11-08 --into trial",
+            "finkray run classify --from 2026-11-24",
             "finkray diff bright trial",
         )
     )
@@ -93,7 +97,9 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
         """
         from jobs.over import ran_text, run_service, wanted_of
 
-        ran = run_service(settings_of(config), service, wanted_of(begins, ends), into, workers)
+        ran = run_service(
+            settings_of(config), spec_named(service), wanted_of(begins, ends), into, workers
+        )
         if as_json:
             typer.echo(json.dumps(ran.to_json(), indent=2))
         else:
@@ -168,7 +174,7 @@ def _service_app(
         settings = settings_of(config)
         alerts = _alerts(settings if of_archive else None, rows)
         found = []
-        for finding in check_service(spec_of(service), limits_of(settings), alerts):
+        for finding in check_service(spec_of(spec_named(service)), limits_of(settings), alerts):
             found.append(finding)
             if not as_json:
                 typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")

@@ -1,4 +1,4 @@
-"""docs/services.md as something to follow: its files, its commands."""
+"""A page of docs/ as something to follow: its files, its commands."""
 
 import re
 from pathlib import Path
@@ -6,24 +6,24 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "services.md"
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: Path = PAGE) -> list[str]:
     """The fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def files() -> dict[str, str]:
+def files(page: Path = PAGE) -> dict[str, str]:
     """The files that the page has its readers make."""
     out: dict[str, str] = {}
-    for block in blocks("python"):
+    for block in blocks("python", page):
         name = block.splitlines()[0].removeprefix("# ").partition(",")[0]
         if name.endswith(".py"):
             out[name] = out.get(name, "") + "\n" + block
     return out
 
 
-def commands(*, live: bool) -> list[str]:
+def commands(page: Path = PAGE, *, live: bool) -> list[str]:
     """The commands that it has them give; with `live` those too that need a Ray."""
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line]
+    lines = [line for block in blocks("sh", page) for line in block.splitlines() if line]
     on_ray = ("finkray start", "finkray status", "finkray stop")
     return [line for line in lines if live or not line.startswith(on_ray)]
 

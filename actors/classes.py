@@ -1,0 +1,274 @@
+"""One class for each alert, from what its packet and the catalogues say. Pure, a batch at a time.
+
+The first rule that holds gives the class:
+
+| | rule | class |
+|---|---|---|
+| 1 | the packet names a known object of the Solar System | `Solar System` |
+| 2 | a catalogue has a galaxy here that does not change by itself | `galaxy host candidate` |
+|   | a catalogue has any other source with a type here | its type, as SIMBAD writes it |
+| 3 | a catalogue that tells types was not checked, or there is none | `not checked` |
+| 4 | the nearest source of Pan-STARRS is near and looks like a galaxy | `galaxy host candidate` |
+| 5 | | `Unknown` |
+
+Of several sources the nearest counts; but one whose type says little (a star, a radio source) only
+where there is no other. Rule 3 comes before what is said for want of a source: a catalogue that was
+not checked might have had one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from actors.matching import MATCH, NOT_CHECKED, by_alert
+from actors.object_types import GALAXIES, SAYS_LITTLE
+
+SOLAR_SYSTEM_CLASS: Final = "Solar System"
+HOST_CLASS: Final = "galaxy host candidate"
+UNKNOWN_CLASS: Final = "Unknown"
+NOT_CHECKED_CLASS: Final = "not checked"
+
+GALAXY_BELOW: Final = 0.5
+"""A source with a lower star score is more like a galaxy than like a star (Tachibana & Miller 2018,
+PASP 130, 128001); where that is not known Pan-STARRS's score is 0.5 itself."""
+
+HOST_ARCSEC: Final = 3.0
+"""So near may the galaxy be. A choice: most that ZTF sees are smaller, and further away more and
+more of those that are found lie there by chance."""
+
+CHECKED: Final = pa.list_(
+    pa.struct(
+        [
+            ("catalog", pa.string()),
+            ("version", pa.string()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+        ]
+    )
+)
+"""The catalogues that were asked for types, and what each answered."""
+
+CLASSES: Final = pa.schema(
+    [
+        ("class", pa.string()),
+        ("rule", pa.string()),
+        ("catalog", pa.string()),
+        ("catalog_version", pa.string()),
+        ("catalog_type", pa.string()),
+        ("separation_arcsec", pa.float64()),
+        ("checked", CHECKED),
+    ]
+)
+"""What `classes` gives. `rule` says in words why the class is what it is; where a catalogue gave
+it, `catalog`, `catalog_version`, `catalog_type` (its own word) and `separation_arcsec` say which
+source; `checked` has all catalogues that were asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a catalogue that tells types answered about a batch of alerts.
+
+    Attributes
+    ----------
+    catalog, version
+        which
+    status, reason, separation_arcsec
+        as `actors.matching.match` gives them, one for each alert
+    texts
+        the catalogue's own word for the type of the nearest source
+    types
+        SIMBAD's type for it; null where there is no source, or none that says anything
+    """
+
+    catalog: str
+    version: str | None
+    status: pa.Array
+    reason: pa.Array
+    separation_arcsec: pa.Array
+    texts: pa.Array
+    types: pa.Array
+
+    @property
+    def label(self) -> str:
+        """Name and version."""
+        return self.catalog if self.version is None else f"{self.catalog} {self.version}"
+
+
+def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa.Table:
+    """The class of each alert, and the rule that gave it.
+
+    Parameters
+    ----------
+    known
+        as `finkray.adapter.solar_system` gives it
+    neighbours
+        as `finkray.adapter.neighbours` gives it
+    asked
+        the answers of the catalogues that tell types, about the same alerts
+
+    Returns
+    -------
+    pa.Table
+        a row for each alert, columns as `CLASSES` says
+    """
+    alerts = known.num_rows
+    best = _best(asked, alerts)
+    unchecked = _unchecked(asked, alerts)
+    score, near = (_numbers(neighbours[name]) for name in neighbours.column_names)
+    with np.errstate(invalid="ignore"):
+        host = (score < GALAXY_BELOW) & (near <= HOST_ARCSEC)
+    in_packet = known["solar_system"].to_numpy().astype(bool)
+    rule = np.select(
+        [in_packet, best.found & best.galaxy, best.found, unchecked, host],
+        range(5),
+        default=5,
+    )
+    names = [SOLAR_SYSTEM_CLASS, HOST_CLASS, None, NOT_CHECKED_CLASS, HOST_CLASS, UNKNOWN_CLASS]
+    by_rule = pa.array(names, pa.string()).take(pa.array(rule))
+    from_catalog = pa.array((rule == 1) | (rule == 2))
+    out = {
+        "class": pc.coalesce(by_rule, best.types),
+        "rule": _rules(rule, known, neighbours, asked, best),
+        "catalog": pc.if_else(from_catalog, best.catalogs, None),
+        "catalog_version": pc.if_else(from_catalog, best.versions, None),
+        "catalog_type": pc.if_else(from_catalog, best.texts, None),
+        "separation_arcsec": pc.if_else(from_catalog, best.separation_arcsec, None),
+        "checked": _checked(asked, alerts),
+    }
+    return pa.table(out, schema=CLASSES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """For each alert the source that counts, null or False where there is none."""
+
+    found: np.ndarray
+    galaxy: np.ndarray
+    types: pa.Array
+    texts: pa.Array
+    catalogs: pa.Array
+    versions: pa.Array
+    separation_arcsec: pa.Array
+
+
+def _best(asked: Sequence[Asked], alerts: int) -> _Best:
+    if not asked:
+        nothing, none = np.zeros(alerts, bool), pa.nulls(alerts, pa.string())
+        return _Best(nothing, nothing, none, none, none, none, pa.nulls(alerts, pa.float64()))
+    little = pa.array(sorted(SAYS_LITTLE))
+    order = np.empty((len(asked), alerts))
+    for row, one in zip(order, asked, strict=True):
+        row[:] = _numbers(one.separation_arcsec)
+        # Further than anything that says something.
+        row[pc.is_in(one.types, little).to_numpy(zero_copy_only=False)] += 1e9
+        usable = pc.and_(pc.equal(one.status, MATCH), pc.is_valid(one.types))
+        row[~pc.fill_null(usable, False).to_numpy(zero_copy_only=False)] = np.inf  # noqa: FBT003
+    which = np.argmin(order, axis=0)
+    found = np.isfinite(np.min(order, axis=0))
+    places = pa.array(which * alerts + np.arange(alerts), mask=~found)
+    numbers = pa.array(which, mask=~found)
+    types = pa.concat_arrays([one.types for one in asked]).take(places)
+    galaxies = pc.is_in(types, pa.array(sorted(GALAXIES)))
+    return _Best(
+        found=found,
+        galaxy=galaxies.to_numpy(zero_copy_only=False),
+        types=types,
+        texts=pa.concat_arrays([one.texts for one in asked]).take(places),
+        catalogs=pa.array([one.catalog for one in asked], pa.string()).take(numbers),
+        versions=pa.array([one.version for one in asked], pa.string()).take(numbers),
+        separation_arcsec=pa.concat_arrays([one.separation_arcsec for one in asked]).take(places),
+    )
+
+
+def _unchecked(asked: Sequence[Asked], alerts: int) -> np.ndarray:
+    if not asked:
+        return np.ones(alerts, bool)
+    each = [pc.equal(one.status, NOT_CHECKED).to_numpy(zero_copy_only=False) for one in asked]
+    unchecked: np.ndarray = np.any(each, axis=0)
+    return unchecked
+
+
+def _rules(
+    rule: np.ndarray, known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked], best: _Best
+) -> pa.Array:
+    """The rules in words: one by one where they have numbers in them, else one text for many."""
+    nowhere = f"no source with a type in {', '.join(one.label for one in asked)}"
+    words = np.full(len(rule), nowhere, object)
+    _fill(words, rule == 0, _in_packet, known["name"], known["separation_arcsec"])
+    source = (best.texts, best.catalogs, best.versions, best.separation_arcsec)
+    _fill(words, rule == 1, _at_galaxy, *source)
+    _fill(words, rule == 2, _at_source, *source)
+    _fill(words, rule == 4, _near_galaxy, *neighbours.columns)
+    if not asked:
+        words[rule == 3] = "no catalogue that tells types is built"
+    else:
+        reasons = [pc.if_else(pc.equal(one.status, NOT_CHECKED), one.reason, None) for one in asked]
+        labels = [one.label for one in asked]
+        _fill(words, rule == 3, lambda *why: _not_checked(labels, why), *reasons)
+    return pa.array(words, pa.string())
+
+
+def _fill(words: np.ndarray, where: np.ndarray, say: object, *columns: pa.Array) -> None:
+    rows = np.flatnonzero(where)
+    if not len(rows):
+        return
+    taken = [column.take(pa.array(rows)).to_pylist() for column in columns]
+    words[rows] = [say(*values) for values in zip(*taken, strict=True)]  # type: ignore[operator]
+
+
+def _in_packet(name: str | None, separation_arcsec: float | None) -> str:
+    who = f"the packet names {name}" if name else "the packet says that it is a known object"
+    if separation_arcsec is None:
+        return who
+    return f"{who}, {separation_arcsec:.1f} arcsec from where it must be"
+
+
+def _at_galaxy(text: str, catalog: str, version: str, separation_arcsec: float) -> str:
+    return f"a galaxy, {_at_source(text, catalog, version, separation_arcsec)}"
+
+
+def _at_source(text: str, catalog: str, version: str, separation_arcsec: float) -> str:
+    return f"{text} in {catalog} {version}, {separation_arcsec:.2f} arcsec away"
+
+
+def _near_galaxy(star_score: float, separation_arcsec: float) -> str:
+    return (
+        f"the nearest source of Pan-STARRS, {separation_arcsec:.1f} arcsec away, looks like a "
+        f"galaxy (star score {star_score:.2f})"
+    )
+
+
+def _not_checked(labels: Sequence[str], reasons: Sequence[str | None]) -> str:
+    why = [f"{label}: {one}" for label, one in zip(labels, reasons, strict=True) if one]
+    return ", ".join(why)
+
+
+def _checked(asked: Sequence[Asked], alerts: int) -> pa.Array:
+    """What each catalogue answered, put together by alert."""
+    if not asked:
+        return pa.array([[]] * alerts, CHECKED)
+    kind = CHECKED.value_type
+    values = pa.concat_arrays(
+        [
+            pa.StructArray.from_arrays(
+                [
+                    pa.repeat(pa.scalar(one.catalog, pa.string()), alerts),
+                    pa.repeat(pa.scalar(one.version, pa.string()), alerts),
+                    one.status,
+                    one.reason,
+                ],
+                fields=list(kind),
+            )
+            for one in asked
+        ]
+    )
+    return by_alert(values, len(asked))
+
+
+def _numbers(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    numbers: np.ndarray = pc.fill_null(values, np.nan).to_numpy(zero_copy_only=False)
+    return numbers.astype(np.float64)

@@ -1,0 +1,106 @@
+"""`finkray start classify`: the class of each alert, and why.
+
+The rules stand in `actors.classes`, the types of catalogues in `actors.object_types`.
+"""
+
+import os
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import finkray
+from actors.classes import CLASSES, Asked, classes
+from actors.crossmatch import match_current
+from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, one_piece
+from actors.object_types import simbad_type
+from actors.settings import catalogs_of
+from catalogs.catalog import Catalog, Catalogs
+from catalogs.description import TypeWords
+from finkray import adapter
+from finkray.errors import CatalogError, CatalogUnavailable
+
+_NO_TEXT: Final = pa.scalar(None, pa.string())
+
+
+class Classify(finkray.Service):
+    """One class for each alert of ZTF or LSST, with the rule that gave it.
+
+    It asks the catalogues that tell types, as their descriptions say (`[types]`). One that is
+    added, or another version, is used from the next batch on.
+    """
+
+    name = "classify"
+    version = "1"
+    columns = adapter.columns("detection", "solar_system", "neighbour")
+    output = CLASSES
+
+    def setup(self) -> None:
+        """Look where the catalogues are; shards are read when alerts need them."""
+        self._catalogs = catalogs_of(os.environ)
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        """Say what each alert is."""
+        positions = adapter.positions(alerts)
+        store = self._catalogs.store
+        names = [name for name in store.names() if store.current(name) is not None]
+        asked = [one for name in names if (one := ask(positions, self._catalogs, name))]
+        return classes(adapter.solar_system(alerts), adapter.neighbours(alerts), asked)
+
+
+def ask(positions: pa.Table, catalogs: Catalogs, name: str) -> Asked | None:
+    """What a catalogue tells about the types of alerts; None if it does not tell types.
+
+    One that cannot be opened has not checked anything, and might have told.
+    """
+    try:
+        catalog = catalogs.current(name)
+        if not catalog.types.given:
+            return None
+        answer = match_current(positions, catalogs, name)
+    except (CatalogError, CatalogUnavailable):
+        return _unreadable(name, positions.num_rows)
+    texts = _texts(answer, catalog)
+    # Another version may have come between the two: it stands in the answer.
+    version = answer["version"][0].as_py() if answer.num_rows else catalog.version
+    return Asked(
+        catalog=name,
+        version=version,
+        status=one_piece(answer["status"]),
+        reason=one_piece(answer["reason"]),
+        separation_arcsec=one_piece(answer["separation_arcsec"]),
+        texts=texts,
+        types=_simbad_types(texts, "simbad" if catalog.types.every else catalog.types.words),
+    )
+
+
+def _texts(answer: pa.Table, catalog: Catalog) -> pa.Array:
+    """The catalogue's word for the type of each nearest source."""
+    nearest = one_piece(answer["nearest"])
+    if catalog.types.every:
+        return pc.if_else(pc.is_valid(nearest), catalog.types.every, _NO_TEXT)
+    column = catalog.types.column
+    if nearest.type.get_field_index(column) < 0:  # the version that came meanwhile has it no more
+        return pa.nulls(len(nearest), pa.string())
+    text = pc.utf8_trim_whitespace(pc.struct_field(nearest, column).cast(pa.string()))
+    return pc.if_else(pc.equal(text, ""), _NO_TEXT, text)
+
+
+def _simbad_types(texts: pa.Array, words: TypeWords) -> pa.Array:
+    """Each word is looked up once."""
+    coded = texts.dictionary_encode()
+    known = [simbad_type(words, text) for text in coded.dictionary.to_pylist()]
+    return pa.array(known, pa.string()).take(coded.indices)
+
+
+def _unreadable(name: str, alerts: int) -> Asked:
+    nothing = pa.nulls(alerts, pa.string())
+    return Asked(
+        catalog=name,
+        version=None,
+        status=pa.array([NOT_CHECKED] * alerts, pa.string()),
+        reason=pa.array([CATALOG_UNREADABLE] * alerts, pa.string()),
+        separation_arcsec=pa.nulls(alerts, pa.float64()),
+        texts=nothing,
+        types=nothing,
+    )

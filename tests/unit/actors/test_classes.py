@@ -1,0 +1,185 @@
+"""The rules of classification as tables."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from actors.classes import CLASSES, Asked, classes
+from actors.object_types import GALAXIES, simbad_type
+from finkray.adapter import NEIGHBOUR, SOLAR_SYSTEM
+
+Source = tuple[str, float] | str | None
+"""A type and a separation in arcsec; or why it was not checked; or nothing there."""
+
+
+def asked(catalog: str, *sources: Source, version: str = "1") -> Asked:
+    """The answers of a catalogue with SIMBAD's types."""
+    there = [one if isinstance(one, tuple) else None for one in sources]
+    texts = [one[0] if one else None for one in there]
+    return Asked(
+        catalog=catalog,
+        version=version,
+        status=pa.array(
+            [
+                "match" if found else "not_checked" if one else "none"
+                for one, found in zip(sources, there, strict=True)
+            ],
+            pa.string(),
+        ),
+        reason=pa.array([one if isinstance(one, str) else None for one in sources], pa.string()),
+        separation_arcsec=pa.array([one[1] if one else None for one in there], pa.float64()),
+        texts=pa.array(texts, pa.string()),
+        types=pa.array([simbad_type("simbad", text) for text in texts], pa.string()),
+    )
+
+
+def classified(
+    *catalogs: Asked,
+    solar: tuple[str | None, float | None] | None = None,
+    neighbour: tuple[float, float] | None = None,
+) -> dict[str, object]:
+    """The answer about one alert."""
+    name, offset = solar or (None, None)
+    known = pa.table([[solar is not None], [name], [offset]], schema=SOLAR_SYSTEM)
+    score, near = neighbour or (None, None)
+    table = classes(known, pa.table([[score], [near]], schema=NEIGHBOUR), catalogs)
+    assert table.schema == CLASSES
+    (row,) = table.to_pylist()
+    return dict(row)
+
+
+GALAXY_NEAR = (0.03, 1.2)
+NOTHING_THERE = asked("simbad", None)
+
+
+@pytest.mark.parametrize(
+    ("catalogs", "packet", "name", "rule"),
+    [
+        # 1: what the packet knows stands before all.
+        (
+            [asked("simbad", ("RR*", 0.2))],
+            {"solar": ("Vesta", 0.44), "neighbour": GALAXY_NEAR},
+            "Solar System",
+            "the packet names Vesta, 0.4 arcsec from where it must be",
+        ),
+        (
+            [],
+            {"solar": (None, None)},
+            "Solar System",
+            "the packet says that it is a known object",
+        ),
+        # 2: sources with a type.
+        ([asked("simbad", ("RR*", 0.214))], {}, "RR*", "RR* in simbad 1, 0.21 arcsec away"),
+        (
+            [asked("simbad", ("EmG", 0.9))],
+            {},
+            "galaxy host candidate",
+            "a galaxy, EmG in simbad 1, 0.90 arcsec away",
+        ),
+        ([asked("simbad", ("Sy1", 0.9))], {}, "Sy1", "Sy1 in simbad 1, 0.90 arcsec away"),
+        ([asked("a", ("QSO", 0.9)), asked("b", ("EB*", 0.8))], {}, "EB*", "EB* in b 1, "),
+        ([asked("a", ("QSO", 0.9)), asked("b", ("*", 0.1))], {}, "QSO", "QSO in a 1, "),
+        ([asked("a", None), asked("b", ("*", 0.1))], {}, "*", "* in b 1, "),
+        ([asked("a", "no_position"), asked("b", ("EB*", 0.1))], {}, "EB*", "EB* in b 1, "),
+        # 3: somebody was not asked, so nothing can be said for want of a source.
+        ([], {}, "not checked", "no catalogue that tells types is built"),
+        (
+            [asked("a", "catalog_unreadable"), NOTHING_THERE],
+            {"neighbour": GALAXY_NEAR},
+            "not checked",
+            "a 1: catalog_unreadable",
+        ),
+        (
+            [asked("a", "no_position"), asked("b", "no_time", version="2")],
+            {},
+            "not checked",
+            "a 1: no_position, b 2: no_time",
+        ),
+        # 4: the packet's neighbour.
+        (
+            [NOTHING_THERE],
+            {"neighbour": GALAXY_NEAR},
+            "galaxy host candidate",
+            "the nearest source of Pan-STARRS, 1.2 arcsec away, looks like a galaxy",
+        ),
+        ([asked("a", ("?", 0.1))], {"neighbour": GALAXY_NEAR}, "galaxy host candidate", "the near"),
+        # 5: nothing.
+        ([NOTHING_THERE], {"neighbour": (0.03, 3.1)}, "Unknown", "no source with a type in "),
+        ([NOTHING_THERE], {"neighbour": (0.5, 0.1)}, "Unknown", "no source with a type in "),
+        ([NOTHING_THERE], {}, "Unknown", "no source with a type in simbad 1"),
+        ([asked("a", ("?", 0.1))], {}, "Unknown", "no source with a type in a 1"),
+    ],
+)
+def test_the_first_rule_that_holds_gives_the_class(
+    catalogs: list[Asked], packet: dict[str, tuple[float, float]], name: str, rule: str
+) -> None:
+    row = classified(*catalogs, **packet)  # type: ignore[arg-type]
+    assert row["class"] == name
+    assert str(row["rule"]).startswith(rule)
+
+
+def test_the_source_that_gave_the_class_is_named_and_no_other() -> None:
+    row = classified(asked("a", ("QSO", 0.9)), asked("b", ("EB*", 0.8), version="2026-11"))
+    assert (row["catalog"], row["catalog_version"]) == ("b", "2026-11")
+    assert (row["catalog_type"], row["separation_arcsec"]) == ("EB*", 0.8)
+    solar = classified(asked("a", ("QSO", 0.9)), solar=("Vesta", 0.1))
+    assert [solar[name] for name in CLASSES.names[2:6]] == [None] * 4
+
+
+def test_every_catalogue_that_was_asked_is_in_the_answer() -> None:
+    row = classified(asked("a", ("QSO", 0.9)), asked("b", "no_time"), asked("c", None))
+    assert row["checked"] == [
+        {"catalog": "a", "version": "1", "status": "match", "reason": None},
+        {"catalog": "b", "version": "1", "status": "not_checked", "reason": "no_time"},
+        {"catalog": "c", "version": "1", "status": "none", "reason": None},
+    ]
+    assert classified()["checked"] == []
+
+
+def test_a_batch_is_answered_row_by_row_and_may_be_empty() -> None:
+    sources: list[Source] = [("RR*", 0.1), None, "no_position", ("G", 1.0)]
+    known = pa.table([[False] * 4, [None] * 4, [None] * 4], schema=SOLAR_SYSTEM)
+    near = pa.table([[None] * 4, [None] * 4], schema=NEIGHBOUR)
+    table = classes(known, near, [asked("a", *sources)])
+    assert table["class"].to_pylist() == ["RR*", "Unknown", "not checked", "galaxy host candidate"]
+    nothing = classes(known.slice(0, 0), near.slice(0, 0), [asked("a")])
+    assert (nothing.num_rows, nothing.schema) == (0, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "kind"),
+    [
+        ("simbad", "RR*", "RR*"),
+        ("simbad", "a type of 2031", "a type of 2031"),
+        ("simbad", "?", None),
+        ("simbad", None, None),
+        ("gcvs", "RRAB   ", "RR*"),
+        ("gcvs", "EA/SD+DSCT:", "EB*"),
+        ("gcvs", "DCEP(B)", "cC*"),
+        ("gcvs", "UGSU+ZAND", "CV*"),
+        ("gcvs", "M:", "Mi*"),
+        ("gcvs", "*", "V*"),
+        ("gcvs", "HYPER", None),
+        ("gcvs", "HYPER+M", "Mi*"),
+        ("vsx", "ROT|RRAB", "Ro*"),
+        ("vsx", "UGSU/IBWD", "CV*"),
+        ("4lac", "FSRQ", "Bla"),
+        ("4lac", "bll", "BLL"),
+        ("4lac", "new", None),
+    ],
+)
+def test_types_of_catalogues_become_those_of_simbad(
+    words: str, text: str | None, kind: str | None
+) -> None:
+    assert simbad_type(words, text) == kind  # type: ignore[arg-type]
+
+
+def test_all_of_the_gcvs_has_a_type_of_simbad_but_for_stars_without_any(test_data: object) -> None:
+    kinds = pq.read_table(f"{test_data}/catalogs/gcvs.parquet", columns=["VarType"])["VarType"]
+    unread = {text.strip() for text in kinds.unique().to_pylist() if not simbad_type("gcvs", text)}
+    assert unread == {""}
+
+
+def test_no_galaxy_is_of_a_type_that_says_little() -> None:
+    assert "QSO" not in GALAXIES
+    assert "AGN" not in GALAXIES

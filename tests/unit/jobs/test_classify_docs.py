@@ -1,0 +1,62 @@
+"""docs/classify.md is true: from real alerts and a real catalogue to classes beside the alerts."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+import finkray
+from tests import services_docs
+from tests.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+
+CHECKOUT = Path(__file__).parents[3]
+PAGE = CHECKOUT / "docs" / "classify.md"
+
+
+def test_who_follows_the_page_has_a_class_beside_each_alert(
+    tmp_path: Path, test_data: Path
+) -> None:
+    real_archive(tmp_path / "archive", test_data)
+    gcvs_here(tmp_path, test_data)
+    for name, text in services_docs.files(PAGE).items():
+        (tmp_path / name).write_text(text)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FINKRAY_STATE": str(tmp_path / "state"),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    commands = services_docs.commands(PAGE, live=False)
+    assert len(commands) == 3
+    for command in [*commands, "python read_classes.py"]:
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+    archive = finkray.open_archive(tmp_path / "archive")
+    joined = {
+        "class": pc.field("classify", "class"),
+        "version": pc.field("classify", "catalog_version"),
+        "status": pc.field("classify", "status"),
+        "rule": pc.field("classify", "rule"),
+    }
+    ztf, lsst = (
+        archive.dataset(topic=topic, with_services=["classify"]).to_table(joined)
+        for topic in ("ztf", "lsst")
+    )
+    assert (ztf.num_rows, lsst.num_rows) == (ZTF_ALERTS, LSST_ALERTS)
+    assert set(ztf["status"].to_pylist() + lsst["status"].to_pylist()) == {"ok"}
+    assert Counter(ztf["version"].to_pylist()) == {"2022-06": 13, None: ZTF_ALERTS - 13}
+    assert {"RR*", "Mi*", "Unknown"} <= set(ztf["class"].to_pylist())
+    assert set(lsst["class"].to_pylist()) == {"Unknown"}
+    assert set(lsst["rule"].to_pylist()) == {"no source with a type in gcvs 2022-06"}
