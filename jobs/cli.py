@@ -62,7 +62,8 @@ Which = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help="archive, simulator, ui, classify, crossmatch, or one of your own: mymodule:Bright.",
+        help="archive, simulator, ui, classify, crossmatch, aggregation, or one of your own: "
+        "mymodule:Bright.",
     ),
 ]
 
@@ -101,6 +102,7 @@ def _options(
         "finkray start simulator --poison 0.01 --duplicates 0.01 --manifest night",
         "finkray start ui",
         "finkray start classify",
+        "finkray start aggregation",
         "finkray start mymodule:Bright",
         "finkray start mymodule:Bright --from 2026-11-24 --into trial",
     )
@@ -149,7 +151,7 @@ def start(
     transactions: options.TransactionsOption = None,
     manifest: options.ManifestOption = None,
 ) -> None:
-    """Start a service (archive, simulator, ui, classify, or your own) as a Ray job.
+    """Start a service (archive, simulator, ui, classify, …, or your own) as a Ray job.
 
     On the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that is
     brought up for it. Returns when the service does its work. Options of the simulator stand for
@@ -157,6 +159,7 @@ def start(
     """
     from jobs.launch import Order
     from jobs.launch import start as start_service
+    from jobs.over import archive_of
 
     which = _which(service)
     if simulator and which is not ServiceName.ARCHIVE:
@@ -183,6 +186,8 @@ def start(
     if isinstance(which, ServiceName):
         if since or into:
             raise typer.BadParameter("--from and --into go with a service on alerts")
+        if which is ServiceName.AGGREGATION:
+            archive_of(place.settings)
         start_service(place, order)
     else:
         from jobs.own import order_of
@@ -220,6 +225,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from finkray.monitor.board import read_snapshot
     from finkray.serving.board import read_service_snapshot
     from jobs.cluster import connected, job_client
+    from jobs.over import counts_of
     from jobs.render_status import status_json, status_text
     from jobs.services import Services
 
@@ -227,6 +233,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     cluster = place.cluster()
     services, snapshot = [], None
     own = []
+    classes = counts_of(place.settings)
     if cluster:
         services = list(Services(job_client(cluster), place.state).running().values())
         with connected(cluster, place.settings.ray):
@@ -234,9 +241,12 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
             found = (read_service_snapshot(place.settings, s.name) for s in services if s.spec)
             own = [one for one in found if one is not None]
     if as_json:
-        typer.echo(json.dumps(status_json(cluster, services, snapshot, own), indent=2))
+        typer.echo(
+            json.dumps(status_json(cluster, services, snapshot, own, classes=classes), indent=2)
+        )
     else:
-        console().print(status_text(cluster, services, snapshot, datetime.now(UTC), own))
+        now = datetime.now(UTC)
+        console().print(status_text(cluster, services, snapshot, now, own, classes=classes))
 
 
 @app.command(

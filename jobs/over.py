@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import SettingsError
+from finkray.science.counts import ClassCounts, classified_stores, read_counts
 from finkray.science.source import Wanted
 from finkray.science.store import store_folder
 from finkray.serving.run import Run, count_wanted, default_workers, run_over, spec_of
@@ -62,6 +63,15 @@ def archive_of(settings: Settings) -> LocalStorage:
     if not (root / "ledger").is_dir():
         raise SettingsError(f"there is no archive in {root}: is archive.uri right?")
     return LocalStorage(root)
+
+
+def counts_of(settings: Settings) -> tuple[ClassCounts, ...]:
+    """The counts by class and night that stand beside an archive's results, if there are any."""
+    root = settings.archive.root
+    if not root.is_dir():
+        return ()
+    found = (read_counts(store) for store in classified_stores(LocalStorage(root)))
+    return tuple(one for one in found if one is not None)
 
 
 def wanted_of(begins: str | None, ends: str | None) -> Wanted:

@@ -7,6 +7,7 @@ from finkray.ingest.kafka import KafkaCluster
 from finkray.monitor.board import read_snapshot
 from finkray.serving.board import read_service_snapshot
 from finkray.settings.model import Settings
+from jobs.aggregation import last_look
 from jobs.services import Service, ServiceName
 from jobs.simulated_kafka import playing, running_kafka
 
@@ -22,18 +23,10 @@ def is_ready(state: Path, service: Service, settings: Settings) -> bool:
         return snapshot is not None and snapshot.state != "starting"
     if name is ServiceName.UI:
         return listens(settings.ui.host, settings.ui.port)
-    kafka = running_kafka(state)
-    if kafka is None:
-        return False
-    host, _, port = kafka.bootstrap_servers.rpartition(":")
-    if not listens(host, int(port)):
-        return False
-    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
-    told = playing(state)
-    try:
-        return told is not None and bool(cluster.partitions(lambda name: name == told["topic"]))
-    finally:
-        cluster.close()
+    if name is ServiceName.AGGREGATION:
+        looked = last_look(state)
+        return looked is not None and looked >= service.since
+    return _simulator_is_ready(state)
 
 
 def ready_text(state: Path, service: Service, settings: Settings) -> str:
@@ -46,12 +39,34 @@ def ready_text(state: Path, service: Service, settings: Settings) -> str:
             why = served.last_fault if served else "it does not answer"
             return f"{service.name}: it does not work yet ({why}); it is tried again and again"
         return f"{service.name}: running, {served.actors} warm, version {served.version}"
-    if service.name is ServiceName.UI:
-        return f"ui: http://{settings.ui.host}:{settings.ui.port}"
-    if service.name is ServiceName.SIMULATOR:
-        kafka = running_kafka(state)
-        return f"simulator: Kafka at {kafka.bootstrap_servers if kafka else 'an end'}"
-    return f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
+    kafka = running_kafka(state) if service.name is ServiceName.SIMULATOR else None
+    servers = kafka.bootstrap_servers if kafka else "an end"
+    texts: dict[str, str] = {
+        ServiceName.ARCHIVE: (
+            f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
+        ),
+        ServiceName.UI: f"ui: http://{settings.ui.host}:{settings.ui.port}",
+        ServiceName.SIMULATOR: f"simulator: Kafka at {servers}",
+        ServiceName.AGGREGATION: (
+            f"aggregation: running, it counts classes by night beside {settings.archive.uri}"
+        ),
+    }
+    return texts[service.name]
+
+
+def _simulator_is_ready(state: Path) -> bool:
+    kafka = running_kafka(state)
+    if kafka is None:
+        return False
+    host, _, port = kafka.bootstrap_servers.rpartition(":")
+    if not listens(host, int(port)):
+        return False
+    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    told = playing(state)
+    try:
+        return told is not None and bool(cluster.partitions(lambda name: name == told["topic"]))
+    finally:
+        cluster.close()
 
 
 def listens(host: str, port: int) -> bool:

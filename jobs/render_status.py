@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from finkray.science.counts import ClassCounts
 from finkray.serving.status import ServiceSnapshot
 from finkray.status import BalanceSheet, Snapshot
 from jobs.cluster import Cluster
@@ -27,6 +28,9 @@ _PARTITIONS_SHOWN = 24
 _VISITS_SHOWN = 6
 """Three minutes of LSST; `--json` has more."""
 
+_CLASSES_SHOWN = 12
+"""The page has all, `--json` too."""
+
 _STATE_STYLE = {
     "starting": "yellow",
     "running": "green",
@@ -41,6 +45,8 @@ def status_json(
     services: Sequence[Service],
     snapshot: Snapshot | None,
     own: Sequence[ServiceSnapshot] = (),
+    *,
+    classes: Sequence[ClassCounts] = (),
 ) -> dict[str, Any]:
     """What `finkray status --json` prints; `snapshot` is null when no archive runs."""
     return {
@@ -62,6 +68,7 @@ def status_json(
         ],
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
         "own_services": [one.model_dump(mode="json") for one in own],
+        "classes": [one.model_dump(mode="json", exclude={"cursor"}) for one in classes],
     }
 
 
@@ -71,11 +78,16 @@ def status_text(
     snapshot: Snapshot | None,
     now: datetime,
     own: Sequence[ServiceSnapshot] = (),
+    *,
+    classes: Sequence[ClassCounts] = (),
 ) -> RenderableType:
     """All that is known of the services, the most important first."""
     parts: list[RenderableType] = [_services(cluster, services, now)]
     if own:
         parts += [Text(), *_own(own)]
+    for one in classes:
+        if one.nights:
+            parts += [Text(), _classes(one, now)]
     if snapshot is not None:
         for part in _archive(snapshot, now):
             parts += [Text(), part]
@@ -135,6 +147,23 @@ def _own(services: Sequence[ServiceSnapshot]) -> Iterator[RenderableType]:
             count_text(one.results),
         )
     yield table
+
+
+def _classes(counts: ClassCounts, now: datetime) -> RenderableType:
+    night = counts.nights[0]
+    age = duration_text((now - counts.at).total_seconds())
+    table = _table(
+        f"{counts.name} {counts.version}, classes of the night of {night.night}, as of {age} ago",
+        "class",
+        "alerts",
+        "share",
+    )
+    for name, alerts in [*night.classes.items()][:_CLASSES_SHOWN]:
+        table.add_row(name, count_text(alerts), f"{alerts / night.alerts:.1%}")
+    if left := [*night.classes.values()][_CLASSES_SHOWN:]:
+        more = f"{len(left)} more classes"
+        table.add_row(more, count_text(sum(left)), f"{sum(left) / night.alerts:.1%}")
+    return table
 
 
 def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:

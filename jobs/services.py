@@ -46,6 +46,7 @@ class ServiceName(StrEnum):
     ARCHIVE = "archive"
     SIMULATOR = "simulator"
     UI = "ui"
+    AGGREGATION = "aggregation"
 
     @property
     def module(self) -> str:
@@ -57,6 +58,7 @@ _MODULES: Final = {
     ServiceName.ARCHIVE: "finkray.archive",
     ServiceName.SIMULATOR: "jobs.simulator",
     ServiceName.UI: "jobs.page",
+    ServiceName.AGGREGATION: "jobs.aggregation",
 }
 
 

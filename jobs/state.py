@@ -4,6 +4,7 @@ ray.json           the local Ray cluster that `start` brought up
 ray.log            what `ray start` said
 settings/          the settings of services that run, each readable by its owner alone
 logs/              logs of services of a local cluster that was taken down
+aggregation.json   when the aggregation looked last
 simulator/         the simulator's Kafka
 *.lock             held while a command changes any of these
 """

@@ -41,8 +41,12 @@ class SmallArchive:
         candidate: dict[str, Any] | None = None,
         dead: Sequence[int] = (),
         gaps: Sequence[Gap] = (),
+        more: dict[str, pa.Array] | None = None,
     ) -> StagedClaim:
-        """A claim whose alert at offset n came `n - first` times `every` after `begins`."""
+        """A claim whose alert at offset n came `n - first` times `every` after `begins`.
+
+        `more` are further columns of its alerts.
+        """
         left_out = {n for gap in gaps for n in range(gap.first_offset, gap.last_offset + 1)}
         offsets = [n for n in range(first, last + 1) if n not in left_out and n not in dead]
         record = {"jd": 2461368.5} if candidate is None else candidate
@@ -59,6 +63,7 @@ class SmallArchive:
                 "objectId": [f"ZTF26{n:07d}" for n in offsets],
                 "candidate": [record] * len(offsets),
                 "prv_candidates": [[record] if n % 2 else [] for n in offsets],
+                **(more or {}),
             }
         )
         letters = pa.table(

@@ -125,7 +125,7 @@ def test_nothing_runs(finkray: Finkray) -> None:
     assert "nothing runs" in finkray("status").stdout
     assert finkray("stop", "archive").stdout == "archive does not run\n"
     answer = finkray("status", "--json")
-    nothing = {"cluster": None, "services": [], "snapshot": None, "own_services": []}
+    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
     assert json.loads(answer.stdout) == nothing
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
+from finkray.science.counts import ClassCounts, NightCounts
 from finkray.serving.status import ServiceSnapshot
 from finkray.status import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from jobs.cluster import Cluster
@@ -79,7 +80,7 @@ def test_json_has_the_whole_snapshot() -> None:
     assert Snapshot.model_validate(raw["snapshot"]) == snapshot
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
-    nothing = {"cluster": None, "services": [], "snapshot": None, "own_services": []}
+    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
     assert status_json(None, [], None) == nothing
 
 
@@ -112,3 +113,24 @@ def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
     assert "bright 1 running 2 of 3 4200 12 s 620 15000 4.9 s 17 88417" in text
     told = status_json(CLUSTER, [SERVICE], None, [one])["own_services"]
     assert told[0]["breaker"] == "open"
+
+
+def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_json() -> None:
+    nights = (
+        NightCounts(night="2026-11-24", classes={"Unknown": 60, "RR*": 30, "not checked": 10}),
+        NightCounts(night="2026-11-23", classes={"QSO": 7}),
+    )
+    counts = ClassCounts(
+        name="classify", version="1", at=NIGHT, cursor="1:9:0", alerts=107, nights=nights
+    )
+    console = Console(file=io.StringIO(), width=160)
+    now = NIGHT + timedelta(seconds=2)
+    console.print(status_text(CLUSTER, (), None, now, classes=(counts,)))
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "classify 1, classes of the night of 2026-11-24, as of 2.0 s ago" in text
+    assert "Unknown 60 60.0%" in text
+    assert "not checked 10 10.0%" in text
+    assert "QSO" not in text
+    (told,) = status_json(None, (), None, classes=(counts,))["classes"]
+    assert told["nights"][1]["classes"] == {"QSO": 7}
+    assert told["name"] == "classify"

@@ -1,0 +1,257 @@
+"""How many alerts are of which class, night by night: folded from the ledger of a science store.
+
+It is for results with a text column `class`, whoever's they are; where they also have `checked`, as
+`actors.classes` has, the catalogues are counted too. One file in the store's folder has the
+counts and how far the ledger is counted. Both change in one step, so each file of results is
+counted once, whatever crashes, and whoever starts goes on from there. Without the file everything
+is counted anew, to the same numbers.
+
+Rows are counted: an alert that came twice counts twice.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finkray.errors import StorageError
+from finkray.ledger.follow import Durable, Follower, Position
+from finkray.ledger.read import read_state
+from finkray.science.store import FoundStore, list_stores
+from finkray.storage.contract import Storage
+
+COUNTS_PATH = "counts.json"
+CLASS_COLUMN = "class"
+CHECKED_COLUMN = "checked"
+
+NO_NIGHT = "no night"
+"""Of alerts that do not say when they were."""
+
+log = logging.getLogger(__name__)
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CatalogUse(_Fact):
+    """What a version of a catalogue answered in a night."""
+
+    catalog: str
+    version: str
+    alerts: dict[str, int] = Field(description="how many, by status: match, none, not_checked")
+
+
+class NightCounts(_Fact):
+    """One observing night."""
+
+    night: str = Field(description="the date of its evening, as obs_night has it")
+    classes: dict[str, int] = Field(description="alerts by class; of those without, by status")
+    catalogs: tuple[CatalogUse, ...] = ()
+    hours: tuple[str, ...] = Field((), description="UTC hours of arrival whose folders have some")
+
+    @property
+    def alerts(self) -> int:
+        """All of the night."""
+        return sum(self.classes.values())
+
+
+class ClassCounts(_Fact):
+    """The counts of one folder of results, the newest night first. Times are UTC."""
+
+    format: int = 1
+    name: str
+    version: str
+    at: datetime = Field(description="when they were last brought up to date")
+    cursor: str = Field(description="how far the ledger is counted")
+    alerts: int = Field(description="all that are counted")
+    nights: tuple[NightCounts, ...] = ()
+
+    def night(self, night: str) -> NightCounts | None:
+        """That of a date, if there is one."""
+        return next((one for one in self.nights if one.night == night), None)
+
+
+class ClassCounter:
+    """Counts one folder of results, and keeps pace with it.
+
+    Parameters
+    ----------
+    store
+        the results
+    """
+
+    def __init__(self, store: FoundStore) -> None:
+        self._store = store
+        self._classes: Counter[tuple[str, ...]] = Counter()
+        self._catalogs: Counter[tuple[str, ...]] = Counter()
+        self._hours: set[tuple[str, str]] = set()
+        self._at = datetime.now(UTC)
+        kept = read_counts(store)
+        if kept is not None:
+            self._take(kept)
+        self._cursor = Position().to_cursor() if kept is None else kept.cursor
+        self._follower = self._follow()
+
+    def catch_up(self, files: int) -> int:
+        """Count what is new, so many files at most; returns how many there were.
+
+        Raises
+        ------
+        StorageError
+            if a file cannot be read now; it is tried again the next time
+        """
+        done = 0
+        try:
+            for durable in self._follower.follow(wait_s=0):
+                self._count(durable)
+                self._cursor = durable.cursor
+                done += 1
+                if done == files:
+                    break
+        except (OSError, pa.ArrowException) as error:
+            self._follower = self._follow()
+            raise StorageError(f"results of {self._store.name} are not counted: {error}") from error
+        self._at = datetime.now(UTC)
+        return done
+
+    def counts(self) -> ClassCounts:
+        """As they are now."""
+        nights = sorted({night for night, _ in self._classes}, reverse=True)
+        return ClassCounts(
+            name=self._store.name,
+            version=self._store.version,
+            at=self._at,
+            cursor=self._cursor,
+            alerts=self._classes.total(),
+            nights=tuple(self._night(night) for night in nights),
+        )
+
+    def keep(self) -> None:
+        """Write the counts down, for others and for the next start."""
+        data = self.counts().model_dump_json().encode()
+        self._store.storage.replace(COUNTS_PATH, data)
+
+    def _follow(self) -> Follower:
+        return Follower(self._store.storage, Position.from_cursor(self._cursor))
+
+    def _night(self, night: str) -> NightCounts:
+        uses: dict[tuple[str, str], dict[str, int]] = {}
+        for (of, catalog, version, status), alerts in sorted(self._catalogs.items()):
+            if of == night:
+                uses.setdefault((catalog, version), {})[status] = alerts
+        classes = {name: alerts for (of, name), alerts in self._classes.items() if of == night}
+        return NightCounts(
+            night=night,
+            classes=dict(sorted(classes.items(), key=lambda item: (-item[1], item[0]))),
+            catalogs=tuple(
+                CatalogUse(catalog=catalog, version=version, alerts=alerts)
+                for (catalog, version), alerts in uses.items()
+            ),
+            hours=tuple(sorted((hour for of, hour in self._hours if of == night), reverse=True)),
+        )
+
+    def _take(self, kept: ClassCounts) -> None:
+        for one in kept.nights:
+            self._classes.update({(one.night, name): n for name, n in one.classes.items()})
+            self._hours |= {(one.night, hour) for hour in one.hours}
+            for use in one.catalogs:
+                key = (one.night, use.catalog, use.version)
+                self._catalogs.update({(*key, status): n for status, n in use.alerts.items()})
+
+    def _count(self, durable: Durable) -> None:
+        output = self._store.about.output
+        columns = ["obs_night", "status", CLASS_COLUMN]
+        columns += [CHECKED_COLUMN] if CHECKED_COLUMN in output.names else []
+        with self._store.storage.filesystem.open_input_file(durable.path) as source:
+            table = pq.read_table(source, columns=columns, partitioning=None)
+        nights = pc.coalesce(table["obs_night"].cast(pa.string()), NO_NIGHT)
+        classes = pc.coalesce(table[CLASS_COLUMN], table["status"])
+        self._classes.update(_counted({"night": nights, "class": classes}))
+        if CHECKED_COLUMN in columns:
+            self._catalogs.update(_checked(nights, table[CHECKED_COLUMN]))
+        hour = str(durable.file.hour_utc)
+        self._hours |= {(night, hour) for night in nights.unique().to_pylist()}
+
+
+class ClassCounters:
+    """The counters of all results of an archive that have classes.
+
+    Parameters
+    ----------
+    archive
+        where the alerts are, and the results beside them
+    """
+
+    def __init__(self, archive: Storage) -> None:
+        self._archive = archive
+        self._counters: dict[tuple[str, str], ClassCounter] = {}
+
+    def refresh(self, files: int) -> dict[tuple[str, str], int]:
+        """Count what is new, so many files of each folder at most: how many there were, by folder.
+
+        A folder that cannot be read now does not hold the others.
+        """
+        there = {(one.name, one.version): one for one in classified_stores(self._archive)}
+        self._counters = {key: one for key, one in self._counters.items() if key in there}
+        done = {}
+        for key, store in there.items():
+            try:
+                if key not in self._counters:
+                    self._counters[key] = ClassCounter(store)
+                done[key] = self._counters[key].catch_up(files)
+            except StorageError as error:
+                log.warning("%s", error)
+        return done
+
+    def keep(self, key: tuple[str, str]) -> None:
+        """Write the counts of a folder down."""
+        self._counters[key].keep()
+
+    def counts(self) -> tuple[ClassCounts, ...]:
+        """Of all folders, by name and version."""
+        return tuple(self._counters[key].counts() for key in sorted(self._counters))
+
+
+def classified_stores(archive: Storage) -> Iterator[FoundStore]:
+    """The results that say of which class alerts are."""
+    for store in list_stores(archive):
+        place = store.about.output.get_field_index(CLASS_COLUMN)
+        if place >= 0 and pa.types.is_string(store.about.output.field(place).type):
+            yield store
+
+
+def read_counts(store: FoundStore) -> ClassCounts | None:
+    """The counts that were written down; None if they are not of this ledger, or there are none."""
+    data = store.storage.read(COUNTS_PATH)
+    if data is None:
+        return None
+    try:
+        counts = ClassCounts.model_validate_json(data)
+        seq = Position.from_cursor(counts.cursor).seq
+    except (ValidationError, ValueError):
+        log.warning("%s of %s is not readable, and made anew", COUNTS_PATH, store.name)
+        return None
+    return counts if seq <= read_state(store.storage).state.last_seq + 1 else None
+
+
+def _counted(columns: dict[str, pa.ChunkedArray]) -> dict[tuple[str, ...], int]:
+    """How many rows have the same values in all columns."""
+    found = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")])
+    keys = zip(*(found[name].to_pylist() for name in columns), strict=True)
+    return dict(zip(keys, found["count_all"].to_pylist(), strict=True))
+
+
+def _checked(nights: pa.ChunkedArray, checked: pa.ChunkedArray) -> dict[tuple[str, ...], int]:
+    """How often which version of a catalogue gave which answer, by night."""
+    answers = pa.concat_arrays(checked.chunks) if checked.num_chunks else None
+    if answers is None or not len(flat := pc.list_flatten(answers)):
+        return {}
+    names = ("catalog", "version", "status")
+    fields = {name: pc.coalesce(pc.struct_field(flat, name), "unknown") for name in names}
+    return _counted({"night": nights.take(pc.list_parent_indices(answers)), **fields})
