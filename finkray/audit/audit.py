@@ -5,16 +5,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from finkray.audit.deep import chooser, look_into
-from finkray.audit.files import (
-    CLAIM_COLUMNS,
-    FilesThere,
-    compare_files,
-    found_files,
-    named_files,
-)
+from finkray.audit.files import CLAIM_COLUMNS, FILE_COLUMNS, FilesThere, NamedFiles
 from finkray.audit.report import AuditReport, FileFinding, OffsetRange, PartitionAudit
 from finkray.claim import TopicPartition
-from finkray.ledger.claims import read_claims
+from finkray.ledger.claims import claim_tables, read_claims
 from finkray.ledger.read import Reading, read_entries, read_state
 from finkray.ledger.state import LedgerState, PartitionState
 from finkray.storage.contract import Storage
@@ -170,15 +164,20 @@ def _partition(
 
 def _files(storage: Storage, reading: Reading) -> FilesThere:
     last_seq = reading.state.last_seq
-    claims = read_claims(storage, CLAIM_COLUMNS, through_seq=last_seq)
-    found = found_files(
-        file for folder in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER) for file in storage.walk(folder)
+    named = NamedFiles(claim_tables(storage, FILE_COLUMNS, last_seq))
+    strange = set(
+        named.look_for(
+            file for folder in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER) for file in storage.walk(folder)
+        )
     )
     since = {path for entry in read_entries(storage, last_seq) for path in entry.staged}
     staged = {final: at for files in reading.unpublished.values() for final, at in files.items()}
     findings: list[FileFinding] = []
     unpublished = 0
-    for finding in compare_files(claims, named_files(claims), found, since):
+    wrong = named.findings(
+        claim_tables(storage, CLAIM_COLUMNS, last_seq) if named.any_wrong else ()
+    )
+    for finding in wrong:
         if finding.problem == "missing" and finding.path in staged:
             if storage.size_bytes(staged[finding.path]) is not None:
                 unpublished += 1
@@ -187,6 +186,7 @@ def _files(storage: Storage, reading: Reading) -> FilesThere:
             if storage.size_bytes(finding.path) is not None:
                 continue
         findings.append(finding)
+    findings += [FileFinding(path=path, problem="stray") for path in sorted(strange - since)]
     return FilesThere(tuple(findings), unpublished)
 
 

@@ -1,10 +1,12 @@
 """The ledger's files and those that are there, compared by the million."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,98 +25,125 @@ CLAIM_COLUMNS = [
 ]
 """What is needed of a claim."""
 
-_NAMED = pa.schema(
-    [
-        ("path", pa.string()),
-        ("rows", pa.int64()),
-        ("size_bytes", pa.int64()),
-        ("dead_letters", pa.bool_()),
-        ("claim", pa.int64()),
-    ]
-)
-_FOUND = pa.schema([("path", pa.string()), ("size_bytes", pa.int64())])
+FILE_COLUMNS = ["files", "dead_letter_files"]
+"""What is needed of it as long as nothing is wrong."""
 
 _BATCH_FILES = 65_536
+_NOT_THERE = -1
 
 
-def named_files(claims: pa.Table) -> pa.Table:
-    """One row for each file that claims name; `claim` is the row of the claim.
+class NamedFiles:
+    """All files that claims name, to be looked for on the disk.
 
-    Parameters
-    ----------
-    claims
-        with the columns `CLAIM_COLUMNS`
-    """
-    parts = []
-    row = 0
-    for batch in claims.to_batches():
-        for name, dead_letters in (("files", False), ("dead_letter_files", True)):
-            column = batch.column(name)
-            parents = pc.list_parent_indices(column)
-            files = pc.list_flatten(column)
-            columns = [
-                pc.struct_field(files, "path"),
-                pc.struct_field(files, "rows"),
-                pc.struct_field(files, "size_bytes"),
-                pa.repeat(pa.scalar(dead_letters), len(files)),
-                pc.add(parents.cast(pa.int64()), row),
-            ]
-            parts.append(pa.RecordBatch.from_arrays(columns, schema=_NAMED))
-        row += len(batch)
-    return pa.Table.from_batches(parts, _NAMED)
-
-
-def found_files(files: Iterable[StoredFile]) -> pa.Table:
-    """What is on disk, as a table; a million paths take less room so than as text of Python's."""
-    rest = iter(files)
-    batches = []
-    while some := list(islice(rest, _BATCH_FILES)):
-        paths, sizes = zip(*some, strict=True)
-        batches.append(pa.record_batch([paths, sizes], schema=_FOUND))
-    return pa.Table.from_batches(batches, _FOUND)
-
-
-def compare_files(
-    claims: pa.Table, named: pa.Table, found: pa.Table, committed_since: Collection[str]
-) -> Iterator[FileFinding]:
-    """Where the ledger and the disk differ.
+    Of a path only 64 bits are kept, for an archive has millions: with its size and what was found
+    some 40 bytes for each file. Of ten million paths two have the same bits in one archive of
+    400 000, and may then be taken for each other.
 
     Parameters
     ----------
     claims
-        of the ledger at a moment
-    named
-        their files, as `named_files` gives them
-    found
-        files that were there after that moment
-    committed_since
-        paths of files of claims that were committed after that moment
+        in tables with the columns `FILE_COLUMNS`
     """
-    at = pc.index_in(named["path"], value_set=found["path"])
-    size_there = found["size_bytes"].take(at)
-    yield from _findings("missing", claims, named.filter(pc.is_null(at)))
-    other_size = pc.fill_null(pc.not_equal(size_there, named["size_bytes"]), fill_value=False)
-    yield from _findings("damaged", claims, named.filter(other_size))
-    counts = pc.value_counts(named["path"])
-    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-    yield from _findings(
-        "named twice", claims, named.filter(pc.is_in(named["path"], value_set=twice))
-    )
-    strangers = found.filter(pc.invert(pc.is_in(found["path"], value_set=named["path"])))
-    for path in sorted(set(strangers["path"].to_pylist()).difference(committed_since)):
-        yield FileFinding(path=path, problem="stray")
 
-
-def _findings(problem: FileProblem, claims: pa.Table, files: pa.Table) -> Iterator[FileFinding]:
-    rows = claims.drop_columns("files").take(files["claim"]).to_pylist()
-    for file, claim in zip(files.to_pylist(), rows, strict=True):
-        yield FileFinding(
-            path=file["path"],
-            problem=problem,
-            rows=file["rows"] - _resolved_in(file["path"], claim),
-            dead_letters=file["dead_letters"],
-            claim=OffsetRange(**{name: claim[name] for name in OffsetRange.model_fields}),
+    def __init__(self, claims: Iterable[pa.Table]) -> None:
+        keys, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        for table in claims:
+            files = _files_of(table)
+            keys.append(_keys(files["path"]))
+            sizes.append(files["size_bytes"].to_numpy())
+        self._keys, first, counts = np.unique(
+            np.concatenate(keys), return_index=True, return_counts=True
         )
+        self._sizes = np.concatenate(sizes)[first]
+        self._often = counts > 1
+        self._there = np.full(len(self._keys), _NOT_THERE, np.int64)
+
+    def look_for(self, files: Iterable[StoredFile]) -> Iterator[str]:
+        """Look whether they are among these files; gives the paths of those that nobody names."""
+        rest = iter(files)
+        while some := list(islice(rest, _BATCH_FILES)):
+            paths, sizes = zip(*some, strict=True)
+            at, known = self._find(_keys(pa.array(paths, pa.string())))
+            self._there[at[known]] = np.array(sizes, np.int64)[known]
+            yield from compress(paths, ~known)
+
+    @property
+    def any_wrong(self) -> bool:
+        """Whether there may be something to find, once all files were looked for."""
+        return bool(np.any(self._wrong))
+
+    def findings(self, claims: Iterable[pa.Table]) -> list[FileFinding]:
+        """What is wrong with them, once all files were looked for.
+
+        Parameters
+        ----------
+        claims
+            the same as before, with the columns `CLAIM_COLUMNS`
+        """
+        found: list[FileFinding] = []
+        often: dict[str, list[FileFinding]] = {}
+        for table in claims:
+            files = _files_of(table)
+            at, _ = self._find(_keys(files["path"]))
+            wrong = np.flatnonzero(self._wrong[at])
+            owners = files["claim"].take(wrong)
+            rows = table.select(CLAIM_COLUMNS).drop_columns("files").take(owners).to_pylist()
+            there, several = self._there[at[wrong]].tolist(), self._often[at[wrong]].tolist()
+            for file, claim, size, again in zip(
+                files.take(wrong).to_pylist(), rows, there, several, strict=True
+            ):
+                if size == _NOT_THERE:
+                    found.append(_finding("missing", file, claim))
+                elif size != file["size_bytes"]:
+                    found.append(_finding("damaged", file, claim))
+                if again:
+                    often.setdefault(file["path"], []).append(_finding("named twice", file, claim))
+        found.sort(key=lambda finding: finding.problem != "missing")
+        return [*found, *(one for same in often.values() if len(same) > 1 for one in same)]
+
+    @property
+    def _wrong(self) -> npt.NDArray[np.bool_]:
+        missing_or_damaged: npt.NDArray[np.bool_] = self._there != self._sizes
+        return missing_or_damaged | self._often
+
+    def _find(
+        self, keys: npt.NDArray[np.uint64]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+        """Where they stand among the named ones, and whether they do."""
+        if not len(self._keys):
+            return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return at, self._keys[at] == keys
+
+
+def _keys(paths: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    # Imported here: an archive that is only read has no use for it.
+    import polars as pl
+
+    return pl.Series(values=paths).hash().to_numpy()
+
+
+def _files_of(claims: pa.Table) -> pa.Table:
+    """One row for each file that claims name; `claim` is the row of the claim."""
+    parts = []
+    for name in ("files", "dead_letter_files"):
+        column = claims[name].combine_chunks()
+        files = pc.list_flatten(column)
+        columns = {field: pc.struct_field(files, field) for field in ("path", "rows", "size_bytes")}
+        columns["dead_letters"] = pa.repeat(pa.scalar(name == "dead_letter_files"), len(files))
+        columns["claim"] = pc.list_parent_indices(column).cast(pa.int64())
+        parts.append(pa.table(columns))
+    return pa.concat_tables(parts)
+
+
+def _finding(problem: FileProblem, file: dict[str, Any], claim: dict[str, Any]) -> FileFinding:
+    return FileFinding(
+        path=file["path"],
+        problem=problem,
+        rows=file["rows"] - _resolved_in(file["path"], claim),
+        dead_letters=file["dead_letters"],
+        claim=OffsetRange(**{name: claim[name] for name in OffsetRange.model_fields}),
+    )
 
 
 def _resolved_in(path: str, claim: dict[str, Any]) -> int:

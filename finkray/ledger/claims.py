@@ -1,6 +1,6 @@
 """The claims of a ledger as they stand now, in columns: for many at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,17 +33,15 @@ def read_claims(
     through_seq
         entries after this one do not count; None is all
     """
-    names = list(dict.fromkeys([*columns, *_KEY, "seq", "kind", "role"]))
-    wanted = pc.field("role") == "claim"
-    if through_seq is not None:
-        wanted &= pc.field("seq") <= through_seq
-    found = [table.filter(wanted) for table in read_tables(storage, columns=names)]
-    none = pa.schema([SCHEMA.field(name) for name in names]).empty_table()
-    claims = pa.concat_tables([*found, none])
-    revised = claims.filter(pc.field("kind").isin(REVISIONS))
-    if len(revised):
-        claims = claims.filter(_stands(claims, revised))
-    return claims.select(list(columns))
+    claims = _concat(_versions(storage, columns, through_seq))
+    return _standing(claims, _revisions(claims)).select(list(columns))
+
+
+def claim_tables(storage: Storage, columns: Sequence[str], through_seq: int) -> Iterator[pa.Table]:
+    """The same, a table at a time, for what must not hold all of them."""
+    revised = _concat(map(_revisions, _versions(storage, (), through_seq)))
+    for table in _versions(storage, columns, through_seq):
+        yield _standing(table, revised).select(list(columns))
 
 
 def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
@@ -54,6 +52,32 @@ def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, Claim
     rows = known.filter(pc.is_in(known["first_offset"], value_set=beginnings))
     results = map(ClaimResult.from_json, rows.to_pylist(maps_as_pydicts="strict"))
     return {result.claim: result for result in results if result.claim in wanted}
+
+
+def _versions(
+    storage: Storage, columns: Sequence[str], through_seq: int | None
+) -> Iterator[pa.Table]:
+    """Every version of every claim, with what tells which of them stands."""
+    names = list(dict.fromkeys([*columns, *_KEY, "seq", "kind", "role"]))
+    wanted = pc.field("role") == "claim"
+    if through_seq is not None:
+        wanted &= pc.field("seq") <= through_seq
+    yield pa.schema([SCHEMA.field(name) for name in names]).empty_table()
+    for table in read_tables(storage, columns=names):
+        yield table.filter(wanted)
+
+
+def _concat(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(list(tables))
+
+
+def _revisions(claims: pa.Table) -> pa.Table:
+    return claims.filter(pc.field("kind").isin(REVISIONS))
+
+
+def _standing(claims: pa.Table, revised: pa.Table) -> pa.Table:
+    """Those of the versions that no later revision replaces."""
+    return claims.filter(_stands(claims, revised)) if len(revised) else claims
 
 
 def _stands(claims: pa.Table, revised: pa.Table) -> pa.Array:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -248,6 +248,19 @@ def test_files_that_no_entry_names_are_strays(small: SmallArchive) -> None:
     report = audit(small.storage)
     assert problems(report) == [("stray", "alerts/.x.crc"), ("stray", extra)]
     assert (report.duplicates, report.difference, report.balanced) == (2, 0, False)
+
+
+def test_a_file_that_two_claims_name_is_found_with_both(small: SmallArchive) -> None:
+    (file,) = small.put(0, 9).result.files
+    small.put(10, 19)
+    other = small.stage(20, 29)
+    (staged,) = other.staged.values()
+    stolen = type(other)(replace(other.result, files=(file,)), {file.path: staged})
+    small.ledger.append([stolen])
+    report = audit(small.storage)
+    assert problems(report) == [("named twice", file.path)] * 2
+    assert [found.claim.first_offset for found in report.file_findings if found.claim] == [0, 20]
+    assert (report.duplicates, report.balanced) == (2, False)
 
 
 def test_what_is_staged_and_not_committed_is_nothing_to_the_audit(small: SmallArchive) -> None:

@@ -14,7 +14,7 @@ from finkray.claim import Gap
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval
 from finkray.ledger import read as ledger_read
-from finkray.ledger.claims import read_claims, read_results
+from finkray.ledger.claims import COLUMNS, claim_tables, read_claims, read_results
 from finkray.ledger.entry import Entry, log_path, seq_of
 from finkray.ledger.fold import fold
 from finkray.ledger.log import Ledger
@@ -310,6 +310,11 @@ def test_a_repair_replaces_what_the_ledger_says_of_a_claim(storage: LocalStorage
     claims = read_claims(storage)
     assert claims["first_offset"].to_pylist() == [10, 0]
     assert read_claims(storage, through_seq=1)["expired"].to_pylist() == [0, 0]
+    # A table for each entry: the claim that was repaired is left out of the first.
+    for through_seq in (1, 2):
+        tables = list(claim_tables(storage, COLUMNS, through_seq))
+        assert len(tables) > 1
+        assert pa.concat_tables(tables).equals(read_claims(storage, through_seq=through_seq))
     *_, entry = read_entries(storage)
     assert (entry.superseded, entry.remade) == ((broken,), (mended.files[0].path,))
 
