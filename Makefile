@@ -48,7 +48,7 @@ format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-chaos: $(READY)  ## kill processes at random under a stream: KILLS=N
+chaos: $(READY)  ## kill processes at random under a stream that has all trouble at once: KILLS=N
 	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200
 
 soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N

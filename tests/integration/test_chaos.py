@@ -1,4 +1,5 @@
-"""Processes are killed at random moments of a stream, and nobody ever sees a trace of it.
+"""Processes are killed at random moments of a stream that has all trouble at once, and nobody ever
+sees a trace of it.
 
 `make chaos KILLS=200` kills more; `FINKRAY_CHAOS_SEED` repeats a night.
 """
@@ -9,21 +10,29 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import KafkaError, Message, Producer
+from pydantic import ByteSize
 
 from finkray.audit.audit import audit
 from finkray.ingest.kafka import KafkaCluster
 from finkray.ledger.read import read_state
+from finkray.settings.model import SimulatorSettings
 from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
-from sim.alerts import AlertMaker, Made
+from sim import poison
+from sim.check import check
 from sim.kafka import Kafka
+from sim.manifest import ManifestWriter, PlayedTopic, read_manifest
+from sim.night import night
+from sim.pace import Pace
+from sim.play import play
+from sim.sender import Transactions
+from sim.sources import Packet
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.killing import KINDS
 from tests.packets import send
@@ -33,68 +42,88 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark
 KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "12"))
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
 PARTITIONS = 3
-ALERTS_PER_S = 40
 BACKLOG = 1200
-"""Alerts that are there before the archive: a backfill works beside the stream, kill after kill."""
+"""Messages that are there before the archive: a backfill works beside the stream all the time."""
+ASKED = SimulatorSettings(
+    alerts=0,
+    alerts_per_visit=60,
+    plane_alerts=60,
+    visit_s=2.0,
+    seed=SEED,
+    poison=0.05,
+    duplicates=0.02,
+    out_of_order=0.02,
+    late=0.01,
+    oversize=0.01,
+    oversize_bytes=ByteSize(2_000_000),
+    schema_bump=str(BACKLOG + 400),
+    transactions=0.3,
+)
 
 
 class Stream:
-    """Plays made alerts until it is told to stop, and remembers what Kafka has of them.
+    """Plays a night with all trouble at once until it is told to stop, and writes down what it did.
 
-    The first so many come at once, before it is made.
+    Its first alerts come at once, before it is made; the rest, once told to, as a telescope takes
+    them, visit after visit, through whatever happens to the broker.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, at_once: int = 0) -> None:
+    def __init__(self, kafka: Kafka, topic: str, manifest: Path) -> None:
+        self._kafka = kafka
         self._topic = topic
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "enable.idempotence": True,
-                "message.timeout.ms": 600_000,
-                "log_level": 0,
-            }
-        )
-        self.candids: list[int] = []
-        self.failed: list[KafkaError] = []
+        self._cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+        self._source = self._cluster.partitions(lambda name: name == topic)[0]
+        self._manifest = manifest
+        self._packets = night(ASKED)
+        self._error: Exception | None = None
         self._stop = threading.Event()
-        alerts = enumerate(AlertMaker(seed=SEED).alerts())
-        for number, alert in itertools.islice(alerts, at_once):
-            self._send(number, alert)
-        assert self._producer.flush(60) == 0
-        self._thread = threading.Thread(target=self._run, args=[alerts], daemon=True)
+        self._ready, self._goes_on = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+        assert self._ready.wait(120)
 
-    def end(self) -> None:
+    def go_on(self) -> None:
+        """The night begins."""
+        self._goes_on.set()
+
+    def end(self) -> int:
+        """Returns once Kafka has acknowledged everything: how many offsets there are.
+
+        Those of aborted transactions and of markers are among them.
+        """
         self._stop.set()
+        self._goes_on.set()
         self._thread.join(600)
-        assert self._producer.flush(600) == 0
-        assert not self.failed
+        if self._error is not None:
+            raise self._error
+        ends = [self._cluster.watermarks(self._topic, number).high for number in range(PARTITIONS)]
+        self._cluster.close()
+        return sum(ends)
 
-    def _run(self, alerts: Iterator[tuple[int, Made]]) -> None:
-        for number, alert in alerts:
-            if self._stop.wait(1 / ALERTS_PER_S):
-                return
-            self._send(number, alert)
+    def _run(self) -> None:
+        where = PlayedTopic(self._source.cluster_id, self._topic, self._source.topic_id)
+        try:
+            with ManifestWriter(self._manifest, where, ASKED.model_dump(mode="json")) as manifest:
+                self._play(manifest, Pace(), itertools.islice(self._packets, BACKLOG))
+                self._ready.set()
+                self._goes_on.wait()
+                self._play(manifest, Pace.parse("realtime", ASKED.visit_s), self._packets)
+        except Exception as error:  # noqa: BLE001 - raised where the stream is ended
+            self._error = error
+        finally:
+            self._ready.set()
 
-    def _send(self, number: int, alert: Made) -> None:
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is not None:
-                self.failed.append(error)
-            else:
-                self.candids.append(alert.candid)
-
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic,
-                    alert.packet,
-                    partition=number % PARTITIONS,
-                    on_delivery=delivered,
-                )
-                break
-            except BufferError:  # the broker is away
-                self._producer.poll(0.5)
-        self._producer.poll(0)
+    def _play(self, manifest: ManifestWriter, pace: Pace, packets: Iterable[Packet]) -> None:
+        play(
+            packets,
+            self._kafka.bootstrap_servers,
+            self._topic,
+            pace=pace,
+            transactions=Transactions(aborted=ASKED.transactions, messages=20, seed=ASKED.seed),
+            on_sent=manifest.add,
+            stop=self._stop,
+            client={"transaction.timeout.ms": 600_000, "log_level": 0},
+        )
 
 
 class Reader:
@@ -142,11 +171,12 @@ def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
 
 
 @pytest.mark.timeout(900 + 60 * KILLS)
-def test_whatever_is_killed_each_alert_is_archived_once(
+def test_whatever_is_killed_each_message_becomes_what_it_should_once(
     tmp_path: Path, own_kafka: Kafka, topic: str, ray_cluster: LocalRay
 ) -> None:
     dice = random.Random(SEED)
     print(f"FINKRAY_CHAOS_SEED={SEED}")
+    topic = f"ztf_{topic}"
     own_kafka.create_topic(topic, partitions=PARTITIONS)
     archive = ArchiveUnderTest(
         root=tmp_path / "archive",
@@ -154,23 +184,27 @@ def test_whatever_is_killed_each_alert_is_archived_once(
         bootstrap_servers=own_kafka.bootstrap_servers,
         topics=[topic],
         environment=ray_cluster.environment(),
-        settings={"ingest": {"backlog_offsets": 60, "backfill_per_s": 50.0, "claim_rows": 20}},
+        settings={
+            "kafka": {"max_message_bytes": "1 MiB"},
+            "ingest": {"backlog_offsets": 60, "backfill_per_s": 300.0, "claim_rows": 20},
+        },
     )
-    stream = Stream(own_kafka.bootstrap_servers, topic, at_once=BACKLOG)
+    stream = Stream(own_kafka, topic, tmp_path / "played")
     archive.start()
     reader = Reader(archive.root)
     try:
         archive.wait_for_offsets(50)
+        stream.go_on()
         victims = itertools.islice(itertools.cycle([*KINDS, "broker", "everything"]), KILLS)
         for victim in dice.sample(order := list(victims), len(order)):
-            time.sleep(dice.uniform(1.0, 6.0))
+            time.sleep(dice.uniform(0.5, 4.0))
             print(f"{time.strftime('%X')} kills the {victim}", flush=True)
             _kill(victim, dice, archive, own_kafka, ray_cluster)
             assert not reader.trouble
-        stream.end()
+        sent = stream.end()
         wait_until(
             "all that was sent is in the ledger",
-            lambda: archive.balance().received >= len(stream.candids),
+            lambda: archive.balance().received >= sent,
             wait_s=400,
         )
         archive.stop()
@@ -188,8 +222,18 @@ def test_whatever_is_killed_each_alert_is_archived_once(
     assert report.balanced, report.to_json()
     assert report.deep is not None
     assert not report.deep.findings
-    assert report.archived == len(stream.candids) == sum(reader.seen.values())
-    assert sorted(_candids(archive.root)) == sorted(stream.candids)
+    assert report.received == sent
+
+    # To the message: what is archived, what is dead and why, and nothing of what was aborted.
+    found = check(tmp_path / "played", str(archive.root))
+    assert found.good, (found.trouble, found.findings[:20])
+    assert report.archived == found.archived == sum(reader.seen.values())
+    assert report.dead_lettered == found.dead_lettered
+    kinds = {f"poison:{kind}" for kind in poison.KINDS}
+    assert kinds | {"none", "duplicate", "out_of_order", "late", "oversize"} <= found.trouble.keys()
+    assert found.aborted > 0
+    versions = read_manifest(tmp_path / "played").messages["schema_version"].unique().to_pylist()
+    assert {"3.3", "4.02"} <= set(versions)
 
 
 @pytest.mark.timeout(600)
@@ -242,9 +286,3 @@ def _end(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
-
-
-def _candids(root: Path) -> list[int]:
-    paths = list((root / "alerts").rglob("*.parquet"))
-    tables = [pq.read_table(path, columns=["candid"], partitioning=None) for path in paths]
-    return [candid for table in tables for candid in table.column(0).to_pylist()]
