@@ -35,6 +35,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 IDLE_S = 60.0
 """After so long without work Spark ends a Python worker (`IDLE_WORKER_TIMEOUT_NS`)."""
 
+LOOK_S = 10.0
+"""So often it looks which are (`PythonWorkerFactory.MonitorThread`)."""
+
 
 @pytest.fixture(scope="module")
 def packets(test_data: Path) -> list[bytes]:
@@ -199,13 +202,14 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
     archive.wait_for_offsets(sent)
     wait_until("both slots are warm", lambda: len(python_workers(ray_cluster)) == 2)
-    before = python_workers(ray_cluster)
-    time.sleep(IDLE_S + KEEP_WARM_S)
+    before, quiet_since_s = python_workers(ray_cluster), time.monotonic()
+    the_page_for_the_shift_says_what_to_look_at(archive)
+    assert KEEP_WARM_S < IDLE_S
+    time.sleep(max(0.0, quiet_since_s + IDLE_S + LOOK_S + 1 - time.monotonic()))
     assert python_workers(ray_cluster) == before
     sent += send(kafka.bootstrap_servers, topic, packets * 10, partitions=2)
     archive.wait_for_offsets(sent)
     assert python_workers(ray_cluster) == before
-    the_page_for_the_shift_says_what_to_look_at(archive)
     archive.stop()
     nothing_is_lost_or_doubled(archive, sent)
 
