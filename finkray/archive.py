@@ -11,36 +11,21 @@ from pathlib import Path
 
 import finkray
 from finkray.driver.run import run_archive
-from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
 from finkray.settings.model import load
-from finkray.supervise import EXIT_RETRIABLE, supervise
-
-EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3
+from finkray.supervise import supervised
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the archive under supervision; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(words)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    log = logging.getLogger("finkray.archive")
-    if not options.unsupervised:
-        return supervise([sys.executable, "-m", "finkray.archive", "--unsupervised", *words])
-    try:
-        run_archive(load(options.config), options.exit_after)
-    except SettingsError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
-        return EXIT_SETTINGS
-    except ArchiveHeld as error:
-        log.error("%s", error)  # noqa: TRY400 - the same
-        return EXIT_HELD
-    except FinkrayError as error:
-        log.exception("the archive stops")
-        return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
-    return 0
+    return supervised(
+        [sys.executable, "-m", "finkray.archive", "--unsupervised", *words],
+        lambda: run_archive(load(options.config), options.exit_after),
+        logging.getLogger("finkray.archive"),
+        unsupervised=options.unsupervised,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

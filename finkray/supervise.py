@@ -16,8 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
+
 EXIT_RETRIABLE = 75
 """The exit code of a process that wants to be started again (EX_TEMPFAIL of sysexits.h)."""
+
+EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -48,6 +52,51 @@ class Backoff:
 def should_restart(return_code: int) -> bool:
     """Whether a process that ended so is started again: it asked for it, or a signal killed it."""
     return return_code == EXIT_RETRIABLE or return_code < 0
+
+
+def supervised(
+    command: Sequence[str],
+    work: Callable[[], None],
+    log: logging.Logger,
+    *,
+    unsupervised: bool,
+) -> int:
+    """The `main` of a service: run the command under supervision, or in that process do the work.
+
+    Parameters
+    ----------
+    command
+        what starts this program again, to do the work
+    work
+        returns once it was stopped and has drained
+    log
+        of the service; is told what went wrong
+    unsupervised
+        whether this is that process
+
+    Returns
+    -------
+    int
+        the exit code: 0 it has drained, `EXIT_SETTINGS` the settings are wrong, `EXIT_HELD`
+        somebody else is alive on the folder, `EXIT_FAILED` or `EXIT_RETRIABLE` it failed
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if not unsupervised:
+        return supervise(command)
+    try:
+        work()
+    except SettingsError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
+        return EXIT_SETTINGS
+    except ArchiveHeld as error:
+        log.error("%s", error)  # noqa: TRY400 - the same
+        return EXIT_HELD
+    except FinkrayError as error:
+        log.exception("it stops")
+        return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
+    return 0
 
 
 def supervise(command: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from finkray.driver.run import handle_signals
-from finkray.errors import ArchiveHeld, ClusterUnavailable, FinkrayError, SettingsError
+from finkray.errors import ClusterUnavailable
 from finkray.serving.actor import actor_maker
 from finkray.serving.board import start_service_board
 from finkray.serving.run import Run, limits_of, run_live, spec_of
@@ -20,10 +20,8 @@ from finkray.serving.status import ServiceSnapshot
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
 from finkray.storage.hours import utc
-from finkray.supervise import EXIT_RETRIABLE, supervise
+from finkray.supervise import supervised
 from jobs.over import archive_of
-
-EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3
 
 log = logging.getLogger("jobs.serve")
 
@@ -73,23 +71,12 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
 def main() -> int:
     """Serve under supervision; returns the exit code."""
     options = _parser().parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    return supervised(
+        [sys.executable, "-m", "jobs.serve", "--unsupervised", *sys.argv[1:]],
+        lambda: serve(load(options.config), options),
+        log,
+        unsupervised=options.unsupervised,
     )
-    if not options.unsupervised:
-        return supervise([sys.executable, "-m", "jobs.serve", "--unsupervised", *sys.argv[1:]])
-    try:
-        serve(load(options.config), options)
-    except SettingsError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
-        return EXIT_SETTINGS
-    except ArchiveHeld as error:
-        log.error("%s", error)  # noqa: TRY400 - the same
-        return EXIT_HELD
-    except FinkrayError as error:
-        log.exception("the service stops")
-        return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ for visit in maker.visits():
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import date
@@ -96,6 +96,26 @@ class _Group:
     known: dict[str, Column]
 
 
+def refuse_impossible(
+    seed: int, schema_version: str, known_versions: Sequence[str], *alerts_per_visit: int
+) -> None:
+    """See that a maker's arguments are what they can be.
+
+    Raises
+    ------
+    SettingsError
+        One is not.
+    """
+    if schema_version not in known_versions:
+        known = ", ".join(known_versions)
+        raise SettingsError(f"schema version {schema_version}: it can be one of {known}")
+    for number in alerts_per_visit:
+        if not 1 <= number <= MOST_PER_VISIT:
+            raise SettingsError(f"{number} alerts a visit: from 1 to {MOST_PER_VISIT}")
+    if seed < 0:
+        raise SettingsError(f"seed {seed}: it may not be negative")
+
+
 class AlertMaker:
     """A survey that goes on for ever. The same arguments give the same bytes.
 
@@ -132,19 +152,14 @@ class AlertMaker:
         first_night: date = date(2026, 1, 15),
         fields: Collection[int] | None = None,
     ) -> None:
-        if schema_version not in get_args(Version):
-            known = ", ".join(get_args(Version))
-            raise SettingsError(f"schema version {schema_version}: it can be one of {known}")
-        for number in (alerts_per_visit, plane_alerts or 1):
-            if not 1 <= number <= MOST_PER_VISIT:
-                raise SettingsError(f"{number} alerts a visit: from 1 to {MOST_PER_VISIT}")
+        refuse_impossible(
+            seed, schema_version, get_args(Version), alerts_per_visit, plane_alerts or 1
+        )
         known_fields = {field.number for field in grid()}
         if fields is not None and not known_fields.intersection(fields):
             raise SettingsError(
                 f"none of the fields {fields} is one of {min(known_fields)} to {max(known_fields)}"
             )
-        if seed < 0:
-            raise SettingsError(f"seed {seed}: it may not be negative")
         self.seed = seed
         self.schema_version: Version = schema_version
         self.alerts_per_visit = alerts_per_visit

@@ -13,8 +13,7 @@ from typing import get_args
 
 import numpy as np
 
-from finkray.errors import SettingsError
-from sim.alerts import MOST_PER_VISIT, Made
+from sim.alerts import Made, refuse_impossible
 from sim.avro_rows import Column, encode_rows, prefixed, varint
 from sim.kinds import KINDS, LASTING, Kind
 from sim.lsst_bodies import moving, solar_system_rows
@@ -114,14 +113,9 @@ class LsstMaker:
         plane_alerts: int | None = None,
         first_night: date = date(2026, 3, 9),
     ) -> None:
-        if schema_version not in get_args(LsstVersion):
-            known = ", ".join(get_args(LsstVersion))
-            raise SettingsError(f"schema version {schema_version}: it can be one of {known}")
-        for number in (alerts_per_visit, plane_alerts or 1):
-            if not 1 <= number <= MOST_PER_VISIT:
-                raise SettingsError(f"{number} alerts a visit: from 1 to {MOST_PER_VISIT}")
-        if seed < 0:
-            raise SettingsError(f"seed {seed}: it may not be negative")
+        refuse_impossible(
+            seed, schema_version, get_args(LsstVersion), alerts_per_visit, plane_alerts or 1
+        )
         self.seed = seed
         self.schema_version: LsstVersion = schema_version
         self.alerts_per_visit = alerts_per_visit
