@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from actors.remote import RemoteMatch
-
-ADDRESS: Final = "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync"
+from finkray.settings.catalogs import CDS_XMATCH
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """An answer that is longer is none."""
@@ -48,7 +47,7 @@ class CdsXMatch:
         table: str,
         columns: Sequence[str] = (),
         *,
-        address: str = ADDRESS,
+        address: str = CDS_XMATCH,
         socket_timeout_s: float = 10.0,
     ) -> None:
         self._table = table

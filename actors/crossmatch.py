@@ -24,7 +24,7 @@ from actors.settings import catalogs_of
 from finkray import adapter
 from finkray.errors import CatalogError, CatalogUnavailable
 
-__all__ = ["MATCHES", "Crossmatch", "match", "match_current"]
+__all__ = ["MATCHES", "Crossmatch", "as_matches", "match", "match_current", "matches_by_alert"]
 
 MATCHES: Final = pa.list_(
     pa.struct(
@@ -75,10 +75,10 @@ class Crossmatch(finkray.Service):
         positions = adapter.positions(alerts)
         store = self._catalogs.store
         names = [name for name in store.names() if store.current(name) is not None]
-        answers = [_as_matches(*self._answer(positions, name)) for name in names]
+        answers = [as_matches(*self._answer(positions, name)) for name in names]
         known = adapter.solar_system(alerts)
         columns = [known[column] for column in known.column_names]
-        return pa.table([*columns, _by_alert(answers, alerts.num_rows)], schema=self.output)
+        return pa.table([*columns, matches_by_alert(answers, alerts.num_rows)], schema=self.output)
 
     def _answer(self, positions: pa.Table, name: str) -> tuple[str, pa.Table]:
         """The answers of a catalogue; one that cannot be opened has not checked anything."""
@@ -93,8 +93,8 @@ class Crossmatch(finkray.Service):
             return name, pa.table(unread)
 
 
-def _as_matches(name: str, answer: pa.Table) -> pa.Array:
-    """The answers of a catalogue as values of `MATCHES`."""
+def as_matches(name: str, answer: pa.Table) -> pa.Array:
+    """The answers of a catalogue, on disk or on the web, as values of `MATCHES`."""
     kind, count = MATCHES.value_type, answer.num_rows
     columns: dict[str, pa.Array] = {"catalog": pa.array([name] * count, pa.string())}
     for column in ("version", "status", "reason", "number", "separation_arcsec"):
@@ -104,6 +104,8 @@ def _as_matches(name: str, answer: pa.Table) -> pa.Array:
         nearest = one_piece(answer["nearest"])
         columns |= {column: pc.struct_field(nearest, column) for column in ("ra_deg", "dec_deg")}
         columns["source"] = _as_map(nearest)
+    elif "source" in answer.column_names:
+        columns["source"] = one_piece(answer["source"])
     return pa.StructArray.from_arrays(
         [
             columns[field.name] if field.name in columns else pa.nulls(count, field.type)
@@ -129,7 +131,7 @@ def _as_map(nearest: pa.StructArray) -> pa.Array:
     )
 
 
-def _by_alert(answers: list[pa.Array], alerts: int) -> pa.Array:
+def matches_by_alert(answers: list[pa.Array], alerts: int) -> pa.Array:
     """From the answers of each catalogue to the answers about each alert."""
     if not answers:
         return pa.array([[]] * alerts, MATCHES)

@@ -6,6 +6,7 @@ from typing import Final
 SHIPPED: Final[Mapping[str, str]] = {
     "classify": "actors.classify:Classify",
     "crossmatch": "actors.crossmatch:Crossmatch",
+    "remote_crossmatch": "actors.remote_crossmatch:RemoteCrossmatch",
 }
 
 

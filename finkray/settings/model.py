@@ -330,6 +330,16 @@ class Settings(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _the_web_is_given_up_first(self) -> "Settings":
+        for name, remote in self.catalogs.remote.items():
+            if remote.timeout_s >= self.services.batch_s:
+                raise ValueError(
+                    f"catalogs.remote.{name}.timeout_s = {remote.timeout_s:g} is not less than "
+                    f"services.batch_s = {self.services.batch_s:g}, after which a batch is ended"
+                )
+        return self
+
     def to_json_with_secrets(self) -> str:
         """All settings as JSON that `load` reads, secrets in clear: for a private file alone."""
         return json.dumps(self.model_dump(), default=_plain, indent=2)

@@ -1,15 +1,9 @@
 """The seam to a service on the web, against a server on this machine that behaves badly."""
 
-import email
-import email.policy
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from astropy.coordinates import SkyCoord
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,84 +11,13 @@ from actors.breaker import Breaker
 from actors.cds import CdsXMatch
 from actors.remote import RemoteCatalog
 from tests.made_catalogs import alerts
-
-STARS = SkyCoord([10.0, 10.0001, 359.9999], [5.0, 5.0, -5.0], unit="deg")
-NAMES = ["first", "second", "third"]
-
-
-class Sky(ThreadingHTTPServer):
-    """Cross-matches as the CDS does, or as `mood` says."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.mood = "well"
-        self.asked = 0
-        self.let_go = threading.Event()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/xmatch"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Sky
-
-    def do_POST(self) -> None:
-        self.server.asked += 1
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        mood = self.server.mood
-        if mood == "hangs":
-            self.server.let_go.wait(60)
-            return
-        if mood == "drops":
-            self.connection.close()
-            return
-        self.send_response(503 if mood == "refuses" else 200)
-        self.end_headers()
-        with suppress(OSError):
-            if mood == "trickles":
-                while not self.server.let_go.wait(0.02):
-                    self.wfile.write(b"x")
-            elif mood == "babbles":
-                self.wfile.write(b"<html>maintenance</html>")
-            else:
-                self.wfile.write(self._pairs(body).encode())
-
-    def _pairs(self, body: bytes) -> str:
-        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
-        parts = {
-            part.get_param("name", header="content-disposition"): part.get_content()
-            for part in form.iter_parts()  # type: ignore[attr-defined]
-        }
-        radius = float(parts["distMaxArcsec"])
-        lines = ["angDist,place,ra_of_alert,dec_of_alert,main_id,otype"]
-        for line in parts["cat1"].split()[1:]:
-            place, ra, dec = line.split(",")
-            apart = SkyCoord(float(ra), float(dec), unit="deg").separation(STARS).arcsec
-            lines += [
-                f"{away},{place},{ra},{dec},{name},"
-                for away, name in zip(apart, NAMES, strict=True)
-                if away <= radius
-            ]
-        return "\n".join(lines)
-
-    def log_message(self, *_: object) -> None:
-        return
+from tests.sky_server import Sky, running_sky
 
 
 @pytest.fixture
 def sky() -> Iterator[Sky]:
-    server = Sky()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.let_go.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_sky() as server:
+        yield server
 
 
 def catalog(sky: Sky, **more: object) -> RemoteCatalog:

@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from actors.remote_crossmatch import remote_catalog
 from catalogs.description import read_description
+from finkray.settings.catalogs import RemoteSettings
+from finkray.settings.model import load
 from jobs.cli import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "catalogs.md"
@@ -79,10 +82,24 @@ def test_the_page_from_the_first_line_to_the_last(
 def test_the_recipes_are_descriptions(tmp_path: Path) -> None:
     names = []
     for text in blocks("toml"):
+        if "[catalog]" not in text:  # settings, see below
+            continue
         path = tmp_path / "one.toml"
         path.write_text(text)
         names.append(read_description(path).catalog.name)
     assert names == ["gcvs", "gaia", "simbad", "gcvs", "vsx", "lac4"]
+
+
+def test_the_catalogues_on_the_web_are_settings(tmp_path: Path) -> None:
+    (text,) = (text for text in blocks("toml") if "[catalogs.remote" in text)
+    path = tmp_path / "finkray.toml"
+    path.write_text(text)
+    remote = load(path, {}).catalogs.remote
+    assert list(remote) == ["simbad", "allwise"]
+    client = remote_catalog("simbad", remote["simbad"])
+    assert (client.name, client.radius_arcsec) == ("simbad", 1.5)
+    for name, field in RemoteSettings.model_fields.items():
+        assert f"`{name}`" in PAGE.read_text(), field
 
 
 def test_the_recipe_of_4lac_builds(finkray: Finkray, tmp_path: Path, test_data: Path) -> None:

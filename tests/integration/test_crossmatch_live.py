@@ -1,0 +1,105 @@
+"""The two cross-matches, started as users start them: on disk, and on a web that misbehaves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
+from jobs.local_ray import stop_local_ray
+from tests.archiving import wait_until
+from tests.integration.test_cli import Shop, shop
+from tests.made_catalogs import made
+from tests.sky_server import Sky, running_sky
+from tests.small_archives import SmallArchive
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+AT_A_STAR = {"ra": 10.0, "dec": 5.0, "jd": 2461368.5}
+
+SETTINGS = """
+[catalogs]
+folder = "sky"
+
+[catalogs.remote.simbad]
+table = "simbad"
+radius_arcsec = 1.0
+columns = ["main_id"]
+address = "{address}"
+timeout_s = 1.0
+failures = 1
+rest_s = 0.1
+"""
+
+
+@pytest.fixture
+def sky() -> Iterator[Sky]:
+    with running_sky() as server:
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path: Path, sky: Sky) -> Iterator[Shop]:
+    """A folder with a catalogue and settings for both; the paths in them are relative."""
+    (tmp_path / "sky").mkdir()
+    made(tmp_path / "sky", [10.0], [5.0], name="stars")
+    (tmp_path / "mine.toml").write_text(SETTINGS.format(address=sky.address))
+    one = shop(tmp_path)
+    env = {"FINKRAY_CONFIG": str(tmp_path / "mine.toml"), "FINKRAY__RAY__LOCAL_CPUS": "4"}
+    yield Shop(tmp_path, {**one.env, **env})
+    stop_local_ray(one.state)
+
+
+def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
+    place: Shop, sky: Sky
+) -> None:
+    small = SmallArchive(LocalStorage(place.folder / "archive"))
+    small.put(0, 9, candidate=AT_A_STAR)
+    for service in ("crossmatch", "remote_crossmatch"):
+        started = place.command("start", service, "--from", "2026-11-24")
+        assert started.returncode == 0, started.stderr
+    answers(small, "remote_crossmatch", "simbad", range(10), ("match", None))
+    answers(small, "crossmatch", "stars", range(10), ("match", None))
+
+    sky.mood = "hangs"
+    small.put(10, 19, candidate=AT_A_STAR)
+    answers(small, "crossmatch", "stars", range(10, 20), ("match", None))
+    answers(small, "remote_crossmatch", "simbad", range(10, 20), ("not_checked", "timed_out"))
+
+    sky.mood = "refuses"
+    small.put(20, 29, candidate=AT_A_STAR)
+    answers(small, "crossmatch", "stars", range(20, 30), ("match", None))
+    answers(small, "remote_crossmatch", "simbad", range(20, 30), ("not_checked", "failed"))
+
+    sky.mood = "well"
+    small.put(30, 39, candidate=AT_A_STAR)
+    answers(small, "remote_crossmatch", "simbad", range(30, 40), ("match", None))
+    for name in ("remote_crossmatch", "crossmatch"):
+        stopped = place.command("stop", name)
+        assert stopped.returncode == 0, stopped.stderr
+
+
+def answers(
+    small: SmallArchive,
+    service: str,
+    catalog: str,
+    offsets: range,
+    expected: tuple[str, str | None],
+) -> None:
+    """Wait until the alerts at these offsets have results; what they say of a catalogue."""
+    store = LocalStorage(small.storage.root / "science" / service / "1")
+
+    def served() -> bool:
+        return read_state(store).state.balance().archived == offsets.stop
+
+    wait_until(f"{service} has {offsets}", served)
+    table = pq.read_table(store.root / "results").sort_by("kafka_offset")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    assert {row["status"] for row in rows} == {"ok"}
+    said = [row["matches"] for row in rows[offsets.start :]]
+    assert [[one["catalog"] for one in row] for row in said] == [[catalog]] * len(offsets)
+    found = {(one["status"], one["reason"]) for row in said for one in row}
+    assert found == {expected}
