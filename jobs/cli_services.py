@@ -10,6 +10,8 @@ import typer
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
+from jobs.cli_parts import desk
+from jobs.cluster import Place
 from jobs.shipped import spec_named
 
 EXIT_NO, EXIT_STOPPED = 1, 130
@@ -50,6 +52,7 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
             "finkray run mymodule:Bright",
             "finkray run mymodule:Bright --from 2026-11-01 --to 2026-11-08 --into trial",
             "finkray run classify --from 2026-11-24",
+            "finkray run mymodule:Bright --on local --workers 2",
             "finkray diff bright trial",
         )
     )
@@ -86,20 +89,35 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
         workers: Annotated[
             int | None,
             typer.Option(
-                min=1, metavar="N", show_default=False, help="Processes; default: one a core."
+                min=1,
+                metavar="N",
+                show_default=False,
+                help="How many; default: on Ray as many as what waits needs (between "
+                "services.min_actors and services.max_actors), here a process for each core.",
+            ),
+        ] = None,
+        place: Annotated[
+            Place | None,
+            typer.Option(
+                "--on",
+                show_default=False,
+                help="Actors of the Ray cluster that is there, or processes of this machine; "
+                "default: ray if a cluster runs here (ray.address, RAY_ADDRESS, or that of "
+                "`finkray start`), else local.",
             ),
         ] = None,
         as_json: as_json = False,
     ) -> None:
-        """Run a service over the archive, with processes of this machine.
+        """Run a service over the archive: on the Ray cluster that is there, else on this machine.
 
-        What is in the results already is not done again, so a run that was ended goes on.
+        It is served as `finkray start` serves live, with the same limits, and the results are the
+        same on both. What is in the results already is not done again, so a run that was ended
+        goes on.
         """
         from jobs.over import ran_text, run_service, wanted_of
 
-        ran = run_service(
-            settings_of(config), spec_named(service), wanted_of(begins, ends), into, workers
-        )
+        named, wanted = spec_named(service), wanted_of(begins, ends)
+        ran = run_service(desk(config), named, wanted, into=into, workers=workers, place=place)
         if as_json:
             typer.echo(json.dumps(ran.to_json(), indent=2))
         else:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 _CONNECT_TIMEOUT_S = 3.0
+
+
+class Place(StrEnum):
+    """Where a run has its workers."""
+
+    RAY = "ray"
+    LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +145,17 @@ def errors_of_ray() -> Iterator[None]:
 
 
 @contextmanager
-def connected(cluster: Cluster, settings: RaySettings) -> Iterator[Path]:
+def connected(
+    cluster: Cluster, settings: RaySettings, *, ships_code: bool = False
+) -> Iterator[Path]:
     """Be a driver of the cluster, quietly; gives the folder of its session.
+
+    Parameters
+    ----------
+    cluster, settings
+        Which.
+    ships_code
+        Whether actors are started, which need the code of `ray.working_dir`.
 
     Raises
     ------
@@ -150,12 +167,14 @@ def connected(cluster: Cluster, settings: RaySettings) -> Iterator[Path]:
     enter(cluster)
     import ray
 
+    shipped = ships_code and settings.working_dir
     with errors_of_ray():
         context = ray.init(
             address=cluster.address,
             namespace=settings.namespace,
             log_to_driver=False,
             logging_level="ERROR",
+            runtime_env={"working_dir": settings.working_dir} if shipped else None,
         )
     try:
         yield Path(context.address_info["session_dir"])

@@ -1,25 +1,39 @@
 """`finkray run`: a service over the archive, with progress on the terminal."""
 
 import contextlib
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from finkray.errors import SettingsError
+from finkray.errors import ClusterUnavailable, SettingsError
 from finkray.science.counts import ClassCounts, classified_stores, read_counts
 from finkray.science.source import Wanted
 from finkray.science.store import store_folder
-from finkray.serving.run import Run, count_wanted, default_workers, run_over, spec_of
+from finkray.serving.actor import actor_maker
+from finkray.serving.run import (
+    MakeHost,
+    Run,
+    count_wanted,
+    default_workers,
+    limits_of,
+    run_over,
+    spec_of,
+)
 from finkray.serving.status import ServiceSnapshot
 from finkray.settings.model import Settings
 from finkray.storage.hours import Span, utc
 from finkray.storage.local import LocalStorage
+from jobs.cluster import Place, connected, is_on_this_machine
+
+if TYPE_CHECKING:
+    from jobs.launch import Desk
 
 EVERYTHING = Wanted(from_seq=0)
 
@@ -36,17 +50,21 @@ class Ran:
         of the results, from the archive's
     stopped
         whether Ctrl-C ended it before all was done
+    place
+        where the workers were
     """
 
     snapshot: ServiceSnapshot
     folder: str
     stopped: bool
+    place: Place
 
     def to_json(self) -> dict[str, Any]:
         """As `finkray run --json` prints it."""
         return {
             "folder": self.folder,
             "complete": not self.stopped,
+            "on": str(self.place),
             **self.snapshot.model_dump(mode="json", exclude={"state", "at"}),
         }
 
@@ -94,23 +112,82 @@ def wanted_of(begins: str | None, ends: str | None) -> Wanted:
 
 
 def run_service(
-    settings: Settings, name: str, wanted: Wanted, into: str | None, workers: int | None
+    desk: "Desk",
+    name: str,
+    wanted: Wanted,
+    *,
+    into: str | None = None,
+    workers: int | None = None,
+    place: Place | None = None,
 ) -> Ran:
     """Serve a part of the archive; Ctrl-C ends it in good order.
+
+    Parameters
+    ----------
+    desk
+        Where the command stands.
+    name
+        Of the service, as `mymodule:Bright`.
+    wanted
+        Which alerts.
+    into
+        Name of the results; None: the service's own.
+    workers
+        So many; None: a process for each core here, on Ray as many as what waits needs.
+    place
+        Where; None: on Ray if there is a cluster, else here.
 
     Raises
     ------
     SettingsError
         There is no archive.
+    ClusterUnavailable
+        It is to be on Ray, and there is none.
     ServiceError
         The service cannot be loaded, or fails on everything.
     """
+    settings = desk.settings
     archive = archive_of(settings)
     run = Run(archive, spec_of(name), settings, into)
-    total = count_wanted(archive, wanted)
-    with _shown(name, total) as tell, _stopping() as stopping:
-        snapshot = run_over(run, wanted, workers or default_workers(), tell=tell, stopping=stopping)
-    return Ran(snapshot, store_folder(snapshot.name, snapshot.version), stopping.is_set())
+    with _workers(desk, run, workers, place) as how:
+        total = count_wanted(archive, wanted)
+        with _shown(f"{name} on {how.words}", total) as tell, _stopping() as stopping:
+            snapshot = run_over(
+                run, wanted, how.workers, tell=tell, stopping=stopping, make_host=how.make_host
+            )
+    folder = store_folder(snapshot.name, snapshot.version)
+    return Ran(snapshot, folder, stopping.is_set(), how.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What does the work: where, how many, what makes them, and the same in words."""
+
+    place: Place
+    workers: int | None
+    make_host: MakeHost | None
+    words: str
+
+
+@contextlib.contextmanager
+def _workers(desk: "Desk", run: Run, workers: int | None, place: Place | None) -> Iterator[_How]:
+    cluster = None if place is Place.LOCAL else desk.cluster()
+    if cluster is None or not is_on_this_machine(cluster):
+        if place is Place.RAY:
+            raise ClusterUnavailable(
+                "no Ray has its head on this machine: `finkray start` brings one up, RAY_ADDRESS "
+                "names one that is there; --on local needs none"
+            )
+        count = workers or default_workers()
+        yield _How(Place.LOCAL, count, None, f"{count} processes of this machine")
+        return
+    services = desk.settings.services
+    limits = limits_of(run.settings)
+    with connected(cluster, desk.settings.ray, ships_code=True):
+        make_host = actor_maker(run.spec, limits, services, f"run-{secrets.token_hex(3)}")
+        number = workers or f"{services.min_actors} to {services.max_actors}"
+        words = f"{number} actors of Ray at {cluster.address}"
+        yield _How(Place.RAY, workers, make_host, words)
 
 
 @contextlib.contextmanager

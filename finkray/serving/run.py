@@ -78,15 +78,28 @@ def spec_of(name: str, folder: Path | None = None) -> Spec:
 def run_over(
     run: Run,
     wanted: Wanted,
-    workers: int,
+    workers: int | None,
     *,
     tell: Callable[[ServiceSnapshot], None],
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> ServiceSnapshot:
-    """Serve a part of the archive with so many workers, and return when it is done.
+    """Serve a part of the archive, and return when it is done.
 
     What is in the store already is not done again, so a run that was ended goes on.
+
+    Parameters
+    ----------
+    run, wanted
+        what, on which alerts
+    workers
+        how many; None: as many as what waits needs, within the settings' bounds
+    tell
+        gets a snapshot each second
+    stopping
+        ends it in good order
+    make_host
+        makes workers; by default processes of this machine
 
     Raises
     ------
@@ -96,7 +109,8 @@ def run_over(
         if somebody else writes these results
     """
     about = Worker(run.spec, limits_of(run.settings)).describe()
-    fixed = run.settings.services.model_copy(update={"min_actors": workers, "max_actors": workers})
+    bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
+    services = run.settings.services.model_copy(update=bounds)
     with _store(run, about) as (writer, lease):
         backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=False)
         snapshots = Snapshots(run, writer, "running")
@@ -108,7 +122,7 @@ def run_over(
 
         server = _server(
             run,
-            fixed,
+            services,
             writer=writer,
             backlog=backlog,
             make_host=make_host,

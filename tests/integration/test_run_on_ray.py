@@ -1,0 +1,125 @@
+"""`finkray run` over the past: on the Ray that is there, with the results of this machine alone."""
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
+from jobs.local_ray import LocalRay
+from tests.archiving import wait_until
+from tests.integration.test_cli import Shop, shop
+from tests.small_archives import NIGHT, SmallArchive
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+ALERTS = 600
+MODULE = '''
+import time
+from pathlib import Path
+import finkray
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PLACE = Path(__file__).parent
+
+
+class Careful(finkray.Service):
+    """Twice the offset, but of one in fifty; slowly while there is a file."""
+
+    columns = ["kafka_offset"]
+    output = pa.schema([("double", pa.int64())])
+    version = "1"
+
+    def process(self, alerts):
+        if (PLACE / "slowly").exists() and len(alerts) == 20:
+            time.sleep(0.5)
+        for offset in alerts["kafka_offset"].to_pylist():
+            if offset % 50 == 7:
+                raise ValueError(f"cannot stand {offset}")
+        return pa.table({"double": pc.multiply(alerts["kafka_offset"], 2)})
+'''
+
+
+@pytest.fixture
+def place(tmp_path: Path, ray_cluster: LocalRay) -> Shop:
+    (tmp_path / "mymodule.py").write_text(MODULE)
+    small = SmallArchive(LocalStorage(tmp_path / "archive"))
+    for number, first in enumerate(range(0, ALERTS, 100)):
+        small.put(first, first + 99, begins=NIGHT + timedelta(hours=number))
+    one = shop(tmp_path)
+    settings = {
+        "FINKRAY__SERVICES__BATCH_ROWS": "20",
+        "FINKRAY__SERVICES__MAX_ACTORS": "2",
+        "FINKRAY__SERVICES__TARGET_S": "0.2",
+    }
+    return Shop(tmp_path, {**one.env, **ray_cluster.environment(), **settings})
+
+
+def actors(ray: LocalRay) -> list[psutil.Process]:
+    father = ray.process.process()
+    family = father.children(recursive=True) if father else []
+    return [one for one in family if "ray::ServiceActor" in " ".join(one.cmdline())]
+
+
+def served(place: Shop, name: str) -> int:
+    store = LocalStorage(place.folder / "archive" / "science" / name / "1")
+    return read_state(store).state.balance().archived
+
+
+def test_a_run_on_ray_is_ended_goes_on_and_has_the_results_of_a_local_one(
+    place: Shop, ray_cluster: LocalRay
+) -> None:
+    (place.folder / "slowly").touch()
+    words = [sys.executable, "-m", "jobs.cli", "run", "mymodule:Careful", "--into", "there"]
+    process = subprocess.Popen(
+        words, cwd=place.folder, env=place.env, stderr=subprocess.PIPE, text=True
+    )
+    wait_until("some are done", lambda: 0 < served(place, "there") < ALERTS)
+    assert actors(ray_cluster)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=200)
+    assert process.returncode == 130, told
+    assert f"1 to 2 actors of Ray at {ray_cluster.address}" in told
+    assert 0 < served(place, "there") < ALERTS
+    wait_until("its actors are gone", lambda: not actors(ray_cluster))
+
+    again = place.command("run", "mymodule:Careful", "--into", "there", "--json")
+    assert again.returncode == 0, again.stderr
+    there = json.loads(again.stdout)
+    assert (there["on"], there["results"], there["complete"]) == ("ray", ALERTS, True)
+    assert there["actors_wanted"] == 2, "what waits makes them more than one"
+    wait_until("its actors are gone", lambda: not actors(ray_cluster))
+
+    (place.folder / "slowly").unlink()
+    words = ["run", "mymodule:Careful", "--into", "here", "--on", "local", "--workers", "1"]
+    local = place.command(*words, "--json")
+    assert local.returncode == 0, local.stderr
+    here = json.loads(local.stdout)
+    assert (here["on"], here["results"]) == ("local", ALERTS)
+    both = place.command("diff", "here", "there")
+    assert both.returncode == 0, both.stdout
+    tables = [
+        pq.read_table(place.folder / "archive" / "science" / name / "1" / "results")
+        .sort_by("kafka_offset")
+        .drop_columns(["computed_at"])
+        for name in ("here", "there")
+    ]
+    assert tables[0].equals(tables[1])
+    assert tables[0]["kafka_offset"].to_pylist() == list(range(ALERTS))
+
+
+def test_where_no_ray_runs_it_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
+    place = shop(tmp_path)
+    SmallArchive(LocalStorage(tmp_path / "archive")).put(0, 9)
+    (tmp_path / "mymodule.py").write_text(MODULE)
+    refused = place.command("run", "mymodule:Careful", "--on", "ray")
+    assert refused.returncode != 0
+    assert "no Ray has its head on this machine: `finkray start` brings one up" in refused.stderr
