@@ -29,9 +29,16 @@ REQUEST_TIMEOUT_S = 10.0
 """How long one question to Kafka may take: a healthy broker answers in milliseconds, and one
 that elects a new leader within a few seconds."""
 
-QUIET: Mapping[str, Any] = {"log_level": 2, "reconnect.backoff.ms": 250}
-"""Trouble with a broker comes to us as an error and is told once, with its partition; librdkafka
-would also write a line about each of its tries, twenty in a second."""
+EVERY_CLIENT: Mapping[str, Any] = {
+    # Trouble with a broker comes to us as an error and is told once, with its partition;
+    # librdkafka would also write a line about each of its tries, twenty in a second.
+    "log_level": 2,
+    "reconnect.backoff.ms": 250,
+    # With connections only where they are needed, a third of the clients whose broker hung for
+    # some seconds never tried to connect again (librdkafka 2.x), and found no broker for ever.
+    "enable.sparse.connections": False,
+}
+"""What each client of ours is given, unless the settings' options say otherwise."""
 
 NO_TOPIC_ID = "unknown"
 """Stands for the topic id where the broker gives none (Kafka before 2.8): a topic that is
@@ -118,7 +125,7 @@ class KafkaCluster:
     """
 
     def __init__(self, config: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S) -> None:
-        self._config = {**QUIET, **config}
+        self._config = {**EVERY_CLIENT, **config}
         self._timeout_s = timeout_s
         self._heard: deque[KafkaError] = deque(maxlen=20)
         with _options_explained():
@@ -277,7 +284,7 @@ def _reader_config(
     config: Mapping[str, Any], queue_bytes: int, max_message_bytes: int
 ) -> dict[str, Any]:
     return {
-        **QUIET,
+        **EVERY_CLIENT,
         "group.id": "finkray",
         "fetch.message.max.bytes": min(queue_bytes, 8 * 1024 * 1024),
         "fetch.max.bytes": max(queue_bytes, max_message_bytes),

@@ -95,6 +95,7 @@ def test_a_night_at_a_site(
             os.kill(leader, signal.SIGCONT)
         send(doors, topics["lz4"], packets)
         archive.wait_for_offsets(4 * 12 + 10 + 24)
+        wait_until("the end of the alarm", lambda: not kafka_alarm(archive))
 
         site.broker.restart()
         send(doors, topics["snappy"], packets)
