@@ -7,7 +7,9 @@ import threading
 
 from finkray.errors import ClusterUnavailable
 from finkray.monitor.board import read_snapshot
+from finkray.serving.board import read_service_snapshots
 from finkray.settings.model import Settings
+from finkray.storage.local import LocalStorage
 from jobs.service_main import service_main
 
 
@@ -22,6 +24,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     import ray
 
     from ui.app import serve
+    from ui.classes import ClassSource
+    from ui.sources import Sources
 
     try:
         ray.init(
@@ -38,7 +42,12 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
     # The server takes the signals over; what else may end it has to become one.
     threading.Thread(target=end_server, daemon=True).start()
-    serve(settings.ui, lambda: read_snapshot(settings))
+    sources = Sources(
+        status=lambda: read_snapshot(settings),
+        services=lambda: read_service_snapshots(settings),
+        classes=ClassSource(LocalStorage(settings.archive.root)),
+    )
+    serve(settings.ui, sources)
     ray.shutdown()
 
 

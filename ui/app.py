@@ -1,8 +1,9 @@
-"""The status page: Gradio over the snapshot alone."""
+"""The page: Gradio over snapshots and the results beside the archive."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+from finkray.science.counts import ClassCounts
+from finkray.serving.status import ServiceSnapshot
 from finkray.settings.model import UiSettings
+from finkray.status import Snapshot
+from ui import pages
 from ui.html import head_html, small_tables_html, wide_tables_html
-from ui.reader import Source, StatusReader
-from ui.view import Reading, curves
+from ui.reader import Reader
+from ui.sources import Classes, Sources
+from ui.view import curves
 
 logger = logging.getLogger(__name__)
 
@@ -43,17 +49,40 @@ CURVE_COLOURS = {"incoming": "#4c8fd6", "archiving": "#e08a3c"}
 """Told apart by the colour-blind, on white and on black."""
 
 
-def build(latest: Callable[[], Reading], refresh_s: float) -> gr.Blocks:
-    """Build the page.
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What is asked for in the background."""
+
+    status: Reader[Snapshot]
+    services: Reader[tuple[ServiceSnapshot, ...]]
+    classes: Reader[tuple[ClassCounts, ...]]
+
+    def start(self) -> None:
+        """Begin to read."""
+        for one in (self.status, self.services, self.classes):
+            one.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        for one in (self.status, self.services, self.classes):
+            one.stop()
+
+
+def build(readers: Readers, classes: Classes, refresh_s: float) -> gr.Blocks:
+    """Build the pages.
 
     Parameters
     ----------
-    latest
-        The last thing heard; called once for each tick of each open tab, so it must not wait.
+    readers
+        The last things heard; asked once for each tick of each open tab, so they must not wait.
+    classes
+        Gives the lists of alerts, when a page wants one.
     refresh_s
         Seconds between two ticks.
     """
+    latest = readers.status.latest
     with gr.Blocks(title="finkray", analytics_enabled=False, fill_width=True) as page:
+        gr.Navbar(main_page_name=pages.MAIN)
         head = gr.HTML()
         plot = gr.LinePlot(
             curves(None),
@@ -85,6 +114,16 @@ def build(latest: Callable[[], Reading], refresh_s: float) -> gr.Blocks:
             newest = latest().snapshot
             return None if newest is None else newest.model_dump(mode="json")
 
+        def counts() -> list[dict[str, Any]]:
+            """The counts by class and night of all results that have classes."""
+            found = readers.classes.latest().snapshot or ()
+            return [one.model_dump(mode="json", exclude={"cursor"}) for one in found]
+
+        def services() -> list[dict[str, Any]]:
+            """The snapshots of the services that run."""
+            found = readers.services.latest().snapshot or ()
+            return [one.model_dump(mode="json") for one in found]
+
         gr.on(
             [page.load, gr.Timer(refresh_s).tick],
             tick,
@@ -94,18 +133,28 @@ def build(latest: Callable[[], Reading], refresh_s: float) -> gr.Blocks:
             api_visibility="private",
         )
         gr.api(snapshot, api_name="snapshot", queue=False)
+        gr.api(counts, api_name="classes", queue=False)
+        gr.api(services, api_name="services", queue=False)
+    with page.route("Classification", pages.CLASSIFICATION) as route:
+        pages.classification(route, readers.classes.latest, classes, refresh_s)
+    with page.route("Services", pages.SERVICES) as route:
+        pages.services(route, readers.services.latest, refresh_s)
     return page
 
 
-def asgi(source: Source, refresh_s: float) -> FastAPI:
-    """The page as a web application; its status reader lives as long as the application."""
-    reader = StatusReader(source, refresh_s)
+def asgi(sources: Sources, refresh_s: float) -> FastAPI:
+    """The pages as a web application; its readers live as long as the application."""
+    readers = Readers(
+        Reader(sources.status, refresh_s, "status"),
+        Reader(sources.services, refresh_s, "services"),
+        Reader(sources.classes.counts, refresh_s, "classes"),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        reader.start()
+        readers.start()
         yield
-        reader.stop()
+        readers.stop()
 
     app = FastAPI(title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None)
 
@@ -119,7 +168,7 @@ def asgi(source: Source, refresh_s: float) -> FastAPI:
 
     return gr.mount_gradio_app(
         app,
-        build(reader.latest, refresh_s),
+        build(readers, sources.classes, refresh_s),
         path="/",
         theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),
         css_paths=_HERE / "page.css",
@@ -130,19 +179,19 @@ def asgi(source: Source, refresh_s: float) -> FastAPI:
     )
 
 
-def serve(settings: UiSettings, source: Source) -> None:
+def serve(settings: UiSettings, sources: Sources) -> None:
     """Serve the page until the process gets SIGINT or SIGTERM.
 
     Parameters
     ----------
     settings
         Where to listen and how often to refresh.
-    source
-        Gives the newest snapshot or None; called from one background thread.
+    sources
+        What is shown; each is asked from one background thread, but for the lists of alerts.
     """
     logger.info("The page is at http://%s:%s", settings.host, settings.port)
     uvicorn.run(
-        asgi(source, settings.refresh_s),
+        asgi(sources, settings.refresh_s),
         host=settings.host,
         port=settings.port,
         log_level="warning",

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
+from finkray.status import Snapshot
 from ui.tables import Cell, Table, actors, partitions, small_tables, visits
 from ui.view import AlarmCard, Banner, Figure, Reading, alarms, banner, figures, place
 
 
-def head_html(reading: Reading, now: datetime) -> str:
+def head_html(reading: Reading[Snapshot], now: datetime) -> str:
     """The banner, the alarms and the large figures.
 
     The banner carries `data-tick`, which differs at every tick: by it the browser knows
@@ -17,23 +18,23 @@ def head_html(reading: Reading, now: datetime) -> str:
     shown = banner(reading, now)
     snapshot = reading.snapshot
     if snapshot is None:
-        return _banner(shown, now, known=False)
+        return banner_html(shown, now, known=False)
     return (
-        _banner(shown, now, known=True)
-        + "".join(_alarm(card) for card in alarms(snapshot, now))
+        banner_html(shown, now, known=True)
+        + "".join(alarm_html(card) for card in alarms(snapshot, now))
         + f"<div class='fr-figures'>{''.join(_figure(one) for one in figures(snapshot))}</div>"
     )
 
 
-def small_tables_html(reading: Reading) -> str:
+def small_tables_html(reading: Reading[Snapshot]) -> str:
     """The balance sheet, latency, dead letters and micro-batches, side by side."""
     if reading.snapshot is None:
         return ""
-    shown = "".join(_table(one) for one in small_tables(reading.snapshot))
+    shown = "".join(table_html(one) for one in small_tables(reading.snapshot))
     return f"<div class='fr-grid'>{shown}</div>"
 
 
-def wide_tables_html(reading: Reading) -> str:
+def wide_tables_html(reading: Reading[Snapshot]) -> str:
     """The visits, the actors, the partitions, and which archive this is."""
     snapshot = reading.snapshot
     if snapshot is None:
@@ -42,14 +43,15 @@ def wide_tables_html(reading: Reading) -> str:
         f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in place(snapshot)
     )
     return (
-        _table(visits(snapshot), "fr-wide fr-tall")
-        + _table(actors(snapshot), "fr-wide")
-        + _table(partitions(snapshot), "fr-wide fr-tall")
+        table_html(visits(snapshot), "fr-wide fr-tall")
+        + table_html(actors(snapshot), "fr-wide")
+        + table_html(partitions(snapshot), "fr-wide fr-tall")
         + f"<div class='fr-place'>{facts}</div>"
     )
 
 
-def _banner(shown: Banner, now: datetime, *, known: bool) -> str:
+def banner_html(shown: Banner, now: datetime, *, known: bool) -> str:
+    """The first line of a page; `data-tick` is another at each tick."""
     details = "".join(f"<span>{escape(detail)}</span>" for detail in shown.details)
     mark = f"({shown.alarms}) " if shown.alarms else ("! " if shown.level == "bad" else "")
     marks = (" fr-old" if shown.old else "") + ("" if known else " fr-nothing")
@@ -61,11 +63,13 @@ def _banner(shown: Banner, now: datetime, *, known: bool) -> str:
     )
 
 
-def _alarm(card: AlarmCard) -> str:
+def alarm_html(card: AlarmCard) -> str:
+    """One alarm."""
+    since = f"<div class='fr-since'>since {escape(card.since)}</div>" if card.since else ""
     return (
         f"<div class='fr-alarm' role='alert'><div><strong>{escape(card.message)}</strong>"
         f"<span class='fr-code'>{escape(card.code)}</span></div>"
-        f"<div class='fr-since'>since {escape(card.since)}</div>"
+        f"{since}"
         f"<div class='fr-todo'>{escape(card.what_to_do)}</div></div>"
     )
 
@@ -82,7 +86,8 @@ def _figure(shown: Figure) -> str:
     )
 
 
-def _table(shown: Table, classes: str = "") -> str:
+def table_html(shown: Table, classes: str = "") -> str:
+    """A table with its title, or what is said in its place."""
     title = f"<h3>{escape(shown.title)}</h3>"
     if not shown.rows:
         return f"<section class='fr-table {classes}'>{title}<p>{escape(shown.empty)}</p></section>"

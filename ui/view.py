@@ -6,12 +6,15 @@ Every function takes facts and returns frozen values; `ui.html` turns those into
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import pandas as pd
 
 from finkray.status import Snapshot, State
 from ui.tables import NEARLY_FULL, Level, used_share
 from ui.words import bytes_text, count_text, duration_text, rate_text, time_text
+
+T = TypeVar("T")
 
 START_HINT = "no archive runs; start it with: finkray start archive"
 
@@ -28,14 +31,14 @@ _STATE_LEVEL: dict[State, Level] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the page last heard, and when.
+class Reading(Generic[T]):
+    """What the page last heard of something, and when.
 
     `problem` says why nothing could be read; `snapshot` is then the last one that could.
     `read_at` is the time of the last answer, also of one that said "nothing".
     """
 
-    snapshot: Snapshot | None
+    snapshot: T | None
     read_at: datetime
     problem: str | None = None
 
@@ -75,7 +78,18 @@ class AlarmCard:
     what_to_do: str
 
 
-def banner(reading: Reading, now: datetime) -> Banner:
+def unheard(reading: Reading[T], now: datetime) -> Banner | None:
+    """Say that what is known is not of now because nobody answers; None if that is not so."""
+    silence_s = (now - reading.read_at).total_seconds()
+    if silence_s > STALE_AFTER_S:
+        headline = f"no answer for {duration_text(silence_s)}"
+        return Banner("bad", headline, ("it is asked for, and nothing comes back",), old=True)
+    if reading.problem is not None:
+        return Banner("bad", "it cannot be read", (reading.problem,), old=True)
+    return None
+
+
+def banner(reading: Reading[Snapshot], now: datetime) -> Banner:
     """Say how the archive is, or why that is not known.
 
     An old snapshot is never shown as the state of now: a process that ended without a

@@ -14,6 +14,19 @@ def count_text(count: int) -> str:
     return f"{count:,}".replace(",", THIN_SPACE)
 
 
+def share_text(part: int, whole: int) -> str:
+    """A part of a whole: 12 %, 0.4 %, < 0.1 %; a dash where there is no whole."""
+    if whole <= 0:
+        return "-"
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    # All but a few are not all.
+    digits = 0 if percent in (0, 100) or 9.95 <= percent < 99 else 1
+    shown = min(percent, 99.9) if part < whole else percent
+    return f"{shown:.{digits}f} %"
+
+
 def rate_text(per_s: float) -> str:
     """A rate with as many digits as say something: 0.4, 12, 3 045."""
     return f"{per_s:.1f}" if 0 < per_s < 9.95 else count_text(round(per_s))

@@ -54,9 +54,12 @@ class ServiceBoard:
         return self._snapshot
 
 
+_BEFORE, _AFTER = "finkray-service-", "-board"
+
+
 def board_name(name: str) -> str:
     """Of the board of a service."""
-    return f"finkray-service-{name}-board"
+    return f"{_BEFORE}{name}{_AFTER}"
 
 
 def start_service_board(name: str) -> Any:
@@ -88,3 +91,19 @@ def read_service_snapshot(settings: Settings, name: str) -> ServiceSnapshot | No
     except (ValueError, RayActorError, GetTimeoutError):
         return None
     return ServiceSnapshot.model_validate_json(text) if text is not None else None
+
+
+def read_service_snapshots(settings: Settings) -> tuple[ServiceSnapshot, ...]:
+    """Those of all services that run live, by name.
+
+    The caller is connected to Ray already, in the namespace of the settings.
+    """
+    import ray
+
+    names = [
+        one.removeprefix(_BEFORE).removesuffix(_AFTER)
+        for one in ray.util.list_named_actors()
+        if one.startswith(_BEFORE) and one.endswith(_AFTER)
+    ]
+    found = (read_service_snapshot(settings, name) for name in sorted(names))
+    return tuple(one for one in found if one is not None)

@@ -14,10 +14,14 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from finkray.science.class_list import ClassifiedAlert
+from finkray.science.counts import ClassCounts, NightCounts
+from finkray.serving.status import ServiceSnapshot
 from finkray.status import Alarm, Snapshot
+from tests.classified import BEFORE, alert, counts, service
 from tests.snapshots import busy_night
 from ui.app import asgi
-from ui.reader import Source
+from ui.sources import Sources
 
 pytestmark = pytest.mark.browser
 
@@ -38,12 +42,14 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(source: Source) -> Iterator[tuple[str, Callable[[], None]]]:
+def served(night: "Night") -> Iterator[tuple[str, Callable[[], None]]]:
     """The page's address, and a way to stop its server before the end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(
-            asgi(source, REFRESH_S), log_level="warning", timeout_graceful_shutdown=1
+            asgi(Sources(night, night.services, night), REFRESH_S),
+            log_level="warning",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -78,9 +84,22 @@ class Night:
         self.changes = changes
         self.age = timedelta(0)
         self.runs = True
+        self.classified = True
+        self.breaker = "closed"
 
     def __call__(self) -> Snapshot | None:
         return busy_night(datetime.now(UTC) - self.age, **self.changes) if self.runs else None
+
+    def services(self) -> tuple[ServiceSnapshot, ...]:
+        one = service(datetime.now(UTC), breaker=self.breaker, last_fault="raised: no <b>sky</b>")
+        return (one,) if self.runs else ()
+
+    def counts(self) -> tuple[ClassCounts, ...]:
+        return (counts(datetime.now(UTC)),) if self.classified else ()
+
+    def newest(self, of: ClassCounts, night: NightCounts, name: str) -> tuple[ClassifiedAlert, ...]:
+        assert of.name == "classify"
+        return tuple(alert(n, f"{name} of {night.night}, by rule {n}") for n in range(3))
 
 
 def test_figures_follow_the_snapshot(page: Page) -> None:
@@ -200,3 +219,62 @@ def test_scripts_read_the_snapshot_from_the_endpoint() -> None:
         client = Client(url, verbose=False)
         raw = client.predict(api_name="/snapshot")
         assert Snapshot.model_validate(raw).epoch == 12
+
+
+def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Page) -> None:
+    night = Night()
+    night.classified = False
+    with served(night) as (url, _):
+        page.goto(f"{url}/classification")
+        expect(page.locator(".fr-banner")).to_contain_text("no alert has a class yet")
+        night.classified = True
+        expect(page.locator(".fr-banner")).to_contain_text("6.0 % not checked")
+        expect(page.locator(".fr-classbar")).to_have_count(5)
+        expect(page.locator(".fr-classbar").first).to_contain_text("7\u2009000")
+        expect(page.locator(".fr-classes")).to_contain_text("2022-06")
+        expect(page.locator(".fr-tall")).to_contain_text("Unknown of 2026-11-24, by rule 0")
+
+        page.locator(".fr-classbar", has_text="RR*").click()
+        expect(page.locator(".fr-tall")).to_contain_text("RR* of 2026-11-24, by rule 2")
+        expect(page.locator(".fr-classbar[aria-current]")).to_contain_text("RR*")
+        assert "class=RR%2A" in page.url
+        widths = [bar.bounding_box() for bar in page.locator(".fr-track i").all()]
+        assert widths[0] is not None
+        assert widths[2] is not None
+        assert widths[2]["width"] / widths[0]["width"] == pytest.approx(900 / 7000, abs=0.01)
+
+        page.get_by_label("night").select_option(BEFORE)
+        page.get_by_role("button", name="show").click()
+        expect(page.locator(".fr-banner")).to_contain_text(f"the night of {BEFORE}")
+        expect(page.locator(".fr-classbar")).to_have_count(1)
+        expect(page.locator(".fr-tall")).to_contain_text(f"QSO of {BEFORE}")
+        assert f"night={BEFORE}" in page.url
+
+
+def test_the_page_on_services_follows_their_snapshots(page: Page) -> None:
+    night = Night()
+    with served(night) as (url, _):
+        page.goto(url)
+        page.get_by_role("link", name="Services").click()
+        expect(page.locator(".fr-banner")).to_contain_text("1 service")
+        expect(page.locator(".fr-wide")).to_contain_text("31\u2009000")
+        expect(page.locator(".fr-wide")).to_contain_text("closed")
+        night.breaker = "open"
+        expect(page.locator(".fr-alarm")).to_contain_text("classify pauses: raised: no <b>sky</b>")
+        expect(page).to_have_title("(1) finkray")
+        night.runs = False
+        expect(page.locator(".fr-banner")).to_contain_text("no service runs")
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_the_page_on_classes_fits_any_screen(browser: Browser, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    with served(Night()) as (url, _):
+        page.goto(f"{url}/classification")
+        expect(page.locator(".fr-classbar")).to_have_count(5)
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+    context.close()
+    assert overflow == 0

@@ -6,7 +6,7 @@ import pytest
 
 from finkray.status import Snapshot
 from tests.snapshots import busy_night
-from ui.reader import StatusReader
+from ui.reader import Reader
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -20,7 +20,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_the_latest_answer_is_kept_and_follows_the_source() -> None:
     answers: list[Snapshot | None] = [None, busy_night(), busy_night(epoch=8)]
-    reader = StatusReader(lambda: answers.pop(0) if len(answers) > 1 else answers[0], 0.01)
+    reader = Reader(lambda: answers.pop(0) if len(answers) > 1 else answers[0], 0.01, "status")
     reader.start()
     try:
         wait_until(lambda: (newest := reader.latest().snapshot) is not None and newest.epoch == 8)
@@ -41,7 +41,7 @@ def test_a_failing_source_keeps_the_last_snapshot_is_logged_once_and_heals(
             raise OSError("no route to host")
         return busy_night(epoch=asked)
 
-    reader = StatusReader(source, 0.05)
+    reader = Reader(source, 0.05, "status")
     with caplog.at_level(logging.ERROR):
         reader.start()
         try:
@@ -62,7 +62,7 @@ def test_a_source_that_hangs_holds_nobody_up() -> None:
         release.wait()
         return None
 
-    reader = StatusReader(source, 0.01)
+    reader = Reader(source, 0.01, "status")
     reader.start()
     before = reader.latest()
     assert reader.latest() is before

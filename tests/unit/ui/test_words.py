@@ -2,7 +2,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ui.words import bytes_text, count_text, duration_text, rate_text, time_text
+from ui.words import bytes_text, count_text, duration_text, rate_text, share_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,19 @@ def test_counts_stand_in_groups_of_three_and_rates_have_the_digits_that_say_some
 def test_times_are_in_utc_whatever_their_zone() -> None:
     chile = timezone(timedelta(hours=-3))
     assert time_text(datetime(2026, 11, 24, 0, 12, 45, tzinfo=chile)) == "2026-11-24 03:12:45 UTC"
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        (0, 10, "0 %"),
+        (10, 10, "100 %"),
+        (1, 8, "12 %"),
+        (1, 30, "3.3 %"),
+        (1, 100_000, "< 0.1 %"),
+        (99_999, 100_000, "99.9 %"),
+        (0, 0, "-"),
+    ],
+)
+def test_shares_are_neither_none_nor_all_unless_they_are(part: int, whole: int, text: str) -> None:
+    assert share_text(part, whole) == text

@@ -1,0 +1,70 @@
+from datetime import timedelta
+
+from tests.classified import service
+from tests.snapshots import NIGHT
+from ui.class_html import services_html
+from ui.service_view import SERVICE_HINT, pauses, service_banner, services_table
+from ui.view import STALE_AFTER_S, Reading
+
+NOW = NIGHT + timedelta(seconds=2)
+
+
+def test_without_services_the_page_says_how_to_start_one() -> None:
+    assert service_banner(Reading((), NOW), NOW).headline == SERVICE_HINT
+
+
+def test_each_service_shows_its_state_and_its_cost() -> None:
+    table = services_table([service()], NOW)
+    told = dict(zip(table.columns, (cell.text for cell in table.rows[0]), strict=True))
+    assert told == {
+        "service": "classify",
+        "version": "1",
+        "state": "running",
+        "breaker": "closed",
+        "actors": "2 of 3",
+        "waiting": "4\u2009200",
+        "behind": "3.2 s",
+        "alerts/s": "620",
+        "alerts/s a core": "31\u2009000",
+        "batch p99": "250 ms",
+        "latency p99": "6.1 s",
+        "memory": "200 MiB",
+        "errors": "3",
+        "results": "90\u2009000",
+    }
+
+
+def test_a_service_that_pauses_is_seen_and_says_why() -> None:
+    paused = service(name="mine", spec="m:Mine", breaker="half_open", last_fault="time: 60 s")
+    services = (service(), paused)
+    banner = service_banner(Reading(services, NOW), NOW)
+    assert (banner.level, banner.headline) == ("bad", "2 services")
+    assert banner.details == ("1 paused, for nothing succeeds",)
+    (card,) = pauses(services)
+    assert card.message == "mine pauses: time: 60 s"
+    assert "finkray service check m:Mine" in card.what_to_do
+    breakers = [row[3] for row in services_table(services, NOW).rows]
+    assert [(cell.text, cell.level) for cell in breakers] == [
+        ("closed", "quiet"),
+        ("half open", "bad"),
+    ]
+
+
+def test_an_old_snapshot_is_not_shown_as_the_state_of_now() -> None:
+    old = service(NOW - timedelta(seconds=STALE_AFTER_S + 5))
+    assert service_banner(Reading((old,), NOW), NOW).details == ("1 silent",)
+    cell = services_table([old], NOW).rows[0][2]
+    assert (cell.text, cell.level) == ("silent for 20 s", "bad")
+
+
+def test_a_source_that_fails_is_said_to() -> None:
+    banner = service_banner(Reading(None, NOW, "RayError: gone"), NOW)
+    assert (banner.level, banner.details) == ("bad", ("RayError: gone",))
+
+
+def test_every_text_from_outside_is_escaped() -> None:
+    nasty = "<script>alert('x')</script>"
+    one = service(name=nasty, version=nasty, spec=nasty, breaker="open", last_fault=nasty)
+    page = services_html(Reading((one,), NOW, nasty), NOW)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 6

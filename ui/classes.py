@@ -1,0 +1,63 @@
+"""Where the page has its classes from: the results beside the archive, and the counts of them."""
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from finkray.science.class_list import ClassifiedAlert, newest_of_class
+from finkray.science.counts import ClassCounters, ClassCounts, NightCounts
+from finkray.science.store import find_store
+from finkray.storage.contract import Storage
+
+LISTED: Final = 50
+"""So many alerts stand behind a bar."""
+
+FILES_AT_ONCE: Final = 500
+"""Of each folder of results: then the page tells how far it is."""
+
+_KEPT_LISTS: Final = 64
+"""However many pages are open, a list is read once for each change of its count."""
+
+
+class ClassSource:
+    """Reads counts and lists; `counts` is for one thread, `newest` for any.
+
+    Parameters
+    ----------
+    archive
+        where the alerts are, and the results beside them
+    """
+
+    def __init__(self, archive: Storage) -> None:
+        self._archive = archive
+        self._counters = ClassCounters(archive)
+        self._lock = threading.Lock()
+        self._lists: OrderedDict[tuple[object, ...], tuple[ClassifiedAlert, ...]] = OrderedDict()
+
+    def counts(self) -> tuple[ClassCounts, ...]:
+        """As they are now; where much is new, of a part of it."""
+        self._counters.refresh(FILES_AT_ONCE)
+        return self._counters.counts()
+
+    def newest(
+        self, counts: ClassCounts, night: NightCounts, name: str
+    ) -> tuple[ClassifiedAlert, ...]:
+        """The alerts of a class in a night that came last.
+
+        Raises
+        ------
+        FinkrayError, OSError, ArrowException
+            if they cannot be read
+        """
+        key = (counts.name, counts.version, night.night, name, night.classes.get(name), night.hours)
+        with self._lock:
+            if key in self._lists:
+                self._lists.move_to_end(key)
+                return self._lists[key]
+        store = find_store(self._archive, f"{counts.name}/{counts.version}")
+        found = newest_of_class(store, night, name, LISTED)
+        with self._lock:
+            self._lists[key] = found
+            while len(self._lists) > _KEPT_LISTS:
+                self._lists.popitem(last=False)
+        return found
