@@ -1,0 +1,112 @@
+"""`python -m bench.read_columns`: what it costs a service to read its columns from a file.
+
+Beside it, what it would cost to pick them out of the same batch in memory that is mapped, as the
+ingest actors hold it in Ray's object store until the claim is durable. CPU time of one core, the
+least of many tries.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray import adapter
+from finkray.claim import TopicPartition
+from finkray.packets.decode import Decoder, RawMessage
+from finkray.services.columns import has, pick, read_columns
+from finkray.storage.parquet import write_table
+from sim.alerts import AlertMaker
+
+CASES = {
+    "one column": ("candidate.magpsf",),
+    "cross-match": adapter.columns("detection", "solar_system"),
+    "history": ("prv_candidates",),
+    "one cutout": ("cutoutScience",),
+}
+
+
+def made_alerts(count: int) -> pa.Table:
+    """So many of the simulator's alerts of ZTF, as they are archived."""
+    packets: list[bytes] = []
+    for visit in AlertMaker(seed=7, schema_version="4.02", alerts_per_visit=1000).visits():
+        packets += [alert.packet for alert in visit.alerts]
+        if len(packets) >= count:
+            break
+    messages = [RawMessage(number, number, packet) for number, packet in enumerate(packets[:count])]
+    (decoded,) = Decoder().decode(messages, TopicPartition("cluster", "ztf", "id", 0)).tables
+    return decoded.table
+
+
+def measure(alerts: pa.Table, folder: Path, tries: int) -> dict[str, dict[str, float]]:
+    """CPU milliseconds for 1000 alerts, by what is read and from where."""
+    parquet, mapped = folder / "alerts.parquet", folder / "alerts.arrow"
+    with parquet.open("wb") as sink:
+        write_table(alerts, sink)
+    with pa.OSFile(str(mapped), "wb") as out, pa.ipc.new_stream(out, alerts.schema) as writer:
+        writer.write_table(alerts)
+
+    def from_parquet(columns: Sequence[str]) -> int:
+        # As the process of a service does it.
+        schema = pq.read_schema(parquet)
+        any(has(schema, name) for name in columns)
+        return read_columns(str(parquet), columns).num_rows
+
+    def from_memory(columns: Sequence[str]) -> int:
+        with pa.memory_map(str(mapped)) as pages, pa.ipc.open_stream(pages) as reader:
+            return pick(reader.read_all(), columns).num_rows
+
+    ways: dict[str, Callable[[Sequence[str]], int]] = {
+        "parquet": from_parquet,
+        "memory": from_memory,
+    }
+    return {
+        case: {
+            way: _least_cpu_ms(lambda read=read, columns=columns: read(columns), tries)  # type: ignore[misc]
+            * 1000
+            / alerts.num_rows
+            for way, read in ways.items()
+        }
+        for case, columns in CASES.items()
+    }
+
+
+def _least_cpu_ms(work: Callable[[], int], tries: int) -> float:
+    took = []
+    for _ in range(tries):
+        begun_s = time.process_time()
+        work()
+        took.append(time.process_time() - begun_s)
+    return min(took) * 1000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.read_columns", description=__doc__)
+    parser.add_argument("--alerts", type=int, default=1000, metavar="N")
+    parser.add_argument("--tries", type=int, default=15, metavar="N")
+    parser.add_argument("--folder", type=Path, help="where to write (the temporary folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    options = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="finkray-columns-", dir=options.folder))
+    try:
+        measured = measure(made_alerts(options.alerts), folder, options.tries)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("CPU ms for 1000 alerts   from Parquet  from memory")
+    for case, ms in measured.items():
+        columns = f"({len(CASES[case])} columns)"
+        print(f"{case:<12} {columns:<12} {ms['parquet']:>11.1f} {ms['memory']:>12.1f}")
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
