@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finkray.errors import CatalogError
+from finkray.settings.catalogs import RemoteSettings
 from finkray.settings.model import load
 from jobs.cli_parts import AsJson, Config, config_file, examples
 from jobs.progress import Progress
@@ -91,15 +92,21 @@ def build(
 
 @catalog.command("list", epilog=examples("finkray catalog list --json"))
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
-    """List the catalogues: the version that is used, its sources, its radius."""
+    """List the catalogues: the version that is used, its sources, its radius.
+
+    Those on the web, which the settings name, come last.
+    """
+    settings = load(config_file(config), os.environ).catalogs
     store = _store(config)
     rows = [_summary(store, name) for name in store.names()]
+    rows += [_web_summary(name, remote) for name, remote in settings.remote.items()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     elif not rows:
         Progress().say(f"no catalogue in {store.folder}")
     for row in [] if as_json else rows:
         used = f"{row['version']}  {row['rows']:,} sources" if row["version"] else "not built"
+        used = f"on the web, {row['web']}" if row["web"] else used
         Progress().say(f"{row['name']:<16} {used}  within {row['radius_arcsec']:g} arcsec")
 
 
@@ -197,6 +204,18 @@ def _summary(store: "CatalogStore", name: str) -> dict[str, Any]:
         "rows": rows,
         "radius_arcsec": description.catalog.radius_arcsec,
         "versions": store.versions(name),
+        "web": None,
+    }
+
+
+def _web_summary(name: str, remote: RemoteSettings) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": None,
+        "rows": None,
+        "radius_arcsec": remote.radius_arcsec,
+        "versions": [],
+        "web": remote.table,
     }
 
 

@@ -90,12 +90,14 @@ def test_the_recipes_are_descriptions(tmp_path: Path) -> None:
     assert names == ["gcvs", "gaia", "simbad", "gcvs", "vsx", "lac4"]
 
 
-def test_the_catalogues_on_the_web_are_settings(tmp_path: Path) -> None:
+def test_the_catalogues_on_the_web_are_settings(finkray: Finkray, tmp_path: Path) -> None:
     (text,) = (text for text in blocks("toml") if "[catalogs.remote" in text)
     path = tmp_path / "finkray.toml"
     path.write_text(text)
     remote = load(path, {}).catalogs.remote
     assert list(remote) == ["simbad", "allwise"]
+    listed = finkray("catalog", "list", "-c", str(path)).stdout
+    assert re.search(r"simbad +on the web, simbad +within 1.5 arcsec", listed)
     client = remote_catalog("simbad", remote["simbad"])
     assert (client.name, client.radius_arcsec) == ("simbad", 1.5)
     for name, field in RemoteSettings.model_fields.items():
