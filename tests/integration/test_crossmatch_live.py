@@ -9,7 +9,7 @@ import pytest
 
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import stop_local_ray
+from jobs.local_ray import LocalRay
 from tests.archiving import wait_until
 from tests.integration.test_cli import Shop, shop
 from tests.made_catalogs import made
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 AT_A_STAR = {"ra": 10.0, "dec": 5.0, "jd": 2461368.5}
 
+SERVICES = ("crossmatch", "remote_crossmatch")
 SETTINGS = """
 [catalogs]
 folder = "sky"
@@ -42,15 +43,18 @@ def sky() -> Iterator[Sky]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, sky: Sky) -> Iterator[Shop]:
+def place(tmp_path: Path, sky: Sky, ray_cluster: LocalRay) -> Iterator[Shop]:
     """A folder with a catalogue and settings for both; the paths in them are relative."""
     (tmp_path / "sky").mkdir()
     made(tmp_path / "sky", [10.0], [5.0], name="stars")
     (tmp_path / "mine.toml").write_text(SETTINGS.format(address=sky.address))
     one = shop(tmp_path)
-    env = {"FINKRAY_CONFIG": str(tmp_path / "mine.toml"), "FINKRAY__RAY__LOCAL_CPUS": "4"}
-    yield Shop(tmp_path, {**one.env, **env})
-    stop_local_ray(one.state)
+    env = {"FINKRAY_CONFIG": str(tmp_path / "mine.toml")}
+    place = Shop(tmp_path, {**one.env, **ray_cluster.environment(), **env})
+    yield place
+    for name in SERVICES:
+        stopped = place.command("stop", name)
+        assert stopped.returncode == 0, stopped.stderr
 
 
 def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
@@ -58,7 +62,7 @@ def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
 ) -> None:
     small = SmallArchive(LocalStorage(place.folder / "archive"))
     small.put(0, 9, candidate=AT_A_STAR)
-    for service in ("crossmatch", "remote_crossmatch"):
+    for service in SERVICES:
         started = place.command("start", service, "--from", "2026-11-24")
         assert started.returncode == 0, started.stderr
     answers(small, "remote_crossmatch", "simbad", range(10), ("match", None))
@@ -77,9 +81,6 @@ def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
     sky.mood = "well"
     small.put(30, 39, candidate=AT_A_STAR)
     answers(small, "remote_crossmatch", "simbad", range(30, 40), ("match", None))
-    for name in ("remote_crossmatch", "crossmatch"):
-        stopped = place.command("stop", name)
-        assert stopped.returncode == 0, stopped.stderr
 
 
 def answers(

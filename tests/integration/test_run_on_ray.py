@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 ALERTS = 600
 MODULE = '''
-import time
+import os, time
 from pathlib import Path
 import finkray
 import pyarrow as pa
@@ -35,7 +35,7 @@ class Careful(finkray.Service):
     """Twice the offset, but of one in fifty; slowly while there is a file."""
 
     columns = ["kafka_offset"]
-    output = pa.schema([("double", pa.int64())])
+    output = pa.schema([("double", pa.int64()), ("seen", pa.bool_())])
     version = "1"
 
     def process(self, alerts):
@@ -44,7 +44,10 @@ class Careful(finkray.Service):
         for offset in alerts["kafka_offset"].to_pylist():
             if offset % 50 == 7:
                 raise ValueError(f"cannot stand {offset}")
-        return pa.table({"double": pc.multiply(alerts["kafka_offset"], 2)})
+        with open("/proc/self/environ", "rb") as file:
+            seen = "hunter2" in f"{file.read()} {dict(os.environ)}"
+        double = pc.multiply(alerts["kafka_offset"], 2)
+        return pa.table({"double": double, "seen": [seen] * len(alerts)})
 '''
 
 
@@ -114,6 +117,8 @@ def test_a_run_on_ray_is_ended_goes_on_and_has_the_results_of_a_local_one(
     ]
     assert tables[0].equals(tables[1])
     assert tables[0]["kafka_offset"].to_pylist() == list(range(ALERTS))
+    assert place.env["FINKRAY__KAFKA__SASL_PASSWORD"] == "hunter2"
+    assert set(tables[0]["seen"].to_pylist()) == {False, None}
 
 
 def test_where_no_ray_runs_it_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
