@@ -8,7 +8,7 @@ from finkray.audit.deep import chooser, look_into
 from finkray.audit.files import CLAIM_COLUMNS, FILE_COLUMNS, FilesThere, NamedFiles
 from finkray.audit.report import AuditReport, FileFinding, OffsetRange, PartitionAudit
 from finkray.claim import TopicPartition
-from finkray.ledger.claims import claim_tables, read_claims
+from finkray.ledger.claims import COLUMNS, claim_tables
 from finkray.ledger.read import Reading, read_entries, read_state
 from finkray.ledger.state import LedgerState, PartitionState
 from finkray.storage.contract import Storage
@@ -79,7 +79,7 @@ def audit(
     report = balance(ranges, reading.state, files, storage.uri, datetime.now(UTC))
     if deep is None:
         return report
-    claims = read_claims(storage, through_seq=reading.state.last_seq)
+    claims = claim_tables(storage, COLUMNS, reading.state.last_seq)
     return report.model_copy(update={"deep": look_into(storage, claims, deep)})
 
 

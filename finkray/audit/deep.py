@@ -1,7 +1,7 @@
 """The deep audit: opens files and looks whether each offset of a claim is there, once."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -67,7 +67,7 @@ def chooser(text: str) -> Chooser:
     return lies_in
 
 
-def look_into(storage: Storage, claims: pa.Table, text: str) -> DeepReport:
+def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepReport:
     """Open the files of the claims that a range means.
 
     Parameters
@@ -75,7 +75,7 @@ def look_into(storage: Storage, claims: pa.Table, text: str) -> DeepReport:
     storage
         of the archive
     claims
-        all of them, as `finkray.ledger.claims.read_claims` gives them
+        all of them, as `finkray.ledger.claims.claim_tables` gives them
     text
         the range
 
@@ -87,7 +87,9 @@ def look_into(storage: Storage, claims: pa.Table, text: str) -> DeepReport:
     wanted = chooser(text)
     count = files = rows = 0
     findings: list[DeepFinding] = []
-    for batch in claims.to_batches(max_chunksize=_BATCH_CLAIMS):
+    for batch in (
+        batch for table in claims for batch in table.to_batches(max_chunksize=_BATCH_CLAIMS)
+    ):
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             result = ClaimResult.from_json(row)
             if wanted(result):
