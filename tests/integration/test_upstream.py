@@ -39,7 +39,21 @@ def deep_audit(archive: ArchiveUnderTest) -> AuditReport:
     return audit(LocalStorage(archive.root), kafka, deep="all")
 
 
-def test_a_kafka_that_may_only_be_read_is_enough(
+def send_in_transactions(kafka: Kafka, topic: str, packets: list[bytes]) -> None:
+    """Twelve of them, in three transactions of which the second is aborted."""
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"tx-{topic}"}
+    )
+    producer.init_transactions(60)
+    for number, commits in enumerate((True, False, True)):
+        producer.begin_transaction()
+        for packet in packets[4 * number : 4 * number + 4]:
+            producer.produce(topic, packet, partition=0)
+        producer.flush(30)
+        (producer.commit_transaction if commits else producer.abort_transaction)(60)
+
+
+def test_a_kafka_that_may_only_be_read_is_enough_and_its_transactions_leave_gaps(
     tmp_path: Path,
     guarded_kafka: Kafka,
     topic: str,
@@ -47,7 +61,7 @@ def test_a_kafka_that_may_only_be_read_is_enough(
     ray_cluster: LocalRay,
 ) -> None:
     guarded_kafka.create_topic(topic)
-    send(guarded_kafka.bootstrap_servers, topic, packets)
+    send_in_transactions(guarded_kafka, topic, packets)
     forbid_writing(guarded_kafka.bootstrap_servers)
     archive = ArchiveUnderTest(
         tmp_path / "archive",
@@ -58,11 +72,14 @@ def test_a_kafka_that_may_only_be_read_is_enough(
     )
     archive.start()
     try:
-        archive.wait_for_offsets(12)
+        # Twelve messages and the marker of each of the three transactions.
+        archive.wait_for_offsets(15)
         archive.stop()
     finally:
         archive.kill()
-    assert deep_audit(archive).balanced
+    report = deep_audit(archive)
+    assert report.balanced
+    assert (report.archived, report.not_delivered, report.waiting) == (8, 7, 0)
     assert "Traceback" not in archive.log.read_text()
 
 
@@ -89,29 +106,6 @@ def _expire(kafka: Kafka, topic: str, before: int) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
         future.result(30)
-
-
-def test_transactions_aborted_or_not_leave_gaps_and_nothing_missing(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
-) -> None:
-    kafka.create_topic(topic)
-    producer = Producer(
-        {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"tx-{topic}"}
-    )
-    producer.init_transactions(60)
-    for number, commits in enumerate((True, False, True)):
-        producer.begin_transaction()
-        for packet in packets[4 * number : 4 * number + 4]:
-            producer.produce(topic, packet, partition=0)
-        producer.flush(30)
-        (producer.commit_transaction if commits else producer.abort_transaction)(60)
-    archive.start()
-    # Twelve messages and the marker of each of the three transactions.
-    archive.wait_for_offsets(15)
-    archive.stop()
-    report = deep_audit(archive)
-    assert report.balanced
-    assert (report.archived, report.not_delivered, report.waiting) == (8, 7, 0)
 
 
 def test_a_broker_that_is_away_for_a_while_is_waited_for(
