@@ -1,16 +1,12 @@
 """A Kafka as sites have it: TLS, logins, few rights; what lets one in, what is said if not."""
 
-import os
 import re
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.kafka import KafkaCluster, reader
 from finkray.ingest.lane_reader import LaneReader
@@ -71,36 +67,6 @@ def test_what_is_wrong_is_said_with_what_to_do(
     assert not connected
     assert re.search(what, why), why
     assert site.password not in why
-
-
-def test_whoever_asks_a_kafka_that_hangs_is_answered_when_it_is_back(site: SiteKafka) -> None:
-    """Several ask, for not each of the clients that give up falls into the trap of not trying."""
-    options = {
-        "ssl.ca.location": str(site.ca),
-        "socket.timeout.ms": 1000,
-        "socket.connection.setup.timeout.ms": 2000,
-    }
-    config = KafkaSettings(**site.settings(options=options)).client_config()
-    asking = [KafkaCluster(config, timeout_s=2.0) for _ in range(6)]
-
-    def unanswered(kafka: KafkaCluster) -> bool:
-        try:
-            return not kafka.cluster_id()
-        except KafkaUnavailable:
-            return True
-
-    def count_unanswered() -> int:
-        with ThreadPoolExecutor(len(asking)) as pool:
-            return sum(pool.map(unanswered, asking))
-
-    wait_until("an answer to each", lambda: count_unanswered() == 0, 60)
-    assert site.broker.pid is not None
-    os.kill(site.broker.pid, signal.SIGSTOP)
-    try:
-        assert [count_unanswered() for _ in range(2)] == [len(asking)] * 2
-    finally:
-        os.kill(site.broker.pid, signal.SIGCONT)
-    wait_until("an answer to each again", lambda: count_unanswered() == 0, 60)
 
 
 def test_no_right_on_a_group_is_needed_to_read(site: SiteKafka, topic: str) -> None:
