@@ -239,25 +239,15 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("victim", ["Spark master", "app master"])
 def test_what_dies_while_spark_starts_is_noticed(
-    victim: str, tmp_path: Path, own_kafka: Kafka, topic: str, ray_cluster: LocalRay
+    victim: str, archive: ArchiveUnderTest, kafka: Kafka, topic: str, ray_cluster: LocalRay
 ) -> None:
     """The session that is being made would wait for it for ever."""
-    archive = ArchiveUnderTest(
-        root=tmp_path / "archive",
-        folder=tmp_path,
-        bootstrap_servers=own_kafka.bootstrap_servers,
-        topics=[topic],
-        environment=ray_cluster.environment(),
-    )
-    own_kafka.create_topic(topic)
-    send(own_kafka.bootstrap_servers, topic, [b"poison"])
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, [b"poison"])
     archive.start()
-    try:
-        _kill(victim, random.Random(SEED), archive, own_kafka, ray_cluster)
-        archive.wait_for_offsets(1, wait_s=400)
-        archive.stop()
-    finally:
-        archive.kill()
+    _kill(victim, random.Random(SEED), archive, kafka, ray_cluster)
+    archive.wait_for_offsets(1, wait_s=400)
+    archive.stop()
     assert "started again" in archive.log.read_text()
 
 
