@@ -17,6 +17,7 @@ from jobs.places import placed
 from jobs.progress import Progress
 from jobs.readiness import is_ready, listens, ready_text
 from jobs.services import POLL_S, Service, ServiceName, Services, UserService
+from jobs.shipped import spec_named
 from jobs.simulated_kafka import reading_simulator
 from sim.lock import exclusive
 from ui.words import bytes_text, duration_text
@@ -95,7 +96,7 @@ def stop(desk: Desk, name: str) -> None:
     services = Services(job_client(cluster), desk.state)
     with _taken_down_if_idle(desk, cluster, services):
         running = services.running()
-        by_spec = [one for one in running.values() if one.spec == name]
+        by_spec = [one for one in running.values() if one.spec == spec_named(name)]
         service = running.get(name) or (by_spec[0] if len(by_spec) == 1 else None)
         if service is None:
             desk.progress.say(f"{name} does not run")

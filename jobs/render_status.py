@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from finkray.science.counts import ClassCounts
+from finkray.science.counts import ClassCounts, NightCounts
 from finkray.serving.status import ServiceSnapshot
 from finkray.status import BalanceSheet, Snapshot
 from jobs.cluster import Cluster
@@ -19,6 +19,7 @@ from ui.words import (
     durable_text,
     duration_text,
     rate_text,
+    share_text,
     time_text,
 )
 
@@ -86,8 +87,8 @@ def status_text(
     if own:
         parts += [Text(), *_own(own)]
     for one in classes:
-        if one.nights:
-            parts += [Text(), _classes(one, now)]
+        if night := one.latest:
+            parts += [Text(), *_classes(one, night, now)]
     if snapshot is not None:
         for part in _archive(snapshot, now):
             parts += [Text(), part]
@@ -149,21 +150,20 @@ def _own(services: Sequence[ServiceSnapshot]) -> Iterator[RenderableType]:
     yield table
 
 
-def _classes(counts: ClassCounts, now: datetime) -> RenderableType:
-    night = counts.nights[0]
+def _classes(
+    counts: ClassCounts, night: NightCounts, now: datetime
+) -> tuple[RenderableType, RenderableType]:
     age = duration_text((now - counts.at).total_seconds())
-    table = _table(
-        f"{counts.name} {counts.version}, classes of the night of {night.night}, as of {age} ago",
-        "class",
-        "alerts",
-        "share",
+    title = (
+        f"{counts.name} {counts.version}, classes of the night of {night.night}, as of {age} ago"
     )
+    table = _table("", "class", "alerts", "share")
     for name, alerts in [*night.classes.items()][:_CLASSES_SHOWN]:
-        table.add_row(name, count_text(alerts), f"{alerts / night.alerts:.1%}")
+        table.add_row(name, count_text(alerts), share_text(alerts, night.alerts))
     if left := [*night.classes.values()][_CLASSES_SHOWN:]:
         more = f"{len(left)} more classes"
-        table.add_row(more, count_text(sum(left)), f"{sum(left) / night.alerts:.1%}")
-    return table
+        table.add_row(more, count_text(sum(left)), share_text(sum(left), night.alerts))
+    return Text(title, "bold"), table
 
 
 def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:

@@ -93,13 +93,13 @@ def choose(counts: Sequence[ClassCounts], asked: Asked) -> Shown | None:
 
     Of several results those of `classify`, of nights the last, of classes the largest.
     """
-    there = [one for one in counts if one.nights]
+    there = [(one, latest) for one in counts if (latest := one.latest) is not None]
     if not there:
         return None
-    named = [one for one in there if results_name(one) == asked.results]
-    newest = max(there, key=lambda one: (one.name == "classify", one.nights[0].night, one.version))
-    results = named[0] if named else newest
-    night = results.night(asked.night) or results.nights[0]
+    named = [pair for pair in there if results_name(pair[0]) == asked.results]
+    newest = max(there, key=lambda pair: (pair[0].name == "classify", pair[1].hours[:1]))
+    results, latest = named[0] if named else newest
+    night = results.night(asked.night) or latest
     name = asked.name if asked.name in night.classes else next(iter(night.classes))
     return Shown(results, night, name)
 

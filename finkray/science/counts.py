@@ -72,6 +72,11 @@ class ClassCounts(_Fact):
     alerts: int = Field(description="all that are counted")
     nights: tuple[NightCounts, ...] = ()
 
+    @property
+    def latest(self) -> NightCounts | None:
+        """The night of which alerts came last; the date alone may be absurd."""
+        return max(self.nights, key=lambda one: (one.hours[:1], one.alerts), default=None)
+
     def night(self, night: str) -> NightCounts | None:
         """That of a date, if there is one."""
         return next((one for one in self.nights if one.night == night), None)
@@ -88,13 +93,11 @@ class ClassCounter:
 
     def __init__(self, store: FoundStore) -> None:
         self._store = store
-        self._classes: Counter[tuple[str, ...]] = Counter()
-        self._catalogs: Counter[tuple[str, ...]] = Counter()
-        self._hours: set[tuple[str, str]] = set()
+        self._nights: dict[str, _Night] = {}
         self._at = datetime.now(UTC)
         kept = read_counts(store)
-        if kept is not None:
-            self._take(kept)
+        for one in () if kept is None else kept.nights:
+            self._nights[one.night] = _Night.of(one)
         self._cursor = Position().to_cursor() if kept is None else kept.cursor
         self._follower = self._follow()
 
@@ -122,14 +125,14 @@ class ClassCounter:
 
     def counts(self) -> ClassCounts:
         """As they are now."""
-        nights = sorted({night for night, _ in self._classes}, reverse=True)
+        nights = tuple(self._nights[night].counts() for night in sorted(self._nights, reverse=True))
         return ClassCounts(
             name=self._store.name,
             version=self._store.version,
             at=self._at,
             cursor=self._cursor,
-            alerts=self._classes.total(),
-            nights=tuple(self._night(night) for night in nights),
+            alerts=sum(one.alerts for one in nights),
+            nights=nights,
         )
 
     def keep(self) -> None:
@@ -140,43 +143,66 @@ class ClassCounter:
     def _follow(self) -> Follower:
         return Follower(self._store.storage, Position.from_cursor(self._cursor))
 
-    def _night(self, night: str) -> NightCounts:
-        uses: dict[tuple[str, str], dict[str, int]] = {}
-        for (of, catalog, version, status), alerts in sorted(self._catalogs.items()):
-            if of == night:
-                uses.setdefault((catalog, version), {})[status] = alerts
-        classes = {name: alerts for (of, name), alerts in self._classes.items() if of == night}
-        return NightCounts(
-            night=night,
-            classes=dict(sorted(classes.items(), key=lambda item: (-item[1], item[0]))),
-            catalogs=tuple(
-                CatalogUse(catalog=catalog, version=version, alerts=alerts)
-                for (catalog, version), alerts in uses.items()
-            ),
-            hours=tuple(sorted((hour for of, hour in self._hours if of == night), reverse=True)),
-        )
-
-    def _take(self, kept: ClassCounts) -> None:
-        for one in kept.nights:
-            self._classes.update({(one.night, name): n for name, n in one.classes.items()})
-            self._hours |= {(one.night, hour) for hour in one.hours}
-            for use in one.catalogs:
-                key = (one.night, use.catalog, use.version)
-                self._catalogs.update({(*key, status): n for status, n in use.alerts.items()})
-
     def _count(self, durable: Durable) -> None:
-        output = self._store.about.output
         columns = ["obs_night", "status", CLASS_COLUMN]
-        columns += [CHECKED_COLUMN] if CHECKED_COLUMN in output.names else []
+        columns += [CHECKED_COLUMN] if _says_what_was_asked(self._store.about.output) else []
         with self._store.storage.filesystem.open_input_file(durable.path) as source:
             table = pq.read_table(source, columns=columns, partitioning=None)
         nights = pc.coalesce(table["obs_night"].cast(pa.string()), NO_NIGHT)
         classes = pc.coalesce(table[CLASS_COLUMN], table["status"])
-        self._classes.update(_counted({"night": nights, "class": classes}))
-        if CHECKED_COLUMN in columns:
-            self._catalogs.update(_checked(nights, table[CHECKED_COLUMN]))
+        answers = _checked(nights, table[CHECKED_COLUMN]) if CHECKED_COLUMN in columns else {}
         hour = str(durable.file.hour_utc)
-        self._hours |= {(night, hour) for night in nights.unique().to_pylist()}
+        # Nothing below can fail: a file is counted or not at all.
+        for (night, name), alerts in _counted({"night": nights, "class": classes}).items():
+            self._nights.setdefault(night, _Night(night)).add(name, alerts, hour)
+        for (night, catalog, version, status), alerts in answers.items():
+            self._nights[night].add_answers(catalog, version, status, alerts)
+
+
+class _Night:
+    """The counts of a night, as they grow."""
+
+    def __init__(self, night: str) -> None:
+        self._night = night
+        self._classes: Counter[str] = Counter()
+        self._catalogs: dict[tuple[str, str], Counter[str]] = {}
+        self._hours: set[str] = set()
+        self._counts: NightCounts | None = None
+
+    @classmethod
+    def of(cls, kept: NightCounts) -> "_Night":
+        """As it was written down."""
+        one = cls(kept.night)
+        one._classes.update(kept.classes)
+        one._catalogs = {(use.catalog, use.version): Counter(use.alerts) for use in kept.catalogs}
+        one._hours = set(kept.hours)
+        return one
+
+    def add(self, name: str, alerts: int, hour: str) -> None:
+        """Alerts of a class that came in an hour."""
+        self._classes[name] += alerts
+        self._hours.add(hour)
+        self._counts = None
+
+    def add_answers(self, catalog: str, version: str, status: str, alerts: int) -> None:
+        """Alerts about which a catalogue answered so."""
+        self._catalogs.setdefault((catalog, version), Counter())[status] += alerts
+        self._counts = None
+
+    def counts(self) -> NightCounts:
+        """As they are now; most nights are over, and are worked out once."""
+        if self._counts is None:
+            largest_first = sorted(self._classes.items(), key=lambda item: (-item[1], item[0]))
+            self._counts = NightCounts(
+                night=self._night,
+                classes=dict(largest_first),
+                catalogs=tuple(
+                    CatalogUse(catalog=catalog, version=version, alerts=dict(sorted(n.items())))
+                    for (catalog, version), n in sorted(self._catalogs.items())
+                ),
+                hours=tuple(sorted(self._hours, reverse=True)),
+            )
+        return self._counts
 
 
 class ClassCounters:
@@ -238,6 +264,15 @@ def read_counts(store: FoundStore) -> ClassCounts | None:
         log.warning("%s of %s is not readable, and made anew", COUNTS_PATH, store.name)
         return None
     return counts if seq <= read_state(store.storage).state.last_seq + 1 else None
+
+
+def _says_what_was_asked(output: pa.Schema) -> bool:
+    """Whether `checked` is a list of answers of catalogues; somebody may call other things so."""
+    place = output.get_field_index(CHECKED_COLUMN)
+    kind = output.field(place).type if place >= 0 else pa.null()
+    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
+        return False
+    return {"catalog", "version", "status"} <= {field.name for field in kind.value_type}
 
 
 def _counted(columns: dict[str, pa.ChunkedArray]) -> dict[tuple[str, ...], int]:

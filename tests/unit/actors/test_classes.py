@@ -3,6 +3,8 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.classes import CLASSES, Asked, classes
 from actors.object_types import GALAXIES, simbad_type
@@ -144,6 +146,43 @@ def test_a_batch_is_answered_row_by_row_and_may_be_empty() -> None:
     assert table["class"].to_pylist() == ["RR*", "Unknown", "not checked", "galaxy host candidate"]
     nothing = classes(known.slice(0, 0), near.slice(0, 0), [asked("a")])
     assert (nothing.num_rows, nothing.schema) == (0, CLASSES)
+
+
+TYPES = st.sampled_from(["RR*", "QSO", "G", "*", "X", "?"])
+SOURCES = st.one_of(
+    st.none(),
+    st.sampled_from(["no_position", "catalog_unreadable"]),
+    st.tuples(TYPES, st.floats(0, 2)),
+)
+PACKETS = st.tuples(st.booleans(), st.none() | st.floats(0, 1), st.floats(0, 9))
+
+
+@given(data=st.data(), catalogs=st.integers(0, 3), alerts=st.integers(1, 6))
+def test_what_is_said_of_an_alert_does_not_hang_on_those_beside_it(
+    data: st.DataObject, catalogs: int, alerts: int
+) -> None:
+    rows = st.lists(SOURCES, min_size=alerts, max_size=alerts)
+    sources = [data.draw(rows) for _ in range(catalogs)]
+    packets = data.draw(st.lists(PACKETS, min_size=alerts, max_size=alerts))
+    known = pa.table(
+        [[solar for solar, _, _ in packets], ["Vesta"] * alerts, [0.1] * alerts],
+        schema=SOLAR_SYSTEM,
+    )
+    neighbours = pa.table(
+        [
+            [score for _, score, _ in packets],
+            [None if score is None else near for _, score, near in packets],
+        ],
+        schema=NEIGHBOUR,
+    )
+    together = classes(known, neighbours, [asked(f"c{n}", *one) for n, one in enumerate(sources)])
+    for row in range(alerts):
+        alone = classes(
+            known.slice(row, 1),
+            neighbours.slice(row, 1),
+            [asked(f"c{n}", one[row]) for n, one in enumerate(sources)],
+        )
+        assert alone.to_pylist() == together.slice(row, 1).to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,10 @@ class Parity(finkray.Service):
             {
                 "class": [None if n % 10 == 9 else ("even", "odd")[n % 2] for n in offsets],
                 "rule": [f"{n} by 2" for n in offsets],
-                "checked": [[{**sky, "status": ("match", "none")[n % 2]}] for n in offsets],
+                "checked": [
+                    None if n % 10 == 9 else [{**sky, "status": ("match", "none")[n % 2]}]
+                    for n in offsets
+                ],
             },
             schema=self.output,
         )
@@ -126,7 +129,7 @@ def test_each_row_is_counted_by_night_and_class_and_so_are_the_catalogues(
     assert [one.night for one in counts.nights] == [NO_NIGHT, "2026-11-24", "2026-11-23"]
     assert all(one.classes == of_night for one in counts.nights)
     (use,) = counts.nights[1].catalogs
-    assert (use.catalog, use.version, use.alerts) == ("sky", "1", {"match": 5, "none": 5})
+    assert (use.catalog, use.version, use.alerts) == ("sky", "1", {"match": 5, "none": 4})
     assert counts.alerts == 30
     assert counts.nights[2].hours == ("2026-11-24T01:00:00+00:00",)
 
@@ -135,6 +138,31 @@ def test_only_results_with_a_class_are_counted(small: SmallArchive) -> None:
     put(small, 0, FIRST)
     say(small, Double())
     assert [one.name for one in classified_stores(small.storage)] == ["parity"]
+
+
+class OwnWords(Parity):
+    """Calls something else `checked`."""
+
+    name = "own_words"
+    output = pa.schema([("class", pa.string()), ("checked", pa.bool_())])
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        rows = len(alerts)
+        return pa.table({"class": ["odd"] * rows, "checked": [True] * rows}, schema=self.output)
+
+
+def test_a_service_may_call_other_things_checked(small: SmallArchive) -> None:
+    put(small, 0, FIRST)
+    say(small, OwnWords())
+    counters = ClassCounters(small.storage)
+    assert counters.refresh(100) == {("own_words", "1"): 1, ("parity", "1"): 1}
+    assert counters.counts()[0].nights[0].catalogs == ()
+    assert (
+        newest_of_class(
+            find_store(small.storage, "own_words"), counters.counts()[0].nights[0], "odd", 1
+        )[0].why
+        == ""
+    )
 
 
 ACTIONS = st.lists(st.sampled_from(["put", "count", "keep", "killed"]), min_size=3, max_size=10)

@@ -117,8 +117,12 @@ def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
 
 def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_json() -> None:
     nights = (
-        NightCounts(night="2026-11-24", classes={"Unknown": 60, "RR*": 30, "not checked": 10}),
-        NightCounts(night="2026-11-23", classes={"QSO": 7}),
+        NightCounts(
+            night="2026-11-24",
+            classes={"Unknown": 60, "RR*": 30, "not checked": 10},
+            hours=("2026-11-24T01",),
+        ),
+        NightCounts(night="2031-01-01", classes={"QSO": 7}, hours=("2026-11-23T01",)),
     )
     counts = ClassCounts(
         name="classify", version="1", at=NIGHT, cursor="1:9:0", alerts=107, nights=nights
@@ -128,8 +132,8 @@ def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_jso
     console.print(status_text(CLUSTER, (), None, now, classes=(counts,)))
     text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     assert "classify 1, classes of the night of 2026-11-24, as of 2.0 s ago" in text
-    assert "Unknown 60 60.0%" in text
-    assert "not checked 10 10.0%" in text
+    assert "Unknown 60 60 %" in text
+    assert "not checked 10 10 %" in text
     assert "QSO" not in text
     (told,) = status_json(None, (), None, classes=(counts,))["classes"]
     assert told["nights"][1]["classes"] == {"QSO": 7}

@@ -37,6 +37,7 @@ def test_a_service_that_start_began() -> None:
         ("python -m finkray.archive", ServiceName.ARCHIVE),
         ("python -m jobs.page", ServiceName.UI),
         ("python -m jobs.simulator -c x", ServiceName.SIMULATOR),
+        ("python -m jobs.aggregation -c x", ServiceName.AGGREGATION),
         ("python -m finkray.archivers", None),
         ("python train.py", None),
     ],

@@ -52,11 +52,20 @@ def test_what_is_asked_for_is_shown_where_it_is_there_else_the_newest(
 
 
 def test_classify_stands_before_results_of_others_but_they_can_be_asked_for() -> None:
-    other = counts(name="mine", nights=(NightCounts(night="2027-01-01", classes={"odd": 1}),))
+    other = counts(
+        name="mine", nights=(NightCounts(night="2027-01-01", classes={"odd": 1}, hours=("2027",)),)
+    )
     assert shown(Asked(), other).counts.name == "classify"
     assert shown(Asked("mine/1"), other).name == "odd"
     options = view.result_options([counts(), other], shown(Asked(), other))
     assert [(one.value, one.chosen) for one in options] == [("classify/1", True), ("mine/1", False)]
+
+
+def test_a_night_in_the_far_future_is_not_taken_for_the_newest() -> None:
+    absurd = NightCounts(night="2106-02-07", classes={"QSO": 1}, hours=("2026-11-24T01",))
+    found = choose([counts(nights=(absurd, *counts().nights))], ANY)
+    assert found is not None
+    assert found.night.night == LAST
 
 
 def test_the_address_of_what_is_shown_shows_it_again() -> None:

@@ -1,0 +1,117 @@
+"""docs/classify.md, the live part: real alerts and a real catalogue, on a real Ray."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
+from jobs.local_ray import find_local_ray, stop_local_ray
+from tests import services_docs
+from tests.archiving import wait_until
+from tests.integration.test_cli import Shop, shop
+from tests.packets import real_ztf_packets
+from tests.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+from tests.small_archives import NIGHT
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+
+PAGE = Path(__file__).parents[2] / "docs" / "classify.md"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Shop]:
+    one = shop(tmp_path)
+    yield Shop(one.folder, {**one.env, "FINKRAY__RAY__LOCAL_CPUS": "4"})
+    stop_local_ray(one.state)
+
+
+def say(place: Shop, command: str) -> str:
+    binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", command],
+        cwd=place.folder,
+        env={**place.env, "PATH": binaries},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def classes_of(told: list[dict[str, Any]]) -> dict[str, int]:
+    """The counts of `classify`, of all nights together."""
+    found: dict[str, int] = {}
+    for one in told:
+        for night in one["nights"] if one["name"] == "classify" else ():
+            for name, alerts in night["classes"].items():
+                found[name] = found.get(name, 0) + alerts
+    return found
+
+
+def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
+    place: Shop, test_data: Path
+) -> None:
+    archive = real_archive(place.folder / "archive", test_data)
+    gcvs_here(place.folder, test_data)
+    add, build, _run = services_docs.commands(PAGE, live=False)
+    live = services_docs.commands(PAGE, live=True)[3:]
+    assert [line.split()[1] for line in live] == ["start"] * 3 + ["status"] + ["stop"] * 3
+    say(place, add)
+    say(place, build)
+    assert "classify: running, 1 warm, version 1" in say(place, live[0])
+    assert "aggregation: running" in say(place, live[1])
+    say(place, live[2])
+
+    page = Client(f"http://127.0.0.1:{place.port}", verbose=False)
+
+    def shown() -> dict[str, int]:
+        return classes_of(page.predict(api_name="/classes"))
+
+    first = ZTF_ALERTS + LSST_ALERTS
+    wait_until("what came before is counted on the page", lambda: sum(shown().values()) == first)
+    assert {"RR*", "Mi*", "Unknown"} <= set(shown())
+    assert "not checked" not in shown()
+
+    more = list(real_ztf_packets(test_data, "20210720_ampel_100_nocutouts"))
+    archive.put("ztf", more, NIGHT + timedelta(hours=1))
+    every = first + len(more)
+    wait_until("what is new is on the page", lambda: sum(shown().values()) == every)
+    assert shown()["Sy*"] == 1
+
+    (service,) = page.predict(api_name="/services")
+    assert (service["name"], service["state"], service["breaker"]) == (
+        "classify",
+        "running",
+        "closed",
+    )
+
+    def in_status() -> dict[str, int]:
+        answer = place.command("status", "--json")
+        return classes_of(json.loads(answer.stdout)["classes"])
+
+    wait_until("the aggregation has written it down", lambda: in_status() == shown())
+    text = say(place, live[3])
+    assert "classify 1, classes of the night of 2021-07-" in text
+    assert "aggregation" in text
+    for command in live[4:]:
+        assert "has ended" in say(place, command)
+    assert find_local_ray(place.state) is None
+    store = LocalStorage(place.folder / "archive" / "science" / "classify" / "1")
+    assert read_state(store).state.balance().archived == every
+
+
+def test_without_an_archive_there_is_nothing_to_count(place: Shop) -> None:
+    refused = place.command("start", "aggregation")
+    assert refused.returncode == 2
+    assert "there is no archive in" in refused.stderr
+    assert find_local_ray(place.state) is None
