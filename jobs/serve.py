@@ -39,8 +39,10 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     stopping = threading.Event()
     spec = spec_of(options.service, Path(options.folder))
     limits = limits_of(settings)
-    name = options.into or Worker(spec, limits).describe().name
-    run = Run(archive_of(settings), spec, settings, options.into)
+    archive = archive_of(settings)
+    about = Worker(spec, limits).describe()
+    name = options.into or about.name
+    run = Run(archive, spec, settings, options.into, about)
     try:
         ray.init(
             address=settings.ray.address if settings.ray.address != "local" else "auto",

@@ -48,12 +48,15 @@ class Run:
         all of them
     into
         name of the results; None: the service's own
+    about
+        what the service declares, if that was asked already: it takes a process
     """
 
     archive: LocalStorage
     spec: Spec
     settings: Settings
     into: str | None = None
+    about: Described | None = None
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -108,7 +111,7 @@ def run_over(
     ArchiveHeld
         if somebody else writes these results
     """
-    about = Worker(run.spec, limits_of(run.settings)).describe()
+    about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
     bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
     services = run.settings.services.model_copy(update=bounds)
     with _store(run, about) as (writer, lease):
@@ -161,7 +164,7 @@ def run_live(
     ArchiveHeld
         if it runs already
     """
-    about = Worker(run.spec, limits_of(run.settings)).describe()
+    about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
     with _store(run, about) as (writer, lease):
         wanted = live_from(writer.storage, run.archive, since)
         backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=True)
