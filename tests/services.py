@@ -1,6 +1,8 @@
 """Services that behave in every way, for tests. What they do to an alert hangs on its offset."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pyarrow as pa
@@ -59,6 +61,30 @@ class Leaking(Double):
 
     def process(self, alerts: pa.Table) -> pa.Table:
         self.kept.append(bytearray(b"x") * 40_000_000)
+        return super().process(alerts)
+
+
+class Begetting(Double):
+    """Starts a process at offset 13 that takes all the memory it can get."""
+
+    def meet(self, offset: int) -> None:
+        if offset == 13:
+            code = "a = []\nwhile True: a.append(bytearray(b'x') * 2**22)"
+            subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Forking(Double):
+    """Has a large model, and three processes which share it."""
+
+    def setup(self) -> None:
+        self.model = bytearray(b"x") * 150_000_000
+        self.kin = [os.fork() for _ in range(3)]
+        if 0 in self.kin:
+            time.sleep(600)
+            os._exit(0)
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        time.sleep(1.5)  # they are looked for once a second
         return super().process(alerts)
 
 

@@ -45,7 +45,8 @@ class Limits:
     batch_s
         for a batch, in seconds
     memory_bytes
-        resident memory of its own; pages that are shared, as mapped files are, do not count
+        resident memory of its own, with that of processes it has started; pages that are shared,
+        as mapped files are, do not count
     recycle_batches
         a fresh process takes its place after so many batches
     nice

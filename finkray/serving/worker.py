@@ -19,13 +19,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 import finkray
 from finkray.errors import ServiceError
 from finkray.services.service import Described
 from finkray.services.words import Answer, Fault, Limits, Slice, Spec, described_from_json
+from finkray.serving.memory import Memory
 from finkray.settings.reader import SECRET_NAME
 
 LOOK_S = 0.05
@@ -72,7 +72,7 @@ class Worker:
         self._about: Described | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._watched: psutil.Process | None = None
+        self._memory: Memory | None = None
         self._batches = 0
         self.unpicklable = ""
 
@@ -123,7 +123,7 @@ class Worker:
         }
         self._batches += 1
         answer, stream = self._ask(order, self._limits.batch_s)
-        memory_bytes = self._own_memory_bytes()
+        memory_bytes = self._memory.own_bytes() if self._memory else 0
         if stream is None:
             if answer["fault"] in ("time", "memory", "died"):
                 self._end()
@@ -184,15 +184,15 @@ class Worker:
                 start_new_session=True,
             )
         self._connection = Connection(mine.detach())
-        self._watched = psutil.Process(self._process.pid)
+        self._memory = Memory(self._process.pid)
         self._batches = 0
 
     def _ask(
         self, order: Mapping[str, object], limit_s: float
     ) -> tuple[dict[str, Any], bytes | None]:
         """What the process answers: words and Arrow, or words alone, which say why not."""
-        connection, process = self._connection, self._process
-        assert connection is not None and process is not None  # noqa: S101,PT018
+        connection, process, memory = self._connection, self._process, self._memory
+        assert connection and process and memory  # noqa: S101,PT018
         ends_s = time.monotonic() + limit_s
         try:
             connection.send_bytes(json.dumps(order).encode())
@@ -202,7 +202,7 @@ class Worker:
                 if not answered and time.monotonic() > ends_s:
                     return _fault("time", f"no answer within {limit_s:g} s"), None
                 # Also after an answer: what leaks a little with each quick batch is seen too.
-                memory_bytes = self._own_memory_bytes()
+                memory_bytes = memory.own_bytes()
                 if memory_bytes > self._limits.memory_bytes:
                     limit = self._limits.memory_bytes
                     return _fault("memory", f"it took {_mib(memory_bytes)} of {_mib(limit)}"), None
@@ -210,14 +210,6 @@ class Worker:
             return words, connection.recv_bytes() if words["ok"] else None
         except (EOFError, OSError):
             return _fault("died", _end_text(process)), None
-
-    def _own_memory_bytes(self) -> int:
-        """Resident memory without what it shares with others."""
-        try:
-            memory = self._watched.memory_info() if self._watched else None
-        except psutil.Error:
-            return 0
-        return 0 if memory is None else memory.rss - getattr(memory, "shared", 0)
 
     def _end(self) -> None:
         if self._connection is not None:

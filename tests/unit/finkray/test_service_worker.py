@@ -71,7 +71,7 @@ def test_a_batch_of_which_no_alert_is_answered_has_no_answer(
 def test_a_hanging_batch_is_ended_and_the_next_one_is_answered(
     start: Callable[..., Worker], file: str
 ) -> None:
-    worker = start("Hanging", batch_s=1.0)
+    worker = start("Hanging", batch_s=4.0)
     assert worker.run([Slice(file, 10, 10)]).fault == "time"
     assert worker.pid is None
     assert worker.run([Slice(file, 0, 10)]).fault is None
@@ -97,6 +97,29 @@ def test_a_leak_ends_at_the_limit_and_what_is_mapped_does_not_count(
     assert "memory" in faults
     assert faults[0] is None
     assert faults[faults.index("memory") + 1] is None
+
+
+def test_the_memory_of_processes_that_it_starts_counts_and_they_end_with_it(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Begetting", memory_bytes=400 * 2**20)
+    worker.start()
+    watched = psutil.Process(worker.pid)
+    answer = worker.run([Slice(file, 10, 10)])
+    assert answer.fault == "memory"
+    assert not watched.is_running()
+    mark = "a.append(bytearray"
+    assert not [one for one in psutil.process_iter(["cmdline"]) if mark in str(one.info["cmdline"])]
+    assert worker.run([Slice(file, 0, 10)]).fault is None
+
+
+def test_what_processes_that_it_forked_share_with_it_counts_once(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Forking", memory_bytes=400 * 2**20)
+    answer = worker.run([Slice(file, 0, 10)])
+    assert answer.fault is None, answer.detail
+    assert 150_000_000 < answer.memory_bytes < 400 * 2**20
 
 
 def test_a_fresh_process_takes_over_after_some_batches(
