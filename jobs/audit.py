@@ -1,6 +1,7 @@
 """`finkray audit`: the real Kafka and the real folder, audited, and redriven if asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
@@ -44,11 +45,24 @@ def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
     ArchiveHeld
         An archive runs on the folder: stop it first.
     """
+    with taken_over(settings) as (storage, ledger):
+        return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
+
+
+@contextmanager
+def taken_over(settings: Settings) -> Iterator[tuple[Storage, Ledger]]:
+    """The archive that the settings mean, mended, with this process as its one writer.
+
+    Raises
+    ------
+    ArchiveHeld
+        An archive runs on the folder.
+    """
     storage = archive_storage(settings)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
-        return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
+        yield storage, ledger
 
 
 def archive_storage(settings: Settings) -> Storage:

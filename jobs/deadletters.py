@@ -12,16 +12,13 @@ from finkray.dead_letters.export import export as export_to
 from finkray.dead_letters.look import Look, hex_head, look_at
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
-from finkray.ledger.lease import Lease
-from finkray.ledger.log import Ledger
-from finkray.ledger.publish import recover
 from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
 from finkray.redrive.resolve import Resolved, Resolver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
-from jobs.audit import archive_storage
+from jobs.audit import archive_storage, taken_over
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -168,10 +165,7 @@ def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:
     ArchiveHeld
         An archive runs on the folder: stop it first.
     """
-    storage = archive_storage(settings)
-    with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
-        ledger = Ledger.take_over(storage, lease)
-        recover(ledger, storage)
+    with taken_over(settings) as (storage, ledger):
         return Resolver(settings, storage, ledger).resolve(selection, tell)
 
 

@@ -30,6 +30,21 @@ def guarded_kafka(tmp_path: Path) -> Iterator[Kafka]:
 
 
 @pytest.fixture
+def guarded_archive(
+    tmp_path: Path, guarded_kafka: Kafka, topic: str, ray_cluster: LocalRay
+) -> Iterator[ArchiveUnderTest]:
+    under_test = ArchiveUnderTest(
+        tmp_path / "archive",
+        tmp_path,
+        guarded_kafka.bootstrap_servers,
+        [topic],
+        ray_cluster.environment(),
+    )
+    yield under_test
+    under_test.kill()
+
+
+@pytest.fixture
 def packets(test_data: Path) -> list[bytes]:
     return list(real_ztf_packets(test_data, "202002*"))
 
@@ -54,29 +69,16 @@ def send_in_transactions(kafka: Kafka, topic: str, packets: list[bytes]) -> None
 
 
 def test_a_kafka_that_may_only_be_read_is_enough_and_its_transactions_leave_gaps(
-    tmp_path: Path,
-    guarded_kafka: Kafka,
-    topic: str,
-    packets: list[bytes],
-    ray_cluster: LocalRay,
+    guarded_archive: ArchiveUnderTest, guarded_kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     guarded_kafka.create_topic(topic)
     send_in_transactions(guarded_kafka, topic, packets)
     forbid_writing(guarded_kafka.bootstrap_servers)
-    archive = ArchiveUnderTest(
-        tmp_path / "archive",
-        tmp_path,
-        guarded_kafka.bootstrap_servers,
-        [topic],
-        ray_cluster.environment(),
-    )
+    archive = guarded_archive
     archive.start()
-    try:
-        # Twelve messages and the marker of each of the three transactions.
-        archive.wait_for_offsets(15)
-        archive.stop()
-    finally:
-        archive.kill()
+    # Twelve messages and the marker of each of the three transactions.
+    archive.wait_for_offsets(15)
+    archive.stop()
     report = deep_audit(archive)
     assert report.balanced
     assert (report.archived, report.not_delivered, report.waiting) == (8, 7, 0)
@@ -109,33 +111,20 @@ def _expire(kafka: Kafka, topic: str, before: int) -> None:
 
 
 def test_a_broker_that_is_away_for_a_while_is_waited_for(
-    tmp_path: Path,
-    guarded_kafka: Kafka,
-    topic: str,
-    packets: list[bytes],
-    ray_cluster: LocalRay,
+    guarded_archive: ArchiveUnderTest, guarded_kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     guarded_kafka.create_topic(topic)
-    archive = ArchiveUnderTest(
-        tmp_path / "archive",
-        tmp_path,
-        guarded_kafka.bootstrap_servers,
-        [topic],
-        ray_cluster.environment(),
-    )
+    archive = guarded_archive
     archive.start()
-    try:
-        send(guarded_kafka.bootstrap_servers, topic, packets)
-        archive.wait_for_offsets(12)
-        guarded_kafka.kill()
-        wait_until("the alarm", lambda: "KAFKA_UNREACHABLE" in archive.alarms())
-        guarded_kafka.restart()
-        # No alert comes meanwhile: that Kafka answers again is enough.
-        wait_until("the end of the alarm", lambda: "KAFKA_UNREACHABLE" not in archive.alarms())
-        send(guarded_kafka.bootstrap_servers, topic, packets)
-        archive.wait_for_offsets(24)
-        archive.stop()
-    finally:
-        archive.kill()
+    send(guarded_kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_offsets(12)
+    guarded_kafka.kill()
+    wait_until("the alarm", lambda: "KAFKA_UNREACHABLE" in archive.alarms())
+    guarded_kafka.restart()
+    # No alert comes meanwhile: that Kafka answers again is enough.
+    wait_until("the end of the alarm", lambda: "KAFKA_UNREACHABLE" not in archive.alarms())
+    send(guarded_kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_offsets(24)
+    archive.stop()
     table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=["kafka_offset"])
     assert Counter(table["kafka_offset"].to_pylist()) == Counter(range(24))
