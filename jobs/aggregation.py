@@ -54,7 +54,7 @@ def aggregate(archive: LocalStorage, stopping: threading.Event, state: Path) -> 
     new: set[tuple[str, str]] = set()
     kept_s = time.monotonic()
     while not stopping.is_set():
-        done = counters.refresh(FILES)
+        done = _refresh(counters)
         new |= {key for key, files in done.items() if files}
         behind = any(files >= FILES for files in done.values())
         if not behind or time.monotonic() - kept_s >= KEEP_S:
@@ -73,6 +73,14 @@ def last_look(state: Path) -> datetime | None:
         return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["at"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
+
+
+def _refresh(counters: ClassCounters) -> dict[tuple[str, str], int]:
+    try:
+        return counters.refresh(FILES)
+    except StorageError as error:
+        log.warning("it is tried again: %s", error)
+        return {}
 
 
 def _keep(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from finkray.errors import StorageError
+from finkray.errors import FinkrayError, StorageError
 from finkray.ledger.follow import Durable, Follower, Position
 from finkray.ledger.read import read_state
 from finkray.science.store import FoundStore, list_stores
@@ -217,11 +217,17 @@ class ClassCounters:
     def __init__(self, archive: Storage) -> None:
         self._archive = archive
         self._counters: dict[tuple[str, str], ClassCounter] = {}
+        self._problems: dict[tuple[str, str], str] = {}
 
     def refresh(self, files: int) -> dict[tuple[str, str], int]:
         """Count what is new, so many files of each folder at most: how many there were, by folder.
 
         A folder that cannot be read now does not hold the others.
+
+        Raises
+        ------
+        StorageError, ServiceError
+            if it cannot be told which folders there are
         """
         there = {(one.name, one.version): one for one in classified_stores(self._archive)}
         self._counters = {key: one for key, one in self._counters.items() if key in there}
@@ -231,8 +237,11 @@ class ClassCounters:
                 if key not in self._counters:
                     self._counters[key] = ClassCounter(store)
                 done[key] = self._counters[key].catch_up(files)
-            except StorageError as error:
-                log.warning("%s", error)
+                self._problems.pop(key, None)
+            except FinkrayError as error:
+                if self._problems.get(key) != str(error):  # once, not each second
+                    log.warning("%s", error)
+                self._problems[key] = str(error)
         return done
 
     def keep(self, key: tuple[str, str]) -> None:

@@ -48,6 +48,23 @@ def say(place: Shop, command: str) -> str:
     return done.stdout
 
 
+def kill_aggregation(place: Shop) -> None:
+    ray = find_local_ray(place.state)
+    father = ray.process.process() if ray else None
+    assert father is not None
+    victims = [
+        one for one in father.children(recursive=True) if "jobs.aggregation" in one.cmdline()
+    ]
+    assert victims
+    for one in victims:
+        one.kill()
+
+
+def running(place: Shop) -> list[str]:
+    answer = place.command("status", "--json")
+    return [one["name"] for one in json.loads(answer.stdout)["services"]]
+
+
 def classes_of(told: list[dict[str, Any]]) -> dict[str, int]:
     """The counts of `classify`, of all nights together."""
     found: dict[str, int] = {}
@@ -77,10 +94,20 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
     def shown() -> dict[str, int]:
         return classes_of(page.predict(api_name="/classes"))
 
+    def in_status() -> dict[str, int]:
+        answer = place.command("status", "--json")
+        return classes_of(json.loads(answer.stdout)["classes"])
+
     first = ZTF_ALERTS + LSST_ALERTS
     wait_until("what came before is counted on the page", lambda: sum(shown().values()) == first)
     assert {"RR*", "Mi*", "Unknown"} <= set(shown())
     assert "not checked" not in shown()
+
+    # Killed, and started again: it goes on from what it has written down.
+    wait_until("the aggregation has written it down", lambda: in_status() == shown())
+    kill_aggregation(place)
+    wait_until("Ray has seen it", lambda: "aggregation" not in running(place))
+    assert "aggregation: running" in say(place, live[1])
 
     more = list(real_ztf_packets(test_data, "20210720_ampel_100_nocutouts"))
     archive.put("ztf", more, NIGHT + timedelta(hours=1))
@@ -94,10 +121,6 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
         "running",
         "closed",
     )
-
-    def in_status() -> dict[str, int]:
-        answer = place.command("status", "--json")
-        return classes_of(json.loads(answer.stdout)["classes"])
 
     wait_until("the aggregation has written it down", lambda: in_status() == shown())
     text = say(place, live[3])

@@ -258,3 +258,22 @@ def test_lsst_of_2015_has_other_names(test_data: Path) -> None:
         assert row["band"] == source["filterName"]
         flux = source["psFlux"]
         assert row["flux_njy"] == (flux if np.isfinite(flux) else None)
+
+
+def test_the_neighbour_that_ztf_names(
+    ztf: list[pa.Table], ztf_records: dict[int, dict[str, Any]], lsst: pa.Table
+) -> None:
+    named = 0
+    for table in ztf:
+        found = adapter.neighbours(table).to_pylist()
+        for candid, row in zip(table["candid"].to_pylist(), found, strict=True):
+            candidate = ztf_records[candid]["candidate"]
+            score, away = candidate.get("sgscore1"), candidate.get("distpsnr1")
+            if score is None or away is None or not (score >= 0 and away >= 0):
+                assert row == {"star_score": None, "separation_arcsec": None}
+                continue
+            assert row["star_score"] == pytest.approx(score)
+            assert row["separation_arcsec"] == pytest.approx(away)
+            named += 1
+    assert named > 900
+    assert adapter.neighbours(lsst)["star_score"].null_count == 107
