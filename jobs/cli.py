@@ -62,8 +62,7 @@ Which = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help="archive, simulator, ui, classify, crossmatch, aggregation, or one of your own: "
-        "mymodule:Bright.",
+        help=f"{', '.join([*ServiceName, *SHIPPED])}, or one of your own: mymodule:Bright.",
     ),
 ]
 

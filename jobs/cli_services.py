@@ -12,7 +12,7 @@ from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
 from jobs.cli_parts import desk
 from jobs.cluster import Place
-from jobs.shipped import spec_named
+from jobs.shipped import SHIPPED, spec_named
 
 EXIT_NO, EXIT_STOPPED = 1, 130
 
@@ -21,7 +21,7 @@ _Spec = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help="mymodule:Bright, or one that ships: classify, crossmatch.",
+        help=f"mymodule:Bright, or one that ships: {', '.join(SHIPPED)}.",
     ),
 ]
 _Results = typer.Argument(

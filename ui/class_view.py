@@ -191,14 +191,9 @@ def alerts_behind(shown: Shown, alerts: Sequence[ClassifiedAlert]) -> Table:
 
 
 def night_options(shown: Shown) -> tuple[Option, ...]:
-    """The nights that there are."""
+    """The nights that there are; without counts, which would change the list while it is open."""
     return tuple(
-        Option(
-            one.night,
-            f"{one.night}, {count_text(one.alerts)} alerts",
-            one.night == shown.night.night,
-        )
-        for one in shown.counts.nights
+        Option(one.night, one.night, one.night == shown.night.night) for one in shown.counts.nights
     )
 
 
