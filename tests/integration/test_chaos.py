@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -71,8 +72,8 @@ class Stream:
     def __init__(self, kafka: Kafka, topic: str, manifest: Path) -> None:
         self._kafka = kafka
         self._topic = topic
-        self._cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
-        self._source = self._cluster.partitions(lambda name: name == topic)[0]
+        with closing(KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})) as cluster:
+            self._source = cluster.partitions(lambda name: name == topic)[0]
         self._manifest = manifest
         self._packets = night(ASKED)
         self._error: Exception | None = None
@@ -96,9 +97,11 @@ class Stream:
         self._thread.join(600)
         if self._error is not None:
             raise self._error
-        ends = [self._cluster.watermarks(self._topic, number).high for number in range(PARTITIONS)]
-        self._cluster.close()
-        return sum(ends)
+        # By a client of its own: one that knew the broker before it was killed may have forgotten
+        # the partitions.
+        with closing(KafkaCluster({"bootstrap.servers": self._kafka.bootstrap_servers})) as cluster:
+            marks = [cluster.watermarks(self._topic, number) for number in range(PARTITIONS)]
+        return sum(mark.high for mark in marks)
 
     def _run(self) -> None:
         where = PlayedTopic(self._source.cluster_id, self._topic, self._source.topic_id)
