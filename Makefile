@@ -27,6 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/finkray prepare || echo "Each start of Spark takes some seconds longer without."
 	@touch $@
 
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder

@@ -25,7 +25,8 @@ from py4j.protocol import Py4JError
 
 import finkray
 from finkray.errors import ClusterUnavailable
-from finkray.query.java import find_java
+from finkray.query.class_archive import sharing_options
+from finkray.query.java import Java, find_java
 from finkray.query.orders import Order, Outcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.model import SparkSettings
@@ -57,14 +58,15 @@ JAVA_OPTIONS = " ".join(
 """Java 17 hides these packages; Ray's and Spark's serializers reach into them. Without the
 flags the app master dies at the first call from Spark into Ray."""
 
-_JAVA_OPTION_KEYS = (
+JAVA_OPTION_KEYS = (
     "spark.driver.extraJavaOptions",
     "spark.executor.extraJavaOptions",
     "spark.ray.raydp_app_master.extraJavaOptions",
 )
+"""Where the options of the three JVMs stand."""
 
 
-def spark_properties(settings: SparkSettings) -> dict[str, str]:
+def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
     """Every Spark property of the session: ours, then the user's, which win.
 
     Java options are joined, since ours are not a matter of taste.
@@ -100,8 +102,9 @@ def spark_properties(settings: SparkSettings) -> dict[str, str]:
     for name, amount in settings.resources.items():
         ours[f"spark.ray.raydp_spark_executor.actor.resource.{name}"] = str(amount)
     properties = {**ours, **{key: str(value) for key, value in settings.conf.items()}}
-    for key in _JAVA_OPTION_KEYS:
-        properties[key] = f"{JAVA_OPTIONS} {settings.conf.get(key, '')}".strip()
+    ours_of_java = " ".join([JAVA_OPTIONS, *sharing_options(java)])
+    for key in JAVA_OPTION_KEYS:
+        properties[key] = f"{ours_of_java} {settings.conf.get(key, '')}".strip()
     return properties
 
 
@@ -154,7 +157,8 @@ class SparkOnRay:
         import ray
         import raydp
 
-        os.environ.update(find_java().environment())
+        java = find_java()
+        os.environ.update(java.environment())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         # Spark listens where Ray does: on the loopback address of a local cluster.
         os.environ.setdefault("SPARK_LOCAL_IP", ray.util.get_node_ip_address())
@@ -172,7 +176,7 @@ class SparkOnRay:
                 executor_memory=settings.executor_memory,
                 # That mode is for turning Spark's data into Ray's, which is not done here.
                 fault_tolerant_mode=False,
-                configs=spark_properties(settings),
+                configs=spark_properties(settings, java),
             )
         except Exception as error:
             shutil.rmtree(self._folder, ignore_errors=True)
