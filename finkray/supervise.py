@@ -133,6 +133,8 @@ def supervise(command: Sequence[str]) -> int:
                 # This process has one thread, so there is no lock to inherit.
                 preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
             )
+            if asked_to_stop.is_set():  # while it was being started, when there was none to be told
+                child.send_signal(signal.SIGTERM)
             return_code = child.wait()
             if asked_to_stop.is_set() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code

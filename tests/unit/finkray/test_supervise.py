@@ -111,3 +111,22 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def test_a_stop_that_comes_while_the_process_is_being_started_is_not_lost() -> None:
+    supervise_and_stop = (
+        "import os, signal, subprocess, sys\n"
+        "from finkray.supervise import supervise\n"
+        "start = subprocess.Popen\n"
+        "def stopped_while_it_starts(*words, **options):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return start(*words, **options)\n"
+        "subprocess.Popen = stopped_while_it_starts\n"
+        "sys.exit(supervise(sys.argv[1:]))\n"
+    )
+    endless = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    process = subprocess.Popen([sys.executable, "-c", supervise_and_stop, *endless])
+    try:
+        assert process.wait(20) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
