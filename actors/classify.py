@@ -42,8 +42,7 @@ class Classify(finkray.Service):
     def process(self, alerts: pa.Table) -> pa.Table:
         """Say what each alert is."""
         positions = adapter.positions(alerts)
-        store = self._catalogs.store
-        names = [name for name in store.names() if store.current(name) is not None]
+        names = self._catalogs.in_use()
         asked = [one for name in names if (one := ask(positions, self._catalogs, name))]
         return classes(adapter.solar_system(alerts), adapter.neighbours(alerts), asked)
 

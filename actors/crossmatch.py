@@ -73,9 +73,7 @@ class Crossmatch(finkray.Service):
     def process(self, alerts: pa.Table) -> pa.Table:
         """Look alerts up in all catalogues."""
         positions = adapter.positions(alerts)
-        store = self._catalogs.store
-        names = [name for name in store.names() if store.current(name) is not None]
-        answers = [as_matches(*self._answer(positions, name)) for name in names]
+        answers = [as_matches(*self._answer(positions, name)) for name in self._catalogs.in_use()]
         known = adapter.solar_system(alerts)
         columns = [known[column] for column in known.column_names]
         return pa.table([*columns, matches_by_alert(answers, alerts.num_rows)], schema=self.output)

@@ -112,6 +112,10 @@ class Catalogs:
         self.memory = ShardMemory(memory_bytes)
         self._open: dict[str, Catalog] = {}
 
+    def in_use(self) -> list[str]:
+        """The names of those of which a version is used now."""
+        return [name for name in self.store.names() if self.store.current(name) is not None]
+
     def current(self, name: str) -> Catalog:
         """The version that is used now; ask before each batch.
 
