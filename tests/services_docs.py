@@ -1,6 +1,8 @@
 """A page of docs/ as something to follow: its files, its commands."""
 
 import re
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "services.md"
@@ -26,6 +28,21 @@ def commands(page: Path = PAGE, *, live: bool) -> list[str]:
     lines = [line for block in blocks("sh", page) for line in block.splitlines() if line]
     on_ray = ("finkray start", "finkray status", "finkray stop")
     return [line for line in lines if live or not line.startswith(on_ray)]
+
+
+def follow(command: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Give the command as a reader does, in that folder; returns what it prints."""
+    done = subprocess.run(
+        ["bash", "-ec", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def spark_code() -> str:

@@ -1,7 +1,6 @@
 """docs/classify.md, the live part: real alerts and a real catalogue, on a real Ray."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -35,17 +34,7 @@ def place(tmp_path: Path) -> Iterator[Shop]:
 
 def say(place: Shop, command: str) -> str:
     binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
-    done = subprocess.run(
-        ["bash", "-ec", command],
-        cwd=place.folder,
-        env={**place.env, "PATH": binaries},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
+    return services_docs.follow(command, place.folder, {**place.env, "PATH": binaries})
 
 
 def kill_aggregation(place: Shop) -> None:

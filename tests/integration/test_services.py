@@ -174,16 +174,7 @@ def test_the_page_on_services_is_true_word_by_word(place: Shop) -> None:
     commands = services_docs.commands(live=True)
     assert len(commands) == 8
     for command in commands:
-        done = subprocess.run(
-            ["bash", "-ec", command],
-            cwd=place.folder,
-            env={**place.env, "PATH": binaries},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        services_docs.follow(command, place.folder, {**place.env, "PATH": binaries})
     for command in ("pytest -q test_mymodule.py", "read_results.py"):
         words = ["-m", *command.split()] if command.startswith("pytest") else [command]
         done = subprocess.run(

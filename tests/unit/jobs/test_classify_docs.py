@@ -1,7 +1,6 @@
 """docs/classify.md is true: from real alerts and a real catalogue to classes beside the alerts."""
 
 import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -32,16 +31,7 @@ def test_who_follows_the_page_has_a_class_beside_each_alert(
     commands = services_docs.commands(PAGE, live=False)
     assert len(commands) == 3
     for command in [*commands, "python read_classes.py"]:
-        done = subprocess.run(
-            ["bash", "-ec", command],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        services_docs.follow(command, tmp_path, environment)
 
     archive = finkray.open_archive(tmp_path / "archive")
     joined = {
