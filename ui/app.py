@@ -128,9 +128,7 @@ def build(readers: Readers, classes: Classes, refresh_s: float) -> gr.Blocks:
             [page.load, gr.Timer(refresh_s).tick],
             tick,
             outputs=[head, plot, small, wide],
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
+            **pages.QUIET,
         )
         gr.api(snapshot, api_name="snapshot", queue=False)
         gr.api(counts, api_name="classes", queue=False)

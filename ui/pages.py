@@ -23,13 +23,12 @@ SERVICES: Final = "/services"
 MAIN: Final = "Archive"
 """What the bar above all pages calls the first."""
 
-Said = tuple[str, str, str]
-
-_QUIET: Final[dict[str, Any]] = {
+QUIET: Final[dict[str, Any]] = {
     "show_progress": "hidden",
     "queue": False,
     "api_visibility": "private",
 }
+"""How a page is brought up to date: at once, and with nothing that moves."""
 
 
 def classification(
@@ -53,16 +52,16 @@ def classification(
     """
     gr.Navbar(main_page_name=MAIN)
     head, choice, drawn, listed = gr.HTML(), gr.HTML(), gr.HTML(), gr.HTML()
-    asked = gr.State(("", "", ""))
+    asked = gr.State(Asked())
 
-    def opened(request: gr.Request) -> tuple[Said, str, str, str, str]:
+    def opened(request: gr.Request) -> tuple[Asked, str, str, str, str]:
         words = request.query_params
-        said = (words.get("results", ""), words.get("night", ""), words.get("class", ""))
+        said = Asked(words.get("results", ""), words.get("night", ""), words.get("class", ""))
         return said, *tick(said)
 
-    def tick(said: Said) -> tuple[str, str, str, str]:
+    def tick(said: Asked) -> tuple[str, str, str, str]:
         reading = latest()
-        shown = choose(reading.snapshot or (), Asked(*said))
+        shown = choose(reading.snapshot or (), said)
         alerts: tuple[ClassifiedAlert, ...] = ()
         problem = ""
         if shown is not None:
@@ -78,8 +77,8 @@ def classification(
         )
 
     outputs = [head, choice, drawn, listed]
-    page.load(opened, None, [asked, *outputs], **_QUIET)
-    gr.Timer(refresh_s).tick(tick, asked, outputs, **_QUIET)
+    page.load(opened, None, [asked, *outputs], **QUIET)
+    gr.Timer(refresh_s).tick(tick, asked, outputs, **QUIET)
 
 
 def services(
@@ -94,5 +93,5 @@ def services(
         [page.load, gr.Timer(refresh_s).tick],
         lambda: services_html(latest(), datetime.now(UTC)),
         outputs=[shown],
-        **_QUIET,
+        **QUIET,
     )

@@ -78,14 +78,17 @@ class AlarmCard:
     what_to_do: str
 
 
-def unheard(reading: Reading[T], now: datetime) -> Banner | None:
+def unheard(
+    reading: Reading[T], now: datetime, what: str = "it", last_word: tuple[str, ...] = ()
+) -> Banner | None:
     """Say that what is known is not of now because nobody answers; None if that is not so."""
     silence_s = (now - reading.read_at).total_seconds()
     if silence_s > STALE_AFTER_S:
         headline = f"no answer for {duration_text(silence_s)}"
-        return Banner("bad", headline, ("it is asked for, and nothing comes back",), old=True)
+        silent = f"{what} is asked for, and nothing comes back"
+        return Banner("bad", headline, (silent, *last_word), old=True)
     if reading.problem is not None:
-        return Banner("bad", "it cannot be read", (reading.problem,), old=True)
+        return Banner("bad", f"{what} cannot be read", (reading.problem, *last_word), old=True)
     return None
 
 
@@ -95,22 +98,10 @@ def banner(reading: Reading[Snapshot], now: datetime) -> Banner:
     An old snapshot is never shown as the state of now: a process that ended without a
     word leaves a last snapshot that says "running".
     """
-    silence_s = (now - reading.read_at).total_seconds()
-    if silence_s > STALE_AFTER_S:
-        return Banner(
-            "bad",
-            f"no answer for {duration_text(silence_s)}",
-            ("the status is asked for, and nothing comes back", *_last_word(reading.snapshot, now)),
-            old=True,
-        )
-    if reading.problem is not None:
-        return Banner(
-            "bad",
-            "the status cannot be read",
-            (reading.problem, *_last_word(reading.snapshot, now)),
-            old=True,
-        )
     snapshot = reading.snapshot
+    silent = unheard(reading, now, "the status", _last_word(snapshot, now))
+    if silent is not None:
+        return silent
     if snapshot is None:
         return Banner("quiet", START_HINT)
     if snapshot.state == "stopped":
