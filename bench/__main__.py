@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ import psutil
 
 from bench.chains.job import Job
 from bench.figures import Figures, median
-from bench.options import add_common, data_is_there
+from bench.options import add_common, data_is_there, working_folder
 from bench.run import CHAINS, Chain, measure
 from bench.table import render
 from bench.topics import FEEDS, Feed, fill, read_feed
@@ -40,15 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # As Ctrl-C does: what was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
     feeds = {name: read_feed(name, options.data) for name in options.feeds}
-    try:
+    with working_folder("bench", options.folder, keep=options.keep) as folder:
         rounds, failed = _measure_all(feeds, options, folder)
-    finally:
-        if options.keep:
-            _LOG.info("Everything is kept in %s", folder)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     for name, found in rounds.items():
         print(f"\n{feeds[name].what}\n\n{render(_chains(options, name), found)}")
     if options.json:

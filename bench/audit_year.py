@@ -9,9 +9,7 @@ import argparse
 import logging
 import os
 import resource
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from bench.options import working_folder
 from finkray.audit.audit import audit
 from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
 from finkray.ledger.entry import Entry
@@ -132,8 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     memory = Path("/dev/shm")
     place = options.folder or (memory if memory.is_dir() else None)
-    root = Path(tempfile.mkdtemp(prefix="finkray-year-", dir=place))
-    try:
+    with working_folder("year", place) as root:
         _LOG.info("Making %d files in %s", options.files, root)
         make_year(root, options.files)
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -142,8 +140,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         took_s = time.perf_counter() - begun_s
         cpu_s = time.process_time() - begun_cpu_s
         after_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
     print(
         f"{options.files} files: {took_s:.1f} s, CPU {cpu_s:.1f} s, "
         f"peak memory {after_kb // 1024} MiB ({before_kb // 1024} MiB before); "

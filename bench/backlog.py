@@ -6,7 +6,6 @@ import logging
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from bench.options import add_common, data_is_there
+from bench.options import add_common, data_is_there, working_folder
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger.claims import read_claims
@@ -119,17 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not data_is_there(options.data, [ZTF_PACKETS]):
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
     try:
-        alone, beside = _measure(options, folder)
+        with working_folder("backlog", options.folder, keep=options.keep) as folder:
+            alone, beside = _measure(options, folder)
     except (RuntimeError, ValueError) as error:
         _LOG.error("%s", error)
         return 1
-    finally:
-        if options.keep:
-            _LOG.info("Everything is kept in %s", folder)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     print(render(alone, beside, rate=options.rate))
     if options.json:
         report = {"options": _plain(options), "alone": asdict(alone), "beside": asdict(beside)}

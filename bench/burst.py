@@ -4,10 +4,8 @@ import argparse
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from bench.chains.archive import settings_for
 from bench.meter import Meter
-from bench.options import add_common, data_is_there
+from bench.options import add_common, data_is_there, working_folder
 from bench.running import RunningArchive, running_archive
 from bench.topics import Feed, read_feed, send
 from finkray.ledger.claims import read_claims
@@ -66,19 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not data_is_there(options.data):
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    folder = Path(tempfile.mkdtemp(prefix="finkray-bench-", dir=options.folder))
     bursts: list[Burst] = []
-    try:
-        with Kafka.running(folder / "kafka") as kafka:
-            for name, sizes in (("containers", options.ztf), ("lsst", options.lsst)):
-                if sizes:
-                    feed = read_feed(name, options.data)
-                    bursts += _measure(kafka, feed, sizes, options, folder)
-    finally:
-        if options.keep:
-            _LOG.info("Everything is kept in %s", folder)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    with (
+        working_folder("burst", options.folder, keep=options.keep) as folder,
+        Kafka.running(folder / "kafka") as kafka,
+    ):
+        for name, sizes in (("containers", options.ztf), ("lsst", options.lsst)):
+            if sizes:
+                feed = read_feed(name, options.data)
+                bursts += _measure(kafka, feed, sizes, options, folder)
     print(render(bursts))
     if options.json:
         report = [asdict(burst) for burst in bursts]

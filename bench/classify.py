@@ -10,9 +10,7 @@ counts are not those of the results.
 import argparse
 import json
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +24,7 @@ import pyarrow.parquet as pq
 import finkray
 import finkray.testing
 from bench.crossmatch import RADIUS_ARCSEC, Sky, batches, uniform
+from bench.options import working_folder
 from catalogs.build import build
 from catalogs.description import Description
 from catalogs.store import CatalogStore
@@ -222,11 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--folder", type=Path, help="where all is made; a temporary one without")
     add("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="finkray-classify-", dir=options.folder))
-    try:
+    with working_folder("classify", options.folder) as folder:
         measured = measure(options, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print(render(measured))
     if options.json:
         report = {"cores": os.cpu_count(), **asdict(measured)}

@@ -15,9 +15,7 @@ astropy runs, its matches within the radius must be ours: else the exit code is 
 import argparse
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.crossmatch import match
+from bench.options import working_folder
 from catalogs.build import build
 from catalogs.catalog import Catalog, Catalogs
 from catalogs.description import Description
@@ -305,11 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--folder", type=Path, help="where the catalogues are made; a temporary one without")
     add("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="finkray-crossmatch-", dir=options.folder))
-    try:
+    with working_folder("crossmatch", options.folder) as folder:
         measured = [one for count in options.sources for one in measure(options, folder, count)]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print(render(measured))
     if options.json:
         report = {"cores": os.cpu_count(), "measured": [asdict(one) for one in measured]}

@@ -3,7 +3,10 @@
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.topics import LSST_ALERTS, ZTF_PACKETS
@@ -41,3 +44,26 @@ def data_is_there(folder: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERT
     if missing:
         _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", folder / missing[0])
     return not missing
+
+
+@contextmanager
+def working_folder(name: str, place: Path | None, *, keep: bool = False) -> Iterator[Path]:
+    """A folder that is there for as long as a bench runs.
+
+    Parameters
+    ----------
+    name
+        of the bench
+    place
+        where to make it; None: the temporary folder
+    keep
+        leave it, and say where it is
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"finkray-{name}-", dir=place))
+    try:
+        yield folder
+    finally:
+        if keep:
+            _LOG.info("Everything is kept in %s", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -7,9 +7,7 @@ least of many tries.
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.options import working_folder
 from finkray import adapter
 from finkray.claim import TopicPartition
 from finkray.packets.decode import Decoder, RawMessage
@@ -94,11 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where to write (the temporary folder)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     options = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="finkray-columns-", dir=options.folder))
-    try:
+    with working_folder("columns", options.folder) as folder:
         measured = measure(made_alerts(options.alerts), folder, options.tries)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     print("CPU ms for 1000 alerts   from Parquet  from memory")
     for case, ms in measured.items():
         columns = f"({len(CASES[case])} columns)"
