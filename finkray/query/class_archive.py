@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,23 +58,23 @@ def make_archive(java: Java, lists: Iterable[Path]) -> Path:
     """
     file = archive_file(java)
     file.parent.mkdir(parents=True, exist_ok=True)
-    classes = file.with_suffix(".classes")
-    unfinished = file.with_suffix(".unfinished")
-    classes.write_text("\n".join(sorted(listed_classes(lists))) + "\n", encoding="utf-8")
-    command = [
-        str(java.executable),
-        "-Xshare:dump",
-        f"-XX:SharedClassListFile={classes}",
-        f"-XX:SharedArchiveFile={unfinished}",
-        *("-cp", class_path()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    classes.unlink()
-    if done.returncode != 0 or not unfinished.exists():
-        raise FinkrayError(
-            f"Java makes no archive of classes: {(done.stdout + done.stderr)[-500:]}"
-        )
-    unfinished.rename(file)
+    # Beside its place, where it is moved to when it is whole.
+    with tempfile.TemporaryDirectory(dir=file.parent) as name:
+        classes, unfinished = Path(name) / "classes", Path(name) / file.name
+        classes.write_text("\n".join(sorted(listed_classes(lists))) + "\n", encoding="utf-8")
+        command = [
+            str(java.executable),
+            "-Xshare:dump",
+            f"-XX:SharedClassListFile={classes}",
+            f"-XX:SharedArchiveFile={unfinished}",
+            *("-cp", class_path()),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not unfinished.exists():
+            raise FinkrayError(
+                f"Java makes no archive of classes: {(done.stdout + done.stderr)[-500:]}"
+            )
+        unfinished.rename(file)
     return file
 
 

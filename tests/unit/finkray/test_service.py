@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -183,8 +184,7 @@ def test_an_answer_that_breaks_the_promise_is_told_how(answer: object, words: st
 
 
 def test_a_pandas_frame_is_told_how_to_become_a_table() -> None:
-    pandas = pytest.importorskip("pandas")
-    faults = faults_of_answer(BRIGHT, 1, pandas.DataFrame({"bright": [True]}))
+    faults = faults_of_answer(BRIGHT, 1, pd.DataFrame({"bright": [True]}))
     assert "pa.Table.from_pandas" in faults[0]
 
 
