@@ -131,6 +131,10 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
         # It was in the middle: the next start reads on there.
         assert nothing_is_lost_or_doubled(archive, burst.sent) > 0
     assert archive.log.read_text().count("has left in good order") == 2
+    archive.start()
+    archive.wait_for_offsets(burst.sent)
+    archive.stop()
+    assert nothing_is_lost_or_doubled(archive, burst.sent) == 0
 
 
 def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
