@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from bench.options import working_folder
 from finkray import adapter
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from finkray.services.columns import has, pick, read_columns
 from finkray.storage.parquet import write_table
 from sim.alerts import AlertMaker

@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 
 import finkray
-from finkray.driver.run import run_archive
-from finkray.settings.model import load
 from finkray.supervise import supervised
 
 
@@ -22,10 +20,18 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     return supervised(
         [sys.executable, "-m", "finkray.archive", "--unsupervised", *words],
-        lambda: run_archive(load(options.config), options.exit_after),
+        lambda: _run(options),
         logging.getLogger("finkray.archive"),
         unsupervised=options.unsupervised,
     )
+
+
+def _run(options: argparse.Namespace) -> None:
+    # The supervisor needs none of it: a start is half a second shorter.
+    from finkray.driver.run import run_archive
+    from finkray.settings.model import load
+
+    run_archive(load(options.config), options.exit_after)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,8 +12,8 @@ from finkray.dead_letters.export import export as export_to
 from finkray.dead_letters.look import Look, hex_head, look_at
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
-from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
 from finkray.redrive.resolve import Resolved, Resolver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage

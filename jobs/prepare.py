@@ -57,9 +57,11 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
     settings = SparkSettings(conf=dict.fromkeys(JAVA_OPTION_KEYS, java_option))
     spark = SparkOnRay("finkray-prepare", settings, batches.put)
     try:
-        spark.start_query(TaskContext(ray_address, "finkray-prepare", "", spark.code_archive))
         # To get ready is all that the task is asked for.
-        spark.publish([[Order(None, "", 0, "")]])
+        spark.start_query(
+            TaskContext(ray_address, "finkray-prepare", "", spark.code_archive),
+            [[Order(None, "", 0, "")]],
+        )
         (outcome,) = batches.get(timeout=_MICRO_BATCH_S).outcomes
     except queue.Empty:
         raise ClusterUnavailable(f"no micro-batch in {_MICRO_BATCH_S:.0f} s") from None

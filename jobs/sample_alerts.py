@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import finkray
 from finkray.claim import Claim, TopicPartition
 from finkray.packets.batch import make_batch
-from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
 from finkray.settings.packets import PacketSettings
 from finkray.storage.parquet import write_table
 from sim.alerts import AlertMaker

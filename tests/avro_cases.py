@@ -18,7 +18,7 @@ import fastavro
 from hypothesis import strategies as st
 
 from finkray.claim import TopicPartition
-from finkray.packets.decode import RawMessage
+from finkray.packets.message import RawMessage
 
 SYNC = bytes(range(16))
 SOURCE = TopicPartition("cluster", "topic", "an-id-of-a-topic", 0)

@@ -10,8 +10,8 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import make_batch
-from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
 from finkray.query.write_claim import write_claim
 from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoded, RawMessage
+from finkray.packets.decode import Decoded
 from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
 from finkray.settings.packets import PacketSettings
 from sim.schema_lsst import write_schemas
 

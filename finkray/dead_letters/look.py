@@ -12,7 +12,8 @@ from finkray.avro.container import MAGIC, SYNC_BYTES, Header, Refused, read_head
 from finkray.avro.frame import FRAME_BYTES, read_schema_id
 from finkray.avro.frame import MAGIC as FRAME_MAGIC
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 
 MOST_RECORD_BYTES = 4 * 1024 * 1024
 """How much of a compressed record is unpacked for a look."""

@@ -103,7 +103,7 @@ class Feeder:
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
-            self._keep_warm()
+            self._publish(self._warming())
 
     def look_after(self) -> bool:
         """Start the query anew if it ended; True if so, and all claims must be handed in again.
@@ -143,15 +143,15 @@ class Feeder:
                 namespace=self._settings.ray.namespace,
                 archive_uri=str(self._settings.archive.root),
                 code_archive=spark.code_archive,
-            )
+            ),
+            self._warming(),
         )
-        self._outstanding = 0
+        self._outstanding = self._slots
         self._last_batch_s = time.monotonic()
-        self._keep_warm()
 
-    def _keep_warm(self) -> None:
+    def _warming(self) -> Sequence[Sequence[Order]]:
         """Let every task slot load its modules and connect, so that no claim waits for it."""
-        self._publish([[Order(None, "", 0, self._staging)]] * self._slots)
+        return [[Order(None, "", 0, self._staging)]] * self._slots
 
     def _publish(self, tasks: Sequence[Sequence[Order]]) -> None:
         if not tasks or self._spark is None:

@@ -9,6 +9,8 @@ Live lanes and backfills have a consumer each. The live lanes are read first, an
 get what room is left; see `finkray.ingest.budget`.
 """
 
+from __future__ import annotations
+
 import functools
 import gc
 import os
@@ -19,7 +21,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +35,9 @@ from finkray.ingest.visits import count_visits
 from finkray.ingest.words import Assignment, IngestReport, LaneKind, Published
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
-from finkray.packets.decode import Decoder
+
+if TYPE_CHECKING:  # brings polars along, and each archiving task loads this class to ask it
+    from finkray.packets.decode import Decoder
 
 POLL_S = 0.05
 """The longest wait for messages: bounds how late a command or a due claim is noticed."""

@@ -13,7 +13,7 @@ from finkray.errors import FinkrayError
 from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
 from finkray.ingest.kafka import KafkaCluster, as_finkray_error, explain
 from finkray.ingest.words import Assignment
-from finkray.packets.decode import RawMessage
+from finkray.packets.message import RawMessage
 
 STALL_BEFORE_PAUSE_S = 5.0
 """Pausing throws the Kafka client's queue away, to be fetched again: not worth it for the

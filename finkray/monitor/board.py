@@ -4,11 +4,15 @@ It lives and dies with the archive's driver: no board, no archive. It also shows
 snapshot's figures as Ray metrics (`ray_finkray_…` on each node's metrics port).
 """
 
-import time
-from typing import Any
+from __future__ import annotations
 
-from finkray.settings.model import Settings
+import time
+from typing import TYPE_CHECKING, Any
+
 from finkray.status import Snapshot
+
+if TYPE_CHECKING:  # 0.15 s to load, in an actor that has no use for them
+    from finkray.settings.model import Settings
 
 BOARD_NAME = "finkray-archive-board"
 

@@ -13,7 +13,8 @@ from finkray.packets.columns import add_columns
 from finkray.packets.dead_letters import dead_letter_table
 
 if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
-    from finkray.packets.decode import Decoder, RawMessage
+    from finkray.packets.decode import Decoder
+    from finkray.packets.message import RawMessage
 
 
 @dataclass(frozen=True, slots=True)

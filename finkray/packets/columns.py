@@ -25,7 +25,8 @@ from finkray.claim import TopicPartition
 from finkray.surveys import SURVEYS
 
 if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
-    from finkray.packets.decode import DecodedTable, RawMessage
+    from finkray.packets.decode import DecodedTable
+    from finkray.packets.message import RawMessage
 
 ADDED_COLUMNS = pa.schema(
     [

@@ -12,7 +12,8 @@ from finkray.claim import TopicPartition
 from finkray.packets.columns import kafka_timestamps
 
 if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
-    from finkray.packets.decode import RawMessage, Reject
+    from finkray.packets.decode import Reject
+    from finkray.packets.message import RawMessage
 
 DEAD_LETTER_SCHEMA = pa.schema(
     [
@@ -51,8 +52,6 @@ def kept_messages(letters: pa.Table) -> Iterator[RawMessage]:
     letters
         with the columns `KEPT_COLUMNS` at least
     """
-    from finkray.packets.decode import RawMessage
-
     stamps = letters["kafka_timestamp"].cast(pa.int64())
     columns = (letters["kafka_offset"], stamps, letters["value"], letters["size_bytes"])
     for offset, stamp_ms, value, size_bytes in zip(

@@ -5,7 +5,6 @@ A message that does not decode is a `Reject` with a reason, and changes nothing 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
+from finkray.packets.message import RawMessage
 from finkray.packets.unwrap import Unwrapper
 
 CHUNK_ROWS = 512
@@ -23,14 +23,6 @@ CHUNK_BYTES = 32 * 1024 * 1024
 result and what a damaged record costs, which is a few more passes over its chunk. ZTF's packets
 take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about 4 ms
 whatever is in it, and large buffers grow by moving."""
-
-
-class RawMessage(NamedTuple):
-    """A Kafka message: its offset, its timestamp in ms of Unix time if it has one, its value."""
-
-    offset: int
-    timestamp_ms: int | None
-    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True, order=True)

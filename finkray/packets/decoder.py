@@ -8,7 +8,6 @@ from finkray.errors import SchemaError, SettingsError
 from finkray.packets.decode import Decoder
 from finkray.packets.schema_folder import SchemaFolder, read_schema_file
 from finkray.packets.schema_lookup import SchemaLookup, SchemaSource
-from finkray.packets.schema_registry import SchemaRegistry
 from finkray.packets.unwrap import TopicRules, Unwrapper
 from finkray.settings.packets import PacketSettings
 from finkray.surveys import SURVEYS
@@ -53,6 +52,9 @@ def _sources(packets: PacketSettings) -> list[SchemaSource]:
     if packets.schema_folder:
         sources.append(SchemaFolder(Path(packets.schema_folder).expanduser()))
     if packets.registry_url:
+        # Its client takes 0.1 s to load, in each process that decodes.
+        from finkray.packets.schema_registry import SchemaRegistry
+
         sources.append(SchemaRegistry(packets.registry_config()))
     return sources
 

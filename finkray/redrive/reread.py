@@ -10,7 +10,7 @@ from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
 from finkray.ingest.kafka import KafkaCluster, reader
-from finkray.packets.decode import RawMessage
+from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
 SILENCE_S = 30.0

@@ -18,8 +18,8 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import make_batch
 from finkray.packets.dead_letters import kept_messages
-from finkray.packets.decode import RawMessage
 from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
 from finkray.query.write_claim import StagedClaim, write_claim
 from finkray.redrive.reread import Rereader
 from finkray.settings.model import Settings

@@ -15,7 +15,8 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import make_batch
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from finkray.query.write_claim import write_claim
 from finkray.science.source import Wanted
 from finkray.services.words import Spec

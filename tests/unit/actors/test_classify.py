@@ -14,7 +14,8 @@ import pytest
 from actors.classify import Classify
 from finkray import adapter
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
 from finkray.services.service import describe, load_service

@@ -9,7 +9,8 @@ from actors.crossmatch import Crossmatch, match
 from catalogs.catalog import Catalogs
 from finkray import adapter
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
 from finkray.services.service import describe, load_service

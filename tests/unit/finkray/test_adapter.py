@@ -14,7 +14,8 @@ from astropy.time import Time
 
 from finkray import adapter
 from finkray.claim import TopicPartition
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from tests.avro_cases import container
 from tests.packets import BROKEN_2016, real_ztf_packets
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finkray.packets.decode import CHUNK_ROWS, Decoded, Decoder, RawMessage
+from finkray.packets.decode import CHUNK_ROWS, Decoded, Decoder
+from finkray.packets.message import RawMessage
 from finkray.packets.unwrap import Unwrapper
 from tests.avro_cases import (
     SOURCE,

@@ -19,7 +19,8 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ingest.visits import VISITS_KEPT, VISITS_PER_CLAIM, VISITS_SHOWN, Visits, count_visits
 from finkray.ingest.words import Published, VisitCount
 from finkray.packets.batch import make_batch
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from tests.packets import real_ztf_packets
 
 SOURCE = TopicPartition("cluster", "lsst", "id", 0)

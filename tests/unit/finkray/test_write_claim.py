@@ -19,7 +19,8 @@ from finkray.errors import StorageError
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.columns import ADDED_COLUMNS
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.packets.decode import Decoder, RawMessage
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
 from finkray.query.write_claim import StagedClaim, write_claim
 from finkray.storage.layout import parse_path, schema_path
 from finkray.storage.local import LocalStorage
