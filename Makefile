@@ -61,9 +61,10 @@ bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
 	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1
 
-bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources; classify
+bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources; classify; services beside the archive
 	@$(BIN)/python -m bench.crossmatch
 	@$(BIN)/python -m bench.classify
+	@$(BIN)/python -m bench.beside
 
 lock:  ## pin the packages anew (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

@@ -22,11 +22,17 @@ COLUMNS = (
 def render(chains: Sequence[Chain], rounds: Mapping[str, Sequence[Figures]]) -> str:
     """The table as text, one line for each chain; a chain that never got through has dashes."""
     ours = median(rounds[OURS]).warm_per_s if rounds.get(OURS) else None
-    rows = [COLUMNS, *(_row(chain.name, rounds.get(chain.name, ()), ours) for chain in chains)]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(COLUMNS))]
+    return layout(
+        [COLUMNS, *(_row(chain.name, rounds.get(chain.name, ()), ours) for chain in chains)]
+    )
+
+
+def layout(rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
+    """Rows, the first of them the heads, below each other; the first `left` columns are words."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            text.ljust(width) if index == 0 else text.rjust(width)
+            text.ljust(width) if index < left else text.rjust(width)
             for index, (text, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows

@@ -5,6 +5,7 @@ LSST's, of 2026-03-10.
 """
 
 import io
+import json
 import lzma
 import tarfile
 from dataclasses import dataclass
@@ -66,6 +67,20 @@ FEEDS = ("containers", "bare", "lsst")
 def read_feed(name: str, data: Path) -> Feed:
     """Read one of the feeds from the folder of the public test data."""
     return _read_lsst(data) if name == "lsst" else _read_ztf(data, bare=name == "bare")
+
+
+def without_cutouts(feed: Feed) -> Feed:
+    """ZTF's bare records with nulls in the place of their cutouts: the small ones."""
+    schema = fastavro.parse_schema(json.loads(feed.schema_text))
+    records = []
+    for message in feed.messages:
+        alert = fastavro.schemaless_reader(io.BytesIO(message), schema)
+        cutouts = {field: None for field in alert if field.startswith("cutout")}
+        record = io.BytesIO()
+        fastavro.schemaless_writer(record, schema, {**alert, **cutouts})
+        records.append(record.getvalue())
+    what = "bare records without their cutouts"
+    return Feed("small", "bare", tuple(records), feed.schema_text, what)
 
 
 def _read_ztf(data: Path, *, bare: bool) -> Feed:

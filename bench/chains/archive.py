@@ -4,8 +4,11 @@ How far it is stands in its ledger: an entry is what makes its claims durable, a
 at which its file was made is the time of the commit.
 """
 
+import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.chains.job import Job, Wire, report
 from bench.running import RunningArchive, running_archive
@@ -17,19 +20,32 @@ _POLL_S = 0.1
 def run(job: Job) -> None:
     """Archive the topic, then let the archive drain and take the Ray down again."""
     settings = settings_for(
-        job.bootstrap_servers, job.topic, job.wire, Path(job.schema_file), job.cores
+        job.bootstrap_servers,
+        job.topic,
+        job.wire,
+        Path(job.schema_file),
+        job.cores,
+        ingest=job.ingest,
     )
     with running_archive(Path(job.folder), settings) as archive:
         _follow(job, archive)
 
 
 def settings_for(
-    bootstrap_servers: str, topic: str, wire: Wire, schema_file: Path, cores: int
+    bootstrap_servers: str,
+    topic: str,
+    wire: Wire,
+    schema_file: Path,
+    cores: int,
+    *,
+    ingest: Mapping[str, Any] | None = None,
 ) -> str:
     """Everything is left at its default that need not be said."""
+    keys = {"actors": cores, **(ingest or {})}
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
     return (
         f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\ntopics = ["{topic}"]\n'
-        f"[ingest]\nactors = {cores}\n"
+        f"[ingest]\n{lines}"
         f"[spark]\nexecutor_cores = {cores}\n"
         f"{_schemas(topic, wire, schema_file)}"
     )

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Wire = Literal["container", "bare", "frame"]
 
@@ -38,6 +38,8 @@ class Job:
         How many processes or task slots the chain may use.
     per_trigger
         Spark pipelines: most messages in one micro-batch.
+    ingest
+        This archive: keys of its [ingest] that are not left at their defaults; `actors` is `cores`.
     """
 
     bootstrap_servers: str
@@ -49,6 +51,7 @@ class Job:
     schema_file: str
     cores: int
     per_trigger: int
+    ingest: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> Path:

@@ -1,0 +1,297 @@
+"""`python -m bench.beside`: the archive with services beside it, and how soon alerts have a class.
+
+After some to warm up, the same alerts are sent as fast as Kafka takes them, to an archive alone,
+then to one with `classify` and `crossmatch` beside it, each as `finkray start` runs it. What counts
+is the time until the last alert is durable. Then alerts are sent at an even rate, and the time from
+Kafka's timestamp until the class is durable is read from the ledger of the results.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.chains.archive import settings_for
+from bench.classify import make_catalog
+from bench.options import add_common, data_is_there, working_folder
+from bench.running import RunningArchive, running_archive
+from bench.topics import ZTF_PACKETS, Feed, read_feed, send
+from finkray.ledger.claims import read_claims
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
+from jobs.local_ray import find_local_ray
+from sim.kafka import Kafka
+
+SERVICES = {"classify": "actors.classify:Classify", "crossmatch": "actors.crossmatch:Crossmatch"}
+
+_LOG = logging.getLogger("bench.beside")
+_POLL_S = 0.2
+_DRAIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it.
+
+    Attributes
+    ----------
+    alerts
+        sent at once, each time
+    alone_per_s, beside_per_s
+        alerts/s until the last was durable, without and with services
+    ratio
+        of the second to the first
+    results_after_s
+        from the last durable alert until the last result of each service
+    rate_per_s, latency_s
+        the even rate, and from the Kafka timestamp until the class is durable: p50, p95, p99
+    """
+
+    alerts: int
+    alone_per_s: float
+    beside_per_s: float
+    ratio: float
+    results_after_s: dict[str, float]
+    rate_per_s: float
+    latency_s: tuple[float, float, float]
+
+
+class _Stream:
+    """An archive that reads a topic of its own, and how much was sent into it."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        feed: Feed,
+        archive: RunningArchive,
+        topic: str,
+        options: argparse.Namespace,
+    ) -> None:
+        self._kafka, self._feed, self._topic, self._options = kafka, feed, topic, options
+        self.archive = archive
+        self.sent = 0
+
+    def send(self, alerts: int) -> None:
+        """Send alerts as fast as can be."""
+        send(self._kafka, self._topic, self._feed, alerts, self._options.partitions)
+        self.sent += alerts
+
+    def wait_until_durable(self) -> None:
+        """Until all that was sent is in the archive."""
+        self.archive.wait_until(
+            f"{self.sent} alerts are durable",
+            lambda sheet: sheet.archived >= self.sent,
+            time.monotonic() + self._options.timeout,
+        )
+
+    def wait_until_served(self, name: str, alerts: int) -> None:
+        """Until a service has so many results."""
+        ends_s = time.monotonic() + self._options.timeout
+        while served(self.archive, name) < alerts:
+            if time.monotonic() > ends_s:
+                raise RuntimeError(f"{name} has {served(self.archive, name)} of {alerts} results")
+            time.sleep(_POLL_S)
+
+    def burst_per_s(self, alerts: int) -> float:
+        """Alerts/s from the first that is sent until the last is durable."""
+        begun_s = time.time()
+        self.send(alerts)
+        self.wait_until_durable()
+        return alerts / (last_commit_s(LocalStorage(self.archive.root)) - begun_s)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if not data_is_there(options.data, (ZTF_PACKETS,)):
+        return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with working_folder("beside", options.folder, keep=options.keep) as folder:
+        measured = measure(options, folder)
+    print(render(measured))
+    if options.json:
+        report = {"cores": os.cpu_count(), **asdict(measured)}
+        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    return 0
+
+
+def measure(options: argparse.Namespace, folder: Path) -> Measured:
+    """Alone, then with services."""
+    make_catalog(folder, options.sources, np.random.default_rng(1))
+    feed = read_feed("containers", options.data)
+    with Kafka.running(folder / "kafka") as kafka:
+        with _stream(kafka, feed, folder, "alone", options) as stream:
+            stream.burst_per_s(options.warm)
+            _LOG.info("alone: %d alerts", options.alerts)
+            alone_per_s = stream.burst_per_s(options.alerts)
+        with _stream(kafka, feed, folder, "beside", options) as stream, ExitStack() as services:
+            before = stream.sent
+            for name, spec in SERVICES.items():
+                services.enter_context(_service(stream.archive, spec))
+                _LOG.info("%s starts", name)
+                _wait_until_live(stream, name)
+            stream.burst_per_s(options.warm)
+            for name in SERVICES:
+                stream.wait_until_served(name, stream.sent - before)
+            _LOG.info("with services: %d alerts", options.alerts)
+            beside_per_s = stream.burst_per_s(options.alerts)
+            durable_s = last_commit_s(LocalStorage(stream.archive.root))
+            after = {}
+            for name in SERVICES:
+                stream.wait_until_served(name, stream.sent - before)
+                after[name] = last_commit_s(_results(stream.archive, name)) - durable_s
+            served_before = served(stream.archive, "classify")
+            _LOG.info("%g alerts/s for %g s", options.rate, options.seconds)
+            _send_evenly(stream, options.rate, options.seconds)
+            stream.wait_until_durable()
+            stream.wait_until_served("classify", stream.sent - before)
+            latencies = latencies_s(_results(stream.archive, "classify"), served_before)
+    p50, p95, p99 = (float(one) for one in np.quantile(latencies, (0.5, 0.95, 0.99)))
+    return Measured(
+        alerts=options.alerts,
+        alone_per_s=alone_per_s,
+        beside_per_s=beside_per_s,
+        ratio=beside_per_s / alone_per_s,
+        results_after_s=after,
+        rate_per_s=options.rate,
+        latency_s=(p50, p95, p99),
+    )
+
+
+def served(archive: RunningArchive, name: str) -> int:
+    """How many results a service has."""
+    storage = _results(archive, name)
+    return read_state(storage).state.balance().archived if storage.root.is_dir() else 0
+
+
+def latencies_s(results: LocalStorage, skip: int) -> np.ndarray:
+    """From the Kafka timestamp until the result was durable, but for the first results.
+
+    Parameters
+    ----------
+    results
+        of a service
+    skip
+        so many results, in order of commit, are left out
+    """
+    claims = read_claims(results, ("at", "files")).to_pylist()
+    found = []
+    for claim in claims:
+        for file in claim["files"]:
+            path = results.root / file["path"]
+            stamps = pq.read_table(path, columns=["kafka_timestamp"], partitioning=None)[0]
+            seconds = stamps.cast(pa.int64()).to_numpy() / 1000
+            found.append(claim["at"].timestamp() - seconds)
+    return np.concatenate([*found, np.zeros(0)])[skip:]
+
+
+def last_commit_s(storage: LocalStorage) -> float:
+    """When the last claim was committed, Unix time."""
+    return float(max(read_claims(storage, ("at",))["at"].to_pylist()).timestamp())
+
+
+def render(measured: Measured) -> str:
+    """As a person reads it."""
+    p50, p95, p99 = measured.latency_s
+    after = ", ".join(f"{name} {after:.1f} s" for name, after in measured.results_after_s.items())
+    return (
+        f"{measured.alerts:,} alerts at once: {measured.alone_per_s:,.0f} alerts/s alone, "
+        f"{measured.beside_per_s:,.0f} beside {len(SERVICES)} services: {measured.ratio:.0%}\n"
+        f"the last results after the last alert: {after}\n"
+        f"{measured.rate_per_s:g} alerts/s: a class is durable after {p50:.1f} s (p50), "
+        f"{p95:.1f} s (p95), {p99:.1f} s (p99)"
+    )
+
+
+@contextmanager
+def _stream(
+    kafka: Kafka, feed: Feed, folder: Path, topic: str, options: argparse.Namespace
+) -> Iterator[_Stream]:
+    """An archive that has made its first alerts durable."""
+    kafka.create_topic(topic, partitions=options.partitions)
+    schema = feed.write_schema(folder / topic)
+    settings = settings_for(kafka.bootstrap_servers, topic, feed.wire, schema, options.cores)
+    settings += f'[catalogs]\nfolder = "{folder / "sky"}"\n'
+    with running_archive(folder / f"archive-{topic}", settings) as archive:
+        stream = _Stream(kafka, feed, archive, topic, options)
+        stream.send(options.partitions)
+        stream.wait_until_durable()
+        yield stream
+
+
+@contextmanager
+def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
+    """A service that runs live on the archive's Ray."""
+    ray = find_local_ray(archive.root.parent / "state")
+    if ray is None:
+        raise RuntimeError("the archive's Ray is gone")
+    config = archive.root.parent / "finkray.toml"
+    with (archive.root.parent / f"{spec}.log").open("ab") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.serve", "--config", str(config), "--service", spec],
+            env={**os.environ, **ray.environment()},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_DRAIN_S)
+
+
+def _wait_until_live(stream: _Stream, name: str) -> None:
+    """Until it is written down from where on the service serves."""
+    ends_s = time.monotonic() + 120.0
+    while not (_results(stream.archive, name).root / "live.json").exists():
+        if time.monotonic() > ends_s:
+            raise RuntimeError(f"{name} does not start")
+        time.sleep(_POLL_S)
+
+
+def _send_evenly(stream: _Stream, rate_per_s: float, seconds: float) -> None:
+    begun_s, total = time.monotonic(), round(rate_per_s * seconds)
+    sent = 0
+    while sent < total:
+        due = min(total, int((time.monotonic() - begun_s) * rate_per_s) + 1)
+        if due > sent:
+            stream.send(due - sent)
+            sent = due
+        time.sleep(_POLL_S)
+
+
+def _results(archive: RunningArchive, name: str) -> LocalStorage:
+    return LocalStorage(archive.root / "science" / name / "1")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.beside", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--alerts", type=int, default=40_000, metavar="N", help="at once (%(default)s)")
+    add("--warm", type=int, default=5_000, metavar="N", help="before, not counted (%(default)s)")
+    add("--rate", type=float, default=270.0, metavar="N", help="alerts/s (%(default)s)")
+    add("--seconds", type=float, default=60.0, metavar="S", help="of the even rate (%(default)s)")
+    add(
+        "--sources", type=int, default=1_000_000, metavar="N", help="of the catalogue (%(default)s)"
+    )
+    add("--timeout", type=float, default=600.0, metavar="S", help="of each step (%(default)s)")
+    add_common(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
