@@ -1,7 +1,9 @@
 """Storages against the contract, and what is true of a folder alone."""
 
+import ctypes
 import errno
 import functools
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +56,29 @@ def test_the_room_is_that_of_the_disk(tmp_path: Path) -> None:
     assert free == pytest.approx(
         os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize, rel=0.1
     )
+
+
+def test_a_staged_file_leaves_the_memory_to_others(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    with storage.stage("alone") as file:
+        file.write(os.urandom(1 << 22))
+    kept = tmp_path / "kept"
+    kept.write_bytes(os.urandom(1 << 22))
+    assert share_in_memory(kept) == 1.0
+    assert share_in_memory(tmp_path / "alone") < 0.1
+
+
+def share_in_memory(path: Path) -> float:
+    """How much of a file the kernel holds in memory, by mincore(2)."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as whole:
+        first = ctypes.c_char.from_buffer(whole)
+        pages = -(-len(whole) // mmap.PAGESIZE)
+        found = (ctypes.c_ubyte * pages)()
+        libc = ctypes.CDLL(None, use_errno=True)
+        done = libc.mincore(ctypes.byref(first), ctypes.c_size_t(len(whole)), found)
+        del first
+        assert done == 0, os.strerror(ctypes.get_errno())
+    return sum(flags & 1 for flags in found) / pages
 
 
 def test_a_crash_between_link_and_unlink_is_mended(tmp_path: Path) -> None:
