@@ -10,6 +10,7 @@ DATA    ?=
 ARCHIVE ?=
 KILLS   ?= 12
 CLAIMS  ?= 20000
+JOBS    ?= 2
 
 export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
@@ -33,11 +34,12 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
 	@$(BIN)/python -m jobs.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(BIN)/python -m pytest
+# In the order of the files: the long ones first. Each job has a Kafka and a Ray of its own.
+test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark: JOBS=N side by side
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-unit: $(READY)  ## the quick part of it
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
