@@ -19,7 +19,7 @@ from finkray.errors import StorageError
 from finkray.science.counts import ClassCounters
 from finkray.settings.model import Settings
 from finkray.storage.local import LocalStorage
-from jobs.over import archive_of
+from jobs.archives import archive_of
 from jobs.service_main import service_main
 from jobs.state import state_folder
 

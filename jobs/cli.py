@@ -156,9 +156,9 @@ def start(
     brought up for it. Returns when the service does its work. Options of the simulator stand for
     its settings of these names, and go with `start simulator` and `start archive --simulator`.
     """
+    from jobs.archives import archive_of
     from jobs.launch import Order
     from jobs.launch import start as start_service
-    from jobs.over import archive_of
 
     which = _which(service)
     if simulator and which is not ServiceName.ARCHIVE:
@@ -223,8 +223,8 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
     from finkray.monitor.board import read_snapshot
     from finkray.serving.board import read_service_snapshot
+    from jobs.archives import counts_of
     from jobs.cluster import connected, job_client
-    from jobs.over import counts_of
     from jobs.render_status import status_json, status_text
     from jobs.services import Services
 

@@ -143,7 +143,7 @@ def register(app: typer.Typer, config: Any, as_json: Any, config_file: ConfigFil
         from finkray.science.diff import diff as compare
         from finkray.science.diff import difference_to_json, lines_of
         from finkray.science.store import find_store
-        from jobs.over import archive_of
+        from jobs.archives import archive_of
 
         archive = archive_of(settings_of(config))
         found = compare(find_store(archive, first), find_store(archive, second), examples)
@@ -207,7 +207,7 @@ def _service_app(
         """List the results that the archive has, by name and version."""
         from finkray.ledger.read import read_state
         from finkray.science.store import list_stores
-        from jobs.over import archive_of
+        from jobs.archives import archive_of
 
         stores = [
             {
@@ -239,7 +239,7 @@ def _alerts(settings: Settings | None, rows: int) -> Any:
     if settings is None:
         return alerts(min(rows, alerts().num_rows))
     import finkray
-    from jobs.over import archive_of
+    from jobs.archives import archive_of
 
     archive = finkray.open_archive(archive_of(settings).root)
     files = [one.uri for one in archive.follow(wait_s=0)]

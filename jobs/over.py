@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.science.counts import ClassCounts, classified_stores, read_counts
 from finkray.science.source import Wanted
 from finkray.science.store import store_folder
 from finkray.serving.actor import actor_maker
@@ -27,9 +26,8 @@ from finkray.serving.run import (
     spec_of,
 )
 from finkray.serving.status import ServiceSnapshot
-from finkray.settings.model import Settings
 from finkray.storage.hours import Span, utc
-from finkray.storage.local import LocalStorage
+from jobs.archives import archive_of
 from jobs.cluster import Place, connected, is_on_this_machine
 
 if TYPE_CHECKING:
@@ -67,29 +65,6 @@ class Ran:
             "on": str(self.place),
             **self.snapshot.model_dump(mode="json", exclude={"state", "at"}),
         }
-
-
-def archive_of(settings: Settings) -> LocalStorage:
-    """The archive's folder, which must be there.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    root = settings.archive.root
-    if not (root / "ledger").is_dir():
-        raise SettingsError(f"there is no archive in {root}: is archive.uri right?")
-    return LocalStorage(root)
-
-
-def counts_of(settings: Settings) -> tuple[ClassCounts, ...]:
-    """The counts by class and night that stand beside an archive's results, if there are any."""
-    root = settings.archive.root
-    if not root.is_dir():
-        return ()
-    found = (read_counts(store) for store in classified_stores(LocalStorage(root)))
-    return tuple(one for one in found if one is not None)
 
 
 def wanted_of(begins: str | None, ends: str | None) -> Wanted:

@@ -8,8 +8,8 @@ from finkray.serving.run import limits_of, spec_of
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
+from jobs.archives import archive_of
 from jobs.launch import Order
-from jobs.over import archive_of
 from jobs.services import ServiceName, UserService
 
 

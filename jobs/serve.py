@@ -21,7 +21,7 @@ from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
 from finkray.storage.hours import utc
 from finkray.supervise import supervised
-from jobs.over import archive_of
+from jobs.archives import archive_of
 
 log = logging.getLogger("jobs.serve")
 
