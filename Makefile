@@ -16,7 +16,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format chaos soak bench bench-quick bench-services lock clean
+.PHONY: help setup demo test test-unit check format chaos soak bench bench-quick bench-scaling bench-services lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,12 +34,12 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
 	@$(BIN)/python -m jobs.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# In the order of the files: the long ones first. Each job has a Kafka and a Ray of its own.
-test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark: JOBS=N side by side
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# The tests with servers are one group, beside which the others run.
+test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 test-unit: $(READY)  ## the quick part of it
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
@@ -62,6 +62,9 @@ bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 
 bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
 	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1
+
+bench-scaling: $(READY)  ## what partitions, actors, and the sizes of claims and packets do
+	@$(BIN)/python -m bench.scaling
 
 bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources; classify; services beside the archive
 	@$(BIN)/python -m bench.crossmatch

@@ -191,7 +191,9 @@ class Archiver:
         known = self.reports.get(took.actor)
         self.reports[took.actor] = took.report
         self._monitor.reported(took.report, now())
-        if known is not None and known.incarnation != took.report.incarnation:
+        if known is None:
+            self._carry_out(self.coordinator.actor_came(took.actor))
+        elif known.incarnation != took.report.incarnation:
             self.restarts[took.actor] += 1
             self.troubles.restarted(self._fleet.names[took.actor], time.monotonic())
             log.warning("%s was started anew by Ray", self._fleet.names[took.actor])

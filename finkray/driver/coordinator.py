@@ -80,6 +80,7 @@ class Coordinator:
 
     def __init__(self, actors: int) -> None:
         self._actors = actors
+        self._came: set[int] = set()
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._generation = _IDLE
         self._draining = False
@@ -244,6 +245,16 @@ class Coordinator:
         """Have nothing read any more: what is lost from now on is read at the next start."""
         self._draining = True
 
+    def actor_came(self, actor: int) -> list[Instruction]:
+        """An actor reported for the first time: only now it is given what it shall read.
+
+        Nobody would notice that it died before, and what it had been told with it: the actor that
+        Ray starts in its place reports for the first time too.
+        """
+        self._came.add(actor)
+        mine = sorted(at for at, partition in self._partitions.items() if partition.actor == actor)
+        return [instruction for source in mine for instruction in self._move_on(source)]
+
     def actor_lost(self, actor: int) -> list[Instruction]:
         """An actor died, and with it all that it held: its lanes are read again."""
         instructions: list[Instruction] = []
@@ -298,7 +309,7 @@ class Coordinator:
         ]
         if not partition.lanes:
             del self._partitions[source]
-        if partition.closing or self._draining:
+        if partition.closing or self._draining or partition.actor not in self._came:
             return []
         instructions: list[Instruction] = []
         for lane in partition.readable():

@@ -10,10 +10,10 @@ import pyarrow as pa
 from finkray.avro.frame import WAIT_FOR_A_SCHEMA, read_schema_id
 from finkray.claim import TopicPartition
 from finkray.packets.columns import kafka_timestamps
+from finkray.packets.message import RawMessage
 
 if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
     from finkray.packets.decode import Reject
-    from finkray.packets.message import RawMessage
 
 DEAD_LETTER_SCHEMA = pa.schema(
     [

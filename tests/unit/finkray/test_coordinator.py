@@ -38,14 +38,22 @@ def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign
     return {i.assignment.source: i for i in instructions if isinstance(i, Assign)}
 
 
-def reading(*sources: TopicPartition, at: int = 0) -> tuple[Coordinator, dict[TopicPartition, int]]:
+def with_actors() -> Coordinator:
+    """A coordinator of two actors, both there."""
     coordinator = Coordinator(actors=2)
+    for actor in range(2):
+        assert coordinator.actor_came(actor) == []
+    return coordinator
+
+
+def reading(*sources: TopicPartition, at: int = 0) -> tuple[Coordinator, dict[TopicPartition, int]]:
+    coordinator = with_actors()
     given = assigned(coordinator.found({source: [Lane(at)] for source in sources}))
     return coordinator, {source: given[source].assignment.generation for source in sources}
 
 
 def test_partitions_are_shared_out_evenly() -> None:
-    coordinator = Coordinator(actors=2)
+    coordinator = with_actors()
     many = {TopicPartition("cluster", "ztf", "id", n): [Lane(0)] for n in range(5)}
     actors = [assign.actor for assign in assigned(coordinator.found(many)).values()]
     assert sorted(actors) == [0, 0, 0, 1, 1]
@@ -102,6 +110,15 @@ def test_what_an_older_generation_still_says_is_discarded() -> None:
     assert coordinator.published(0, [published(A, 0, 6, again.generation)]) == [
         Dispatch(0, Claim(A, 0, 6), again.generation)
     ]
+
+
+def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None:
+    """Ray starts another in its place, whose first report looks the same."""
+    coordinator = Coordinator(actors=2)
+    assert coordinator.found({A: [Lane(0)], B: [Lane(0)]}) == []
+    assert set(assigned(coordinator.actor_came(1))) == {B}
+    assert set(assigned(coordinator.actor_came(0))) == {A}
+    assert set(assigned(coordinator.actor_lost(0))) == {A}
 
 
 def test_losing_an_actor_leaves_the_others_alone() -> None:
@@ -170,7 +187,7 @@ def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
 
 def in_lanes(*ends: int) -> tuple[Coordinator, dict[int | None, Assignment]]:
     """Backfills up to each of the ends, and the live lane; what is read, by its end."""
-    coordinator = Coordinator(actors=2)
+    coordinator = with_actors()
     firsts = [0, *ends]
     lanes = [Lane(first, end) for first, end in zip(firsts, [*ends, None], strict=True)]
     return coordinator, by_end(coordinator.found({A: lanes}))
@@ -279,6 +296,7 @@ class Night(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.coordinator = Coordinator(actors=2)
+        self.came: set[int] = set()
         self.reader: dict[Key, tuple[int, Assignment, int]] = {}
         self.tasks: list[Dispatch] = []
         self.ledger = {A: IntervalSet(), B: IntervalSet()}
@@ -340,9 +358,17 @@ class Night(RuleBasedStateMachine):
         self.obey(self.coordinator.outcomes([outcome] * (2 if kind == "twice" else 1)))
 
     @rule(actor=st.integers(0, 1))
+    def an_actor_reports_for_the_first_time(self, actor: int) -> None:
+        if actor not in self.came:
+            self.came.add(actor)
+            self.obey(self.coordinator.actor_came(actor))
+
+    @rule(actor=st.integers(0, 1))
     def an_actor_dies(self, actor: int) -> None:
+        """One that was not heard of yet does so unnoticed."""
         self.reader = {key: at for key, at in self.reader.items() if at[0] != actor}
-        self.obey(self.coordinator.actor_lost(actor))
+        if actor in self.came:
+            self.obey(self.coordinator.actor_lost(actor))
 
     @rule(source=st.sampled_from([A, B]))
     def a_partition_is_out_of_sight(self, source: TopicPartition) -> None:
@@ -388,6 +414,8 @@ class Night(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever happened, with no more losses the night ends with everything committed."""
+        for actor in range(2):
+            self.an_actor_reports_for_the_first_time(actor)
         for source in list(self.away):
             self.back(source)
         while self.tasks or any(key[1] is not None for key in self.reader):
