@@ -34,12 +34,12 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
 	@$(BIN)/python -m jobs.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# The tests with servers are one group, beside which the others run.
-test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+# Two archives at a time on two cores are not done sooner than one after the other.
+test: test-unit  ## the whole suite, with a real Kafka, Ray and Spark
+	@$(BIN)/python -m pytest tests/integration
 
 test-unit: $(READY)  ## the quick part of it
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

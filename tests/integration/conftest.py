@@ -17,18 +17,6 @@ from jobs.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest
 
-_HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one process, of which they share the Kafka and the Ray.
-
-    Two archives at a time on two cores are not done sooner than one after the other.
-    """
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.xdist_group("servers"))
-
 
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
