@@ -117,8 +117,7 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
     for number in range(60):
         small.put(last, last + 99, begins=NIGHT + timedelta(minutes=number))
         last += 100
-    while served() < last:
-        before = served()
+    while (before := served()) < last:
         if kills < 8 and (found := victims(ray)):
             rng.choice(found).kill()
             kills += 1
