@@ -16,6 +16,7 @@ import psutil
 from finkray.ledger.read import read_state
 from finkray.status import BalanceSheet, Snapshot
 from finkray.storage.local import LocalStorage
+from tests.commands import finkray
 
 WAIT_S = 180.0
 """Enough for a cold Spark on a machine that does other things too."""
@@ -125,16 +126,17 @@ class ArchiveUnderTest:
         """What the ledger adds up to."""
         return read_state(LocalStorage(self.root)).state.balance()
 
+    def finkray(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """The command with the archive's settings, where its Ray is."""
+        return finkray(
+            *(*words, "-c", str(self.config)),
+            folder=self.folder,
+            environment={**os.environ, **self.environment},
+        )
+
     def snapshot(self) -> Snapshot | None:
         """What `finkray status --json` prints, None if no archive runs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", "status", "--json", "-c", str(self.config)],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            check=False,
-            cwd=self.folder,
-        )
-        told = json.loads(done.stdout or "{}").get("snapshot")
+        told = json.loads(self.finkray("status", "--json").stdout or "{}").get("snapshot")
         return Snapshot.model_validate(told) if told else None
 
     def alarms(self) -> set[str]:

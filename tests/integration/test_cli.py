@@ -20,6 +20,7 @@ import pytest
 from finkray.settings.model import RaySettings
 from jobs.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from sim.kafka_config import free_ports
+from tests.commands import finkray
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -42,15 +43,7 @@ class Shop:
         return int(self.env["FINKRAY__UI__PORT"])
 
     def command(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *words],
-            cwd=self.folder,
-            env={**self.env, **env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
+        return finkray(*words, folder=self.folder, environment={**self.env, **env})
 
 
 def shop(folder: Path) -> Shop:

@@ -1,9 +1,8 @@
 """The whole chain from the command line alone, in a folder that is not the checkout."""
 
+import functools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs.local_ray import find_local_ray, stop_local_ray
+from tests import commands
 from tests.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
@@ -43,17 +43,7 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_archive_simulated_alerts(tmp_path: Path, env: dict[str, str]) -> None:
-    def finkray(*words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *words],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
-
+    finkray = functools.partial(commands.finkray, folder=tmp_path, environment=env)
     started = finkray("start", "archive", "--simulator")
     assert started.returncode == 0, started.stdout + started.stderr
 

@@ -2,10 +2,7 @@
 
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -52,17 +49,6 @@ def by_fastavro(frame: bytes, schemas: Path) -> Any:
 def registry() -> Iterator[Registry]:
     with running_registry() as running:
         yield running
-
-
-def finkray_command(archive: ArchiveUnderTest, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.cli", *words, "-c", str(archive.config)],
-        env={**os.environ, **archive.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=archive.folder,
-    )
 
 
 def reasons(archive: ArchiveUnderTest) -> Counter[str]:
@@ -126,15 +112,15 @@ def test_a_new_schema_in_the_night(
     assert snapshot is not None
     (alarm,) = snapshot.alarms
     assert alarm.message.endswith("(1100, 1101)")
-    refused = finkray_command(archive, "deadletters", "redrive")
+    refused = archive.finkray("deadletters", "redrive")
     assert (refused.returncode, "finkray stop archive" in refused.stderr) == (1, True)
     archive.stop()
     before = archive.balance()
     assert before.dead_lettered >= len(new)
     for dead in (before.dead_lettered, 0):
-        told = json.loads(finkray_command(archive, "deadletters", "redrive", "--json").stdout)
+        told = json.loads(archive.finkray("deadletters", "redrive", "--json").stdout)
         assert (told["tried"], told["alerts"]) == (dead, dead)
-    audited = finkray_command(archive, "audit", "--deep", "all")
+    audited = archive.finkray("audit", "--deep", "all")
     assert audited.returncode == 0, audited.stdout
     assert archive.balance().archived == before.received
 

@@ -1,9 +1,6 @@
 """`finkray audit` finds what is missing, and `--redrive` brings it in, once."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,14 +16,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark
 
 
 def finkray(archive: ArchiveUnderTest, *words: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "jobs.cli", *words, "-c", str(archive.config)],
-        env={**os.environ, **archive.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=archive.folder,
-    )
+    done = archive.finkray(*words)
     return done.returncode, done.stdout
 
 

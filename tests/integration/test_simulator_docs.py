@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from jobs.local_ray import find_local_ray, stop_local_ray
 from sim.manifest import read_manifest, read_objects
 from sim.poison import KINDS
 from tests.archiving import wait_until
+from tests.commands import finkray
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -39,15 +39,7 @@ def test_its_commands(tmp_path: Path, env: dict[str, str]) -> None:
     def run(command: str) -> "subprocess.CompletedProcess[str]":
         name, *words = shlex.split(command)
         assert name == "finkray"
-        return subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *words],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
+        return finkray(*words, folder=tmp_path, environment=env)
 
     (block,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     start, check, *stops = block.strip().splitlines()

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -158,15 +156,7 @@ def kafka_alarm(archive: ArchiveUnderTest) -> str:
 
 
 def finkray(archive: ArchiveUnderTest, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "jobs.cli", *words, "-c", str(archive.config)],
-        env={**os.environ, **archive.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=archive.folder,
-        timeout=400,
-    )
+    done = archive.finkray(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
