@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ import psutil
 
 from bench.chains.job import Job
 from bench.figures import Figures, median
-from bench.options import add_common, data_is_there, working_folder
+from bench.options import add_common, begin, working_folder
 from bench.run import CHAINS, Chain, measure
 from bench.table import render
 from bench.topics import FEEDS, Feed, fill, read_feed
@@ -34,11 +33,8 @@ _Rounds = dict[str, dict[str, list[Figures]]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit code whether every chain got through."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not data_is_there(options.data):
+    if not begin(options.data):
         return 2
-    # As Ctrl-C does: what was started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     feeds = {name: read_feed(name, options.data) for name in options.feeds}
     with working_folder("bench", options.folder, keep=options.keep) as folder:
         rounds, failed = _measure_all(feeds, options, folder)

@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -15,9 +14,9 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from bench.options import add_common, data_is_there, working_folder
+from bench.durable import kafka_unix_s
+from bench.options import add_common, begin, working_folder
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger.claims import read_claims
@@ -114,10 +113,8 @@ def work_out(claims: Sequence[Durable], *, warm_s: float) -> Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both runs and print them; the exit code says whether every alert arrived once."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not data_is_there(options.data, [ZTF_PACKETS]):
+    if not begin(options.data, [ZTF_PACKETS]):
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         with working_folder("backlog", options.folder, keep=options.keep) as folder:
             alone, beside = _measure(options, folder)
@@ -186,19 +183,12 @@ def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
 
 
 def _durables(root: Path, old_per_partition: int) -> Iterator[Durable]:
-    for claim in read_claims(LocalStorage(root), ("at", "first_offset", "files")).to_pylist():
-        stamps = [
-            np.asarray(
-                pq.read_table(root / file["path"], columns=["kafka_timestamp"], partitioning=None)
-                .column(0)
-                .cast("int64")
-            )
-            for file in claim["files"]
-        ]
+    storage = LocalStorage(root)
+    for claim in read_claims(storage, ("at", "first_offset", "files")).to_pylist():
         yield Durable(
             at_unix_s=claim["at"].timestamp(),
             old=claim["first_offset"] < old_per_partition,
-            kafka_unix_s=np.concatenate([np.array([]), *stamps]) / 1e3,
+            kafka_unix_s=kafka_unix_s(storage, claim),
         )
 
 

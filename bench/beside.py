@@ -17,15 +17,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench.chains.archive import settings_for
 from bench.classify import make_catalog
-from bench.options import add_common, data_is_there, working_folder
+from bench.durable import kafka_unix_s, last_commit_unix_s
+from bench.options import add_common, begin, working_folder
 from bench.running import RunningArchive, running_archive
 from bench.topics import ZTF_PACKETS, Feed, read_feed, send
 from finkray.ledger.claims import read_claims
@@ -33,6 +33,9 @@ from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.local_ray import find_local_ray
 from sim.kafka import Kafka
+from sim.pace import Pace
+from sim.play import play
+from sim.sources import Packet
 
 SERVICES = {"classify": "actors.classify:Classify", "crossmatch": "actors.crossmatch:Crossmatch"}
 
@@ -88,6 +91,14 @@ class _Stream:
         send(self._kafka, self._topic, self._feed, alerts, self._options.partitions)
         self.sent += alerts
 
+    def play(self, rate_per_s: float, seconds: float) -> None:
+        """Send alerts at an even rate for so long."""
+        packets = (Packet(message) for message in cycle(self._feed.messages))
+        servers, count = self._kafka.bootstrap_servers, round(rate_per_s * seconds)
+        self.sent += play(
+            packets, servers, self._topic, pace=Pace(per_s=rate_per_s), count=count
+        ).alerts
+
     def wait_until_durable(self) -> None:
         """Until all that was sent is in the archive."""
         self.archive.wait_until(
@@ -109,16 +120,14 @@ class _Stream:
         begun_s = time.time()
         self.send(alerts)
         self.wait_until_durable()
-        return alerts / (last_commit_s(LocalStorage(self.archive.root)) - begun_s)
+        return alerts / (last_commit_unix_s(LocalStorage(self.archive.root)) - begun_s)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not data_is_there(options.data, (ZTF_PACKETS,)):
+    if not begin(options.data, (ZTF_PACKETS,)):
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with working_folder("beside", options.folder, keep=options.keep) as folder:
         measured = measure(options, folder)
     print(render(measured))
@@ -148,14 +157,14 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
                 stream.wait_until_served(name, stream.sent - before)
             _LOG.info("with services: %d alerts", options.alerts)
             beside_per_s = stream.burst_per_s(options.alerts)
-            durable_s = last_commit_s(LocalStorage(stream.archive.root))
+            durable_s = last_commit_unix_s(LocalStorage(stream.archive.root))
             after = {}
             for name in SERVICES:
                 stream.wait_until_served(name, stream.sent - before)
-                after[name] = last_commit_s(_results(stream.archive, name)) - durable_s
+                after[name] = last_commit_unix_s(_results(stream.archive, name)) - durable_s
             served_before = served(stream.archive, "classify")
             _LOG.info("%g alerts/s for %g s", options.rate, options.seconds)
-            _send_evenly(stream, options.rate, options.seconds)
+            stream.play(options.rate, options.seconds)
             stream.wait_until_durable()
             stream.wait_until_served("classify", stream.sent - before)
             latencies = latencies_s(_results(stream.archive, "classify"), served_before)
@@ -188,19 +197,8 @@ def latencies_s(results: LocalStorage, skip: int) -> np.ndarray:
         so many results, in order of commit, are left out
     """
     claims = read_claims(results, ("at", "files")).to_pylist()
-    found = []
-    for claim in claims:
-        for file in claim["files"]:
-            path = results.root / file["path"]
-            stamps = pq.read_table(path, columns=["kafka_timestamp"], partitioning=None)[0]
-            seconds = stamps.cast(pa.int64()).to_numpy() / 1000
-            found.append(claim["at"].timestamp() - seconds)
-    return np.concatenate([*found, np.zeros(0)])[skip:]
-
-
-def last_commit_s(storage: LocalStorage) -> float:
-    """When the last claim was committed, Unix time."""
-    return float(max(read_claims(storage, ("at",))["at"].to_pylist()).timestamp())
+    found = [claim["at"].timestamp() - kafka_unix_s(results, claim) for claim in claims]
+    return np.concatenate([np.array([]), *found])[skip:]
 
 
 def render(measured: Measured) -> str:
@@ -259,17 +257,6 @@ def _wait_until_live(stream: _Stream, name: str) -> None:
     while not (_results(stream.archive, name).root / "live.json").exists():
         if time.monotonic() > ends_s:
             raise RuntimeError(f"{name} does not start")
-        time.sleep(_POLL_S)
-
-
-def _send_evenly(stream: _Stream, rate_per_s: float, seconds: float) -> None:
-    begun_s, total = time.monotonic(), round(rate_per_s * seconds)
-    sent = 0
-    while sent < total:
-        due = min(total, int((time.monotonic() - begun_s) * rate_per_s) + 1)
-        if due > sent:
-            stream.send(due - sent)
-            sent = due
         time.sleep(_POLL_S)
 
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -14,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.chains.archive import settings_for
+from bench.durable import last_commit_unix_s
 from bench.meter import Meter
-from bench.options import add_common, data_is_there, working_folder
-from bench.running import RunningArchive, running_archive
+from bench.options import add_common, begin, working_folder
+from bench.running import running_archive
 from bench.topics import Feed, read_feed, send
-from finkray.ledger.claims import read_claims
 from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 
@@ -60,10 +59,8 @@ class Burst:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure all visits, print them, and say with the exit code whether every alert arrived."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not data_is_there(options.data):
+    if not begin(options.data):
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bursts: list[Burst] = []
     with (
         working_folder("burst", options.folder, keep=options.keep) as folder,
@@ -105,7 +102,7 @@ def _measure(
         archive.wait_until(
             "the first alerts are durable", lambda sheet: sheet.archived >= total, deadline_s
         )
-        first_s = _last_commit_unix_s(archive) - archive.launched_unix_s
+        first_s = last_commit_unix_s(LocalStorage(archive.root)) - archive.launched_unix_s
         for alerts in sizes:
             time.sleep(QUIET_S)
             _LOG.info("%s: a visit of %d alerts", feed.name, alerts)
@@ -123,16 +120,11 @@ def _measure(
                 feed=feed.name,
                 alerts=alerts,
                 sent_s=acked_unix_s - begun_unix_s,
-                durable_after_s=_last_commit_unix_s(archive) - acked_unix_s,
+                durable_after_s=last_commit_unix_s(LocalStorage(archive.root)) - acked_unix_s,
                 peak_rss_bytes=max(peak),
                 first_s=first_s,
             )
     kafka.delete_topic(topic)
-
-
-def _last_commit_unix_s(archive: RunningArchive) -> float:
-    commits = read_claims(LocalStorage(archive.root), ("at",)).column("at").to_pylist()
-    return float(max(commits).timestamp())
 
 
 @contextmanager

@@ -4,6 +4,8 @@ import argparse
 import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,11 +40,27 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave what was written")
 
 
-def data_is_there(folder: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERTS)) -> bool:
-    """Whether the alerts are there; says so if not."""
-    missing = [file for file in files if not (folder / file).is_file()]
+def begin(data: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERTS)) -> bool:
+    """Say what is done as it is done, end all that is started on SIGTERM, and look for the alerts.
+
+    Parameters
+    ----------
+    data
+        the folder of the public test data
+    files
+        which of it are needed
+
+    Returns
+    -------
+    bool
+        whether they are there; says so if not
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # As Ctrl-C does: what was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    missing = [file for file in files if not (data / file).is_file()]
     if missing:
-        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", folder / missing[0])
+        _LOG.error("There is no %s: set FINKRAY_TEST_DATA, or give --data", data / missing[0])
     return not missing
 
 

@@ -7,7 +7,6 @@ an actor and a task slot for each core. Each case reads a topic that is full bef
 import argparse
 import json
 import logging
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 
 from bench.chains.job import Job
 from bench.figures import Figures, median
-from bench.options import add_common, data_is_there, working_folder
+from bench.options import add_common, begin, working_folder
 from bench.run import CHAINS, OURS, measure
 from bench.table import layout
 from bench.topics import Feed, fill, read_feed, without_cutouts
@@ -76,11 +75,8 @@ CASES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the table."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not data_is_there(options.data):
+    if not begin(options.data):
         return 2
-    # As Ctrl-C does: what was started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     cases = [case for case in CASES if not options.only or case.changed in options.only]
     with (
         working_folder("scaling", options.folder, keep=options.keep) as folder,

@@ -1,0 +1,26 @@
+"""When alerts became durable, from the ledger of an archive or of a service's results."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.ledger.claims import read_claims
+from finkray.storage.local import LocalStorage
+
+
+def last_commit_unix_s(storage: LocalStorage) -> float:
+    """When the last claim was committed."""
+    return float(max(read_claims(storage, ("at",))["at"].to_pylist()).timestamp())
+
+
+def kafka_unix_s(storage: LocalStorage, claim: Mapping[str, Any]) -> np.ndarray:
+    """The Kafka timestamps in the files of a claim, which was read with its `files`; float64."""
+    stamps = [
+        pq.read_table(storage.root / file["path"], columns=["kafka_timestamp"], partitioning=None)
+        for file in claim["files"]
+    ]
+    found = [np.asarray(table.column(0).cast(pa.int64())) for table in stamps]
+    return np.concatenate([np.array([]), *found]) / 1e3
