@@ -224,7 +224,7 @@ def _settings(options: argparse.Namespace, scene: _Scene) -> str:
     return (
         f'[kafka]\nbootstrap_servers = "{scene.kafka.bootstrap_servers}"\n'
         f'topics = ["{scene.topic}"]\n'
-        f"[ingest]\nactors = {options.cores}\nbackfill_per_s = {options.backfill_per_s}\n"
+        f"[ingest]\nbackfill_per_s = {options.backfill_per_s}\n"
         f"backlog_offsets = {options.backlog_offsets}\n"
         f"[spark]\nexecutor_cores = {options.cores}\n"
     )

@@ -24,7 +24,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--cores",
         type=int,
         default=os.cpu_count() or 1,
-        help="actors, processes or task slots of a chain (%(default)s)",
+        help="processes or task slots of a chain (%(default)s)",
     )
     parser.add_argument(
         "--data",

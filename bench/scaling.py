@@ -1,7 +1,7 @@
 """`python -m bench.scaling`: what partitions, actors and the sizes of claims and packets do.
 
 One thing is changed at a time, everything else is left as in `python -m bench`: four partitions,
-an actor and a task slot for each core. Each case reads a topic that is full before it starts.
+one actor, and a task slot for each core. Each case reads a topic that is full before it starts.
 """
 
 import argparse

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+import finkray
 from finkray.ledger.read import read_state
 from finkray.status import BalanceSheet, Snapshot
 from finkray.storage.local import LocalStorage
-from tests.commands import finkray
+from tests import commands
 
 WAIT_S = 180.0
 """Enough for a cold Spark on a machine that does other things too."""
@@ -112,23 +113,36 @@ class ArchiveUnderTest:
             member.kill()
         self.process.wait(30)
 
-    def wait_for_offsets(self, offsets: int, wait_s: float = WAIT_S) -> None:
-        """Until the ledger accounts for so many offsets."""
+    def wait_for_offsets(self, offsets: int, wait_s: float = WAIT_S, topic: str = "") -> None:
+        """Until the ledger accounts for so many offsets, of all topics or of one."""
 
         def enough() -> bool:
             if self.process is not None and self.process.poll() not in (None, 0):
                 raise AssertionError(f"the archive ended: {self.log.read_text()[-3000:]}")
-            return self.balance().received >= offsets
+            return self.balance(topic).received >= offsets
 
         wait_until(f"{offsets} offsets in the ledger", enough, wait_s)
 
-    def balance(self) -> BalanceSheet:
-        """What the ledger adds up to."""
-        return read_state(LocalStorage(self.root)).state.balance()
+    def wait_for_topic(self, topic: str, offsets: int) -> None:
+        """Until the ledger accounts for so many offsets of a topic, and its files are published."""
+        self.wait_for_offsets(offsets, topic=topic)
+
+        def published() -> bool:
+            ledger = finkray.open_archive(self.root).ledger().select(["topic", "files"])
+            files = [one["files"] for one in ledger.to_pylist() if one["topic"] == topic]
+            return all((self.root / file["path"]).exists() for claim in files for file in claim)
+
+        wait_until(f"the files of {topic}", published)
+
+    def balance(self, topic: str = "") -> BalanceSheet:
+        """What the ledger adds up to, for all topics or for one."""
+        state = read_state(LocalStorage(self.root)).state
+        chosen = {at: part for at, part in state.partitions.items() if topic in ("", at.topic)}
+        return replace(state, partitions=chosen).balance()
 
     def finkray(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The command with the archive's settings, where its Ray is."""
-        return finkray(
+        return commands.finkray(
             *(*words, "-c", str(self.config)),
             folder=self.folder,
             environment={**os.environ, **self.environment},

@@ -41,8 +41,7 @@ def settings_for(
     ingest: Mapping[str, Any] | None = None,
 ) -> str:
     """Everything is left at its default that need not be said."""
-    keys = {"actors": cores, **(ingest or {})}
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (ingest or {}).items())
     return (
         f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\ntopics = ["{topic}"]\n'
         f"[ingest]\n{lines}"

@@ -39,7 +39,7 @@ class Job:
     per_trigger
         Spark pipelines: most messages in one micro-batch.
     ingest
-        This archive: keys of its [ingest] that are not left at their defaults; `actors` is `cores`.
+        This archive: keys of its [ingest] that are not left at their defaults.
     """
 
     bootstrap_servers: str

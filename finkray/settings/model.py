@@ -92,7 +92,7 @@ class ArchiveSettings(Section):
 class IngestSettings(Section):
     """The Ray actors that read Kafka, decode, and hold Arrow batches until they are durable."""
 
-    actors: PositiveInt = Field(2, le=1024, description="How many actors share the partitions")
+    actors: PositiveInt = Field(1, le=1024, description="How many actors share the partitions")
     held_bytes: ByteSize = Field(
         ByteSize(512 * MiB),
         ge=1 * MiB,

@@ -97,7 +97,7 @@ def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
     # So little room that most of the backlog is still in Kafka when its retention strikes.
     archive.settings = {
         "kafka": {"max_message_bytes": "1 MiB"},
-        "ingest": {**SLOWLY, "actors": 1, "held_bytes": "16 MiB", "backfill_per_s": 6.0},
+        "ingest": {**SLOWLY, "held_bytes": "16 MiB", "backfill_per_s": 6.0},
     }
     archive.start()
     wait_until("the backfill is at work", lambda: archive.balance().archived >= 4)

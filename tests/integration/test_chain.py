@@ -1,12 +1,15 @@
-"""From Kafka to Parquet through Ray actors and Spark's streaming query, exactly once."""
+"""From Kafka to Parquet through Ray actors and Spark's streaming query, exactly once.
+
+One archive for all of these: each test has topics of its own, which come while it runs.
+"""
 
 import io
-import json
 import os
 import shutil
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,16 @@ import fastavro
 import psutil
 import pyarrow.dataset as ds
 import pytest
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
 import finkray
+from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
+from finkray.ingest.kafka import KafkaCluster
 from finkray.status import Snapshot
+from finkray.storage.local import LocalStorage
+from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
 from tests.packets import BROKEN_2016, add_partitions, real_ztf_packets, send
@@ -27,6 +36,48 @@ pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark
 NIGHT_MS = 1_764_000_000_000  # 2025-11-24T16:00:00Z
 
 
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, ray_cluster: LocalRay
+) -> Iterator[ArchiveUnderTest]:
+    """An archive of every topic of this module; when it starts there is none."""
+    folder = tmp_path_factory.mktemp("chain")
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    one = ArchiveUnderTest(
+        folder / "archive",
+        folder,
+        kafka.bootstrap_servers,
+        ["^chain_"],
+        {**ray_cluster.environment(), "TMPDIR": str(scratch)},
+        {"ingest": {"held_bytes": "32 MiB", "claim_bytes": "1 MiB"}},
+    )
+    one.start()
+    wait_until("the alarm that there is no topic", lambda: one.alarms() == {"NO_TOPIC"})
+    yield one
+    one.kill()
+
+
+@pytest.fixture
+def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
+    """It runs, whatever the tests before have done to it."""
+    if shared.process is None or shared.process.poll() is not None:
+        shared.start()
+    return shared
+
+
+@pytest.fixture
+def topic(topic: str) -> str:
+    """One that the archive of this module reads."""
+    return f"chain_{topic}"
+
+
+@pytest.fixture(scope="module")
+def packets(test_data: Path) -> list[bytes]:
+    """Twelve of one schema version."""
+    return list(real_ztf_packets(test_data, "202002*"))
+
+
 def decoded(packet: bytes) -> dict[str, Any] | None:
     try:
         return next(fastavro.reader(io.BytesIO(packet)))  # type: ignore[return-value]
@@ -34,16 +85,24 @@ def decoded(packet: bytes) -> dict[str, Any] | None:
         return None
 
 
-def rows(archive: ArchiveUnderTest, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """All rows, read as somebody would who has pyarrow and nothing of ours."""
-    found = ds.dataset(archive.root / "alerts", format="parquet", partitioning="hive")
-    listed: list[dict[str, Any]] = found.to_table(columns=columns).to_pylist()
+def rows(
+    archive: ArchiveUnderTest, topic: str, columns: list[str], kind: str = "alerts"
+) -> list[dict[str, Any]]:
+    """A topic's rows, read as somebody would who has pyarrow and nothing of ours."""
+    found = ds.dataset(archive.root / kind, format="parquet", partitioning="hive")
+    of_topic = ds.field("topic") == topic
+    listed: list[dict[str, Any]] = found.to_table(columns=columns, filter=of_topic).to_pylist()
     return listed
 
 
-def offsets(archive: ArchiveUnderTest) -> Counter[tuple[str, int, int]]:
-    columns = ["kafka_topic", "kafka_partition", "kafka_offset"]
-    return Counter(tuple(row.values()) for row in rows(archive, columns))  # type: ignore[misc]
+def offsets(archive: ArchiveUnderTest, topic: str) -> Counter[tuple[int, int]]:
+    """How often each partition and offset is in the files."""
+    found = rows(archive, topic, ["kafka_partition", "kafka_offset"])
+    return Counter(tuple(row.values()) for row in found)  # type: ignore[misc]
+
+
+def files(archive: ArchiveUnderTest, topic: str) -> list[Path]:
+    return list((archive.root / "alerts" / f"topic={topic}").rglob("*.parquet"))
 
 
 def test_real_packets_of_every_version_arrive_as_fastavro_reads_them(
@@ -53,11 +112,9 @@ def test_real_packets_of_every_version_arrive_as_fastavro_reads_them(
     packets = list(real_ztf_packets(test_data))
     kafka.create_topic(topic, partitions=2)
     sent = send(kafka.bootstrap_servers, topic, packets, partitions=2, timestamp_ms=NIGHT_MS - 300)
-    archive.start()
-    archive.wait_for_offsets(sent)
-    archive.stop()
+    archive.wait_for_topic(topic, sent)
 
-    sheet = archive.balance()
+    sheet = archive.balance(topic)
     assert (sheet.received, sheet.archived, sheet.dead_lettered, sheet.difference) == (
         sent,
         sent - BROKEN_2016,
@@ -66,7 +123,7 @@ def test_real_packets_of_every_version_arrive_as_fastavro_reads_them(
     )
     by_place = {(n % 2, n // 2): packet for n, packet in enumerate(packets)}
     checked = 0
-    for file in _files(archive):
+    for file in files(archive, topic):
         # One file holds one schema version: its columns are the packet's, in the packet's types.
         for row in ds.dataset(file).to_table().to_pylist():
             expected = decoded(by_place[row["kafka_partition"], row["kafka_offset"]])
@@ -74,14 +131,11 @@ def test_real_packets_of_every_version_arrive_as_fastavro_reads_them(
             assert {name: row[name] for name in expected} == _without_nan_trouble(expected, row)
             checked += 1
     assert checked == sent - BROKEN_2016
-    hours = {path.parent.relative_to(archive.root).as_posix() for path in _files(archive)}
+    hours = {path.parent.relative_to(archive.root).as_posix() for path in files(archive, topic)}
     assert hours == {
         f"alerts/topic={topic}/year=2025/month=11/day=24/hour={hour}" for hour in (15, 16)
     }
-
-
-def _files(archive: ArchiveUnderTest) -> list[Path]:
-    return [path for path in (archive.root / "alerts").rglob("*") if path.is_file()]
+    assert archive.alarms() == set()
 
 
 def _without_nan_trouble(expected: Any, found: Any) -> Any:
@@ -95,94 +149,79 @@ def _without_nan_trouble(expected: Any, found: Any) -> Any:
 
 
 def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    good = list(real_ztf_packets(test_data, "202002*"))
-    poison = [b"", None, b"hello", good[0][:-10], good[0][:1000]]
-    values = [*good[:3], *poison, *good[3:6]]
+    poison = [b"", None, b"hello", packets[0][:-10], packets[0][:1000]]
+    values = [*packets[:3], *poison, *packets[3:6]]
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, values)
-    archive.start()
-    archive.wait_for_offsets(len(values))
-    archive.stop()
-    assert offsets(archive) == Counter((topic, 0, n) for n in (0, 1, 2, 8, 9, 10))
-    letters = ds.dataset(archive.root / "deadletters", format="parquet", partitioning="hive")
-    found = sorted(letters.to_table().to_pylist(), key=lambda row: row["kafka_offset"])
+    archive.wait_for_topic(topic, len(values))
+    assert offsets(archive, topic) == Counter((0, n) for n in (0, 1, 2, 8, 9, 10))
+    columns = ["kafka_offset", "value", "reason", "detail"]
+    found = rows(archive, topic, columns, kind="deadletters")
+    found.sort(key=lambda row: row["kafka_offset"])
     assert [row["kafka_offset"] for row in found] == [3, 4, 5, 6, 7]
     assert [row["value"] for row in found] == poison
     assert all(row["reason"] and len(row["detail"]) > 10 for row in found)
 
 
-def test_it_goes_on_where_it_was_and_takes_new_topics_and_partitions(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+def test_new_topics_and_partitions_are_found_as_it_runs(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    packets = list(real_ztf_packets(test_data, "202002*"))
-    archive.topics = [f"^{topic}"]
-    kafka.create_topic(f"{topic}_1", partitions=1)
-    send(kafka.bootstrap_servers, f"{topic}_1", packets)
-    archive.start()
-    archive.wait_for_offsets(12)
-    kafka.create_topic(f"{topic}_2", partitions=1)
-    send(kafka.bootstrap_servers, f"{topic}_2", packets)
-    add_partitions(kafka.bootstrap_servers, f"{topic}_1", 2)
-    archive.wait_for_offsets(24)
-    send(kafka.bootstrap_servers, f"{topic}_1", packets, partitions=2)
-    archive.wait_for_offsets(36)
-    archive.stop()
-
-    send(kafka.bootstrap_servers, f"{topic}_2", packets)
-    archive.start()
-    archive.wait_for_offsets(48)
-    archive.stop()
-    expected = Counter(
-        {(f"{topic}_1", 0, n): 1 for n in range(18)}
-        | {(f"{topic}_1", 1, n): 1 for n in range(6)}
-        | {(f"{topic}_2", 0, n): 1 for n in range(24)}
-    )
-    assert offsets(archive) == expected
+    first, second = f"{topic}_1", f"{topic}_2"
+    kafka.create_topic(first)
+    send(kafka.bootstrap_servers, first, packets)
+    archive.wait_for_topic(first, 12)
+    kafka.create_topic(second)
+    send(kafka.bootstrap_servers, second, packets)
+    add_partitions(kafka.bootstrap_servers, first, 2)
+    archive.wait_for_topic(second, 12)
+    send(kafka.bootstrap_servers, first, packets, partitions=2)
+    archive.wait_for_topic(first, 24)
+    expected = {(0, n): 1 for n in range(18)} | {(1, n): 1 for n in range(6)}
+    assert offsets(archive, first) == Counter(expected)
+    assert offsets(archive, second) == Counter({(0, n): 1 for n in range(12)})
 
 
 def test_a_topic_made_anew_is_archived_beside_the_old_one(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    packets = list(real_ztf_packets(test_data, "202002*"))
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[:6])
-    archive.start()
-    archive.wait_for_offsets(6)
+    archive.wait_for_topic(topic, 6)
     kafka.delete_topic(topic)
-    wait_until("the topic is missed", lambda: "NO_TOPIC" in archive.alarms())
+    missed = f"not in Kafka any more: ['{topic}']"
+    wait_until("the topic is missed", lambda: missed in archive.log.read_text())
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[6:])
-    archive.wait_for_offsets(12)
-    archive.stop()
-    assert offsets(archive) == Counter({(topic, 0, n): 2 for n in range(6)})
-    candids = {row["candid"] for row in rows(archive, ["candid"])}
-    assert len(candids) == 12
-    sources = {TopicPartition(*source) for source in _sources(archive)}
+    archive.wait_for_topic(topic, 12)
+    assert offsets(archive, topic) == Counter({(0, n): 2 for n in range(6)})
+    assert len({row["candid"] for row in rows(archive, topic, ["candid"])}) == 12
+    sources = {source for source in _sources(archive) if source.topic == topic}
     assert len({source.topic_id for source in sources}) == 2
 
 
-def _sources(archive: ArchiveUnderTest) -> set[tuple[str, str, str, int]]:
+def _sources(archive: ArchiveUnderTest) -> set[TopicPartition]:
     table = finkray.open_archive(str(archive.root)).ledger()
     columns = ["cluster_id", "topic", "topic_id", "partition"]
-    return {tuple(row.values()) for row in table.select(columns).to_pylist()}
+    return {TopicPartition(*row.values()) for row in table.select(columns).to_pylist()}
 
 
 def test_a_second_archive_on_the_same_folder_is_refused(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    packets = list(real_ztf_packets(test_data, "202002*"))
+    first = archive.process
+    assert first is not None
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets)
-    first = archive.start()
-    archive.wait_for_offsets(12)
+    archive.wait_for_topic(topic, 12)
     second = archive.start()
+    archive.process = first
     assert second.wait(120) == 3
     assert f"is held by process {_worker_of(first)}" in archive.log.read_text()
-    archive.process = first
-    archive.stop()
-    assert max(offsets(archive).values()) == 1
+    send(kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_topic(topic, 24)
+    assert offsets(archive, topic) == Counter({(0, n): 1 for n in range(24)})
 
 
 def _worker_of(supervisor: subprocess.Popen[bytes]) -> int:
@@ -191,21 +230,18 @@ def _worker_of(supervisor: subprocess.Popen[bytes]) -> int:
 
 
 def test_sparks_checkpoint_is_disposable(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path, tmp_path: Path
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     """Deleted under the running query: it is started anew, and nothing is lost or doubled."""
-    packets = list(real_ztf_packets(test_data, "202002*"))
-    (tmp_path / "tmp").mkdir()
-    archive.environment = {**archive.environment, "TMPDIR": str(tmp_path / "tmp")}
     kafka.create_topic(topic)
-    archive.start()
     for round_ in range(1, 4):
         send(kafka.bootstrap_servers, topic, packets)
-        archive.wait_for_offsets(12 * round_)
-        for checkpoint in (tmp_path / "tmp").glob("finkray-spark-*/checkpoint-*"):
+        archive.wait_for_topic(topic, 12 * round_)
+        checkpoints = list(archive.folder.glob("tmp/finkray-spark-*/checkpoint-*"))
+        assert checkpoints
+        for checkpoint in checkpoints:
             shutil.rmtree(checkpoint)
-    archive.stop()
-    assert offsets(archive) == Counter({(topic, 0, n): 1 for n in range(36)})
+    assert offsets(archive, topic) == Counter({(0, n): 1 for n in range(36)})
 
 
 def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
@@ -213,10 +249,8 @@ def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
 ) -> None:
     packets = list(real_ztf_packets(test_data, "20200101*"))
     kafka.create_topic(topic, partitions=2)
-    archive.settings = {"ingest": {"held_bytes": "32 MiB", "claim_bytes": "1 MiB"}}
-    archive.start()
     send(kafka.bootstrap_servers, topic, packets[:2], partitions=2)
-    archive.wait_for_offsets(2)
+    archive.wait_for_topic(topic, 2)
     staging = archive.root / "staging"
     aside = archive.root / "aside"
     staging.rename(aside)
@@ -228,11 +262,10 @@ def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
     assert all(actor.held_bytes <= actor.held_bytes_limit for actor in snapshot.actors)
     staging.unlink()
     aside.rename(staging)
-    archive.wait_for_offsets(sent)
+    archive.wait_for_topic(topic, sent)
     wait_until("the end of the alarm", lambda: "STORAGE" not in archive.alarms())
-    archive.stop()
-    assert sum(offsets(archive).values()) == sent
-    assert max(offsets(archive).values()) == 1
+    assert sum(offsets(archive, topic).values()) == sent
+    assert max(offsets(archive, topic).values()) == 1
 
 
 def _paused(archive: ArchiveUnderTest) -> Snapshot | None:
@@ -241,19 +274,39 @@ def _paused(archive: ArchiveUnderTest) -> Snapshot | None:
     return snapshot if paused else None
 
 
-def test_the_ray_job_is_what_stops_it_too(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+def test_a_stop_drains_and_the_next_start_goes_on_with_what_kafka_still_has(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    """SIGTERM drains as Ctrl-C does, and no process of it is left."""
-    packets = list(real_ztf_packets(test_data, "202002*"))
+    """SIGTERM drains as Ctrl-C does, and no process is left; what expires meanwhile is told."""
+    process = archive.process
+    assert process is not None
     kafka.create_topic(topic)
-    process = archive.start()
     send(kafka.bootstrap_servers, topic, packets)
-    archive.wait_for_offsets(12)
-    send(kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_topic(topic, 12)
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(120) == 0
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
-    assert json.loads((archive.root / "ledger" / "lease.json").read_text()) is not None
+
+    send(kafka.bootstrap_servers, topic, packets)
+    _expire(kafka, topic, before=20)
+    archive.start()
+    archive.wait_for_topic(topic, 24)
+    assert "EXPIRED" in archive.alarms()
+    archive.stop()
+    sheet = archive.balance(topic)
+    assert (sheet.received, sheet.archived, sheet.expired) == (24, 16, 8)
+    assert offsets(archive, topic) == Counter({(0, n): 1 for n in [*range(12), *range(20, 24)]})
+    report = audit(
+        LocalStorage(archive.root),
+        KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers}),
+        deep="all",
+    )
+    assert report.balanced, report.to_json()
+
+
+def _expire(kafka: Kafka, topic: str, before: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
+        future.result(30)

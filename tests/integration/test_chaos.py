@@ -189,7 +189,12 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
         environment=ray_cluster.environment(),
         settings={
             "kafka": {"max_message_bytes": "1 MiB"},
-            "ingest": {"backlog_offsets": 60, "backfill_per_s": 300.0, "claim_rows": 20},
+            "ingest": {
+                "actors": 2,
+                "backlog_offsets": 60,
+                "backfill_per_s": 300.0,
+                "claim_rows": 20,
+            },
         },
     )
     stream = Stream(own_kafka, topic, tmp_path / "played")

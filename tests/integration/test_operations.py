@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -39,15 +39,46 @@ LOOK_S = 10.0
 """So often it looks which are (`PythonWorkerFactory.MonitorThread`)."""
 
 
+TOPIC = "operations_night"
+
+
 @pytest.fixture(scope="module")
 def packets(test_data: Path) -> list[bytes]:
     return list(real_ztf_packets(test_data, "20200101*"))
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, ray_cluster: LocalRay
+) -> Iterator[ArchiveUnderTest]:
+    """An archive of one topic, whose disk stays well."""
+    folder = tmp_path_factory.mktemp("operations")
+    kafka.create_topic(TOPIC, partitions=2)
+    one = ArchiveUnderTest(
+        folder / "archive", folder, kafka.bootstrap_servers, [TOPIC], ray_cluster.environment()
+    )
+    yield one
+    one.kill()
+
+
+@pytest.fixture
+def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
+    """It runs, whatever the tests before have done to it."""
+    if shared.process is None or shared.process.poll() is not None:
+        shared.start()
+    return shared
 
 
 def offsets(archive: ArchiveUnderTest) -> Counter[tuple[str, int, int]]:
     columns = ["kafka_topic", "kafka_partition", "kafka_offset"]
     table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=columns)
     return Counter(tuple(row.values()) for row in table.to_pylist())  # type: ignore[misc]
+
+
+def in_kafka(archive: ArchiveUnderTest) -> int:
+    """How many alerts were sent to `TOPIC`."""
+    with closing(KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})) as kafka:
+        return sum(kafka.watermarks(TOPIC, partition).high for partition in range(2))
 
 
 def nothing_is_lost_or_doubled(archive: ArchiveUnderTest, sent: int) -> int:
@@ -85,56 +116,97 @@ def the_intake_stops(archive: ArchiveUnderTest) -> Snapshot:
     return stopped_in
 
 
-class Burst:
-    """Some hundred alerts in a second, until told to end."""
+@contextmanager
+def burst_going_on(archive: ArchiveUnderTest, packets: list[bytes]) -> Iterator[None]:
+    """Some hundred alerts in a second."""
+    ending = threading.Event()
 
-    def __init__(self, archive: ArchiveUnderTest, topic: str, packets: list[bytes]) -> None:
-        self._archive, self._topic, self._packets = archive, topic, packets
-        self._ending = threading.Event()
-        self.sent = 0
+    def run() -> None:
+        while not ending.wait(0.05):
+            send(archive.bootstrap_servers, TOPIC, packets, partitions=2)
 
-    def _run(self) -> None:
-        while not self._ending.wait(0.05):
-            self.sent += send(
-                self._archive.bootstrap_servers, self._topic, self._packets, partitions=2
-            )
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
 
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        self._ending.clear()
-        thread = threading.Thread(target=self._run)
-        thread.start()
+
+def test_a_burst_after_long_quiet_meets_warm_workers(
+    archive: ArchiveUnderTest, packets: list[bytes], ray_cluster: LocalRay
+) -> None:
+    """Two days of quiet are as many times a minute: what would end workers is the first."""
+    send(archive.bootstrap_servers, TOPIC, packets, partitions=2)
+    archive.wait_for_offsets(in_kafka(archive))
+    wait_until("both slots are warm", lambda: len(python_workers(ray_cluster)) == 2)
+    before, quiet_since_s = python_workers(ray_cluster), time.monotonic()
+    the_page_for_the_shift_says_what_to_look_at(archive)
+    assert KEEP_WARM_S < IDLE_S
+    time.sleep(max(0.0, quiet_since_s + IDLE_S + LOOK_S + 1 - time.monotonic()))
+    assert python_workers(ray_cluster) == before
+    send(archive.bootstrap_servers, TOPIC, packets * 10, partitions=2)
+    archive.wait_for_offsets(in_kafka(archive))
+    assert python_workers(ray_cluster) == before
+
+
+def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:
+    """Run the first commands of docs/operations.md; all is well, and they say so."""
+    text = PAGE.read_text()
+    block = text[text.index("<!-- test: look -->") :].split("```sh\n")[1].split("```")[0]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(commands) == 4
+    environment = {**os.environ, **archive.environment, "FINKRAY_CONFIG": str(archive.config)}
+    for command in commands:
+        assert command[0] == "finkray"
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs.cli", *command[1:]],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def python_workers(ray: LocalRay) -> set[int]:
+    """The processes that Spark's executors of this Ray have forked off to run Python in."""
+    workers = set()
+    for process in psutil.process_iter(["cmdline"]):
+        if "pyspark.daemon" not in (process.info["cmdline"] or ()):
+            continue
         try:
-            yield
-        finally:
-            self._ending.set()
-            thread.join()
+            daemon, above = process.parent(), process.parents()
+            forked = daemon is not None and "pyspark.daemon" in daemon.cmdline()
+            ours = any(str(ray.folder) in word for one in above for word in one.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        if forked and ours:
+            workers.add(process.pid)
+    return workers
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
+    archive: ArchiveUnderTest, packets: list[bytes], number: signal.Signals
 ) -> None:
     """SIGINT, which is Ctrl-C and what `ray job stop` sends, and SIGTERM: both drain."""
-    kafka.create_topic(topic, partitions=2)
-    burst = Burst(archive, topic, packets[:20])
-    burst.sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        process = archive.start()
-        archive.wait_for_offsets(burst.sent)
-        with burst.going_on():
-            archive.wait_for_offsets(archive.balance().received + 200)
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(number)
-            assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive
-        # It was in the middle: the next start reads on there.
-        assert nothing_is_lost_or_doubled(archive, burst.sent) > 0
-    assert archive.log.read_text().count("has left in good order") == 2
-    archive.start()
-    archive.wait_for_offsets(burst.sent)
-    archive.stop()
-    assert nothing_is_lost_or_doubled(archive, burst.sent) == 0
+    process = archive.process
+    assert process is not None
+    # Where the last stop was in the middle of a burst, this start reads on there.
+    send(archive.bootstrap_servers, TOPIC, packets, partitions=2)
+    archive.wait_for_offsets(in_kafka(archive))
+    stops = archive.log.read_text().count("has left in good order")
+    with burst_going_on(archive, packets[:20]):
+        archive.wait_for_offsets(archive.balance().received + 200)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert archive.log.read_text().count("has left in good order") == stops + 1
+    assert nothing_is_lost_or_doubled(archive, in_kafka(archive)) > 0
 
 
 def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
@@ -190,64 +262,3 @@ def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
             assert nothing_is_lost_or_doubled(archive, sent) == 0
         finally:
             archive.kill()
-
-
-def test_a_burst_after_long_quiet_meets_warm_workers(
-    archive: ArchiveUnderTest,
-    kafka: Kafka,
-    topic: str,
-    packets: list[bytes],
-    ray_cluster: LocalRay,
-) -> None:
-    """Two days of quiet are as many times a minute: what would end workers is the first."""
-    kafka.create_topic(topic, partitions=2)
-    archive.start()
-    sent = send(kafka.bootstrap_servers, topic, packets, partitions=2)
-    archive.wait_for_offsets(sent)
-    wait_until("both slots are warm", lambda: len(python_workers(ray_cluster)) == 2)
-    before, quiet_since_s = python_workers(ray_cluster), time.monotonic()
-    the_page_for_the_shift_says_what_to_look_at(archive)
-    assert KEEP_WARM_S < IDLE_S
-    time.sleep(max(0.0, quiet_since_s + IDLE_S + LOOK_S + 1 - time.monotonic()))
-    assert python_workers(ray_cluster) == before
-    sent += send(kafka.bootstrap_servers, topic, packets * 10, partitions=2)
-    archive.wait_for_offsets(sent)
-    assert python_workers(ray_cluster) == before
-    archive.stop()
-    assert nothing_is_lost_or_doubled(archive, sent) == 0
-
-
-def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:
-    """Run the first commands of docs/operations.md; all is well, and they say so."""
-    text = PAGE.read_text()
-    block = text[text.index("<!-- test: look -->") :].split("```sh\n")[1].split("```")[0]
-    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
-    assert len(commands) == 4
-    environment = {**os.environ, **archive.environment, "FINKRAY_CONFIG": str(archive.config)}
-    for command in commands:
-        assert command[0] == "finkray"
-        done = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *command[1:]],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
-
-
-def python_workers(ray: LocalRay) -> set[int]:
-    """The processes that Spark's executors of this Ray have forked off to run Python in."""
-    workers = set()
-    for process in psutil.process_iter(["cmdline"]):
-        if "pyspark.daemon" not in (process.info["cmdline"] or ()):
-            continue
-        try:
-            daemon, above = process.parent(), process.parents()
-            forked = daemon is not None and "pyspark.daemon" in daemon.cmdline()
-            ours = any(str(ray.folder) in word for one in above for word in one.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if forked and ours:
-            workers.add(process.pid)
-    return workers

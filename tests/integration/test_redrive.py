@@ -2,17 +2,21 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
 
+from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest
 from tests.packets import real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+TOPIC = "ztf_redrive"
 
 
 def finkray(archive: ArchiveUnderTest, *words: str) -> tuple[int, str]:
@@ -30,15 +34,36 @@ def offsets(archive: ArchiveUnderTest) -> Counter[int]:
     return Counter(table["kafka_offset"].to_pylist())
 
 
-def test_vanished_files_are_found_and_made_again(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
-) -> None:
-    packets = [*real_ztf_packets(test_data, "202002*"), b"poison"]
-    kafka.create_topic(topic)
-    send(kafka.bootstrap_servers, topic, packets)
-    archive.start()
-    archive.wait_for_offsets(13)
-    archive.stop()
+@pytest.fixture(scope="module")
+def packets(test_data: Path) -> list[bytes]:
+    return list(real_ztf_packets(test_data, "202002*"))
+
+
+@pytest.fixture(scope="module")
+def archive(
+    tmp_path_factory: pytest.TempPathFactory,
+    kafka: Kafka,
+    ray_cluster: LocalRay,
+    packets: list[bytes],
+) -> Iterator[ArchiveUnderTest]:
+    """It has taken in twelve alerts and a dead letter, and has left.
+
+    Each test mends what it did to it.
+    """
+    folder = tmp_path_factory.mktemp("redrive")
+    one = ArchiveUnderTest(
+        folder / "archive", folder, kafka.bootstrap_servers, [TOPIC], ray_cluster.environment()
+    )
+    kafka.create_topic(TOPIC)
+    send(kafka.bootstrap_servers, TOPIC, [*packets, b"poison"])
+    one.start()
+    one.wait_for_offsets(13)
+    one.stop()
+    yield one
+    one.kill()
+
+
+def test_vanished_files_are_found_and_made_again(archive: ArchiveUnderTest) -> None:
     before = {
         path: ds.dataset(path).to_table() for path in (archive.root / "alerts").rglob("*.parquet")
     }
@@ -57,14 +82,7 @@ def test_vanished_files_are_found_and_made_again(
     assert finkray(archive, "audit", "--deep", "all")[0] == 0
 
 
-def test_a_stray_file_is_a_duplicate(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
-) -> None:
-    kafka.create_topic(topic)
-    send(kafka.bootstrap_servers, topic, real_ztf_packets(test_data, "202002*"))
-    archive.start()
-    archive.wait_for_offsets(12)
-    archive.stop()
+def test_a_stray_file_is_a_duplicate(archive: ArchiveUnderTest) -> None:
     path = next((archive.root / "alerts").rglob("*.parquet"))
     path.with_name("copy.parquet").write_bytes(path.read_bytes())
     code, text = finkray(archive, "audit")
@@ -75,15 +93,9 @@ def test_a_stray_file_is_a_duplicate(
 
 
 def test_what_waits_in_kafka_is_shown_and_is_no_difference(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
+    archive: ArchiveUnderTest, kafka: Kafka, packets: list[bytes]
 ) -> None:
-    packets = list(real_ztf_packets(test_data, "202002*"))
-    kafka.create_topic(topic)
-    send(kafka.bootstrap_servers, topic, packets)
-    archive.start()
-    archive.wait_for_offsets(12)
-    archive.stop()
-    send(kafka.bootstrap_servers, topic, packets)
+    send(kafka.bootstrap_servers, TOPIC, packets)
     sheet = told(archive)
     assert sum(part["waiting"] for part in sheet["partitions"]) == 12
     assert finkray(archive, "audit")[0] == 0

@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Iterator[SiteKafka]:
 def test_a_night_at_a_site(
     tmp_path: Path, site: SiteKafka, topic: str, test_data: Path, ray_cluster: LocalRay
 ) -> None:
-    """Four codecs, aborted transactions, new partitions, a leader that hangs, a restart.
+    """Four codecs, aborted transactions, new partitions, a leader that hangs, a broker that dies.
 
     The archive is a job of `finkray start`, and its password is a word that is looked for in all
     that it leaves behind.
@@ -96,7 +96,11 @@ def test_a_night_at_a_site(
         archive.wait_for_offsets(4 * 12 + 10 + 24)
         wait_until("the end of the alarm", lambda: not kafka_alarm(archive))
 
+        site.broker.kill()
+        wait_until("the alarm about the broker", lambda: kafka_alarm(archive))
         site.broker.restart()
+        # No alert comes meanwhile: that Kafka answers again is enough.
+        wait_until("the end of the alarm", lambda: not kafka_alarm(archive))
         send(doors, topics["snappy"], packets)
         archive.wait_for_offsets(4 * 12 + 10 + 36)
         told = finkray(archive, "status", "--json")
@@ -122,6 +126,8 @@ def test_a_night_at_a_site(
     for folder in (archive.root, ray_cluster.folder, tmp_path / "state"):
         shown |= texts_below(folder)
     shown["archive.log"] = archive.log.read_text()
+    # What it may not do at a broker that lets it read alone, it does without.
+    assert "Traceback" not in "".join(texts_below(tmp_path / "state" / "logs").values())
     assert len(shown) > 50
     assert [name for name, text in shown.items() if site.password in text] == []
 
