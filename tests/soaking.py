@@ -33,7 +33,8 @@ class Sample:
         durable so far
     memory_bytes
         by kind of process, the sum over its processes: of a JVM the live objects of its heap
-        after a full collection, of others what belongs to the process alone (USS)
+        after a full collection, of others their memory without the pages of files. A page of a
+        program or a library counts for a process alone once no other program has it open
     pids
         of all these processes
     files
@@ -63,7 +64,7 @@ def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -
             pids.add(process.pid)
     for process in psutil.Process(ray.process.pid).children(recursive=True):
         if process.name() in OF_RAY:
-            memory[process.name()] = process.memory_full_info().uss
+            memory[process.name()] = own_bytes(process)
     files = {
         "ledger": count(archive.root / "ledger"),
         "staging": count(archive.root / "staging"),
@@ -78,8 +79,12 @@ def memory_bytes(process: psutil.Process) -> int:
     """What the process keeps, see `Sample`."""
     if process.name() == "java":
         return live_heap_bytes(process.pid)
-    used: int = process.memory_full_info().uss
-    return used
+    return own_bytes(process)
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Memory of a process that is of no file."""
+    return sum(part.anonymous for part in process.memory_maps(grouped=True))
 
 
 def live_heap_bytes(pid: int) -> int:
