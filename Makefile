@@ -16,7 +16,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-integration test-unit-aside test-unit check format chaos soak bench bench-quick bench-scaling bench-services lock clean
+.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,17 +34,17 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
 	@$(BIN)/python -m jobs.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Two archives at a time on two cores are not done sooner than one after the other. The quick part
+# Two archives at a time on two cores are not done sooner than one after the other. All that needs none
 # takes what an archive leaves of them while it waits, and keeps its words until it has ended.
-UNIT_LOG := $(VENV)/test-unit.log
+BESIDE_LOG := $(VENV)/test-beside.log
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(MAKE) --no-print-directory -j 2 test-integration test-unit-aside
+	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
 
-test-integration: $(READY)
-	@$(BIN)/python -m pytest tests/integration
+test-spark: $(READY)
+	@$(BIN)/python -m pytest -m spark tests
 
-test-unit-aside: $(READY)
-	@nice -n 10 $(BIN)/python -m pytest tests/unit >$(UNIT_LOG) 2>&1; code=$$?; cat $(UNIT_LOG); exit $$code
+test-beside: $(READY)
+	@nice -n 5 $(BIN)/python -m pytest -m "not spark" tests >$(BESIDE_LOG) 2>&1; code=$$?; cat $(BESIDE_LOG); exit $$code
 
 test-unit: $(READY)  ## the quick part of it
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit

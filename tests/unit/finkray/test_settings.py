@@ -141,7 +141,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_batches_must_fit_into_the_share_of_an_actor() -> None:
-    told = refused(None, {"FINKRAY__INGEST__HELD_BYTES": "32 MiB"})
+    told = refused(None, {"FINKRAY__INGEST__HELD_BYTES": "32 MiB", "FINKRAY__INGEST__ACTORS": "2"})
     assert told.startswith("settings: ingest.claim_bytes = 33554432 does not fit")
 
 
