@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,20 +13,16 @@ from pathlib import Path
 
 import psutil
 
-from bench.chains.job import Job
-from bench.figures import Figures, median
+from bench.comparison import Comparison, Found, chains_of
+from bench.figures import median
 from bench.options import add_common, begin, working_folder
-from bench.run import CHAINS, Chain, measure
+from bench.run import CHAINS
 from bench.table import render
-from bench.topics import FEEDS, Feed, fill, read_feed
+from bench.topics import FEEDS, read_feed
 from finkray.query.java import find_java
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench")
-
-
-_Rounds = dict[str, dict[str, list[Figures]]]
-"""By feed, and then by chain."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,78 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not begin(options.data):
         return 2
     feeds = {name: read_feed(name, options.data) for name in options.feeds}
-    with working_folder("bench", options.folder, keep=options.keep) as folder:
-        rounds, failed = _measure_all(feeds, options, folder)
-    for name, found in rounds.items():
-        print(f"\n{feeds[name].what}\n\n{render(_chains(options, name), found)}")
-    if options.json:
-        options.json.write_text(json.dumps(_report(options, rounds), indent=2), encoding="utf-8")
-    return 1 if failed else 0
-
-
-def _chains(options: argparse.Namespace, feed: str) -> list[Chain]:
-    return [chain for chain in CHAINS if chain.name in options.chains and feed in chain.feeds]
-
-
-def _measure_all(
-    feeds: Mapping[str, Feed], options: argparse.Namespace, folder: Path
-) -> tuple[_Rounds, bool]:
-    """All chains in each round, one after the other, so that none has the better hour.
-
-    Returns the figures, and whether a chain failed; the others go on.
-    """
-    rounds: _Rounds = {name: {chain.name: [] for chain in _chains(options, name)} for name in feeds}
-    failed = False
-    if any(chain.startswith("fink-") for chains in rounds.values() for chain in chains):
+    if any(chain.name.startswith("fink-") for name in feeds for chain in chains_of(options, name)):
         _LOG.info("Resolving Spark's Kafka source and Avro reader")
         _resolve_packages()
-    schemas = {name: feed.write_schema(folder) for name, feed in feeds.items()}
-    with Kafka.running(folder / "kafka") as kafka:
-        for feed in feeds.values():
-            alerts = options.lsst_alerts if feed.name == "lsst" else options.alerts
-            warm_share = options.warm_after / options.alerts
-            sizes: dict[int, float] = {}
-            for number in range(options.rounds):
-                for chain in _chains(options, feed.name):
-                    count = int(alerts * chain.share)
-                    topic = f"bench_{feed.name}_{count}"
-                    if count not in sizes:
-                        _LOG.info("Filling %s with %d alerts", topic, count)
-                        sizes[count] = fill(kafka, topic, feed, count, options.partitions)
-                    _LOG.info(
-                        "%s, round %d of %d: %s",
-                        *(feed.name, number + 1, options.rounds, chain.name),
-                    )
-                    job = Job(
-                        bootstrap_servers=kafka.bootstrap_servers,
-                        topic=topic,
-                        wire=feed.wire,
-                        partitions=options.partitions,
-                        alerts=count,
-                        folder=str(folder / f"{feed.name}-{chain.name}-{number}"),
-                        schema_file=str(schemas[feed.name]),
-                        cores=options.cores,
-                        per_trigger=min(options.per_trigger, max(1, alerts // 5)),
-                    )
-                    try:
-                        figures = measure(
-                            chain,
-                            job,
-                            warm_after=int(warm_share * count),
-                            message_bytes=sizes[count],
-                            timeout_s=options.timeout,
-                        )
-                    except RuntimeError as error:
-                        _LOG.error("%s", error)
-                        failed = True
-                        continue
-                    rounds[feed.name][chain.name].append(figures)
-                    _LOG.info("%s: %.0f alerts/s once warm", chain.name, figures.warm_per_s or 0)
-                    if not options.keep:
-                        shutil.rmtree(job.folder)
-            for count in sizes:
-                kafka.delete_topic(f"bench_{feed.name}_{count}")
-    return rounds, failed
+    with (
+        working_folder("bench", options.folder, keep=options.keep) as folder,
+        Kafka.running(folder / "kafka") as kafka,
+    ):
+        comparison = Comparison(options, kafka, folder)
+        found = {name: comparison.measure(feed) for name, feed in feeds.items()}
+    for name, one in found.items():
+        table = render(chains_of(options, name), one.rounds, one.visits_s)
+        print(f"\n{feeds[name].what}\n\n{table}")
+    if options.json:
+        options.json.write_text(json.dumps(_report(options, found), indent=2), encoding="utf-8")
+    return 1 if comparison.failed else 0
 
 
 def _resolve_packages() -> None:
@@ -120,7 +58,7 @@ def _resolve_packages() -> None:
     )
 
 
-def _report(options: argparse.Namespace, rounds: _Rounds) -> dict[str, object]:
+def _report(options: argparse.Namespace, found: Mapping[str, Found]) -> dict[str, object]:
     """Everything that was measured, and on what."""
     return {
         "machine": {
@@ -138,10 +76,11 @@ def _report(options: argparse.Namespace, rounds: _Rounds) -> dict[str, object]:
                 name: {
                     "median": asdict(median(figures)) if figures else None,
                     "rounds": [asdict(one) for one in figures],
+                    "visit_s": one_feed.visits_s.get(name),
                 }
-                for name, figures in chains.items()
+                for name, figures in one_feed.rounds.items()
             }
-            for feed, chains in rounds.items()
+            for feed, one_feed in found.items()
         },
     }
 
@@ -178,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the rate once warm leaves out the first N of --alerts, and as large a part of other "
         "numbers (%(default)s)",
+    )
+    parser.add_argument(
+        "--visit",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="alerts of ZTF that come at once while a chain runs, for the last column; 0: none "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--per-trigger",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +71,44 @@ CHAINS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was seen of a chain that got through: how far it was when, and what it used."""
+
+    launched_unix_s: float
+    progress: Sequence[Progress]
+    samples: Sequence[Sample]
+    disk_bytes: int
+
+
 def measure(
     chain: Chain, job: Job, *, warm_after: int, message_bytes: float, timeout_s: float
 ) -> Figures:
-    """Run a chain over its whole topic.
+    """Run a chain over its whole topic; raises as `watch` does."""
+    seen = watch(chain, job, timeout_s=timeout_s)
+    return work_out(
+        seen.progress,
+        seen.samples,
+        launched_unix_s=seen.launched_unix_s,
+        warm_after=warm_after,
+        message_bytes=message_bytes,
+        disk_bytes=seen.disk_bytes,
+    )
+
+
+def _nothing(_: int) -> None:
+    return
+
+
+def watch(
+    chain: Chain, job: Job, *, timeout_s: float, look: Callable[[int], None] = _nothing
+) -> Watched:
+    """Run a chain until it has archived all that the job names.
+
+    Parameters
+    ----------
+    look
+        called about twice a second with the number of alerts that are in Parquet files
 
     Raises
     ------
@@ -94,7 +129,7 @@ def measure(
             env=find_java().environment(),
             start_new_session=True,
         )
-        progress, samples = _follow(process, launched_unix_s + timeout_s)
+        progress, samples = _follow(process, launched_unix_s + timeout_s, look)
     if process.returncode != 0 or not progress or progress[-1].alerts != job.alerts:
         reached = progress[-1].alerts if progress else 0
         raise RuntimeError(
@@ -104,14 +139,7 @@ def measure(
     rows, disk_bytes = found_below(folder)
     if rows != job.alerts:
         raise RuntimeError(f"{chain.name} wrote {rows} rows for {job.alerts} alerts: {folder}")
-    return work_out(
-        progress,
-        samples,
-        launched_unix_s=launched_unix_s,
-        warm_after=warm_after,
-        message_bytes=message_bytes,
-        disk_bytes=disk_bytes,
-    )
+    return Watched(launched_unix_s, progress, samples, disk_bytes)
 
 
 def found_below(folder: Path) -> tuple[int, int]:
@@ -123,7 +151,7 @@ def found_below(folder: Path) -> tuple[int, int]:
 
 
 def _follow(
-    process: "subprocess.Popen[bytes]", deadline_unix_s: float
+    process: "subprocess.Popen[bytes]", deadline_unix_s: float, look: Callable[[int], None]
 ) -> tuple[list[Progress], list[Sample]]:
     """Gather what the chain reports and what it uses, until it ends or its time is up."""
     progress: list[Progress] = []
@@ -134,6 +162,7 @@ def _follow(
     try:
         while process.poll() is None and time.time() < deadline_unix_s:
             samples.append(meter.sample())
+            look(progress[-1].alerts if progress else 0)
             time.sleep(SAMPLE_S)
     finally:
         if process.poll() is None:

@@ -16,15 +16,22 @@ COLUMNS = (
     "CPU s/1000",
     "peak RSS MB",
     "kB/alert",
+    "visit s",
 )
 
 
-def render(chains: Sequence[Chain], rounds: Mapping[str, Sequence[Figures]]) -> str:
+def render(
+    chains: Sequence[Chain],
+    rounds: Mapping[str, Sequence[Figures]],
+    visits_s: Mapping[str, float],
+) -> str:
     """The table as text, one line for each chain; a chain that never got through has dashes."""
     ours = median(rounds[OURS]).warm_per_s if rounds.get(OURS) else None
-    return layout(
-        [COLUMNS, *(_row(chain.name, rounds.get(chain.name, ()), ours) for chain in chains)]
-    )
+    rows = [
+        _row(chain.name, rounds.get(chain.name, ()), ours, visits_s.get(chain.name))
+        for chain in chains
+    ]
+    return layout([COLUMNS, *rows])
 
 
 def layout(rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
@@ -40,7 +47,9 @@ def layout(rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _row(name: str, rounds: Sequence[Figures], ours: float | None) -> tuple[str, ...]:
+def _row(
+    name: str, rounds: Sequence[Figures], ours: float | None, visit_s: float | None
+) -> tuple[str, ...]:
     if not rounds:
         return (name, *["-"] * (len(COLUMNS) - 1))
     one, ends = median(rounds), spread(rounds)
@@ -55,6 +64,7 @@ def _row(name: str, rounds: Sequence[Figures], ours: float | None) -> tuple[str,
         "-" if one.cpu_s_per_1000 is None else f"{one.cpu_s_per_1000:.2f}",
         _number(one.peak_rss_bytes / 1e6),
         f"{one.disk_bytes_per_alert / 1e3:.1f}",
+        "-" if visit_s is None else f"{visit_s:.1f}",
     )
 
 

@@ -8,7 +8,6 @@ import io
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
-from itertools import islice
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
@@ -60,16 +59,13 @@ def run(job: Job) -> None:
 
 
 def _work(job: Job, partitions: range, written: "Queue[int]") -> None:
-    messages = _messages(job, partitions)
     decode = _lsst_decoder(job) if job.wire == "frame" else _ztf_decoder(job)
     options: dict[str, Any] | None = None
-    number = 0
     rows = ROWS_PER_LSST_FILE if job.wire == "frame" else ROWS_PER_FILE
-    while packets := list(islice(messages, rows)):
+    for number, packets in enumerate(_chunks(job, partitions, rows)):
         table = decode(packets)
         options = options or _parquet_options(table)
         pq.write_table(table, job.output / f"{partitions.start}-{number:05d}.parquet", **options)
-        number += 1
         written.put(len(packets))
 
 
@@ -96,7 +92,8 @@ def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
     return decode
 
 
-def _messages(job: Job, partitions: range) -> Iterator[bytes]:
+def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
+    """The messages of a file; fewer than `rows` at the end, and when no more come for now."""
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap_servers,
@@ -108,16 +105,27 @@ def _messages(job: Job, partitions: range) -> Iterator[bytes]:
         }
     )
     consumer.assign([TopicPartition(job.topic, partition, 0) for partition in partitions])
-    ended = 0
-    while ended < len(partitions):
-        for message in consumer.consume(500, timeout=0.05):
+    ended, left = 0, job.alerts * len(partitions) // job.partitions
+    chunk: list[bytes] = []
+    while left if job.stays else ended < len(partitions):
+        came = consumer.consume(500, timeout=0.05)
+        for message in came:
             error = message.error()
             if error is None:
-                yield message.value()
+                chunk.append(message.value())
+                left -= 1
             elif error.code() == error._PARTITION_EOF:  # noqa: SLF001 - its public name
                 ended += 1
             else:
                 raise KafkaException(error)
+            if len(chunk) == rows:
+                yield chunk
+                chunk = []
+        if job.stays and chunk and not came:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
     consumer.close()
 
 

@@ -22,14 +22,14 @@ class Job:
     bootstrap_servers
         The Kafka to read.
     topic
-        The topic to archive, which nobody writes any more.
+        The topic to archive.
     wire
         What its messages are: "container" (the schema in each), "bare" records, or "frame" (a bare
         record behind five bytes).
     partitions
         How many it has.
     alerts
-        How many messages are in it.
+        How many messages are in it when the chain has done with it.
     folder
         An empty folder for everything the chain writes.
     schema_file
@@ -38,6 +38,9 @@ class Job:
         How many processes or task slots the chain may use.
     per_trigger
         Spark pipelines: most messages in one micro-batch.
+    stays
+        Whether some of them are still to come when it has read the topic to its end; as many for
+        each partition, then.
     ingest
         This archive: keys of its [ingest] that are not left at their defaults.
     """
@@ -51,6 +54,7 @@ class Job:
     schema_file: str
     cores: int
     per_trigger: int
+    stays: bool = False
     ingest: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -62,12 +62,13 @@ def alerts_of(spark: "SparkSession", job: Job) -> "DataFrame":
 
 def write_all(writer: "DataStreamWriter", job: Job) -> None:
     """Run until everything in the topic is in Parquet files, and report each micro-batch."""
+    trigger = {"processingTime": "0 seconds"} if job.stays else {"availableNow": True}
     query = (
         writer.outputMode("append")
         .format("parquet")
         .option("path", str(job.output))
         .option("checkpointLocation", str(Path(job.folder) / "checkpoint"))
-        .trigger(availableNow=True)
+        .trigger(**trigger)
         .start()
     )
     done, last_batch = 0, -1
@@ -79,6 +80,8 @@ def write_all(writer: "DataStreamWriter", job: Job) -> None:
                 last_batch = progress["batchId"]
                 done += progress["numInputRows"]
                 report(done)
+        if job.stays and done >= job.alerts:
+            query.stop()
         time.sleep(_POLL_S)
     if error := query.exception():
         raise RuntimeError(f"the pipeline failed: {error}")

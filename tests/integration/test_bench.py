@@ -16,7 +16,7 @@ def test_a_measurement_archives_every_alert_and_reports(
     report = tmp_path / "report.json"
     words = [
         *("--chains", "bare-loop", "--alerts", "2300", "--rounds", "1", "--warm-after", "1000"),
-        *("--lsst-alerts", "200"),
+        *("--lsst-alerts", "200", "--visit", "400"),
         *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
     ]
     assert main(words) == 0
@@ -26,6 +26,9 @@ def test_a_measurement_archives_every_alert_and_reports(
         "bare": 2300,
         "lsst": 200,
     }
+    assert feeds["lsst"]["bare-loop"]["visit_s"] is None
+    for feed in ("containers", "bare"):
+        assert -10 < feeds[feed]["bare-loop"]["visit_s"] < 60
     found = feeds["containers"]["bare-loop"]["median"]
     assert found["warm_per_s"] > 0
     assert found["overall_per_s"] > 0

@@ -9,12 +9,13 @@ def rate(warm_per_s: float | None) -> list[Figures]:
 
 def test_each_chain_has_a_line_and_the_ratio_is_ours_over_theirs() -> None:
     rounds = {"finkray": rate(3000), "fink-2019": rate(1500), "bare-loop": rate(None)}
-    header, _, *lines = render(CHAINS, rounds).splitlines()
+    header, _, *lines = render(CHAINS, rounds, {"finkray": 1.24}).splitlines()
     assert header.split()[:3] == ["chain", "alerts/s", "warm"]
     by_name = {line.split()[0]: line.split() for line in lines}
     assert by_name["finkray"][1:5] == ["3000", "(3000-3000)", "1.00", "x"]
     assert by_name["fink-2019"][3:5] == ["2.00", "x"]
-    assert by_name["fink-2019"][5:] == ["198", "500", "20.0", "0.46", "2500", "41.2"]
+    assert by_name["fink-2019"][5:] == ["198", "500", "20.0", "0.46", "2500", "41.2", "-"]
+    assert by_name["finkray"][-1] == "1.2"
     assert by_name["bare-loop"][1:4] == ["-", "-", "-"]
     assert set(by_name["fink-production"][1:]) == {"-"}
     assert len({len(line) for line in lines}) == 1
