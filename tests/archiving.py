@@ -97,6 +97,11 @@ class ArchiveUnderTest:
             )
         return self.process
 
+    def see_that_it_runs(self) -> None:
+        """Start it unless it runs."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
     def stop(self) -> None:
         """Let it drain and leave, as a Ctrl-C does."""
         assert self.process is not None

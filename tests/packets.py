@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 BROKEN_2016 = 2
@@ -55,4 +55,11 @@ def add_partitions(bootstrap_servers: str, topic: str, partitions: int) -> None:
     """Let a topic have so many partitions."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     for future in admin.create_partitions([NewPartitions(topic, partitions)]).values():
+        future.result(30)
+
+
+def expire(bootstrap_servers: str, topic: str, before: int, *, partition: int = 0) -> None:
+    """Let Kafka forget what lies before an offset, as its retention does."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for future in admin.delete_records([TopicPartition(topic, partition, before)]).values():
         future.result(30)

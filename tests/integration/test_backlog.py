@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
-from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
@@ -17,7 +15,7 @@ from finkray.status import Snapshot
 from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import real_ztf_packets, send
+from tests.packets import expire, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -101,7 +99,7 @@ def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
     }
     archive.start()
     wait_until("the backfill is at work", lambda: archive.balance().archived >= 4)
-    _expire(kafka, topic, before=220)
+    expire(kafka.bootstrap_servers, topic, before=220)
     send(kafka.bootstrap_servers, topic, packets)
     archive.wait_for_offsets(240 + 12)
     assert "EXPIRED" in archive.alarms()
@@ -113,9 +111,3 @@ def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
     assert report.archived + report.expired == 252
     assert set(range(220, 252)) <= set(offsets(archive))
     assert max(offsets(archive).values()) == 1
-
-
-def _expire(kafka: Kafka, topic: str, before: int) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
-        future.result(30)

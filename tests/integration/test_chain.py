@@ -4,6 +4,7 @@ One archive for all of these: each test has topics of its own, which come while 
 """
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -17,8 +18,6 @@ import fastavro
 import psutil
 import pyarrow.dataset as ds
 import pytest
-from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
 
 import finkray
 from finkray.audit.audit import audit
@@ -29,7 +28,7 @@ from finkray.storage.local import LocalStorage
 from jobs.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import BROKEN_2016, add_partitions, real_ztf_packets, send
+from tests.packets import BROKEN_2016, add_partitions, expire, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -61,8 +60,7 @@ def shared(
 @pytest.fixture
 def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
     """It runs, whatever the tests before have done to it."""
-    if shared.process is None or shared.process.poll() is not None:
-        shared.start()
+    shared.see_that_it_runs()
     return shared
 
 
@@ -283,30 +281,28 @@ def test_a_stop_drains_and_the_next_start_goes_on_with_what_kafka_still_has(
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets)
     archive.wait_for_topic(topic, 12)
+    send(kafka.bootstrap_servers, topic, packets)
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(120) == 0
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
+    assert json.loads((archive.root / "ledger" / "lease.json").read_text()) is not None
 
+    drained = archive.balance(topic).received
     send(kafka.bootstrap_servers, topic, packets)
-    _expire(kafka, topic, before=20)
+    expire(kafka.bootstrap_servers, topic, before=32)
     archive.start()
-    archive.wait_for_topic(topic, 24)
+    archive.wait_for_topic(topic, 36)
     assert "EXPIRED" in archive.alarms()
     archive.stop()
     sheet = archive.balance(topic)
-    assert (sheet.received, sheet.archived, sheet.expired) == (24, 16, 8)
-    assert offsets(archive, topic) == Counter({(0, n): 1 for n in [*range(12), *range(20, 24)]})
+    kept = [*range(drained), *range(32, 36)]
+    assert (sheet.received, sheet.archived, sheet.expired) == (36, len(kept), 36 - len(kept))
+    assert offsets(archive, topic) == Counter({(0, n): 1 for n in kept})
     report = audit(
         LocalStorage(archive.root),
         KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers}),
         deep="all",
     )
     assert report.balanced, report.to_json()
-
-
-def _expire(kafka: Kafka, topic: str, before: int) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for future in admin.delete_records([KafkaPartition(topic, 0, before)]).values():
-        future.result(30)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
-from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from finkray import open_archive
@@ -20,7 +19,7 @@ from jobs.audit import audit_now, redrive_now
 from sim.kafka import Kafka
 from tests.avro_cases import container, long, sized
 from tests.dead_letters import PAIR, Observatory
-from tests.packets import send
+from tests.packets import expire, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -60,9 +59,7 @@ def redrive(observatory: Observatory) -> Resolved:
 
 
 def delete_all(kafka: Kafka, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for future in admin.delete_records([KafkaPartition(topic, 0, 5)]).values():
-        future.result(30)
+    expire(kafka.bootstrap_servers, topic, before=5)
 
 
 def archived(observatory: Observatory) -> list[int]:

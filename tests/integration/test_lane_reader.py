@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.intake import Cut, CutLimits
@@ -15,6 +13,7 @@ from finkray.ingest.kafka import KafkaCluster, reader
 from finkray.ingest.lane_reader import LaneReader, Polled
 from finkray.ingest.words import Assignment
 from sim.kafka import Kafka
+from tests import packets
 from tests.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -80,10 +79,7 @@ def fill(kafka: Kafka, source: TopicPartition, messages: int) -> None:
 
 
 def expire(kafka: Kafka, source: TopicPartition, before: int) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    futures = admin.delete_records([KafkaPartition(source.topic, source.partition, before)])
-    for future in futures.values():
-        future.result(30)
+    packets.expire(kafka.bootstrap_servers, source.topic, before, partition=source.partition)
 
 
 def test_a_backfill_stops_before_the_live_lane(
