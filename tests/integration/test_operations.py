@@ -64,8 +64,7 @@ def shared(
 @pytest.fixture
 def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
     """It runs, whatever the tests before have done to it."""
-    if shared.process is None or shared.process.poll() is not None:
-        shared.start()
+    shared.see_that_it_runs()
     return shared
 
 
@@ -147,8 +146,9 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     time.sleep(max(0.0, quiet_since_s + IDLE_S + LOOK_S + 1 - time.monotonic()))
     assert python_workers(ray_cluster) == before
     send(archive.bootstrap_servers, TOPIC, packets * 10, partitions=2)
-    archive.wait_for_offsets(in_kafka(archive))
+    archive.wait_for_topic(TOPIC, in_kafka(archive))
     assert python_workers(ray_cluster) == before
+    assert nothing_is_lost_or_doubled(archive, in_kafka(archive)) == 0
 
 
 def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:
@@ -196,7 +196,8 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
     assert process is not None
     # Where the last stop was in the middle of a burst, this start reads on there.
     send(archive.bootstrap_servers, TOPIC, packets, partitions=2)
-    archive.wait_for_offsets(in_kafka(archive))
+    archive.wait_for_topic(TOPIC, in_kafka(archive))
+    assert nothing_is_lost_or_doubled(archive, in_kafka(archive)) == 0
     stops = archive.log.read_text().count("has left in good order")
     with burst_going_on(archive, packets[:20]):
         archive.wait_for_offsets(archive.balance().received + 200)
