@@ -10,10 +10,11 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
@@ -111,10 +112,11 @@ def supervise(command: Sequence[str]) -> int:
         the exit code to leave with
     """
     child: subprocess.Popen[bytes] | None = None
-    asked_to_stop = threading.Event()
+    # The handler may come while this thread waits: it would find the lock of an event taken.
+    asked_to_stop: SimpleQueue[int] = SimpleQueue()
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
-        asked_to_stop.set()
+        asked_to_stop.put(number)
         if child is not None and child.poll() is None:
             child.send_signal(number)
 
@@ -133,17 +135,20 @@ def supervise(command: Sequence[str]) -> int:
                 # This process has one thread, so there is no lock to inherit.
                 preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
             )
-            if asked_to_stop.is_set():  # while it was being started, when there was none to be told
+            if (
+                not asked_to_stop.empty()
+            ):  # while it was being started, when there was none to be told
                 child.send_signal(signal.SIGTERM)
             return_code = child.wait()
-            if asked_to_stop.is_set() or not should_restart(return_code):
+            if not asked_to_stop.empty() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code
             log.warning(
                 "it ended with %d and is started again in %.1f s",
                 return_code,
                 backoff.pause_s,
             )
-            if asked_to_stop.wait(backoff.pause_s):
+            with suppress(Empty):
+                asked_to_stop.get(timeout=backoff.pause_s)
                 return 0
             now_s = time.monotonic()
             restarts_s = [*(at_s for at_s in restarts_s if now_s - at_s < 3600.0), now_s]

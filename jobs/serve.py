@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-from finkray.driver.run import handle_signals
 from finkray.errors import ClusterUnavailable
 from finkray.serving.actor import actor_maker
 from finkray.serving.board import start_service_board
@@ -19,6 +18,7 @@ from finkray.serving.run import Run, limits_of, run_live, spec_of
 from finkray.serving.status import ServiceSnapshot
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
+from finkray.signals import handle_signals
 from finkray.storage.hours import utc
 from finkray.supervise import supervised
 from jobs.archives import archive_of
@@ -51,7 +51,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
         )
     except (ConnectionError, RuntimeError) as error:
         raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
-    handle_signals(stopping)  # Ray installs handlers of its own
+    handle_signals(stopping)  # Ray has installed handlers of its own
     board = start_service_board(name)
     ends_s = None if options.exit_after is None else time.monotonic() + options.exit_after
 

@@ -2,15 +2,14 @@
 
 import argparse
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from finkray.errors import FinkrayError, SettingsError
 from finkray.settings.model import Settings, load
+from finkray.signals import handle_signals
 
 EXIT_FAILED, EXIT_SETTINGS = 1, 2
 
@@ -39,15 +38,7 @@ def service_main(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     stopping = threading.Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if not stopping.is_set():
-            _LOG.info("asked to stop by %s", signal.Signals(number).name)
-        stopping.set()
-
-    # Set by hand: where SIGINT was ignored at the start, Python leaves it so.
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    handle_signals(stopping)
     if options.exit_after is not None:
         timer = threading.Timer(options.exit_after, stopping.set)
         timer.daemon = True

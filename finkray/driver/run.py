@@ -1,10 +1,8 @@
 """One process of the archive: take the lease, mend what a crash left, archive, drain, leave."""
 
 import logging
-import signal
 import threading
 import time
-from types import FrameType
 
 import finkray
 from finkray.driver.archiver import Archiver
@@ -18,6 +16,7 @@ from finkray.monitor.board import start_board
 from finkray.monitor.figures import Monitor
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
+from finkray.signals import handle_signals
 from finkray.storage.opening import open_storage
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     """
     import ray
 
-    stopping = _stop_on_signals()
+    stopping = threading.Event()
+    handle_signals(stopping)
     # What is wrong with these settings shall be said here, and not by an actor later.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive.uri)
@@ -43,8 +43,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
         _connect(settings)
-        # Ray installs handlers of its own.
-        handle_signals(stopping)
+        handle_signals(stopping)  # Ray has installed handlers of its own
         board = start_board()
         monitor = Monitor()
         lookout = Lookout(settings, storage, lease)
@@ -85,20 +84,3 @@ def _connect(settings: Settings) -> None:
             f"{store_bytes} bytes: lower the one, or raise --object-store-memory of `ray start`"
         )
     log.info("finkray %s on Ray at %s", finkray.__version__, ray.get_runtime_context().gcs_address)
-
-
-def _stop_on_signals() -> threading.Event:
-    stopping = threading.Event()
-    handle_signals(stopping)
-    return stopping
-
-
-def handle_signals(stopping: threading.Event) -> None:
-    """Let SIGINT and SIGTERM set the event."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
