@@ -11,6 +11,7 @@ from finkray.errors import FinkrayError
 from finkray.monitor.board import read_snapshot
 from finkray.settings.model import Settings
 from jobs.cluster import Cluster, connected, find_cluster, is_on_this_machine, job_client
+from jobs.interrupt import asked_by_interrupt
 from jobs.local_ray import start_local_ray, stop_local_ray
 from jobs.logs import LogText, text_end
 from jobs.places import placed
@@ -172,19 +173,18 @@ def _start_one(
 
 def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Service:
     """Show the log until the service has ended; Ctrl-C lets it drain, a second one leaves it."""
-    text = LogText(log)
-    asked = False
-    while not service.ended:
-        try:
+    text, told = LogText(log), False
+    with asked_by_interrupt() as asked:
+        while not service.ended:
+            if asked.is_set() and not told:
+                told = True
+                desk.progress.say(
+                    f"{service.name} is asked to drain; Ctrl-C again leaves it to that"
+                )
+                services.ask_to_stop(service)
             desk.progress.write(text.more())
             time.sleep(POLL_S)
             service = services.look(service)
-        except KeyboardInterrupt:
-            if asked:
-                raise
-            asked = True
-            desk.progress.say(f"{service.name} is asked to drain; Ctrl-C again leaves it to that")
-            services.ask_to_stop(service)
     desk.progress.write(text.more())
     return service
 

@@ -2,11 +2,8 @@
 
 import contextlib
 import secrets
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -29,6 +26,7 @@ from finkray.serving.status import ServiceSnapshot
 from finkray.storage.hours import Span, utc
 from jobs.archives import archive_of
 from jobs.cluster import Place, connected, is_on_this_machine
+from jobs.interrupt import asked_by_interrupt
 
 if TYPE_CHECKING:
     from jobs.launch import Desk
@@ -126,7 +124,7 @@ def run_service(
     run = Run(archive, spec_of(name), settings, into)
     with _workers(desk, run, workers, place) as how:
         total = count_wanted(archive, wanted)
-        with _shown(f"{name} on {how.words}", total) as tell, _stopping() as stopping:
+        with _shown(f"{name} on {how.words}", total) as tell, asked_by_interrupt() as stopping:
             snapshot = run_over(
                 run, wanted, how.workers, tell=tell, stopping=stopping, make_host=how.make_host
             )
@@ -163,23 +161,6 @@ def _workers(desk: "Desk", run: Run, workers: int | None, place: Place | None) -
         number = workers or f"{services.min_actors} to {services.max_actors}"
         words = f"{number} actors of Ray at {cluster.address}"
         yield _How(Place.RAY, workers, make_host, words)
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; the second one is as always."""
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            raise KeyboardInterrupt
-        stopping.set()
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopping
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
