@@ -1,7 +1,5 @@
 """The page as a service: `python -m jobs.page --config conf/finkray.toml`."""
 
-import os
-import signal
 import sys
 import threading
 
@@ -9,6 +7,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.monitor.board import read_snapshot
 from finkray.serving.board import read_service_snapshots
 from finkray.settings.model import Settings
+from finkray.signals import handle_signals
 from finkray.storage.local import LocalStorage
 from jobs.service_main import service_main
 
@@ -36,18 +35,13 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     except (ConnectionError, RuntimeError) as error:
         raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
 
-    def end_server() -> None:
-        stopping.wait()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    # The server takes the signals over; what else may end it has to become one.
-    threading.Thread(target=end_server, daemon=True).start()
+    handle_signals(stopping)  # Ray has installed handlers of its own
     sources = Sources(
         status=lambda: read_snapshot(settings),
         services=lambda: read_service_snapshots(settings),
         classes=ClassSource(LocalStorage(settings.archive.root)),
     )
-    serve(settings.ui, sources)
+    serve(settings.ui, sources, stopping)
     ray.shutdown()
 
 

@@ -1,7 +1,10 @@
 """The page: Gradio over snapshots and the results beside the archive."""
 
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +16,7 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+from finkray.errors import SettingsError
 from finkray.science.counts import ClassCounts
 from finkray.serving.status import ServiceSnapshot
 from finkray.settings.model import UiSettings
@@ -44,6 +48,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif")
 """No font is fetched, not even from here: the page shows at once."""
+
+_POLL_S = 0.05
 
 CURVE_COLOURS = {"incoming": "#4c8fd6", "archiving": "#e08a3c"}
 """Told apart by the colour-blind, on white and on black."""
@@ -177,8 +183,8 @@ def asgi(sources: Sources, refresh_s: float) -> FastAPI:
     )
 
 
-def serve(settings: UiSettings, sources: Sources) -> None:
-    """Serve the page until the process gets SIGINT or SIGTERM.
+def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> None:
+    """Serve the page until the event is set, be it before the page is up.
 
     Parameters
     ----------
@@ -186,12 +192,35 @@ def serve(settings: UiSettings, sources: Sources) -> None:
         Where to listen and how often to refresh.
     sources
         What is shown; each is asked from one background thread, but for the lists of alerts.
+    stopping
+        Ends it.
+
+    Raises
+    ------
+    SettingsError
+        It cannot listen there.
     """
-    logger.info("The page is at http://%s:%s", settings.host, settings.port)
-    uvicorn.run(
-        asgi(sources, settings.refresh_s),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        timeout_graceful_shutdown=3,
+    server = uvicorn.Server(
+        uvicorn.Config(
+            asgi(sources, settings.refresh_s),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+        )
     )
+    # In a thread of its own the server leaves the signals to those who handle them.
+    with ThreadPoolExecutor(1, "page") as thread:
+        served = thread.submit(server.run)
+        served.add_done_callback(lambda _: stopping.set())
+        while not server.started and not served.done():
+            time.sleep(_POLL_S)
+        if server.started:
+            logger.info("The page is at http://%s:%s", settings.host, settings.port)
+        stopping.wait()
+        server.should_exit = True
+    if served.exception() is not None:
+        raise SettingsError(
+            f"ui.host, ui.port: the page cannot listen on {settings.host}:{settings.port}, "
+            "for the reason above"
+        )

@@ -208,34 +208,35 @@ def test_on_a_cluster_that_is_there_and_in_the_foreground(tmp_path: Path) -> Non
 
 
 def _start_and_interrupt(place: Shop) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.cli", "start", "ui", "--foreground"],
-        cwd=place.folder,
-        env=place.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "The page is at" in line:
-            _wait_until_it_listens(place.port)
-            process.send_signal(signal.SIGINT)
-    text = "".join(lines)
-    assert process.wait(60) == 0, text
-    assert "ui is asked to drain" in text
-    assert "asked to stop by SIGINT" in text
+    said = place.folder / "said"
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.cli", "start", "ui", "--foreground"],
+            cwd=place.folder,
+            # Should it hang, it says where.
+            env={**place.env, "PYTHONFAULTHANDLER": "1"},
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        _wait_for("The page is at", said, process)
+        socket.create_connection(("127.0.0.1", place.port), timeout=20).close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0, said.read_text()
+    except (AssertionError, subprocess.TimeoutExpired):
+        process.send_signal(signal.SIGABRT)
+        process.wait(20)
+        pytest.fail(said.read_text())
+    assert "ui is asked to drain" in said.read_text()
+    assert "asked to stop by SIGINT" in said.read_text()
 
 
-def _wait_until_it_listens(port: int) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+def _wait_for(words: str, said: Path, process: "subprocess.Popen[bytes]") -> None:
+    deadline_s = time.monotonic() + 240
+    while words not in said.read_text():
+        assert process.poll() is None
+        assert time.monotonic() < deadline_s
         time.sleep(0.1)
-    pytest.fail(f"nothing listens on {port}")
 
 
 def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
