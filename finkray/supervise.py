@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+import psutil
+
 from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
 
 EXIT_RETRIABLE = 75
@@ -28,6 +30,11 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 """A process that ran for so long had started well: the next pause is the first one again."""
+
+LEFTOVERS_S = 10.0
+"""After a crash the driver's JVM ends by itself within a second or two."""
+
+_LOOK_S = 0.1
 
 RESTARTS_VARIABLE = "FINKRAY_RESTARTS"
 """Tells the process how often it was started again within the last hour."""
@@ -135,11 +142,11 @@ def supervise(command: Sequence[str]) -> int:
                 # This process has one thread, so there is no lock to inherit.
                 preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
             )
-            if (
-                not asked_to_stop.empty()
-            ):  # while it was being started, when there was none to be told
+            # While it was being started there was none to be told.
+            if not asked_to_stop.empty():
                 child.send_signal(signal.SIGTERM)
             return_code = child.wait()
+            _clear_away(child.pid)
             if not asked_to_stop.empty() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code
             log.warning(
@@ -156,6 +163,29 @@ def supervise(command: Sequence[str]) -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _clear_away(session: int) -> None:
+    """Kill what a process has left behind in its session, as a JVM that hangs."""
+    ends_s = time.monotonic() + LEFTOVERS_S
+    while left := _left_in(session):
+        if time.monotonic() > ends_s:
+            log.warning("%s was left behind and is killed", ", ".join(one.name() for one in left))
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            return
+        time.sleep(_LOOK_S)
+
+
+def _left_in(session: int) -> list[psutil.Process]:
+    """No session gets the id of one in which something is left."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def die_with_parent(parent_pid: int) -> Callable[[], None]:

@@ -25,6 +25,7 @@ from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
 from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.ingest.courtesy import Courtesy
 from finkray.ingest.fleet import ActorTook, Fleet
@@ -144,10 +145,12 @@ class Archiver:
                 new_archive=self._ledger.is_new,
                 tell=self._events.put,
             )
-            while not self._drained():
-                self._step()
-                if stopping.is_set() and self._draining_since_s is None:
-                    self._begin_to_drain()
+            with Watchdog(self._settings.archive.hang_s) as watchdog:
+                while not self._drained():
+                    watchdog.beat()
+                    self._step()
+                    if stopping.is_set() and self._draining_since_s is None:
+                        self._begin_to_drain()
             self._courtesy.commit(self.coordinator.frontiers, wait=True)
             self.state = "stopped"
         finally:

@@ -70,6 +70,11 @@ class ArchiveSettings(Section):
         description="Seconds after which an archive that no longer reports counts as dead and "
         "another may take its folder over",
     )
+    hang_s: PositiveFloat = Field(
+        120.0,
+        description="Seconds for which the driver may stand still, as when its JVM hangs; then a "
+        "fresh process takes over",
+    )
     low_disk_bytes: ByteSize = Field(
         ByteSize(10 * 1024 * MiB),
         ge=0,

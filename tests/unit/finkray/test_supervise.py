@@ -113,6 +113,23 @@ def _alive(pid: int) -> bool:
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
+def test_what_a_process_leaves_behind_is_killed_before_the_next_one_starts(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    body = (
+        "import os, subprocess, sys\n"
+        "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
+        "first = not os.path.exists(sys.argv[1])\n"
+        "open(sys.argv[1], 'a').write(f'{left.pid}\\n')\n"
+        "os._exit(75 if first else 0)\n"
+    )
+    process = start(body, str(note))
+    _, second = wait_for(note, 2)
+    first = note.read_text().splitlines()[0]
+    assert not _alive(int(first))
+    assert process.wait(30) == 0
+    assert not _alive(int(second))
+
+
 def test_a_stop_that_comes_while_the_process_is_being_started_is_not_lost() -> None:
     supervise_and_stop = (
         "import os, signal, subprocess, sys\n"
