@@ -124,10 +124,7 @@ def _touch(root: Path, entry: Entry) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the archive, audit it, print how long it took and the memory it needed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.audit_year", description=__doc__)
-    parser.add_argument("--files", type=int, default=1_000_000, metavar="N")
-    parser.add_argument("--folder", type=Path, help="where to make it (default: /dev/shm or /tmp)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     memory = Path("/dev/shm")
     place = options.folder or (memory if memory.is_dir() else None)
@@ -146,6 +143,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"balanced: {report.balanced}"
     )
     return 0 if report.balanced and report.archived == options.files * ROWS else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.audit_year", description=__doc__)
+    parser.add_argument("--files", type=int, default=1_000_000, metavar="N")
+    parser.add_argument("--folder", type=Path, help="where to make it (default: /dev/shm or /tmp)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -211,16 +211,7 @@ def render(measured: Measured) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit code whether all is there."""
-    parser = argparse.ArgumentParser(prog="python -m bench.classify", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add = parser.add_argument
-    add("--sources", type=int, default=1_000_000, metavar="N")
-    add("--alerts", type=int, default=100_000, metavar="N", help="in thousands (%(default)s)")
-    add("--workers", type=int, default=1, help="processes (%(default)s)")
-    add("--seed", type=int, default=1)
-    add("--folder", type=Path, help="where all is made; a temporary one without")
-    add("--json", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     with working_folder("classify", options.folder) as folder:
         measured = measure(options, folder)
     print(render(measured))
@@ -231,6 +222,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for fault in found:
         sys.stderr.write(f"{fault}\n")
     return 1 if found else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.classify", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--sources", type=int, default=1_000_000, metavar="N")
+    add("--alerts", type=int, default=100_000, metavar="N", help="in thousands (%(default)s)")
+    add("--workers", type=int, default=1, help="processes (%(default)s)")
+    add("--seed", type=int, default=1)
+    add("--folder", type=Path, help="where all is made; a temporary one without")
+    add("--json", type=Path, metavar="FILE")
+    return parser
 
 
 if __name__ == "__main__":

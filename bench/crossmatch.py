@@ -291,6 +291,20 @@ def _tell(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit code whether astropy agrees."""
+    options = _parser().parse_args(arguments)
+    with working_folder("crossmatch", options.folder) as folder:
+        measured = [one for count in options.sources for one in measure(options, folder, count)]
+    print(render(measured))
+    if options.json:
+        report = {"cores": os.cpu_count(), "measured": [asdict(one) for one in measured]}
+        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
+    found = faults(measured)
+    for fault in found:
+        sys.stderr.write(f"{fault}\n")
+    return 1 if found else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.crossmatch", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -303,17 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=1)
     add("--folder", type=Path, help="where the catalogues are made; a temporary one without")
     add("--json", type=Path, metavar="FILE")
-    options = parser.parse_args(arguments)
-    with working_folder("crossmatch", options.folder) as folder:
-        measured = [one for count in options.sources for one in measure(options, folder, count)]
-    print(render(measured))
-    if options.json:
-        report = {"cores": os.cpu_count(), "measured": [asdict(one) for one in measured]}
-        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
-    found = faults(measured)
-    for fault in found:
-        sys.stderr.write(f"{fault}\n")
-    return 1 if found else 0
+    return parser
 
 
 if __name__ == "__main__":

@@ -88,12 +88,7 @@ def _least_cpu_ms(work: Callable[[], int], tries: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.read_columns", description=__doc__)
-    parser.add_argument("--alerts", type=int, default=1000, metavar="N")
-    parser.add_argument("--tries", type=int, default=15, metavar="N")
-    parser.add_argument("--folder", type=Path, help="where to write (the temporary folder)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     with working_folder("columns", options.folder) as folder:
         measured = measure(made_alerts(options.alerts), folder, options.tries)
     print("CPU ms for 1000 alerts   from Parquet  from memory")
@@ -103,6 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(measured, indent=2))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.read_columns", description=__doc__)
+    parser.add_argument("--alerts", type=int, default=1000, metavar="N")
+    parser.add_argument("--tries", type=int, default=15, metavar="N")
+    parser.add_argument("--folder", type=Path, help="where to write (the temporary folder)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    return parser
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
 
 def main() -> int:
     """Print one line for each survey."""
-    parser = argparse.ArgumentParser(prog="python -m bench.simulator", description=__doc__)
-    parser.add_argument("--alerts-per-visit", type=int, default=10_000, metavar="N")
-    options = parser.parse_args()
+    options = _parser().parse_args()
     makers = {
         "ztf": AlertMaker(1, alerts_per_visit=options.alerts_per_visit),
         "lsst": LsstMaker(1, alerts_per_visit=options.alerts_per_visit),
@@ -38,6 +36,12 @@ def main() -> int:
 
 def _take(alerts: Iterator[Made], count: int) -> int:
     return sum(len(alert.packet) for alert in itertools.islice(alerts, count))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.simulator", description=__doc__)
+    parser.add_argument("--alerts-per-visit", type=int, default=10_000, metavar="N")
+    return parser
 
 
 if __name__ == "__main__":

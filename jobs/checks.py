@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +16,16 @@ from finkray.errors import (
 )
 from finkray.ingest.kafka import KafkaCluster
 from finkray.query.java import find_java
-from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings, load
+from finkray.settings.model import (
+    ArchiveSettings,
+    IngestSettings,
+    KafkaSettings,
+    RaySettings,
+    Settings,
+    load,
+)
 from jobs.cluster import errors_of_ray, find_cluster, is_on_this_machine, job_client
+from jobs.simulated_kafka import reading_simulator, running_kafka, simulator_hint
 from ui.words import bytes_text, count_text
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -43,7 +51,7 @@ class Check:
     detail: str
 
 
-def all_checks(config: Path | None, state: Path) -> Iterator[Check]:
+def all_checks(config: Path | None, state: Path, *, simulator: bool = False) -> Iterator[Check]:
     """Every check, one after the other, as its answer comes.
 
     Parameters
@@ -52,6 +60,8 @@ def all_checks(config: Path | None, state: Path) -> Iterator[Check]:
         The settings file, or None for the defaults and the environment.
     state
         The state folder.
+    simulator
+        Whether the archive is to read the simulator's Kafka, not the one of the settings.
     """
     where = str(config or "defaults and environment")
     try:
@@ -61,7 +71,12 @@ def all_checks(config: Path | None, state: Path) -> Iterator[Check]:
         return
     yield Check("settings", ok=True, detail=where)
     yield java_check()
-    yield from kafka_checks(settings.kafka)
+    if simulator:
+        yield from simulator_checks(settings, state)
+    else:
+        hint = simulator_hint(state, "finkray check --simulator")
+        for one in kafka_checks(settings.kafka):
+            yield one if one.ok else replace(one, detail=one.detail + hint)
     yield from storage_checks(settings.archive, settings.ingest)
     yield ray_check(state, settings.ray)
 
@@ -80,6 +95,20 @@ def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
     yield connection
     if connection.ok:
         yield look("topics", lambda: _topics(settings))
+
+
+def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
+    """The same of the simulator's Kafka, if it runs already."""
+    if running_kafka(state) is None:
+        detail = "none runs; `finkray start archive --simulator` brings the simulator's up"
+        yield Check("kafka", ok=True, detail=detail)
+        return
+    try:
+        simulated = reading_simulator(settings, state)
+    except KafkaUnavailable as error:
+        yield Check("kafka", ok=False, detail=str(error))
+    else:
+        yield from kafka_checks(simulated.kafka)
 
 
 def _connection(settings: KafkaSettings) -> str:

@@ -25,12 +25,13 @@ _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactl
 
 \b
 Examples:
-  finkray check                      is everything there that the archive needs?
+  finkray check --simulator          is everything there? Without --simulator: a Kafka of yours too
   finkray start archive --simulator  archive simulated alerts, on this machine
   finkray status                     what runs, since when, how fast
-  finkray audit                      is every alert accounted for?
+  finkray audit --simulator          is every alert accounted for?
   finkray deadletters list           what did not decode, and why
   finkray stop archive               drain, make durable, leave
+  finkray stop simulator             and the last one takes the local Ray along
 """
 
 _EXIT_CODES: Final = """\b
@@ -251,6 +252,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
 @app.command(
     epilog=examples(
         "finkray audit",
+        "finkray audit --simulator",
         "finkray audit --deep 2026-11-24T01",
         "finkray audit --redrive",
     )
@@ -281,13 +283,14 @@ def audit(
     """Say whether every alert is accounted for, once: Kafka, the ledger and the files."""
     from jobs.audit import audit_now, redrive_now
     from jobs.render_audit import audit_text
-    from jobs.simulated_kafka import reading_simulator
+    from jobs.simulated_kafka import meant_kafka
 
     place = desk(config)
-    settings = reading_simulator(place.settings, place.state) if simulator else place.settings
-    if redrive:
-        redrive_now(settings, place.progress.tell)
-    report = audit_now(settings, deep)
+    command = "finkray audit --simulator"
+    with meant_kafka(place.settings, place.state, command, simulator=simulator) as settings:
+        if redrive:
+            redrive_now(settings, place.progress.tell)
+        report = audit_now(settings, deep)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -298,16 +301,24 @@ def audit(
 @app.command(
     epilog=examples(
         "finkray check -c /etc/finkray.toml",
+        "finkray check --simulator",
     )
 )
-def check(config: Config = None, *, as_json: AsJson = False) -> None:
+def check(
+    config: Config = None,
+    *,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Ask for the simulator's Kafka.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say yes or no to each thing that the archive needs. Changes nothing."""
     from jobs.checks import all_checks
     from jobs.state import state_folder
 
     path = config_file(config)
     checks = []
-    for result in all_checks(path, state_folder()):
+    for result in all_checks(path, state_folder(), simulator=simulator):
         checks.append(result)
         if not as_json:
             console().print(

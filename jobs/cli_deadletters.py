@@ -221,11 +221,14 @@ def _offsets(text: str | None) -> tuple[int | None, int | None]:
 def _at_work(
     config: Path | None, what: str, *, simulator: bool = False
 ) -> Iterator[tuple["Settings", "Tell"]]:
-    from jobs.simulated_kafka import reading_simulator
+    from jobs.simulated_kafka import meant_kafka
 
     place = desk(config)
-    settings = reading_simulator(place.settings, place.state) if simulator else place.settings
-    with place.progress.waiting(what) as tell:
+    command = "finkray deadletters redrive --simulator"
+    with (
+        meant_kafka(place.settings, place.state, command, simulator=simulator) as settings,
+        place.progress.waiting(what) as tell,
+    ):
         yield settings, tell
 
 

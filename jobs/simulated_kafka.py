@@ -1,6 +1,8 @@
 """Where the simulator's Kafka is: agreed between the service and those who look for it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +66,47 @@ def running_kafka(state: Path) -> "Kafka | None":
 
     folder = kafka_folder(state)
     return Kafka.find(folder) if folder.exists() else None
+
+
+def simulator_hint(state: Path, command: str) -> str:
+    """What to add where the settings' Kafka does not answer: nothing, unless the simulator's runs.
+
+    Parameters
+    ----------
+    state
+        The state folder.
+    command
+        The one that would have read the simulator's.
+    """
+    if running_kafka(state) is None:
+        return ""
+    return f". The simulator's Kafka runs, and another is asked: did you mean `{command}`?"
+
+
+@contextmanager
+def meant_kafka(
+    settings: Settings, state: Path, command: str, *, simulator: bool
+) -> Iterator[Settings]:
+    """The settings with the Kafka that a command is to ask, and a hint if it asks the wrong one.
+
+    Parameters
+    ----------
+    settings, state
+        The settings as they are, and the state folder.
+    command
+        What reads the simulator's Kafka.
+    simulator
+        Whether that is meant.
+    """
+    if simulator:
+        yield reading_simulator(settings, state)
+        return
+    try:
+        yield settings
+    except KafkaUnavailable as error:
+        if hint := simulator_hint(state, command):
+            raise KafkaUnavailable(f"{error}{hint}") from error
+        raise
 
 
 def reading_simulator(settings: Settings, state: Path) -> Settings:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +14,14 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs.local_ray import find_local_ray, stop_local_ray
+from sim.kafka_config import free_ports
 from tests import commands
 from tests.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 
 ALERTS = 400
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SECRET = "hunter2"
 
 
@@ -34,6 +37,7 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
         "FINKRAY__SIMULATOR__ALERTS": str(ALERTS),
         "FINKRAY__RAY__LOCAL_DASHBOARD_PORT": "0",
         "FINKRAY__RAY__LOCAL_CPUS": "2",
+        "FINKRAY__UI__PORT": str(free_ports(1)[0]),
         "FINKRAY__KAFKA__BOOTSTRAP_SERVERS": "kafka.example.org:9092",
         "FINKRAY__KAFKA__SASL_USERNAME": "me",
         "FINKRAY__KAFKA__SASL_PASSWORD": SECRET,
@@ -42,10 +46,32 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
         stop_local_ray(state)
 
 
-def test_archive_simulated_alerts(tmp_path: Path, env: dict[str, str]) -> None:
+def by_hand() -> list[list[str]]:
+    """The words of the README's commands under "By hand", in order."""
+    section = README.split("\n## By hand\n")[1]
+    block = section.split("```sh\n")[1].split("```")[0]
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    return [line[1:] for line in lines if line[0] == "finkray"]
+
+
+def test_who_follows_the_readme_archives_simulated_alerts(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
     finkray = functools.partial(commands.finkray, folder=tmp_path, environment=env)
-    started = finkray("start", "archive", "--simulator")
-    assert started.returncode == 0, started.stdout + started.stderr
+    page = iter(by_hand())
+
+    def follow(*words: str) -> str:
+        """Give the next command of the page, which begins with these words."""
+        command = next(page)
+        assert command[: len(words)] == list(words)
+        answer = finkray(*command)
+        assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
+        return answer.stdout
+
+    checked = follow("check")
+    assert "kafka: none runs; `finkray start archive --simulator` brings" in checked
+    assert "\nno " not in checked
+    follow("start", "archive")
 
     def all_is_durable() -> Any:
         snapshot = json.loads(finkray("status", "--json").stdout)["snapshot"]
@@ -53,10 +79,12 @@ def test_archive_simulated_alerts(tmp_path: Path, env: dict[str, str]) -> None:
 
     snapshot = wait_until("all alerts are durable", all_is_durable)
     assert snapshot["archive_uri"] == str(tmp_path / "archive")
-
-    audited = finkray("audit", "--simulator", "--json")
-    assert audited.returncode == 0, audited.stdout + audited.stderr
-    assert json.loads(audited.stdout)["balanced"] is True
+    assert "balance" in follow("status")
+    assert finkray("check", "--simulator").returncode == 0
+    _asking_the_wrong_kafka_is_hinted_at(env, tmp_path)
+    follow("start", "ui")
+    assert "balanced" in follow("audit")
+    assert "no dead letters" in follow("deadletters")
 
     local = find_local_ray(Path(env["FINKRAY_STATE"]))
     assert local is not None
@@ -64,21 +92,32 @@ def test_archive_simulated_alerts(tmp_path: Path, env: dict[str, str]) -> None:
     assert head is not None
     _assert_not_shown(SECRET, [head, *head.children(recursive=True)])
 
-    stopped = finkray("stop", "archive")
-    assert stopped.returncode == 0, stopped.stderr
+    follow("stop", "archive")
     services = json.loads(finkray("status", "--json").stdout)["services"]
-    assert [service["name"] for service in services] == ["simulator"]
+    assert {service["name"] for service in services} == {"simulator", "ui"}
     assert finkray("audit", "--simulator", "--deep", "all").returncode == 0
 
     processes = [head, *head.children(recursive=True)]
-    stopped = finkray("stop", "simulator")
-    assert stopped.returncode == 0, stopped.stderr
+    follow("stop", "ui")
+    follow("stop", "simulator")
+    assert list(page) == []
     assert find_local_ray(Path(env["FINKRAY_STATE"])) is None
     assert psutil.wait_procs(processes, timeout=10)[1] == []
     logs = "".join(log.read_text() for log in Path(env["FINKRAY_STATE"], "logs").iterdir())
     assert "the archive has left in good order" in logs
     assert SECRET not in logs
     assert ds.dataset(tmp_path / "archive" / "alerts").count_rows() == ALERTS
+
+
+def _asking_the_wrong_kafka_is_hinted_at(env: dict[str, str], folder: Path) -> None:
+    nowhere = {**env, "FINKRAY__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_ports(1)[0]}"}
+    for command, code in (("audit", 3), ("check", 1)):
+        answer = commands.finkray(command, folder=folder, environment=nowhere)
+        assert answer.returncode == code
+        hint = (
+            f"The simulator's Kafka runs, and another is asked: did you mean `finkray {command} --"
+        )
+        assert hint in answer.stdout + answer.stderr
 
 
 def _assert_not_shown(secret: str, processes: list[psutil.Process]) -> None:

@@ -1,17 +1,13 @@
 """docs/operations.md is what the person on shift has at 3 a.m.: it must not be wrong."""
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
-from jobs.cli import app
 from tests.alarm_facts import FACTS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
@@ -24,13 +20,6 @@ def sections() -> dict[str, str]:
     return dict(zip(titles[::2], titles[1::2], strict=True))
 
 
-def commands() -> list[str]:
-    """Every command of ours on the page: in blocks, and in a line."""
-    text = re.sub(r" +#.*", "", PAGE)
-    inline = re.findall(r"`(finkray [a-z][^`\n]*)`", text)
-    return sorted({*re.findall(r"^finkray [^>\n]*", text, flags=re.MULTILINE), *inline})
-
-
 def test_each_alarm_has_a_section_and_no_other_has() -> None:
     assert list(sections()) == list(WHAT_TO_DO)
 
@@ -40,22 +29,6 @@ def test_a_section_shows_the_alarm_as_status_does_and_says_what_to_do(code: str)
     section = sections()[code]
     assert f"\n    ALARM {code} …: {alarms_of(FACTS[code])[code]}\n" in section
     assert "\n- " in section
-
-
-def test_there_are_commands() -> None:
-    assert len(commands()) > 8
-
-
-@pytest.mark.parametrize("line", commands())
-def test_every_command_is_one(line: str) -> None:
-    command: Any = typer.main.get_command(app)
-    _, *words = shlex.split(line)
-    context = command.make_context("finkray", list(words), resilient_parsing=True)
-    while words and words[0] in getattr(command, "commands", ()):
-        command = command.commands[words.pop(0)]
-        context = command.make_context("finkray", list(words), context, resilient_parsing=True)
-    assert not hasattr(command, "commands"), f"{line} names no command"
-    command.make_parser(context).parse_args(list(words))  # raises at an option that is none
 
 
 def test_every_setting_that_it_names_is_one() -> None:
