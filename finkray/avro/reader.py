@@ -9,21 +9,37 @@ anything else is `Undecodable`.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from finkray.avro.arrow import record_converter
 from finkray.avro.container import MAGIC, SYNC_BYTES, encode_long
 from finkray.avro.schema import GUARD_BYTES, WriterSchema
 from finkray.avro.stream import Piece, Undecodable, read_batch, schema_of
+from finkray.avro.weight import record_weigher
 from finkray.errors import SchemaError
 
 STRIDE = 8
 """By how much a range of sound records grows when damaged ones are looked for."""
 
 _SYNC = bytes(SYNC_BYTES)
+
+
+class TooHeavy(ValueError):
+    """Sound records would take more memory than they may; never leaves `finkray.packets.decode`.
+
+    Attributes
+    ----------
+    weights_bytes
+        by their places, what each of them would take
+    """
+
+    def __init__(self, weights_bytes: Mapping[int, int]) -> None:
+        super().__init__(weights_bytes)
+        self.weights_bytes = weights_bytes
 
 
 class RecordReader:
@@ -50,16 +66,32 @@ class RecordReader:
             if not _stored_alike(field.type, expected.type):
                 raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
         self._convert = record_converter(schema.reader_arrow, list(schema.arrow))
+        self._weigh = record_weigher(schema.reader_arrow, list(schema.arrow))
 
-    def read(self, records: Sequence[Piece]) -> pa.RecordBatch:
+    def read(
+        self, records: Sequence[Piece], limits_bytes: Sequence[int] | None = None
+    ) -> pa.RecordBatch:
         """Decode the records, in order, to a batch of the promised schema.
+
+        Parameters
+        ----------
+        records
+            of the schema
+        limits_bytes
+            what each of them may take in the batch; None is no limit
 
         Raises
         ------
         Undecodable
             if any of them is damaged; `damaged` tells which.
+        TooHeavy
+            if all are sound and any of them would take more than its limit.
         """
         batch = self._read_guarded(records)
+        if limits_bytes is not None:
+            weights = self._weigh(batch.columns, len(records)) + list(map(len, records))
+            if heavy := np.flatnonzero(weights > limits_bytes).tolist():
+                raise TooHeavy({place: int(weights[place]) for place in heavy})
         columns = self._convert(batch.columns, len(records))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
 

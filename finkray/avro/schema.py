@@ -44,7 +44,8 @@ MAX_TYPES = 10_000
 MAX_EXPANSION = 2048
 """How many bytes of Arrow one byte of Avro may become at worst. A null costs one byte of Avro, but
 a slot in each column below it: that is 300 for ZTF's packets as Spark writes them (every record may
-be null), and would be 1000 for LSST's."""
+be null), and would be 1000 for LSST's. What a packet truly becomes is bounded far below that, see
+`finkray.avro.weight` and `finkray.packets.unwrap`."""
 
 GUARD_FIELD = "guard"
 GUARD_BYTES = 16

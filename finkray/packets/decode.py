@@ -3,19 +3,20 @@
 A message that does not decode is a `Reject` with a reason, and changes nothing for the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from finkray.avro.container import Refused
-from finkray.avro.reader import RecordReader
+from finkray.avro.reader import RecordReader, TooHeavy
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
 from finkray.packets.message import RawMessage
-from finkray.packets.unwrap import Unwrapper
+from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
 
 CHUNK_ROWS = 512
 CHUNK_BYTES = 32 * 1024 * 1024
@@ -76,6 +77,22 @@ class Decoded:
     schema_ids: Mapping[int, str] = field(default_factory=dict)
 
 
+class _Chunk(NamedTuple):
+    """Records of one schema, the rows they come from, and what each may take in memory."""
+
+    rows: list[int]
+    records: list[Piece]
+    limits: list[int]
+
+    def without(self, places: Container[int]) -> "_Chunk":
+        kept = [place for place in range(len(self.rows)) if place not in places]
+        return _Chunk(
+            [self.rows[place] for place in kept],
+            [self.records[place] for place in kept],
+            [self.limits[place] for place in kept],
+        )
+
+
 class _Group:
     """The messages of one schema: decoded as soon as there are enough for a chunk."""
 
@@ -83,14 +100,16 @@ class _Group:
         self._reader = reader
         self._rows: list[int] = []
         self._records: list[Piece] = []
+        self._limits: list[int] = []
         self._bytes = 0
         self._good: list[int] = []
         self._batches: list[pa.RecordBatch] = []
         self.rejects: list[Reject] = []
 
-    def add(self, row: int, record: Piece) -> None:
+    def add(self, row: int, record: Piece, limit_bytes: int) -> None:
         self._rows.append(row)
         self._records.append(record)
+        self._limits.append(limit_bytes)
         self._bytes += len(record)
         if len(self._rows) >= CHUNK_ROWS or self._bytes >= CHUNK_BYTES:
             self._decode_chunk()
@@ -106,25 +125,34 @@ class _Group:
         return DecodedTable(schema, table, np.array(self._good))
 
     def _decode_chunk(self) -> None:
-        rows, records = self._rows, self._records
-        self._rows, self._records, self._bytes = [], [], 0
+        chunk = _Chunk(self._rows, self._records, self._limits)
+        self._rows, self._records, self._limits, self._bytes = [], [], [], 0
         try:
-            self._keep(rows, records)
+            self._keep(chunk)
         except Undecodable:
-            damaged = self._reader.damaged(records)
-            self.rejects += [_bad_record(rows[place], why) for place, why in damaged.items()]
-            sound = [place for place in range(len(rows)) if place not in damaged]
-            if sound:
-                self._keep([rows[place] for place in sound], [records[place] for place in sound])
+            damaged = self._reader.damaged(chunk.records)
+            self.rejects += [_bad_record(chunk.rows[place], why) for place, why in damaged.items()]
+            self._keep(chunk.without(damaged))
 
-    def _keep(self, rows: list[int], records: list[Piece]) -> None:
-        self._batches.append(self._reader.read(records))
-        self._good += rows
+    def _keep(self, chunk: _Chunk) -> None:
+        try:
+            if chunk.rows:
+                self._batches.append(self._reader.read(chunk.records, chunk.limits))
+                self._good += chunk.rows
+        except TooHeavy as heavy:
+            for place, weight in heavy.weights_bytes.items():
+                self.rejects.append(_too_heavy(chunk.rows[place], weight, chunk.limits[place]))
+            self._keep(chunk.without(heavy.weights_bytes))
 
 
 def _bad_record(index: int, why: str) -> Reject:
     detail = f"The record does not decode with the schema of its packet: {why}."
     return Reject(index, "bad_record", detail)
+
+
+def _too_heavy(index: int, weight_bytes: int, limit_bytes: int) -> Reject:
+    detail = f"The record would take {weight_bytes} bytes in memory, more than {limit_bytes}."
+    return Reject(index, "too_large", detail)
 
 
 class Decoder:
@@ -157,7 +185,7 @@ class Decoder:
             fingerprint = reader.schema.fingerprint
             if fingerprint not in groups:
                 groups[fingerprint] = _Group(reader)
-            groups[fingerprint].add(index, record)
+            groups[fingerprint].add(index, record, memory_limit_bytes(len(message.value or b"")))
             if schema_id is not None:
                 schema_ids[schema_id] = fingerprint
         tables = [group.finish() for group in groups.values()]

@@ -23,11 +23,14 @@ from finkray.surveys import Survey
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """The largest record that is taken, counted after decompression. Real ones have up to 0.6 MB."""
 
-MAX_COMPRESSION = 100
+MAX_EXPANSION = 16
 UNSUSPICIOUS_BYTES = 64 * 1024
-"""A record that is larger than this and becomes more than so many times its size is a bomb. Alerts
-shrink to a third, by their floats; deflate can do 1000, the others more. So a claim of bombs
-cannot fill the memory either."""
+"""A message that takes more memory than this and than so many times its size is a bomb: by its
+compression, where deflate can do 1000 and others more, or by nulls of records with many columns.
+Real alerts of both surveys become 1.3 times their record's size at most, and LSST's 2.2 times what
+deflate makes of them.
+
+So a claim is bounded too: by 16 times `ingest.claim_bytes`, and 64 KiB for each message."""
 
 MAX_HEADERS = 64
 """How many headers (and with them schemas) are remembered; streams have one to three at a time."""
@@ -173,8 +176,8 @@ class Unwrapper:
         body = find_body(value, len(header.raw))
         record: Piece = memoryview(value)[body.start : body.end]
         if header.codec != "null":
-            limit = max(UNSUSPICIOUS_BYTES, MAX_COMPRESSION * len(record))
-            record = decompress(header.codec, record, min(limit, self._max_record_bytes))
+            limit = min(memory_limit_bytes(len(value)), self._max_record_bytes)
+            record = decompress(header.codec, record, limit)
         return Unwrapped(reader, record)
 
     def _source_of(self, value: bytes) -> _Source:
@@ -201,6 +204,11 @@ class Unwrapper:
             return self._readers[schema.fingerprint]
         except SchemaError as error:
             return error
+
+
+def memory_limit_bytes(message_bytes: int) -> int:
+    """What a message of that size may take in memory, decompressed as well as decoded."""
+    return max(UNSUSPICIOUS_BYTES, MAX_EXPANSION * message_bytes)
 
 
 def _usable(known: _Known) -> RecordReader:
