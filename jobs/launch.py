@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,12 +64,11 @@ def start(desk: Desk, order: Order) -> None:
     ClusterUnavailable
         Ray or the service did not come up in time.
     """
-    lock = desk.state / "services.lock"
-    with exclusive(lock):
-        cluster = _bring_up(desk)
-    services = Services(job_client(cluster), desk.state)
-    settings = placed(desk.settings, cluster)
-    with _taken_down_if_idle(desk, cluster, services), connected(cluster, settings.ray) as session:
+    cluster, services = _bring_up(desk)
+    with ExitStack() as ending:
+        ending.enter_context(_taken_down_if_idle(desk, cluster, services))
+        settings = placed(desk.settings, cluster)
+        session = ending.enter_context(connected(cluster, settings.ray))
         if order.with_simulator:
             runs = ServiceName.SIMULATOR in services.running()
             if runs and order.simulator_asked:
@@ -110,22 +109,40 @@ def stop(desk: Desk, name: str) -> None:
         desk.progress.say(f"{name} has ended")
 
 
-def _bring_up(desk: Desk) -> Cluster:
-    cluster = desk.cluster()
-    if cluster is None:
+def _bring_up(desk: Desk) -> tuple[Cluster, Services]:
+    """The cluster that is there, else a local one, and the services on it."""
+    with exclusive(desk.state / "services.lock"):
+        cluster = desk.cluster()
+        if cluster is None:
+            return _start_ours(desk)
+        if not is_on_this_machine(cluster):
+            raise FinkrayError(
+                f"the head of Ray at {cluster.address} is another machine: give this command there,"
+                " or submit the service as the README says (ray job submit)"
+            )
+        return cluster, Services(job_client(cluster), desk.state)
+
+
+def _start_ours(desk: Desk) -> tuple[Cluster, Services]:
+    """Under the lock, so that nobody has a service on a cluster that is given up again."""
+    try:
         with desk.progress.waiting("a local Ray starts"):
             local = start_local_ray(desk.state, desk.settings.ray)
         desk.progress.say(
             f"local Ray: {local.address}, dashboard {local.dashboard_url} "
             f"(its token is in {local.token_file})"
         )
-        return Cluster(local.address, local)
-    if not is_on_this_machine(cluster):
-        raise FinkrayError(
-            f"the head of Ray at {cluster.address} is another machine: give this command there, "
-            "or submit the service as the README says (ray job submit)"
-        )
-    return cluster
+        cluster = Cluster(local.address, local)
+        return cluster, Services(job_client(cluster), desk.state)
+    except BaseException:
+        _stop_ours(desk)
+        raise
+
+
+def _stop_ours(desk: Desk) -> None:
+    with desk.progress.waiting("the local Ray stops"):
+        stop_local_ray(desk.state)
+    desk.progress.say(f"local Ray: stopped; logs are kept in {desk.state / 'logs'}")
 
 
 @contextmanager
@@ -138,9 +155,7 @@ def _taken_down_if_idle(desk: Desk, cluster: Cluster, services: Services) -> Ite
         if cluster.local:
             with exclusive(desk.state / "services.lock"):
                 if not services.running():
-                    with desk.progress.waiting("the local Ray stops"):
-                        stop_local_ray(desk.state)
-                    desk.progress.say(f"local Ray: stopped; logs are kept in {desk.state / 'logs'}")
+                    _stop_ours(desk)
 
 
 def _start_one(

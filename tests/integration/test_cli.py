@@ -231,6 +231,22 @@ def _start_and_interrupt(place: Shop) -> None:
     assert "asked to stop by SIGINT" in said.read_text()
 
 
+def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
+    place = shop(tmp_path)
+    command = [sys.executable, "-m", "jobs.cli", "start", "ui"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=place.env, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("local Ray: 127.0.0.1:")
+        # What asks Ray for its jobs is only now imported.
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+    left = find_local_ray(place.state)
+    stop_local_ray(place.state)
+    assert left is None
+
+
 def _wait_for(words: str, said: Path, process: "subprocess.Popen[bytes]") -> None:
     deadline_s = time.monotonic() + 240
     while words not in said.read_text():
