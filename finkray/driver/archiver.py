@@ -231,6 +231,11 @@ class Archiver:
             for source, edges in {**self._to_begin, **found.new}.items()
             if source in found.partitions
         }
+        # First: of a topic that was made anew the old partition makes room for the new one.
+        gone = self.coordinator.readers.keys() - found.partitions
+        if gone:
+            log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
+        self._carry_out(self.coordinator.vanished(gone))
         try:
             self._begin(self._to_begin)
         except StorageError as error:
@@ -240,10 +245,6 @@ class Archiver:
         if self._to_begin and not self._in_doubt:
             self.troubles.storage = ""
         self._to_begin = {}
-        gone = self.coordinator.readers.keys() - found.partitions
-        if gone:
-            log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
-        self._carry_out(self.coordinator.vanished(gone))
 
     def _begin(self, new: Mapping[TopicPartition, Edges]) -> None:
         """Have partitions archived that were found: a long backlog beside the live stream."""

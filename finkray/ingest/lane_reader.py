@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, Gap, TopicPartition
-from finkray.errors import FinkrayError
+from finkray.errors import FinkrayError, TopicChanged
 from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
 from finkray.ingest.kafka import KafkaCluster, as_finkray_error, explain
 from finkray.ingest.words import Assignment
@@ -39,8 +39,11 @@ class Polled:
 
 @dataclass(slots=True)
 class _Lane:
+    """A lane; one that is `aside` waits for Kafka to have its next offset, and is not read."""
+
     assignment: Assignment
     intake: PartitionIntake[Polled]
+    aside: bool = False
 
     @property
     def ended(self) -> bool:
@@ -87,6 +90,7 @@ class LaneReader:
         self._limits = limits
         self._hold = hold
         self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._newest: dict[tuple[str, int], int] = {}
         self._stalled_since_s: float | None = None
         self._paused = False
         self._ask_at_s = 0.0
@@ -117,10 +121,18 @@ class LaneReader:
         return min((due for due in dues if due is not None), default=None)
 
     def begin(self, assignment: Assignment) -> None:
-        """Read this lane too, in the place of one of the same partition."""
+        """Read this lane too, in the place of one of the same partition.
+
+        One whose generation is not newer than what was begun there is passed over: calls may
+        overtake each other on their way.
+        """
         source = assignment.source
-        self.forget(source)
         key = (source.topic, source.partition)
+        if assignment.generation <= self._newest.get(key, -1):
+            return
+        self._newest[key] = assignment.generation
+        if key in self._lanes:
+            self._leave(key)
         lane = _Lane(assignment, PartitionIntake(source, assignment.offset))
         self._lanes[key] = lane
         self._skip_expired(key)
@@ -135,16 +147,14 @@ class LaneReader:
         log.info("%s[%d] is read from offset %d %s", *key, position, end)
 
     def forget(self, source: TopicPartition) -> None:
-        """Stop reading this partition; what is not in a claim yet is forgotten."""
+        """Stop reading this partition; what is not in a claim yet is forgotten.
+
+        If its topic was made anew and the new one is read already, that goes on.
+        """
         key = (source.topic, source.partition)
-        self.troubles.pop(key, None)
-        if (
-            self._lanes.pop(key, None) is not None
-            and self._consumer is not None
-            and any((at.topic, at.partition) == key for at in self._consumer.assignment())
-        ):
-            self._consumer.incremental_unassign([KafkaPartition(*key)])
-        self.high_watermarks.pop(source, None)
+        lane = self._lanes.get(key)
+        if lane is not None and lane.assignment.source == source:
+            self._leave(key)
 
     def flush(self) -> None:
         """Put all messages at hand into claims, and read no more."""
@@ -182,6 +192,18 @@ class LaneReader:
         """Cut the claims that are due; with `flush`, of all that is at hand."""
         for key in list(self._lanes):
             self._publish(key, flush=flush)
+
+    def _leave(self, key: tuple[str, int]) -> None:
+        lane = self._lanes.pop(key)
+        self.troubles.pop(key, None)
+        self.high_watermarks.pop(lane.assignment.source, None)
+        self._unassign(key)
+
+    def _unassign(self, key: tuple[str, int]) -> None:
+        if self._consumer is not None and any(
+            (at.topic, at.partition) == key for at in self._consumer.assignment()
+        ):
+            self._consumer.incremental_unassign([KafkaPartition(*key)])
 
     def _hold_off(self, consumer: Consumer) -> None:
         now_s = time.monotonic()
@@ -230,8 +252,14 @@ class LaneReader:
                 consumer.get_watermark_offsets(KafkaPartition(*place), timeout=ANSWER_S)
             except KafkaException as error:
                 log.debug("no answer about %s[%s] yet: %s", *place, error)
+                if isinstance(as_finkray_error(error), TopicChanged):
+                    continue
                 return
-            self._heard_of(key)
+            lane = self._lanes.get(key)  # type: ignore[arg-type]
+            if lane is not None and lane.aside:
+                self._take_up(lane, consumer)
+            else:
+                self._heard_of(key)
 
     def _heard_of(self, key: tuple[str | None, int | None]) -> None:
         self.troubles.pop(key, None)
@@ -259,7 +287,7 @@ class LaneReader:
             else:
                 lane.intake.reached_end(message.offset(), time.monotonic())
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
-            self._restart_after_reset(key)  # type: ignore[arg-type]
+            self._put_aside(key, explain(error))  # type: ignore[arg-type]
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
             # The client asks for the coordinator of a group that is not used here.
             log.debug("no right on the group, and none is needed: %s", error.str())
@@ -269,22 +297,50 @@ class LaneReader:
             self.troubles[key] = explain(error)
             log.warning("Kafka trouble on %s[%s]: %s", *key, explain(error))
 
-    def _restart_after_reset(self, key: tuple[str, int]) -> None:
+    def _put_aside(self, key: tuple[str, int], why: str) -> None:
+        """Kafka does not have the offset that is next: read on once it has, if ever."""
         lane = self._lanes.get(key)
         if lane is None or self._consumer is None:
             return
         self._publish(key, flush=True)
+        self._unassign(key)
+        lane.aside = True
+        self.troubles[key] = why
+        log.warning("%s[%d], next offset %d: %s", *key, lane.intake.next_offset, why)
+        self._take_up(lane, self._consumer)
+        if lane.aside:
+            log.warning("%s[%d] is not read for now: %s", *key, self.troubles[key])
+
+    def _take_up(self, lane: _Lane, consumer: Consumer) -> None:
+        """Read a lane on that was put aside, if Kafka has its offset again."""
+        source, intake = lane.assignment.source, lane.intake
+        key = (source.topic, source.partition)
+        try:
+            topic_id = self._kafka.topic_ids([source.topic]).get(source.topic)
+        except FinkrayError as error:
+            self.troubles[key] = str(error)
+            return
+        if topic_id != source.topic_id:
+            # Its offsets are those of other messages: the driver's scout will tell.
+            self.troubles[key] = "the topic was deleted, or made anew"
+            return
         self._skip_expired(key)
+        if key in self.troubles:
+            return
         if lane.ended:
-            self.forget(lane.assignment.source)
+            self.forget(source)
             return
-        intake = lane.intake
-        self._consumer.incremental_unassign([KafkaPartition(*key)])
-        if intake.next_offset > self.high_watermarks.get(intake.source, intake.next_offset):
-            # Kafka lost its end, or the topic was made anew: the driver's scout will tell.
-            self.troubles[key] = f"it ends before offset {intake.next_offset} in Kafka"
+        high = self.high_watermarks[source]
+        if high < intake.next_offset:
+            # Kafka lost its end. What it gives these numbers to now has no place in the archive.
+            self.troubles[key] = (
+                f"it ends at offset {high} in Kafka, before {intake.next_offset}, which is next: "
+                "messages were lost there, and new ones below that are not read"
+            )
             return
-        self._consumer.incremental_assign([KafkaPartition(*key, intake.next_offset)])
+        lane.aside = False
+        log.info("%s[%d] is read on from offset %d", *key, intake.next_offset)
+        consumer.incremental_assign([KafkaPartition(*key, intake.next_offset)])
 
     def _skip_expired(self, key: tuple[str, int]) -> None:
         """Account for offsets that Kafka's retention took before they were read."""

@@ -1,63 +1,17 @@
 """A lane is read to its end and no further, whatever a real Kafka leaves out of it."""
 
-import functools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Producer
 
-from finkray.claim import Claim, Gap, TopicPartition
-from finkray.ingest.intake import Cut, CutLimits
-from finkray.ingest.kafka import KafkaCluster, reader
-from finkray.ingest.lane_reader import LaneReader, Polled
+from finkray.claim import Gap, TopicPartition
 from finkray.ingest.words import Assignment
 from sim.kafka import Kafka
 from tests import packets
-from tests.packets import send
+from tests.lane_reading import Lanes, fill, made
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
-
-LIMITS = CutLimits(claim_bytes=10**6, claim_rows=4, linger_s=0.1)
-
-
-class Lanes:
-    """A reader, and what it was given to hold."""
-
-    def __init__(self, bootstrap_servers: str) -> None:
-        config = {"bootstrap.servers": bootstrap_servers}
-        self.cuts: list[Cut[Polled]] = []
-        self.reader = LaneReader(
-            functools.partial(reader, config, queue_bytes=2**20, max_message_bytes=2**20),
-            KafkaCluster(config),
-            LIMITS,
-            lambda _, cut: self.cuts.append(cut),
-        )
-
-    def read_until(self, done: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + 60
-        while not done():
-            assert time.monotonic() < deadline_s
-            self.reader.read(100, 0.05)
-            self.reader.publish_due()
-
-    def read_to_the_end(self) -> None:
-        self.read_until(lambda: not self.reader.active)
-
-    @property
-    def offsets(self) -> list[int]:
-        return [message.offset for cut in self.cuts for message in cut.messages]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        return [gap for cut in self.cuts for gap in cut.gaps]
-
-    def assert_covered(self, source: TopicPartition, first: int, end: int) -> None:
-        """Every offset is in one claim, and the claims follow each other."""
-        for cut in self.cuts:
-            assert cut.claim == Claim(source, first, cut.claim.last_offset)
-            first = cut.claim.last_offset + 1
-        assert first == end
 
 
 @pytest.fixture
@@ -70,12 +24,7 @@ def lanes(kafka: Kafka) -> Iterator[Lanes]:
 
 @pytest.fixture
 def source(kafka: Kafka, topic: str) -> TopicPartition:
-    kafka.create_topic(topic)
-    return TopicPartition("cluster", topic, "id", 0)
-
-
-def fill(kafka: Kafka, source: TopicPartition, messages: int) -> None:
-    send(kafka.bootstrap_servers, source.topic, [b"alert"] * messages)
+    return made(kafka, topic)
 
 
 def expire(kafka: Kafka, source: TopicPartition, before: int) -> None:
@@ -185,3 +134,55 @@ def test_trouble_with_a_quiet_partition_ends_when_its_leader_answers(
     lanes.reader.troubles[None, None] = "all brokers are down"
     lanes.read_until(lambda: not lanes.reader.troubles)
     assert lanes.offsets == [0, 1, 2]
+
+
+def test_a_lane_of_an_older_generation_does_not_take_the_place_of_a_newer_one(
+    kafka: Kafka, lanes: Lanes, source: TopicPartition
+) -> None:
+    """Two calls of the driver may overtake each other on their way."""
+    fill(kafka, source, 9)
+    lanes.reader.begin(Assignment(source, 5, 2, end_offset=9))
+    lanes.reader.begin(Assignment(source, 0, 1, end_offset=9))
+    lanes.read_to_the_end()
+    lanes.reader.begin(Assignment(source, 0, 1, end_offset=9))
+    lanes.read_to_the_end()
+    lanes.assert_covered(source, 5, 9)
+
+
+def test_of_a_topic_made_anew_the_old_partition_does_not_take_the_new_one_along(
+    kafka: Kafka, lanes: Lanes, source: TopicPartition
+) -> None:
+    fill(kafka, source, 6)
+    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.read_until(lambda: len(lanes.offsets) == 6)
+    lanes.cuts.clear()
+    kafka.delete_topic(source.topic)
+    anew = made(kafka, source.topic)
+    assert anew.topic_id != source.topic_id
+    lanes.reader.begin(Assignment(anew, 0, 2))
+    lanes.reader.forget(source)
+    fill(kafka, anew, 3)
+    lanes.read_until(lambda: len(lanes.offsets) == 3)
+    lanes.assert_covered(anew, 0, 3)
+    assert set(lanes.reader.high_watermarks) == {anew}
+
+
+def test_a_topic_made_anew_is_not_read_as_the_old_one(
+    kafka: Kafka, lanes: Lanes, source: TopicPartition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the client says that the offset is not there: it does not know whose offset it was."""
+    monkeypatch.setattr("finkray.ingest.lane_reader.ASK_AGAIN_S", 0.2)
+    fill(kafka, source, 6)
+    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.read_until(lambda: len(lanes.offsets) == 6)
+    kafka.delete_topic(source.topic)
+    anew = made(kafka, source.topic)
+    lanes.read_until(lambda: bool(lanes.reader.troubles))
+    fill(kafka, anew, 9)
+    lanes.read_for(1.0)
+    assert lanes.offsets == list(range(6))
+    assert list(lanes.reader.troubles.values()) == ["the topic was deleted, or made anew"]
+    lanes.reader.begin(Assignment(anew, 0, 2))
+    lanes.read_until(lambda: len(lanes.offsets) == 15)
+    assert lanes.offsets[6:] == list(range(9))
+    assert not lanes.reader.troubles
