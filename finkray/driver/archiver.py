@@ -220,7 +220,7 @@ class Archiver:
                 self.troubles.storage = outcome.failure.message
 
     def _handle_found(self, found: Found) -> None:
-        self.troubles.kafka = found.error or ""
+        self.troubles.kafka = found.trouble
         if found.error is not None:
             return
         self.troubles.no_topic = "" if found.partitions else ", ".join(self._settings.kafka.topics)

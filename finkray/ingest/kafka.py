@@ -215,7 +215,7 @@ class KafkaCluster:
         return Watermarks(low, high)
 
     def start_offset(self, source: TopicPartition, start: Start) -> int:
-        """Where a partition that is new to the archive begins."""
+        """The offset that the setting `start` means in this partition."""
         marks = self.watermarks(source.topic, source.partition)
         if start == "earliest":
             return marks.low

@@ -90,8 +90,9 @@ class KafkaSettings(Section):
     start: Annotated[Literal["earliest", "latest"] | AwareDatetime, BeforeValidator(_start)] = (
         Field(
             "earliest",
-            description="Where to begin in partitions that are new to the archive: `earliest`, "
-            "`latest` or a time in ISO 8601 with its zone",
+            description="Where a new archive begins in what its first look finds: `earliest`, "
+            "`latest` or a time in ISO 8601 with its zone. What comes later is read from its "
+            "beginning",
         )
     )
     group_id: str = Field(

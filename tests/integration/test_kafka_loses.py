@@ -1,12 +1,21 @@
 """Kafka loses what it had: the end of a partition, and a partition's only leader."""
 
+import functools
+import queue
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from finkray.claim import TopicPartition
+from finkray.errors import FinkrayError
+from finkray.ingest.kafka import KafkaCluster
+from finkray.ingest.lanes import Edges
+from finkray.ingest.scout import Found, Scout
 from finkray.ingest.words import Assignment
+from finkray.settings.model import KafkaSettings
 from sim.kafka import Kafka
+from tests.archiving import wait_until
 from tests.lane_reading import Lanes, fill, made
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -42,6 +51,38 @@ def test_a_partition_that_lost_its_end_is_read_on_once_it_is_as_long_again(
     lanes.assert_covered(source, 0, 9)
     lanes.reader.flush()
     lanes.read_to_the_end()
+
+
+def test_a_partition_without_a_leader_does_not_keep_others_from_being_read(
+    broker: Kafka, topic: str
+) -> None:
+    broker.create_topic(topic, partitions=2)
+    cluster = KafkaCluster({"bootstrap.servers": broker.bootstrap_servers})
+    there = wait_until("it is there", lambda: cluster.partitions(lambda name: name == topic))
+    for source in there:
+        wait_until("it has a leader", functools.partial(has_leader, cluster, source))
+    (lost,) = (folder.name for folder in broker.folder.glob(f"more/{topic}-*"))
+    shutil.rmtree(broker.folder / "more")
+    silent = next(source for source in there if lost == f"{topic}-{source.partition}")
+    wait_until("its leader is gone", lambda: not has_leader(cluster, silent))
+    settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topics=(topic,))
+    looks = queue.SimpleQueue[Found]()
+    scout = Scout(settings, new_archive=True, tell=looks.put)
+    found = looks.get(timeout=60)
+    scout.close()
+    cluster.close()
+    assert found.partitions == set(there)
+    assert dict(found.new) == {one: Edges(0, 0) for one in there if one != silent}
+    assert set(found.silent) == {silent}
+    assert f"{topic}[{silent.partition}]" in found.trouble
+
+
+def has_leader(cluster: KafkaCluster, source: TopicPartition) -> bool:
+    try:
+        cluster.watermarks(source.topic, source.partition)
+    except FinkrayError:
+        return False
+    return True
 
 
 def lose_all_messages(kafka: Kafka, source: TopicPartition) -> None:
