@@ -6,6 +6,7 @@ writes `topLevelRecord` over ZTF's alerts, and anybody can call a record `ztf.al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,8 +27,9 @@ class Survey:
     name
         as the settings call it
     must_have
-        fields of the alert, each with a dot between record and field; where the survey gave a
-        field another name in the course of time, both with `|` between them
+        fields of the alert and Arrow's name of their type, each with a dot between record and
+        field; where the survey gave a field another name in the course of time, both with `|`
+        between them
     record
         the record that describes the detection
     times
@@ -47,7 +49,7 @@ class Survey:
     """
 
     name: str
-    must_have: tuple[str, ...]
+    must_have: Mapping[str, str]
     record: str
     times: tuple[str, ...]
     unix_epoch_days: float
@@ -58,17 +60,26 @@ class Survey:
     detector: str
 
     def missing(self, schema: pa.Schema) -> list[str]:
-        """What an alert of this schema lacks to be one of the survey."""
+        """What an alert of this schema lacks to be one of the survey.
+
+        A field of another type is none: readers could not put it into one column with the others.
+        """
         return [
             field
-            for field in self.must_have
-            if not any(_has(schema, name.split(".")) for name in field.split("|"))
+            for field, kind in self.must_have.items()
+            if not any(_has(schema, name.split("."), kind) for name in field.split("|"))
         ]
 
 
 ZTF = Survey(
     name="ztf",
-    must_have=("objectId", "candid", "candidate.jd", "candidate.ra", "candidate.dec"),
+    must_have={
+        "objectId": "string",
+        "candid": "int64",
+        "candidate.jd": "double",
+        "candidate.ra": "double",
+        "candidate.dec": "double",
+    },
     record="candidate",
     times=("jd",),
     # Julian date, UTC. Noon at Palomar is 20:00 UTC: no night is ever split.
@@ -83,12 +94,12 @@ ZTF = Survey(
 )
 LSST = Survey(
     name="lsst",
-    must_have=(
-        "diaSource.diaSourceId",
-        "diaSource.ra",
-        "diaSource.dec|diaSource.decl",
-        "diaSource.midpointMjdTai|diaSource.midPointTai",
-    ),
+    must_have={
+        "diaSource.diaSourceId": "int64",
+        "diaSource.ra": "double",
+        "diaSource.dec|diaSource.decl": "double",
+        "diaSource.midpointMjdTai|diaSource.midPointTai": "double",
+    },
     record="diaSource",
     times=("midpointMjdTai", "midPointTai"),
     # MJD, TAI, midpoint of the exposure. Rubin's day_obs begins at 12:00 UTC.
@@ -102,10 +113,11 @@ LSST = Survey(
 SURVEYS: Final = {survey.name: survey for survey in (ZTF, LSST)}
 
 
-def _has(schema: pa.Schema, path: list[str]) -> bool:
+def _has(schema: pa.Schema, path: list[str], kind: str) -> bool:
     record, *rest = path
     place = schema.get_field_index(record)
     if place < 0:
         return False
-    parts = {field.name for field in schema.field(place).flatten()}
-    return not rest or f"{record}.{rest[0]}" in parts
+    field = schema.field(place)
+    parts = {part.name: part.type for part in field.flatten()} if rest else {record: field.type}
+    return str(parts.get(".".join(path))) == kind

@@ -1,15 +1,28 @@
 """Real packets for tests, as they came from the telescopes, and putting them into a Kafka."""
 
+import io
+import lzma
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import fastavro
+import fastavro.schema
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 BROKEN_2016 = 2
 """Packets among the real ones that no Avro library decodes (union index out of range)."""
+
+
+class LsstSample(NamedTuple):
+    """A sample: the id of its schema, the schema, the bare record, and what fastavro reads."""
+
+    schema_id: int
+    schema: Any
+    record: bytes
+    alert: Any
 
 
 def real_ztf_packets(test_data: Path, names: str = "*") -> Iterator[bytes]:
@@ -20,6 +33,50 @@ def real_ztf_packets(test_data: Path, names: str = "*") -> Iterator[bytes]:
                 content = tar.extractfile(member)
                 if content is not None and member.name.endswith(".avro"):
                     yield content.read()
+
+
+def lsst_schema(test_data: Path, schema_id: int) -> Any:
+    """The public schema of that id as fastavro puts it together."""
+    folder = test_data / "schemas" / "lsst" / str(schema_id // 100) / str(schema_id % 100)
+    (path,) = folder.glob("*.alert.avsc")
+    return fastavro.schema.load_schema(str(path))
+
+
+def framed(schema_id: int, record: bytes) -> bytes:
+    """A record in Confluent's frame."""
+    return b"\0" + schema_id.to_bytes(4, "big") + record
+
+
+def real_lsst_alerts(test_data: Path) -> list[Any]:
+    """107 alerts with up to 1172 previous sources, schema 10.0, as fastavro reads them."""
+    with lzma.open(test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz") as file:
+        return list(fastavro.reader(file))
+
+
+def lsst_v10_frames(test_data: Path) -> list[bytes]:
+    """The same as they would stand on the topic."""
+    schema = lsst_schema(test_data, 1000)
+    frames = []
+    for alert in real_lsst_alerts(test_data):
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, schema, alert)
+        frames.append(framed(1000, out.getvalue()))
+    return frames
+
+
+def lsst_samples(test_data: Path) -> list[LsstSample]:
+    """The official sample of every schema of LSST from 3.0 to 11.0, in order of the schemas."""
+    samples = []
+    with tarfile.open(test_data / "lsst" / "lsst_fakeAlert_alert_packet.tar.xz") as tar:
+        packets = [content.read() for m in tar if (content := tar.extractfile(m)) is not None]
+    for packet in packets:
+        reader = fastavro.reader(io.BytesIO(packet))
+        (alert,) = reader
+        schema: Any = reader.writer_schema
+        major, minor = schema["name"].split(".")[1].removeprefix("v").split("_")
+        record = next(fastavro.block_reader(io.BytesIO(packet))).bytes_.getvalue()
+        samples.append(LsstSample(100 * int(major) + int(minor), schema, record, alert))
+    return sorted(samples, key=lambda sample: sample.schema_id)
 
 
 def send(

@@ -151,9 +151,12 @@ class Unwrapper:
     def _refuse_foreign(self, schema: WriterSchema, survey: Survey) -> None:
         key = (survey.name, schema.fingerprint)
         if key not in self._foreign:
-            self._foreign[key] = ", ".join(survey.missing(schema.arrow))
-        if missing := self._foreign[key]:
-            raise Refused("other_survey", f"No alert of {survey.name}: it has no {missing}.")
+            missing = survey.missing(schema.arrow)
+            self._foreign[key] = ", ".join(
+                f"{field} ({survey.must_have[field]})" for field in missing
+            )
+        if lacks := self._foreign[key]:
+            raise Refused("other_survey", f"No alert of {survey.name}: it has no {lacks}.")
 
     # The wire formats.
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import lzma
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,14 @@ from finkray.packets.schema_folder import SchemaFolder, read_schema_file
 from finkray.settings.packets import PacketSettings
 from finkray.surveys import SURVEYS
 from tests.avro_cases import SOURCE, container, differences, long, messages, sized
-from tests.packets import real_ztf_packets
+from tests.packets import (
+    framed,
+    lsst_samples,
+    lsst_schema,
+    lsst_v10_frames,
+    real_lsst_alerts,
+    real_ztf_packets,
+)
 
 MiB = 1024 * 1024
 
@@ -31,23 +37,12 @@ def decoder(test_data: Path | None = None, **packets: Any) -> Decoder:
     return make_decoder(PacketSettings(**packets), 8 * MiB, {})
 
 
-def frame(schema_id: int, record: bytes) -> bytes:
-    return b"\0" + schema_id.to_bytes(4, "big") + record
-
-
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as tar:
         for member in tar:
             content = tar.extractfile(member)
             if content is not None:
                 yield member.name, content.read()
-
-
-def lsst_schema(test_data: Path, schema_id: int) -> Any:
-    """The public schema as fastavro puts it together."""
-    folder = test_data / "schemas" / "lsst" / str(schema_id // 100) / str(schema_id % 100)
-    (path,) = folder.glob("*.alert.avsc")
-    return fastavro.schema.load_schema(str(path))
 
 
 def assert_equal_to_fastavro(values: list[bytes], expected: list[Any], decoder: Decoder) -> None:
@@ -65,14 +60,8 @@ def assert_equal_to_fastavro(values: list[bytes], expected: list[Any], decoder: 
 
 def test_the_real_alerts_of_lsst_in_their_frames(test_data: Path) -> None:
     """107 alerts with up to 1172 previous sources, as they would stand on the topic."""
-    schema = lsst_schema(test_data, 1000)
-    with lzma.open(test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz") as file:
-        alerts = list(fastavro.reader(file))
-    values = []
-    for alert in alerts:
-        out = io.BytesIO()
-        fastavro.schemaless_writer(out, schema, alert)
-        values.append(frame(1000, out.getvalue()))
+    alerts = real_lsst_alerts(test_data)
+    values = lsst_v10_frames(test_data)
     assert len(values) == 107
     assert max(len(alert["prvDiaSources"] or ()) for alert in alerts) > 1000
 
@@ -94,23 +83,28 @@ def test_packets_as_they_stood_on_a_topic(name: str, test_data: Path) -> None:
 
 
 def test_the_official_sample_of_every_schema_of_lsst(test_data: Path) -> None:
-    """From 3.0 to 11.0, each in its container and in a frame; and one of 2015."""
-    samples = [
-        data for _, data in members(test_data / "lsst" / "lsst_fakeAlert_alert_packet.tar.xz")
-    ]
+    """From 3.0 to 11.0, each in its container and in a frame."""
+    samples = lsst_samples(test_data)
     assert len(samples) == 14
-    containers, frames, expected = [], [], []
-    for sample in samples:
-        reader = fastavro.reader(io.BytesIO(sample))
-        (alert,) = reader
-        schema: Any = reader.writer_schema
-        major, minor = schema["name"].split(".")[1].removeprefix("v").split("_")
-        body = next(fastavro.block_reader(io.BytesIO(sample))).bytes_.getvalue()
-        containers.append(container(schema, body))
-        frames.append(frame(100 * int(major) + int(minor), body))
-        expected.append(alert)
+    containers = [container(sample.schema, sample.record) for sample in samples]
+    frames = [framed(sample.schema_id, sample.record) for sample in samples]
+    expected = [sample.alert for sample in samples]
     assert_equal_to_fastavro(containers, expected, decoder())
     assert_equal_to_fastavro(frames, expected, decoder(test_data))
+
+
+def test_the_alerts_of_2015_that_rubin_tried_its_pipelines_on(test_data: Path) -> None:
+    """Of an old schema without a number; each as a packet of its own, for one file has all 10."""
+    with (test_data / "lsst" / "lsst_v3_hits2015_10.avro").open("rb") as file:
+        reader = fastavro.reader(file)
+        alerts, schema = list(reader), reader.writer_schema
+    assert len(alerts) == 10
+    packets = []
+    for alert in alerts:
+        out = io.BytesIO()
+        fastavro.writer(out, schema, [alert], codec="deflate")
+        packets.append(out.getvalue())
+    assert_equal_to_fastavro(packets, alerts, decoder(surveys={"": "lsst"}))
 
 
 def test_bare_records_of_a_configured_schema(test_data: Path) -> None:
@@ -144,7 +138,7 @@ def test_a_frame_that_is_no_alert(test_data: Path) -> None:
     known = decoder(test_data)
     assert reasons(known, b"\0", b"\0\0\0\x03", value[:FRAME_BYTES]) == ["truncated"] * 3
     assert reasons(known, value[:-1], value + b"x") == ["bad_record"] * 2
-    assert reasons(known, frame(4711, value[FRAME_BYTES:])) == ["unknown_schema"]
+    assert reasons(known, framed(4711, value[FRAME_BYTES:])) == ["unknown_schema"]
     assert reasons(decoder(), value) == ["unknown_schema"]
 
 
@@ -176,7 +170,8 @@ def test_an_alert_of_another_survey_is_known_by_its_fields(test_data: Path) -> N
     assert only_ztf.decode(messages([ztf, by_spark]), SOURCE).rejects == ()
     (reject,) = only_ztf.decode(messages([named_like_one]), SOURCE).rejects
     assert reject.detail == (
-        "No alert of ztf: it has no objectId, candid, candidate.jd, candidate.ra, candidate.dec."
+        "No alert of ztf: it has no objectId (string), candid (int64), candidate.jd (double), "
+        "candidate.ra (double), candidate.dec (double)."
     )
 
     only_lsst = decoder(surveys={"^topic": "lsst"})
@@ -185,6 +180,33 @@ def test_an_alert_of_another_survey_is_known_by_its_fields(test_data: Path) -> N
 
     anything = decoder(surveys={"^topic": "any", "^to": "ztf"})
     assert anything.decode(messages([ztf, lsst[0], named_like_one]), SOURCE).rejects == ()
+
+
+def test_a_field_of_another_type_makes_an_alert_of_another_survey(test_data: Path) -> None:
+    """Readers could not put it into one column with those of the survey."""
+    (sample, *_) = real_ztf_packets(test_data, "20200101*")
+    reader = fastavro.reader(io.BytesIO(sample))
+    (alert,) = reader
+    schema = json.loads(json.dumps(reader.writer_schema))
+    fields = {field["name"]: field for field in schema["fields"]}
+    jd = next(f for f in fields["candidate"]["type"]["fields"] if f["name"] == "jd")
+    ours = decoder(surveys={"^topic": "ztf"})
+    for name, field, kind in (
+        ("candid", fields["candid"], "string"),
+        ("candid", fields["candid"], ["null", "int"]),
+        ("candidate.jd", jd, {"type": "array", "items": "double"}),
+        ("candidate.jd", jd, "float"),
+    ):
+        proper, field["type"] = field["type"], kind
+        packet = container(schema, b"\0" * 500)
+        (reject,) = ours.decode(messages([packet]), SOURCE).rejects
+        field["type"] = proper
+        assert reject.reason == "other_survey"
+        assert reject.detail.startswith(f"No alert of ztf: it has no {name} (")
+    fields["candid"]["type"] = ["null", "long"]  # whether it may be null does not matter
+    out = io.BytesIO()
+    fastavro.writer(out, schema, [alert])
+    assert ours.decode(messages([out.getvalue()]), SOURCE).rejects == ()
 
 
 def test_every_public_packet_is_of_its_survey(test_data: Path) -> None:
