@@ -160,7 +160,7 @@ def _must(found: Any) -> Any:
 
 
 def _parquet_options(table: pa.Table) -> dict[str, Any]:
-    """Cutouts as they are, for they are compressed already; zstd for the rest."""
+    """Cutouts as they are, which ZTF has compressed already; zstd for the rest."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.slice(0, 0), sink)
     schema = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema

@@ -3,6 +3,7 @@
 The code is that of docs/archive.md and README.md, word by word.
 """
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -16,15 +17,17 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
+from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.query.write_claim import write_claim
 from finkray.science.source import Wanted
 from finkray.services.words import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.model import Settings
+from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
 from tests import services_docs
-from tests.packets import real_ztf_packets
+from tests.packets import lsst_v10_frames, real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
@@ -105,6 +108,50 @@ assert spark_frame.select("candid").distinct().count() == 39
 spark.stop()
 """,
     )
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(180)
+def test_everybody_reads_images_that_were_compressed(test_data: Path, tmp_path: Path) -> None:
+    """Those of LSST: 4 of its real alerts, in which there are 12."""
+    packets = lsst_v10_frames(test_data)[:4]
+    messages = [RawMessage(n, FIRST_MS + n, packet) for n, packet in enumerate(packets)]
+    folder = str(test_data / "schemas" / "lsst")
+    settings = PacketSettings(schema_folder=folder, surveys={"": "lsst"})
+    storage = LocalStorage(tmp_path / "archive")
+    ledger = Ledger.take_over(storage)
+    decoder = make_decoder(settings, max(map(len, packets)), {})
+    batch = make_batch(Claim(SOURCE, 0, 3), messages, (), decoder)
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
+    ((_, alerts),) = batch.tables
+    names = ["cutoutDifference", "cutoutScience", "cutoutTemplate"]
+    written = {name: list(map(_digest, alerts[name].to_pylist())) for name in names}
+    assert len({each for column in written.values() for each in column}) == 12
+    (path,) = (tmp_path / "archive" / "alerts").rglob("*.parquet")
+    assert path.stat().st_size < 0.7 * sum(map(len, packets))
+
+    run(
+        tmp_path,
+        SPARK
+        + f"""
+from hashlib import sha256
+import pandas as pd, polars as pl, pyarrow.dataset as ds
+from pyspark.sql.functions import sha2
+written = {written!r}
+table = ds.dataset("archive/alerts", partitioning="hive").to_table()
+spark_frame = spark.read.parquet("archive/alerts").orderBy("kafka_offset")
+for name, digests in written.items():
+    for images in (table[name].to_pylist(), list(pd.read_parquet({str(path)!r})[name]),
+                   list(pl.read_parquet({str(path)!r})[name])):
+        assert [sha256(image).hexdigest() for image in images] == digests
+    assert [row[0] for row in spark_frame.select(sha2(name, 256)).collect()] == digests
+spark.stop()
+""",
+    )
+
+
+def _digest(image: bytes) -> str:
+    return hashlib.sha256(image).hexdigest()
 
 
 def test_the_readme_reads_an_archive_from_python(night: Path) -> None:

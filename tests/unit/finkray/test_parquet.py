@@ -1,5 +1,6 @@
 """Tables to Parquet and back, and how each kind of column is stored."""
 
+import gzip
 import io
 import os
 from typing import Any
@@ -50,13 +51,13 @@ def test_whatever_was_decoded_comes_back(data: st.DataObject) -> None:
     assert leaves == list(columns(parquet))
 
 
-def test_images_are_stored_as_they_are() -> None:
-    images = [os.urandom(5000) for _ in range(20)]
+def test_images_that_are_compressed_are_stored_as_they_are() -> None:
+    images = [gzip.compress(os.urandom(5000)) for _ in range(20)]
     table = pa.table(
         {
             "cutout": [{"fileName": "a.fits", "stampData": image} for image in images],
-            "flat": [*images[:10], *[None] * 10],
-            "small": [b"abc"] * 20,
+            "flat": [*[None] * 10, *images[:10]],
+            "small": [gzip.compress(b"abc")] * 20,
             "gone": pa.array([None] * 20, pa.binary()),
         }
     )
@@ -69,6 +70,20 @@ def test_images_are_stored_as_they_are() -> None:
         assert stored[path].statistics is None
     for path in ("cutout.fileName", "small", "gone"):
         assert stored[path].compression == "ZSTD"
+
+
+def test_images_that_are_not_are_compressed() -> None:
+    fits = [b"SIMPLE  =" + bytes(5000) + os.urandom(100) for _ in range(20)]
+    packed = [gzip.compress(image + os.urandom(5000)) for image in fits]
+    table = pa.table({"fits": fits, "mixed": [*packed[:1], *[None] * 9, *fits[:10]]})
+
+    stored = columns(written(table))
+
+    for path in ("fits", "mixed"):
+        assert stored[path].compression == "ZSTD"
+        assert not stored[path].has_dictionary_page
+        assert stored[path].statistics is None
+    assert stored["fits"].total_compressed_size < 20 * 1000
 
 
 def test_readers_can_prune_by_offset_and_by_any_number_of_the_alert() -> None:
