@@ -137,7 +137,7 @@ def _topics(settings: KafkaSettings) -> str:
 
 
 def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator[Check]:
-    """The archive's folder: it takes files, has room, and is one file system."""
+    """The archive's folder: it takes files and links, has room, and is one file system."""
     yield look("storage", lambda: _writable(archive.root))
     yield look("space", lambda: _space(archive.root, ingest.held_bytes))
     yield look("file system", lambda: _one_file_system(archive.root))
@@ -155,9 +155,24 @@ def _writable(root: Path) -> str:
             probe.write(b"?")
             probe.flush()
             os.fsync(probe.fileno())
+            _give_second_name(Path(probe.name))
     except OSError as error:
         raise StorageError(f"{place} takes no files: {error.strerror}") from error
     return f"{root} takes files" if place == root else f"{root} can be made in {place}"
+
+
+def _give_second_name(probe: Path) -> None:
+    """As the archive does with each file that is published, and with each entry of the ledger."""
+    second = probe.with_name(f"{probe.name}-link")
+    try:
+        os.link(probe, second)
+    except OSError as error:
+        raise StorageError(
+            f"{probe.parent} takes files, but no hard links ({error.strerror}), without which "
+            "nothing can be published there: put the archive on a file system that has them"
+        ) from error
+    finally:
+        second.unlink(missing_ok=True)
 
 
 def _space(root: Path, needed_bytes: int) -> str:

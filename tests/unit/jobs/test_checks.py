@@ -1,5 +1,9 @@
+import errno
+import os
 import socket
 from pathlib import Path
+
+import pytest
 
 from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings
 from jobs.checks import all_checks, java_check, kafka_checks, ray_check, storage_checks
@@ -37,6 +41,19 @@ def test_a_folder_that_takes_files_is_left_as_it_was(tmp_path: Path) -> None:
     answers = list(storage_checks(ArchiveSettings(uri=str(root)), IngestSettings()))
     assert [answer.ok for answer in answers] == [True, True, True]
     assert list(root.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT and some network file systems answer, which a test cannot mount everywhere."""
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", refuse)
+    writable, *_ = storage_checks(ArchiveSettings(uri=str(tmp_path)), IngestSettings())
+    assert not writable.ok
+    assert "no hard links (Operation not permitted)" in writable.detail
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
