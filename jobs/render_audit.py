@@ -1,6 +1,7 @@
 """`finkray audit` as a person reads it."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,6 +12,23 @@ from jobs.render_status import balance_table
 
 SHOWN = 10
 """How many ranges or files of a kind are listed; `--json` has them all."""
+
+WHAT_TO_DO: Final = {
+    "missing": "`finkray audit --redrive` brings in what Kafka still holds; the archive must "
+    "not run meanwhile",
+    "damaged": "move the file out of the archive's folder; it is missing then, and "
+    "`finkray audit --redrive` makes it again",
+    "stray": "move the file out of the archive's folder: no claim needs it",
+    "named twice": "the ledger contradicts itself, which no command mends: keep `finkray audit "
+    "--json`, and tell the developers",
+    "not in Kafka yet": "Kafka has lost messages, or is another than it says: ask who runs it; the "
+    "archive has them",
+    "inside a file": "a file that cannot be read is as a damaged one; of all else keep `finkray "
+    "audit --deep … --json`, and tell the developers",
+    "difference": "no range and no file explains it: keep `finkray audit --json`, and tell the "
+    "developers",
+}
+"""What helps, by kind; docs/operations.md says more."""
 
 
 def audit_text(report: AuditReport) -> RenderableType:
@@ -60,6 +78,20 @@ def _lines(report: AuditReport) -> Iterator[Text]:
 def _verdict(report: AuditReport) -> Text:
     if report.balanced:
         return Text("balanced", style="bold green")
-    return Text(
-        "NOT balanced; `finkray audit --redrive` brings in what is missing", style="bold red"
-    )
+    lines = ["NOT balanced", *(f"{kind}: {WHAT_TO_DO[kind]}" for kind in kinds_of(report))]
+    return Text("\n".join(lines), style="bold red")
+
+
+def kinds_of(report: AuditReport) -> list[str]:
+    """The kinds of trouble in a report, each a key of `WHAT_TO_DO`."""
+    there = {found.problem for found in report.file_findings}
+    if report.missing_ranges:
+        there.add("missing")
+    kinds: set[str] = set(there)
+    if report.beyond_kafka:
+        kinds.add("not in Kafka yet")
+    if report.deep is not None and report.deep.findings:
+        kinds.add("inside a file")
+    if not kinds:
+        kinds.add("difference")
+    return [kind for kind in WHAT_TO_DO if kind in kinds]

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.audit.report import FileProblem
+from finkray.monitor.alarms import WHAT_TO_DO as ALARMS
 from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
+from jobs.render_audit import WHAT_TO_DO
 from tests.alarm_facts import FACTS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
@@ -21,14 +24,20 @@ def sections() -> dict[str, str]:
 
 
 def test_each_alarm_has_a_section_and_no_other_has() -> None:
-    assert list(sections()) == list(WHAT_TO_DO)
+    assert list(sections()) == list(ALARMS)
 
 
-@pytest.mark.parametrize("code", WHAT_TO_DO)
+@pytest.mark.parametrize("code", ALARMS)
 def test_a_section_shows_the_alarm_as_status_does_and_says_what_to_do(code: str) -> None:
     section = sections()[code]
     assert f"\n    ALARM {code} …: {alarms_of(FACTS[code])[code]}\n" in section
     assert "\n- " in section
+
+
+def test_each_kind_of_trouble_that_an_audit_finds_is_explained() -> None:
+    section = PAGE.split("\n## When the audit is not balanced\n")[1].split("\n## ")[0]
+    assert re.findall(r"^- \*\*(.+?)\*\*:", section, flags=re.MULTILINE) == list(WHAT_TO_DO)
+    assert set(get_args(FileProblem)) <= set(WHAT_TO_DO)
 
 
 def test_every_setting_that_it_names_is_one() -> None:

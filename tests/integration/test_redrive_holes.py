@@ -1,0 +1,86 @@
+"""Offsets that no claim holds are read from Kafka again; what it no longer has is `expired`."""
+
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from finkray.audit.report import AuditReport
+from finkray.claim import TopicPartition
+from finkray.ingest.kafka import KafkaCluster
+from finkray.redrive.missing import Redriven
+from jobs.audit import audit_now, redrive_now
+from sim.kafka import Kafka
+from tests.avro_cases import container
+from tests.dead_letters import PAIR, Observatory, record
+from tests.packets import expire, send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+SENT = [b"text" if n == 6 else container(PAIR, record(n)) for n in range(10)]
+
+
+@pytest.fixture
+def observatory(tmp_path: Path, kafka: Kafka, topic: str) -> Observatory:
+    """Of ten offsets 2 to 7 stand in no claim; the one at 6 is no alert."""
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, SENT)
+    one = Observatory(tmp_path, bootstrap_servers=kafka.bootstrap_servers)
+    source = source_of(kafka, topic)
+    one.archive(0, SENT[:2], source=source)
+    one.archive(8, SENT[8:], source=source)
+    assert [str(hole.claim) for hole in audited(one).missing_ranges] == [f"{topic}[0] 2-7"]
+    return one
+
+
+def source_of(kafka: Kafka, topic: str) -> TopicPartition:
+    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    (source,) = cluster.partitions(lambda name: name == topic)
+    cluster.close()
+    return source
+
+
+def audited(observatory: Observatory) -> AuditReport:
+    return audit_now(observatory.settings, deep="all")
+
+
+def archived(observatory: Observatory) -> list[int]:
+    table = ds.dataset(observatory.storage.root / "alerts", format="parquet").to_table()
+    assert table["candid"].to_pylist() == table["kafka_offset"].to_pylist()
+    return sorted(table["kafka_offset"].to_pylist())
+
+
+def test_a_hole_is_read_again(observatory: Observatory) -> None:
+    told: list[str] = []
+    done = redrive_now(observatory.settings, told.append)
+    assert done == Redriven(alerts=5, dead_letters=1)
+    assert [line.partition("] ")[2] for line in told] == ["2-7: 5 alerts archived"]
+    assert audited(observatory).balanced
+    assert archived(observatory) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert redrive_now(observatory.settings, told.append) == Redriven()
+
+
+def test_of_what_has_expired_in_part_the_rest_is_read(
+    observatory: Observatory, kafka: Kafka, topic: str
+) -> None:
+    expire(kafka.bootstrap_servers, topic, before=5)
+    done = redrive_now(observatory.settings, print)
+    assert done == Redriven(alerts=2, dead_letters=1, expired=3)
+    report = audited(observatory)
+    assert report.balanced
+    assert (report.archived, report.dead_lettered, report.expired) == (6, 1, 3)
+    assert archived(observatory) == [0, 1, 5, 7, 8, 9]
+
+
+def test_of_a_topic_that_was_made_anew_nothing_is_read(
+    observatory: Observatory, kafka: Kafka, topic: str
+) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for future in admin.delete_topics([topic]).values():
+        future.result(30)
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, SENT)
+    assert redrive_now(observatory.settings, print) == Redriven(expired=6)
+    assert audited(observatory).balanced
+    assert archived(observatory) == [0, 1, 8, 9]
