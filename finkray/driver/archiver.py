@@ -54,7 +54,7 @@ RETRY_STORAGE_S = 1.0
 
 DRAIN_S = 45.0
 """How long a drain may take. What is not durable by then is simply read again at the next
-start; Ray gives a stopped job 60 s."""
+start; Ray gives a stopped job `ray.stop_wait_s`, which leaves room for the end too."""
 
 CLOSE_S = 30.0
 """How long the end may take. Nothing is lost by an abrupt one: the ledger has it all."""

@@ -163,7 +163,9 @@ class RaySettings(Section):
         "installed on all of them",
     )
     stop_wait_s: PositiveFloat = Field(
-        60.0, description="Seconds that a service gets to drain before Ray kills it"
+        80.0,
+        description="Seconds that a service gets to drain and end before Ray kills it; the archive "
+        "takes 75 at most",
     )
     local_cpus: int = Field(
         0, ge=0, description="Ray CPUs of the local cluster; 0 is as many as the machine has"

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,8 @@ from typing import Any
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
+from finkray.driver.archiver import CLOSE_S, DRAIN_S
+from finkray.settings.model import Settings
 from jobs.services import ServiceName, UserService, service_of
 
 
@@ -19,6 +22,14 @@ def job(**changes: Any) -> JobDetails:
         "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}},
     }
     return JobDetails(**(facts | changes))
+
+
+def test_ray_leaves_the_archive_time_to_drain_and_to_end() -> None:
+    needed_s = DRAIN_S + CLOSE_S
+    assert Settings().ray.stop_wait_s > needed_s
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    (told_s,) = re.findall(r'"RAY_JOB_STOP_WAIT_TIME_S": "(\d+)"', readme)
+    assert int(told_s) > needed_s
 
 
 def test_a_service_that_start_began() -> None:
