@@ -27,6 +27,7 @@ from finkray.settings.model import Settings, load
 from finkray.status import Snapshot
 from jobs.cluster import Cluster, connected
 from jobs.demo_report import live_line, report
+from jobs.interrupt import Interrupts
 from jobs.local_ray import start_local_ray, stop_local_ray
 from sim.alerts import AlertMaker
 from sim.kafka import Kafka
@@ -55,15 +56,18 @@ class Options:
 class Demo:
     """The steps of the demo, each of which says what it does."""
 
-    def __init__(self, options: Options, console: Console, folder: Path) -> None:
+    def __init__(
+        self, options: Options, console: Console, folder: Path, interrupts: Interrupts
+    ) -> None:
         self._options = options
         self._console = console
         self._folder = folder
+        self._interrupts = interrupts
         self._began_s = time.monotonic()
 
     def run(self) -> int:
         """All steps; the exit code."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, self._interrupts.until_the_end():
             self._say(f"Kafka: starting a real one in {self._folder / 'kafka'}")
             kafka = stack.enter_context(
                 _stopped(Kafka.start(self._folder / "kafka", die_with_parent=True))
@@ -73,13 +77,14 @@ class Demo:
             self._say(f"Kafka: answers on {kafka.bootstrap_servers}, topic {topic}")
             settings = self._settings(kafka, topic)
             self._say("Ray: starting a local cluster")
-            ray = start_local_ray(self._folder, settings.ray)
             stack.callback(stop_local_ray, self._folder)
+            ray = start_local_ray(self._folder, settings.ray)
             self._say(f"Ray: runs, dashboard on {ray.dashboard_url}")
             log = self._folder / "archive.log"
             archive = stack.enter_context(_archive(settings, self._folder, log, ray.environment()))
             cluster = Cluster(ray.address, ray)
             with connected(cluster, settings.ray):
+                self._interrupts.listen()  # Ray has installed handlers of its own
                 self._say("Archive: ingest actors on Kafka, Spark on Ray; ready in about 20 s")
                 self._wait_until_running(settings, archive, log)
                 played, last = self._play(settings, kafka, topic, archive, log)
@@ -102,7 +107,7 @@ class Demo:
     ) -> None:
         with self._console.status("waiting for the first micro-batch"):
             while True:
-                _check(archive, log)
+                self._check(archive, log)
                 snapshot = read_snapshot(settings)
                 if snapshot is not None and snapshot.state == "running":
                     return
@@ -153,7 +158,7 @@ class Demo:
         moved_s, frontier, shown_s = time.monotonic(), -1, 0.0
         with self._console.status("playing") as status:
             while True:
-                _check(archive, log)
+                self._check(archive, log)
                 if results and isinstance(results[0], Exception):
                     raise results[0]
                 played = next((r for r in results if isinstance(r, Played)), None)
@@ -172,7 +177,13 @@ class Demo:
                     raise FinkrayError(f"nothing became durable for {STALL_S:.0f} s. {_tail(log)}")
                 time.sleep(0.25)
 
+    def _check(self, archive: subprocess.Popen[bytes], log: Path) -> None:
+        self._interrupts.look()
+        if archive.poll() is not None:
+            raise FinkrayError(f"the archive ended. {_tail(log)}")
+
     def _say(self, text: str) -> None:
+        self._interrupts.look()
         self._console.print(f"[{time.monotonic() - self._began_s:5.1f} s] {text}", markup=False)
 
 
@@ -216,11 +227,6 @@ def _archive(
                 process.kill()
 
 
-def _check(archive: subprocess.Popen[bytes], log: Path) -> None:
-    if archive.poll() is not None:
-        raise FinkrayError(f"the archive ended. {_tail(log)}")
-
-
 def _tail(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
     return "The end of its log:\n" + "\n".join(lines)
@@ -243,12 +249,11 @@ def main() -> int:
     given = parser.parse_args()
     options = Options(given.alerts, given.data, given.archive.absolute())
     console = Console(highlight=False, soft_wrap=True)
-    # Also when a script started it in the background, where Ctrl-C's signal is ignored at first.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupts = Interrupts()
+    interrupts.listen()
     with tempfile.TemporaryDirectory(prefix="finkray-demo-") as folder:
         try:
-            return Demo(options, console, Path(folder)).run()
+            return Demo(options, console, Path(folder), interrupts).run()
         except KeyboardInterrupt:
             console.print("\nInterrupted; everything that was started is stopped.")
             return EXIT_INTERRUPTED

@@ -10,14 +10,12 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +24,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.query.java import find_java
 from finkray.settings.model import RaySettings
 from finkray.settings.reader import ENV_PREFIX
+from jobs.interrupt import interrupted_after
 from jobs.orphans import kill, orphans
 from jobs.state import write_private
 from sim.kafka_config import HOST, free_ports
@@ -111,12 +110,13 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
             return running
         _clear(state)
         for left in reversed(range(START_TRIES)):
-            ray = _launch(state, settings)
             try:
+                ray = _launch(state, settings)
                 if _comes_up(ray):
                     return ray
             except BaseException:
-                _end(ray)
+                if started := find_local_ray(state):
+                    _end(started)
                 _clear(state)
                 raise
             _clear(state)
@@ -173,14 +173,15 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         "AUTOSCALER_METRIC_PORT": str(autoscaler),
         "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
     }
-    with _interruptible_children():
+    # It lives on by itself, so it must be written down; and its jobs drain by SIGINT.
+    with interrupted_after():
         child = start_detached(
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )
-    process = ProcessRecord.of(child.pid, mark=str(folder))
-    ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
-    record = {**asdict(ray), "folder": str(folder)}
-    write_private(state / "ray.json", json.dumps(record, indent=2))
+        process = ProcessRecord.of(child.pid, mark=str(folder))
+        ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
+        record = {**asdict(ray), "folder": str(folder)}
+        write_private(state / "ray.json", json.dumps(record, indent=2))
     return ray
 
 
@@ -188,19 +189,6 @@ def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of a cluster that serves later commands too: nothing of this one alone."""
     mine = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
     return {name: value for name, value in env.items() if not name.startswith(mine)}
-
-
-@contextmanager
-def _interruptible_children() -> Iterator[None]:
-    """Let children start with SIGINT in force, by which the jobs of the cluster drain.
-
-    A command that a script put into the background has it ignored, and hands that down.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _temporary_folder() -> Path:

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.archiving import wait_until
+
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+MARK = "DEMO_UNDER_TEST"
 
 
 def without_java(tmp_path: Path) -> dict[str, str]:
@@ -38,22 +42,27 @@ def without_java(tmp_path: Path) -> dict[str, str]:
 
 def start(archive: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs.demo", "--archive", str(archive), *words],
+        # Whoever runs the tests may have SIGHUP ignored, as `nohup` does.
+        [
+            *("env", "--default-signal=HUP", sys.executable, "-m", "jobs.demo"),
+            *("--archive", str(archive), *words),
+        ],
         cwd=CHECKOUT,
-        env=environment,
+        env={**environment, MARK: str(archive)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def left_over(mark: Path) -> list[list[str]]:
-    """Processes whose command line names the demo's temporary folder."""
-    return [
-        process.info["cmdline"]
-        for process in psutil.process_iter(["cmdline"])
-        if any(str(mark) in word for word in process.info["cmdline"] or ())
-    ]
+def left_over(archive: Path) -> list[str]:
+    """Processes that a demo into this archive started: by a variable, which all of them inherit."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK) == str(archive):
+                found.append(" ".join(process.cmdline()))
+    return found
 
 
 def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) -> None:
@@ -72,7 +81,7 @@ def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) 
         [sys.executable, *shlex.split(look)[1:]], capture_output=True, text=True, check=True
     )
     assert "50 alerts" in pasted.stdout
-    assert not left_over(tmp_path / "tmp")
+    assert not left_over(tmp_path / "night")
 
 
 def _java_of(environment: dict[str, str]) -> str:
@@ -84,16 +93,30 @@ def _java_of(environment: dict[str, str]) -> str:
 
 
 def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
-    scratch = tmp_path / "tmp"
-    scratch.mkdir()
-    demo = start(tmp_path / "night", {**os.environ, "TMPDIR": str(scratch)}, "--alerts", "100000")
+    demo = start(tmp_path / "night", dict(os.environ), "--alerts", "100000")
     assert demo.stdout is not None
     for line in demo.stdout:
         if "taken in" in line:
             break
     time.sleep(3)
+    running = left_over(tmp_path / "night")
+    for part in ("kafka", "raylet", "finkray.archive"):
+        assert any(part in command for command in running), (part, running)
     demo.send_signal(signal.SIGINT)
     text = demo.stdout.read()
     assert demo.wait(120) == 130
     assert "Interrupted" in text
-    assert not left_over(scratch)
+    assert not left_over(tmp_path / "night")
+
+
+def test_a_terminal_that_goes_while_ray_starts_leaves_none(tmp_path: Path) -> None:
+    demo = start(tmp_path / "night", dict(os.environ))
+    wait_until(
+        "Ray starts", lambda: any("gcs_server" in at for at in left_over(tmp_path / "night"))
+    )
+    demo.send_signal(signal.SIGHUP)
+    text, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 130
+    assert "Interrupted" in text
+    assert "Ray: runs" not in text
+    assert not left_over(tmp_path / "night")

@@ -1,33 +1,14 @@
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
-from jobs.local_ray import _inherited, _interruptible_children, stop_local_ray
+from jobs.local_ray import _inherited, stop_local_ray
 from tests.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
-
-
-def disposition() -> str:
-    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
-def test_jobs_can_be_interrupted_also_when_this_command_cannot() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        assert disposition() == "True"
-        with _interruptible_children():
-            assert disposition() == "False"
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_the_cluster_inherits_nothing_of_one_command() -> None:
