@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from finkray.errors import SettingsError
 from sim.avro_rows import Column
 from sim.frame import BAD, Frame
 from sim.kinds import STARS, Kind
@@ -19,7 +20,7 @@ from sim.sky import CHANNEL_PIXELS, CHANNELS, PIXEL_ARCSEC, Floats, Ints, offset
 _THRESHOLD = 5.0
 _FAILED_SHARE = 0.01  # of forced photometry
 _POSITIVE, _NEGATIVE = 15_000, 10_000  # the first digits after the image number in a candid
-MAX_PER_CHANNEL = _POSITIVE - _NEGATIVE
+MAX_PER_CHANNEL = _POSITIVE - _NEGATIVE - 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def detect(
     which = which[np.argsort(everywhere[which], kind="stable")]
     there, channel, true_dn = population.take(which), everywhere[which], true_dn[which]
 
-    number = 1 + _count_up(channel) + (0 if taken is None else taken[channel])
+    number = numbers(channel, taken)
     positive = true_dn > 0
     sign = np.where(positive, _POSITIVE, _NEGATIVE)
     candid = frame.image_number[channel] * 1_000_000 + sign + number
@@ -124,6 +125,23 @@ def forced_photometry(
 def taken(detections: Detections) -> Ints:
     """How many detections there are in each channel."""
     return np.bincount(detections.channel, minlength=CHANNELS)
+
+
+def numbers(channel: Ints, taken: Ints | None = None) -> Ints:
+    """1, 2, 3 … within each readout channel, after those that are taken there.
+
+    Raises
+    ------
+    SettingsError
+        There are more than the digits of a candid have room for: two alerts would have one.
+    """
+    number = 1 + _count_up(channel) + (0 if taken is None else taken[channel])
+    if len(number) and number.max() > MAX_PER_CHANNEL:
+        raise SettingsError(
+            f"simulator.alerts_per_visit: {number.max()} alerts in one of {CHANNELS} readout "
+            f"channels, and there are candids for {MAX_PER_CHANNEL}: let there be fewer"
+        )
+    return number
 
 
 def _count_up(channel: Ints) -> Ints:
