@@ -10,16 +10,15 @@ import typer
 
 import finkray
 from finkray.errors import FinkrayError, SettingsError
-from jobs import cli_deadletters
+from jobs import cli_deadletters, cli_services
 from jobs import cli_simulator_options as options
 from jobs.cli_catalog import catalog
-from jobs.cli_parts import AsJson, Config, config_file, console, desk, examples
-from jobs.cli_services import register
+from jobs.cli_parts import EXIT_NO, AsJson, Config, config_file, console, desk, examples
 from jobs.cli_simulator import simulator_app
 from jobs.services import ServiceName
 from jobs.shipped import SHIPPED, spec_named
 
-EXIT_NO, EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 1, 2, 3, 70
+EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 2, 3, 70
 
 _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
 
@@ -380,7 +379,7 @@ def _which(text: str) -> ServiceName | str:
     return spec_named(text)
 
 
-register(app, Config, AsJson, config_file)
+app.add_typer(cli_services.app)
 
 if __name__ == "__main__":
     main()

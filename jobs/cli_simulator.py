@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from jobs.cli_parts import AsJson, console, examples
+from jobs.cli_parts import EXIT_NO, AsJson, console, examples
 
 if TYPE_CHECKING:
     from sim.compare import Comparison
 
-EXIT_NO: Final = 1
 _SHOWN: Final = 20
 
 simulator_app = typer.Typer(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from finkray.claim import Claim, TopicPartition
+from finkray.status import BalanceSheet
 
 FileProblem = Literal["missing", "damaged", "stray", "named twice"]
 
@@ -75,8 +76,13 @@ class PartitionAudit(_Frozen):
     @property
     def difference(self) -> int:
         """Offsets that are not accounted for."""
-        accounted = self.archived + self.dead_lettered + self.expired + self.not_delivered
-        return self.received - accounted
+        return BalanceSheet(
+            received=self.received,
+            archived=self.archived,
+            dead_lettered=self.dead_lettered,
+            expired=self.expired,
+            not_delivered=self.not_delivered,
+        ).difference
 
 
 class DeepFinding(_Frozen):

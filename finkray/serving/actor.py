@@ -49,10 +49,6 @@ class ServiceActor:
         """Process a batch."""
         return self._worker.run(slices)
 
-    def pids(self) -> tuple[int, int | None]:
-        """Of the actor and of the process that it keeps."""
-        return os.getpid(), self._worker.pid
-
     def close(self) -> None:
         """End the process."""
         self._worker.close()
