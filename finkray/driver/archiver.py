@@ -203,7 +203,7 @@ class Archiver:
             self._carry_out_losses(self.coordinator.actor_lost(took.actor))
             if self._draining_since_s is not None:
                 self._fleet.flush()
-        self._carry_out(self.coordinator.published(took.actor, took.published))
+        self._carry_out_losses(self.coordinator.published(took.actor, took.published))
 
     def _handle_micro_batch(self, batch: MicroBatch) -> None:
         self._feeder.returned(batch)

@@ -168,18 +168,28 @@ class Coordinator:
         return instructions
 
     def published(self, actor: int, claims: Sequence[Published]) -> list[Instruction]:
-        """Claims that an actor published."""
+        """Claims that an actor published.
+
+        One that leaves some out tells that words of the actor were lost: what is not committed
+        of the lane is read again. While the archive drains it is only let go, as is one of a
+        partition that vanished: nothing more is read there, and what came before is committed.
+        """
         instructions: list[Instruction] = []
         for item in claims:
+            source = item.claim.source
             lane = self._lane(item.claim)
             current = (
                 lane is not None
-                and self._partitions[item.claim.source].actor == actor
+                and self._partitions[source].actor == actor
                 and lane.generation == item.generation
-                and lane.published_to == item.claim.first_offset
             )
-            if lane is None or not current:
+            if lane is None or not current or lane.published_to != item.claim.first_offset:
                 instructions.append(Drop(actor, (item.claim,)))
+                if lane is None or not current or lane.published_to > item.claim.first_offset:
+                    continue
+                if not self._draining and not self._partitions[source].closing:
+                    instructions.extend(self._read_again(source, [lane]))
+                    instructions.extend(self._move_on(source))
                 continue
             if not lane.holds(item.claim.last_offset):
                 instructions.append(Fail(f"{item.claim} ends beyond its lane"))

@@ -32,7 +32,7 @@ from finkray.ingest.intake import Cut
 from finkray.ingest.kafka import KafkaCluster, reader
 from finkray.ingest.lane_reader import LaneReader, Polled
 from finkray.ingest.visits import count_visits
-from finkray.ingest.words import Assignment, IngestReport, LaneKind, Published
+from finkray.ingest.words import NOTHING, Assignment, Heard, IngestReport, LaneKind, Published
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
 
@@ -48,11 +48,12 @@ LOOK_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A batch: what `store` returned for it, its size, and the kind of lane it is of."""
+    """A batch: what `store` returned for it, its size, and the lane it is of."""
 
     handle: Any
     nbytes: int
     lane: LaneKind
+    generation: int
 
 
 class IngestActor:
@@ -102,6 +103,7 @@ class IngestActor:
         self._held_bytes: Counter[LaneKind] = Counter()
         self._held_claims: Counter[LaneKind] = Counter()
         self._published: deque[Published] = deque()
+        self._published_before = 0
         self._failure: BaseException | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -112,8 +114,7 @@ class IngestActor:
     def assign(self, assignments: Sequence[Assignment]) -> None:
         """Read these lanes too; one that is read already begins anew at its offset."""
         for assignment in assignments:
-            lanes = self._readers[assignment.lane]
-            self._commands.put(functools.partial(lanes.begin, assignment))
+            self._commands.put(functools.partial(self._begin, assignment))
 
     def revoke(self, sources: Sequence[TopicPartition]) -> None:
         """Stop reading these partitions; what is not in a claim yet is forgotten."""
@@ -125,8 +126,12 @@ class IngestActor:
         """Put all messages at hand into claims, read no more, and report `flushed`."""
         self._commands.put(self._flush)
 
-    def take(self, timeout_s: float) -> tuple[list[Published], IngestReport]:
-        """The claims published since the last call, waiting for one up to `timeout_s`.
+    def take(
+        self, timeout_s: float, heard: Heard = NOTHING
+    ) -> tuple[list[Published], IngestReport]:
+        """The claims published since what the driver has heard, waiting for one up to `timeout_s`.
+
+        An answer may be lost on its way: its claims are in the next one again.
 
         Raises
         ------
@@ -134,14 +139,16 @@ class IngestActor:
             if the reading thread failed: this actor is of no use any more.
         """
         with self._changed:
+            if heard.incarnation == self._incarnation:
+                while self._published and self._published_before < heard.claims:
+                    self._published.popleft()
+                    self._published_before += 1
             self._changed.wait_for(
                 lambda: bool(self._published) or self._failure is not None, timeout_s
             )
             if self._failure is not None:
                 raise FinkrayError(f"the reader failed: {self._failure!r}") from self._failure
-            taken = list(self._published)
-            self._published.clear()
-            return taken, self._report()
+            return list(self._published), self._report()
 
     def locate(self, claim: Claim) -> Any:
         """Where the batch of the claim is: what `store` returned for it.
@@ -160,12 +167,7 @@ class IngestActor:
     def drop(self, claims: Sequence[Claim]) -> None:
         """Let go of batches that are durable, or void."""
         with self._changed:
-            for claim in claims:
-                held = self._held.pop(claim, None)
-                if held is not None:
-                    self._held_bytes[held.lane] -= held.nbytes
-                    self._held_claims[held.lane] -= 1
-            self._changed.notify_all()
+            self._let_go(claims)
 
     def whereabouts(self) -> tuple[str, int]:
         """The node id and the process id of this actor."""
@@ -192,6 +194,29 @@ class IngestActor:
     def _obey(self) -> None:
         while not self._commands.empty():
             self._commands.get()()
+
+    def _begin(self, assignment: Assignment) -> None:
+        source, lane = assignment.source, assignment.lane
+        self._readers[lane].begin(assignment)
+        with self._changed:
+            # They are void, and the driver may not have heard of them.
+            self._let_go(
+                [
+                    claim
+                    for claim, held in self._held.items()
+                    if claim.source == source
+                    and held.lane == lane
+                    and held.generation < assignment.generation
+                ]
+            )
+
+    def _let_go(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            held = self._held.pop(claim, None)
+            if held is not None:
+                self._held_bytes[held.lane] -= held.nbytes
+                self._held_claims[held.lane] -= 1
+        self._changed.notify_all()
 
     def _flush(self) -> None:
         for lanes in self._readers.values():
@@ -235,7 +260,7 @@ class IngestActor:
             unknown_schemas=schema_ids_waited_for(batch.dead_letters),
         )
         with self._changed:
-            self._held[cut.claim] = _Held(handle, nbytes, assignment.lane)
+            self._held[cut.claim] = _Held(handle, nbytes, assignment.lane, assignment.generation)
             self._held_bytes[assignment.lane] += nbytes
             self._held_claims[assignment.lane] += 1
             self._published.append(published)

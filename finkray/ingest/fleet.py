@@ -13,7 +13,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.words import Assignment, IngestReport, Published
+from finkray.ingest.words import NOTHING, Assignment, Heard, IngestReport, Published
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
 
@@ -168,9 +168,10 @@ class Fleet:
 
         actor = self._actors[index]
         patience_s = FIRST_ANSWER_S
+        heard = NOTHING
         while not self._closing.is_set():
             try:
-                published, report = ray.get(actor.take.remote(TAKE_S), timeout=patience_s)
+                published, report = ray.get(actor.take.remote(TAKE_S, heard), timeout=patience_s)
             except GetTimeoutError:
                 self._restart(index, f"no answer within {patience_s:.0f} s")
                 patience_s = FIRST_ANSWER_S
@@ -187,6 +188,8 @@ class Fleet:
             else:
                 patience_s = SILENCE_S
                 self.down.pop(index, None)
+                before = heard.claims if heard.incarnation == report.incarnation else 0
+                heard = Heard(report.incarnation, before + len(published))
                 self._tell(ActorTook(index, published, report))
 
     def _note_down(self, index: int, why: str) -> None:

@@ -81,6 +81,17 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """How many claims the driver has heard of from this incarnation of an actor."""
+
+    incarnation: str
+    claims: int
+
+
+NOTHING = Heard("", 0)
+
+
+@dataclass(frozen=True, slots=True)
 class IngestReport:
     """What an actor says of itself with each `take`."""
 

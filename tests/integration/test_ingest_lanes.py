@@ -10,7 +10,7 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.words import Assignment, IngestReport, Published
+from finkray.ingest.words import Assignment, Heard, IngestReport, Published
 from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import PacketSettings
@@ -51,7 +51,9 @@ class Actor:
             self.listen(0.2)
 
     def listen(self, timeout_s: float) -> int:
-        taken, self.report = self.inner.take(timeout_s)
+        incarnation = self.report.incarnation if self.report else ""
+        heard = Heard(incarnation, len(self.claims))
+        taken, self.report = self.inner.take(timeout_s, heard)
         self.claims += taken
         assert self.report.held_bytes <= BUDGET.limit_bytes
         return len(taken)
@@ -102,3 +104,38 @@ def test_a_burst_finds_room_however_much_a_backfill_holds(
         assert claim.first_offset == first
         first = claim.last_offset + 1
     assert first == old
+
+
+def test_an_answer_that_is_lost_on_its_way_is_given_again(
+    kafka: Kafka, topic: str, actor: Actor
+) -> None:
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, [JUNK] * 3)
+    actor.inner.assign([Assignment(TopicPartition("cluster", topic, "id", 0), 0, 1)])
+    lost: list[Published] = []
+    while not lost:
+        lost, _ = actor.inner.take(1.0)
+    actor.listen_until(lambda: bool(actor.claims) and actor.claims[-1].claim.last_offset == 2)
+    assert actor.claims[0] is lost[0]
+    assert sum(one.claim.offsets for one in actor.claims) == 3
+    assert actor.listen(0.0) == 0
+
+
+def test_what_nobody_heard_of_takes_no_room_once_its_lane_is_read_again(
+    kafka: Kafka, topic: str, actor: Actor
+) -> None:
+    kafka.create_topic(topic)
+    source = TopicPartition("cluster", topic, "id", 0)
+    end = send(kafka.bootstrap_servers, topic, [JUNK] * 3)
+    held_bytes = []
+    for generation in (1, 2):
+        actor.inner.assign([Assignment(source, 0, generation, end_offset=end)])
+        actor.listen_until(
+            lambda generation=generation: any(
+                (one.generation, one.claim.last_offset) == (generation, end - 1)
+                for one in actor.claims
+            )
+        )
+        assert actor.report is not None
+        held_bytes.append(actor.report.held_bytes)
+    assert held_bytes[0] == pytest.approx(held_bytes[1], rel=0.1)

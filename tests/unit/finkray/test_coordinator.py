@@ -112,6 +112,33 @@ def test_what_an_older_generation_still_says_is_discarded() -> None:
     ]
 
 
+def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
+    """The actor's answer was lost on its way, and what comes after it leaves a hole."""
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    later = [published(A, 8, 9, generation[A]), published(A, 10, 12, generation[A])]
+    instructions = coordinator.published(0, later)
+    again = assigned(instructions)[A].assignment
+    assert (again.offset, again.generation > generation[A]) == (0, True)
+    dropped = [claim for one in instructions if isinstance(one, Drop) for claim in one.claims]
+    assert sorted(dropped) == [Claim(A, 0, 4), Claim(A, 8, 9), Claim(A, 10, 12)]
+    archive(coordinator, 0, 12, again.generation)
+    assert coordinator.frontiers == {A: 13}
+
+
+def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() -> None:
+    coordinator, generation = reading(A, B)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.published(1, [published(B, 0, 4, generation[B])])
+    coordinator.vanished([A])
+    hole = Claim(A, 8, 9)
+    assert coordinator.published(0, [published(A, 8, 9, generation[A])]) == [Drop(0, (hole,))]
+    coordinator.drain()
+    hole = Claim(B, 8, 9)
+    assert coordinator.published(1, [published(B, 8, 9, generation[B])]) == [Drop(1, (hole,))]
+    assert coordinator.in_flight == 2
+
+
 def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None:
     """Ray starts another in its place, whose first report looks the same."""
     coordinator = Coordinator(actors=2)
@@ -341,6 +368,15 @@ class Night(RuleBasedStateMachine):
         claim = published(key[0], first, end - 1, given.generation)
         self.obey(self.coordinator.published(actor, [claim]))
 
+    @precondition(lambda self: self.reader)
+    @rule(data=st.data(), offsets=st.integers(1, 5))
+    def an_answer_is_lost(self, data: st.DataObject, offsets: int) -> None:
+        """Unless it is the last of its lane: an actor says again what was not heard."""
+        key = data.draw(st.sampled_from(sorted(self.reader, key=str)))
+        actor, given, first = self.reader[key]
+        if key[1] is None or first + offsets < key[1]:
+            self.reader[key] = (actor, given, first + offsets)
+
     @precondition(lambda self: self.tasks)
     @rule(
         data=st.data(),
@@ -418,6 +454,10 @@ class Night(RuleBasedStateMachine):
             self.an_actor_reports_for_the_first_time(actor)
         for source in list(self.away):
             self.back(source)
+        for key in list(self.reader):
+            # What comes next tells of what was not heard before.
+            if key in self.reader:
+                self.publish(key, 1)
         while self.tasks or any(key[1] is not None for key in self.reader):
             for key in [key for key in self.reader if key[1] is not None]:
                 self.publish(key, 100)
