@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from finkray.query.class_archive import sharing_options
 from finkray.query.java import Java, find_java
 from finkray.query.orders import Order, Outcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
+from finkray.settings.kafka import reveal
 from finkray.settings.model import SparkSettings
 
 NO_EXECUTOR_S = 20.0
@@ -107,10 +109,11 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
     }
     for name, amount in settings.resources.items():
         ours[f"spark.ray.raydp_spark_executor.actor.resource.{name}"] = str(amount)
-    properties = {**ours, **{key: str(value) for key, value in settings.conf.items()}}
+    theirs = {key: str(value) for key, value in reveal(settings.conf).items()}
+    properties = {**ours, **theirs}
     ours_of_java = " ".join([JAVA_OPTIONS, *sharing_options(java)])
     for key in JAVA_OPTION_KEYS:
-        properties[key] = f"{ours_of_java} {settings.conf.get(key, '')}".strip()
+        properties[key] = f"{ours_of_java} {theirs.get(key, '')}".strip()
     return properties
 
 
@@ -139,6 +142,14 @@ class MicroBatch:
     batch_id: int
     outcomes: tuple[Outcome, ...]
     duration_s: float
+
+
+@contextmanager
+def _calls_into_java() -> Iterator[None]:
+    try:
+        yield
+    except (Py4JError, OSError) as error:
+        raise ClusterUnavailable(f"Spark's driver is gone: {error}") from error
 
 
 class SparkOnRay:
@@ -198,7 +209,16 @@ class SparkOnRay:
 
         The `first` orders, by tasks, make one micro-batch: the query takes what there is when it
         looks, and would take those of one task alone if they came after its start.
+
+        Raises
+        ------
+        ClusterUnavailable
+            if Spark's driver is gone
         """
+        with _calls_into_java():
+            self._start_query(context, first)
+
+    def _start_query(self, context: TaskContext, first: Sequence[Sequence[Order]]) -> None:
         from pyspark.sql import DataFrame
 
         self._queries += 1
@@ -227,8 +247,14 @@ class SparkOnRay:
         )
 
     def publish(self, tasks: Sequence[Sequence[Order]]) -> None:
-        """Put orders into the stream: those of a task as a block of their own, which is one."""
-        with self._publishing:
+        """Put orders into the stream: those of a task as a block of their own, which is one.
+
+        Raises
+        ------
+        ClusterUnavailable
+            if Spark's driver is gone
+        """
+        with self._publishing, _calls_into_java():
             for orders in tasks:
                 lines = [order.to_json() for order in orders]
                 block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(lines)
@@ -242,13 +268,11 @@ class SparkOnRay:
         ClusterUnavailable
             if Spark itself is gone, or its executors stay away
         """
-        try:
+        with _calls_into_java():
             if self._query is None or self._query.isActive:
                 self._check_executors()
                 return None
             return f"the streaming query ended: {self._query.exception()}"
-        except (Py4JError, OSError) as error:
-            raise ClusterUnavailable(f"Spark's driver is gone: {error}") from error
 
     def _check_executors(self) -> None:
         """See that there are executors: RayDP starts a dead one anew, unless its owner is dead."""
