@@ -85,6 +85,11 @@ def driver_jvms(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Proce
                 yield process
 
 
+def boards(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The Ray actor with the last snapshot."""
+    return _of_ray(ray, "ray::Board")
+
+
 KINDS: dict[str, Finder] = {
     "ingest actor": ingest_actors,
     "Python worker": python_workers,
@@ -94,5 +99,6 @@ KINDS: dict[str, Finder] = {
     "Spark master": spark_masters,
     "driver": drivers,
     "driver's JVM": driver_jvms,
+    "board": boards,
 }
 """Every kind of process that the archive consists of, beside the broker."""

@@ -1,7 +1,8 @@
 """The board: a named Ray actor with the archive's last snapshot, for everybody who asks.
 
-It lives and dies with the archive's driver: no board, no archive. It also shows the
-snapshot's figures as Ray metrics (`ray_finkray_…` on each node's metrics port).
+It ends with the archive's driver, and is started again if it dies before: the driver's next
+snapshot is all that it needs. It also shows the snapshot's figures as Ray metrics
+(`ray_finkray_…` on each node's metrics port).
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from finkray.errors import SettingsError
 from finkray.status import Snapshot
 
 if TYPE_CHECKING:  # 0.15 s to load, in an actor that has no use for them
     from finkray.settings.model import Settings
 
 BOARD_NAME = "finkray-archive-board"
+
+NAME_IS_FREE_S = 30.0
+"""After a driver's end Ray needs a second or two to end its actors."""
 
 READ_TIMEOUT_S = 5.0
 """The board does nothing but keep a string: one that is silent for so long is being torn down."""
@@ -79,22 +84,29 @@ class Board:
         return self._snapshot
 
 
-def start_board() -> Any:
-    """Start the board of this driver, in its namespace; waits while an older one is dying."""
+def start_board(kind: type = Board, name: str = BOARD_NAME) -> Any:
+    """Start the board of this driver, in its namespace; waits while an older one is dying.
+
+    Raises
+    ------
+    SettingsError
+        Another one lives in the same namespace.
+    """
     import ray
 
-    deadline_s = time.monotonic() + 30.0
+    deadline_s = time.monotonic() + NAME_IS_FREE_S
+    options = {"name": name, "num_cpus": 0, "max_restarts": -1, "enable_task_events": False}
     while True:
         try:
-            return (
-                ray.remote(Board)
-                .options(name=BOARD_NAME, num_cpus=0, enable_task_events=False)
-                .remote()
-            )
-        except ValueError:
-            # The name is taken: Ray still tears down the archive that held the lease before.
+            return ray.remote(kind).options(**options).remote()
+        except ValueError as error:
+            # The name is taken: Ray still tears down the one before, or it is another's.
             if time.monotonic() > deadline_s:
-                raise
+                raise SettingsError(
+                    f"another one has the name {name} in the Ray namespace "
+                    f"{ray.get_runtime_context().namespace!r}: give this one a namespace of its "
+                    "own (ray.namespace)"
+                ) from error
             time.sleep(0.2)
 
 

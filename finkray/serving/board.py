@@ -1,9 +1,8 @@
 """Where a service that runs live shows its last snapshot: a named Ray actor, and Ray metrics."""
 
-import time
 from typing import Any
 
-from finkray.monitor.board import READ_TIMEOUT_S
+from finkray.monitor.board import READ_TIMEOUT_S, start_board
 from finkray.serving.status import ServiceSnapshot
 from finkray.settings.model import Settings
 
@@ -63,18 +62,14 @@ def board_name(name: str) -> str:
 
 
 def start_service_board(name: str) -> Any:
-    """Start the board of this driver; waits while an older one is dying."""
-    import ray
+    """Start the board of this driver; waits while an older one is dying.
 
-    deadline_s = time.monotonic() + 30.0
-    while True:
-        try:
-            return ray.remote(ServiceBoard).options(name=board_name(name), num_cpus=0).remote()
-        except ValueError:
-            # The name is taken: Ray still tears down the one before.
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.2)
+    Raises
+    ------
+    SettingsError
+        Another service has its results' name.
+    """
+    return start_board(ServiceBoard, board_name(name))
 
 
 def read_service_snapshot(settings: Settings, name: str) -> ServiceSnapshot | None:

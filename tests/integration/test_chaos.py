@@ -35,7 +35,7 @@ from sim.play import play
 from sim.sender import Transactions
 from sim.sources import Packet
 from tests.archiving import ArchiveUnderTest, wait_until
-from tests.killing import KINDS
+from tests.killing import KINDS, driver_jvms
 from tests.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
@@ -43,6 +43,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark
 KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "12"))
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
 PARTITIONS = 3
+HANGS = "driver's JVM, which hangs"
 BACKLOG = 1200
 """Messages that are there before the archive: a backfill works beside the stream all the time."""
 ASKED = SimulatorSettings(
@@ -189,6 +190,7 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
         environment=ray_cluster.environment(),
         settings={
             "kafka": {"max_message_bytes": "1 MiB"},
+            "archive": {"hang_s": 20.0},
             "ingest": {
                 "actors": 2,
                 "backlog_offsets": 60,
@@ -203,10 +205,12 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
     try:
         archive.wait_for_offsets(50)
         stream.go_on()
-        victims = itertools.islice(itertools.cycle([*KINDS, "broker", "everything"]), KILLS)
+        victims = itertools.islice(itertools.cycle([*KINDS, HANGS, "broker", "everything"]), KILLS)
         for victim in dice.sample(order := list(victims), len(order)):
             time.sleep(dice.uniform(0.5, 4.0))
             print(f"{time.strftime('%X')} kills the {victim}", flush=True)
+            assert archive.process is not None
+            assert archive.process.poll() is None, archive.log.read_text()[-5000:]
             _kill(victim, dice, archive, own_kafka, ray_cluster)
             assert not reader.trouble
         sent = stream.end()
@@ -274,6 +278,9 @@ def _kill(
             _end(process)
         kafka.restart()
         archive.start()
+    elif victim == HANGS:
+        found = wait_until("a JVM to hang", lambda: list(driver_jvms(archive, ray)), 300)
+        found[0].suspend()
     else:
         found = wait_until(f"a {victim} to kill", lambda: list(KINDS[victim](archive, ray)), 300)
         _end(dice.choice(found))
