@@ -104,6 +104,10 @@ def supervised(
     except FinkrayError as error:
         log.exception("it stops")
         return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
+    except Exception:
+        # Nobody foresaw it, so nobody knows that it lasts: a night must not end with it.
+        log.exception("it stops, for a reason that was not foreseen")
+        return EXIT_RETRIABLE
     return 0
 
 

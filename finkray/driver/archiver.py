@@ -24,7 +24,16 @@ from finkray.claim import ClaimResult, TopicPartition
 from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
-from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.instructions import (
+    Assign,
+    Discard,
+    Dispatch,
+    Drop,
+    Fail,
+    Instruction,
+    Revoke,
+    in_doubt,
+)
 from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.ingest.courtesy import Courtesy
@@ -275,8 +284,8 @@ class Archiver:
                     self._feeder.hand_in(instruction)
                 case Discard(outcome):
                     self._discard(outcome)
-                case Fail(message):
-                    raise FinkrayError(message)
+                case Fail(message, retriable):
+                    raise ClusterUnavailable(message) if retriable else FinkrayError(message)
 
     def _discard(self, outcome: Outcome) -> None:
         if outcome.staged is None:
@@ -330,14 +339,8 @@ class Archiver:
             raise ClusterUnavailable(f"{len(gone)} staged files were removed by somebody")
 
     def _carry_out_losses(self, instructions: Sequence[Instruction]) -> None:
-        """Carry out what follows from a loss, which may be to read partitions again.
-
-        Where to begin is known only when no commit is in doubt; else a fresh process reads
-        it from the ledger.
-        """
-        if self._in_doubt and any(isinstance(one, Assign) for one in instructions):
-            raise ClusterUnavailable("claims were lost while a commit was in doubt")
-        self._carry_out(instructions)
+        """Carry out what follows from a loss."""
+        self._carry_out(in_doubt(instructions) if self._in_doubt else instructions)
 
     def _note(self, result: ClaimResult) -> None:
         expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")

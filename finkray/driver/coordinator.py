@@ -345,4 +345,4 @@ def _dispatch(actor: int, lane: _Lane, item: Published, *, delayed: bool = False
 
 
 def _fail(what: str, failure: Failure) -> Fail:
-    return Fail(f"{what}: {failure.kind}: {failure.message}")
+    return Fail(f"{what}: {failure.kind}: {failure.message}", failure.retriable)

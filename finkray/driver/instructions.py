@@ -1,8 +1,10 @@
 """What the coordinator wants to be done; the driver's loop carries it out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finkray.claim import Claim, TopicPartition
+from finkray.errors import ClusterUnavailable
 from finkray.ingest.words import Assignment, LaneKind
 from finkray.query.orders import Outcome
 
@@ -52,9 +54,26 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Something is wrong that trying again does not mend."""
+    """Go on no further; if `retriable`, a fresh process may."""
 
     message: str
+    retriable: bool = False
 
 
 Instruction = Assign | Revoke | Dispatch | Drop | Discard | Fail
+
+
+def in_doubt(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """What may be done while nobody knows whether the last commit is in the ledger.
+
+    What was staged for it may be the archive's by now, so nothing of it is removed; if it is not,
+    the next start clears it away.
+
+    Raises
+    ------
+    ClusterUnavailable
+        A lane is to be read again: a fresh process reads in the ledger from where.
+    """
+    if any(isinstance(one, Assign) for one in instructions):
+        raise ClusterUnavailable("claims were lost while a commit was in doubt")
+    return [one for one in instructions if not isinstance(one, Discard)]

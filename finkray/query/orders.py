@@ -5,10 +5,12 @@ nothing of ours is needed to read them in Spark's own logs.
 """
 
 import json
+import traceback
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from finkray.claim import Claim, TopicPartition
+from finkray.errors import FinkrayError
 from finkray.query.write_claim import StagedClaim
 
 
@@ -37,10 +39,22 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a claim was not staged: the class name of the error and its words."""
+    """Why a claim was not staged: the class name of the error and its words.
+
+    `retriable` is the error's own property; of one that nobody foresaw it is true, for a fresh
+    process may do better, and one that fails again and again raises an alarm.
+    """
 
     kind: str
     message: str
+    retriable: bool = True
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """What is to be told of an error."""
+        if isinstance(error, FinkrayError):
+            return cls(type(error).__name__, str(error), error.retriable)
+        return cls("Unexpected", "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import functools
 import gc
 import os
 import time
-import traceback
 import zipimport
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ import psutil
 import pyarrow as pa
 
 import finkray
-from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, FinkrayError
+from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
 from finkray.packets.batch import AlertBatch
 from finkray.query.orders import Failure, Order, Outcome
 from finkray.query.write_claim import write_claim
@@ -90,10 +89,8 @@ def carry_out(context: TaskContext, order: Order) -> Outcome:
             fetch_s=fetched_s - begun_s,
             write_s=time.perf_counter() - fetched_s,
         )
-    except FinkrayError as error:
-        return replace(outcome, failure=Failure(type(error).__name__, str(error)))
-    except Exception:  # noqa: BLE001 - the driver decides what an unknown error means
-        return replace(outcome, failure=Failure("Unexpected", traceback.format_exc()))
+    except Exception as error:  # noqa: BLE001 - the driver decides what it means
+        return replace(outcome, failure=Failure.of(error))
 
 
 @functools.cache

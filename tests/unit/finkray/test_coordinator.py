@@ -3,13 +3,24 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
 from finkray.driver.coordinator import Coordinator
-from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.instructions import (
+    Assign,
+    Discard,
+    Dispatch,
+    Drop,
+    Fail,
+    Instruction,
+    Revoke,
+    in_doubt,
+)
+from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, StorageError
 from finkray.ingest.lanes import Lane
 from finkray.ingest.words import Assignment, Published
 from finkray.intervals import IntervalSet
@@ -18,6 +29,8 @@ from finkray.query.write_claim import StagedClaim
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 B = TopicPartition("cluster", "ztf", "id", 1)
+
+FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
 
 def published(source: TopicPartition, first: int, last: int, generation: int) -> Published:
@@ -30,8 +43,8 @@ def staged(claim: Claim, generation: int) -> Outcome:
     return Outcome(claim, generation, StagedClaim(ClaimResult(claim, gaps=(gap,)), {}), None)
 
 
-def failed(claim: Claim | None, generation: int, kind: str) -> Outcome:
-    return Outcome(claim, generation, None, Failure(kind, "why"))
+def failed(claim: Claim | None, generation: int, error: Exception) -> Outcome:
+    return Outcome(claim, generation, None, Failure.of(error))
 
 
 def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign]:
@@ -89,7 +102,7 @@ def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
     first, second = Claim(A, 0, 4), Claim(A, 5, 9)
     coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
     coordinator.outcomes([staged(second, generation[A])])
-    instructions = coordinator.outcomes([failed(first, generation[A], "BatchGone")])
+    instructions = coordinator.outcomes([failed(first, generation[A], BatchGone("gone"))])
     assert Discard(staged(second, generation[A])) in instructions
     assert Drop(0, (first, second)) in instructions
     again = assigned(instructions)[A].assignment
@@ -157,20 +170,50 @@ def test_a_refusing_storage_means_the_same_claim_later() -> None:
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
     coordinator.published(0, [published(A, 0, 4, generation[A])])
-    assert coordinator.outcomes([failed(claim, generation[A], "StorageError")]) == [
+    assert coordinator.outcomes([failed(claim, generation[A], StorageError("full"))]) == [
         Dispatch(0, claim, generation[A], delayed=True)
     ]
     assert coordinator.in_flight == 1
 
 
-def test_an_unknown_failure_ends_the_archive() -> None:
+@pytest.mark.parametrize(
+    ("error", "retriable"),
+    [
+        (CodeMismatch("another finkray"), False),
+        (ClusterUnavailable("the raylet is gone"), True),
+        (MemoryError("nobody foresaw it"), True),
+    ],
+)
+@pytest.mark.parametrize("claim", [Claim(A, 0, 4), None])
+def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass(
+    error: Exception, claim: Claim | None, *, retriable: bool
+) -> None:
     coordinator, generation = reading(A)
     coordinator.published(0, [published(A, 0, 4, generation[A])])
-    outcomes = [
-        failed(Claim(A, 0, 4), generation[A], "Unexpected"),
-        failed(None, 0, "CodeMismatch"),
-    ]
-    assert [type(i) for i in coordinator.outcomes(outcomes)] == [Fail, Fail]
+    (fail,) = coordinator.outcomes([failed(claim, generation[A] if claim else 0, error)])
+    assert isinstance(fail, Fail)
+    assert fail.retriable is retriable
+
+
+def test_while_a_commit_is_in_doubt_nothing_is_read_again_by_this_process() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
+    with pytest.raises(ClusterUnavailable, match="in doubt"):
+        in_doubt(coordinator.actor_lost(0))
+
+
+def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_archive_drains() -> (
+    None
+):
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    outcome = staged(Claim(A, 0, 4), generation[A])
+    coordinator.outcomes([outcome])
+    coordinator.drain()
+    lost = coordinator.actor_lost(0)
+    assert Discard(outcome) in lost
+    assert in_doubt(lost) == [Drop(0, (Claim(A, 0, 4),))]
 
 
 def test_a_new_query_gets_what_is_not_staged() -> None:
@@ -275,7 +318,7 @@ def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
     coordinator, given = in_lanes(100)
     lost, live = Claim(A, 0, 9), published(A, 100, 104, given[None].generation)
     coordinator.published(0, [published(A, 0, 9, given[100].generation), live])
-    instructions = coordinator.outcomes([failed(lost, given[100].generation, "BatchGone")])
+    instructions = coordinator.outcomes([failed(lost, given[100].generation, BatchGone("gone"))])
     assert set(by_end(instructions)) == {100}
     assert coordinator.outcomes([staged(live.claim, live.generation)]) == []
     assert [outcome.claim for outcome in coordinator.committable()] == [live.claim]
@@ -292,7 +335,7 @@ def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -
     coordinator.drain()
     assert by_end(archive(coordinator, 0, 99, given[100].generation)) == {}
     assert coordinator.in_flight == 1
-    lost = failed(Claim(A, 250, 259), given[None].generation, "BatchGone")
+    lost = failed(Claim(A, 250, 259), given[None].generation, BatchGone("gone"))
     assert by_end(coordinator.outcomes([lost])) == {}
     assert coordinator.in_flight == 0
 
@@ -390,7 +433,7 @@ class Night(RuleBasedStateMachine):
             return
         good = kind in {"staged", "twice"}
         make = staged(task.claim, task.generation)
-        outcome = make if good else failed(task.claim, task.generation, kind)
+        outcome = make if good else failed(task.claim, task.generation, FAILURES[kind]("why"))
         self.obey(self.coordinator.outcomes([outcome] * (2 if kind == "twice" else 1)))
 
     @rule(actor=st.integers(0, 1))

@@ -1,5 +1,6 @@
 """A process that fails in a way that may pass is started again; one that is done is not."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -9,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from finkray.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE, Backoff, should_restart
+from finkray.errors import ArchiveHeld, ClusterUnavailable, CodeMismatch, SettingsError
+from finkray.supervise import (
+    EXIT_FAILED,
+    EXIT_HELD,
+    EXIT_RETRIABLE,
+    EXIT_SETTINGS,
+    RESTARTS_VARIABLE,
+    Backoff,
+    should_restart,
+    supervised,
+)
 
 SUPERVISE = "import sys; from finkray.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
 
@@ -44,6 +55,24 @@ def wait_for(path: Path, lines: int = 1) -> list[str]:
 )
 def test_who_is_started_again(return_code: int, again: bool) -> None:
     assert should_restart(return_code) is again
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("that is no port"), EXIT_SETTINGS),
+        (ArchiveHeld("by another"), EXIT_HELD),
+        (CodeMismatch("of another finkray"), EXIT_FAILED),
+        (ClusterUnavailable("no Ray"), EXIT_RETRIABLE),
+        (KeyError("nobody foresaw it"), EXIT_RETRIABLE),
+    ],
+)
+def test_how_a_process_that_fails_leaves(error: Exception, code: int) -> None:
+    def work() -> None:
+        raise error
+
+    log = logging.getLogger("test")
+    assert supervised([], work, log, unsupervised=True) == code
 
 
 def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
