@@ -41,6 +41,8 @@ class Sample:
         how many there are, by kind
     folded
         whether the ledger has folded entries
+    micro_batch_p50_s
+        of the last micro-batches: to be read by people, for a test compares no times
     """
 
     claims: int
@@ -48,10 +50,14 @@ class Sample:
     pids: frozenset[int]
     files: Mapping[str, int]
     folded: bool
+    micro_batch_p50_s: float
 
     def __str__(self) -> str:
         memory = {kind: f"{size / MIB:.1f}" for kind, size in self.memory_bytes.items()}
-        return f"{self.claims} claims, MiB {memory}, files {dict(self.files)}"
+        return (
+            f"{self.claims} claims, micro-batches of {self.micro_batch_p50_s:.2f} s, "
+            f"MiB {memory}, files {dict(self.files)}"
+        )
 
 
 def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -> Sample:
@@ -72,7 +78,11 @@ def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -
         "Ray's session": count(ray.folder),
     }
     folded = count(archive.root / "ledger" / "folded") > 0
-    return Sample(claims, memory, frozenset(pids), files, folded)
+    snapshot = archive.snapshot()
+    assert snapshot is not None
+    assert snapshot.micro_batch is not None
+    p50_s = snapshot.micro_batch.p50_duration_s
+    return Sample(claims, memory, frozenset(pids), files, folded, p50_s)
 
 
 def memory_bytes(process: psutil.Process) -> int:
