@@ -69,7 +69,7 @@ bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
 
 bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
-	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1 --visit 0
+	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1 --visit 0 --lsst-visit 0
 
 bench-scaling: $(READY)  ## what partitions, actors, and the sizes of claims and packets do
 	@$(BIN)/python -m bench.scaling

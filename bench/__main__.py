@@ -127,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
         "(%(default)s)",
     )
     parser.add_argument(
+        "--lsst-visit",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="the same of LSST, not for fink-production; 0: none (%(default)s)",
+    )
+    parser.add_argument(
         "--per-trigger",
         type=int,
         default=10_000,

@@ -12,8 +12,11 @@ from bench.chains.job import Job
 from bench.figures import Figures
 from bench.run import CHAINS, Chain, measure
 from bench.topics import Feed, fill, send
-from bench.visit import BEFORE, measure_visit
+from bench.visit import measure_visit
 from sim.kafka import Kafka
+
+BEFORE, LSST_BEFORE = 2000, 200
+"""Alerts that a chain has archived before a visit comes: by then it is warm, more or less."""
 
 _LOG = logging.getLogger("bench")
 _T = TypeVar("_T")
@@ -65,10 +68,13 @@ class Comparison:
                     _LOG.info("%s: %.0f alerts/s once warm", chain.name, figures.warm_per_s or 0)
         for topic in sizes:
             self._kafka.delete_topic(topic)
-        # LSST's are the subject of `bench.burst`: Fink's chains would take minutes for them.
-        for chain in chains if self._options.visit and feed.wire != "frame" else ():
-            _LOG.info("%s, a visit of %d: %s", feed.name, self._options.visit, chain.name)
-            visit_s = self._try(self._visit, chain, feed, schema)
+        is_lsst = feed.wire == "frame"
+        visit = self._options.lsst_visit if is_lsst else self._options.visit
+        for chain in chains if visit else ():
+            if is_lsst and chain.share < 1:
+                continue  # it would take minutes
+            _LOG.info("%s, a visit of %d: %s", feed.name, visit, chain.name)
+            visit_s = self._try(self._visit, chain, feed, schema, visit)
             if visit_s is not None:
                 found.visits_s[chain.name] = visit_s
                 _LOG.info("%s: %.1f s after the last acknowledgement", chain.name, visit_s)
@@ -102,10 +108,11 @@ class Comparison:
         self._clear(job)
         return figures
 
-    def _visit(self, chain: Chain, feed: Feed, schema: Path) -> float:
+    def _visit(self, chain: Chain, feed: Feed, schema: Path, alerts: int) -> float:
         name = f"visit_{feed.name}_{chain.name}"
         partitions = self._options.partitions
-        before, visit = (_for_each(partitions, count) for count in (BEFORE, self._options.visit))
+        before = _for_each(partitions, LSST_BEFORE if feed.wire == "frame" else BEFORE)
+        visit = _for_each(partitions, alerts)
         fill(self._kafka, name, feed, before, partitions)
         job = self._job(feed, schema, name, before + visit, name.replace("_", "-"))
 
@@ -113,7 +120,7 @@ class Comparison:
             send(self._kafka, name, feed, visit, partitions)
 
         visit_s = measure_visit(
-            chain, replace(job, stays=True), send_all, timeout_s=self._options.timeout
+            chain, replace(job, stays=True), before, send_all, timeout_s=self._options.timeout
         )
         self._kafka.delete_topic(name)
         self._clear(job)

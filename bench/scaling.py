@@ -62,11 +62,12 @@ CASES = (
     *(
         Case("partitions, actors", f"{partitions}, {actors}", "containers", partitions, keys)
         for partitions, actors in ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))
-        for keys in [{"actors": actors}]
+        # A claim is an eighth of what an actor may hold at the most: all have room for 32 MiB.
+        for keys in [{"actors": actors, "held_bytes": f"{max(512, 256 * actors)} MiB"}]
     ),
     *(
         Case("bytes of a claim", size, ingest={"claim_bytes": size})
-        for size in ("2 MiB", "8 MiB", "32 MiB")
+        for size in ("2 MiB", "8 MiB", "32 MiB", "64 MiB")
     ),
     *(Case("packets", feed, feed) for feed in _FEEDS),
 )

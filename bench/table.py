@@ -9,7 +9,7 @@ COLUMNS = (
     "chain",
     "alerts/s warm",
     "(lowest-highest)",
-    "ours is",
+    f"{OURS} is",
     "MB/s warm",
     "alerts/s overall",
     "first after s",

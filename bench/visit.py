@@ -7,9 +7,6 @@ from collections.abc import Callable
 from bench.chains.job import Job
 from bench.run import Chain, watch
 
-BEFORE = 2000
-"""Alerts that a chain has archived before the visit comes: by then it is warm, more or less."""
-
 QUIET_S = 3.0
 """Between them and the visit."""
 
@@ -19,11 +16,14 @@ class Visit:
 
     Parameters
     ----------
+    before
+        how many alerts there were before
     send
         puts all of it into Kafka; returns when Kafka has acknowledged it
     """
 
-    def __init__(self, send: Callable[[], object]) -> None:
+    def __init__(self, before: int, send: Callable[[], object]) -> None:
+        self._before = before
         self._send = send
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
@@ -33,14 +33,14 @@ class Visit:
         """See how far the chain is; raises what went wrong with sending."""
         if self._error is not None:
             raise self._error
-        if self._thread is None and alerts >= BEFORE:
+        if self._thread is None and alerts >= self._before:
             self._thread = threading.Thread(target=self._run, name="visit")
             self._thread.start()
 
     def acked_unix_s(self) -> float:
         """When Kafka had acknowledged all of it, after the chain has archived all of it."""
         if self._thread is None:
-            raise RuntimeError(f"there were no {BEFORE} alerts before the visit")
+            raise RuntimeError(f"there were no {self._before} alerts before the visit")
         self._thread.join()
         return self._acked_unix_s
 
@@ -53,13 +53,17 @@ class Visit:
         self._acked_unix_s = time.time()
 
 
-def measure_visit(chain: Chain, job: Job, send: Callable[[], object], *, timeout_s: float) -> float:
+def measure_visit(
+    chain: Chain, job: Job, before: int, send: Callable[[], object], *, timeout_s: float
+) -> float:
     """Seconds from Kafka's last acknowledgement of a visit until all of it is in Parquet files.
 
     Parameters
     ----------
     job
-        of a topic with `BEFORE` alerts; its `alerts` are these and the visit's, and it `stays`
+        of a topic with alerts already; its `alerts` are these and the visit's, and it `stays`
+    before
+        how many there are
     send
         puts the visit into the topic, as fast as Kafka takes it
 
@@ -68,6 +72,6 @@ def measure_visit(chain: Chain, job: Job, send: Callable[[], object], *, timeout
     RuntimeError
         as of `bench.run.watch`
     """
-    visit = Visit(send)
+    visit = Visit(before, send)
     seen = watch(chain, job, timeout_s=timeout_s, look=visit.look)
     return seen.progress[-1].at_unix_s - visit.acked_unix_s()

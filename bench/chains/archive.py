@@ -1,7 +1,7 @@
 """Our archive, as anybody runs it.
 
 How far it is stands in its ledger: an entry is what makes its claims durable, and the time
-at which its file was made is the time of the commit.
+at which its file got its name, when all of it was on disk, is the time of the commit.
 """
 
 import json
@@ -75,7 +75,7 @@ def _follow(job: Job, archive: RunningArchive) -> None:
             next_entry += 1
             if entry.claims:
                 done += sum(claim.archived + claim.dead_lettered for claim in entry.claims)
-                report(done, file.stat().st_mtime)
+                report(done, file.stat().st_ctime)
         time.sleep(_POLL_S)
 
 

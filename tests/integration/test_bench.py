@@ -16,7 +16,7 @@ def test_a_measurement_archives_every_alert_and_reports(
     report = tmp_path / "report.json"
     words = [
         *("--chains", "bare-loop", "--alerts", "2300", "--rounds", "1", "--warm-after", "1000"),
-        *("--lsst-alerts", "200", "--visit", "400"),
+        *("--lsst-alerts", "200", "--visit", "400", "--lsst-visit", "200"),
         *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
     ]
     assert main(words) == 0
@@ -26,8 +26,7 @@ def test_a_measurement_archives_every_alert_and_reports(
         "bare": 2300,
         "lsst": 200,
     }
-    assert feeds["lsst"]["bare-loop"]["visit_s"] is None
-    for feed in ("containers", "bare"):
+    for feed in feeds:
         assert -10 < feeds[feed]["bare-loop"]["visit_s"] < 60
     found = feeds["containers"]["bare-loop"]["median"]
     assert found["warm_per_s"] > 0
@@ -37,6 +36,25 @@ def test_a_measurement_archives_every_alert_and_reports(
     assert 30_000 < found["disk_bytes_per_alert"] < 66_000
     assert "bare-loop" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [report]
+
+
+@pytest.mark.ray
+@pytest.mark.spark
+@pytest.mark.timeout(600)
+def test_our_chain_and_finks_are_measured_too(test_data: Path, tmp_path: Path) -> None:
+    """With few alerts: what is looked at is that they get through, and are counted and metered."""
+    report = tmp_path / "report.json"
+    words = [
+        *("--chains", "finkray,fink-2019", "--feeds", "lsst", "--lsst-alerts", "60"),
+        *("--rounds", "1", "--lsst-visit", "0"),
+        *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
+    ]
+    assert main(words) == 0
+    found = json.loads(report.read_text())["feeds"]["lsst"]
+    for chain in ("finkray", "fink-2019"):
+        assert found[chain]["median"]["alerts"] == 60
+        assert found[chain]["median"]["overall_per_s"] > 0
+        assert found[chain]["median"]["peak_rss_bytes"] > 10**9
 
 
 def test_without_the_packets_it_says_where_it_looked(tmp_path: Path) -> None:
