@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ LEFTOVERS_S = 10.0
 """After a crash the driver's JVM ends by itself within a second or two."""
 
 _LOOK_S = 0.1
+
+EXIT_S = 20.0
+"""How long the end of a process may take once its work is done or has failed."""
 
 RESTARTS_VARIABLE = "FINKRAY_RESTARTS"
 """Tells the process how often it was started again within the last hour."""
@@ -93,6 +97,15 @@ def supervised(
     )
     if not unsupervised:
         return supervise(command)
+    code = _do(work, log)
+    # What runs at the end of a process may wait for what hangs: RayDP for a Spark that starts.
+    last_resort = threading.Timer(EXIT_S, os._exit, [code])
+    last_resort.daemon = True
+    last_resort.start()
+    return code
+
+
+def _do(work: Callable[[], None], log: logging.Logger) -> int:
     try:
         work()
     except SettingsError as error:

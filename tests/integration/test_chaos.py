@@ -212,6 +212,7 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
             assert archive.process.poll() is None, archive.log.read_text()[-5000:]
             _kill(victim, dice, archive, own_kafka, ray_cluster)
             assert not reader.trouble
+        wait_until("the archive is up", lambda: _is_up(archive), 300)
         for jvm in wait_until(
             "a JVM to hang", lambda: list(driver_jvms(archive, ray_cluster)), 300
         ):
@@ -265,6 +266,11 @@ def test_what_dies_while_spark_starts_is_noticed(
     archive.wait_for_offsets(1, wait_s=400)
     archive.stop()
     assert "started again" in archive.log.read_text()
+
+
+def _is_up(archive: ArchiveUnderTest) -> bool:
+    snapshot = archive.snapshot()
+    return snapshot is not None and snapshot.state == "running"
 
 
 def _kill(

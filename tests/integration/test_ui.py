@@ -202,10 +202,12 @@ def test_the_page_fits_any_screen_in_light_and_dark(
         overflow = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        light = page.evaluate(
-            "parseInt(getComputedStyle(document.querySelector('.fr-figure'))"
-            ".backgroundColor.match(/[0-9]+/)[0])"
+        # Each tick brings the figures anew: for a moment there may be none.
+        colour = page.wait_for_function(
+            "() => { const one = document.querySelector('.fr-figure');"
+            " return one && getComputedStyle(one).backgroundColor.match(/[0-9]+/)?.[0] }"
         )
+        light = int(colour.json_value())
     context.close()
     assert overflow == 0
     assert (light > 128) == (scheme == "light")

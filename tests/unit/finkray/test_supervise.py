@@ -1,6 +1,5 @@
 """A process that fails in a way that may pass is started again; one that is done is not."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from finkray.errors import ArchiveHeld, ClusterUnavailable, CodeMismatch, SettingsError
 from finkray.supervise import (
     EXIT_FAILED,
     EXIT_HELD,
@@ -19,7 +17,6 @@ from finkray.supervise import (
     RESTARTS_VARIABLE,
     Backoff,
     should_restart,
-    supervised,
 )
 
 SUPERVISE = "import sys; from finkray.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
@@ -57,22 +54,34 @@ def test_who_is_started_again(return_code: int, again: bool) -> None:
     assert should_restart(return_code) is again
 
 
+FAILS = """
+import atexit, logging, sys, time
+import finkray.supervise
+from finkray.errors import *
+finkray.supervise.EXIT_S = 0.5
+def work():
+    raise {}
+if {}:
+    atexit.register(time.sleep, 60)
+log = logging.getLogger("test")
+sys.exit(finkray.supervise.supervised([], work, log, unsupervised=True))
+"""
+
+
+@pytest.mark.parametrize("hangs_at_its_end", [False, True])
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (SettingsError("that is no port"), EXIT_SETTINGS),
-        (ArchiveHeld("by another"), EXIT_HELD),
-        (CodeMismatch("of another finkray"), EXIT_FAILED),
-        (ClusterUnavailable("no Ray"), EXIT_RETRIABLE),
-        (KeyError("nobody foresaw it"), EXIT_RETRIABLE),
+        ("SettingsError('that is no port')", EXIT_SETTINGS),
+        ("ArchiveHeld('by another')", EXIT_HELD),
+        ("CodeMismatch('of another finkray')", EXIT_FAILED),
+        ("ClusterUnavailable('no Ray')", EXIT_RETRIABLE),
+        ("KeyError('nobody foresaw it')", EXIT_RETRIABLE),
     ],
 )
-def test_how_a_process_that_fails_leaves(error: Exception, code: int) -> None:
-    def work() -> None:
-        raise error
-
-    log = logging.getLogger("test")
-    assert supervised([], work, log, unsupervised=True) == code
+def test_how_a_process_that_fails_leaves(error: str, code: int, *, hangs_at_its_end: bool) -> None:
+    command = [sys.executable, "-c", FAILS.format(error, hangs_at_its_end)]
+    assert subprocess.run(command, check=False, timeout=30).returncode == code
 
 
 def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
