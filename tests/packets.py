@@ -86,6 +86,7 @@ def send(
     *,
     partitions: int = 1,
     timestamp_ms: int = 0,
+    step_ms: int = 1,
     options: Mapping[str, Any] | None = None,
 ) -> int:
     """Put messages into a topic, round robin; returns how many, once Kafka has them all."""
@@ -100,7 +101,7 @@ def send(
     )
     sent = 0
     for value in values:
-        stamp = {"timestamp": timestamp_ms + sent} if timestamp_ms else {}
+        stamp = {"timestamp": timestamp_ms + sent * step_ms} if timestamp_ms else {}
         producer.produce(topic, value, partition=sent % partitions, **stamp)
         producer.poll(0)
         sent += 1

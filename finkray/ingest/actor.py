@@ -35,6 +35,7 @@ from finkray.ingest.visits import count_visits
 from finkray.ingest.words import NOTHING, Assignment, Heard, IngestReport, LaneKind, Published
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
+from finkray.packets.divide import divide
 
 if TYPE_CHECKING:  # brings polars along, and each archiving task loads this class to ask it
     from finkray.packets.decode import Decoder
@@ -244,23 +245,34 @@ class IngestActor:
     def _hold(self, assignment: Assignment, cut: Cut[Polled]) -> None:
         raws = [polled.raw for polled in cut.messages]
         batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
+        for part in divide(batch):
+            ends = part.claim.first_offset, part.claim.last_offset
+            self._hold_batch(
+                assignment, part, [one for one in cut.messages if ends[0] <= one.offset <= ends[1]]
+            )
+
+    def _hold_batch(
+        self, assignment: Assignment, batch: AlertBatch, messages: Sequence[Polled]
+    ) -> None:
+        claim = batch.claim
+        raws = [polled.raw for polled in messages]
         handle, nbytes = self._store(batch), batch.nbytes
         published = Published(
-            claim=cut.claim,
+            claim=claim,
             generation=assignment.generation,
             held_bytes=nbytes,
-            raw_bytes=cut.size_bytes,
+            raw_bytes=sum(len(raw.value or b"") for raw in raws),
             kafka_s=np.array(
                 [np.nan if raw.timestamp_ms is None else raw.timestamp_ms / 1e3 for raw in raws]
             ),
-            polled_s=np.array([polled.polled_s for polled in cut.messages]),
+            polled_s=np.array([polled.polled_s for polled in messages]),
             decoded_s=time.time(),
             lane=assignment.lane,
             visits=count_visits(table for _, table in batch.tables),
             unknown_schemas=schema_ids_waited_for(batch.dead_letters),
         )
         with self._changed:
-            self._held[cut.claim] = _Held(handle, nbytes, assignment.lane, assignment.generation)
+            self._held[claim] = _Held(handle, nbytes, assignment.lane, assignment.generation)
             self._held_bytes[assignment.lane] += nbytes
             self._held_claims[assignment.lane] += 1
             self._published.append(published)

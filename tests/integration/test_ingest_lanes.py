@@ -13,6 +13,7 @@ from finkray.ingest.intake import CutLimits
 from finkray.ingest.words import Assignment, Heard, IngestReport, Published
 from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
+from finkray.packets.divide import MAX_FILES
 from finkray.settings.model import PacketSettings
 from sim.kafka import Kafka
 from tests.packets import send
@@ -139,3 +140,23 @@ def test_what_nobody_heard_of_takes_no_room_once_its_lane_is_read_again(
         assert actor.report is not None
         held_bytes.append(actor.report.held_bytes)
     assert held_bytes[0] == pytest.approx(held_bytes[1], rel=0.1)
+
+
+def test_messages_of_many_days_are_several_claims(kafka: Kafka, topic: str, actor: Actor) -> None:
+    """Of 100 rows as ever, but for the files that they would become: dead letters one each day."""
+    kafka.create_topic(topic)
+    source = TopicPartition("cluster", topic, "id", 0)
+    days = {"timestamp_ms": 1_000_000_000_000, "step_ms": 86_400_000}
+    assert send(kafka.bootstrap_servers, topic, [b"no alert"] * 100, **days) == 100
+    actor.inner.assign([Assignment(source, 0, 1)])
+
+    actor.listen_until(lambda: bool(actor.of("live")) and actor.of("live")[-1].last_offset == 99)
+
+    assert max(claim.offsets for claim in actor.of("live")) <= MAX_FILES
+    first = 0
+    for one in actor.claims:
+        assert one.claim.first_offset == first
+        assert len(one.kafka_s) == len(one.polled_s) == one.claim.offsets
+        assert one.raw_bytes == one.claim.offsets * len(b"no alert")
+        assert actor.inner.locate(one.claim).dead_letters.num_rows == one.claim.offsets
+        first = one.claim.last_offset + 1
