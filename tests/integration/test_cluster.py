@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ main()
 what is wanted here, but not that a second node is refused."""
 
 OTHER_VERSION = "0.0.1+shipped"
+
+METRICS = {
+    f"finkray_{name}"
+    for name in (
+        *("incoming_per_s", "archived_per_s", "latency_s", "lag", "backlog", "held_bytes"),
+        *("received", "archived", "dead_lettered", "difference", "alarms"),
+    )
+}
+"""What the dashboards of an observatory may be built on."""
 
 
 def offsets(root: Path) -> Counter[tuple[int, int]]:
@@ -78,6 +88,19 @@ def a_checkout(folder: Path, config: str) -> Path:
     return folder
 
 
+def metrics(ray: LocalRay) -> dict[str, set[float]]:
+    """The project's metrics and their values, as Prometheus finds and reads them."""
+    found: dict[str, set[float]] = {}
+    (group,) = json.loads((ray.folder / "prom_metrics_service_discovery.json").read_text())
+    for target in group["targets"]:
+        with urllib.request.urlopen(f"http://{target}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+        line = r"^ray_(finkray_\w+)(?:\{.*\})? (\S+)$"
+        for name, value in re.findall(line, text, flags=re.MULTILINE):
+            found.setdefault(name, set()).add(float(value))
+    return found
+
+
 def test_the_recipe_of_the_readme(
     archive: ArchiveUnderTest,
     kafka: Kafka,
@@ -113,6 +136,13 @@ def test_the_recipe_of_the_readme(
     told = archive.snapshot()
     assert told is not None
     assert told.version == OTHER_VERSION
+    wait_until(
+        "the metrics tell of them", lambda: metrics(ray_cluster).get("finkray_archived") == {12.0}
+    )
+    figures = metrics(ray_cluster)
+    assert figures.keys() >= METRICS
+    assert figures["finkray_difference"] == {0.0}
+    assert len(figures["finkray_latency_s"]) > 1
     send(kafka.bootstrap_servers, topic, packets, partitions=2)
     archive.wait_for_offsets(14)
     ray_job("stop", "recipe")
