@@ -90,6 +90,14 @@ class PacketSettings(Section):
             raise ValueError("name and password belong into registry_username and _password")
         return url
 
+    @field_validator("registry_options")
+    @classmethod
+    def _the_address_stands_in_one_place(cls, options: dict[str, Any]) -> dict[str, Any]:
+        # It is shown to people, who look at `registry_url` alone for a password in it.
+        if "url" in options:
+            raise ValueError("the address belongs into registry_url")
+        return options
+
     def survey_of(self, topic: str) -> str | None:
         """The survey whose alerts belong on the topic; None if any Avro record does."""
         found = _first(self.surveys, topic)

@@ -26,6 +26,8 @@ SECRET_NAME: Final = re.compile(
 """Keys whose values are never shown, by what librdkafka, the registry's client and Spark call
 theirs."""
 
+_LOGIN_IN_URL: Final = re.compile(r"//[^/\s'\"]*@")
+
 Model = TypeVar("Model", bound=BaseModel)
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -215,7 +217,7 @@ def _subject(path: tuple[str, ...], merged: Mapping[str, Any]) -> str:
         value = value[key]
     if isinstance(value, Mapping) and len(path) == 1:
         return f"[{path[0]}] "
-    shown = "(not shown)" if SECRET_NAME.search(path[-1]) else reprlib.repr(value)
+    shown = "(not shown)" if SECRET_NAME.search(path[-1]) else _shown(value)
     return f"{'.'.join(path)} = {shown}: "
 
 
@@ -224,3 +226,10 @@ def _expectation(detail: ErrorDetails) -> str:
         return f"expected {detail['loc'][-1]}, which is not there"
     message = detail["msg"].removeprefix("Value error, ")
     return message.replace("Input should be", "expected", 1)
+
+
+def _shown(value: Any) -> str:
+    """The value for people's eyes; what may be a secret of theirs is left out."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(map(str, value))}}}"
+    return _LOGIN_IN_URL.sub("//", reprlib.repr(value))

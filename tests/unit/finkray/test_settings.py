@@ -105,8 +105,17 @@ def test_a_section_can_be_handed_on_as_environment() -> None:
         ("[kafka]\nstart = 'soon'", "kafka.start = 'soon': expected \"earliest\""),
         ("[kafka]\nstart = 2026-01-31T00:00:00", "expected a time with its zone"),
         ("[kafka]\nstart = 5", 'kafka.start = 5: expected "earliest"'),
+        ("[kafka]\noptions = {'sasl.password' = 'hunter2', a = [1]}", "a: expected text, a number"),
         ("[kafka]\noptions = {a = [1]}", "a: expected text, a number, true or false"),
         ("[kafka]\nsasl_username = 'me'", "sasl_username needs sasl_password or"),
+        (
+            "[packets]\nregistry_options = {url = 'http://a:hunter2@host'}",
+            "the address belongs into registry_url",
+        ),
+        (
+            "[packets]\nregistry_url = 'http://a:hunter2@host'",
+            "name and password belong into registry_username",
+        ),
         ("[archive]\nuri = 's3://bucket/x'", "s3:// is not supported: an archive lies in a folder"),
         ("[archive]\nuri = 'file://folder'", "expected three slashes"),
         ("[ray]\naddress = 'http://127.0.0.1:8265'", 'expected "auto", "local" or host:port'),
@@ -125,6 +134,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, toml: str, told: str) -> None:
     message = refused(path)
     assert message.startswith(f"{path}: ")
     assert told in message
+    assert "hunter2" not in message
 
 
 def test_the_place_of_a_wrong_value_is_named(tmp_path: Path) -> None:
