@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pyarrow as pa
@@ -218,7 +219,7 @@ RECORDS = pa.table(
             [{"magpsf": 17.0, "ra": 1.0}, None, {"magpsf": 19.0, "ra": 3.0}],
         ),
         "prv_candidates": [[{"jd": 1.0, "fid": 1}, {"jd": 2.0, "fid": 2}], None, []],
-        "cutout": [b"x" * IMAGE_BYTES] * 3,
+        "cutout": [Random(n).randbytes(IMAGE_BYTES) for n in range(3)],
     }
 )
 
