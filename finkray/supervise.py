@@ -185,7 +185,7 @@ def supervise(command: Sequence[str]) -> int:
 def _clear_away(session: int) -> None:
     """Kill what a process has left behind in its session, as a JVM that hangs."""
     ends_s = time.monotonic() + LEFTOVERS_S
-    while left := _left_in(session):
+    while left := left_in(session):
         if time.monotonic() > ends_s:
             log.warning("%s was left behind and is killed", ", ".join(one.name() for one in left))
             for process in left:
@@ -195,8 +195,11 @@ def _clear_away(session: int) -> None:
         time.sleep(_LOOK_S)
 
 
-def _left_in(session: int) -> list[psutil.Process]:
-    """No session gets the id of one in which something is left."""
+def left_in(session: int) -> list[psutil.Process]:
+    """The processes of a session that have not ended.
+
+    No session gets the id of one in which something is left.
+    """
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):

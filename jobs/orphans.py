@@ -4,6 +4,7 @@ import os
 
 import psutil
 
+from finkray.supervise import left_in
 from sim.process import ProcessRecord
 
 
@@ -15,14 +16,7 @@ def orphans(head: ProcessRecord) -> list[psutil.Process]:
     """
     if not _is_session_of(head):
         return []
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == head.pid:
-                found.append(process)
-        except (ProcessLookupError, PermissionError):
-            continue
-    return found
+    return left_in(head.pid)
 
 
 def _is_session_of(record: ProcessRecord) -> bool:
