@@ -19,7 +19,7 @@ from bench.options import add_common, begin, working_folder
 from bench.run import CHAINS
 from bench.table import render
 from bench.topics import FEEDS, read_feed
-from finkray.query.java import find_java
+from finkray.host.java import find_java
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench")

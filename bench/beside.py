@@ -31,7 +31,7 @@ from bench.topics import ZTF_PACKETS, Feed, read_feed, send
 from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import find_local_ray
+from jobs.cluster.local_ray import find_local_ray
 from sim.kafka import Kafka
 from sim.pace import Pace
 from sim.play import play
@@ -239,7 +239,15 @@ def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
     config = archive.root.parent / "finkray.toml"
     with (archive.root.parent / f"{spec}.log").open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.serve", "--config", str(config), "--service", spec],
+            [
+                sys.executable,
+                "-m",
+                "jobs.daemons.service",
+                "--config",
+                str(config),
+                "--service",
+                spec,
+            ],
             env={**os.environ, **ray.environment()},
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -33,11 +33,11 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.query.write_claim import write_claim
-from finkray.science.counts import ClassCounter
-from finkray.science.source import Wanted
-from finkray.science.store import find_store
-from finkray.services.words import Spec
+from finkray.packets.write_claim import write_claim
+from finkray.results.backlog import Wanted
+from finkray.results.counts import ClassCounter
+from finkray.results.store import find_store
+from finkray.services.messages import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.catalogs import CatalogSettings
 from finkray.settings.model import Settings

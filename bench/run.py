@@ -19,7 +19,7 @@ from bench.chains.job import Job
 from bench.figures import Figures, Progress, work_out
 from bench.meter import Meter, Sample
 from bench.topics import FEEDS
-from finkray.query.java import find_java
+from finkray.host.java import find_java
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from finkray.host.java import find_java
 from finkray.ledger.read import read_state
-from finkray.query.java import find_java
 from finkray.settings.model import RaySettings
-from finkray.status import BalanceSheet
+from finkray.status.archive import BalanceSheet
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import start_local_ray, stop_local_ray
+from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 
 _POLL_S = 0.2
 _DRAIN_S = 90.0

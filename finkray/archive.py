@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import finkray
-from finkray.supervise import supervised
+from finkray.host.supervise import supervised
 
 
 def main(arguments: list[str] | None = None) -> int:

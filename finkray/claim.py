@@ -1,6 +1,6 @@
 """The claim: the unit in which the archive takes offsets in and accounts for them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from finkray.intervals import Interval
@@ -147,3 +147,28 @@ class ClaimResult:
                 for part in raw.get("resolved") or ()
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StagedClaim:
+    """A claim whose files are durable in staging.
+
+    Attributes
+    ----------
+    result
+        the claim's result, with the files' final paths
+    staged
+        for each final path where the file stands now; all relative to the archive's root
+    """
+
+    result: ClaimResult
+    staged: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {"result": self.result.to_json(), "staged": self.staged}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "StagedClaim":
+        """The inverse of `to_json`."""
+        return cls(ClaimResult.from_json(raw["result"]), dict(raw["staged"]))

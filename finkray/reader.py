@@ -19,7 +19,7 @@ from finkray.storage.opening import folder_of, open_storage
 if TYPE_CHECKING:
     from finkray.audit.audit import KafkaView
     from finkray.audit.report import AuditReport
-    from finkray.science.joined import JoinedDataset
+    from finkray.results.joined import JoinedDataset
 
 Moment = datetime | str
 
@@ -85,7 +85,7 @@ class Archive:
             name of a topic, or several names; None is all
         with_services
             names of results, or ``name/version``: each becomes a column of records, null where
-            there is no result (yet); see `finkray.science.joined.JoinedDataset`. An alert that came
+            there is no result (yet); see `finkray.results.joined.JoinedDataset`. An alert that came
             twice is two rows
 
         Raises
@@ -97,8 +97,8 @@ class Archive:
         """
         alerts, condition = open_dataset(self._storage, *_chosen(start, end, topic))
         if with_services:
-            from finkray.science.joined import JoinedDataset
-            from finkray.science.store import find_store
+            from finkray.results.joined import JoinedDataset
+            from finkray.results.store import find_store
 
             stores = [find_store(self._storage, name) for name in with_services]
             return JoinedDataset(alerts, condition, stores)
@@ -127,7 +127,7 @@ class Archive:
         ServiceError
             if there are no such results
         """
-        from finkray.science.store import RESULTS_FOLDER, find_store, result_schema
+        from finkray.results.store import RESULTS_FOLDER, find_store, result_schema
 
         store = find_store(self._storage, name)
         dataset, condition = open_dataset(
@@ -149,7 +149,7 @@ class Archive:
 
         Parameters and errors are those of `results`.
         """
-        from finkray.science.joined import newest
+        from finkray.results.joined import newest
 
         return newest(self.results(name, start, end, topic).to_table())
 

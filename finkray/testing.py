@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finkray.science.rows import RowAnswers, keys_of, result_table
+from finkray.results.rows import RowAnswers, keys_of, result_table
 from finkray.services.columns import pick
 from finkray.services.service import Service, describe, load_service
 from finkray.serving.child import Refused, answer_each, call

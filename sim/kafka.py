@@ -21,13 +21,13 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from finkray.errors import KafkaUnavailable
-from finkray.query.java import find_java
+from finkray.host.java import find_java
+from finkray.host.lock import exclusive
+from finkray.host.process import ProcessRecord, start_detached
 from sim import topics
 from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars
-from sim.lock import exclusive
 from sim.login import Login
-from sim.process import ProcessRecord, start_detached
 
 _LOG = logging.getLogger(__name__)
 _LOG4J = Path(__file__).with_name("kafka_log4j2.properties")

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from finkray.errors import FinkrayError, KafkaUnavailable
-from finkray.query.java import Java
-from sim.lock import exclusive
+from finkray.host.java import Java
+from finkray.host.lock import exclusive
 from sim.trust import java_trust_options
 
 _LOG = logging.getLogger(__name__)

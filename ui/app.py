@@ -17,10 +17,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from finkray.errors import SettingsError
-from finkray.science.counts import ClassCounts
-from finkray.serving.status import ServiceSnapshot
+from finkray.results.counts import ClassCounts
 from finkray.settings.model import UiSettings
-from finkray.status import Snapshot
+from finkray.status.archive import Snapshot
+from finkray.status.service import ServiceSnapshot
 from ui import pages
 from ui.html import head_html, small_tables_html, wide_tables_html
 from ui.reader import Reader

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from finkray.science.class_list import ClassifiedAlert
-from finkray.science.counts import ClassCounts
-from finkray.serving.status import ServiceSnapshot
+from finkray.results.class_list import ClassifiedAlert
+from finkray.results.counts import ClassCounts
+from finkray.status.service import ServiceSnapshot
 from ui.class_view import (
     PATH,
     Bar,

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from finkray.science.class_list import ClassifiedAlert
-from finkray.science.counts import ClassCounts, NightCounts
+from finkray.results.class_list import ClassifiedAlert
+from finkray.results.counts import ClassCounts, NightCounts
+from finkray.text import count_text, share_text, time_text
 from ui.tables import Cell, Level, Table
 from ui.view import Banner, Reading, unheard
-from ui.words import count_text, share_text, time_text
 
 PATH: Final = "/classification"
 

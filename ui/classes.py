@@ -4,9 +4,9 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from finkray.science.class_list import ClassifiedAlert, newest_of_class
-from finkray.science.counts import ClassCounters, ClassCounts, NightCounts
-from finkray.science.store import find_store
+from finkray.results.class_list import ClassifiedAlert, newest_of_class
+from finkray.results.counts import ClassCounters, ClassCounts, NightCounts
+from finkray.results.store import find_store
 from finkray.storage.contract import Storage
 
 LISTED: Final = 50

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 
-from finkray.status import Snapshot
+from finkray.status.archive import Snapshot
 from ui.tables import Cell, Table, actors, partitions, small_tables, visits
 from ui.view import AlarmCard, Banner, Figure, Reading, alarms, banner, figures, place
 

@@ -8,9 +8,9 @@ import gradio as gr
 import pyarrow as pa
 
 from finkray.errors import FinkrayError
-from finkray.science.class_list import ClassifiedAlert
-from finkray.science.counts import ClassCounts
-from finkray.serving.status import ServiceSnapshot
+from finkray.results.class_list import ClassifiedAlert
+from finkray.results.counts import ClassCounts
+from finkray.status.service import ServiceSnapshot
 from ui.class_html import bars_html, choice_html, class_head_html, list_html, services_html
 from ui.class_view import PATH as CLASSIFICATION
 from ui.class_view import Asked, choose

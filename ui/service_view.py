@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from finkray.serving.status import ServiceSnapshot
-from finkray.status import State
+from finkray.status.archive import State
+from finkray.status.service import ServiceSnapshot
+from finkray.text import bytes_text, count_text, duration_text, rate_text
 from ui.tables import Cell, Level, Table
 from ui.view import STALE_AFTER_S, AlarmCard, Banner, Reading, unheard
-from ui.words import bytes_text, count_text, duration_text, rate_text
 
 SERVICE_HINT: Final = "no service runs; start one with: finkray start classify"
 

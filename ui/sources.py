@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from finkray.science.class_list import ClassifiedAlert
-from finkray.science.counts import ClassCounts, NightCounts
-from finkray.serving.status import ServiceSnapshot
-from finkray.status import Snapshot
+from finkray.results.class_list import ClassifiedAlert
+from finkray.results.counts import ClassCounts, NightCounts
+from finkray.status.archive import Snapshot
+from finkray.status.service import ServiceSnapshot
 
 
 class Classes(Protocol):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from finkray.status import ActorStatus, Snapshot
-from ui.words import bytes_text, count_text, durable_text, duration_text, time_text
+from finkray.status.archive import ActorStatus, Snapshot
+from finkray.text import bytes_text, count_text, durable_text, duration_text, time_text
 
 Level = Literal["good", "warn", "bad", "quiet"]
 

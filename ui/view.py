@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 import pandas as pd
 
-from finkray.status import Snapshot, State
+from finkray.status.archive import Snapshot, State
+from finkray.text import bytes_text, count_text, duration_text, rate_text, time_text
 from ui.tables import NEARLY_FULL, Level, used_share
-from ui.words import bytes_text, count_text, duration_text, rate_text, time_text
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ class KafkaRange(Protocol):
 
 
 class KafkaView(Protocol):
-    """What the audit asks of Kafka; a `finkray.ingest.kafka.KafkaCluster` answers it."""
+    """What the audit asks of Kafka; a `finkray.kafka.cluster.KafkaCluster` answers it."""
 
     def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
         """All partitions of the topics that are wanted, by name."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from finkray.claim import Claim, TopicPartition
-from finkray.status import BalanceSheet
+from finkray.status.archive import BalanceSheet
 
 FileProblem = Literal["missing", "damaged", "stray", "named twice"]
 

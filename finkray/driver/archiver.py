@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from finkray.avro.frame import WAIT_FOR_A_SCHEMA
-from finkray.claim import ClaimResult, TopicPartition
+from finkray.claim import ClaimResult, StagedClaim, TopicPartition
 from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
+from finkray.driver.group_offsets import Courtesy
+from finkray.driver.ingest_actors import ActorTook, Fleet
 from finkray.driver.instructions import (
     Assign,
     Discard,
@@ -34,26 +36,23 @@ from finkray.driver.instructions import (
     Revoke,
     in_doubt,
 )
+from finkray.driver.topic_discovery import Found, Scout
 from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
-from finkray.ingest.courtesy import Courtesy
-from finkray.ingest.fleet import ActorTook, Fleet
+from finkray.host.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
 from finkray.ingest.lanes import Edges, lanes_of, late_partitions
-from finkray.ingest.scout import Found, Scout
-from finkray.ingest.words import IngestReport
+from finkray.ingest.messages import IngestReport
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
 from finkray.monitor.watch import Troubles
-from finkray.query.orders import Outcome
+from finkray.query.messages import Outcome
 from finkray.query.spark import MicroBatch, SparkOnRay
-from finkray.query.write_claim import StagedClaim
 from finkray.settings.model import Settings
-from finkray.status import State
+from finkray.status.archive import State
 from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
-from finkray.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
 
 TICK_S = 1.0
 """How often the loop looks around when nothing happens."""

@@ -21,8 +21,8 @@ from finkray.claim import Claim, TopicPartition
 from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
 from finkray.errors import BatchGone, StorageError
 from finkray.ingest.lanes import Lane
-from finkray.ingest.words import Assignment, LaneKind, Published
-from finkray.query.orders import Failure, Outcome
+from finkray.ingest.messages import Assignment, LaneKind, Published
+from finkray.query.messages import Failure, Outcome
 
 _IDLE = 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from finkray.driver.claim_queue import ClaimQueue, share_out
 from finkray.driver.instructions import Dispatch
 from finkray.errors import ClusterUnavailable
-from finkray.query.orders import Order
+from finkray.query.messages import Order
 from finkray.query.raydp_master import RaydpMaster
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import ClusterUnavailable
-from finkray.ingest.words import Assignment, LaneKind
-from finkray.query.orders import Outcome
+from finkray.ingest.messages import Assignment, LaneKind
+from finkray.query.messages import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,18 @@ import threading
 import time
 
 import finkray
+from finkray.driver.alarm_facts import Lookout
 from finkray.driver.archiver import Archiver
-from finkray.driver.lookout import Lookout
 from finkray.driver.snapshot import make_snapshot
 from finkray.errors import ClusterUnavailable, Fenced, SettingsError
+from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
-from finkray.monitor.board import start_board
 from finkray.monitor.figures import Monitor
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
-from finkray.signals import handle_signals
+from finkray.status.board import start_board
 from finkray.storage.opening import open_storage
 
 log = logging.getLogger(__name__)

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import finkray
 from finkray.claim import TopicPartition
+from finkray.driver.alarm_facts import Lookout
 from finkray.driver.archiver import Archiver
-from finkray.driver.lookout import Lookout
 from finkray.ledger.log import Ledger
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
 from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
-from finkray.status import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
+from finkray.status.archive import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
 
 
 def make_snapshot(

@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from finkray.supervise import EXIT_RETRIABLE
+from finkray.host.supervise import EXIT_RETRIABLE
 
 LOOK_S = 1.0
 

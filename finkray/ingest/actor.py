@@ -29,10 +29,10 @@ from finkray.claim import Claim, TopicPartition
 from finkray.errors import BatchGone, FinkrayError
 from finkray.ingest.budget import Budget, Taken
 from finkray.ingest.intake import Cut
-from finkray.ingest.kafka import KafkaCluster, reader
 from finkray.ingest.lane_reader import LaneReader, Polled
+from finkray.ingest.messages import NOTHING, Assignment, Heard, IngestReport, LaneKind, Published
 from finkray.ingest.visits import count_visits
-from finkray.ingest.words import NOTHING, Assignment, Heard, IngestReport, LaneKind, Published
+from finkray.kafka.cluster import KafkaCluster, reader
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
 from finkray.packets.divide import divide

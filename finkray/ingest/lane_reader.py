@@ -11,8 +11,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import FinkrayError, TopicChanged
 from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
-from finkray.ingest.kafka import KafkaCluster, as_finkray_error, explain
-from finkray.ingest.words import Assignment
+from finkray.ingest.messages import Assignment
+from finkray.kafka.cluster import KafkaCluster, as_finkray_error, explain
 from finkray.packets.message import RawMessage
 
 STALL_BEFORE_PAUSE_S = 5.0
@@ -59,7 +59,7 @@ class LaneReader:
     Parameters
     ----------
     make_consumer
-        makes it as `finkray.ingest.kafka.reader` does
+        makes it as `finkray.kafka.cluster.reader` does
     kafka
         the same cluster, to ask what it holds
     limits

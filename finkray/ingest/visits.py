@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finkray.ingest.words import VisitCount
+from finkray.ingest.messages import VisitCount
 from finkray.packets.columns import EARLIEST_MS, LATEST_MS, field_of_record
-from finkray.status import VisitStatus
+from finkray.status.archive import VisitStatus
 from finkray.surveys import SURVEYS, Survey
 
 if TYPE_CHECKING:
-    from finkray.ingest.words import Published
+    from finkray.ingest.messages import Published
 
 VISITS_PER_CLAIM: Final = 32
 """A claim covers a second or so of a stream, a visit takes 37 s: more than a few are a backlog,

@@ -10,7 +10,7 @@ against an archive that was taken over and does not know it yet:
 - Should the old archive create the number first, its entry stands before ``opened``: a
   commit like any other, which the new archive reads before it tries the next number.
 
-Folding (`finkray.ledger.fold`) deletes entries, so a number may become free again. That does
+Folding (`finkray.ledger.compaction`) deletes entries, so a number may become free again. That does
 not let a zombie in: the file that holds the folded entries is durable and visible *before*
 any of them is deleted. So whoever succeeds in creating a number that had been used finds,
 looking *after* the create, a folded file that covers it (`ledger_segment.covering` cannot
@@ -28,15 +28,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.claim import Claim, ClaimResult, StagedClaim, TopicPartition
 from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
 from finkray.ledger.claims import read_results
+from finkray.ledger.compaction import fold
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
-from finkray.ledger.fold import fold
 from finkray.ledger.read import Reading, read_entries, read_state
 from finkray.ledger.segment import BLOCK, FOLDED_FOLDER, covering
 from finkray.ledger.state import LedgerState, refuse_rewriting, refuse_unbalanced
-from finkray.status import BalanceSheet
+from finkray.status.archive import BalanceSheet
 from finkray.storage.contract import Storage
 
 STAGING_FOLDER = "staging"
@@ -46,18 +46,6 @@ _LATELY = 256
 caller tries again what it tried last."""
 
 log = logging.getLogger(__name__)
-
-
-class Staged(Protocol):
-    """A claim whose files are written and durable, but not published."""
-
-    @property
-    def result(self) -> ClaimResult:
-        """What became of the claim."""
-
-    @property
-    def staged(self) -> Mapping[str, str]:
-        """``{final path: staged path}`` of its new files."""
 
 
 class Holder(Protocol):
@@ -196,7 +184,7 @@ class Ledger:
 
     def append(
         self,
-        staged: Sequence[Staged],
+        staged: Sequence[StagedClaim],
         kind: ClaimKind = "committed",
     ) -> int:
         """Commit claims: when this returns they are in the archive for good, all or none.
@@ -324,7 +312,7 @@ class Ledger:
             raise _fenced(seq)
         return entry
 
-    def _landed(self, kind: ClaimKind, staged: Sequence[Staged]) -> set[Claim]:
+    def _landed(self, kind: ClaimKind, staged: Sequence[StagedClaim]) -> set[Claim]:
         """Which of the claims this run has committed lately."""
         if not any(self._state.covers(one.result.claim) for one in staged):
             return set()
@@ -352,7 +340,7 @@ class Ledger:
         first_waiting = min(self._unpublished, default=self._state.last_seq + 1)
         self._state.published_through = first_waiting - 1
 
-    def _as_they_stand(self, revised: Sequence[Staged]) -> Iterator[ClaimResult]:
+    def _as_they_stand(self, revised: Sequence[StagedClaim]) -> Iterator[ClaimResult]:
         """What the ledger says of claims that are to be revised."""
         known = read_results(self._storage, [one.result.claim for one in revised])
         for one in revised:

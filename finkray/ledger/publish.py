@@ -8,9 +8,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from finkray.claim import StagedClaim
 from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger.entry import ClaimKind
-from finkray.ledger.log import STAGING_FOLDER, Ledger, Staged
+from finkray.ledger.log import STAGING_FOLDER, Ledger
 from finkray.storage.contract import Published, Storage
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Recovery:
 def commit(
     ledger: Ledger,
     storage: Storage,
-    staged: Sequence[Staged],
+    staged: Sequence[StagedClaim],
     kind: ClaimKind = "committed",
 ) -> int:
     """Make claims part of the archive.
@@ -71,7 +72,7 @@ def commit(
     return seq
 
 
-def _refuse_unstaged(ledger: Ledger, storage: Storage, one: Staged) -> None:
+def _refuse_unstaged(ledger: Ledger, storage: Storage, one: StagedClaim) -> None:
     for file in (*one.result.files, *one.result.dead_letter_files):
         at = one.staged.get(file.path)
         if at is None or storage.size_bytes(at) == file.size_bytes:

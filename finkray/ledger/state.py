@@ -13,7 +13,7 @@ from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval, IntervalSet
 from finkray.ledger.entry import REVISIONS, Entry
-from finkray.status import BalanceSheet
+from finkray.status.archive import BalanceSheet
 
 
 @dataclass(frozen=True, slots=True)

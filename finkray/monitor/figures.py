@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from finkray.ingest.messages import IngestReport, Published
 from finkray.ingest.visits import Visits
-from finkray.ingest.words import IngestReport, Published
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import Moment, wall_s_of
-from finkray.status import (
+from finkray.status.archive import (
     Alarm,
     MicroBatchStatus,
     RatePoint,

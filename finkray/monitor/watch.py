@@ -1,7 +1,7 @@
 """Which alarms are raised, decided from facts alone; `finkray.monitor.alarms` says what to do.
 
 An alarm has one place where its truth is kept, and ends when that says so: nobody else raises or
-clears it. `finkray.driver.lookout` gathers the facts.
+clears it. `finkray.driver.alarm_facts` gathers the facts.
 """
 
 from collections import Counter

@@ -26,9 +26,9 @@ from py4j.protocol import Py4JError
 
 import finkray
 from finkray.errors import ClusterUnavailable
-from finkray.query.class_archive import sharing_options
-from finkray.query.java import Java, find_java
-from finkray.query.orders import Order, Outcome
+from finkray.host.java import Java, find_java
+from finkray.host.jvm_class_data import sharing_options
+from finkray.query.messages import Order, Outcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.kafka import reveal
 from finkray.settings.model import SparkSettings

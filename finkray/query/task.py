@@ -21,8 +21,8 @@ import pyarrow as pa
 import finkray
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
 from finkray.packets.batch import AlertBatch
-from finkray.query.orders import Failure, Order, Outcome
-from finkray.query.write_claim import write_claim
+from finkray.packets.write_claim import write_claim
+from finkray.query.messages import Failure, Order, Outcome
 from finkray.storage.opening import open_storage
 
 FETCH_TIMEOUT_S = 30.0

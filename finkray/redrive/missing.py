@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.audit.report import AuditReport, missing_ranges, vanished_files
-from finkray.claim import Claim, ClaimResult, DataFile, Gap
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim
 from finkray.intervals import IntervalSet
 from finkray.ledger.claims import read_results
 from finkray.ledger.log import Ledger
@@ -23,7 +23,7 @@ from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import KEPT_COLUMNS, kept_messages
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
-from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.packets.write_claim import write_claim
 from finkray.redrive.reread import Rereader
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
-from finkray.ingest.kafka import KafkaCluster, reader
+from finkray.kafka.cluster import KafkaCluster, reader
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 

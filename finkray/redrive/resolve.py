@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from finkray.claim import Claim, ClaimResult
+from finkray.claim import Claim, ClaimResult, StagedClaim
 from finkray.dead_letters.search import ClaimLetters, DeadLetters, Selection
 from finkray.intervals import IntervalSet
 from finkray.ledger.log import Ledger
@@ -20,7 +20,7 @@ from finkray.packets.batch import make_batch
 from finkray.packets.dead_letters import kept_messages
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
-from finkray.query.write_claim import StagedClaim, write_claim
+from finkray.packets.write_claim import write_claim
 from finkray.redrive.reread import Rereader
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage

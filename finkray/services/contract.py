@@ -32,7 +32,7 @@ RESULT_COLUMNS = pa.schema(
         ("computed_at", pa.timestamp("us", "UTC")),
     ]
 )
-"""What each row of results has before the service's own columns; see `finkray.science.store`."""
+"""What each row of results has before the service's own columns; see `finkray.results.store`."""
 
 _RESERVED = frozenset(name.lower() for name in (*RESULT_COLUMNS.names, *FOLDER_KEYS))
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from finkray.errors import ClusterUnavailable, ServiceError
+from finkray.services.messages import Answer, Limits, Slice, Spec
 from finkray.services.service import Described
-from finkray.services.words import Answer, Limits, Slice, Spec
 from finkray.serving.pool import Host
 from finkray.serving.worker import Worker
 from finkray.settings.services import ServiceSettings

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from finkray.errors import ServiceError
 from finkray.services.columns import has, names_of
+from finkray.services.messages import Answer, Limits, Slice, Spec
 from finkray.services.service import Described
-from finkray.services.words import Answer, Limits, Slice, Spec
 from finkray.serving.worker import Worker
 from finkray.storage.parquet import write_table
 

@@ -31,8 +31,8 @@ import pyarrow.parquet as pq
 from finkray.errors import ServiceError
 from finkray.services.columns import has, read_columns
 from finkray.services.contract import accept
+from finkray.services.messages import Fault, Slice, described_to_json, null_rows
 from finkray.services.service import Described, Service, describe, load_service
-from finkray.services.words import Fault, Slice, described_to_json, null_rows
 
 DETAIL_CHARS = 500
 """Of what an exception says; the whole of it goes to the log once."""
@@ -263,7 +263,7 @@ def _words(error: BaseException) -> str:
 
 def _die_with(parent_pid: int) -> None:
     """Let the kernel end this process with the actor's (Linux)."""
-    from finkray.supervise import die_with_parent
+    from finkray.host.supervise import die_with_parent
 
     die_with_parent(parent_pid)()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from finkray.errors import FinkrayError
+from finkray.services.messages import Answer, Slice
 from finkray.services.service import Described
-from finkray.services.words import Answer, Slice
 
 
 class Host(Protocol):

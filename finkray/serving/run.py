@@ -14,19 +14,20 @@ from finkray.claim import DataFile
 from finkray.errors import Fenced, ServiceError
 from finkray.ledger.claims import read_claims
 from finkray.ledger.lease import Lease
-from finkray.science.source import Backlog, Wanted, Work, live_from
-from finkray.science.write import ScienceWriter, open_store
+from finkray.results.backlog import Backlog, Wanted, Work, live_from
+from finkray.results.writer import ScienceWriter, open_store
+from finkray.services.messages import Limits, Spec
 from finkray.services.service import Described
-from finkray.services.words import Limits, Spec
-from finkray.serving.core import CoreSettings
+from finkray.serving.dispatcher import CoreSettings
+from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import Host, Pool
 from finkray.serving.scale import ScaleSettings
-from finkray.serving.serve import Server, ServeSettings
-from finkray.serving.status import ServiceMonitor, ServiceSnapshot, utc_now
+from finkray.serving.server import Server, ServeSettings
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
-from finkray.status import State
+from finkray.status.archive import State
+from finkray.status.service import ServiceSnapshot, utc_now
 from finkray.storage.local import LocalStorage
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ import pyarrow as pa
 
 import finkray
 from finkray.errors import ServiceError
+from finkray.services.messages import Answer, Fault, Limits, Slice, Spec, described_from_json
 from finkray.services.service import Described
-from finkray.services.words import Answer, Fault, Limits, Slice, Spec, described_from_json
 from finkray.serving.memory import Memory
 from finkray.settings.reader import SECRET_NAME
 

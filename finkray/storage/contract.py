@@ -4,7 +4,7 @@ Everything that must survive a crash goes through `Storage`: small objects that 
 once, the heartbeat that is replaced, files that are written aside and then published.
 `LocalStorage` is a folder of a POSIX file system, local or shared; `storage_open` chooses.
 Any other must hold to what stands in the docstrings below, and pass
-`tests/storage_contract.py`, in which each promise is a test.
+`tests/support/storage_contract.py`, in which each promise is a test.
 
 Paths are relative to the archive's root, with forward slashes; folders come and go with what
 is in them, so nobody makes one. Every method raises `StorageError`, with a message that says

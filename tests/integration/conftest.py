@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from finkray.settings.model import RaySettings
-from jobs.local_ray import LocalRay, start_local_ray, stop_local_ray
+from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest
+from tests.support.archiving import ArchiveUnderTest
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,14 @@ import pytest
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.read import read_state
 from finkray.ledger.state import PartitionState
-from finkray.status import Snapshot
+from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import expire, real_ztf_packets, send
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import expire, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

@@ -19,15 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.audit.audit import audit
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.bulkheads import MODULE, SETTINGS
 from tests.integration.test_cli import Shop, shop
-from tests.packets import send
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.bulkheads import MODULE, SETTINGS
+from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

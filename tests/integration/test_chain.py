@@ -22,13 +22,13 @@ import pytest
 import finkray
 from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
-from finkray.ingest.kafka import KafkaCluster
-from finkray.status import Snapshot
+from finkray.kafka.cluster import KafkaCluster
+from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import BROKEN_2016, add_partitions, expire, real_ztf_packets, send
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import BROKEN_2016, add_partitions, expire, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

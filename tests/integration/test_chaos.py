@@ -20,11 +20,11 @@ import pytest
 from pydantic import ByteSize
 
 from finkray.audit.audit import audit
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.read import read_state
 from finkray.settings.model import SimulatorSettings
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim import poison
 from sim.check import check
 from sim.kafka import Kafka
@@ -34,9 +34,9 @@ from sim.pace import Pace
 from sim.play import play
 from sim.sender import Transactions
 from sim.sources import Packet
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.killing import KINDS, driver_jvms
-from tests.packets import send
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.killing import KINDS, driver_jvms
+from tests.support.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
 

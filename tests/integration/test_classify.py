@@ -12,13 +12,13 @@ from gradio_client import Client
 
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import find_local_ray, stop_local_ray
-from tests import services_docs
-from tests.archiving import wait_until
+from jobs.cluster.local_ray import find_local_ray, stop_local_ray
 from tests.integration.test_cli import Shop, shop
-from tests.packets import real_ztf_packets
-from tests.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
-from tests.small_archives import NIGHT
+from tests.support import services_docs
+from tests.support.archiving import wait_until
+from tests.support.packets import real_ztf_packets
+from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+from tests.support.small_archives import NIGHT
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -42,7 +42,9 @@ def kill_aggregation(place: Shop) -> None:
     father = ray.process.process() if ray else None
     assert father is not None
     victims = [
-        one for one in father.children(recursive=True) if "jobs.aggregation" in one.cmdline()
+        one
+        for one in father.children(recursive=True)
+        if "jobs.daemons.aggregation" in one.cmdline()
     ]
     assert victims
     for one in victims:

@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from finkray.settings.model import RaySettings
-from jobs.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
+from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from sim.kafka_config import free_ports
-from tests.commands import finkray
+from tests.support.commands import finkray
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -132,9 +132,9 @@ def test_no_secret_is_in_the_dashboard_or_on_a_command_line(running: Shop, ray: 
     )
     with urllib.request.urlopen(question, timeout=20) as answer:
         jobs = answer.read().decode()
-    assert "jobs.page" in jobs
+    assert "jobs.daemons.page" in jobs
     commands = " ".join(" ".join(process.cmdline()) for process in family(ray))
-    assert "jobs.page" in commands
+    assert "jobs.daemons.page" in commands
     for secret in ("hunter2", token):
         assert secret not in jobs
         assert secret not in commands
@@ -211,7 +211,7 @@ def _start_and_interrupt(place: Shop) -> None:
     said = place.folder / "said"
     with said.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli", "start", "ui", "--foreground"],
+            [sys.executable, "-m", "jobs.cli.main", "start", "ui", "--foreground"],
             cwd=place.folder,
             # Should it hang, it says where.
             env={**place.env, "PYTHONFAULTHANDLER": "1"},
@@ -233,7 +233,7 @@ def _start_and_interrupt(place: Shop) -> None:
 
 def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
     place = shop(tmp_path)
-    command = [sys.executable, "-m", "jobs.cli", "start", "ui"]
+    command = [sys.executable, "-m", "jobs.cli.main", "start", "ui"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=place.env, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -13,10 +13,10 @@ import psutil
 import pyarrow.dataset as ds
 import pytest
 
-from jobs.local_ray import find_local_ray, stop_local_ray
+from jobs.cluster.local_ray import find_local_ray, stop_local_ray
 from sim.kafka_config import free_ports
-from tests import commands
-from tests.archiving import wait_until
+from tests.support import commands
+from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 

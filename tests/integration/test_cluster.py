@@ -16,15 +16,15 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
+from finkray.host.process import start_detached
 from finkray.ledger.read import read_state
-from finkray.status import Snapshot
+from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
 from sim.kafka_config import free_ports
-from sim.process import start_detached
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import real_ztf_packets, send
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

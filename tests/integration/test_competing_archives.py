@@ -20,8 +20,8 @@ from finkray.ledger.publish import recover
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.segment import BLOCK
 from finkray.storage.local import LocalStorage
-from tests.competing_archive import EXIT_FENCED
-from tests.ledgers import ZTF, content, fold_now
+from tests.support.competing_archive import EXIT_FENCED
+from tests.support.ledgers import ZTF, content, fold_now
 
 KILLS = int(os.environ.get("KILLS", "12"))
 REPOSITORY = Path(__file__).parents[2]
@@ -77,7 +77,14 @@ class Watcher:
 
 
 def start(root: Path, ttl_s: float, seed: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.competing_archive", str(root), str(ttl_s), str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.competing_archive",
+        str(root),
+        str(ttl_s),
+        str(seed),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
-from tests.archiving import wait_until
+from jobs.cluster.local_ray import LocalRay
 from tests.integration.test_cli import Shop, shop
-from tests.made_catalogs import made
-from tests.sky_server import Sky, running_sky
-from tests.small_archives import SmallArchive
+from tests.support.archiving import wait_until
+from tests.support.made_catalogs import made
+from tests.support.sky_server import Sky, running_sky
+from tests.support.small_archives import SmallArchive
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 

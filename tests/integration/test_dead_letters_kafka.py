@@ -10,16 +10,16 @@ from finkray import open_archive
 from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
 from finkray.dead_letters.search import Selection
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
 from finkray.redrive.missing import Redriven
 from finkray.redrive.resolve import Resolved, Resolver
-from jobs.audit import audit_now, redrive_now
+from jobs.commands.audit import audit_now, redrive_now
 from sim.kafka import Kafka
-from tests.avro_cases import container, long, sized
-from tests.dead_letters import PAIR, Observatory
-from tests.packets import expire, send
+from tests.support.avro_cases import container, long, sized
+from tests.support.dead_letters import PAIR, Observatory
+from tests.support.packets import expire, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

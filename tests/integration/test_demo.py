@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.archiving import wait_until
+from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -44,7 +44,7 @@ def start(archive: Path, environment: dict[str, str], *words: str) -> subprocess
     return subprocess.Popen(
         # Whoever runs the tests may have SIGHUP ignored, as `nohup` does.
         [
-            *("env", "--default-signal=HUP", sys.executable, "-m", "jobs.demo"),
+            *("env", "--default-signal=HUP", sys.executable, "-m", "jobs.commands.demo"),
             *("--archive", str(archive), *words),
         ],
         cwd=CHECKOUT,
@@ -85,7 +85,7 @@ def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) 
 
 
 def _java_of(environment: dict[str, str]) -> str:
-    code = "from finkray.query.java import find_java; print(find_java().executable)"
+    code = "from finkray.host.java import find_java; print(find_java().executable)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )

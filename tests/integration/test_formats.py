@@ -17,10 +17,10 @@ import pytest
 
 import finkray
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.avro_cases import differences
-from tests.packets import framed, lsst_samples, lsst_v10_frames, send
-from tests.registry import Registry, running_registry
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.avro_cases import differences
+from tests.support.packets import framed, lsst_samples, lsst_v10_frames, send
+from tests.support.registry import Registry, running_registry
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

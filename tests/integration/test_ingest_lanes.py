@@ -10,13 +10,13 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.words import Assignment, Heard, IngestReport, Published
+from finkray.ingest.messages import Assignment, Heard, IngestReport, Published
 from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
 from finkray.packets.divide import MAX_FILES
 from finkray.settings.model import PacketSettings
 from sim.kafka import Kafka
-from tests.packets import send
+from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

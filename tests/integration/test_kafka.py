@@ -9,9 +9,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import TopicPartition
 from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
-from finkray.ingest.kafka import KafkaCluster, Watermarks
+from finkray.kafka.cluster import KafkaCluster, Watermarks
 from sim.kafka import Kafka
-from tests.packets import add_partitions
+from tests.support.packets import add_partitions
 
 pytestmark = pytest.mark.kafka
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from finkray.claim import TopicPartition
+from finkray.driver.topic_discovery import Found, Scout
 from finkray.errors import FinkrayError
-from finkray.ingest.kafka import KafkaCluster
 from finkray.ingest.lanes import Edges
-from finkray.ingest.scout import Found, Scout
-from finkray.ingest.words import Assignment
+from finkray.ingest.messages import Assignment
+from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import KafkaSettings
 from sim.kafka import Kafka
-from tests.archiving import wait_until
-from tests.lane_reading import Lanes, fill, made
+from tests.support.archiving import wait_until
+from tests.support.lane_reading import Lanes, fill, made
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import Producer
 
 from finkray.claim import Gap, TopicPartition
-from finkray.ingest.words import Assignment
+from finkray.ingest.messages import Assignment
 from sim.kafka import Kafka
-from tests import packets
-from tests.lane_reading import Lanes, fill, made
+from tests.support import packets
+from tests.support.lane_reading import Lanes, fill, made
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

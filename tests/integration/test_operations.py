@@ -19,14 +19,14 @@ import pytest
 from finkray.audit.audit import audit
 from finkray.driver.archiver import CLOSE_S, DRAIN_S
 from finkray.driver.feeder import KEEP_WARM_S
-from finkray.ingest.kafka import KafkaCluster
-from finkray.status import Snapshot
+from finkray.kafka.cluster import KafkaCluster
+from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import real_ztf_packets, send
-from tests.small_disk import small_disk
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import real_ztf_packets, send
+from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -161,7 +161,7 @@ def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> No
     for command in commands:
         assert command[0] == "finkray"
         done = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", *command[1:]],
+            [sys.executable, "-m", "jobs.cli.main", *command[1:]],
             env=environment,
             capture_output=True,
             text=True,

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from finkray.query.class_archive import archive_file, class_path, sharing_options
-from finkray.query.java import find_java
+from finkray.host.java import find_java
+from finkray.host.jvm_class_data import archive_file, class_path, sharing_options
 
 pytestmark = [pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(400)]
 
@@ -15,7 +15,7 @@ def test_the_classes_of_spark_are_mapped_from_the_archive() -> None:
     """`make setup` has made it, or it is made now; a second time is for nothing."""
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "jobs.cli", "prepare"],
+            [sys.executable, "-m", "jobs.cli.main", "prepare"],
             capture_output=True,
             text=True,
             check=False,

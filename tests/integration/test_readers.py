@@ -19,21 +19,21 @@ from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
-from finkray.query.write_claim import write_claim
-from finkray.science.source import Wanted
-from finkray.services.words import Spec
+from finkray.packets.write_claim import write_claim
+from finkray.results.backlog import Wanted
+from finkray.services.messages import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.model import Settings
 from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
-from tests import services_docs
-from tests.packets import lsst_v10_frames, real_ztf_packets
+from tests.support import services_docs
+from tests.support.packets import lsst_v10_frames, real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
 SPARK = """
 import os, sys
-from finkray.query.java import find_java
+from finkray.host.java import find_java
 os.environ.update(find_java().environment())
 os.environ["PYSPARK_PYTHON"] = sys.executable
 from pyspark.sql import SparkSession
@@ -171,7 +171,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
     snapshot = run_over(
         Run(
             LocalStorage(night / "archive"),
-            Spec("tests.services:Double", str(CHECKOUT)),
+            Spec("tests.support.services:Double", str(CHECKOUT)),
             Settings(),
             "bright",
         ),

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest
-from tests.packets import real_ztf_packets, send
+from tests.support.archiving import ArchiveUnderTest
+from tests.support.packets import real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 

@@ -8,13 +8,13 @@ from confluent_kafka.admin import AdminClient
 
 from finkray.audit.report import AuditReport
 from finkray.claim import TopicPartition
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.redrive.missing import Redriven
-from jobs.audit import audit_now, redrive_now
+from jobs.commands.audit import audit_now, redrive_now
 from sim.kafka import Kafka
-from tests.avro_cases import container
-from tests.dead_letters import PAIR, Observatory, record
-from tests.packets import expire, send
+from tests.support.avro_cases import container
+from tests.support.dead_letters import PAIR, Observatory, record
+from tests.support.packets import expire, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -13,10 +13,10 @@ import pytest
 
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
-from tests.archiving import wait_until
+from jobs.cluster.local_ray import LocalRay
 from tests.integration.test_cli import Shop, shop
-from tests.small_archives import NIGHT, SmallArchive
+from tests.support.archiving import wait_until
+from tests.support.small_archives import NIGHT, SmallArchive
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -81,7 +81,7 @@ def test_a_run_on_ray_is_ended_goes_on_and_has_the_results_of_a_local_one(
     place: Shop, ray_cluster: LocalRay
 ) -> None:
     (place.folder / "slowly").touch()
-    words = [sys.executable, "-m", "jobs.cli", "run", "mymodule:Careful", "--into", "there"]
+    words = [sys.executable, "-m", "jobs.cli.main", "run", "mymodule:Careful", "--into", "there"]
     process = subprocess.Popen(
         words, cwd=place.folder, env=place.env, stderr=subprocess.PIPE, text=True
     )

@@ -21,13 +21,13 @@ from finkray.ledger.publish import commit
 from finkray.ledger.read import read_state
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.query.write_claim import write_claim
+from finkray.packets.write_claim import write_claim
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay, find_local_ray, stop_local_ray
-from tests import services_docs
-from tests.archiving import wait_until
+from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
 from tests.integration.test_cli import Shop, shop
-from tests.small_archives import NIGHT, SmallArchive
+from tests.support import services_docs
+from tests.support.archiving import wait_until
+from tests.support.small_archives import NIGHT, SmallArchive
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
 

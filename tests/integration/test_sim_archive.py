@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import SimulatorSettings
 from sim.check import check
 from sim.kafka import Kafka
@@ -19,7 +19,7 @@ from sim.poison import KINDS
 from sim.schema_lsst import write_schemas
 from sim.sender import Transactions
 from sim.topics import ensure_topic
-from tests.archiving import ArchiveUnderTest
+from tests.support.archiving import ArchiveUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -100,7 +100,7 @@ def command(
         [
             sys.executable,
             "-m",
-            "jobs.cli",
+            "jobs.cli.main",
             "simulator",
             "check",
             manifest,

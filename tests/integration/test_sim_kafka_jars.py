@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import FinkrayError
-from finkray.query.java import find_java
+from finkray.host.java import find_java
+from finkray.host.lock import exclusive
 from sim.kafka_jars import kafka_jars
-from sim.lock import exclusive
 
 pytestmark = pytest.mark.kafka
 
@@ -65,7 +65,7 @@ def test_who_comes_second_waits_for_who_fetches(tmp_path: Path, jars: Path) -> N
     cache = tmp_path / "cache"
     call = (
         "import sys, pathlib; from sim.kafka_jars import kafka_jars; "
-        "from finkray.query.java import find_java; "
+        "from finkray.host.java import find_java; "
         "print(kafka_jars(find_java(), pathlib.Path(sys.argv[1])))"
     )
     with exclusive(cache / f"{jars.name}.lock"):

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.errors import SettingsError
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import SimulatorSettings
 from sim.kafka import Kafka
 from sim.manifest import ManifestWriter, PlayedTopic, read_manifest, read_objects

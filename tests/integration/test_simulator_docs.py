@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.local_ray import find_local_ray, stop_local_ray
+from jobs.cluster.local_ray import find_local_ray, stop_local_ray
 from sim.manifest import read_manifest, read_objects
 from sim.poison import KINDS
-from tests.archiving import wait_until
-from tests.commands import finkray
+from tests.support.archiving import wait_until
+from tests.support.commands import finkray
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 

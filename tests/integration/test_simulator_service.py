@@ -11,9 +11,9 @@ import pytest
 from finkray.packets.decoder import make_decoder
 from finkray.packets.schema_folder import SchemaFolder
 from finkray.settings.model import Settings
-from jobs.simulated_kafka import playing, reading_simulator, running_kafka
+from jobs.cluster.simulated_kafka import playing, reading_simulator, running_kafka
 from sim.manifest import read_manifest
-from tests.archiving import wait_until
+from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -28,7 +28,7 @@ def test_the_archive_is_told_what_is_played_and_where_its_schemas_are(tmp_path: 
     }
     state = tmp_path / "state"
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobs.simulator"],
+        [sys.executable, "-m", "jobs.daemons.simulator"],
         env={
             **os.environ,
             "FINKRAY_STATE": str(state),

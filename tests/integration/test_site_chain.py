@@ -16,14 +16,14 @@ import pytest
 from confluent_kafka import Producer
 
 from finkray.audit.audit import audit
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import KafkaSettings
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.read_only import allow_reading
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.packets import add_partitions, real_ztf_packets, send
-from tests.site_kafka import USER, SiteKafka, site_kafka
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import add_partitions, real_ztf_packets, send
+from tests.support.site_kafka import USER, SiteKafka, site_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 

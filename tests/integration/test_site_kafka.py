@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.kafka import KafkaCluster, reader
 from finkray.ingest.lane_reader import LaneReader
-from finkray.ingest.words import Assignment
+from finkray.ingest.messages import Assignment
+from finkray.kafka.cluster import KafkaCluster, reader
 from finkray.settings.model import KafkaSettings, load
-from jobs.checks import kafka_checks
+from jobs.commands.checks import kafka_checks
 from sim.read_only import allow_reading
-from tests.archiving import wait_until
-from tests.packets import send
-from tests.site_kafka import USER, SiteKafka, site_kafka
+from tests.support.archiving import wait_until
+from tests.support.packets import send
+from tests.support.site_kafka import USER, SiteKafka, site_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

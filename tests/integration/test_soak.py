@@ -15,13 +15,13 @@ import pytest
 from confluent_kafka import Producer
 
 from finkray.audit.audit import audit
-from finkray.ingest.kafka import KafkaCluster
+from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.segment import BLOCK, FANOUT, LEVELS
 from finkray.storage.local import LocalStorage
-from jobs.local_ray import LocalRay
+from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.archiving import ArchiveUnderTest, wait_until
-from tests.soaking import MIB, Sample, grown_bytes, look
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.soaking import MIB, Sample, grown_bytes, look
 
 CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "2000"))
 SAMPLES = 18

@@ -14,12 +14,12 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from finkray.science.class_list import ClassifiedAlert
-from finkray.science.counts import ClassCounts, NightCounts
-from finkray.serving.status import ServiceSnapshot
-from finkray.status import Alarm, Snapshot
-from tests.classified import BEFORE, alert, counts, service
-from tests.snapshots import busy_night
+from finkray.results.class_list import ClassifiedAlert
+from finkray.results.counts import ClassCounts, NightCounts
+from finkray.status.archive import Alarm, Snapshot
+from finkray.status.service import ServiceSnapshot
+from tests.support.classified import BEFORE, alert, counts, service
+from tests.support.snapshots import busy_night
 from ui.app import asgi
 from ui.sources import Sources
 

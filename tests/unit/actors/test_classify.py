@@ -19,9 +19,9 @@ from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
 from finkray.services.service import describe, load_service
-from tests.made_catalogs import describe as describe_catalog
-from tests.made_catalogs import made, make
-from tests.packets import real_ztf_packets
+from tests.support.made_catalogs import describe as describe_catalog
+from tests.support.made_catalogs import made, make
+from tests.support.packets import real_ztf_packets
 
 PAGE = Path(__file__).parents[3] / "docs" / "classify.md"
 

@@ -16,7 +16,7 @@ from actors.matching import answer_schema
 from catalogs.catalog import Catalogs
 from catalogs.index import sky_index
 from finkray.errors import CatalogError
-from tests.made_catalogs import ARCSEC, alerts, assert_as_astropy, made
+from tests.support.made_catalogs import ARCSEC, alerts, assert_as_astropy, made
 
 RADIUS = 2.0
 

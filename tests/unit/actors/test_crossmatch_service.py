@@ -13,12 +13,12 @@ from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
+from finkray.services.messages import Limits, Slice, Spec
 from finkray.services.service import describe, load_service
-from finkray.services.words import Limits, Slice, Spec
 from finkray.serving.worker import Worker
-from tests.made_catalogs import describe as describe_catalog
-from tests.made_catalogs import made, make
-from tests.packets import real_ztf_packets
+from tests.support.made_catalogs import describe as describe_catalog
+from tests.support.made_catalogs import made, make
+from tests.support.packets import real_ztf_packets
 
 SPEC = "actors.crossmatch:Crossmatch"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from actors.breaker import Breaker
 from actors.cds import CdsXMatch
 from actors.remote import RemoteCatalog
-from tests.made_catalogs import alerts
-from tests.sky_server import Sky, running_sky
+from tests.support.made_catalogs import alerts
+from tests.support.sky_server import Sky, running_sky
 
 
 @pytest.fixture

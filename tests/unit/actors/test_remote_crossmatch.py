@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.errors import ServiceError, SettingsError
-from finkray.services.words import Slice, Spec
+from finkray.services.messages import Slice, Spec
 from finkray.serving.run import limits_of
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
-from tests.archiving import wait_until
-from tests.sky_server import Sky, running_sky
+from tests.support.archiving import wait_until
+from tests.support.sky_server import Sky, running_sky
 
 SPEC = Spec("actors.remote_crossmatch:RemoteCrossmatch")
 

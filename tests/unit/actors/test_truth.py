@@ -17,7 +17,7 @@ from astropy.coordinates import SkyCoord
 
 from actors.crossmatch import match
 from catalogs.catalog import Catalogs
-from tests.made_catalogs import alerts, assert_as_astropy, describe, make
+from tests.support.made_catalogs import alerts, assert_as_astropy, describe, make
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from catalogs.catalog import Catalogs
 from catalogs.description import Description, read_description
 from catalogs.store import CatalogStore
 from finkray.errors import CatalogError, SettingsError
-from tests.made_catalogs import alerts, describe, made, make
+from tests.support.made_catalogs import alerts, describe, made, make
 
 
 @pytest.fixture

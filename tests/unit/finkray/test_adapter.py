@@ -16,8 +16,8 @@ from finkray import adapter
 from finkray.claim import TopicPartition
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
-from tests.avro_cases import container
-from tests.packets import BROKEN_2016, real_ztf_packets
+from tests.support.avro_cases import container
+from tests.support.packets import BROKEN_2016, real_ztf_packets
 
 ANYWHERE = TopicPartition("cluster", "alerts", "topic-id", 0)
 

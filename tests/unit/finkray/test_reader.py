@@ -18,8 +18,8 @@ from finkray.errors import StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish, recover
 from finkray.storage.hours import Span, span_of, utc
-from tests.ledgers import ZTF, quick_storage
-from tests.small_archives import SmallArchive
+from tests.support.ledgers import ZTF, quick_storage
+from tests.support.small_archives import SmallArchive
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 import finkray
 import finkray.testing
 from finkray.packets.columns import ADDED_COLUMNS
-from finkray.services.words import Limits, Spec
+from finkray.services.messages import Limits, Spec
 from finkray.serving.check import Finding, check_service
 from finkray.surveys import ZTF
-from jobs.sample_alerts import sample_alerts
-from tests.services import Double, Throwing
+from jobs.commands.sample_alerts import sample_alerts
+from tests.support.services import Double, Throwing
 
 ROOT = str(Path(__file__).parents[3])
 
@@ -31,7 +31,7 @@ def test_the_alerts_are_as_the_archive_has_them() -> None:
     assert images.null_count == len(images) - 4
 
 
-@pytest.mark.parametrize("service", [Double, Double(), "tests.services:Double"])
+@pytest.mark.parametrize("service", [Double, Double(), "tests.support.services:Double"])
 def test_a_service_runs_without_ray_or_an_archive(service: object) -> None:
     results = finkray.testing.run(service)  # type: ignore[arg-type]
     assert results["double"].to_pylist() == [2 * n for n in range(120)]

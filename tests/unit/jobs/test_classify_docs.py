@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 import finkray
-from tests import services_docs
-from tests.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+from tests.support import services_docs
+from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
 
 CHECKOUT = Path(__file__).parents[3]
 PAGE = CHECKOUT / "docs" / "classify.md"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from jobs.cli import app
+from jobs.cli.main import app
 
 CHECKOUT = Path(__file__).parents[3]
 PAGES = {

@@ -10,8 +10,8 @@ from finkray.audit.report import FileProblem
 from finkray.monitor.alarms import WHAT_TO_DO as ALARMS
 from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
-from jobs.render_audit import WHAT_TO_DO
-from tests.alarm_facts import FACTS
+from jobs.commands.render_audit import WHAT_TO_DO
+from tests.support.alarm_facts import FACTS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 

@@ -13,9 +13,9 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.query.write_claim import write_claim
+from finkray.packets.write_claim import write_claim
 from finkray.storage.local import LocalStorage
-from tests import services_docs
+from tests.support import services_docs
 
 CHECKOUT = Path(__file__).parents[3]
 

@@ -11,9 +11,9 @@ from sim.manifest import ManifestWriter, PlayedTopic
 from sim.night import night
 from sim.sender import Sent
 from sim.sources import Packet
-from tests.dead_letters import SOURCE, Observatory
-from tests.ledgers import ZTF, quick_storage
-from tests.small_archives import SmallArchive
+from tests.support.dead_letters import SOURCE, Observatory
+from tests.support.ledgers import ZTF, quick_storage
+from tests.support.small_archives import SmallArchive
 
 
 def write_down(folder: Path, source: TopicPartition, packets: Iterable[Packet]) -> Path:

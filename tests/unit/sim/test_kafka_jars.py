@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import KafkaUnavailable
-from finkray.query.java import find_java
+from finkray.host.java import find_java
 from sim import kafka_jars
 
 

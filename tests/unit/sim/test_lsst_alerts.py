@@ -24,8 +24,8 @@ from sim.kinds import Kind
 from sim.lsst_alerts import MOST_SOURCES, LsstMaker
 from sim.lsst_sky import VISITS_PER_NIGHT, field_of
 from sim.schema_lsst import LsstVersion, lsst_schema_text, schema_id
-from tests.avro_cases import differences
-from tests.simulated import decoded
+from tests.support.avro_cases import differences
+from tests.support.simulated import decoded
 
 IMAGES = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sim.alerts import AlertMaker
 from sim.lsst_alerts import LsstMaker
 from sim.poison import KINDS, oversized, poisoned
-from tests.simulated import MAX_MESSAGE_BYTES, decode_all, decoded
+from tests.support.simulated import MAX_MESSAGE_BYTES, decode_all, decoded
 
 ZTF = [
     next(AlertMaker(1, schema_version=version, alerts_per_visit=5).alerts()).packet

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from finkray.errors import KafkaUnavailable
-from finkray.query.java import find_java
+from finkray.host.java import find_java
 from sim.kafka_jars import kafka_jars
 from sim.trust import java_trust_options
 

@@ -4,9 +4,9 @@ from datetime import date, timedelta
 import pytest
 
 from finkray.errors import ServiceError
-from tests.ledgers import quick_storage
-from tests.small_archives import NIGHT, SmallArchive
-from tests.unit.finkray.test_counts import FIRST, put, store_of
+from tests.support.ledgers import quick_storage
+from tests.support.small_archives import NIGHT, SmallArchive
+from tests.unit.finkray.results.test_counts import FIRST, put, store_of
 from ui.classes import ClassSource
 
 

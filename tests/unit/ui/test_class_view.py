@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from finkray.science.counts import ClassCounts, NightCounts
-from tests.classified import BEFORE, LAST, alert, counts
-from tests.snapshots import NIGHT
+from finkray.results.counts import ClassCounts, NightCounts
+from tests.support.classified import BEFORE, LAST, alert, counts
+from tests.support.snapshots import NIGHT
 from ui import class_view as view
 from ui.class_html import bars_html, choice_html, class_head_html, list_html
 from ui.class_view import CLASSIFY_HINT, Asked, choose

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from finkray.status import Snapshot
-from tests.snapshots import busy_night
+from finkray.status.archive import Snapshot
+from tests.support.snapshots import busy_night
 from ui.reader import Reader
 
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from tests.classified import service
-from tests.snapshots import NIGHT
+from tests.support.classified import service
+from tests.support.snapshots import NIGHT
 from ui.class_html import services_html
 from ui.service_view import SERVICE_HINT, pauses, service_banner, services_table
 from ui.view import STALE_AFTER_S, Reading

@@ -1,5 +1,5 @@
-from finkray.status import BalanceSheet
-from tests.snapshots import NIGHT, busy_night
+from finkray.status.archive import BalanceSheet
+from tests.support.snapshots import NIGHT, busy_night
 from ui import tables, view
 from ui.html import small_tables_html
 from ui.tables import Table

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from finkray.status import Alarm, BalanceSheet, Snapshot
-from tests.snapshots import MIB, NIGHT, busy_night
+from finkray.status.archive import Alarm, BalanceSheet, Snapshot
+from tests.support.snapshots import MIB, NIGHT, busy_night
 from ui import tables, view
 from ui.html import head_html, small_tables_html, wide_tables_html
 from ui.view import STALE_AFTER_S, START_HINT, Banner, Reading

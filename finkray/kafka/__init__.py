@@ -1,0 +1,1 @@
+"""Clients of Kafka: configuration, cluster metadata, consumer, producer, errors in words."""

@@ -1,0 +1,105 @@
+"""Writing one claim into staging: durable files that no reader sees yet.
+
+The writer schemas are the exception: they go to their final place at once. A schema is named
+by its own hash, so it does no harm there when the claim is never committed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from finkray.claim import ClaimResult, DataFile, StagedClaim
+from finkray.packets.batch import AlertBatch
+from finkray.packets.columns import hours_utc, split_by
+from finkray.storage.contract import Storage
+from finkray.storage.layout import alerts_path, dead_letters_path, schema_path
+from finkray.storage.parquet import write_table
+from finkray.storage.schema_ids import keep_schema_id
+
+
+def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str) -> StagedClaim:
+    """Write a claim's alerts and dead letters as Parquet files into staging.
+
+    Parameters
+    ----------
+    batch
+        the claim in Arrow
+    storage
+        of the archive
+    staging
+        the folder in it to write into
+    attempt
+        tells this try from any other at the same claim, for the files' names in staging
+
+    Raises
+    ------
+    StorageError
+        if the file system refuses; what was written is left for the cleaning of staging
+    """
+    for fingerprint, text in batch.schemas.items():
+        _keep_schema(storage, fingerprint, text)
+    for schema_id, fingerprint in batch.schema_ids.items():
+        keep_schema_id(storage, batch.claim.source.cluster_id, schema_id, fingerprint)
+    files: list[DataFile] = []
+    staged: dict[str, str] = {}
+    for part in (*_alerts(batch), *_dead_letters(batch)):
+        place = f"{staging}/{attempt}-{len(staged)}.parquet"
+        with storage.stage(place) as sink:
+            write_table(part.table, sink)
+            size_bytes = sink.tell()
+        staged[part.file.path] = place
+        files.append(replace(part.file, size_bytes=size_bytes))
+    reasons = Counter(batch.dead_letters.column("reason").to_pylist())
+    result = ClaimResult(
+        claim=batch.claim,
+        files=tuple(file for file in files if file.schema_fingerprint is not None),
+        dead_letter_files=tuple(file for file in files if file.schema_fingerprint is None),
+        dead_letters_by_reason=tuple(sorted(reasons.items())),
+        gaps=batch.gaps,
+    )
+    return StagedClaim(result, staged)
+
+
+class _Part(NamedTuple):
+    """A file to be: its rows, and what will be said of it but for its size."""
+
+    table: pa.Table
+    file: DataFile
+
+
+def _alerts(batch: AlertBatch) -> Iterator[_Part]:
+    source = batch.claim.source
+    for fingerprint, table in batch.tables:
+        for hour, rows in split_by(hours_utc(table), table):
+            hour_utc = hour.astype(datetime).replace(tzinfo=UTC)
+            first, last = _offsets(rows)
+            path = alerts_path(source, hour_utc, first, last, fingerprint)
+            about = DataFile(path, rows.num_rows, 0, first, last, fingerprint, hour_utc.isoformat())
+            yield _Part(rows, about)
+
+
+def _dead_letters(batch: AlertBatch) -> Iterator[_Part]:
+    table = batch.dead_letters
+    if table.num_rows == 0:
+        return
+    days = hours_utc(table).astype("datetime64[D]")
+    for day, rows in split_by(days, table):
+        first, last = _offsets(rows)
+        path = dead_letters_path(batch.claim.source, day.astype(date), first, last)
+        yield _Part(rows, DataFile(path, rows.num_rows, 0, first, last))
+
+
+def _offsets(table: pa.Table) -> tuple[int, int]:
+    """The first and the last offset of a table; its rows are in order of offset."""
+    offsets = table.column("kafka_offset")
+    return offsets[0].as_py(), offsets[-1].as_py()
+
+
+def _keep_schema(storage: Storage, fingerprint: str, text: str) -> None:
+    path = schema_path(fingerprint)
+    if storage.size_bytes(path) is None:
+        storage.create(path, text.encode())

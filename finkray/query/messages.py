@@ -1,0 +1,100 @@
+"""What the driver and the tasks of the Structured Streaming query say to each other.
+
+An order travels into a task as one row of text, an outcome back: JSON both ways, so that
+nothing of ours is needed to read them in Spark's own logs.
+"""
+
+import json
+import traceback
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from finkray.claim import Claim, StagedClaim, TopicPartition
+from finkray.errors import FinkrayError
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Archive this claim: its batch is held by that actor.
+
+    `claim` None is an order to get ready: connect, load the modules, do nothing else.
+    """
+
+    claim: Claim | None
+    actor: str
+    generation: int
+    staging: str
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Order":
+        """The inverse of `to_json`."""
+        raw = json.loads(text)
+        return cls(_claim(raw["claim"]), raw["actor"], raw["generation"], raw["staging"])
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a claim was not staged: the class name of the error and its words.
+
+    `retriable` is the error's own property; of one that nobody foresaw it is true, for a fresh
+    process may do better, and one that fails again and again raises an alarm.
+    """
+
+    kind: str
+    message: str
+    retriable: bool = True
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """What is to be told of an error."""
+        if isinstance(error, FinkrayError):
+            return cls(type(error).__name__, str(error), error.retriable)
+        return cls("Unexpected", "".join(traceback.format_exception(error)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order: a staged claim or a failure.
+
+    The node ids tell where the batch was written and where it had been read from Kafka.
+    """
+
+    claim: Claim | None
+    generation: int
+    staged: StagedClaim | None
+    failure: Failure | None
+    fetch_s: float = 0.0
+    write_s: float = 0.0
+    node_id: str = ""
+    batch_node_id: str = ""
+    pid: int = 0
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        raw: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("generation", "fetch_s", "write_s", "node_id", "batch_node_id", "pid")
+        }
+        raw["claim"] = None if self.claim is None else asdict(self.claim)
+        raw["staged"] = None if self.staged is None else self.staged.to_json()
+        raw["failure"] = None if self.failure is None else asdict(self.failure)
+        return json.dumps(raw)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Outcome":
+        """The inverse of `to_json`."""
+        raw = json.loads(text)
+        raw["claim"] = _claim(raw["claim"])
+        raw["staged"] = None if raw["staged"] is None else StagedClaim.from_json(raw["staged"])
+        raw["failure"] = None if raw["failure"] is None else Failure(**raw["failure"])
+        return cls(**raw)
+
+
+def _claim(raw: dict[str, Any] | None) -> Claim | None:
+    if raw is None:
+        return None
+    return Claim(TopicPartition(*raw["source"]), raw["first_offset"], raw["last_offset"])

@@ -1,0 +1,1 @@
+"""Alert results: what services computed for alerts, stored beside the archive."""

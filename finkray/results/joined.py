@@ -1,0 +1,216 @@
+"""Alerts with what services said of them, side by side. Reads no more than it is asked for.
+
+A file of results stands for a file of alerts, so nothing is sorted or hashed: each file of alerts
+is read with the results for its offsets. One row for each row of the archive: an alert that came
+twice is there twice. An alert without results has null in the service's column.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from finkray.results.store import RESULTS_FOLDER, FoundStore, result_path, result_schema
+from finkray.storage.layout import ALERTS_FOLDER, ArchivePath, parse_path
+
+_ABOUT = ("status", "reason", "version", "computed_at")
+"""Of a service's record, before its own columns."""
+
+Columns = Sequence[str] | Mapping[str, pc.Expression] | None
+
+
+class JoinedDataset:
+    """To be used as a pyarrow dataset; made by ``open_archive(…).dataset(with_services=[…])``.
+
+    Each service is a column of records by the name of its results, with `status`, `reason`,
+    `version`, `computed_at` and what the service adds: ``pc.field("bright", "bright")``.
+
+    Parameters
+    ----------
+    alerts
+        the alerts
+    condition
+        which of them; None is all
+    stores
+        the results
+    """
+
+    def __init__(
+        self, alerts: pads.Dataset, condition: pc.Expression | None, stores: Sequence[FoundStore]
+    ) -> None:
+        self._alerts = alerts
+        self._condition = condition
+        self._services = [_Service(store) for store in stores]
+        names = [*alerts.schema.names, *(one.name for one in self._services)]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"{doubled[0]!r} would be a column twice: run the service into results of another "
+                "name (finkray run … --into NAME)"
+            )
+        self.schema: pa.Schema = pa.schema(
+            [*alerts.schema, *(pa.field(one.name, one.type) for one in self._services)]
+        )
+
+    def to_batches(
+        self,
+        columns: Columns = None,
+        filter: pc.Expression | None = None,  # noqa: A002 - as there
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows, file by file.
+
+        Parameters
+        ----------
+        columns
+            names, or expressions by name; None is all
+        filter
+            which rows
+        """
+        wanted = filter if self._condition is None else self._condition
+        if filter is not None and self._condition is not None:
+            wanted = filter & self._condition
+        needed = self._needed(columns, wanted)
+        asked = list(columns) if isinstance(columns, Sequence) else columns
+        for fragment in self._alerts.get_fragments():
+            table = self._table(fragment, needed)
+            yield from pads.dataset(table).to_batches(columns=asked, filter=wanted)
+
+    def to_table(
+        self,
+        columns: Columns = None,
+        filter: pc.Expression | None = None,  # noqa: A002 - as there
+    ) -> pa.Table:
+        """All rows at once; see `to_batches`."""
+        asked = list(columns) if isinstance(columns, Sequence) else columns
+        empty = pads.dataset(self.schema.empty_table()).to_table(columns=asked)
+        return pa.Table.from_batches(self.to_batches(columns, filter), empty.schema)
+
+    def head(
+        self,
+        num_rows: int,
+        columns: Columns = None,
+        filter: pc.Expression | None = None,  # noqa: A002 - as there
+    ) -> pa.Table:
+        """The first rows; no more files are read than these need."""
+        found: list[pa.RecordBatch] = []
+        for batch in self.to_batches(columns, filter):
+            found.append(batch)
+            if sum(map(len, found)) >= num_rows:
+                break
+        return (
+            pa.Table.from_batches(found).slice(0, num_rows)
+            if found
+            else self.to_table(
+                columns,
+                pc.scalar(False),  # noqa: FBT003
+            )
+        )
+
+    def count_rows(self, filter: pc.Expression | None = None) -> int:  # noqa: A002 - as there
+        """How many rows."""
+        return sum(len(batch) for batch in self.to_batches(["kafka_offset"], filter))
+
+    def _needed(self, columns: Columns, wanted: pc.Expression | None) -> list[str]:
+        """The columns that must be read for those that are asked for, and for the condition."""
+        needed = {"kafka_offset"}
+        expressions = [] if wanted is None else [wanted]
+        if columns is None:
+            return list(self.schema.names)
+        if isinstance(columns, Mapping):
+            expressions += columns.values()
+        else:
+            needed |= set(columns)
+        return [
+            name
+            for name in self.schema.names
+            if name in needed or any(self._uses(one, name) for one in expressions)
+        ]
+
+    def _uses(self, expression: pc.Expression, name: str) -> bool:
+        """Whether an expression needs a column; pyarrow does not tell, so it is tried."""
+        others = self.schema.remove(self.schema.get_field_index(name))
+        try:
+            pads.dataset(others.empty_table()).to_table(columns={"x": expression})
+        except pa.ArrowInvalid:
+            return True
+        return False
+
+    def _table(self, fragment: Any, needed: Sequence[str]) -> pa.Table:
+        own = [name for name in needed if name in self._alerts.schema.names]
+        table = fragment.to_table(schema=self._alerts.schema, columns=own)
+        for service in self._services:
+            if service.name in needed:
+                said = service.said(fragment.path, table["kafka_offset"])
+                table = table.append_column(pa.field(service.name, service.type), said)
+        return table
+
+
+class _Service:
+    """The results of a service, found by the file of alerts."""
+
+    def __init__(self, store: FoundStore) -> None:
+        self.name = store.name
+        self._storage = store.storage
+        schema = result_schema(store.about.output)
+        self._names = [*_ABOUT, *store.about.output.names]
+        self.type = pa.struct([schema.field(name) for name in self._names])
+        self._files: dict[str, list[tuple[str, ArchivePath]]] = {}
+
+    def said(self, alerts_path: str, offsets: pa.ChunkedArray) -> pa.ChunkedArray:
+        """A record for each offset of a file of alerts, null where there is none."""
+        results = self._read(alerts_path)
+        if results is None:
+            return pa.chunked_array([pa.nulls(len(offsets), self.type)])
+        arrays = [results[name].combine_chunks() for name in self._names]
+        records = pa.StructArray.from_arrays(arrays, fields=list(self.type))
+        places = pc.index_in(offsets, value_set=results["kafka_offset"])
+        return pa.chunked_array([records.take(places.combine_chunks())], self.type)
+
+    def _read(self, alerts_path: str) -> pa.Table | None:
+        tables = []
+        for path in self._paths(alerts_path):
+            with self._storage.filesystem.open_input_file(path) as source:
+                columns = ["kafka_offset", *self._names]
+                tables.append(pq.read_table(source, columns=columns, partitioning=None))
+        return pa.concat_tables(tables) if tables else None
+
+    def _paths(self, alerts_path: str) -> list[str]:
+        """The file of that name; more if the alerts stood in other files when they were served."""
+        wanted = parse_path(alerts_path)
+        folder = result_path(alerts_path).rpartition("/")[0]
+        if folder not in self._files:
+            paths = [file.path for file in self._storage.files(folder)]
+            self._files = {folder: [(path, known) for path in paths if (known := _parse(path))]}
+        return [
+            path
+            for path, known in self._files[folder]
+            if wanted is not None
+            and (known.topic_id8, known.partition) == (wanted.topic_id8, wanted.partition)
+            and known.first_offset <= wanted.last_offset
+            and known.last_offset >= wanted.first_offset
+        ]
+
+
+def _parse(path: str) -> ArchivePath | None:
+    return parse_path(path.replace(RESULTS_FOLDER, ALERTS_FOLDER, 1))
+
+
+def newest(results: pa.Table) -> pa.Table:
+    """Of rows of one `alert_id` the one that came into Kafka last; those without all stay."""
+    ordered = results.sort_by(
+        [
+            ("kafka_timestamp", "ascending"),
+            ("kafka_partition", "ascending"),
+            ("kafka_offset", "ascending"),
+        ]
+    )
+    numbered = pa.table(
+        {"alert_id": ordered["alert_id"], "row": pa.array(range(len(ordered)), pa.int64())}
+    )
+    known = numbered.filter(pc.is_valid(numbered["alert_id"]))
+    last = known.group_by("alert_id").aggregate([("row", "max")])["row_max"]
+    unknown = numbered.filter(pc.is_null(numbered["alert_id"]))["row"]
+    rows = pa.chunked_array([*last.chunks, *unknown.chunks], pa.int64())
+    return ordered.take(rows.take(pc.sort_indices(rows)))

@@ -1,0 +1,135 @@
+"""One file of results: its keys, its rows, the offsets that it accounts for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finkray.claim import Claim, Gap
+from finkray.results.store import result_schema
+from finkray.services.columns import pick, read_columns
+from finkray.services.contract import RESULT_COLUMNS
+from finkray.services.service import Described
+
+_ALERT_IDS = ("candid", "diaSource.diaSourceId", "diaSourceId")
+_OBJECT_IDS = ("objectId", "diaObject.diaObjectId", "diaSource.diaObjectId")
+"""ZTF's name, then LSST's; of these the first that an alert has."""
+
+_KEYS = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "obs_night")
+
+_NAMES = (*_KEYS, *_ALERT_IDS, *_OBJECT_IDS)
+
+
+def read_keys(source: BinaryIO | str) -> pa.Table:
+    """What tells the alerts of a file apart.
+
+    Returns
+    -------
+    Table
+        with the first columns of `finkray.services.contract.RESULT_COLUMNS`, up to `object_id`
+    """
+    return _keys(read_columns(source, _NAMES))
+
+
+def keys_of(alerts: pa.Table) -> pa.Table:
+    """The same of nested alerts in memory."""
+    return _keys(pick(alerts, _NAMES))
+
+
+def _keys(table: pa.Table) -> pa.Table:
+    ids = {
+        "alert_id": _first_of(table, _ALERT_IDS, pa.int64()),
+        "object_id": _first_of(table, _OBJECT_IDS, pa.string()),
+    }
+    columns = [table[name].cast(RESULT_COLUMNS.field(name).type) for name in _KEYS]
+    return pa.table([*columns, *ids.values()], names=[*_KEYS, *ids])
+
+
+def _first_of(table: pa.Table, names: Sequence[str], kind: pa.DataType) -> pa.ChunkedArray:
+    return pc.coalesce(*(table[name].cast(kind) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class RowAnswers:
+    """What a service said of some rows of a file.
+
+    Attributes
+    ----------
+    first_row
+        of the file
+    table
+        the service's columns; where an alert has an error or was skipped, nulls
+    status, reason
+        of each row
+    """
+
+    first_row: int
+    table: pa.Table
+    status: Sequence[str]
+    reason: Sequence[str | None]
+
+
+def result_table(
+    keys: pa.Table, answers: Sequence[RowAnswers], about: Described, now: datetime
+) -> pa.Table:
+    """The rows of a file of results.
+
+    Parameters
+    ----------
+    keys
+        of the file of alerts, as `read_keys` gives them
+    answers
+        which together have each row once, in any order
+    about
+        the service
+    now
+        when they were made
+    """
+    ordered = sorted(answers, key=lambda part: part.first_row)
+    rows = keys.num_rows
+    schema = result_schema(about.output)
+    own = pa.schema(list(schema)[len(RESULT_COLUMNS) :])
+    said = pa.concat_tables([*(part.table.cast(own) for part in ordered), own.empty_table()])
+    if said.num_rows != rows:
+        raise ValueError(f"{said.num_rows} answers for {rows} alerts")
+    status = [one for part in ordered for one in part.status]
+    reason = [one for part in ordered for one in part.reason]
+    shared = {
+        "service": pa.repeat(about.name, rows),
+        "version": pa.repeat(about.version, rows),
+        "status": pa.array(status, pa.string()),
+        "reason": pa.array(reason, pa.string()),
+        "computed_at": pa.repeat(pa.scalar(now.astimezone(UTC), pa.timestamp("us", "UTC")), rows),
+    }
+    columns = [
+        shared[name] if name in shared else keys[name].cast(RESULT_COLUMNS.field(name).type)
+        for name in RESULT_COLUMNS.names
+    ]
+    return pa.table([*columns, *said.columns], schema=schema)
+
+
+def covered_offsets(claim: Claim, gaps: Sequence[Gap]) -> np.ndarray:
+    """The offsets of a claim that are in no gap, in order."""
+    there = np.ones(claim.offsets, bool)
+    for gap in gaps:
+        there[gap.first_offset - claim.first_offset : gap.last_offset - claim.first_offset + 1] = 0
+    return np.flatnonzero(there) + claim.first_offset
+
+
+def gaps_between(claim: Claim, offsets: np.ndarray) -> tuple[Gap, ...]:
+    """What lies between the offsets, as gaps.
+
+    Parameters
+    ----------
+    claim
+        the range
+    offsets
+        those of its offsets that have a result, in order
+    """
+    ends = np.concatenate([[claim.first_offset - 1], offsets, [claim.last_offset + 1]])
+    before = np.flatnonzero(np.diff(ends) > 1)
+    return tuple(Gap("not_delivered", int(ends[at]) + 1, int(ends[at + 1]) - 1) for at in before)

@@ -1,1 +1,0 @@
-"""The science store: what services answered, beside the archive."""

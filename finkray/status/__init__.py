@@ -1,0 +1,1 @@
+"""Status snapshots of the archive and of services, and the Ray actors that publish them."""

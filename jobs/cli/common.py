@@ -1,0 +1,58 @@
+"""What the commands of `finkray` have in common."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from finkray.settings.model import load
+
+if TYPE_CHECKING:
+    from jobs.commands.launch import Desk
+
+DEFAULT_CONFIG: Final = Path("conf/finkray.toml")
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="FINKRAY_CONFIG",
+        help="Settings; default: conf/finkray.toml of this folder if there is one.",
+    ),
+]
+EXIT_NO: Final = 1
+"""Of a command that asks: the answer is no. Also: failed, or refused."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    # The \\b keeps the lines as they are.
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def desk(config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> "Desk":
+    """Where the command stands, with the settings that it was given on its line."""
+    from jobs.cluster.state import state_folder
+    from jobs.commands.launch import Desk
+    from jobs.commands.progress import Progress
+
+    return Desk(load(config_file(config), os.environ, overrides), state_folder(), Progress())
+
+
+def config_file(config: Path | None) -> Path | None:
+    """The settings file that is meant, if there is one."""
+    return config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+
+
+def console() -> Console:
+    """Where results go."""
+    # A pipe has no width: long names are not to be folded at 80 columns there.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

@@ -1,0 +1,248 @@
+"""`finkray deadletters …`: what can be said to it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.cli.common import AsJson, Config, console, desk, examples
+
+if TYPE_CHECKING:
+    from finkray.dead_letters.search import Selection
+    from finkray.settings.model import Settings
+    from jobs.commands.deadletters import Tell
+
+app = typer.Typer(
+    help="Messages that did not decode: list, show and export them, try them again.",
+    epilog=examples(
+        "finkray deadletters list",
+        "finkray deadletters show ztf_20261124_programid1 3 4711",
+        "finkray deadletters export letters --reason truncated",
+        "finkray deadletters redrive",
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Reasons = Annotated[
+    list[str] | None,
+    typer.Option("--reason", metavar="REASON", help="Of this reason; may be given several times."),
+]
+Topics = Annotated[
+    list[str] | None,
+    typer.Option("--topic", metavar="TOPIC", help="Of this topic; may be given several times."),
+]
+Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Of this partition.")]
+Offsets = Annotated[
+    str | None, typer.Option("--offsets", metavar="A-B", help="From offset A to B, or one offset.")
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="RANGE",
+        help="By Kafka's timestamp: a UTC day 2026-11-24, an hour 2026-11-24T01, or A..B.",
+    ),
+]
+Simulator = Annotated[
+    bool, typer.Option("--simulator", help="Read again from the simulator's Kafka.")
+]
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "finkray deadletters list --time 2026-11-24",
+        "finkray deadletters list --reason unknown_schema --all",
+        "finkray deadletters list --all --json | jq '.[].detail'",
+    ),
+)
+def list_letters(
+    config: Config = None,
+    *,
+    reason: Reasons = None,
+    topic: Topics = None,
+    partition: Partition = None,
+    offsets: Offsets = None,
+    time: Time = None,
+    each: Annotated[
+        bool, typer.Option("--all", help="One line for each dead letter that is not resolved.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count dead letters by topic, day and reason; dead, and resolved by a redrive."""
+    from finkray.dead_letters.export import as_json as row_json
+    from jobs.commands.deadletters import count, rows
+    from jobs.commands.render_deadletters import counts_json, counts_table, rows_table
+
+    wanted = _selection(reason, topic, partition, offsets, time, resolved=not each)
+    with _at_work(config, "searching") as (settings, tell):
+        if each:
+            found = rows(settings, wanted, tell)
+            shown, machine = rows_table(found.what), [row_json(row) for row in found.what]
+        else:
+            counted = count(settings, wanted, tell)
+            shown, machine = counts_table(counted.what), counts_json(counted.what)
+    _print(machine, shown, as_json=as_json)
+    _warn_of((found if each else counted).unread)
+
+
+@app.command(
+    epilog=examples(
+        "finkray deadletters show ztf_20261124_programid1 3 4711",
+    )
+)
+def show(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC")],
+    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0)],
+    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0)],
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show one: where it stood, what is wrong, its first bytes, and what decodes of it."""
+    from rich.console import Group
+
+    from jobs.commands.deadletters import show as look
+    from jobs.commands.render_deadletters import letter_json, letter_text
+
+    letters = look(desk(config).settings, topic, partition, offset)
+    _print(
+        [letter_json(letter) for letter in letters],
+        Group(*map(letter_text, letters)),
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog=examples(
+        "finkray deadletters export letters --reason truncated",
+        "finkray deadletters export letters.parquet --time 2026-11-24",
+    )
+)
+def export(
+    target: Annotated[
+        Path, typer.Argument(metavar="FOLDER|FILE.parquet", help="Must not be there yet.")
+    ],
+    config: Config = None,
+    *,
+    reason: Reasons = None,
+    topic: Topics = None,
+    partition: Partition = None,
+    offsets: Offsets = None,
+    time: Time = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Also those that were resolved by a redrive.")
+    ] = False,
+) -> None:
+    """Write their bytes to a folder (a file each, and index.jsonl) or into one Parquet file."""
+    from jobs.commands.deadletters import export as write
+
+    wanted = _selection(reason, topic, partition, offsets, time, resolved=resolved)
+    with _at_work(config, "exporting") as (settings, tell):
+        written = write(settings, wanted, target, tell)
+    typer.echo(f"{written.what} dead letters in {target}")
+    _warn_of(written.unread)
+
+
+@app.command(
+    epilog=examples(
+        "finkray deadletters redrive",
+        "finkray deadletters redrive --reason unknown_schema --topic lsst-alerts",
+    )
+)
+def redrive(
+    config: Config = None,
+    *,
+    reason: Reasons = None,
+    topic: Topics = None,
+    partition: Partition = None,
+    offsets: Offsets = None,
+    time: Time = None,
+    simulator: Simulator = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try them again after a fix; what decodes now is archived, once.
+
+    The archive must not run meanwhile: stop it, redrive, start it. A letter of which only the
+    first bytes are kept is read from Kafka again, if Kafka still has it.
+    """
+    from jobs.commands.deadletters import redrive as try_again
+    from jobs.commands.render_deadletters import resolved_json, resolved_text
+
+    wanted = _selection(reason, topic, partition, offsets, time, resolved=False)
+    with _at_work(config, "trying again", simulator=simulator) as (settings, tell):
+        done = try_again(settings, wanted, tell)
+    _print(resolved_json(done), resolved_text(done), as_json=as_json)
+    _warn_of(done.unread)
+
+
+def _selection(
+    reason: list[str] | None,
+    topic: list[str] | None,
+    partition: int | None,
+    offsets: str | None,
+    time: str | None,
+    *,
+    resolved: bool,
+) -> "Selection":
+    from finkray.dead_letters.search import Selection
+    from finkray.storage.hours import Span, span_of
+
+    first, last = _offsets(offsets)
+    try:
+        span = Span() if time is None else span_of(time)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--time") from error
+    return Selection(
+        reasons=frozenset(reason or ()),
+        topics=frozenset(topic or ()),
+        partition=partition,
+        first_offset=first,
+        last_offset=last,
+        span=span,
+        resolved=resolved,
+    )
+
+
+def _offsets(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
+        raise typer.BadParameter(f"{text!r} is no range: expected A-B", param_hint="--offsets")
+    return int(first), int(last or first)
+
+
+@contextmanager
+def _at_work(
+    config: Path | None, what: str, *, simulator: bool = False
+) -> Iterator[tuple["Settings", "Tell"]]:
+    from jobs.cluster.simulated_kafka import meant_kafka
+
+    place = desk(config)
+    command = "finkray deadletters redrive --simulator"
+    with (
+        meant_kafka(place.settings, place.state, command, simulator=simulator) as settings,
+        place.progress.waiting(what) as tell,
+    ):
+        yield settings, tell
+
+
+def _print(machine: Any, shown: Any, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(machine, indent=2))
+    else:
+        console().print(shown)
+
+
+def _warn_of(unread: Sequence[str]) -> None:
+    if unread:
+        typer.echo(
+            f"{len(unread)} dead-letter files could not be read, the first: {unread[0]}. If they "
+            "are not about to be published by a running archive, see `finkray audit`",
+            err=True,
+        )

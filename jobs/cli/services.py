@@ -1,0 +1,229 @@
+"""What can be said to `finkray` about services: run, diff, service check, service list."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from finkray.errors import SettingsError
+from finkray.settings.model import Settings, load
+from jobs.cli.common import EXIT_NO, AsJson, Config, config_file, desk, examples
+from jobs.cluster.connect import Place
+from jobs.commands.shipped import SHIPPED, spec_named
+
+EXIT_STOPPED: Final = 130
+
+_Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE",
+        show_default=False,
+        help=f"mymodule:Bright, or one that ships: {', '.join(SHIPPED)}.",
+    ),
+]
+_Results = typer.Argument(
+    metavar="NAME", show_default=False, help="Results: a name, or NAME/VERSION."
+)
+
+app = typer.Typer(rich_markup_mode=None)
+"""Commands of `finkray` itself."""
+
+service_app = typer.Typer(
+    help="Check a service before it runs, and list the results that there are.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(service_app, name="service")
+
+
+@app.command(
+    epilog=examples(
+        "finkray run mymodule:Bright",
+        "finkray run mymodule:Bright --from 2026-11-01 --to 2026-11-08 --into trial",
+        "finkray run classify --from 2026-11-24",
+        "finkray run mymodule:Bright --on local --workers 2",
+        "finkray diff bright trial",
+    )
+)
+def run(
+    service: _Spec,
+    config: Config = None,
+    *,
+    begins: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            show_default=False,
+            help="Alerts that came into Kafka in the hour of this UTC time or later.",
+        ),
+    ] = None,
+    ends: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            show_default=False,
+            help="And before it; 2026-11-08 leaves that day out.",
+        ),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Name of the results; default: the service's own.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="How many; default: on Ray as many as what waits needs (between "
+            "services.min_actors and services.max_actors), here a process for each core.",
+        ),
+    ] = None,
+    place: Annotated[
+        Place | None,
+        typer.Option(
+            "--on",
+            show_default=False,
+            help="Actors of the Ray cluster that is there, or processes of this machine; "
+            "default: ray if a cluster runs here (ray.address, RAY_ADDRESS, or that of "
+            "`finkray start`), else local.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a service over the archive: on the Ray cluster that is there, else on this machine.
+
+    It is served as `finkray start` serves live, with the same limits, and the results are the
+    same on both. What is in the results already is not done again, so a run that was ended
+    goes on.
+    """
+    from jobs.commands.run_service import ran_text, run_service, wanted_of
+
+    named, wanted = spec_named(service), wanted_of(begins, ends)
+    ran = run_service(desk(config), named, wanted, into=into, workers=workers, place=place)
+    if as_json:
+        typer.echo(json.dumps(ran.to_json(), indent=2))
+    else:
+        for line in ran_text(ran):
+            typer.echo(line)
+    if ran.stopped:
+        raise typer.Exit(EXIT_STOPPED)
+
+
+@app.command(epilog=examples("finkray diff bright trial", "finkray diff bright/1 bright/2 --json"))
+def diff(
+    first: Annotated[str, _Results],
+    second: Annotated[str, _Results],
+    config: Config = None,
+    *,
+    shown: Annotated[
+        int, typer.Option("--examples", min=0, metavar="N", help="How many alerts are named.")
+    ] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Show which alerts got another answer, and how; exits with 0 if none did, else 1."""
+    from finkray.results.diff import diff as compare
+    from finkray.results.diff import difference_to_json, lines_of
+    from finkray.results.store import find_store
+    from jobs.commands.archives import archive_of
+
+    archive = archive_of(_settings(config))
+    found = compare(find_store(archive, first), find_store(archive, second), shown)
+    if as_json:
+        typer.echo(json.dumps(difference_to_json(found), indent=2, default=str))
+    else:
+        for line in lines_of(found, shown):
+            typer.echo(line)
+    raise typer.Exit(found.exit_code)
+
+
+@service_app.command(
+    epilog=examples(
+        "finkray service check mymodule:Bright",
+        "finkray service check mymodule:Bright --archive --rows 1000",
+    )
+)
+def check(
+    service: _Spec,
+    config: Config = None,
+    *,
+    of_archive: Annotated[
+        bool,
+        typer.Option("--archive", help="Try it on alerts of the archive, not on made ones."),
+    ] = False,
+    rows: Annotated[
+        int, typer.Option(min=2, metavar="N", help="On how many alerts at most.")
+    ] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Say what breaks the contract of a service: schema, rows, order, nulls, cost, ..."""
+    from finkray.serving.check import check_service
+    from finkray.serving.run import limits_of, spec_of
+
+    settings = _settings(config)
+    alerts = _alerts(settings if of_archive else None, rows)
+    found = []
+    for finding in check_service(spec_of(spec_named(service)), limits_of(settings), alerts):
+        found.append(finding)
+        if not as_json:
+            typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")
+    if as_json:
+        answers = [{"name": one.name, "ok": one.ok, "detail": one.words} for one in found]
+        typer.echo(json.dumps(answers, indent=2))
+    if not all(one.ok for one in found):
+        raise typer.Exit(EXIT_NO)
+
+
+@service_app.command("list", epilog=examples("finkray service list"))
+def list_(config: Config = None, *, as_json: AsJson = False) -> None:
+    """List the results that the archive has, by name and version."""
+    from finkray.ledger.read import read_state
+    from finkray.results.store import list_stores
+    from jobs.commands.archives import archive_of
+
+    stores = [
+        {
+            "name": one.name,
+            "version": one.version,
+            "service": one.about.spec,
+            "alerts": read_state(one.storage).state.balance().archived,
+            "adds": one.about.output.names,
+        }
+        for one in list_stores(archive_of(_settings(config)))
+    ]
+    if as_json:
+        typer.echo(json.dumps(stores, indent=2))
+        return
+    for one in stores:
+        adds = ", ".join(one["adds"])
+        typer.echo(
+            f"{one['name']}/{one['version']}: {one['alerts']} alerts, {adds} (of {one['service']})"
+        )
+
+
+def _settings(config: Path | None) -> Settings:
+    return load(config_file(config), os.environ)
+
+
+def _alerts(settings: Settings | None, rows: int) -> Any:
+    from finkray.serving.check import read_some
+    from finkray.testing import alerts
+
+    if settings is None:
+        return alerts(min(rows, alerts().num_rows))
+    import finkray
+    from jobs.commands.archives import archive_of
+
+    archive = finkray.open_archive(archive_of(settings).root)
+    files = [one.uri for one in archive.follow(wait_s=0)]
+    if not files:
+        raise SettingsError(f"there is no alert in {archive.uri} yet")
+    return read_some(files, rows)

@@ -1,0 +1,79 @@
+"""`finkray simulator …`: what can be asked about a play."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from jobs.cli.common import EXIT_NO, AsJson, console, examples
+
+if TYPE_CHECKING:
+    from sim.compare import Comparison
+
+_SHOWN: Final = 20
+
+simulator_app = typer.Typer(
+    help="Ask about what the simulator has played. `finkray start simulator` plays.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@simulator_app.callback()
+def _group() -> None:
+    # With a single command typer would leave its name out.
+    return
+
+
+@simulator_app.command(
+    epilog=examples(
+        "finkray start archive --simulator --poison 0.01 --duplicates 0.01 --manifest night",
+        "finkray simulator check night --archive archive",
+        "finkray simulator check night --archive archive --json | jq .findings",
+    )
+)
+def check(
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Folder that the simulator wrote.")
+    ],
+    archive: Annotated[str, typer.Option(metavar="FOLDER", help="The archive.")] = "archive",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what was played with an archive, message by message.
+
+    Exit code 0 only if the play has ended and every alert is archived once, every broken message is
+    a dead letter once and for the right reason, and nothing that was aborted is there.
+    """
+    from sim.check import check as compare_now
+
+    found = compare_now(manifest, archive)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        console().print(comparison_text(found), markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found.good else EXIT_NO)
+
+
+def comparison_text(found: "Comparison") -> str:
+    """What was found, for people."""
+    sums = f"{found.archived} archived, {found.dead_lettered} dead letters, {found.aborted} aborted"
+    lines = [
+        f"{found.messages} messages played: {sums}",
+        *(f"  {count:8} {name}" for name, count in found.trouble.items()),
+    ]
+    if not found.ended:
+        lines.append("The play has not ended: what is still to come is not compared.")
+    counts: dict[str, int] = {}
+    for one in found.findings:
+        counts[one.what] = counts.get(one.what, 0) + 1
+    lines += [f"{count} x {what}" for what, count in counts.items()]
+    lines += [
+        f"  {one.what}: partition {one.partition}, offset {one.offset}: {one.detail}"
+        for one in found.findings[:_SHOWN]
+    ]
+    if len(found.findings) > _SHOWN:
+        lines.append(f"  … and {len(found.findings) - _SHOWN} more; --json has all")
+    lines.append("All is as it should be." if found.good else "Not all is as it should be.")
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""Settings as a service needs them: with places that mean the same wherever it runs."""
+
+from pathlib import Path
+
+from finkray.settings.model import Settings
+from jobs.cluster.connect import Cluster
+
+
+def placed(settings: Settings, cluster: Cluster) -> Settings:
+    """The settings with absolute paths and with the cluster's own address."""
+    kafka, packets, archive, simulator, ray = (
+        settings.kafka,
+        settings.packets,
+        settings.archive,
+        settings.simulator,
+        settings.ray,
+    )
+    return settings.model_copy(
+        update={
+            "kafka": kafka.model_copy(
+                update={"sasl_password_file": _absolute(kafka.sasl_password_file)}
+            ),
+            "packets": packets.model_copy(
+                update={
+                    "schema_folder": _absolute(packets.schema_folder),
+                    "registry_password_file": _absolute(packets.registry_password_file),
+                    "bare": {topic: _absolute(path) for topic, path in packets.bare.items()},
+                }
+            ),
+            "archive": archive.model_copy(update={"uri": str(archive.root)}),
+            "catalogs": settings.catalogs.placed(),
+            "simulator": simulator.model_copy(
+                update={
+                    name: _absolute(getattr(simulator, name))
+                    for name in ("data", "manifest", "schema_folder")
+                }
+            ),
+            "ray": ray.model_copy(
+                update={"address": cluster.address, "working_dir": _absolute(ray.working_dir)}
+            ),
+        }
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""

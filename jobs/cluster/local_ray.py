@@ -1,0 +1,268 @@
+"""The local Ray cluster that `finkray start` brings up and the last `finkray stop` takes down.
+
+It lies on the loopback address with all its ports, in a session of its own, in a temporary
+folder of its own, with a token of its own; other Rays on the machine are neither seen nor
+disturbed.
+"""
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from finkray.errors import ClusterUnavailable
+from finkray.host.java import find_java
+from finkray.host.lock import exclusive
+from finkray.host.process import ProcessRecord, start_detached
+from finkray.settings.model import RaySettings
+from finkray.settings.reader import ENV_PREFIX
+from jobs.cluster.orphans import kill, orphans
+from jobs.cluster.state import write_private
+from jobs.commands.interrupt import interrupted_after
+from sim.kafka_config import HOST, free_ports
+
+_LOG = logging.getLogger(__name__)
+
+START_TIMEOUT_S: Final = 180.0
+"""Eight seconds on a free machine; two cores with a load of fifteen took seventy."""
+
+START_TRIES: Final = 3
+"""`ray start` gives up by itself when its node takes more than 30 s, as on a machine that is
+very busy, or when another program was faster to take one of its ports."""
+
+STOP_GRACE_S: Final = 20.0
+"""`ray start` needs three to four seconds to end its processes in order."""
+
+_LONGEST_TEMP: Final = 30
+"""Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
+
+_LOG_TAIL_LINES: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRay:
+    """A cluster of our own.
+
+    Attributes
+    ----------
+    process
+        `ray start --block`, the father of all the others.
+    address
+        `host:port` of its head.
+    dashboard_url
+        Its dashboard, which asks for the token.
+    folder
+        Its temporary folder: sockets, logs, the token.
+    """
+
+    process: ProcessRecord
+    address: str
+    dashboard_url: str
+    folder: Path
+
+    @property
+    def token_file(self) -> Path:
+        """The token, readable by its owner alone."""
+        return self.folder / "auth_token"
+
+    def environment(self) -> dict[str, str]:
+        """Variables with which a process finds this cluster and is let in."""
+        return {
+            "RAY_ADDRESS": self.address,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_file),
+            # Despite its name: when it is off, Ray stays on the loopback address on Linux too,
+            # where it would otherwise listen on all of the machine's interfaces.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+
+def find_local_ray(state: Path) -> LocalRay | None:
+    """The cluster that runs, whichever command started it; None if it has ended."""
+    ray = _last(state)
+    return ray if ray and ray.process.process() else None
+
+
+def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
+    """Bring the cluster up, or take the one that runs.
+
+    Raises
+    ------
+    ClusterUnavailable
+        It ended or did not answer in time; the message has the end of its log.
+    SettingsError
+        There is no Java for Spark to run on.
+    """
+    log = state / "ray.log"
+    with exclusive(state / "ray.lock"):
+        if running := find_local_ray(state):
+            return running
+        _clear(state)
+        for left in reversed(range(START_TRIES)):
+            try:
+                ray = _launch(state, settings)
+                if _comes_up(ray):
+                    return ray
+            except BaseException:
+                if started := find_local_ray(state):
+                    _end(started)
+                _clear(state)
+                raise
+            _clear(state)
+            if left:
+                _LOG.warning("Ray ended at its start and is tried again, see %s", log)
+        raise ClusterUnavailable(f"Ray ends at its start. {_log_tail(log)}")
+
+
+def stop_local_ray(state: Path) -> None:
+    """Take the cluster down with all its processes, and keep the logs of its services."""
+    with exclusive(state / "ray.lock"):
+        if ray := find_local_ray(state):
+            _end(ray)
+        _clear(state)
+
+
+def _launch(state: Path, settings: RaySettings) -> LocalRay:
+    folder = _temporary_folder()
+    write_private(folder / "auth_token", secrets.token_hex(32))
+    head, dashboard, *others = free_ports(9)
+    if settings.local_dashboard_port and _is_free(settings.local_dashboard_port):
+        dashboard = settings.local_dashboard_port
+    agent, agent_grpc, runtime_env_agent, metrics, client, autoscaler, dashboard_metrics = others
+    options = {
+        "node-ip-address": HOST,
+        "port": head,
+        "dashboard-host": HOST,
+        "dashboard-port": dashboard,
+        "dashboard-agent-listen-port": agent,
+        "dashboard-agent-grpc-port": agent_grpc,
+        "runtime-env-agent-port": runtime_env_agent,
+        "metrics-export-port": metrics,
+        "ray-client-server-port": client,
+        "min-worker-port": 0,
+        "max-worker-port": 0,
+        "temp-dir": folder,
+        "num-cpus": settings.local_cpus or os.cpu_count() or 1,
+        "object-store-memory": int(settings.local_object_store_bytes),
+    }
+    ray = LocalRay(
+        ProcessRecord(0, 0, str(folder)), f"{HOST}:{head}", f"http://{HOST}:{dashboard}", folder
+    )
+    command = [
+        *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *("--disable-usage-stats", "--log-color=false", "--include-log-monitor=false"),
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    environment = {
+        **_inherited(find_java().environment()),
+        **ray.environment(),
+        # Ray would start as many idle Python workers as there are CPUs for each driver that
+        # comes, and each of Spark's Python workers is one.
+        "RAY_prestart_worker_first_driver": "false",
+        "AUTOSCALER_METRIC_PORT": str(autoscaler),
+        "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
+    }
+    # It lives on by itself, so it must be written down; and its jobs drain by SIGINT.
+    with interrupted_after():
+        child = start_detached(
+            command, log=state / "ray.log", environment=environment, die_with_parent=False
+        )
+        process = ProcessRecord.of(child.pid, mark=str(folder))
+        ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
+        record = {**asdict(ray), "folder": str(folder)}
+        write_private(state / "ray.json", json.dumps(record, indent=2))
+    return ray
+
+
+def _inherited(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a cluster that serves later commands too: nothing of this one alone."""
+    mine = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
+    return {name: value for name, value in env.items() if not name.startswith(mine)}
+
+
+def _temporary_folder() -> Path:
+    place = tempfile.gettempdir()
+    return Path(
+        tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(place) > _LONGEST_TEMP else place)  # noqa: S108
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _comes_up(ray: LocalRay) -> bool:
+    """Wait until it can be used; False if it has ended instead."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while ray.process.process():
+        if _has_node(ray):
+            return True
+        if time.monotonic() > deadline_s:
+            raise ClusterUnavailable(
+                f"Ray does not answer on {ray.dashboard_url} within {START_TIMEOUT_S:.0f} s"
+            )
+        time.sleep(0.2)
+    return False
+
+
+def _has_node(ray: LocalRay) -> bool:
+    """Whether its dashboard answers and knows the node, which comes up after it."""
+    token = ray.token_file.read_text(encoding="utf-8")
+    question = urllib.request.Request(  # noqa: S310
+        f"{ray.dashboard_url}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(question, timeout=5) as answer:  # noqa: S310
+            nodes = json.load(answer)["data"]["summary"]
+    except OSError:
+        return False  # it is not up yet
+    return any(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
+
+
+def _last(state: Path) -> LocalRay | None:
+    """The cluster that was started last and not cleared away, be it alive or not."""
+    try:
+        raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return LocalRay(
+        ProcessRecord(**raw["process"]), raw["address"], raw["dashboard_url"], Path(raw["folder"])
+    )
+
+
+def _end(ray: LocalRay) -> None:
+    father = ray.process.process()
+    family = father.children(recursive=True) if father else []
+    ray.process.end(STOP_GRACE_S)
+    kill(family)
+
+
+def _clear(state: Path) -> None:
+    """Forget a cluster that has ended: leftover processes, its folder, its record."""
+    ray = _last(state)
+    if ray is None:
+        return
+    kill(orphans(ray.process))
+    logs = state / "logs"
+    logs.mkdir(exist_ok=True)
+    for log in ray.folder.glob("session_2*/logs/job-driver-*.log"):
+        shutil.copyfile(log, logs / log.name)
+    shutil.rmtree(ray.folder, ignore_errors=True)
+    (state / "ray.json").unlink()
+
+
+def _log_tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+    return f"The end of {log}:\n" + "\n".join(lines)

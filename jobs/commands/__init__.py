@@ -1,0 +1,1 @@
+"""What each command of `finkray` does, and how its output looks."""

@@ -1,0 +1,215 @@
+"""`finkray check`: a clear yes or no to each thing that the archive needs."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from finkray.errors import (
+    ClusterUnavailable,
+    FinkrayError,
+    KafkaUnavailable,
+    StorageError,
+)
+from finkray.host.java import find_java
+from finkray.kafka.cluster import KafkaCluster
+from finkray.settings.model import (
+    ArchiveSettings,
+    IngestSettings,
+    KafkaSettings,
+    RaySettings,
+    Settings,
+    load,
+)
+from finkray.text import bytes_text, count_text
+from jobs.cluster.connect import errors_of_ray, find_cluster, is_on_this_machine, job_client
+from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""A healthy Kafka answers in milliseconds; a login at a distant one takes a second or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and its answer.
+
+    Attributes
+    ----------
+    name
+        What was looked at.
+    ok
+        Whether it is as the archive needs it.
+    detail
+        What was found, or what is wrong.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def all_checks(config: Path | None, state: Path, *, simulator: bool = False) -> Iterator[Check]:
+    """Every check, one after the other, as its answer comes.
+
+    Parameters
+    ----------
+    config
+        The settings file, or None for the defaults and the environment.
+    state
+        The state folder.
+    simulator
+        Whether the archive is to read the simulator's Kafka, not the one of the settings.
+    """
+    where = str(config or "defaults and environment")
+    try:
+        settings = load(config)
+    except FinkrayError as error:
+        yield Check("settings", ok=False, detail=str(error))
+        return
+    yield Check("settings", ok=True, detail=where)
+    yield java_check()
+    if simulator:
+        yield from simulator_checks(settings, state)
+    else:
+        hint = simulator_hint(state, "finkray check --simulator")
+        for one in kafka_checks(settings.kafka):
+            yield one if one.ok else replace(one, detail=one.detail + hint)
+    yield from storage_checks(settings.archive, settings.ingest)
+    yield ray_check(state, settings.ray)
+
+
+def look(name: str, question: Callable[[], str]) -> Check:
+    """Ask; an error of ours is a no."""
+    try:
+        return Check(name, ok=True, detail=question())
+    except FinkrayError as error:
+        return Check(name, ok=False, detail=str(error))
+
+
+def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
+    """The connection, and the topics that are wanted. Nothing is written."""
+    connection = look("kafka", lambda: _connection(settings))
+    yield connection
+    if connection.ok:
+        yield look("topics", lambda: _topics(settings))
+
+
+def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
+    """The same of the simulator's Kafka, if it runs already."""
+    if running_kafka(state) is None:
+        detail = "none runs; `finkray start archive --simulator` brings the simulator's up"
+        yield Check("kafka", ok=True, detail=detail)
+        return
+    try:
+        simulated = reading_simulator(settings, state)
+    except KafkaUnavailable as error:
+        yield Check("kafka", ok=False, detail=str(error))
+    else:
+        yield from kafka_checks(simulated.kafka)
+
+
+def _connection(settings: KafkaSettings) -> str:
+    """Ask for the cluster."""
+    cluster = KafkaCluster(settings.client_config(), CONNECT_TIMEOUT_S)
+    try:
+        cluster_id = cluster.cluster_id()
+    except KafkaUnavailable as error:
+        raise KafkaUnavailable(f"{settings.bootstrap_servers}: {error}") from error
+    finally:
+        cluster.close()
+    return f"{settings.bootstrap_servers} answers, cluster {cluster_id}"
+
+
+def _topics(settings: KafkaSettings) -> str:
+    cluster = KafkaCluster(settings.client_config())
+    try:
+        partitions = cluster.partitions(settings.wants)
+    finally:
+        cluster.close()
+    topics = sorted({partition.topic for partition in partitions})
+    if not topics:
+        raise KafkaUnavailable(f"no topic is named {', '.join(settings.topics)}")
+    names = ", ".join(topics if len(topics) < 4 else [*topics[:2], "…", topics[-1]])
+    return f"{count_text(len(topics))} with {count_text(len(partitions))} partitions: {names}"
+
+
+def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator[Check]:
+    """The archive's folder: it takes files and links, has room, and is one file system."""
+    yield look("storage", lambda: _writable(archive.root))
+    yield look("space", lambda: _space(archive.root, ingest.held_bytes))
+    yield look("file system", lambda: _one_file_system(archive.root))
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _writable(root: Path) -> str:
+    place = _nearest(root)
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".finkray-check-") as probe:
+            probe.write(b"?")
+            probe.flush()
+            os.fsync(probe.fileno())
+            _give_second_name(Path(probe.name))
+    except OSError as error:
+        raise StorageError(f"{place} takes no files: {error.strerror}") from error
+    return f"{root} takes files" if place == root else f"{root} can be made in {place}"
+
+
+def _give_second_name(probe: Path) -> None:
+    """As the archive does with each file that is published, and with each entry of the ledger."""
+    second = probe.with_name(f"{probe.name}-link")
+    try:
+        os.link(probe, second)
+    except OSError as error:
+        raise StorageError(
+            f"{probe.parent} takes files, but no hard links ({error.strerror}), without which "
+            "nothing can be published there: put the archive on a file system that has them"
+        ) from error
+    finally:
+        second.unlink(missing_ok=True)
+
+
+def _space(root: Path, needed_bytes: int) -> str:
+    free_bytes = shutil.disk_usage(_nearest(root)).free
+    text = f"{bytes_text(free_bytes)} free"
+    if free_bytes < needed_bytes:
+        raise StorageError(f"{text}, less than the {bytes_text(needed_bytes)} that may be held")
+    return text
+
+
+def _one_file_system(root: Path) -> str:
+    """Files are renamed from staging to their place, which only one file system can."""
+    parts = [root / name for name in ("alerts", "deadletters", "ledger", "staging")]
+    there = [place for place in (root, *parts) if place.exists()]
+    devices = {place.stat().st_dev for place in there}
+    if len(devices) > 1:
+        raise StorageError(f"{root} spans {len(devices)} file systems: files cannot be renamed")
+    return f"{root} is one" if there else "nothing is there yet"
+
+
+def ray_check(state: Path, settings: RaySettings) -> Check:
+    """Ray, on which a service can be started."""
+    return look("ray", lambda: _ray(state, settings))
+
+
+def _ray(state: Path, settings: RaySettings) -> str:
+    cluster = find_cluster(state, settings)
+    if cluster is None:
+        return "none runs; `finkray start` brings up a local one"
+    if not is_on_this_machine(cluster):
+        raise ClusterUnavailable(f"the head at {cluster.address} is another machine")
+    client = job_client(cluster)
+    with errors_of_ray():
+        client.list_jobs()
+    return f"a head answers at {cluster.address} and takes jobs"
+
+
+def java_check() -> Check:
+    """The Java that Spark runs on."""
+    return look("java", lambda: str(find_java().executable))

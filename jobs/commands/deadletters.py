@@ -1,0 +1,182 @@
+"""`finkray deadletters`: the settings' archive, searched, and its letters tried again."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from finkray.claim import ClaimResult, TopicPartition
+from finkray.dead_letters.export import export as export_to
+from finkray.dead_letters.inspection import Look, hex_head, look_at
+from finkray.dead_letters.search import DeadLetters, Selection
+from finkray.errors import FinkrayError
+from finkray.packets.decoder import make_decoder
+from finkray.packets.message import RawMessage
+from finkray.redrive.resolve import Resolved, Resolver
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from finkray.storage.schema_ids import read_schema_ids
+from jobs.commands.audit import archive_storage, taken_over
+
+Tell = Callable[[str], None]
+T = TypeVar("T")
+
+_ABOUT = (
+    "kafka_topic",
+    "kafka_partition",
+    "kafka_offset",
+    "kafka_timestamp",
+    "reason",
+    "detail",
+    "size_bytes",
+    "schema_id",
+)
+
+
+class Kind(NamedTuple):
+    """What dead letters are counted by: topic, day (UTC, of the folder) and reason."""
+
+    topic: str
+    day: date | None
+    reason: str
+
+
+class Count(NamedTuple):
+    """How many are dead, and how many were brought in."""
+
+    dead: int
+    resolved: int
+
+
+class Found(NamedTuple, Generic[T]):
+    """What a search found, and the files that it could not read."""
+
+    what: T
+    unread: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter, looked at.
+
+    Attributes
+    ----------
+    about
+        its row, without the bytes
+    kept_bytes
+        how many of its bytes are kept
+    head
+        the first of them, as lines for people
+    look
+        what they seem to be
+    alert_files
+        files that hold its alert, if it was brought in
+    """
+
+    about: dict[str, Any]
+    kept_bytes: int
+    head: list[str]
+    look: Look
+    alert_files: tuple[str, ...]
+
+
+def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[Kind, Count]]:
+    """Count them."""
+    search = DeadLetters(archive_storage(settings))
+    dead: Counter[Kind] = Counter()
+    resolved: Counter[Kind] = Counter()
+    for result, table in search.letters(selection, ["reason"], tell):
+        rows = zip(
+            *(table[name].to_pylist() for name in ("day", "reason", "resolved")), strict=True
+        )
+        for day, reason, done in rows:
+            kind = Kind(result.claim.source.topic, day, reason)
+            (resolved if done else dead)[kind] += 1
+    kinds = sorted({*dead, *resolved}, key=lambda kind: (kind.topic, str(kind.day), kind.reason))
+    return Found({kind: Count(dead[kind], resolved[kind]) for kind in kinds}, search.unread)
+
+
+def rows(settings: Settings, selection: Selection, tell: Tell) -> Found[list[dict[str, Any]]]:
+    """All of them, without their bytes."""
+    search = DeadLetters(archive_storage(settings))
+    found = [
+        row
+        for _, table in search.letters(selection, _ABOUT, tell)
+        for row in table.select([*_ABOUT, "resolved"]).to_pylist()
+    ]
+    return Found(found, search.unread)
+
+
+def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Letter]:
+    """Look at the letter at an offset; several if a topic was made anew.
+
+    Raises
+    ------
+    FinkrayError
+        There is none.
+    """
+    storage = archive_storage(settings)
+    selection = Selection(
+        topics=frozenset([topic]),
+        partition=partition,
+        first_offset=offset,
+        last_offset=offset,
+        resolved=True,
+    )
+    decoder = make_decoder(
+        settings.packets, int(settings.kafka.max_message_bytes), read_schema_ids(storage)
+    )
+    search = DeadLetters(storage)
+    letters = []
+    for result, table in search.letters(selection):
+        (row,) = table.to_pylist()
+        value = row.pop("value")
+        stamp = row["kafka_timestamp"]
+        message = RawMessage(offset, None if stamp is None else int(stamp.timestamp() * 1e3), value)
+        source = TopicPartition(row["cluster_id"], topic, row["topic_id"], partition)
+        letters.append(
+            Letter(
+                about=row,
+                kept_bytes=len(value or b""),
+                head=hex_head(value or b""),
+                look=look_at(message, source, decoder),
+                alert_files=_alert_files(storage, result, offset) if row["resolved"] else (),
+            )
+        )
+    if not letters:
+        why = f"; {len(search.unread)} files could not be read" if search.unread else ""
+        raise FinkrayError(f"{topic}[{partition}] has no dead letter at offset {offset}{why}")
+    return letters
+
+
+def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> Found[int]:
+    """Write them to a folder or a Parquet file."""
+    search = DeadLetters(archive_storage(settings))
+    return Found(export_to(search, selection, target, tell), search.unread)
+
+
+def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:
+    """Try them again, as the one writer of the archive.
+
+    Raises
+    ------
+    ArchiveHeld
+        An archive runs on the folder: stop it first.
+    """
+    with taken_over(settings) as (storage, ledger):
+        return Resolver(settings, storage, ledger).resolve(selection, tell)
+
+
+def _alert_files(storage: Storage, result: ClaimResult, offset: int) -> tuple[str, ...]:
+    import pyarrow.parquet as pq
+
+    paths = []
+    for file in result.files:
+        if file.first_offset <= offset <= file.last_offset:
+            with storage.filesystem.open_input_file(file.path) as source:
+                offsets = pq.read_table(source, columns=["kafka_offset"])["kafka_offset"]
+            if offset in offsets.to_pylist():
+                paths.append(file.path)
+    return tuple(paths)

@@ -1,0 +1,266 @@
+"""A night, from a real Kafka to Parquet: what `make demo` runs. Leaves only the archive behind.
+
+Everything it starts (Kafka, Ray, the archive) lives in a temporary folder and is stopped at
+the end, also after Ctrl-C or an error.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from finkray.errors import FinkrayError
+from finkray.host.process import start_detached
+from finkray.settings.model import Settings, load
+from finkray.status.archive import Snapshot
+from finkray.status.board import read_snapshot
+from jobs.cluster.connect import Cluster, connected
+from jobs.cluster.local_ray import start_local_ray, stop_local_ray
+from jobs.commands.demo_report import live_line, report
+from jobs.commands.interrupt import Interrupts
+from sim.alerts import AlertMaker
+from sim.kafka import Kafka
+from sim.play import Played, play
+from sim.sources import from_files, made
+
+PARTITIONS = 4
+DRAIN_TIMEOUT_S = 90.0
+PLAYER_TIMEOUT_S = 30.0
+STALL_S = 180.0
+"""With no alert made durable for so long, after the last was sent, the demo has failed."""
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person asked for."""
+
+    alerts: int
+    data: Path | None
+    archive: Path
+
+
+class Demo:
+    """The steps of the demo, each of which says what it does."""
+
+    def __init__(
+        self, options: Options, console: Console, folder: Path, interrupts: Interrupts
+    ) -> None:
+        self._options = options
+        self._console = console
+        self._folder = folder
+        self._interrupts = interrupts
+        self._began_s = time.monotonic()
+
+    def run(self) -> int:
+        """All steps; the exit code."""
+        with ExitStack() as stack, self._interrupts.until_the_end():
+            self._say(f"Kafka: starting a real one in {self._folder / 'kafka'}")
+            kafka = stack.enter_context(
+                _stopped(Kafka.start(self._folder / "kafka", die_with_parent=True))
+            )
+            topic = f"ztf_{datetime.now(UTC):%Y%m%d}_programid1"
+            kafka.create_topic(topic, partitions=PARTITIONS)
+            self._say(f"Kafka: answers on {kafka.bootstrap_servers}, topic {topic}")
+            settings = self._settings(kafka, topic)
+            self._say("Ray: starting a local cluster")
+            stack.callback(stop_local_ray, self._folder)
+            ray = start_local_ray(self._folder, settings.ray)
+            self._say(f"Ray: runs, dashboard on {ray.dashboard_url}")
+            log = self._folder / "archive.log"
+            archive = stack.enter_context(_archive(settings, self._folder, log, ray.environment()))
+            cluster = Cluster(ray.address, ray)
+            with connected(cluster, settings.ray):
+                self._interrupts.listen()  # Ray has installed handlers of its own
+                self._say("Archive: ingest actors on Kafka, Spark on Ray; ready in about 20 s")
+                self._wait_until_running(settings, archive, log)
+                played, last = self._play(settings, kafka, topic, archive, log)
+            self._say("Archive: draining and leaving")
+            archive.send_signal(signal.SIGINT)
+            archive.wait(DRAIN_TIMEOUT_S)
+            return report(self._console, settings, played, last, time.monotonic() - self._began_s)
+
+    def _settings(self, kafka: Kafka, topic: str) -> Settings:
+        self._options.archive.mkdir(parents=True, exist_ok=True)
+        overrides: dict[str, dict[str, Any]] = {
+            "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "topics": [topic]},
+            "archive": {"uri": str(self._options.archive)},
+            "ray": {"namespace": "finkray-demo", "local_dashboard_port": 0},
+        }
+        return load(None, {}, overrides)
+
+    def _wait_until_running(
+        self, settings: Settings, archive: subprocess.Popen[bytes], log: Path
+    ) -> None:
+        with self._console.status("waiting for the first micro-batch"):
+            while True:
+                self._check(archive, log)
+                snapshot = read_snapshot(settings)
+                if snapshot is not None and snapshot.state == "running":
+                    return
+                time.sleep(0.2)
+
+    def _play(
+        self,
+        settings: Settings,
+        kafka: Kafka,
+        topic: str,
+        archive: subprocess.Popen[bytes],
+        log: Path,
+    ) -> tuple[Played, Snapshot]:
+        options = self._options
+        if options.data is not None:
+            source, count, what = from_files(options.data), None, f"the packets of {options.data}"
+        else:
+            source, count = made(AlertMaker(seed=1)), options.alerts
+            what = f"{count} simulated alerts"
+        self._say(f"Playing {what} into Kafka as fast as it takes them")
+        results: list[Played | Exception] = []
+
+        stop = threading.Event()
+
+        def player() -> None:
+            try:
+                results.append(play(source, kafka.bootstrap_servers, topic, count=count, stop=stop))
+            except Exception as error:  # noqa: BLE001 - raised below, in the main thread
+                results.append(error)
+
+        thread = threading.Thread(target=player, name="player", daemon=True)
+        thread.start()
+        try:
+            return self._watch(settings, results, archive, log)
+        finally:
+            # A thread that still sends while Python ends makes it abort.
+            stop.set()
+            thread.join(PLAYER_TIMEOUT_S)
+
+    def _watch(
+        self,
+        settings: Settings,
+        results: list[Played | Exception],
+        archive: subprocess.Popen[bytes],
+        log: Path,
+    ) -> tuple[Played, Snapshot]:
+        """Show the rates until every alert that was played is durable."""
+        moved_s, frontier, shown_s = time.monotonic(), -1, 0.0
+        with self._console.status("playing") as status:
+            while True:
+                self._check(archive, log)
+                if results and isinstance(results[0], Exception):
+                    raise results[0]
+                played = next((r for r in results if isinstance(r, Played)), None)
+                snapshot = read_snapshot(settings)
+                if snapshot is not None:
+                    status.update(live_line(snapshot))
+                    if not self._console.is_terminal and time.monotonic() - shown_s > 2.0:
+                        shown_s = time.monotonic()
+                        self._console.print(live_line(snapshot))
+                    if played is not None and _all_durable(played, snapshot):
+                        return played, snapshot
+                    parts = snapshot.partitions
+                    if (now_at := sum(at.frontier - at.backlog for at in parts)) != frontier:
+                        moved_s, frontier = time.monotonic(), now_at
+                if played is not None and time.monotonic() - moved_s > STALL_S:
+                    raise FinkrayError(f"nothing became durable for {STALL_S:.0f} s. {_tail(log)}")
+                time.sleep(0.25)
+
+    def _check(self, archive: subprocess.Popen[bytes], log: Path) -> None:
+        self._interrupts.look()
+        if archive.poll() is not None:
+            raise FinkrayError(f"the archive ended. {_tail(log)}")
+
+    def _say(self, text: str) -> None:
+        self._interrupts.look()
+        self._console.print(f"[{time.monotonic() - self._began_s:5.1f} s] {text}", markup=False)
+
+
+def _all_durable(played: Played, snapshot: Snapshot) -> bool:
+    frontiers = {part.partition: part.frontier for part in snapshot.partitions}
+    return snapshot.backlog == 0 and all(
+        frontiers.get(partition, 0) > part.last_offset
+        for partition, part in played.partitions.items()
+    )
+
+
+@contextmanager
+def _stopped(kafka: Kafka) -> Iterator[Kafka]:
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@contextmanager
+def _archive(
+    settings: Settings, folder: Path, log: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The archive as a process, killed at the end if it has not left by itself."""
+    config = folder / "settings.json"
+    config.write_text(settings.to_json_with_secrets(), encoding="utf-8")
+    process = start_detached(
+        [sys.executable, "-m", "finkray.archive", "--config", str(config)],
+        log=log,
+        environment={**os.environ, **environment},
+        die_with_parent=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(DRAIN_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+    return "The end of its log:\n" + "\n".join(lines)
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.commands.demo",
+        description="A night from a real Kafka through Ray and Spark to Parquet.",
+        epilog="example: python -m jobs.commands.demo --alerts 2000 --archive /tmp/night",
+    )
+    parser.add_argument("--alerts", type=int, default=10_000, metavar="N", help="how many (10000)")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="folder or tar of real packets to play instead"
+    )
+    parser.add_argument(
+        "--archive", type=Path, default=Path("archive"), metavar="FOLDER", help="where to (archive)"
+    )
+    given = parser.parse_args()
+    options = Options(given.alerts, given.data, given.archive.absolute())
+    console = Console(highlight=False, soft_wrap=True)
+    interrupts = Interrupts()
+    interrupts.listen()
+    with tempfile.TemporaryDirectory(prefix="finkray-demo-") as folder:
+        try:
+            return Demo(options, console, Path(folder), interrupts).run()
+        except KeyboardInterrupt:
+            console.print("\nInterrupted; everything that was started is stopped.")
+            return EXIT_INTERRUPTED
+        except FinkrayError as error:
+            console.print(f"The demo failed: {error}", markup=False)
+            return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""`finkray prepare`: an archive of the classes that Spark on Ray loads at each start."""
+
+import queue
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from finkray.errors import ClusterUnavailable
+from finkray.host.java import find_java
+from finkray.host.jvm_class_data import archive_file, listing_option, make_archive
+from finkray.query.messages import Order
+from finkray.query.spark import JAVA_OPTION_KEYS, MicroBatch, SparkOnRay
+from finkray.query.task import TaskContext
+from finkray.settings.model import RaySettings, SparkSettings
+from jobs.cluster.connect import Cluster, connected
+from jobs.cluster.local_ray import start_local_ray, stop_local_ray
+from jobs.commands.progress import Progress
+
+_MICRO_BATCH_S: Final = 180.0
+
+
+def prepare(progress: Progress) -> None:
+    """Make the archive for the Java that is found here, unless it is there.
+
+    Raises
+    ------
+    FinkrayError
+        Ray, Spark or Java refuses.
+    """
+    java = find_java()
+    file = archive_file(java)
+    if file.exists():
+        progress.say(f"Spark's classes are in {file}")
+        return
+    with tempfile.TemporaryDirectory(prefix="finkray-prepare-") as name:
+        folder = Path(name)
+        with progress.waiting("Spark starts and lists its classes"):
+            _list_classes(folder)
+        with progress.waiting("Java puts them into a file"):
+            make_archive(java, folder.glob("*.classes"))
+    progress.say(f"Spark's classes are in {file}, which each start uses from now on")
+
+
+def _list_classes(folder: Path) -> None:
+    """Start Spark on a Ray of our own as an archive does, and let one micro-batch through."""
+    settings = RaySettings(local_dashboard_port=0)
+    local = start_local_ray(folder, settings)
+    try:
+        with connected(Cluster(local.address, local), settings):
+            _run_micro_batch(local.address, listing_option(folder))
+    finally:
+        stop_local_ray(folder)
+
+
+def _run_micro_batch(ray_address: str, java_option: str) -> None:
+    batches: queue.SimpleQueue[MicroBatch] = queue.SimpleQueue()
+    settings = SparkSettings(conf=dict.fromkeys(JAVA_OPTION_KEYS, java_option))
+    spark = SparkOnRay("finkray-prepare", settings, batches.put)
+    try:
+        # To get ready is all that the task is asked for.
+        spark.start_query(
+            TaskContext(ray_address, "finkray-prepare", "", spark.code_archive),
+            [[Order(None, "", 0, "")]],
+        )
+        (outcome,) = batches.get(timeout=_MICRO_BATCH_S).outcomes
+    except queue.Empty:
+        raise ClusterUnavailable(f"no micro-batch in {_MICRO_BATCH_S:.0f} s") from None
+    finally:
+        spark.stop()
+    if outcome.failure:
+        raise ClusterUnavailable(f"{outcome.failure.kind}: {outcome.failure.message}")

@@ -1,0 +1,207 @@
+"""`finkray run`: a service over the archive, with progress on the terminal."""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from finkray.errors import ClusterUnavailable, SettingsError
+from finkray.results.backlog import Wanted
+from finkray.results.store import store_folder
+from finkray.serving.actor import actor_maker
+from finkray.serving.run import (
+    MakeHost,
+    Run,
+    count_wanted,
+    default_workers,
+    limits_of,
+    run_over,
+    spec_of,
+)
+from finkray.status.service import ServiceSnapshot
+from finkray.storage.hours import Span, utc
+from jobs.cluster.connect import Place, connected, is_on_this_machine
+from jobs.commands.archives import archive_of
+from jobs.commands.interrupt import asked_by_interrupt
+
+if TYPE_CHECKING:
+    from jobs.commands.launch import Desk
+
+EVERYTHING = Wanted(from_seq=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run did.
+
+    Attributes
+    ----------
+    snapshot
+        the last one
+    folder
+        of the results, from the archive's
+    stopped
+        whether Ctrl-C ended it before all was done
+    place
+        where the workers were
+    """
+
+    snapshot: ServiceSnapshot
+    folder: str
+    stopped: bool
+    place: Place
+
+    def to_json(self) -> dict[str, Any]:
+        """As `finkray run --json` prints it."""
+        return {
+            "folder": self.folder,
+            "complete": not self.stopped,
+            "on": str(self.place),
+            **self.snapshot.model_dump(mode="json", exclude={"state", "at"}),
+        }
+
+
+def wanted_of(begins: str | None, ends: str | None) -> Wanted:
+    """What `--from` and `--to` mean.
+
+    Raises
+    ------
+    SettingsError
+        One of them is no time, or the end is not after the beginning.
+    """
+    if begins is None and ends is None:
+        return EVERYTHING
+    try:
+        span = Span(None if begins is None else utc(begins), None if ends is None else utc(ends))
+    except ValueError as error:
+        raise SettingsError(f"--from, --to: {error}") from error
+    if span.start and span.end and span.start >= span.end:
+        raise SettingsError(f"--to {ends} is not after --from {begins}")
+    return Wanted(span=span)
+
+
+def run_service(
+    desk: "Desk",
+    name: str,
+    wanted: Wanted,
+    *,
+    into: str | None = None,
+    workers: int | None = None,
+    place: Place | None = None,
+) -> Ran:
+    """Serve a part of the archive; Ctrl-C ends it in good order.
+
+    Parameters
+    ----------
+    desk
+        Where the command stands.
+    name
+        Of the service, as `mymodule:Bright`.
+    wanted
+        Which alerts.
+    into
+        Name of the results; None: the service's own.
+    workers
+        So many; None: a process for each core here, on Ray as many as what waits needs.
+    place
+        Where; None: on Ray if there is a cluster, else here.
+
+    Raises
+    ------
+    SettingsError
+        There is no archive.
+    ClusterUnavailable
+        It is to be on Ray, and there is none.
+    ServiceError
+        The service cannot be loaded, or fails on everything.
+    """
+    settings = desk.settings
+    archive = archive_of(settings)
+    run = Run(archive, spec_of(name), settings, into)
+    with _workers(desk, run, workers, place) as how:
+        total = count_wanted(archive, wanted)
+        with _shown(f"{name} on {how.words}", total) as tell, asked_by_interrupt() as stopping:
+            snapshot = run_over(
+                run, wanted, how.workers, tell=tell, stopping=stopping, make_host=how.make_host
+            )
+    folder = store_folder(snapshot.name, snapshot.version)
+    return Ran(snapshot, folder, stopping.is_set(), how.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What does the work: where, how many, what makes them, and the same in words."""
+
+    place: Place
+    workers: int | None
+    make_host: MakeHost | None
+    words: str
+
+
+@contextlib.contextmanager
+def _workers(desk: "Desk", run: Run, workers: int | None, place: Place | None) -> Iterator[_How]:
+    cluster = None if place is Place.LOCAL else desk.cluster()
+    if cluster is None or not is_on_this_machine(cluster):
+        if place is Place.RAY:
+            raise ClusterUnavailable(
+                "no Ray has its head on this machine: `finkray start` brings one up, RAY_ADDRESS "
+                "names one that is there; --on local needs none"
+            )
+        count = workers or default_workers()
+        yield _How(Place.LOCAL, count, None, f"{count} processes of this machine")
+        return
+    services = desk.settings.services
+    limits = limits_of(run.settings)
+    with connected(cluster, desk.settings.ray, ships_code=True):
+        make_host = actor_maker(run.spec, limits, services, f"run-{secrets.token_hex(3)}")
+        number = workers or f"{services.min_actors} to {services.max_actors}"
+        words = f"{number} actors of Ray at {cluster.address}"
+        yield _How(Place.RAY, workers, make_host, words)
+
+
+@contextlib.contextmanager
+def _shown(name: str, total: int) -> Iterator[Callable[[ServiceSnapshot], None]]:
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.print(f"{name} over {total} alerts …", markup=False)
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(name, total=total, more="")
+
+        def tell(snapshot: ServiceSnapshot) -> None:
+            errors = snapshot.by_status.get("error", 0)
+            more = f"{snapshot.alerts_per_s:.0f} alerts/s"
+            more += f", {errors} errors" if errors else ""
+            if snapshot.breaker != "closed":
+                more += f", pauses: {snapshot.last_fault}"
+            progress.update(task, completed=snapshot.results, more=more)
+
+        yield tell
+
+
+def ran_text(ran: Ran) -> Iterator[str]:
+    """As a person reads it."""
+    snapshot = ran.snapshot
+    written = sum(snapshot.by_status.values())
+    by_status = ", ".join(f"{count} {status}" for status, count in snapshot.by_status.items())
+    yield f"{snapshot.service} {snapshot.version}: {written} alerts" + (
+        f" ({by_status})" if by_status else "; there was nothing to do"
+    )
+    yield f"results: {ran.folder}, {snapshot.results} rows in all"
+    if snapshot.faults:
+        faults = ", ".join(f"{count} {fault}" for fault, count in snapshot.faults.items())
+        yield f"batches without an answer: {faults}; the last: {snapshot.last_fault}"
+    if ran.stopped:
+        yield "stopped before the end; the same command goes on from there"

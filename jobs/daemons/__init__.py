@@ -1,0 +1,1 @@
+"""Long-running jobs: the simulator, the page, services and class counts."""

@@ -1,0 +1,49 @@
+"""The page as a service: `python -m jobs.daemons.page --config conf/finkray.toml`."""
+
+import sys
+import threading
+
+from finkray.errors import ClusterUnavailable
+from finkray.host.signals import handle_signals
+from finkray.settings.model import Settings
+from finkray.status.board import read_snapshot
+from finkray.status.service_board import read_service_snapshots
+from finkray.storage.local import LocalStorage
+from jobs.daemons.main import service_main
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Serve the page until told to stop.
+
+    Raises
+    ------
+    ClusterUnavailable
+        No Ray answers.
+    """
+    import ray
+
+    from ui.app import serve
+    from ui.classes import ClassSource
+    from ui.sources import Sources
+
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+
+    handle_signals(stopping)  # Ray has installed handlers of its own
+    sources = Sources(
+        status=lambda: read_snapshot(settings),
+        services=lambda: read_service_snapshots(settings),
+        classes=ClassSource(LocalStorage(settings.archive.root)),
+    )
+    serve(settings.ui, sources, stopping)
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(service_main("jobs.daemons.page", "Serve the status page.", run))

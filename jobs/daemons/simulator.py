@@ -1,0 +1,135 @@
+"""The simulator as a service: `python -m jobs.daemons.simulator --config conf/finkray.toml`.
+
+A real Kafka on this machine with a night played into it. It stays when all is played, for those
+who read it, and goes with the service: each start is a new cluster.
+"""
+
+import logging
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from finkray.errors import KafkaUnavailable
+from finkray.kafka.cluster import KafkaCluster
+from finkray.settings.model import Settings, SimulatorSettings
+from jobs.cluster.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
+from jobs.cluster.state import state_folder
+from jobs.daemons.main import service_main
+from sim.manifest import refuse_used
+
+if TYPE_CHECKING:
+    from sim.kafka import Kafka
+    from sim.manifest import ManifestWriter
+    from sim.sender import Progress
+
+_LOG = logging.getLogger("jobs.daemons.simulator")
+
+_PROGRESS_S: Final = 5.0
+
+_MESSAGE_TIMEOUT_MS: Final = 30_000
+"""`ray job stop` ends Kafka together with the player, which then waits so long in vain."""
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Start Kafka, play, and wait until told to stop.
+
+    Raises
+    ------
+    SettingsError
+        The packets to play are not there.
+    KafkaUnavailable
+        Kafka does not start, or does not take what is played.
+    """
+    state = state_folder()
+    asked = settings.simulator
+    if asked.manifest:
+        refuse_used(Path(asked.manifest))
+    with _kafka(kafka_folder(state), asked.kafka_port) as kafka:
+        _LOG.info("Kafka answers on %s", kafka.bootstrap_servers)
+        try:
+            _play(asked, kafka.bootstrap_servers, state, stopping)
+        except KafkaUnavailable as error:
+            if not stopping.is_set():
+                raise
+            _LOG.info("the play was cut short: %s", error)
+        stopping.wait()
+
+
+@contextmanager
+def _kafka(folder: Path, port: int) -> Iterator["Kafka"]:
+    from sim.kafka import Kafka
+
+    if folder.exists() and Kafka.find(folder) is None:
+        shutil.rmtree(folder)
+    kafka = Kafka.start(folder, port=port or None, die_with_parent=True)
+    try:
+        yield kafka
+    finally:
+        kafka.stop()
+        shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+def _play(
+    settings: SimulatorSettings, bootstrap_servers: str, state: Path, stopping: threading.Event
+) -> None:
+    from sim.night import night
+    from sim.pace import Pace
+    from sim.play import play
+    from sim.schema_lsst import write_schemas
+    from sim.sender import Transactions
+    from sim.topics import ensure_topic
+
+    topic = topic_of(settings)
+    if settings.survey == "lsst":
+        folder = schema_folder(settings, state)
+        write_schemas(folder)
+        _LOG.info("LSST's schemas are in %s", folder)
+    tell_playing(state, settings, topic)
+    client: dict[str, object] = {"bootstrap.servers": bootstrap_servers}
+    ensure_topic(client, topic, settings.partitions)
+    with _manifest(settings, client, topic) as manifest:
+        _LOG.info("playing into %s", topic)
+        transactions = Transactions(aborted=settings.transactions, seed=settings.seed)
+        played = play(
+            night(settings),
+            bootstrap_servers,
+            topic,
+            pace=Pace.parse(settings.pace, settings.visit_s),
+            transactions=transactions if settings.transactions else None,
+            on_sent=manifest.add if manifest else None,
+            stop=stopping,
+            on_progress=_tell,
+            progress_every_s=_PROGRESS_S,
+            client={"message.timeout.ms": _MESSAGE_TIMEOUT_MS},
+        )
+    _LOG.info("played %d messages, %d bytes in all", played.alerts, played.size_bytes)
+
+
+def _manifest(
+    settings: SimulatorSettings, client: dict[str, object], topic: str
+) -> "AbstractContextManager[ManifestWriter | None]":
+    from sim.manifest import ManifestWriter, PlayedTopic
+
+    if not settings.manifest:
+        return nullcontext()
+    cluster = KafkaCluster(client)
+    try:
+        source = cluster.partitions(lambda name: name == topic)[0]
+    finally:
+        cluster.close()
+    where = PlayedTopic(source.cluster_id, topic, source.topic_id)
+    return ManifestWriter(Path(settings.manifest), where, settings.model_dump(mode="json"))
+
+
+def _tell(progress: "Progress") -> None:
+    _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        service_main("jobs.daemons.simulator", "Play alerts into a Kafka on this machine.", run)
+    )

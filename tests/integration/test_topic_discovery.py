@@ -1,0 +1,103 @@
+"""Topics are found whenever they come, and are read from where the settings say."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from finkray.claim import TopicPartition
+from finkray.driver.topic_discovery import Found, Scout
+from finkray.ingest.lanes import Edges
+from finkray.settings.model import KafkaSettings
+from sim.kafka import Kafka
+from tests.support.lane_reading import fill, made
+from tests.support.packets import add_partitions
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+Looks = queue.SimpleQueue[Found]
+
+
+@contextmanager
+def scout(settings: KafkaSettings, *, new_archive: bool = True) -> Iterator[Looks]:
+    looks = Looks()
+    running = Scout(settings, new_archive=new_archive, tell=looks.put)
+    try:
+        yield looks
+    finally:
+        running.close()
+
+
+def settings_for(kafka: Kafka, topic: str, start: str = "latest") -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        topics=(f"^{topic}",),
+        start=start,
+        refresh_s=0.2,
+    )
+
+
+def look_that_finds(looks: Looks) -> dict[TopicPartition, Edges]:
+    """What is new in the first look that finds anything new."""
+    while not (found := looks.get(timeout=60)).new:
+        assert found.trouble == ""
+    return dict(found.new)
+
+
+@pytest.mark.parametrize(
+    ("start", "new_archive", "begins"),
+    [("latest", True, 6), ("latest", False, 0), ("earliest", True, 0)],
+)
+def test_only_a_new_archive_begins_where_the_settings_say(
+    kafka: Kafka, topic: str, start: str, new_archive: bool, begins: int
+) -> None:
+    source = made(kafka, topic)
+    fill(kafka, source, 6)
+    with scout(settings_for(kafka, topic, start), new_archive=new_archive) as looks:
+        assert look_that_finds(looks) == {source: Edges(begins, 6)}
+
+
+def test_what_comes_after_the_first_look_is_read_from_its_beginning(
+    kafka: Kafka, topic: str
+) -> None:
+    """Else the first alerts of each night would be lost, were "latest" for all."""
+    tonight = made(kafka, topic)
+    fill(kafka, tonight, 6)
+    with scout(settings_for(kafka, topic)) as looks:
+        assert look_that_finds(looks) == {tonight: Edges(6, 6)}
+        tomorrow = made(kafka, f"{topic}_tomorrow")
+        assert look_that_finds(looks)[tomorrow].start == 0
+        add_partitions(kafka.bootstrap_servers, topic, 2)
+        added = TopicPartition(tonight.cluster_id, topic, tonight.topic_id, 1)
+        assert look_that_finds(looks) == {added: Edges(0, 0)}
+
+
+def test_the_first_topic_of_an_archive_that_found_none_is_read_from_its_beginning(
+    kafka: Kafka, topic: str
+) -> None:
+    with scout(settings_for(kafka, topic)) as looks:
+        assert looks.get(timeout=60).partitions == frozenset()
+        first = made(kafka, topic)
+        assert look_that_finds(looks)[first].start == 0
+
+
+class _Stumbling(KafkaSettings):
+    """What nobody thought of goes wrong the first time."""
+
+    stumbled: list[str] = []  # noqa: RUF012 - pydantic copies it
+
+    def wants(self, topic: str) -> bool:
+        if not self.stumbled:
+            self.stumbled.append(topic)
+            raise ZeroDivisionError("nobody thought of this")
+        return super().wants(topic)
+
+
+def test_a_look_that_fails_is_told_and_not_the_last_one(kafka: Kafka, topic: str) -> None:
+    source = made(kafka, topic)
+    settings = _Stumbling(**settings_for(kafka, topic).model_dump())
+    with scout(settings) as looks:
+        first = looks.get(timeout=60)
+        assert "nobody thought of this" in first.trouble
+        assert look_that_finds(looks) == {source: Edges(0, 0)}

@@ -1,0 +1,1 @@
+"""Helpers of the tests: real servers, made data, and what to compare."""

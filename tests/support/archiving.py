@@ -1,0 +1,174 @@
+"""A real archive under test: its settings, its process, and what a reader sees of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import finkray
+from finkray.ledger.read import read_state
+from finkray.status.archive import BalanceSheet, Snapshot
+from finkray.storage.local import LocalStorage
+from tests.support import commands
+
+WAIT_S = 180.0
+"""Enough for a cold Spark on a machine that does other things too."""
+
+
+def wait_until(what: str, done: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
+    """The first true answer of `done`, which is asked again and again."""
+    deadline_s = time.monotonic() + wait_s
+    while time.monotonic() < deadline_s:
+        if answer := done():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"waited {wait_s:.0f} s in vain: {what}")
+
+
+@dataclass
+class ArchiveUnderTest:
+    """`python -m finkray.archive` as a process, as often as the test wants it.
+
+    Attributes
+    ----------
+    root
+        the archive's folder
+    environment
+        what the process needs to find its Ray cluster
+    settings
+        sections and keys beside those that every test needs
+    """
+
+    root: Path
+    folder: Path
+    bootstrap_servers: str
+    topics: Sequence[str]
+    environment: Mapping[str, str]
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        """The settings file, written anew each time."""
+        sections: dict[str, dict[str, Any]] = {
+            "kafka": {
+                "bootstrap_servers": self.bootstrap_servers,
+                "topics": list(self.topics),
+                "refresh_s": 1.0,
+            },
+            "archive": {"uri": str(self.root), "lease_ttl_s": 5.0, "low_disk_bytes": 0},
+            "ingest": {"held_bytes": "256 MiB", "claim_bytes": "4 MiB", "linger_s": 0.3},
+            "ray": {"namespace": f"test-{self.root.parent.name}"},
+        }
+        for section, keys in self.settings.items():
+            sections.setdefault(section, {}).update(keys)
+        path = self.folder / "finkray.toml"
+        path.write_text(
+            "\n".join(
+                f"[{section}]\n"
+                + "\n".join(f"{key} = {_toml(value)}" for key, value in keys.items())
+                for section, keys in sections.items()
+            )
+        )
+        return path
+
+    @property
+    def log(self) -> Path:
+        """What all the processes printed."""
+        return self.folder / "archive.log"
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start it; returns at once."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "finkray.archive", "-c", str(self.config), *arguments],
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        return self.process
+
+    def see_that_it_runs(self) -> None:
+        """Start it unless it runs."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+
+    def stop(self) -> None:
+        """Let it drain and leave, as a Ctrl-C does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return_code = self.process.wait(WAIT_S)
+        assert return_code == 0, self.log.read_text()[-3000:]
+
+    def kill(self) -> None:
+        """End it and all that it started, at once."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        family = [self.process, *psutil.Process(self.process.pid).children(recursive=True)]
+        for member in family:
+            member.kill()
+        self.process.wait(30)
+
+    def wait_for_offsets(self, offsets: int, wait_s: float = WAIT_S, topic: str = "") -> None:
+        """Until the ledger accounts for so many offsets, of all topics or of one."""
+
+        def enough() -> bool:
+            if self.process is not None and self.process.poll() not in (None, 0):
+                raise AssertionError(f"the archive ended: {self.log.read_text()[-3000:]}")
+            return self.balance(topic).received >= offsets
+
+        wait_until(f"{offsets} offsets in the ledger", enough, wait_s)
+
+    def wait_for_topic(self, topic: str, offsets: int) -> None:
+        """Until the ledger accounts for so many offsets of a topic, and its files are published."""
+        self.wait_for_offsets(offsets, topic=topic)
+
+        def published() -> bool:
+            ledger = finkray.open_archive(self.root).ledger().select(["topic", "files"])
+            files = [one["files"] for one in ledger.to_pylist() if one["topic"] == topic]
+            return all((self.root / file["path"]).exists() for claim in files for file in claim)
+
+        wait_until(f"the files of {topic}", published)
+
+    def balance(self, topic: str = "") -> BalanceSheet:
+        """What the ledger adds up to, for all topics or for one."""
+        state = read_state(LocalStorage(self.root)).state
+        chosen = {at: part for at, part in state.partitions.items() if topic in ("", at.topic)}
+        return replace(state, partitions=chosen).balance()
+
+    def finkray(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """The command with the archive's settings, where its Ray is."""
+        return commands.finkray(
+            *(*words, "-c", str(self.config)),
+            folder=self.folder,
+            environment={**os.environ, **self.environment},
+        )
+
+    def snapshot(self) -> Snapshot | None:
+        """What `finkray status --json` prints, None if no archive runs."""
+        told = json.loads(self.finkray("status", "--json").stdout or "{}").get("snapshot")
+        return Snapshot.model_validate(told) if told else None
+
+    def alarms(self) -> set[str]:
+        """The codes of the alarms that are raised."""
+        snapshot = self.snapshot()
+        return {alarm.code for alarm in snapshot.alarms} if snapshot else set()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return repr(value) if isinstance(value, (int, float)) else f"'{value}'"

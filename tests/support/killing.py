@@ -1,0 +1,104 @@
+"""Finds the processes that an archive consists of, by what they do, and kills them."""
+
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from jobs.cluster.local_ray import LocalRay
+from tests.support.archiving import ArchiveUnderTest
+
+Finder = Callable[[ArchiveUnderTest, LocalRay], Iterator[psutil.Process]]
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _of_ray(ray: LocalRay, *marks: str) -> Iterator[psutil.Process]:
+    for process in _family(ray.process.pid):
+        words = _words(process)
+        if all(mark in words for mark in marks):
+            yield process
+
+
+def ingest_actors(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The Ray actors that read Kafka."""
+    return _of_ray(ray, "ray::IngestActor")
+
+
+def python_workers(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """Spark's Python workers, in which the tasks run."""
+    for process in _of_ray(ray, "pyspark.daemon"):
+        parent = process.parent()
+        if parent is not None and "pyspark.daemon" in _words(parent):
+            yield process
+
+
+def executors(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The JVMs of Spark's executors: those with Python workers below them."""
+    for process in _of_ray(ray, "DefaultWorker"):
+        if any("pyspark.daemon" in _words(child) for child in process.children()):
+            yield process
+
+
+def executor_owners(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The other Java workers: the one that owns the executors is among them."""
+    having = {process.pid for process in executors(_, ray)}
+    for process in _of_ray(ray, "DefaultWorker", "java"):
+        if process.pid not in having and process.name() == "java":
+            yield process
+
+
+def app_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The JVM of RayDP's app master."""
+    return _of_ray(ray, "AppMasterEntryPoint")
+
+
+def spark_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The Ray actor that keeps the app master."""
+    return _of_ray(ray, "ray::RayDPSparkMaster")
+
+
+def drivers(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
+    """The archive's own process."""
+    if archive.process is not None:
+        for process in _family(archive.process.pid):
+            if "--unsupervised" in _words(process):
+                yield process
+
+
+def driver_jvms(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
+    """The JVM beside the driver."""
+    if archive.process is not None:
+        for process in _family(archive.process.pid):
+            if "pyspark-shell" in _words(process):
+                yield process
+
+
+def boards(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
+    """The Ray actor with the last snapshot."""
+    return _of_ray(ray, "ray::Board")
+
+
+KINDS: dict[str, Finder] = {
+    "ingest actor": ingest_actors,
+    "Python worker": python_workers,
+    "executor": executors,
+    "executors' owner": executor_owners,
+    "app master": app_masters,
+    "Spark master": spark_masters,
+    "driver": drivers,
+    "driver's JVM": driver_jvms,
+    "board": boards,
+}
+"""Every kind of process that the archive consists of, beside the broker."""

@@ -1,0 +1,105 @@
+"""Claims, and archives full of them, for tests of what comes after a claim was decoded."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
+from finkray.intervals import Interval
+from finkray.ledger.log import Ledger
+from finkray.storage.contract import Storage
+from finkray.storage.local import LocalStorage
+
+ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
+
+
+def result(
+    first: int, last: int, *, source: TopicPartition = ZTF, dead: int = 0, gaps: Sequence[Gap] = ()
+) -> ClaimResult:
+    """A claim whose offsets are archived in one file, but for `dead` letters and gaps."""
+    rows = last - first + 1 - dead - sum(gap.offsets for gap in gaps)
+    name = f"{source.topic}-{source.topic_id[:8]}-{source.partition:05d}-{first:020d}-{last:020d}"
+    files = (data_path(name), rows) if rows else None
+    return ClaimResult(
+        Claim(source, first, last),
+        files=() if files is None else (_file(*files, first, last),),
+        dead_letter_files=(_file(dead_path(name), dead, first, last),) if dead else (),
+        dead_letters_by_reason=(("truncated", dead),) if dead else (),
+        gaps=tuple(gaps),
+    )
+
+
+def resolved(before: ClaimResult, letters: int = 1) -> StagedClaim:
+    """The claim with so many of its dead letters, the last offsets, as alerts in one more file."""
+    last = min([before.claim.last_offset + 1, *(part.first for part in before.resolved)]) - 1
+    first = last - letters + 1
+    source = before.claim.source
+    name = f"{source.topic}-{source.topic_id[:8]}-{source.partition:05d}-late-{first}"
+    file = _file(data_path(name), letters, first, last)
+    left = before.dead_lettered - letters
+    after = replace(
+        before,
+        files=(*before.files, file),
+        dead_letters_by_reason=(("truncated", left),) if left else (),
+        resolved=(Interval(first, last), *before.resolved),
+    )
+    return StagedClaim(after, {file.path: f"staging/none/{first}"})
+
+
+def data_path(name: str, topic: str = ZTF.topic) -> str:
+    return f"alerts/topic={topic}/year=2026/month=11/day=24/hour=01/{name}-abcdef01.parquet"
+
+
+def dead_path(name: str, topic: str = ZTF.topic) -> str:
+    return f"deadletters/topic={topic}/year=2026/month=11/day=24/{name}.parquet"
+
+
+def content(path: str, rows: int) -> bytes:
+    """What `stage` writes: enough to tell whole files from halves."""
+    return f"{path.rpartition('/')[2]} {rows}".encode()
+
+
+def stage(storage: Storage, folder: str, one: ClaimResult) -> StagedClaim:
+    """Write the files of a claim into a staging folder."""
+    staged = {}
+    for file in (*one.files, *one.dead_letter_files):
+        at = f"{folder}/{file.path.rpartition('/')[2]}"
+        storage.delete([at])
+        with storage.stage(at) as out:
+            out.write(content(file.path, file.rows))
+        staged[file.path] = at
+    return StagedClaim(one, staged)
+
+
+def fold_now(ledger: Ledger) -> int:
+    """Fold, and wait for it: how many files were written."""
+    folding = ledger.fold()
+    return 0 if folding is None else folding.result()
+
+
+def unstaged(one: ClaimResult) -> StagedClaim:
+    """A claim of which nobody will look at the files."""
+    paths = [file.path for file in (*one.files, *one.dead_letter_files)]
+    return StagedClaim(one, {path: f"staging/none/{path.rpartition('/')[2]}" for path in paths})
+
+
+def _file(path: str, rows: int, first: int, last: int) -> DataFile:
+    return DataFile(
+        path=path,
+        rows=rows,
+        size_bytes=len(content(path, rows)),
+        first_offset=first,
+        last_offset=last,
+        schema_fingerprint="abcdef01" * 8,
+        hour_utc="2026-11-24T01:00:00Z",
+    )
+
+
+@contextmanager
+def quick_storage() -> Iterator[LocalStorage]:
+    """An archive in memory where there is such a folder: for many commits, not for durability."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield LocalStorage(Path(folder) / "archive")

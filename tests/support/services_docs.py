@@ -1,0 +1,51 @@
+"""A page of docs/ as something to follow: its files, its commands."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "services.md"
+
+
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    """The fenced blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def files(page: Path = PAGE) -> dict[str, str]:
+    """The files that the page has its readers make."""
+    out: dict[str, str] = {}
+    for block in blocks("python", page):
+        name = block.splitlines()[0].removeprefix("# ").partition(",")[0]
+        if name.endswith(".py"):
+            out[name] = out.get(name, "") + "\n" + block
+    return out
+
+
+def commands(page: Path = PAGE, *, live: bool) -> list[str]:
+    """The commands that it has them give; with `live` those too that need a Ray."""
+    lines = [line for block in blocks("sh", page) for line in block.splitlines() if line]
+    on_ray = ("finkray start", "finkray status", "finkray stop")
+    return [line for line in lines if live or not line.startswith(on_ray)]
+
+
+def follow(command: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Give the command as a reader does, in that folder; returns what it prints."""
+    done = subprocess.run(
+        ["bash", "-ec", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def spark_code() -> str:
+    """The join in Spark."""
+    (block,) = [block for block in blocks("python") if block.startswith("# in Spark")]
+    return block

@@ -1,0 +1,117 @@
+"""Small archives with real Parquet files, written as the tasks of the chain write them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from finkray.claim import Claim, ClaimResult, Gap, StagedClaim, TopicPartition
+from finkray.intervals import IntervalSet
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import AlertBatch
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.packets.write_claim import write_claim
+from finkray.storage.local import LocalStorage
+from tests.support.ledgers import ZTF
+
+NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+
+
+class SmallArchive:
+    """An archive that is written by hand, claim by claim."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self.storage = storage
+        self.ledger = Ledger.take_over(storage)
+        self.attempts = 0
+
+    def stage(
+        self,
+        first: int,
+        last: int,
+        *,
+        source: TopicPartition = ZTF,
+        begins: datetime | None = NIGHT,
+        every: timedelta = timedelta(minutes=1),
+        candidate: dict[str, Any] | None = None,
+        dead: Sequence[int] = (),
+        gaps: Sequence[Gap] = (),
+        more: dict[str, pa.Array] | None = None,
+    ) -> StagedClaim:
+        """A claim whose alert at offset n came `n - first` times `every` after `begins`.
+
+        `more` are further columns of its alerts.
+        """
+        left_out = {n for gap in gaps for n in range(gap.first_offset, gap.last_offset + 1)}
+        offsets = [n for n in range(first, last + 1) if n not in left_out and n not in dead]
+        record = {"jd": 2461368.5} if candidate is None else candidate
+        schema = json.dumps(sorted(record))
+        fingerprint = sha256(schema.encode()).hexdigest()
+        stamps = [None if begins is None else begins + (n - first) * every for n in offsets]
+        table = pa.table(
+            {
+                "kafka_topic": [source.topic] * len(offsets),
+                "kafka_partition": pa.array([source.partition] * len(offsets), pa.int32()),
+                "kafka_offset": pa.array(offsets, pa.int64()),
+                "kafka_timestamp": pa.array(stamps, pa.timestamp("ms", "UTC")),
+                "schema_fingerprint": [fingerprint] * len(offsets),
+                "objectId": [f"ZTF26{n:07d}" for n in offsets],
+                "candidate": [record] * len(offsets),
+                "prv_candidates": [[record] if n % 2 else [] for n in offsets],
+                **(more or {}),
+            }
+        )
+        letters = pa.table(
+            {
+                "kafka_topic": [source.topic] * len(dead),
+                "kafka_partition": [source.partition] * len(dead),
+                "kafka_offset": list(dead),
+                "kafka_timestamp": [begins] * len(dead),
+                "cluster_id": [source.cluster_id] * len(dead),
+                "topic_id": [source.topic_id] * len(dead),
+                "reason": ["truncated"] * len(dead),
+                "detail": [""] * len(dead),
+                "value": [b"?"] * len(dead),
+                "size_bytes": [1] * len(dead),
+                "schema_id": [None] * len(dead),
+            },
+            schema=DEAD_LETTER_SCHEMA,
+        )
+        self.attempts += 1
+        batch = AlertBatch(
+            claim=Claim(source, first, last),
+            tables=((fingerprint, table),) if offsets else (),
+            schemas={fingerprint: schema},
+            schema_ids={},
+            dead_letters=letters,
+            gaps=tuple(gaps),
+        )
+        return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
+
+    def resolve(self, before: ClaimResult, *offsets: int) -> StagedClaim:
+        """Let dead letters of a claim be alerts of one more file, committed and published."""
+        claim, wanted = before.claim, IntervalSet.of(offsets)
+        others = wanted.holes(claim.first_offset, claim.last_offset)
+        gaps = [Gap("not_delivered", part.first, part.last) for part in others]
+        made = self.stage(claim.first_offset, claim.last_offset, source=claim.source, gaps=gaps)
+        left = before.dead_lettered - len(offsets)
+        after = replace(
+            before,
+            files=(*before.files, *made.result.files),
+            dead_letters_by_reason=(("truncated", left),) if left else (),
+            resolved=(*before.resolved, *wanted),
+        )
+        one = StagedClaim(after, made.staged)
+        commit(self.ledger, self.storage, [one], kind="resolved")
+        return one
+
+    def put(self, first: int, last: int, **how: Any) -> StagedClaim:
+        """The same, committed and published."""
+        staged = self.stage(first, last, **how)
+        commit(self.ledger, self.storage, [staged])
+        return staged

@@ -1,0 +1,122 @@
+"""What a long run must not let grow: memory of each process, files that keep the books, objects.
+
+`look` takes one sample of an archive that runs, `grown_bytes` compares the medians of samples,
+which a few outliers do not move.
+"""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from finkray.host.java import find_java
+from jobs.cluster.local_ray import LocalRay
+from tests.support.archiving import ArchiveUnderTest
+from tests.support.killing import KINDS
+
+MIB = 1024 * 1024
+
+OF_RAY = ("gcs_server", "raylet")
+"""Ray's own processes that hear of every call."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The archive as it is after so many claims.
+
+    Attributes
+    ----------
+    claims
+        durable so far
+    memory_bytes
+        by kind of process, the sum over its processes: of a JVM the live objects of its heap
+        after a full collection, of others their memory without the pages of files. A page of a
+        program or a library counts for a process alone once no other program has it open
+    pids
+        of all these processes
+    files
+        how many there are, by kind
+    folded
+        whether the ledger has folded entries
+    micro_batch_p50_s
+        of the last micro-batches: to be read by people, for a test compares no times
+    """
+
+    claims: int
+    memory_bytes: Mapping[str, int]
+    pids: frozenset[int]
+    files: Mapping[str, int]
+    folded: bool
+    micro_batch_p50_s: float
+
+    def __str__(self) -> str:
+        memory = {kind: f"{size / MIB:.1f}" for kind, size in self.memory_bytes.items()}
+        return (
+            f"{self.claims} claims, micro-batches of {self.micro_batch_p50_s:.2f} s, "
+            f"MiB {memory}, files {dict(self.files)}"
+        )
+
+
+def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -> Sample:
+    """Take a sample; `scratch` is where the driver and Spark have their temporary folders."""
+    memory: dict[str, int] = {}
+    pids = set()
+    for kind, find in KINDS.items():
+        for process in find(archive, ray):
+            memory[kind] = memory.get(kind, 0) + memory_bytes(process)
+            pids.add(process.pid)
+    for process in psutil.Process(ray.process.pid).children(recursive=True):
+        if process.name() in OF_RAY:
+            memory[process.name()] = own_bytes(process)
+    files = {
+        "ledger": count(archive.root / "ledger"),
+        "staging": count(archive.root / "staging"),
+        "temporary folders": count(scratch),
+        "Ray's session": count(ray.folder),
+    }
+    folded = count(archive.root / "ledger" / "folded") > 0
+    snapshot = archive.snapshot()
+    assert snapshot is not None
+    assert snapshot.micro_batch is not None
+    p50_s = snapshot.micro_batch.p50_duration_s
+    return Sample(claims, memory, frozenset(pids), files, folded, p50_s)
+
+
+def memory_bytes(process: psutil.Process) -> int:
+    """What the process keeps, see `Sample`."""
+    if process.name() == "java":
+        return live_heap_bytes(process.pid)
+    return own_bytes(process)
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Memory of a process that is of no file."""
+    return sum(part.anonymous for part in process.memory_maps(grouped=True))
+
+
+def live_heap_bytes(pid: int) -> int:
+    """Size of all objects in a JVM that something still refers to. It collects garbage first."""
+    jcmd = find_java().home / "bin" / "jcmd"
+    told = subprocess.run(
+        [jcmd, str(pid), "GC.class_histogram"], capture_output=True, text=True, check=True
+    ).stdout
+    # The last line: Total, number of instances, bytes.
+    return int(told.strip().splitlines()[-1].split()[2])
+
+
+def count(folder: Path) -> int:
+    """Files below a folder, at any depth."""
+    return sum(1 for path in folder.rglob("*") if not path.is_dir())
+
+
+def grown_bytes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, float]:
+    """By how much the median of each kind's memory is larger in the later samples."""
+    kinds = {kind for sample in (*before, *after) for kind in sample.memory_bytes}
+    return {kind: _median(after, kind) - _median(before, kind) for kind in sorted(kinds)}
+
+
+def _median(samples: Sequence[Sample], kind: str) -> float:
+    return median(sample.memory_bytes.get(kind, 0) for sample in samples)

@@ -1,0 +1,326 @@
+"""The contract of `finkray.storage.contract.Storage`, as tests that every implementation must pass.
+
+    class TestMyStorage(StorageContract):
+        @pytest.fixture
+        def make(self, tmp_path: Path) -> MakeStorage:
+            return functools.partial(MyStorage, place)
+
+`make` gives a storage of one and the same place each time it is called, as a second process
+or another machine would have it. It is pickled, and called in other processes too. The place
+is empty, and need not be there yet.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from finkray.errors import Fenced, StorageError
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit, recover
+from finkray.ledger.read import read_state
+from finkray.storage.contract import Published, Storage, StoredFile
+from tests.support.ledgers import ZTF, content, result, stage
+
+MakeStorage = Callable[[], Storage]
+
+
+def put(storage: Storage, path: str, data: bytes = b"data") -> None:
+    with storage.stage(path) as file:
+        file.write(data)
+
+
+def at_once(*jobs: Callable[[], object]) -> None:
+    """Run the jobs in threads that begin at the same time; raise what one of them raises."""
+    start = threading.Barrier(len(jobs))
+    failures: list[BaseException] = []
+
+    def run(job: Callable[[], object]) -> None:
+        start.wait()
+        try:
+            job()
+        except BaseException as failure:  # noqa: BLE001 - raised below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+class StorageContract:
+    """Promises of a storage. `storage` and `other` are two who see the same place."""
+
+    @pytest.fixture
+    def make(self) -> MakeStorage:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def storage(self, make: MakeStorage) -> Storage:
+        return make()
+
+    @pytest.fixture
+    def other(self, make: MakeStorage) -> Storage:
+        return make()
+
+    # Small objects.
+
+    def test_an_object_is_created_once(self, storage: Storage, other: Storage) -> None:
+        assert storage.read("a/b/one") is None
+        assert storage.create("a/b/one", b"first")
+        assert not storage.create("a/b/one", b"second")
+        assert not other.create("a/b/one", b"third")
+        assert other.read("a/b/one") == b"first"
+        assert other.files("a/b") == [StoredFile("a/b/one", 5)]
+
+    def test_an_empty_object_is_one_too(self, storage: Storage) -> None:
+        assert storage.create("a/empty", b"")
+        assert storage.read("a/empty") == b""
+        assert not storage.create("a/empty", b"full")
+
+    def test_of_many_who_create_one_wins_and_nobody_sees_a_part(
+        self, make: MakeStorage, storage: Storage
+    ) -> None:
+        size = 200_000
+        won: list[int] = []
+        seen: set[bytes | None] = set()
+
+        def create(number: int) -> None:
+            mine = make()
+            data = bytes([number]) * size
+            won.extend(n for n in range(20) if mine.create(f"log/{n}", data))
+
+        def look() -> None:
+            while len(won) < 20:
+                for file in storage.files("log"):
+                    seen.add(storage.read(file.path))
+                    assert file.size_bytes == size
+
+        at_once(*(lambda number=number: create(number) for number in range(4)), look)
+        assert sorted(won) == list(range(20))
+        assert all(data is not None and len(set(data)) == 1 and len(data) == size for data in seen)
+
+    def test_of_many_processes_that_create_one_wins(self, make: MakeStorage) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        with spawn.Pool(3) as pool:
+            won = pool.starmap(_create_many, [(make, number, 200) for number in range(3)])
+        assert sorted(chain.from_iterable(won)) == list(range(200))
+
+    def test_replace_shows_the_old_or_the_new(self, storage: Storage, other: Storage) -> None:
+        storage.replace("ledger/lease", b"1" * 10_000)
+        seen: set[bytes | None] = set()
+
+        def replace() -> None:
+            for number in range(2, 60):
+                storage.replace("ledger/lease", bytes([number]) * 10_000)
+
+        def look() -> None:
+            data = None
+            while data != bytes([59]) * 10_000:
+                data = other.read("ledger/lease")
+                seen.add(data)
+
+        at_once(replace, look)
+        assert all(data is not None and len(set(data)) == 1 for data in seen)
+        assert {len(data) for data in seen if data is not None} == {10_000}
+        assert [file.path for file in storage.walk("ledger")] == ["ledger/lease"]
+
+    # Lists.
+
+    def test_what_is_not_there(self, storage: Storage) -> None:
+        assert storage.read("x/y") is None
+        assert storage.size_bytes("x/y") is None
+        assert storage.files("x") == storage.folders("x") == list(storage.walk("x")) == []
+        storage.delete(["x/y"])
+        storage.delete_folder("x")
+        storage.sweep("x")
+
+    def test_folders_and_files(self, storage: Storage, other: Storage) -> None:
+        for path in ("a/2/x", "a/1/y", "a/z", "a/b", "a/1/.hidden", "ab/c"):
+            put(storage, path)
+        assert other.folders("") == ["a", "ab"]
+        assert other.folders("a") == ["a/1", "a/2"]
+        assert [file.path for file in other.files("a")] == ["a/b", "a/z"]
+        assert other.files("") == []
+        assert sorted(file.path for file in other.walk("a")) == [
+            "a/1/.hidden",
+            "a/1/y",
+            "a/2/x",
+            "a/b",
+            "a/z",
+        ]
+        storage.delete_folder("a/1")
+        storage.delete(["a/z", "a/b"])
+        assert [file.path for file in other.walk("a")] == ["a/2/x"]
+        assert len(list(other.walk(""))) == 2
+
+    def test_a_list_of_many_is_whole(self, storage: Storage) -> None:
+        """More than stores give in one page of a list."""
+        wanted = {f"log/{number:05d}" for number in range(1200)}
+        for path in wanted:
+            put(storage, path, b"1")
+        assert {file.path for file in storage.files("log")} == wanted
+        assert {file.path for file in storage.walk("")} == wanted
+
+    def test_what_stays_is_listed_while_others_come_and_go(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        stays = [f"log/{number:03d}-stays" for number in range(0, 300, 3)]
+        for path in stays:
+            storage.create(path, b"stays")
+        done = threading.Event()
+
+        def come_and_go() -> None:
+            for number in range(150):
+                storage.create(f"log/{number:03d}-comes", b"comes")
+                storage.delete([f"log/{number - 1:03d}-comes"])
+            done.set()
+
+        def look() -> None:
+            while not done.is_set():
+                paths = [file.path for file in other.files("log")]
+                assert set(paths).issuperset(stays)
+                assert paths == sorted(paths)
+                assert {file.path for file in other.walk("log")}.issuperset(stays)
+
+        at_once(come_and_go, look)
+
+    # Files that are staged and published.
+
+    def test_a_staged_file_is_there_when_the_block_ends_and_not_when_it_raises(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        put(storage, "staging/one", b"12345")
+        assert other.size_bytes("staging/one") == 5
+        with suppress(KeyError), storage.stage("staging/two") as file:
+            file.write(b"half")
+            raise KeyError
+        assert other.size_bytes("staging/two") is None
+        with pytest.raises(StorageError):
+            put(storage, "staging/one")
+        assert storage.read("staging/one") == b"12345"
+
+    def test_publishing_moves_and_may_be_done_again(self, storage: Storage, other: Storage) -> None:
+        moves = {f"alerts/{n % 2}/{n}": f"staging/{n}" for n in range(4)}
+        for final, staged in moves.items():
+            put(storage, staged, final.encode())
+        assert set(storage.publish(moves).values()) == {Published.MOVED}
+        assert set(other.publish(moves).values()) == {Published.ALREADY_THERE}
+        assert {file.path for file in other.walk("alerts")} == set(moves)
+        assert all(other.read(final) == final.encode() for final in moves)
+        assert list(storage.walk("staging")) == []
+
+    def test_publishing_replaces_nothing(self, storage: Storage) -> None:
+        put(storage, "staging/one", b"mine")
+        put(storage, "alerts/one", b"another's")
+        assert storage.publish({"alerts/one": "staging/one"}) == {"alerts/one": Published.TAKEN}
+        assert storage.read("alerts/one") == b"another's"
+        assert storage.read("staging/one") == b"mine"
+        assert storage.publish({"alerts/two": "staging/two"}) == {"alerts/two": Published.LOST}
+
+    def test_two_may_publish_the_same_at_once(self, make: MakeStorage, storage: Storage) -> None:
+        moves = {f"alerts/{n}": f"staging/{n}" for n in range(200)}
+        for staged in moves.values():
+            put(storage, staged, staged.encode())
+        outcomes: list[Published] = []
+        at_once(*[lambda: outcomes.extend(make().publish(moves).values())] * 3)
+        assert set(outcomes) <= {Published.MOVED, Published.ALREADY_THERE}
+        assert len(outcomes) == 600
+        assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
+        assert list(storage.walk("staging")) == []
+
+    def test_who_publishes_may_be_killed_and_another_goes_on(
+        self, make: MakeStorage, storage: Storage
+    ) -> None:
+        moves = {f"alerts/{n % 7}/{n}": f"staging/{n}" for n in range(300)}
+        for staged in moves.values():
+            put(storage, staged, staged.encode())
+        spawn = multiprocessing.get_context("spawn")
+        process = spawn.Process(target=_publish, args=(make, moves))
+        process.start()
+        while process.is_alive() and not storage.folders("alerts"):
+            pass
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        outcomes = storage.publish(moves)
+        assert set(outcomes.values()) <= {Published.MOVED, Published.ALREADY_THERE}
+        assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
+        assert {file.path for file in storage.walk("")} == set(moves)
+
+    def test_published_files_are_seen_whole(self, storage: Storage, other: Storage) -> None:
+        size = 1_000_000
+        moves = {f"alerts/{n}": f"staging/{n}" for n in range(20)}
+        for staged in moves.values():
+            put(storage, staged, b"x" * size)
+
+        def look() -> None:
+            seen = 0
+            while seen < len(moves):
+                files = list(other.walk("alerts"))
+                assert all(file.size_bytes == size for file in files)
+                seen = len(files)
+
+        at_once(look, lambda: storage.publish(moves))
+
+    def test_there_is_room_or_no_bound(self, storage: Storage) -> None:
+        storage.free_bytes()  # also where nothing is yet
+        put(storage, "a/one")
+        free = storage.free_bytes()
+        assert free is None or free > 0
+
+    def test_pyarrow_reads_the_same_paths(self, storage: Storage, other: Storage) -> None:
+        table = pa.table({"kafka_offset": [1, 2, 3]})
+        with storage.stage("staging/one") as file:
+            pq.write_table(table, file)
+        storage.publish({"alerts/topic=a b/one.parquet": "staging/one"})
+        with other.filesystem.open_input_file("alerts/topic=a b/one.parquet") as source:
+            assert pq.read_table(source) == table
+        with pytest.raises(FileNotFoundError):
+            other.filesystem.open_input_file("alerts/none.parquet")
+
+    # What the archive makes of it.
+
+    def test_an_archive_that_was_taken_over_commits_nothing_more(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        older = Ledger.take_over(storage)
+        commit(older, storage, [stage(storage, older.staging, result(0, 9))])
+        newer = Ledger.take_over(other)
+        recover(newer, other)
+        with pytest.raises(Fenced):
+            older.append([stage(storage, older.staging, result(10, 19))])
+        commit(newer, other, [stage(other, newer.staging, result(10, 29, dead=3))])
+        reading = read_state(storage)
+        assert reading.state.frontier(ZTF) == 30
+        assert (reading.state.balance().archived, reading.state.balance().difference) == (27, 0)
+
+    def test_a_commit_that_was_cut_short_is_finished_by_the_next_archive(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        one = result(0, 9)
+        first = Ledger.take_over(storage)
+        first.append([stage(storage, first.staging, one)])  # and never published
+        assert list(other.walk("alerts")) == []
+        recover(Ledger.take_over(other), other)
+        (file,) = one.files
+        assert other.read(file.path) == content(file.path, file.rows)
+        assert list(other.walk("staging")) == []
+
+
+def _create_many(make: MakeStorage, number: int, objects: int) -> list[int]:
+    storage = make()
+    return [n for n in range(objects) if storage.create(f"log/{n}", bytes([number]))]
+
+
+def _publish(make: MakeStorage, moves: dict[str, str]) -> None:
+    make().publish(moves)

@@ -1,0 +1,517 @@
+"""Claims of a partition are committed in order, once, and without a hole, whatever dies."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from finkray.claim import Claim, ClaimResult, Gap, StagedClaim, TopicPartition
+from finkray.driver.coordinator import Coordinator
+from finkray.driver.instructions import (
+    Assign,
+    Discard,
+    Dispatch,
+    Drop,
+    Fail,
+    Instruction,
+    Revoke,
+    in_doubt,
+)
+from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, StorageError
+from finkray.ingest.lanes import Lane
+from finkray.ingest.messages import Assignment, Published
+from finkray.intervals import IntervalSet
+from finkray.query.messages import Failure, Outcome
+
+A = TopicPartition("cluster", "ztf", "id", 0)
+B = TopicPartition("cluster", "ztf", "id", 1)
+
+FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
+
+
+def published(source: TopicPartition, first: int, last: int, generation: int) -> Published:
+    none = np.array([])
+    return Published(Claim(source, first, last), generation, 100, 100, none, none, 0.0)
+
+
+def staged(claim: Claim, generation: int) -> Outcome:
+    gap = Gap("not_delivered", claim.first_offset, claim.last_offset)
+    return Outcome(claim, generation, StagedClaim(ClaimResult(claim, gaps=(gap,)), {}), None)
+
+
+def failed(claim: Claim | None, generation: int, error: Exception) -> Outcome:
+    return Outcome(claim, generation, None, Failure.of(error))
+
+
+def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign]:
+    return {i.assignment.source: i for i in instructions if isinstance(i, Assign)}
+
+
+def with_actors() -> Coordinator:
+    """A coordinator of two actors, both there."""
+    coordinator = Coordinator(actors=2)
+    for actor in range(2):
+        assert coordinator.actor_came(actor) == []
+    return coordinator
+
+
+def reading(*sources: TopicPartition, at: int = 0) -> tuple[Coordinator, dict[TopicPartition, int]]:
+    coordinator = with_actors()
+    given = assigned(coordinator.found({source: [Lane(at)] for source in sources}))
+    return coordinator, {source: given[source].assignment.generation for source in sources}
+
+
+def test_partitions_are_shared_out_evenly() -> None:
+    coordinator = with_actors()
+    many = {TopicPartition("cluster", "ztf", "id", n): [Lane(0)] for n in range(5)}
+    actors = [assign.actor for assign in assigned(coordinator.found(many)).values()]
+    assert sorted(actors) == [0, 0, 0, 1, 1]
+    assert coordinator.found(many) == []
+
+
+def test_a_claim_goes_to_the_query_then_to_the_ledger_then_is_let_go() -> None:
+    coordinator, generation = reading(A, at=7)
+    claim = Claim(A, 7, 9)
+    assert coordinator.published(0, [published(A, 7, 9, generation[A])]) == [
+        Dispatch(0, claim, generation[A])
+    ]
+    assert coordinator.outcomes([staged(claim, generation[A])]) == []
+    assert [outcome.claim for outcome in coordinator.committable()] == [claim]
+    instructions, done = coordinator.committed([claim])
+    assert instructions == [Drop(0, (claim,))]
+    assert [item.claim for item in done] == [claim]
+    assert coordinator.frontiers == {A: 10}
+    assert coordinator.in_flight == 0
+
+
+def test_a_claim_waits_for_those_before_it() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.outcomes([staged(Claim(A, 5, 9), generation[A])])
+    assert coordinator.committable() == []
+    coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
+    assert [o.claim for o in coordinator.committable()] == [Claim(A, 0, 4), Claim(A, 5, 9)]
+
+
+def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
+    coordinator, generation = reading(A, B)
+    first, second = Claim(A, 0, 4), Claim(A, 5, 9)
+    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.outcomes([staged(second, generation[A])])
+    instructions = coordinator.outcomes([failed(first, generation[A], BatchGone("gone"))])
+    assert Discard(staged(second, generation[A])) in instructions
+    assert Drop(0, (first, second)) in instructions
+    again = assigned(instructions)[A].assignment
+    assert again.offset == 0
+    assert again.generation > generation[A]
+    assert coordinator.committable() == []
+
+
+def test_what_an_older_generation_still_says_is_discarded() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    again = assigned(coordinator.actor_lost(0))[A].assignment
+    late = staged(Claim(A, 0, 4), generation[A])
+    assert coordinator.outcomes([late]) == [Discard(late)]
+    assert coordinator.published(0, [published(A, 0, 4, generation[A])]) == [
+        Drop(0, (Claim(A, 0, 4),))
+    ]
+    assert coordinator.published(0, [published(A, 0, 6, again.generation)]) == [
+        Dispatch(0, Claim(A, 0, 6), again.generation)
+    ]
+
+
+def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
+    """The actor's answer was lost on its way, and what comes after it leaves a hole."""
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    later = [published(A, 8, 9, generation[A]), published(A, 10, 12, generation[A])]
+    instructions = coordinator.published(0, later)
+    again = assigned(instructions)[A].assignment
+    assert (again.offset, again.generation > generation[A]) == (0, True)
+    dropped = [claim for one in instructions if isinstance(one, Drop) for claim in one.claims]
+    assert sorted(dropped) == [Claim(A, 0, 4), Claim(A, 8, 9), Claim(A, 10, 12)]
+    archive(coordinator, 0, 12, again.generation)
+    assert coordinator.frontiers == {A: 13}
+
+
+def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() -> None:
+    coordinator, generation = reading(A, B)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.published(1, [published(B, 0, 4, generation[B])])
+    coordinator.vanished([A])
+    hole = Claim(A, 8, 9)
+    assert coordinator.published(0, [published(A, 8, 9, generation[A])]) == [Drop(0, (hole,))]
+    coordinator.drain()
+    hole = Claim(B, 8, 9)
+    assert coordinator.published(1, [published(B, 8, 9, generation[B])]) == [Drop(1, (hole,))]
+    assert coordinator.in_flight == 2
+
+
+def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None:
+    """Ray starts another in its place, whose first report looks the same."""
+    coordinator = Coordinator(actors=2)
+    assert coordinator.found({A: [Lane(0)], B: [Lane(0)]}) == []
+    assert set(assigned(coordinator.actor_came(1))) == {B}
+    assert set(assigned(coordinator.actor_came(0))) == {A}
+    assert set(assigned(coordinator.actor_lost(0))) == {A}
+
+
+def test_losing_an_actor_leaves_the_others_alone() -> None:
+    coordinator, _ = reading(A, B)
+    assert set(assigned(coordinator.actor_lost(1))) == {B}
+
+
+def test_a_refusing_storage_means_the_same_claim_later() -> None:
+    coordinator, generation = reading(A)
+    claim = Claim(A, 0, 4)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    assert coordinator.outcomes([failed(claim, generation[A], StorageError("full"))]) == [
+        Dispatch(0, claim, generation[A], delayed=True)
+    ]
+    assert coordinator.in_flight == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "retriable"),
+    [
+        (CodeMismatch("another finkray"), False),
+        (ClusterUnavailable("the raylet is gone"), True),
+        (MemoryError("nobody foresaw it"), True),
+    ],
+)
+@pytest.mark.parametrize("claim", [Claim(A, 0, 4), None])
+def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass(
+    error: Exception, claim: Claim | None, *, retriable: bool
+) -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    (fail,) = coordinator.outcomes([failed(claim, generation[A] if claim else 0, error)])
+    assert isinstance(fail, Fail)
+    assert fail.retriable is retriable
+
+
+def test_while_a_commit_is_in_doubt_nothing_is_read_again_by_this_process() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
+    with pytest.raises(ClusterUnavailable, match="in doubt"):
+        in_doubt(coordinator.actor_lost(0))
+
+
+def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_archive_drains() -> (
+    None
+):
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    outcome = staged(Claim(A, 0, 4), generation[A])
+    coordinator.outcomes([outcome])
+    coordinator.drain()
+    lost = coordinator.actor_lost(0)
+    assert Discard(outcome) in lost
+    assert in_doubt(lost) == [Drop(0, (Claim(A, 0, 4),))]
+
+
+def test_a_new_query_gets_what_is_not_staged() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
+    assert coordinator.query_lost() == [Dispatch(0, Claim(A, 5, 9), generation[A])]
+
+
+def test_a_second_outcome_of_a_claim_is_discarded() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    outcome = staged(Claim(A, 0, 4), generation[A])
+    assert coordinator.outcomes([outcome, outcome]) == [Discard(outcome)]
+
+
+def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() -> None:
+    coordinator, generation = reading(A)
+    claim = Claim(A, 0, 4)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    assert coordinator.vanished([A]) == [Revoke(0, A)]
+    coordinator.outcomes([staged(claim, generation[A])])
+    coordinator.committed([claim])
+    assert coordinator.frontiers == {}
+
+
+def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
+    coordinator, generation = reading(A)
+    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.vanished([A])
+    again = assigned(coordinator.found({A: [Lane(0)]}))[A].assignment
+    assert (again.offset, again.generation > generation[A]) == (0, True)
+    coordinator.published(0, [published(A, 0, 4, again.generation)])
+    coordinator.outcomes([staged(Claim(A, 0, 4), again.generation)])
+    coordinator.committed([Claim(A, 0, 4)])
+    assert coordinator.frontiers == {A: 5}
+
+
+# Lanes.
+
+
+def in_lanes(*ends: int) -> tuple[Coordinator, dict[int | None, Assignment]]:
+    """Backfills up to each of the ends, and the live lane; what is read, by its end."""
+    coordinator = with_actors()
+    firsts = [0, *ends]
+    lanes = [Lane(first, end) for first, end in zip(firsts, [*ends, None], strict=True)]
+    return coordinator, by_end(coordinator.found({A: lanes}))
+
+
+def by_end(instructions: Sequence[Instruction]) -> dict[int | None, Assignment]:
+    return {i.assignment.end_offset: i.assignment for i in instructions if isinstance(i, Assign)}
+
+
+def archive(coordinator: Coordinator, first: int, last: int, generation: int) -> list[Instruction]:
+    """Bring a claim all the way into the ledger; what follows from that."""
+    claim = Claim(A, first, last)
+    coordinator.published(0, [published(A, first, last, generation)])
+    coordinator.outcomes([staged(claim, generation)])
+    return coordinator.committed([o.claim for o in coordinator.committable() if o.claim])[0]
+
+
+def test_the_live_lane_is_read_beside_the_oldest_backfill() -> None:
+    coordinator, given = in_lanes(100, 250)
+    assert {end: one.offset for end, one in given.items()} == {100: 0, None: 250}
+    assert coordinator.live_frontiers == {A: 250}
+    assert coordinator.backlogs == {A: 250}
+    assert coordinator.frontiers == {A: 0}
+
+
+def test_claims_of_a_backfill_and_of_the_live_lane_do_not_wait_for_each_other() -> None:
+    coordinator, given = in_lanes(100)
+    live, backfill = Claim(A, 100, 109), Claim(A, 0, 49)
+    dispatched = coordinator.published(
+        0,
+        [
+            published(A, 100, 109, given[None].generation),
+            published(A, 0, 49, given[100].generation),
+        ],
+    )
+    assert [i.lane for i in dispatched if isinstance(i, Dispatch)] == ["live", "backfill"]
+    coordinator.outcomes([staged(live, given[None].generation)])
+    assert [outcome.claim for outcome in coordinator.committable()] == [live]
+    coordinator.committed([live])
+    coordinator.outcomes([staged(backfill, given[100].generation)])
+    assert [outcome.claim for outcome in coordinator.committable()] == [backfill]
+    coordinator.committed([backfill])
+    assert coordinator.live_frontiers == {A: 110}
+    assert coordinator.backlogs == {A: 50}
+
+
+def test_a_backfill_that_is_done_makes_way_for_the_next_one() -> None:
+    coordinator, given = in_lanes(100, 250)
+    assert by_end(archive(coordinator, 0, 49, given[100].generation)) == {}
+    then = by_end(archive(coordinator, 50, 99, given[100].generation))
+    assert {end: one.offset for end, one in then.items()} == {250: 100}
+    assert by_end(archive(coordinator, 100, 249, then[250].generation)) == {}
+    assert coordinator.backlogs == {A: 0}
+    assert coordinator.frontiers == coordinator.live_frontiers == {A: 250}
+
+
+def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
+    coordinator, given = in_lanes(100)
+    lost, live = Claim(A, 0, 9), published(A, 100, 104, given[None].generation)
+    coordinator.published(0, [published(A, 0, 9, given[100].generation), live])
+    instructions = coordinator.outcomes([failed(lost, given[100].generation, BatchGone("gone"))])
+    assert set(by_end(instructions)) == {100}
+    assert coordinator.outcomes([staged(live.claim, live.generation)]) == []
+    assert [outcome.claim for outcome in coordinator.committable()] == [live.claim]
+
+
+def test_with_an_actor_the_lanes_that_it_read_are_read_again_and_no_others() -> None:
+    coordinator, _ = in_lanes(100, 250)
+    assert set(by_end(coordinator.actor_lost(0))) == {100, None}
+
+
+def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -> None:
+    coordinator, given = in_lanes(100, 250)
+    coordinator.published(0, [published(A, 250, 259, given[None].generation)])
+    coordinator.drain()
+    assert by_end(archive(coordinator, 0, 99, given[100].generation)) == {}
+    assert coordinator.in_flight == 1
+    lost = failed(Claim(A, 250, 259), given[None].generation, BatchGone("gone"))
+    assert by_end(coordinator.outcomes([lost])) == {}
+    assert coordinator.in_flight == 0
+
+
+def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
+    coordinator, given = in_lanes(100)
+    instructions = coordinator.published(0, [published(A, 0, 100, given[100].generation)])
+    assert [type(instruction) for instruction in instructions] == [Fail]
+
+
+def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
+    coordinator, given = in_lanes(100, 250)
+    coordinator.published(0, [published(A, 0, 9, given[100].generation)])
+    assert coordinator.vanished([A]) == [Revoke(0, A)]
+    assert coordinator.frontiers == {A: 0}
+    again = by_end(coordinator.found({A: [Lane(0, 100), Lane(100, 250), Lane(250)]}))
+    assert {end: one.offset for end, one in again.items()} == {100: 0, None: 250}
+    assert coordinator.backlogs == {A: 250}
+
+
+Key = tuple[TopicPartition, int | None]
+"""A lane, by its end."""
+
+
+class Night(RuleBasedStateMachine):
+    """A stream of two partitions, with backfills, in which anything may be lost at any moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coordinator = Coordinator(actors=2)
+        self.came: set[int] = set()
+        self.reader: dict[Key, tuple[int, Assignment, int]] = {}
+        self.tasks: list[Dispatch] = []
+        self.ledger = {A: IntervalSet(), B: IntervalSet()}
+        # As an archive leaves it that was away twice and was not done with the first backlog.
+        self.live_from = {A: 25, B: 7}
+        self.holes = {A: [Lane(3, 12), Lane(15, 25)], B: [Lane(0, 7)]}
+        self.ledger[A].add(0, 2)
+        self.ledger[A].add(12, 14)
+        self.away: set[TopicPartition] = set()
+        for source, holes in self.holes.items():
+            self.obey(self.coordinator.found({source: [*holes, Lane(self.live_from[source])]}))
+
+    def obey(self, instructions: Sequence[Instruction]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Assign):
+                given = instruction.assignment
+                # A consumer reads one place of a partition at a time.
+                for key in list(self.reader):
+                    if key[0] == given.source and (key[1] is None) == (given.end_offset is None):
+                        del self.reader[key]
+                lane = (given.source, given.end_offset)
+                self.reader[lane] = (instruction.actor, given, given.offset)
+            elif isinstance(instruction, Revoke):
+                self.reader = {k: v for k, v in self.reader.items() if k[0] != instruction.source}
+            elif isinstance(instruction, Dispatch):
+                self.tasks.append(instruction)
+            else:
+                assert not isinstance(instruction, Fail)
+
+    @precondition(lambda self: self.reader)
+    @rule(data=st.data(), offsets=st.integers(1, 5))
+    def an_actor_publishes(self, data: st.DataObject, offsets: int) -> None:
+        self.publish(data.draw(st.sampled_from(sorted(self.reader, key=str))), offsets)
+
+    def publish(self, key: Key, offsets: int) -> None:
+        actor, given, first = self.reader[key]
+        end = first + offsets if key[1] is None else min(first + offsets, key[1])
+        if end == key[1]:
+            del self.reader[key]
+        else:
+            self.reader[key] = (actor, given, end)
+        claim = published(key[0], first, end - 1, given.generation)
+        self.obey(self.coordinator.published(actor, [claim]))
+
+    @precondition(lambda self: self.reader)
+    @rule(data=st.data(), offsets=st.integers(1, 5))
+    def an_answer_is_lost(self, data: st.DataObject, offsets: int) -> None:
+        """Unless it is the last of its lane: an actor says again what was not heard."""
+        key = data.draw(st.sampled_from(sorted(self.reader, key=str)))
+        actor, given, first = self.reader[key]
+        if key[1] is None or first + offsets < key[1]:
+            self.reader[key] = (actor, given, first + offsets)
+
+    @precondition(lambda self: self.tasks)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["staged", "twice", "BatchGone", "StorageError", "lost"]),
+    )
+    def a_task_ends(self, data: st.DataObject, kind: str) -> None:
+        task = self.tasks.pop(data.draw(st.integers(0, len(self.tasks) - 1)))
+        if kind == "lost":
+            self.tasks.clear()
+            self.obey(self.coordinator.query_lost())
+            return
+        good = kind in {"staged", "twice"}
+        make = staged(task.claim, task.generation)
+        outcome = make if good else failed(task.claim, task.generation, FAILURES[kind]("why"))
+        self.obey(self.coordinator.outcomes([outcome] * (2 if kind == "twice" else 1)))
+
+    @rule(actor=st.integers(0, 1))
+    def an_actor_reports_for_the_first_time(self, actor: int) -> None:
+        if actor not in self.came:
+            self.came.add(actor)
+            self.obey(self.coordinator.actor_came(actor))
+
+    @rule(actor=st.integers(0, 1))
+    def an_actor_dies(self, actor: int) -> None:
+        """One that was not heard of yet does so unnoticed."""
+        self.reader = {key: at for key, at in self.reader.items() if at[0] != actor}
+        if actor in self.came:
+            self.obey(self.coordinator.actor_lost(actor))
+
+    @rule(source=st.sampled_from([A, B]))
+    def a_partition_is_out_of_sight(self, source: TopicPartition) -> None:
+        self.away.add(source)
+        self.obey(self.coordinator.vanished([source]))
+
+    @precondition(lambda self: self.away)
+    @rule(data=st.data())
+    def a_partition_is_back(self, data: st.DataObject) -> None:
+        self.back(data.draw(st.sampled_from(sorted(self.away))))
+
+    def back(self, source: TopicPartition) -> None:
+        """The ledger tells what its lanes are, as at a start."""
+        self.away.remove(source)
+        covered = self.ledger[source]
+        live = max(self.live_from[source], (covered.last or 0) + 1)
+        holes = [Lane(hole.first, hole.last + 1) for hole in covered.holes(0, live - 1)]
+        self.obey(self.coordinator.found({source: [*holes, Lane(live)]}))
+
+    @rule()
+    def the_committer_commits(self) -> None:
+        ready = [outcome.claim for outcome in self.coordinator.committable() if outcome.claim]
+        for claim in ready:
+            # Each offset once, and within its lane without a hole.
+            assert claim.first_offset == self.ledger[claim.source].first_free(claim.first_offset)
+            before = claim.first_offset - 1
+            begins = {lane.first_offset for lane in self.holes[claim.source]}
+            begins.add(self.live_from[claim.source])
+            assert claim.first_offset in begins or self.ledger[claim.source].covers(before, before)
+            self.ledger[claim.source].add(claim.first_offset, claim.last_offset)
+        self.obey(self.coordinator.committed(ready)[0])
+
+    @invariant()
+    def what_is_left_to_do_is_what_is_not_in_the_ledger(self) -> None:
+        for source, covered in self.ledger.items():
+            if source in self.away:
+                continue
+            live = max(self.live_from[source], (covered.last or 0) + 1)
+            left = sum(hole.size for hole in covered.holes(0, live - 1))
+            assert self.coordinator.live_frontiers[source] == live
+            assert self.coordinator.backlogs[source] == left
+            assert self.coordinator.frontiers[source] == covered.first_free(0)
+
+    def teardown(self) -> None:
+        """Whatever happened, with no more losses the night ends with everything committed."""
+        for actor in range(2):
+            self.an_actor_reports_for_the_first_time(actor)
+        for source in list(self.away):
+            self.back(source)
+        for key in list(self.reader):
+            # What comes next tells of what was not heard before.
+            if key in self.reader:
+                self.publish(key, 1)
+        while self.tasks or any(key[1] is not None for key in self.reader):
+            for key in [key for key in self.reader if key[1] is not None]:
+                self.publish(key, 100)
+            while self.tasks:
+                task = self.tasks.pop(0)
+                self.obey(self.coordinator.outcomes([staged(task.claim, task.generation)]))
+            self.the_committer_commits()
+        assert self.coordinator.in_flight == 0
+        for source, covered in self.ledger.items():
+            assert len(covered) == 1
+            assert (covered.last or 0) + 1 == self.reader[source, None][2]
+
+
+TestNight = Night.TestCase
+TestNight.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -1,0 +1,79 @@
+"""A process is told apart from a later one with its id, and ended for certain."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from finkray.host.process import ProcessRecord, start_detached
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(300)
+"""
+
+
+def _start(
+    tmp_path: Path, program: str, *, die_with_parent: bool = True
+) -> subprocess.Popen[bytes]:
+    return start_detached(
+        [sys.executable, "-c", program, str(tmp_path)],
+        log=tmp_path / "log",
+        environment={},
+        die_with_parent=die_with_parent,
+    )
+
+
+def test_a_process_is_known_while_it_becomes_another_program(tmp_path: Path) -> None:
+    # For a moment of each exec the kernel shows no command line. Here are a thousand.
+    script = tmp_path / "chain"
+    script.write_text(
+        '#!/bin/sh\n[ "$1" -gt 0 ] && exec "$0" $(($1 - 1))\nwhile :; do sleep 0.1; done\n'
+    )
+    script.chmod(0o755)
+    child = start_detached(
+        [str(script), "1000"], log=tmp_path / "log", environment={}, die_with_parent=False
+    )
+    record = ProcessRecord.of(child.pid, mark=str(script))
+    while psutil.Process(child.pid).cmdline()[-1:] != ["0"]:
+        assert record.process() is not None
+    record.end(grace_s=0)
+    child.wait()
+    assert record.process() is None
+
+
+def test_another_process_is_not_taken_for_it(tmp_path: Path) -> None:
+    child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
+    record = ProcessRecord.of(child.pid, mark=str(tmp_path))
+    earlier = replace(record, started_at_unix_s=record.started_at_unix_s - 60)
+    elsewhere = replace(record, mark=str(tmp_path / "elsewhere"))
+    try:
+        for other in (earlier, elsewhere):
+            assert other.process() is None
+            other.end(grace_s=0)
+        assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("die_with_parent", [True, False])
+def test_what_does_not_end_when_asked_is_killed(tmp_path: Path, *, die_with_parent: bool) -> None:
+    child = _start(tmp_path, STUBBORN, die_with_parent=die_with_parent)
+    while (tmp_path / "log").read_text() != "up\n":
+        time.sleep(0.05)
+    record = ProcessRecord.of(child.pid, mark=str(tmp_path))
+    watchers = psutil.Process(child.pid).children()
+    assert len(watchers) == (1 if die_with_parent else 0)
+
+    record.end(grace_s=0.5)
+    child.wait()
+    assert record.process() is None
+    _, alive = psutil.wait_procs(watchers, timeout=10)
+    assert not alive

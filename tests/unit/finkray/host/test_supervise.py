@@ -1,0 +1,189 @@
+"""A process that fails in a way that may pass is started again; one that is done is not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from finkray.host.supervise import (
+    EXIT_FAILED,
+    EXIT_HELD,
+    EXIT_RETRIABLE,
+    EXIT_SETTINGS,
+    RESTARTS_VARIABLE,
+    Backoff,
+    should_restart,
+)
+
+SUPERVISE = (
+    "import sys; from finkray.host.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
+)
+
+
+def start(body: str, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SUPERVISE, sys.executable, "-c", body, *arguments],
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for(path: Path, lines: int = 1) -> list[str]:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        if path.exists() and len(found := path.read_text().splitlines()) >= lines:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{path} has not {lines} lines")
+
+
+@pytest.mark.parametrize(
+    ("return_code", "again"),
+    [
+        (0, False),
+        (1, False),
+        (2, False),
+        (3, False),
+        (EXIT_RETRIABLE, True),
+        (-9, True),
+        (-6, True),
+    ],
+)
+def test_who_is_started_again(return_code: int, again: bool) -> None:
+    assert should_restart(return_code) is again
+
+
+FAILS = """
+import atexit, logging, sys, time
+import finkray.host.supervise
+from finkray.errors import *
+finkray.host.supervise.EXIT_S = 0.5
+def work():
+    raise {}
+if {}:
+    atexit.register(time.sleep, 60)
+log = logging.getLogger("test")
+sys.exit(finkray.host.supervise.supervised([], work, log, unsupervised=True))
+"""
+
+
+@pytest.mark.parametrize("hangs_at_its_end", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("SettingsError('that is no port')", EXIT_SETTINGS),
+        ("ArchiveHeld('by another')", EXIT_HELD),
+        ("CodeMismatch('of another finkray')", EXIT_FAILED),
+        ("ClusterUnavailable('no Ray')", EXIT_RETRIABLE),
+        ("KeyError('nobody foresaw it')", EXIT_RETRIABLE),
+    ],
+)
+def test_how_a_process_that_fails_leaves(error: str, code: int, *, hangs_at_its_end: bool) -> None:
+    command = [sys.executable, "-c", FAILS.format(error, hangs_at_its_end)]
+    assert subprocess.run(command, check=False, timeout=30).returncode == code
+
+
+def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
+    backoff, pauses = Backoff(), []
+    for _ in range(8):
+        pauses.append(backoff.pause_s)
+        backoff = backoff.after(1.0)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert backoff.after(600.0).pause_s == 0.5
+
+
+def test_a_killed_process_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    body = (
+        "import os, sys; p = sys.argv[1];"
+        f"open(p, 'a').write(os.environ['{RESTARTS_VARIABLE}'] + '\\n');"
+        "n = len(open(p).readlines());"
+        f"os.kill(os.getpid(), 9) if n == 1 else sys.exit({EXIT_RETRIABLE} if n == 2 else 0)"
+    )
+    assert start(body, str(starts)).wait(30) == 0
+    # Each is told how many restarts there were, for the alarm RESTARTS.
+    assert starts.read_text().splitlines() == ["0", "1", "2"]
+
+
+def test_a_failure_that_would_come_again_is_handed_on() -> None:
+    assert start("import sys; sys.exit(3)").wait(30) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_process_which_may_take_its_time(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    note = tmp_path / "note"
+    body = (
+        "import signal, sys, time; p = sys.argv[1]\n"
+        "def drain(*_):\n"
+        "    time.sleep(0.3); open(p, 'a').write('drained\\n'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, drain); signal.signal(signal.SIGINT, drain)\n"
+        "open(p, 'a').write('ready\\n')\n"
+        "time.sleep(60)"
+    )
+    process = start(body, str(note))
+    wait_for(note)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert note.read_text().splitlines() == ["ready", "drained"]
+
+
+def test_the_process_does_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    body = "import os, sys, time; open(sys.argv[1], 'w').write(f'{os.getpid()}\\n'); time.sleep(60)"
+    process = start(body, str(note))
+    pid = int(wait_for(note)[0])
+    process.kill()
+    process.wait(30)
+    deadline_s = time.monotonic() + 20
+    while _alive(pid):
+        assert time.monotonic() < deadline_s, "the process lives on without its supervisor"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def test_what_a_process_leaves_behind_is_killed_before_the_next_one_starts(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    body = (
+        "import os, subprocess, sys\n"
+        "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
+        "first = not os.path.exists(sys.argv[1])\n"
+        "open(sys.argv[1], 'a').write(f'{left.pid}\\n')\n"
+        "os._exit(75 if first else 0)\n"
+    )
+    process = start(body, str(note))
+    _, second = wait_for(note, 2)
+    first = note.read_text().splitlines()[0]
+    assert not _alive(int(first))
+    assert process.wait(30) == 0
+    assert not _alive(int(second))
+
+
+def test_a_stop_that_comes_while_the_process_is_being_started_is_not_lost() -> None:
+    supervise_and_stop = (
+        "import os, signal, subprocess, sys\n"
+        "from finkray.host.supervise import supervise\n"
+        "start = subprocess.Popen\n"
+        "def stopped_while_it_starts(*words, **options):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return start(*words, **options)\n"
+        "subprocess.Popen = stopped_while_it_starts\n"
+        "sys.exit(supervise(sys.argv[1:]))\n"
+    )
+    endless = [sys.executable, "-c", "import time; time.sleep(3600)"]
+    process = subprocess.Popen([sys.executable, "-c", supervise_and_stop, *endless])
+    try:
+        assert process.wait(20) == 128 + signal.SIGTERM
+    finally:
+        process.kill()

@@ -1,0 +1,100 @@
+"""Alarms follow from facts: each code has facts that raise it, and ends with them."""
+
+from dataclasses import replace
+
+import pytest
+
+from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.watch import (
+    RESTARTS_PER_H,
+    SLOW_START_S,
+    STALLED_S,
+    Facts,
+    Troubles,
+    alarms_of,
+)
+from tests.support.alarm_facts import FACTS, NOW_S, lags, restarted
+
+WELL = {
+    "other dead letters": Facts(dead_letters_by_reason={"truncated": 5}),
+    "a disk without a bound": Facts(free_bytes=None, low_disk_bytes=2**31),
+    "a disk with room": Facts(free_bytes=2**31, low_disk_bytes=2**31),
+    "ordinary back-pressure": Facts(stalled_s={"ingest-0": STALLED_S - 1}),
+    "a lease that missed a beat": Facts(lease_silent_s=14.0, lease_ttl_s=15.0),
+    "a start that takes its time": Facts(starting_s=SLOW_START_S - 1),
+    "a restart or two": Facts(troubles=restarted(RESTARTS_PER_H - 1), monotonic_s=NOW_S),
+    "restarts of yesterday": Facts(troubles=restarted(9), monotonic_s=NOW_S + 3601),
+    "clocks that differ by a second": Facts(polled_p50_s=-1.0),
+    "a backlog that is worked off": lags(90_000, 70_000, 50_000, 30_000, 10_000),
+    "a backlog that stays": lags(*[90_000] * 5),
+    "visits": lags(*[0] * 5, burst=10_000),
+    "a lag that grows, but is small": lags(0, 10, 20, 30, 40),
+    "a start with a growing lag": lags(10_000, 20_000, 30_000),
+}
+
+
+def test_every_alarm_has_facts_that_raise_it() -> None:
+    assert FACTS.keys() == WHAT_TO_DO.keys()
+
+
+@pytest.mark.parametrize("what", WELL)
+def test_nothing_is_raised_when_all_is_well(what: str) -> None:
+    assert alarms_of(WELL[what]) == {}
+
+
+@pytest.mark.parametrize("code", FACTS)
+def test_these_facts_raise_this_alarm_alone(code: str) -> None:
+    raised = alarms_of(FACTS[code])
+    assert set(raised) == {code}
+    assert raised[code]
+
+
+def test_what_kafkas_client_tells_one_actor_is_an_alarm_too() -> None:
+    told = {"ingest-1": "t[3]: not authorized", "ingest-0": "t[0]: not authorized"}
+    raised = alarms_of(Facts(actor_troubles=told))
+    assert raised == {
+        "KAFKA_UNREACHABLE": "ingest-0: t[0]: not authorized; ingest-1: t[3]: not authorized"
+    }
+
+
+def test_a_lag_grows_whatever_the_visits_do() -> None:
+    assert alarms_of(lags(0, 5_000, 10_000, 15_000, 20_000, burst=10_000)) == {
+        "LAG_GROWS": "from 0 to 20000 alerts within 10 min, and never less"
+    }
+
+
+def test_a_full_disk_is_why_the_intake_stopped_and_one_alarm_is_enough() -> None:
+    stopped = replace(FACTS["INTAKE_STOPPED"], troubles=Troubles(storage="the disk is full"))
+    assert set(alarms_of(stopped)) == {"STORAGE"}
+
+
+def test_alerts_from_the_future_mean_that_a_clock_is_off() -> None:
+    assert alarms_of(Facts(polled_p50_s=-30.0)) == {
+        "CLOCK": "alerts bear times that are 30 s ahead of this machine's clock"
+    }
+
+
+def test_restarts_are_remembered_for_an_hour_and_no_longer() -> None:
+    troubles = Troubles()
+    for minute in range(1000):
+        troubles.restarted("the streaming query", 60.0 * minute)
+    assert len(troubles.restarts) == 61
+
+
+def test_the_schemas_that_packets_wait_for_are_named() -> None:
+    troubles = Troubles()
+    waiting = {"unknown_schema": 3}
+
+    def message() -> str:
+        facts = Facts(troubles=troubles, dead_letters_by_reason=waiting)
+        return alarms_of(facts)["UNKNOWN_SCHEMA"]
+
+    assert message() == "3 packets are dead letters: nobody knows their schema"
+    troubles.met_unknown([1101])
+    troubles.met_unknown([900, 1101])
+    assert message().endswith("nobody knows their schema (900, 1101)")
+    for number in range(10_000):
+        troubles.met_unknown([number])
+    assert message().endswith("(0, 1, 2, 3, 4, 5, 6, 7 and 56 more)")
+    # Resolved letters do not count, whatever was met before.
+    assert alarms_of(Facts(troubles=troubles)) == {}

@@ -1,0 +1,217 @@
+"""The process that runs the user's code: what it may and what it may not."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from finkray.errors import ServiceError
+from finkray.services.messages import Limits, Slice, Spec
+from finkray.serving.run import limits_of
+from finkray.serving.worker import Worker, child_environment
+from finkray.settings.model import load
+
+ROOT = str(Path(__file__).parents[4])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "alerts.parquet"
+    pq.write_table(pa.table({"kafka_offset": list(range(40))}), path)
+    return str(path)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Worker]]:
+    workers = []
+
+    def make(name: str, **limits: float) -> Worker:
+        workers.append(Worker(Spec(f"tests.support.services:{name}", ROOT), Limits(**limits)))  # type: ignore[arg-type]
+        return workers[-1]
+
+    yield make
+    for worker in workers:
+        worker.close()
+
+
+def test_it_answers_for_several_slices_at_once(start: Callable[..., Worker], file: str) -> None:
+    worker = start("Double")
+    assert worker.start().name == "double"
+    answer = worker.run([Slice(file, 30, 2), Slice(file, 0, 3)])
+    assert answer.fault is None
+    assert answer.table is not None
+    assert answer.table["double"].to_pylist() == [60, 62, 0, 2, 4]
+
+
+def test_alerts_on_which_it_raises_are_told_apart_from_the_others(
+    start: Callable[..., Worker], file: str
+) -> None:
+    answer = start("Throwing").run([Slice(file, 0, 40)])
+    assert answer.table is not None
+    assert [row for row, _, _ in answer.errors] == [7, 17, 27, 37]
+    assert answer.errors[1] == (17, "raised", "ValueError: cannot stand 17")
+    expected = [None if n % 10 == 7 else 2 * n for n in range(40)]
+    assert answer.table["double"].to_pylist() == expected
+
+
+def test_a_batch_of_which_no_alert_is_answered_has_no_answer(
+    start: Callable[..., Worker], file: str
+) -> None:
+    answer = start("Throwing").run([Slice(file, 7, 1)])
+    assert (answer.fault, answer.table) == ("raised", None)
+    assert answer.detail == "ValueError: cannot stand 7"
+
+
+def test_a_hanging_batch_is_ended_and_the_next_one_is_answered(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Hanging", batch_s=4.0)
+    assert worker.run([Slice(file, 10, 10)]).fault == "time"
+    assert worker.pid is None
+    assert worker.run([Slice(file, 0, 10)]).fault is None
+
+
+def test_a_dying_process_is_told_by_how_it_ended(start: Callable[..., Worker], file: str) -> None:
+    worker = start("Dying")
+    answer = worker.run([Slice(file, 10, 10)])
+    assert (answer.fault, answer.detail) == ("died", "its process ended with exit code 3")
+    worker.start()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    # The next batch finds a fresh process.
+    assert worker.run([Slice(file, 0, 10)]).fault is None
+
+
+def test_a_leak_ends_at_the_limit_and_what_is_mapped_does_not_count(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Leaking", memory_bytes=400 * 2**20)
+    faults = [worker.run([Slice(file, 0, 1)]).fault for _ in range(12)]
+    assert "memory" in faults
+    assert faults[0] is None
+    assert faults[faults.index("memory") + 1] is None
+
+
+def test_the_memory_of_processes_that_it_starts_counts_and_they_end_with_it(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Begetting", memory_bytes=400 * 2**20)
+    worker.start()
+    watched = psutil.Process(worker.pid)
+    answer = worker.run([Slice(file, 10, 10)])
+    assert answer.fault == "memory"
+    assert not watched.is_running()
+    mark = "a.append(bytearray"
+    assert not [one for one in psutil.process_iter(["cmdline"]) if mark in str(one.info["cmdline"])]
+    assert worker.run([Slice(file, 0, 10)]).fault is None
+
+
+def test_what_processes_that_it_forked_share_with_it_counts_once(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Forking", memory_bytes=400 * 2**20)
+    answer = worker.run([Slice(file, 0, 10)])
+    assert answer.fault is None, answer.detail
+    assert 150_000_000 < answer.memory_bytes < 400 * 2**20
+
+
+def test_a_fresh_process_takes_over_after_some_batches(
+    start: Callable[..., Worker], file: str
+) -> None:
+    worker = start("Double", recycle_batches=2)
+    pids = []
+    for _ in range(5):
+        worker.run([Slice(file, 0, 1)])
+        pids.append(worker.pid)
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+    assert not psutil.pid_exists(pids[0] or 0)
+
+
+def test_what_cannot_be_set_up_says_so(start: Callable[..., Worker]) -> None:
+    with pytest.raises(ServiceError, match="FileNotFoundError: no model at /nowhere"):
+        start("NotStarting").start()
+
+
+def test_a_file_that_is_gone_is_not_the_services_fault(start: Callable[..., Worker]) -> None:
+    worker = start("Double")
+    assert worker.run([Slice("/nowhere.parquet", 0, 1)]).fault == "unreadable"
+    assert worker.pid is not None
+
+
+def test_alerts_without_any_of_the_columns_are_skipped(
+    start: Callable[..., Worker], file: str
+) -> None:
+    answer = start("SkyAlone").run([Slice(file, 0, 3)])
+    assert answer.skipped == (True,)
+    assert answer.table is not None
+    assert answer.table["flux"].to_pylist() == [None] * 3
+
+
+def test_the_brokers_secrets_are_not_in_the_environment_of_a_service(
+    start: Callable[..., Worker], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINKRAY__KAFKA__SASL_PASSWORD", "hush-1")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "hush-2")
+    monkeypatch.setenv("MY_REGISTRY_PASSWORD", "hush-3")
+    monkeypatch.setenv("HARMLESS", "seen")
+    answer = start("Curious").run([Slice(file, 0, 1)])
+    assert answer.table is not None
+    found = answer.table["found"][0].as_py()
+    assert "hush" not in found
+    assert "seen" in found
+
+
+def test_what_the_service_needs_can_be_passed_on() -> None:
+    environment = {"MODEL_TOKEN": "a", "OTHER_TOKEN": "b", "OMP_NUM_THREADS": "2"}
+    passed = child_environment(environment, ["MODEL_TOKEN"])
+    assert passed["MODEL_TOKEN"] == "a"
+    assert "OTHER_TOKEN" not in passed
+    assert passed["OMP_NUM_THREADS"] == "2"
+
+
+def test_where_the_catalogues_are_is_no_secret() -> None:
+    environment = {"FINKRAY__CATALOGS__FOLDER": "/sky", "FINKRAY__KAFKA__TOPICS": "x"}
+    passed = child_environment(environment)
+    assert passed["FINKRAY__CATALOGS__FOLDER"] == "/sky"
+    assert "FINKRAY__KAFKA__TOPICS" not in passed
+
+
+def test_a_service_is_told_of_the_settings_where_the_catalogues_are_and_no_more(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment of the actor says, which is of another command."""
+    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", "/elsewhere")
+    monkeypatch.chdir(tmp_path)
+    said = {
+        "kafka": {"sasl_username": "me", "sasl_password": "hush-1"},
+        "packets": {"registry_username": "me", "registry_password": "hush-2"},
+        "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "hush-3"}},
+        "catalogs": {"folder": "sky", "memory_bytes": "7 MiB"},
+    }
+    worker = Worker(Spec("tests.support.services:Curious", ROOT), limits_of(load(None, {}, said)))
+    try:
+        answer = worker.run([Slice(file, 0, 1)])
+    finally:
+        worker.close()
+    assert answer.table is not None
+    found = answer.table["found"][0].as_py()
+    assert f"FINKRAY__CATALOGS__FOLDER={tmp_path}/sky " in found
+    assert f"FINKRAY__CATALOGS__MEMORY_BYTES={7 * 2**20} " in found
+    assert "hush" not in found
+    assert not re.search(r"FINKRAY(?!__CATALOGS__)", found)
+
+
+def test_the_process_ends_with_what_keeps_it(start: Callable[..., Worker]) -> None:
+    worker = start("Double")
+    worker.start()
+    pid = worker.pid
+    worker.close()
+    assert pid is not None
+    assert not psutil.pid_exists(pid)

@@ -1,0 +1,154 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from finkray import __version__ as finkray_version
+from finkray.errors import SettingsError
+from jobs.cli.main import main
+
+COMMANDS = ("start", "stop", "status", "check")
+
+
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Finkray = Callable[..., Answer]
+
+
+@pytest.fixture
+def finkray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Finkray:
+    """The command line as a person has it, in an empty folder and with a state of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("FINKRAY", "RAY_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FINKRAY_STATE", str(tmp_path / "state"))
+
+    def run(*words: str, **env: str) -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["finkray", *words])
+            for name, value in env.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Answer(code, *capfd.readouterr())
+
+    return run
+
+
+def test_the_module_is_the_console_script() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "jobs.cli.main", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == f"finkray {finkray_version}\n"
+
+
+def test_help_waits_for_none_of_the_heavy_libraries() -> None:
+    heavy = ("ray", "pyspark", "gradio", "astropy", "pandas")
+    code = f"import sys, jobs.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert answer.stdout == b"[]\n"
+
+
+def test_help_has_examples_and_exit_codes(finkray: Finkray) -> None:
+    answer = finkray("--help")
+    assert answer.returncode == 0
+    assert "finkray start archive --simulator" in answer.stdout
+    assert "Exit codes:" in answer.stdout
+    assert all(f"  {command} " in answer.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples(finkray: Finkray, command: str) -> None:
+    text = finkray(command, "--help").stdout
+    assert f"Examples:\n    finkray {command}" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("start", "nonsense"),
+        ("start", "ui", "--simulator"),
+        ("start", "archive", "--exit-after", "-1"),
+    ],
+)
+def test_a_wrong_command_is_2(finkray: Finkray, words: tuple[str, ...]) -> None:
+    answer = finkray(*words)
+    assert answer.returncode == 2
+    assert "Usage:" in answer.stderr
+
+
+def test_a_wrong_setting_is_2_and_one_line(finkray: Finkray, tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "finkray.toml").write_text("[kafak]\n")
+    answer = finkray("status")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "finkray: conf/finkray.toml: kafak is not known; did you mean kafka?\n"
+    )
+    with pytest.raises(SettingsError):
+        finkray("--debug", "status")
+
+
+def test_the_file_of_the_settings_can_be_named(finkray: Finkray, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("[ui]\nport = 'x'\n")
+    assert "other.toml: ui.port" in finkray("status", "-c", "other.toml").stderr
+    named = finkray("status", FINKRAY_CONFIG="other.toml")
+    assert "other.toml: ui.port" in named.stderr
+    missing = finkray("status", "-c", "none.toml")
+    assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
+
+
+def test_a_cluster_that_does_not_answer_is_3(finkray: Finkray) -> None:
+    answer = finkray("status", RAY_ADDRESS="127.0.0.1:1")
+    assert answer.returncode == 3
+    assert answer.stderr.startswith("finkray: no Ray answers at 127.0.0.1:1: ")
+
+
+def test_nothing_runs(finkray: Finkray) -> None:
+    assert "nothing runs" in finkray("status").stdout
+    assert finkray("stop", "archive").stdout == "archive does not run\n"
+    answer = finkray("status", "--json")
+    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
+    assert json.loads(answer.stdout) == nothing
+
+
+def test_check_says_yes_or_no_to_each(finkray: Finkray) -> None:
+    env = {"FINKRAY__KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    answer = finkray("check", **env)
+    assert answer.returncode == 1
+    lines = answer.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "yes  settings",
+        "yes  java",
+        "no   kafka",
+        "yes  storage",
+        "yes  space",
+        "yes  file system",
+        "yes  ray",
+    ]
+    assert "\x1b" not in answer.stdout
+
+
+def test_check_as_json(finkray: Finkray) -> None:
+    answer = finkray("check", "--json", FINKRAY__UI__PORT="x")
+    assert answer.returncode == 1
+    (settings,) = json.loads(answer.stdout)
+    assert (settings["name"], settings["ok"]) == ("settings", False)
+    assert "ui.port" in settings["detail"]

@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from jobs.cluster.local_ray import _inherited, stop_local_ray
+from tests.support.archiving import wait_until
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def test_the_cluster_inherits_nothing_of_one_command() -> None:
+    env = {
+        "PATH": "/bin",
+        "FINKRAY__KAFKA__SASL_PASSWORD": "hunter2",
+        "RAY_ADDRESS": "h:1",
+        "RAY_AUTH_TOKEN": "t",
+        "RAY_BACKEND_LOG_LEVEL": "error",
+    }
+    assert _inherited(env) == {"PATH": "/bin", "RAY_BACKEND_LOG_LEVEL": "error"}
+
+
+def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "finkray-x"
+    logs = folder / "session_2026" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "job-driver-1.log").write_text("the last words")
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEP!r}])"
+    head = subprocess.Popen([sys.executable, "-c", child, str(folder)], start_new_session=True)
+    # Such as a `tail -f` of somebody who looks at a log.
+    other = subprocess.Popen([sys.executable, "-c", SLEEP, f"{logs}/job-driver-1.log"])
+    started_at_unix_s = psutil.Process(head.pid).create_time()
+    process = {"pid": head.pid, "started_at_unix_s": started_at_unix_s, "mark": str(folder)}
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "folder": str(folder)}
+    (tmp_path / "ray.json").write_text(json.dumps(record))
+    worker = wait_until("the head has a child", lambda: psutil.Process(head.pid).children())[0]
+    head.kill()
+    head.wait()
+    try:
+        stop_local_ray(tmp_path)
+        assert not worker.is_running()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait(10)
+    assert not folder.exists()
+    assert (tmp_path / "logs" / "job-driver-1.log").read_text() == "the last words"
+    assert not (tmp_path / "ray.json").exists()
+    stop_local_ray(tmp_path)

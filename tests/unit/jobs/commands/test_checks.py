@@ -1,0 +1,84 @@
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings
+from jobs.commands.checks import all_checks, java_check, kafka_checks, ray_check, storage_checks
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_wrong_settings_end_the_checks(tmp_path: Path) -> None:
+    path = tmp_path / "finkray.toml"
+    path.write_text("[kafka]\nrefresh = 3\n")
+    (answer,) = all_checks(path, tmp_path)
+    assert not answer.ok
+    assert "did you mean kafka.refresh_s?" in answer.detail
+
+
+def test_a_kafka_that_does_not_answer_is_told_with_the_reason() -> None:
+    port = closed_port()
+    (answer,) = kafka_checks(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
+    assert not answer.ok
+    assert "Connection refused" in answer.detail
+
+
+def test_an_option_that_librdkafka_does_not_know() -> None:
+    (answer,) = kafka_checks(KafkaSettings(options={"fetch.nonsense": 1}))
+    assert not answer.ok
+    assert "fetch.nonsense" in answer.detail
+
+
+def test_a_folder_that_takes_files_is_left_as_it_was(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    root.mkdir()
+    answers = list(storage_checks(ArchiveSettings(uri=str(root)), IngestSettings()))
+    assert [answer.ok for answer in answers] == [True, True, True]
+    assert list(root.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT and some network file systems answer, which a test cannot mount everywhere."""
+
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", refuse)
+    writable, *_ = storage_checks(ArchiveSettings(uri=str(tmp_path)), IngestSettings())
+    assert not writable.ok
+    assert "no hard links (Operation not permitted)" in writable.detail
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "b"
+    writable, *_ = storage_checks(ArchiveSettings(uri=str(root)), IngestSettings())
+    assert writable.ok
+    assert f"can be made in {tmp_path}" in writable.detail
+    assert not root.exists()
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("")
+    writable, *_ = storage_checks(ArchiveSettings(uri=str(tmp_path / "archive")), IngestSettings())
+    assert not writable.ok
+
+
+def test_too_little_room(tmp_path: Path) -> None:
+    ingest = IngestSettings(held_bytes="1000 PiB")
+    _, space, _ = storage_checks(ArchiveSettings(uri=str(tmp_path)), ingest)
+    assert not space.ok
+    assert "less than the 1000 PiB that may be held" in space.detail
+
+
+def test_ray_and_java(tmp_path: Path) -> None:
+    assert "brings up a local one" in ray_check(tmp_path, RaySettings(address="local")).detail
+    answer = ray_check(tmp_path, RaySettings(address=f"127.0.0.1:{closed_port()}"))
+    assert not answer.ok
+    assert java_check().ok

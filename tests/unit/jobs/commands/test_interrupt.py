@@ -1,0 +1,114 @@
+"""Ctrl-C at a command that brings something to an end."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.commands.interrupt import Interrupts, asked_by_interrupt, interrupted_after
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+class Thing:
+    def __del__(self) -> None:
+        interrupt()
+
+
+def test_the_first_is_heard_also_while_something_is_cleared_away() -> None:
+    with asked_by_interrupt() as asked:
+        assert not asked.is_set()
+        Thing()
+        assert asked.is_set()
+
+
+def test_the_second_is_as_always() -> None:
+    with asked_by_interrupt():
+        interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+
+
+def test_afterwards_the_first_is_as_always_too() -> None:
+    with asked_by_interrupt():
+        interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    one = Interrupts()
+    one.listen()
+    yield one
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_interrupts_where_the_command_is(interrupts: Interrupts, number: int) -> None:
+    interrupts.look()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_python_dropped_is_heard_at_the_next_step(interrupts: Interrupts) -> None:
+    Thing()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.look()
+
+
+def test_none_disturbs_the_end(interrupts: Interrupts) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts.until_the_end():
+        interrupt()
+    interrupt()
+
+
+def test_a_command_that_is_to_outlive_its_terminal_does() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        Interrupts().listen()
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        for number, handler in {**kept, signal.SIGHUP: before}.items():
+            signal.signal(number, handler)
+
+
+def test_what_must_not_be_torn_is_interrupted_after_it() -> None:
+    done = []
+
+    def work() -> None:
+        with interrupted_after():
+            interrupt()
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["all of it"]
+
+
+def disposition() -> str:
+    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_children_can_be_interrupted_also_when_this_command_cannot() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert disposition() == "True"
+        with interrupted_after():
+            assert disposition() == "False"
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,140 @@
+import io
+import json
+from datetime import timedelta
+
+from rich.console import Console
+
+from finkray.results.counts import ClassCounts, NightCounts
+from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
+from finkray.status.service import ServiceSnapshot
+from jobs.cluster.connect import Cluster
+from jobs.cluster.ray_jobs import Service, ServiceName
+from jobs.commands.render_status import status_json, status_text
+from tests.support.snapshots import NIGHT, busy_night
+
+SERVICE = Service(ServiceName.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
+CLUSTER = Cluster("127.0.0.1:6379")
+
+
+def shown(snapshot: Snapshot | None, services: tuple[Service, ...] = (SERVICE,)) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_text(CLUSTER, services, snapshot, NIGHT + timedelta(seconds=2)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return " ".join(text.replace("\u2009", "").split())
+
+
+def test_everything_of_a_busy_night_is_there() -> None:
+    night = busy_night()
+    sheet = night.balance
+    text = shown(night)
+    for words in (
+        "archive finkray-archive-1 RUNNING",
+        "archive running, version 0.1.0, epoch 7",
+        "as of 2.0 s ago",
+        "620 alerts/s",
+        "held 310 MiB of 512 MiB",
+        "lag 2000 alerts",
+        "backlog 4200 alerts, brought in beside it",
+        "durable 2.4 s 4.9 s 12 s 88400",
+        "2026112400512 lsst 9800 189 2026-11-24 03:12:41 UTC 2.2 s 412 wait",
+        "2026112400511 lsst 9813 189 2026-11-24 03:12:04 UTC 2.2 s 3.1 s",
+        "14 union index out of range",
+        "ingest-1 9f3c2b7a 251 MiB 256 MiB 9 2 paused",
+        f"received {sheet.received} archived {sheet.archived} dead lettered 17 expired 40",
+        "difference 0",
+        "ztf_20261124_programid1 3 150003 150900 897 4200 ingest-1",
+        "ztf_20261124_programid1 2 150002 ? ? 0 ingest-0",
+    ):
+        assert words in text
+
+
+def test_alarms_say_what_to_do() -> None:
+    alarm = Alarm(code="disk_full", since=NIGHT, message="no room", what_to_do="make room")
+    text = shown(busy_night(alarms=(alarm,)))
+    assert "ALARM disk_full since 2026-11-24 03:12:45 UTC: no room make room" in text
+
+
+def test_a_difference_is_shown() -> None:
+    assert "difference 3" in shown(busy_night(balance=BalanceSheet(received=10, archived=7)))
+
+
+def test_many_partitions_are_cut_to_those_that_lag() -> None:
+    places = tuple(
+        PartitionStatus(topic="t", partition=n, actor=None, frontier=0, high_watermark=n)
+        for n in range(100)
+    )
+    text = shown(busy_night(partitions=places))
+    assert "the 24 of 100 partitions that lag most" in text
+    assert "t 99 0 99 99" in text
+    assert "t 75 0" not in text
+
+
+def test_when_nothing_runs() -> None:
+    assert shown(None, ()) == "Ray at 127.0.0.1:6379: no service of finkray runs"
+    assert "SERVICE" not in shown(None)
+
+
+def test_json_has_the_whole_snapshot() -> None:
+    snapshot = busy_night()
+    raw = json.loads(json.dumps(status_json(CLUSTER, [SERVICE], snapshot)))
+    assert Snapshot.model_validate(raw["snapshot"]) == snapshot
+    assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
+    assert raw["cluster"]["local"] is False
+    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
+    assert status_json(None, [], None) == nothing
+
+
+def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
+    one = ServiceSnapshot(
+        name="bright",
+        service="bright",
+        version="1",
+        spec="mymodule:Bright",
+        state="running",
+        started_at=NIGHT,
+        at=NIGHT,
+        actors=2,
+        actors_wanted=3,
+        waiting=4200,
+        behind_s=12.0,
+        alerts_per_s=620.0,
+        alerts_per_s_a_core=15000.0,
+        latency_p99_s=4.9,
+        by_status={"ok": 88400, "error": 17},
+        results=88417,
+        breaker="open",
+        last_fault="raised: ConnectionError: no catalogue",
+    )
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_text(CLUSTER, [SERVICE], None, NIGHT, [one]))
+    raw = console.file.getvalue()  # type: ignore[attr-defined]
+    text = " ".join(raw.replace("\u2009", "").split())
+    assert "bright PAUSES: nothing succeeds, the last was raised: ConnectionError" in text
+    assert "bright 1 running 2 of 3 4200 12 s 620 15000 4.9 s 17 88417" in text
+    told = status_json(CLUSTER, [SERVICE], None, [one])["own_services"]
+    assert told[0]["breaker"] == "open"
+
+
+def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_json() -> None:
+    nights = (
+        NightCounts(
+            night="2026-11-24",
+            classes={"Unknown": 60, "RR*": 30, "not checked": 10},
+            hours=("2026-11-24T01",),
+        ),
+        NightCounts(night="2031-01-01", classes={"QSO": 7}, hours=("2026-11-23T01",)),
+    )
+    counts = ClassCounts(
+        name="classify", version="1", at=NIGHT, cursor="1:9:0", alerts=107, nights=nights
+    )
+    console = Console(file=io.StringIO(), width=160)
+    now = NIGHT + timedelta(seconds=2)
+    console.print(status_text(CLUSTER, (), None, now, classes=(counts,)))
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "classify 1, classes of the night of 2026-11-24, as of 2.0 s ago" in text
+    assert "Unknown 60 60 %" in text
+    assert "not checked 10 10 %" in text
+    assert "QSO" not in text
+    (told,) = status_json(None, (), None, classes=(counts,))["classes"]
+    assert told["nights"][1]["classes"] == {"QSO": 7}
+    assert told["name"] == "classify"
