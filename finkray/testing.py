@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from finkray.results.rows import RowAnswers, keys_of, result_table
 from finkray.services.columns import pick
 from finkray.services.service import Service, describe, load_service
-from finkray.serving.child import Refused, answer_each, call
+from finkray.serving.child import AnswerRefused, answer_each, call
 
 __all__ = ["SAMPLE", "alerts", "run"]
 
@@ -71,7 +71,7 @@ def run(
         whole = answer_each(
             lambda part: call(one, about.output, part), pick(nested, about.columns), about.output
         )
-    except Refused as refused:
+    except AnswerRefused as refused:
         raise refused.error from None
     finally:
         one.close()

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import fastavro
 
-from finkray.avro.container import SYNC_BYTES, Refused, find_body, read_header, read_long
+from finkray.avro.container import SYNC_BYTES, PacketRefused, find_body, read_header, read_long
 from sim.avro_rows import prefixed, varint
 from sim.schema_lsst import LsstVersion, lsst_schema_text
 
@@ -57,7 +57,7 @@ def is_good(packet: bytes) -> bool:
     """Whether it can be taken apart: what is broken already can't be broken once more."""
     try:
         _apart(packet)
-    except (Refused, KeyError, IndexError, ValueError, fastavro.schema.SchemaParseException):
+    except (PacketRefused, KeyError, IndexError, ValueError, fastavro.schema.SchemaParseException):
         return False
     return True
 

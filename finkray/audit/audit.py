@@ -9,7 +9,7 @@ from finkray.audit.files import CLAIM_COLUMNS, FILE_COLUMNS, FilesThere, NamedFi
 from finkray.audit.report import AuditReport, FileFinding, OffsetRange, PartitionAudit
 from finkray.claim import TopicPartition
 from finkray.ledger.claims import COLUMNS, claim_tables
-from finkray.ledger.read import Reading, read_entries, read_state
+from finkray.ledger.read import LedgerReading, read_entries, read_state
 from finkray.ledger.state import LedgerState, PartitionState
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, DEAD_LETTERS_FOLDER
@@ -162,7 +162,7 @@ def _partition(
     )
 
 
-def _files(storage: Storage, reading: Reading) -> FilesThere:
+def _files(storage: Storage, reading: LedgerReading) -> FilesThere:
     last_seq = reading.state.last_seq
     named = NamedFiles(claim_tables(storage, FILE_COLUMNS, last_seq))
     strange = set(

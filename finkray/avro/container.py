@@ -12,7 +12,7 @@ MAGIC = b"Obj\x01"
 SYNC_BYTES = 16
 
 
-class Refused(ValueError):
+class PacketRefused(ValueError):
     """A packet is not archived, and why; `finkray.packets.decode` makes a reject of it.
 
     Attributes
@@ -66,9 +66,9 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
                 break
             shift += 7
             if shift > 63:
-                raise Refused("bad_number", f"The number before byte {position} has no end.")
+                raise PacketRefused("bad_number", f"The number before byte {position} has no end.")
     except IndexError:
-        raise Refused("truncated", f"The {len(data)} bytes end before the record.") from None
+        raise PacketRefused("truncated", f"The {len(data)} bytes end before the record.") from None
     return (value >> 1) ^ -(value & 1), position
 
 
@@ -92,7 +92,7 @@ def read_header(packet: bytes) -> Header:
         if it is no container or its header is damaged.
     """
     if not packet.startswith(MAGIC):
-        raise Refused("not_avro", f"It begins with {packet[:16]!r}, not with {MAGIC!r}.")
+        raise PacketRefused("not_avro", f"It begins with {packet[:16]!r}, not with {MAGIC!r}.")
     metadata: dict[bytes, bytes] = {}
     count, position = read_long(packet, len(MAGIC))
     while count != 0:
@@ -103,7 +103,7 @@ def read_header(packet: bytes) -> Header:
             metadata[key], position = _read_bytes(packet, position)
         count, position = read_long(packet, position)
     if b"avro.schema" not in metadata:
-        raise Refused("no_schema", "The header of the packet has no schema.")
+        raise PacketRefused("no_schema", "The header of the packet has no schema.")
     codec = metadata.get(b"avro.codec", b"null").decode("ascii", "replace")
     return Header(packet[:position], codec, metadata[b"avro.schema"])
 
@@ -112,9 +112,11 @@ def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
     size, start = read_long(data, position)
     end = start + size
     if size < 0:
-        raise Refused("bad_number", f"Byte {position} says that {size} bytes follow.")
+        raise PacketRefused("bad_number", f"Byte {position} says that {size} bytes follow.")
     if end > len(data):
-        raise Refused("truncated", f"The header goes on to byte {end}, the packet to {len(data)}.")
+        raise PacketRefused(
+            "truncated", f"The header goes on to byte {end}, the packet to {len(data)}."
+        )
     return data[start:end], end
 
 
@@ -128,21 +130,23 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
     """
     sync_end = header_bytes + SYNC_BYTES
     if sync_end == len(packet):
-        raise Refused("no_record", "There is nothing behind the header.")
+        raise PacketRefused("no_record", "There is nothing behind the header.")
     count, position = read_long(packet, sync_end)
     size, start = read_long(packet, position)
     end = start + size
     packet_end = end + SYNC_BYTES
     if count != 1:
         reason = "several_records" if count > 1 else "no_record"
-        raise Refused(reason, f"There are {count} records in a packet for one alert.")
+        raise PacketRefused(reason, f"There are {count} records in a packet for one alert.")
     if size < 0:
-        raise Refused("bad_number", f"The size of the record is given as {size} bytes.")
+        raise PacketRefused("bad_number", f"The size of the record is given as {size} bytes.")
     if packet_end > len(packet):
         said = f"{packet_end} bytes by its header and {len(packet)} in truth"
-        raise Refused("truncated", f"The packet has {said}.")
+        raise PacketRefused("truncated", f"The packet has {said}.")
     if packet[end:packet_end] != packet[header_bytes:sync_end]:
-        raise Refused("bad_sync", "The marker behind the record is not that of the header.")
+        raise PacketRefused("bad_sync", "The marker behind the record is not that of the header.")
     if packet_end < len(packet):
-        raise Refused("trailing_bytes", f"{len(packet) - packet_end} bytes follow the record.")
+        raise PacketRefused(
+            "trailing_bytes", f"{len(packet) - packet_end} bytes follow the record."
+        )
     return Body(start, end)

@@ -7,7 +7,7 @@ Byte 0, the schema's id in 4 bytes, big-endian, and the record
 
 from typing import Final
 
-from finkray.avro.container import Refused
+from finkray.avro.container import PacketRefused
 
 MAGIC = b"\0"
 FRAME_BYTES = 5
@@ -25,5 +25,5 @@ def read_schema_id(packet: bytes) -> int:
         if the frame ends before its record
     """
     if len(packet) <= FRAME_BYTES:
-        raise Refused("truncated", f"A frame of {len(packet)} bytes has no record in it.")
+        raise PacketRefused("truncated", f"A frame of {len(packet)} bytes has no record in it.")
     return int.from_bytes(packet[len(MAGIC) : FRAME_BYTES], "big")

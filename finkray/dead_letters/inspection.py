@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import fastavro
 
 from finkray.avro.codec import decompress
-from finkray.avro.container import MAGIC, SYNC_BYTES, Header, Refused, read_header, read_long
+from finkray.avro.container import MAGIC, SYNC_BYTES, Header, PacketRefused, read_header, read_long
 from finkray.avro.frame import FRAME_BYTES, read_schema_id
 from finkray.avro.frame import MAGIC as FRAME_MAGIC
 from finkray.claim import TopicPartition
@@ -21,7 +21,7 @@ MOST_RECORD_BYTES = 4 * 1024 * 1024
 _SCALARS = (str, int, float, bool, type(None))
 
 
-class Look(NamedTuple):
+class Inspection(NamedTuple):
     """What was seen.
 
     Attributes
@@ -43,7 +43,7 @@ class Look(NamedTuple):
     fields: dict[str, Any]
 
 
-def look_at(message: RawMessage, source: TopicPartition, decoder: Decoder) -> Look:
+def inspect_message(message: RawMessage, source: TopicPartition, decoder: Decoder) -> Inspection:
     """Look at a message that did not decode when it came.
 
     Parameters
@@ -60,20 +60,20 @@ def look_at(message: RawMessage, source: TopicPartition, decoder: Decoder) -> Lo
     if not decoded.rejects:
         (table,) = decoded.tables
         (row,) = table.table.to_pylist()
-        return Look(_wire_format(value), _name(table.schema.text), None, _brief(row))
+        return Inspection(_wire_format(value), _name(table.schema.text), None, _brief(row))
     (reject,) = decoded.rejects
     text, record = None, b""
     if value.startswith(MAGIC):
         try:
             header = read_header(value)
-        except Refused:
-            return Look(_wire_format(value), None, reject.detail, {})
+        except PacketRefused:
+            return Inspection(_wire_format(value), None, reject.detail, {})
         text, record = header.schema_text.decode(errors="replace"), _record(value, header)
     elif value.startswith(FRAME_MAGIC):
         text = decoder.schema_text(value, source)
         record = value[FRAME_BYTES:]
     fields = {} if text is None else _first_fields(text, record)
-    return Look(_wire_format(value), _name(text), reject.detail, _brief(fields))
+    return Inspection(_wire_format(value), _name(text), reject.detail, _brief(fields))
 
 
 def hex_head(value: bytes, most_bytes: int = 64) -> list[str]:
@@ -92,7 +92,7 @@ def _wire_format(value: bytes) -> str:
     if value.startswith(MAGIC):
         try:
             return f"an Avro container, codec {read_header(value).codec}"
-        except Refused:
+        except PacketRefused:
             return "an Avro container with a damaged header"
     if value.startswith(FRAME_MAGIC) and len(value) > FRAME_BYTES:
         return f"a Confluent frame, schema {read_schema_id(value)}"
@@ -108,7 +108,7 @@ def _record(value: bytes, header: Header) -> bytes:
         if header.codec == "null":
             return record
         return bytes(decompress(header.codec, record, MOST_RECORD_BYTES))
-    except Refused:
+    except PacketRefused:
         return b""
 
 

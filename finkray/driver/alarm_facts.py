@@ -16,7 +16,7 @@ from finkray.storage.contract import Storage
 _POLLED: Stage = "polled"
 
 
-class Lookout:
+class AlarmFactsCollector:
     """Remembers what must be remembered between two ticks; decides nothing. Made at the start.
 
     Parameters
@@ -39,7 +39,7 @@ class Lookout:
 
     def look(self, archiver: Archiver, ledger: Ledger, monitor: Monitor, at: Moment) -> Facts:
         """The facts as they are at this moment."""
-        names = archiver.fleet.names
+        names = archiver.ingest_actors.names
         reports = archiver.reports
         polled = next((one.p50_s for one in monitor.latency() if one.stage == _POLLED), 0.0)
         starting = archiver.state == "starting"
@@ -47,7 +47,9 @@ class Lookout:
             troubles=archiver.troubles,
             monotonic_s=at.monotonic_s,
             actor_troubles={names[i]: one.trouble for i, one in reports.items() if one.trouble},
-            actors_down={names[i]: down.why for i, down in dict(archiver.fleet.down).items()},
+            actors_down={
+                names[i]: down.why for i, down in dict(archiver.ingest_actors.down).items()
+            },
             stalled_s={names[i]: monitor.stalled_s(one, at) for i, one in reports.items()},
             difference=ledger.totals().difference,
             dead_letters_by_reason=ledger.state.dead_letters_by_reason,

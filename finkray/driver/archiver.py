@@ -24,8 +24,8 @@ from finkray.claim import ClaimResult, StagedClaim, TopicPartition
 from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
-from finkray.driver.group_offsets import Courtesy
-from finkray.driver.ingest_actors import ActorTook, Fleet
+from finkray.driver.group_offsets import GroupOffsetCommitter
+from finkray.driver.ingest_actors import ActorReport, IngestActors
 from finkray.driver.instructions import (
     Assign,
     Discard,
@@ -36,18 +36,18 @@ from finkray.driver.instructions import (
     Revoke,
     in_doubt,
 )
-from finkray.driver.topic_discovery import Found, Scout
+from finkray.driver.lanes import PartitionOffsets, lanes_of, late_partitions
+from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.host.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
-from finkray.ingest.lanes import Edges, lanes_of, late_partitions
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
 from finkray.monitor.watch import Troubles
-from finkray.query.messages import Outcome
+from finkray.query.messages import ClaimOutcome
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.settings.model import Settings
 from finkray.status.archive import State
@@ -114,9 +114,11 @@ class Archiver:
             f"finkray-archive-epoch-{ledger.epoch}",
             self._events.put,
         )
-        self._fleet = Fleet(settings, ledger.epoch, read_schema_ids(storage), self._events.put)
-        self._scout: Scout | None = None
-        self._courtesy = Courtesy(settings.kafka)
+        self._ingest_actors = IngestActors(
+            settings, ledger.epoch, read_schema_ids(storage), self._events.put
+        )
+        self._topic_discovery: TopicDiscovery | None = None
+        self._offset_committer = GroupOffsetCommitter(settings.kafka)
 
         self.coordinator = Coordinator(settings.ingest.actors)
         self.reports: dict[int, IngestReport] = {}
@@ -128,15 +130,15 @@ class Archiver:
             self.troubles.met_unknown(waiting_schema_ids(storage))
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0
-        self._to_begin: dict[TopicPartition, Edges] = {}
+        self._to_begin: dict[TopicPartition, PartitionOffsets] = {}
         self._in_doubt = False
         self._last_tick_s = 0.0
         self._draining_since_s: float | None = None
 
     @property
-    def fleet(self) -> Fleet:
+    def ingest_actors(self) -> IngestActors:
         """The ingest actors."""
-        return self._fleet
+        return self._ingest_actors
 
     def run(self, stopping: threading.Event) -> None:
         """Archive until `stopping` is set, then drain.
@@ -148,7 +150,7 @@ class Archiver:
         """
         try:
             threading.Thread(target=self._start_spark, name="start-spark", daemon=True).start()
-            self._scout = Scout(
+            self._topic_discovery = TopicDiscovery(
                 self._settings.kafka,
                 new_archive=self._ledger.is_new,
                 tell=self._events.put,
@@ -159,7 +161,7 @@ class Archiver:
                     self._step()
                     if stopping.is_set() and self._draining_since_s is None:
                         self._begin_to_drain()
-            self._courtesy.commit(self.coordinator.frontiers, wait=True)
+            self._offset_committer.commit(self.coordinator.frontiers, wait=True)
             self.state = "stopped"
         finally:
             self._close()
@@ -172,33 +174,35 @@ class Archiver:
         except queue.Empty:
             pass
         # First, so that the next micro-batch has all that it may have.
-        self._feeder.feed(self._fleet.names)
+        self._feeder.feed(self._ingest_actors.names)
         self._commit_what_is_ready()
         if time.monotonic() - self._last_tick_s >= TICK_S:
             self._last_tick_s = time.monotonic()
-            self._fleet.check()
+            self._ingest_actors.check()
             if self._feeder.look_after():
                 self.troubles.restarted("the streaming query", time.monotonic())
                 self._carry_out(self.coordinator.query_lost())
-            self._courtesy.commit(self.coordinator.frontiers)
+            self._offset_committer.commit(self.coordinator.frontiers)
             self._on_tick(self)
 
     # Events.
 
-    def _handle(self, event: ActorTook | MicroBatch | Found | _SparkStarted) -> None:
+    def _handle(
+        self, event: ActorReport | MicroBatch | DiscoveredPartitions | _SparkStarted
+    ) -> None:
         match event:
-            case ActorTook():
+            case ActorReport():
                 self._handle_report(event)
             case MicroBatch():
                 self._handle_micro_batch(event)
-            case Found():
+            case DiscoveredPartitions():
                 self._handle_found(event)
             case _SparkStarted(spark=SparkOnRay() as spark):
                 self._feeder.begin(spark)
             case _SparkStarted():
                 raise ClusterUnavailable(f"no Spark: {event.error}") from event.error
 
-    def _handle_report(self, took: ActorTook) -> None:
+    def _handle_report(self, took: ActorReport) -> None:
         known = self.reports.get(took.actor)
         self.reports[took.actor] = took.report
         self._monitor.reported(took.report, now())
@@ -206,12 +210,12 @@ class Archiver:
             self._carry_out(self.coordinator.actor_came(took.actor))
         elif known.incarnation != took.report.incarnation:
             self.restarts[took.actor] += 1
-            self.troubles.restarted(self._fleet.names[took.actor], time.monotonic())
-            log.warning("%s was started anew by Ray", self._fleet.names[took.actor])
+            self.troubles.restarted(self._ingest_actors.names[took.actor], time.monotonic())
+            log.warning("%s was started anew by Ray", self._ingest_actors.names[took.actor])
             self._carry_out_losses(self.coordinator.actor_lost(took.actor))
             if self._draining_since_s is not None:
-                self._fleet.flush()
-        self._carry_out_losses(self.coordinator.published(took.actor, took.published))
+                self._ingest_actors.flush()
+        self._carry_out_losses(self.coordinator.claims_ready(took.actor, took.claims))
 
     def _handle_micro_batch(self, batch: MicroBatch) -> None:
         self._feeder.returned(batch)
@@ -227,7 +231,7 @@ class Archiver:
             if outcome.failure and outcome.failure.kind == StorageError.__name__:
                 self.troubles.storage = outcome.failure.message
 
-    def _handle_found(self, found: Found) -> None:
+    def _handle_found(self, found: DiscoveredPartitions) -> None:
         self.troubles.kafka = found.trouble
         if found.error is not None:
             return
@@ -254,7 +258,7 @@ class Archiver:
             self.troubles.storage = ""
         self._to_begin = {}
 
-    def _begin(self, new: Mapping[TopicPartition, Edges]) -> None:
+    def _begin(self, new: Mapping[TopicPartition, PartitionOffsets]) -> None:
         """Have partitions archived that were found: a long backlog beside the live stream."""
         known = self.coordinator.readers
         self._ledger.record_starts({source: edges.start for source, edges in new.items()})
@@ -274,11 +278,11 @@ class Archiver:
         for instruction in instructions:
             match instruction:
                 case Assign(actor, assignment):
-                    self._fleet.assign(actor, assignment)
+                    self._ingest_actors.assign(actor, assignment)
                 case Revoke(actor, source):
-                    self._fleet.revoke(actor, source)
+                    self._ingest_actors.revoke(actor, source)
                 case Drop(actor, claims):
-                    self._fleet.drop(actor, claims)
+                    self._ingest_actors.drop(actor, claims)
                 case Dispatch():
                     self._feeder.hand_in(instruction)
                 case Discard(outcome):
@@ -286,7 +290,7 @@ class Archiver:
                 case Fail(message, retriable):
                     raise ClusterUnavailable(message) if retriable else FinkrayError(message)
 
-    def _discard(self, outcome: Outcome) -> None:
+    def _discard(self, outcome: ClaimOutcome) -> None:
         if outcome.staged is None:
             return
         try:
@@ -355,7 +359,7 @@ class Archiver:
         self._draining_since_s = time.monotonic()
         self.coordinator.drain()
         self._feeder.hurry()
-        self._fleet.flush()
+        self._ingest_actors.flush()
 
     def _drained(self) -> bool:
         if self._draining_since_s is None:
@@ -384,9 +388,9 @@ class Archiver:
         last_resort = threading.Timer(CLOSE_S, os._exit, [EXIT_RETRIABLE])
         last_resort.daemon = True
         last_resort.start()
-        if self._scout is not None:
-            self._scout.close()
-        self._fleet.close()
+        if self._topic_discovery is not None:
+            self._topic_discovery.close()
+        self._ingest_actors.close()
         self._feeder.close()
-        self._courtesy.close()
+        self._offset_committer.close()
         last_resort.cancel()

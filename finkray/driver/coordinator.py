@@ -3,7 +3,7 @@
 Pure: events in, instructions out. The driver (`finkray.driver.archiver`) turns what happens in
 Ray, Spark and Kafka into calls of this class and carries out what they return.
 
-A partition is archived in lanes (`finkray.ingest.lanes`): a live one, and backfills before it. For
+A partition is archived in lanes (`finkray.driver.lanes`): a live one, and backfills before it. For
 each lane the claims are committed in order and without a hole. A claim that is lost on its
 way (its actor died, its batch is gone) voids all claims of the lane that are not committed:
 the lane is read again from its frontier under a new generation, and whatever still turns up
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 from finkray.claim import Claim, TopicPartition
 from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.lanes import Lane
 from finkray.errors import BatchGone, StorageError
-from finkray.ingest.lanes import Lane
-from finkray.ingest.messages import Assignment, LaneKind, Published
-from finkray.query.messages import Failure, Outcome
+from finkray.ingest.messages import Assignment, LaneKind, ReadyClaim
+from finkray.query.messages import ClaimFailure, ClaimOutcome
 
 _IDLE = 0
 
@@ -34,10 +34,10 @@ class _Lane:
     first_offset: int
     end_offset: int | None
     frontier: int
-    published_to: int
+    ready_to: int
     generation: int = _IDLE
-    in_flight: dict[Claim, Published] = field(default_factory=dict)
-    staged: dict[Claim, Outcome] = field(default_factory=dict)
+    in_flight: dict[Claim, ReadyClaim] = field(default_factory=dict)
+    staged: dict[Claim, ClaimOutcome] = field(default_factory=dict)
 
     @classmethod
     def beginning(cls, lane: Lane) -> "_Lane":
@@ -122,12 +122,12 @@ class Coordinator:
 
     @property
     def in_flight(self) -> int:
-        """Claims that are published and not committed."""
+        """Claims that are ready and not committed."""
         return sum(len(lane.in_flight) for _, lane in self._all_lanes())
 
     @property
-    def on_their_way(self) -> list[Published]:
-        """What is published and not committed."""
+    def on_their_way(self) -> list[ReadyClaim]:
+        """Claims that are ready and not committed."""
         return [item for _, lane in self._all_lanes() for item in lane.in_flight.values()]
 
     def found(self, lanes: Mapping[TopicPartition, Sequence[Lane]]) -> list[Instruction]:
@@ -167,8 +167,8 @@ class Coordinator:
             instructions.extend(self._move_on(source))
         return instructions
 
-    def published(self, actor: int, claims: Sequence[Published]) -> list[Instruction]:
-        """Claims that an actor published.
+    def claims_ready(self, actor: int, claims: Sequence[ReadyClaim]) -> list[Instruction]:
+        """Claims that an actor has ready.
 
         One that leaves some out tells that words of the actor were lost: what is not committed
         of the lane is read again. While the archive drains it is only let go, as is one of a
@@ -183,9 +183,9 @@ class Coordinator:
                 and self._partitions[source].actor == actor
                 and lane.generation == item.generation
             )
-            if lane is None or not current or lane.published_to != item.claim.first_offset:
+            if lane is None or not current or lane.ready_to != item.claim.first_offset:
                 instructions.append(Drop(actor, (item.claim,)))
-                if lane is None or not current or lane.published_to > item.claim.first_offset:
+                if lane is None or not current or lane.ready_to > item.claim.first_offset:
                     continue
                 if not self._draining and not self._partitions[source].closing:
                     instructions.extend(self._read_again(source, [lane]))
@@ -195,11 +195,11 @@ class Coordinator:
                 instructions.append(Fail(f"{item.claim} ends beyond its lane"))
                 continue
             lane.in_flight[item.claim] = item
-            lane.published_to = item.claim.last_offset + 1
+            lane.ready_to = item.claim.last_offset + 1
             instructions.append(_dispatch(actor, lane, item))
         return instructions
 
-    def outcomes(self, outcomes: Sequence[Outcome]) -> list[Instruction]:
+    def outcomes(self, outcomes: Sequence[ClaimOutcome]) -> list[Instruction]:
         """What the tasks of a micro-batch reported."""
         instructions: list[Instruction] = []
         for outcome in outcomes:
@@ -223,7 +223,7 @@ class Coordinator:
                 lane.staged[claim] = outcome
         return instructions
 
-    def committable(self) -> list[Outcome]:
+    def committable(self) -> list[ClaimOutcome]:
         """Staged claims whose predecessors are all committed or stand before them in the list."""
         ready = []
         for _, lane in self._all_lanes():
@@ -235,8 +235,8 @@ class Coordinator:
                 offset = claim.last_offset + 1
         return ready
 
-    def committed(self, claims: Sequence[Claim]) -> tuple[list[Instruction], list[Published]]:
-        """These claims are durable: what to let go, and what had been published of them."""
+    def committed(self, claims: Sequence[Claim]) -> tuple[list[Instruction], list[ReadyClaim]]:
+        """These claims are durable: what to let go, and what had been ready of them."""
         instructions: list[Instruction] = []
         done = []
         for claim in claims:
@@ -287,7 +287,7 @@ class Coordinator:
             if claim not in lane.staged
         ]
 
-    def _judge_failure(self, lane: _Lane, claim: Claim, failure: Failure) -> list[Instruction]:
+    def _judge_failure(self, lane: _Lane, claim: Claim, failure: ClaimFailure) -> list[Instruction]:
         if failure.kind == BatchGone.__name__:
             return self._read_again(claim.source, [lane]) + self._move_on(claim.source)
         if failure.kind == StorageError.__name__:
@@ -305,7 +305,7 @@ class Coordinator:
                 instructions.append(Drop(actor, tuple(lane.in_flight)))
             lane.in_flight.clear()
             lane.staged.clear()
-            lane.published_to = lane.frontier
+            lane.ready_to = lane.frontier
             lane.generation = _IDLE
         return instructions
 
@@ -340,9 +340,9 @@ class Coordinator:
                 yield partition, lane
 
 
-def _dispatch(actor: int, lane: _Lane, item: Published, *, delayed: bool = False) -> Dispatch:
+def _dispatch(actor: int, lane: _Lane, item: ReadyClaim, *, delayed: bool = False) -> Dispatch:
     return Dispatch(actor, item.claim, item.generation, delayed, lane.kind, len(item.kafka_s))
 
 
-def _fail(what: str, failure: Failure) -> Fail:
+def _fail(what: str, failure: ClaimFailure) -> Fail:
     return Fail(f"{what}: {failure.kind}: {failure.message}", failure.retriable)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from finkray.driver.claim_queue import ClaimQueue, share_out
 from finkray.driver.instructions import Dispatch
 from finkray.errors import ClusterUnavailable
-from finkray.query.messages import Order
+from finkray.query.messages import ClaimOrder
 from finkray.query.raydp_master import RaydpMaster
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext
@@ -96,7 +96,9 @@ class Feeder:
         self._publish(
             [
                 [
-                    Order(claim.claim, actor_names[claim.actor], claim.generation, self._staging)
+                    ClaimOrder(
+                        claim.claim, actor_names[claim.actor], claim.generation, self._staging
+                    )
                     for claim in share
                 ]
                 for share in share_out(self._queue.take(now_s), self._slots)
@@ -149,14 +151,14 @@ class Feeder:
         self._outstanding = self._slots
         self._last_batch_s = time.monotonic()
 
-    def _warming(self) -> Sequence[Sequence[Order]]:
+    def _warming(self) -> Sequence[Sequence[ClaimOrder]]:
         """Let every task slot load its modules and connect, so that no claim waits for it."""
-        return [[Order(None, "", 0, self._staging)]] * self._slots
+        return [[ClaimOrder(None, "", 0, self._staging)]] * self._slots
 
-    def _publish(self, tasks: Sequence[Sequence[Order]]) -> None:
+    def _publish(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
         if not tasks or self._spark is None:
             return
         if self._outstanding == 0:
             self._last_batch_s = time.monotonic()
-        self._spark.publish(tasks)
+        self._spark.send_orders(tasks)
         self._outstanding += sum(map(len, tasks))

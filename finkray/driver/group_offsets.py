@@ -15,7 +15,7 @@ PERIOD_S = 5.0
 """Kafka's own consumers commit as often."""
 
 
-class Courtesy:
+class GroupOffsetCommitter:
     """Commits frontiers as offsets of the group, at most every few seconds, in the background."""
 
     def __init__(self, settings: KafkaSettings) -> None:

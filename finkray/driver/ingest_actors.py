@@ -13,7 +13,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.messages import NOTHING, Assignment, Heard, IngestReport, Published
+from finkray.ingest.messages import NOTHING, Assignment, ClaimsReceived, IngestReport, ReadyClaim
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
 
@@ -38,23 +38,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ActorTook:
+class ActorReport:
     """An actor answered: its new claims and its report."""
 
     actor: int
-    published: Sequence[Published]
+    claims: Sequence[ReadyClaim]
     report: IngestReport
 
 
 @dataclass(frozen=True, slots=True)
-class Down:
+class SilentActor:
     """An actor does not answer, since when on the monotonic clock, and what Ray says."""
 
     since_s: float
     why: str
 
 
-class Fleet:
+class IngestActors:
     """The ingest actors of one archive.
 
     Parameters
@@ -66,7 +66,7 @@ class Fleet:
     known_schemas
         what schemas' ids mean, by cluster and id
     tell
-        gets each `ActorTook`, from one thread for each actor
+        gets each `ActorReport`, from one thread for each actor
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Fleet:
         settings: Settings,
         epoch: int,
         known_schemas: Mapping[tuple[str, int], str],
-        tell: Callable[[ActorTook], None],
+        tell: Callable[[ActorReport], None],
     ) -> None:
         import ray
 
@@ -115,7 +115,7 @@ class Fleet:
         ]
         self._tell = tell
         self._closing = threading.Event()
-        self.down: dict[int, Down] = {}
+        self.down: dict[int, SilentActor] = {}
         self._threads = [
             threading.Thread(target=self._listen, args=(i,), name=f"listen-{name}", daemon=True)
             for i, name in enumerate(self.names)
@@ -171,7 +171,7 @@ class Fleet:
         heard = NOTHING
         while not self._closing.is_set():
             try:
-                published, report = ray.get(actor.take.remote(TAKE_S, heard), timeout=patience_s)
+                claims, report = ray.get(actor.take.remote(TAKE_S, heard), timeout=patience_s)
             except GetTimeoutError:
                 self._restart(index, f"no answer within {patience_s:.0f} s")
                 patience_s = FIRST_ANSWER_S
@@ -189,12 +189,12 @@ class Fleet:
                 patience_s = SILENCE_S
                 self.down.pop(index, None)
                 before = heard.claims if heard.incarnation == report.incarnation else 0
-                heard = Heard(report.incarnation, before + len(published))
-                self._tell(ActorTook(index, published, report))
+                heard = ClaimsReceived(report.incarnation, before + len(claims))
+                self._tell(ActorReport(index, claims, report))
 
     def _note_down(self, index: int, why: str) -> None:
         known = self.down.get(index)
-        self.down[index] = Down(time.monotonic() if known is None else known.since_s, why)
+        self.down[index] = SilentActor(time.monotonic() if known is None else known.since_s, why)
 
     def _restart(self, index: int, why: str) -> None:
         import ray

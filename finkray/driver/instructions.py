@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import ClusterUnavailable
 from finkray.ingest.messages import Assignment, LaneKind
-from finkray.query.messages import Outcome
+from finkray.query.messages import ClaimOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Drop:
 class Discard:
     """Remove what an outcome of an older generation left in staging."""
 
-    outcome: Outcome
+    outcome: ClaimOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import threading
 import time
 
 import finkray
-from finkray.driver.alarm_facts import Lookout
+from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.snapshot import make_snapshot
 from finkray.errors import ClusterUnavailable, Fenced, SettingsError
@@ -46,7 +46,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         handle_signals(stopping)  # Ray has installed handlers of its own
         board = start_board()
         monitor = Monitor()
-        lookout = Lookout(settings, storage, lease)
+        alarm_facts = AlarmFactsCollector(settings, storage, lease)
         ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
 
         def on_tick(archiver: Archiver) -> None:
@@ -54,9 +54,9 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
                 raise Fenced("another archive has taken the lease of this one")
             if ends_s is not None and time.monotonic() >= ends_s:
                 stopping.set()
-            snapshot = make_snapshot(settings, archiver, ledger, monitor, lookout)
+            snapshot = make_snapshot(settings, archiver, ledger, monitor, alarm_facts)
             board.publish.remote(snapshot.model_dump_json())
-            ledger.fold()
+            ledger.compact()
 
         try:
             Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import finkray
 from finkray.claim import TopicPartition
-from finkray.driver.alarm_facts import Lookout
+from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.ledger.log import Ledger
 from finkray.monitor.clock import now
@@ -19,7 +19,7 @@ def make_snapshot(
     archiver: Archiver,
     ledger: Ledger,
     monitor: Monitor,
-    lookout: Lookout,
+    alarm_facts: AlarmFactsCollector,
 ) -> Snapshot:
     """The archive's state now; also brings the monitor's curves and alarms up to date."""
     at = now()
@@ -41,14 +41,14 @@ def make_snapshot(
         not_delivered=totals.not_delivered,
         waiting=lag + backlog,
     )
-    monitor.raise_alarms(alarms_of(lookout.look(archiver, ledger, monitor, at)), at)
+    monitor.raise_alarms(alarms_of(alarm_facts.look(archiver, ledger, monitor, at)), at)
     incoming, incoming_bytes, archived = monitor.rates()
-    names = archiver.fleet.names
+    names = archiver.ingest_actors.names
     readers = coordinator.readers
     return Snapshot(
         version=finkray.__version__,
         state=archiver.state,
-        started_at=lookout.started_at,
+        started_at=alarm_facts.started_at,
         at=datetime.fromtimestamp(at.wall_s, UTC),
         archive_uri=settings.archive.uri,
         bootstrap_servers=settings.kafka.bootstrap_servers,
@@ -59,7 +59,7 @@ def make_snapshot(
         lag=lag,
         backlog=backlog,
         held_bytes=sum(report.held_bytes for report in archiver.reports.values()),
-        held_bytes_limit=archiver.fleet.budget.limit_bytes * len(names),
+        held_bytes_limit=archiver.ingest_actors.budget.limit_bytes * len(names),
         balance=balance,
         micro_batch=monitor.micro_batches(),
         latency=monitor.latency(),
@@ -82,7 +82,7 @@ def make_snapshot(
                 node_id=report.node_id,
                 pid=report.pid,
                 held_bytes=report.held_bytes,
-                held_bytes_limit=archiver.fleet.budget.limit_bytes,
+                held_bytes_limit=archiver.ingest_actors.budget.limit_bytes,
                 claims_held=report.claims_held,
                 paused=report.paused,
                 restarts=archiver.restarts[index],

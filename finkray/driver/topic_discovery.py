@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from finkray.claim import TopicPartition
+from finkray.driver.lanes import PartitionOffsets
 from finkray.errors import FinkrayError
-from finkray.ingest.lanes import Edges
 from finkray.kafka.cluster import KafkaCluster, Start
 from finkray.settings.model import KafkaSettings
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredPartitions:
     """All partitions that there are now, and what Kafka has of those that are new.
 
     Attributes
@@ -38,7 +38,7 @@ class Found:
     """
 
     partitions: frozenset[TopicPartition]
-    new: Mapping[TopicPartition, Edges]
+    new: Mapping[TopicPartition, PartitionOffsets]
     silent: Mapping[TopicPartition, str] = field(default_factory=dict)
     error: str | None = None
 
@@ -52,7 +52,7 @@ class Found:
         return f"{len(self.silent)} partitions can't be read yet: {named}"
 
 
-class Scout:
+class TopicDiscovery:
     """Asks Kafka every few seconds, in a thread of its own.
 
     Parameters
@@ -64,7 +64,7 @@ class Scout:
         what is there at the first look; a topic that appears later is read from its beginning,
         lest its first alerts be lost
     tell
-        gets each `Found`
+        gets each `DiscoveredPartitions`
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Scout:
         settings: KafkaSettings,
         *,
         new_archive: bool,
-        tell: Callable[[Found], None],
+        tell: Callable[[DiscoveredPartitions], None],
     ) -> None:
         self._settings = settings
         self._kafka = KafkaCluster(settings.client_config())
@@ -97,21 +97,23 @@ class Scout:
             self._closing.wait(1.0 if found.trouble else self._settings.refresh_s)
         self._kafka.close()
 
-    def _look_or_say_why_not(self) -> Found:
+    def _look_or_say_why_not(self) -> DiscoveredPartitions:
         try:
             return self._look()
         except FinkrayError as error:
-            return Found(frozenset(), {}, error=str(error))
+            return DiscoveredPartitions(frozenset(), {}, error=str(error))
         except Exception as error:
             # Without a scout nobody would find tomorrow's topic.
             log.warning("a look for topics failed", exc_info=True)
-            return Found(frozenset(), {}, error=f"a look for topics failed: {error!r}")
+            return DiscoveredPartitions(
+                frozenset(), {}, error=f"a look for topics failed: {error!r}"
+            )
 
-    def _look(self) -> Found:
+    def _look(self) -> DiscoveredPartitions:
         partitions = frozenset(self._kafka.partitions(self._settings.wants))
         if self._there_first is None:
             self._there_first = partitions
-        new: dict[TopicPartition, Edges] = {}
+        new: dict[TopicPartition, PartitionOffsets] = {}
         silent: dict[TopicPartition, str] = {}
         until_s = time.monotonic() + ASK_S
         # Those of which nothing was heard come last, lest the others wait for them again and again.
@@ -125,14 +127,14 @@ class Scout:
                 silent[source] = str(error)
         self._silent = silent.keys()
         self._known = partitions - silent.keys()
-        return Found(partitions, new, silent)
+        return DiscoveredPartitions(partitions, new, silent)
 
-    def _edges(self, source: TopicPartition) -> Edges:
+    def _edges(self, source: TopicPartition) -> PartitionOffsets:
         marks = self._kafka.watermarks(source.topic, source.partition)
         start = self._start_of(source)
         if start == "earliest":
-            return Edges(marks.low, marks.high)
-        return Edges(self._kafka.start_offset(source, start), marks.high)
+            return PartitionOffsets(marks.low, marks.high)
+        return PartitionOffsets(self._kafka.start_offset(source, start), marks.high)
 
     def _start_of(self, source: TopicPartition) -> Start:
         counts = self._new_archive and source in (self._there_first or ())

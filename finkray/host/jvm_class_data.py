@@ -22,7 +22,7 @@ _CLASS = re.compile(r"[\w/$]+")
 """A class as it stands in a list of loaded ones; lambdas and classes of other loaders have more."""
 
 
-def archive_file(java: Java) -> Path:
+def class_data_file(java: Java) -> Path:
     """Where the archive for this Java is: in the environment whose jars it was made of."""
     digest = hashlib.sha256(f"{java.home}\n{class_path()}".encode()).hexdigest()
     return Path(sys.prefix) / "share" / "finkray" / f"classes-{digest[:16]}.jsa"
@@ -38,7 +38,7 @@ def class_path() -> str:
 
 def sharing_options(java: Java) -> list[str]:
     """Options that let a JVM use the archive, none if there is no archive."""
-    file = archive_file(java)
+    file = class_data_file(java)
     # Without them each JVM whose agent or jars do not fit says so on its standard output.
     return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=error"] if file.exists() else []
 
@@ -48,7 +48,7 @@ def listing_option(folder: Path) -> str:
     return f"-XX:DumpLoadedClassList={folder}/%p.classes"
 
 
-def make_archive(java: Java, lists: Iterable[Path]) -> Path:
+def build_class_data(java: Java, lists: Iterable[Path]) -> Path:
     """Make the archive of the classes in these lists; returns its file.
 
     Raises
@@ -56,7 +56,7 @@ def make_archive(java: Java, lists: Iterable[Path]) -> Path:
     FinkrayError
         if Java refuses; the message has its words
     """
-    file = archive_file(java)
+    file = class_data_file(java)
     file.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, where it is moved to when it is whole.
     with tempfile.TemporaryDirectory(dir=file.parent) as name:

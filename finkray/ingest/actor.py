@@ -28,9 +28,16 @@ import numpy as np
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import BatchGone, FinkrayError
 from finkray.ingest.budget import Budget, Taken
-from finkray.ingest.intake import Cut
+from finkray.ingest.intake import CutClaim
 from finkray.ingest.lane_reader import LaneReader, Polled
-from finkray.ingest.messages import NOTHING, Assignment, Heard, IngestReport, LaneKind, Published
+from finkray.ingest.messages import (
+    NOTHING,
+    Assignment,
+    ClaimsReceived,
+    IngestReport,
+    LaneKind,
+    ReadyClaim,
+)
 from finkray.ingest.visits import count_visits
 from finkray.kafka.cluster import KafkaCluster, reader
 from finkray.packets.batch import AlertBatch, make_batch
@@ -103,7 +110,7 @@ class IngestActor:
         self._held: dict[Claim, _Held] = {}
         self._held_bytes: Counter[LaneKind] = Counter()
         self._held_claims: Counter[LaneKind] = Counter()
-        self._published: deque[Published] = deque()
+        self._ready: deque[ReadyClaim] = deque()
         self._published_before = 0
         self._failure: BaseException | None = None
         self._stopping = False
@@ -128,8 +135,8 @@ class IngestActor:
         self._commands.put(self._flush)
 
     def take(
-        self, timeout_s: float, heard: Heard = NOTHING
-    ) -> tuple[list[Published], IngestReport]:
+        self, timeout_s: float, heard: ClaimsReceived = NOTHING
+    ) -> tuple[list[ReadyClaim], IngestReport]:
         """The claims published since what the driver has heard, waiting for one up to `timeout_s`.
 
         An answer may be lost on its way: its claims are in the next one again.
@@ -141,15 +148,15 @@ class IngestActor:
         """
         with self._changed:
             if heard.incarnation == self._incarnation:
-                while self._published and self._published_before < heard.claims:
-                    self._published.popleft()
+                while self._ready and self._published_before < heard.claims:
+                    self._ready.popleft()
                     self._published_before += 1
             self._changed.wait_for(
-                lambda: bool(self._published) or self._failure is not None, timeout_s
+                lambda: bool(self._ready) or self._failure is not None, timeout_s
             )
             if self._failure is not None:
                 raise FinkrayError(f"the reader failed: {self._failure!r}") from self._failure
-            return list(self._published), self._report()
+            return list(self._ready), self._report()
 
     def locate(self, claim: Claim) -> Any:
         """Where the batch of the claim is: what `store` returned for it.
@@ -186,7 +193,7 @@ class IngestActor:
                 self._obey()
                 self._read()
                 for lanes in self._readers.values():
-                    lanes.publish_due()
+                    lanes.cut_due()
         except BaseException as error:  # noqa: BLE001 - `take` raises it in the driver
             with self._changed:
                 self._failure = error
@@ -242,7 +249,7 @@ class IngestActor:
             with self._changed:
                 self._changed.wait(wait_s)
 
-    def _hold(self, assignment: Assignment, cut: Cut[Polled]) -> None:
+    def _hold(self, assignment: Assignment, cut: CutClaim[Polled]) -> None:
         raws = [polled.raw for polled in cut.messages]
         batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
         for part in divide(batch):
@@ -257,7 +264,7 @@ class IngestActor:
         claim = batch.claim
         raws = [polled.raw for polled in messages]
         handle, nbytes = self._store(batch), batch.nbytes
-        published = Published(
+        ready = ReadyClaim(
             claim=claim,
             generation=assignment.generation,
             held_bytes=nbytes,
@@ -275,7 +282,7 @@ class IngestActor:
             self._held[claim] = _Held(handle, nbytes, assignment.lane, assignment.generation)
             self._held_bytes[assignment.lane] += nbytes
             self._held_claims[assignment.lane] += 1
-            self._published.append(published)
+            self._ready.append(ready)
             self._changed.notify_all()
 
     def _taken(self) -> tuple[Taken, Taken]:
@@ -309,7 +316,7 @@ def _lane_reader(
     kafka_config: Mapping[str, Any],
     kafka: KafkaCluster,
     budget: Budget,
-    hold: Callable[[Assignment, Cut[Polled]], None],
+    hold: Callable[[Assignment, CutClaim[Polled]], None],
     queue_bytes: int,
 ) -> LaneReader:
     make_consumer = functools.partial(

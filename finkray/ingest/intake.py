@@ -84,7 +84,7 @@ def next_patience_s(limits: CutLimits, lingered_s: float, size_bytes: int) -> fl
 
 
 @dataclass(frozen=True, slots=True)
-class Cut(Generic[M]):
+class CutClaim(Generic[M]):
     """A claim with the messages that stand in it, in order of offset, and its gaps."""
 
     claim: Claim
@@ -156,7 +156,7 @@ class PartitionIntake(Generic[M]):
         quiet_s = self._oldest_at_s - self._cut_at_s
         return linger_s(limits, patience_s, self.pending_bytes, quiet_s)
 
-    def cut(self, limits: CutLimits, now_s: float, *, flush: bool = False) -> Cut[M] | None:
+    def cut(self, limits: CutLimits, now_s: float, *, flush: bool = False) -> CutClaim[M] | None:
         """The next claim, if one of the limits is reached, or with `flush` if there is anything."""
         due = flush or self.full(limits) or self.due_in_s(limits, now_s) == 0.0
         if not self.waiting or not due:
@@ -169,7 +169,7 @@ class PartitionIntake(Generic[M]):
         size_bytes, self.pending_bytes = self.pending_bytes, 0
         self._messages.clear()
         self.next_offset = last + 1
-        return Cut(claim, messages, gaps_between(claim, messages), size_bytes)
+        return CutClaim(claim, messages, gaps_between(claim, messages), size_bytes)
 
 
 def gaps_between(claim: Claim, messages: Sequence[_Located]) -> tuple[Gap, ...]:

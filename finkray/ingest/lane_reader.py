@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import FinkrayError, TopicChanged
-from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
+from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster, as_finkray_error, explain
 from finkray.packets.message import RawMessage
@@ -82,7 +82,7 @@ class LaneReader:
         make_consumer: Callable[[], Consumer],
         kafka: KafkaCluster,
         limits: CutLimits,
-        hold: Callable[[Assignment, Cut[Polled]], None],
+        hold: Callable[[Assignment, CutClaim[Polled]], None],
     ) -> None:
         self._make_consumer = make_consumer
         self._consumer: Consumer | None = None
@@ -158,7 +158,7 @@ class LaneReader:
 
     def flush(self) -> None:
         """Put all messages at hand into claims, and read no more."""
-        self.publish_due(flush=True)
+        self.cut_due(flush=True)
         for lane in list(self._lanes.values()):
             self.forget(lane.assignment.source)
 
@@ -188,7 +188,7 @@ class LaneReader:
         self._ask_about_troubles(self._consumer)
         return len(messages)
 
-    def publish_due(self, *, flush: bool = False) -> None:
+    def cut_due(self, *, flush: bool = False) -> None:
         """Cut the claims that are due; with `flush`, of all that is at hand."""
         for key in list(self._lanes):
             self._publish(key, flush=flush)
@@ -360,7 +360,7 @@ class LaneReader:
             gap = Gap("expired", intake.next_offset, low - 1)
             claim = Claim(intake.source, gap.first_offset, gap.last_offset)
             log.warning("%s expired in Kafka before it was read: %d offsets", claim, gap.offsets)
-            self._hold(lane.assignment, Cut(claim, (), (gap,), 0))
+            self._hold(lane.assignment, CutClaim(claim, (), (gap,), 0))
             intake.next_offset = low
 
     def _publish(self, key: tuple[str, int], *, flush: bool) -> None:

@@ -55,7 +55,7 @@ class VisitCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class ReadyClaim:
     """A claim whose batch is held, with what is needed to follow its alerts' latency.
 
     Attributes
@@ -81,14 +81,14 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ClaimsReceived:
     """How many claims the driver has heard of from this incarnation of an actor."""
 
     incarnation: str
     claims: int
 
 
-NOTHING = Heard("", 0)
+NOTHING = ClaimsReceived("", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from finkray.status.archive import VisitStatus
 from finkray.surveys import SURVEYS, Survey
 
 if TYPE_CHECKING:
-    from finkray.ingest.messages import Published
+    from finkray.ingest.messages import ReadyClaim
 
 VISITS_PER_CLAIM: Final = 32
 """A claim covers a second or so of a stream, a visit takes 37 s: more than a few are a backlog,
@@ -131,7 +131,7 @@ class Visits:
         self._known: dict[tuple[str, int], _Visit] = {}
         self._forgotten_ms = _NEVER_MS
 
-    def durable(self, claims: Iterable[Published], now_s: float) -> None:
+    def durable(self, claims: Iterable[ReadyClaim], now_s: float) -> None:
         """Claims became durable at `now_s`, in Unix time."""
         for count in (count for claim in claims for count in claim.visits):
             key = (count.survey, count.visit)
@@ -145,13 +145,13 @@ class Visits:
             key = min(self._known, key=lambda one: self._known[one].last_ms)
             self._forgotten_ms = max(self._forgotten_ms, self._known.pop(key).last_ms)
 
-    def last(self, on_their_way: Iterable[Published]) -> tuple[VisitStatus, ...]:
+    def last(self, on_their_way: Iterable[ReadyClaim]) -> tuple[VisitStatus, ...]:
         """The last visits, the latest first.
 
         Parameters
         ----------
         on_their_way
-            claims that are published and not durable yet
+            claims that are ready and not durable yet
         """
         waiting: dict[tuple[str, int], _Visit] = {}
         for count in (count for claim in on_their_way for count in claim.visits):

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.ledger.entry import log_path
-from finkray.ledger.read import Folded, log_entries, read_order, segment_tables
-from finkray.ledger.segment import Segment, next_fold
+from finkray.ledger.read import Compacted, log_entries, read_order, segment_tables
+from finkray.ledger.segment import Segment, next_compaction
 from finkray.ledger.table import SCHEMA, to_table
-from finkray.storage.contract import Published, Storage
+from finkray.storage.contract import PublishOutcome, Storage
 
 GROUP_ROWS = 16_384
 """Rows at least in a row group of a wide file: what a reader holds in memory at a time."""
 
 
-def fold(storage: Storage, through_seq: int, staging: str) -> int:
+def compact(storage: Storage, through_seq: int, staging: str) -> int:
     """Fold all that can be.
 
     Parameters
@@ -41,7 +41,7 @@ def fold(storage: Storage, through_seq: int, staging: str) -> int:
     while True:
         order = read_order(storage)
         storage.delete(order.left_over)
-        segment = next_fold(order, through_seq)
+        segment = next_compaction(order, through_seq)
         if segment is None or not _write(storage, segment, staging):
             return written
         written += 1
@@ -58,10 +58,10 @@ def _write(storage: Storage, segment: Segment, staging: str) -> bool:
         ):
             for table in _groups(_content(storage, segment)):
                 out.write_table(table, row_group_size=len(table))
-    except Folded:
+    except Compacted:
         return False
     outcome = storage.publish({segment.path: staged})[segment.path]
-    if outcome not in (Published.MOVED, Published.ALREADY_THERE):
+    if outcome not in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE):
         storage.delete([staged])
         return False
     storage.delete(_parts(segment))

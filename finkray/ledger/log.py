@@ -31,9 +31,9 @@ from typing import Any, Literal, Protocol
 from finkray.claim import Claim, ClaimResult, StagedClaim, TopicPartition
 from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
 from finkray.ledger.claims import read_results
-from finkray.ledger.compaction import fold
+from finkray.ledger.compaction import compact
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
-from finkray.ledger.read import Reading, read_entries, read_state
+from finkray.ledger.read import LedgerReading, read_entries, read_state
 from finkray.ledger.segment import BLOCK, FOLDED_FOLDER, covering
 from finkray.ledger.state import LedgerState, refuse_rewriting, refuse_unbalanced
 from finkray.status.archive import BalanceSheet
@@ -69,14 +69,16 @@ class Ledger:
         whether no partition was known when it was opened
     """
 
-    def __init__(self, storage: Storage, writer: str, reading: Reading, *, is_new: bool) -> None:
+    def __init__(
+        self, storage: Storage, writer: str, reading: LedgerReading, *, is_new: bool
+    ) -> None:
         self._storage = storage
         self._writer = writer
         self._state = reading.state
         self._unpublished = dict(reading.unpublished)
         self._in_doubt = False
         self._fold_at_seq = 0
-        self._folder = ThreadPoolExecutor(1, thread_name_prefix="fold")
+        self._compactor = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         self.is_new = is_new
 
     @classmethod
@@ -255,7 +257,7 @@ class Ledger:
                 }
         self._note_published()
 
-    def fold(self) -> Future[int] | None:
+    def compact(self) -> Future[int] | None:
         """Fold what can be folded, if it is time, in a thread of its own.
 
         It takes some ms in most cases, and seconds once in a hundred thousand commits. A
@@ -270,7 +272,7 @@ class Ledger:
         if through_seq < self._fold_at_seq:
             return None
         self._fold_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
-        return self._folder.submit(_fold, self._storage, through_seq, self.staging)
+        return self._compactor.submit(_compact, self._storage, through_seq, self.staging)
 
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
         """Create the next entry. False if it is in doubt who did: resolve that first."""
@@ -357,9 +359,9 @@ def staging_folder(epoch: int) -> str:
     return f"{STAGING_FOLDER}/{epoch:08d}"
 
 
-def _fold(storage: Storage, through_seq: int, staging: str) -> int:
+def _compact(storage: Storage, through_seq: int, staging: str) -> int:
     try:
-        return fold(storage, through_seq, staging)
+        return compact(storage, through_seq, staging)
     except FinkrayError as error:
         # No commit depends on it, and the next time comes with the next block.
         log.warning("the ledger is not folded: %s", error)

@@ -12,7 +12,7 @@ from finkray.claim import StagedClaim
 from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger.entry import ClaimKind
 from finkray.ledger.log import STAGING_FOLDER, Ledger
-from finkray.storage.contract import Published, Storage
+from finkray.storage.contract import PublishOutcome, Storage
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def publish(ledger: Ledger, storage: Storage) -> int:
     bad = {
         final: outcome.value
         for final, outcome in outcomes.items()
-        if outcome in (Published.LOST, Published.TAKEN)
+        if outcome in (PublishOutcome.LOST, PublishOutcome.TAKEN)
     }
     ledger.mark_published([final for final in outcomes if final not in bad])
     if bad:
@@ -127,13 +127,13 @@ def recover(ledger: Ledger, storage: Storage) -> Recovery:
         if the storage refuses; call again
     """
     outcomes = storage.publish(dict(ledger.unpublished))
-    taken = sorted(final for final, outcome in outcomes.items() if outcome is Published.TAKEN)
+    taken = sorted(final for final, outcome in outcomes.items() if outcome is PublishOutcome.TAKEN)
     if taken:
         raise LedgerCorrupt(
             "other files stand where committed ones, still in staging, belong: move them out of "
             f"the archive and start again: {', '.join(taken)}"
         )
-    lost = sorted(final for final, outcome in outcomes.items() if outcome is Published.LOST)
+    lost = sorted(final for final, outcome in outcomes.items() if outcome is PublishOutcome.LOST)
     if lost:
         log.error("committed files that are gone, see `finkray audit`: %s", ", ".join(lost))
     ledger.mark_published(list(outcomes))
@@ -144,5 +144,5 @@ def recover(ledger: Ledger, storage: Storage) -> Recovery:
     ]
     for folder in old:
         storage.delete_folder(folder)
-    published = sum(outcome is Published.MOVED for outcome in outcomes.values())
+    published = sum(outcome is PublishOutcome.MOVED for outcome in outcomes.values())
     return Recovery(published, tuple(lost), tuple(old))

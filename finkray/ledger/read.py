@@ -37,12 +37,12 @@ _PAUSE_S = 0.025
 T = TypeVar("T")
 
 
-class Folded(Exception):
+class Compacted(Exception):
     """A file that was listed went away: it has been folded meanwhile. Never leaves finkray."""
 
 
 @dataclass(slots=True)
-class Reading:
+class LedgerReading:
     """A ledger as it was at one moment.
 
     Attributes
@@ -81,7 +81,7 @@ def read_order(storage: Storage) -> Order:
     return _patiently(lambda: _order(storage))
 
 
-def read_state(storage: Storage) -> Reading:
+def read_state(storage: Storage) -> LedgerReading:
     """Sum the whole ledger up.
 
     Raises
@@ -106,7 +106,7 @@ def read_tables(
             for table in _tables(storage, after_seq, sorted({"seq", *names})):
                 after_seq = table["seq"][-1].as_py()
                 yield table.select(names)
-        except (Folded, LedgerCorrupt) as error:
+        except (Compacted, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
         else:
@@ -129,7 +129,7 @@ def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
             for entry in log_entries(storage, wanted):
                 after_seq = entry.seq
                 yield entry
-        except (Folded, LedgerCorrupt) as error:
+        except (Compacted, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
         else:
@@ -146,7 +146,7 @@ def _order(storage: Storage) -> Order:
     return put_in_order(seqs, segments)
 
 
-def _state(storage: Storage) -> Reading:
+def _state(storage: Storage) -> LedgerReading:
     order = _order(storage)
     state = LedgerState()
     for segment in order.segments:
@@ -155,7 +155,7 @@ def _state(storage: Storage) -> Reading:
             add_to_state(state, table, state.last_seq + 1, table["seq"][-1].as_py())
         if state.last_seq != segment.last_seq:
             raise LedgerCorrupt(f"{segment.path} ends with entry {state.last_seq}")
-    reading = Reading(state, order)
+    reading = LedgerReading(state, order)
     for entry in log_entries(storage, order.log_seqs):
         reading.add(entry)
     return reading
@@ -174,11 +174,11 @@ def _tables(storage: Storage, after_seq: int, names: Sequence[str]) -> Iterator[
 def segment_tables(
     storage: Storage, segment: Segment, after_seq: int, names: Sequence[str]
 ) -> Iterator[pa.Table]:
-    """The row groups of a segment, each of which holds whole entries; `Folded` if it is gone."""
+    """The row groups of a segment, each of which holds whole entries; `Compacted` if it is gone."""
     try:
         source = storage.filesystem.open_input_file(segment.path)
     except FileNotFoundError as error:
-        raise Folded(segment.path) from error
+        raise Compacted(segment.path) from error
     try:
         with source, pq.ParquetFile(source) as file:
             for group in range(file.num_row_groups):
@@ -204,18 +204,18 @@ def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def log_entries(storage: Storage, seqs: range) -> list[Entry]:
-    """Entries that are not folded; `Folded` if one of them is."""
+    """Entries that are not folded; `Compacted` if one of them is."""
     entries = []
     for seq in seqs:
         data = storage.read(log_path(seq))
         if data is None:
-            raise Folded(log_path(seq))
+            raise Compacted(log_path(seq))
         entries.append(Entry.from_bytes(data, seq))
     # An archive that lost the ledger may have created an entry anew that had been folded
     # and deleted; see `finkray.ledger.log`. Such an entry is covered, and none of the ledger's.
     for seq in {Segment.holding(seq, 0).first_seq for seq in seqs}:
         if covering(storage, seq) is not None:
-            raise Folded(log_path(seq))
+            raise Compacted(log_path(seq))
     return entries
 
 
@@ -224,12 +224,12 @@ def _patiently(read: Callable[[], T]) -> T:
     while True:
         try:
             return read()
-        except (Folded, LedgerCorrupt) as error:
+        except (Compacted, LedgerCorrupt) as error:
             failures += 1
             _pause_or_give_up(error, failures)
 
 
-def _pause_or_give_up(error: Folded | LedgerCorrupt, failures: int) -> None:
+def _pause_or_give_up(error: Compacted | LedgerCorrupt, failures: int) -> None:
     """Wait before another attempt, or raise what the last one met."""
     if failures < ATTEMPTS:
         time.sleep(_PAUSE_S)

@@ -143,7 +143,7 @@ def put_in_order(log_seqs: Collection[int], segments: Collection[Segment]) -> Or
     return Order(tuple(widest), range(next_seq, last_seq + 1), tuple(left_over))
 
 
-def next_fold(order: Order, through_seq: int) -> Segment | None:
+def next_compaction(order: Order, through_seq: int) -> Segment | None:
     """The segment to write next, None if there is none.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finkray.ingest.messages import IngestReport, Published
+from finkray.ingest.messages import IngestReport, ReadyClaim
 from finkray.ingest.visits import Visits
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import Moment, wall_s_of
@@ -99,7 +99,7 @@ class Monitor:
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
 
-    def durable(self, claims: Sequence[Published], at: Moment) -> None:
+    def durable(self, claims: Sequence[ReadyClaim], at: Moment) -> None:
         """Claims became durable."""
         self.visits.durable(claims, at.wall_s)
         for claim in claims:

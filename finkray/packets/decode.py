@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from finkray.avro.container import Refused
+from finkray.avro.container import PacketRefused
 from finkray.avro.reader import RecordReader, TooHeavy
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
@@ -179,7 +179,7 @@ class Decoder:
         for index, message in enumerate(messages):
             try:
                 reader, record, schema_id = self._unwrapper.unwrap(message.value, source)
-            except Refused as why:
+            except PacketRefused as why:
                 rejects.append(Reject(index, why.reason, why.detail))
                 continue
             fingerprint = reader.schema.fingerprint

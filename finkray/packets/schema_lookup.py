@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from finkray.avro.container import Refused
+from finkray.avro.container import PacketRefused
 from finkray.errors import SchemaError, SchemaUnavailable
 
 MAX_UNKNOWN: Final = 64
@@ -36,7 +36,7 @@ class SchemaSource(Protocol):
 
 class _Miss(NamedTuple):
     until_s: float
-    why: Refused
+    why: PacketRefused
 
 
 class SchemaLookup:
@@ -86,10 +86,10 @@ class SchemaLookup:
             raise self._missed[key].why
         if len(self._missed) >= MAX_UNKNOWN:
             detail = f"Schema {schema_id} is not looked up: too many others are unknown."
-            raise Refused("unknown_schema", detail)
+            raise PacketRefused("unknown_schema", detail)
         try:
             self._known[key] = self._find(schema_id, now_s)
-        except Refused as why:
+        except PacketRefused as why:
             self._missed[key] = _Miss(now_s + self._retry_s, why)
             raise
         return self._known[key]
@@ -105,9 +105,9 @@ class SchemaLookup:
                 text = source.find(schema_id)
             except SchemaError as error:
                 detail = f"Schema {schema_id} cannot be archived: {error}."
-                raise Refused("unsupported_schema", detail) from None
+                raise PacketRefused("unsupported_schema", detail) from None
             except SchemaUnavailable as error:
-                why = Refused("schema_unavailable", str(error))
+                why = PacketRefused("schema_unavailable", str(error))
                 self._down[place] = _Miss(now_s + self._retry_s, why)
                 log.warning("%s; asked again in %.0f s", error, self._retry_s)
                 silent.append(str(error))
@@ -117,8 +117,8 @@ class SchemaLookup:
                 return text
         if silent:
             detail = f"Schema {schema_id} cannot be looked up: {'; '.join(silent)}."
-            raise Refused("schema_unavailable", detail)
-        raise Refused("unknown_schema", f"Schema {schema_id} is not known{self._whom()}.")
+            raise PacketRefused("schema_unavailable", detail)
+        raise PacketRefused("unknown_schema", f"Schema {schema_id} is not known{self._whom()}.")
 
     def _whom(self) -> str:
         if not self._sources:

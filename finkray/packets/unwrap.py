@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from finkray.avro import frame as avro_frame
 from finkray.avro.codec import decompress
-from finkray.avro.container import Header, Refused, find_body, read_header
+from finkray.avro.container import Header, PacketRefused, find_body, read_header
 from finkray.avro.frame import read_schema_id
 from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
@@ -117,12 +117,12 @@ class Unwrapper:
             if there is none that could be archived
         """
         if value is None:
-            raise Refused("tombstone", "The message has no value.")
+            raise PacketRefused("tombstone", "The message has no value.")
         if not value:
-            raise Refused("empty", "The message has no bytes.")
+            raise PacketRefused("empty", "The message has no bytes.")
         if self._max_message_bytes is not None and len(value) > self._max_message_bytes:
             most = f"more than kafka.max_message_bytes = {self._max_message_bytes}"
-            raise Refused("too_large", f"The message has {len(value)} bytes, {most}.")
+            raise PacketRefused("too_large", f"The message has {len(value)} bytes, {most}.")
         rules = self._rules_of(source.topic)
         if rules.bare_schema is not None:
             unwrapped = self._bare_record(value, rules.bare_schema)
@@ -131,7 +131,7 @@ class Unwrapper:
         else:
             unwrapped = self._contained(value)
         if len(unwrapped.record) > self._max_record_bytes:
-            raise Refused("too_large", f"The record has {len(unwrapped.record)} bytes.")
+            raise PacketRefused("too_large", f"The record has {len(unwrapped.record)} bytes.")
         if rules.survey is not None:
             self._refuse_foreign(unwrapped.reader.schema, rules.survey)
         return unwrapped
@@ -140,7 +140,7 @@ class Unwrapper:
         """The schema, JSON, that a frame on that partition means; None if nobody knows it."""
         try:
             return self._lookup.text(source.cluster_id, read_schema_id(value))
-        except Refused:
+        except PacketRefused:
             return None
 
     def _rules_of(self, topic: str) -> TopicRules:
@@ -156,7 +156,7 @@ class Unwrapper:
                 f"{field} ({survey.must_have[field]})" for field in missing
             )
         if lacks := self._foreign[key]:
-            raise Refused("other_survey", f"No alert of {survey.name}: it has no {lacks}.")
+            raise PacketRefused("other_survey", f"No alert of {survey.name}: it has no {lacks}.")
 
     # The wire formats.
 
@@ -216,5 +216,5 @@ def memory_limit_bytes(message_bytes: int) -> int:
 
 def _usable(known: _Known) -> RecordReader:
     if isinstance(known, SchemaError):
-        raise Refused("unsupported_schema", f"Its schema cannot be archived: {known}.")
+        raise PacketRefused("unsupported_schema", f"Its schema cannot be archived: {known}.")
     return known

@@ -14,7 +14,7 @@ from finkray.errors import FinkrayError
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ClaimOrder:
     """Archive this claim: its batch is held by that actor.
 
     `claim` None is an order to get ready: connect, load the modules, do nothing else.
@@ -30,14 +30,14 @@ class Order:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Order":
+    def from_json(cls, text: str) -> "ClaimOrder":
         """The inverse of `to_json`."""
         raw = json.loads(text)
         return cls(_claim(raw["claim"]), raw["actor"], raw["generation"], raw["staging"])
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ClaimFailure:
     """Why a claim was not staged: the class name of the error and its words.
 
     `retriable` is the error's own property; of one that nobody foresaw it is true, for a fresh
@@ -49,7 +49,7 @@ class Failure:
     retriable: bool = True
 
     @classmethod
-    def of(cls, error: Exception) -> "Failure":
+    def of(cls, error: Exception) -> "ClaimFailure":
         """What is to be told of an error."""
         if isinstance(error, FinkrayError):
             return cls(type(error).__name__, str(error), error.retriable)
@@ -57,7 +57,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ClaimOutcome:
     """What became of an order: a staged claim or a failure.
 
     The node ids tell where the batch was written and where it had been read from Kafka.
@@ -66,7 +66,7 @@ class Outcome:
     claim: Claim | None
     generation: int
     staged: StagedClaim | None
-    failure: Failure | None
+    failure: ClaimFailure | None
     fetch_s: float = 0.0
     write_s: float = 0.0
     node_id: str = ""
@@ -85,12 +85,12 @@ class Outcome:
         return json.dumps(raw)
 
     @classmethod
-    def from_json(cls, text: str) -> "Outcome":
+    def from_json(cls, text: str) -> "ClaimOutcome":
         """The inverse of `to_json`."""
         raw = json.loads(text)
         raw["claim"] = _claim(raw["claim"])
         raw["staged"] = None if raw["staged"] is None else StagedClaim.from_json(raw["staged"])
-        raw["failure"] = None if raw["failure"] is None else Failure(**raw["failure"])
+        raw["failure"] = None if raw["failure"] is None else ClaimFailure(**raw["failure"])
         return cls(**raw)
 
 

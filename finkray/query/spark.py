@@ -28,7 +28,7 @@ import finkray
 from finkray.errors import ClusterUnavailable
 from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
-from finkray.query.messages import Order, Outcome
+from finkray.query.messages import ClaimOrder, ClaimOutcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.kafka import reveal
 from finkray.settings.model import SparkSettings
@@ -140,7 +140,7 @@ class MicroBatch:
     """One micro-batch of the query: its outcomes, and how long it took in seconds."""
 
     batch_id: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ClaimOutcome, ...]
     duration_s: float
 
 
@@ -204,7 +204,7 @@ class SparkOnRay:
         self._session.sparkContext.addPyFile(str(code))
         self.code_archive = code.name
 
-    def start_query(self, context: TaskContext, first: Sequence[Sequence[Order]]) -> None:
+    def start_query(self, context: TaskContext, first: Sequence[Sequence[ClaimOrder]]) -> None:
         """Start the query, or start it anew after it failed; orders given before are forgotten.
 
         The `first` orders, by tasks, make one micro-batch: the query takes what there is when it
@@ -218,7 +218,7 @@ class SparkOnRay:
         with _calls_into_java():
             self._start_query(context, first)
 
-    def _start_query(self, context: TaskContext, first: Sequence[Sequence[Order]]) -> None:
+    def _start_query(self, context: TaskContext, first: Sequence[Sequence[ClaimOrder]]) -> None:
         from pyspark.sql import DataFrame
 
         self._queries += 1
@@ -228,13 +228,13 @@ class SparkOnRay:
             jvm.org.apache.spark.sql.Encoders.STRING(),
             self._session._jsparkSession.sqlContext(),  # noqa: SLF001 - the same
         )
-        self.publish(first)
+        self.send_orders(first)
         stage = functools.partial(archive_claims, context)
 
         def run(frame: DataFrame, batch_id: int) -> None:
             begun_s = time.perf_counter()
             rows = frame.mapInArrow(stage, OUTCOME_SCHEMA).collect()
-            outcomes = tuple(Outcome.from_json(row.outcome) for row in rows)
+            outcomes = tuple(ClaimOutcome.from_json(row.outcome) for row in rows)
             self._on_micro_batch(MicroBatch(batch_id, outcomes, time.perf_counter() - begun_s))
 
         self._query = (
@@ -246,7 +246,7 @@ class SparkOnRay:
             .start()
         )
 
-    def publish(self, tasks: Sequence[Sequence[Order]]) -> None:
+    def send_orders(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
         """Put orders into the stream: those of a task as a block of their own, which is one.
 
         Raises

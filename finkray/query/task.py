@@ -22,7 +22,7 @@ import finkray
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
 from finkray.packets.batch import AlertBatch
 from finkray.packets.write_claim import write_claim
-from finkray.query.messages import Failure, Order, Outcome
+from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome
 from finkray.storage.opening import open_storage
 
 FETCH_TIMEOUT_S = 30.0
@@ -59,15 +59,15 @@ def archive_claims(context: TaskContext, batches: Iterator[pa.RecordBatch]) -> I
     """Carry out the orders of one partition of the query; for `DataFrame.mapInArrow`."""
     for batch in batches:
         outcomes = [
-            carry_out(context, Order.from_json(text)).to_json()
+            carry_out(context, ClaimOrder.from_json(text)).to_json()
             for text in batch.column(0).to_pylist()
         ]
         yield pa.RecordBatch.from_pydict({"outcome": pa.array(outcomes, pa.string())})
 
 
-def carry_out(context: TaskContext, order: Order) -> Outcome:
+def carry_out(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
     """Fetch and stage one claim. Whatever goes wrong is an outcome too."""
-    outcome = Outcome(order.claim, order.generation, None, None, pid=os.getpid())
+    outcome = ClaimOutcome(order.claim, order.generation, None, None, pid=os.getpid())
     try:
         outcome = replace(outcome, node_id=get_ready(context))
         if order.claim is None:
@@ -90,7 +90,7 @@ def carry_out(context: TaskContext, order: Order) -> Outcome:
             write_s=time.perf_counter() - fetched_s,
         )
     except Exception as error:  # noqa: BLE001 - the driver decides what it means
-        return replace(outcome, failure=Failure.of(error))
+        return replace(outcome, failure=ClaimFailure.of(error))
 
 
 @functools.cache
@@ -165,7 +165,7 @@ def _own_raylet() -> dict[str, str]:
         raise ClusterUnavailable(f"the raylet {pid} was started without {error}") from error
 
 
-def _fetch(order: Order) -> tuple[AlertBatch, str]:
+def _fetch(order: ClaimOrder) -> tuple[AlertBatch, str]:
     import ray
     from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 

@@ -8,7 +8,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
-from finkray.ingest.intake import Cut, CutLimits, PartitionIntake
+from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.kafka.cluster import KafkaCluster, reader
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
@@ -72,7 +72,7 @@ class Rereader:
         for cut in self.cuts(span):
             yield from (message for message in cut.messages if message.offset in offsets)
 
-    def cuts(self, span: Claim) -> Iterator[Cut[RawMessage]]:
+    def cuts(self, span: Claim) -> Iterator[CutClaim[RawMessage]]:
         """The offsets of the span, as claims of the usual size, in order.
 
         Raises

@@ -23,7 +23,7 @@ _CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedAlerts:
     """Which alerts are to be served.
 
     Attributes
@@ -52,7 +52,7 @@ class Wanted:
         return 0 if self.span is not None or self.from_seq is None else self.from_seq
 
 
-def live_from(store: Storage, archive: Storage, since: datetime | None) -> Wanted:
+def live_from(store: Storage, archive: Storage, since: datetime | None) -> WantedAlerts:
     """What a service that runs live serves; decided at its first start and kept.
 
     Parameters
@@ -71,13 +71,13 @@ def live_from(store: Storage, archive: Storage, since: datetime | None) -> Wante
     try:
         raw = json.loads(data or b"")
         begins = None if raw["since"] is None else datetime.fromisoformat(raw["since"])
-        return Wanted(raw["from_seq"], None if begins is None else Span(start=begins))
+        return WantedAlerts(raw["from_seq"], None if begins is None else Span(start=begins))
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(f"{LIVE_PATH} does not say what is served: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ClaimWork:
     """A claim of the archive that has files to be served.
 
     Attributes
@@ -124,7 +124,7 @@ class Backlog:
         archive: Storage,
         store: Storage,
         state: LedgerState,
-        wanted: Wanted,
+        wanted: WantedAlerts,
         *,
         whole: bool,
     ) -> None:
@@ -137,9 +137,9 @@ class Backlog:
         self._kept_seq = self._next_seq
         self._open: dict[Claim, int] = {}
 
-    def more(self, claims: int) -> list[Work]:
+    def more(self, claims: int) -> list[ClaimWork]:
         """The next that are to be served: about so many, fewer if there are no more now."""
-        out: list[Work] = []
+        out: list[ClaimWork] = []
         while len(out) < claims and (entries := self._next_entries()):
             found = self._compare(entries)
             self._open.update({work.claim: work.seq for work in found})
@@ -182,7 +182,7 @@ class Backlog:
         there = all(self._archive.size_bytes(file.path) is not None for file in files)
         return there or is_published(self._archive, entry)
 
-    def _compare(self, entries: Sequence[Entry]) -> list[Work]:
+    def _compare(self, entries: Sequence[Entry]) -> list[ClaimWork]:
         known = [
             result.claim
             for entry in entries
@@ -192,7 +192,7 @@ class Backlog:
         before = read_results(self._store, known) if known else {}
         return [work for entry in entries for work in self._works(entry, before)]
 
-    def _works(self, entry: Entry, before: dict[Claim, ClaimResult]) -> Iterator[Work]:
+    def _works(self, entry: Entry, before: dict[Claim, ClaimResult]) -> Iterator[ClaimWork]:
         new = new_files(entry)
         for result in entry.claims:
             stands = before.get(result.claim)
@@ -206,14 +206,14 @@ class Backlog:
                 and self._archive.size_bytes(file.path) is not None
             )
             if files or (self._whole and stands is None and self._is_live(entry)):
-                yield Work(entry.seq, entry.at, result.claim, files, stands)
+                yield ClaimWork(entry.seq, entry.at, result.claim, files, stands)
 
     def _is_live(self, entry: Entry) -> bool:
         from_seq = self._wanted.from_seq
         return from_seq is not None and entry.seq >= from_seq
 
 
-def _position(store: Storage, wanted: Wanted) -> int:
+def _position(store: Storage, wanted: WantedAlerts) -> int:
     data = store.read(POSITION_PATH)
     if data is None:
         return 0
@@ -221,7 +221,7 @@ def _position(store: Storage, wanted: Wanted) -> int:
     return int(raw["next_seq"]) if raw["wanted"] == _words(wanted) else 0
 
 
-def _words(wanted: Wanted) -> dict[str, object]:
+def _words(wanted: WantedAlerts) -> dict[str, object]:
     raw = asdict(wanted)
     if wanted.span is not None:
         raw["span"] = [str(wanted.span.start), str(wanted.span.end)]

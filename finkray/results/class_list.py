@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from finkray.results.counts import CLASS_COLUMN, NO_NIGHT, NightCounts
 from finkray.results.joined import newest
-from finkray.results.store import RESULTS_FOLDER, FoundStore, result_schema
+from finkray.results.store import RESULTS_FOLDER, ResultsStore, result_schema
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, utc
 
@@ -39,7 +39,7 @@ class ClassifiedAlert:
 
 
 def newest_of_class(
-    store: FoundStore, night: NightCounts, name: str, limit: int
+    store: ResultsStore, night: NightCounts, name: str, limit: int
 ) -> tuple[ClassifiedAlert, ...]:
     """The alerts of a class in a night that came last, the newest first; each once.
 
@@ -74,7 +74,7 @@ def newest_of_class(
     )
 
 
-def _of_hour(store: FoundStore, hour: str, night: str, name: str) -> pa.Table:
+def _of_hour(store: ResultsStore, hour: str, night: str, name: str) -> pa.Table:
     output = store.about.output
     begins = utc(hour)
     dataset, _ = open_dataset(

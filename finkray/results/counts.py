@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finkray.errors import FinkrayError, StorageError
 from finkray.ledger.follow import Durable, Follower, Position
 from finkray.ledger.read import read_state
-from finkray.results.store import FoundStore, list_stores
+from finkray.results.store import ResultsStore, list_stores
 from finkray.storage.contract import Storage
 
 COUNTS_PATH = "counts.json"
@@ -91,7 +91,7 @@ class ClassCounter:
         the results
     """
 
-    def __init__(self, store: FoundStore) -> None:
+    def __init__(self, store: ResultsStore) -> None:
         self._store = store
         self._nights: dict[str, _Night] = {}
         self._at = datetime.now(UTC)
@@ -253,7 +253,7 @@ class ClassCounters:
         return tuple(self._counters[key].counts() for key in sorted(self._counters))
 
 
-def classified_stores(archive: Storage) -> Iterator[FoundStore]:
+def classified_stores(archive: Storage) -> Iterator[ResultsStore]:
     """The results that say of which class alerts are."""
     for store in list_stores(archive):
         place = store.about.output.get_field_index(CLASS_COLUMN)
@@ -261,7 +261,7 @@ def classified_stores(archive: Storage) -> Iterator[FoundStore]:
             yield store
 
 
-def read_counts(store: FoundStore) -> ClassCounts | None:
+def read_counts(store: ResultsStore) -> ClassCounts | None:
     """The counts that were written down; None if they are not of this ledger, or there are none."""
     data = store.storage.read(COUNTS_PATH)
     if data is None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from finkray.results.store import RESULTS_FOLDER, FoundStore
+from finkray.results.store import RESULTS_FOLDER, ResultsStore
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, parse_path
@@ -80,7 +80,7 @@ class Difference:
         return 1 if self.different or any(self.only) or any(self.columns_only) else 0
 
 
-def diff(first: FoundStore, second: FoundStore, examples: int = 20) -> Difference:
+def diff(first: ResultsStore, second: ResultsStore, examples: int = 20) -> Difference:
     """Compare two sets of results, hour by hour.
 
     Parameters

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from finkray.results.store import RESULTS_FOLDER, FoundStore, result_path, result_schema
+from finkray.results.store import RESULTS_FOLDER, ResultsStore, result_path, result_schema
 from finkray.storage.layout import ALERTS_FOLDER, ArchivePath, parse_path
 
 _ABOUT = ("status", "reason", "version", "computed_at")
@@ -39,7 +39,7 @@ class JoinedDataset:
     """
 
     def __init__(
-        self, alerts: pads.Dataset, condition: pc.Expression | None, stores: Sequence[FoundStore]
+        self, alerts: pads.Dataset, condition: pc.Expression | None, stores: Sequence[ResultsStore]
     ) -> None:
         self._alerts = alerts
         self._condition = condition
@@ -150,7 +150,7 @@ class JoinedDataset:
 class _Service:
     """The results of a service, found by the file of alerts."""
 
-    def __init__(self, store: FoundStore) -> None:
+    def __init__(self, store: ResultsStore) -> None:
         self.name = store.name
         self._storage = store.storage
         schema = result_schema(store.about.output)

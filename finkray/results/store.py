@@ -38,7 +38,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ServiceDescription:
     """What a store says of itself; made once, never changed.
 
     Attributes
@@ -67,7 +67,7 @@ class About:
         return json.dumps(raw, indent=1).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "About":
+    def from_bytes(cls, data: bytes) -> "ServiceDescription":
         """The inverse of `to_bytes`.
 
         Raises
@@ -103,21 +103,21 @@ def store_folder(name: str, version: str) -> str:
     return f"{SCIENCE_FOLDER}/{name}/{version}"
 
 
-def science_storage(archive: Storage, folder: str) -> LocalStorage:
+def results_storage(archive: Storage, folder: str) -> LocalStorage:
     """The folder of results as a storage of its own."""
     if not isinstance(archive, LocalStorage):
         raise TypeError("results are kept in a folder")
     return LocalStorage(archive.root / folder)
 
 
-def read_about(store: Storage) -> About | None:
+def read_description(store: Storage) -> ServiceDescription | None:
     """What a store says of itself; None if there is none."""
     data = store.read(ABOUT_PATH)
-    return None if data is None else About.from_bytes(data)
+    return None if data is None else ServiceDescription.from_bytes(data)
 
 
 @dataclass(frozen=True, slots=True)
-class FoundStore:
+class ResultsStore:
     """Results that are there.
 
     Attributes
@@ -133,21 +133,21 @@ class FoundStore:
     name: str
     version: str
     storage: LocalStorage
-    about: About
+    about: ServiceDescription
 
 
-def list_stores(archive: Storage) -> Iterator[FoundStore]:
+def list_stores(archive: Storage) -> Iterator[ResultsStore]:
     """All results of an archive, by name and version."""
     for by_name in archive.folders(SCIENCE_FOLDER):
         for folder in archive.folders(by_name):
-            storage = science_storage(archive, folder)
-            about = read_about(storage)
+            storage = results_storage(archive, folder)
+            about = read_description(storage)
             if about is not None:
                 _, name, version = folder.split("/")
-                yield FoundStore(name, version, storage, about)
+                yield ResultsStore(name, version, storage, about)
 
 
-def find_store(archive: Storage, text: str) -> FoundStore:
+def find_store(archive: Storage, text: str) -> ResultsStore:
     """The results that a name means: of the version that ran last, or of that after a slash.
 
     Raises
@@ -164,7 +164,7 @@ def find_store(archive: Storage, text: str) -> FoundStore:
     return max(found, key=_latest)
 
 
-def _latest(found: FoundStore) -> tuple[str, int]:
+def _latest(found: ResultsStore) -> tuple[str, int]:
     about = found.storage.root / ABOUT_PATH
     lease = found.storage.root / LEASE_PATH
     since = json.loads(lease.read_bytes())["since"] if lease.exists() else ""

@@ -14,7 +14,7 @@ from finkray.errors import ArchiveHeld, ServiceError, StorageError
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
-from finkray.results.backlog import Work
+from finkray.results.backlog import ClaimWork
 from finkray.results.rows import (
     RowAnswers,
     covered_offsets,
@@ -24,10 +24,10 @@ from finkray.results.rows import (
 )
 from finkray.results.store import (
     ABOUT_PATH,
-    About,
-    read_about,
+    ServiceDescription,
+    read_description,
     result_path,
-    science_storage,
+    results_storage,
     store_folder,
 )
 from finkray.services.service import Described
@@ -38,7 +38,7 @@ from finkray.storage.parquet import write_table
 log = logging.getLogger(__name__)
 
 
-class ScienceWriter:
+class ResultsWriter:
     """Writes the results of one version of a service; made by `open_store`.
 
     Attributes
@@ -59,7 +59,7 @@ class ScienceWriter:
         self._numbers = itertools.count()
 
     def stage(
-        self, work: Work, answers: Mapping[str, Sequence[RowAnswers]]
+        self, work: ClaimWork, answers: Mapping[str, Sequence[RowAnswers]]
     ) -> tuple[StagedClaim | None, pa.Table]:
         """Write the results of a claim where nobody reads yet.
 
@@ -101,7 +101,7 @@ class ScienceWriter:
         )
         return StagedClaim(result, staged), pa.concat_tables(rows) if rows else pa.table({})
 
-    def commit(self, works: Sequence[tuple[Work, StagedClaim]]) -> None:
+    def commit(self, works: Sequence[tuple[ClaimWork, StagedClaim]]) -> None:
         """Make results part of the store.
 
         Raises
@@ -115,7 +115,7 @@ class ScienceWriter:
             commit(self.ledger, self.storage, new)
         if repaired:
             commit(self.ledger, self.storage, repaired, "repaired")
-        self.ledger.fold()
+        self.ledger.compact()
 
     def _table(self, file: DataFile, said: Sequence[RowAnswers], had: np.ndarray) -> pa.Table:
         try:
@@ -150,7 +150,7 @@ class ScienceWriter:
 @contextlib.contextmanager
 def open_store(
     archive: Storage, name: str, spec: str, about: Described, lease_ttl_s: float
-) -> Iterator[tuple[ScienceWriter, Lease]]:
+) -> Iterator[tuple[ResultsWriter, Lease]]:
     """Be the one writer of the results called `name`, of this version of the service.
 
     Raises
@@ -160,9 +160,9 @@ def open_store(
     ServiceError
         if the folder has results of a service that adds other columns
     """
-    storage = science_storage(archive, store_folder(name, about.version))
+    storage = results_storage(archive, store_folder(name, about.version))
     storage.root.mkdir(parents=True, exist_ok=True)
-    mine = About(about.name, about.version, spec, about.columns, about.output)
+    mine = ServiceDescription(about.name, about.version, spec, about.columns, about.output)
     try:
         lease = Lease.acquire(storage, ttl_s=lease_ttl_s)
     except ArchiveHeld as error:
@@ -174,11 +174,11 @@ def open_store(
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
         if not storage.create(ABOUT_PATH, mine.to_bytes()):
-            _refuse_another(read_about(storage), mine, name)
-        yield ScienceWriter(archive, storage, ledger, about), lease
+            _refuse_another(read_description(storage), mine, name)
+        yield ResultsWriter(archive, storage, ledger, about), lease
 
 
-def _refuse_another(there: About | None, mine: About, name: str) -> None:
+def _refuse_another(there: ServiceDescription | None, mine: ServiceDescription, name: str) -> None:
     if there is None or (there.service, there.output) != (mine.service, mine.output):
         found = "something unknown" if there is None else f"{there.spec}, {there.output.names}"
         raise ServiceError(

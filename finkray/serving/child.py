@@ -107,7 +107,7 @@ class Child:
             whole = answer_each(
                 lambda part: call(service, about.output, part), alerts, about.output
             )
-        except Refused as nothing:
+        except AnswerRefused as nothing:
             self._tell_once(nothing)
             self._refuse(nothing.fault, nothing.detail)
             return
@@ -130,7 +130,7 @@ class Child:
         _, fits, table = self._last
         return fits, table.slice(part.first_row, part.rows)
 
-    def _tell_once(self, refused: "Refused") -> None:
+    def _tell_once(self, refused: "AnswerRefused") -> None:
         if refused.fault != "raised":  # the words say it all
             return
         error = refused.error
@@ -160,14 +160,14 @@ def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
     try:
         return accept(output, alerts.num_rows, service.process(alerts))
     except ServiceError as error:
-        raise Refused("contract", str(error), error) from error
+        raise AnswerRefused("contract", str(error), error) from error
     except Exception as error:
-        raise Refused("raised", _words(error), error) from error
+        raise AnswerRefused("raised", _words(error), error) from error
 
 
 def answer_each(
     ask: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
-) -> "Answered":
+) -> "AnsweredRows":
     """The answers of all alerts but those of which the service cannot be asked.
 
     When the whole is refused its halves are tried, and theirs, until the guilty are alone.
@@ -179,38 +179,38 @@ def answer_each(
     """
     nullable = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
     if alerts is None:
-        return Answered(nullable.empty_table(), {})
+        return AnsweredRows(nullable.empty_table(), {})
     try:
-        return Answered(ask(alerts).cast(nullable), {})
-    except Refused:
+        return AnsweredRows(ask(alerts).cast(nullable), {})
+    except AnswerRefused:
         if not _any_is_answered(ask, alerts):
             raise
     parts: list[pa.Table] = []
-    refused: dict[int, Refused] = {}
+    refused: dict[int, AnswerRefused] = {}
     waiting = [(0, alerts.num_rows)]
     while waiting:
         first, end = waiting.pop()
         try:
             parts.append(ask(alerts.slice(first, end - first)).cast(nullable))
-        except Refused as error:
+        except AnswerRefused as error:
             if end - first == 1:
                 refused[first] = error
                 parts.append(null_rows(1, nullable))
             else:
                 middle = (first + end) // 2
                 waiting += [(middle, end), (first, middle)]  # the first is popped first
-    return Answered(pa.concat_tables(parts), refused)
+    return AnsweredRows(pa.concat_tables(parts), refused)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredRows:
     """A row for each alert; those that were `refused` have nulls."""
 
     table: pa.Table
-    refused: "dict[int, Refused]"
+    refused: "dict[int, AnswerRefused]"
 
 
-class Refused(Exception):
+class AnswerRefused(Exception):
     """The service gave no answer that counts."""
 
     def __init__(self, fault: Fault, detail: str, error: Exception) -> None:
@@ -223,7 +223,7 @@ class Refused(Exception):
 def _any_is_answered(ask: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> bool:
     step = max(1, alerts.num_rows // SAMPLE_ROWS)
     for row in range(0, alerts.num_rows, step):
-        with suppress(Refused):
+        with suppress(AnswerRefused):
             ask(alerts.slice(row, 1))
             return True
     return False

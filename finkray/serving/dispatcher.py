@@ -27,7 +27,7 @@ UNREADABLE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class CoreSettings:
+class DispatcherSettings:
     """Bounds.
 
     Attributes
@@ -74,7 +74,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Give:
+class AssignBatch:
     """Let the worker process a batch."""
 
     worker: int
@@ -82,7 +82,7 @@ class Give:
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class RecordError:
     """The alert of this one row gets the status `error`."""
 
     alert: Slice
@@ -91,25 +91,25 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class CompleteFile:
     """All rows of a file have an answer."""
 
     file: str
 
 
 @dataclass(frozen=True, slots=True)
-class Abandon:
+class AbandonFile:
     """A file cannot be read: forget what there is of it."""
 
     file: str
     detail: str
 
 
-Instruction = Give | Blame | Complete | Abandon
+Instruction = AssignBatch | RecordError | CompleteFile | AbandonFile
 
 
 @dataclass(slots=True)
-class Core:
+class Dispatcher:
     """See the module's words. Every method may be followed by `assign`, which gives out work.
 
     Attributes
@@ -118,7 +118,7 @@ class Core:
         closed: all is well; open: nothing is asked; half_open: one batch is being tried
     """
 
-    settings: CoreSettings
+    settings: DispatcherSettings
     breaker: BreakerState = "closed"
     opened: int = 0
     last_fault: str = ""
@@ -225,10 +225,10 @@ class Core:
             out.append(self._give(batch))
         return out
 
-    def _give(self, batch: Batch) -> Give:
+    def _give(self, batch: Batch) -> AssignBatch:
         worker = self._idle.pop(0)
         self._busy[worker] = batch
-        return Give(worker, batch)
+        return AssignBatch(worker, batch)
 
     def _next_again(self) -> Batch | None:
         return self._again.popleft() if self._again else None
@@ -254,7 +254,7 @@ class Core:
         alone = batch.rows == 1
         failures = batch.failures + died
         if alone and (not died or failures >= DEATHS_ALONE):
-            return [Blame(batch.slices[0], fault, detail), *self._done(batch.slices)]
+            return [RecordError(batch.slices[0], fault, detail), *self._done(batch.slices)]
         if died and (alone or failures == 1):
             # Behind the others: if it is not to blame it only has bad luck once.
             self._again.append(replace(batch, failures=failures))
@@ -282,7 +282,7 @@ class Core:
             for one in self._again
             if (kept := tuple(part for part in one.slices if part.file != file))
         )
-        return [Abandon(file, detail)]
+        return [AbandonFile(file, detail)]
 
     def _done(self, slices: Iterable[Slice]) -> list[Instruction]:
         out: list[Instruction] = []
@@ -292,7 +292,7 @@ class Core:
             self._missing_rows[part.file] -= part.rows
             if self._missing_rows[part.file] == 0:
                 del self._missing_rows[part.file]
-                out.append(Complete(part.file))
+                out.append(CompleteFile(part.file))
         return out
 
 

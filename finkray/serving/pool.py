@@ -26,14 +26,14 @@ class Host(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class WorkerReady:
     """A worker is warm and has nothing to do."""
 
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
-class NotStarted:
+class WorkerNotStarted:
     """A worker could not be set up; `Pool.start_again` lets it try once more."""
 
     worker: int
@@ -41,7 +41,7 @@ class NotStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class BatchAnswered:
     """A worker is done with its batch."""
 
     worker: int
@@ -49,13 +49,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class WorkerGone:
     """A worker that was retired has ended."""
 
     worker: int
 
 
-Happened = Ready | NotStarted | Answered | Gone
+Happened = WorkerReady | WorkerNotStarted | BatchAnswered | WorkerGone
 
 
 class Pool:
@@ -80,7 +80,7 @@ class Pool:
         return list(self._inboxes)
 
     def start(self) -> int:
-        """Start one more worker; it is `Ready` when it is warm."""
+        """Start one more worker; it is `WorkerReady` when it is warm."""
         worker = self._next
         self._next += 1
         self._inboxes[worker] = queue.SimpleQueue()
@@ -93,7 +93,7 @@ class Pool:
         return worker
 
     def give(self, worker: int, slices: Sequence[Slice]) -> None:
-        """Let a worker process a batch: it is `Answered`, then `Ready` again."""
+        """Let a worker process a batch: it is `BatchAnswered`, then `WorkerReady` again."""
         self._inboxes[worker].put(slices)
 
     def start_again(self, worker: int) -> None:
@@ -120,14 +120,14 @@ class Pool:
                 try:
                     host.start()
                 except FinkrayError as error:
-                    self.events.put(NotStarted(worker, str(error)))
+                    self.events.put(WorkerNotStarted(worker, str(error)))
                 else:
-                    self.events.put(Ready(worker))
+                    self.events.put(WorkerReady(worker))
                 slices = inbox.get()
                 if slices is None:
                     return
                 if slices:
-                    self.events.put(Answered(worker, host.run(slices)))
+                    self.events.put(BatchAnswered(worker, host.run(slices)))
         finally:
             host.close()
-            self.events.put(Gone(worker))
+            self.events.put(WorkerGone(worker))

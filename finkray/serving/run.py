@@ -14,11 +14,11 @@ from finkray.claim import DataFile
 from finkray.errors import Fenced, ServiceError
 from finkray.ledger.claims import read_claims
 from finkray.ledger.lease import Lease
-from finkray.results.backlog import Backlog, Wanted, Work, live_from
-from finkray.results.writer import ScienceWriter, open_store
+from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
+from finkray.results.writer import ResultsWriter, open_store
 from finkray.services.messages import Limits, Spec
 from finkray.services.service import Described
-from finkray.serving.dispatcher import CoreSettings
+from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import Host, Pool
 from finkray.serving.scale import ScaleSettings
@@ -81,7 +81,7 @@ def spec_of(name: str, folder: Path | None = None) -> Spec:
 
 def run_over(
     run: Run,
-    wanted: Wanted,
+    wanted: WantedAlerts,
     workers: int | None,
     *,
     tell: Callable[[ServiceSnapshot], None],
@@ -198,7 +198,7 @@ class Snapshots:
         while it is not draining
     """
 
-    def __init__(self, run: Run, writer: ScienceWriter, state: State) -> None:
+    def __init__(self, run: Run, writer: ResultsWriter, state: State) -> None:
         self._run = run
         self._writer = writer
         self._state: State = state
@@ -239,7 +239,7 @@ class Snapshots:
         return self._last.model_copy(update={"state": state, "at": utc_now()})
 
 
-def count_wanted(archive: LocalStorage, wanted: Wanted) -> int:
+def count_wanted(archive: LocalStorage, wanted: WantedAlerts) -> int:
     """How many alerts of an archive are wanted, by its ledger."""
     claims = read_claims(archive, ["seq", "files"])
     return sum(
@@ -252,7 +252,7 @@ def count_wanted(archive: LocalStorage, wanted: Wanted) -> int:
 
 def _store(
     run: Run, about: Described
-) -> contextlib.AbstractContextManager[tuple[ScienceWriter, Lease]]:
+) -> contextlib.AbstractContextManager[tuple[ResultsWriter, Lease]]:
     name = run.into or about.name
     ttl_s = run.settings.archive.lease_ttl_s
     return open_store(run.archive, name, run.spec.name, about, ttl_s)
@@ -262,7 +262,7 @@ def _server(
     run: Run,
     settings: ServiceSettings,
     *,
-    writer: ScienceWriter,
+    writer: ResultsWriter,
     backlog: Backlog,
     make_host: MakeHost | None,
     on_tick: Callable[[Server], None],
@@ -279,8 +279,8 @@ def _server(
     )
 
 
-def _core(settings: ServiceSettings) -> CoreSettings:
-    return CoreSettings(
+def _core(settings: ServiceSettings) -> DispatcherSettings:
+    return DispatcherSettings(
         batch_rows=settings.batch_rows,
         breaker_failures=settings.breaker_failures,
         breaker_rest_s=settings.breaker_rest_s,
@@ -308,7 +308,7 @@ def _refuse_hopeless(server: Server) -> None:
         )
 
 
-def _age_s(work: Work | None) -> float:
+def _age_s(work: ClaimWork | None) -> float:
     return 0.0 if work is None else max(0.0, (utc_now() - work.committed_at).total_seconds())
 
 

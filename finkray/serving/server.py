@@ -20,21 +20,21 @@ import pyarrow as pa
 
 from finkray.claim import Claim, StagedClaim
 from finkray.errors import StorageError
-from finkray.results.backlog import Backlog, Work
+from finkray.results.backlog import Backlog, ClaimWork
 from finkray.results.rows import RowAnswers
-from finkray.results.writer import ScienceWriter
+from finkray.results.writer import ResultsWriter
 from finkray.services.messages import Answer, Slice, null_rows
 from finkray.serving.dispatcher import (
-    Abandon,
-    Blame,
-    Complete,
-    Core,
-    CoreSettings,
-    Give,
+    AbandonFile,
+    AssignBatch,
+    CompleteFile,
+    Dispatcher,
+    DispatcherSettings,
     Instruction,
+    RecordError,
 )
 from finkray.serving.monitor import ServiceMonitor
-from finkray.serving.pool import Answered, Gone, NotStarted, Pool, Ready
+from finkray.serving.pool import BatchAnswered, Pool, WorkerGone, WorkerNotStarted, WorkerReady
 from finkray.serving.scale import Load, ScaleSettings, ScaleState, scale
 from finkray.storage.contract import Storage
 
@@ -67,7 +67,7 @@ class ServeSettings:
         answered claims are committed when there are so many, or when the first is so old
     """
 
-    core: CoreSettings
+    core: DispatcherSettings
     scale: ScaleSettings
     open_claims: int = 512
     commit_claims: int = 64
@@ -78,7 +78,7 @@ class ServeSettings:
 class _InWork:
     """A claim whose files are being answered."""
 
-    work: Work
+    work: ClaimWork
     missing: set[str]
     answers: dict[str, list[RowAnswers]]
 
@@ -108,7 +108,7 @@ class Server:
         self,
         *,
         archive: Storage,
-        writer: ScienceWriter,
+        writer: ResultsWriter,
         backlog: Backlog,
         pool: Pool,
         settings: ServeSettings,
@@ -123,7 +123,7 @@ class Server:
         self._on_tick = on_tick
         self._in_work: dict[Claim, _InWork] = {}
         self._claim_of: dict[str, Claim] = {}
-        self._done: list[tuple[Work, StagedClaim]] = []
+        self._done: list[tuple[ClaimWork, StagedClaim]] = []
         self._rows_done: list[pa.Table] = []
         self._done_since_s = 0.0
         self._rest_until_s = 0.0
@@ -131,7 +131,7 @@ class Server:
         self._scale_state = ScaleState()
         self._next_tick_s = self._next_look_s = 0.0
         self._next_position_s = time.monotonic() + POSITION_S
-        self.core = Core(settings.core)
+        self.core = Dispatcher(settings.core)
         self.monitor = monitor
         self.wanted_workers = 0
         self.draining = False
@@ -190,7 +190,7 @@ class Server:
         )
 
     @property
-    def oldest(self) -> Work | None:
+    def oldest(self) -> ClaimWork | None:
         """The claim that waits longest."""
         works = [one.work for one in self._in_work.values()]
         return min(works, key=lambda work: work.seq, default=None)
@@ -207,7 +207,7 @@ class Server:
         for work in works:
             self._begin(work)
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, work: ClaimWork) -> None:
         uris = {self._uri(file.path): file for file in work.files if file.rows}
         one = _InWork(work, set(uris), {})
         self._in_work[work.claim] = one
@@ -233,18 +233,18 @@ class Server:
     def _handle(self, event: object) -> None:
         now_s = time.monotonic()
         match event:
-            case Ready(worker):
+            case WorkerReady(worker):
                 self._not_started.discard(worker)
                 if worker in self._pool.workers:
                     self.core.ready(worker)
-            case NotStarted(worker, detail):
+            case WorkerNotStarted(worker, detail):
                 if worker not in self._not_started:
                     log.warning("worker %d: %s", worker, detail)
                 self._not_started.add(worker)
                 self.core.failed_to_start(detail, now_s)
-            case Answered(worker, answer):
+            case BatchAnswered(worker, answer):
                 self._answered(worker, answer, now_s)
-            case Gone(worker):
+            case WorkerGone(worker):
                 self._not_started.discard(worker)
 
     def _answered(self, worker: int, answer: Answer, now_s: float) -> None:
@@ -285,16 +285,16 @@ class Server:
     def _carry_out(self, instructions: list[Instruction]) -> None:
         for one in instructions:
             match one:
-                case Give(worker, batch):
+                case AssignBatch(worker, batch):
                     self._pool.give(worker, batch.slices)
-                case Blame(alert, fault, detail):
+                case RecordError(alert, fault, detail):
                     log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
                     nothing = null_rows(1, self._writer.about.output)
                     said = RowAnswers(alert.first_row, nothing, ["error"], [f"{fault}: {detail}"])
                     self._answers_of(alert.file).append(said)
-                case Complete(file):
+                case CompleteFile(file):
                     self._file_ended(file)
-                case Abandon(file, detail):
+                case AbandonFile(file, detail):
                     log.error("%s is not served, see `finkray audit`: %s", file, detail)
                     self._answers_of(file).clear()
                     claim = self._claim_of[file]

@@ -74,7 +74,7 @@ class StoredFile(NamedTuple):
     size_bytes: int
 
 
-class Published(enum.Enum):
+class PublishOutcome(enum.Enum):
     """What `Storage.publish` found and did with one file."""
 
     MOVED = "moved"
@@ -164,7 +164,7 @@ class Storage(Protocol):
         only where nobody reads. A name that is taken is refused, and left as it is.
         """
 
-    def publish(self, moves: Mapping[str, str]) -> dict[str, Published]:
+    def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
         """Give staged files their final names: ``{final: staged}`` -> ``{final: outcome}``.
 
         Each file appears whole and at once, and never in place of another. All are durable

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
-from finkray.storage.contract import Published, StoredFile
+from finkray.storage.contract import PublishOutcome, StoredFile
 
 _LEFTOVER = ".tmp-"
 
@@ -179,7 +179,7 @@ class LocalStorage:
                     raise
             _sync_folder(target.parent)
 
-    def publish(self, moves: Mapping[str, str]) -> dict[str, Published]:
+    def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
         """See `Storage.publish`.
 
         1. link every staged file to its final name: appears at once, replaces nothing
@@ -194,7 +194,7 @@ class LocalStorage:
         there = [
             final
             for final, outcome in outcomes.items()
-            if outcome in (Published.MOVED, Published.ALREADY_THERE)
+            if outcome in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE)
         ]
         for folder in {(self.root / final).parent for final in there}:
             with _explained("publish into", folder):
@@ -229,20 +229,20 @@ class LocalStorage:
             aside.unlink(missing_ok=True)
 
 
-def _link(source: Path, target: Path) -> Published:
+def _link(source: Path, target: Path) -> PublishOutcome:
     try:
         _make_folder(target.parent)
         os.link(source, target)
     except FileNotFoundError:
-        return Published.ALREADY_THERE if target.exists() else Published.LOST
+        return PublishOutcome.ALREADY_THERE if target.exists() else PublishOutcome.LOST
     except FileExistsError:
         # Two names of one file: a crash came between the link and the unlink.
         try:
             same = source.samefile(target)
         except FileNotFoundError:
-            return Published.ALREADY_THERE if target.exists() else Published.LOST
-        return Published.MOVED if same else Published.TAKEN
-    return Published.MOVED
+            return PublishOutcome.ALREADY_THERE if target.exists() else PublishOutcome.LOST
+        return PublishOutcome.MOVED if same else PublishOutcome.TAKEN
+    return PublishOutcome.MOVED
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

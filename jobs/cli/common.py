@@ -12,7 +12,7 @@ from rich.console import Console
 from finkray.settings.model import load
 
 if TYPE_CHECKING:
-    from jobs.commands.launch import Desk
+    from jobs.commands.launch import CommandContext
 
 DEFAULT_CONFIG: Final = Path("conf/finkray.toml")
 
@@ -38,13 +38,17 @@ def examples(*commands: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
-def desk(config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> "Desk":
+def command_context(
+    config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> "CommandContext":
     """Where the command stands, with the settings that it was given on its line."""
     from jobs.cluster.state import state_folder
-    from jobs.commands.launch import Desk
+    from jobs.commands.launch import CommandContext
     from jobs.commands.progress import Progress
 
-    return Desk(load(config_file(config), os.environ, overrides), state_folder(), Progress())
+    return CommandContext(
+        load(config_file(config), os.environ, overrides), state_folder(), Progress()
+    )
 
 
 def config_file(config: Path | None) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.common import AsJson, Config, console, desk, examples
+from jobs.cli.common import AsJson, Config, command_context, console, examples
 
 if TYPE_CHECKING:
     from finkray.dead_letters.search import Selection
@@ -109,7 +109,7 @@ def show(
     from jobs.commands.deadletters import show as look
     from jobs.commands.render_deadletters import letter_json, letter_text
 
-    letters = look(desk(config).settings, topic, partition, offset)
+    letters = look(command_context(config).settings, topic, partition, offset)
     _print(
         [letter_json(letter) for letter in letters],
         Group(*map(letter_text, letters)),
@@ -223,7 +223,7 @@ def _at_work(
 ) -> Iterator[tuple["Settings", "Tell"]]:
     from jobs.cluster.simulated_kafka import meant_kafka
 
-    place = desk(config)
+    place = command_context(config)
     command = "finkray deadletters redrive --simulator"
     with (
         meant_kafka(place.settings, place.state, command, simulator=simulator) as settings,

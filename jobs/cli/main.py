@@ -13,9 +13,9 @@ from finkray.errors import FinkrayError, SettingsError
 from jobs.cli import deadletters, services
 from jobs.cli import simulator_options as options
 from jobs.cli.catalog import catalog
-from jobs.cli.common import EXIT_NO, AsJson, Config, config_file, console, desk, examples
+from jobs.cli.common import EXIT_NO, AsJson, Config, command_context, config_file, console, examples
 from jobs.cli.simulator import simulator_app
-from jobs.cluster.ray_jobs import ServiceName
+from jobs.cluster.ray_jobs import Daemon
 from jobs.commands.shipped import SHIPPED, spec_named
 
 EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 2, 3, 70
@@ -62,7 +62,7 @@ Which = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help=f"{', '.join([*ServiceName, *SHIPPED])}, or one of your own: mymodule:Bright.",
+        help=f"{', '.join([*Daemon, *SHIPPED])}, or one of your own: mymodule:Bright.",
     ),
 ]
 
@@ -157,11 +157,11 @@ def start(
     its settings of these names, and go with `start simulator` and `start archive --simulator`.
     """
     from jobs.commands.archives import archive_of
-    from jobs.commands.launch import Order
+    from jobs.commands.launch import StartRequest
     from jobs.commands.launch import start as start_service
 
     which = _which(service)
-    if simulator and which is not ServiceName.ARCHIVE:
+    if simulator and which is not Daemon.ARCHIVE:
         raise typer.BadParameter("goes with `start archive` alone", param_hint="--simulator")
     said = options.overrides(
         survey=survey,
@@ -178,21 +178,21 @@ def start(
         transactions=transactions,
         manifest=manifest,
     )
-    if said and not simulator and which is not ServiceName.SIMULATOR:
+    if said and not simulator and which is not Daemon.SIMULATOR:
         raise typer.BadParameter("options of the simulator go with it alone")
-    place = desk(config, said)
-    order = Order(which, exit_after, foreground, simulator, bool(said))
-    if isinstance(which, ServiceName):
+    place = command_context(config, said)
+    order = StartRequest(which, exit_after, foreground, simulator, bool(said))
+    if isinstance(which, Daemon):
         if since or into:
             raise typer.BadParameter("--from and --into go with a service on alerts")
-        if which is ServiceName.AGGREGATION:
+        if which is Daemon.AGGREGATION:
             archive_of(place.settings)
         start_service(place, order)
     else:
-        from jobs.cluster.ray_jobs import UserService
+        from jobs.cluster.ray_jobs import ServiceJob
         from jobs.commands.start_service import order_of
 
-        user = UserService(which, str(Path.cwd()), into, since)
+        user = ServiceJob(which, str(Path.cwd()), into, since)
         start_service(place, order_of(place.settings, user, order))
 
 
@@ -210,7 +210,7 @@ def stop(service: Which, config: Config = None) -> None:
     """
     from jobs.commands.launch import stop as stop_service
 
-    stop_service(desk(config), service)
+    stop_service(command_context(config), service)
 
 
 @app.command(
@@ -224,17 +224,17 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from finkray.status.board import read_snapshot
     from finkray.status.service_board import read_service_snapshot
     from jobs.cluster.connect import connected, job_client
-    from jobs.cluster.ray_jobs import Services
+    from jobs.cluster.ray_jobs import Jobs
     from jobs.commands.archives import counts_of
     from jobs.commands.render_status import status_json, status_text
 
-    place = desk(config)
+    place = command_context(config)
     cluster = place.cluster()
     services, snapshot = [], None
     own = []
     classes = counts_of(place.settings)
     if cluster:
-        services = list(Services(job_client(cluster), place.state).running().values())
+        services = list(Jobs(job_client(cluster), place.state).running().values())
         with connected(cluster, place.settings.ray):
             snapshot = read_snapshot(place.settings)
             found = (read_service_snapshot(place.settings, s.name) for s in services if s.spec)
@@ -284,7 +284,7 @@ def audit(
     from jobs.commands.audit import audit_now, redrive_now
     from jobs.commands.render_audit import audit_text
 
-    place = desk(config)
+    place = command_context(config)
     command = "finkray audit --simulator"
     with meant_kafka(place.settings, place.state, command, simulator=simulator) as settings:
         if redrive:
@@ -366,12 +366,12 @@ def _exit_code(error: FinkrayError) -> int:
     return EXIT_RETRIABLE if error.retriable else EXIT_NO
 
 
-def _which(text: str) -> ServiceName | str:
+def _which(text: str) -> Daemon | str:
     """A service of ours, or ``module:Name``."""
-    if text in list(ServiceName):
-        return ServiceName(text)
+    if text in list(Daemon):
+        return Daemon(text)
     if ":" not in spec_named(text):
-        known = ", ".join([*ServiceName, *SHIPPED])
+        known = ", ".join([*Daemon, *SHIPPED])
         raise typer.BadParameter(
             f"{text!r} is none of {known}, nor a service of your own, as mymodule:Bright",
             param_hint="SERVICE",

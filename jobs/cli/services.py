@@ -9,7 +9,7 @@ import typer
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
-from jobs.cli.common import EXIT_NO, AsJson, Config, config_file, desk, examples
+from jobs.cli.common import EXIT_NO, AsJson, Config, command_context, config_file, examples
 from jobs.cluster.connect import Place
 from jobs.commands.shipped import SHIPPED, spec_named
 
@@ -108,7 +108,9 @@ def run(
     from jobs.commands.run_service import ran_text, run_service, wanted_of
 
     named, wanted = spec_named(service), wanted_of(begins, ends)
-    ran = run_service(desk(config), named, wanted, into=into, workers=workers, place=place)
+    ran = run_service(
+        command_context(config), named, wanted, into=into, workers=workers, place=place
+    )
     if as_json:
         typer.echo(json.dumps(ran.to_json(), indent=2))
     else:

@@ -40,7 +40,7 @@ POLL_S: Final = 0.3
 T = TypeVar("T")
 
 
-class ServiceName(StrEnum):
+class Daemon(StrEnum):
     """What can be started and stopped, beside the services that users write."""
 
     ARCHIVE = "archive"
@@ -55,21 +55,21 @@ class ServiceName(StrEnum):
 
 
 _MODULES: Final = {
-    ServiceName.ARCHIVE: "finkray.archive",
-    ServiceName.SIMULATOR: "jobs.daemons.simulator",
-    ServiceName.UI: "jobs.daemons.page",
-    ServiceName.AGGREGATION: "jobs.daemons.aggregation",
+    Daemon.ARCHIVE: "finkray.archive",
+    Daemon.SIMULATOR: "jobs.daemons.simulator",
+    Daemon.UI: "jobs.daemons.page",
+    Daemon.AGGREGATION: "jobs.daemons.aggregation",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Job:
     """A service that was started, as Ray tells of it.
 
     Attributes
     ----------
     name
-        Which one: a `ServiceName`, or the name of the results of one that a user wrote.
+        Which one: a `Daemon`, or the name of the results of one that a user wrote.
     job_id
         Ray's submission id.
     status
@@ -99,20 +99,20 @@ class Service:
         return session / "logs" / f"job-driver-{self.job_id}.log"
 
 
-def service_of(job: Any) -> Service | None:
+def job_of(job: Any) -> Job | None:
     """The service that a job of Ray is, or None for somebody else's job."""
     if not job.submission_id:
         return None
     metadata = job.metadata or {}
     spec = metadata.get(SPEC_KEY)
     name = metadata.get(METADATA_KEY) or next(
-        (name for name in ServiceName if f"-m {name.module} " in f"{job.entrypoint} "), None
+        (name for name in Daemon if f"-m {name.module} " in f"{job.entrypoint} "), None
     )
-    if name is None or (spec is None and name not in list(ServiceName)):
+    if name is None or (spec is None and name not in list(Daemon)):
         return None
     variables = (job.runtime_env or {}).get("env_vars") or {}
-    return Service(
-        name=ServiceName(name) if spec is None else name,
+    return Job(
+        name=Daemon(name) if spec is None else name,
         job_id=job.submission_id,
         status=str(job.status.value),
         since=datetime.fromtimestamp((job.start_time or 0) / 1000, UTC),
@@ -122,7 +122,7 @@ def service_of(job: Any) -> Service | None:
 
 
 @dataclass(frozen=True, slots=True)
-class UserService:
+class ServiceJob:
     """A service that a user wrote, as `jobs.daemons.service` is to run it.
 
     Attributes
@@ -150,7 +150,7 @@ class UserService:
         return out + (["--since", self.since] if self.since else [])
 
 
-class Services:
+class Jobs:
     """The services of one cluster.
 
     Parameters
@@ -165,7 +165,7 @@ class Services:
         self._client = client
         self._state = state
 
-    def running(self) -> dict[str, Service]:
+    def running(self) -> dict[str, Job]:
         """Those that have not ended.
 
         Raises
@@ -189,18 +189,18 @@ class Services:
                 f"{old.job_id}: `finkray status` shows it, `finkray stop {name}` ends it"
             )
 
-    def look(self, service: Service) -> Service:
+    def look(self, service: Job) -> Job:
         """The same service as it is now."""
         job = self._ask(lambda: self._client.get_job_info(service.job_id))
-        return service_of(job) or service
+        return job_of(job) or service
 
     def submit(
         self,
         name: str,
         settings: Settings,
         exit_after_s: float | None = None,
-        user: "UserService | None" = None,
-    ) -> Service:
+        user: "ServiceJob | None" = None,
+    ) -> Job:
         """Start a service; it may not run yet when this returns.
 
         Its settings go to it in a file that its owner alone can read: the command, the
@@ -225,7 +225,7 @@ class Services:
         job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self._settings_file(job_id)
         write_private(path, settings.to_json_with_secrets())
-        module = SERVE_MODULE if user else ServiceName(name).module
+        module = SERVE_MODULE if user else Daemon(name).module
         command = [sys.executable, "-m", module, "--config", str(path)]
         command += user.words if user else []
         if exit_after_s is not None:
@@ -246,13 +246,13 @@ class Services:
             path.unlink()
             raise
         spec = user.spec if user else None
-        return self.look(Service(name, job_id, "PENDING", datetime.now(UTC), 0, spec))
+        return self.look(Job(name, job_id, "PENDING", datetime.now(UTC), 0, spec))
 
-    def ask_to_stop(self, service: Service) -> None:
+    def ask_to_stop(self, service: Job) -> None:
         """Ask a service to drain and to end; it has not when this returns."""
         self._ask(lambda: self._client.stop_job(service.job_id))
 
-    def stop(self, service: Service, progress: Callable[[float], None]) -> Service:
+    def stop(self, service: Job, progress: Callable[[float], None]) -> Job:
         """Ask a service to drain and to end, and wait until it has.
 
         Parameters
@@ -286,9 +286,7 @@ class Services:
             if service.ended:
                 self._settings_file(service.job_id).unlink(missing_ok=True)
 
-    def wait_until_ready(
-        self, service: Service, ready: Callable[[], bool], timeout_s: float
-    ) -> Service:
+    def wait_until_ready(self, service: Job, ready: Callable[[], bool], timeout_s: float) -> Job:
         """Wait until a service does its work, or has ended.
 
         Raises
@@ -307,8 +305,8 @@ class Services:
             time.sleep(POLL_S)
         return service
 
-    def _all(self) -> list[Service]:
-        return list(filter(None, map(service_of, self._ask(self._client.list_jobs))))
+    def _all(self) -> list[Job]:
+        return list(filter(None, map(job_of, self._ask(self._client.list_jobs))))
 
     def _settings_file(self, job_id: str) -> Path:
         return self._state / "settings" / f"{job_id}.json"
@@ -319,7 +317,7 @@ class Services:
         command: str,
         name: str,
         runtime_env: dict[str, Any],
-        user: "UserService | None",
+        user: "ServiceJob | None",
     ) -> None:
         metadata = {METADATA_KEY: str(name), "job_name": f"finkray {name}"}
         if user:

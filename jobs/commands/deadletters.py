@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.dead_letters.export import export as export_to
-from finkray.dead_letters.inspection import Look, hex_head, look_at
+from finkray.dead_letters.inspection import Inspection, hex_head, inspect_message
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
 from finkray.packets.decoder import make_decoder
@@ -78,7 +78,7 @@ class Letter:
     about: dict[str, Any]
     kept_bytes: int
     head: list[str]
-    look: Look
+    look: Inspection
     alert_files: tuple[str, ...]
 
 
@@ -141,7 +141,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
                 about=row,
                 kept_bytes=len(value or b""),
                 head=hex_head(value or b""),
-                look=look_at(message, source, decoder),
+                look=inspect_message(message, source, decoder),
                 alert_files=_alert_files(storage, result, offset) if row["resolved"] else (),
             )
         )

@@ -16,7 +16,7 @@ from jobs.cluster.absolute_paths import placed
 from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine, job_client
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
-from jobs.cluster.ray_jobs import POLL_S, Service, ServiceName, Services, UserService
+from jobs.cluster.ray_jobs import POLL_S, Daemon, Job, Jobs, ServiceJob
 from jobs.cluster.simulated_kafka import reading_simulator
 from jobs.commands.interrupt import asked_by_interrupt
 from jobs.commands.progress import Progress
@@ -28,7 +28,7 @@ READY_TIMEOUT_S: Final = 240.0
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CommandContext:
     """Where a command stands: its settings, the state folder, and the way to the person."""
 
     settings: Settings
@@ -41,7 +41,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StartRequest:
     """What `finkray start` was asked for."""
 
     service: str
@@ -50,11 +50,11 @@ class Order:
     with_simulator: bool = False
     simulator_asked: bool = False
     """Whether something was said that only a simulator which starts now can heed."""
-    user: UserService | None = None
+    user: ServiceJob | None = None
     """What a user wrote, if it is such a one."""
 
 
-def start(desk: Desk, order: Order) -> None:
+def start(context: CommandContext, order: StartRequest) -> None:
     """Start a service, and return when it does its work (in the foreground: has ended).
 
     Raises
@@ -64,24 +64,24 @@ def start(desk: Desk, order: Order) -> None:
     ClusterUnavailable
         Ray or the service did not come up in time.
     """
-    cluster, services = _bring_up(desk)
+    cluster, services = _bring_up(context)
     with ExitStack() as ending:
-        ending.enter_context(_taken_down_if_idle(desk, cluster, services))
-        settings = placed(desk.settings, cluster)
+        ending.enter_context(_taken_down_if_idle(context, cluster, services))
+        settings = placed(context.settings, cluster)
         session = ending.enter_context(connected(cluster, settings.ray))
         if order.with_simulator:
-            runs = ServiceName.SIMULATOR in services.running()
+            runs = Daemon.SIMULATOR in services.running()
             if runs and order.simulator_asked:
                 raise FinkrayError(
                     "the simulator runs already, with options of its own: finkray stop simulator"
                 )
             if not runs:
-                _start_one(desk, services, Order(ServiceName.SIMULATOR), settings, session)
-            settings = reading_simulator(settings, desk.state)
-        _start_one(desk, services, order, settings, session)
+                _start_one(context, services, StartRequest(Daemon.SIMULATOR), settings, session)
+            settings = reading_simulator(settings, context.state)
+        _start_one(context, services, order, settings, session)
 
 
-def stop(desk: Desk, name: str) -> None:
+def stop(context: CommandContext, name: str) -> None:
     """Let a service drain and end, and take our own cluster down after the last one.
 
     Raises
@@ -89,122 +89,124 @@ def stop(desk: Desk, name: str) -> None:
     ClusterUnavailable
         It did not end in time.
     """
-    cluster = desk.cluster()
+    cluster = context.cluster()
     if cluster is None:
-        desk.progress.say(f"{name} does not run")
+        context.progress.say(f"{name} does not run")
         return
-    services = Services(job_client(cluster), desk.state)
-    with _taken_down_if_idle(desk, cluster, services):
+    services = Jobs(job_client(cluster), context.state)
+    with _taken_down_if_idle(context, cluster, services):
         running = services.running()
         by_spec = [one for one in running.values() if one.spec == spec_named(name)]
         service = running.get(name) or (by_spec[0] if len(by_spec) == 1 else None)
         if service is None:
-            desk.progress.say(f"{name} does not run")
+            context.progress.say(f"{name} does not run")
             return
         with (
-            connected(cluster, desk.settings.ray),
-            desk.progress.waiting(f"{name} drains") as tell,
+            connected(cluster, context.settings.ray),
+            context.progress.waiting(f"{name} drains") as tell,
         ):
-            services.stop(service, lambda waited_s: tell(_drain_text(desk, name, waited_s)))
-        desk.progress.say(f"{name} has ended")
+            services.stop(service, lambda waited_s: tell(_drain_text(context, name, waited_s)))
+        context.progress.say(f"{name} has ended")
 
 
-def _bring_up(desk: Desk) -> tuple[Cluster, Services]:
+def _bring_up(context: CommandContext) -> tuple[Cluster, Jobs]:
     """The cluster that is there, else a local one, and the services on it."""
-    with exclusive(desk.state / "services.lock"):
-        cluster = desk.cluster()
+    with exclusive(context.state / "services.lock"):
+        cluster = context.cluster()
         if cluster is None:
-            return _start_ours(desk)
+            return _start_ours(context)
         if not is_on_this_machine(cluster):
             raise FinkrayError(
                 f"the head of Ray at {cluster.address} is another machine: give this command there,"
                 " or submit the service as the README says (ray job submit)"
             )
-        return cluster, Services(job_client(cluster), desk.state)
+        return cluster, Jobs(job_client(cluster), context.state)
 
 
-def _start_ours(desk: Desk) -> tuple[Cluster, Services]:
+def _start_ours(context: CommandContext) -> tuple[Cluster, Jobs]:
     """Under the lock, so that nobody has a service on a cluster that is given up again."""
     try:
-        with desk.progress.waiting("a local Ray starts"):
-            local = start_local_ray(desk.state, desk.settings.ray)
-        desk.progress.say(
+        with context.progress.waiting("a local Ray starts"):
+            local = start_local_ray(context.state, context.settings.ray)
+        context.progress.say(
             f"local Ray: {local.address}, dashboard {local.dashboard_url} "
             f"(its token is in {local.token_file})"
         )
         cluster = Cluster(local.address, local)
-        return cluster, Services(job_client(cluster), desk.state)
+        return cluster, Jobs(job_client(cluster), context.state)
     except BaseException:
-        _stop_ours(desk)
+        _stop_ours(context)
         raise
 
 
-def _stop_ours(desk: Desk) -> None:
-    with desk.progress.waiting("the local Ray stops"):
-        stop_local_ray(desk.state)
-    desk.progress.say(f"local Ray: stopped; logs are kept in {desk.state / 'logs'}")
+def _stop_ours(context: CommandContext) -> None:
+    with context.progress.waiting("the local Ray stops"):
+        stop_local_ray(context.state)
+    context.progress.say(f"local Ray: stopped; logs are kept in {context.state / 'logs'}")
 
 
 @contextmanager
-def _taken_down_if_idle(desk: Desk, cluster: Cluster, services: Services) -> Iterator[None]:
+def _taken_down_if_idle(
+    context: CommandContext, cluster: Cluster, services: Jobs
+) -> Iterator[None]:
     """However a command ends: our own cluster does not outlive the services on it."""
     try:
         yield
     finally:
         services.forget_ended()
         if cluster.local:
-            with exclusive(desk.state / "services.lock"):
+            with exclusive(context.state / "services.lock"):
                 if not services.running():
-                    _stop_ours(desk)
+                    _stop_ours(context)
 
 
 def _start_one(
-    desk: Desk, services: Services, order: Order, settings: Settings, session: Path
+    context: CommandContext, services: Jobs, order: StartRequest, settings: Settings, session: Path
 ) -> None:
     name = order.service
-    with exclusive(desk.state / "services.lock"):
+    with exclusive(context.state / "services.lock"):
         services.refuse_second(name)
-        if name is ServiceName.UI and listens(settings.ui.host, settings.ui.port):
+        if name is Daemon.UI and listens(settings.ui.host, settings.ui.port):
             raise FinkrayError(
                 f"something listens on {settings.ui.host}:{settings.ui.port} already: "
                 "set ui.port to another port"
             )
         service = services.submit(name, settings, order.exit_after_s, order.user)
     log = service.log_path(session)
-    desk.progress.say(f"{name}: job {service.job_id}, log {log}")
+    context.progress.say(f"{name}: job {service.job_id}, log {log}")
     if order.foreground:
-        service = _attend(desk, services, service, log)
+        service = _attend(context, services, service, log)
     else:
-        with desk.progress.waiting(f"{name} starts"):
+        with context.progress.waiting(f"{name} starts"):
             service = services.wait_until_ready(
-                service, lambda: is_ready(desk.state, service, settings), READY_TIMEOUT_S
+                service, lambda: is_ready(context.state, service, settings), READY_TIMEOUT_S
             )
     if service.status == "FAILED":
         tail = "" if order.foreground else f". The end of its log:\n{text_end(log)}"
         raise FinkrayError(f"{name} has failed{tail}")
     if not order.foreground:
-        desk.progress.say(ready_text(desk.state, service, settings))
+        context.progress.say(ready_text(context.state, service, settings))
 
 
-def _attend(desk: Desk, services: Services, service: Service, log: Path) -> Service:
+def _attend(context: CommandContext, services: Jobs, service: Job, log: Path) -> Job:
     """Show the log until the service has ended; Ctrl-C lets it drain, a second one leaves it."""
     text, told = LogText(log), False
     with asked_by_interrupt() as asked:
         while not service.ended:
             if asked.is_set() and not told:
                 told = True
-                desk.progress.say(
+                context.progress.say(
                     f"{service.name} is asked to drain; Ctrl-C again leaves it to that"
                 )
                 services.ask_to_stop(service)
-            desk.progress.write(text.more())
+            context.progress.write(text.more())
             time.sleep(POLL_S)
             service = services.look(service)
-    desk.progress.write(text.more())
+    context.progress.write(text.more())
     return service
 
 
-def _drain_text(desk: Desk, name: str, waited_s: float) -> str:
+def _drain_text(context: CommandContext, name: str, waited_s: float) -> str:
     text = duration_text(waited_s)
-    snapshot = read_snapshot(desk.settings) if name is ServiceName.ARCHIVE else None
+    snapshot = read_snapshot(context.settings) if name is Daemon.ARCHIVE else None
     return f"{text}, {bytes_text(snapshot.held_bytes)} held" if snapshot else text

@@ -7,8 +7,8 @@ from typing import Final
 
 from finkray.errors import ClusterUnavailable
 from finkray.host.java import find_java
-from finkray.host.jvm_class_data import archive_file, listing_option, make_archive
-from finkray.query.messages import Order
+from finkray.host.jvm_class_data import build_class_data, class_data_file, listing_option
+from finkray.query.messages import ClaimOrder
 from finkray.query.spark import JAVA_OPTION_KEYS, MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext
 from finkray.settings.model import RaySettings, SparkSettings
@@ -28,7 +28,7 @@ def prepare(progress: Progress) -> None:
         Ray, Spark or Java refuses.
     """
     java = find_java()
-    file = archive_file(java)
+    file = class_data_file(java)
     if file.exists():
         progress.say(f"Spark's classes are in {file}")
         return
@@ -37,7 +37,7 @@ def prepare(progress: Progress) -> None:
         with progress.waiting("Spark starts and lists its classes"):
             _list_classes(folder)
         with progress.waiting("Java puts them into a file"):
-            make_archive(java, folder.glob("*.classes"))
+            build_class_data(java, folder.glob("*.classes"))
     progress.say(f"Spark's classes are in {file}, which each start uses from now on")
 
 
@@ -60,7 +60,7 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
         # To get ready is all that the task is asked for.
         spark.start_query(
             TaskContext(ray_address, "finkray-prepare", "", spark.code_archive),
-            [[Order(None, "", 0, "")]],
+            [[ClaimOrder(None, "", 0, "")]],
         )
         (outcome,) = batches.get(timeout=_MICRO_BATCH_S).outcomes
     except queue.Empty:

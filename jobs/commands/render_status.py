@@ -21,7 +21,7 @@ from finkray.text import (
     time_text,
 )
 from jobs.cluster.connect import Cluster
-from jobs.cluster.ray_jobs import Service
+from jobs.cluster.ray_jobs import Job
 
 _PARTITIONS_SHOWN = 24
 """ZTF's topics have 16 partitions; a terminal has some forty lines. `--json` has them all."""
@@ -43,7 +43,7 @@ _STATE_STYLE = {
 
 def status_json(
     cluster: Cluster | None,
-    services: Sequence[Service],
+    services: Sequence[Job],
     snapshot: Snapshot | None,
     own: Sequence[ServiceSnapshot] = (),
     *,
@@ -75,7 +75,7 @@ def status_json(
 
 def status_text(
     cluster: Cluster | None,
-    services: Sequence[Service],
+    services: Sequence[Job],
     snapshot: Snapshot | None,
     now: datetime,
     own: Sequence[ServiceSnapshot] = (),
@@ -95,9 +95,7 @@ def status_text(
     return Group(*parts)
 
 
-def _services(
-    cluster: Cluster | None, services: Sequence[Service], now: datetime
-) -> RenderableType:
+def _services(cluster: Cluster | None, services: Sequence[Job], now: datetime) -> RenderableType:
     if cluster is None:
         return Text("nothing runs; start it with: finkray start archive")
     place = f"Ray at {cluster.address}"

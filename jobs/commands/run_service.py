@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.results.backlog import Wanted
+from finkray.results.backlog import WantedAlerts
 from finkray.results.store import store_folder
 from finkray.serving.actor import actor_maker
 from finkray.serving.run import (
@@ -29,9 +29,9 @@ from jobs.commands.archives import archive_of
 from jobs.commands.interrupt import asked_by_interrupt
 
 if TYPE_CHECKING:
-    from jobs.commands.launch import Desk
+    from jobs.commands.launch import CommandContext
 
-EVERYTHING = Wanted(from_seq=0)
+EVERYTHING = WantedAlerts(from_seq=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Ran:
         }
 
 
-def wanted_of(begins: str | None, ends: str | None) -> Wanted:
+def wanted_of(begins: str | None, ends: str | None) -> WantedAlerts:
     """What `--from` and `--to` mean.
 
     Raises
@@ -81,13 +81,13 @@ def wanted_of(begins: str | None, ends: str | None) -> Wanted:
         raise SettingsError(f"--from, --to: {error}") from error
     if span.start and span.end and span.start >= span.end:
         raise SettingsError(f"--to {ends} is not after --from {begins}")
-    return Wanted(span=span)
+    return WantedAlerts(span=span)
 
 
 def run_service(
-    desk: "Desk",
+    context: "CommandContext",
     name: str,
-    wanted: Wanted,
+    wanted: WantedAlerts,
     *,
     into: str | None = None,
     workers: int | None = None,
@@ -97,7 +97,7 @@ def run_service(
 
     Parameters
     ----------
-    desk
+    context
         Where the command stands.
     name
         Of the service, as `mymodule:Bright`.
@@ -119,10 +119,10 @@ def run_service(
     ServiceError
         The service cannot be loaded, or fails on everything.
     """
-    settings = desk.settings
+    settings = context.settings
     archive = archive_of(settings)
     run = Run(archive, spec_of(name), settings, into)
-    with _workers(desk, run, workers, place) as how:
+    with _workers(context, run, workers, place) as how:
         total = count_wanted(archive, wanted)
         with _shown(f"{name} on {how.words}", total) as tell, asked_by_interrupt() as stopping:
             snapshot = run_over(
@@ -143,8 +143,10 @@ class _How:
 
 
 @contextlib.contextmanager
-def _workers(desk: "Desk", run: Run, workers: int | None, place: Place | None) -> Iterator[_How]:
-    cluster = None if place is Place.LOCAL else desk.cluster()
+def _workers(
+    context: "CommandContext", run: Run, workers: int | None, place: Place | None
+) -> Iterator[_How]:
+    cluster = None if place is Place.LOCAL else context.cluster()
     if cluster is None or not is_on_this_machine(cluster):
         if place is Place.RAY:
             raise ClusterUnavailable(
@@ -154,9 +156,9 @@ def _workers(desk: "Desk", run: Run, workers: int | None, place: Place | None) -
         count = workers or default_workers()
         yield _How(Place.LOCAL, count, None, f"{count} processes of this machine")
         return
-    services = desk.settings.services
+    services = context.settings.services
     limits = limits_of(run.settings)
-    with connected(cluster, desk.settings.ray, ships_code=True):
+    with connected(cluster, context.settings.ray, ships_code=True):
         make_host = actor_maker(run.spec, limits, services, f"run-{secrets.token_hex(3)}")
         number = workers or f"{services.min_actors} to {services.max_actors}"
         words = f"{number} actors of Ray at {cluster.address}"

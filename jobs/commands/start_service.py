@@ -8,12 +8,12 @@ from finkray.serving.run import limits_of, spec_of
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
-from jobs.cluster.ray_jobs import ServiceName, UserService
+from jobs.cluster.ray_jobs import Daemon, ServiceJob
 from jobs.commands.archives import archive_of
-from jobs.commands.launch import Order
+from jobs.commands.launch import StartRequest
 
 
-def order_of(settings: Settings, user: UserService, order: Order) -> Order:
+def order_of(settings: Settings, user: ServiceJob, order: StartRequest) -> StartRequest:
     """The order for a service that a user wrote; what is wrong with it is said now.
 
     Parameters
@@ -40,6 +40,6 @@ def order_of(settings: Settings, user: UserService, order: Order) -> Order:
             raise SettingsError(f"--from: {error}") from error
     spec = spec_of(user.spec, Path(user.folder))
     name = user.into or Worker(spec, limits_of(settings)).describe().name
-    if name in list(ServiceName):
+    if name in list(Daemon):
         raise ServiceError(f"{name} is a service of finkray: give yours another name")
     return replace(order, service=name, user=user)

@@ -7,29 +7,29 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import Settings
 from finkray.status.board import read_snapshot
 from finkray.status.service_board import read_service_snapshot
-from jobs.cluster.ray_jobs import Service, ServiceName
+from jobs.cluster.ray_jobs import Daemon, Job
 from jobs.cluster.simulated_kafka import playing, running_kafka
 from jobs.daemons.aggregation import last_look
 
 
-def is_ready(state: Path, service: Service, settings: Settings) -> bool:
+def is_ready(state: Path, service: Job, settings: Settings) -> bool:
     """Whether a service that runs does its work; some are asked over Ray."""
     name = service.name
     if service.spec is not None:
         served = read_service_snapshot(settings, name)
         return served is not None and (served.actors > 0 or served.last_fault != "")
-    if name is ServiceName.ARCHIVE:
+    if name is Daemon.ARCHIVE:
         snapshot = read_snapshot(settings)
         return snapshot is not None and snapshot.state != "starting"
-    if name is ServiceName.UI:
+    if name is Daemon.UI:
         return listens(settings.ui.host, settings.ui.port)
-    if name is ServiceName.AGGREGATION:
+    if name is Daemon.AGGREGATION:
         looked = last_look(state)
         return looked is not None and looked >= service.since
     return _simulator_is_ready(state)
 
 
-def ready_text(state: Path, service: Service, settings: Settings) -> str:
+def ready_text(state: Path, service: Job, settings: Settings) -> str:
     """One line on what a service does, or that it has ended."""
     if service.ended:
         return f"{service.name} has ended"
@@ -39,15 +39,15 @@ def ready_text(state: Path, service: Service, settings: Settings) -> str:
             why = served.last_fault if served else "it does not answer"
             return f"{service.name}: it does not work yet ({why}); it is tried again and again"
         return f"{service.name}: running, {served.actors} warm, version {served.version}"
-    kafka = running_kafka(state) if service.name is ServiceName.SIMULATOR else None
+    kafka = running_kafka(state) if service.name is Daemon.SIMULATOR else None
     servers = kafka.bootstrap_servers if kafka else "an end"
     texts: dict[str, str] = {
-        ServiceName.ARCHIVE: (
+        Daemon.ARCHIVE: (
             f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
         ),
-        ServiceName.UI: f"ui: http://{settings.ui.host}:{settings.ui.port}",
-        ServiceName.SIMULATOR: f"simulator: Kafka at {servers}",
-        ServiceName.AGGREGATION: (
+        Daemon.UI: f"ui: http://{settings.ui.host}:{settings.ui.port}",
+        Daemon.SIMULATOR: f"simulator: Kafka at {servers}",
+        Daemon.AGGREGATION: (
             f"aggregation: running, it counts classes by night beside {settings.archive.uri}"
         ),
     }

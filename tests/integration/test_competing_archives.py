@@ -21,7 +21,7 @@ from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.segment import BLOCK
 from finkray.storage.local import LocalStorage
 from tests.support.competing_archive import EXIT_FENCED
-from tests.support.ledgers import ZTF, content, fold_now
+from tests.support.ledgers import ZTF, compact_now, content
 
 KILLS = int(os.environ.get("KILLS", "12"))
 REPOSITORY = Path(__file__).parents[2]
@@ -188,7 +188,7 @@ def _ends_well(storage: LocalStorage, watcher: Watcher) -> None:
     assert sorted(files) == sorted(watcher.followed)
     assert set(files) == set(watcher.seen)
     assert list(storage.walk("staging")) == []
-    fold_now(last)
+    compact_now(last)
     assert len(storage.files("ledger/log")) < BLOCK
     assert read_state(storage).state.partitions == last.state.partitions
     assert len(read_claims(storage)) == len(claims)

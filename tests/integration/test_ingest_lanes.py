@@ -10,7 +10,7 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
-from finkray.ingest.messages import Assignment, Heard, IngestReport, Published
+from finkray.ingest.messages import Assignment, ClaimsReceived, IngestReport, ReadyClaim
 from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
 from finkray.packets.divide import MAX_FILES
@@ -35,7 +35,7 @@ class Actor:
     """An ingest actor without Ray around it, and what it has told."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self.claims: list[Published] = []
+        self.claims: list[ReadyClaim] = []
         self.report: IngestReport | None = None
         self.inner = IngestActor(
             {"bootstrap.servers": bootstrap_servers},
@@ -53,7 +53,7 @@ class Actor:
 
     def listen(self, timeout_s: float) -> int:
         incarnation = self.report.incarnation if self.report else ""
-        heard = Heard(incarnation, len(self.claims))
+        heard = ClaimsReceived(incarnation, len(self.claims))
         taken, self.report = self.inner.take(timeout_s, heard)
         self.claims += taken
         assert self.report.held_bytes <= BUDGET.limit_bytes
@@ -113,7 +113,7 @@ def test_an_answer_that_is_lost_on_its_way_is_given_again(
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, [JUNK] * 3)
     actor.inner.assign([Assignment(TopicPartition("cluster", topic, "id", 0), 0, 1)])
-    lost: list[Published] = []
+    lost: list[ReadyClaim] = []
     while not lost:
         lost, _ = actor.inner.take(1.0)
     actor.listen_until(lambda: bool(actor.claims) and actor.claims[-1].claim.last_offset == 2)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from finkray.claim import TopicPartition
-from finkray.driver.topic_discovery import Found, Scout
+from finkray.driver.lanes import PartitionOffsets
+from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.errors import FinkrayError
-from finkray.ingest.lanes import Edges
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import KafkaSettings
@@ -66,13 +66,13 @@ def test_a_partition_without_a_leader_does_not_keep_others_from_being_read(
     silent = next(source for source in there if lost == f"{topic}-{source.partition}")
     wait_until("its leader is gone", lambda: not has_leader(cluster, silent))
     settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topics=(topic,))
-    looks = queue.SimpleQueue[Found]()
-    scout = Scout(settings, new_archive=True, tell=looks.put)
+    looks = queue.SimpleQueue[DiscoveredPartitions]()
+    topic_discovery = TopicDiscovery(settings, new_archive=True, tell=looks.put)
     found = looks.get(timeout=60)
-    scout.close()
+    topic_discovery.close()
     cluster.close()
     assert found.partitions == set(there)
-    assert dict(found.new) == {one: Edges(0, 0) for one in there if one != silent}
+    assert dict(found.new) == {one: PartitionOffsets(0, 0) for one in there if one != silent}
     assert set(found.silent) == {silent}
     assert f"{topic}[{silent.partition}]" in found.trouble
 

@@ -113,7 +113,7 @@ def test_what_expires_while_a_lane_is_paused_is_accounted_for(
     lanes.reader.begin(Assignment(source, 0, 1, end_offset=25))
     while not lanes.offsets:
         lanes.reader.read(1, 0.5)
-        lanes.reader.publish_due(flush=True)
+        lanes.reader.cut_due(flush=True)
     for _ in range(2):
         lanes.reader.read(0, 0.0)
     expire(kafka, source, 18)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from finkray.host.java import find_java
-from finkray.host.jvm_class_data import archive_file, class_path, sharing_options
+from finkray.host.jvm_class_data import class_data_file, class_path, sharing_options
 
 pytestmark = [pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(400)]
 
@@ -22,7 +22,7 @@ def test_the_classes_of_spark_are_mapped_from_the_archive() -> None:
         )
         assert done.returncode == 0, done.stderr
         java = find_java()
-        assert str(archive_file(java)) in done.stdout + done.stderr
+        assert str(class_data_file(java)) in done.stdout + done.stderr
     command = [
         *(str(java.executable), *sharing_options(java)),
         *("-Xshare:on", "-Xlog:class+load", "-cp", class_path()),

@@ -20,7 +20,7 @@ from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
-from finkray.results.backlog import Wanted
+from finkray.results.backlog import WantedAlerts
 from finkray.services.messages import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.model import Settings
@@ -175,7 +175,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
             Settings(),
             "bright",
         ),
-        Wanted(from_seq=0),
+        WantedAlerts(from_seq=0),
         1,
         tell=lambda _: None,
         stopping=threading.Event(),

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from finkray.claim import TopicPartition
-from finkray.driver.topic_discovery import Found, Scout
-from finkray.ingest.lanes import Edges
+from finkray.driver.lanes import PartitionOffsets
+from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.settings.model import KafkaSettings
 from sim.kafka import Kafka
 from tests.support.lane_reading import fill, made
@@ -16,13 +16,13 @@ from tests.support.packets import add_partitions
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
-Looks = queue.SimpleQueue[Found]
+Looks = queue.SimpleQueue[DiscoveredPartitions]
 
 
 @contextmanager
-def scout(settings: KafkaSettings, *, new_archive: bool = True) -> Iterator[Looks]:
+def topic_discovery(settings: KafkaSettings, *, new_archive: bool = True) -> Iterator[Looks]:
     looks = Looks()
-    running = Scout(settings, new_archive=new_archive, tell=looks.put)
+    running = TopicDiscovery(settings, new_archive=new_archive, tell=looks.put)
     try:
         yield looks
     finally:
@@ -38,7 +38,7 @@ def settings_for(kafka: Kafka, topic: str, start: str = "latest") -> KafkaSettin
     )
 
 
-def look_that_finds(looks: Looks) -> dict[TopicPartition, Edges]:
+def look_that_finds(looks: Looks) -> dict[TopicPartition, PartitionOffsets]:
     """What is new in the first look that finds anything new."""
     while not (found := looks.get(timeout=60)).new:
         assert found.trouble == ""
@@ -54,8 +54,8 @@ def test_only_a_new_archive_begins_where_the_settings_say(
 ) -> None:
     source = made(kafka, topic)
     fill(kafka, source, 6)
-    with scout(settings_for(kafka, topic, start), new_archive=new_archive) as looks:
-        assert look_that_finds(looks) == {source: Edges(begins, 6)}
+    with topic_discovery(settings_for(kafka, topic, start), new_archive=new_archive) as looks:
+        assert look_that_finds(looks) == {source: PartitionOffsets(begins, 6)}
 
 
 def test_what_comes_after_the_first_look_is_read_from_its_beginning(
@@ -64,19 +64,19 @@ def test_what_comes_after_the_first_look_is_read_from_its_beginning(
     """Else the first alerts of each night would be lost, were "latest" for all."""
     tonight = made(kafka, topic)
     fill(kafka, tonight, 6)
-    with scout(settings_for(kafka, topic)) as looks:
-        assert look_that_finds(looks) == {tonight: Edges(6, 6)}
+    with topic_discovery(settings_for(kafka, topic)) as looks:
+        assert look_that_finds(looks) == {tonight: PartitionOffsets(6, 6)}
         tomorrow = made(kafka, f"{topic}_tomorrow")
         assert look_that_finds(looks)[tomorrow].start == 0
         add_partitions(kafka.bootstrap_servers, topic, 2)
         added = TopicPartition(tonight.cluster_id, topic, tonight.topic_id, 1)
-        assert look_that_finds(looks) == {added: Edges(0, 0)}
+        assert look_that_finds(looks) == {added: PartitionOffsets(0, 0)}
 
 
 def test_the_first_topic_of_an_archive_that_found_none_is_read_from_its_beginning(
     kafka: Kafka, topic: str
 ) -> None:
-    with scout(settings_for(kafka, topic)) as looks:
+    with topic_discovery(settings_for(kafka, topic)) as looks:
         assert looks.get(timeout=60).partitions == frozenset()
         first = made(kafka, topic)
         assert look_that_finds(looks)[first].start == 0
@@ -97,7 +97,7 @@ class _Stumbling(KafkaSettings):
 def test_a_look_that_fails_is_told_and_not_the_last_one(kafka: Kafka, topic: str) -> None:
     source = made(kafka, topic)
     settings = _Stumbling(**settings_for(kafka, topic).model_dump())
-    with scout(settings) as looks:
+    with topic_discovery(settings) as looks:
         first = looks.get(timeout=60)
         assert "nobody thought of this" in first.trouble
-        assert look_that_finds(looks) == {source: Edges(0, 0)}
+        assert look_that_finds(looks) == {source: PartitionOffsets(0, 0)}

@@ -57,7 +57,7 @@ def archive_some(ledger: Ledger, storage: LocalStorage, chance: random.Random) -
     except StorageError:
         # A successor has cleared the staging folder under our feet: the next try will tell.
         return
-    ledger.fold()
+    ledger.compact()
 
 
 if __name__ == "__main__":

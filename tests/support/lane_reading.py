@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from finkray.claim import Claim, Gap, TopicPartition
-from finkray.ingest.intake import Cut, CutLimits
+from finkray.ingest.intake import CutClaim, CutLimits
 from finkray.ingest.lane_reader import LaneReader, Polled
 from finkray.kafka.cluster import KafkaCluster, reader
 from sim.kafka import Kafka
@@ -20,7 +20,7 @@ class Lanes:
 
     def __init__(self, bootstrap_servers: str) -> None:
         config = {"bootstrap.servers": bootstrap_servers}
-        self.cuts: list[Cut[Polled]] = []
+        self.cuts: list[CutClaim[Polled]] = []
         self.reader = LaneReader(
             functools.partial(reader, config, queue_bytes=2**20, max_message_bytes=2**20),
             KafkaCluster(config),
@@ -33,7 +33,7 @@ class Lanes:
         while not done():
             assert time.monotonic() < deadline_s
             self.reader.read(100, 0.05)
-            self.reader.publish_due()
+            self.reader.cut_due()
 
     def read_for(self, seconds: float) -> None:
         ends_s = time.monotonic() + seconds

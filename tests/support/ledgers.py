@@ -73,9 +73,9 @@ def stage(storage: Storage, folder: str, one: ClaimResult) -> StagedClaim:
     return StagedClaim(one, staged)
 
 
-def fold_now(ledger: Ledger) -> int:
+def compact_now(ledger: Ledger) -> int:
     """Fold, and wait for it: how many files were written."""
-    folding = ledger.fold()
+    folding = ledger.compact()
     return 0 if folding is None else folding.result()
 
 

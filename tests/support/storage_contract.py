@@ -26,7 +26,7 @@ from finkray.errors import Fenced, StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
 from finkray.ledger.read import read_state
-from finkray.storage.contract import Published, Storage, StoredFile
+from finkray.storage.contract import PublishOutcome, Storage, StoredFile
 from tests.support.ledgers import ZTF, content, result, stage
 
 MakeStorage = Callable[[], Storage]
@@ -214,8 +214,8 @@ class StorageContract:
         moves = {f"alerts/{n % 2}/{n}": f"staging/{n}" for n in range(4)}
         for final, staged in moves.items():
             put(storage, staged, final.encode())
-        assert set(storage.publish(moves).values()) == {Published.MOVED}
-        assert set(other.publish(moves).values()) == {Published.ALREADY_THERE}
+        assert set(storage.publish(moves).values()) == {PublishOutcome.MOVED}
+        assert set(other.publish(moves).values()) == {PublishOutcome.ALREADY_THERE}
         assert {file.path for file in other.walk("alerts")} == set(moves)
         assert all(other.read(final) == final.encode() for final in moves)
         assert list(storage.walk("staging")) == []
@@ -223,18 +223,20 @@ class StorageContract:
     def test_publishing_replaces_nothing(self, storage: Storage) -> None:
         put(storage, "staging/one", b"mine")
         put(storage, "alerts/one", b"another's")
-        assert storage.publish({"alerts/one": "staging/one"}) == {"alerts/one": Published.TAKEN}
+        assert storage.publish({"alerts/one": "staging/one"}) == {
+            "alerts/one": PublishOutcome.TAKEN
+        }
         assert storage.read("alerts/one") == b"another's"
         assert storage.read("staging/one") == b"mine"
-        assert storage.publish({"alerts/two": "staging/two"}) == {"alerts/two": Published.LOST}
+        assert storage.publish({"alerts/two": "staging/two"}) == {"alerts/two": PublishOutcome.LOST}
 
     def test_two_may_publish_the_same_at_once(self, make: MakeStorage, storage: Storage) -> None:
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(200)}
         for staged in moves.values():
             put(storage, staged, staged.encode())
-        outcomes: list[Published] = []
+        outcomes: list[PublishOutcome] = []
         at_once(*[lambda: outcomes.extend(make().publish(moves).values())] * 3)
-        assert set(outcomes) <= {Published.MOVED, Published.ALREADY_THERE}
+        assert set(outcomes) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
         assert len(outcomes) == 600
         assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
         assert list(storage.walk("staging")) == []
@@ -253,7 +255,7 @@ class StorageContract:
         os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
         outcomes = storage.publish(moves)
-        assert set(outcomes.values()) <= {Published.MOVED, Published.ALREADY_THERE}
+        assert set(outcomes.values()) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
         assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
         assert {file.path for file in storage.walk("")} == set(moves)
 

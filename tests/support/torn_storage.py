@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
-from finkray.storage.contract import Published, Storage, StoredFile
+from finkray.storage.contract import PublishOutcome, Storage, StoredFile
 
 
 class Killed(BaseException):
@@ -98,7 +98,7 @@ class TornStorage:
         with self.step(), self.inner.stage(path) as file:
             yield file
 
-    def publish(self, moves: Mapping[str, str]) -> dict[str, Published]:
+    def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
         outcomes = {}
         for final, staged in moves.items():
             with self.step():

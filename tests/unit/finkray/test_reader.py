@@ -282,7 +282,7 @@ def test_a_follower_gets_the_alerts_of_resolved_letters_once_and_marked(
     assert archive.dataset().count_rows() == 20
     for n in range(20, 150):
         small.put(n, n)
-    folding = small.ledger.fold()
+    folding = small.ledger.compact()
     assert folding is not None
     folding.result()
     again = list(archive.follow(done[-1].cursor, wait_s=0))
@@ -298,7 +298,7 @@ def test_following_goes_on_over_folded_entries(
     for n in range(150):
         small.put(n, n)
         if n % 40 == 5:
-            folding = small.ledger.fold()
+            folding = small.ledger.compact()
             if folding is not None:
                 folding.result()
         if n % 30 == 0:

@@ -20,11 +20,11 @@ from finkray.driver.instructions import (
     Revoke,
     in_doubt,
 )
+from finkray.driver.lanes import Lane
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, StorageError
-from finkray.ingest.lanes import Lane
-from finkray.ingest.messages import Assignment, Published
+from finkray.ingest.messages import Assignment, ReadyClaim
 from finkray.intervals import IntervalSet
-from finkray.query.messages import Failure, Outcome
+from finkray.query.messages import ClaimFailure, ClaimOutcome
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 B = TopicPartition("cluster", "ztf", "id", 1)
@@ -32,18 +32,18 @@ B = TopicPartition("cluster", "ztf", "id", 1)
 FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
 
-def published(source: TopicPartition, first: int, last: int, generation: int) -> Published:
+def ready_claim(source: TopicPartition, first: int, last: int, generation: int) -> ReadyClaim:
     none = np.array([])
-    return Published(Claim(source, first, last), generation, 100, 100, none, none, 0.0)
+    return ReadyClaim(Claim(source, first, last), generation, 100, 100, none, none, 0.0)
 
 
-def staged(claim: Claim, generation: int) -> Outcome:
+def staged(claim: Claim, generation: int) -> ClaimOutcome:
     gap = Gap("not_delivered", claim.first_offset, claim.last_offset)
-    return Outcome(claim, generation, StagedClaim(ClaimResult(claim, gaps=(gap,)), {}), None)
+    return ClaimOutcome(claim, generation, StagedClaim(ClaimResult(claim, gaps=(gap,)), {}), None)
 
 
-def failed(claim: Claim | None, generation: int, error: Exception) -> Outcome:
-    return Outcome(claim, generation, None, Failure.of(error))
+def failed(claim: Claim | None, generation: int, error: Exception) -> ClaimOutcome:
+    return ClaimOutcome(claim, generation, None, ClaimFailure.of(error))
 
 
 def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign]:
@@ -75,7 +75,7 @@ def test_partitions_are_shared_out_evenly() -> None:
 def test_a_claim_goes_to_the_query_then_to_the_ledger_then_is_let_go() -> None:
     coordinator, generation = reading(A, at=7)
     claim = Claim(A, 7, 9)
-    assert coordinator.published(0, [published(A, 7, 9, generation[A])]) == [
+    assert coordinator.claims_ready(0, [ready_claim(A, 7, 9, generation[A])]) == [
         Dispatch(0, claim, generation[A])
     ]
     assert coordinator.outcomes([staged(claim, generation[A])]) == []
@@ -89,7 +89,9 @@ def test_a_claim_goes_to_the_query_then_to_the_ledger_then_is_let_go() -> None:
 
 def test_a_claim_waits_for_those_before_it() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.claims_ready(
+        0, [ready_claim(A, 0, 4, generation[A]), ready_claim(A, 5, 9, generation[A])]
+    )
     coordinator.outcomes([staged(Claim(A, 5, 9), generation[A])])
     assert coordinator.committable() == []
     coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
@@ -99,7 +101,9 @@ def test_a_claim_waits_for_those_before_it() -> None:
 def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
     coordinator, generation = reading(A, B)
     first, second = Claim(A, 0, 4), Claim(A, 5, 9)
-    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.claims_ready(
+        0, [ready_claim(A, 0, 4, generation[A]), ready_claim(A, 5, 9, generation[A])]
+    )
     coordinator.outcomes([staged(second, generation[A])])
     instructions = coordinator.outcomes([failed(first, generation[A], BatchGone("gone"))])
     assert Discard(staged(second, generation[A])) in instructions
@@ -112,14 +116,14 @@ def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
 
 def test_what_an_older_generation_still_says_is_discarded() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     again = assigned(coordinator.actor_lost(0))[A].assignment
     late = staged(Claim(A, 0, 4), generation[A])
     assert coordinator.outcomes([late]) == [Discard(late)]
-    assert coordinator.published(0, [published(A, 0, 4, generation[A])]) == [
+    assert coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])]) == [
         Drop(0, (Claim(A, 0, 4),))
     ]
-    assert coordinator.published(0, [published(A, 0, 6, again.generation)]) == [
+    assert coordinator.claims_ready(0, [ready_claim(A, 0, 6, again.generation)]) == [
         Dispatch(0, Claim(A, 0, 6), again.generation)
     ]
 
@@ -127,9 +131,9 @@ def test_what_an_older_generation_still_says_is_discarded() -> None:
 def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
     """The actor's answer was lost on its way, and what comes after it leaves a hole."""
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
-    later = [published(A, 8, 9, generation[A]), published(A, 10, 12, generation[A])]
-    instructions = coordinator.published(0, later)
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
+    later = [ready_claim(A, 8, 9, generation[A]), ready_claim(A, 10, 12, generation[A])]
+    instructions = coordinator.claims_ready(0, later)
     again = assigned(instructions)[A].assignment
     assert (again.offset, again.generation > generation[A]) == (0, True)
     dropped = [claim for one in instructions if isinstance(one, Drop) for claim in one.claims]
@@ -140,14 +144,14 @@ def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
 
 def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() -> None:
     coordinator, generation = reading(A, B)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
-    coordinator.published(1, [published(B, 0, 4, generation[B])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
+    coordinator.claims_ready(1, [ready_claim(B, 0, 4, generation[B])])
     coordinator.vanished([A])
     hole = Claim(A, 8, 9)
-    assert coordinator.published(0, [published(A, 8, 9, generation[A])]) == [Drop(0, (hole,))]
+    assert coordinator.claims_ready(0, [ready_claim(A, 8, 9, generation[A])]) == [Drop(0, (hole,))]
     coordinator.drain()
     hole = Claim(B, 8, 9)
-    assert coordinator.published(1, [published(B, 8, 9, generation[B])]) == [Drop(1, (hole,))]
+    assert coordinator.claims_ready(1, [ready_claim(B, 8, 9, generation[B])]) == [Drop(1, (hole,))]
     assert coordinator.in_flight == 2
 
 
@@ -168,7 +172,7 @@ def test_losing_an_actor_leaves_the_others_alone() -> None:
 def test_a_refusing_storage_means_the_same_claim_later() -> None:
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     assert coordinator.outcomes([failed(claim, generation[A], StorageError("full"))]) == [
         Dispatch(0, claim, generation[A], delayed=True)
     ]
@@ -188,7 +192,7 @@ def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass
     error: Exception, claim: Claim | None, *, retriable: bool
 ) -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     (fail,) = coordinator.outcomes([failed(claim, generation[A] if claim else 0, error)])
     assert isinstance(fail, Fail)
     assert fail.retriable is retriable
@@ -196,7 +200,7 @@ def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass
 
 def test_while_a_commit_is_in_doubt_nothing_is_read_again_by_this_process() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
     with pytest.raises(ClusterUnavailable, match="in doubt"):
         in_doubt(coordinator.actor_lost(0))
@@ -206,7 +210,7 @@ def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_arch
     None
 ):
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     outcome = staged(Claim(A, 0, 4), generation[A])
     coordinator.outcomes([outcome])
     coordinator.drain()
@@ -217,14 +221,16 @@ def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_arch
 
 def test_a_new_query_gets_what_is_not_staged() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A]), published(A, 5, 9, generation[A])])
+    coordinator.claims_ready(
+        0, [ready_claim(A, 0, 4, generation[A]), ready_claim(A, 5, 9, generation[A])]
+    )
     coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
     assert coordinator.query_lost() == [Dispatch(0, Claim(A, 5, 9), generation[A])]
 
 
 def test_a_second_outcome_of_a_claim_is_discarded() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     outcome = staged(Claim(A, 0, 4), generation[A])
     assert coordinator.outcomes([outcome, outcome]) == [Discard(outcome)]
 
@@ -232,7 +238,7 @@ def test_a_second_outcome_of_a_claim_is_discarded() -> None:
 def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() -> None:
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     assert coordinator.vanished([A]) == [Revoke(0, A)]
     coordinator.outcomes([staged(claim, generation[A])])
     coordinator.committed([claim])
@@ -241,11 +247,11 @@ def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() ->
 
 def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
     coordinator, generation = reading(A)
-    coordinator.published(0, [published(A, 0, 4, generation[A])])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.vanished([A])
     again = assigned(coordinator.found({A: [Lane(0)]}))[A].assignment
     assert (again.offset, again.generation > generation[A]) == (0, True)
-    coordinator.published(0, [published(A, 0, 4, again.generation)])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, again.generation)])
     coordinator.outcomes([staged(Claim(A, 0, 4), again.generation)])
     coordinator.committed([Claim(A, 0, 4)])
     assert coordinator.frontiers == {A: 5}
@@ -269,7 +275,7 @@ def by_end(instructions: Sequence[Instruction]) -> dict[int | None, Assignment]:
 def archive(coordinator: Coordinator, first: int, last: int, generation: int) -> list[Instruction]:
     """Bring a claim all the way into the ledger; what follows from that."""
     claim = Claim(A, first, last)
-    coordinator.published(0, [published(A, first, last, generation)])
+    coordinator.claims_ready(0, [ready_claim(A, first, last, generation)])
     coordinator.outcomes([staged(claim, generation)])
     return coordinator.committed([o.claim for o in coordinator.committable() if o.claim])[0]
 
@@ -285,11 +291,11 @@ def test_the_live_lane_is_read_beside_the_oldest_backfill() -> None:
 def test_claims_of_a_backfill_and_of_the_live_lane_do_not_wait_for_each_other() -> None:
     coordinator, given = in_lanes(100)
     live, backfill = Claim(A, 100, 109), Claim(A, 0, 49)
-    dispatched = coordinator.published(
+    dispatched = coordinator.claims_ready(
         0,
         [
-            published(A, 100, 109, given[None].generation),
-            published(A, 0, 49, given[100].generation),
+            ready_claim(A, 100, 109, given[None].generation),
+            ready_claim(A, 0, 49, given[100].generation),
         ],
     )
     assert [i.lane for i in dispatched if isinstance(i, Dispatch)] == ["live", "backfill"]
@@ -315,8 +321,8 @@ def test_a_backfill_that_is_done_makes_way_for_the_next_one() -> None:
 
 def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
     coordinator, given = in_lanes(100)
-    lost, live = Claim(A, 0, 9), published(A, 100, 104, given[None].generation)
-    coordinator.published(0, [published(A, 0, 9, given[100].generation), live])
+    lost, live = Claim(A, 0, 9), ready_claim(A, 100, 104, given[None].generation)
+    coordinator.claims_ready(0, [ready_claim(A, 0, 9, given[100].generation), live])
     instructions = coordinator.outcomes([failed(lost, given[100].generation, BatchGone("gone"))])
     assert set(by_end(instructions)) == {100}
     assert coordinator.outcomes([staged(live.claim, live.generation)]) == []
@@ -330,7 +336,7 @@ def test_with_an_actor_the_lanes_that_it_read_are_read_again_and_no_others() -> 
 
 def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -> None:
     coordinator, given = in_lanes(100, 250)
-    coordinator.published(0, [published(A, 250, 259, given[None].generation)])
+    coordinator.claims_ready(0, [ready_claim(A, 250, 259, given[None].generation)])
     coordinator.drain()
     assert by_end(archive(coordinator, 0, 99, given[100].generation)) == {}
     assert coordinator.in_flight == 1
@@ -341,13 +347,13 @@ def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -
 
 def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
     coordinator, given = in_lanes(100)
-    instructions = coordinator.published(0, [published(A, 0, 100, given[100].generation)])
+    instructions = coordinator.claims_ready(0, [ready_claim(A, 0, 100, given[100].generation)])
     assert [type(instruction) for instruction in instructions] == [Fail]
 
 
 def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
     coordinator, given = in_lanes(100, 250)
-    coordinator.published(0, [published(A, 0, 9, given[100].generation)])
+    coordinator.claims_ready(0, [ready_claim(A, 0, 9, given[100].generation)])
     assert coordinator.vanished([A]) == [Revoke(0, A)]
     assert coordinator.frontiers == {A: 0}
     again = by_end(coordinator.found({A: [Lane(0, 100), Lane(100, 250), Lane(250)]}))
@@ -398,17 +404,17 @@ class Night(RuleBasedStateMachine):
     @precondition(lambda self: self.reader)
     @rule(data=st.data(), offsets=st.integers(1, 5))
     def an_actor_publishes(self, data: st.DataObject, offsets: int) -> None:
-        self.publish(data.draw(st.sampled_from(sorted(self.reader, key=str))), offsets)
+        self.report_ready(data.draw(st.sampled_from(sorted(self.reader, key=str))), offsets)
 
-    def publish(self, key: Key, offsets: int) -> None:
+    def report_ready(self, key: Key, offsets: int) -> None:
         actor, given, first = self.reader[key]
         end = first + offsets if key[1] is None else min(first + offsets, key[1])
         if end == key[1]:
             del self.reader[key]
         else:
             self.reader[key] = (actor, given, end)
-        claim = published(key[0], first, end - 1, given.generation)
-        self.obey(self.coordinator.published(actor, [claim]))
+        claim = ready_claim(key[0], first, end - 1, given.generation)
+        self.obey(self.coordinator.claims_ready(actor, [claim]))
 
     @precondition(lambda self: self.reader)
     @rule(data=st.data(), offsets=st.integers(1, 5))
@@ -499,10 +505,10 @@ class Night(RuleBasedStateMachine):
         for key in list(self.reader):
             # What comes next tells of what was not heard before.
             if key in self.reader:
-                self.publish(key, 1)
+                self.report_ready(key, 1)
         while self.tasks or any(key[1] is not None for key in self.reader):
             for key in [key for key in self.reader if key[1] is not None]:
-                self.publish(key, 100)
+                self.report_ready(key, 100)
             while self.tasks:
                 task = self.tasks.pop(0)
                 self.obey(self.coordinator.outcomes([staged(task.claim, task.generation)]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finkray.ingest.lanes import Edges, Lane, lanes_of, late_partitions
+from finkray.driver.lanes import Lane, PartitionOffsets, lanes_of, late_partitions
 from finkray.intervals import IntervalSet
 from finkray.ledger.state import LedgerState, Totals
 from tests.support.ledgers import ZTF
@@ -36,7 +36,7 @@ def test_a_live_lane_begins_at_the_end_if_the_backlog_is_long(
 ) -> None:
     state = known(starts, covered)
     expected = {ZTF: end} if late else {}
-    assert late_partitions(state, {ZTF: Edges(0, end)}, 100) == expected
+    assert late_partitions(state, {ZTF: PartitionOffsets(0, end)}, 100) == expected
 
 
 @pytest.mark.parametrize(

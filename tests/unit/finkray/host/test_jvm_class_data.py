@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finkray.host.java import find_java
-from finkray.host.jvm_class_data import archive_file, listed_classes, sharing_options
+from finkray.host.jvm_class_data import class_data_file, listed_classes, sharing_options
 from finkray.query.spark import JAVA_OPTION_KEYS, spark_properties
 from finkray.settings.model import SparkSettings
 
@@ -28,7 +28,7 @@ def test_a_jvm_is_told_of_an_archive_that_is_there(
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     java = find_java()
     assert sharing_options(java) == []
-    file = archive_file(java)
+    file = class_data_file(java)
     file.parent.mkdir(parents=True)
     file.touch()
     settings = SparkSettings(conf={JAVA_OPTION_KEYS[0]: "-Dtheir=own"})

@@ -10,7 +10,7 @@ from finkray.errors import Fenced, LedgerCorrupt
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_entries, read_state
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import ZTF, fold_now, quick_storage, result, unstaged
+from tests.support.ledgers import ZTF, compact_now, quick_storage, result, unstaged
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalS
     for n in range(100):
         living.append([unstaged(result(n, n))])
     published(living)
-    assert fold_now(living) == 1
+    assert compact_now(living) == 1
     assert zombie.state.last_seq == 0
     for _ in range(2):
         with pytest.raises(Fenced):
@@ -179,7 +179,7 @@ def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> No
     published(ledger)
     before = list(read_entries(storage))
     state = read_state(storage).state
-    assert fold_now(ledger) == 2200 // 64 + 2200 // 1024
+    assert compact_now(ledger) == 2200 // 64 + 2200 // 1024
     assert read_state(storage).state == state
     after = list(read_entries(storage))
     for old, new in zip(before, after, strict=True):
@@ -227,7 +227,7 @@ def test_who_sleeps_in_the_middle_of_a_take_over_does_not_unseat_who_was_faster(
         for n in range(70):
             faster[0].append([unstaged(result(n, n))])
         published(faster[0])
-        fold_now(faster[0])
+        compact_now(faster[0])
 
     slow = Interrupted(storage.root)
     slow.meanwhile = take_over_and_go_far
@@ -241,9 +241,9 @@ def test_nothing_is_folded_that_may_not_be_published(storage: LocalStorage) -> N
     ledger = Ledger.take_over(storage)
     for n in range(200):
         ledger.append([unstaged(result(n, n))])
-    assert fold_now(ledger) == 0
+    assert compact_now(ledger) == 0
     first = next(iter(ledger.unpublished))
     ledger.mark_published([path for path in ledger.unpublished if path != first])
-    assert fold_now(ledger) == 0
+    assert compact_now(ledger) == 0
     ledger.mark_published([first])
-    assert fold_now(ledger) == 3
+    assert compact_now(ledger) == 3

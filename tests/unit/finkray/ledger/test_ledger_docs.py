@@ -15,7 +15,7 @@ from finkray.ledger.read import read_entries
 from finkray.ledger.table import SCHEMA
 from tests.support.ledgers import (
     ZTF,
-    fold_now,
+    compact_now,
     quick_storage,
     resolved,
     result,
@@ -55,7 +55,7 @@ def test_the_recipe_sums_up_a_folded_and_revised_ledger(
                 before = result(10 * n, 10 * n + 9, source=source, dead=1)
                 ledger.append([resolved(before)], kind="resolved")
         ledger.mark_published(list(ledger.unpublished))
-        assert fold_now(ledger) == 1200 // 64 + 1
+        assert compact_now(ledger) == 1200 // 64 + 1
         assert storage.files("ledger/log")
         expected = Counter[str]()
         for source, partition in ledger.state.partitions.items():

@@ -15,7 +15,7 @@ from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval
 from finkray.ledger import read as ledger_read
 from finkray.ledger.claims import COLUMNS, claim_tables, read_claims, read_results
-from finkray.ledger.compaction import fold
+from finkray.ledger.compaction import compact
 from finkray.ledger.entry import Entry, log_path, seq_of
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_entries, read_state
@@ -26,7 +26,7 @@ from finkray.ledger.segment import (
     Order,
     Segment,
     covering,
-    next_fold,
+    next_compaction,
     put_in_order,
 )
 from finkray.ledger.state import LedgerState
@@ -34,7 +34,7 @@ from finkray.ledger.table import add_to_state, to_entries, to_table
 from finkray.storage.local import LocalStorage
 from tests.support.ledgers import (
     ZTF,
-    fold_now,
+    compact_now,
     quick_storage,
     resolved,
     result,
@@ -197,7 +197,7 @@ def test_paths_tell_what_they_hold() -> None:
 @settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(0, 40))
 def test_folding_keeps_the_order_and_the_number_of_files(count: int, cut: int) -> None:
-    """Follow `next_fold` to its end; stop anywhere, and nothing is missing or twice."""
+    """Follow `next_compaction` to its end; stop anywhere, and nothing is missing or twice."""
     log, segments = set(range(count)), set[Segment]()
     steps = 0
     while True:
@@ -205,7 +205,7 @@ def test_folding_keeps_the_order_and_the_number_of_files(count: int, cut: int) -
         assert order.last_seq == count - 1
         held = [seq for one in order.segments for seq in range(one.first_seq, one.last_seq + 1)]
         assert [*held, *order.log_seqs] == list(range(count))
-        segment = next_fold(order, through_seq=count - 1)
+        segment = next_compaction(order, through_seq=count - 1)
         if segment is None:
             break
         segments.add(segment)
@@ -227,8 +227,8 @@ def test_folding_keeps_the_order_and_the_number_of_files(count: int, cut: int) -
 
 def test_what_may_not_be_folded_yet_is_not() -> None:
     order = Order((), range(200), ())
-    assert next_fold(order, through_seq=BLOCK - 2) is None
-    assert next_fold(order, through_seq=BLOCK - 1) == Segment(0, BLOCK - 1)
+    assert next_compaction(order, through_seq=BLOCK - 2) is None
+    assert next_compaction(order, through_seq=BLOCK - 1) == Segment(0, BLOCK - 1)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_zombies_entry_under_a_folded_number_is_seen_by_nobody(storage: LocalS
     for n in range(BLOCK):
         living.append([unstaged(result(n, n))])
     living.mark_published(list(living.unpublished))
-    assert fold_now(living) == 1
+    assert compact_now(living) == 1
     stray = Entry(3, 1, "committed", NOW, "zombie", -1, claims=(result(5000, 5009),))
     assert storage.create(stray.path, stray.to_bytes())
     assert covering(storage, 3) == Segment(0, BLOCK - 1)
@@ -276,16 +276,16 @@ def test_a_reader_begins_again_when_a_file_is_folded_away(
     order = ledger_read._order
     folds = iter([BLOCK - 1, 3 * BLOCK - 1])
 
-    def order_then_fold(storage: LocalStorage) -> Order:
+    def order_then_compact(storage: LocalStorage) -> Order:
         listed = order(storage)
         through = next(folds, None)
         if through is not None:
             monkeypatch.setattr(ledger_read, "_order", order)
-            fold(storage, through, "staging/test")
-            monkeypatch.setattr(ledger_read, "_order", order_then_fold)
+            compact(storage, through, "staging/test")
+            monkeypatch.setattr(ledger_read, "_order", order_then_compact)
         return listed
 
-    monkeypatch.setattr(ledger_read, "_order", order_then_fold)
+    monkeypatch.setattr(ledger_read, "_order", order_then_compact)
     assert [entry.seq for entry in read_entries(storage)] == list(range(3 * BLOCK + 1))
     folds = iter([3 * BLOCK - 1])
     assert read_state(storage).state.frontier(ZTF) == 3 * BLOCK
@@ -296,7 +296,7 @@ def test_a_folded_file_that_is_cut_is_named(storage: LocalStorage) -> None:
     for n in range(BLOCK):
         living.append([unstaged(result(n, n))])
     living.mark_published(list(living.unpublished))
-    fold_now(living)
+    compact_now(living)
     path = storage.root / Segment(0, BLOCK - 1).path
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(LedgerCorrupt, match=path.name):
@@ -372,7 +372,7 @@ def test_a_ledger_from_before_the_first_resolved_letter_is_read(storage: LocalSt
     for n in range(BLOCK):
         ledger.append([unstaged(result(n, n))])
     ledger.mark_published(list(ledger.unpublished))
-    fold_now(ledger)
+    compact_now(ledger)
     folded = storage.root / Segment(0, BLOCK - 1).path
     old = pq.read_table(folded).drop_columns("resolved")
     pq.write_table(old, folded)

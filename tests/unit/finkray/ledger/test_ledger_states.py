@@ -27,8 +27,8 @@ from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.state import PartitionState
 from tests.support.ledgers import (
     ZTF,
+    compact_now,
     content,
-    fold_now,
     quick_storage,
     resolved,
     result,
@@ -188,7 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if fault is not None:
             storage.arm(fault[0], kills=fault[1], done_first=fault[2])
         try:
-            fold_now(archive)
+            compact_now(archive)
         except Killed:
             self.living = None
         finally:
@@ -201,7 +201,7 @@ class LedgerMachine(RuleBasedStateMachine):
         zombie._storage = self.storage
         with pytest.raises(Fenced):
             zombie.append([stage(self.storage, zombie.staging, result(10_000, 10_004))])
-        fold_now(zombie)
+        compact_now(zombie)
 
     # What must hold at any moment.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from finkray.claim import Claim, TopicPartition
-from finkray.ingest.messages import IngestReport, Published
+from finkray.ingest.messages import IngestReport, ReadyClaim
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import REMEMBERED_S, JumpWatch, Moment
 from finkray.monitor.figures import RATE_WINDOW_S, Monitor
@@ -29,10 +29,10 @@ def report(messages: int, *, paused: bool = False) -> IngestReport:
     )
 
 
-def published(kafka_s: float) -> Published:
+def ready_claim(kafka_s: float) -> ReadyClaim:
     stamps = np.full(100, kafka_s)
     claim = Claim(TopicPartition("cluster", "t", "id", 0), 0, 99)
-    return Published(claim, 1, 0, 0, stamps, stamps + 0.5, kafka_s + 0.7)
+    return ReadyClaim(claim, 1, 0, 0, stamps, stamps + 0.5, kafka_s + 0.7)
 
 
 @pytest.mark.parametrize("jump_s", JUMPS)
@@ -73,7 +73,7 @@ def test_curves_stay_in_order_and_end_now(jump_s: float) -> None:
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])
 def test_latencies_leave_the_window_after_two_minutes(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
-    monitor.durable([published(T0_S + 1)], at(3))
+    monitor.durable([ready_claim(T0_S + 1)], at(3))
     (polled, _, durable) = monitor.latency()
     assert (polled.p50_s, durable.p50_s) == (0.5, 2)
     monitor.tick(0, at(110))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
-from finkray.ingest.messages import Published, VisitCount
+from finkray.ingest.messages import ReadyClaim, VisitCount
 from finkray.ingest.visits import VISITS_KEPT, VISITS_PER_CLAIM, VISITS_SHOWN, Visits, count_visits
 from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
@@ -39,10 +39,10 @@ def lsst(
     return pa.table({"kafka_timestamp": stamps, "diaSource": source})
 
 
-def published(first: int, *visits: VisitCount, generation: int = 1) -> Published:
+def ready_claim(first: int, *visits: VisitCount, generation: int = 1) -> ReadyClaim:
     none = np.array([])
     claim = Claim(SOURCE, first, first + 9)
-    return Published(claim, generation, 0, 0, none, none, 0.0, visits=visits)
+    return ReadyClaim(claim, generation, 0, 0, none, none, 0.0, visits=visits)
 
 
 def visit(number: int, alerts: int = 10, at_ms: int = T0_MS, *detectors: int) -> VisitCount:
@@ -125,7 +125,10 @@ def _counted(packets: Sequence[bytes]) -> dict[int, tuple[int, frozenset[int]]]:
 
 def test_a_visit_is_durable_when_nothing_of_it_waits() -> None:
     visits = Visits()
-    first, second = published(0, visit(7, 10, T0_MS, 1, 2)), published(10, visit(7, 5, T0_MS, 2, 3))
+    first, second = (
+        ready_claim(0, visit(7, 10, T0_MS, 1, 2)),
+        ready_claim(10, visit(7, 5, T0_MS, 2, 3)),
+    )
     (seen,) = visits.last([first, second])
     assert (seen.alerts, seen.waiting, seen.detectors, seen.durable_s) == (15, 15, 3, None)
     visits.durable([first], T0_MS / 1e3 + 2)
@@ -140,7 +143,7 @@ def test_a_visit_is_durable_when_nothing_of_it_waits() -> None:
 
 def test_claims_that_are_read_again_are_not_counted_twice() -> None:
     visits = Visits()
-    lost = published(0, visit(7))
+    lost = ready_claim(0, visit(7))
     assert visits.last([lost])[0].alerts == 10
     again = replace(lost, generation=2)
     visits.durable([again], T0_MS / 1e3)
@@ -150,18 +153,18 @@ def test_claims_that_are_read_again_are_not_counted_twice() -> None:
 def test_only_the_last_visits_are_kept_and_none_comes_back_in_part() -> None:
     visits = Visits()
     for number in range(1_000):
-        visits.durable([published(0, visit(number, 10, T0_MS + 37_000 * number))], 0.0)
+        visits.durable([ready_claim(0, visit(number, 10, T0_MS + 37_000 * number))], 0.0)
     assert len(visits._known) == VISITS_KEPT
     shown = visits.last([])
     assert [one.visit for one in shown] == list(range(999, 999 - VISITS_SHOWN, -1))
-    visits.durable([published(0, visit(3, 1, T0_MS))], 0.0)
+    visits.durable([ready_claim(0, visit(3, 1, T0_MS))], 0.0)
     assert 3 not in {number for _, number in visits._known}
 
 
 def test_what_kafka_gave_no_time_is_counted_without_one() -> None:
     (count,) = count_visits([lsst([(7, 1)], [None])])
     visits = Visits()
-    visits.durable([published(0, count)], 5.0)
+    visits.durable([ready_claim(0, count)], 5.0)
     (seen,) = visits.last([])
     assert (seen.alerts, seen.first_arrival, seen.spread_s, seen.durable_s) == (1, None, None, None)
     assert json.loads(seen.model_dump_json())["visit"] == 7

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.avro.container import Refused
+from finkray.avro.container import PacketRefused
 from finkray.avro.schema import WriterSchema
 from finkray.claim import Claim
 from finkray.errors import SchemaUnavailable, SettingsError
@@ -51,8 +51,8 @@ class Source:
         return self.schemas.get(f"s{schema_id}")
 
 
-def refusal(lookup: SchemaLookup, schema_id: int) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refusal(lookup: SchemaLookup, schema_id: int) -> PacketRefused:
+    with pytest.raises(PacketRefused) as caught:
         lookup.text("cluster", schema_id)
     return caught.value
 

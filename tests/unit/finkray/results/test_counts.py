@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import finkray
 from actors.classes import CHECKED
 from finkray.errors import StorageError
-from finkray.results.backlog import Backlog, Wanted
+from finkray.results.backlog import Backlog, WantedAlerts
 from finkray.results.class_list import newest_of_class
 from finkray.results.counts import (
     COUNTS_PATH,
@@ -27,7 +27,7 @@ from finkray.results.counts import (
     read_counts,
 )
 from finkray.results.rows import RowAnswers
-from finkray.results.store import FoundStore, find_store
+from finkray.results.store import ResultsStore, find_store
 from finkray.results.writer import open_store
 from finkray.services.columns import read_columns
 from finkray.services.service import describe
@@ -81,7 +81,7 @@ def say(small: SmallArchive, service: finkray.Service | None = None) -> None:
     """Let a service say what it has to say of all that it has not served, and make it durable."""
     about = describe(service or Parity())
     with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as (writer, _):
-        everything = Wanted(from_seq=0)
+        everything = WantedAlerts(from_seq=0)
         backlog = Backlog(
             small.storage, writer.storage, writer.ledger.state, everything, whole=False
         )
@@ -97,7 +97,7 @@ def say(small: SmallArchive, service: finkray.Service | None = None) -> None:
                 writer.commit([(work, staged)])
 
 
-def store_of(small: SmallArchive) -> FoundStore:
+def store_of(small: SmallArchive) -> ResultsStore:
     return find_store(small.storage, "parity")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import finkray
 from finkray.errors import ServiceError
-from finkray.results.backlog import Wanted
+from finkray.results.backlog import WantedAlerts
 from finkray.results.joined import newest
 from finkray.storage.hours import span_of
 from tests.support.ledgers import quick_storage
@@ -24,7 +24,7 @@ def small() -> Iterator[SmallArchive]:
         one = SmallArchive(storage)
         one.put(0, 59)
         one.put(60, 119, begins=NIGHT + timedelta(hours=1))
-        serve(one, Wanted(span=span_of("2026-11-24T01")))
+        serve(one, WantedAlerts(span=span_of("2026-11-24T01")))
         yield one
 
 

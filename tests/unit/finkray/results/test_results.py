@@ -20,14 +20,14 @@ from finkray.ledger.claims import read_claims
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.ledger.read import read_state
-from finkray.results.backlog import Wanted
+from finkray.results.backlog import WantedAlerts
 from finkray.results.rows import covered_offsets, gaps_between
 from finkray.results.store import find_store, list_stores
 from finkray.services.columns import read_columns
 from finkray.services.contract import accept
 from finkray.services.messages import Answer, Slice, Spec
 from finkray.services.service import Described, Service, describe
-from finkray.serving.dispatcher import CoreSettings
+from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.run import Run, run_live, run_over
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
@@ -43,7 +43,7 @@ from tests.support.torn_storage import Killed, TornStorage
 
 ROOT = str(Path(__file__).parents[4])
 SPEC = Spec("tests.support.services:Double", ROOT)
-ALL = Wanted(from_seq=0)
+ALL = WantedAlerts(from_seq=0)
 
 
 @dataclass
@@ -82,7 +82,7 @@ def a_run(small: SmallArchive, into: str | None = None, **settings: object) -> R
 
 def serve(
     small: SmallArchive,
-    wanted: Wanted = ALL,
+    wanted: WantedAlerts = ALL,
     service: Service | None = None,
     into: str | None = None,
     before_each: Callable[[], None] = lambda: None,
@@ -161,9 +161,9 @@ def test_a_second_run_does_nothing_again(small: SmallArchive) -> None:
 
 def test_another_span_adds_to_the_same_results(small: SmallArchive) -> None:
     small.put(0, 119)  # of two hours, in one claim
-    serve(small, Wanted(span=span_of("2026-11-24T02")))
+    serve(small, WantedAlerts(span=span_of("2026-11-24T02")))
     assert offsets(small) == list(range(60, 120))
-    serve(small, Wanted(span=span_of("2026-11-24T01")))
+    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
     assert offsets(small) == list(range(120))
     assert balanced(small)
 
@@ -212,7 +212,7 @@ def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(small: SmallArc
         patch.setattr("finkray.serving.run.ServeSettings", _small_commits)
         for steps in range(3, 400, 5):
             torn = _torn_store(small, steps, done_first=bool(steps % 2))
-            patch.setattr("finkray.results.writer.science_storage", lambda *_, torn=torn: torn)
+            patch.setattr("finkray.results.writer.results_storage", lambda *_, torn=torn: torn)
             try:
                 serve(small)
             except Killed:
@@ -232,7 +232,7 @@ def _torn_store(small: SmallArchive, steps: int, *, done_first: bool) -> TornSto
     return torn
 
 
-def _small_commits(core: CoreSettings, scale: ScaleSettings) -> ServeSettings:
+def _small_commits(core: DispatcherSettings, scale: ScaleSettings) -> ServeSettings:
     return ServeSettings(core, scale, open_claims=2, commit_claims=1)
 
 

@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.services.messages import Fault, Slice
-from finkray.serving.dispatcher import Abandon, Blame, Complete, Core, CoreSettings, Give
+from finkray.serving.dispatcher import (
+    AbandonFile,
+    AssignBatch,
+    CompleteFile,
+    Dispatcher,
+    DispatcherSettings,
+    RecordError,
+)
 
-SETTINGS = CoreSettings(
+SETTINGS = DispatcherSettings(
     batch_rows=8, breaker_failures=4, breaker_rest_s=10, breaker_longest_rest_s=40
 )
 
@@ -19,7 +26,7 @@ SETTINGS = CoreSettings(
 class Night:
     """A service with guilty alerts and a clock, played against the core."""
 
-    core: Core
+    core: Dispatcher
     guilty: dict[tuple[str, int], Fault]
     broken_until_s: float = 0.0
     now_s: float = 0.0
@@ -30,10 +37,10 @@ class Night:
 
     def play(self, kill: random.Random | None = None, steps: int = 100_000) -> None:
         """Until everything is complete."""
-        at_work: list[Give] = []
+        at_work: list[AssignBatch] = []
         for _ in range(steps):
             for one in self.core.assign(self.now_s):
-                assert isinstance(one, Give)
+                assert isinstance(one, AssignBatch)
                 at_work.append(one)
                 self.asked += 1
             if not at_work:
@@ -47,24 +54,24 @@ class Night:
             self.core.ready(give.worker)
         raise AssertionError("it never ends")
 
-    def _fault(self, give: Give) -> Fault | None:
+    def _fault(self, give: AssignBatch) -> Fault | None:
         if self.now_s < self.broken_until_s:
             return "raised"
         faults = [self.guilty.get(alert) for alert in _alerts(give.batch.slices)]
         return next((fault for fault in faults if fault is not None), None)
 
-    def _answer(self, give: Give, fault: Fault | None) -> None:
+    def _answer(self, give: AssignBatch, fault: Fault | None) -> None:
         if fault is None:
             self.answered += _alerts(give.batch.slices)
             out = self.core.answered(give.worker, self.now_s)
         else:
             out = self.core.failed(give.worker, fault, "because", self.now_s)
         for one in out:
-            if isinstance(one, Blame):
+            if isinstance(one, RecordError):
                 (alert,) = _alerts((one.alert,))
                 assert alert not in self.blamed
                 self.blamed[alert] = one.fault
-            elif isinstance(one, Complete):
+            elif isinstance(one, CompleteFile):
                 self.complete.append(one.file)
 
 
@@ -75,7 +82,7 @@ def _alerts(slices: tuple[Slice, ...]) -> list[tuple[str, int]]:
 def night(
     files: dict[str, int], guilty: dict[tuple[str, int], Fault] | None = None, workers: int = 2
 ) -> Night:
-    core = Core(SETTINGS)
+    core = Dispatcher(SETTINGS)
     core.add(files.items())
     for worker in range(workers):
         core.ready(worker)
@@ -116,12 +123,12 @@ def test_every_alert_is_answered_or_blamed_once_and_the_guilty_alone_are_blamed(
 def test_small_files_share_a_batch_and_large_ones_are_cut() -> None:
     one = night({"a": 3, "b": 4, "c": 20}, workers=1)
     (first,) = one.core.assign(0.0)
-    assert isinstance(first, Give)
+    assert isinstance(first, AssignBatch)
     assert first.batch.slices == (Slice("a", 0, 3), Slice("b", 0, 4))
     one.core.answered(0, 0.0)
     one.core.ready(0)
     (second,) = one.core.assign(0.0)
-    assert isinstance(second, Give)
+    assert isinstance(second, AssignBatch)
     assert second.batch.slices == (Slice("c", 0, 8),)
 
 
@@ -136,7 +143,7 @@ def test_a_batch_that_is_lost_with_its_actor_is_done_again_and_nobody_is_blamed(
     one = night({"a": 1}, workers=1)
     for _ in range(50):
         (give,) = one.core.assign(0.0)
-        assert isinstance(give, Give)
+        assert isinstance(give, AssignBatch)
         assert one.core.failed(0, "lost", "the node is gone", 0.0) == []
         one.core.ready(0)
     assert one.core.breaker == "closed"
@@ -165,7 +172,7 @@ def test_the_breaker_opens_after_repeated_failure_rests_longer_and_closes_again(
     assert (core.breaker, core.last_fault) == ("open", "raised: ConnectionError")
     assert core.assign(9.9) == []
     (probe,) = core.assign(10.0)
-    assert isinstance(probe, Give)
+    assert isinstance(probe, AssignBatch)
     assert probe.batch.slices[0].file == "f1"  # another than those that failed
     assert core.breaker == "half_open"
     core.failed(0, "raised", "ConnectionError", 10.0)
@@ -189,7 +196,7 @@ def test_while_the_breaker_is_half_open_only_one_batch_is_out() -> None:
 
 
 def test_a_service_that_cannot_be_set_up_opens_the_breaker_and_nobody_is_blamed() -> None:
-    core = Core(SETTINGS)
+    core = Dispatcher(SETTINGS)
     core.add([("a", 8)])
     for _ in range(SETTINGS.breaker_failures):
         core.failed_to_start("no model", 0.0)
@@ -198,7 +205,7 @@ def test_a_service_that_cannot_be_set_up_opens_the_breaker_and_nobody_is_blamed(
     assert core.may_start(10.0)
     core.ready(0)
     core.assign(10.0)
-    assert core.answered(0, 10.0) == [Complete("a")]
+    assert core.answered(0, 10.0) == [CompleteFile("a")]
     assert core.breaker == "closed"
 
 
@@ -214,13 +221,13 @@ def test_a_file_that_cannot_be_read_is_left_to_the_audit_and_its_neighbours_are_
     abandoned = []
     for _ in range(20):
         for give in one.core.assign(0.0):
-            assert isinstance(give, Give)
+            assert isinstance(give, AssignBatch)
             if any(part.file == "gone" for part in give.batch.slices):
                 out = one.core.failed(0, "unreadable", "no such file", 0.0)
             else:
                 out = one.core.answered(0, 0.0)
-            abandoned += [did.file for did in out if isinstance(did, Abandon)]
-            one.complete += [did.file for did in out if isinstance(did, Complete)]
+            abandoned += [did.file for did in out if isinstance(did, AbandonFile)]
+            one.complete += [did.file for did in out if isinstance(did, CompleteFile)]
             one.core.ready(0)
     assert abandoned == ["gone"]
     assert sorted(one.complete) == ["a", "b"]

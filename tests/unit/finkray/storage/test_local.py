@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import StorageError
-from finkray.storage.contract import Published
+from finkray.storage.contract import PublishOutcome
 from finkray.storage.local import LocalStorage
 from finkray.storage.opening import open_storage
 from tests.support.storage_contract import MakeStorage, StorageContract, put
@@ -86,7 +86,7 @@ def test_a_crash_between_link_and_unlink_is_mended(tmp_path: Path) -> None:
     put(storage, "staging/one")
     (tmp_path / "alerts").mkdir()
     os.link(tmp_path / "staging/one", tmp_path / "alerts/one")
-    assert storage.publish({"alerts/one": "staging/one"}) == {"alerts/one": Published.MOVED}
+    assert storage.publish({"alerts/one": "staging/one"}) == {"alerts/one": PublishOutcome.MOVED}
     assert list(storage.walk("staging")) == []
 
 

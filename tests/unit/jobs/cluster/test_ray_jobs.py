@@ -8,7 +8,7 @@ from ray.job_submission import JobDetails, JobStatus, JobType
 
 from finkray.driver.archiver import CLOSE_S, DRAIN_S
 from finkray.settings.model import Settings
-from jobs.cluster.ray_jobs import ServiceName, UserService, service_of
+from jobs.cluster.ray_jobs import Daemon, ServiceJob, job_of
 
 
 def job(**changes: Any) -> JobDetails:
@@ -33,9 +33,9 @@ def test_ray_leaves_the_archive_time_to_drain_and_to_end() -> None:
 
 
 def test_a_service_that_start_began() -> None:
-    service = service_of(job())
+    service = job_of(job())
     assert service is not None
-    assert service.name is ServiceName.ARCHIVE
+    assert service.name is Daemon.ARCHIVE
     assert service.since == datetime(2026, 1, 1, tzinfo=UTC)
     assert service.stop_wait_s == 60
     assert service.log_path(Path("/s")) == Path("/s/logs/job-driver-finkray-archive-1.log")
@@ -44,37 +44,35 @@ def test_a_service_that_start_began() -> None:
 @pytest.mark.parametrize(
     ("entrypoint", "name"),
     [
-        ("python -m finkray.archive --config conf/finkray.toml", ServiceName.ARCHIVE),
-        ("python -m finkray.archive", ServiceName.ARCHIVE),
-        ("python -m jobs.daemons.page", ServiceName.UI),
-        ("python -m jobs.daemons.simulator -c x", ServiceName.SIMULATOR),
-        ("python -m jobs.daemons.aggregation -c x", ServiceName.AGGREGATION),
+        ("python -m finkray.archive --config conf/finkray.toml", Daemon.ARCHIVE),
+        ("python -m finkray.archive", Daemon.ARCHIVE),
+        ("python -m jobs.daemons.page", Daemon.UI),
+        ("python -m jobs.daemons.simulator -c x", Daemon.SIMULATOR),
+        ("python -m jobs.daemons.aggregation -c x", Daemon.AGGREGATION),
         ("python -m finkray.archivers", None),
         ("python train.py", None),
     ],
 )
-def test_a_job_that_was_submitted_by_hand(entrypoint: str, name: ServiceName | None) -> None:
-    service = service_of(job(entrypoint=entrypoint, metadata={}, runtime_env=None))
+def test_a_job_that_was_submitted_by_hand(entrypoint: str, name: Daemon | None) -> None:
+    service = job_of(job(entrypoint=entrypoint, metadata={}, runtime_env=None))
     assert (service.name if service else None) == name
 
 
 def test_a_service_that_a_user_wrote() -> None:
-    service = service_of(
-        job(metadata={"finkray.service": "bright", "finkray.spec": "mymodule:Bright"})
-    )
+    service = job_of(job(metadata={"finkray.service": "bright", "finkray.spec": "mymodule:Bright"}))
     assert service is not None
     assert (service.name, service.spec) == ("bright", "mymodule:Bright")
 
 
 def test_the_command_of_such_a_service() -> None:
-    user = UserService("mymodule:Bright", "/home/me", "trial", "2026-11-24")
+    user = ServiceJob("mymodule:Bright", "/home/me", "trial", "2026-11-24")
     place = ["--service", "mymodule:Bright", "--folder", "/home/me"]
     assert user.words == [*place, "--into", "trial", "--since", "2026-11-24"]
 
 
 def test_other_jobs_are_none_of_ours() -> None:
-    assert service_of(job(submission_id=None)) is None
-    assert service_of(job(metadata={"finkray.service": "something new"})) is None
+    assert job_of(job(submission_id=None)) is None
+    assert job_of(job(metadata={"finkray.service": "something new"})) is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +80,6 @@ def test_other_jobs_are_none_of_ours() -> None:
     [("PENDING", False), ("RUNNING", False), ("STOPPED", True), ("SUCCEEDED", True)],
 )
 def test_when_it_has_ended(status: str, *, ended: bool) -> None:
-    service = service_of(job(status=JobStatus(status)))
+    service = job_of(job(status=JobStatus(status)))
     assert service is not None
     assert service.ended is ended

@@ -8,15 +8,15 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from finkray.status.service import ServiceSnapshot
 from jobs.cluster.connect import Cluster
-from jobs.cluster.ray_jobs import Service, ServiceName
+from jobs.cluster.ray_jobs import Daemon, Job
 from jobs.commands.render_status import status_json, status_text
 from tests.support.snapshots import NIGHT, busy_night
 
-SERVICE = Service(ServiceName.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
+SERVICE = Job(Daemon.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
 CLUSTER = Cluster("127.0.0.1:6379")
 
 
-def shown(snapshot: Snapshot | None, services: tuple[Service, ...] = (SERVICE,)) -> str:
+def shown(snapshot: Snapshot | None, services: tuple[Job, ...] = (SERVICE,)) -> str:
     console = Console(file=io.StringIO(), width=160)
     console.print(status_text(CLUSTER, services, snapshot, NIGHT + timedelta(seconds=2)))
     text = console.file.getvalue()  # type: ignore[attr-defined]

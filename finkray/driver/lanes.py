@@ -14,7 +14,7 @@ from finkray.ledger.state import LedgerState, PartitionState
 
 
 @dataclass(frozen=True, slots=True)
-class Edges:
+class PartitionOffsets:
     """What Kafka has of a partition that was found.
 
     Attributes
@@ -38,7 +38,7 @@ class Lane:
 
 
 def late_partitions(
-    state: LedgerState, found: Mapping[TopicPartition, Edges], backlog_offsets: int
+    state: LedgerState, found: Mapping[TopicPartition, PartitionOffsets], backlog_offsets: int
 ) -> dict[TopicPartition, int]:
     """Where live lanes are to begin, in partitions with a backlog that is worth a backfill.
 
