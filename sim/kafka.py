@@ -23,9 +23,10 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 from finkray.errors import KafkaUnavailable
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
+from finkray.host.ports import LOOPBACK, free_ports
 from finkray.host.process import ProcessRecord, start_detached
 from sim import topics
-from sim.kafka_config import HOST, free_ports, new_cluster_id, server_properties, to_properties
+from sim.kafka_config import new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars
 from sim.login import Login
 
@@ -155,12 +156,12 @@ class Kafka:
     @property
     def bootstrap_servers(self) -> str:
         """Where clients connect: `host:port`."""
-        return f"{HOST}:{self._node().port}"
+        return f"{LOOPBACK}:{self._node().port}"
 
     @property
     def login_servers(self) -> str:
         """Where clients connect that log in, if it was started with a `login`."""
-        return f"{HOST}:{self._node().login_port}"
+        return f"{LOOPBACK}:{self._node().login_port}"
 
     @property
     def cluster_id(self) -> str:

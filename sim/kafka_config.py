@@ -1,30 +1,11 @@
 """The settings of a single-node Kafka: broker and controller in one process, loopback only."""
 
 import base64
-import random
-import socket
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-HOST = "127.0.0.1"
-
-_PORTS = range(20_000, 32_000)
-"""Below the ports that systems hand out by themselves. In that range another program could
-take the port while the broker is down, and a client that retries can even meet itself."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on which nothing listens now, in random order."""
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if len(found) == count:
-            break
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if probe.connect_ex((HOST, port)) != 0:
-                found.append(port)
-    return found
+from finkray.host.ports import LOOPBACK
 
 
 def new_cluster_id() -> str:
@@ -39,10 +20,10 @@ def server_properties(
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
         # A single node can hold one replica of Kafka's own topics, and few partitions are

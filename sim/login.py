@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sim.kafka_config import HOST
+from finkray.host.ports import LOOPBACK
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -40,9 +40,9 @@ class Login:
         self, *, plain_port: int, login_port: int, controller_port: int
     ) -> dict[str, str]:
         """The broker's settings for both doors."""
-        doors = f"PLAINTEXT://{HOST}:{plain_port},SASL_SSL://{HOST}:{login_port}"
+        doors = f"PLAINTEXT://{LOOPBACK}:{plain_port},SASL_SSL://{LOOPBACK}:{login_port}"
         return {
-            "listeners": f"{doors},CONTROLLER://{HOST}:{controller_port}",
+            "listeners": f"{doors},CONTROLLER://{LOOPBACK}:{controller_port}",
             "advertised.listeners": doors,
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,"
             "CONTROLLER:PLAINTEXT",

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -23,13 +22,13 @@ from typing import Final
 from finkray.errors import ClusterUnavailable
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
+from finkray.host.ports import LOOPBACK, free_ports, is_free
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.settings.model import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.orphans import kill, orphans
 from jobs.cluster.state import write_private
 from jobs.commands.interrupt import interrupted_after
-from sim.kafka_config import HOST, free_ports
 
 _LOG = logging.getLogger(__name__)
 
@@ -137,13 +136,13 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     folder = _temporary_folder()
     write_private(folder / "auth_token", secrets.token_hex(32))
     head, dashboard, *others = free_ports(9)
-    if settings.local_dashboard_port and _is_free(settings.local_dashboard_port):
+    if settings.local_dashboard_port and is_free(settings.local_dashboard_port):
         dashboard = settings.local_dashboard_port
     agent, agent_grpc, runtime_env_agent, metrics, client, autoscaler, dashboard_metrics = others
     options = {
-        "node-ip-address": HOST,
+        "node-ip-address": LOOPBACK,
         "port": head,
-        "dashboard-host": HOST,
+        "dashboard-host": LOOPBACK,
         "dashboard-port": dashboard,
         "dashboard-agent-listen-port": agent,
         "dashboard-agent-grpc-port": agent_grpc,
@@ -157,7 +156,10 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         "object-store-memory": int(settings.local_object_store_bytes),
     }
     ray = LocalRay(
-        ProcessRecord(0, 0, str(folder)), f"{HOST}:{head}", f"http://{HOST}:{dashboard}", folder
+        ProcessRecord(0, 0, str(folder)),
+        f"{LOOPBACK}:{head}",
+        f"http://{LOOPBACK}:{dashboard}",
+        folder,
     )
     command = [
         *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block"),
@@ -196,11 +198,6 @@ def _temporary_folder() -> Path:
     return Path(
         tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(place) > _LONGEST_TEMP else place)  # noqa: S108
     )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) != 0
 
 
 def _comes_up(ray: LocalRay) -> bool:

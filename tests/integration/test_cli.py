@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from finkray.host.ports import free_ports
 from finkray.settings.model import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
-from sim.kafka_config import free_ports
 from tests.support.commands import finkray
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]

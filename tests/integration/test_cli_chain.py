@@ -13,8 +13,8 @@ import psutil
 import pyarrow.dataset as ds
 import pytest
 
+from finkray.host.ports import free_ports
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
-from sim.kafka_config import free_ports
 from tests.support import commands
 from tests.support.archiving import wait_until
 

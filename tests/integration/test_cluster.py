@@ -16,13 +16,13 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
+from finkray.host.ports import free_ports
 from finkray.host.process import start_detached
 from finkray.ledger.read import read_state
 from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from sim.kafka_config import free_ports
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import real_ztf_packets, send
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import SettingsError
+from finkray.host.ports import LOOPBACK, free_ports
 from finkray.settings.model import UiSettings
 from finkray.storage.local import LocalStorage
-from sim.kafka_config import HOST, free_ports
 from ui.app import serve
 from ui.classes import ClassSource
 from ui.sources import Sources
@@ -33,7 +33,7 @@ def test_when_it_says_where_it_is_it_answers_there(
     stopping = threading.Event()
     thread = threading.Thread(target=serve, args=(UiSettings(port=port), sources, stopping))
     thread.start()
-    url = f"http://{HOST}:{port}"
+    url = f"http://{LOOPBACK}:{port}"
     while f"The page is at {url}" not in caplog.text:
         time.sleep(0.02)
     with urllib.request.urlopen(url, timeout=20) as answer:
@@ -50,7 +50,7 @@ def test_a_stop_before_it_is_up_is_not_lost(sources: Sources) -> None:
 
 
 def test_it_says_that_it_cannot_listen(sources: Sources) -> None:
-    with socket.create_server((HOST, 0)) as other:
+    with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"cannot listen on {HOST}:{port}"):
+        with pytest.raises(SettingsError, match=f"cannot listen on {LOOPBACK}:{port}"):
             serve(UiSettings(port=port), sources, threading.Event())
