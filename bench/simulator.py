@@ -19,7 +19,7 @@ WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
 def main() -> int:
     """Print one line for each survey."""
     options = _parser().parse_args()
-    makers = {
+    makers: dict[str, AlertMaker | LsstMaker] = {
         "ztf": AlertMaker(1, alerts_per_visit=options.alerts_per_visit),
         "lsst": LsstMaker(1, alerts_per_visit=options.alerts_per_visit),
     }

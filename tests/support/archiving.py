@@ -113,9 +113,10 @@ class ArchiveUnderTest:
         """End it and all that it started, at once."""
         if self.process is None or self.process.poll() is not None:
             return
-        family = [self.process, *psutil.Process(self.process.pid).children(recursive=True)]
-        for member in family:
-            member.kill()
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for child in children:
+            child.kill()
         self.process.wait(30)
 
     def wait_for_offsets(self, offsets: int, wait_s: float = WAIT_S, topic: str = "") -> None:

@@ -62,7 +62,7 @@ class Answer(BaseHTTPRequestHandler):
         form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
         parts = {
             part.get_param("name", header="content-disposition"): part.get_content()
-            for part in form.iter_parts()  # type: ignore[attr-defined]
+            for part in form.iter_parts()
         }
         radius = float(parts["distMaxArcsec"])
         lines = ["angDist,place,ra_of_alert,dec_of_alert,main_id,otype"]

@@ -99,7 +99,7 @@ class TornStorage:
             yield file
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
-        outcomes = {}
+        outcomes: dict[str, PublishOutcome] = {}
         for final, staged in moves.items():
             with self.step():
                 outcomes |= self.inner.publish({final: staged})
