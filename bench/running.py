@@ -12,7 +12,7 @@ from pathlib import Path
 
 from finkray.host.java import find_java
 from finkray.ledger.read import read_state
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from finkray.status.archive import BalanceSheet
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray

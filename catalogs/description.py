@@ -22,8 +22,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from finkray.settings.kafka import Section
 from finkray.settings.reader import read_settings
+from finkray.settings.section import Section
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """It becomes a folder, and a column of the results."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from sim.alerts import AlertMaker
 from sim.lsst_alerts import LsstMaker
 from sim.pace import Pace

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request, Response
 
 from finkray.errors import SettingsError
 from finkray.results.counts import ClassCounts
-from finkray.settings.model import UiSettings
+from finkray.settings.ui import UiSettings
 from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
 from ui import pages

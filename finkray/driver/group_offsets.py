@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from finkray.claim import TopicPartition
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import KafkaSettings
+from finkray.settings.kafka import KafkaSettings
 
 PERIOD_S = 5.0
 """Kafka's own consumers commit as often."""

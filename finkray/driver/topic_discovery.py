@@ -10,7 +10,7 @@ from finkray.claim import TopicPartition
 from finkray.driver.lanes import PartitionOffsets
 from finkray.errors import FinkrayError
 from finkray.kafka.cluster import KafkaCluster, Start
-from finkray.settings.model import KafkaSettings
+from finkray.settings.kafka import KafkaSettings
 
 ASK_S = 10.0
 """For how long a look goes on asking about new partitions: as long as Kafka takes to say nothing of

@@ -30,8 +30,8 @@ from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
 from finkray.query.messages import ClaimOrder, ClaimOutcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
-from finkray.settings.kafka import reveal
-from finkray.settings.model import SparkSettings
+from finkray.settings.section import reveal
+from finkray.settings.spark import SparkSettings
 
 NO_EXECUTOR_S = 20.0
 """A killed executor was back after 7 s; after the death of its owner none ever came."""

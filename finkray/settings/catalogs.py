@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
-from finkray.settings.kafka import MiB, Section
 from finkray.settings.reader import to_environment
+from finkray.settings.section import MiB, Section
 
 CDS_XMATCH: Final = "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync"
 """The cross-match service of the CDS in Strasbourg."""

@@ -1,47 +1,24 @@
-"""What finkray must know to read a Kafka; and the two shapes that settings share."""
+"""Settings `[kafka]`: the Kafka that the alerts come from."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
-    InstanceOf,
     PositiveFloat,
     SecretStr,
     field_validator,
     model_validator,
 )
 
-from finkray.errors import SettingsError
-from finkray.settings.reader import SECRET_NAME
-
-MiB: Final = 1024 * 1024
+from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """What Kafka allows as the name of a topic (`org.apache.kafka.common.internals.Topic`)."""
-
-
-def _hide_secret_options(raw: Any) -> Any:
-    """Wrap the values that must not be shown; whatever is no table is left to pydantic."""
-    if not isinstance(raw, Mapping):
-        return raw
-    options = dict(raw)
-    for key, value in raw.items():
-        if isinstance(value, SecretStr):
-            continue
-        if not isinstance(value, str | bool | int | float):
-            raise ValueError(f"{key}: expected text, a number, true or false")  # noqa: TRY004
-        if SECRET_NAME.search(str(key)):
-            options[key] = SecretStr(str(value))
-    return options
 
 
 def _one_or_many(raw: Any) -> Any:
@@ -61,19 +38,6 @@ def _start(raw: Any) -> Any:
     if not isinstance(raw, str):
         raise ValueError('expected "earliest", "latest" or a time in ISO 8601')  # noqa: TRY004
     return raw
-
-
-Options = Annotated[
-    dict[str, InstanceOf[SecretStr] | bool | int | float | str],
-    BeforeValidator(_hide_secret_options),
-]
-"""Options that are passed on as they are; the secret ones are masked wherever they are shown."""
-
-
-class Section(BaseModel):
-    """One table of the settings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaSettings(Section):
@@ -183,39 +147,3 @@ class KafkaSettings(Section):
             ):
                 config["sasl.password"] = password
         return config | reveal(self.options)
-
-
-def read_secret(setting: str, file: str, value: SecretStr) -> str:
-    """A secret that a setting holds, or that stands in the file which another one names.
-
-    Parameters
-    ----------
-    setting
-        name of the setting that gave the file, for the error
-    file
-        the file, or nothing
-    value
-        what counts if there is no file
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read or is empty.
-    """
-    if not file:
-        return value.get_secret_value()
-    try:
-        secret = Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{setting} = {file!r} cannot be read: {error.strerror}") from error
-    if not secret:
-        raise SettingsError(f"{setting} = {file!r} is empty")
-    return secret
-
-
-def reveal(options: Options) -> dict[str, str | bool | int | float]:
-    """Pass-through options with the secrets in clear, for the library that needs them."""
-    return {
-        key: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for key, value in options.items()
-    }

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ByteSize, Field, PositiveFloat, SecretStr, field_validator
 
-from finkray.settings.kafka import MiB, Options, Section, read_secret, reveal
+from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 from finkray.surveys import SURVEYS
 
 ANY_SURVEY: Final = "any"

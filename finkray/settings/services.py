@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, model_validator
 
-from finkray.settings.kafka import MiB, Section
+from finkray.settings.section import MiB, Section
 
 
 class ServiceSettings(Section):

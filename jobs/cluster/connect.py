@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray
 
 if TYPE_CHECKING:

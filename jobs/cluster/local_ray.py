@@ -24,7 +24,7 @@ from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports, is_free
 from finkray.host.process import ProcessRecord, start_detached
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.orphans import kill, orphans
 from jobs.cluster.state import write_private

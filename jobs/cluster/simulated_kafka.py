@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finkray.errors import KafkaUnavailable
-from finkray.settings.model import Settings, SimulatorSettings
+from finkray.settings.model import Settings
+from finkray.settings.simulator import SimulatorSettings
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka

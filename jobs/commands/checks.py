@@ -16,14 +16,11 @@ from finkray.errors import (
 )
 from finkray.host.java import find_java
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import (
-    ArchiveSettings,
-    IngestSettings,
-    KafkaSettings,
-    RaySettings,
-    Settings,
-    load,
-)
+from finkray.settings.archive import ArchiveSettings
+from finkray.settings.ingest import IngestSettings
+from finkray.settings.kafka import KafkaSettings
+from finkray.settings.model import Settings, load
+from finkray.settings.ray import RaySettings
 from finkray.text import bytes_text, count_text
 from jobs.cluster.connect import errors_of_ray, find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint

@@ -11,7 +11,8 @@ from finkray.host.jvm_class_data import build_class_data, class_data_file, listi
 from finkray.query.messages import ClaimOrder
 from finkray.query.spark import JAVA_OPTION_KEYS, MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext
-from finkray.settings.model import RaySettings, SparkSettings
+from finkray.settings.ray import RaySettings
+from finkray.settings.spark import SparkSettings
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.commands.progress import Progress

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import Settings, SimulatorSettings
+from finkray.settings.model import Settings
+from finkray.settings.simulator import SimulatorSettings
 from jobs.cluster.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
 from jobs.cluster.state import state_folder
 from jobs.daemons.main import service_main

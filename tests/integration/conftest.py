@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest

@@ -22,7 +22,7 @@ from pydantic import ByteSize
 from finkray.audit.audit import audit
 from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.read import read_state
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim import poison

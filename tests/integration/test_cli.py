@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from finkray.host.ports import free_ports
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from tests.support.commands import finkray
 

@@ -14,7 +14,7 @@ from finkray.ingest.messages import Assignment, ClaimsReceived, IngestReport, Re
 from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
 from finkray.packets.divide import MAX_FILES
-from finkray.settings.model import PacketSettings
+from finkray.settings.packets import PacketSettings
 from sim.kafka import Kafka
 from tests.support.packets import send
 

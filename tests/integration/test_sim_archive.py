@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from sim.check import check
 from sim.kafka import Kafka
 from sim.manifest import ManifestWriter, PlayedTopic

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.errors import SettingsError
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from sim.kafka import Kafka
 from sim.manifest import ManifestWriter, PlayedTopic, read_manifest, read_objects
 from sim.night import night

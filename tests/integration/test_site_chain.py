@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 
 from finkray.audit.audit import audit
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import KafkaSettings
+from finkray.settings.kafka import KafkaSettings
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim.read_only import allow_reading

@@ -11,7 +11,8 @@ from finkray.ingest.intake import CutLimits
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster, reader
-from finkray.settings.model import KafkaSettings, load
+from finkray.settings.kafka import KafkaSettings
+from finkray.settings.model import load
 from jobs.commands.checks import kafka_checks
 from sim.read_only import allow_reading
 from tests.support.archiving import wait_until

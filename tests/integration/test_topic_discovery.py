@@ -9,7 +9,7 @@ import pytest
 from finkray.claim import TopicPartition
 from finkray.driver.lanes import PartitionOffsets
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
-from finkray.settings.model import KafkaSettings
+from finkray.settings.kafka import KafkaSettings
 from sim.kafka import Kafka
 from tests.support.lane_reading import fill, made
 from tests.support.packets import add_partitions

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from finkray.claim import TopicPartition
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from sim.check import check
 from sim.compare import MISSING, WRONGLY_DEAD
 from sim.manifest import ManifestWriter, PlayedTopic

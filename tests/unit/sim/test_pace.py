@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.errors import SettingsError
-from finkray.settings.model import PACE
+from finkray.settings.simulator import PACE
 from sim.pace import Pace
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.errors import SettingsError
-from finkray.settings.model import SimulatorSettings
+from finkray.settings.simulator import SimulatorSettings
 from sim.alerts import AlertMaker
 from sim.night import night
 from sim.poison import KINDS

@@ -11,7 +11,7 @@ import pytest
 
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
-from finkray.settings.model import UiSettings
+from finkray.settings.ui import UiSettings
 from finkray.storage.local import LocalStorage
 from ui.app import serve
 from ui.classes import ClassSource

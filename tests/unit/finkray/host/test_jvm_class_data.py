@@ -8,7 +8,7 @@ import pytest
 from finkray.host.java import find_java
 from finkray.host.jvm_class_data import class_data_file, listed_classes, sharing_options
 from finkray.query.spark import JAVA_OPTION_KEYS, spark_properties
-from finkray.settings.model import SparkSettings
+from finkray.settings.spark import SparkSettings
 
 
 def test_only_whole_names_of_classes_are_taken_from_a_list(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from finkray.host.java import find_java
 from finkray.query.spark import spark_properties
-from finkray.settings.model import SparkSettings
+from finkray.settings.spark import SparkSettings
 
 
 def test_a_secret_of_the_users_reaches_spark_and_nobody_else() -> None:

@@ -5,7 +5,8 @@ import inspect
 import pytest
 from typer.testing import CliRunner
 
-from finkray.settings.model import SimulatorSettings, load
+from finkray.settings.model import load
+from finkray.settings.simulator import SimulatorSettings
 from jobs.cli import main as cli
 from jobs.cli.simulator_options import overrides
 

@@ -7,7 +7,7 @@ import pytest
 
 from finkray.errors import ClusterUnavailable, SettingsError
 from finkray.host.process import ProcessRecord
-from finkray.settings.model import RaySettings
+from finkray.settings.ray import RaySettings
 from jobs.cluster.connect import Cluster, enter, find_cluster, is_on_this_machine
 from jobs.cluster.local_ray import LocalRay
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import KafkaUnavailable
-from finkray.settings.model import Settings, SimulatorSettings
+from finkray.settings.model import Settings
+from finkray.settings.simulator import SimulatorSettings
 from jobs.cluster.simulated_kafka import (
     kafka_folder,
     playing,

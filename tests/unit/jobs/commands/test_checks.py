@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from finkray.settings.model import ArchiveSettings, IngestSettings, KafkaSettings, RaySettings
+from finkray.settings.archive import ArchiveSettings
+from finkray.settings.ingest import IngestSettings
+from finkray.settings.kafka import KafkaSettings
+from finkray.settings.ray import RaySettings
 from jobs.commands.checks import all_checks, java_check, kafka_checks, ray_check, storage_checks
 
 

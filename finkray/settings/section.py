@@ -1,0 +1,80 @@
+"""What the tables of the settings file share: their base class, sizes, and options with secrets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, SecretStr
+
+from finkray.errors import SettingsError
+from finkray.settings.reader import SECRET_NAME
+
+MiB: Final = 1024 * 1024
+
+
+def _hide_secret_options(raw: Any) -> Any:
+    """Wrap the values that must not be shown; whatever is no table is left to pydantic."""
+    if not isinstance(raw, Mapping):
+        return raw
+    options = dict(raw)
+    for key, value in raw.items():
+        if isinstance(value, SecretStr):
+            continue
+        if not isinstance(value, str | bool | int | float):
+            raise ValueError(f"{key}: expected text, a number, true or false")  # noqa: TRY004
+        if SECRET_NAME.search(str(key)):
+            options[key] = SecretStr(str(value))
+    return options
+
+
+Options = Annotated[
+    dict[str, InstanceOf[SecretStr] | bool | int | float | str],
+    BeforeValidator(_hide_secret_options),
+]
+"""Options that are passed on as they are; the secret ones are masked wherever they are shown."""
+
+
+Resources = dict[str, Annotated[float, Field(gt=0)]]
+"""Ray's custom resources that a process asks for, by name."""
+
+
+class Section(BaseModel):
+    """One table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def read_secret(setting: str, file: str, value: SecretStr) -> str:
+    """A secret that a setting holds, or that stands in the file which another one names.
+
+    Parameters
+    ----------
+    setting
+        name of the setting that gave the file, for the error
+    file
+        the file, or nothing
+    value
+        what counts if there is no file
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read or is empty.
+    """
+    if not file:
+        return value.get_secret_value()
+    try:
+        secret = Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{setting} = {file!r} cannot be read: {error.strerror}") from error
+    if not secret:
+        raise SettingsError(f"{setting} = {file!r} is empty")
+    return secret
+
+
+def reveal(options: Options) -> dict[str, str | bool | int | float]:
+    """Pass-through options with the secrets in clear, for the library that needs them."""
+    return {
+        key: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for key, value in options.items()
+    }
