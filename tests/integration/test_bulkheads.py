@@ -24,10 +24,10 @@ from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
-from tests.integration.test_cli import Shop, shop
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.bulkheads import MODULE, SETTINGS
 from tests.support.packets import send
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -53,11 +53,10 @@ def packets(first: int, last: int) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, ray_cluster: LocalRay, archive: ArchiveUnderTest) -> Shop:
+def workspace(tmp_path: Path, ray_cluster: LocalRay, archive: ArchiveUnderTest) -> Workspace:
     """A folder with the module, in which commands are given beside the archive."""
     (tmp_path / "mymodule.py").write_text(MODULE)
     (tmp_path / "stuck").touch()
-    one = shop(tmp_path)
     settings = {
         "FINKRAY_CONFIG": str(archive.config),
         "FINKRAY__RAY__STOP_WAIT_S": "20",
@@ -69,12 +68,12 @@ def place(tmp_path: Path, ray_cluster: LocalRay, archive: ArchiveUnderTest) -> S
         "FINKRAY__SERVICES__BREAKER_REST_S": "0.5",
         "FINKRAY__SERVICES__BREAKER_LONGEST_REST_S": "2",
     }
-    return Shop(tmp_path, {**one.env, **ray_cluster.environment(), **settings})
+    return make_workspace(tmp_path).with_env(**ray_cluster.environment(), **settings)
 
 
-def status(place: Shop) -> dict[str, dict[str, Any]]:
+def status(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """What each service says of itself."""
-    answer = place.command("status", "--json")
+    answer = workspace.command("status", "--json")
     assert answer.returncode == 0, answer.stderr
     return {one["name"]: one for one in json.loads(answer.stdout)["own_services"]}
 
@@ -89,64 +88,64 @@ def served(archive: ArchiveUnderTest, name: str) -> int:
     return read_state(LocalStorage(archive.root / "science" / name / "1")).state.balance().archived
 
 
-def start_all(place: Shop) -> None:
+def start_all(workspace: Workspace) -> None:
     def start(name: str) -> "subprocess.CompletedProcess[str]":
         own = {f"FINKRAY__SERVICES__{key}": value for key, value in SETTINGS[name].items()}
-        return place.command("start", f"mymodule:{name}", "--from", "2020-01-01", **own)
+        return workspace.command("start", f"mymodule:{name}", "--from", "2020-01-01", **own)
 
     with ThreadPoolExecutor() as pool:
         for done in pool.map(start, SETTINGS):
             assert done.returncode == 0, done.stderr
 
 
-def stop_all(place: Shop) -> None:
-    (place.folder / "stuck").unlink(missing_ok=True)
+def stop_all(workspace: Workspace) -> None:
+    (workspace.folder / "stuck").unlink(missing_ok=True)
     with ThreadPoolExecutor() as pool:
-        for done in pool.map(lambda name: place.command("stop", name.lower()), SETTINGS):
+        for done in pool.map(lambda name: workspace.command("stop", name.lower()), SETTINGS):
             assert done.returncode == 0, done.stderr
 
 
-def slow_process(place: Shop, not_pid: int = 0) -> psutil.Process | None:
+def slow_process(workspace: Workspace, not_pid: int = 0) -> psutil.Process | None:
     """The process with the slow service that is in the middle of a batch; not `not_pid`."""
     with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
-        pid = int((place.folder / "slow.busy").read_text())
+        pid = int((workspace.folder / "slow.busy").read_text())
         return psutil.Process(pid) if pid != not_pid else None
     return None
 
 
-def processes(place: Shop, name: str) -> int:
+def processes(workspace: Workspace, name: str) -> int:
     """How many processes a service has had."""
-    marks = place.folder / f"{name}.pids"
+    marks = workspace.folder / f"{name}.pids"
     return len(marks.read_text().splitlines()) if marks.exists() else 0
 
 
 def test_bad_services_hold_up_neither_the_archive_nor_a_good_one(
-    archive: ArchiveUnderTest, kafka: Kafka, topic: str, place: Shop
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, workspace: Workspace
 ) -> None:
     kafka.create_topic(topic)
     archive.start()
     wait_until("there is an archive", (archive.root / "ledger").is_dir)
     send(kafka.bootstrap_servers, topic, packets(0, FIRST))
     try:
-        start_all(place)
-        all_are_stuck(archive, place)
+        start_all(workspace)
+        all_are_stuck(archive, workspace)
         send(kafka.bootstrap_servers, topic, packets(FIRST, ALL))
         archive.wait_for_offsets(ALL)
         wait_until("the good one has them all", lambda: served(archive, "good") == ALL)
-        the_others_are_stuck_still(archive, place)
-        the_slow_one_is_killed_twice(place)
+        the_others_are_stuck_still(archive, workspace)
+        the_slow_one_is_killed_twice(workspace)
 
-        (place.folder / "stuck").unlink()
+        (workspace.folder / "stuck").unlink()
         for name in BAD:
             wait_until(f"{name} has them all", lambda name=name: served(archive, name) == ALL)
         the_guilty_alerts_are_told_and_no_others(archive)
-        assert processes(place, "slow") >= 3
-        closed = wait_until("all breakers are closed", lambda: all_closed(place))
+        assert processes(workspace, "slow") >= 3
+        closed = wait_until("all breakers are closed", lambda: all_closed(workspace))
         assert closed["throwing"]["breaker_opened"] >= 1
         assert archive.process is not None
         assert archive.process.poll() is None
     finally:
-        stop_all(place)
+        stop_all(workspace)
     archive.stop()
     report = audit(
         LocalStorage(archive.root),
@@ -160,25 +159,25 @@ def test_bad_services_hold_up_neither_the_archive_nor_a_good_one(
         assert (sheet.archived, sheet.difference) == (ALL, 0)
 
 
-def all_are_stuck(archive: ArchiveUnderTest, place: Shop) -> None:
+def all_are_stuck(archive: ArchiveUnderTest, workspace: Workspace) -> None:
     # Seen by their marks first: each `finkray status` takes the machine from the services.
-    wait_until("the slow one is at it", lambda: slow_process(place))
+    wait_until("the slow one is at it", lambda: slow_process(workspace))
     for name in ("hanging", "leaking"):
-        wait_until(f"{name} is ended", lambda name=name: processes(place, name) > 1)
+        wait_until(f"{name} is ended", lambda name=name: processes(workspace, name) > 1)
     wait_until("the good one works", lambda: served(archive, "good") == FIRST)
 
     def paused() -> bool:
-        told = status(place)
+        told = status(workspace)
         return bool(told["throwing"]["breaker"] != "closed")
 
     wait_until("the throwing one pauses", paused)
 
 
-def the_others_are_stuck_still(archive: ArchiveUnderTest, place: Shop) -> None:
+def the_others_are_stuck_still(archive: ArchiveUnderTest, workspace: Workspace) -> None:
     sheet = archive.balance()
     assert (sheet.received, sheet.archived, sheet.difference) == (ALL, ALL, 0)
     assert [served(archive, name) for name in BAD] == [0] * len(BAD)
-    told = status(place)
+    told = status(workspace)
     assert told["slow"]["busy"] == 1
     assert told["hanging"]["faults"]["time"] > 0
     assert told["leaking"]["faults"]["memory"] > 0
@@ -189,12 +188,12 @@ def the_others_are_stuck_still(archive: ArchiveUnderTest, place: Shop) -> None:
     assert told["good"]["faults"] == {}
 
 
-def the_slow_one_is_killed_twice(place: Shop) -> None:
+def the_slow_one_is_killed_twice(workspace: Workspace) -> None:
     """First its process, then the actor that keeps it, each in the middle of a batch."""
-    first = slow_process(place)
+    first = slow_process(workspace)
     assert first is not None
     first.kill()
-    again = wait_until("a fresh process", lambda: slow_process(place, first.pid))
+    again = wait_until("a fresh process", lambda: slow_process(workspace, first.pid))
     again.parent().kill()
 
 
@@ -219,6 +218,6 @@ def the_guilty_alerts_are_told_and_no_others(archive: ArchiveUnderTest) -> None:
             assert table["reason"][offset].as_py().startswith(reason)
 
 
-def all_closed(place: Shop) -> dict[str, dict[str, Any]] | None:
-    told = status(place)
+def all_closed(workspace: Workspace) -> dict[str, dict[str, Any]] | None:
+    told = status(workspace)
     return told if all(one["breaker"] == "closed" for one in told.values()) else None

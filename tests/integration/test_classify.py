@@ -13,12 +13,12 @@ from gradio_client import Client
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
-from tests.integration.test_cli import Shop, shop
 from tests.support import services_docs
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
 from tests.support.small_archives import NIGHT
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -26,19 +26,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "classify.md"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Shop]:
-    one = shop(tmp_path)
-    yield Shop(one.folder, {**one.env, "FINKRAY__RAY__LOCAL_CPUS": "4"})
-    stop_local_ray(one.state)
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    workspace = make_workspace(tmp_path).with_env(FINKRAY__RAY__LOCAL_CPUS="4")
+    yield workspace
+    stop_local_ray(workspace.state)
 
 
-def say(place: Shop, command: str) -> str:
-    binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
-    return services_docs.follow(command, place.folder, {**place.env, "PATH": binaries})
+def say(workspace: Workspace, command: str) -> str:
+    binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
+    return services_docs.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
 
 
-def kill_aggregation(place: Shop) -> None:
-    ray = find_local_ray(place.state)
+def kill_aggregation(workspace: Workspace) -> None:
+    ray = find_local_ray(workspace.state)
     father = ray.process.process() if ray else None
     assert father is not None
     victims = [
@@ -51,8 +51,8 @@ def kill_aggregation(place: Shop) -> None:
         one.kill()
 
 
-def running(place: Shop) -> list[str]:
-    answer = place.command("status", "--json")
+def running(workspace: Workspace) -> list[str]:
+    answer = workspace.command("status", "--json")
     return [one["name"] for one in json.loads(answer.stdout)["services"]]
 
 
@@ -67,26 +67,26 @@ def classes_of(told: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
-    place: Shop, test_data: Path
+    workspace: Workspace, test_data: Path
 ) -> None:
-    archive = real_archive(place.folder / "archive", test_data)
-    gcvs_here(place.folder, test_data)
+    archive = real_archive(workspace.folder / "archive", test_data)
+    gcvs_here(workspace.folder, test_data)
     add, build, _run = services_docs.commands(PAGE, live=False)
     live = services_docs.commands(PAGE, live=True)[3:]
     assert [line.split()[1] for line in live] == ["start"] * 3 + ["status"] + ["stop"] * 3
-    say(place, add)
-    say(place, build)
-    assert "classify: running, 1 warm, version 1" in say(place, live[0])
-    assert "aggregation: running" in say(place, live[1])
-    say(place, live[2])
+    say(workspace, add)
+    say(workspace, build)
+    assert "classify: running, 1 warm, version 1" in say(workspace, live[0])
+    assert "aggregation: running" in say(workspace, live[1])
+    say(workspace, live[2])
 
-    page = Client(f"http://127.0.0.1:{place.port}", verbose=False)
+    page = Client(f"http://127.0.0.1:{workspace.port}", verbose=False)
 
     def shown() -> dict[str, int]:
         return classes_of(page.predict(api_name="/classes"))
 
     def in_status() -> dict[str, int]:
-        answer = place.command("status", "--json")
+        answer = workspace.command("status", "--json")
         return classes_of(json.loads(answer.stdout)["classes"])
 
     first = ZTF_ALERTS + LSST_ALERTS
@@ -96,9 +96,9 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
 
     # Killed, and started again: it goes on from what it has written down.
     wait_until("the aggregation has written it down", lambda: in_status() == shown())
-    kill_aggregation(place)
-    wait_until("Ray has seen it", lambda: "aggregation" not in running(place))
-    assert "aggregation: running" in say(place, live[1])
+    kill_aggregation(workspace)
+    wait_until("Ray has seen it", lambda: "aggregation" not in running(workspace))
+    assert "aggregation: running" in say(workspace, live[1])
 
     more = list(real_ztf_packets(test_data, "20210720_ampel_100_nocutouts"))
     archive.put("ztf", more, NIGHT + timedelta(hours=1))
@@ -114,18 +114,18 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
     )
 
     wait_until("the aggregation has written it down", lambda: in_status() == shown())
-    text = say(place, live[3])
+    text = say(workspace, live[3])
     assert "classify 1, classes of the night of 2021-07-" in text
     assert "aggregation" in text
     for command in live[4:]:
-        assert "has ended" in say(place, command)
-    assert find_local_ray(place.state) is None
-    store = LocalStorage(place.folder / "archive" / "science" / "classify" / "1")
+        assert "has ended" in say(workspace, command)
+    assert find_local_ray(workspace.state) is None
+    store = LocalStorage(workspace.folder / "archive" / "science" / "classify" / "1")
     assert read_state(store).state.balance().archived == every
 
 
-def test_without_an_archive_there_is_nothing_to_count(place: Shop) -> None:
-    refused = place.command("start", "aggregation")
+def test_without_an_archive_there_is_nothing_to_count(workspace: Workspace) -> None:
+    refused = workspace.command("start", "aggregation")
     assert refused.returncode == 2
     assert "there is no archive in" in refused.stderr
-    assert find_local_ray(place.state) is None
+    assert find_local_ray(workspace.state) is None

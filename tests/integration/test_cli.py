@@ -1,7 +1,6 @@
 """The command line against a real Ray: the page, the lightest service, stands for all of them."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,54 +10,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from finkray.host.ports import free_ports
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
-from tests.support.commands import finkray
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 RAY = RaySettings(local_dashboard_port=0, local_object_store_bytes="128 MiB")
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A folder with a state of its own, and the command line in it."""
-
-    folder: Path
-    env: dict[str, str]
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "state"
-
-    @property
-    def port(self) -> int:
-        return int(self.env["FINKRAY__UI__PORT"])
-
-    def command(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        return finkray(*words, folder=self.folder, environment={**self.env, **env})
-
-
-def shop(folder: Path) -> Shop:
-    mine = ("FINKRAY", "RAY_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
-    settings = {
-        "FINKRAY_STATE": str(folder / "state"),
-        "FINKRAY__UI__PORT": str(free_ports(1)[0]),
-        "FINKRAY__RAY__LOCAL_DASHBOARD_PORT": "0",
-        "FINKRAY__RAY__LOCAL_OBJECT_STORE_BYTES": "128 MiB",
-        "FINKRAY__KAFKA__SASL_USERNAME": "me",
-        "FINKRAY__KAFKA__SASL_PASSWORD": "hunter2",
-        "FINKRAY__KAFKA__OPTIONS": '{"ssl.key.password": "hunter2"}',
-    }
-    return Shop(folder, {**env, **settings})
 
 
 def family(ray: LocalRay) -> list[psutil.Process]:
@@ -67,30 +30,30 @@ def family(ray: LocalRay) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The page runs, on a local Ray that was brought up for it."""
-    place = shop(tmp_path_factory.mktemp("running"))
-    started = place.command("start", "ui")
+    workspace = make_workspace(tmp_path_factory.mktemp("running"))
+    started = workspace.command("start", "ui")
     assert started.returncode == 0, started.stderr
-    yield place
-    place.command("stop", "ui")
-    stop_local_ray(place.state)
+    yield workspace
+    workspace.command("stop", "ui")
+    stop_local_ray(workspace.state)
 
 
 @pytest.fixture(scope="module")
-def ray(running: Shop) -> LocalRay:
+def ray(running: Workspace) -> LocalRay:
     found = find_local_ray(running.state)
     assert found is not None
     return found
 
 
-def test_start_returns_when_the_service_answers(running: Shop) -> None:
+def test_start_returns_when_the_service_answers(running: Workspace) -> None:
     url = f"http://127.0.0.1:{running.port}/"
     with urllib.request.urlopen(url, timeout=20) as answer:
         assert answer.status == 200
 
 
-def test_status_says_what_runs(running: Shop, ray: LocalRay) -> None:
+def test_status_says_what_runs(running: Workspace, ray: LocalRay) -> None:
     answer = running.command("status", "--json")
     assert answer.returncode == 0, answer.stderr
     status = json.loads(answer.stdout)
@@ -107,25 +70,27 @@ def test_status_says_what_runs(running: Shop, ray: LocalRay) -> None:
     assert "\x1b" not in text
 
 
-def test_a_second_one_is_refused(running: Shop) -> None:
+def test_a_second_one_is_refused(running: Workspace) -> None:
     answer = running.command("start", "ui")
     assert answer.returncode == 1
     assert "ui runs already, since " in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
-def test_stopping_another_service_touches_nothing(running: Shop) -> None:
+def test_stopping_another_service_touches_nothing(running: Workspace) -> None:
     answer = running.command("stop", "archive")
     assert (answer.returncode, answer.stdout) == (0, "archive does not run\n")
     assert "ui" in running.command("status").stdout
 
 
-def test_check_finds_the_cluster(running: Shop, ray: LocalRay) -> None:
+def test_check_finds_the_cluster(running: Workspace, ray: LocalRay) -> None:
     answer = running.command("check", FINKRAY__KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert f"yes  ray: a head answers at {ray.address}" in answer.stdout
 
 
-def test_no_secret_is_in_the_dashboard_or_on_a_command_line(running: Shop, ray: LocalRay) -> None:
+def test_no_secret_is_in_the_dashboard_or_on_a_command_line(
+    running: Workspace, ray: LocalRay
+) -> None:
     token = ray.token_file.read_text()
     question = urllib.request.Request(
         f"{ray.dashboard_url}/api/jobs/", headers={"Authorization": f"Bearer {token}"}
@@ -153,7 +118,7 @@ def test_the_dashboard_asks_for_the_token(ray: LocalRay) -> None:
         urllib.request.urlopen(f"{ray.dashboard_url}/api/jobs/", timeout=20)
 
 
-def test_whoever_has_not_the_token_is_told_so(running: Shop, ray: LocalRay) -> None:
+def test_whoever_has_not_the_token_is_told_so(running: Workspace, ray: LocalRay) -> None:
     elsewhere = {"FINKRAY_STATE": str(running.folder / "none"), "RAY_ADDRESS": ray.address}
     wrong = {**ray.environment(), **elsewhere, "RAY_AUTH_TOKEN": "0" * 64}
     answer = running.command("status", **wrong)
@@ -162,15 +127,15 @@ def test_whoever_has_not_the_token_is_told_so(running: Shop, ray: LocalRay) -> N
 
 
 def test_everything_listens_on_the_loopback_address_alone(ray: LocalRay) -> None:
-    places = set()
+    addresses = set()
     for process in family(ray):
         with suppress(psutil.NoSuchProcess):  # Ray lets idle workers go now and then
             connections = process.net_connections(kind="tcp")
-            places |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
-    assert {place.removeprefix("::ffff:") for place in places} == {"127.0.0.1"}
+            addresses |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
 
 
-def test_the_last_stop_drains_and_leaves_nothing(running: Shop, ray: LocalRay) -> None:
+def test_the_last_stop_drains_and_leaves_nothing(running: Workspace, ray: LocalRay) -> None:
     processes = family(ray)
     assert len(processes) > 5
     answer = running.command("stop", "ui")
@@ -198,29 +163,28 @@ def test_on_a_cluster_that_is_there_and_in_the_foreground(tmp_path: Path) -> Non
         psutil.wait_procs(orphans, timeout=20)
         assert [process for process in orphans if process.is_running()] == []
         assert not killed.folder.exists()
-        place = shop(tmp_path)
-        place.env.update(cluster.environment())
-        _start_and_interrupt(place)
+        workspace = make_workspace(tmp_path).with_env(**cluster.environment())
+        _start_and_interrupt(workspace)
         assert find_local_ray(there) == cluster, "the cluster was not ours to take down"
-        assert place.command("stop", "ui").stdout == "ui does not run\n"
+        assert workspace.command("stop", "ui").stdout == "ui does not run\n"
     finally:
         stop_local_ray(there)
 
 
-def _start_and_interrupt(place: Shop) -> None:
-    said = place.folder / "said"
+def _start_and_interrupt(workspace: Workspace) -> None:
+    said = workspace.folder / "said"
     with said.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs.cli.main", "start", "ui", "--foreground"],
-            cwd=place.folder,
+            cwd=workspace.folder,
             # Should it hang, it says where.
-            env={**place.env, "PYTHONFAULTHANDLER": "1"},
+            env={**workspace.env, "PYTHONFAULTHANDLER": "1"},
             stdout=file,
             stderr=file,
         )
     try:
         _wait_for("The page is at", said, process)
-        socket.create_connection(("127.0.0.1", place.port), timeout=20).close()
+        socket.create_connection(("127.0.0.1", workspace.port), timeout=20).close()
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 0, said.read_text()
     except (AssertionError, subprocess.TimeoutExpired):
@@ -232,18 +196,18 @@ def _start_and_interrupt(place: Shop) -> None:
 
 
 def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
-    place = shop(tmp_path)
+    workspace = make_workspace(tmp_path)
     command = [sys.executable, "-m", "jobs.cli.main", "start", "ui"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=place.env, stdout=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=workspace.env, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("local Ray: 127.0.0.1:")
         # What asks Ray for its jobs is only now imported.
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 130
-    left = find_local_ray(place.state)
-    stop_local_ray(place.state)
+    left = find_local_ray(workspace.state)
+    stop_local_ray(workspace.state)
     assert left is None
 
 
@@ -256,11 +220,11 @@ def _wait_for(words: str, said: Path, process: "subprocess.Popen[bytes]") -> Non
 
 
 def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
-    place = shop(tmp_path)
+    workspace = make_workspace(tmp_path)
     # A name that never is one of a machine (RFC 6761): the page cannot listen there.
-    answer = place.command("start", "ui", FINKRAY__UI__HOST="nowhere.invalid")
+    answer = workspace.command("start", "ui", FINKRAY__UI__HOST="nowhere.invalid")
     assert answer.returncode == 1
     assert "ui has failed. The end of its log:" in answer.stderr
     assert "Traceback" not in answer.stderr.split("The end of its log:")[0]
-    assert find_local_ray(place.state) is None
-    assert "nowhere.invalid" in next((place.state / "logs").iterdir()).read_text()
+    assert find_local_ray(workspace.state) is None
+    assert "nowhere.invalid" in next((workspace.state / "logs").iterdir()).read_text()

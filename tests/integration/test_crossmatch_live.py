@@ -10,11 +10,11 @@ import pytest
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from tests.integration.test_cli import Shop, shop
 from tests.support.archiving import wait_until
 from tests.support.made_catalogs import made
 from tests.support.sky_server import Sky, running_sky
 from tests.support.small_archives import SmallArchive
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -43,27 +43,28 @@ def sky() -> Iterator[Sky]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, sky: Sky, ray_cluster: LocalRay) -> Iterator[Shop]:
+def workspace(tmp_path: Path, sky: Sky, ray_cluster: LocalRay) -> Iterator[Workspace]:
     """A folder with a catalogue and settings for both; the paths in them are relative."""
     (tmp_path / "sky").mkdir()
     made(tmp_path / "sky", [10.0], [5.0], name="stars")
     (tmp_path / "mine.toml").write_text(SETTINGS.format(address=sky.address))
-    one = shop(tmp_path)
-    env = {"FINKRAY_CONFIG": str(tmp_path / "mine.toml")}
-    place = Shop(tmp_path, {**one.env, **ray_cluster.environment(), **env})
-    yield place
+    config = str(tmp_path / "mine.toml")
+    workspace = make_workspace(tmp_path).with_env(
+        **ray_cluster.environment(), FINKRAY_CONFIG=config
+    )
+    yield workspace
     for name in SERVICES:
-        stopped = place.command("stop", name)
+        stopped = workspace.command("stop", name)
         assert stopped.returncode == 0, stopped.stderr
 
 
 def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
-    place: Shop, sky: Sky
+    workspace: Workspace, sky: Sky
 ) -> None:
-    small = SmallArchive(LocalStorage(place.folder / "archive"))
+    small = SmallArchive(LocalStorage(workspace.folder / "archive"))
     small.put(0, 9, candidate=AT_A_STAR)
     for service in SERVICES:
-        started = place.command("start", service, "--from", "2026-11-24")
+        started = workspace.command("start", service, "--from", "2026-11-24")
         assert started.returncode == 0, started.stderr
     answers(small, "remote_crossmatch", "simbad", range(10), ("match", None))
     answers(small, "crossmatch", "stars", range(10), ("match", None))

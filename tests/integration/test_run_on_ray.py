@@ -14,9 +14,9 @@ import pytest
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from tests.integration.test_cli import Shop, shop
 from tests.support.archiving import wait_until
 from tests.support.small_archives import NIGHT, SmallArchive
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -52,18 +52,17 @@ class Careful(finkray.Service):
 
 
 @pytest.fixture
-def place(tmp_path: Path, ray_cluster: LocalRay) -> Shop:
+def workspace(tmp_path: Path, ray_cluster: LocalRay) -> Workspace:
     (tmp_path / "mymodule.py").write_text(MODULE)
     small = SmallArchive(LocalStorage(tmp_path / "archive"))
     for number, first in enumerate(range(0, ALERTS, 100)):
         small.put(first, first + 99, begins=NIGHT + timedelta(hours=number))
-    one = shop(tmp_path)
     settings = {
         "FINKRAY__SERVICES__BATCH_ROWS": "20",
         "FINKRAY__SERVICES__MAX_ACTORS": "2",
         "FINKRAY__SERVICES__TARGET_S": "0.2",
     }
-    return Shop(tmp_path, {**one.env, **ray_cluster.environment(), **settings})
+    return make_workspace(tmp_path).with_env(**ray_cluster.environment(), **settings)
 
 
 def actors(ray: LocalRay) -> list[psutil.Process]:
@@ -72,59 +71,59 @@ def actors(ray: LocalRay) -> list[psutil.Process]:
     return [one for one in family if "ray::ServiceActor" in " ".join(one.cmdline())]
 
 
-def served(place: Shop, name: str) -> int:
-    store = LocalStorage(place.folder / "archive" / "science" / name / "1")
+def served(workspace: Workspace, name: str) -> int:
+    store = LocalStorage(workspace.folder / "archive" / "science" / name / "1")
     return read_state(store).state.balance().archived
 
 
 def test_a_run_on_ray_is_ended_goes_on_and_has_the_results_of_a_local_one(
-    place: Shop, ray_cluster: LocalRay
+    workspace: Workspace, ray_cluster: LocalRay
 ) -> None:
-    (place.folder / "slowly").touch()
+    (workspace.folder / "slowly").touch()
     words = [sys.executable, "-m", "jobs.cli.main", "run", "mymodule:Careful", "--into", "there"]
     process = subprocess.Popen(
-        words, cwd=place.folder, env=place.env, stderr=subprocess.PIPE, text=True
+        words, cwd=workspace.folder, env=workspace.env, stderr=subprocess.PIPE, text=True
     )
-    wait_until("some are done", lambda: 0 < served(place, "there") < ALERTS)
+    wait_until("some are done", lambda: 0 < served(workspace, "there") < ALERTS)
     assert actors(ray_cluster)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=200)
     assert process.returncode == 130, told
     assert f"1 to 2 actors of Ray at {ray_cluster.address}" in told
-    assert 0 < served(place, "there") < ALERTS
+    assert 0 < served(workspace, "there") < ALERTS
     wait_until("its actors are gone", lambda: not actors(ray_cluster))
 
-    again = place.command("run", "mymodule:Careful", "--into", "there", "--json")
+    again = workspace.command("run", "mymodule:Careful", "--into", "there", "--json")
     assert again.returncode == 0, again.stderr
     there = json.loads(again.stdout)
     assert (there["on"], there["results"], there["complete"]) == ("ray", ALERTS, True)
     assert there["actors_wanted"] == 2, "what waits makes them more than one"
     wait_until("its actors are gone", lambda: not actors(ray_cluster))
 
-    (place.folder / "slowly").unlink()
+    (workspace.folder / "slowly").unlink()
     words = ["run", "mymodule:Careful", "--into", "here", "--on", "local", "--workers", "1"]
-    local = place.command(*words, "--json")
+    local = workspace.command(*words, "--json")
     assert local.returncode == 0, local.stderr
     here = json.loads(local.stdout)
     assert (here["on"], here["results"]) == ("local", ALERTS)
-    both = place.command("diff", "here", "there")
+    both = workspace.command("diff", "here", "there")
     assert both.returncode == 0, both.stdout
     tables = [
-        pq.read_table(place.folder / "archive" / "science" / name / "1" / "results")
+        pq.read_table(workspace.folder / "archive" / "science" / name / "1" / "results")
         .sort_by("kafka_offset")
         .drop_columns(["computed_at"])
         for name in ("here", "there")
     ]
     assert tables[0].equals(tables[1])
     assert tables[0]["kafka_offset"].to_pylist() == list(range(ALERTS))
-    assert place.env["FINKRAY__KAFKA__SASL_PASSWORD"] == "hunter2"
+    assert workspace.env["FINKRAY__KAFKA__SASL_PASSWORD"] == "hunter2"
     assert set(tables[0]["seen"].to_pylist()) == {False, None}
 
 
 def test_where_no_ray_runs_it_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
-    place = shop(tmp_path)
+    workspace = make_workspace(tmp_path)
     SmallArchive(LocalStorage(tmp_path / "archive")).put(0, 9)
     (tmp_path / "mymodule.py").write_text(MODULE)
-    refused = place.command("run", "mymodule:Careful", "--on", "ray")
+    refused = workspace.command("run", "mymodule:Careful", "--on", "ray")
     assert refused.returncode != 0
     assert "no Ray has its head on this machine: `finkray start` brings one up" in refused.stderr

@@ -24,10 +24,10 @@ from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.write_claim import write_claim
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
-from tests.integration.test_cli import Shop, shop
 from tests.support import services_docs
 from tests.support.archiving import wait_until
 from tests.support.small_archives import NIGHT, SmallArchive
+from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -59,8 +59,7 @@ class Slow(finkray.Service):
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Shop]:
-    one = shop(tmp_path)
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
     (tmp_path / "mymodule.py").write_text(MODULE)
     settings = {
         "FINKRAY__SERVICES__MAX_ACTORS": "3",
@@ -69,12 +68,13 @@ def place(tmp_path: Path) -> Iterator[Shop]:
         "FINKRAY__SERVICES__BATCH_ROWS": "100",
         "FINKRAY__RAY__LOCAL_CPUS": "4",
     }
-    yield Shop(one.folder, {**one.env, **settings})
-    stop_local_ray(one.state)
+    workspace = make_workspace(tmp_path).with_env(**settings)
+    yield workspace
+    stop_local_ray(workspace.state)
 
 
-def status(place: Shop) -> dict[str, Any]:
-    answer = place.command("status", "--json")
+def status(workspace: Workspace) -> dict[str, Any]:
+    answer = workspace.command("status", "--json")
     assert answer.returncode == 0, answer.stderr
     own: list[dict[str, Any]] = json.loads(answer.stdout)["own_services"]
     return own[0] if own else {}
@@ -95,11 +95,11 @@ def victims(ray: LocalRay) -> list[psutil.Process]:
 
 
 def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_drains_it(
-    place: Shop,
+    workspace: Workspace,
 ) -> None:
-    small = SmallArchive(LocalStorage(place.folder / "archive"))
+    small = SmallArchive(LocalStorage(workspace.folder / "archive"))
     small.put(0, 99)
-    started = place.command("start", "mymodule:Slow", "--from", "2026-11-24")
+    started = workspace.command("start", "mymodule:Slow", "--from", "2026-11-24")
     assert started.returncode == 0, started.stderr
     assert "slow: running" in started.stdout
     store = LocalStorage(small.storage.root / "science" / "slow" / "1")
@@ -109,7 +109,7 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
 
     wait_until("what came before is served", lambda: served() == 100)
 
-    ray = find_local_ray(place.state)
+    ray = find_local_ray(workspace.state)
     assert ray is not None
     last = 100
     rng = random.Random(6)
@@ -123,7 +123,7 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
             kills += 1
         wait_until("it goes on", lambda before=before: served() > before)
         if kills == 4:
-            assert status(place)["actors_wanted"] > 1
+            assert status(workspace)["actors_wanted"] > 1
     assert kills == 8
 
     sheet = read_state(store).state.balance()
@@ -133,28 +133,30 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
     assert table["status"].to_pylist() == ["error" if n % 100 == 50 else "ok" for n in range(last)]
     assert set(table["secrets"].to_pylist()) == {"", None}
 
-    wait_until("quiet shrinks it", lambda: status(place)["actors_wanted"] == 1)
-    text = place.command("status").stdout
+    wait_until("quiet shrinks it", lambda: status(workspace)["actors_wanted"] == 1)
+    text = workspace.command("status").stdout
     assert "slow" in text
     assert "waiting" in text
-    stopped = place.command("stop", "slow")
+    stopped = workspace.command("stop", "slow")
     assert stopped.returncode == 0, stopped.stderr
-    assert find_local_ray(place.state) is None
+    assert find_local_ray(workspace.state) is None
     assert served() == last
 
 
-def test_a_service_that_cannot_be_loaded_is_refused_before_anything_starts(place: Shop) -> None:
-    SmallArchive(LocalStorage(place.folder / "archive")).put(0, 9)
-    refused = place.command("start", "mymodule:Missing")
+def test_a_service_that_cannot_be_loaded_is_refused_before_anything_starts(
+    workspace: Workspace,
+) -> None:
+    SmallArchive(LocalStorage(workspace.folder / "archive")).put(0, 9)
+    refused = workspace.command("start", "mymodule:Missing")
     assert refused.returncode == 1
     assert "mymodule has no Missing; its services are Slow" in refused.stderr
-    assert find_local_ray(place.state) is None
+    assert find_local_ray(workspace.state) is None
 
 
-def test_the_page_on_services_is_true_word_by_word(place: Shop) -> None:
+def test_the_page_on_services_is_true_word_by_word(workspace: Workspace) -> None:
     alerts = finkray.testing.alerts()
     fingerprint = alerts["schema_fingerprint"][0].as_py()
-    storage = LocalStorage(place.folder / "archive")
+    storage = LocalStorage(workspace.folder / "archive")
     source = TopicPartition("cluster", alerts["kafka_topic"][0].as_py(), "an-id-of-a-topic", 0)
     batch = AlertBatch(
         claim=Claim(source, 0, len(alerts) - 1),
@@ -168,18 +170,18 @@ def test_the_page_on_services_is_true_word_by_word(place: Shop) -> None:
     commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])
 
     for name, text in services_docs.files().items():
-        (place.folder / name).write_text(text)
-    binaries = f"{Path(sys.executable).parent}:{place.env['PATH']}"
+        (workspace.folder / name).write_text(text)
+    binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
     commands = services_docs.commands(live=True)
     assert len(commands) == 8
     for command in commands:
-        services_docs.follow(command, place.folder, {**place.env, "PATH": binaries})
+        services_docs.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
     for command in ("pytest -q test_mymodule.py", "read_results.py"):
         words = ["-m", *command.split()] if command.startswith("pytest") else [command]
         done = subprocess.run(
             [sys.executable, *words],
-            cwd=place.folder,
-            env={**place.env, "PYTHONPATH": str(place.folder)},
+            cwd=workspace.folder,
+            env={**workspace.env, "PYTHONPATH": str(workspace.folder)},
             capture_output=True,
             text=True,
             check=False,
