@@ -1,44 +1,46 @@
-"""What is to be served: all that the archive's ledger has, and the science store's lacks."""
+"""The work of a service: all that the archive's ledger has and the service's sink lacks."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from finkray.claim import Claim, ClaimResult, DataFile
 from finkray.errors import ServiceError
-from finkray.ledger.claims import read_results
 from finkray.ledger.entry import Entry
 from finkray.ledger.follow import is_published, new_files
 from finkray.ledger.read import read_entries, read_state
-from finkray.ledger.state import LedgerState
-from finkray.results.store import POSITION_PATH, result_path
+from finkray.results.store import POSITION_PATH
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, Span
 
 LIVE_PATH = "live.json"
 
-_CHUNK = 64
-"""Entries that are compared with the store at a time."""
+_CHUNK_ENTRIES = 64
+"""Number of entries that are compared with the sink at a time."""
+
+Covered = Callable[[Sequence[Claim]], Mapping[Claim, ClaimResult]]
+"""Returns what is done already of those of the claims that are known; see
+`finkray.serving.sink.Sink.covered`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedAlerts:
-    """Which alerts are to be served.
+    """The alerts that a service is to process.
 
     Attributes
     ----------
     from_seq
         all of the archive's ledger from this entry on; None: none for that reason
     span
-        and what came into Kafka in these hours; None: none for that reason
+        and what arrived in Kafka in these hours; None: none for that reason
     """
 
     from_seq: int | None = None
     span: Span | None = None
 
     def wants(self, seq: int, file: DataFile) -> bool:
-        """Whether a file that an entry brought is to be served."""
+        """Return whether a file that an entry brought is wanted."""
         if self.from_seq is not None and seq >= self.from_seq:
             return True
         if self.span is None:
@@ -52,22 +54,29 @@ class WantedAlerts:
         return 0 if self.span is not None or self.from_seq is None else self.from_seq
 
 
-def live_from(store: Storage, archive: Storage, since: datetime | None) -> WantedAlerts:
-    """What a service that runs live serves; decided at its first start and kept.
+def live_from(storage: Storage, archive: Storage, since: datetime | None) -> WantedAlerts:
+    """Return what a live service processes; decided at its first start, and kept.
 
     Parameters
     ----------
-    store, archive
-        of the results, of the alerts
+    storage
+        the folder of the service's sink, in which the decision is kept
+    archive
+        of the alerts
     since
-        at the first start: also what came before, from this time on; None: from now on
+        at the first start: also what arrived before, from this time on; None: from now on
+
+    Raises
+    ------
+    ServiceError
+        if what was kept is not readable
     """
-    data = store.read(LIVE_PATH)
+    data = storage.read(LIVE_PATH)
     if data is None:
         next_seq = read_state(archive).state.last_seq + 1
         raw = {"from_seq": next_seq, "since": None if since is None else since.isoformat()}
-        store.create(LIVE_PATH, json.dumps(raw).encode())
-        data = store.read(LIVE_PATH)
+        storage.create(LIVE_PATH, json.dumps(raw).encode())
+        data = storage.read(LIVE_PATH)
     try:
         raw = json.loads(data or b"")
         begins = None if raw["since"] is None else datetime.fromisoformat(raw["since"])
@@ -78,7 +87,7 @@ def live_from(store: Storage, archive: Storage, since: datetime | None) -> Wante
 
 @dataclass(frozen=True, slots=True)
 class ClaimWork:
-    """A claim of the archive that has files to be served.
+    """A claim of the archive that has files to be processed.
 
     Attributes
     ----------
@@ -87,9 +96,9 @@ class ClaimWork:
     claim
         the offsets
     files
-        to be served
+        files of alerts that are to be processed
     before
-        what the store has of the claim already, if anything
+        what the sink has of the claim already, if anything: as `Sink.covered` returned it
     """
 
     seq: int
@@ -100,45 +109,47 @@ class ClaimWork:
 
     @property
     def rows(self) -> int:
-        """How many alerts."""
+        """Number of alerts."""
         return sum(file.rows for file in self.files)
 
 
 class Backlog:
-    """Compares the two ledgers, entry by entry, and remembers how far it is.
+    """Compare the archive's ledger with a sink, entry by entry, and remember how far that went.
 
     Parameters
     ----------
-    archive, store
-        where the ledgers are
-    state
-        of the store's ledger, which whoever writes it keeps up to date
+    archive
+        of the alerts
+    storage
+        the folder of the service's sink, in which the position is kept
+    covered
+        returns what the sink has of claims
     wanted
-        what is to be served
+        which alerts are to be processed
     whole
-        whether claims without any file are given too, so that the store has every claim
+        whether claims without any file are returned too, so that the sink gets every claim
     """
 
     def __init__(
         self,
         archive: Storage,
-        store: Storage,
-        state: LedgerState,
+        storage: Storage,
+        covered: Covered,
         wanted: WantedAlerts,
         *,
         whole: bool,
     ) -> None:
         self._archive = archive
-        self._store = store
-        self._state = state
+        self._storage = storage
+        self._covered = covered
         self._wanted = wanted
         self._whole = whole
-        self._next_seq = max(_position(store, wanted), wanted.first_seq)
+        self._next_seq = max(_position(storage, wanted), wanted.first_seq)
         self._kept_seq = self._next_seq
         self._open: dict[Claim, int] = {}
 
     def more(self, claims: int) -> list[ClaimWork]:
-        """The next that are to be served: about so many, fewer if there are no more now."""
+        """Return the next claims to process: about this many, fewer if there are no more now."""
         out: list[ClaimWork] = []
         while len(out) < claims and (entries := self._next_entries()):
             found = self._compare(entries)
@@ -148,30 +159,30 @@ class Backlog:
         return out
 
     def done(self, claim: Claim) -> None:
-        """The store has the claim now."""
+        """Note that the sink has the claim now."""
         self._open.pop(claim, None)
 
     def keep_position(self) -> None:
-        """Write down how far all is done, so that the next start need not look at it again."""
+        """Write down up to where all is done, so that the next start does not compare it again."""
         done_seq = min(self._open.values(), default=self._next_seq)
         if done_seq > self._kept_seq:
-            raw = {"next_seq": done_seq, "wanted": _words(self._wanted)}
-            self._store.replace(POSITION_PATH, json.dumps(raw).encode())
+            raw = {"next_seq": done_seq, "wanted": _wanted_to_json(self._wanted)}
+            self._storage.replace(POSITION_PATH, json.dumps(raw).encode())
             self._kept_seq = done_seq
 
     @property
     def open_claims(self) -> int:
-        """How many were given out and are not done."""
+        """Number of claims that were returned by `more` and are not done."""
         return len(self._open)
 
     def _next_entries(self) -> list[Entry]:
-        """Entries whose files are published, and in which no claim comes twice."""
+        """Return entries whose files are published, and in which no claim occurs twice."""
         out: list[Entry] = []
         seen = set(self._open)
         for entry in read_entries(self._archive, self._next_seq - 1):
             claims = {result.claim for result in entry.claims}
-            # A repair of what is being served: first the one, then the other.
-            if len(out) == _CHUNK or claims & seen or not self._may_be_read(entry):
+            # The repair of a claim that is in work must wait until the claim is done.
+            if len(out) == _CHUNK_ENTRIES or claims & seen or not self._may_be_read(entry):
                 break
             seen |= claims
             out.append(entry)
@@ -183,45 +194,39 @@ class Backlog:
         return there or is_published(self._archive, entry)
 
     def _compare(self, entries: Sequence[Entry]) -> list[ClaimWork]:
-        known = [
-            result.claim
-            for entry in entries
-            for result in entry.claims
-            if self._state.covers(result.claim)
-        ]
-        before = read_results(self._store, known) if known else {}
+        before = self._covered([result.claim for entry in entries for result in entry.claims])
         return [work for entry in entries for work in self._works(entry, before)]
 
-    def _works(self, entry: Entry, before: dict[Claim, ClaimResult]) -> Iterator[ClaimWork]:
+    def _works(self, entry: Entry, before: Mapping[Claim, ClaimResult]) -> Iterator[ClaimWork]:
         new = new_files(entry)
         for result in entry.claims:
-            stands = before.get(result.claim)
-            served = set() if stands is None else {file.path for file in stands.files}
+            known = before.get(result.claim)
+            processed = set() if known is None else {file.path for file in known.files}
             files = tuple(
                 file
                 for claim, file in new
                 if claim == result.claim
                 and self._wanted.wants(entry.seq, file)
-                and result_path(file.path) not in served
+                and file.path not in processed
                 and self._archive.size_bytes(file.path) is not None
             )
-            if files or (self._whole and stands is None and self._is_live(entry)):
-                yield ClaimWork(entry.seq, entry.at, result.claim, files, stands)
+            if files or (self._whole and known is None and self._is_live(entry)):
+                yield ClaimWork(entry.seq, entry.at, result.claim, files, known)
 
     def _is_live(self, entry: Entry) -> bool:
         from_seq = self._wanted.from_seq
         return from_seq is not None and entry.seq >= from_seq
 
 
-def _position(store: Storage, wanted: WantedAlerts) -> int:
-    data = store.read(POSITION_PATH)
+def _position(storage: Storage, wanted: WantedAlerts) -> int:
+    data = storage.read(POSITION_PATH)
     if data is None:
         return 0
     raw = json.loads(data)
-    return int(raw["next_seq"]) if raw["wanted"] == _words(wanted) else 0
+    return int(raw["next_seq"]) if raw["wanted"] == _wanted_to_json(wanted) else 0
 
 
-def _words(wanted: WantedAlerts) -> dict[str, object]:
+def _wanted_to_json(wanted: WantedAlerts) -> dict[str, object]:
     raw = asdict(wanted)
     if wanted.span is not None:
         raw["span"] = [str(wanted.span.start), str(wanted.span.end)]

@@ -98,6 +98,11 @@ def result_path(alerts_path: str) -> str:
     return f"{RESULTS_FOLDER}/{alerts_path.removeprefix(f'{ALERTS_FOLDER}/')}"
 
 
+def alerts_path(result_path: str) -> str:
+    """Return the path in the archive of the file of alerts that a file of results stands for."""
+    return f"{ALERTS_FOLDER}/{result_path.removeprefix(f'{RESULTS_FOLDER}/')}"
+
+
 def store_folder(name: str, version: str) -> str:
     """Where results stand, from the archive's folder."""
     return f"{SCIENCE_FOLDER}/{name}/{version}"

@@ -1,16 +1,21 @@
-"""The one writer of a science store: answers to files, files to claims, claims to the ledger."""
+"""The only writer of a service's results: answers to files, files to claims, claims to the ledger.
+
+A sink as `finkray.serving.sink` describes it.
+"""
 
 import contextlib
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
-from finkray.claim import ClaimResult, DataFile, StagedClaim
-from finkray.errors import ArchiveHeld, ServiceError, StorageError
+from finkray.claim import Claim, ClaimResult, DataFile, StagedClaim
+from finkray.errors import ArchiveHeld, Fenced, ServiceError, StorageError
+from finkray.ledger.claims import read_results
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
@@ -25,6 +30,7 @@ from finkray.results.rows import (
 from finkray.results.store import (
     ABOUT_PATH,
     ServiceDescription,
+    alerts_path,
     read_description,
     result_path,
     results_storage,
@@ -38,45 +44,81 @@ from finkray.storage.parquet import write_table
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _StagedWork:
+    """A claim with new results in staging, and whether the ledger has the claim already."""
+
+    claim: StagedClaim
+    revises: bool
+
+
 class ResultsWriter:
-    """Writes the results of one version of a service; made by `open_store`.
+    """Write the results of one version of a service; made by `open_store`.
 
     Attributes
     ----------
     storage, ledger
-        of the store
+        of the results
     about
         the service
     """
 
     def __init__(
-        self, archive: Storage, storage: LocalStorage, ledger: Ledger, about: Described
+        self,
+        archive: Storage,
+        storage: LocalStorage,
+        ledger: Ledger,
+        lease: Lease,
+        about: Described,
     ) -> None:
         self._archive = archive
+        self._lease = lease
+        self._staged: list[_StagedWork] = []
+        self._numbers = itertools.count()
         self.storage = storage
         self.ledger = ledger
         self.about = about
-        self._numbers = itertools.count()
+
+    @property
+    def rows(self) -> int:
+        """Number of results that are durable."""
+        return self.ledger.totals().archived
+
+    def covered(self, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
+        """Return what the results have of those of the claims that are in the ledger."""
+        known = [claim for claim in claims if self.ledger.state.covers(claim)]
+        found = read_results(self.storage, known) if known else {}
+        return {
+            claim: replace(
+                result,
+                files=tuple(replace(file, path=alerts_path(file.path)) for file in result.files),
+            )
+            for claim, result in found.items()
+        }
 
     def stage(
         self, work: ClaimWork, answers: Mapping[str, Sequence[RowAnswers]]
-    ) -> tuple[StagedClaim | None, pa.Table]:
-        """Write the results of a claim where nobody reads yet.
+    ) -> pa.Table | None:
+        """Write the results of a claim into staging, where no reader looks.
 
         Parameters
         ----------
         work
             the claim
         answers
-            for the path of each of its files what was said of its rows; a file that is not here
-            could not be read, and is left out
+            for the path of each of its files the answers for its rows; a file without answers
+            could not be read and is left out
 
         Returns
         -------
-        StagedClaim or None
-            what `commit` takes; None if the store has all of it already
-        Table
-            keys and status of the new rows
+        Table or None
+            Kafka timestamp and status of each new row; None if the results have all of the
+            claim already, so that there is nothing to commit
+
+        Raises
+        ------
+        StorageError
+            if a file of alerts cannot be read, or staging cannot be written
         """
         before = work.before
         had = np.zeros(0, np.int64) if before is None else covered_offsets(work.claim, before.gaps)
@@ -87,51 +129,59 @@ class ResultsWriter:
             table = self._table(file, answers[file.path], had)
             if table.num_rows == 0:
                 continue
-            written, place = self._write(file, table)
-            staged[written.path] = place
+            written, staged_path = self._write(file, table)
+            staged[written.path] = staged_path
             files.append(written)
             offsets.append(table["kafka_offset"].to_numpy())
             rows.append(table.select(["kafka_timestamp", "status"]))
         if before is not None and not files:
-            return None, pa.table({})
+            return None
+        earlier = () if before is None else before.files
         result = ClaimResult(
             claim=work.claim,
-            files=(*(() if before is None else before.files), *files),
+            files=(*(replace(file, path=result_path(file.path)) for file in earlier), *files),
             gaps=gaps_between(work.claim, np.sort(np.concatenate(offsets))),
         )
-        return StagedClaim(result, staged), pa.concat_tables(rows) if rows else pa.table({})
+        self._staged.append(_StagedWork(StagedClaim(result, staged), revises=before is not None))
+        return pa.concat_tables(rows) if rows else pa.table({})
 
-    def commit(self, works: Sequence[tuple[ClaimWork, StagedClaim]]) -> None:
-        """Make results part of the store.
+    def commit(self) -> None:
+        """Append all that is staged to the ledger, and publish its files.
 
         Raises
         ------
         Fenced, StorageError
             as `finkray.ledger.publish.commit`
         """
-        new = [staged for work, staged in works if work.before is None]
-        repaired = [staged for work, staged in works if work.before is not None]
+        new = [one.claim for one in self._staged if not one.revises]
+        revised = [one.claim for one in self._staged if one.revises]
         if new:
             commit(self.ledger, self.storage, new)
-        if repaired:
-            commit(self.ledger, self.storage, repaired, "repaired")
+        if revised:
+            commit(self.ledger, self.storage, revised, "repaired")
+        self._staged.clear()
         self.ledger.compact()
 
-    def _table(self, file: DataFile, said: Sequence[RowAnswers], had: np.ndarray) -> pa.Table:
+    def refuse_if_lost(self) -> None:
+        """Raise `Fenced` if another process holds the lease now."""
+        if self._lease.lost:
+            raise Fenced("another process has taken these results over")
+
+    def _table(self, file: DataFile, answers: Sequence[RowAnswers], had: np.ndarray) -> pa.Table:
         try:
             with self._archive.filesystem.open_input_file(file.path) as source:
                 keys = read_keys(source)
         except OSError as error:
             raise StorageError(f"{file.path} of the archive cannot be read: {error}") from error
-        table = result_table(keys, said, self.about, datetime.now(UTC))
+        table = result_table(keys, answers, self.about, datetime.now(UTC))
         if had.size:
             known = np.isin(table["kafka_offset"].to_numpy(), had)
             table = table.filter(pa.array(~known))
         return table
 
     def _write(self, file: DataFile, table: pa.Table) -> tuple[DataFile, str]:
-        place = f"{self.ledger.staging}/{next(self._numbers):08d}.parquet"
-        with self.storage.stage(place) as sink:
+        path = f"{self.ledger.staging}/{next(self._numbers):08d}.parquet"
+        with self.storage.stage(path) as sink:
             write_table(table, sink)
             size_bytes = sink.tell()
         offsets = table["kafka_offset"]
@@ -144,19 +194,19 @@ class ResultsWriter:
             schema_fingerprint=file.schema_fingerprint,
             hour_utc=file.hour_utc,
         )
-        return written, place
+        return written, path
 
 
 @contextlib.contextmanager
 def open_store(
     archive: Storage, name: str, spec: str, about: Described, lease_ttl_s: float
-) -> Iterator[tuple[ResultsWriter, Lease]]:
-    """Be the one writer of the results called `name`, of this version of the service.
+) -> Iterator[ResultsWriter]:
+    """Hold the results called `name`, of this version of the service, as their only writer.
 
     Raises
     ------
     ArchiveHeld
-        if somebody else is
+        if another process holds them
     ServiceError
         if the folder has results of a service that adds other columns
     """
@@ -175,7 +225,7 @@ def open_store(
         recover(ledger, storage)
         if not storage.create(ABOUT_PATH, mine.to_bytes()):
             _refuse_another(read_description(storage), mine, name)
-        yield ResultsWriter(archive, storage, ledger, about), lease
+        yield ResultsWriter(archive, storage, ledger, lease, about)
 
 
 def _refuse_another(there: ServiceDescription | None, mine: ServiceDescription, name: str) -> None:

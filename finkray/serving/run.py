@@ -11,11 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from finkray.claim import DataFile
-from finkray.errors import Fenced, ServiceError
+from finkray.errors import ServiceError
 from finkray.ledger.claims import read_claims
-from finkray.ledger.lease import Lease
 from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
-from finkray.results.writer import ResultsWriter, open_store
+from finkray.results.writer import open_store
 from finkray.services.messages import Limits, Spec
 from finkray.services.service import Described
 from finkray.serving.dispatcher import DispatcherSettings
@@ -23,6 +22,7 @@ from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import Host, Pool
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import Server, ServeSettings
+from finkray.serving.sink import OpenSink, Sink
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
@@ -50,7 +50,9 @@ class Run:
     into
         name of the results; None: the service's own
     about
-        what the service declares, if that was asked already: it takes a process
+        what the service declares, if that is known already: to find out takes a process
+    open_sink
+        opens what keeps the results; by default the results beside the archive
     """
 
     archive: LocalStorage
@@ -58,6 +60,7 @@ class Run:
     settings: Settings
     into: str | None = None
     about: Described | None = None
+    open_sink: OpenSink = open_store
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -115,19 +118,20 @@ def run_over(
     about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
     bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
     services = run.settings.services.model_copy(update=bounds)
-    with _store(run, about) as (writer, lease):
-        backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=False)
-        snapshots = Snapshots(run, writer, "running")
+    with _opened(run, about) as sink:
+        backlog = Backlog(run.archive, sink.storage, sink.covered, wanted, whole=False)
+        snapshots = Snapshots(run, about, sink, "running")
 
         def on_tick(server: Server) -> None:
-            _refuse_lost(lease)
+            sink.refuse_if_lost()
             tell(snapshots.make(server))
             _refuse_hopeless(server)
 
         server = _server(
             run,
             services,
-            writer=writer,
+            about=about,
+            sink=sink,
             backlog=backlog,
             make_host=make_host,
             on_tick=on_tick,
@@ -166,19 +170,20 @@ def run_live(
         if it runs already
     """
     about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
-    with _store(run, about) as (writer, lease):
-        wanted = live_from(writer.storage, run.archive, since)
-        backlog = Backlog(run.archive, writer.storage, writer.ledger.state, wanted, whole=True)
-        snapshots = Snapshots(run, writer, "running")
+    with _opened(run, about) as sink:
+        wanted = live_from(sink.storage, run.archive, since)
+        backlog = Backlog(run.archive, sink.storage, sink.covered, wanted, whole=True)
+        snapshots = Snapshots(run, about, sink, "running")
 
         def on_tick(server: Server) -> None:
-            _refuse_lost(lease)
+            sink.refuse_if_lost()
             tell(snapshots.make(server))
 
         server = _server(
             run,
             run.settings.services,
-            writer=writer,
+            about=about,
+            sink=sink,
             backlog=backlog,
             make_host=make_host,
             on_tick=on_tick,
@@ -188,26 +193,27 @@ def run_live(
 
 
 class Snapshots:
-    """Makes snapshots of a run.
+    """Make the snapshots of a run.
 
     Parameters
     ----------
-    run, writer
-        of it
+    run, about, sink
+        the run, its service, and what keeps the results
     state
         while it is not draining
     """
 
-    def __init__(self, run: Run, writer: ResultsWriter, state: State) -> None:
+    def __init__(self, run: Run, about: Described, sink: Sink, state: State) -> None:
         self._run = run
-        self._writer = writer
+        self._about = about
+        self._sink = sink
         self._state: State = state
         self._started_at = utc_now()
         self._last: ServiceSnapshot | None = None
 
     def make(self, server: Server) -> ServiceSnapshot:
         """As it is now."""
-        about, core, monitor = self._writer.about, server.core, server.monitor
+        about, core, monitor = self._about, server.core, server.monitor
         oldest = server.oldest
         self._last = ServiceSnapshot(
             name=self._run.into or about.name,
@@ -224,7 +230,7 @@ class Snapshots:
             waiting_more=server.more_waits,
             behind_s=_age_s(oldest),
             by_status=dict(monitor.by_status),
-            results=self._writer.ledger.totals().archived,
+            results=self._sink.rows,
             breaker=core.breaker,
             breaker_opened=core.opened,
             last_fault=core.last_fault,
@@ -250,19 +256,18 @@ def count_wanted(archive: LocalStorage, wanted: WantedAlerts) -> int:
     )
 
 
-def _store(
-    run: Run, about: Described
-) -> contextlib.AbstractContextManager[tuple[ResultsWriter, Lease]]:
+def _opened(run: Run, about: Described) -> contextlib.AbstractContextManager[Sink]:
     name = run.into or about.name
     ttl_s = run.settings.archive.lease_ttl_s
-    return open_store(run.archive, name, run.spec.name, about, ttl_s)
+    return run.open_sink(run.archive, name, run.spec.name, about, ttl_s)
 
 
 def _server(
     run: Run,
     settings: ServiceSettings,
     *,
-    writer: ResultsWriter,
+    about: Described,
+    sink: Sink,
     backlog: Backlog,
     make_host: MakeHost | None,
     on_tick: Callable[[Server], None],
@@ -270,7 +275,8 @@ def _server(
     limits = limits_of(run.settings)
     return Server(
         archive=run.archive,
-        writer=writer,
+        sink=sink,
+        output=about.output,
         backlog=backlog,
         pool=Pool(make_host or (lambda _: Worker(run.spec, limits))),
         settings=ServeSettings(_core(settings), _scale(settings)),
@@ -292,11 +298,6 @@ def _scale(settings: ServiceSettings) -> ScaleSettings:
     return ScaleSettings(
         settings.min_actors, settings.max_actors, settings.target_s, settings.quiet_s
     )
-
-
-def _refuse_lost(lease: Lease) -> None:
-    if lease.lost:
-        raise Fenced("somebody else has taken these results over")
 
 
 def _refuse_hopeless(server: Server) -> None:

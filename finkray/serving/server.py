@@ -18,11 +18,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from finkray.claim import Claim, StagedClaim
+from finkray.claim import Claim
 from finkray.errors import StorageError
 from finkray.results.backlog import Backlog, ClaimWork
 from finkray.results.rows import RowAnswers
-from finkray.results.writer import ResultsWriter
 from finkray.services.messages import Answer, Slice, null_rows
 from finkray.serving.dispatcher import (
     AbandonFile,
@@ -36,6 +35,7 @@ from finkray.serving.dispatcher import (
 from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import BatchAnswered, Pool, WorkerGone, WorkerNotStarted, WorkerReady
 from finkray.serving.scale import Load, ScaleSettings, ScaleState, scale
+from finkray.serving.sink import Sink
 from finkray.storage.contract import Storage
 
 LOOK_S = 0.2
@@ -90,8 +90,10 @@ class Server:
     ----------
     archive
         where the alerts are
-    writer
-        of the results
+    sink
+        what keeps the results
+    output
+        the columns that the service adds
     backlog
         what is to be done
     pool
@@ -108,7 +110,8 @@ class Server:
         self,
         *,
         archive: Storage,
-        writer: ResultsWriter,
+        sink: Sink,
+        output: pa.Schema,
         backlog: Backlog,
         pool: Pool,
         settings: ServeSettings,
@@ -116,14 +119,15 @@ class Server:
         on_tick: Callable[["Server"], None],
     ) -> None:
         self._archive = archive
-        self._writer = writer
+        self._sink = sink
+        self._output = output
         self._backlog = backlog
         self._pool = pool
         self._settings = settings
         self._on_tick = on_tick
         self._in_work: dict[Claim, _InWork] = {}
         self._claim_of: dict[str, Claim] = {}
-        self._done: list[tuple[ClaimWork, StagedClaim]] = []
+        self._done: list[ClaimWork] = []
         self._rows_done: list[pa.Table] = []
         self._done_since_s = 0.0
         self._rest_until_s = 0.0
@@ -186,7 +190,7 @@ class Server:
     def waiting_rows(self) -> int:
         """Alerts that were looked at and have no durable result."""
         return sum(one.work.rows for one in self._in_work.values()) + sum(
-            work.rows for work, _ in self._done
+            work.rows for work in self._done
         )
 
     @property
@@ -289,7 +293,7 @@ class Server:
                     self._pool.give(worker, batch.slices)
                 case RecordError(alert, fault, detail):
                     log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
-                    nothing = null_rows(1, self._writer.about.output)
+                    nothing = null_rows(1, self._output)
                     said = RowAnswers(alert.first_row, nothing, ["error"], [f"{fault}: {detail}"])
                     self._answers_of(alert.file).append(said)
                 case CompleteFile(file):
@@ -310,13 +314,13 @@ class Server:
     def _finish(self, one: _InWork) -> None:
         """All files of a claim are answered: write them aside."""
         del self._in_work[one.work.claim]
-        staged, rows = self._writer.stage(one.work, one.answers)
-        if staged is None:
+        rows = self._sink.stage(one.work, one.answers)
+        if rows is None:
             self._backlog.done(one.work.claim)
             return
         if not self._done:
             self._done_since_s = time.monotonic()
-        self._done.append((one.work, staged))
+        self._done.append(one.work)
         self._rows_done.append(rows)
 
     def _commit_if_due(self) -> None:
@@ -327,12 +331,12 @@ class Server:
         if not self._done or now_s < self._rest_until_s or not (enough or old or nothing_else):
             return
         try:
-            self._writer.commit(self._done)
+            self._sink.commit()
         except StorageError as error:
             log.warning("results are not committed, and tried again: %s", error)
             self._rest_until_s = now_s + RETRY_STORAGE_S
             return
-        for work, _ in self._done:
+        for work in self._done:
             self._backlog.done(work.claim)
         for rows in self._rows_done:
             self.monitor.durable(rows, time.time())

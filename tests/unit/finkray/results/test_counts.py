@@ -80,11 +80,9 @@ def put(small: SmallArchive, first: int, night: date | None, begins: datetime = 
 def say(small: SmallArchive, service: finkray.Service | None = None) -> None:
     """Let a service say what it has to say of all that it has not served, and make it durable."""
     about = describe(service or Parity())
-    with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as (writer, _):
+    with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as writer:
         everything = WantedAlerts(from_seq=0)
-        backlog = Backlog(
-            small.storage, writer.storage, writer.ledger.state, everything, whole=False
-        )
+        backlog = Backlog(small.storage, writer.storage, writer.covered, everything, whole=False)
         for work in backlog.more(100):
             answers = {}
             for file in work.files:
@@ -92,9 +90,8 @@ def say(small: SmallArchive, service: finkray.Service | None = None) -> None:
                 table = (service or Parity()).process(alerts)
                 row = RowAnswers(0, table, ["ok"] * len(alerts), [None] * len(alerts))
                 answers[file.path] = [row]
-            staged, _rows = writer.stage(work, answers)
-            if staged is not None:
-                writer.commit([(work, staged)])
+            writer.stage(work, answers)
+            writer.commit()
 
 
 def store_of(small: SmallArchive) -> ResultsStore:

@@ -13,8 +13,8 @@ from finkray.results.backlog import WantedAlerts
 from finkray.results.joined import newest
 from finkray.storage.hours import span_of
 from tests.support.ledgers import quick_storage
+from tests.support.serving import serve
 from tests.support.small_archives import NIGHT, SmallArchive
-from tests.unit.finkray.results.test_results import serve
 
 
 @pytest.fixture

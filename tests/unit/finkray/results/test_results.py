@@ -1,10 +1,8 @@
-"""The science store: every alert served once, whatever happens meanwhile."""
+"""Results beside an archive: every alert is processed once, whatever happens meanwhile."""
 
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,102 +16,33 @@ from finkray.claim import Claim, Gap
 from finkray.errors import ArchiveHeld, Fenced, ServiceError
 from finkray.ledger.claims import read_claims
 from finkray.ledger.log import Ledger
-from finkray.ledger.publish import commit
 from finkray.ledger.read import read_state
-from finkray.results.backlog import WantedAlerts
 from finkray.results.rows import covered_offsets, gaps_between
 from finkray.results.store import find_store, list_stores
-from finkray.services.columns import read_columns
-from finkray.services.contract import accept
-from finkray.services.messages import Answer, Slice, Spec
-from finkray.services.service import Described, Service, describe
+from finkray.services.messages import Spec
 from finkray.serving.dispatcher import DispatcherSettings
-from finkray.serving.run import Run, run_live, run_over
+from finkray.serving.run import Run, run_over
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
 from finkray.settings.model import Settings
-from finkray.settings.services import ServiceSettings
-from finkray.status.service import ServiceSnapshot
-from finkray.storage.hours import span_of
 from finkray.storage.local import LocalStorage
 from tests.support.ledgers import ZTF, quick_storage
-from tests.support.services import Double
+from tests.support.serving import (
+    EVERYTHING,
+    ROOT,
+    balanced,
+    results,
+    serve,
+    serve_live,
+)
 from tests.support.small_archives import NIGHT, SmallArchive
 from tests.support.torn_storage import Killed, TornStorage
-
-ROOT = str(Path(__file__).parents[4])
-SPEC = Spec("tests.support.services:Double", ROOT)
-ALL = WantedAlerts(from_seq=0)
-
-
-@dataclass
-class InThread:
-    """A worker without a process, for tests of what comes after the answer."""
-
-    service: Service
-    before_each: Callable[[], None] = lambda: None
-
-    def start(self) -> Described:
-        return describe(self.service)
-
-    def run(self, slices: list[Slice]) -> Answer:
-        self.before_each()
-        tables = [
-            read_columns(one.file, self.service.columns).slice(one.first_row, one.rows)
-            for one in slices
-        ]
-        alerts = pa.concat_tables(tables)
-        table = accept(self.service.output, len(alerts), self.service.process(alerts))
-        return Answer(table=table, skipped=(False,) * len(slices))
-
-    def close(self) -> None:
-        return
 
 
 @pytest.fixture
 def small() -> Iterator[SmallArchive]:
     with quick_storage() as storage:
         yield SmallArchive(storage)
-
-
-def a_run(small: SmallArchive, into: str | None = None, **settings: object) -> Run:
-    return Run(small.storage, SPEC, Settings(services=ServiceSettings(**settings)), into)  # type: ignore[arg-type]
-
-
-def serve(
-    small: SmallArchive,
-    wanted: WantedAlerts = ALL,
-    service: Service | None = None,
-    into: str | None = None,
-    before_each: Callable[[], None] = lambda: None,
-) -> ServiceSnapshot:
-    return run_over(
-        a_run(small, into),
-        wanted,
-        2,
-        tell=lambda _: None,
-        stopping=threading.Event(),
-        make_host=lambda _: InThread(service or Double(), before_each),
-    )
-
-
-def results(small: SmallArchive, name: str = "double") -> pa.Table:
-    folder = find_store(small.storage, name).storage.root / "results"
-    tables = [pq.read_table(path, partitioning=None) for path in sorted(folder.rglob("*.parquet"))]
-    return pa.concat_tables(tables).sort_by("kafka_offset")
-
-
-def offsets(small: SmallArchive, name: str = "double") -> list[int]:
-    found: list[int] = results(small, name)["kafka_offset"].to_pylist()
-    return found
-
-
-def balanced(small: SmallArchive, name: str = "double") -> bool:
-    """Whether the ledger is as the archive's and as the files."""
-    store = find_store(small.storage, name).storage
-    sheet = read_state(store).state.balance()
-    archived = read_state(small.storage).state.balance().archived
-    return sheet.difference == 0 and sheet.archived == archived == len(offsets(small, name))
 
 
 # Rows.
@@ -146,62 +75,7 @@ def test_results_stand_in_hourly_folders_that_spark_and_others_read(small: Small
     assert pq.read_table(root).num_rows == 120
 
 
-# Once.
-
-
-def test_a_second_run_does_nothing_again(small: SmallArchive) -> None:
-    small.put(0, 9)
-    serve(small)
-    before = results(small)
-    small.put(10, 19)
-    assert serve(small).by_status == {"ok": 10}
-    assert results(small).slice(0, 10).equals(before)
-    assert balanced(small)
-
-
-def test_another_span_adds_to_the_same_results(small: SmallArchive) -> None:
-    small.put(0, 119)  # of two hours, in one claim
-    serve(small, WantedAlerts(span=span_of("2026-11-24T02")))
-    assert offsets(small) == list(range(60, 120))
-    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
-    assert offsets(small) == list(range(120))
-    assert balanced(small)
-
-
-def test_vanished_files_are_left_out_and_served_when_they_are_made_again(
-    small: SmallArchive,
-) -> None:
-    staged = small.put(0, 9)
-    (path,) = staged.staged
-    (small.storage.root / path).unlink()
-    small.put(10, 19)
-    serve(small)
-    assert offsets(small) == list(range(10, 20))
-    again = small.stage(0, 9)
-    commit(small.ledger, small.storage, [again], "repaired")
-    serve(small)
-    assert balanced(small)
-
-
-def test_what_was_served_before_its_file_vanished_is_not_served_twice(small: SmallArchive) -> None:
-    staged = small.put(0, 9)
-    serve(small)
-    before = results(small)
-    (small.storage.root / next(iter(staged.staged))).unlink()
-    commit(small.ledger, small.storage, [small.stage(0, 9)], "repaired")
-    serve(small)
-    assert results(small).equals(before)
-    assert balanced(small)
-
-
-def test_dead_letters_that_were_redriven_are_served_too(small: SmallArchive) -> None:
-    before = small.put(0, 9, dead=[3, 4]).result
-    serve(small)
-    assert 3 not in offsets(small)
-    small.resolve(before, 3, 4)
-    serve(small)
-    assert offsets(small) == list(range(10))
-    assert balanced(small)
+# Once; what holds for every sink is in serving/test_server.py.
 
 
 def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(small: SmallArchive) -> None:
@@ -275,62 +149,26 @@ def test_results_of_another_output_are_not_mixed(small: SmallArchive) -> None:
     serve(small)
     run = Run(small.storage, Spec("tests.support.services:SkyAlone", ROOT), Settings(), "double")
     with pytest.raises(ServiceError, match=r"has results of tests\.support\.services:Double"):
-        run_over(run, ALL, 1, tell=lambda _: None, stopping=threading.Event())
+        run_over(run, EVERYTHING, 1, tell=lambda _: None, stopping=threading.Event())
 
 
 # Live.
 
 
-def test_a_live_service_serves_what_comes_from_its_first_start_on(small: SmallArchive) -> None:
-    small.put(0, 9)
-    for begin in (10, 20):
-        live(small, until_offset=begin + 9, puts=[(begin, begin + 9)])
-    assert offsets(small) == list(range(10, 30))
-    store = find_store(small.storage, "double").storage
-    assert read_state(store).state.balance().difference == 0
-
-
-def test_what_came_while_a_live_service_was_down_is_served(small: SmallArchive) -> None:
-    live(small, until_offset=9, puts=[(0, 9)])
-    small.put(10, 19)
-    live(small, until_offset=29, puts=[(20, 29)])
-    assert balanced(small)
-
-
 def test_claims_without_any_alert_are_in_the_ledger_too(small: SmallArchive) -> None:
     small.put(0, 0)
-    live(small, until_offset=29, puts=[(1, 1), (2, 9), (10, 29)], dead={2: range(2, 10)})
-    store = find_store(small.storage, "double").storage
-    assert read_state(store).state.frontier(ZTF) == 30
-    assert len(read_claims(store)) == 3
+    puts = [
+        lambda: small.put(1, 1),
+        lambda: small.put(2, 9, dead=list(range(2, 10))),
+        lambda: small.put(10, 29),
+    ]
 
-
-def live(
-    small: SmallArchive,
-    until_offset: int,
-    puts: list[tuple[int, int]],
-    dead: dict[int, range] | None = None,
-) -> None:
-    """Run live, archive meanwhile, and stop when the offset has its result."""
-    stopping = threading.Event()
-    begun = threading.Event()
-
-    def tell(_: ServiceSnapshot) -> None:
-        begun.set()
+    def is_done() -> bool:
         store = find_store(small.storage, "double").storage
-        ends = [part.covered.last for part in read_state(store).state.partitions.values()]
-        if until_offset in ends:
-            stopping.set()
+        return read_state(store).state.frontier(ZTF) == 30
 
-    def archive() -> None:
-        begun.wait(30)
-        for first, last in puts:
-            small.put(first, last, dead=list((dead or {}).get(first, ())))
-
-    thread = threading.Thread(target=archive)
-    thread.start()
-    run_live(a_run(small), None, tell, stopping, lambda _: InThread(Double()))
-    thread.join()
+    serve_live(small, puts, is_done)
+    assert len(read_claims(find_store(small.storage, "double").storage)) == 3
 
 
 # Finding.
