@@ -18,7 +18,7 @@ class Breaker:
     """
 
     def __init__(
-        self, failures: int = 3, rest_s: float = 60.0, clock: Callable[[], float] = time.monotonic
+        self, failures: int, rest_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limit = failures
         self._rest_s = rest_s

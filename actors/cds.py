@@ -1,6 +1,7 @@
 """The cross-match service of the CDS in Strasbourg, for SIMBAD and any table of VizieR.
 
-    simbad = RemoteCatalog("simbad", "remote", CdsXMatch("simbad"), radius_arcsec=1.5)
+    client = CdsXMatch("simbad", socket_timeout_s=10.0)
+    simbad = RemoteCatalog("simbad", "remote", client, radius_arcsec=1.5, timeout_s=10.0, breaker=…)
 
 A table of positions is posted as a form, and the pairs come back as CSV with the separation in the
 column `angDist`, in arcsec (http://cdsxmatch.u-strasbg.fr/xmatch/doc/API-calls.html).
@@ -48,7 +49,7 @@ class CdsXMatch:
         columns: Sequence[str] = (),
         *,
         address: str = CDS_XMATCH,
-        socket_timeout_s: float = 10.0,
+        socket_timeout_s: float,
     ) -> None:
         self._table = table
         self._columns = columns

@@ -107,15 +107,15 @@ class RemoteCatalog:
         client: Client,
         radius_arcsec: float,
         *,
-        timeout_s: float = 10.0,
-        breaker: Breaker | None = None,
+        timeout_s: float,
+        breaker: Breaker,
     ) -> None:
         self.name = name
         self.version = version
         self.radius_arcsec = radius_arcsec
         self._client = client
         self._timeout_s = timeout_s
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker
 
     def match(self, positions: pa.Table) -> pa.Table:
         """Look alerts up.

@@ -28,7 +28,7 @@ class Pace:
     visit_s: float | None = None
 
     @classmethod
-    def parse(cls, text: str, visit_s: float = 37.0) -> "Pace":
+    def parse(cls, text: str, visit_s: float) -> "Pace":
         """Read `max`, `realtime`, `x10`, `original`, `10x` or `500/s`.
 
         With `realtime` all alerts of a visit are due at once, and a visit each `visit_s`; `x10`

@@ -45,7 +45,7 @@ class Trouble:
     late
         Alerts whose time in Kafka is 1 to 48 hours ago, as if they had waited somewhere.
     oversize
-        Alerts that come also in a version of `oversize_bytes`.
+        Alerts that come also in a version of `oversize_bytes`, which is then needed.
     """
 
     poison: float = 0.0
@@ -53,12 +53,14 @@ class Trouble:
     out_of_order: float = 0.0
     late: float = 0.0
     oversize: float = 0.0
-    oversize_bytes: int = 9_000_000
+    oversize_bytes: int = 0
 
     def __post_init__(self) -> None:
         for name in ("poison", "duplicates", "out_of_order", "late", "oversize"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} = {getattr(self, name)}: a share is from 0 to 1")
+        if self.oversize and not self.oversize_bytes:
+            raise SettingsError("oversize needs oversize_bytes: the size of the large alerts")
 
 
 def _now_ms() -> int:

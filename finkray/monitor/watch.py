@@ -4,6 +4,7 @@ An alarm has one place where its truth is kept, and ends when that says so: nobo
 clears it. `finkray.driver.alarm_facts` gathers the facts.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ class Facts:
     dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
     starting_s: float = 0.0
     lease_silent_s: float = 0.0
-    lease_ttl_s: float = 15.0
+    lease_ttl_s: float = math.inf
     free_bytes: int | None = None
     low_disk_bytes: int = 0
     clock_jumped_s: float = 0.0

@@ -57,11 +57,11 @@ class Limits:
         that it gets whatever stands in the environment: where the catalogues are
     """
 
-    start_s: float = 120.0
-    batch_s: float = 60.0
-    memory_bytes: int = 2 * 2**30
-    recycle_batches: int = 1000
-    nice: int = 5
+    start_s: float
+    batch_s: float
+    memory_bytes: int
+    recycle_batches: int
+    nice: int
     pass_env: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
 

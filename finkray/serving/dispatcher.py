@@ -40,10 +40,10 @@ class DispatcherSettings:
         how long it stays open at first, and at most
     """
 
-    batch_rows: int = 1000
-    breaker_failures: int = 6
-    breaker_rest_s: float = 10.0
-    breaker_longest_rest_s: float = 300.0
+    batch_rows: int
+    breaker_failures: int
+    breaker_rest_s: float
+    breaker_longest_rest_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ class ScaleSettings:
         fewer are needed for so long before one goes
     """
 
-    min_actors: int = 1
-    max_actors: int = 4
-    target_s: float = 5.0
-    quiet_s: float = 30.0
+    min_actors: int
+    max_actors: int
+    target_s: float
+    quiet_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
-from finkray.services.messages import Limits, Slice, Spec
+from finkray.services.messages import Slice, Spec
 from finkray.services.service import describe, load_service
 from finkray.serving.worker import Worker
+from tests.support.limits import default_limits
 from tests.support.made_catalogs import describe as describe_catalog
 from tests.support.made_catalogs import made, make
 from tests.support.packets import real_ztf_packets
@@ -130,7 +131,7 @@ def test_it_runs_in_a_process_of_its_own_as_any_service(
     (decoded,) = Decoder().decode(messages, partition).tables
     file = tmp_path / "alerts.parquet"
     pq.write_table(decoded.table, file)
-    worker = Worker(Spec(SPEC), Limits())
+    worker = Worker(Spec(SPEC), default_limits())
     try:
         answer = worker.run([Slice(str(file), 0, len(packets))])
     finally:

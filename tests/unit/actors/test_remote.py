@@ -21,8 +21,13 @@ def sky() -> Iterator[Sky]:
 
 
 def catalog(sky: Sky, **more: object) -> RemoteCatalog:
-    client = CdsXMatch("simbad", address=sky.address)
-    return RemoteCatalog("simbad", "remote", client, 1.0, **more)  # type: ignore[arg-type]
+    return catalog_at(sky.address, **more)
+
+
+def catalog_at(address: str, **more: object) -> RemoteCatalog:
+    client = CdsXMatch("simbad", address=address, socket_timeout_s=10.0)
+    options = {"timeout_s": 10.0, "breaker": Breaker(failures=3, rest_s=60.0), **more}
+    return RemoteCatalog("simbad", "remote", client, 1.0, **options)  # type: ignore[arg-type]
 
 
 HERE = alerts([10.0, 359.9999, 40.0, None], [5.0, -5.0, 5.0, 5.0])
@@ -58,8 +63,7 @@ def test_a_service_that_fails_is_not_taken_for_none(sky: Sky, mood: str) -> None
 
 
 def test_a_service_that_is_not_there_is_not_taken_for_none() -> None:
-    client = CdsXMatch("simbad", address="http://127.0.0.1:9/xmatch")
-    answer = RemoteCatalog("simbad", "remote", client, 1.0).match(HERE)
+    answer = catalog_at("http://127.0.0.1:9/xmatch").match(HERE)
     assert answer["reason"].to_pylist()[:3] == ["failed"] * 3
 
 

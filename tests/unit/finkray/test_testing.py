@@ -8,10 +8,11 @@ import pytest
 import finkray
 import finkray.testing
 from finkray.packets.columns import ADDED_COLUMNS
-from finkray.services.messages import Limits, Spec
+from finkray.services.messages import Spec
 from finkray.serving.check import Finding, check_service
 from finkray.surveys import ZTF
 from jobs.commands.sample_alerts import sample_alerts
+from tests.support.limits import default_limits
 from tests.support.services import Double, Throwing
 
 ROOT = str(Path(__file__).parents[3])
@@ -64,7 +65,7 @@ PROMISES = ["loads", "pickles", "columns", "schema and rows", "order", "nulls", 
 def findings(name: str, tmp_path: Path, source: str = "", **limits: float) -> dict[str, Finding]:
     (tmp_path / "checked.py").write_text(HEAD + source)
     spec = Spec(f"checked:{name}", str(tmp_path))
-    found = check_service(spec, Limits(**limits), finkray.testing.alerts(40))  # type: ignore[arg-type]
+    found = check_service(spec, default_limits(**limits), finkray.testing.alerts(40))
     return {one.name: one for one in found}
 
 

@@ -23,7 +23,7 @@ from sim.pace import Pace
 )
 def test_the_ways_to_say_a_pace(text: str, pace: Pace) -> None:
     assert PACE.fullmatch(text)
-    assert Pace.parse(text) == pace
+    assert Pace.parse(text, visit_s=37.0) == pace
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_ways_to_say_a_pace(text: str, pace: Pace) -> None:
 )
 def test_any_other_is_refused_with_these_named(text: str) -> None:
     with pytest.raises(SettingsError, match=r"max.*realtime.*x10.*original.*10x.*500/s"):
-        Pace.parse(text)
+        Pace.parse(text, visit_s=37.0)
 
 
 @given(st.integers(0, 10**6), st.floats(0, 30))

@@ -121,7 +121,7 @@ def test_oversize_comes_beside_the_alert() -> None:
 
 def test_what_is_broken_already_gets_no_more_trouble() -> None:
     broken = [Packet(b"Obj\x01broken"), Packet(b"\x00\xff\xff\xff\xffframe"), Packet(b"")]
-    assert with_trouble(Trouble(poison=1.0, oversize=1.0), broken) == broken
+    assert with_trouble(Trouble(poison=1.0, oversize=1.0, oversize_bytes=200_000), broken) == broken
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])

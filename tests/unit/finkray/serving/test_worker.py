@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.errors import ServiceError
-from finkray.services.messages import Limits, Slice, Spec
+from finkray.services.messages import Slice, Spec
 from finkray.serving.run import limits_of
 from finkray.serving.worker import Worker, child_environment
 from finkray.settings.model import load
+from tests.support.limits import default_limits
 
 ROOT = str(Path(__file__).parents[4])
 
@@ -32,7 +33,9 @@ def start() -> Iterator[Callable[..., Worker]]:
     workers = []
 
     def make(name: str, **limits: float) -> Worker:
-        workers.append(Worker(Spec(f"tests.support.services:{name}", ROOT), Limits(**limits)))  # type: ignore[arg-type]
+        workers.append(
+            Worker(Spec(f"tests.support.services:{name}", ROOT), default_limits(**limits))
+        )
         return workers[-1]
 
     yield make
