@@ -2,6 +2,7 @@
 
 `test_data`   the folder with public real alerts; without it the test is skipped
 `quick_folder`  a folder in memory
+`small`       an empty archive in memory, to be filled claim by claim
 `kafka`       a real Kafka, one for the session: use a topic of your own, leave it running
 `topic`       a topic name that no other test has (the topic is not made yet)
 
@@ -19,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sim.kafka import Kafka
+from tests.support.ledgers import quick_storage
+from tests.support.small_archives import SmallArchive
 
 # No example is judged by the clock: the machine may be doing other things too.
 settings.register_profile(
@@ -46,6 +49,13 @@ def quick_folder() -> Iterator[Path]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def small() -> Iterator[SmallArchive]:
+    """An empty archive in memory: `small.put(0, 59)` archives sixty alerts."""
+    with quick_storage() as storage:
+        yield SmallArchive(storage)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 """Archives with dead letters of several kinds, written as the tasks of the chain write them."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pyarrow.dataset as ds
 
 from finkray.claim import Claim, TopicPartition
 from finkray.ledger.log import Ledger
@@ -79,6 +82,12 @@ uri = "{self.folder}/archive"
     @property
     def settings(self) -> Settings:
         return load(self.config, {})
+
+    def alert_offsets(self) -> Counter[int]:
+        """How often each offset is in the alert files, each checked to be the right alert."""
+        alerts = ds.dataset(self.storage.root / "alerts", format="parquet").to_table()
+        assert alerts["candid"].to_pylist() == alerts["kafka_offset"].to_pylist()
+        return Counter(alerts["kafka_offset"].to_pylist())
 
     def archive(
         self,

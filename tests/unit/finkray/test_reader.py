@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,19 +17,8 @@ from finkray.errors import StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish, recover
 from finkray.storage.hours import Span, span_of, utc
-from tests.support.ledgers import ZTF, quick_storage
+from tests.support.ledgers import ZTF
 from tests.support.small_archives import SmallArchive
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
-
-
-@pytest.fixture
-def archive(small: SmallArchive) -> finkray.Archive:
-    return finkray.open_archive(small.storage.uri)
 
 
 def offsets(table: pa.Table) -> list[int]:

@@ -1,19 +1,11 @@
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
 
 from finkray.errors import ServiceError
-from tests.support.ledgers import quick_storage
+from tests.support.parity import FIRST, parity_store, put_night
 from tests.support.small_archives import NIGHT, SmallArchive
-from tests.unit.finkray.results.test_counts import FIRST, put, store_of
 from ui.classes import ClassSource
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
 
 
 def test_the_page_counts_by_itself_and_reads_a_list_anew_when_its_count_has_changed(
@@ -21,12 +13,12 @@ def test_the_page_counts_by_itself_and_reads_a_list_anew_when_its_count_has_chan
 ) -> None:
     source = ClassSource(small.storage)
     assert source.counts() == ()
-    put(small, 0, FIRST)
+    put_night(small, 0, FIRST)
     (counts,) = source.counts()
     night = counts.nights[0]
     assert night.classes["even"] == 5
     assert source.newest(counts, night, "even")[0].why == "8 by 2"
-    put(small, 10, FIRST, NIGHT + timedelta(hours=1))
+    put_night(small, 10, FIRST, NIGHT + timedelta(hours=1))
     # Of the counts as they were: the list that was read for them.
     assert source.newest(counts, night, "even")[0].why == "8 by 2"
     (counts,) = source.counts()
@@ -36,8 +28,8 @@ def test_the_page_counts_by_itself_and_reads_a_list_anew_when_its_count_has_chan
 
 def test_a_list_of_results_that_are_gone_is_an_error_to_be_shown(small: SmallArchive) -> None:
     source = ClassSource(small.storage)
-    put(small, 0, date(2026, 11, 23))
+    put_night(small, 0, date(2026, 11, 23))
     (counts,) = source.counts()
-    (store_of(small).storage.root / "about.json").unlink()
+    (parity_store(small).storage.root / "about.json").unlink()
     with pytest.raises(ServiceError, match="there are no results"):
         source.newest(counts, counts.nights[0], "even")

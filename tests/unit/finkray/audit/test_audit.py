@@ -1,7 +1,7 @@
 """The audit: each thing that can be wrong with an archive, and what it says then."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from finkray.intervals import IntervalSet
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
 from finkray.ledger.state import LedgerState, Totals
-from tests.support.ledgers import ZTF, quick_storage
+from tests.support.ledgers import ZTF
 from tests.support.small_archives import NIGHT, SmallArchive
 
 OTHER = ZTF._replace(partition=1)
@@ -49,12 +49,6 @@ class KafkaAsTold:
             for source, marks in self.marks.items()
             if (source.topic, source.partition) == (topic, partition)
         )
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
 
 
 def problems(report: AuditReport) -> list[tuple[str, str]]:

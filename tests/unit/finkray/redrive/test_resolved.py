@@ -4,7 +4,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.dataset as ds
 import pytest
 
 import finkray
@@ -47,12 +46,6 @@ def redrive(observatory: Observatory, storage: Storage | None = None) -> Redrive
     return redriver.redrive(audit(storage), lambda _: None)
 
 
-def offsets(observatory: Observatory) -> Counter[int]:
-    table = ds.dataset(observatory.storage.root / "alerts", format="parquet").to_table()
-    assert table["candid"].to_pylist() == table["kafka_offset"].to_pylist()
-    return Counter(table["kafka_offset"].to_pylist())
-
-
 def lose_what_was_brought_in(observatory: Observatory, files: int = 2) -> None:
     found = list(finkray.open_archive(observatory.storage.root).follow(wait_s=0))
     late = [one.path for one in found if one.resolved]
@@ -79,7 +72,7 @@ def test_they_are_found_missing_and_made_of_the_letters(observatory: Observatory
     assert balance(observatory) == (4, 3, 5, False)
 
     assert redrive(observatory) == Redriven(alerts=5, files=2)
-    assert offsets(observatory) == ALL
+    assert observatory.alert_offsets() == ALL
     assert balance(observatory) == (9, 3, 0, True)
     assert letters == {path: observatory.storage.read(path) for path in letters}
     again = list(archive.follow(last.cursor, wait_s=0))
@@ -88,7 +81,7 @@ def test_they_are_found_missing_and_made_of_the_letters(observatory: Observatory
     # Nothing is left to do for either command.
     assert redrive(observatory) == Redriven()
     bring_in(observatory)
-    assert offsets(observatory) == ALL
+    assert observatory.alert_offsets() == ALL
 
 
 def test_what_does_not_decode_any_more_is_dead_until_it_does(observatory: Observatory) -> None:
@@ -98,12 +91,12 @@ def test_what_does_not_decode_any_more_is_dead_until_it_does(observatory: Observ
     shutil.move(learnt, known)
     schema.unlink()
     assert redrive(observatory) == Redriven(dead_again=5)
-    assert offsets(observatory) == ALL - Counter(BROUGHT_IN)
+    assert observatory.alert_offsets() == ALL - Counter(BROUGHT_IN)
     assert balance(observatory) == (4, 8, 0, True)
 
     observatory.schema_turns_up(NEW)
     bring_in(observatory)
-    assert offsets(observatory) == ALL
+    assert observatory.alert_offsets() == ALL
     assert balance(observatory) == (9, 3, 0, True)
 
 
@@ -122,10 +115,10 @@ def test_it_may_end_at_any_step_and_be_begun_anew(
             struck = torn.steps is None
         except Killed:
             pass
-        seen = offsets(copy)
+        seen = copy.alert_offsets()
         assert seen.total() == len(seen)
         redrive(copy)
-        assert offsets(copy) == ALL
+        assert copy.alert_offsets() == ALL
         assert balance(copy) == (9, 3, 0, True)
         step += 1
     assert step > 10

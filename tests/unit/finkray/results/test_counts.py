@@ -2,8 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,10 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import finkray
-from actors.classes import CHECKED
 from finkray.errors import StorageError
-from finkray.results.backlog import Backlog, WantedAlerts
 from finkray.results.class_list import newest_of_class
 from finkray.results.counts import (
     COUNTS_PATH,
@@ -26,76 +22,12 @@ from finkray.results.counts import (
     classified_stores,
     read_counts,
 )
-from finkray.results.rows import RowAnswers
-from finkray.results.store import ResultsStore, find_store
-from finkray.results.writer import open_store
-from finkray.services.columns import read_columns
-from finkray.services.service import describe
+from finkray.results.store import find_store
 from jobs.daemons.aggregation import aggregate, last_look
 from tests.support.ledgers import quick_storage
+from tests.support.parity import FIRST, SECOND, Parity, classify_all, parity_store, put_night
 from tests.support.services import Double
 from tests.support.small_archives import NIGHT, SmallArchive
-
-FIRST, SECOND = date(2026, 11, 23), date(2026, 11, 24)
-
-
-class Parity(finkray.Service):
-    """Alerts are odd or even; of those whose offset ends in 9 nothing is said."""
-
-    name = "parity"
-    version = "1"
-    columns = ("kafka_offset",)
-    output = pa.schema([("class", pa.string()), ("rule", pa.string()), ("checked", CHECKED)])
-
-    def process(self, alerts: pa.Table) -> pa.Table:
-        offsets = alerts["kafka_offset"].to_pylist()
-        sky = {"catalog": "sky", "version": "1", "reason": None}
-        return pa.table(
-            {
-                "class": [None if n % 10 == 9 else ("even", "odd")[n % 2] for n in offsets],
-                "rule": [f"{n} by 2" for n in offsets],
-                "checked": [
-                    None if n % 10 == 9 else [{**sky, "status": ("match", "none")[n % 2]}]
-                    for n in offsets
-                ],
-            },
-            schema=self.output,
-        )
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
-
-
-def put(small: SmallArchive, first: int, night: date | None, begins: datetime = NIGHT) -> None:
-    """Ten alerts of a night, and what the service says of them; their ids repeat after 20."""
-    ids = pa.array([1000 + n % 20 for n in range(first, first + 10)], pa.int64())
-    more = {"obs_night": pa.array([night] * 10, pa.date32()), "candid": ids}
-    small.put(first, first + 9, begins=begins, more=more)
-    say(small)
-
-
-def say(small: SmallArchive, service: finkray.Service | None = None) -> None:
-    """Let a service say what it has to say of all that it has not served, and make it durable."""
-    about = describe(service or Parity())
-    with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as writer:
-        everything = WantedAlerts(from_seq=0)
-        backlog = Backlog(small.storage, writer.storage, writer.covered, everything, whole=False)
-        for work in backlog.more(100):
-            answers = {}
-            for file in work.files:
-                alerts = read_columns(str(small.storage.root / file.path), about.columns)
-                table = (service or Parity()).process(alerts)
-                row = RowAnswers(0, table, ["ok"] * len(alerts), [None] * len(alerts))
-                answers[file.path] = [row]
-            writer.stage(work, answers)
-            writer.commit()
-
-
-def store_of(small: SmallArchive) -> ResultsStore:
-    return find_store(small.storage, "parity")
 
 
 def counted(counts: ClassCounts) -> dict[tuple[str, str], int]:
@@ -104,7 +36,7 @@ def counted(counts: ClassCounts) -> dict[tuple[str, str], int]:
 
 def recounted(small: SmallArchive) -> dict[tuple[str, str], int]:
     """The same from all files at once."""
-    root = store_of(small).storage.root / "results"
+    root = parity_store(small).storage.root / "results"
     rows = [row for path in root.rglob("*.parquet") for row in pq.read_table(path).to_pylist()]
     return dict(
         Counter((str(row["obs_night"] or NO_NIGHT), row["class"] or row["status"]) for row in rows)
@@ -114,10 +46,10 @@ def recounted(small: SmallArchive) -> dict[tuple[str, str], int]:
 def test_each_row_is_counted_by_night_and_class_and_so_are_the_catalogues(
     small: SmallArchive,
 ) -> None:
-    put(small, 0, FIRST)
-    put(small, 10, SECOND, NIGHT + timedelta(days=1))
-    put(small, 20, None)
-    counter = ClassCounter(store_of(small))
+    put_night(small, 0, FIRST)
+    put_night(small, 10, SECOND, NIGHT + timedelta(days=1))
+    put_night(small, 20, None)
+    counter = ClassCounter(parity_store(small))
     assert counter.catch_up(100) == 3
     counts = counter.counts()
     assert counted(counts) == recounted(small)
@@ -132,8 +64,8 @@ def test_each_row_is_counted_by_night_and_class_and_so_are_the_catalogues(
 
 
 def test_only_results_with_a_class_are_counted(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
-    say(small, Double())
+    put_night(small, 0, FIRST)
+    classify_all(small, Double())
     assert [one.name for one in classified_stores(small.storage)] == ["parity"]
 
 
@@ -149,8 +81,8 @@ class OwnWords(Parity):
 
 
 def test_a_service_may_call_other_things_checked(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
-    say(small, OwnWords())
+    put_night(small, 0, FIRST)
+    classify_all(small, OwnWords())
     counters = ClassCounters(small.storage)
     assert counters.refresh(100) == {("own_words", "1"): 1, ("parity", "1"): 1}
     assert counters.counts()[0].nights[0].catalogs == ()
@@ -170,47 +102,47 @@ ACTIONS = st.lists(st.sampled_from(["put", "count", "keep", "killed"]), min_size
 def test_whatever_is_killed_when_each_row_is_counted_once(actions: list[str]) -> None:
     with quick_storage() as storage:
         small = SmallArchive(storage)
-        put(small, 0, FIRST)
-        counter, offset = ClassCounter(store_of(small)), 10
+        put_night(small, 0, FIRST)
+        counter, offset = ClassCounter(parity_store(small)), 10
         for action in actions:
             if action == "put":
-                put(small, offset, (FIRST, SECOND)[offset // 10 % 2])
+                put_night(small, offset, (FIRST, SECOND)[offset // 10 % 2])
                 offset += 10
             elif action == "count":
                 counter.catch_up(1)
             elif action == "keep":
                 counter.keep()
             else:
-                counter = ClassCounter(store_of(small))
+                counter = ClassCounter(parity_store(small))
         counter.catch_up(100)
         assert counted(counter.counts()) == recounted(small)
         assert counter.counts().alerts == offset
 
 
 def test_counts_of_results_that_were_made_anew_are_not_believed(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
-    counter = ClassCounter(store_of(small))
+    put_night(small, 0, FIRST)
+    counter = ClassCounter(parity_store(small))
     counter.catch_up(100)
     gone = counter.counts().model_copy(update={"cursor": "1:999:0"})
-    store_of(small).storage.replace(COUNTS_PATH, gone.model_dump_json().encode())
-    assert read_counts(store_of(small)) is None
-    store_of(small).storage.replace(COUNTS_PATH, b"{")
-    assert read_counts(store_of(small)) is None
-    anew = ClassCounter(store_of(small))
+    parity_store(small).storage.replace(COUNTS_PATH, gone.model_dump_json().encode())
+    assert read_counts(parity_store(small)) is None
+    parity_store(small).storage.replace(COUNTS_PATH, b"{")
+    assert read_counts(parity_store(small)) is None
+    anew = ClassCounter(parity_store(small))
     anew.catch_up(100)
     assert counted(anew.counts()) == recounted(small)
 
 
 def test_a_file_that_cannot_be_read_now_is_counted_later(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
-    put(small, 10, FIRST)
-    (first, second) = sorted((store_of(small).storage.root / "results").rglob("*.parquet"))
+    put_night(small, 0, FIRST)
+    put_night(small, 10, FIRST)
+    (first, second) = sorted((parity_store(small).storage.root / "results").rglob("*.parquet"))
     whole = second.read_bytes()
     second.write_bytes(whole[:100])
     counters = ClassCounters(small.storage)
     counters.refresh(100)
     assert counters.counts()[0].alerts == 10
-    counter = ClassCounter(store_of(small))
+    counter = ClassCounter(parity_store(small))
     with pytest.raises(StorageError, match="parity are not counted"):
         counter.catch_up(100)
     second.write_bytes(whole)
@@ -220,10 +152,10 @@ def test_a_file_that_cannot_be_read_now_is_counted_later(small: SmallArchive) ->
 
 
 def test_results_that_are_removed_are_forgotten(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
+    put_night(small, 0, FIRST)
     counters = ClassCounters(small.storage)
     counters.refresh(100)
-    (store_of(small).storage.root / "about.json").unlink()
+    (parity_store(small).storage.root / "about.json").unlink()
     counters.refresh(100)
     assert counters.counts() == ()
 
@@ -231,41 +163,41 @@ def test_results_that_are_removed_are_forgotten(small: SmallArchive) -> None:
 def test_the_list_behind_a_count_has_the_newest_first_and_each_alert_once(
     small: SmallArchive,
 ) -> None:
-    put(small, 0, FIRST)
-    put(small, 10, SECOND, NIGHT + timedelta(hours=1))
-    put(small, 20, FIRST, NIGHT + timedelta(hours=2))  # the alerts of the first ten again
-    put(small, 30, FIRST, NIGHT + timedelta(hours=3))
-    counter = ClassCounter(store_of(small))
+    put_night(small, 0, FIRST)
+    put_night(small, 10, SECOND, NIGHT + timedelta(hours=1))
+    put_night(small, 20, FIRST, NIGHT + timedelta(hours=2))  # the alerts of the first ten again
+    put_night(small, 30, FIRST, NIGHT + timedelta(hours=3))
+    counter = ClassCounter(parity_store(small))
     counter.catch_up(100)
     night = counter.counts().night("2026-11-23")
     assert night is not None
-    found = newest_of_class(store_of(small), night, "even", 8)
+    found = newest_of_class(parity_store(small), night, "even", 8)
     assert [one.alert_id for one in found] == [1018, 1016, 1014, 1012, 1010, 1008, 1006, 1004]
     assert found[0].kafka_timestamp == NIGHT + timedelta(hours=3, minutes=8)
     assert found[0].why == "38 by 2"
     assert found[0].object_id == "ZTF260000038"
-    every = newest_of_class(store_of(small), night, "even", 100)
+    every = newest_of_class(parity_store(small), night, "even", 100)
     assert [one.alert_id for one in every] == [1000 + n for n in range(18, -2, -2)]
-    assert [one.why for one in newest_of_class(store_of(small), night, "ok", 1)] == ["39 by 2"]
-    assert newest_of_class(store_of(small), night, "other", 9) == ()
+    assert [one.why for one in newest_of_class(parity_store(small), night, "ok", 1)] == ["39 by 2"]
+    assert newest_of_class(parity_store(small), night, "other", 9) == ()
 
 
 def test_the_aggregation_keeps_pace_and_leaves_what_it_counted(
     small: SmallArchive, tmp_path: Path
 ) -> None:
-    put(small, 0, FIRST)
+    put_night(small, 0, FIRST)
     stopping = threading.Event()
     thread = threading.Thread(target=aggregate, args=(small.storage, stopping, tmp_path))
     thread.start()
     try:
         wait_for_alerts(small, 10)
-        put(small, 10, SECOND)
+        put_night(small, 10, SECOND)
         wait_for_alerts(small, 20)
         assert last_look(tmp_path) is not None
     finally:
         stopping.set()
         thread.join()
-    counts = read_counts(store_of(small))
+    counts = read_counts(parity_store(small))
     assert counts is not None
     assert counted(counts) == recounted(small)
 
@@ -273,7 +205,7 @@ def test_the_aggregation_keeps_pace_and_leaves_what_it_counted(
 def wait_for_alerts(small: SmallArchive, alerts: int) -> None:
     pause = threading.Event()
     for _ in range(6000):
-        counts = read_counts(store_of(small))
+        counts = read_counts(parity_store(small))
         if counts is not None and counts.alerts == alerts:
             return
         pause.wait(0.01)

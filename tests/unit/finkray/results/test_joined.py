@@ -1,6 +1,5 @@
 """Alerts beside what services said of them."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pyarrow as pa
@@ -12,25 +11,17 @@ from finkray.errors import ServiceError
 from finkray.results.backlog import WantedAlerts
 from finkray.results.joined import newest
 from finkray.storage.hours import span_of
-from tests.support.ledgers import quick_storage
 from tests.support.serving import serve
 from tests.support.small_archives import NIGHT, SmallArchive
 
 
 @pytest.fixture
-def small() -> Iterator[SmallArchive]:
+def small(small: SmallArchive) -> SmallArchive:
     """Two hours of alerts, of which only the first has results."""
-    with quick_storage() as storage:
-        one = SmallArchive(storage)
-        one.put(0, 59)
-        one.put(60, 119, begins=NIGHT + timedelta(hours=1))
-        serve(one, WantedAlerts(span=span_of("2026-11-24T01")))
-        yield one
-
-
-@pytest.fixture
-def archive(small: SmallArchive) -> finkray.Archive:
-    return finkray.open_archive(small.storage.uri)
+    small.put(0, 59)
+    small.put(60, 119, begins=NIGHT + timedelta(hours=1))
+    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
+    return small
 
 
 def test_each_row_of_the_archive_has_the_record_of_a_service_or_null(

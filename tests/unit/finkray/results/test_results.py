@@ -1,7 +1,6 @@
 """Results beside an archive: every alert is processed once, whatever happens meanwhile."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -26,7 +25,7 @@ from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
 from finkray.settings.model import Settings
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import ZTF, quick_storage
+from tests.support.ledgers import ZTF
 from tests.support.serving import (
     EVERYTHING,
     ROOT,
@@ -37,13 +36,6 @@ from tests.support.serving import (
 )
 from tests.support.small_archives import NIGHT, SmallArchive
 from tests.support.torn_storage import Killed, TornStorage
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
-
 
 # Rows.
 

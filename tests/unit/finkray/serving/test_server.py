@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,7 +21,6 @@ from finkray.serving.server import ServeSettings
 from finkray.serving.sink import OpenSink
 from finkray.storage.hours import span_of
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import quick_storage
 from tests.support.remembering_sink import Memory
 from tests.support.serving import EVERYTHING, balanced, results, serve, serve_live
 from tests.support.small_archives import SmallArchive
@@ -65,12 +64,6 @@ class SinkInUse:
         archived = read_state(self.small.storage).state.balance().archived
         found = self.offsets
         return len(found) == len(set(found)) == archived
-
-
-@pytest.fixture
-def small() -> Iterator[SmallArchive]:
-    with quick_storage() as storage:
-        yield SmallArchive(storage)
 
 
 @pytest.fixture

@@ -1,51 +1,15 @@
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from finkray import __version__ as finkray_version
 from finkray.errors import SettingsError
-from jobs.cli.main import main
+from tests.support.commands import Finkray
 
 COMMANDS = ("start", "stop", "status", "check")
-
-
-class Answer(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Finkray = Callable[..., Answer]
-
-
-@pytest.fixture
-def finkray(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Finkray:
-    """The command line as a person has it, in an empty folder and with a state of its own."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("FINKRAY", "RAY_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FINKRAY_STATE", str(tmp_path / "state"))
-
-    def run(*words: str, **env: str) -> Answer:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["finkray", *words])
-            for name, value in env.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return Answer(code, *capfd.readouterr())
-
-    return run
 
 
 def test_the_module_is_the_console_script() -> None:

@@ -8,10 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.storage.local import LocalStorage
+from tests.support.commands import Finkray
 from tests.support.small_archives import NIGHT, SmallArchive
-from tests.unit.jobs.cli.test_main import Finkray, finkray
-
-__all__ = ["finkray"]
 
 MODULE = """
 import finkray
