@@ -213,7 +213,7 @@ class Snapshots:
 
     def make(self, server: Server) -> ServiceSnapshot:
         """As it is now."""
-        about, core, monitor = self._about, server.core, server.monitor
+        about, dispatcher, monitor = self._about, server.dispatcher, server.monitor
         oldest = server.oldest
         self._last = ServiceSnapshot(
             name=self._run.into or about.name,
@@ -223,17 +223,17 @@ class Snapshots:
             state="draining" if server.draining else self._state,
             started_at=self._started_at,
             at=utc_now(),
-            actors=core.workers,
+            actors=dispatcher.workers,
             actors_wanted=server.wanted_workers,
-            busy=len(core.busy),
+            busy=len(dispatcher.busy),
             waiting=server.waiting_rows,
             waiting_more=server.more_waits,
             behind_s=_age_s(oldest),
             by_status=dict(monitor.by_status),
             results=self._sink.rows,
-            breaker=core.breaker,
-            breaker_opened=core.opened,
-            last_fault=core.last_fault,
+            breaker=dispatcher.breaker,
+            breaker_opened=dispatcher.opened,
+            last_fault=dispatcher.last_fault,
             faults=dict(monitor.faults),
             **monitor.figures(time.time()),
         )
@@ -279,13 +279,13 @@ def _server(
         output=about.output,
         backlog=backlog,
         pool=Pool(make_host or (lambda _: Worker(run.spec, limits))),
-        settings=ServeSettings(_core(settings), _scale(settings)),
+        settings=ServeSettings(_dispatcher(settings), _scale(settings)),
         monitor=ServiceMonitor(time.time()),
         on_tick=on_tick,
     )
 
 
-def _core(settings: ServiceSettings) -> DispatcherSettings:
+def _dispatcher(settings: ServiceSettings) -> DispatcherSettings:
     return DispatcherSettings(
         batch_rows=settings.batch_rows,
         breaker_failures=settings.breaker_failures,
@@ -302,9 +302,9 @@ def _scale(settings: ServiceSettings) -> ScaleSettings:
 
 def _refuse_hopeless(server: Server) -> None:
     """Object when all that was tried has failed: nobody watches a run that waits for a breaker."""
-    if server.core.breaker == "open" and not server.monitor.any_answered:
+    if server.dispatcher.breaker == "open" and not server.monitor.any_answered:
         raise ServiceError(
-            f"it fails on everything, last with {server.core.last_fault}: "
+            f"it fails on everything, last with {server.dispatcher.last_fault}: "
             "`finkray service check` tells more"
         )
 

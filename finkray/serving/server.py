@@ -1,11 +1,13 @@
-"""The loop of a service: what is durable is asked of the workers, what they say is made durable.
+"""The loop of a service: durable alerts go to the workers, their answers go to the sink.
 
-    archive's ledger ─> Backlog ─> Core ─batch─> Pool of workers ─answer─┐
-                                                                         ▼
-                    science ledger <─ commit <─ stage <─ claims of which all files are answered
+    archive's ledger ─> Backlog ─> Dispatcher ─batch─> Pool of workers ─answer─┐
+                                                                               ▼
+       sink <─ commit ─ Committer <─ stage ─ claims complete ─ OpenClaims <────┘
 
-One loop, and one committer, live and over the past. It reads the archive's folder and writes its
-own; the archive does not know of it.
+One loop, and one committer, for live services and for the past. It reads the archive's folder and
+writes to its own sink; the archive does not know of it. What it decides with stands in
+`dispatcher` (batches and failures), `answers` (which claims are complete), `commits` (when to
+commit) and `scale` (how many workers).
 """
 
 import contextlib
@@ -13,16 +15,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from finkray.claim import Claim
 from finkray.errors import StorageError
 from finkray.results.backlog import Backlog, ClaimWork
-from finkray.results.rows import RowAnswers
-from finkray.services.messages import Answer, Slice, null_rows
+from finkray.services.messages import Answer
+from finkray.serving.answers import AnsweredClaim, OpenClaims
+from finkray.serving.commits import CommitSettings, Committer
 from finkray.serving.dispatcher import (
     AbandonFile,
     AssignBatch,
@@ -34,7 +36,8 @@ from finkray.serving.dispatcher import (
 )
 from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import BatchAnswered, Pool, WorkerGone, WorkerNotStarted, WorkerReady
-from finkray.serving.scale import Load, ScaleSettings, ScaleState, scale
+from finkray.serving.pool_scaler import PoolScaler
+from finkray.serving.scale import ScaleSettings
 from finkray.serving.sink import Sink
 from finkray.storage.contract import Storage
 
@@ -42,13 +45,10 @@ LOOK_S = 0.2
 """How often the archive's ledger is looked at while nothing happens."""
 
 TICK_S = 1.0
-"""How often the number of workers is thought over, and the snapshot made."""
-
-RETRY_STORAGE_S = 1.0
-"""Pause before a commit is tried again after the storage refused it."""
+"""How often the number of workers is decided, and the snapshot made."""
 
 POSITION_S = 10.0
-"""How often it is written down how far all is done."""
+"""How often it is written down up to where all is done."""
 
 log = logging.getLogger(__name__)
 
@@ -59,32 +59,20 @@ class ServeSettings:
 
     Attributes
     ----------
-    core, scale
+    dispatcher, scale, commit
         of the decisions
     open_claims
-        claims that are in work at a time; no more are looked at meanwhile
-    commit_claims, commit_s
-        answered claims are committed when there are so many, or when the first is so old
+        number of claims in work or staged at which no more are taken from the backlog
     """
 
-    core: DispatcherSettings
+    dispatcher: DispatcherSettings
     scale: ScaleSettings
+    commit: CommitSettings = field(default_factory=CommitSettings)
     open_claims: int = 512
-    commit_claims: int = 64
-    commit_s: float = 0.5
-
-
-@dataclass(slots=True)
-class _InWork:
-    """A claim whose files are being answered."""
-
-    work: ClaimWork
-    missing: set[str]
-    answers: dict[str, list[RowAnswers]]
 
 
 class Server:
-    """Serves a backlog with a pool of workers.
+    """Process a backlog with a pool of workers.
 
     Parameters
     ----------
@@ -95,9 +83,9 @@ class Server:
     output
         the columns that the service adds
     backlog
-        what is to be done
+        the claims to process
     pool
-        who does it
+        the workers
     settings
         bounds
     monitor
@@ -118,31 +106,23 @@ class Server:
         monitor: ServiceMonitor,
         on_tick: Callable[["Server"], None],
     ) -> None:
-        self._archive = archive
-        self._sink = sink
-        self._output = output
         self._backlog = backlog
         self._pool = pool
         self._settings = settings
         self._on_tick = on_tick
-        self._in_work: dict[Claim, _InWork] = {}
-        self._claim_of: dict[str, Claim] = {}
-        self._done: list[ClaimWork] = []
-        self._rows_done: list[pa.Table] = []
-        self._done_since_s = 0.0
-        self._rest_until_s = 0.0
+        self._claims = OpenClaims(archive.uri, output)
+        self._committer = Committer(sink, settings.commit)
         self._not_started: set[int] = set()
-        self._scale_state = ScaleState()
         self._next_tick_s = self._next_look_s = 0.0
         self._next_position_s = time.monotonic() + POSITION_S
-        self.core = Dispatcher(settings.core)
+        self.dispatcher = Dispatcher(settings.dispatcher)
+        self._scaler = PoolScaler(pool, self.dispatcher, settings.scale)
         self.monitor = monitor
-        self.wanted_workers = 0
         self.draining = False
         self.more_waits = False
 
     def run(self, stopping: threading.Event, *, until_done: bool = False) -> None:
-        """Serve until `stopping` is set; what is in work then is done and made durable.
+        """Process until `stopping` is set; then finish what is in work and make it durable.
 
         Parameters
         ----------
@@ -154,7 +134,7 @@ class Server:
         Raises
         ------
         Fenced
-            if somebody else took the store over
+            if another process has taken the sink over
         LedgerCorrupt
             if a ledger cannot be read
         """
@@ -165,68 +145,60 @@ class Server:
                 self._look()
                 self._tick()
                 if not self.draining:
-                    self._carry_out(self.core.assign(time.monotonic()))
+                    self._carry_out(self.dispatcher.assign(time.monotonic()))
                 self._commit_if_due()
                 if self._nothing_left(until_done=until_done):
                     break
-                self._take_event()
+                self._take_events()
             self._backlog.keep_position()
             self._on_tick(self)
         finally:
             self._pool.close()
 
-    def _nothing_left(self, *, until_done: bool) -> bool:
-        if self.draining:
-            return not self.core.busy and not self._done
-        return until_done and not self._in_work and not self._done and not self.more_waits
-
-    def _begin_to_drain(self) -> None:
-        # What nobody works on yet is not begun: the ledger knows what is missing.
-        if not self.draining:
-            log.info("draining: %d batches are being worked on", len(self.core.busy))
-            self.draining = True
-
     @property
     def waiting_rows(self) -> int:
-        """Alerts that were looked at and have no durable result."""
-        return sum(one.work.rows for one in self._in_work.values()) + sum(
-            work.rows for work in self._done
-        )
+        """Alerts that were taken from the backlog and have no durable result."""
+        return self._claims.rows + self._committer.rows
 
     @property
     def oldest(self) -> ClaimWork | None:
-        """The claim that waits longest."""
-        works = [one.work for one in self._in_work.values()]
-        return min(works, key=lambda work: work.seq, default=None)
+        """The claim in work that came first into the archive."""
+        return self._claims.oldest
+
+    @property
+    def wanted_workers(self) -> int:
+        """Number of workers that were decided on last."""
+        return self._scaler.wanted
+
+    def _nothing_left(self, *, until_done: bool) -> bool:
+        if self.draining:
+            return not self.dispatcher.busy and not self._committer.staged
+        in_work = len(self._claims) or self._committer.staged
+        return until_done and not in_work and not self.more_waits
+
+    def _begin_to_drain(self) -> None:
+        # What no worker has yet is not begun: the two ledgers say what is missing.
+        if not self.draining:
+            log.info("draining: %d workers finish their batches", len(self.dispatcher.busy))
+            self.draining = True
 
     def _look(self) -> None:
+        """Take claims from the backlog."""
         now_s = time.monotonic()
         room = self._settings.open_claims - self._backlog.open_claims
         if self.draining or now_s < self._next_look_s or room <= 0:
             return
-        works = self._backlog.more(min(room, self._settings.commit_claims))
+        works = self._backlog.more(min(room, self._settings.commit.claims))
         # What came may not be all: look again at once.
         self._next_look_s = now_s if works else now_s + LOOK_S
         self.more_waits = bool(works)
         for work in works:
-            self._begin(work)
+            files = self._claims.open(work)
+            self.dispatcher.add(files.items())
+            if not files:
+                self._stage(self._claims.take_empty(work))
 
-    def _begin(self, work: ClaimWork) -> None:
-        uris = {self._uri(file.path): file for file in work.files if file.rows}
-        one = _InWork(work, set(uris), {})
-        self._in_work[work.claim] = one
-        self._claim_of.update(dict.fromkeys(uris, work.claim))
-        self.core.add((uri, file.rows) for uri, file in uris.items())
-        if not uris:
-            self._finish(one)
-
-    def _uri(self, path: str) -> str:
-        return f"{self._archive.uri}/{path}"
-
-    def _path(self, uri: str) -> str:
-        return uri.removeprefix(f"{self._archive.uri}/")
-
-    def _take_event(self) -> None:
+    def _take_events(self) -> None:
         try:
             self._handle(self._pool.events.get(timeout=LOOK_S / 2))
             while True:
@@ -240,108 +212,62 @@ class Server:
             case WorkerReady(worker):
                 self._not_started.discard(worker)
                 if worker in self._pool.workers:
-                    self.core.ready(worker)
+                    self.dispatcher.ready(worker)
             case WorkerNotStarted(worker, detail):
                 if worker not in self._not_started:
-                    log.warning("worker %d: %s", worker, detail)
+                    log.warning("worker %d did not start: %s", worker, detail)
                 self._not_started.add(worker)
-                self.core.failed_to_start(detail, now_s)
+                self.dispatcher.failed_to_start(detail, now_s)
             case BatchAnswered(worker, answer):
                 self._answered(worker, answer, now_s)
             case WorkerGone(worker):
                 self._not_started.discard(worker)
 
     def _answered(self, worker: int, answer: Answer, now_s: float) -> None:
-        batch = self.core.busy[worker]
+        batch = self.dispatcher.busy[worker]
         self.monitor.answered(batch.rows, answer, time.time())
         if answer.fault is None and answer.table is not None:
-            self._keep(batch.slices, answer)
-            self._carry_out(self.core.answered(worker, now_s))
+            self._claims.add(batch.slices, answer)
+            self._carry_out(self.dispatcher.answered(worker, now_s))
             return
         fault = answer.fault or "died"
-        log.warning("%d alerts, %s: %s", batch.rows, fault, answer.detail)
-        self._carry_out(self.core.failed(worker, fault, answer.detail, now_s))
+        log.warning(
+            "worker %d failed on %d alerts of %s: %s: %s",
+            worker,
+            batch.rows,
+            ", ".join(sorted({part.file for part in batch.slices})),
+            fault,
+            answer.detail,
+        )
+        self._carry_out(self.dispatcher.failed(worker, fault, answer.detail, now_s))
 
-    def _keep(self, slices: tuple[Slice, ...], answer: Answer) -> None:
-        """Put each slice's rows to its file."""
-        assert answer.table is not None  # noqa: S101 - asked before
-        errors = {row: f"{fault}: {detail}" for row, fault, detail in answer.errors}
-        at = 0
-        for part, skipped in zip(slices, answer.skipped, strict=True):
-            rows = range(at, at + part.rows)
-            usual = "skipped" if skipped else "ok"
-            why = "it has none of the columns that the service reads" if skipped else None
-            said = RowAnswers(
-                first_row=part.first_row,
-                table=answer.table.slice(at, part.rows),
-                status=["error" if row in errors else usual for row in rows],
-                reason=[errors.get(row, why) for row in rows],
-            )
-            self._answers_of(part.file).append(said)
-            at += part.rows
-
-    def _answers_of(self, uri: str) -> list[RowAnswers]:
-        claim = self._claim_of.get(uri)
-        if claim is None:  # abandoned meanwhile
-            return []
-        return self._in_work[claim].answers.setdefault(self._path(uri), [])
-
-    def _carry_out(self, instructions: list[Instruction]) -> None:
-        for one in instructions:
-            match one:
+    def _carry_out(self, instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
                 case AssignBatch(worker, batch):
                     self._pool.give(worker, batch.slices)
                 case RecordError(alert, fault, detail):
                     log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
-                    nothing = null_rows(1, self._output)
-                    said = RowAnswers(alert.first_row, nothing, ["error"], [f"{fault}: {detail}"])
-                    self._answers_of(alert.file).append(said)
+                    self._claims.add_error(alert, fault, detail)
                 case CompleteFile(file):
-                    self._file_ended(file)
+                    self._stage(self._claims.complete(file))
                 case AbandonFile(file, detail):
-                    log.error("%s is not served, see `finkray audit`: %s", file, detail)
-                    self._answers_of(file).clear()
-                    claim = self._claim_of[file]
-                    self._in_work[claim].answers.pop(self._path(file), None)
-                    self._file_ended(file)
+                    log.error("%s cannot be read, see `finkray audit`: %s", file, detail)
+                    self._stage(self._claims.abandon(file))
 
-    def _file_ended(self, uri: str) -> None:
-        one = self._in_work[self._claim_of.pop(uri)]
-        one.missing.discard(uri)
-        if not one.missing:
-            self._finish(one)
-
-    def _finish(self, one: _InWork) -> None:
-        """All files of a claim are answered: write them aside."""
-        del self._in_work[one.work.claim]
-        rows = self._sink.stage(one.work, one.answers)
-        if rows is None:
-            self._backlog.done(one.work.claim)
-            return
-        if not self._done:
-            self._done_since_s = time.monotonic()
-        self._done.append(one.work)
-        self._rows_done.append(rows)
+    def _stage(self, answered: AnsweredClaim | None) -> None:
+        if answered is not None and not self._committer.stage(answered, time.monotonic()):
+            self._backlog.done(answered.work.claim)
 
     def _commit_if_due(self) -> None:
-        now_s = time.monotonic()
-        enough = len(self._done) >= self._settings.commit_claims
-        old = now_s - self._done_since_s >= self._settings.commit_s
-        nothing_else = self.draining or not self.core.files
-        if not self._done or now_s < self._rest_until_s or not (enough or old or nothing_else):
-            return
-        try:
-            self._sink.commit()
-        except StorageError as error:
-            log.warning("results are not committed, and tried again: %s", error)
-            self._rest_until_s = now_s + RETRY_STORAGE_S
-            return
-        for work in self._done:
-            self._backlog.done(work.claim)
-        for rows in self._rows_done:
-            self.monitor.durable(rows, time.time())
-        self._done.clear()
-        self._rows_done.clear()
+        committed = self._committer.commit_if_due(
+            time.monotonic(), nothing_else_to_do=self.draining or not self.dispatcher.files
+        )
+        if committed is not None:
+            for work in committed.works:
+                self._backlog.done(work.claim)
+            for rows in committed.rows:
+                self.monitor.durable(rows, time.time())
 
     def _tick(self) -> None:
         now_s = time.monotonic()
@@ -353,28 +279,9 @@ class Server:
             with contextlib.suppress(StorageError):  # it only saves time at the next start
                 self._backlog.keep_position()
         if not self.draining:
-            self._scale(now_s)
-            if self.core.may_start(now_s):
+            self._scaler.scale(self.monitor.rows_per_s, now_s)
+            if self.dispatcher.may_start(now_s):
                 for worker in list(self._not_started):
                     self._not_started.discard(worker)
                     self._pool.start_again(worker)
         self._on_tick(self)
-
-    def _scale(self, now_s: float) -> None:
-        load = Load(
-            waiting_rows=self.core.waiting_rows,
-            rows_per_s=self.monitor.rows_per_s,
-            actors=len(self._pool.workers),
-            held=self.core.breaker != "closed",
-        )
-        count, self._scale_state = scale(load, self._settings.scale, self._scale_state, now_s)
-        if count != load.actors:
-            log.info("%d workers, %d wait, so %d", load.actors, load.waiting_rows, count)
-        self.wanted_workers = count
-        while len(self._pool.workers) < count:
-            self._pool.start()
-        for _ in range(load.actors - count):
-            idle = self.core.idle
-            worker = idle[-1] if idle else self._pool.workers[-1]
-            self.core.retire(worker)
-            self._pool.retire(worker)

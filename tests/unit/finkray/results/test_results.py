@@ -19,6 +19,7 @@ from finkray.ledger.read import read_state
 from finkray.results.rows import covered_offsets, gaps_between
 from finkray.results.store import find_store, list_stores
 from finkray.services.messages import Spec
+from finkray.serving.commits import CommitSettings
 from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.run import Run, run_over
 from finkray.serving.scale import ScaleSettings
@@ -98,8 +99,8 @@ def _torn_store(small: SmallArchive, steps: int, *, done_first: bool) -> TornSto
     return torn
 
 
-def _small_commits(core: DispatcherSettings, scale: ScaleSettings) -> ServeSettings:
-    return ServeSettings(core, scale, open_claims=2, commit_claims=1)
+def _small_commits(dispatcher: DispatcherSettings, scale: ScaleSettings) -> ServeSettings:
+    return ServeSettings(dispatcher, scale, CommitSettings(claims=1), open_claims=2)
 
 
 def test_an_older_writer_that_wakes_up_writes_nothing(small: SmallArchive) -> None:

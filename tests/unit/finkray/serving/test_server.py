@@ -15,6 +15,7 @@ from finkray.ledger.read import read_state
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import find_store
 from finkray.results.writer import open_store
+from finkray.serving.commits import CommitSettings
 from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
@@ -203,7 +204,7 @@ def test_a_sink_that_fails_at_any_call_loses_nothing_and_doubles_nothing(
     for first in range(0, 30, 10):
         small.put(first, first + 9)
     monkeypatch.setattr("finkray.serving.run.ServeSettings", _small_commits)
-    monkeypatch.setattr("finkray.serving.server.RETRY_STORAGE_S", 0.01)
+    monkeypatch.setattr("finkray.serving.commits.RETRY_STORAGE_S", 0.01)
     for steps in range(7):
         notes = LocalStorage(small.storage.root / f"remembered-{steps}")
         memory = Memory(notes, steps=steps, kills=kills, done_first=done_first)
@@ -213,8 +214,8 @@ def test_a_sink_that_fails_at_any_call_loses_nothing_and_doubles_nothing(
         assert memory.table["kafka_offset"].to_pylist() == list(range(30))
 
 
-def _small_commits(core: DispatcherSettings, scale: ScaleSettings) -> ServeSettings:
-    return ServeSettings(core, scale, open_claims=2, commit_claims=1)
+def _small_commits(dispatcher: DispatcherSettings, scale: ScaleSettings) -> ServeSettings:
+    return ServeSettings(dispatcher, scale, CommitSettings(claims=1), open_claims=2)
 
 
 def test_results_beside_the_archive_balance_with_it(small: SmallArchive) -> None:
