@@ -1,6 +1,7 @@
 """Fixtures for tests with a real Ray and a real archive.
 
 `ray_cluster`  a local Ray, one for the session, with room for one archive at a time
+`packets`      twelve real packets of ZTF, of one schema version
 `archive`      an archive of the test's own on that Ray, reading the session's Kafka; its
                process is started by the test and ended with it
 """
@@ -16,6 +17,7 @@ from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
+from tests.support.packets import real_ztf_packets
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,12 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
         yield ray
     finally:
         stop_local_ray(state)
+
+
+@pytest.fixture(scope="session")
+def packets(test_data: Path) -> list[bytes]:
+    """Twelve real packets of ZTF, of one schema version."""
+    return list(real_ztf_packets(test_data, "202002*"))
 
 
 @pytest.fixture

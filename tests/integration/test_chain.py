@@ -70,12 +70,6 @@ def topic(topic: str) -> str:
     return f"chain_{topic}"
 
 
-@pytest.fixture(scope="module")
-def packets(test_data: Path) -> list[bytes]:
-    """Twelve of one schema version."""
-    return list(real_ztf_packets(test_data, "202002*"))
-
-
 def decoded(packet: bytes) -> dict[str, Any] | None:
     try:
         return next(fastavro.reader(io.BytesIO(packet)))  # type: ignore[return-value]
@@ -91,12 +85,6 @@ def rows(
     of_topic = ds.field("topic") == topic
     listed: list[dict[str, Any]] = found.to_table(columns=columns, filter=of_topic).to_pylist()
     return listed
-
-
-def offsets(archive: ArchiveUnderTest, topic: str) -> Counter[tuple[int, int]]:
-    """How often each partition and offset is in the files."""
-    found = rows(archive, topic, ["kafka_partition", "kafka_offset"])
-    return Counter(tuple(row.values()) for row in found)  # type: ignore[misc]
 
 
 def files(archive: ArchiveUnderTest, topic: str) -> list[Path]:
@@ -154,7 +142,7 @@ def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, values)
     archive.wait_for_topic(topic, len(values))
-    assert offsets(archive, topic) == Counter((0, n) for n in (0, 1, 2, 8, 9, 10))
+    assert archive.offsets(topic) == Counter((0, n) for n in (0, 1, 2, 8, 9, 10))
     columns = ["kafka_offset", "value", "reason", "detail"]
     found = rows(archive, topic, columns, kind="deadletters")
     found.sort(key=lambda row: row["kafka_offset"])
@@ -177,8 +165,8 @@ def test_new_topics_and_partitions_are_found_as_it_runs(
     send(kafka.bootstrap_servers, first, packets, partitions=2)
     archive.wait_for_topic(first, 24)
     expected = {(0, n): 1 for n in range(18)} | {(1, n): 1 for n in range(6)}
-    assert offsets(archive, first) == Counter(expected)
-    assert offsets(archive, second) == Counter({(0, n): 1 for n in range(12)})
+    assert archive.offsets(first) == Counter(expected)
+    assert archive.offsets(second) == Counter({(0, n): 1 for n in range(12)})
 
 
 def test_a_topic_made_anew_is_archived_beside_the_old_one(
@@ -194,13 +182,13 @@ def test_a_topic_made_anew_is_archived_beside_the_old_one(
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[6:])
     archive.wait_for_topic(topic, 12)
-    assert offsets(archive, topic) == Counter({(0, n): 2 for n in range(6)})
+    assert archive.offsets(topic) == Counter({(0, n): 2 for n in range(6)})
     assert len({row["candid"] for row in rows(archive, topic, ["candid"])}) == 12
     kafka.delete_topic(topic)
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[:6])
     archive.wait_for_topic(topic, 18)
-    assert offsets(archive, topic) == Counter({(0, n): 3 for n in range(6)})
+    assert archive.offsets(topic) == Counter({(0, n): 3 for n in range(6)})
     sources = {source for source in _sources(archive) if source.topic == topic}
     assert len({source.topic_id for source in sources}) == 3
 
@@ -225,7 +213,7 @@ def test_a_second_archive_on_the_same_folder_is_refused(
     assert f"is held by process {_worker_of(first)}" in archive.log.read_text()
     send(kafka.bootstrap_servers, topic, packets)
     archive.wait_for_topic(topic, 24)
-    assert offsets(archive, topic) == Counter({(0, n): 1 for n in range(24)})
+    assert archive.offsets(topic) == Counter({(0, n): 1 for n in range(24)})
 
 
 def _worker_of(supervisor: subprocess.Popen[bytes]) -> int:
@@ -245,7 +233,7 @@ def test_sparks_checkpoint_is_disposable(
         assert checkpoints
         for checkpoint in checkpoints:
             shutil.rmtree(checkpoint)
-    assert offsets(archive, topic) == Counter({(0, n): 1 for n in range(36)})
+    assert archive.offsets(topic) == Counter({(0, n): 1 for n in range(36)})
 
 
 def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
@@ -268,8 +256,8 @@ def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
     aside.rename(staging)
     archive.wait_for_topic(topic, sent)
     wait_until("the end of the alarm", lambda: "STORAGE" not in archive.alarms())
-    assert sum(offsets(archive, topic).values()) == sent
-    assert max(offsets(archive, topic).values()) == 1
+    assert sum(archive.offsets(topic).values()) == sent
+    assert max(archive.offsets(topic).values()) == 1
 
 
 def _paused(archive: ArchiveUnderTest) -> Snapshot | None:
@@ -305,7 +293,7 @@ def test_a_stop_drains_and_the_next_start_goes_on_with_what_kafka_still_has(
     sheet = archive.balance(topic)
     kept = [*range(drained), *range(32, 36)]
     assert (sheet.received, sheet.archived, sheet.expired) == (36, len(kept), 36 - len(kept))
-    assert offsets(archive, topic) == Counter({(0, n): 1 for n in kept})
+    assert archive.offsets(topic) == Counter({(0, n): 1 for n in kept})
     report = audit(
         LocalStorage(archive.root),
         KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers}),

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.dataset as ds
 import pytest
 
 from finkray.host.ports import free_ports
@@ -49,13 +48,6 @@ METRICS = {
     )
 }
 """What the dashboards of an observatory may be built on."""
-
-
-def offsets(root: Path) -> Counter[tuple[int, int]]:
-    table = ds.dataset(root / "alerts", format="parquet", partitioning="hive").to_table(
-        columns=["kafka_partition", "kafka_offset"]
-    )
-    return Counter(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def submit_command() -> list[str]:
@@ -151,8 +143,8 @@ def test_the_recipe_of_the_readme(
     assert "has left in good order" in log
     at_stop = archive.balance()
     assert at_stop.difference == 0
-    assert sum(offsets(archive.root).values()) == at_stop.archived
-    assert set(offsets(archive.root).values()) == {1}
+    assert sum(archive.offsets().values()) == at_stop.archived
+    assert set(archive.offsets().values()) == {1}
 
 
 @contextmanager
@@ -221,7 +213,7 @@ def test_reading_on_one_node_and_writing_on_another(
         archive.stop()
     assert len(readers) == len(writers) == 1
     assert readers != writers
-    assert offsets(archive.root) == Counter({(n % 2, n // 2): 1 for n in range(sent)})
+    assert archive.offsets() == Counter({(n % 2, n // 2): 1 for n in range(sent)})
     assert read_state(LocalStorage(archive.root)).state.balance().difference == 0
 
 

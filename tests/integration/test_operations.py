@@ -7,13 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
-import pyarrow.dataset as ds
 import pytest
 
 from finkray.audit.audit import audit
@@ -68,12 +66,6 @@ def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
     return shared
 
 
-def offsets(archive: ArchiveUnderTest) -> Counter[tuple[str, int, int]]:
-    columns = ["kafka_topic", "kafka_partition", "kafka_offset"]
-    table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=columns)
-    return Counter(tuple(row.values()) for row in table.to_pylist())  # type: ignore[misc]
-
-
 def in_kafka(archive: ArchiveUnderTest) -> int:
     """How many alerts were sent to `TOPIC`."""
     with closing(KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})) as kafka:
@@ -82,7 +74,7 @@ def in_kafka(archive: ArchiveUnderTest) -> int:
 
 def nothing_is_lost_or_doubled(archive: ArchiveUnderTest, sent: int) -> int:
     """Each alert is in the files, once, or waits in Kafka; how many do."""
-    found = offsets(archive)
+    found = archive.offsets()
     assert set(found.values()) == {1}
     kafka = KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})
     report = audit(LocalStorage(archive.root), kafka)

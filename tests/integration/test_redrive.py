@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as ds
@@ -12,7 +11,7 @@ import pytest
 from jobs.cluster.local_ray import LocalRay
 from sim.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
-from tests.support.packets import real_ztf_packets, send
+from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -27,16 +26,6 @@ def finkray(archive: ArchiveUnderTest, *words: str) -> tuple[int, str]:
 def told(archive: ArchiveUnderTest, *words: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(finkray(archive, "audit", "--json", *words)[1])
     return found
-
-
-def offsets(archive: ArchiveUnderTest) -> Counter[int]:
-    table = ds.dataset(archive.root / "alerts", format="parquet").to_table(columns=["kafka_offset"])
-    return Counter(table["kafka_offset"].to_pylist())
-
-
-@pytest.fixture(scope="module")
-def packets(test_data: Path) -> list[bytes]:
-    return list(real_ztf_packets(test_data, "202002*"))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +65,7 @@ def test_vanished_files_are_found_and_made_again(archive: ArchiveUnderTest) -> N
     assert "missing" in text
     code, text = finkray(archive, "audit", "--deep", "all", "--redrive")
     assert code == 0, text
-    assert offsets(archive) == Counter(range(12))
+    assert archive.offsets() == Counter((0, n) for n in range(12))
     for path, table in before.items():
         assert ds.dataset(path).to_table().equals(table)
     assert finkray(archive, "audit", "--deep", "all")[0] == 0

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.dataset as ds
 
 import finkray
 from finkray.ledger.read import read_state
@@ -145,6 +147,14 @@ class ArchiveUnderTest:
         state = read_state(LocalStorage(self.root)).state
         chosen = {at: part for at, part in state.partitions.items() if topic in ("", at.topic)}
         return replace(state, partitions=chosen).balance()
+
+    def offsets(self, topic: str = "") -> Counter[tuple[int, int]]:
+        """How often each (partition, offset) is in the alert files, for all topics or for one."""
+        alerts = ds.dataset(self.root / "alerts", format="parquet")
+        wanted = ds.field("kafka_topic") == topic if topic else None
+        columns = ["kafka_partition", "kafka_offset"]
+        found = alerts.to_table(columns=columns, filter=wanted)
+        return Counter(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def finkray(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The command with the archive's settings, where its Ray is."""
