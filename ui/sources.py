@@ -1,41 +1,87 @@
-"""All that the page asks for."""
+"""What pages read: a typed key for each source, and the table that maps keys to functions.
+
+A page names the keys that it needs (`ui.kit.page.Page`); the process that serves the pages
+provides a function for each (`jobs.daemons.page`). A test provides the keys of its page alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
 
-
-class Classes(Protocol):
-    """Counts by class and night, and the alerts behind them; `ui.classes.ClassSource` is one."""
-
-    def counts(self) -> tuple[ClassCounts, ...]:
-        """Of all results that have classes."""
-
-    def newest(
-        self, counts: ClassCounts, night: NightCounts, name: str
-    ) -> tuple[ClassifiedAlert, ...]:
-        """The newest alerts of a class in a night."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Polled(Generic[T]):
+    """Key of a source that one background thread reads again and again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemand(Generic[T]):
+    """Key of a function of type T that a page calls when a viewer needs it."""
+
+    name: str
+
+
+Key: TypeAlias = Polled[Any] | OnDemand[Any]
+
+
+class ClassLists(Protocol):
+    """The function that reads the newest alerts of a class in a night."""
+
+    def __call__(
+        self, counts: ClassCounts, night: NightCounts, name: str
+    ) -> tuple[ClassifiedAlert, ...]:
+        """Return them, the newest first."""
+
+
+STATUS: Final[Polled[Snapshot]] = Polled("status")
+"""The archive's newest snapshot; None when no archive has reported yet."""
+
+SERVICES: Final[Polled[tuple[ServiceSnapshot, ...]]] = Polled("services")
+"""The snapshots of the services that run."""
+
+CLASS_COUNTS: Final[Polled[tuple[ClassCounts, ...]]] = Polled("classes")
+"""Counts by class and night, of all results that have classes."""
+
+CLASS_LISTS: Final[OnDemand[ClassLists]] = OnDemand("class lists")
+"""The alerts behind a count."""
+
+
 class Sources:
-    """Each may take its time and may raise.
+    """The functions behind the keys. Each may be slow and may raise."""
 
-    Attributes
-    ----------
-    status
-        the archive's newest snapshot; None when no archive has said anything
-    services
-        the snapshots of the services that run
-    classes
-        what they said
-    """
+    def __init__(self) -> None:
+        self._polled: dict[Polled[Any], Callable[[], Any]] = {}
+        self._on_demand: dict[OnDemand[Any], Any] = {}
 
-    status: Callable[[], Snapshot | None]
-    services: Callable[[], tuple[ServiceSnapshot, ...]]
-    classes: Classes
+    def poll(self, key: Polled[T], read: Callable[[], T | None]) -> Self:
+        """Provide a source; one thread alone calls `read`."""
+        self._polled[key] = read
+        return self
+
+    def provide(self, key: OnDemand[T], function: T) -> Self:
+        """Provide a function; several threads may call it at once."""
+        self._on_demand[key] = function
+        return self
+
+    def missing(self, keys: tuple[Key, ...]) -> tuple[str, ...]:
+        """Return the names of those keys that nothing was provided for."""
+        there = self._polled.keys() | self._on_demand.keys()
+        return tuple(key.name for key in keys if key not in there)
+
+    def read_of(self, key: Polled[T]) -> Callable[[], T | None]:
+        """Return the function that reads a source."""
+        return self._polled[key]
+
+    def function_of(self, key: OnDemand[T]) -> T:
+        """Return the function behind a key."""
+        found: T = self._on_demand[key]
+        return found

@@ -1,4 +1,4 @@
-"""The page as a service: `python -m jobs.daemons.page --config conf/finkray.toml`."""
+"""The page as a job: `python -m jobs.daemons.page --config conf/finkray.toml`."""
 
 import sys
 import threading
@@ -13,18 +13,18 @@ from jobs.daemons.main import service_main
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Serve the page until told to stop.
+    """Serve the page until `stopping` is set.
 
     Raises
     ------
     ClusterUnavailable
-        No Ray answers.
+        No Ray cluster answers.
     """
     import ray
 
     from ui.app import serve
-    from ui.classes import ClassSource
-    from ui.sources import Sources
+    from ui.class_source import ClassSource
+    from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
     try:
         ray.init(
@@ -35,11 +35,14 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     except (ConnectionError, RuntimeError) as error:
         raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
 
-    handle_signals(stopping)  # Ray has installed handlers of its own
-    sources = Sources(
-        status=lambda: read_snapshot(settings),
-        services=lambda: read_service_snapshots(settings),
-        classes=ClassSource(LocalStorage(settings.archive.root)),
+    handle_signals(stopping)  # after ray.init, which installs handlers of its own
+    classes = ClassSource(LocalStorage(settings.archive.root))
+    sources = (
+        Sources()
+        .poll(STATUS, lambda: read_snapshot(settings))
+        .poll(SERVICES, lambda: read_service_snapshots(settings))
+        .poll(CLASS_COUNTS, classes.counts)
+        .provide(CLASS_LISTS, classes.newest)
     )
     serve(settings.ui, sources, stopping)
     ray.shutdown()

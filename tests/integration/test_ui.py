@@ -18,10 +18,10 @@ from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.service import ServiceSnapshot
-from tests.support.classified import BEFORE, alert, counts, service
+from tests.support.classified import BEFORE, LAST, alert, counts, service
 from tests.support.snapshots import busy_night
 from ui.app import asgi
-from ui.sources import Sources
+from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
 pytestmark = pytest.mark.browser
 
@@ -46,8 +46,15 @@ def served(night: "Night") -> Iterator[tuple[str, Callable[[], None]]]:
     """The page's address, and a way to stop its server before the end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
+        sources = (
+            Sources()
+            .poll(STATUS, night.status)
+            .poll(SERVICES, night.services)
+            .poll(CLASS_COUNTS, night.counts)
+            .provide(CLASS_LISTS, night.newest)
+        )
         config = uvicorn.Config(
-            asgi(Sources(night, night.services, night), REFRESH_S),
+            asgi(sources, REFRESH_S),
             log_level="warning",
             timeout_graceful_shutdown=1,
         )
@@ -87,7 +94,7 @@ class Night:
         self.classified = True
         self.breaker = "closed"
 
-    def __call__(self) -> Snapshot | None:
+    def status(self) -> Snapshot | None:
         return busy_night(datetime.now(UTC) - self.age, **self.changes) if self.runs else None
 
     def services(self) -> tuple[ServiceSnapshot, ...]:
@@ -149,7 +156,7 @@ def test_the_page_is_honest_about_an_archive_that_does_not_run_dies_or_is_in_tro
         )
         expect(page).to_have_title("(1) finkray")
         night.age = timedelta(minutes=5)
-        expect(banner).to_contain_text("no word from the archive for 5 min")
+        expect(banner).to_contain_text("no report from the archive for 5 min")
 
 
 def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
@@ -213,7 +220,7 @@ def test_the_page_fits_any_screen_in_light_and_dark(
     assert (light > 128) == (scheme == "light")
 
 
-def test_scripts_read_the_snapshot_from_the_endpoint() -> None:
+def test_scripts_read_what_each_page_shows_from_its_endpoint() -> None:
     from gradio_client import Client
 
     night = Night(epoch=12)
@@ -221,6 +228,10 @@ def test_scripts_read_the_snapshot_from_the_endpoint() -> None:
         client = Client(url, verbose=False)
         raw = client.predict(api_name="/snapshot")
         assert Snapshot.model_validate(raw).epoch == 12
+        assert client.predict(api_name="/services")[0]["name"] == "classify"
+        assert client.predict(api_name="/classes")[0]["nights"][0]["night"] == LAST
+        listed = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+        assert {"/snapshot", "/services", "/classes"} <= listed.keys()
 
 
 def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Page) -> None:
@@ -231,14 +242,14 @@ def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Pa
         expect(page.locator(".fr-banner")).to_contain_text("no alert has a class yet")
         night.classified = True
         expect(page.locator(".fr-banner")).to_contain_text("6.0 % not checked")
-        expect(page.locator(".fr-classbar")).to_have_count(5)
-        expect(page.locator(".fr-classbar").first).to_contain_text("7\u2009000")
-        expect(page.locator(".fr-classes")).to_contain_text("2022-06")
+        expect(page.locator(".fr-barrow")).to_have_count(5)
+        expect(page.locator(".fr-barrow").first).to_contain_text("7\u2009000")
+        expect(page.locator(".fr-columns")).to_contain_text("2022-06")
         expect(page.locator(".fr-tall")).to_contain_text("Unknown of 2026-11-24, by rule 0")
 
-        page.locator(".fr-classbar", has_text="RR*").click()
+        page.locator(".fr-barrow", has_text="RR*").click()
         expect(page.locator(".fr-tall")).to_contain_text("RR* of 2026-11-24, by rule 2")
-        expect(page.locator(".fr-classbar[aria-current]")).to_contain_text("RR*")
+        expect(page.locator(".fr-barrow[aria-current]")).to_contain_text("RR*")
         assert "class=RR%2A" in page.url
         widths = [bar.bounding_box() for bar in page.locator(".fr-track i").all()]
         assert widths[0] is not None
@@ -248,7 +259,7 @@ def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Pa
         page.get_by_label("night").select_option(BEFORE)
         page.get_by_role("button", name="show").click()
         expect(page.locator(".fr-banner")).to_contain_text(f"the night of {BEFORE}")
-        expect(page.locator(".fr-classbar")).to_have_count(1)
+        expect(page.locator(".fr-barrow")).to_have_count(1)
         expect(page.locator(".fr-tall")).to_contain_text(f"QSO of {BEFORE}")
         assert f"night={BEFORE}" in page.url
 
@@ -262,7 +273,9 @@ def test_the_page_on_services_follows_their_snapshots(page: Page) -> None:
         expect(page.locator(".fr-wide")).to_contain_text("31\u2009000")
         expect(page.locator(".fr-wide")).to_contain_text("closed")
         night.breaker = "open"
-        expect(page.locator(".fr-alarm")).to_contain_text("classify pauses: raised: no <b>sky</b>")
+        expect(page.locator(".fr-alarm")).to_contain_text(
+            "classify is paused: raised: no <b>sky</b>"
+        )
         expect(page).to_have_title("(1) finkray")
         night.runs = False
         expect(page.locator(".fr-banner")).to_contain_text("no service runs")
@@ -274,7 +287,7 @@ def test_the_page_on_classes_fits_any_screen(browser: Browser, width: int) -> No
     page = context.new_page()
     with served(Night()) as (url, _):
         page.goto(f"{url}/classification")
-        expect(page.locator(".fr-classbar")).to_have_count(5)
+        expect(page.locator(".fr-barrow")).to_have_count(5)
         overflow = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

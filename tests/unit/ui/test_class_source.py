@@ -5,10 +5,10 @@ import pytest
 from finkray.errors import ServiceError
 from tests.support.parity import FIRST, parity_store, put_night
 from tests.support.small_archives import NIGHT, SmallArchive
-from ui.classes import ClassSource
+from ui.class_source import ClassSource
 
 
-def test_the_page_counts_by_itself_and_reads_a_list_anew_when_its_count_has_changed(
+def test_a_list_is_read_again_when_its_count_has_changed(
     small: SmallArchive,
 ) -> None:
     source = ClassSource(small.storage)
@@ -19,14 +19,14 @@ def test_the_page_counts_by_itself_and_reads_a_list_anew_when_its_count_has_chan
     assert night.classes["even"] == 5
     assert source.newest(counts, night, "even")[0].why == "8 by 2"
     put_night(small, 10, FIRST, NIGHT + timedelta(hours=1))
-    # Of the counts as they were: the list that was read for them.
+    # Old counts still get the list that was read for them.
     assert source.newest(counts, night, "even")[0].why == "8 by 2"
     (counts,) = source.counts()
     newest = source.newest(counts, counts.nights[0], "even")
     assert (len(newest), newest[0].why) == (10, "18 by 2")
 
 
-def test_a_list_of_results_that_are_gone_is_an_error_to_be_shown(small: SmallArchive) -> None:
+def test_a_list_of_deleted_results_is_an_error_that_the_page_shows(small: SmallArchive) -> None:
     source = ClassSource(small.storage)
     put_night(small, 0, date(2026, 11, 23))
     (counts,) = source.counts()

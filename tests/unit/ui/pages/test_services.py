@@ -2,21 +2,22 @@ from datetime import timedelta
 
 from tests.support.classified import service
 from tests.support.snapshots import NIGHT
-from ui.class_html import services_html
-from ui.service_view import SERVICE_HINT, pauses, service_banner, services_table
-from ui.view import STALE_AFTER_S, Reading
+from ui.kit.reading import STALE_AFTER_S, Reading
+from ui.pages.services import SERVICE_HINT, services_banner, services_html
+from ui.views.services import pause_cards, services_table
 
 NOW = NIGHT + timedelta(seconds=2)
 
 
 def test_without_services_the_page_says_how_to_start_one() -> None:
-    assert service_banner(Reading((), NOW), NOW).headline == SERVICE_HINT
+    assert services_banner(Reading((), NOW), NOW).headline == SERVICE_HINT
 
 
 def test_each_service_shows_its_state_and_its_cost() -> None:
     table = services_table([service()], NOW)
-    told = dict(zip(table.columns, (cell.text for cell in table.rows[0]), strict=True))
-    assert told == {
+    heads = [column.name for column in table.columns]
+    shown = dict(zip(heads, (cell.text for cell in table.rows[0]), strict=True))
+    assert shown == {
         "service": "classify",
         "version": "1",
         "state": "running",
@@ -34,14 +35,14 @@ def test_each_service_shows_its_state_and_its_cost() -> None:
     }
 
 
-def test_a_service_that_pauses_is_seen_and_says_why() -> None:
+def test_a_paused_service_is_marked_with_the_reason() -> None:
     paused = service(name="mine", spec="m:Mine", breaker="half_open", last_fault="time: 60 s")
     services = (service(), paused)
-    banner = service_banner(Reading(services, NOW), NOW)
+    banner = services_banner(Reading(services, NOW), NOW)
     assert (banner.level, banner.headline) == ("bad", "2 services")
-    assert banner.details == ("1 paused, for nothing succeeds",)
-    (card,) = pauses(services)
-    assert card.message == "mine pauses: time: 60 s"
+    assert banner.details == ("1 paused because every batch fails",)
+    (card,) = pause_cards(services)
+    assert card.message == "mine is paused: time: 60 s"
     assert "finkray service check m:Mine" in card.what_to_do
     breakers = [row[3] for row in services_table(services, NOW).rows]
     assert [(cell.text, cell.level) for cell in breakers] == [
@@ -52,13 +53,13 @@ def test_a_service_that_pauses_is_seen_and_says_why() -> None:
 
 def test_an_old_snapshot_is_not_shown_as_the_state_of_now() -> None:
     old = service(NOW - timedelta(seconds=STALE_AFTER_S + 5))
-    assert service_banner(Reading((old,), NOW), NOW).details == ("1 silent",)
+    assert services_banner(Reading((old,), NOW), NOW).details == ("1 silent",)
     cell = services_table([old], NOW).rows[0][2]
     assert (cell.text, cell.level) == ("silent for 20 s", "bad")
 
 
-def test_a_source_that_fails_is_said_to() -> None:
-    banner = service_banner(Reading(None, NOW, "RayError: gone"), NOW)
+def test_a_source_that_fails_is_reported() -> None:
+    banner = services_banner(Reading(None, NOW, "RayError: gone"), NOW)
     assert (banner.level, banner.details) == ("bad", ("RayError: gone",))
 
 

@@ -1,5 +1,5 @@
-// Says so when the page no longer hears from its server: the figures would else stand
-// there as if they were those of now. Also puts the alarms into the title of the tab.
+// Shows a warning when the page's server no longer answers: without it, old figures would look
+// like those of now. Also writes the number of alarms into the title of the tab.
 () => {
   const SILENCE_MS = 10000;
   const note = document.createElement("div");
@@ -8,7 +8,7 @@
   document.body.appendChild(note);
   let tick = null;
   let heard = Date.now();
-  // A hidden tab's timers sleep: silence counts from when somebody looks again.
+  // The timers of a hidden tab sleep: silence counts from the moment it becomes visible.
   document.addEventListener("visibilitychange", () => { heard = Date.now(); });
   setInterval(() => {
     const banner = document.querySelector(".fr-banner");

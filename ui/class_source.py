@@ -1,4 +1,4 @@
-"""Where the page has its classes from: the results beside the archive, and the counts of them."""
+"""The classes that the page shows: counts and lists, from the results beside the archive."""
 
 import threading
 from collections import OrderedDict
@@ -10,13 +10,13 @@ from finkray.results.store import find_store
 from finkray.storage.contract import Storage
 
 LISTED: Final = 50
-"""So many alerts stand behind a bar."""
+"""How many alerts the list of a class has."""
 
 FILES_AT_ONCE: Final = 500
-"""Of each folder of results: then the page tells how far it is."""
+"""How many files of each folder of results one refresh counts; then the page shows progress."""
 
 _KEPT_LISTS: Final = 64
-"""However many pages are open, a list is read once for each change of its count."""
+"""How many lists are kept, so that each is read once per change of its count, for all tabs."""
 
 
 class ClassSource:
@@ -25,7 +25,7 @@ class ClassSource:
     Parameters
     ----------
     archive
-        where the alerts are, and the results beside them
+        Where the alerts are, and the results beside them.
     """
 
     def __init__(self, archive: Storage) -> None:
@@ -35,19 +35,19 @@ class ClassSource:
         self._lists: OrderedDict[tuple[object, ...], tuple[ClassifiedAlert, ...]] = OrderedDict()
 
     def counts(self) -> tuple[ClassCounts, ...]:
-        """As they are now; where much is new, of a part of it."""
+        """Return the counts; while many files are new, of the part counted so far."""
         self._counters.refresh(FILES_AT_ONCE)
         return self._counters.counts()
 
     def newest(
         self, counts: ClassCounts, night: NightCounts, name: str
     ) -> tuple[ClassifiedAlert, ...]:
-        """The alerts of a class in a night that came last.
+        """Return the alerts of a class in a night that arrived last.
 
         Raises
         ------
         FinkrayError, OSError, ArrowException
-            if they cannot be read
+            If they cannot be read.
         """
         key = (counts.name, counts.version, night.night, name, night.classes.get(name), night.hours)
         with self._lock:

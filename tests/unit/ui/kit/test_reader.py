@@ -6,7 +6,7 @@ import pytest
 
 from finkray.status.archive import Snapshot
 from tests.support.snapshots import busy_night
-from ui.reader import Reader
+from ui.kit.reader import Reader
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -15,7 +15,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         pause.wait(0.01)
-    pytest.fail("it did not come to pass in ten seconds")
+    pytest.fail("the condition did not become true within 10 s")
 
 
 def test_the_latest_answer_is_kept_and_follows_the_source() -> None:
@@ -23,39 +23,40 @@ def test_the_latest_answer_is_kept_and_follows_the_source() -> None:
     reader = Reader(lambda: answers.pop(0) if len(answers) > 1 else answers[0], 0.01, "status")
     reader.start()
     try:
-        wait_until(lambda: (newest := reader.latest().snapshot) is not None and newest.epoch == 8)
+        wait_until(lambda: (newest := reader.latest().value) is not None and newest.epoch == 8)
         assert reader.latest().problem is None
     finally:
         reader.stop()
 
 
-def test_a_failing_source_keeps_the_last_snapshot_is_logged_once_and_heals(
+def test_a_failing_source_keeps_its_last_value_is_logged_once_and_recovers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    asked = 0
+    reads = 0
 
     def source() -> Snapshot:
-        nonlocal asked
-        asked += 1
-        if 1 < asked < 6:
+        nonlocal reads
+        reads += 1
+        if 1 < reads < 6:
             raise OSError("no route to host")
-        return busy_night(epoch=asked)
+        return busy_night(epoch=reads)
 
     reader = Reader(source, 0.05, "status")
     with caplog.at_level(logging.ERROR):
         reader.start()
         try:
             wait_until(lambda: reader.latest().problem == "OSError: no route to host")
-            kept = reader.latest().snapshot
+            kept = reader.latest().value
             assert kept is not None
             assert kept.epoch == 1
-            wait_until(lambda: asked >= 6 and reader.latest().problem is None)
+            wait_until(lambda: reads >= 6 and reader.latest().problem is None)
         finally:
             reader.stop()
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    assert "cannot read the source 'status'" in record.getMessage()
 
 
-def test_a_source_that_hangs_holds_nobody_up() -> None:
+def test_a_source_that_hangs_blocks_no_caller() -> None:
     release = threading.Event()
 
     def source() -> Snapshot | None:

@@ -1,0 +1,66 @@
+from datetime import timedelta
+
+from finkray.status.archive import Alarm
+from tests.support.snapshots import NIGHT, busy_night
+from ui.kit.reading import Reading
+from ui.pages.live import curves, head_html, small_tables_html, wide_tables_html
+from ui.views.archive import START_HINT
+
+NOW = NIGHT + timedelta(seconds=2)
+
+
+def test_without_a_snapshot_the_page_has_its_banner_alone() -> None:
+    page = head_html(Reading(None, NOW), NOW)
+    assert START_HINT in page
+    assert "fr-nothing" in page
+    assert small_tables_html(None) == wide_tables_html(None) == ""
+
+
+def test_alarms_stand_above_the_figures_and_are_counted_in_the_title() -> None:
+    full = Alarm(
+        code="storage-full", since=NIGHT, message="The disk is full", what_to_do="Make room"
+    )
+    page = head_html(Reading(busy_night(alarms=(full, full)), NOW), NOW)
+    assert page.index("The disk is full") < page.index("fr-figures")
+    assert "Make room" in page
+    assert "data-title='(2) finkray'" in page
+
+
+def test_both_curves_have_every_point_of_the_history() -> None:
+    snapshot = busy_night()
+    frame = curves(snapshot)
+    assert frame.groupby("curve").size().to_dict() == {"incoming": 241, "archiving": 241}
+    assert frame["minutes"].min() == -20
+    assert frame["minutes"].max() == 0
+    incoming = frame[frame["curve"] == "incoming"]["alerts_per_s"].to_list()
+    assert incoming == [point.incoming_per_s for point in snapshot.history]
+
+
+def test_both_curves_are_named_before_there_is_a_history() -> None:
+    for snapshot in (None, busy_night(history=())):
+        frame = curves(snapshot)
+        assert frame["curve"].to_list() == ["incoming", "archiving"]
+        assert frame["alerts_per_s"].isna().all()
+
+
+def test_every_text_from_outside_is_escaped() -> None:
+    nasty = "<script>alert('x')</script>"
+    alarm = Alarm(code=nasty, since=NIGHT, message=nasty, what_to_do=nasty)
+    plain = busy_night()
+    reading = Reading(
+        busy_night(
+            archive_uri=nasty,
+            bootstrap_servers=nasty,
+            alarms=(alarm,),
+            dead_letters_by_reason={nasty: 1},
+            actors=(plain.actors[0].model_copy(update={"name": nasty, "node_id": nasty}),),
+            partitions=(plain.partitions[0].model_copy(update={"topic": nasty, "actor": nasty}),),
+        ),
+        NOW,
+        problem=nasty,
+    )
+    page = (
+        head_html(reading, NOW) + small_tables_html(reading.value) + wide_tables_html(reading.value)
+    )
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 11

@@ -1,0 +1,1 @@
+"""What every page is built from: elements, markup, terminal text, readings, wiring."""

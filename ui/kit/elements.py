@@ -1,0 +1,123 @@
+"""The elements of a page, as plain values: banner, figures, alarm cards, tables, bars, choices.
+
+`ui.kit.markup` renders them as HTML, `ui.kit.terminal` as text for a terminal.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Level = Literal["good", "warn", "bad", "quiet"]
+"""How an element is marked; each renderer has one colour for each level."""
+
+
+class Cell(NamedTuple):
+    """One cell of a table."""
+
+    text: str
+    level: Level = "quiet"
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes
+    ----------
+    name
+        Head of the column; a table whose columns all have empty names has no head.
+    number
+        Align the cells to the right.
+    detail
+        Leave the column out on a terminal, which is too narrow for all columns.
+    """
+
+    name: str
+    number: bool = False
+    detail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a title.
+
+    Attributes
+    ----------
+    empty
+        Shown in place of a table without rows.
+    note
+        Shown below the rows.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    empty: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """The first line of a page: a headline, and the facts that support it.
+
+    Attributes
+    ----------
+    alarms
+        Number of alarms, for the title of the browser's tab.
+    old
+        The rest of the page is out of date and is drawn paler.
+    """
+
+    level: Level
+    headline: str
+    details: tuple[str, ...] = ()
+    alarms: int = 0
+    old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One large number. `share` (0 to 1) draws a bar below it."""
+
+    label: str
+    value: str
+    note: str = ""
+    level: Level = "quiet"
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCard:
+    """One alarm as text. `since` may be empty."""
+
+    code: str
+    since: str
+    message: str
+    what_to_do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a bar chart, which is a link. `width` is from 0 to 1."""
+
+    name: str
+    value: str
+    share: str
+    width: float
+    href: str
+    level: Level = "good"
+    chosen: bool = False
+
+
+class Option(NamedTuple):
+    """One option of a select box."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A select box; `name` is its parameter in the address."""
+
+    name: str
+    options: tuple[Option, ...]

@@ -1,0 +1,163 @@
+"""Elements as HTML. Every text is escaped here: pages add no text of their own to markup."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+
+from ui.kit.elements import AlarmCard, Banner, Bar, Cell, Column, Figure, Select, Table
+
+
+def banner_html(banner: Banner, now: datetime) -> str:
+    """Return the first line of a page.
+
+    It carries `data-tick`, which differs at every update: by it the browser knows whether
+    the page still hears from its server (`kit.js`).
+    """
+    details = "".join(f"<span>{escape(detail)}</span>" for detail in banner.details)
+    trouble = "! " if banner.level == "bad" else ""
+    mark = f"({banner.alarms}) " if banner.alarms else trouble
+    old = " fr-old" if banner.old else ""
+    return (
+        f"<div class='fr-banner fr-{banner.level}{old}' role='status'"
+        f" data-tick='{now.timestamp():.3f}' data-title='{escape(mark)}finkray'>"
+        f"<span class='fr-name'>finkray</span>"
+        f"<strong>{escape(banner.headline)}</strong>{details}</div>"
+    )
+
+
+def alarms_html(cards: Iterable[AlarmCard]) -> str:
+    """Return the alarm cards, one below the other."""
+    return "".join(_alarm(card) for card in cards)
+
+
+def figures_html(figures: Iterable[Figure]) -> str:
+    """Return the large numbers, side by side."""
+    return f"<div class='fr-figures'>{''.join(_figure(figure) for figure in figures)}</div>"
+
+
+def facts_html(facts: Iterable[tuple[str, str]]) -> str:
+    """Return pairs of a name and a value, in one line."""
+    pairs = "".join(f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in facts)
+    return f"<div class='fr-facts'>{pairs}</div>"
+
+
+def problem_html(problem: str) -> str:
+    """Return a text in place of what cannot be shown."""
+    return f"<section class='fr-table'><p>{escape(problem)}</p></section>"
+
+
+def table_grid_html(tables: Iterable[Table]) -> str:
+    """Return small tables, side by side."""
+    return f"<div class='fr-grid'>{''.join(table_html(table) for table in tables)}</div>"
+
+
+def table_html(table: Table, *, wide: bool = False, tall: bool = False) -> str:
+    """Return a table with its title.
+
+    Parameters
+    ----------
+    table
+        The table.
+    wide
+        It takes the whole width of the page.
+    tall
+        It may have many rows and scrolls by itself.
+    """
+    classes = "fr-table" + (" fr-wide" if wide else "") + (" fr-tall" if tall else "")
+    title = f"<h3>{escape(table.title)}</h3>"
+    if not table.rows:
+        return f"<section class='{classes}'>{title}<p>{escape(table.empty)}</p></section>"
+    head = ""
+    if any(column.name for column in table.columns):
+        cells = (
+            f"<th{_class_attribute(column)}>{escape(column.name)}</th>" for column in table.columns
+        )
+        head = f"<thead><tr>{''.join(cells)}</tr></thead>"
+    body = "".join(f"<tr>{_cells(table.columns, row)}</tr>" for row in table.rows)
+    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    return (
+        f"<section class='{classes}'>{title}<div class='fr-scroll'>"
+        f"<table>{head}<tbody>{body}</tbody></table></div>{note}</section>"
+    )
+
+
+def bars_html(title: str, bars: Iterable[Bar]) -> str:
+    """Return a chart of bars, each a link."""
+    rows = "".join(_bar_row(bar) for bar in bars)
+    return (
+        f"<section class='fr-table'><h3>{escape(title)}</h3>"
+        f"<div class='fr-bars'>{rows}</div></section>"
+    )
+
+
+def columns_html(*sections: str) -> str:
+    """Return markup side by side, the first of it the widest; on a phone one below the other."""
+    return f"<div class='fr-columns'>{''.join(sections)}</div>"
+
+
+def choice_form_html(path: str, selects: Iterable[Select]) -> str:
+    """Return select boxes in a plain form, so that each choice has an address of its own."""
+    boxes = "".join(_select(select) for select in selects)
+    return (
+        f"<form class='fr-choice' action='{escape(path)}' method='get'>{boxes}"
+        "<button type='submit'>show</button></form>"
+    )
+
+
+def _alarm(card: AlarmCard) -> str:
+    since = f"<div class='fr-since'>since {escape(card.since)}</div>" if card.since else ""
+    return (
+        f"<div class='fr-alarm' role='alert'><div><strong>{escape(card.message)}</strong>"
+        f"<span class='fr-code'>{escape(card.code)}</span></div>"
+        f"{since}"
+        f"<div class='fr-todo'>{escape(card.what_to_do)}</div></div>"
+    )
+
+
+def _figure(figure: Figure) -> str:
+    bar = ""
+    if figure.share is not None:
+        width = min(100.0, max(0.0, figure.share * 100))
+        bar = f"<div class='fr-bar'><i style='width:{width:.1f}%'></i></div>"
+    return (
+        f"<div class='fr-figure fr-{figure.level}'>"
+        f"<div class='fr-label'>{escape(figure.label)}</div>"
+        f"<div class='fr-value'>{escape(figure.value)}</div>{bar}"
+        f"<div class='fr-note'>{escape(figure.note)}</div></div>"
+    )
+
+
+def _cells(columns: Iterable[Column], row: Iterable[Cell]) -> str:
+    return "".join(
+        f"<td{_class_attribute(column, cell.level)}>{escape(cell.text)}</td>"
+        for column, cell in zip(columns, row, strict=True)
+    )
+
+
+def _class_attribute(column: Column, level: str = "quiet") -> str:
+    names = [
+        *(["fr-number"] if column.number else []),
+        *([f"fr-{level}"] if level != "quiet" else []),
+    ]
+    return f" class='{' '.join(names)}'" if names else ""
+
+
+def _bar_row(bar: Bar) -> str:
+    chosen = " aria-current='true'" if bar.chosen else ""
+    return (
+        f"<a class='fr-barrow fr-{bar.level}' href='{escape(bar.href)}'{chosen}>"
+        f"<span class='fr-barname'>{escape(bar.name)}</span>"
+        f"<span class='fr-track'><i style='width:{max(0.3, bar.width * 100):.1f}%'></i></span>"
+        f"<span class='fr-number'>{escape(bar.value)}</span>"
+        f"<span class='fr-number fr-note'>{escape(bar.share)}</span></a>"
+    )
+
+
+def _select(select: Select) -> str:
+    options = "".join(
+        f"<option value='{escape(option.value)}'{' selected' if option.chosen else ''}>"
+        f"{escape(option.label)}</option>"
+        for option in select.options
+    )
+    name = escape(select.name)
+    return f"<label>{name} <select name='{name}'>{options}</select></label>"

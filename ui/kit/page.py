@@ -1,0 +1,76 @@
+"""A page: its address, its title, the sources that it needs, and how it is built."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ui.kit.offline_gradio import gr
+from ui.kit.reader import Reader
+from ui.kit.reading import Reading
+from ui.sources import Key, OnDemand, Polled, Sources
+
+T = TypeVar("T")
+
+QUIET: Final[dict[str, Any]] = {
+    "show_progress": "hidden",
+    "queue": False,
+    "api_visibility": "private",
+}
+"""Arguments of a Gradio event that updates a page at once and without an animation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageInputs:
+    """What a page is built with; it yields only the sources that the page declares.
+
+    Attributes
+    ----------
+    refresh_s
+        Seconds between two updates of an open tab.
+    """
+
+    page: "Page"
+    sources: Sources
+    readers: Mapping[Polled[Any], Reader[Any]]
+    refresh_s: float
+
+    def latest(self, key: Polled[T]) -> Callable[[], Reading[T]]:
+        """Return the function that returns the last answer of a source, without waiting."""
+        self._declared(key)
+        latest: Callable[[], Reading[T]] = self.readers[key].latest
+        return latest
+
+    def function(self, key: OnDemand[T]) -> T:
+        """Return the function behind a key."""
+        self._declared(key)
+        return self.sources.function_of(key)
+
+    def _declared(self, key: Key) -> None:
+        if key not in self.page.sources:
+            raise LookupError(f"page {self.page.path} does not list the source {key.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the site.
+
+    Attributes
+    ----------
+    path
+        Its address; "/" is the first page.
+    title
+        Its name in the navigation.
+    sources
+        Keys of what it reads.
+    build
+        Adds its components and events to the Blocks, which are on its route.
+    css
+        Style sheet of what this page alone has; None if the kit's is enough.
+    """
+
+    path: str
+    title: str
+    sources: tuple[Key, ...]
+    build: Callable[[gr.Blocks, PageInputs], None]
+    css: Path | None = None

@@ -1,0 +1,12 @@
+"""The pages, one file each, in the order of the navigation.
+
+A new page is one file with a `PAGE`, and its entry here. A new source is a key in
+`ui.sources`, and its function in `jobs.daemons.page`.
+"""
+
+from typing import Final
+
+from ui.kit.page import Page
+from ui.pages import classification, live, services
+
+PAGES: Final[tuple[Page, ...]] = (live.PAGE, classification.PAGE, services.PAGE)

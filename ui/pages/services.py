@@ -1,0 +1,65 @@
+"""The page on services: what each does, and what it costs."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from finkray.status.service import ServiceSnapshot
+from ui.kit.elements import Banner, Level
+from ui.kit.markup import alarms_html, banner_html, table_html
+from ui.kit.offline_gradio import gr
+from ui.kit.page import QUIET, Page, PageInputs
+from ui.kit.reading import Reading, failure_banner
+from ui.sources import SERVICES
+from ui.views.services import is_silent, pause_cards, services_table
+
+SERVICE_HINT: Final = "no service runs; start one with: finkray start classify"
+
+
+def services_banner(reading: Reading[tuple[ServiceSnapshot, ...]], now: datetime) -> Banner:
+    """Say how many services run, and how many of them are in trouble."""
+    failure = failure_banner(reading, now, "the services")
+    if failure is not None:
+        return failure
+    services = reading.value or ()
+    if not services:
+        return Banner("quiet", SERVICE_HINT)
+    paused = sum(service.breaker != "closed" for service in services)
+    silent = sum(is_silent(service, now) for service in services)
+    details = [
+        *([f"{paused} paused because every batch fails"] if paused else []),
+        *([f"{silent} silent"] if silent else []),
+    ]
+    headline = f"{len(services)} service{'s' if len(services) > 1 else ''}"
+    level: Level = "bad" if paused or silent else "good"
+    return Banner(level, headline, tuple(details), paused + silent)
+
+
+def services_html(reading: Reading[tuple[ServiceSnapshot, ...]], now: datetime) -> str:
+    """Return the whole page."""
+    services = reading.value or ()
+    return (
+        banner_html(services_banner(reading, now), now)
+        + alarms_html(pause_cards(services))
+        + "<div class='fr-below'></div>"
+        + table_html(services_table(services, now), wide=True)
+    )
+
+
+def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
+    latest = inputs.latest(SERVICES)
+    content = gr.HTML()
+
+    def services() -> list[dict[str, Any]]:
+        """The snapshots of the services that run."""
+        return [service.model_dump(mode="json") for service in latest().value or ()]
+
+    gr.on(
+        [blocks.load, gr.Timer(inputs.refresh_s).tick],
+        lambda: services_html(latest(), datetime.now(UTC)),
+        outputs=[content],
+        **QUIET,
+    )
+    gr.api(services, api_name="services", queue=False)
+
+
+PAGE: Final = Page("/services", "Services", (SERVICES,), _build)
