@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import fastavro
 
 from finkray.avro.container import SYNC_BYTES, PacketRefused, find_body, read_header, read_long
+from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA, DeadLetterReason
 from sim.avro_rows import prefixed, varint
 from sim.schema_lsst import LsstVersion, lsst_schema_text
 
@@ -30,7 +31,7 @@ class Poison(NamedTuple):
     """A broken packet, and the reasons of dead letters that are right for it."""
 
     data: bytes | None
-    reasons: tuple[str, ...]
+    reasons: tuple[DeadLetterReason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def poisoned(kind: str, packet: bytes, other_survey: bytes, rng: random.Random) 
     """
     if kind == "other_survey":
         # Without its schema nobody can tell whose a frame is.
-        return Poison(other_survey, ("other_survey", "unknown_schema", "schema_unavailable"))
+        return Poison(other_survey, (DeadLetterReason.OTHER_SURVEY, *WAITING_FOR_A_SCHEMA))
     return _KINDS[kind](_apart(packet), rng)
 
 
@@ -118,21 +119,26 @@ def _truncated(parts: _Parts, rng: random.Random) -> Poison:
     # The beginning stays, so that it is known for what it was.
     keep = rng.uniform(0.1, 0.95)
     size = len(parts.before) + int(keep * (len(whole) - len(parts.before)))
-    return Poison(whole[:size], ("bad_record",) if parts.is_frame else ("truncated",))
+    return Poison(
+        whole[:size],
+        (DeadLetterReason.BAD_RECORD,) if parts.is_frame else (DeadLetterReason.TRUNCATED,),
+    )
 
 
 def _wrong_sync(parts: _Parts, rng: random.Random) -> Poison:
     if parts.is_frame:
         frame = b"\x00" + _UNKNOWN_ID.to_bytes(4, "big")
-        return Poison(frame + parts.record, ("unknown_schema", "schema_unavailable"))
+        return Poison(frame + parts.record, WAITING_FOR_A_SCHEMA)
     packet = parts.around(parts.record)
-    return Poison(packet[:-SYNC_BYTES] + rng.randbytes(SYNC_BYTES), ("bad_sync",))
+    return Poison(packet[:-SYNC_BYTES] + rng.randbytes(SYNC_BYTES), (DeadLetterReason.BAD_SYNC,))
 
 
 def _wrong_union(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 - as the others
     place = _first(parts, "union")
     record = parts.record
-    return Poison(parts.around(record[:place] + b"\x7e" + record[place + 1 :]), ("bad_record",))
+    return Poison(
+        parts.around(record[:place] + b"\x7e" + record[place + 1 :]), (DeadLetterReason.BAD_RECORD,)
+    )
 
 
 def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 - as the others
@@ -140,7 +146,8 @@ def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001
     place = _first(parts, "string")
     _, end = read_long(parts.record, place)
     return Poison(
-        parts.around(parts.record[:place] + varint(_HUGE) + parts.record[end:]), ("bad_record",)
+        parts.around(parts.record[:place] + varint(_HUGE) + parts.record[end:]),
+        (DeadLetterReason.BAD_RECORD,),
     )
 
 
@@ -150,7 +157,7 @@ def _deflate_bomb(parts: _Parts, rng: random.Random) -> Poison:
     head = varint(len(meta)) + b"".join(prefixed(k.encode()) + prefixed(v) for k, v in meta.items())
     sync, block = rng.randbytes(SYNC_BYTES), _deflated_zeros()
     packet = [b"Obj\x01", head, b"\x00", sync, varint(1), varint(len(block)), block, sync]
-    return Poison(b"".join(packet), ("too_large", "bad_compression"))
+    return Poison(b"".join(packet), (DeadLetterReason.TOO_LARGE, DeadLetterReason.BAD_COMPRESSION))
 
 
 @cache
@@ -164,15 +171,15 @@ def _deflated_zeros() -> bytes:
 
 def _text(_: _Parts, rng: random.Random) -> Poison:
     text = f"Dear broker, this is no alert, and its number is {rng.randrange(1_000_000)}.\n"
-    return Poison(text.encode(), ("not_avro",))
+    return Poison(text.encode(), (DeadLetterReason.NOT_AVRO,))
 
 
 _KINDS: Final[Mapping[str, Callable[[_Parts, random.Random], Poison]]] = {
     "truncated": _truncated,
     "wrong_sync": _wrong_sync,
     "wrong_union": _wrong_union,
-    "empty": lambda *_: Poison(b"", ("empty",)),
-    "tombstone": lambda *_: Poison(None, ("tombstone",)),
+    "empty": lambda *_: Poison(b"", (DeadLetterReason.EMPTY,)),
+    "tombstone": lambda *_: Poison(None, (DeadLetterReason.TOMBSTONE,)),
     "text": _text,
     "declared_size": _declared_size,
     "deflate_bomb": _deflate_bomb,

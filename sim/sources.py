@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import fastavro
 
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SettingsError
 from sim.alerts import Made
 
@@ -53,7 +54,7 @@ class Packet:
     visit: int | None = None
     alert: Made | None = None
     trouble: str = ""
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[DeadLetterReason, ...] = ()
     create_ms: int | None = None
 
 

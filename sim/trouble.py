@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SettingsError
 from sim.poison import KINDS, is_good, oversized, poisoned
 from sim.sources import Packet
@@ -121,7 +122,9 @@ def troubled(
             )
         if draw["over"] < trouble.oversize and is_good(data):
             large = oversized(data, trouble.oversize_bytes)
-            yield replace(packet, data=large, trouble=OVERSIZE, reasons=("too_large",))
+            yield replace(
+                packet, data=large, trouble=OVERSIZE, reasons=(DeadLetterReason.TOO_LARGE,)
+            )
         sent = packet
         if draw["late"] < trouble.late:
             ago_s = rng.uniform(_EARLIEST_S, _LATEST_S)

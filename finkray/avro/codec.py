@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from finkray.avro.container import PacketRefused
+from finkray.dead_letter_reason import DeadLetterReason
 
 XZ_MEMORY_BYTES = 256 * 1024 * 1024
 """What the xz decoder may take: its strongest preset needs 65 MB."""
@@ -36,15 +37,19 @@ def decompress(codec: str, data: Data, limit_bytes: int) -> bytes:
     decoder = _CODECS.get(codec)
     if decoder is None:
         known = ", ".join(_CODECS)
-        raise PacketRefused("unknown_codec", f"The codec {codec[:40]!r} is none of null, {known}.")
+        raise PacketRefused(
+            DeadLetterReason.UNKNOWN_CODEC, f"The codec {codec[:40]!r} is none of null, {known}."
+        )
     try:
         return decoder(data, limit_bytes)
     except _TooLarge:
         said = f"{len(data)} compressed bytes become more than {limit_bytes}"
-        raise PacketRefused("too_large", f"The {said} bytes.") from None
+        raise PacketRefused(DeadLetterReason.TOO_LARGE, f"The {said} bytes.") from None
     except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         said = str(error) or type(error).__name__
-        raise PacketRefused("bad_compression", f"The {codec} data are damaged: {said}.") from None
+        raise PacketRefused(
+            DeadLetterReason.BAD_COMPRESSION, f"The {codec} data are damaged: {said}."
+        ) from None
 
 
 def _deflate(data: Data, limit: int) -> bytes:

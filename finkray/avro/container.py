@@ -8,6 +8,8 @@ is compared with the bytes that are there.
 
 from typing import NamedTuple
 
+from finkray.dead_letter_reason import DeadLetterReason
+
 MAGIC = b"Obj\x01"
 SYNC_BYTES = 16
 
@@ -18,12 +20,12 @@ class PacketRefused(ValueError):
     Attributes
     ----------
     reason
-        a stable code
+        the code of the dead letter
     detail
         a sentence for people
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
@@ -66,9 +68,13 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
                 break
             shift += 7
             if shift > 63:
-                raise PacketRefused("bad_number", f"The number before byte {position} has no end.")
+                raise PacketRefused(
+                    DeadLetterReason.BAD_NUMBER, f"The number before byte {position} has no end."
+                )
     except IndexError:
-        raise PacketRefused("truncated", f"The {len(data)} bytes end before the record.") from None
+        raise PacketRefused(
+            DeadLetterReason.TRUNCATED, f"The {len(data)} bytes end before the record."
+        ) from None
     return (value >> 1) ^ -(value & 1), position
 
 
@@ -92,7 +98,9 @@ def read_header(packet: bytes) -> Header:
         if it is no container or its header is damaged.
     """
     if not packet.startswith(MAGIC):
-        raise PacketRefused("not_avro", f"It begins with {packet[:16]!r}, not with {MAGIC!r}.")
+        raise PacketRefused(
+            DeadLetterReason.NOT_AVRO, f"It begins with {packet[:16]!r}, not with {MAGIC!r}."
+        )
     metadata: dict[bytes, bytes] = {}
     count, position = read_long(packet, len(MAGIC))
     while count != 0:
@@ -103,7 +111,7 @@ def read_header(packet: bytes) -> Header:
             metadata[key], position = _read_bytes(packet, position)
         count, position = read_long(packet, position)
     if b"avro.schema" not in metadata:
-        raise PacketRefused("no_schema", "The header of the packet has no schema.")
+        raise PacketRefused(DeadLetterReason.NO_SCHEMA, "The header of the packet has no schema.")
     codec = metadata.get(b"avro.codec", b"null").decode("ascii", "replace")
     return Header(packet[:position], codec, metadata[b"avro.schema"])
 
@@ -112,10 +120,13 @@ def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
     size, start = read_long(data, position)
     end = start + size
     if size < 0:
-        raise PacketRefused("bad_number", f"Byte {position} says that {size} bytes follow.")
+        raise PacketRefused(
+            DeadLetterReason.BAD_NUMBER, f"Byte {position} says that {size} bytes follow."
+        )
     if end > len(data):
         raise PacketRefused(
-            "truncated", f"The header goes on to byte {end}, the packet to {len(data)}."
+            DeadLetterReason.TRUNCATED,
+            f"The header goes on to byte {end}, the packet to {len(data)}.",
         )
     return data[start:end], end
 
@@ -130,23 +141,27 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
     """
     sync_end = header_bytes + SYNC_BYTES
     if sync_end == len(packet):
-        raise PacketRefused("no_record", "There is nothing behind the header.")
+        raise PacketRefused(DeadLetterReason.NO_RECORD, "There is nothing behind the header.")
     count, position = read_long(packet, sync_end)
     size, start = read_long(packet, position)
     end = start + size
     packet_end = end + SYNC_BYTES
     if count != 1:
-        reason = "several_records" if count > 1 else "no_record"
+        reason = DeadLetterReason.SEVERAL_RECORDS if count > 1 else DeadLetterReason.NO_RECORD
         raise PacketRefused(reason, f"There are {count} records in a packet for one alert.")
     if size < 0:
-        raise PacketRefused("bad_number", f"The size of the record is given as {size} bytes.")
+        raise PacketRefused(
+            DeadLetterReason.BAD_NUMBER, f"The size of the record is given as {size} bytes."
+        )
     if packet_end > len(packet):
         said = f"{packet_end} bytes by its header and {len(packet)} in truth"
-        raise PacketRefused("truncated", f"The packet has {said}.")
+        raise PacketRefused(DeadLetterReason.TRUNCATED, f"The packet has {said}.")
     if packet[end:packet_end] != packet[header_bytes:sync_end]:
-        raise PacketRefused("bad_sync", "The marker behind the record is not that of the header.")
+        raise PacketRefused(
+            DeadLetterReason.BAD_SYNC, "The marker behind the record is not that of the header."
+        )
     if packet_end < len(packet):
         raise PacketRefused(
-            "trailing_bytes", f"{len(packet) - packet_end} bytes follow the record."
+            DeadLetterReason.TRAILING_BYTES, f"{len(packet) - packet_end} bytes follow the record."
         )
     return Body(start, end)

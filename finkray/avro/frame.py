@@ -5,15 +5,11 @@ Byte 0, the schema's id in 4 bytes, big-endian, and the record
 "Wire format"). LSST's ids are 100 x major + minor of its schema's version.
 """
 
-from typing import Final
-
 from finkray.avro.container import PacketRefused
+from finkray.dead_letter_reason import DeadLetterReason
 
 MAGIC = b"\0"
 FRAME_BYTES = 5
-
-WAIT_FOR_A_SCHEMA: Final = ("unknown_schema", "schema_unavailable")
-"""Reasons of dead letters, all of them frames, that will decode when a schema turns up."""
 
 
 def read_schema_id(packet: bytes) -> int:
@@ -25,5 +21,7 @@ def read_schema_id(packet: bytes) -> int:
         if the frame ends before its record
     """
     if len(packet) <= FRAME_BYTES:
-        raise PacketRefused("truncated", f"A frame of {len(packet)} bytes has no record in it.")
+        raise PacketRefused(
+            DeadLetterReason.TRUNCATED, f"A frame of {len(packet)} bytes has no record in it."
+        )
     return int.from_bytes(packet[len(MAGIC) : FRAME_BYTES], "big")

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from finkray.avro.frame import WAIT_FOR_A_SCHEMA
 from finkray.claim import ClaimResult, DataFile
+from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.intervals import IntervalSet
 from finkray.ledger.claims import read_claims
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA, schema_ids_waited_for
@@ -184,6 +184,6 @@ class DeadLetters:
 
 def waiting_schema_ids(storage: Storage, most_claims: int = 100) -> set[int]:
     """Ids of the schemas that dead letters wait for, as those of the last claims tell."""
-    selection = Selection(reasons=frozenset(WAIT_FOR_A_SCHEMA))
+    selection = Selection(reasons=frozenset(WAITING_FOR_A_SCHEMA))
     letters = DeadLetters(storage).letters(selection, ["schema_id"], most_claims=most_claims)
     return {schema_id for one in letters for schema_id in schema_ids_waited_for(one.table)}

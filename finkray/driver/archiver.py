@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finkray.avro.frame import WAIT_FOR_A_SCHEMA
 from finkray.claim import ClaimResult, StagedClaim, TopicPartition
+from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
@@ -126,7 +126,7 @@ class Archiver:
         self.troubles = Troubles()
         for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
             self.troubles.restarted("the archive's process", time.monotonic())
-        if ledger.state.dead_letters_by_reason.keys() & set(WAIT_FOR_A_SCHEMA):
+        if ledger.state.dead_letters_by_reason.keys() & set(WAITING_FOR_A_SCHEMA):
             self.troubles.met_unknown(waiting_schema_ids(storage))
         self.state: State = "starting"
         self._storage_rest_until_s = 0.0

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from finkray.dead_letter_reason import DeadLetterReason
+
 STALLED_S = 60.0
 """Back-pressure stops an actor for moments; for a minute it does when nothing gets through."""
 
@@ -144,8 +146,12 @@ def alarms_of(facts: Facts) -> dict[str, str]:
         "ACTOR_DOWN": _listed(facts.actors_down),
         "SLOW_START": _slow_start(facts),
         "RESTARTS": _restarts(facts),
-        "UNKNOWN_SCHEMA": _waiting(facts, "unknown_schema", "nobody knows their schema"),
-        "NO_REGISTRY": _waiting(facts, "schema_unavailable", "whom we asked did not answer"),
+        "UNKNOWN_SCHEMA": _waiting(
+            facts, DeadLetterReason.UNKNOWN_SCHEMA, "nobody knows their schema"
+        ),
+        "NO_REGISTRY": _waiting(
+            facts, DeadLetterReason.SCHEMA_UNAVAILABLE, "whom we asked did not answer"
+        ),
         "CLOCK": _clock(facts),
         "DIFFERENCE": f"{facts.difference} offsets" if facts.difference else "",
     }
@@ -209,7 +215,7 @@ def _restarts(facts: Facts) -> str:
     return f"{len(lately)} within an hour: {listed}"
 
 
-def _waiting(facts: Facts, reason: str, why: str) -> str:
+def _waiting(facts: Facts, reason: DeadLetterReason, why: str) -> str:
     count = facts.dead_letters_by_reason.get(reason, 0)
     if not count:
         return ""

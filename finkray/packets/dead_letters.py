@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from finkray.avro.frame import WAIT_FOR_A_SCHEMA, read_schema_id
+from finkray.avro.frame import read_schema_id
 from finkray.claim import TopicPartition
+from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.packets.columns import kafka_timestamps
 from finkray.packets.message import RawMessage
 
@@ -32,7 +33,7 @@ DEAD_LETTER_SCHEMA = pa.schema(
 )
 """`value` is null for a message without a value, and cut short where it has fewer bytes than
 `size_bytes` says; `schema_id` is that of the schema that it waits for, null if it waits for none;
-reasons stand in docs/archive.md."""
+`reason` is a `DeadLetterReason`."""
 
 
 KEPT_COLUMNS: Final = ("kafka_offset", "kafka_timestamp", "value", "size_bytes")
@@ -73,7 +74,7 @@ def dead_letter_table(
     """
     rejected = [messages[reject.index] for reject in rejects]
     count = len(rejected)
-    waiting = [reject.reason in WAIT_FOR_A_SCHEMA for reject in rejects]
+    waiting = [reject.reason in WAITING_FOR_A_SCHEMA for reject in rejects]
     columns = {
         "kafka_topic": [source.topic] * count,
         "kafka_partition": [source.partition] * count,

@@ -15,6 +15,7 @@ from finkray.avro.reader import RecordReader, TooHeavy
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.packets.message import RawMessage
 from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
 
@@ -35,13 +36,13 @@ class Reject:
     index
         its place in the sequence of messages
     reason
-        a stable code to count by; all of them stand in docs/archive.md
+        the code of the dead letter
     detail
         a sentence for people
     """
 
     index: int
-    reason: str
+    reason: DeadLetterReason
     detail: str
 
 
@@ -147,12 +148,12 @@ class _Group:
 
 def _bad_record(index: int, why: str) -> Reject:
     detail = f"The record does not decode with the schema of its packet: {why}."
-    return Reject(index, "bad_record", detail)
+    return Reject(index, DeadLetterReason.BAD_RECORD, detail)
 
 
 def _too_heavy(index: int, weight_bytes: int, limit_bytes: int) -> Reject:
     detail = f"The record would take {weight_bytes} bytes in memory, more than {limit_bytes}."
-    return Reject(index, "too_large", detail)
+    return Reject(index, DeadLetterReason.TOO_LARGE, detail)
 
 
 class Decoder:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from finkray.avro.container import PacketRefused
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SchemaError, SchemaUnavailable
 
 MAX_UNKNOWN: Final = 64
@@ -86,7 +87,7 @@ class SchemaLookup:
             raise self._missed[key].why
         if len(self._missed) >= MAX_UNKNOWN:
             detail = f"Schema {schema_id} is not looked up: too many others are unknown."
-            raise PacketRefused("unknown_schema", detail)
+            raise PacketRefused(DeadLetterReason.UNKNOWN_SCHEMA, detail)
         try:
             self._known[key] = self._find(schema_id, now_s)
         except PacketRefused as why:
@@ -105,9 +106,9 @@ class SchemaLookup:
                 text = source.find(schema_id)
             except SchemaError as error:
                 detail = f"Schema {schema_id} cannot be archived: {error}."
-                raise PacketRefused("unsupported_schema", detail) from None
+                raise PacketRefused(DeadLetterReason.UNSUPPORTED_SCHEMA, detail) from None
             except SchemaUnavailable as error:
-                why = PacketRefused("schema_unavailable", str(error))
+                why = PacketRefused(DeadLetterReason.SCHEMA_UNAVAILABLE, str(error))
                 self._down[place] = _Miss(now_s + self._retry_s, why)
                 log.warning("%s; asked again in %.0f s", error, self._retry_s)
                 silent.append(str(error))
@@ -117,8 +118,10 @@ class SchemaLookup:
                 return text
         if silent:
             detail = f"Schema {schema_id} cannot be looked up: {'; '.join(silent)}."
-            raise PacketRefused("schema_unavailable", detail)
-        raise PacketRefused("unknown_schema", f"Schema {schema_id} is not known{self._whom()}.")
+            raise PacketRefused(DeadLetterReason.SCHEMA_UNAVAILABLE, detail)
+        raise PacketRefused(
+            DeadLetterReason.UNKNOWN_SCHEMA, f"Schema {schema_id} is not known{self._whom()}."
+        )
 
     def _whom(self) -> str:
         if not self._sources:

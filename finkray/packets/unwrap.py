@@ -16,6 +16,7 @@ from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece
 from finkray.claim import TopicPartition
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SchemaError
 from finkray.packets.schema_lookup import SchemaLookup
 from finkray.surveys import Survey
@@ -117,12 +118,14 @@ class Unwrapper:
             if there is none that could be archived
         """
         if value is None:
-            raise PacketRefused("tombstone", "The message has no value.")
+            raise PacketRefused(DeadLetterReason.TOMBSTONE, "The message has no value.")
         if not value:
-            raise PacketRefused("empty", "The message has no bytes.")
+            raise PacketRefused(DeadLetterReason.EMPTY, "The message has no bytes.")
         if self._max_message_bytes is not None and len(value) > self._max_message_bytes:
             most = f"more than kafka.max_message_bytes = {self._max_message_bytes}"
-            raise PacketRefused("too_large", f"The message has {len(value)} bytes, {most}.")
+            raise PacketRefused(
+                DeadLetterReason.TOO_LARGE, f"The message has {len(value)} bytes, {most}."
+            )
         rules = self._rules_of(source.topic)
         if rules.bare_schema is not None:
             unwrapped = self._bare_record(value, rules.bare_schema)
@@ -131,7 +134,9 @@ class Unwrapper:
         else:
             unwrapped = self._contained(value)
         if len(unwrapped.record) > self._max_record_bytes:
-            raise PacketRefused("too_large", f"The record has {len(unwrapped.record)} bytes.")
+            raise PacketRefused(
+                DeadLetterReason.TOO_LARGE, f"The record has {len(unwrapped.record)} bytes."
+            )
         if rules.survey is not None:
             self._refuse_foreign(unwrapped.reader.schema, rules.survey)
         return unwrapped
@@ -156,7 +161,9 @@ class Unwrapper:
                 f"{field} ({survey.must_have[field]})" for field in missing
             )
         if lacks := self._foreign[key]:
-            raise PacketRefused("other_survey", f"No alert of {survey.name}: it has no {lacks}.")
+            raise PacketRefused(
+                DeadLetterReason.OTHER_SURVEY, f"No alert of {survey.name}: it has no {lacks}."
+            )
 
     # The wire formats.
 
@@ -216,5 +223,7 @@ def memory_limit_bytes(message_bytes: int) -> int:
 
 def _usable(known: _Known) -> RecordReader:
     if isinstance(known, SchemaError):
-        raise PacketRefused("unsupported_schema", f"Its schema cannot be archived: {known}.")
+        raise PacketRefused(
+            DeadLetterReason.UNSUPPORTED_SCHEMA, f"Its schema cannot be archived: {known}."
+        )
     return known

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from finkray.claim import TopicPartition
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.settings.simulator import SimulatorSettings
 from sim.check import check
 from sim.compare import MISSING, WRONGLY_DEAD
@@ -56,7 +57,10 @@ def test_what_was_played_is_found_and_what_is_missing_is_told(tmp_path: Path) ->
 
 
 def test_a_dead_letter_that_was_brought_in_is_an_alert(tmp_path: Path) -> None:
-    good, broken = Packet(b"?"), Packet(b"?", trouble="poison:truncated", reasons=("truncated",))
+    good, broken = (
+        Packet(b"?"),
+        Packet(b"?", trouble="poison:truncated", reasons=(DeadLetterReason.TRUNCATED,)),
+    )
     manifest = write_down(tmp_path / "played", ZTF, [good, good, broken, good])
     with quick_storage() as storage:
         archive = SmallArchive(storage)
