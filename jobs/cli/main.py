@@ -156,7 +156,7 @@ def start(
     brought up for it. Returns when the service does its work. Options of the simulator stand for
     its settings of these names, and go with `start simulator` and `start archive --simulator`.
     """
-    from jobs.commands.archives import archive_of
+    from jobs.cluster.archive import archive_of
     from jobs.commands.launch import StartRequest
     from jobs.commands.launch import start as start_service
 
@@ -190,7 +190,7 @@ def start(
         start_service(place, order)
     else:
         from jobs.cluster.ray_jobs import ServiceJob
-        from jobs.commands.start_service import order_of
+        from jobs.commands.launch import order_of
 
         user = ServiceJob(which, str(Path.cwd()), into, since)
         start_service(place, order_of(place.settings, user, order))
@@ -223,9 +223,9 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
     from finkray.status.board import read_snapshot
     from finkray.status.service_board import read_service_snapshot
+    from jobs.cluster.archive import counts_of
     from jobs.cluster.connect import connected, job_client
     from jobs.cluster.ray_jobs import Jobs
-    from jobs.commands.archives import counts_of
     from jobs.commands.render_status import status_json, status_text
 
     place = command_context(config)

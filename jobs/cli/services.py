@@ -135,7 +135,7 @@ def diff(
     from finkray.results.diff import diff as compare
     from finkray.results.diff import difference_to_json, lines_of
     from finkray.results.store import find_store
-    from jobs.commands.archives import archive_of
+    from jobs.cluster.archive import archive_of
 
     archive = archive_of(_settings(config))
     found = compare(find_store(archive, first), find_store(archive, second), shown)
@@ -189,7 +189,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     """List the results that the archive has, by name and version."""
     from finkray.ledger.read import read_state
     from finkray.results.store import list_stores
-    from jobs.commands.archives import archive_of
+    from jobs.cluster.archive import archive_of
 
     stores = [
         {
@@ -222,7 +222,7 @@ def _alerts(settings: Settings | None, rows: int) -> Any:
     if settings is None:
         return alerts(min(rows, alerts().num_rows))
     import finkray
-    from jobs.commands.archives import archive_of
+    from jobs.cluster.archive import archive_of
 
     archive = finkray.open_archive(archive_of(settings).root)
     files = [one.uri for one in archive.follow(wait_s=0)]

@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import ClusterUnavailable
+from finkray.host.interrupt import interrupted_after
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports, is_free
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
+from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import kill, orphans
 from jobs.cluster.state import write_private
-from jobs.commands.interrupt import interrupted_after
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,8 +45,6 @@ STOP_GRACE_S: Final = 20.0
 
 _LONGEST_TEMP: Final = 30
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
-
-_LOG_TAIL_LINES: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
             _clear(state)
             if left:
                 _LOG.warning("Ray ended at its start and is tried again, see %s", log)
-        raise ClusterUnavailable(f"Ray ends at its start. {_log_tail(log)}")
+        raise ClusterUnavailable(f"Ray ends at its start. The end of {log}:\n{text_end(log)}")
 
 
 def stop_local_ray(state: Path) -> None:
@@ -258,8 +257,3 @@ def _clear(state: Path) -> None:
         shutil.copyfile(log, logs / log.name)
     shutil.rmtree(ray.folder, ignore_errors=True)
     (state / "ray.json").unlink()
-
-
-def _log_tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-    return f"The end of {log}:\n" + "\n".join(lines)

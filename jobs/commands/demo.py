@@ -22,14 +22,16 @@ from typing import Any
 from rich.console import Console
 
 from finkray.errors import FinkrayError
+from finkray.host.interrupt import Interrupts
 from finkray.host.process import start_detached
 from finkray.settings.model import Settings, load
 from finkray.status.archive import Snapshot
 from finkray.status.board import read_snapshot
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
-from jobs.commands.demo_report import live_line, report
-from jobs.commands.interrupt import Interrupts
+from jobs.cluster.logs import text_end
+from jobs.commands.audit import audit_now
+from jobs.commands.render_audit import audit_text
 from sim.alerts import AlertMaker
 from sim.kafka import Kafka
 from sim.play import Played, play
@@ -91,7 +93,7 @@ class Demo:
             self._say("Archive: draining and leaving")
             archive.send_signal(signal.SIGINT)
             archive.wait(DRAIN_TIMEOUT_S)
-            return report(self._console, settings, played, last, time.monotonic() - self._began_s)
+            return _report(self._console, settings, played, last, time.monotonic() - self._began_s)
 
     def _settings(self, kafka: Kafka, topic: str) -> Settings:
         self._options.archive.mkdir(parents=True, exist_ok=True)
@@ -164,23 +166,26 @@ class Demo:
                 played = next((r for r in results if isinstance(r, Played)), None)
                 snapshot = read_snapshot(settings)
                 if snapshot is not None:
-                    status.update(live_line(snapshot))
+                    status.update(_live_line(snapshot))
                     if not self._console.is_terminal and time.monotonic() - shown_s > 2.0:
                         shown_s = time.monotonic()
-                        self._console.print(live_line(snapshot))
+                        self._console.print(_live_line(snapshot))
                     if played is not None and _all_durable(played, snapshot):
                         return played, snapshot
                     parts = snapshot.partitions
                     if (now_at := sum(at.frontier - at.backlog for at in parts)) != frontier:
                         moved_s, frontier = time.monotonic(), now_at
                 if played is not None and time.monotonic() - moved_s > STALL_S:
-                    raise FinkrayError(f"nothing became durable for {STALL_S:.0f} s. {_tail(log)}")
+                    raise FinkrayError(
+                        f"nothing became durable for {STALL_S:.0f} s. The end of the archive's "
+                        f"log:\n{text_end(log)}"
+                    )
                 time.sleep(0.25)
 
     def _check(self, archive: subprocess.Popen[bytes], log: Path) -> None:
         self._interrupts.look()
         if archive.poll() is not None:
-            raise FinkrayError(f"the archive ended. {_tail(log)}")
+            raise FinkrayError(f"the archive ended. The end of its log:\n{text_end(log)}")
 
     def _say(self, text: str) -> None:
         self._interrupts.look()
@@ -227,9 +232,49 @@ def _archive(
                 process.kill()
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-    return "The end of its log:\n" + "\n".join(lines)
+def _live_line(snapshot: Snapshot) -> str:
+    """One line with the rates as they are now."""
+    held = snapshot.held_bytes / 2**20
+    lag = snapshot.lag + snapshot.backlog
+    return (
+        f"taken in {snapshot.incoming_per_s:6.0f}/s   archived {snapshot.archived_per_s:6.0f}/s   "
+        f"durable {snapshot.balance.archived:>8}   lag {lag:>6}   held {held:5.0f} MiB"
+    )
+
+
+def _report(
+    console: Console, settings: Settings, played: Played, last: Snapshot, took_s: float
+) -> int:
+    """Print the balance sheet, rates and latencies, and how to go on; the exit code."""
+    audit = audit_now(settings)
+    root = settings.archive.root
+    console.print()
+    console.print(f"Parquet database: {root / 'alerts'}", markup=False)
+    console.print(audit_text(audit))
+    rate = played.alerts / played.elapsed_s
+    console.print(
+        f"Rates: played {rate:.0f} alerts/s "
+        f"({played.size_bytes / played.elapsed_s / 1e6:.0f} MB/s), "
+        f"archived at best {max(point.archived_per_s for point in last.history):.0f} alerts/s"
+    )
+    for stage in last.latency:
+        console.print(
+            f"Latency, Kafka timestamp to {stage.stage:8}: "
+            f"p50 {stage.p50_s:6.2f} s   p95 {stage.p95_s:6.2f} s   p99 {stage.p99_s:6.2f} s"
+        )
+    console.print(f"All of it took {took_s:.0f} s. Look into the data:")
+    console.print(f"  {_look(root)}", markup=False)
+    return audit.exit_code
+
+
+def _look(root: Path) -> str:
+    """One line to paste, that shows the brightest alerts."""
+    code = (
+        f"import finkray; d = finkray.open_archive('{root}').dataset(); "
+        "t = d.to_table(columns=['objectId', 'candid', 'candidate', 'kafka_timestamp']); "
+        "print(t.num_rows, 'alerts'); print(t.slice(0, 3).to_pandas())"
+    )
+    return f'.venv/bin/python -c "{code}"'
 
 
 def main() -> int:

@@ -3,22 +3,24 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from finkray.errors import FinkrayError
+from finkray.errors import FinkrayError, ServiceError, SettingsError
+from finkray.host.interrupt import asked_by_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
 from finkray.status.board import read_snapshot
+from finkray.storage.hours import utc
 from finkray.text import bytes_text, duration_text
 from jobs.cluster.absolute_paths import placed
+from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine, job_client
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Daemon, Job, Jobs, ServiceJob
 from jobs.cluster.simulated_kafka import reading_simulator
-from jobs.commands.interrupt import asked_by_interrupt
 from jobs.commands.progress import Progress
 from jobs.commands.shipped import spec_named
 from jobs.daemons.readiness import is_ready, listens, ready_text
@@ -79,6 +81,41 @@ def start(context: CommandContext, order: StartRequest) -> None:
                 _start_one(context, services, StartRequest(Daemon.SIMULATOR), settings, session)
             settings = reading_simulator(settings, context.state)
         _start_one(context, services, order, settings, session)
+
+
+def order_of(settings: Settings, user: ServiceJob, order: StartRequest) -> StartRequest:
+    """The order for a service that a user wrote; what is wrong with it is said now.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    user
+        What was said of the service.
+    order
+        The rest of what was said.
+
+    Raises
+    ------
+    ServiceError
+        It cannot be loaded.
+    SettingsError
+        There is no archive, or `since` is no time.
+    """
+    from finkray.serving.run import limits_of, spec_of
+    from finkray.serving.worker import Worker
+
+    archive_of(settings)
+    if user.since is not None:
+        try:
+            utc(user.since)
+        except ValueError as error:
+            raise SettingsError(f"--from: {error}") from error
+    spec = spec_of(user.spec, Path(user.folder))
+    name = user.into or Worker(spec, limits_of(settings)).describe().name
+    if name in list(Daemon):
+        raise ServiceError(f"{name} is a service of finkray: give yours another name")
+    return replace(order, service=name, user=user)
 
 
 def stop(context: CommandContext, name: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import ClusterUnavailable, SettingsError
+from finkray.host.interrupt import asked_by_interrupt
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import store_folder
 from finkray.serving.actor import actor_maker
@@ -24,9 +25,8 @@ from finkray.serving.run import (
 )
 from finkray.status.service import ServiceSnapshot
 from finkray.storage.hours import Span, utc
+from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Place, connected, is_on_this_machine
-from jobs.commands.archives import archive_of
-from jobs.commands.interrupt import asked_by_interrupt
 
 if TYPE_CHECKING:
     from jobs.commands.launch import CommandContext

@@ -19,8 +19,8 @@ from finkray.errors import StorageError
 from finkray.results.counts import ClassCounters
 from finkray.settings.model import Settings
 from finkray.storage.local import LocalStorage
+from jobs.cluster.archive import archive_of
 from jobs.cluster.state import state_folder
-from jobs.commands.archives import archive_of
 from jobs.daemons.main import service_main
 
 LOOK_S: Final = 1.0

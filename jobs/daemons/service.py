@@ -21,7 +21,7 @@ from finkray.settings.model import Settings, load
 from finkray.status.service import ServiceSnapshot
 from finkray.status.service_board import start_service_board
 from finkray.storage.hours import utc
-from jobs.commands.archives import archive_of
+from jobs.cluster.archive import archive_of
 
 log = logging.getLogger("jobs.daemons.service")
 

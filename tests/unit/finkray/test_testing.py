@@ -11,7 +11,7 @@ from finkray.packets.columns import ADDED_COLUMNS
 from finkray.services.messages import Spec
 from finkray.serving.check import Finding, check_service
 from finkray.surveys import ZTF
-from jobs.commands.sample_alerts import sample_alerts
+from jobs.generators.sample_alerts import sample_alerts
 from tests.support.limits import default_limits
 from tests.support.services import Double, Throwing
 

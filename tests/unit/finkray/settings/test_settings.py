@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
 from finkray.settings.reader import to_environment
-from jobs.commands.settings_table import PAGE, page
+from jobs.generators.settings_table import PAGE, page
 
 CONF = Path(__file__).parents[4] / "conf" / "finkray.toml"
 

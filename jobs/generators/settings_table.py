@@ -1,4 +1,4 @@
-"""`python -m jobs.commands.settings_table`: write the table of settings into docs/settings.md.
+"""`python -m jobs.generators.settings_table`: write the table of settings into docs/settings.md.
 
 The table is made from the model, so that the two cannot differ; a test compares them.
 """
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from finkray.settings.model import Settings
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "settings.md"
-MARK: Final = "<!-- made by `python -m jobs.commands.settings_table`; do not edit below -->\n"
+MARK: Final = "<!-- made by `python -m jobs.generators.settings_table`; do not edit below -->\n"
 
 
 def settings_table() -> str:

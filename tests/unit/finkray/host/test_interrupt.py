@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.commands.interrupt import Interrupts, asked_by_interrupt, interrupted_after
+from finkray.host.interrupt import Interrupts, asked_by_interrupt, interrupted_after
 
 
 def interrupt() -> None:

@@ -1,7 +1,7 @@
-"""Make the alerts of `finkray.testing` from the simulator: `python -m jobs.commands.sample_alerts`.
+"""Make the sample alerts of `finkray.testing`: `python -m jobs.generators.sample_alerts`.
 
-They are committed, so that people can test their services without the simulator; a test makes
-them anew and compares.
+The simulator makes them. They are committed, so that people can test their services without it; a
+test makes them again and compares.
 """
 
 import itertools

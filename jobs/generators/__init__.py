@@ -1,0 +1,1 @@
+"""Programs that make files which are committed: the table of settings, the sample alerts."""
