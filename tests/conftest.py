@@ -3,6 +3,8 @@
 `test_data`   the folder with public real alerts; without it the test is skipped
 `quick_folder`  a folder in memory
 `small`       an empty archive in memory, to be filled claim by claim
+`sky`         a server that answers as the CDS cross-match does
+`registry`    a schema registry that knows no schema yet
 `kafka`       a real Kafka, one for the session: use a topic of your own, leave it running
 `topic`       a topic name that no other test has (the topic is not made yet)
 
@@ -21,6 +23,8 @@ from hypothesis import HealthCheck, settings
 
 from sim.kafka import Kafka
 from tests.support.ledgers import quick_storage
+from tests.support.registry import Registry, running_registry
+from tests.support.sky_server import Sky, running_sky
 from tests.support.small_archives import SmallArchive
 
 # No example is judged by the clock: the machine may be doing other things too.
@@ -56,6 +60,20 @@ def small() -> Iterator[SmallArchive]:
     """An empty archive in memory: `small.put(0, 59)` archives sixty alerts."""
     with quick_storage() as storage:
         yield SmallArchive(storage)
+
+
+@pytest.fixture
+def sky() -> Iterator[Sky]:
+    """A server that answers as the CDS cross-match does; `sky.mood` lets it misbehave."""
+    with running_sky() as server:
+        yield server
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A schema registry that knows no schema yet."""
+    with running_registry() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from tests.support.archiving import wait_until
 from tests.support.made_catalogs import made
-from tests.support.sky_server import Sky, running_sky
+from tests.support.sky_server import Sky
 from tests.support.small_archives import SmallArchive
 from tests.support.workspace import Workspace, make_workspace
 
@@ -34,12 +34,6 @@ timeout_s = 1.0
 failures = 1
 rest_s = 0.1
 """
-
-
-@pytest.fixture
-def sky() -> Iterator[Sky]:
-    with running_sky() as server:
-        yield server
 
 
 @pytest.fixture

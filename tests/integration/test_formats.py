@@ -6,7 +6,6 @@ import json
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from sim.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.avro_cases import differences
 from tests.support.packets import framed, lsst_samples, lsst_v10_frames, send
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -49,12 +48,6 @@ def by_fastavro(frame: bytes, schemas: Path) -> Any:
 @functools.cache
 def _loaded(path: Path) -> Any:
     return fastavro.schema.load_schema(str(path))
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with running_registry() as running:
-        yield running
 
 
 def reasons(archive: ArchiveUnderTest) -> Counter[str]:

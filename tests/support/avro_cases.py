@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import struct
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -48,6 +49,12 @@ def container(
     pairs = b"".join(sized(key) + sized(value) for key, value in metadata.items())
     header = b"Obj\x01" + long(len(metadata)) + pairs + b"\0" + sync
     return header + long(count) + sized(body) + sync
+
+
+def deflate(data: bytes) -> bytes:
+    """Compress as Avro's codec `deflate` does: raw, without zlib's header."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
 
 
 def messages(values: list[bytes | None]) -> list[RawMessage]:

@@ -1,7 +1,6 @@
 """The seam to a service on the web, against a server on this machine that behaves badly."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -11,13 +10,7 @@ from actors.breaker import Breaker
 from actors.cds import CdsXMatch
 from actors.remote import RemoteCatalog
 from tests.support.made_catalogs import alerts
-from tests.support.sky_server import Sky, running_sky
-
-
-@pytest.fixture
-def sky() -> Iterator[Sky]:
-    with running_sky() as server:
-        yield server
+from tests.support.sky_server import Sky
 
 
 def catalog(sky: Sky, **more: object) -> RemoteCatalog:

@@ -21,12 +21,6 @@ SPEC = Spec("actors.remote_crossmatch:RemoteCrossmatch")
 
 
 @pytest.fixture
-def well() -> Iterator[Sky]:
-    with running_sky() as server:
-        yield server
-
-
-@pytest.fixture
 def sick() -> Iterator[Sky]:
     with running_sky() as server:
         server.mood = "hangs"
@@ -60,10 +54,10 @@ def matches(worker: Worker, file: str) -> list[dict[str, dict[str, Any]]]:
 
 
 def test_one_that_hangs_costs_its_time_limit_and_holds_no_other(
-    well: Sky, sick: Sky, file: str
+    sky: Sky, sick: Sky, file: str
 ) -> None:
     both = settings(
-        simbad=a_catalog(well, columns=["main_id"]),
+        simbad=a_catalog(sky, columns=["main_id"]),
         vsx=a_catalog(sick, timeout_s=0.5, failures=2, rest_s=600),
     )
     worker = Worker(SPEC, limits_of(both))
@@ -80,7 +74,7 @@ def test_one_that_hangs_costs_its_time_limit_and_holds_no_other(
         assert nowhere["simbad"]["reason"] == nowhere["vsx"]["reason"] == "no_position"
         assert one["vsx"]["status"] == two["vsx"]["status"] == "not_checked"
     assert [one["vsx"]["reason"] for one, _, _ in rounds] == ["timed_out", "timed_out", "resting"]
-    assert (well.asked, sick.asked) == (3, 2)
+    assert (sky.asked, sick.asked) == (3, 2)
 
 
 def test_one_that_fails_is_asked_again_after_its_rest_and_comes_back(sick: Sky, file: str) -> None:

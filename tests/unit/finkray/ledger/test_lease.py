@@ -6,7 +6,6 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -32,11 +31,6 @@ NEIGHBOUR = replace(ME, pid=11)
 AFTER_REBOOT = replace(ME, pid=11, boot_id="boot-0")
 CONTAINER = replace(ME, pid=11, pid_namespace="pid:[2]")
 FAR = replace(ME, host="host-b", boot_id="boot-2")
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "archive")
 
 
 def record(holder: ProcessId, age_s: float = 1.0) -> LeaseRecord:

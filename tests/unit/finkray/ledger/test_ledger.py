@@ -1,6 +1,6 @@
 """The ledger as its one writer sees it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,13 +10,7 @@ from finkray.errors import Fenced, LedgerCorrupt
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_entries, read_state
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import ZTF, compact_now, quick_storage, result, unstaged
-
-
-@pytest.fixture
-def storage() -> Iterator[LocalStorage]:
-    with quick_storage() as storage:
-        yield storage
+from tests.support.ledgers import ZTF, compact_now, result, unstaged
 
 
 def published(ledger: Ledger) -> None:

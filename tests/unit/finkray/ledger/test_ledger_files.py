@@ -1,6 +1,5 @@
 """Entries as JSON and as rows, folded files and their order."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -35,19 +34,12 @@ from finkray.storage.local import LocalStorage
 from tests.support.ledgers import (
     ZTF,
     compact_now,
-    quick_storage,
     resolved,
     result,
     unstaged,
 )
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, 456789, tzinfo=UTC)
-
-
-@pytest.fixture
-def storage() -> Iterator[LocalStorage]:
-    with quick_storage() as storage:
-        yield storage
 
 
 @st.composite

@@ -1,7 +1,5 @@
 """Commit, publish, recover: what is in the ledger comes to stand where readers look."""
 
-from pathlib import Path
-
 import pytest
 
 from finkray.claim import StagedClaim
@@ -12,11 +10,6 @@ from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from tests.support.ledgers import ZTF, result, stage
 from tests.support.torn_storage import Killed, TornStorage
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "archive")
 
 
 def visible(storage: LocalStorage) -> set[str]:

@@ -19,7 +19,7 @@ from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.settings.packets import PacketSettings
-from tests.support.avro_cases import SOURCE, container, long, messages, sized
+from tests.support.avro_cases import SOURCE, container, deflate, long, messages, sized
 from tests.support.dead_letters import KNOWN, NEW, PAIR, frame, record
 
 LIMIT = 8 * 1024 * 1024
@@ -82,17 +82,12 @@ def alert_with(items: bytes, count: int) -> bytes:
     return sized(b"ZTF18abc") + long(7) + place + long(count) + items + long(0)
 
 
-def deflated(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return packer.compress(data) + packer.flush()
-
-
 HOSTILE: dict[str, bytes] = {
     "10^5 nulls of records with 200 numbers": container(
         with_history(["null", WIDE]), alert_with(bytes(100_000), 100_000)
     ),
     "10^6 such nulls, deflated": container(
-        with_history(["null", WIDE]), deflated(alert_with(bytes(10**6), 10**6)), codec="deflate"
+        with_history(["null", WIDE]), deflate(alert_with(bytes(10**6), 10**6)), codec="deflate"
     ),
     "10^5 symbols of 2000 letters": container(
         with_history({"type": "enum", "name": "e", "symbols": ["x" * 2000]}),

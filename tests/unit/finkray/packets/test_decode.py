@@ -23,6 +23,7 @@ from tests.support.avro_cases import (
     SOURCE,
     Case,
     container,
+    deflate,
     differences,
     fastavro_reads,
     long,
@@ -226,13 +227,8 @@ def _lz4(data: bytes) -> bytes:
     return len(data).to_bytes(4, "little") + packed
 
 
-def _deflate(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return packer.compress(data) + packer.flush()
-
-
 PACKERS = {
-    "deflate": _deflate,
+    "deflate": deflate,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "snappy": _with_crc,

@@ -1,7 +1,6 @@
 """Schemas by their ids: asked for once, kept for ever, and no flood of questions."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
 from finkray.storage.schema_ids import read_schema_ids
 from tests.support.avro_cases import SOURCE, long, messages
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 
 SCHEMA = json.dumps(
     {"type": "record", "name": "one", "fields": [{"name": "candid", "type": "long"}]}
@@ -109,12 +108,6 @@ def test_random_ids_are_no_flood_of_questions() -> None:
 
 def test_nobody_to_ask_says_what_to_set() -> None:
     assert "packets.schema_folder" in refusal(SchemaLookup(), 7).detail
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    with running_registry() as running:
-        yield running
 
 
 def fast(registry: Registry, **config: str) -> SchemaRegistry:

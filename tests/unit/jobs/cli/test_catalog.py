@@ -3,10 +3,7 @@
 import json
 import re
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -14,37 +11,10 @@ from actors.remote_crossmatch import remote_catalog
 from catalogs.description import read_description
 from finkray.settings.catalogs import RemoteSettings
 from finkray.settings.model import load
-from jobs.cli.main import main
+from tests.support.commands import Finkray
 
 PAGE = Path(__file__).parents[4] / "docs" / "catalogs.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-class Answer(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Finkray = Callable[..., Answer]
-
-
-@pytest.fixture
-def finkray(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Finkray:
-    """The command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FINKRAY_CONFIG", raising=False)
-
-    def run(*words: str) -> Answer:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["finkray", *words])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Answer(int(ended.value.code or 0), *capfd.readouterr())
-
-    return run
 
 
 def blocks(kind: str) -> list[str]:
