@@ -38,7 +38,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     handle_signals(stopping)
     # What is wrong with these settings shall be said here, and not by an actor later.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
-    storage = open_storage(settings.archive.uri)
+    storage = open_storage(settings.archive)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)

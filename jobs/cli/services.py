@@ -221,11 +221,11 @@ def _alerts(settings: Settings | None, rows: int) -> Any:
 
     if settings is None:
         return alerts(min(rows, alerts().num_rows))
-    import finkray
+    from finkray.reader import Archive
     from jobs.cluster.archive import archive_of
 
-    archive = finkray.open_archive(archive_of(settings).root)
-    files = [one.uri for one in archive.follow(wait_s=0)]
+    storage = archive_of(settings)
+    files = [file.path for file in Archive(storage).follow(wait_s=0)]
     if not files:
-        raise SettingsError(f"there is no alert in {archive.uri} yet")
-    return read_some(files, rows)
+        raise SettingsError(f"there is no alert in {storage.uri} yet")
+    return read_some(storage, files, rows)

@@ -18,7 +18,7 @@ from typing import Final
 from finkray.errors import StorageError
 from finkray.results.counts import ClassCounters
 from finkray.settings.model import Settings
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.state import state_folder
 from jobs.daemons.main import service_main
@@ -48,7 +48,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     aggregate(archive_of(settings), stopping, state_folder())
 
 
-def aggregate(archive: LocalStorage, stopping: threading.Event, state: Path) -> None:
+def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
     """The same for an archive; what is counted is written down before it returns."""
     counters = ClassCounters(archive)
     new: set[tuple[str, str]] = set()

@@ -8,7 +8,7 @@ from finkray.host.signals import handle_signals
 from finkray.settings.model import Settings
 from finkray.status.board import read_snapshot
 from finkray.status.service_board import read_service_snapshots
-from finkray.storage.local import LocalStorage
+from finkray.storage.opening import open_storage
 from jobs.daemons.main import service_main
 
 
@@ -36,7 +36,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
 
     handle_signals(stopping)  # after ray.init, which installs handlers of its own
-    classes = ClassSource(LocalStorage(settings.archive.root))
+    classes = ClassSource(open_storage(settings.archive))
     sources = (
         Sources()
         .poll(STATUS, lambda: read_snapshot(settings))
