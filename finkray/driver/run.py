@@ -8,7 +8,8 @@ import finkray
 from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.snapshot import make_snapshot
-from finkray.errors import ClusterUnavailable, Fenced, SettingsError
+from finkray.errors import Fenced, SettingsError
+from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
@@ -69,14 +70,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 def _connect(settings: Settings) -> None:
     import ray
 
-    try:
-        ray.init(
-            address=settings.ray.address if settings.ray.address != "local" else "auto",
-            namespace=settings.ray.namespace,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+    connect_to_ray(settings.ray.address, settings.ray.namespace)
     store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
     if store_bytes < settings.ingest.held_bytes:
         raise SettingsError(

@@ -11,6 +11,7 @@ from finkray.errors import (
     KafkaUnavailable,
 )
 from finkray.host.java import find_java
+from finkray.host.ray_connection import errors_of_ray
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.ingest import IngestSettings
@@ -19,7 +20,7 @@ from finkray.settings.model import Settings, load
 from finkray.settings.ray import RaySettings
 from finkray.storage.opening import open_storage
 from finkray.text import count_text
-from jobs.cluster.connect import errors_of_ray, find_cluster, is_on_this_machine, job_client
+from jobs.cluster.connect import find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
 
 CONNECT_TIMEOUT_S: Final = 5.0

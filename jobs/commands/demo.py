@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from finkray.errors import FinkrayError
+from finkray.host.exit_codes import CommandExit
 from finkray.host.interrupt import Interrupts
 from finkray.host.process import start_detached
 from finkray.settings.model import Settings, load
@@ -43,8 +44,6 @@ DRAIN_TIMEOUT_S = 90.0
 PLAYER_TIMEOUT_S = 30.0
 STALL_S = 180.0
 """With no alert made durable for so long, after the last was sent, the demo has failed."""
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +301,10 @@ def main() -> int:
             return Demo(options, console, Path(folder), interrupts).run()
         except KeyboardInterrupt:
             console.print("\nInterrupted; everything that was started is stopped.")
-            return EXIT_INTERRUPTED
+            return CommandExit.INTERRUPTED
         except FinkrayError as error:
             console.print(f"The demo failed: {error}", markup=False)
-            return EXIT_FAILED
+            return CommandExit.NO
 
 
 if __name__ == "__main__":
