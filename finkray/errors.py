@@ -4,6 +4,8 @@
     ├── SettingsError            a setting is unknown, missing or of the wrong kind
     ├── KafkaUnavailable    (r)  no broker answers, or the answer was transient
     ├── TopicChanged        (r)  the topic was deleted or made anew while it was read
+    ├── MessageRefused           Kafka will never take this message: it is too large, say
+    ├── ProducerFenced           a newer producer has the same transactional id: stop at once
     ├── BatchGone           (r)  the actor that was asked does not hold the batch (any more)
     ├── ClusterUnavailable  (r)  Ray, Spark or the JVM behind it stopped answering
     ├── CodeMismatch             a worker runs another version of finkray than its driver
@@ -45,6 +47,14 @@ class TopicChanged(FinkrayError):
     """The topic was deleted or made anew while it was read."""
 
     retriable = True
+
+
+class MessageRefused(FinkrayError):
+    """Kafka will never take this message: it is too large, or breaks the topic's rules."""
+
+
+class ProducerFenced(FinkrayError):
+    """A newer producer has the same transactional id, or Kafka gave this one up: stop at once."""
 
 
 class BatchGone(FinkrayError):

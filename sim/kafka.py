@@ -25,7 +25,7 @@ from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.host.process import ProcessRecord, start_detached
-from sim import topics
+from finkray.kafka import topics
 from sim.kafka_config import new_cluster_id, server_properties, to_properties
 from sim.kafka_jars import kafka_jars
 from sim.login import Login

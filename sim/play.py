@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from finkray.kafka.topics import ensure_topic
 from sim.pace import Pace
 from sim.sender import PartitionPlayed, Progress, Report, Sender, Sent, Transactions
 from sim.sources import Packet, described
-from sim.topics import ensure_topic
 
 _UNIX_EPOCH_JD = 2_440_587.5
 _DAY_MS = 86_400_000
 _PRODUCER = {
-    # Idempotent: a broker that fails and comes back gets each packet once, in order.
-    "enable.idempotence": True,
+    "compression.type": "none",  # most bytes of an alert are cutouts, compressed already
     "linger.ms": 10,
+    # A test may stop the broker for longer than finkray's own 10 s.
+    "transaction.timeout.ms": 60_000,
     "batch.size": 2_000_000,
     "message.max.bytes": 10_000_000,
     "queue.buffering.max.kbytes": 131_072,
@@ -97,7 +98,9 @@ def play(
     Raises
     ------
     KafkaUnavailable
-        The topic is not there, or a packet was not acknowledged.
+        There is no such topic, or a packet was not acknowledged.
+    MessageRefused
+        Kafka does not take a packet: it is too large, say.
     """
     pace = pace or Pace()
     config = {**_PRODUCER, **(client or {}), "bootstrap.servers": bootstrap_servers}
@@ -106,31 +109,33 @@ def play(
     look_inside = pace.follows_time or by_object or original_timestamps or keep_candids
     stop = stop or threading.Event()
     report = Report(on_progress, on_sent, progress_every_s)
-    sender = Sender(config, topic, stop, report, transactions)
     candids: list[int | None] = []
     first_jd, since_first_days = None, 0.0
     first_visit: int | None = None
-    for number, given in enumerate(itertools.islice(packets, count)):
-        packet = described(given) if look_inside and given.jd is None else given
-        if packet.jd is not None:
-            first_jd = packet.jd if first_jd is None else first_jd
-            since_first_days = packet.jd - first_jd
-        if packet.visit is not None and first_visit is None:
-            first_visit = packet.visit
-        visits = None if packet.visit is None else packet.visit - (first_visit or 0)
-        # What tells no time is due with what was before it.
-        if not sender.wait_until(pace.due_s(number, since_first_days, visits)):
-            break
-        create_ms = packet.create_ms
-        if create_ms is None and original_timestamps and packet.jd:
-            create_ms = unix_ms(packet.jd)
-        place: dict[str, Any] = {"key": packet.object_id} if by_object else {"partition": number}
-        if create_ms is not None:
-            place["timestamp"] = create_ms
-        sender.send(packet, place)
-        if keep_candids:
-            candids.append(packet.candid)
-    sender.finish()
+    with Sender(config, topic, stop, report, transactions) as sender:
+        for number, given in enumerate(itertools.islice(packets, count)):
+            packet = described(given) if look_inside and given.jd is None else given
+            if packet.jd is not None:
+                first_jd = packet.jd if first_jd is None else first_jd
+                since_first_days = packet.jd - first_jd
+            if packet.visit is not None and first_visit is None:
+                first_visit = packet.visit
+            visits = None if packet.visit is None else packet.visit - (first_visit or 0)
+            # What tells no time is due with what was before it.
+            if not sender.wait_until(pace.due_s(number, since_first_days, visits)):
+                break
+            create_ms = packet.create_ms
+            if create_ms is None and original_timestamps and packet.jd:
+                create_ms = unix_ms(packet.jd)
+            placement: dict[str, Any] = (
+                {"key": packet.object_id} if by_object else {"partition": number}
+            )
+            if create_ms is not None:
+                placement["timestamp"] = create_ms
+            sender.send(packet, placement)
+            if keep_candids:
+                candids.append(packet.candid)
+        sender.finish()
     return Played(
         alerts=report.alerts,
         size_bytes=report.size_bytes,

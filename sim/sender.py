@@ -1,6 +1,5 @@
-"""Hand packets to Kafka, in transactions or without, and learn where each of them went."""
+"""Send packets to Kafka, in transactions or without, and record where each of them went."""
 
-import logging
 import random
 import threading
 import time
@@ -10,22 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from finkray.errors import KafkaUnavailable
+from finkray.kafka.producer import Delivery, Producer, TransactionalProducer
+from finkray.kafka.topics import partition_count
 from sim.sources import Packet
 
-_LOG = logging.getLogger(__name__)
-_SLICE_S = 0.05
-"""How long it sleeps at most before it looks after deliveries and the stop again."""
+_POLL_S = 0.05
+"""Longest sleep between two looks for deliveries and for the stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """Send in transactions of so many messages, and abort a share of them.
+    """Send in transactions of `messages` messages each, and abort a share of them.
 
-    What was aborted is sent again at once in the next transaction, as a producer does that
-    lost a write: so everything is there once for those who read committed messages alone.
+    What was aborted is sent again at once in the next transaction, as by a producer that lost a
+    write: so readers of committed messages get everything once.
     """
 
     aborted: float = 0.0
@@ -35,7 +33,7 @@ class Transactions:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A packet that Kafka has acknowledged, and where; `aborted` with its transaction."""
+    """A packet that Kafka has acknowledged, and where; `aborted`: its transaction was."""
 
     packet: Packet
     topic: str
@@ -47,7 +45,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a play is: what Kafka has acknowledged, and the rate since the last report."""
+    """Progress of a play: what Kafka has acknowledged, and the rate since the last report."""
 
     alerts: int
     size_bytes: int
@@ -57,7 +55,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class PartitionPlayed:
-    """What went into one partition. Other writers' messages may lie between the offsets."""
+    """What was sent to one partition. Other writers' messages may lie between the offsets."""
 
     alerts: int
     first_offset: int
@@ -65,7 +63,7 @@ class PartitionPlayed:
 
 
 class Report:
-    """Counts what was acknowledged, and tells it."""
+    """Counts acknowledged messages and reports the progress."""
 
     def __init__(
         self,
@@ -79,17 +77,17 @@ class Report:
         self._on_progress = on_progress
         self._on_sent = on_sent
         self._every_s = every_s
-        self._began_s = time.monotonic()
-        self._told_s = self._began_s
-        self._told_alerts = 0
+        self._start_s = time.monotonic()
+        self._reported_s = self._start_s
+        self._reported_alerts = 0
 
     @property
     def elapsed_s(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._began_s
+        """Time since the beginning."""
+        return time.monotonic() - self._start_s
 
     def count(self, sent: Sent) -> None:
-        """One more is acknowledged."""
+        """Count one acknowledged message."""
         if self._on_sent is not None:
             self._on_sent(sent)
         if sent.aborted:
@@ -102,19 +100,19 @@ class Report:
         self.alerts += 1
         self.size_bytes += len(sent.packet.data or b"")
 
-    def tell(self, *, at_once: bool = False) -> None:
-        """Tell how far it is, if it is time to."""
-        since_s = time.monotonic() - self._told_s
+    def report_progress(self, *, at_once: bool = False) -> None:
+        """Report the progress if the period has passed, or at once."""
+        since_s = time.monotonic() - self._reported_s
         if since_s < self._every_s and not at_once:
             return
         if self._on_progress is not None:
-            rate = (self.alerts - self._told_alerts) / max(since_s, 1e-9)
+            rate = (self.alerts - self._reported_alerts) / max(since_s, 1e-9)
             self._on_progress(Progress(self.alerts, self.size_bytes, self.elapsed_s, rate))
-        self._told_s, self._told_alerts = time.monotonic(), self.alerts
+        self._reported_s, self._reported_alerts = time.monotonic(), self.alerts
 
 
 class Sender:
-    """A producer that waits for room, and for its acknowledgements."""
+    """Sends packets, waits for room and for acknowledgements, and reports meanwhile."""
 
     def __init__(
         self,
@@ -124,127 +122,115 @@ class Sender:
         report: Report,
         transactions: Transactions | None,
     ) -> None:
-        own = {"transactional.id": f"finkray-{uuid.uuid4()}"} if transactions else {}
-        self._producer = Producer({**config, **own}, logger=_LOG)
         self._topic = topic
-        self._partitions = self._partitions_of_topic()
+        self._partitions = _partitions_of(config, topic)
         self._stop = stop
         self._report = report
-        self._error: KafkaError | None = None
-        self._transactions = transactions
-        self._rng = random.Random(transactions.seed if transactions else 0)  # noqa: S311
+        self._transactional: TransactionalProducer | None = None
+        self._producer: Producer
+        if transactions is None:
+            self._producer = Producer(config)
+        else:
+            self._transactional = TransactionalProducer(config, f"finkray-{uuid.uuid4()}")
+            self._producer = self._transactional
+        self._transactions = transactions or Transactions()
+        self._rng = random.Random(self._transactions.seed)  # noqa: S311
         self._open: list[tuple[Packet, dict[str, Any]]] = []
         self._to_abort = False
-        if transactions:
-            self._transact(self._producer.init_transactions)
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._producer.close()
 
     def wait_until(self, due_s: float) -> bool:
-        """Sleep until so long after the beginning; False if the play is to stop."""
+        """Sleep until this long after the beginning; False if the play is to stop."""
         while (left_s := due_s - self._report.elapsed_s) > 0:
             self._end_transaction()
-            if self._stop.wait(min(left_s, _SLICE_S)):
+            if self._stop.wait(min(left_s, _POLL_S)):
                 return False
             self._serve(0)
         return not self._stop.is_set()
 
-    def send(self, packet: Packet, place: Mapping[str, Any]) -> None:
-        """Hand a packet to the producer, once it has room."""
-        place = dict(place)
-        if "partition" in place:
-            place["partition"] %= self._partitions
-        if self._transactions is None:
-            self._produce(packet, place, aborted=False)
+    def send(self, packet: Packet, placement: Mapping[str, Any]) -> None:
+        """Give a packet to the producer, once it has room.
+
+        Parameters
+        ----------
+        packet
+            what to send
+        placement
+            `key` or `partition` (taken modulo the topic's number of partitions), and `timestamp`
+        """
+        placement = dict(placement)
+        if "partition" in placement:
+            placement["partition"] %= self._partitions
+        if self._transactional is None:
+            self._produce(packet, placement, aborted=False)
             return
         if not self._open:
             self._to_abort = self._rng.random() < self._transactions.aborted
-            self._transact(self._producer.begin_transaction)
-        self._open.append((packet, place))
-        self._produce(packet, place, aborted=self._to_abort)
+            self._transactional.begin()
+        self._open.append((packet, placement))
+        self._produce(packet, placement, aborted=self._to_abort)
         if len(self._open) >= self._transactions.messages:
             self._end_transaction()
 
     def finish(self) -> None:
-        """Wait for all that is on its way."""
+        """Wait until Kafka has acknowledged everything."""
         self._end_transaction()
         self._flush()
-        self._report.tell(at_once=True)
+        self._report.report_progress(at_once=True)
 
-    def _produce(self, packet: Packet, place: Mapping[str, Any], *, aborted: bool) -> None:
-        delivered = partial(self._delivered, packet, aborted=aborted)
-        while True:
-            try:
-                self._producer.produce(self._topic, packet.data, on_delivery=delivered, **place)
-            except BufferError:
-                self._serve(_SLICE_S)
-            except KafkaException as error:
-                self._serve(_SLICE_S)  # raises the better reason, where there is one
-                raise self._not_taken(error) from error
-            else:
-                self._serve(0)
-                return
+    def _produce(self, packet: Packet, placement: Mapping[str, Any], *, aborted: bool) -> None:
+        delivered = partial(self._delivered, packet, aborted)
+        while not self._producer.offer(
+            self._topic, packet.data, on_delivery=delivered, **placement
+        ):
+            self._serve(_POLL_S)
+        self._report.report_progress()
 
     def _end_transaction(self) -> None:
-        """Commit what is open; or abort it, and send it again."""
-        if not self._open:
+        """Commit the open transaction; or abort it and send its messages again."""
+        if self._transactional is None or not self._open:
             return
-        # All must have their offsets: what has left for Kafka alone can be aborted there.
+        # All must have their offsets: only what has left for Kafka can be aborted there.
         self._flush()
         if self._to_abort:
-            self._transact(self._producer.abort_transaction)
-            self._transact(self._producer.begin_transaction)
-            for packet, place in self._open:
-                self._produce(packet, place, aborted=False)
+            self._transactional.abort()
+            self._transactional.begin()
+            for packet, placement in self._open:
+                self._produce(packet, placement, aborted=False)
             self._flush()
-        self._transact(self._producer.commit_transaction)
+        self._transactional.commit()
         self._open.clear()
 
-    def _transact(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except KafkaException as error:
-            raise KafkaUnavailable(f"no transaction on {self._topic}: {error}") from error
-
     def _flush(self) -> None:
-        while len(self._producer):
-            self._serve(_SLICE_S)
-
-    def _partitions_of_topic(self) -> int:
-        try:
-            topic = self._producer.list_topics(self._topic, timeout=30).topics[self._topic]
-        except KafkaException as error:
-            raise KafkaUnavailable(f"no answer from Kafka: {error}") from error
-        if topic.error is not None:
-            raise KafkaUnavailable(
-                f"topic {self._topic}: {topic.error}; it is made if a number of partitions is given"
-            )
-        return len(topic.partitions)
+        while self._producer.pending:
+            self._serve(_POLL_S)
 
     def _serve(self, timeout_s: float) -> None:
-        """Take what was acknowledged, report, and raise what went wrong."""
-        try:
-            self._producer.poll(timeout_s)
-        except KafkaException as error:  # fatal: the client has given up
-            raise self._not_taken(error) from error
-        if self._error is not None:
-            self._producer.purge()
-            raise self._not_taken(self._error)
-        self._report.tell()
+        """Take what was acknowledged, report progress, and raise what failed."""
+        self._producer.poll(timeout_s)
+        self._report.report_progress()
 
-    def _not_taken(self, why: KafkaError | KafkaException) -> KafkaUnavailable:
-        return KafkaUnavailable(f"a packet for {self._topic} was not taken: {why}")
-
-    def _delivered(
-        self, packet: Packet, error: KafkaError | None, message: Message, *, aborted: bool
-    ) -> None:
-        if error is not None:
-            self._error = self._error or error
-            return
+    def _delivered(self, packet: Packet, aborted: bool, delivery: Delivery) -> None:  # noqa: FBT001
         sent = Sent(
             packet=packet,
-            topic=self._topic,
-            partition=message.partition(),
-            offset=message.offset(),
-            create_ms=message.timestamp()[1],
+            topic=delivery.topic,
+            partition=delivery.partition,
+            offset=delivery.offset,
+            create_ms=delivery.timestamp_ms,
             aborted=aborted,
         )
         self._report.count(sent)
+
+
+def _partitions_of(config: Mapping[str, object], topic: str) -> int:
+    partitions = partition_count(config, topic)
+    if partitions is None:
+        raise KafkaUnavailable(
+            f"there is no topic {topic}: give a number of partitions to create it"
+        )
+    return partitions

@@ -39,7 +39,8 @@ from finkray.ingest.messages import (
     ReadyClaim,
 )
 from finkray.ingest.visits import count_visits
-from finkray.kafka.cluster import KafkaCluster, reader
+from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
 from finkray.packets.divide import divide
@@ -320,7 +321,7 @@ def _lane_reader(
     queue_bytes: int,
 ) -> LaneReader:
     make_consumer = functools.partial(
-        reader,
+        assigned_consumer,
         kafka_config,
         queue_bytes=queue_bytes,
         max_message_bytes=budget.max_message_bytes,

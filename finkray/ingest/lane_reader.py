@@ -12,7 +12,8 @@ from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import FinkrayError, TopicChanged
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.ingest.messages import Assignment
-from finkray.kafka.cluster import KafkaCluster, as_finkray_error, explain
+from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.errors import explain, finkray_error
 from finkray.packets.message import RawMessage
 
 STALL_BEFORE_PAUSE_S = 5.0
@@ -59,7 +60,7 @@ class LaneReader:
     Parameters
     ----------
     make_consumer
-        makes it as `finkray.kafka.cluster.reader` does
+        makes it as `finkray.kafka.consumer.assigned_consumer` does
     kafka
         the same cluster, to ask what it holds
     limits
@@ -252,7 +253,7 @@ class LaneReader:
                 consumer.get_watermark_offsets(KafkaPartition(*place), timeout=ANSWER_S)
             except KafkaException as error:
                 log.debug("no answer about %s[%s] yet: %s", *place, error)
-                if isinstance(as_finkray_error(error), TopicChanged):
+                if isinstance(finkray_error(error), TopicChanged):
                     continue
                 return
             lane = self._lanes.get(key)  # type: ignore[arg-type]
@@ -378,7 +379,7 @@ class LaneReader:
                 KafkaPartition(source.topic, source.partition), cached=True
             )
         except KafkaException as error:
-            self.troubles[source.topic, source.partition] = str(as_finkray_error(error))
+            self.troubles[source.topic, source.partition] = str(finkray_error(error))
             return
         if high >= 0:
             self.high_watermarks[source] = high

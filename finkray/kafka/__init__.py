@@ -1,1 +1,1 @@
-"""Clients of Kafka: configuration, cluster metadata, consumer, producer, errors in words."""
+"""Clients of Kafka: configuration, cluster metadata, topics, consumer, producers, errors."""

@@ -9,7 +9,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
-from finkray.kafka.cluster import KafkaCluster, reader
+from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
@@ -81,7 +82,7 @@ class Rereader:
             if no broker answers
         """
         source = span.source
-        consumer = reader(
+        consumer = assigned_consumer(
             self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=self._max_message_bytes
         )
         intake: PartitionIntake[RawMessage] = PartitionIntake(source, span.first_offset)

@@ -77,12 +77,12 @@ def _kafka(folder: Path, port: int) -> Iterator["Kafka"]:
 def _play(
     settings: SimulatorSettings, bootstrap_servers: str, state: Path, stopping: threading.Event
 ) -> None:
+    from finkray.kafka.topics import ensure_topic
     from sim.night import night
     from sim.pace import Pace
     from sim.play import play
     from sim.schema_lsst import write_schemas
     from sim.sender import Transactions
-    from sim.topics import ensure_topic
 
     topic = topic_of(settings)
     if settings.survey == "lsst":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.topics import ensure_topic
 from finkray.settings.simulator import SimulatorSettings
 from sim.check import check
 from sim.kafka import Kafka
@@ -18,7 +19,6 @@ from sim.play import play
 from sim.poison import KINDS
 from sim.schema_lsst import write_schemas
 from sim.sender import Transactions
-from sim.topics import ensure_topic
 from tests.support.archiving import ArchiveUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from finkray.errors import KafkaUnavailable
+from finkray.errors import KafkaUnavailable, MessageRefused
 from sim.alerts import AlertMaker
 from sim.kafka import Kafka
 from sim.pace import Pace
@@ -126,7 +126,7 @@ def test_what_kafka_does_not_take_is_an_error(kafka: Kafka, topic: str) -> None:
         play(_packets(1), kafka.bootstrap_servers, topic)
     # The client would let it pass, the broker does not.
     too_large = Packet(bytes(12_000_000))
-    with pytest.raises(KafkaUnavailable, match=r"was not taken: .*[Tt]oo large"):
+    with pytest.raises(MessageRefused, match=r"was not delivered: .*[Tt]oo large"):
         play(
             [too_large],
             kafka.bootstrap_servers,

@@ -10,7 +10,8 @@ import pytest
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import Assignment
-from finkray.kafka.cluster import KafkaCluster, reader
+from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.consumer import assigned_consumer
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import load
 from jobs.commands.checks import kafka_checks
@@ -78,7 +79,7 @@ def test_no_right_on_a_group_is_needed_to_read(site: SiteKafka, topic: str) -> N
     kafka = KafkaCluster(config)
     (source,) = kafka.partitions(lambda name: name == topic)
     lanes = LaneReader(
-        lambda: reader(config, queue_bytes=2**20, max_message_bytes=2**20),
+        lambda: assigned_consumer(config, queue_bytes=2**20, max_message_bytes=2**20),
         kafka,
         CutLimits(2**20, 100, 60.0),
         lambda *_: None,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.intake import CutClaim, CutLimits
 from finkray.ingest.lane_reader import LaneReader, Polled
-from finkray.kafka.cluster import KafkaCluster, reader
+from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.consumer import assigned_consumer
 from sim.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.packets import send
@@ -22,7 +23,9 @@ class Lanes:
         config = {"bootstrap.servers": bootstrap_servers}
         self.cuts: list[CutClaim[Polled]] = []
         self.reader = LaneReader(
-            functools.partial(reader, config, queue_bytes=2**20, max_message_bytes=2**20),
+            functools.partial(
+                assigned_consumer, config, queue_bytes=2**20, max_message_bytes=2**20
+            ),
             KafkaCluster(config),
             LIMITS,
             lambda _, cut: self.cuts.append(cut),

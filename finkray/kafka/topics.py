@@ -1,0 +1,125 @@
+"""Create and delete topics, on every broker that allows it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from finkray.errors import KafkaUnavailable, TopicChanged
+from finkray.kafka.config import admin_config, options_explained
+from finkray.kafka.errors import explain, finkray_error
+
+_TIMEOUT_S: Final = 30.0
+"""How long a change may take. A broker that has just started needs some seconds."""
+
+
+def create_topic(
+    config: Mapping[str, Any],
+    name: str,
+    partitions: int,
+    settings: Mapping[str, str] | None = None,
+    *,
+    replicas: int = 1,
+) -> None:
+    """Create a topic and wait until Kafka has it.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, `bootstrap.servers` at least
+    name, partitions
+        its name, and how many partitions it has
+    settings
+        its settings by Kafka's names, such as `{"cleanup.policy": "compact"}`
+    replicas
+        how many brokers hold a copy of each partition
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka refused, or the topic exists already
+    """
+    if not _created(config, name, partitions, settings or {}, replicas):
+        raise KafkaUnavailable(f"topic {name} could not be created: it already exists")
+
+
+def ensure_topic(
+    config: Mapping[str, Any],
+    name: str,
+    partitions: int,
+    settings: Mapping[str, str] | None = None,
+    *,
+    replicas: int = 1,
+) -> None:
+    """Create a topic unless it exists; one that exists is left as it is.
+
+    The parameters are those of `create_topic`.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka refused
+    """
+    _created(config, name, partitions, settings or {}, replicas)
+
+
+def delete_topic(config: Mapping[str, Any], name: str) -> None:
+    """Delete a topic.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka refused, or there is no such topic
+    """
+    admin = _admin(config)
+    try:
+        admin.delete_topics([name], operation_timeout=_TIMEOUT_S)[name].result()
+    except KafkaException as error:
+        reason = explain(error.args[0])
+        raise KafkaUnavailable(f"topic {name} could not be deleted: {reason}") from error
+
+
+def partition_count(config: Mapping[str, Any], name: str) -> int | None:
+    """Return how many partitions a topic has; None if there is no such topic.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if no broker answers
+    """
+    try:
+        topic = _admin(config).list_topics(name, timeout=_TIMEOUT_S).topics[name]
+    except KafkaException as error:
+        raise finkray_error(error) from error
+    if topic.error is None or topic.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
+        return len(topic.partitions)
+    known = finkray_error(topic.error)
+    if isinstance(known, TopicChanged):
+        return None
+    raise known
+
+
+def _admin(config: Mapping[str, Any]) -> AdminClient:
+    with options_explained():
+        return AdminClient(admin_config(config))
+
+
+def _created(
+    config: Mapping[str, Any],
+    name: str,
+    partitions: int,
+    settings: Mapping[str, str],
+    replicas: int,
+) -> bool:
+    """Whether the topic was created now; False if it existed."""
+    admin = _admin(config)  # must live until the reply has come
+    topic = NewTopic(name, partitions, replication_factor=replicas, config=dict(settings))
+    try:
+        admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[name].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        reason = explain(error.args[0])
+        raise KafkaUnavailable(f"topic {name} could not be created: {reason}") from error
+    return True

@@ -1,0 +1,268 @@
+"""Producers on a real Kafka: deliveries, transactions, fencing, a broker that goes away."""
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.errors import KafkaUnavailable, MessageRefused, ProducerFenced, SettingsError
+from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.producer import Delivery, Producer, TransactionalProducer
+from finkray.kafka.topics import partition_count
+from sim.kafka import Kafka
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def client(kafka: Kafka) -> dict[str, Any]:
+    return {"bootstrap.servers": kafka.bootstrap_servers}
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Kafka]:
+    """A broker that the test may stop."""
+    with Kafka.running(heap_mb=512) as broker:
+        yield broker
+
+
+def values(client: dict[str, Any], topic: str, partition: int = 0) -> list[bytes]:
+    """What a reader of committed messages gets of a partition, up to its last stable offset."""
+    with closing(assigned_consumer(client, queue_bytes=2**20, max_message_bytes=2**20)) as consumer:
+        consumer.assign([KafkaPartition(topic, partition, 0)])
+        found = []
+        for message in iter(lambda: consumer.poll(30), None):
+            if message.error() is not None:
+                return found
+            found.append(message.value())
+    raise AssertionError(f"{topic}[{partition}] has no end")
+
+
+def send(producer: TransactionalProducer, topic: str, *values: Any) -> None:
+    with producer.transaction():
+        for value in values:
+            producer.produce(topic, value)
+
+
+def send_until_taken(producer: TransactionalProducer, topic: str, *values: Any) -> None:
+    """As a program does that has an error which a retry may end."""
+    for _ in range(5):
+        try:
+            send(producer, topic, *values)
+        except KafkaUnavailable:
+            continue
+        return
+    raise AssertionError(f"{topic} takes nothing")
+
+
+def test_each_message_is_reported_with_its_place_in_kafka(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic, partitions=2)
+    delivered: list[Delivery] = []
+    with Producer(client) as producer:
+        for number in range(4):
+            producer.produce(
+                topic,
+                b"%d" % number,
+                partition=number % 2,
+                timestamp=1_700_000_000_000 + number,
+                on_delivery=delivered.append,
+            )
+        producer.flush()
+        assert producer.pending == 0
+    assert sorted((at.partition, at.offset) for at in delivered) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {at.timestamp_ms - 1_700_000_000_000 for at in delivered} == {0, 1, 2, 3}
+    assert (values(client, topic), values(client, topic, 1)) == ([b"0", b"2"], [b"1", b"3"])
+
+
+def test_a_full_queue_is_waited_for(kafka: Kafka, client: dict[str, Any], topic: str) -> None:
+    kafka.create_topic(topic)
+    with Producer({**client, "queue.buffering.max.messages": 10}) as producer:
+        assert not all(producer.offer(topic, b"offered") for _ in range(1000))
+        for _ in range(50):
+            producer.produce(topic, b"produced")
+        producer.flush()
+    assert values(client, topic).count(b"produced") == 50
+
+
+def test_a_message_that_is_too_large_is_refused_and_the_others_arrive(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic, max_message_bytes="1000")
+    with Producer({**client, "compression.type": "none"}) as producer:
+        with pytest.raises(MessageRefused, match=f"{topic} was not taken: the message is too larg"):
+            producer.produce(topic, bytes(2_000_000))
+        producer.produce(topic, bytes(2000))
+        with pytest.raises(MessageRefused, match=r"was not delivered: .*max\.message\.bytes"):
+            producer.flush()
+        producer.produce(topic, b"small")
+        producer.flush()
+    assert not MessageRefused.retriable
+    assert values(client, topic) == [b"small"]
+
+
+def test_a_committed_transaction_is_read_whole_and_an_aborted_one_not_at_all(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    kafka.create_topic(f"{topic}_progress")
+    with TransactionalProducer(client, topic) as producer:
+        for number in range(3):
+            producer.begin()
+            producer.produce(topic, b"alert %d" % number)
+            producer.produce(f"{topic}_progress", b"%d" % number)
+            (producer.abort if number == 1 else producer.commit)()
+    assert values(client, topic) == [b"alert 0", b"alert 2"]
+    assert values(client, f"{topic}_progress") == [b"0", b"2"]
+
+
+def test_a_transaction_whose_block_raises_is_aborted(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    with TransactionalProducer(client, topic) as producer:
+        with pytest.raises(TypeError):
+            send(producer, topic, b"half", 1.5)
+        send(producer, topic, b"whole")
+    assert values(client, topic) == [b"whole"]
+
+
+def test_a_message_that_is_refused_aborts_its_transaction_only(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic, max_message_bytes="1000")
+    with TransactionalProducer({**client, "compression.type": "none"}, topic) as producer:
+        with pytest.raises(MessageRefused):
+            send(producer, topic, b"before", bytes(2000))
+        send_until_taken(producer, topic, b"after")
+    assert values(client, topic) == [b"after"]
+
+
+def test_offsets_of_a_group_are_committed_with_the_transaction(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    group = {**client, "group.id": f"group-{topic}", "enable.auto.commit": False}
+    with closing(Consumer(group)) as consumer, TransactionalProducer(client, topic) as producer:
+
+        def committed() -> int:
+            offset: int = consumer.committed([KafkaPartition(topic, 0)], timeout=10)[0].offset
+            return offset
+
+        with producer.transaction():
+            producer.produce(topic, b"output")
+            producer.send_offsets(consumer, {(topic, 0): 7})
+        assert committed() == 7
+        producer.begin()
+        producer.send_offsets(consumer, {(topic, 0): 9})
+        producer.abort()
+        assert committed() == 7
+
+
+def test_a_newer_producer_fences_the_older_and_ends_its_transaction(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    with TransactionalProducer(client, topic) as older:
+        older.begin()
+        older.produce(topic, b"of the older")
+        older.flush()
+        with TransactionalProducer(client, topic) as newer:
+            with newer.transaction():
+                newer.produce(topic, b"of the newer")
+            with pytest.raises(ProducerFenced):
+                older.commit()
+            for call in (older.abort, older.begin, lambda: older.produce(topic, b"again")):
+                with pytest.raises(ProducerFenced):
+                    call()
+            with newer.transaction():
+                newer.produce(topic, b"of the newer too")
+    assert not ProducerFenced.retriable
+    assert values(client, topic) == [b"of the newer", b"of the newer too"]
+
+
+def test_a_fenced_producer_hears_of_it_when_it_sends(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    with TransactionalProducer(client, topic) as older:
+        older.begin()
+        with TransactionalProducer(client, topic):
+            older.produce(topic, b"late")
+            with pytest.raises(ProducerFenced) as fenced:
+                older.flush()
+    assert "fenced by a newer" in "".join(traceback.format_exception(fenced.value))
+    assert values(client, topic) == []
+
+
+def test_a_transaction_that_is_silent_for_too_long_is_given_up_and_said_so(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic)
+    with TransactionalProducer({**client, "transaction.timeout.ms": 1000}, topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"late")
+        producer.flush()
+        time.sleep(14)  # the broker looks for such transactions every 10 s
+        with pytest.raises(ProducerFenced):
+            producer.commit()
+    assert values(client, topic) == []
+
+
+def test_a_broker_that_goes_away_in_a_transaction_loses_and_doubles_nothing(
+    own_kafka: Kafka, topic: str
+) -> None:
+    client = {"bootstrap.servers": own_kafka.bootstrap_servers, "message.timeout.ms": 5000}
+    own_kafka.create_topic(topic)
+    with TransactionalProducer(client, topic, timeout_s=30) as producer:
+        with producer.transaction():
+            producer.produce(topic, b"first")
+        producer.begin()
+        producer.produce(topic, b"second")
+        producer.flush()
+        own_kafka.kill()
+        producer.produce(topic, b"third")
+        with pytest.raises(KafkaUnavailable) as refusal:
+            producer.commit()
+        assert refusal.value.retriable
+        own_kafka.restart()
+        producer.abort()
+        send_until_taken(producer, topic, b"second", b"third")
+    assert values(client, topic) == [b"first", b"second", b"third"]
+
+
+def test_a_broker_that_is_away_is_said_in_time_and_comes_back(own_kafka: Kafka, topic: str) -> None:
+    client = {"bootstrap.servers": own_kafka.bootstrap_servers}
+    own_kafka.create_topic(topic)
+    with Producer(client, timeout_s=2) as producer:
+        producer.produce(topic, b"first")
+        producer.flush()
+        own_kafka.kill()
+        producer.produce(topic, b"second")
+        with pytest.raises(KafkaUnavailable, match="1 messages were not delivered within 2 s"):
+            producer.flush()
+        own_kafka.restart()
+        while producer.pending:
+            producer.poll(1)
+    assert values(client, topic) == [b"first", b"second"]
+    with pytest.raises(KafkaUnavailable, match="taking over the transactional id"):
+        TransactionalProducer({"bootstrap.servers": "127.0.0.1:1"}, topic, timeout_s=1)
+
+
+def test_an_option_that_a_producer_does_not_take_is_named(client: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"kafka\.options: .*no\.such\.option"):
+        Producer({**client, "no.such.option": "1"})
+
+
+def test_the_partitions_of_a_topic_are_counted(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    assert partition_count(client, topic) is None
+    kafka.create_topic(topic, partitions=3)
+    assert partition_count(client, topic) == 3
