@@ -9,15 +9,18 @@
 `finkray.serving.check` does the same from outside, in a process of its own with limits.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from finkray.errors import ServiceError
 from finkray.results.rows import RowAnswers, keys_of, result_table
 from finkray.services.columns import pick
-from finkray.services.service import Service, describe, load_service
+from finkray.services.service import Described, Service, describe, input_name, load_service
 from finkray.serving.child import AnswerRefused, answer_each, call
 
 __all__ = ["SAMPLE", "alerts", "run"]
@@ -40,9 +43,12 @@ def alerts(rows: int | None = None) -> pa.Table:
 
 
 def run(
-    service: Service | type[Service] | str, table: pa.Table | str | Path | None = None
+    service: Service | type[Service] | str,
+    table: pa.Table | str | Path | None = None,
+    *,
+    inputs: Mapping[str, pa.Table] = MappingProxyType({}),
 ) -> pa.Table:
-    """What the science store would hold of these alerts, computed here and now.
+    """Return the results of a service for these alerts, computed in this process.
 
     Alerts on which the service fails alone have the status `error` and its reason.
 
@@ -51,12 +57,15 @@ def run(
     service
         an object, a class, or ``module:Name``
     table
-        alerts as `alerts` gives them, or a Parquet file of an archive; None: `alerts()`
+        alerts as `alerts` returns them, or a Parquet file of an archive; None: `alerts()`
+    inputs
+        by name, the results of other services that it reads, as this function returns them
 
     Raises
     ------
     ServiceError
-        if the service is none, or breaks its contract on every alert
+        if the service is none, breaks its contract on every alert, or needs results that are
+        not among the inputs
     Exception
         what the service raises, if it does so on every alert
     """
@@ -66,11 +75,10 @@ def run(
     about = describe(one)
     given = alerts() if table is None else table
     nested = given if isinstance(given, pa.Table) else pq.read_table(given, partitioning=None)
+    wanted = _columns(about, nested, inputs)
     one.setup()
     try:
-        whole = answer_each(
-            lambda part: call(one, about.output, part), pick(nested, about.columns), about.output
-        )
+        whole = answer_each(lambda part: call(one, about.output, part), wanted, about.output)
     except AnswerRefused as refused:
         raise refused.error from None
     finally:
@@ -84,3 +92,29 @@ def run(
         reason=[reasons.get(row) for row in rows],
     )
     return result_table(keys_of(nested), [said], about, datetime.now(UTC))
+
+
+def _columns(about: Described, alerts: pa.Table, inputs: Mapping[str, pa.Table]) -> pa.Table:
+    """Return the columns that a service declares, those of other services' results included."""
+    if lacking := [name for name in map(input_name, about.needs) if name not in inputs]:
+        raise ServiceError(
+            f"{about.name} needs the results {lacking}: give them as inputs="
+            f"{{{lacking[0]!r}: …}}, a table as finkray.testing.run returns it"
+        )
+    packet = pick(alerts, about.packet_columns)
+    columns = dict(zip(packet.column_names, packet.columns, strict=True))
+    keys = _offsets(keys_of(alerts))
+    for name in map(input_name, about.inputs):
+        results = inputs.get(name)
+        row_of = {} if results is None else {key: n for n, key in enumerate(_offsets(results))}
+        rows = pa.array([row_of.get(key) for key in keys], pa.int64())
+        for column in about.columns_of(name):
+            nothing = pa.chunked_array([pa.nulls(len(rows))])
+            found = nothing if results is None else pick(results, [column])[column].take(rows)
+            columns[f"{name}.{column}"] = found
+    return pa.table({name: columns[name] for name in about.columns})
+
+
+def _offsets(table: pa.Table) -> list[tuple[object, ...]]:
+    names = ("kafka_topic", "kafka_partition", "kafka_offset")
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))

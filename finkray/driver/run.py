@@ -8,8 +8,7 @@ import finkray
 from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.snapshot import make_snapshot
-from finkray.errors import Fenced, SettingsError
-from finkray.host.ray_connection import connect_to_ray
+from finkray.errors import ClusterUnavailable, Fenced, SettingsError
 from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
@@ -39,7 +38,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     handle_signals(stopping)
     # What is wrong with these settings shall be said here, and not by an actor later.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
-    storage = open_storage(settings.archive)
+    storage = open_storage(settings.archive.uri)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
@@ -70,7 +69,14 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 def _connect(settings: Settings) -> None:
     import ray
 
-    connect_to_ray(settings.ray.address, settings.ray.namespace)
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
     store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
     if store_bytes < settings.ingest.held_bytes:
         raise SettingsError(

@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from finkray.host.exit_codes import DaemonExit
+from finkray.host.supervise import EXIT_RETRIABLE
 
 LOOK_S = 1.0
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Watchdog:
     """While it is entered, the process ends if `beat` is not called for `limit_s` seconds.
 
-    It leaves with `DaemonExit.RESTART` and without any cleaning up, which could hang too, so that
+    It leaves with `EXIT_RETRIABLE` and without any cleaning up, which could hang too, so that
     its supervisor starts a fresh one. All threads' stacks go to standard error before.
     """
 
@@ -54,4 +54,4 @@ class Watchdog:
                     self._silent_s,
                 )
                 faulthandler.dump_traceback()
-                os._exit(DaemonExit.RESTART)
+                os._exit(EXIT_RETRIABLE)

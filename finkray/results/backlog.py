@@ -1,8 +1,12 @@
-"""The work of a service: all that the archive's ledger has and the service's sink lacks."""
+"""The work of a service: all that the archive's ledger has and the service's sink lacks.
+
+A service that needs results of other services gets a claim when they have it; until then the claim
+waits here, and later claims are not held up by it.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from finkray.claim import Claim, ClaimResult, DataFile
@@ -10,6 +14,7 @@ from finkray.errors import ServiceError
 from finkray.ledger.entry import Entry
 from finkray.ledger.follow import is_published, new_files
 from finkray.ledger.read import read_entries, read_state
+from finkray.results.inputs import ResultsInput
 from finkray.results.store import POSITION_PATH
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, Span
@@ -18,6 +23,13 @@ LIVE_PATH = "live.json"
 
 _CHUNK_ENTRIES = 64
 """Number of entries that are compared with the sink at a time."""
+
+_MOST_WAITING = 20_000
+"""Claims that wait for their inputs at a time. Beyond it the archive's ledger is not read on: a
+claim in memory takes about 2 kB, and at the peak of a night three claims a second come."""
+
+Inputs = tuple[tuple[str, tuple[str, ...]], ...]
+"""For each name of results that a service reads, the files that stand for a file of alerts."""
 
 Covered = Callable[[Sequence[Claim]], Mapping[Claim, ClaimResult]]
 """Returns what is done already of those of the claims that are known; see
@@ -99,6 +111,10 @@ class ClaimWork:
         files of alerts that are to be processed
     before
         what the sink has of the claim already, if anything: as `Sink.covered` returned it
+    archived
+        number of alerts that the archive has of the whole claim
+    inputs
+        by the path of a file, where the results of other services for its alerts are
     """
 
     seq: int
@@ -106,6 +122,8 @@ class ClaimWork:
     claim: Claim
     files: tuple[DataFile, ...]
     before: ClaimResult | None = None
+    archived: int = 0
+    inputs: Mapping[str, Inputs] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -128,6 +146,14 @@ class Backlog:
         which alerts are to be processed
     whole
         whether claims without any file are returned too, so that the sink gets every claim
+    inputs
+        results of other services that the service reads
+
+    Attributes
+    ----------
+    is_held_up
+        whether `more` stopped at the repair of a claim that is in work: call it again when the
+        claim is done
     """
 
     def __init__(
@@ -138,6 +164,7 @@ class Backlog:
         wanted: WantedAlerts,
         *,
         whole: bool,
+        inputs: Sequence[ResultsInput] = (),
     ) -> None:
         self._archive = archive
         self._storage = storage
@@ -147,16 +174,82 @@ class Backlog:
         self._next_seq = max(_position(storage, wanted), wanted.first_seq)
         self._kept_seq = self._next_seq
         self._open: dict[Claim, int] = {}
+        self._inputs = inputs
+        self.is_held_up = False
+        self._waiting: dict[Claim, ClaimWork] = {}
+        self._recheck: dict[Claim, None] = {}
 
     def more(self, claims: int) -> list[ClaimWork]:
         """Return the next claims to process: about this many, fewer if there are no more now."""
-        out: list[ClaimWork] = []
-        while len(out) < claims and (entries := self._next_entries()):
+        for other in self._inputs:
+            self._recheck.update(dict.fromkeys(other.refresh(self._waiting)))
+        out = self._release(claims)
+        self.is_held_up = False
+        while (
+            len(out) < claims
+            and len(self._waiting) < _MOST_WAITING
+            and (entries := self._next_entries())
+        ):
             found = self._compare(entries)
-            self._open.update({work.claim: work.seq for work in found})
             self._next_seq = entries[-1].seq + 1
-            out += found
+            for work in found:
+                self._wait(work)
+            out += self._release(len(found))
         return out
+
+    def _wait(self, work: ClaimWork) -> None:
+        """Let a claim wait for its inputs; if an earlier entry's files of it wait, join them."""
+        earlier = self._waiting.get(work.claim)
+        if earlier is not None:
+            paths = {file.path for file in work.files}
+            kept = [file for file in earlier.files if file.path not in paths]
+            work = replace(
+                work,
+                seq=earlier.seq,
+                committed_at=earlier.committed_at,
+                files=(*(file for file in kept if self._is_there(file)), *work.files),
+            )
+        self._waiting[work.claim] = work
+        self._recheck[work.claim] = None
+
+    def _release(self, claims: int) -> list[ClaimWork]:
+        """Take out claims whose inputs are there, of those for which that may have changed."""
+        needed = [other for other in self._inputs if other.waits]
+        ready: list[ClaimWork] = []
+        for claim in list(self._recheck):
+            work = self._waiting[claim]
+            if work.files and not all(other.covers(claim) for other in needed):
+                del self._recheck[claim]  # an entry of that ledger brings it back
+            elif len(ready) < claims:
+                ready.append(work)
+        out = []
+        for work, inputs in zip(ready, self._find_inputs(ready), strict=True):
+            del self._recheck[work.claim]
+            if inputs is None:  # committed there, and not published yet: look again, after others
+                self._recheck[work.claim] = None
+                continue
+            del self._waiting[work.claim]
+            self._open[work.claim] = work.seq
+            out.append(replace(work, inputs=inputs))
+        return out
+
+    def _find_inputs(self, works: Sequence[ClaimWork]) -> Iterator[dict[str, Inputs] | None]:
+        """Return for each claim the inputs of its files, or None if one that it needs lacks."""
+        wanted = {work.claim: (work.archived, work.files) for work in works if work.files}
+        found = [(other, other.files(wanted)) for other in self._inputs] if wanted else []
+        for work in works:
+            inputs = {
+                file.path: tuple(
+                    (other.name, files.get(work.claim, {}).get(file.path, ()))
+                    for other, files in found
+                )
+                for file in work.files
+            }
+            lacks = any(
+                other.waits and not all(files.get(work.claim, {"": ()}).values())
+                for other, files in found
+            )
+            yield None if lacks and work.files else inputs
 
     def done(self, claim: Claim) -> None:
         """Note that the sink has the claim now."""
@@ -164,7 +257,8 @@ class Backlog:
 
     def keep_position(self) -> None:
         """Write down up to where all is done, so that the next start does not compare it again."""
-        done_seq = min(self._open.values(), default=self._next_seq)
+        waiting = (work.seq for work in self._waiting.values())
+        done_seq = min((*self._open.values(), *waiting), default=self._next_seq)
         if done_seq > self._kept_seq:
             raw = {"next_seq": done_seq, "wanted": _wanted_to_json(self._wanted)}
             self._storage.replace(POSITION_PATH, json.dumps(raw).encode())
@@ -175,13 +269,20 @@ class Backlog:
         """Number of claims that were returned by `more` and are not done."""
         return len(self._open)
 
+    @property
+    def rows_without_inputs(self) -> int:
+        """Number of alerts that wait for results of other services."""
+        return sum(work.rows for work in self._waiting.values())
+
     def _next_entries(self) -> list[Entry]:
         """Return entries whose files are published, and in which no claim occurs twice."""
         out: list[Entry] = []
         seen = set(self._open)
+        self.is_held_up = False
         for entry in read_entries(self._archive, self._next_seq - 1):
             claims = {result.claim for result in entry.claims}
             # The repair of a claim that is in work must wait until the claim is done.
+            self.is_held_up = not out and bool(claims & seen)
             if len(out) == _CHUNK_ENTRIES or claims & seen or not self._may_be_read(entry):
                 break
             seen |= claims
@@ -190,8 +291,10 @@ class Backlog:
 
     def _may_be_read(self, entry: Entry) -> bool:
         files = [file for _, file in new_files(entry)]
-        there = all(self._archive.size_bytes(file.path) is not None for file in files)
-        return there or is_published(self._archive, entry)
+        return all(map(self._is_there, files)) or is_published(self._archive, entry)
+
+    def _is_there(self, file: DataFile) -> bool:
+        return self._archive.size_bytes(file.path) is not None
 
     def _compare(self, entries: Sequence[Entry]) -> list[ClaimWork]:
         before = self._covered([result.claim for entry in entries for result in entry.claims])
@@ -208,10 +311,10 @@ class Backlog:
                 if claim == result.claim
                 and self._wanted.wants(entry.seq, file)
                 and file.path not in processed
-                and self._archive.size_bytes(file.path) is not None
+                and self._is_there(file)
             )
             if files or (self._whole and known is None and self._is_live(entry)):
-                yield ClaimWork(entry.seq, entry.at, result.claim, files, known)
+                yield ClaimWork(entry.seq, entry.at, result.claim, files, known, result.archived)
 
     def _is_live(self, entry: Entry) -> bool:
         from_seq = self._wanted.from_seq

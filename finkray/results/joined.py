@@ -43,15 +43,15 @@ class JoinedDataset:
     ) -> None:
         self._alerts = alerts
         self._condition = condition
-        self._services = [_Service(store) for store in stores]
-        names = [*alerts.schema.names, *(one.name for one in self._services)]
+        self._results = [_ResultsColumn(store) for store in stores]
+        names = [*alerts.schema.names, *(column.name for column in self._results)]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
                 f"{doubled[0]!r} would be a column twice: run the service into results of another "
                 "name (finkray run … --into NAME)"
             )
         self.schema: pa.Schema = pa.schema(
-            [*alerts.schema, *(pa.field(one.name, one.type) for one in self._services)]
+            [*alerts.schema, *(pa.field(column.name, column.type) for column in self._results)]
         )
 
     def to_batches(
@@ -140,15 +140,15 @@ class JoinedDataset:
     def _table(self, fragment: Any, needed: Sequence[str]) -> pa.Table:
         own = [name for name in needed if name in self._alerts.schema.names]
         table = fragment.to_table(schema=self._alerts.schema, columns=own)
-        for service in self._services:
-            if service.name in needed:
-                said = service.said(fragment.path, table["kafka_offset"])
-                table = table.append_column(pa.field(service.name, service.type), said)
+        for column in self._results:
+            if column.name in needed:
+                records = column.records(fragment.path, table["kafka_offset"])
+                table = table.append_column(pa.field(column.name, column.type), records)
         return table
 
 
-class _Service:
-    """The results of a service, found by the file of alerts."""
+class _ResultsColumn:
+    """The results of one service as a column of records, read for one file of alerts at a time."""
 
     def __init__(self, store: ResultsStore) -> None:
         self.name = store.name
@@ -156,36 +156,50 @@ class _Service:
         schema = result_schema(store.about.output)
         self._names = [*_ABOUT, *store.about.output.names]
         self.type = pa.struct([schema.field(name) for name in self._names])
-        self._files: dict[str, list[tuple[str, ArchivePath]]] = {}
+        self._files = ResultFiles(store)
 
-    def said(self, alerts_path: str, offsets: pa.ChunkedArray) -> pa.ChunkedArray:
-        """A record for each offset of a file of alerts, null where there is none."""
+    def records(self, alerts_path: str, offsets: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return a record for each offset of a file of alerts, null where there is none."""
         results = self._read(alerts_path)
         if results is None:
             return pa.chunked_array([pa.nulls(len(offsets), self.type)])
         arrays = [results[name].combine_chunks() for name in self._names]
         records = pa.StructArray.from_arrays(arrays, fields=list(self.type))
-        places = pc.index_in(offsets, value_set=results["kafka_offset"])
-        return pa.chunked_array([records.take(places.combine_chunks())], self.type)
+        rows = pc.index_in(offsets, value_set=results["kafka_offset"])
+        return pa.chunked_array([records.take(rows.combine_chunks())], self.type)
 
     def _read(self, alerts_path: str) -> pa.Table | None:
         tables = []
-        for path in self._paths(alerts_path):
-            with self._storage.open(path) as source:
+        for path in self._files.paths(alerts_path):
+            with self._storage.filesystem.open_input_file(path) as source:
                 columns = ["kafka_offset", *self._names]
                 tables.append(pq.read_table(source, columns=columns, partitioning=None))
         return pa.concat_tables(tables) if tables else None
 
-    def _paths(self, alerts_path: str) -> list[str]:
-        """The file of that name; more if the alerts stood in other files when they were served."""
+
+class ResultFiles:
+    """Find the files of results for a file of alerts, by name; lists each folder once.
+
+    Parameters
+    ----------
+    store
+        the results
+    """
+
+    def __init__(self, store: ResultsStore) -> None:
+        self._storage = store.storage
+        self._listed: dict[str, list[tuple[str, ArchivePath]]] = {}
+
+    def paths(self, alerts_path: str) -> list[str]:
+        """Return the file of that name; more if the alerts stood in other files when processed."""
         wanted = parse_path(alerts_path)
         folder = result_path(alerts_path).rpartition("/")[0]
-        if folder not in self._files:
+        if folder not in self._listed:
             paths = [file.path for file in self._storage.files(folder)]
-            self._files = {folder: [(path, known) for path in paths if (known := _parse(path))]}
+            self._listed = {folder: [(path, known) for path in paths if (known := _parse(path))]}
         return [
             path
-            for path, known in self._files[folder]
+            for path, known in self._listed[folder]
             if wanted is not None
             and (known.topic_id8, known.partition) == (wanted.topic_id8, wanted.partition)
             and known.first_offset <= wanted.last_offset

@@ -27,6 +27,7 @@ from finkray.ledger.lease import LEASE_PATH
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER
+from finkray.storage.local import LocalStorage
 
 SCIENCE_FOLDER = "science"
 RESULTS_FOLDER = "results"
@@ -107,6 +108,13 @@ def store_folder(name: str, version: str) -> str:
     return f"{SCIENCE_FOLDER}/{name}/{version}"
 
 
+def results_storage(archive: Storage, folder: str) -> LocalStorage:
+    """The folder of results as a storage of its own."""
+    if not isinstance(archive, LocalStorage):
+        raise TypeError("results are kept in a folder")
+    return LocalStorage(archive.root / folder)
+
+
 def read_description(store: Storage) -> ServiceDescription | None:
     """What a store says of itself; None if there is none."""
     data = store.read(ABOUT_PATH)
@@ -129,15 +137,16 @@ class ResultsStore:
 
     name: str
     version: str
-    storage: Storage
+    storage: LocalStorage
     about: ServiceDescription
 
 
-def list_stores(archive: Storage) -> Iterator[ResultsStore]:
-    """All results of an archive, by name and version."""
-    for by_name in archive.folders(SCIENCE_FOLDER):
+def list_stores(archive: Storage, name: str | None = None) -> Iterator[ResultsStore]:
+    """Return the results of an archive, by name and version; all, or those of one name."""
+    by_names = archive.folders(SCIENCE_FOLDER)
+    for by_name in by_names if name is None else [f"{SCIENCE_FOLDER}/{name}"]:
         for folder in archive.folders(by_name):
-            storage = archive.below(folder)
+            storage = results_storage(archive, folder)
             about = read_description(storage)
             if about is not None:
                 _, name, version = folder.split("/")
@@ -158,10 +167,12 @@ def find_store(archive: Storage, text: str) -> ResultsStore:
     if not found:
         known = ", ".join(f"{one.name}/{one.version}" for one in stores) or "none"
         raise ServiceError(f"there are no results {text!r} here; there are: {known}")
-    return max(found, key=_latest)
+    return max(found, key=last_written)
 
 
-def _latest(found: ResultsStore) -> tuple[str, str]:
-    """Return a sort key: since when the last run wrote, then the version; "" if unknown."""
-    lease = found.storage.read(LEASE_PATH)
-    return "" if lease is None else str(json.loads(lease)["since"]), found.version
+def last_written(found: ResultsStore) -> tuple[str, int]:
+    """Return a sort key: the results that were opened for writing last come last."""
+    about = found.storage.root / ABOUT_PATH
+    lease = found.storage.root / LEASE_PATH
+    since = json.loads(lease.read_bytes())["since"] if lease.exists() else ""
+    return str(since), about.stat().st_mtime_ns

@@ -50,6 +50,38 @@ def refuse_declaration(name: str, columns: Any, output: Any) -> None:
         raise ServiceError(f"service {name}: " + "; ".join(faults))
 
 
+def refuse_inputs(name: str, columns: Sequence[str], needs: Any, uses: Any) -> None:
+    """Object to what a service declares of other services' results, if it cannot be.
+
+    Raises
+    ------
+    ServiceError
+        names each fault
+    """
+    faults = [*_faults_of_names("needs", needs), *_faults_of_names("uses", uses)]
+    if not faults:
+        names = [text.partition("/")[0] for text in (*needs, *uses)]
+        if doubled := sorted({other for other in names if names.count(other) > 1}):
+            faults.append(f"needs and uses name the results {doubled} more than once")
+        if name in [*needs, *uses]:
+            faults.append(f"it reads its own results {name!r}: no alert would ever be processed")
+        faults += [
+            f"no column of the results {other!r} is read: name it in `columns`, as '{other}.status'"
+            for other in names
+            if not any(column.startswith(f"{other}.") for column in columns)
+        ]
+    if faults:
+        raise ServiceError(f"service {name}: " + "; ".join(faults))
+
+
+def _faults_of_names(attribute: str, names: Any) -> list[str]:
+    if isinstance(names, str):
+        return [f"{attribute} = {names!r}: expected a list, as [{names!r}]"]
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        return [f"{attribute} = {names!r}: expected a list of names, as ['classify']"]
+    return []
+
+
 def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
     """How an answer of `process` breaks the promise; [] if it does not.
 

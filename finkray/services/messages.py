@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -76,11 +76,15 @@ class Slice:
         where it is read
     first_row, rows
         which of its rows
+    inputs
+        for each name of other services' results that the service reads, the files with the
+        results for this file of alerts; none where there are no results
     """
 
     file: str
     first_row: int
     rows: int
+    inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ def described_to_json(about: Described) -> dict[str, object]:
         "version": about.version,
         "columns": list(about.columns),
         "doc": about.doc,
+        "needs": list(about.needs),
+        "uses": list(about.uses),
     }
 
 
@@ -142,4 +148,17 @@ def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Describ
         columns=tuple(raw["columns"]),  # type: ignore[arg-type]
         output=output,
         doc=str(raw["doc"]),
+        needs=tuple(raw["needs"]),  # type: ignore[arg-type]
+        uses=tuple(raw["uses"]),  # type: ignore[arg-type]
     )
+
+
+def slice_to_json(part: Slice) -> list[object]:
+    """Return a list from which `slice_from_json` makes the slice again."""
+    return [part.file, part.first_row, part.rows, [[name, list(at)] for name, at in part.inputs]]
+
+
+def slice_from_json(raw: Sequence[Any]) -> Slice:
+    """Make a slice of what `slice_to_json` returned."""
+    file, first_row, rows, inputs = raw
+    return Slice(file, first_row, rows, tuple((name, tuple(at)) for name, at in inputs))

@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 
 from finkray.errors import ServiceError
-from finkray.services.contract import refuse_declaration
+from finkray.services.contract import refuse_declaration, refuse_inputs
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
@@ -54,12 +54,21 @@ class Service:
         results of another version go to another folder; by default a digest of the module's
         source, which is another after each change. A service that is made with parameters must
         name them in a version of its own
+    needs
+        names of results of other services that an alert must have before this service gets it.
+        Their columns are named in `columns` as ``classify.class``: the name of the results, a
+        dot, the column. A name may be followed by a version, as in ``classify/2``
+    uses
+        names of results that are read as far as they are there when an alert's turn comes; their
+        columns are null where they are not
     """
 
     columns: Sequence[str] = ()
     output: pa.Schema = pa.schema([])
     name: str | None = None
     version: str | None = None
+    needs: Sequence[str] = ()
+    uses: Sequence[str] = ()
 
     def setup(self) -> None:
         """Load models, catalogues and the like: once for each actor, before its first alert."""
@@ -87,18 +96,13 @@ class Service:
 class FunctionService(Service):
     """A function as a service; made by the decorator `service`, and still to be called."""
 
-    def __init__(
-        self,
-        function: Callable[[pa.Table], pa.Table],
-        columns: Sequence[str],
-        output: pa.Schema,
-        name: str | None,
-        version: str | None,
-    ) -> None:
-        self.columns = columns
-        self.output = output
-        self.name = name or function.__name__.lower()
-        self.version = version
+    def __init__(self, function: Callable[[pa.Table], pa.Table], declared: "Declared") -> None:
+        self.columns = declared.columns
+        self.output = declared.output
+        self.name = declared.name or function.__name__.lower()
+        self.version = declared.version
+        self.needs = declared.needs
+        self.uses = declared.uses
         self.function = function
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -117,25 +121,39 @@ class FunctionService(Service):
         return self.function(alerts)
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the decorator `service` says of a function; as the attributes of `Service`."""
+
+    columns: Sequence[str]
+    output: pa.Schema
+    name: str | None
+    version: str | None
+    needs: Sequence[str]
+    uses: Sequence[str]
+
+
 def service(
     *,
     columns: Sequence[str],
     output: pa.Schema,
     name: str | None = None,
     version: str | None = None,
+    needs: Sequence[str] = (),
+    uses: Sequence[str] = (),
 ) -> Callable[[Callable[[pa.Table], pa.Table]], FunctionService]:
     """Make a service of a function that keeps nothing between two batches.
 
     Parameters
     ----------
-    columns, output, version
+    columns, output, version, needs, uses
         as of `Service`
     name
         by default that of the function
     """
 
     def decorate(function: Callable[[pa.Table], pa.Table]) -> FunctionService:
-        return FunctionService(function, columns, output, name, version)
+        return FunctionService(function, Declared(columns, output, name, version, needs, uses))
 
     return decorate
 
@@ -154,6 +172,8 @@ class Described:
         what it adds
     doc
         the first line of its docstring
+    needs, uses
+        results of other services that it waits for, and that it reads as far as they are there
     """
 
     name: str
@@ -161,6 +181,32 @@ class Described:
     columns: tuple[str, ...]
     output: pa.Schema
     doc: str
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All results of other services that it reads."""
+        return (*self.needs, *self.uses)
+
+    @property
+    def packet_columns(self) -> tuple[str, ...]:
+        """The columns that are read from the alerts themselves."""
+        names = {input_name(text) for text in self.inputs}
+        return tuple(column for column in self.columns if column.partition(".")[0] not in names)
+
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """Return the columns that are read from the results of a name, without that name."""
+        return tuple(
+            column.removeprefix(f"{name}.")
+            for column in self.columns
+            if column.startswith(f"{name}.")
+        )
+
+
+def input_name(text: str) -> str:
+    """Return the name of results that may be written with a version, as ``classify/2``."""
+    return text.partition("/")[0]
 
 
 def describe(service: Service) -> Described:
@@ -184,8 +230,16 @@ def describe(service: Service) -> Described:
             f"version = {version!r} of {name}: expected letters, digits and . _ + -, as in '1.2'"
         )
     refuse_declaration(name, service.columns, service.output)
-    doc = (inspect.getdoc(service) or "").partition("\n")[0]
-    return Described(name, version, tuple(service.columns), service.output.remove_metadata(), doc)
+    refuse_inputs(name, service.columns, service.needs, service.uses)
+    return Described(
+        name=name,
+        version=version,
+        columns=tuple(service.columns),
+        output=service.output.remove_metadata(),
+        doc=(inspect.getdoc(service) or "").partition("\n")[0],
+        needs=tuple(service.needs),
+        uses=tuple(service.uses),
+    )
 
 
 def source_digest(service: Service) -> str:

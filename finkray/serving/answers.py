@@ -1,7 +1,7 @@
 """Collects the answers for the files of claims until each file of a claim has all of them. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -79,6 +79,14 @@ class OpenClaims:
         self._claims[work.claim] = _OpenClaim(work, set(rows))
         self._claim_of.update(dict.fromkeys(rows, work.claim))
         return rows
+
+    def with_inputs(self, slices: Sequence[Slice]) -> list[Slice]:
+        """Return the slices with the files of results that the service reads beside them."""
+        return [
+            replace(part, inputs=self._claims[claim].work.inputs.get(self._path(part.file), ()))
+            for part in slices
+            if (claim := self._claim_of.get(part.file)) is not None
+        ]
 
     def take_empty(self, work: ClaimWork) -> AnsweredClaim:
         """Take out a claim that has no file to process."""

@@ -5,19 +5,19 @@ The service runs as it will: in a process of its own, with limits, on files as t
 
 import difflib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.errors import ServiceError
 from finkray.services.columns import has, names_of
 from finkray.services.messages import Answer, Limits, Slice, Spec
-from finkray.services.service import Described
+from finkray.services.service import Described, input_name
 from finkray.serving.worker import Worker
-from finkray.storage.contract import Storage
 from finkray.storage.parquet import write_table
 
 _LIKE = 0.85
@@ -46,7 +46,12 @@ class Finding:
     words: str
 
 
-def check_service(spec: Spec, limits: Limits, alerts: pa.Table) -> Iterator[Finding]:
+def check_service(
+    spec: Spec,
+    limits: Limits,
+    alerts: pa.Table,
+    results_of: Callable[[str], pa.Table | None] = lambda _: None,
+) -> Iterator[Finding]:
     """Try a service; each finding comes as soon as it is known.
 
     Parameters
@@ -56,7 +61,10 @@ def check_service(spec: Spec, limits: Limits, alerts: pa.Table) -> Iterator[Find
     limits
         what its process may take
     alerts
-        to try it on, as `finkray.testing.alerts` gives them
+        to try it on, as `finkray.testing.alerts` returns them
+    results_of
+        returns results of another service for these alerts, by the name in `needs` or `uses`;
+        None where the alerts have none
     """
     worker = Worker(spec, limits)
     try:
@@ -69,7 +77,13 @@ def check_service(spec: Spec, limits: Limits, alerts: pa.Table) -> Iterator[Find
         yield _pickles(worker.unpicklable)
         yield _columns(about, alerts.schema)
         with tempfile.TemporaryDirectory(prefix="finkray-check-") as folder:
-            yield from _answers(worker, about, alerts, Path(folder))
+            if about.inputs:
+                # Offsets tell alerts apart within a partition, and results are found by them.
+                alerts = _of_one_partition(alerts, alerts)
+            trial = _Trial(worker, about, alerts, Path(folder))
+            for text in about.inputs:
+                yield trial.add_input(text, results_of)
+            yield from _answers(trial)
     finally:
         worker.close()
 
@@ -86,16 +100,22 @@ def _pickles(why_not: str) -> Finding:
 
 def _columns(about: Described, schema: pa.Schema) -> Finding:
     known = names_of(schema)
-    missing = [name for name in about.columns if not has(schema, name)]
+    columns = about.packet_columns
+    missing = [name for name in columns if not has(schema, name)]
     close = {name: difflib.get_close_matches(name, known, 1, _LIKE) for name in missing}
-    none = len(missing) == len(about.columns)
+    none = len(missing) == len(columns)
     # A service for two surveys reads records that these alerts do not have at all.
     wrong = [
         name for name in missing if none or close[name] or name.partition(".")[0] in schema.names
     ]
     if not wrong:
-        there = ", ".join(name for name in about.columns if name not in missing)
-        more = f"; {len(missing)} more are of other surveys" if missing else ""
+        there = ", ".join(name for name in columns if name not in missing) or "no column of alerts"
+        more = (
+            f"; {len(missing)} more are of other surveys, or of results that neither `needs` nor "
+            f"`uses` names: {', '.join(missing)}"
+            if missing
+            else ""
+        )
         return Finding("columns", ok=True, words=f"reads {there}{more}")
     hints = [f"{n} (did you mean {close[n][0]}?)" if close[n] else n for n in wrong]
     return Finding(
@@ -103,17 +123,78 @@ def _columns(about: Described, schema: pa.Schema) -> Finding:
     )
 
 
-def _answers(worker: Worker, about: Described, alerts: pa.Table, folder: Path) -> Iterator[Finding]:
-    whole = _run(worker, alerts, folder / "whole.parquet")
+class _Trial:
+    """A service, alerts to try it on, and the results of other services for these.
+
+    Parameters
+    ----------
+    worker, about
+        the service
+    alerts
+        the alerts
+    folder
+        for the files that the worker reads
+    """
+
+    def __init__(self, worker: Worker, about: Described, alerts: pa.Table, folder: Path) -> None:
+        self._worker = worker
+        self._folder = folder
+        self._inputs: list[tuple[str, tuple[str, ...]]] = []
+        self.about = about
+        self.alerts = alerts
+
+    def add_input(self, text: str, results_of: Callable[[str], pa.Table | None]) -> Finding:
+        """Have the results of another service read, and say which of its columns are there."""
+        name = input_name(text)
+        title = f"results of {text}"
+        columns = self.about.columns_of(name)
+        try:
+            results = results_of(text)
+        except ServiceError as error:
+            return Finding(title, ok=False, words=str(error))
+        if results is None:
+            words = f"read as null, for made alerts have none: {', '.join(columns)}; try --archive"
+            return Finding(title, ok=True, words=words)
+        if missing := [column for column in columns if not has(results.schema, column)]:
+            words = f"it has no {', '.join(missing)}; it has {', '.join(names_of(results.schema))}"
+            return Finding(title, ok=False, words=words)
+        results = _of_one_partition(results, self.alerts)
+        path = self._folder / f"{name}.parquet"
+        with path.open("wb") as out:
+            write_table(results, out)
+        self._inputs.append((name, (str(path),)))
+        words = f"reads {', '.join(columns)}; {results.num_rows} of {self.alerts.num_rows} alerts"
+        return Finding(title, ok=True, words=f"{words} have results")
+
+    def run(self, alerts: pa.Table, name: str) -> Answer:
+        """Have the worker process some alerts, from a file of that name."""
+        path = self._folder / f"{name}.alerts.parquet"
+        with path.open("wb") as out:
+            write_table(alerts, out)
+        return self._worker.run([Slice(str(path), 0, alerts.num_rows, tuple(self._inputs))])
+
+
+def _of_one_partition(table: pa.Table, alerts: pa.Table) -> pa.Table:
+    """Return the rows of the partition that the first of the alerts is of."""
+    first = alerts.slice(0, 1).select(["kafka_topic", "kafka_partition"]).to_pylist()
+    for row in first:
+        for name, value in row.items():
+            table = table.filter(pc.equal(table[name], value))
+    return table
+
+
+def _answers(trial: _Trial) -> Iterator[Finding]:
+    alerts = trial.alerts
+    whole = trial.run(alerts, "whole")
     if whole.table is None:
         words = f"none of {alerts.num_rows} alerts has an answer: {whole.detail}"
         yield Finding(_PROMISES.get(whole.fault or "", "answers"), ok=False, words=words)
         return
     yield _whole(whole, alerts.num_rows)
-    yield _order(worker, alerts, whole, folder)
-    yield _nulls(worker, about, alerts, folder)
+    yield _order(trial, whole)
+    yield _nulls(trial)
     # The first batch pays for what is imported and compiled late.
-    again = _run(worker, alerts, folder / "whole.parquet")
+    again = trial.run(alerts, "whole")
     yield _cost(again if again.table is not None else whole, alerts.num_rows)
 
 
@@ -133,9 +214,9 @@ def _whole(answer: Answer, rows: int) -> Finding:
     )
 
 
-def _order(worker: Worker, alerts: pa.Table, whole: Answer, folder: Path) -> Finding:
-    backwards = list(range(alerts.num_rows - 1, -1, -1))
-    answer = _run(worker, alerts.take(backwards), folder / "backwards.parquet")
+def _order(trial: _Trial, whole: Answer) -> Finding:
+    backwards = list(range(trial.alerts.num_rows - 1, -1, -1))
+    answer = trial.run(trial.alerts.take(backwards), "backwards")
     if answer.table is None or whole.table is None:
         return Finding(
             "order", ok=False, words=f"it fails on the alerts backwards: {answer.detail}"
@@ -156,15 +237,15 @@ def _order(worker: Worker, alerts: pa.Table, whole: Answer, folder: Path) -> Fin
     return Finding("order", ok=True, words="each alert has its own answer, wherever it stands")
 
 
-def _nulls(worker: Worker, about: Described, alerts: pa.Table, folder: Path) -> Finding:
-    """A packet of another version, or another survey, lacks what this one has."""
-    first = alerts.slice(0, 1)
+def _nulls(trial: _Trial) -> Finding:
+    """Try an alert without anything: packets of another version or survey lack columns."""
+    first = trial.alerts.slice(0, 1)
     empty = pa.table([pa.nulls(1, kind) for kind in first.schema.types], schema=first.schema)
-    answer = _run(worker, pa.concat_tables([first, empty]), folder / "nulls.parquet")
+    answer = trial.run(pa.concat_tables([first, empty]), "nulls")
     if answer.table is None or answer.errors:
         detail = answer.errors[0][2] if answer.errors else answer.detail
         words = (
-            f"where {', '.join(about.columns)} is null: {detail}. Such alerts get the status "
+            f"where {', '.join(trial.about.columns)} is null: {detail}. Such alerts get the status "
             "error; pyarrow.compute carries nulls on by itself"
         )
         return Finding("nulls", ok=False, words=words)
@@ -180,12 +261,6 @@ def _cost(answer: Answer, rows: int) -> Finding:
     return Finding("cost", ok=True, words=words)
 
 
-def _run(worker: Worker, alerts: pa.Table, path: Path) -> Answer:
-    with path.open("wb") as out:
-        write_table(alerts, out)
-    return worker.run([Slice(str(path), 0, alerts.num_rows)])
-
-
 def _examples(answer: Answer) -> str:
     shown = [f"row {row}: {detail}" for row, _, detail in answer.errors[:_SHOWN]]
     return "; ".join(shown) + ("; …" if len(answer.errors) > _SHOWN else "")
@@ -196,12 +271,11 @@ def _same(one: dict[str, object], other: dict[str, object]) -> bool:
     return one == other or repr(one) == repr(other)
 
 
-def read_some(archive: Storage, paths: Sequence[str], rows: int) -> pa.Table:
-    """Read the first alerts of some files of an archive, those of the first file's schema."""
+def read_some(files: Sequence[str], rows: int) -> pa.Table:
+    """The first alerts of some files of an archive, of the first one's schema."""
     tables: list[pa.Table] = []
-    for path in paths:
-        with archive.open(path) as file:
-            table = pq.read_table(file, partitioning=None)
+    for file in files:
+        table = pq.read_table(file, partitioning=None)
         if not tables or table.schema == tables[0].schema:
             tables.append(table.slice(0, rows - sum(map(len, tables))))
         if sum(map(len, tables)) >= rows:

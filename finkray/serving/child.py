@@ -26,13 +26,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from finkray.errors import ServiceError
-from finkray.services.columns import has, read_columns
 from finkray.services.contract import accept
-from finkray.services.messages import Fault, Slice, described_to_json, null_rows
+from finkray.services.messages import (
+    Fault,
+    Slice,
+    described_to_json,
+    null_rows,
+    slice_from_json,
+)
 from finkray.services.service import Described, Service, describe, load_service
+from finkray.serving.slice_reader import SliceReader
 
 DETAIL_CHARS = 500
 """Of what an exception says; the whole of it goes to the log once."""
@@ -54,7 +59,7 @@ class Child:
         self._connection = connection
         self._service: Service | None = None
         self._about: Described | None = None
-        self._last: tuple[str, bool, pa.Table] | None = None
+        self._reader: SliceReader | None = None
         self._told: set[str] = set()
 
     def run(self) -> None:
@@ -67,7 +72,7 @@ class Child:
             if order["do"] == "load":
                 self._load(order["spec"], order["folder"], set_up=order["set_up"])
             else:
-                self._process([Slice(*part) for part in order["slices"]])
+                self._process([slice_from_json(part) for part in order["slices"]])
         if self._service is not None:
             self._service.close()
 
@@ -87,15 +92,15 @@ class Child:
         except ServiceError as error:
             self._refuse("raised", str(error))
             return
-        self._service, self._about = service, about
+        self._service, self._about, self._reader = service, about, SliceReader(about)
         words = {"ok": True, "unpicklable": unpicklable, **described_to_json(about)}
         self._say(words, about.output.serialize())
 
     def _process(self, slices: Sequence[Slice]) -> None:
-        service, about = self._service, self._about
-        assert service is not None and about is not None  # noqa: S101,PT018 - the actor loads first
+        service, about, reader = self._service, self._about, self._reader
+        assert service and about and reader  # noqa: S101,PT018 - the actor loads first
         try:
-            parts = [self._read(part, about) for part in slices]
+            parts = [reader.read(part) for part in slices]
         except (OSError, pa.ArrowException) as error:
             self._refuse("unreadable", _words(error))
             return
@@ -120,15 +125,6 @@ class Child:
             for row, refused in sorted(whole.refused.items())
         ]
         self._say({"ok": True, "skipped": skipped, "errors": errors, **times}, _to_ipc(table))
-
-    def _read(self, part: Slice, about: Described) -> tuple[bool, pa.Table]:
-        """The rows, and whether they have any of the columns."""
-        if self._last is None or self._last[0] != part.file:
-            schema = pq.read_schema(part.file)
-            fits = any(has(schema, name) for name in about.columns)
-            self._last = part.file, fits, read_columns(part.file, about.columns)
-        _, fits, table = self._last
-        return fits, table.slice(part.first_row, part.rows)
 
     def _tell_once(self, refused: "AnswerRefused") -> None:
         if refused.fault != "raised":  # the words say it all

@@ -14,6 +14,7 @@ from finkray.claim import DataFile
 from finkray.errors import ServiceError
 from finkray.ledger.claims import read_claims
 from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
+from finkray.results.inputs import open_inputs
 from finkray.results.writer import open_store
 from finkray.services.messages import Limits, Spec
 from finkray.services.service import Described
@@ -28,7 +29,7 @@ from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.status.archive import State
 from finkray.status.service import ServiceSnapshot, utc_now
-from finkray.storage.contract import Storage
+from finkray.storage.local import LocalStorage
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Run:
         opens what keeps the results; by default the results beside the archive
     """
 
-    archive: Storage
+    archive: LocalStorage
     spec: Spec
     settings: Settings
     into: str | None = None
@@ -118,8 +119,11 @@ def run_over(
     about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
     bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
     services = run.settings.services.model_copy(update=bounds)
+    inputs = open_inputs(run.archive, about, run.into or about.name)
     with _opened(run, about) as sink:
-        backlog = Backlog(run.archive, sink.storage, sink.covered, wanted, whole=False)
+        backlog = Backlog(
+            run.archive, sink.storage, sink.covered, wanted, whole=False, inputs=inputs
+        )
         snapshots = Snapshots(run, about, sink, "running")
 
         def on_tick(server: Server) -> None:
@@ -170,9 +174,12 @@ def run_live(
         if it runs already
     """
     about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
+    inputs = open_inputs(run.archive, about, run.into or about.name)
     with _opened(run, about) as sink:
         wanted = live_from(sink.storage, run.archive, since)
-        backlog = Backlog(run.archive, sink.storage, sink.covered, wanted, whole=True)
+        backlog = Backlog(
+            run.archive, sink.storage, sink.covered, wanted, whole=True, inputs=inputs
+        )
         snapshots = Snapshots(run, about, sink, "running")
 
         def on_tick(server: Server) -> None:
@@ -228,6 +235,7 @@ class Snapshots:
             busy=len(dispatcher.busy),
             waiting=server.waiting_rows,
             waiting_more=server.more_waits,
+            waiting_for_inputs=server.rows_without_inputs,
             behind_s=_age_s(oldest),
             by_status=dict(monitor.by_status),
             results=self._sink.rows,
@@ -245,7 +253,7 @@ class Snapshots:
         return self._last.model_copy(update={"state": state, "at": utc_now()})
 
 
-def count_wanted(archive: Storage, wanted: WantedAlerts) -> int:
+def count_wanted(archive: LocalStorage, wanted: WantedAlerts) -> int:
     """How many alerts of an archive are wanted, by its ledger."""
     claims = read_claims(archive, ["seq", "files"])
     return sum(

@@ -161,6 +161,11 @@ class Server:
         return self._claims.rows + self._committer.rows
 
     @property
+    def rows_without_inputs(self) -> int:
+        """Alerts that wait for results of other services."""
+        return self._backlog.rows_without_inputs
+
+    @property
     def oldest(self) -> ClaimWork | None:
         """The claim in work that came first into the archive."""
         return self._claims.oldest
@@ -191,7 +196,7 @@ class Server:
         works = self._backlog.more(min(room, self._settings.commit.claims))
         # What came may not be all: look again at once.
         self._next_look_s = now_s if works else now_s + LOOK_S
-        self.more_waits = bool(works)
+        self.more_waits = bool(works) or self._backlog.is_held_up
         for work in works:
             files = self._claims.open(work)
             self.dispatcher.add(files.items())
@@ -245,7 +250,7 @@ class Server:
         for instruction in instructions:
             match instruction:
                 case AssignBatch(worker, batch):
-                    self._pool.give(worker, batch.slices)
+                    self._pool.give(worker, self._claims.with_inputs(batch.slices))
                 case RecordError(alert, fault, detail):
                     log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
                     self._claims.add_error(alert, fault, detail)

@@ -23,7 +23,15 @@ import pyarrow as pa
 
 import finkray
 from finkray.errors import ServiceError
-from finkray.services.messages import Answer, Fault, Limits, Slice, Spec, described_from_json
+from finkray.services.messages import (
+    Answer,
+    Fault,
+    Limits,
+    Slice,
+    Spec,
+    described_from_json,
+    slice_to_json,
+)
 from finkray.services.service import Described
 from finkray.serving.memory import Memory
 from finkray.settings.reader import SECRET_NAME
@@ -119,7 +127,7 @@ class Worker:
             return Answer(fault="start", detail=str(error))
         order = {
             "do": "process",
-            "slices": [[part.file, part.first_row, part.rows] for part in slices],
+            "slices": [slice_to_json(part) for part in slices],
         }
         self._batches += 1
         answer, stream = self._ask(order, self._limits.batch_s)

@@ -28,6 +28,7 @@ class ServiceSnapshot(BaseModel):
     busy: int = 0
     waiting: int = Field(0, description="alerts that are durable and have no result yet")
     waiting_more: bool = Field(default=False, description="and more that were not looked at yet")
+    waiting_for_inputs: int = Field(0, description="alerts that wait for results of other services")
     behind_s: float = Field(0.0, description="age of the oldest claim without results")
     alerts_per_s: float = 0.0
     alerts_per_s_a_core: float = Field(0.0, description="alerts for each second of CPU in process")

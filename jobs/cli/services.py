@@ -3,16 +3,17 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from finkray.errors import SettingsError
-from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
-from jobs.cli.common import AsJson, Config, command_context, config_file, examples
+from jobs.cli.common import EXIT_NO, AsJson, Config, command_context, config_file, examples
 from jobs.cluster.connect import Place
 from jobs.commands.shipped import SHIPPED, spec_named
+
+EXIT_STOPPED: Final = 130
 
 _Spec = Annotated[
     str,
@@ -116,7 +117,7 @@ def run(
         for line in ran_text(ran):
             typer.echo(line)
     if ran.stopped:
-        raise typer.Exit(CommandExit.INTERRUPTED)
+        raise typer.Exit(EXIT_STOPPED)
 
 
 @app.command(epilog=examples("finkray diff bright trial", "finkray diff bright/1 bright/2 --json"))
@@ -170,9 +171,10 @@ def check(
     from finkray.serving.run import limits_of, spec_of
 
     settings = _settings(config)
-    alerts = _alerts(settings if of_archive else None, rows)
+    alerts, results_of = _alerts(settings if of_archive else None, rows)
+    spec = spec_of(spec_named(service))
     found = []
-    for finding in check_service(spec_of(spec_named(service)), limits_of(settings), alerts):
+    for finding in check_service(spec, limits_of(settings), alerts, results_of):
         found.append(finding)
         if not as_json:
             typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")
@@ -180,7 +182,7 @@ def check(
         answers = [{"name": one.name, "ok": one.ok, "detail": one.words} for one in found]
         typer.echo(json.dumps(answers, indent=2))
     if not all(one.ok for one in found):
-        raise typer.Exit(CommandExit.NO)
+        raise typer.Exit(EXIT_NO)
 
 
 @service_app.command("list", epilog=examples("finkray service list"))
@@ -214,17 +216,26 @@ def _settings(config: Path | None) -> Settings:
     return load(config_file(config), os.environ)
 
 
-def _alerts(settings: Settings | None, rows: int) -> Any:
+def _alerts(settings: Settings | None, rows: int) -> tuple[Any, Any]:
+    """Return alerts to try a service on, and what returns results of other services for them."""
+    from finkray.results.inputs import read_input
     from finkray.serving.check import read_some
     from finkray.testing import alerts
 
     if settings is None:
-        return alerts(min(rows, alerts().num_rows))
-    from finkray.reader import Archive
+        return alerts(min(rows, alerts().num_rows)), lambda _: None
+    import finkray
     from jobs.cluster.archive import archive_of
 
     storage = archive_of(settings)
-    files = [file.path for file in Archive(storage).follow(wait_s=0)]
+    files = []
+    for durable in finkray.open_archive(storage.root).follow(wait_s=0):
+        files.append(durable)
+        if sum(file.rows for file in files) >= rows:
+            break
     if not files:
         raise SettingsError(f"there is no alert in {storage.uri} yet")
-    return read_some(storage, files, rows)
+    paths = [file.path for file in files]
+    return read_some([file.uri for file in files], rows), lambda text: read_input(
+        storage, text, paths
+    )

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, console, examples
+from jobs.cli.common import EXIT_NO, AsJson, console, examples
 
 if TYPE_CHECKING:
     from sim.compare import Comparison
@@ -54,7 +53,7 @@ def check(
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
         console().print(comparison_text(found), markup=False, soft_wrap=True)
-    raise typer.Exit(CommandExit.DONE if found.good else CommandExit.NO)
+    raise typer.Exit(0 if found.good else EXIT_NO)
 
 
 def comparison_text(found: "Comparison") -> str:

@@ -202,6 +202,8 @@ def ran_text(ran: Ran) -> Iterator[str]:
         f" ({by_status})" if by_status else "; there was nothing to do"
     )
     yield f"results: {ran.folder}, {snapshot.results} rows in all"
+    if snapshot.waiting_for_inputs:
+        yield f"{snapshot.waiting_for_inputs} alerts wait for results of other services"
     if snapshot.faults:
         faults = ", ".join(f"{count} {fault}" for fault, count in snapshot.faults.items())
         yield f"batches without an answer: {faults}; the last: {snapshot.last_fault}"

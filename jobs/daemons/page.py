@@ -3,13 +3,13 @@
 import sys
 import threading
 
-from finkray.host.daemon import run_daemon, stop_event
-from finkray.host.ray_connection import connect_to_ray
+from finkray.errors import ClusterUnavailable
 from finkray.host.signals import handle_signals
-from finkray.settings.model import Settings, load
+from finkray.settings.model import Settings
 from finkray.status.board import read_snapshot
 from finkray.status.service_board import read_service_snapshots
-from finkray.storage.opening import open_storage
+from finkray.storage.local import LocalStorage
+from jobs.daemons.main import service_main
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -26,9 +26,17 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     from ui.class_source import ClassSource
     from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
-    connect_to_ray(settings.ray.address, settings.ray.namespace)
+    try:
+        ray.init(
+            address=settings.ray.address if settings.ray.address != "local" else "auto",
+            namespace=settings.ray.namespace,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError) as error:
+        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+
     handle_signals(stopping)  # after ray.init, which installs handlers of its own
-    classes = ClassSource(open_storage(settings.archive))
+    classes = ClassSource(LocalStorage(settings.archive.root))
     sources = (
         Sources()
         .poll(STATUS, lambda: read_snapshot(settings))
@@ -40,15 +48,5 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     ray.shutdown()
 
 
-def main() -> int:
-    """Serve the page; return the exit code."""
-    return run_daemon(
-        "jobs.daemons.page",
-        "Serve the status page.",
-        lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name="page",
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(service_main("jobs.daemons.page", "Serve the status page.", run))

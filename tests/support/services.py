@@ -126,3 +126,16 @@ class SkyAlone(finkray.Service):
 
     def process(self, alerts: pa.Table) -> pa.Table:
         return pa.table({"flux": alerts["diaSource.psfFlux"]})
+
+
+class Sum(finkray.Service):
+    """The offset and what `double` says of it."""
+
+    columns = ("kafka_offset", "double.double")
+    output = pa.schema([("sum", pa.int64())])
+    needs = ("double",)
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        doubled = alerts["double.double"].cast(pa.int64())
+        return pa.table({"sum": pc.add(alerts["kafka_offset"], doubled)})

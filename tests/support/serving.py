@@ -12,12 +12,12 @@ from finkray.ledger.read import read_state
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import find_store
 from finkray.results.writer import open_store
-from finkray.services.columns import read_columns
 from finkray.services.contract import accept
 from finkray.services.messages import Answer, Slice, Spec
 from finkray.services.service import Described, Service, describe
 from finkray.serving.run import Run, run_live, run_over
 from finkray.serving.sink import OpenSink
+from finkray.serving.slice_reader import SliceReader
 from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.status.service import ServiceSnapshot
@@ -41,11 +41,9 @@ class InThread:
 
     def run(self, slices: Sequence[Slice]) -> Answer:
         self.before_each()
-        tables = [
-            read_columns(part.file, self.service.columns).slice(part.first_row, part.rows)
-            for part in slices
-        ]
-        alerts = pa.concat_tables(tables)
+        reader = SliceReader(describe(self.service))
+        tables = [reader.read(part)[1] for part in slices]
+        alerts = pa.concat_tables(tables, promote_options="permissive")
         table = accept(self.service.output, len(alerts), self.service.process(alerts))
         return Answer(table=table, skipped=(False,) * len(slices))
 
@@ -111,11 +109,8 @@ def serve_live(
 
 def results(small: SmallArchive, name: str = "double") -> pa.Table:
     """Return all results beside the archive, by offset."""
-    store = find_store(small.storage, name).storage
-    tables = []
-    for path in sorted(file.path for file in store.walk("results")):
-        with store.open(path) as source:
-            tables.append(pq.read_table(source, partitioning=None))
+    folder = find_store(small.storage, name).storage.root / "results"
+    tables = [pq.read_table(path, partitioning=None) for path in sorted(folder.rglob("*.parquet"))]
     return pa.concat_tables(tables).sort_by("kafka_offset")
 
 

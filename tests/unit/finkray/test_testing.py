@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 import finkray
 import finkray.testing
+from finkray.errors import ServiceError
 from finkray.packets.columns import ADDED_COLUMNS
 from finkray.services.messages import Spec
 from finkray.serving.check import Finding, check_service
@@ -57,6 +59,44 @@ def test_what_a_service_raises_on_everything_comes_through() -> None:
         finkray.testing.run(Wrong)
 
 
+class Bright(finkray.Service):
+    """Whether an alert is bright."""
+
+    columns = ("candidate.magpsf",)
+    output = pa.schema([("bright", pa.bool_())])
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        return pa.table({"bright": pc.less(alerts["candidate.magpsf"], 18.0)})
+
+
+class Brighter(finkray.Service):
+    """Whether an alert is bright, and what another service says of it."""
+
+    columns = ("candidate.magpsf", "bright.bright", "other.flag")
+    output = pa.schema([("both", pa.bool_()), ("flag", pa.bool_())])
+    needs = ("bright",)
+    uses = ("other",)
+    version = "1"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        both = pc.and_(alerts["bright.bright"], pc.less(alerts["candidate.magpsf"], 19.0))
+        return pa.table({"both": both, "flag": alerts["other.flag"].cast(pa.bool_())})
+
+
+def test_results_of_another_service_are_given_as_inputs() -> None:
+    bright = finkray.testing.run(Bright)
+    results = finkray.testing.run(Brighter, inputs={"bright": bright.slice(10)})
+    assert results["both"].to_pylist()[:10] == [None] * 10
+    assert results["both"].to_pylist()[10:] == bright["bright"].to_pylist()[10:]
+    assert results["flag"].null_count == len(results)
+
+
+def test_needed_results_that_are_not_given_are_refused() -> None:
+    with pytest.raises(ServiceError, match=r"brighter needs the results \['bright'\]"):
+        finkray.testing.run(Brighter)
+
+
 # The check.
 
 PROMISES = ["loads", "pickles", "columns", "schema and rows", "order", "nulls", "cost"]
@@ -94,7 +134,7 @@ def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) 
     columns = "['candidate.magpsf', 'diaSource.psfFlux', 'diaSource.ra']"
     found = findings("Both", tmp_path, f"\nclass Both(Good):\n    columns = {columns}\n")
     assert found["columns"].ok
-    assert found["columns"].words == "reads candidate.magpsf; 2 more are of other surveys"
+    assert found["columns"].words.startswith("reads candidate.magpsf; 2 more are of other surveys")
 
 
 @pytest.mark.parametrize(
@@ -141,3 +181,52 @@ def test_a_broken_promise_is_told_in_words_that_help(
     found = findings("Bad", tmp_path, source, batch_s=1.0 if promise == "time" else 60.0)
     assert not found[promise].ok
     assert words.lower() in found[promise].words.lower()
+
+
+CHAINED = """
+class Chained(Good):
+    columns = ["candidate.magpsf", "good.bright"]
+    needs = ["good"]
+    def process(self, alerts):
+        return pa.table({"bright": pc.invert(alerts["good.bright"].cast(pa.bool_()))})
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "ok", "words"),
+    [
+        (None, True, "read as null, for made alerts have none: bright; try --archive"),
+        (10, True, "reads bright; 10 of 40 alerts have results"),
+        (0, False, "it has no bright; it has kafka_topic"),
+    ],
+)
+def test_results_of_another_service_are_read_where_there_are_some(
+    tmp_path: Path, rows: int | None, words: str, *, ok: bool
+) -> None:
+    (tmp_path / "chained.py").write_text(HEAD + CHAINED)
+    alerts = finkray.testing.alerts(40)
+
+    def results_of(text: str) -> pa.Table | None:
+        assert text == "good"
+        if rows is None:
+            return None
+        results = finkray.testing.run(Bright, alerts)
+        return results.slice(0, rows) if rows else results.drop_columns(["bright"])
+
+    spec = Spec("chained:Chained", str(tmp_path))
+    found = {one.name: one for one in check_service(spec, default_limits(), alerts, results_of)}
+    assert found["results of good"].ok is ok
+    assert found["results of good"].words.startswith(words)
+    assert found["nulls"].ok
+
+
+def test_results_that_an_archive_lacks_are_said(tmp_path: Path) -> None:
+    (tmp_path / "lacking.py").write_text(HEAD + CHAINED)
+
+    def results_of(_: str) -> pa.Table | None:
+        raise ServiceError("there are no results 'good' here; there are: none")
+
+    spec = Spec("lacking:Chained", str(tmp_path))
+    alerts = finkray.testing.alerts(4)
+    found = {one.name: one for one in check_service(spec, default_limits(), alerts, results_of)}
+    assert not found["results of good"].ok

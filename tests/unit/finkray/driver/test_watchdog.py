@@ -5,7 +5,7 @@ import sys
 import time
 
 from finkray.driver.watchdog import LOOK_S, Watchdog
-from finkray.host.exit_codes import DaemonExit
+from finkray.host.supervise import EXIT_RETRIABLE
 
 LIMIT_S = 2 * LOOK_S
 
@@ -22,7 +22,7 @@ with Watchdog({LIMIT_S}):
 def test_a_loop_that_stands_still_ends_the_process_and_shows_where_it_stood() -> None:
     command = [sys.executable, "-c", STANDS_STILL]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert ended.returncode == DaemonExit.RESTART
+    assert ended.returncode == EXIT_RETRIABLE
     assert "a_call_that_hangs" in ended.stderr
     assert "stood still" in ended.stderr
 

@@ -132,6 +132,17 @@ def test_what_was_processed_before_its_file_vanished_is_not_processed_twice(
     assert sink.is_complete
 
 
+def test_what_comes_after_a_repair_of_a_claim_in_work_is_processed_too(
+    small: SmallArchive, sink: SinkInUse
+) -> None:
+    staged = small.put(0, 9)
+    (small.storage.root / next(iter(staged.staged))).unlink()
+    commit(small.ledger, small.storage, [small.stage(0, 9)], "repaired")
+    small.put(10, 19)
+    sink.serve()
+    assert sink.is_complete
+
+
 def test_dead_letters_that_were_redriven_are_processed_too(
     small: SmallArchive, sink: SinkInUse
 ) -> None:

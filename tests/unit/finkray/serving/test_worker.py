@@ -52,6 +52,22 @@ def test_it_answers_for_several_slices_at_once(start: Callable[..., Worker], fil
     assert answer.table["double"].to_pylist() == [60, 62, 0, 2, 4]
 
 
+def test_results_of_another_service_stand_beside_the_alerts_that_they_are_of(
+    start: Callable[..., Worker], file: str, tmp_path: Path
+) -> None:
+    # Results are in two files, in another order, and some alerts have none.
+    for name, offsets in (("first", [35, 31]), ("second", [30, 2])):
+        table = pa.table({"kafka_offset": offsets, "double": [2 * n for n in offsets]})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    inputs = (("double", (str(tmp_path / "first.parquet"), str(tmp_path / "second.parquet"))),)
+    worker = start("Sum")
+    assert worker.start().needs == ("double",)
+    answer = worker.run([Slice(file, 30, 3, inputs), Slice(file, 0, 3)])
+    assert answer.table is not None
+    assert answer.table["sum"].to_pylist() == [90, 93, None, None, None, None]
+    assert answer.skipped == (False, False)
+
+
 def test_alerts_on_which_it_raises_are_told_apart_from_the_others(
     start: Callable[..., Worker], file: str
 ) -> None:
