@@ -1,11 +1,11 @@
-"""Build a catalogue: its files once through to count and to check, once more to cut into shards.
+"""Build a catalogue: read its files once to count and to check, once more to cut them into shards.
 
 1. Each piece is read; positions become degrees; what cannot be right is refused or counted.
-2. The counts by HEALPix pixel say how the sky is cut; ids that come twice are found.
-3. Each piece is read again; its rows are put aside by shard, and by shard in whose margin they
+2. The counts by HEALPix pixel decide how the sky is cut; duplicate ids are found.
+3. Each piece is read again; its rows are put aside by shard, and by the shards in whose margin they
    lie.
-4. Each shard is sorted and written; the metadata of HATS go beside them.
-5. The folder gets the name of its version, and the version becomes the one that is used.
+4. Each shard is sorted and written, with the metadata of HATS beside them.
+5. The folder gets the name of its version, and the version becomes the one in use.
 """
 
 import time
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from catalogs.description import Description
 from catalogs.duplicates import DuplicateFinder, Duplicates
@@ -29,30 +28,47 @@ from catalogs.hats_layout import (
 )
 from catalogs.index import sky_index
 from catalogs.partition import HISTOGRAM_ORDER, Margins, Ranges, cut, shift
-from catalogs.positions import Extent, Positions, Reader
+from catalogs.positions import Extent, Placeholders, Positions, Reader
 from catalogs.sources import open_source
 from catalogs.spill import Spill
 from catalogs.store import Built, CatalogStore
 from finkray.errors import CatalogError
 
 Tell = Callable[[str], None]
+"""Reports progress."""
+
 Leaf = tuple[str, tuple[int, int]]
 
 
 def build(store: CatalogStore, description: Description, tell: Tell = lambda _: None) -> Built:
-    """Build the version that a description is of, and let it be used from now on.
+    """Build the version that a description describes, and use it from now on.
 
     Parameters
     ----------
     tell
-        is told how far it is
+        is called with a line of progress
 
     Raises
     ------
     CatalogError
-        Wrong units, missing columns, duplicate ids, sources without a position: the message
-        names the column and counts the rows. Nothing is left behind.
+        Wrong units, missing columns, duplicate ids, sources without a position, a damaged file:
+        the message names file and column and says what to do. Nothing is left behind.
     """
+    try:
+        return _build(store, description, tell)
+    except CatalogError:
+        raise
+    except OSError as error:
+        raise CatalogError(f"{description.catalog.name} cannot be built: {error}") from error
+    except Exception as error:
+        raise CatalogError(
+            f"{description.catalog.name} cannot be built from {description.source.path}: "
+            f"{type(error).__name__}: {error}. Write the columns "
+            f"{', '.join(description.wanted)} to a plain Parquet file and build from that"
+        ) from error
+
+
+def _build(store: CatalogStore, description: Description, tell: Tell) -> Built:
     name, version = description.catalog.name, description.catalog.version
     with store.building(name, version) as draft:
         source = _Input(description)
@@ -79,28 +95,34 @@ def build(store: CatalogStore, description: Description, tell: Tell = lambda _: 
 
 
 class _Input:
-    """The files of a catalogue with the positions that are in them."""
+    """The files of a catalogue with the positions in them."""
 
     def __init__(self, description: Description) -> None:
         self.description = description
         self._source = open_source(description)
-        self._reader = Reader(description, self._source.units())
+        self._reader = Reader(description)
+        self.epoch_column = self._source.epoch_column
 
     def pieces(self) -> Iterator[tuple[int, pa.Table, Positions]]:
-        """The number of its first row, a piece, and its positions; at least one, if empty."""
+        """Yield the number of the first row, a piece, and its positions; once at least."""
         first = 0
-        for chunk in self._source.chunks(self.description.wanted):
+        self._reader.placeholders = Placeholders()
+        for chunk in self._source.pieces():
             yield first, chunk, self._reader.read(chunk)
             first += chunk.num_rows
         if not first:
-            nothing = pa.array([], pa.float64())
-            chunk = pa.table(dict.fromkeys(self.description.wanted, nothing))
+            types = self._source.types
+            chunk = pa.schema(list(types.items())).empty_table()
             yield 0, chunk, self._reader.read(chunk)
+
+    def placeholders(self) -> list[str]:
+        """Return sentences about placeholders in the rows that were read last."""
+        return self._reader.placeholders.found(self.description)
 
 
 @dataclass
 class _Survey:
-    """What the first reading found."""
+    """Findings of the first reading."""
 
     rows: int = 0
     null_positions: int = 0
@@ -112,12 +134,12 @@ class _Survey:
 
 
 def _survey(source: _Input, ids: Path, tell: Tell) -> _Survey:
-    """Read everything once.
+    """Read all rows once, and check them.
 
     Raises
     ------
     CatalogError
-        If something is found that the description does not allow.
+        Something is found that the description does not allow.
     """
     description, survey = source.description, _Survey()
     checks = description.checks
@@ -130,23 +152,44 @@ def _survey(source: _Input, ids: Path, tell: Tell) -> _Survey:
         survey.rows += chunk.num_rows
         survey.null_positions += int((~positions.present).sum())
         survey.extent.add(positions)
+        if source.epoch_column:
+            survey.extent.add_epochs(source.epoch_column, chunk[source.epoch_column])
         pixels = sky_index(positions.ra_deg, positions.dec_deg) >> shift(HISTOGRAM_ORDER)
         survey.histogram += np.bincount(pixels, minlength=len(survey.histogram))
         tell(f"checked {survey.rows:,} rows")
-    if survey.null_positions and checks.null_positions == "refuse":
+    _check_survey(survey, source)
+    if finder:
+        _judge_duplicates(survey, finder.found(), description)
+    return survey
+
+
+def _check_survey(survey: _Survey, source: _Input) -> None:
+    description, checks = source.description, source.description.checks
+    place = description.position
+    found = source.placeholders()
+    if found and checks.placeholder_positions == "refuse":
+        raise CatalogError(
+            f"{description.source.path}: {'; '.join(found)}: values that stand for a missing one. "
+            'checks.placeholder_positions = "drop" takes them as missing, "keep" as they are'
+        )
+    dropped = checks.placeholder_positions == "drop" and found
+    if survey.null_positions and checks.null_positions == "refuse" and not dropped:
         raise CatalogError(
             f"{survey.null_positions:,} of {survey.rows:,} rows have no position "
-            f"({description.position.ra}, {description.position.dec}): "
-            'checks.null_positions = "drop" leaves them out'
+            f'({place.ra}, {place.dec}): checks.null_positions = "drop" leaves them out'
+        )
+    wrong_epoch = survey.extent.epoch_contradiction(source.epoch_column, description)
+    if wrong_epoch and source.epoch_column and checks.declarations == "refuse":
+        raise CatalogError(
+            f"{description.source.path}: {wrong_epoch}. Correct the description; if the file is "
+            'wrong, checks.declarations = "ignore" takes the description\'s word'
         )
     doubts = survey.extent.doubts(description)
     if doubts and checks.unlikely_units == "refuse":
         raise CatalogError(
-            "; ".join(doubts) + '. If the units are right: checks.unlikely_units = "accept"'
+            f"{description.source.path}: {'; '.join(doubts)}. If the units are right: "
+            'checks.unlikely_units = "accept"'
         )
-    if finder:
-        _judge_duplicates(survey, finder.found(), description)
-    return survey
 
 
 def _judge_duplicates(survey: _Survey, found: Duplicates, description: Description) -> None:
@@ -160,7 +203,7 @@ def _judge_duplicates(survey: _Survey, found: Duplicates, description: Descripti
 
 
 def _margin_arcsec(description: Description, extent: Extent) -> float:
-    """How far beyond its border a shard must know its neighbours' sources."""
+    """Return how far beyond its border a shard holds its neighbours' sources."""
     radius = description.catalog.radius_arcsec
     if not description.proper_motion.given:
         return radius
@@ -168,24 +211,25 @@ def _margin_arcsec(description: Description, extent: Extent) -> float:
 
 
 def _scatter(source: _Input, survey: _Survey, shards: "_Shards", tell: Tell) -> None:
-    """Read everything again, and put each row where it belongs."""
-    schema: pa.Schema | None = None
+    """Read all rows again, and put each where it belongs."""
+    end = 0
     for first, chunk, positions in source.pieces():
-        rows = np.arange(first, first + chunk.num_rows)
+        end = first + chunk.num_rows
+        rows = np.arange(first, end)
         kept = positions.present & ~np.isin(rows, survey.duplicates.rows)
-        table = _shard_rows(chunk, positions, kept, source.description)
-        schema = schema or table.schema
-        try:
-            shards.add(table.cast(schema))
-        except pa.ArrowException as error:
-            raise CatalogError(f"rows from {first:,} on: {error}") from error
-        tell(f"cut {first + chunk.num_rows:,} of {survey.rows:,} rows")
+        shards.add(_shard_rows(chunk, positions, kept, source.description))
+        tell(f"cut {end:,} of {survey.rows:,} rows")
+    if end != survey.rows:
+        raise CatalogError(
+            f"{source.description.source.path}: had {survey.rows:,} rows when it was checked and "
+            f"{end:,} when it was cut: build again when nothing writes to it"
+        )
 
 
 def _shard_rows(
     chunk: pa.Table, positions: Positions, kept: np.ndarray, description: Description
 ) -> pa.Table:
-    """The rows of a piece that are kept, as they stand in a shard."""
+    """Return the rows of a piece that are kept, with the columns of a shard."""
     here = kept[positions.present]
     chunk = chunk.filter(pa.array(kept))
     ra, dec = positions.ra_deg[here], positions.dec_deg[here]
@@ -194,23 +238,12 @@ def _shard_rows(
         columns["pm_ra_mas_yr"] = positions.pm_ra_mas_yr[here].astype(np.float32)
         columns["pm_dec_mas_yr"] = positions.pm_dec_mas_yr[here].astype(np.float32)
     for name in description.catalog.carried:
-        columns[name] = _plain(chunk[name])
+        columns[name] = chunk[name]
     return pa.table(columns)
 
 
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as it is carried: strings without the blanks that pad them."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return pc.utf8_trim_whitespace(values.cast(pa.string()))
-    if pa.types.is_null(values.type):
-        return values.cast(pa.string())
-    return values
-
-
 class _Shards:
-    """The shards that are being made."""
+    """The shards of a build."""
 
     def __init__(self, folder: Path, pixels: list[tuple[int, int]], margin_arcsec: float) -> None:
         self._folder = folder
@@ -223,44 +256,45 @@ class _Shards:
         """Put rows aside for their shard, and for the margins that they lie in."""
         self.schema = rows.schema
         index = rows[INDEX].to_numpy()
-        place = self._ranges.find(index)
-        order = np.argsort(place, kind="stable")
-        sorted_place = place[order]
-        for shard in np.unique(place):
-            start, end = np.searchsorted(sorted_place, [shard, shard + 1])
+        shards = self._ranges.find(index)
+        order = np.argsort(shards, kind="stable")
+        in_order = shards[order]
+        for shard in np.unique(shards):
+            start, end = np.searchsorted(in_order, [shard, shard + 1])
             self._put(MAIN, self._ranges.pixels[shard], rows, order[start:end])
         for pixel, inside in self._margins.find(index):
             self._put(MARGIN, pixel, rows, inside)
 
-    def _put(self, part: str, pixel: tuple[int, int], rows: pa.Table, which: np.ndarray) -> None:
-        self._spill.append((part, pixel), rows.take(pa.array(which)).combine_chunks())
+    def _put(self, folder: str, pixel: tuple[int, int], rows: pa.Table, which: np.ndarray) -> None:
+        self._spill.append((folder, pixel), rows.take(pa.array(which)).combine_chunks())
 
     def write(
         self, name: str, survey: _Survey, margin_arcsec: float, tell: Tell
     ) -> tuple[int, int]:
-        """Write all shards; gives the number of sources and the bytes on disk."""
+        """Write all shards; return the number of sources and the bytes on disk."""
         leaves = sorted(self._spill.keys_with_rows())
         rows = {MAIN: 0, MARGIN: 0}
         pixels: dict[str, list[tuple[int, int]]] = {MAIN: [], MARGIN: []}
-        for number, (part, pixel) in enumerate(leaves):
-            rows[part] += write_leaf(self._folder / part, pixel, self._spill.take((part, pixel)))
-            pixels[part].append(pixel)
+        for number, (folder, pixel) in enumerate(leaves):
+            leaf = self._spill.take((folder, pixel))
+            rows[folder] += write_leaf(self._folder / folder, pixel, leaf)
+            pixels[folder].append(pixel)
             tell(f"wrote {number + 1:,} of {len(leaves):,} files")
         assert self.schema is not None  # noqa: S101 - set by the scattering
-        for part in (MAIN, MARGIN):
+        for folder in (MAIN, MARGIN):
             finish_catalog(
-                self._folder / part,
-                name if part == MAIN else f"{name}_margin",
-                pixels[part],
-                rows[part],
+                self._folder / folder,
+                name if folder == MAIN else f"{name}_margin",
+                pixels[folder],
+                rows[folder],
                 self.schema,
-                histogram=survey.histogram if part == MAIN else None,
-                margin_of=MAIN if part == MARGIN else "",
+                histogram=survey.histogram if folder == MAIN else None,
+                margin_of=MAIN if folder == MARGIN else "",
                 margin_arcsec=margin_arcsec,
             )
         finish_collection(self._folder, name)
-        for left in ("spill", "ids"):
-            _remove_empty(self._folder / left)
+        for emptied in ("spill", "ids"):
+            _remove_empty(self._folder / emptied)
         size = sum(file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
         return rows[MAIN], size
 

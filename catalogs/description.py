@@ -1,4 +1,4 @@
-"""What a catalogue is: read from a TOML file, `docs/catalogs.md` has examples.
+"""The description of a catalogue: read from a TOML file, of which `docs/catalogs.md` has examples.
 
 [catalog]
 name = "gcvs"
@@ -22,11 +22,12 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from catalogs.units import read_unit
 from finkray.settings.reader import read_settings
 from finkray.settings.section import Section
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""It becomes a folder, and a column of the results."""
+"""A name becomes a folder, and stands in the results."""
 
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -37,10 +38,10 @@ OWN_COLUMNS: Final = (
     "pm_ra_mas_yr",
     "pm_dec_mas_yr",
 )
-"""Columns that the shards have beside those that are carried."""
+"""Columns of the shards beside those that are carried."""
 
 WIDEST_ARCSEC: Final = 600.0
-"""A wider radius would want shards and margins of another make."""
+"""A wider radius needs other shards and margins than these."""
 
 Format = Literal["", "parquet", "fits", "votable", "csv", "hats"]
 
@@ -48,16 +49,16 @@ TypeWords = Literal["simbad", "gcvs", "vsx", "4lac"]
 
 
 class CatalogSection(Section):
-    """Its name and version, how near a match must be, and what is carried to it."""
+    """Name, version, radius of a match, and the columns that an answer carries."""
 
-    name: str = Field(description="Small letters, digits and _; names the column of the results")
+    name: str = Field(description="Small letters, digits and _; stands in the results")
     version: str = Field(description="Stands in each answer; a new one for each new edition")
     radius_arcsec: PositiveFloat = Field(
         le=WIDEST_ARCSEC, description="A source within this separation is a match"
     )
     id: str = Field("", description="Column that names a source; unique if given")
     columns: tuple[str, ...] = Field((), description="Columns that an answer carries of a source")
-    shard_rows: PositiveInt = Field(100_000, description="A shard has at most about so many rows")
+    shard_rows: PositiveInt = Field(100_000, description="About how many rows a shard has at most")
 
     @field_validator("name")
     @classmethod
@@ -90,7 +91,7 @@ class CatalogSection(Section):
 
 
 class SourceSection(Section):
-    """The files that it is read from."""
+    """The files that the catalogue is read from."""
 
     path: str = Field(
         min_length=1,
@@ -98,7 +99,11 @@ class SourceSection(Section):
     )
     format: Format = Field("", description="parquet, fits, votable, csv or hats; empty: by suffix")
     delimiter: str = Field(
-        ",", min_length=1, max_length=1, description="What is between two values of a CSV file"
+        ",", min_length=1, max_length=1, description="Character between two values of a CSV file"
+    )
+    table: str = Field(
+        "",
+        description="Name or number of the table to read, where a FITS file or VOTable has several",
     )
 
 
@@ -107,8 +112,8 @@ class PositionSection(Section):
 
     ra: str = Field(min_length=1, description="Column of the right ascension")
     dec: str = Field(min_length=1, description="Column of the declination")
-    ra_unit: str = Field("deg", description="As astropy writes it: deg, rad, hourangle, …")
-    dec_unit: str = Field("deg", description="As astropy writes it: deg, rad, …")
+    ra_unit: str = Field("deg", description="deg, rad, hourangle (or h), arcsec, mas, …")
+    dec_unit: str = Field("deg", description="deg, rad, arcsec, mas, …")
     epoch_year: float = Field(
         2000.0, ge=1800, le=2200, description="Julian year that the positions are for"
     )
@@ -125,7 +130,7 @@ class MotionSection(Section):
 
     ra: str = Field("", description="Column of the proper motion in right ascension; empty: none")
     dec: str = Field("", description="Column of the proper motion in declination")
-    unit: str = Field("mas/yr", description="As astropy writes it")
+    unit: str = Field("mas/yr", description="mas/yr, arcsec/yr, deg/yr, …")
     includes_cos_dec: bool = Field(
         True,  # noqa: FBT003 - pydantic's default
         description="Whether that in right ascension is multiplied by cos(dec), as Gaia's pmra",
@@ -134,8 +139,8 @@ class MotionSection(Section):
         2040.0,
         ge=1800,
         le=2200,
-        description="Alerts are matched up to so many years from the epoch, before and after it; "
-        "the margins of the shards are made wide enough",
+        description="Alerts are matched until this year, and for as long before the epoch: the "
+        "margins of the shards are made wide enough",
     )
 
     @field_validator("unit")
@@ -157,7 +162,7 @@ class MotionSection(Section):
 
 
 class TypesSection(Section):
-    """What kind of object its sources are, for a classification; nothing if that is not told."""
+    """Which type of object the sources are, for a classification; empty if that is not known."""
 
     column: str = Field("", description="One of catalog.columns, with the type of each source")
     words: TypeWords = Field("simbad", description="Whose types they are: simbad, gcvs, vsx, 4lac")
@@ -171,18 +176,27 @@ class TypesSection(Section):
 
     @property
     def given(self) -> bool:
-        """Whether the catalogue tells of types."""
+        """Whether the types of the sources are known."""
         return bool(self.column or self.every)
 
 
 class ChecksSection(Section):
-    """What is done about sources that cannot be right."""
+    """What a build does about sources, and about words of the file, that cannot be right."""
 
     null_positions: Literal["refuse", "drop"] = Field(
         "refuse", description="Sources without a position"
     )
     duplicate_ids: Literal["refuse", "drop", "keep"] = Field(
         "refuse", description="Sources whose id an earlier one has; drop keeps the first"
+    )
+    placeholder_positions: Literal["refuse", "drop", "keep"] = Field(
+        "refuse",
+        description="Positions that stand for a missing one: -999 and the like, or three and more "
+        "sources at (0, 0) or (-1, -1)",
+    )
+    declarations: Literal["refuse", "ignore"] = Field(
+        "refuse",
+        description="A unit, frame, equinox or epoch in the file that contradicts the description",
     )
     unlikely_units: Literal["refuse", "accept"] = Field(
         "refuse",
@@ -191,7 +205,7 @@ class ChecksSection(Section):
 
 
 class Description(Section):
-    """All that is known of a catalogue before it is read."""
+    """All that is known of a catalogue before its files are read."""
 
     catalog: CatalogSection
     source: SourceSection
@@ -228,7 +242,7 @@ class Description(Section):
         return tuple(dict.fromkeys(names))
 
     def to_json(self) -> str:
-        """As text that `from_json` reads."""
+        """Return the description as text that `from_json` reads."""
         return self.model_dump_json(indent=2)
 
 
@@ -249,17 +263,11 @@ def read_description(path: Path) -> Description:
 
 
 def from_json(text: str) -> Description:
-    """A description that `Description.to_json` wrote."""
+    """Return the description that `Description.to_json` wrote."""
     tables: dict[str, Any] = json.loads(text)
     return Description.model_validate(tables)
 
 
 def _check_unit(text: str, like: str, expected: str) -> None:
-    from astropy import units
-
-    try:
-        right = units.Unit(text).is_equivalent(units.Unit(like))
-    except ValueError:
-        right = False
-    if not right:
+    if read_unit(text, like) is None:
         raise ValueError(f"expected {expected}")

@@ -1,100 +1,206 @@
-"""The formats that catalogues come in, read piece by piece as Arrow tables.
+"""The files of a catalogue: found, opened by their format, checked, and read as one table.
 
-VOTable alone is read whole: its parser knows no other way.
+Each file is checked by itself. Files whose columns have other types are united by one rule
+(`catalogs.columns`): the same types in both readings of a build, whatever the order of the files.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
+from catalogs.columns import carried, carried_type, common_type
+from catalogs.declarations import check_columns, check_declarations
 from catalogs.description import Description
+from catalogs.formats.delimited import DelimitedFile
+from catalogs.formats.fits import FitsFile
+from catalogs.formats.hats import is_hats, open_hats
+from catalogs.formats.parquet import MAGIC, ParquetFile
+from catalogs.formats.table_file import TableFile, Wanted
+from catalogs.formats.votable import VoTableFile
 from finkray.errors import CatalogError
 
-CHUNK_ROWS: Final = 250_000
-
 _SUFFIXES: Final = {
-    ".parquet": "parquet",
-    ".parq": "parquet",
-    ".fits": "fits",
-    ".fit": "fits",
-    ".fits.gz": "fits",
-    ".vot": "votable",
-    ".vot.gz": "votable",
-    ".xml": "votable",
-    ".votable": "votable",
-    ".csv": "csv",
-    ".csv.gz": "csv",
-    ".tsv": "csv",
+    "parquet": (".parquet", ".parq", ".pq"),
+    "fits": (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz"),
+    "votable": (".vot", ".xml", ".votable", ".vot.gz", ".xml.gz", ".votable.gz"),
+    "csv": (".csv", ".tsv", ".ecsv", ".csv.gz", ".tsv.gz", ".ecsv.gz"),
 }
 
+_HIDDEN: Final = (".", "_")
+"""Spark, Hive and pyarrow skip names that begin so: checksums, `_SUCCESS`, `_metadata`."""
 
-class Source(Protocol):
-    """Files of one format."""
+_LOGS: Final = {
+    "_delta_log": "a Delta table",
+    "_spark_metadata": "the output of a Spark stream",
+    "_temporary": "the output of a Spark job that has not ended",
+    "metadata": "an Iceberg table",
+}
+"""Folders that say which of the files beside them count."""
 
-    def units(self) -> Mapping[str, str]:
-        """Every column, and its unit as the file says, "" where it says nothing."""
+_EPOCH_COLUMN: Final = "ref_epoch"
+"""Gaia's column with the epoch of each position."""
 
-    def chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Some of the columns, at most `CHUNK_ROWS` rows at a time, in the same order each time."""
+
+class Source:
+    """The files of a catalogue as one table.
+
+    Attributes
+    ----------
+    epoch_column
+        the column with the epoch of each position; empty if there is none
+    """
+
+    def __init__(self, description: Description, files: Sequence[TableFile]) -> None:
+        self._files = files
+        self._names = description.wanted
+        self._id = description.catalog.id
+        self.epoch_column = self._find_epoch_column()
+        if self.epoch_column and self.epoch_column not in self._names:
+            self._names = (*self._names, self.epoch_column)
+        self._types: dict[str, pa.DataType] = {}
+
+    def _find_epoch_column(self) -> str:
+        shared = set.intersection(
+            *({column.name for column in file.columns()} for file in self._files)
+        )
+        return next((name for name in sorted(shared) if name.casefold() == _EPOCH_COLUMN), "")
+
+    @property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """The type of each column over all files. May read them."""
+        if not self._types:
+            found = []
+            for file in self._files:
+                with _in_words(file.path):
+                    kinds = file.types(self._names)
+                    found.append({name: self._carried_type(name, kinds[name]) for name in kinds})
+            for name in self._names:
+                kind = common_type(kinds[name] for kinds in found)
+                kind = self._carried_type(name, kind)
+                self._types[name] = pa.string() if pa.types.is_null(kind) else kind
+        return self._types
+
+    def _carried_type(self, name: str, kind: pa.DataType) -> pa.DataType:
+        return carried_type(name, kind, is_id=name == self._id)
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """Yield the rows of all files in the types of `types`, in the same order each time.
+
+        Raises
+        ------
+        CatalogError
+            A file is not whole or not what it seems; the message names it, and the column.
+        """
+        types = self.types
+        for file in self._files:
+            with _in_words(file.path):
+                for piece in file.pieces(self._names):
+                    yield pa.table(
+                        {name: carried(name, piece[name], types[name]) for name in self._names}
+                    )
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """Raise whatever a reader raises as a `CatalogError` that names the file.
+
+    Readers of formats raise anything at files that are damaged: it is never a fault of the build.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        raise
+    except CatalogError as error:
+        text = str(error)
+        if str(path) in text:
+            raise
+        raise CatalogError(f"{path}: {text}") from error
+    except Exception as error:
+        raise CatalogError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}): it is damaged, cut short "
+            "or of another format; fetch it again, or set source.format"
+        ) from error
 
 
 def open_source(description: Description) -> Source:
-    """The files of a catalogue.
+    """Open the files of a catalogue, and compare what they declare with the description.
 
     Raises
     ------
     CatalogError
-        There is no such file, it cannot be read, or a column that is asked for is not there.
+        There is no such file, it cannot be read, a column is not there or there twice, or a file
+        contradicts the description.
     """
     path = description.source.path
-    kind = description.source.format or _format_of(path)
-    files = _files(path) if kind != "hats" else []
+    form = description.source.format or _format_of(path)
+    place = description.position
+    wanted = Wanted(
+        description.wanted,
+        (place.ra, place.dec),
+        description.source.table,
+        description.source.delimiter,
+    )
+    if form == "hats":
+        with _in_words(Path(path)):
+            files: list[TableFile] = list(open_hats(path))
+    else:
+        files = [_open(file, form, wanted) for file in _files(path, form)]
+    for opened in files:
+        with _in_words(opened.path):
+            check_columns(opened, description)
+            check_declarations(opened, description)
+    return Source(description, files)
+
+
+def _open(path: Path, form: str, wanted: Wanted) -> TableFile:
+    readers: Mapping[str, Callable[[Path, Wanted], TableFile]] = {
+        "parquet": lambda path, _: ParquetFile(path),
+        "csv": _delimited,
+        "fits": FitsFile,
+        "votable": VoTableFile,
+    }
     try:
-        if kind == "parquet":
-            source: Source = _Parquet(files)
-        elif kind == "hats":
-            source = _Parquet(_hats_leaves(path))
-        elif kind == "csv":
-            source = _Csv(files, "\t" if path.endswith(".tsv") else description.source.delimiter)
-        elif kind == "fits":
-            source = _Fits(files)
-        else:
-            source = _VoTable(files)
-        have = source.units()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise CatalogError(f"{path}: cannot be read as {kind}: {error}") from error
-    if missing := [name for name in description.wanted if name not in have]:
+        return readers[form](path, wanted)
+    except CatalogError as error:
+        text = str(error)
+        raise CatalogError(text if str(path) in text else f"{path}: {text}") from error
+    except Exception as error:
         raise CatalogError(
-            f"{path}: has no column {', '.join(missing)}; it has {', '.join(sorted(have))}"
-        )
-    return source
+            f"{path}: cannot be read as {form} ({type(error).__name__}: {error}): it is damaged, "
+            "cut short or of another format; fetch it again, or set source.format"
+        ) from error
+
+
+def _delimited(path: Path, wanted: Wanted) -> TableFile:
+    if path.name.lower().removesuffix(".gz").endswith(".tsv"):
+        wanted = Wanted(wanted.columns, wanted.positions, wanted.table, "\t")
+    return DelimitedFile(path, wanted)
 
 
 def _format_of(path: str) -> str:
-    for suffix, kind in _SUFFIXES.items():
-        if path.lower().endswith(suffix):
-            return kind
+    for form, suffixes in _SUFFIXES.items():
+        if path.lower().endswith(suffixes):
+            return form
     folder = Path(path)
-    if (folder / "collection.properties").exists() or (folder / "hats.properties").exists():
-        return "hats"
     if folder.is_dir():
-        return "parquet"
+        return "hats" if is_hats(folder) else "parquet"
     raise CatalogError(
         f"{path}: its format cannot be told by its name: set source.format to parquet, fits, "
         "votable, csv or hats"
     )
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str, form: str) -> list[Path]:
     place = Path(path)
     if place.is_dir():
-        files = sorted(file for file in place.rglob("*.parq*") if file.is_file())
+        files = _in_folder(place, form)
     elif any(sign in path for sign in "*?["):
         root = Path(place.anchor)
-        files = sorted(file for file in root.glob(str(place.relative_to(root))) if file.is_file())
+        found = sorted(file for file in root.glob(str(place.relative_to(root))) if file.is_file())
+        files = [file for file in found if _is_shown(file, place)]
     else:
         files = [place] if place.is_file() else []
     if not files:
@@ -102,161 +208,41 @@ def _files(path: str) -> list[Path]:
     return files
 
 
-def _hats_leaves(path: str) -> list[Path]:
-    """The leaves of a HATS catalogue, or of the main one of a collection."""
-    import hats
-    from hats.io.paths import pixel_catalog_file
-
-    catalog = hats.read_hats(path)
-    main = getattr(catalog, "main_catalog", catalog)
-    suffix = main.catalog_info.npix_suffix
-    leaves = []
-    for pixel in main.get_healpix_pixels():
-        leaf = Path(str(pixel_catalog_file(main.catalog_base_dir, pixel, npix_suffix=suffix)))
-        leaves += sorted(leaf.rglob("*.parq*")) if leaf.is_dir() else [leaf]
-    return leaves
+def _is_shown(file: Path, pattern: Path) -> bool:
+    """Whether a file that a pattern matches is data: hidden ones only if the pattern says so."""
+    return not file.name.startswith(_HIDDEN) or pattern.name.startswith(_HIDDEN)
 
 
-class _Parquet:
-    def __init__(self, files: Sequence[Path]) -> None:
-        import pyarrow.dataset as ds
+def _in_folder(folder: Path, form: str) -> list[Path]:
+    """Return the files of a format in a folder, without those that are hidden.
 
-        self._dataset = ds.dataset([str(file) for file in files], format="parquet")
-
-    def units(self) -> Mapping[str, str]:
-        return {
-            field.name: (field.metadata or {}).get(b"unit", b"").decode()
-            for field in self._dataset.schema
-        }
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        # Few batches ahead: each may be as large as a row group.
-        batches = self._dataset.to_batches(
-            columns=list(columns),
-            batch_size=CHUNK_ROWS,
-            batch_readahead=2,
-            fragment_readahead=1,
-            use_threads=False,
+    Raises
+    ------
+    CatalogError
+        A log in the folder says which files count.
+    """
+    for name, what in _LOGS.items():
+        is_log = (folder / name).is_dir() and (
+            name != "metadata" or any((folder / name).glob("*.metadata.json"))
         )
-        for batch in batches:
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+        if is_log:
+            raise CatalogError(
+                f"{folder}: is {what}: {name} says which of its files count. Write it as plain "
+                "Parquet files first"
+            )
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and not any(part.startswith(_HIDDEN) for part in file.relative_to(folder).parts)
+    )
+    named = [file for file in files if file.name.lower().endswith(_SUFFIXES[form])]
+    if form != "parquet":
+        return named
+    # Spark and others also write parts without a suffix.
+    return sorted({*named, *(file for file in files if not file.suffix and _is_parquet(file))})
 
 
-class _Csv:
-    def __init__(self, files: Sequence[Path], delimiter: str) -> None:
-        self._files = files
-        self._delimiter = delimiter
-
-    def units(self) -> Mapping[str, str]:
-        return dict.fromkeys(self._open(self._files[0]).schema.names, "")
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        for file in self._files:
-            try:
-                for batch in self._open(file, columns):
-                    table = pa.Table.from_batches([batch])
-                    for start in range(0, table.num_rows, CHUNK_ROWS):
-                        yield table.slice(start, CHUNK_ROWS)
-            except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-                raise CatalogError(f"{file}: {error}") from error
-
-    def _open(self, file: Path, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
-        from pyarrow import csv
-
-        return csv.open_csv(
-            str(file),
-            # The types are told from the first block.
-            read_options=csv.ReadOptions(block_size=16 * 1024 * 1024),
-            parse_options=csv.ParseOptions(delimiter=self._delimiter),
-            convert_options=csv.ConvertOptions(
-                include_columns=list(columns) if columns else None, strings_can_be_null=True
-            ),
-        )
-
-
-class _Fits:
-    """The first binary or ASCII table of each file."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-
-    def units(self) -> Mapping[str, str]:
-        from astropy.io import fits
-
-        with fits.open(self._files[0], memmap=True) as hdus:
-            return {column.name: column.unit or "" for column in _table_hdu(hdus).columns}
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        from astropy.io import fits
-
-        for file in self._files:
-            with fits.open(file, memmap=True) as hdus:
-                hdu = _table_hdu(hdus)
-                nulls = {column.name: column.null for column in hdu.columns}
-                if missing := [name for name in columns if name not in nulls]:
-                    raise CatalogError(f"{file}: has no column {', '.join(missing)}")
-                for start in range(0, len(hdu.data), CHUNK_ROWS):
-                    rows = hdu.data[start : start + CHUNK_ROWS]
-                    yield pa.table({name: _native(rows[name], nulls[name]) for name in columns})
-
-
-def _table_hdu(hdus: Iterable[Any]) -> Any:
-    from astropy.io import fits
-
-    for hdu in hdus:
-        if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-            return hdu
-    raise ValueError("there is no table in it")
-
-
-def _native(values: np.ndarray, null: object) -> pa.Array:
-    """A FITS column as Arrow: native bytes, blanks at the end of strings gone."""
-    if values.ndim > 1:
-        return pa.array(list(np.asarray(values)))
-    if values.dtype.kind in "SU":
-        return pa.array(np.char.rstrip(np.asarray(values).astype(str)).tolist(), pa.string())
-    mask = values == null if null is not None else None
-    native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-    return pa.array(native, mask=mask)
-
-
-class _VoTable:
-    """The first table of each file."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-
-    def units(self) -> Mapping[str, str]:
-        from astropy.io.votable import parse_single_table
-
-        fields = parse_single_table(str(self._files[0])).fields
-        return {_name(field): str(field.unit or "") for field in fields}
-
-    def chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        from astropy.io.votable import parse_single_table
-
-        for file in self._files:
-            table = parse_single_table(str(file))
-            names = {_name(field): place for place, field in enumerate(table.fields)}
-            if missing := [name for name in columns if name not in names]:
-                raise CatalogError(f"{file}: has no column {', '.join(missing)}")
-            array = table.array
-            for start in range(0, len(array), CHUNK_ROWS):
-                rows = array[start : start + CHUNK_ROWS]
-                yield pa.table(
-                    {name: _masked(rows[rows.dtype.names[names[name]]]) for name in columns}
-                )
-
-
-def _name(field: object) -> str:
-    return str(getattr(field, "name", None) or getattr(field, "ID", ""))
-
-
-def _masked(values: np.ma.MaskedArray) -> pa.Array:
-    mask = np.ma.getmaskarray(values)
-    data = np.ma.getdata(values)
-    if data.dtype.kind in "OSU":
-        texts = [None if gone else str(text) for text, gone in zip(data, mask, strict=True)]
-        return pa.array(texts, pa.string())
-    return pa.array(np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), mask=mask)
+def _is_parquet(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC

@@ -1,0 +1,76 @@
+"""Which table of a file is the catalogue, where a file has several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalogs.formats.table_file import Wanted
+from finkray.errors import CatalogError
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A table of a file.
+
+    Attributes
+    ----------
+    number
+        as `source.table` names it
+    label
+        its name in the file, else empty
+    names
+        of its columns
+    rows
+        how many it has
+    """
+
+    number: int
+    label: str
+    names: Sequence[str]
+    rows: int
+
+
+def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -> Candidate:
+    """Return the table to read: the one that `source.table` names, else the only one with sources.
+
+    A table with both columns of the position may hold sources. Leaving one of two out in silence
+    would give a catalogue that answers `none` where it should not.
+
+    Parameters
+    ----------
+    what
+        a table is called in the message: `table`, `HDU`
+
+    Raises
+    ------
+    CatalogError
+        There is none, or there are several and the description does not say which.
+    """
+    if not tables:
+        raise CatalogError(f"{path}: there is no table in it")
+    if wanted.table:
+        named = [one for one in tables if wanted.table in (one.label, str(one.number))]
+        if len(named) == 1:
+            return named[0]
+        raise CatalogError(
+            f"{path}: source.table = {wanted.table!r} names {len(named)} of its tables; it has "
+            f"{_listed(tables, what)}"
+        )
+    positions = {name.casefold() for name in wanted.positions}
+    may = [one for one in tables if positions <= {name.casefold() for name in one.names}]
+    filled = [one for one in may if one.rows]
+    if len(filled) > 1:
+        raise CatalogError(
+            f"{path}: has several tables with the columns {' and '.join(wanted.positions)}: "
+            f"{_listed(filled, what)}. Set source.table to the name or number of one, or write "
+            "all sources to one table"
+        )
+    return (filled or may or list(tables))[0]
+
+
+def _listed(tables: Sequence[Candidate], what: str) -> str:
+    texts = [
+        f"{what} {one.number}{f' {one.label!r}' if one.label else ''} ({one.rows:,} rows)"
+        for one in tables[:10]
+    ]
+    return ", ".join(texts) + (", …" if len(tables) > 10 else "")

@@ -1,0 +1,142 @@
+"""VOTable: the outline says what it declares and whether it is whole, astropy reads the values.
+
+The only format that is read whole: astropy knows no other way. A large one is better written as
+Parquet or FITS first.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from catalogs.columns import json_text
+from catalogs.formats.choice import Candidate, choose
+from catalogs.formats.compressed import opened
+from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
+from catalogs.formats.votable_outline import Outline, outline_of, statuses
+from finkray.errors import CatalogError
+
+_BINARY_ENCODINGS: Final = ("", "none", "base64")
+
+
+class VoTableFile:
+    """One table of a VOTable.
+
+    Raises
+    ------
+    CatalogError
+        The document is cut short, has a status other than OK, or several tables with sources.
+    """
+
+    hint = ""
+
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        self.path = path
+        try:
+            with opened(path) as file:
+                outline = outline_of(file)
+        except CatalogError as error:
+            text = str(error)
+            raise CatalogError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+        _check_statuses(path, outline)
+        candidates = [
+            Candidate(number + 1, table.label, [one.name for one in table.columns], table.rows)
+            for number, table in enumerate(outline.tables)
+        ]
+        chosen = choose(path, candidates, wanted, "table")
+        self._number = chosen.number - 1
+        self._table = outline.tables[self._number]
+        self._check_table()
+        self._array: Any = None
+
+    def _check_table(self) -> None:
+        table, path = self._table, self.path
+        if table.elsewhere:
+            raise CatalogError(
+                f"{path}: the values are not in the document but in {table.elsewhere}: fetch that, "
+                "or ask the service for TABLEDATA or BINARY2"
+            )
+        if table.announced_rows not in (None, table.rows):
+            raise CatalogError(
+                f"{path}: the table has {table.rows:,} rows, its nrows says "
+                f"{table.announced_rows:,}: fetch it again"
+            )
+
+    def columns(self) -> Sequence[Column]:
+        """All columns in order, with the COOSYS that each refers to."""
+        return self._table.columns
+
+    def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
+        """Read the table, and return the types of its columns."""
+        return {name: _as_arrow(name, self._values(name)[:0]).type for name in names}
+
+    def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield the rows; what is masked is null."""
+        columns = {name: self._values(name) for name in names}
+        for start in range(0, self._table.rows, PIECE_ROWS):
+            yield pa.table(
+                {
+                    name: _as_arrow(name, values[start : start + PIECE_ROWS])
+                    for name, values in columns.items()
+                }
+            )
+
+    def _values(self, name: str) -> np.ma.MaskedArray:
+        if self._array is None:
+            self._array = self._parse()
+        number = [column.name for column in self._table.columns].index(name)
+        return self._array[self._array.dtype.names[number]]
+
+    def _parse(self) -> Any:
+        from astropy.io.votable import parse
+
+        with warnings.catch_warnings():
+            # Of spellings in the header, which are compared with the description elsewhere.
+            warnings.simplefilter("ignore")
+            with opened(self.path) as file:
+                document = parse(file, table_number=self._number, verify="ignore")
+        array = next(iter(document.iter_tables())).array
+        if len(array) != self._table.rows:
+            # astropy ends a binary stream where a field does not fit (astropy issue 18099).
+            raise CatalogError(
+                f"{self.path}: {len(array):,} of {self._table.rows:,} rows can be read: ask the "
+                "service for TABLEDATA, or make it Parquet or FITS"
+            )
+        return array
+
+
+def _check_statuses(path: Path, outline: Outline) -> None:
+    if found := list(statuses(outline)):
+        raise CatalogError(
+            f"{path}: says that it is not whole: {'; '.join(found)}. Ask the service for all rows "
+            "(MAXREC), or in parts"
+        )
+
+
+def _as_arrow(column: str, values: np.ma.MaskedArray) -> pa.Array:
+    """Return a column as Arrow: texts as they are, arrays as JSON text, what is masked as null."""
+    mask = np.ma.getmaskarray(values)
+    data = np.ma.getdata(values)
+    if data.ndim > 1 or data.dtype.kind in "OcSU":
+        rows = (_value(item, gone) for item, gone in zip(data, mask, strict=True))
+        texts = [row if row is None or isinstance(row, str) else json_text(column, row)
+                 for row in rows]  # fmt: skip
+        return pa.array(texts, pa.string())
+    return pa.array(np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), mask=mask)
+
+
+def _value(item: Any, gone: Any) -> Any:
+    """Return a value as Python has it: text, a number, a list with null for what is masked."""
+    if isinstance(item, np.ma.MaskedArray) and item.ndim:
+        return _value(np.ma.getdata(item), np.ma.getmaskarray(item))
+    if isinstance(item, np.ndarray):
+        gone = np.broadcast_to(gone, item.shape)
+        return [_value(one, mask) for one, mask in zip(item, gone, strict=True)]
+    if bool(np.all(gone)):
+        return None
+    if isinstance(item, bytes):
+        return item.decode()
+    return item.item() if isinstance(item, np.generic) else item

@@ -1,0 +1,306 @@
+"""The outline of a VOTable: what its elements declare, read in a stream without its values.
+
+astropy's reader is lenient: it stops at the end of a binary stream wherever that is, and leaves it
+to the caller to look for a status or a second table. So this goes through the document first. An
+XML parser raises where the closing tags are not there.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, Final
+from xml.parsers import expat
+
+from catalogs.formats.table_file import Column, Frame
+from finkray.errors import CatalogError
+
+_BYTES: Final = {
+    "boolean": 1, "unsignedByte": 1, "short": 2, "int": 4, "long": 8, "char": 1, "unicodeChar": 2,
+    "float": 4, "double": 8, "floatComplex": 8, "doubleComplex": 16,
+}  # fmt: skip
+"""Bytes of a value in the binary formats (VOTable 1.5, section 6)."""
+
+
+@dataclass
+class Field:
+    """A FIELD: what it declares, how many bytes it has, and which COOSYS it refers to."""
+
+    column: Column
+    datatype: str
+    arraysize: str
+    references: list[str] = field(default_factory=list)
+
+
+@dataclass
+class OutlinedTable:
+    """A TABLE.
+
+    Attributes
+    ----------
+    label
+        its name or ID, else empty
+    announced_rows
+        its `nrows`; None if it does not say
+    rows
+        how many it has; None if its values are in a binary stream
+    binary
+        the serialization: 0 none, 1 BINARY, 2 BINARY2
+    stream
+        the bytes of the binary stream
+    elsewhere
+        where its values are, if they are not in the document
+    """
+
+    label: str
+    announced_rows: int | None
+    fields: list[Field] = field(default_factory=list)
+    rows: int = 0
+    binary: int = 0
+    stream: bytearray = field(default_factory=bytearray)
+    encoding: str = ""
+    elsewhere: str = ""
+
+    @property
+    def columns(self) -> list[Column]:
+        """What the FIELDs declare."""
+        return [field.column for field in self.fields]
+
+    def stream_rows(self) -> int:
+        """Count the rows of the binary stream.
+
+        Raises
+        ------
+        CatalogError
+            The stream ends within a row.
+        """
+        sizes = [_size(entry) for entry in self.fields]
+        flags = (len(sizes) + 7) // 8 if self.binary == 2 else 0
+        if all(size > 0 for size in sizes):
+            rows, rest = divmod(len(self.stream), flags + sum(sizes))
+            if rest:
+                raise CatalogError("its binary stream ends within a row")
+            return rows
+        rows = at = 0
+        while at < len(self.stream):
+            at += flags
+            for size in sizes:
+                if size < 0:
+                    count = int.from_bytes(self.stream[at : at + 4], "big")
+                    at += 4 + count * -size
+                else:
+                    at += size
+            rows += 1
+        if at != len(self.stream):
+            raise CatalogError("its binary stream ends within a row")
+        return rows
+
+
+def _size(entry: Field) -> int:
+    """Return the bytes of a value; negative: those of one item of an array of any length."""
+    item = _BYTES.get(entry.datatype, 0)
+    shape = entry.arraysize.strip()
+    counts = [int(number) for number in re.findall(r"\d+", shape)]
+    if entry.datatype == "bit":
+        if "*" in shape:
+            raise CatalogError("bit arrays of any length are not read")
+        return (_product(counts) + 7) // 8
+    if not item:
+        raise CatalogError(f"the datatype {entry.datatype!r} is not known")
+    if shape.endswith("*"):
+        # The number before the star is the longest that the last dimension becomes.
+        fixed = counts[:-1] if shape[:-1].endswith(tuple("0123456789")) else counts
+        return -item * _product(fixed)
+    return item * _product(counts)
+
+
+def _product(counts: list[int]) -> int:
+    product = 1
+    for count in counts:
+        product *= count
+    return product
+
+
+@dataclass
+class Outline:
+    """What a document declares.
+
+    Attributes
+    ----------
+    statuses
+        value and text of each INFO that tells how the query went, wherever it stands
+    """
+
+    tables: list[OutlinedTable] = field(default_factory=list)
+    statuses: list[tuple[str, str]] = field(default_factory=list)
+
+
+def outline_of(file: BinaryIO) -> Outline:
+    """Read the outline of a document.
+
+    Raises
+    ------
+    CatalogError
+        It is no VOTable, or it ends before its closing tags.
+    """
+    reader = _Reader()
+    try:
+        while block := file.read(1024 * 1024):
+            reader.parser.Parse(block, False)  # noqa: FBT003 - expat's own signature
+        reader.parser.Parse(b"", True)  # noqa: FBT003 - the same
+    except expat.ExpatError as error:
+        raise CatalogError(
+            f"is no whole VOTable ({error}): it is cut short or something else; fetch it again"
+        ) from error
+    return reader.finish()
+
+
+def outline_of_text(text: bytes) -> Outline:
+    """`outline_of` a document in memory."""
+    return outline_of(io.BytesIO(text))
+
+
+@dataclass
+class _Systems:
+    """Coordinate systems of the document, and which columns refer to which."""
+
+    by_id: dict[str, Frame] = field(default_factory=dict)
+    unnamed: list[Frame] = field(default_factory=list)
+
+    def frames(self, *references: str) -> tuple[Frame, ...]:
+        """Return the frame that a column refers to; all of the document if it refers to none."""
+        named = [self.by_id[ref] for ref in references if ref in self.by_id]
+        return tuple(named or [*self.by_id.values(), *self.unnamed])
+
+
+class _Reader:
+    """Handlers of the XML parser."""
+
+    def __init__(self) -> None:
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._characters
+        self._outline = Outline()
+        self._systems = _Systems()
+        self._path: list[str] = []
+        self._table: OutlinedTable | None = None
+        self._ids: dict[str, list[Field]] = {}
+        self._groups: list[str] = []
+        self._base64 = ""
+        self._status_text: list[str] | None = None
+
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
+        tag = name.rsplit(" ", 1)[-1].upper()
+        if not self._path and tag != "VOTABLE":
+            raise CatalogError(f"is no VOTable: the document is {name.rsplit(' ', 1)[-1]}")
+        self._path.append(tag)
+        if tag in ("INFO", "PARAM"):
+            self._info(tag, attributes)
+        elif tag == "COOSYS":
+            self._coosys(attributes)
+        elif tag == "TABLE":
+            rows = attributes.get("nrows", "")
+            label = attributes.get("name") or attributes.get("ID") or ""
+            self._table = OutlinedTable(label, int(rows) if rows.isdigit() else None)
+            self._ids = {}
+            self._outline.tables.append(self._table)
+        elif self._table is not None:
+            self._in_table(self._table, tag, attributes)
+
+    def _info(self, tag: str, attributes: Mapping[str, str]) -> None:
+        name, value = attributes.get("name", "").upper(), attributes.get("value", "")
+        if name == "QUERY_STATUS" and value.strip().upper() != "OK":
+            self._outline.statuses.append((value, ""))
+            self._status_text = []
+        elif name == "ERROR" and (tag == "INFO" or self._table is None):
+            # A cone search says so that it failed (SCS 1.03, section 2.3).
+            self._outline.statuses.append(("ERROR", value))
+
+    def _coosys(self, attributes: Mapping[str, str]) -> None:
+        name = attributes.get("ID", "")
+        frame = Frame(
+            f"COOSYS {name}".strip(),
+            attributes.get("system", ""),
+            attributes.get("equinox", ""),
+            attributes.get("epoch", ""),
+        )
+        if name:
+            self._systems.by_id[name] = frame
+        else:
+            self._systems.unnamed.append(frame)
+
+    def _in_table(self, table: OutlinedTable, tag: str, attributes: Mapping[str, str]) -> None:
+        if tag == "FIELD":
+            column = Column(
+                attributes.get("name") or attributes.get("ID") or "",
+                attributes.get("unit", ""),
+                attributes.get("ucd", ""),
+            )
+            datatype, size = attributes.get("datatype", ""), attributes.get("arraysize", "")
+            entry = Field(column, datatype, size, [attributes.get("ref", "")])
+            table.fields.append(entry)
+            self._ids.setdefault(attributes.get("ID", ""), []).append(entry)
+        elif tag == "GROUP":
+            self._groups.append(attributes.get("ref", ""))
+        elif tag == "FIELDREF":
+            for entry in self._ids.get(attributes.get("ref", ""), []):
+                entry.references += self._groups
+        elif tag == "STREAM":
+            table.elsewhere = attributes.get("href", "")
+            table.encoding = attributes.get("encoding", "")
+        elif tag in ("FITS", "PARQUET"):
+            table.elsewhere = table.elsewhere or f"a {tag} stream"
+        elif tag in ("BINARY", "BINARY2"):
+            table.binary = 2 if tag == "BINARY2" else 1
+        elif tag == "TR":
+            table.rows += 1
+
+    def _characters(self, text: str) -> None:
+        tag = self._path[-1] if self._path else ""
+        if self._status_text is not None:
+            self._status_text.append(text)
+        elif tag == "STREAM" and self._table is not None and self._table.binary:
+            self._base64 += "".join(text.split())
+            whole = len(self._base64) // 4 * 4
+            self._take(self._table, self._base64[:whole])
+            self._base64 = self._base64[whole:]
+
+    def _take(self, table: OutlinedTable, text: str) -> None:
+        try:
+            table.stream += base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise CatalogError(f"its binary stream is no base64 ({error})") from error
+
+    def _end(self, _: str) -> None:
+        tag = self._path.pop()
+        if tag == "INFO" and self._status_text is not None:
+            value, _ = self._outline.statuses[-1]
+            self._outline.statuses[-1] = (value, "".join(self._status_text).strip())
+            self._status_text = None
+        elif tag == "GROUP" and self._groups:
+            self._groups.pop()
+        elif tag == "STREAM" and self._table is not None:
+            if self._base64:
+                raise CatalogError("its binary stream ends within a group of base64")
+            if self._table.binary and not self._table.elsewhere:
+                self._table.rows = self._table.stream_rows()
+                self._table.stream = bytearray()
+        elif tag == "TABLE" and self._table is not None:
+            self._table = None
+
+    def finish(self) -> Outline:
+        """Return the outline, with the frames of the columns: COOSYS may come after the table."""
+        for table in self._outline.tables:
+            for entry in table.fields:
+                frames = self._systems.frames(*entry.references)
+                entry.column = replace(entry.column, frames=frames)
+        return self._outline
+
+
+def statuses(outline: Outline) -> Iterator[str]:
+    """Yield in words each status that says that the answer is not whole."""
+    for value, text in outline.statuses:
+        yield f"QUERY_STATUS {value}{f' ({text[:200]})' if text else ''}"
