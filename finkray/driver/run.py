@@ -16,7 +16,7 @@ from finkray.ledger.publish import recover
 from finkray.monitor.figures import Monitor
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
-from finkray.status.board import start_board
+from finkray.status.board import ARCHIVE_BOARD, start_board
 from finkray.storage.opening import open_storage
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         recover(ledger, storage)
         _connect(settings)
         handle_signals(stopping)  # Ray has installed handlers of its own
-        board = start_board()
+        board = start_board(ARCHIVE_BOARD)
         monitor = Monitor()
         alarm_facts = AlarmFactsCollector(settings, storage, lease)
         ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s

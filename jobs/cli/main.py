@@ -221,8 +221,7 @@ def stop(service: Which, config: Config = None) -> None:
 )
 def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
-    from finkray.status.board import read_snapshot
-    from finkray.status.service_board import read_service_snapshot
+    from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
     from jobs.cluster.archive import counts_of
     from jobs.cluster.connect import connected, job_client
     from jobs.cluster.ray_jobs import Jobs
@@ -236,8 +235,8 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     if cluster:
         services = list(Jobs(job_client(cluster), place.state).running().values())
         with connected(cluster, place.settings.ray):
-            snapshot = read_snapshot(place.settings)
-            found = (read_service_snapshot(place.settings, s.name) for s in services if s.spec)
+            snapshot = read_board(ARCHIVE_BOARD, place.settings)
+            found = (read_board(service_board(s.name), place.settings) for s in services if s.spec)
             own = [one for one in found if one is not None]
     if as_json:
         typer.echo(

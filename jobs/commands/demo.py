@@ -26,7 +26,7 @@ from finkray.host.interrupt import Interrupts
 from finkray.host.process import start_detached
 from finkray.settings.model import Settings, load
 from finkray.status.archive import Snapshot
-from finkray.status.board import read_snapshot
+from finkray.status.board import ARCHIVE_BOARD, read_board
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import text_end
@@ -110,7 +110,7 @@ class Demo:
         with self._console.status("waiting for the first micro-batch"):
             while True:
                 self._check(archive, log)
-                snapshot = read_snapshot(settings)
+                snapshot = read_board(ARCHIVE_BOARD, settings)
                 if snapshot is not None and snapshot.state == "running":
                     return
                 time.sleep(0.2)
@@ -164,7 +164,7 @@ class Demo:
                 if results and isinstance(results[0], Exception):
                     raise results[0]
                 played = next((r for r in results if isinstance(r, Played)), None)
-                snapshot = read_snapshot(settings)
+                snapshot = read_board(ARCHIVE_BOARD, settings)
                 if snapshot is not None:
                     status.update(_live_line(snapshot))
                     if not self._console.is_terminal and time.monotonic() - shown_s > 2.0:

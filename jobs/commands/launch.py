@@ -11,7 +11,7 @@ from finkray.errors import FinkrayError, ServiceError, SettingsError
 from finkray.host.interrupt import asked_by_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
-from finkray.status.board import read_snapshot
+from finkray.status.board import ARCHIVE_BOARD, read_board
 from finkray.storage.hours import utc
 from finkray.text import bytes_text, duration_text
 from jobs.cluster.absolute_paths import placed
@@ -245,5 +245,5 @@ def _attend(context: CommandContext, services: Jobs, service: Job, log: Path) ->
 
 def _drain_text(context: CommandContext, name: str, waited_s: float) -> str:
     text = duration_text(waited_s)
-    snapshot = read_snapshot(context.settings) if name is Daemon.ARCHIVE else None
+    snapshot = read_board(ARCHIVE_BOARD, context.settings) if name is Daemon.ARCHIVE else None
     return f"{text}, {bytes_text(snapshot.held_bytes)} held" if snapshot else text

@@ -6,8 +6,7 @@ import threading
 from finkray.errors import ClusterUnavailable
 from finkray.host.signals import handle_signals
 from finkray.settings.model import Settings
-from finkray.status.board import read_snapshot
-from finkray.status.service_board import read_service_snapshots
+from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
 from finkray.storage.local import LocalStorage
 from jobs.daemons.main import service_main
 
@@ -39,8 +38,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     classes = ClassSource(LocalStorage(settings.archive.root))
     sources = (
         Sources()
-        .poll(STATUS, lambda: read_snapshot(settings))
-        .poll(SERVICES, lambda: read_service_snapshots(settings))
+        .poll(STATUS, lambda: read_board(ARCHIVE_BOARD, settings))
+        .poll(SERVICES, lambda: read_service_boards(settings))
         .poll(CLASS_COUNTS, classes.counts)
         .provide(CLASS_LISTS, classes.newest)
     )

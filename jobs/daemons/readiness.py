@@ -5,8 +5,7 @@ from pathlib import Path
 
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.model import Settings
-from finkray.status.board import read_snapshot
-from finkray.status.service_board import read_service_snapshot
+from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
 from jobs.cluster.ray_jobs import Daemon, Job
 from jobs.cluster.simulated_kafka import playing, running_kafka
 from jobs.daemons.aggregation import last_look
@@ -16,10 +15,10 @@ def is_ready(state: Path, service: Job, settings: Settings) -> bool:
     """Whether a service that runs does its work; some are asked over Ray."""
     name = service.name
     if service.spec is not None:
-        served = read_service_snapshot(settings, name)
+        served = read_board(service_board(name), settings)
         return served is not None and (served.actors > 0 or served.last_fault != "")
     if name is Daemon.ARCHIVE:
-        snapshot = read_snapshot(settings)
+        snapshot = read_board(ARCHIVE_BOARD, settings)
         return snapshot is not None and snapshot.state != "starting"
     if name is Daemon.UI:
         return listens(settings.ui.host, settings.ui.port)
@@ -34,7 +33,7 @@ def ready_text(state: Path, service: Job, settings: Settings) -> str:
     if service.ended:
         return f"{service.name} has ended"
     if service.spec is not None:
-        served = read_service_snapshot(settings, service.name)
+        served = read_board(service_board(service.name), settings)
         if served is None or not served.actors:
             why = served.last_fault if served else "it does not answer"
             return f"{service.name}: it does not work yet ({why}); it is tried again and again"

@@ -18,8 +18,8 @@ from finkray.serving.actor import actor_maker
 from finkray.serving.run import Run, limits_of, run_live, spec_of
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
+from finkray.status.board import service_board, start_board
 from finkray.status.service import ServiceSnapshot
-from finkray.status.service_board import start_service_board
 from finkray.storage.hours import utc
 from jobs.cluster.archive import archive_of
 
@@ -52,7 +52,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     except (ConnectionError, RuntimeError) as error:
         raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
     handle_signals(stopping)  # Ray has installed handlers of its own
-    board = start_service_board(name)
+    board = start_board(service_board(name))
     ends_s = None if options.exit_after is None else time.monotonic() + options.exit_after
 
     def tell(snapshot: ServiceSnapshot) -> None:
