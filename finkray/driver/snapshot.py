@@ -63,7 +63,7 @@ def make_snapshot(
         balance=balance,
         micro_batch=monitor.micro_batches(),
         latency=monitor.latency(),
-        visits=monitor.visits.last(coordinator.on_their_way),
+        visits=monitor.visits.latest(coordinator.on_their_way),
         dead_letters_by_reason=dict(ledger.state.dead_letters_by_reason),
         partitions=tuple(
             PartitionStatus(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from finkray.claim import Claim, TopicPartition
 
 LaneKind = Literal["live", "backfill"]
 """`live`: the partition as it comes. `backfill`: what an archive that was away left behind."""
+
+NO_TIME_MS: Final = np.iinfo(np.int64).min
+"""Stands for the Kafka timestamp of an alert that has none, or an absurd one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,7 @@ class VisitCount:
     detectors
         where in the camera they were seen
     first_ms, last_ms
-        the first and the last Kafka timestamp among them, in ms of Unix time; the smallest
-        int64 where Kafka gave none, or an absurd one
+        the first and the last Kafka timestamp among them, in ms of Unix time, or `NO_TIME_MS`
     """
 
     survey: str

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.ingest.visits import Visits
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import Moment, wall_s_of
+from finkray.monitor.visits import Visits
 from finkray.status.archive import (
     Alarm,
     MicroBatchStatus,

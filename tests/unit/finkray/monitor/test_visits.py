@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
 from finkray.ingest.messages import ReadyClaim, VisitCount
-from finkray.ingest.visits import VISITS_KEPT, VISITS_PER_CLAIM, VISITS_SHOWN, Visits, count_visits
+from finkray.ingest.visits import VISITS_PER_CLAIM, count_visits
+from finkray.monitor.visits import VISITS_KEPT, VISITS_SHOWN, Visits
 from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
@@ -129,13 +130,13 @@ def test_a_visit_is_durable_when_nothing_of_it_waits() -> None:
         ready_claim(0, visit(7, 10, T0_MS, 1, 2)),
         ready_claim(10, visit(7, 5, T0_MS, 2, 3)),
     )
-    (seen,) = visits.last([first, second])
+    (seen,) = visits.latest([first, second])
     assert (seen.alerts, seen.waiting, seen.detectors, seen.durable_s) == (15, 15, 3, None)
     visits.durable([first], T0_MS / 1e3 + 2)
-    (seen,) = visits.last([second])
+    (seen,) = visits.latest([second])
     assert (seen.alerts, seen.waiting, seen.durable_s) == (15, 5, None)
     visits.durable([second], T0_MS / 1e3 + 4)
-    (seen,) = visits.last([])
+    (seen,) = visits.latest([])
     assert (seen.alerts, seen.waiting, seen.detectors, seen.durable_s) == (15, 0, 3, 3.5)
     assert seen.first_arrival == datetime.fromtimestamp(T0_MS / 1e3, UTC)
     assert seen.spread_s == 0.5
@@ -144,10 +145,10 @@ def test_a_visit_is_durable_when_nothing_of_it_waits() -> None:
 def test_claims_that_are_read_again_are_not_counted_twice() -> None:
     visits = Visits()
     lost = ready_claim(0, visit(7))
-    assert visits.last([lost])[0].alerts == 10
+    assert visits.latest([lost])[0].alerts == 10
     again = replace(lost, generation=2)
     visits.durable([again], T0_MS / 1e3)
-    assert visits.last([])[0].alerts == 10
+    assert visits.latest([])[0].alerts == 10
 
 
 def test_only_the_last_visits_are_kept_and_none_comes_back_in_part() -> None:
@@ -155,7 +156,7 @@ def test_only_the_last_visits_are_kept_and_none_comes_back_in_part() -> None:
     for number in range(1_000):
         visits.durable([ready_claim(0, visit(number, 10, T0_MS + 37_000 * number))], 0.0)
     assert len(visits._known) == VISITS_KEPT
-    shown = visits.last([])
+    shown = visits.latest([])
     assert [one.visit for one in shown] == list(range(999, 999 - VISITS_SHOWN, -1))
     visits.durable([ready_claim(0, visit(3, 1, T0_MS))], 0.0)
     assert 3 not in {number for _, number in visits._known}
@@ -165,6 +166,6 @@ def test_what_kafka_gave_no_time_is_counted_without_one() -> None:
     (count,) = count_visits([lsst([(7, 1)], [None])])
     visits = Visits()
     visits.durable([ready_claim(0, count)], 5.0)
-    (seen,) = visits.last([])
+    (seen,) = visits.latest([])
     assert (seen.alerts, seen.first_arrival, seen.spread_s, seen.durable_s) == (1, None, None, None)
     assert json.loads(seen.model_dump_json())["visit"] == 7
