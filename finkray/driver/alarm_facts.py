@@ -1,9 +1,6 @@
-"""Gathers, tick by tick, the facts that alarms follow from (`finkray.monitor.watch`)."""
+"""Collect, about once a second, the facts that alarms follow from (`finkray.monitor.watch`)."""
 
-import time
-from datetime import UTC, datetime
-
-from finkray.driver.archiver import Archiver
+from finkray.driver.archiver_view import ArchiverView
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.monitor.clock import JumpWatch, Moment
@@ -17,7 +14,7 @@ _POLLED: Stage = "polled"
 
 
 class AlarmFactsCollector:
-    """Remembers what must be remembered between two ticks; decides nothing. Made at the start.
+    """Collects the facts and remembers the clock's jumps; decides nothing.
 
     Parameters
     ----------
@@ -27,38 +24,42 @@ class AlarmFactsCollector:
         of the archive
     lease
         that this run holds
+    started
+        when the archive started
     """
 
-    def __init__(self, settings: Settings, storage: Storage, lease: Lease) -> None:
+    def __init__(self, settings: Settings, storage: Storage, lease: Lease, started: Moment) -> None:
         self._settings = settings
         self._storage = storage
         self._lease = lease
-        self._started_s = time.monotonic()
-        self.started_at = datetime.now(UTC)
+        self._started = started
         self._jumps = JumpWatch()
 
-    def look(self, archiver: Archiver, ledger: Ledger, monitor: Monitor, at: Moment) -> Facts:
-        """The facts as they are at this moment."""
-        names = archiver.ingest_actors.names
-        reports = archiver.reports
-        polled = next((one.p50_s for one in monitor.latency() if one.stage == _POLLED), 0.0)
-        starting = archiver.state == "starting"
+    def collect(self, view: ArchiverView, ledger: Ledger, monitor: Monitor, at: Moment) -> Facts:
+        """Return the facts as they are at this moment."""
+        names, reports = view.actor_names, view.reports
+        polled_p50_s = next(
+            (latency.p50_s for latency in monitor.latency() if latency.stage == _POLLED), 0.0
+        )
+        starting_s = at.monotonic_s - self._started.monotonic_s if view.state == "starting" else 0.0
         return Facts(
-            troubles=archiver.troubles,
+            troubles=view.troubles,
             monotonic_s=at.monotonic_s,
-            actor_troubles={names[i]: one.trouble for i, one in reports.items() if one.trouble},
-            actors_down={
-                names[i]: down.why for i, down in dict(archiver.ingest_actors.down).items()
+            actor_troubles={
+                names[index]: report.trouble for index, report in reports.items() if report.trouble
             },
-            stalled_s={names[i]: monitor.stalled_s(one, at) for i, one in reports.items()},
+            actors_down={names[index]: why for index, why in view.actors_down.items()},
+            stalled_s={
+                names[index]: monitor.stalled_s(report, at) for index, report in reports.items()
+            },
             difference=ledger.totals().difference,
             dead_letters_by_reason=ledger.state.dead_letters_by_reason,
-            starting_s=at.monotonic_s - self._started_s if starting else 0.0,
+            starting_s=starting_s,
             lease_silent_s=self._lease.silent_s(at.monotonic_s),
             lease_ttl_s=self._lease.record.ttl_s,
             free_bytes=self._storage.free_bytes(),
             low_disk_bytes=self._settings.archive.low_disk_bytes,
             clock_jumped_s=self._jumps.look(at),
-            polled_p50_s=polled,
+            polled_p50_s=polled_p50_s,
             lags=monitor.lags,
         )

@@ -1,12 +1,12 @@
-"""The archive's driver: one loop that carries out what the coordinator decides.
+"""Run the archive's driver: one loop that carries out what the coordinator decides.
 
     Kafka ─> ingest actors ─claims─> this loop ─orders─> streaming query ─outcomes─> this loop
                   ▲                                                                      │
                   └────────────── drop <─ publish files <─ ledger entry <────────────────┘
 
-Everything that happens comes to the loop as an event through one queue, so that nothing of
-the driver's state is shared between threads. The loop is the single committer: it appends
-the ledger entry, publishes the files, and lets the actors forget the batches.
+Everything that happens reaches the loop as an event through one queue, so that threads share no
+state of the driver. The loop is the single committer: it appends the ledger entry, publishes the
+files, and lets the actors drop the batches.
 """
 
 import logging
@@ -16,12 +16,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from finkray.claim import ClaimResult, StagedClaim, TopicPartition
+from finkray.claim import StagedClaim, TopicPartition
 from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.dead_letters.search import waiting_schema_ids
+from finkray.driver.archiver_view import ArchiverView
+from finkray.driver.committer import Committer
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
 from finkray.driver.group_offsets import GroupOffsetCommitter
@@ -43,11 +45,9 @@ from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.host.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.log import Ledger
-from finkray.ledger.publish import commit
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
 from finkray.monitor.watch import Troubles
-from finkray.query.messages import ClaimOutcome
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.settings.model import Settings
 from finkray.status.archive import State
@@ -55,31 +55,28 @@ from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
 
 TICK_S = 1.0
-"""How often the loop looks around when nothing happens."""
-
-RETRY_STORAGE_S = 1.0
-"""Pause before a commit is tried again after the storage refused it."""
+"""Time between two calls of `on_tick`, also when nothing happens."""
 
 DRAIN_S = 45.0
-"""How long a drain may take. What is not durable by then is simply read again at the next
-start; Ray gives a stopped job `ray.stop_wait_s`, which leaves room for the end too."""
+"""How long a drain may take. What is not durable by then is read again at the next start; Ray
+gives a stopped job `ray.stop_wait_s`, which leaves time to close too."""
 
 CLOSE_S = 30.0
-"""How long the end may take. Nothing is lost by an abrupt one: the ledger has it all."""
+"""How long `close` may take. An abrupt end loses nothing: the ledger has everything."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _SparkStarted:
-    """Spark is there, or will not be."""
+    """The Spark session, or the error that prevented its start."""
 
     spark: SparkOnRay | None
     error: Exception | None
 
 
 class Archiver:
-    """One run of the archive, from a lease that is held to a drain.
+    """One run of the archive, from a lease that is held until it has drained.
 
     Parameters
     ----------
@@ -90,8 +87,8 @@ class Archiver:
     monitor
         counts what happens
     on_tick
-        called about once a second from the loop: to publish a snapshot, to see that the
-        lease is still ours
+        called about once a second from the loop, with its state: to publish a snapshot, to check
+        that the lease is still held
     """
 
     def __init__(
@@ -100,11 +97,11 @@ class Archiver:
         storage: Storage,
         ledger: Ledger,
         monitor: Monitor,
-        on_tick: Callable[["Archiver"], None],
+        on_tick: Callable[[ArchiverView], None],
     ) -> None:
         self._settings = settings
-        self._storage = storage
         self._ledger = ledger
+        self._committer = Committer(ledger, storage)
         self._monitor = monitor
         self._on_tick = on_tick
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -120,25 +117,18 @@ class Archiver:
         self._topic_discovery: TopicDiscovery | None = None
         self._offset_committer = GroupOffsetCommitter(settings.kafka)
 
-        self.coordinator = Coordinator(settings.ingest.actors)
-        self.reports: dict[int, IngestReport] = {}
-        self.restarts: Counter[int] = Counter()
-        self.troubles = Troubles()
+        self._coordinator = Coordinator(settings.ingest.actors)
+        self._reports: dict[int, IngestReport] = {}
+        self._restarts: Counter[int] = Counter()
+        self._troubles = Troubles()
         for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
-            self.troubles.restarted("the archive's process", time.monotonic())
+            self._troubles.restarted("the archive's process", time.monotonic())
         if ledger.state.dead_letters_by_reason.keys() & set(WAITING_FOR_A_SCHEMA):
-            self.troubles.met_unknown(waiting_schema_ids(storage))
-        self.state: State = "starting"
-        self._storage_rest_until_s = 0.0
-        self._to_begin: dict[TopicPartition, PartitionOffsets] = {}
-        self._in_doubt = False
+            self._troubles.met_unknown(waiting_schema_ids(storage))
+        self._state: State = "starting"
+        self._to_start: dict[TopicPartition, PartitionOffsets] = {}
         self._last_tick_s = 0.0
         self._draining_since_s: float | None = None
-
-    @property
-    def ingest_actors(self) -> IngestActors:
-        """The ingest actors."""
-        return self._ingest_actors
 
     def run(self, stopping: threading.Event) -> None:
         """Archive until `stopping` is set, then drain.
@@ -153,18 +143,39 @@ class Archiver:
             self._topic_discovery = TopicDiscovery(
                 self._settings.kafka,
                 new_archive=self._ledger.is_new,
-                tell=self._events.put,
+                on_discovery=self._events.put,
             )
             with Watchdog(self._settings.archive.hang_s) as watchdog:
-                while not self._drained():
+                while not self._is_drained():
                     watchdog.beat()
                     self._step()
                     if stopping.is_set() and self._draining_since_s is None:
-                        self._begin_to_drain()
-            self._offset_committer.commit(self.coordinator.frontiers, wait=True)
-            self.state = "stopped"
+                        self._start_draining()
+            self._offset_committer.commit(self._coordinator.frontiers, wait=True)
+            self._state = "stopped"
         finally:
             self._close()
+
+    def view(self) -> ArchiverView:
+        """Return a copy of the present state."""
+        coordinator = self._coordinator
+        return ArchiverView(
+            state=self._state,
+            troubles=replace(
+                self._troubles,
+                restarts=list(self._troubles.restarts),
+                unknown_schemas=set(self._troubles.unknown_schemas),
+            ),
+            actor_names=tuple(self._ingest_actors.names),
+            held_bytes_limit=self._ingest_actors.budget.limit_bytes,
+            reports=dict(self._reports),
+            restarts=dict(self._restarts),
+            actors_down={index: down.why for index, down in dict(self._ingest_actors.down).items()},
+            frontiers=coordinator.frontiers | coordinator.live_frontiers,
+            backlogs=coordinator.backlogs,
+            readers=coordinator.readers,
+            uncommitted=tuple(coordinator.uncommitted),
+        )
 
     def _step(self) -> None:
         try:
@@ -173,17 +184,17 @@ class Archiver:
                 self._handle(self._events.get())
         except queue.Empty:
             pass
-        # First, so that the next micro-batch has all that it may have.
+        # Before the commit, so that the next micro-batch starts with as many claims as it may have.
         self._feeder.feed(self._ingest_actors.names)
-        self._commit_what_is_ready()
+        self._commit_staged()
         if time.monotonic() - self._last_tick_s >= TICK_S:
             self._last_tick_s = time.monotonic()
             self._ingest_actors.check()
-            if self._feeder.look_after():
-                self.troubles.restarted("the streaming query", time.monotonic())
-                self._carry_out(self.coordinator.query_lost())
-            self._offset_committer.commit(self.coordinator.frontiers)
-            self._on_tick(self)
+            if self._feeder.restart_failed_query():
+                self._troubles.restarted("the streaming query", time.monotonic())
+                self._carry_out(self._coordinator.query_lost())
+            self._offset_committer.commit(self._coordinator.frontiers)
+            self._on_tick(self.view())
 
     # Events.
 
@@ -196,83 +207,90 @@ class Archiver:
             case MicroBatch():
                 self._handle_micro_batch(event)
             case DiscoveredPartitions():
-                self._handle_found(event)
+                self._handle_discovery(event)
             case _SparkStarted(spark=SparkOnRay() as spark):
-                self._feeder.begin(spark)
+                self._feeder.start(spark)
             case _SparkStarted():
                 raise ClusterUnavailable(f"no Spark: {event.error}") from event.error
 
-    def _handle_report(self, took: ActorReport) -> None:
-        known = self.reports.get(took.actor)
-        self.reports[took.actor] = took.report
-        self._monitor.reported(took.report, now())
-        if known is None:
-            self._carry_out(self.coordinator.actor_came(took.actor))
-        elif known.incarnation != took.report.incarnation:
-            self.restarts[took.actor] += 1
-            self.troubles.restarted(self._ingest_actors.names[took.actor], time.monotonic())
-            log.warning("%s was started anew by Ray", self._ingest_actors.names[took.actor])
-            self._carry_out_losses(self.coordinator.actor_lost(took.actor))
+    def _handle_report(self, event: ActorReport) -> None:
+        actor, report = event.actor, event.report
+        name = self._ingest_actors.names[actor]
+        last = self._reports.get(actor)
+        self._reports[actor] = report
+        self._monitor.add_report(report, now())
+        if last is None:
+            self._carry_out(self._coordinator.actor_started(actor))
+        elif last.incarnation != report.incarnation:
+            self._restarts[actor] += 1
+            self._troubles.restarted(name, time.monotonic())
+            log.warning("ingest actor %s was restarted by Ray; its lanes are read again", name)
+            self._carry_out_losses(self._coordinator.actor_lost(actor))
             if self._draining_since_s is not None:
                 self._ingest_actors.flush()
-        self._carry_out_losses(self.coordinator.claims_ready(took.actor, took.claims))
+        self._carry_out_losses(self._coordinator.claims_ready(actor, event.claims))
 
     def _handle_micro_batch(self, batch: MicroBatch) -> None:
-        self._feeder.returned(batch)
-        if self.state == "starting":
-            self.state = "running"
-        self._carry_out_losses(self.coordinator.outcomes(batch.outcomes))
+        self._feeder.micro_batch_ended(batch)
+        if self._state == "starting":
+            self._state = "running"
+        self._carry_out_losses(self._coordinator.outcomes(batch.outcomes))
         staged = [outcome.staged.result for outcome in batch.outcomes if outcome.staged]
         if staged:
             rows = sum(result.archived + result.dead_lettered for result in staged)
             nodes = {outcome.node_id for outcome in batch.outcomes if outcome.staged}
-            self._monitor.micro_batch(len(staged), rows, batch.duration_s, nodes)
+            self._monitor.add_micro_batch(len(staged), rows, batch.duration_s, nodes)
         for outcome in batch.outcomes:
             if outcome.failure and outcome.failure.kind == StorageError.__name__:
-                self.troubles.storage = outcome.failure.message
+                self._troubles.storage = outcome.failure.message
 
-    def _handle_found(self, found: DiscoveredPartitions) -> None:
-        self.troubles.kafka = found.trouble
+    def _handle_discovery(self, found: DiscoveredPartitions) -> None:
+        self._troubles.kafka = found.trouble
         if found.error is not None:
             return
-        self.troubles.no_topic = "" if found.partitions else ", ".join(self._settings.kafka.topics)
+        wanted = ", ".join(self._settings.kafka.topics)
+        self._troubles.no_topic = "" if found.partitions else wanted
         if self._draining_since_s is not None:
             return
-        self._to_begin = {
-            source: edges
-            for source, edges in {**self._to_begin, **found.new}.items()
+        self._to_start = {
+            source: offsets
+            for source, offsets in {**self._to_start, **found.new}.items()
             if source in found.partitions
         }
-        # First: of a topic that was made anew the old partition makes room for the new one.
-        gone = self.coordinator.readers.keys() - found.partitions
+        # First: when a topic was created anew, its old partitions make way for the new ones.
+        gone = self._coordinator.readers.keys() - found.partitions
         if gone:
-            log.warning("not in Kafka any more: %s", sorted({source.topic for source in gone}))
-        self._carry_out(self.coordinator.vanished(gone))
+            topics = sorted({source.topic for source in gone})
+            log.warning("topics or partitions were deleted in Kafka: %s", ", ".join(topics))
+        self._carry_out(self._coordinator.partitions_gone(gone))
         try:
-            self._begin(self._to_begin)
+            self._start_lanes(self._to_start)
         except StorageError as error:
-            # They are read once the ledger knows of them: the next look tries again.
-            self.troubles.storage = str(error)
+            # They are read once they are in the ledger: the next discovery retries.
+            self._troubles.storage = str(error)
             return
-        if self._to_begin and not self._in_doubt:
-            self.troubles.storage = ""
-        self._to_begin = {}
+        if self._to_start and not self._committer.in_doubt:
+            self._troubles.storage = ""
+        self._to_start = {}
 
-    def _begin(self, new: Mapping[TopicPartition, PartitionOffsets]) -> None:
-        """Have partitions archived that were found: a long backlog beside the live stream."""
-        known = self.coordinator.readers
-        self._ledger.record_starts({source: edges.start for source, edges in new.items()})
+    def _start_lanes(self, new: Mapping[TopicPartition, PartitionOffsets]) -> None:
+        """Record new partitions in the ledger and read their lanes.
+
+        A partition with a long backlog gets a backfill beside its live lane.
+        """
+        known = self._coordinator.readers
+        self._ledger.record_starts({source: offsets.start for source, offsets in new.items()})
         state = self._ledger.state
         late = late_partitions(
             state,
-            {source: edges for source, edges in new.items() if source not in known},
+            {source: offsets for source, offsets in new.items() if source not in known},
             self._settings.ingest.backlog_offsets,
         )
         self._ledger.begin_live_lanes(late)
         lanes = {source: lanes_of(state.partitions[source]) for source in new}
-        # What is read again was held by an actor, and may be in a commit that is in doubt.
+        # Claims that are read again were held by an actor, and may be in a commit in doubt.
         carry_out = self._carry_out_losses if known.keys() & new.keys() else self._carry_out
-        carry_out(self.coordinator.found(lanes))
+        carry_out(self._coordinator.partitions_found(lanes))
 
     def _carry_out(self, instructions: Sequence[Instruction]) -> None:
         for instruction in instructions:
@@ -284,98 +302,66 @@ class Archiver:
                 case Drop(actor, claims):
                     self._ingest_actors.drop(actor, claims)
                 case Dispatch():
-                    self._feeder.hand_in(instruction)
+                    self._feeder.add(instruction)
                 case Discard(outcome):
-                    self._discard(outcome)
+                    if outcome.staged is not None:
+                        self._committer.discard(outcome.staged)
                 case Fail(message, retriable):
                     raise ClusterUnavailable(message) if retriable else FinkrayError(message)
 
-    def _discard(self, outcome: ClaimOutcome) -> None:
-        if outcome.staged is None:
-            return
-        try:
-            self._storage.delete(outcome.staged.staged.values())
-        except StorageError as error:
-            # It is rubbish in staging, which the next start clears.
-            log.info("%s stays in staging: %s", outcome.claim, error)
+    def _carry_out_losses(self, instructions: Sequence[Instruction]) -> None:
+        """Carry out what follows from a loss, without what a commit in doubt forbids."""
+        self._carry_out(in_doubt(instructions) if self._committer.in_doubt else instructions)
 
-    # The commit.
-
-    def _commit_what_is_ready(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._storage_rest_until_s:
+    def _commit_staged(self) -> None:
+        """Commit the staged claims that are next in their lanes."""
+        outcomes = self._coordinator.committable()
+        staged = [outcome.staged for outcome in outcomes if outcome.staged]
+        if not staged:
             return
-        ready = [outcome.staged for outcome in self.coordinator.committable() if outcome.staged]
-        if not ready:
+        if not self._committer.commit(staged):
+            self._troubles.storage = self._committer.refusal
             return
-        try:
-            commit(self._ledger, self._storage, ready)
-        except StorageError as error:
-            # They may be in the ledger or not: the same claims are handed in again until they are.
-            self._in_doubt = True
-            self.troubles.storage = str(error)
-            self._storage_rest_until_s = now_s + RETRY_STORAGE_S
-            self._see_that_it_is_there(ready)
-            return
-        self._in_doubt = False
-        self.troubles.storage = ""
-        instructions, done = self.coordinator.committed([one.result.claim for one in ready])
-        self._monitor.durable(done, now())
-        for one in ready:
-            self._note(one.result)
-        self.troubles.met_unknown(number for one in done for number in one.unknown_schemas)
+        self._troubles.storage = ""
+        instructions, done = self._coordinator.committed([claim.result.claim for claim in staged])
+        self._monitor.add_durable(done, now())
+        self._troubles.met_unknown(number for claim in done for number in claim.unknown_schemas)
+        self._note_expired(staged)
         self._carry_out(instructions)
 
-    def _see_that_it_is_there(self, ready: Sequence[StagedClaim]) -> None:
-        """If somebody cleared staging, trying again does not help: a fresh process reads anew."""
-        try:
-            gone = [
-                final
-                for one in ready
-                for final, staged in one.staged.items()
-                if self._storage.size_bytes(staged) is None
-                and self._storage.size_bytes(final) is None
-            ]
-        except StorageError:
-            return  # it still refuses, which the alarm says already
-        if gone:
-            raise ClusterUnavailable(f"{len(gone)} staged files were removed by somebody")
-
-    def _carry_out_losses(self, instructions: Sequence[Instruction]) -> None:
-        """Carry out what follows from a loss."""
-        self._carry_out(in_doubt(instructions) if self._in_doubt else instructions)
-
-    def _note(self, result: ClaimResult) -> None:
-        expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
-        if expired:
-            self.troubles.expired += expired
-            self.troubles.last_expired = str(result.claim)
+    def _note_expired(self, staged: Sequence[StagedClaim]) -> None:
+        for claim in staged:
+            expired = sum(gap.offsets for gap in claim.result.gaps if gap.kind == "expired")
+            if expired:
+                self._troubles.expired += expired
+                self._troubles.last_expired = str(claim.result.claim)
 
     # The end.
 
-    def _begin_to_drain(self) -> None:
-        log.info("draining: what is read already is made durable")
-        self.state = "draining"
+    def _start_draining(self) -> None:
+        log.info("archive is draining: it reads no more and commits the claims that it holds")
+        self._state = "draining"
         self._draining_since_s = time.monotonic()
-        self.coordinator.drain()
-        self._feeder.hurry()
+        self._coordinator.drain()
+        self._feeder.drain()
         self._ingest_actors.flush()
 
-    def _drained(self) -> bool:
+    def _is_drained(self) -> bool:
         if self._draining_since_s is None:
             return False
         if time.monotonic() - self._draining_since_s > DRAIN_S:
             log.warning(
-                "%d claims are not durable after %.0f s; they are read again at the next start",
-                self.coordinator.in_flight,
+                "archive stops with %d claims not durable after %.0f s of draining; they are read "
+                "again at the next start",
+                self._coordinator.in_flight,
                 DRAIN_S,
             )
             return True
         flushed = all(
-            actor in self.reports and self.reports[actor].flushed
+            actor in self._reports and self._reports[actor].flushed
             for actor in range(self._settings.ingest.actors)
         )
-        return flushed and self.coordinator.in_flight == 0
+        return flushed and self._coordinator.in_flight == 0
 
     def _start_spark(self) -> None:
         try:
@@ -384,7 +370,7 @@ class Archiver:
             self._events.put(_SparkStarted(None, error))
 
     def _close(self) -> None:
-        """End all that was started; a JVM or a cluster that hangs does not hold it up for long."""
+        """End everything that was started, or end the process if that hangs for `CLOSE_S`."""
         last_resort = threading.Timer(CLOSE_S, os._exit, [EXIT_RETRIABLE])
         last_resort.daemon = True
         last_resort.start()

@@ -1,4 +1,4 @@
-"""One process of the archive: take the lease, mend what a crash left, archive, drain, leave."""
+"""Run one process of the archive: take the lease, recover, archive, drain, end."""
 
 import logging
 import threading
@@ -7,13 +7,16 @@ import time
 import finkray
 from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
+from finkray.driver.archiver_view import ArchiverView
 from finkray.driver.snapshot import make_snapshot
 from finkray.errors import ClusterUnavailable, Fenced, SettingsError
 from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
+from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
+from finkray.monitor.watch import alarms_of
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
 from finkray.status.board import ARCHIVE_BOARD, start_board
@@ -36,7 +39,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 
     stopping = threading.Event()
     handle_signals(stopping)
-    # What is wrong with these settings shall be said here, and not by an actor later.
+    # Wrong packet settings are reported here, and not later by an actor.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive.uri)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
@@ -45,16 +48,20 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         _connect(settings)
         handle_signals(stopping)  # Ray has installed handlers of its own
         board = start_board(ARCHIVE_BOARD)
-        monitor = Monitor()
-        alarm_facts = AlarmFactsCollector(settings, storage, lease)
+        monitor, started = Monitor(), now()
+        alarm_facts = AlarmFactsCollector(settings, storage, lease, started)
         ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
 
-        def on_tick(archiver: Archiver) -> None:
+        def on_tick(view: ArchiverView) -> None:
             if lease.lost:
-                raise Fenced("another archive has taken the lease of this one")
+                raise Fenced("another archive has taken over the lease of this one")
             if ends_s is not None and time.monotonic() >= ends_s:
                 stopping.set()
-            snapshot = make_snapshot(settings, archiver, ledger, monitor, alarm_facts)
+            at = now()
+            monitor.tick(view.lag, at)
+            facts = alarm_facts.collect(view, ledger, monitor, at)
+            monitor.raise_alarms(alarms_of(facts), at)
+            snapshot = make_snapshot(settings, view, ledger, monitor, started=started, at=at)
             board.publish.remote(snapshot.model_dump_json())
             ledger.compact()
 
@@ -63,7 +70,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         finally:
             ray.kill(board)
             ray.shutdown()
-    log.info("the archive has left in good order")
+    log.info("archive has drained and stopped")
 
 
 def _connect(settings: Settings) -> None:
@@ -81,6 +88,7 @@ def _connect(settings: Settings) -> None:
     if store_bytes < settings.ingest.held_bytes:
         raise SettingsError(
             f"ingest.held_bytes is {settings.ingest.held_bytes} but Ray's object store has only "
-            f"{store_bytes} bytes: lower the one, or raise --object-store-memory of `ray start`"
+            f"{store_bytes} bytes: lower ingest.held_bytes, or raise --object-store-memory of "
+            "`ray start`"
         )
     log.info("finkray %s on Ray at %s", finkray.__version__, ray.get_runtime_context().gcs_address)

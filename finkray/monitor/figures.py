@@ -77,7 +77,7 @@ class Monitor:
         self._alarms: dict[str, Alarm] = {}
         self.visits = Visits()
 
-    def reported(self, report: IngestReport, at: Moment) -> None:
+    def add_report(self, report: IngestReport, at: Moment) -> None:
         """An actor's counters; they begin anew with each incarnation of the actor."""
         taken = (report.messages, report.message_bytes)
         if report.paused and self._taken_by_incarnation.get(report.incarnation) == taken:
@@ -90,7 +90,7 @@ class Monitor:
         """For how long this actor has had no room and has taken in nothing."""
         return at.monotonic_s - self._stalled_since_s.get(report.incarnation, at.monotonic_s)
 
-    def micro_batch(
+    def add_micro_batch(
         self, claims: int, rows: int, duration_s: float, node_ids: Iterable[str]
     ) -> None:
         """A micro-batch of the query ended; its tasks ran on these nodes."""
@@ -99,7 +99,7 @@ class Monitor:
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
 
-    def durable(self, claims: Sequence[ReadyClaim], at: Moment) -> None:
+    def add_durable(self, claims: Sequence[ReadyClaim], at: Moment) -> None:
         """Claims became durable."""
         self.visits.durable(claims, at.wall_s)
         for claim in claims:

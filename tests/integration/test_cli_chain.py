@@ -104,7 +104,7 @@ def test_who_follows_the_readme_archives_simulated_alerts(
     assert find_local_ray(Path(env["FINKRAY_STATE"])) is None
     assert psutil.wait_procs(processes, timeout=10)[1] == []
     logs = "".join(log.read_text() for log in Path(env["FINKRAY_STATE"], "logs").iterdir())
-    assert "the archive has left in good order" in logs
+    assert "archive has drained and stopped" in logs
     assert SECRET not in logs
     assert ds.dataset(tmp_path / "archive" / "alerts").count_rows() == ALERTS
 

@@ -140,7 +140,7 @@ def test_the_recipe_of_the_readme(
     ray_job("stop", "recipe")
     log = ray_job("logs", "recipe")
     assert "draining" in log
-    assert "has left in good order" in log
+    assert "archive has drained and stopped" in log
     at_stop = archive.balance()
     assert at_stop.difference == 0
     assert sum(archive.offsets().values()) == at_stop.archived

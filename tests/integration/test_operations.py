@@ -190,7 +190,7 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
     send(archive.bootstrap_servers, TOPIC, packets, partitions=2)
     archive.wait_for_topic(TOPIC, in_kafka(archive))
     assert nothing_is_lost_or_doubled(archive, in_kafka(archive)) == 0
-    stops = archive.log.read_text().count("has left in good order")
+    stops = archive.log.read_text().count("archive has drained and stopped")
     with burst_going_on(archive, packets[:20]):
         archive.wait_for_offsets(archive.balance().received + 200)
         family = psutil.Process(process.pid).children(recursive=True)
@@ -198,7 +198,7 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
         assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
-    assert archive.log.read_text().count("has left in good order") == stops + 1
+    assert archive.log.read_text().count("archive has drained and stopped") == stops + 1
     assert nothing_is_lost_or_doubled(archive, in_kafka(archive)) > 0
 
 

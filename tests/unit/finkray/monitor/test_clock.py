@@ -53,7 +53,7 @@ def test_a_clock_that_is_slewed_does_not_jump() -> None:
 def test_rates_do_not_care(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
     for second in range(20):
-        monitor.reported(report(270 * second), at(second))
+        monitor.add_report(report(270 * second), at(second))
         monitor.tick(0, at(second))
         assert monitor.rates() == (0, 0, 0) if second == 0 else (270, 27_000, 0)
     assert len(monitor._points) <= RATE_WINDOW_S + 2
@@ -73,7 +73,7 @@ def test_curves_stay_in_order_and_end_now(jump_s: float) -> None:
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])
 def test_latencies_leave_the_window_after_two_minutes(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
-    monitor.durable([ready_claim(T0_S + 1)], at(3))
+    monitor.add_durable([ready_claim(T0_S + 1)], at(3))
     (polled, _, durable) = monitor.latency()
     assert (polled.p50_s, durable.p50_s) == (0.5, 2)
     monitor.tick(0, at(110))
@@ -85,12 +85,12 @@ def test_latencies_leave_the_window_after_two_minutes(jump_s: float) -> None:
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])
 def test_an_actor_is_stalled_for_as_long_as_it_is(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
-    monitor.reported(report(5, paused=True), at(0))
+    monitor.add_report(report(5, paused=True), at(0))
     for second in range(1, 100):
-        monitor.reported(report(5, paused=True), at(second))
+        monitor.add_report(report(5, paused=True), at(second))
     assert monitor.stalled_s(report(5), at(100)) == 99
     # A little gets through: that is back-pressure, and no standstill.
-    monitor.reported(report(6, paused=True), at(100))
+    monitor.add_report(report(6, paused=True), at(100))
     assert monitor.stalled_s(report(6), at(100)) == 0
 
 
