@@ -1,1 +1,1 @@
-"""The archive's driver: decisions, and the loop that carries them out."""
+"""The archive's driver: the decisions, and the loop that carries them out."""

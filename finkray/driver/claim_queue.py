@@ -1,11 +1,11 @@
-"""Which claims the streaming query gets next. Pure: the clock is given.
+"""Decide which claims the streaming query gets next. Pure: the clock is a parameter.
 
-A micro-batch is durable when its last task is, so what it holds is the latency of the live
-lanes. Live claims go first. While they come, a micro-batch has room for as many claims of a
-backfill as there are task slots; when no live claim comes, the backfill has all the room.
+A micro-batch is durable when its last task is, so its size determines the latency of the live
+lanes. Live claims go first. While they arrive, a micro-batch takes at most as many backfill claims
+as there are task slots; when no live claim arrives, backfill claims may fill it.
 
-The query gets its next claims when it has done with the last ones, and then all at once: so they
-are shared among few tasks, each of which costs the JVMs 12 ms of CPU time whatever is in it.
+The query gets its next claims when it is done with the last ones, and then all at once: so they
+are shared among few tasks, each of which costs the JVMs 12 ms of CPU time whatever its size.
 """
 
 from collections import deque
@@ -16,79 +16,79 @@ from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
 
 LIVE_S = 10.0
-"""The live lanes count as quiet when no claim of theirs came for so long."""
+"""The live lanes count as quiet after this time without a claim of theirs."""
 
 RETRY_S = 1.0
-"""Pause before a claim is written again after the storage refused it."""
+"""Pause before a claim is dispatched again after the storage refused it."""
 
 
 class ClaimQueue:
-    """The claims that wait for the query, and those that it has.
+    """The claims that wait for the query, and those that the query has.
 
     Parameters
     ----------
-    most
-        live claims in a micro-batch, and claims in all when the live lanes are quiet
+    most_claims
+        the most live claims in a micro-batch, and the most claims when the live lanes are quiet
     slots
-        tasks that it runs at a time
+        how many tasks the query runs at a time
     backfill_per_s
-        cap on the backfills' alerts; 0 is none
+        cap on the backfills' alerts per second; 0 is none
     """
 
-    def __init__(self, *, most: int, slots: int, backfill_per_s: float) -> None:
-        self._most = most
+    def __init__(self, *, most_claims: int, slots: int, backfill_per_s: float) -> None:
+        self._most_claims = most_claims
         self._slots = slots
         self._cap = TokenBucket(backfill_per_s)
-        self._hurried = False
-        self._waiting: deque[Dispatch] = deque()
+        self._draining = False
+        self._live: deque[Dispatch] = deque()
         self._backfill: deque[Dispatch] = deque()
         self._delayed: deque[tuple[float, Dispatch]] = deque()
-        self._out: set[Claim] = set()
+        self._dispatched: set[Claim] = set()
         self._live_until_s = float("-inf")
 
-    def hand_in(self, dispatch: Dispatch, now_s: float) -> None:
-        """Let a claim wait for its turn."""
+    def add(self, dispatch: Dispatch, now_s: float) -> None:
+        """Queue a claim."""
         if dispatch.delayed:
             self._delayed.append((now_s + RETRY_S, dispatch))
         elif dispatch.lane == "backfill":
             self._backfill.append(dispatch)
         else:
-            self._waiting.append(dispatch)
+            self._live.append(dispatch)
             self._live_until_s = now_s + LIVE_S
 
     def take(self, now_s: float) -> list[Dispatch]:
-        """The claims to hand to the query now: none before it has done with the last ones."""
+        """Return the claims to send to the query now: none before it is done with the last ones."""
         while self._delayed and self._delayed[0][0] <= now_s:
             dispatch = self._delayed.popleft()[1]
-            (self._backfill if dispatch.lane == "backfill" else self._waiting).append(dispatch)
-        if self._out:
+            (self._backfill if dispatch.lane == "backfill" else self._live).append(dispatch)
+        if self._dispatched:
             return []
-        taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        taken = [self._live.popleft() for _ in range(min(self._most_claims, len(self._live)))]
         live_is_quiet = now_s >= self._live_until_s
-        room = self._most - len(taken) if live_is_quiet or self._hurried else self._slots
-        while room and self._backfill and (self._hurried or self._cap.is_open(now_s)):
+        places = self._most_claims - len(taken) if live_is_quiet or self._draining else self._slots
+        while places and self._backfill and (self._draining or self._cap.is_open(now_s)):
             taken.append(dispatch := self._backfill.popleft())
             self._cap.spend(dispatch.alerts)
-            room -= 1
-        self._out = {dispatch.claim for dispatch in taken}
+            places -= 1
+        self._dispatched = {dispatch.claim for dispatch in taken}
         return taken
 
-    def returned(self, claims: Iterable[Claim]) -> None:
-        """The query has done with these claims."""
-        self._out.difference_update(claims)
+    def done(self, claims: Iterable[Claim]) -> None:
+        """Take note that the query is done with these claims."""
+        self._dispatched.difference_update(claims)
 
-    def hurry(self) -> None:
-        """From now on there is neither cap nor courtesy: what is held is to be made durable."""
-        self._hurried = True
+    def drain(self) -> None:
+        """Ignore the cap and the priority of live claims from now on: commit what is held."""
+        self._draining = True
 
     def clear(self) -> None:
         """Forget all claims."""
-        for waiting in (self._waiting, self._backfill, self._delayed, self._out):
+        for waiting in (self._live, self._backfill, self._delayed, self._dispatched):
             waiting.clear()
 
 
 def share_out(claims: Sequence[Dispatch], tasks: int) -> list[list[Dispatch]]:
-    """The claims of a micro-batch in at most so many tasks, about the same alerts in each."""
+    """Split the claims of a micro-batch into at most `tasks`, with about as many alerts in each."""
     shares: list[list[Dispatch]] = [[] for _ in range(min(tasks, len(claims)))]
     alerts = [0] * len(shares)
     for claim in sorted(claims, key=lambda claim: -claim.alerts):

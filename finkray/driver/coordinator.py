@@ -1,17 +1,16 @@
-"""Who reads which partition, which claims are on their way, and what may be committed next.
+"""Decide which actor reads which lane, and which claims are committed next.
 
-Pure: events in, instructions out. The driver (`finkray.driver.archiver`) turns what happens in
-Ray, Spark and Kafka into calls of this class and carries out what they return.
+Pure: events in, instructions out. The driver (`finkray.driver.archiver`) turns events in Ray, Spark
+and Kafka into calls of this class and carries out the instructions that they return.
 
 A partition is archived in lanes (`finkray.driver.lanes`): a live one, and backfills before it. For
-each lane the claims are committed in order and without a hole. A claim that is lost on its
-way (its actor died, its batch is gone) voids all claims of the lane that are not committed:
-the lane is read again from its frontier under a new generation, and whatever still turns up
-of an older generation is discarded.
+each lane the claims are committed in order and without a hole. If a claim is lost (its actor died,
+its batch is gone), all claims of the lane that are not committed are void: the lane is read again
+from its frontier under a new generation, and claims of an older generation are discarded.
 
-An actor has one consumer for live lanes and one for backfills, and a consumer reads one
-place of a partition at a time. So a partition's backfills are worked off one after the
-other, oldest first, for those expire first.
+An actor has one consumer for live lanes and one for backfills, and a consumer reads at one offset
+of a partition at a time. So the backfills of a partition are archived one after the other, oldest
+first, because the oldest expire first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ _IDLE = 0
 
 @dataclass(slots=True)
 class _Lane:
-    """A lane on its way into the archive; nobody reads it while its generation is `_IDLE`."""
+    """A lane that is being archived; no actor reads it while its generation is `_IDLE`."""
 
     first_offset: int
     end_offset: int | None
@@ -64,30 +63,30 @@ class _Partition:
         return next((lane for lane in self.lanes if lane.holds(offset)), None)
 
     def readable(self) -> list[_Lane]:
-        """The lanes that may be read now: the live one and the first of the backfills."""
+        """Return the lanes that may be read now: the live one and the first of the backfills."""
         backfills = [lane for lane in self.lanes if lane.end_offset is not None]
         return backfills[:1] + [lane for lane in self.lanes if lane.end_offset is None]
 
 
 class Coordinator:
-    """Keeps the partitions' lanes.
+    """Tracks the lanes of all partitions.
 
     Parameters
     ----------
     actors
-        how many ingest actors there are; they are known by their index
+        how many ingest actors there are; an actor is identified by its index
     """
 
     def __init__(self, actors: int) -> None:
         self._actors = actors
-        self._came: set[int] = set()
+        self._started: set[int] = set()
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._generation = _IDLE
         self._draining = False
 
     @property
     def frontiers(self) -> dict[TopicPartition, int]:
-        """The first offset of each partition that is not committed yet."""
+        """The first offset of each partition that is not committed."""
         return {
             source: min(lane.frontier for lane in partition.lanes)
             for source, partition in self._partitions.items()
@@ -95,7 +94,7 @@ class Coordinator:
 
     @property
     def live_frontiers(self) -> dict[TopicPartition, int]:
-        """The first offset of each live lane that is not committed yet."""
+        """The first offset of each live lane that is not committed."""
         return {
             source: lane.frontier
             for source, partition in self._partitions.items()
@@ -105,7 +104,7 @@ class Coordinator:
 
     @property
     def backlogs(self) -> dict[TopicPartition, int]:
-        """How many offsets the backfills of each partition have not committed yet."""
+        """How many offsets of each partition its backfills have not committed."""
         return {
             source: sum(
                 lane.end_offset - lane.frontier
@@ -122,18 +121,18 @@ class Coordinator:
 
     @property
     def in_flight(self) -> int:
-        """Claims that are ready and not committed."""
+        """How many claims are ready and not committed."""
         return sum(len(lane.in_flight) for _, lane in self._all_lanes())
 
     @property
-    def on_their_way(self) -> list[ReadyClaim]:
+    def uncommitted(self) -> list[ReadyClaim]:
         """Claims that are ready and not committed."""
-        return [item for _, lane in self._all_lanes() for item in lane.in_flight.values()]
+        return [ready for _, lane in self._all_lanes() for ready in lane.in_flight.values()]
 
-    def found(self, lanes: Mapping[TopicPartition, Sequence[Lane]]) -> list[Instruction]:
-        """Partitions that are new to the coordinator, and their lanes in order of offset.
+    def partitions_found(self, lanes: Mapping[TopicPartition, Sequence[Lane]]) -> list[Instruction]:
+        """Add partitions with their lanes, which are in order of offset.
 
-        Each goes to the actor with the fewest partitions.
+        Each new partition is assigned to the actor with the fewest partitions.
         """
         instructions: list[Instruction] = []
         for source, wanted in sorted(lanes.items()):
@@ -146,17 +145,17 @@ class Coordinator:
                 self._partitions[source] = known
             elif not known.closing:
                 continue
-            # If it was out of sight for a moment only, what was held of it is read again.
+            # Kafka did not list it for a moment: claims that were held are read again.
             known.closing = False
             ends = {lane.end_offset for lane in known.lanes}
             instructions.extend(self._read_again(source, known.lanes))
-            known.lanes += [_Lane.beginning(one) for one in wanted if one.end_offset not in ends]
+            known.lanes += [_Lane.beginning(lane) for lane in wanted if lane.end_offset not in ends]
             known.lanes.sort(key=lambda lane: lane.first_offset)
-            instructions.extend(self._move_on(source))
+            instructions.extend(self._advance(source))
         return instructions
 
-    def vanished(self, sources: Iterable[TopicPartition]) -> list[Instruction]:
-        """Partitions that Kafka does not have any more: read no further, commit what is held."""
+    def partitions_gone(self, sources: Iterable[TopicPartition]) -> list[Instruction]:
+        """Read deleted partitions no further, and commit the claims of them that are held."""
         instructions: list[Instruction] = []
         for source in sources:
             partition = self._partitions.get(source)
@@ -164,49 +163,49 @@ class Coordinator:
                 continue
             instructions.append(Revoke(partition.actor, source))
             partition.closing = True
-            instructions.extend(self._move_on(source))
+            instructions.extend(self._advance(source))
         return instructions
 
     def claims_ready(self, actor: int, claims: Sequence[ReadyClaim]) -> list[Instruction]:
-        """Claims that an actor has ready.
+        """Dispatch claims that an actor has ready.
 
-        One that leaves some out tells that words of the actor were lost: what is not committed
-        of the lane is read again. While the archive drains it is only let go, as is one of a
-        partition that vanished: nothing more is read there, and what came before is committed.
+        If a claim does not start where the last one of its lane ended, a report of the actor was
+        lost: re-read the lane from its frontier. While the archive drains, or if the partition is
+        gone, drop the claim instead: nothing more is read there, and earlier claims are committed.
         """
         instructions: list[Instruction] = []
-        for item in claims:
-            source = item.claim.source
-            lane = self._lane(item.claim)
+        for ready in claims:
+            source = ready.claim.source
+            lane = self._lane(ready.claim)
             current = (
                 lane is not None
                 and self._partitions[source].actor == actor
-                and lane.generation == item.generation
+                and lane.generation == ready.generation
             )
-            if lane is None or not current or lane.ready_to != item.claim.first_offset:
-                instructions.append(Drop(actor, (item.claim,)))
-                if lane is None or not current or lane.ready_to > item.claim.first_offset:
+            if lane is None or not current or lane.ready_to != ready.claim.first_offset:
+                instructions.append(Drop(actor, (ready.claim,)))
+                if lane is None or not current or lane.ready_to > ready.claim.first_offset:
                     continue
                 if not self._draining and not self._partitions[source].closing:
                     instructions.extend(self._read_again(source, [lane]))
-                    instructions.extend(self._move_on(source))
+                    instructions.extend(self._advance(source))
                 continue
-            if not lane.holds(item.claim.last_offset):
-                instructions.append(Fail(f"{item.claim} ends beyond its lane"))
+            if not lane.holds(ready.claim.last_offset):
+                instructions.append(Fail(f"{ready.claim} ends beyond its lane"))
                 continue
-            lane.in_flight[item.claim] = item
-            lane.ready_to = item.claim.last_offset + 1
-            instructions.append(_dispatch(actor, lane, item))
+            lane.in_flight[ready.claim] = ready
+            lane.ready_to = ready.claim.last_offset + 1
+            instructions.append(_dispatch(actor, lane, ready))
         return instructions
 
     def outcomes(self, outcomes: Sequence[ClaimOutcome]) -> list[Instruction]:
-        """What the tasks of a micro-batch reported."""
+        """Note which claims the tasks of a micro-batch staged; decide what follows a failure."""
         instructions: list[Instruction] = []
         for outcome in outcomes:
             claim = outcome.claim
             if claim is None:
                 if outcome.failure is not None:
-                    instructions.append(_fail("getting ready", outcome.failure))
+                    instructions.append(_fail("preparing a Spark task", outcome.failure))
                 continue
             lane = self._lane(claim)
             expected = (
@@ -224,79 +223,81 @@ class Coordinator:
         return instructions
 
     def committable(self) -> list[ClaimOutcome]:
-        """Staged claims whose predecessors are all committed or stand before them in the list."""
-        ready = []
+        """Return staged claims whose predecessors are committed or precede them in the list."""
+        committable = []
         for _, lane in self._all_lanes():
             offset = lane.frontier
             for claim in sorted(lane.staged):
                 if claim.first_offset != offset:
                     break
-                ready.append(lane.staged[claim])
+                committable.append(lane.staged[claim])
                 offset = claim.last_offset + 1
-        return ready
+        return committable
 
     def committed(self, claims: Sequence[Claim]) -> tuple[list[Instruction], list[ReadyClaim]]:
-        """These claims are durable: what to let go, and what had been ready of them."""
+        """Advance the frontiers past durable claims; return instructions and the ready claims."""
         instructions: list[Instruction] = []
         done = []
         for claim in claims:
             lane = self._lane(claim)
             if lane is None:
-                raise ValueError(f"{claim} is of no lane")
+                raise ValueError(f"{claim} lies in no lane")
             lane.staged.pop(claim)
             done.append(lane.in_flight.pop(claim))
             lane.frontier = claim.last_offset + 1
             instructions.append(Drop(self._partitions[claim.source].actor, (claim,)))
         for source in {claim.source: None for claim in claims}:
-            instructions.extend(self._move_on(source))
+            instructions.extend(self._advance(source))
         return instructions, done
 
     def drain(self) -> None:
-        """Have nothing read any more: what is lost from now on is read at the next start."""
+        """Assign no more lanes: claims that are lost from now on are read at the next start."""
         self._draining = True
 
-    def actor_came(self, actor: int) -> list[Instruction]:
-        """An actor reported for the first time: only now it is given what it shall read.
+    def actor_started(self, actor: int) -> list[Instruction]:
+        """Assign its lanes to an actor that reported for the first time.
 
-        Nobody would notice that it died before, and what it had been told with it: the actor that
-        Ray starts in its place reports for the first time too.
+        Lanes that are assigned earlier could get lost unnoticed: if the actor dies before its first
+        report, the one that Ray starts in its place reports for the first time too.
         """
-        self._came.add(actor)
-        mine = sorted(at for at, partition in self._partitions.items() if partition.actor == actor)
-        return [instruction for source in mine for instruction in self._move_on(source)]
+        self._started.add(actor)
+        sources = sorted(
+            source for source, partition in self._partitions.items() if partition.actor == actor
+        )
+        return [instruction for source in sources for instruction in self._advance(source)]
 
     def actor_lost(self, actor: int) -> list[Instruction]:
-        """An actor died, and with it all that it held: its lanes are read again."""
+        """Read the lanes of an actor again that died with all the claims that it held."""
         instructions: list[Instruction] = []
         for source, partition in sorted(self._partitions.items()):
             if partition.actor == actor:
                 instructions.extend(self._read_again(source, partition.lanes))
-                instructions.extend(self._move_on(source))
+                instructions.extend(self._advance(source))
         return instructions
 
     def query_lost(self) -> list[Instruction]:
-        """The streaming query was started anew: every claim that is not staged is handed in again.
+        """Dispatch every claim again that is not staged, after a restart of the streaming query.
 
-        They get a new generation only if they are read again; an outcome of the lost query
-        that still turns up is as good as a new one.
+        The claims keep their generation, as they are not read again: a late outcome of the lost
+        query is as good as a new one.
         """
         return [
-            _dispatch(partition.actor, lane, item)
+            _dispatch(partition.actor, lane, ready)
             for partition, lane in self._all_lanes()
-            for claim, item in lane.in_flight.items()
+            for claim, ready in lane.in_flight.items()
             if claim not in lane.staged
         ]
 
     def _judge_failure(self, lane: _Lane, claim: Claim, failure: ClaimFailure) -> list[Instruction]:
         if failure.kind == BatchGone.__name__:
-            return self._read_again(claim.source, [lane]) + self._move_on(claim.source)
+            return self._read_again(claim.source, [lane]) + self._advance(claim.source)
         if failure.kind == StorageError.__name__:
             actor = self._partitions[claim.source].actor
             return [_dispatch(actor, lane, lane.in_flight[claim], delayed=True)]
         return [_fail(str(claim), failure)]
 
     def _read_again(self, source: TopicPartition, lanes: Iterable[_Lane]) -> list[Instruction]:
-        """Forget what is on its way; `_move_on` gives the lanes to a reader again."""
+        """Forget the uncommitted claims of lanes; `_advance` has the lanes read again."""
         instructions: list[Instruction] = []
         for lane in lanes:
             instructions.extend(Discard(outcome) for outcome in lane.staged.values())
@@ -309,8 +310,8 @@ class Coordinator:
             lane.generation = _IDLE
         return instructions
 
-    def _move_on(self, source: TopicPartition) -> list[Instruction]:
-        """Leave lanes that are done, and have those read that are next."""
+    def _advance(self, source: TopicPartition) -> list[Instruction]:
+        """Remove lanes that are complete, and assign those that are next."""
         partition = self._partitions[source]
         partition.lanes = [
             lane
@@ -319,15 +320,15 @@ class Coordinator:
         ]
         if not partition.lanes:
             del self._partitions[source]
-        if partition.closing or self._draining or partition.actor not in self._came:
+        if partition.closing or self._draining or partition.actor not in self._started:
             return []
         instructions: list[Instruction] = []
         for lane in partition.readable():
             if lane.generation == _IDLE:
                 self._generation += 1
                 lane.generation = self._generation
-                given = Assignment(source, lane.frontier, lane.generation, lane.end_offset)
-                instructions.append(Assign(partition.actor, given))
+                assignment = Assignment(source, lane.frontier, lane.generation, lane.end_offset)
+                instructions.append(Assign(partition.actor, assignment))
         return instructions
 
     def _lane(self, claim: Claim) -> _Lane | None:
@@ -340,8 +341,8 @@ class Coordinator:
                 yield partition, lane
 
 
-def _dispatch(actor: int, lane: _Lane, item: ReadyClaim, *, delayed: bool = False) -> Dispatch:
-    return Dispatch(actor, item.claim, item.generation, delayed, lane.kind, len(item.kafka_s))
+def _dispatch(actor: int, lane: _Lane, ready: ReadyClaim, *, delayed: bool = False) -> Dispatch:
+    return Dispatch(actor, ready.claim, ready.generation, delayed, lane.kind, len(ready.kafka_s))
 
 
 def _fail(what: str, failure: ClaimFailure) -> Fail:

@@ -1,4 +1,4 @@
-"""Feeds the streaming query with claims, and sees that it runs."""
+"""Feed the streaming query with claims, and restart it when it fails."""
 
 import logging
 import time
@@ -17,17 +17,17 @@ KEEP_WARM_S = 20.0
 """Spark ends Python workers after a minute without work; a new one costs seconds."""
 
 STALL_S = 60.0
-"""Orders are on their way, and no micro-batch ended for so long: something hangs, start anew.
+"""If the query has orders and no micro-batch ends for this long, Spark hangs: the driver restarts.
 The slowest batch seen, the first on a cold and busy machine, took 15 s."""
 
 QUERY_RESTARTS = 5
-"""Restarts of the query, without a micro-batch in between, before the whole driver starts anew."""
+"""Restarts of the query without a micro-batch in between before the whole driver restarts."""
 
 log = logging.getLogger(__name__)
 
 
 class Feeder:
-    """The query, as the driver's loop sees it. Not for several threads.
+    """The streaming query, as the driver's loop uses it. Not thread-safe.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class Feeder:
         all settings
     staging
         the folder, relative to the archive, that tasks write into
-    actor_names
-        the ingest actors, by index
+    app_name
+        of the Spark session
     on_micro_batch
-        gets what the query made, from a thread of Spark's
+        called with each micro-batch, from a thread of Spark's
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Feeder:
         self._spark: SparkOnRay | None = None
         self._slots = settings.spark.executors * settings.spark.executor_cores
         self._queue = ClaimQueue(
-            most=settings.spark.claims_per_micro_batch,
+            most_claims=settings.spark.claims_per_micro_batch,
             slots=self._slots,
             backfill_per_s=settings.ingest.backfill_per_s,
         )
@@ -65,35 +65,35 @@ class Feeder:
         self._last_batch_s = time.monotonic()
 
     def make_spark(self) -> SparkOnRay:
-        """Start Spark on Ray; takes ten seconds and more, so it may run in another thread."""
+        """Start Spark on Ray. Takes ten seconds and more; may be called in another thread."""
         return SparkOnRay(self._app_name, self._settings.spark, self._on_micro_batch)
 
-    def begin(self, spark: SparkOnRay) -> None:
-        """Start the query; claims that were handed in before go into it now."""
+    def start(self, spark: SparkOnRay) -> None:
+        """Start the query, which then gets the claims that were added before."""
         self._spark = spark
         self._start_query(spark)
 
-    def hand_in(self, dispatch: Dispatch) -> None:
-        """Let a claim be archived."""
-        self._queue.hand_in(dispatch, time.monotonic())
+    def add(self, dispatch: Dispatch) -> None:
+        """Queue a claim for the query."""
+        self._queue.add(dispatch, time.monotonic())
 
-    def hurry(self) -> None:
-        """Let what is held be archived as fast as it goes: the archive is about to leave."""
-        self._queue.hurry()
+    def drain(self) -> None:
+        """Send the queued claims as fast as the query takes them: the archive is about to end."""
+        self._queue.drain()
 
-    def returned(self, batch: MicroBatch) -> None:
-        """A micro-batch ended: there is room for the next one."""
-        self._queue.returned(outcome.claim for outcome in batch.outcomes if outcome.claim)
+    def micro_batch_ended(self, batch: MicroBatch) -> None:
+        """Take note that a micro-batch ended: the query may get its next claims."""
+        self._queue.done(outcome.claim for outcome in batch.outcomes if outcome.claim)
         self._outstanding = max(0, self._outstanding - len(batch.outcomes))
         self._restarts = 0
         self._last_batch_s = time.monotonic()
 
     def feed(self, actor_names: Sequence[str]) -> None:
-        """Hand over as many claims as the query should have at a time."""
+        """Send the query as many claims as it should have at a time."""
         if self._spark is None:
             return
         now_s = time.monotonic()
-        self._publish(
+        self._send(
             [
                 [
                     ClaimOrder(
@@ -105,15 +105,15 @@ class Feeder:
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
-            self._publish(self._warming())
+            self._send(self._warm_up_orders())
 
-    def look_after(self) -> bool:
-        """Start the query anew if it ended; True if so, and all claims must be handed in again.
+    def restart_failed_query(self) -> bool:
+        """Restart the query if it failed; return whether all claims must be added again.
 
         Raises
         ------
         ClusterUnavailable
-            if Spark is beyond that or does not come up, or nothing has come back for too long.
+            if Spark is gone, does not start, or ended no micro-batch for too long
         """
         self._master.check(starting=self._spark is None)
         if self._spark is None:
@@ -123,12 +123,14 @@ class Feeder:
             self._restarts += 1
             if self._restarts > QUERY_RESTARTS:
                 raise ClusterUnavailable(trouble)
-            log.warning("%s; it is started anew", trouble)
+            log.warning("streaming query failed, restarting it: %s", trouble)
             self._queue.clear()
             self._start_query(self._spark)
             return True
         if self._outstanding and time.monotonic() - self._last_batch_s > STALL_S:
-            raise ClusterUnavailable(f"no micro-batch ended for {STALL_S:.0f} s")
+            raise ClusterUnavailable(
+                f"no micro-batch of the streaming query ended for {STALL_S:.0f} s"
+            )
         return False
 
     def close(self) -> None:
@@ -146,16 +148,16 @@ class Feeder:
                 archive_uri=str(self._settings.archive.root),
                 code_archive=spark.code_archive,
             ),
-            self._warming(),
+            self._warm_up_orders(),
         )
         self._outstanding = self._slots
         self._last_batch_s = time.monotonic()
 
-    def _warming(self) -> Sequence[Sequence[ClaimOrder]]:
-        """Let every task slot load its modules and connect, so that no claim waits for it."""
+    def _warm_up_orders(self) -> Sequence[Sequence[ClaimOrder]]:
+        """Return orders that make every task slot load modules and connect before a claim comes."""
         return [[ClaimOrder(None, "", 0, self._staging)]] * self._slots
 
-    def _publish(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
+    def _send(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
         if not tasks or self._spark is None:
             return
         if self._outstanding == 0:

@@ -1,6 +1,6 @@
-"""Tells Kafka how far the archive is, for people who watch their group's lag there.
+"""Commit the archive's frontiers as consumer-group offsets, for tools that watch a group's lag.
 
-It happens beside the archive's own work and may fail, as it does where we may only read.
+Nothing in finkray reads them. A commit may fail, as it does where the login may only read.
 """
 
 import time
@@ -12,31 +12,31 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.kafka import KafkaSettings
 
 PERIOD_S = 5.0
-"""Kafka's own consumers commit as often."""
+"""The default interval of Kafka's own consumers."""
 
 
 class GroupOffsetCommitter:
-    """Commits frontiers as offsets of the group, at most every few seconds, in the background."""
+    """Commits frontiers as offsets of the group, at most every `PERIOD_S`, in the background."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="courtesy")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="group-offsets")
         self._kafka: KafkaCluster | None = None
         self._running: Future[None] | None = None
         self._last_s = 0.0
-        self._told: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
 
     def commit(self, frontiers: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
-        """Commit what has moved; with `wait`, at once and to the end."""
+        """Commit the frontiers that have moved; with `wait`, at once and synchronously."""
         busy = self._running is not None and not self._running.done()
         due = time.monotonic() - self._last_s >= PERIOD_S
         if not self._settings.commit_offsets or not (wait or (due and not busy)):
             return
-        moved = {s: offset for s, offset in frontiers.items() if self._told.get(s) != offset}
+        moved = {s: offset for s, offset in frontiers.items() if self._committed.get(s) != offset}
         if not moved:
             return
         self._last_s = time.monotonic()
-        self._told.update(moved)
+        self._committed.update(moved)
         self._running = self._worker.submit(self._commit, moved)
         if wait:
             self._running.result()

@@ -1,4 +1,4 @@
-"""The ingest actors as the driver has them: started, listened to, named."""
+"""Start the ingest actors, call them, and receive their reports."""
 
 import functools
 import logging
@@ -21,25 +21,26 @@ TAKE_S = 0.5
 """How long an actor waits for a claim before it answers with its report alone."""
 
 SILENCE_S = 20.0
-"""An actor that does not answer for so long is killed: it should after `TAKE_S`, and decoding
-the largest claim holds it up for a second or two."""
+"""An actor that does not answer for this long is killed: it should after `TAKE_S`, and decoding
+the largest claim delays it by a second or two."""
 
 FIRST_ANSWER_S = 120.0
 """A new actor first waits for its resources and loads its modules: seconds, or a minute and more
 on a machine that starts Spark at the same time."""
 
 DOWN_S = 180.0
-"""Ray has a killed actor up again within seconds, on a busy machine within half a minute."""
+"""An actor that is down for this long ends the driver. Ray restarts a killed actor within seconds,
+on a busy machine within half a minute."""
 
 DOWN_PAUSE_S = 0.2
-"""Pause between two questions to an actor that is down, while Ray starts it again."""
+"""Pause between two calls of an actor that is down, while Ray restarts it."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorReport:
-    """An actor answered: its new claims and its report."""
+    """The answer of an actor: its new claims and its report."""
 
     actor: int
     claims: Sequence[ReadyClaim]
@@ -48,7 +49,7 @@ class ActorReport:
 
 @dataclass(frozen=True, slots=True)
 class SilentActor:
-    """An actor does not answer, since when on the monotonic clock, and what Ray says."""
+    """An actor that does not answer: since when on the monotonic clock, and what Ray says."""
 
     since_s: float
     why: str
@@ -62,11 +63,11 @@ class IngestActors:
     settings
         all settings
     epoch
-        part of the actors' names, so that those of an older archive are never meant
+        part of the actors' names, so that they differ from those of an older run
     known_schemas
-        what schemas' ids mean, by cluster and id
-    tell
-        gets each `ActorReport`, from one thread for each actor
+        schemas that were found before, by cluster and schema id
+    on_report
+        called with each `ActorReport`, from one thread for each actor
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class IngestActors:
         settings: Settings,
         epoch: int,
         known_schemas: Mapping[tuple[str, int], str],
-        tell: Callable[[ActorReport], None],
+        on_report: Callable[[ActorReport], None],
     ) -> None:
         import ray
 
@@ -99,7 +100,7 @@ class IngestActors:
                 num_cpus=ingest.cpus_per_actor,
                 resources=dict(ingest.resources),
                 max_restarts=ingest.max_restarts,
-                # `take` waits, `locate` and `drop` must get through beside it.
+                # While `take` waits, `locate` and `drop` must be served.
                 max_concurrency=8,
                 # Ray would keep a record of each of the last 100 000 calls: 11 MB for 1000
                 # claims, in the process that all of its cluster depends on.
@@ -113,7 +114,7 @@ class IngestActors:
             )
             for name in self.names
         ]
-        self._tell = tell
+        self._on_report = on_report
         self._closing = threading.Event()
         self.down: dict[int, SilentActor] = {}
         self._threads = [
@@ -132,21 +133,21 @@ class IngestActors:
         self._actors[actor].revoke.remote([source])
 
     def drop(self, actor: int, claims: Sequence[Claim]) -> None:
-        """Let the actor let go of batches."""
+        """Let the actor free the batches of these claims."""
         self._actors[actor].drop.remote(list(claims))
 
     def flush(self) -> None:
-        """Let all actors publish what they have, and read no more."""
+        """Let all actors cut claims of the messages they have, and read no more."""
         for actor in self._actors:
             actor.flush.remote()
 
     def check(self) -> None:
-        """See that every actor that is down has not been so for long.
+        """Check that no actor has been down for long.
 
         Raises
         ------
         ClusterUnavailable
-            if one has: Ray does not get it up again
+            if one has: Ray does not restart it
         """
         for index, down in dict(self.down).items():
             if time.monotonic() - down.since_s > DOWN_S:
@@ -167,30 +168,33 @@ class IngestActors:
         from ray.exceptions import GetTimeoutError, RayError
 
         actor = self._actors[index]
-        patience_s = FIRST_ANSWER_S
-        heard = NOTHING
+        timeout_s = FIRST_ANSWER_S
+        received = NOTHING
         while not self._closing.is_set():
             try:
-                claims, report = ray.get(actor.take.remote(TAKE_S, heard), timeout=patience_s)
+                claims, report = ray.get(actor.take.remote(TAKE_S, received), timeout=timeout_s)
             except GetTimeoutError:
-                self._restart(index, f"no answer within {patience_s:.0f} s")
-                patience_s = FIRST_ANSWER_S
+                self._restart(index, f"no answer within {timeout_s:.0f} s")
+                timeout_s = FIRST_ANSWER_S
             except RayError as error:
-                patience_s = FIRST_ANSWER_S
+                timeout_s = FIRST_ANSWER_S
                 if self._closing.is_set():
                     return
                 if index not in self.down:
-                    log.warning("%s is down, Ray starts it again: %s", self.names[index], error)
+                    log.warning(
+                        "ingest actor %s is down, Ray restarts it: %s", self.names[index], error
+                    )
                 self._note_down(index, str(error))
                 if _reader_failed(error):
-                    self._restart(index, "its reader failed")
+                    self._restart(index, "its reading thread failed")
                 time.sleep(DOWN_PAUSE_S)
             else:
-                patience_s = SILENCE_S
+                timeout_s = SILENCE_S
                 self.down.pop(index, None)
-                before = heard.claims if heard.incarnation == report.incarnation else 0
-                heard = ClaimsReceived(report.incarnation, before + len(claims))
-                self._tell(ActorReport(index, claims, report))
+                same = received.incarnation == report.incarnation
+                before = received.claims if same else 0
+                received = ClaimsReceived(report.incarnation, before + len(claims))
+                self._on_report(ActorReport(index, claims, report))
 
     def _note_down(self, index: int, why: str) -> None:
         known = self.down.get(index)
@@ -199,7 +203,7 @@ class IngestActors:
     def _restart(self, index: int, why: str) -> None:
         import ray
 
-        log.warning("%s is ended to be started again: %s", self.names[index], why)
+        log.warning("killing ingest actor %s, Ray restarts it: %s", self.names[index], why)
         self._note_down(index, why)
         ray.kill(self._actors[index], no_restart=False)
 

@@ -1,4 +1,4 @@
-"""What the coordinator wants to be done; the driver's loop carries it out."""
+"""The instructions of the coordinator, which the driver's loop carries out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from finkray.query.messages import ClaimOutcome
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Let the actor read the lane from the offset on."""
+    """Let the actor read a lane from an offset on."""
 
     actor: int
     assignment: Assignment
@@ -27,7 +27,7 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Hand the claim, with so many alerts, to the streaming query; `delayed`, after a pause."""
+    """Send the claim, which has `alerts`, to the streaming query; after a pause if `delayed`."""
 
     actor: int
     claim: Claim
@@ -39,7 +39,7 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Let the actor let go of the batches of these claims."""
+    """Let the actor free the batches of these claims."""
 
     actor: int
     claims: tuple[Claim, ...]
@@ -47,14 +47,14 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove what an outcome of an older generation left in staging."""
+    """Delete the staged files of a claim that is void."""
 
     outcome: ClaimOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Go on no further; if `retriable`, a fresh process may."""
+    """End this process with an error; if `retriable`, a fresh process may succeed."""
 
     message: str
     retriable: bool = False
@@ -64,16 +64,16 @@ Instruction = Assign | Revoke | Dispatch | Drop | Discard | Fail
 
 
 def in_doubt(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """What may be done while nobody knows whether the last commit is in the ledger.
+    """Return the instructions that are safe while the last commit may be in the ledger or not.
 
-    What was staged for it may be the archive's by now, so nothing of it is removed; if it is not,
-    the next start clears it away.
+    Its staged files may belong to the archive by now, so none are deleted; if they do not, the next
+    start deletes them.
 
     Raises
     ------
     ClusterUnavailable
-        A lane is to be read again: a fresh process reads in the ledger from where.
+        if a lane must be read again: a fresh process learns from the ledger from which offset
     """
-    if any(isinstance(one, Assign) for one in instructions):
+    if any(isinstance(instruction, Assign) for instruction in instructions):
         raise ClusterUnavailable("claims were lost while a commit was in doubt")
-    return [one for one in instructions if not isinstance(one, Discard)]
+    return [instruction for instruction in instructions if not isinstance(instruction, Discard)]

@@ -1,9 +1,9 @@
-"""Lanes: which parts of a partition are archived side by side. Pure.
+"""Divide a partition into lanes, ranges of offsets that are archived side by side. Pure.
 
-A partition has one live lane, which has no end. An archive that was away and finds more than
-a little in Kafka begins a new live lane at the end of the partition at once, and what lies
-before it becomes a backfill lane, which ends where the live one begins. The ledger keeps
-where live lanes began, and so the lanes of a start are all that no claim holds.
+A partition has one live lane, which has no end. An archive that starts with a long backlog in
+Kafka starts a new live lane at the end of the partition at once; the offsets before it become a
+backfill lane, which ends where the live one starts. The ledger keeps where live lanes started, so
+the lanes of a start are all offsets that no claim holds.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from finkray.ledger.state import LedgerState, PartitionState
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffsets:
-    """What Kafka has of a partition that was found.
+    """The offsets that Kafka has of a discovered partition.
 
     Attributes
     ----------
     start
-        where to begin if the ledger does not know it
+        where to start if the ledger does not know the partition
     end
-        one past its last offset
+        one past the last offset
     """
 
     start: int
@@ -40,25 +40,25 @@ class Lane:
 def late_partitions(
     state: LedgerState, found: Mapping[TopicPartition, PartitionOffsets], backlog_offsets: int
 ) -> dict[TopicPartition, int]:
-    """Where live lanes are to begin, in partitions with a backlog that is worth a backfill.
+    """Return where live lanes start, for the partitions whose backlog needs a backfill.
 
     Parameters
     ----------
     state
         of the ledger, which knows all of the partitions
     found
-        what Kafka has of them
+        the offsets that Kafka has of them
     backlog_offsets
-        the largest backlog that the live lane takes in its stride
+        the largest backlog that the live lane archives itself
     """
     return {
-        source: edges.end
-        for source, edges in found.items()
-        if edges.end - state.partitions[source].live_from > backlog_offsets
+        source: offsets.end
+        for source, offsets in found.items()
+        if offsets.end - state.partitions[source].live_from > backlog_offsets
     }
 
 
 def lanes_of(partition: PartitionState) -> list[Lane]:
-    """The lanes that bring in all that no claim holds, the live one last."""
+    """Return the lanes of all offsets that no claim holds, the live one last."""
     backfill = [Lane(hole.first, hole.last + 1) for hole in partition.backlog]
     return [*backfill, Lane(partition.live_from)]

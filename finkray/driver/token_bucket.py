@@ -1,21 +1,21 @@
-"""A cap on a rate. Pure: the clock is given."""
+"""Limit a rate. Pure: the clock is a parameter."""
 
 from dataclasses import dataclass
 
 BURST_S = 1.0
-"""What may be spent at once after a quiet time: the worth of so many seconds."""
+"""After a quiet time the tokens of this many seconds may be spent at once."""
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Fills at a rate; whoever finds something in it may spend, and more than there is.
+    """A bucket that fills at a rate. While it has any token, any amount may be spent.
 
-    So no amount is too large to be let through, and the mean over a long time is the rate.
+    So no amount is too large to pass, and the mean over a long time is the rate.
 
     Parameters
     ----------
     per_s
-        the rate; 0 is no cap
+        the rate; 0 is no limit
     """
 
     per_s: float
@@ -23,15 +23,15 @@ class TokenBucket:
     _at_s: float | None = None
 
     def is_open(self, now_s: float) -> bool:
-        """Whether anything may be spent now."""
+        """Return whether anything may be spent now."""
         if self.per_s == 0:
             return True
         most = self.per_s * BURST_S
-        passed_s = BURST_S if self._at_s is None else now_s - self._at_s
-        self._tokens = min(most, self._tokens + passed_s * self.per_s)
+        elapsed_s = BURST_S if self._at_s is None else now_s - self._at_s
+        self._tokens = min(most, self._tokens + elapsed_s * self.per_s)
         self._at_s = now_s
         return self._tokens > 0
 
     def spend(self, amount: float) -> None:
-        """Take out so much; what is missing must flow in before it is open again."""
+        """Take out this amount; a debt must be refilled before the bucket is open again."""
         self._tokens -= amount

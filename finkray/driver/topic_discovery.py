@@ -1,4 +1,4 @@
-"""Looks for partitions while the archive runs: ZTF opens a new topic each night."""
+"""Discover topics and partitions while the archive runs: ZTF creates a new topic each night."""
 
 import logging
 import threading
@@ -12,59 +12,59 @@ from finkray.errors import FinkrayError
 from finkray.kafka.cluster import KafkaCluster, Start
 from finkray.settings.kafka import KafkaSettings
 
-ASK_S = 10.0
-"""For how long a look goes on asking about new partitions: as long as Kafka takes to say nothing of
-a single one. What is left then is asked about in the next look."""
+QUERY_S = 10.0
+"""How long one discovery queries the offsets of new partitions: as long as the time limit of a
+query for a single partition. The next discovery queries the rest."""
 
-_NAMED = 3
+_PARTITIONS_NAMED = 3
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredPartitions:
-    """All partitions that there are now, and what Kafka has of those that are new.
+    """All partitions that exist now, and the offsets of new ones.
 
     Attributes
     ----------
     partitions
-        all of them
+        all partitions of the wanted topics
     new
-        an entry for each that the scout had not reported before and that can be read
-    silent
-        those that are new and can't be read yet, and why: they have no leader, say
+        offsets of each partition that was not reported before and that can be read
+    unreadable
+        new partitions that can't be read yet, and why: because they have no leader, for example
     error
-        why there was no look, and then the others are empty
+        why the discovery failed; then the others are empty
     """
 
     partitions: frozenset[TopicPartition]
     new: Mapping[TopicPartition, PartitionOffsets]
-    silent: Mapping[TopicPartition, str] = field(default_factory=dict)
+    unreadable: Mapping[TopicPartition, str] = field(default_factory=dict)
     error: str | None = None
 
     @property
     def trouble(self) -> str:
-        """What the look met, in words; "" if all is well."""
-        if self.error is not None or not self.silent:
+        """What went wrong, for people; "" if nothing did."""
+        if self.error is not None or not self.unreadable:
             return self.error or ""
-        first = sorted(self.silent.items())[:_NAMED]
-        named = "; ".join(f"{at.topic}[{at.partition}]: {why}" for at, why in first)
-        return f"{len(self.silent)} partitions can't be read yet: {named}"
+        first = sorted(self.unreadable.items())[:_PARTITIONS_NAMED]
+        named = "; ".join(f"{source.topic}[{source.partition}]: {why}" for source, why in first)
+        return f"{len(self.unreadable)} partitions can't be read yet: {named}"
 
 
 class TopicDiscovery:
-    """Asks Kafka every few seconds, in a thread of its own.
+    """Lists the partitions in Kafka every few seconds, in a thread of its own.
 
     Parameters
     ----------
     settings
         the `[kafka]` section
     new_archive
-        whether the ledger knows no partition at all: only then the setting `start` counts, for
-        what is there at the first look; a topic that appears later is read from its beginning,
-        lest its first alerts be lost
-    tell
-        gets each `DiscoveredPartitions`
+        whether the ledger has no partition: only then the setting `start` applies, to partitions
+        that exist at the first discovery. A topic that appears later is read from its beginning, so
+        that its first alerts are not lost
+    on_discovery
+        called with each `DiscoveredPartitions`, from the thread
     """
 
     def __init__(
@@ -72,64 +72,63 @@ class TopicDiscovery:
         settings: KafkaSettings,
         *,
         new_archive: bool,
-        tell: Callable[[DiscoveredPartitions], None],
+        on_discovery: Callable[[DiscoveredPartitions], None],
     ) -> None:
         self._settings = settings
         self._kafka = KafkaCluster(settings.client_config())
         self._new_archive = new_archive
-        self._tell = tell
-        self._there_first: frozenset[TopicPartition] | None = None
+        self._on_discovery = on_discovery
+        self._first_partitions: frozenset[TopicPartition] | None = None
         self._known: frozenset[TopicPartition] = frozenset()
-        self._silent: Collection[TopicPartition] = ()
+        self._unreadable: Collection[TopicPartition] = ()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scout", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="topic-discovery", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End the thread."""
         self._closing.set()
-        self._thread.join(timeout=1.0)  # it may be waiting for a Kafka that is away
+        self._thread.join(timeout=1.0)  # it may wait for a Kafka that is down
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            found = self._look_or_say_why_not()
-            self._tell(found)
+            found = self._discover_or_report_error()
+            self._on_discovery(found)
             self._closing.wait(1.0 if found.trouble else self._settings.refresh_s)
         self._kafka.close()
 
-    def _look_or_say_why_not(self) -> DiscoveredPartitions:
+    def _discover_or_report_error(self) -> DiscoveredPartitions:
         try:
-            return self._look()
+            return self._discover()
         except FinkrayError as error:
             return DiscoveredPartitions(frozenset(), {}, error=str(error))
         except Exception as error:
-            # Without a scout nobody would find tomorrow's topic.
-            log.warning("a look for topics failed", exc_info=True)
-            return DiscoveredPartitions(
-                frozenset(), {}, error=f"a look for topics failed: {error!r}"
-            )
+            # The thread must survive: without it tomorrow's topic would not be found.
+            log.warning("topic discovery failed, will retry", exc_info=True)
+            return DiscoveredPartitions(frozenset(), {}, error=f"topic discovery failed: {error!r}")
 
-    def _look(self) -> DiscoveredPartitions:
+    def _discover(self) -> DiscoveredPartitions:
         partitions = frozenset(self._kafka.partitions(self._settings.wants))
-        if self._there_first is None:
-            self._there_first = partitions
+        if self._first_partitions is None:
+            self._first_partitions = partitions
         new: dict[TopicPartition, PartitionOffsets] = {}
-        silent: dict[TopicPartition, str] = {}
-        until_s = time.monotonic() + ASK_S
-        # Those of which nothing was heard come last, lest the others wait for them again and again.
-        for source in sorted(partitions - self._known, key=lambda one: (one in self._silent, one)):
+        unreadable: dict[TopicPartition, str] = {}
+        until_s = time.monotonic() + QUERY_S
+        # Partitions without an answer last time come last, so that they do not delay the others.
+        unknown = partitions - self._known
+        for source in sorted(unknown, key=lambda source: (source in self._unreadable, source)):
             if time.monotonic() >= until_s:
-                silent[source] = "not asked about yet"
+                unreadable[source] = "not queried yet"
                 continue
             try:
-                new[source] = self._edges(source)
+                new[source] = self._offsets(source)
             except FinkrayError as error:
-                silent[source] = str(error)
-        self._silent = silent.keys()
-        self._known = partitions - silent.keys()
-        return DiscoveredPartitions(partitions, new, silent)
+                unreadable[source] = str(error)
+        self._unreadable = unreadable.keys()
+        self._known = partitions - unreadable.keys()
+        return DiscoveredPartitions(partitions, new, unreadable)
 
-    def _edges(self, source: TopicPartition) -> PartitionOffsets:
+    def _offsets(self, source: TopicPartition) -> PartitionOffsets:
         marks = self._kafka.watermarks(source.topic, source.partition)
         start = self._start_of(source)
         if start == "earliest":
@@ -137,5 +136,5 @@ class TopicDiscovery:
         return PartitionOffsets(self._kafka.start_offset(source, start), marks.high)
 
     def _start_of(self, source: TopicPartition) -> Start:
-        counts = self._new_archive and source in (self._there_first or ())
-        return self._settings.start if counts else "earliest"
+        applies = self._new_archive and source in (self._first_partitions or ())
+        return self._settings.start if applies else "earliest"

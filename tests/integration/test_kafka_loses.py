@@ -67,13 +67,13 @@ def test_a_partition_without_a_leader_does_not_keep_others_from_being_read(
     wait_until("its leader is gone", lambda: not has_leader(cluster, silent))
     settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topics=(topic,))
     looks = queue.SimpleQueue[DiscoveredPartitions]()
-    topic_discovery = TopicDiscovery(settings, new_archive=True, tell=looks.put)
+    topic_discovery = TopicDiscovery(settings, new_archive=True, on_discovery=looks.put)
     found = looks.get(timeout=60)
     topic_discovery.close()
     cluster.close()
     assert found.partitions == set(there)
     assert dict(found.new) == {one: PartitionOffsets(0, 0) for one in there if one != silent}
-    assert set(found.silent) == {silent}
+    assert set(found.unreadable) == {silent}
     assert f"{topic}[{silent.partition}]" in found.trouble
 
 

@@ -22,7 +22,7 @@ Looks = queue.SimpleQueue[DiscoveredPartitions]
 @contextmanager
 def topic_discovery(settings: KafkaSettings, *, new_archive: bool = True) -> Iterator[Looks]:
     looks = Looks()
-    running = TopicDiscovery(settings, new_archive=new_archive, tell=looks.put)
+    running = TopicDiscovery(settings, new_archive=new_archive, on_discovery=looks.put)
     try:
         yield looks
     finally:

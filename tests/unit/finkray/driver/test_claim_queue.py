@@ -21,7 +21,7 @@ def dispatch(
 
 
 def queue(backfill_per_s: float = 0.0) -> ClaimQueue:
-    return ClaimQueue(most=8, slots=2, backfill_per_s=backfill_per_s)
+    return ClaimQueue(most_claims=8, slots=2, backfill_per_s=backfill_per_s)
 
 
 def taken(queue: ClaimQueue, now_s: float) -> list[int]:
@@ -30,9 +30,9 @@ def taken(queue: ClaimQueue, now_s: float) -> list[int]:
 
 def fill(queue: ClaimQueue, live: int, backfill: int, now_s: float = 0.0) -> None:
     for number in range(backfill):
-        queue.hand_in(dispatch(100 + number, "backfill"), now_s)
+        queue.add(dispatch(100 + number, "backfill"), now_s)
     for number in range(live):
-        queue.hand_in(dispatch(number), now_s)
+        queue.add(dispatch(number), now_s)
 
 
 def test_live_claims_go_first_and_leave_the_backfill_the_task_slots() -> None:
@@ -43,14 +43,14 @@ def test_live_claims_go_first_and_leave_the_backfill_the_task_slots() -> None:
 
 
 def back(queue: ClaimQueue, *numbers: int) -> None:
-    queue.returned([Claim(A, number, number) for number in numbers])
+    queue.done([Claim(A, number, number) for number in numbers])
 
 
 def test_a_live_claim_is_in_the_next_micro_batch_whatever_a_backfill_has_waiting() -> None:
     claims = queue()
     fill(claims, live=0, backfill=20)
     assert taken(claims, 0.0) == [*range(100, 108)]
-    claims.hand_in(dispatch(1), 0.1)
+    claims.add(dispatch(1), 0.1)
     assert taken(claims, 0.1) == []
     back(claims, *range(100, 108))
     assert taken(claims, 0.2) == [1, 108, 109]
@@ -90,7 +90,7 @@ def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks
 
 def test_a_refused_claim_comes_again_after_a_pause() -> None:
     claims = queue()
-    claims.hand_in(dispatch(1, delayed=True), 0.0)
+    claims.add(dispatch(1, delayed=True), 0.0)
     assert taken(claims, RETRY_S - 0.1) == []
     assert taken(claims, RETRY_S) == [1]
 
@@ -108,7 +108,7 @@ def test_a_cap_holds_the_backfill_back_and_never_the_live_lanes() -> None:
 def test_an_archive_that_leaves_hurries() -> None:
     claims = queue(backfill_per_s=1)
     fill(claims, live=1, backfill=9)
-    claims.hurry()
+    claims.drain()
     assert len(taken(claims, 0.0)) == 8
 
 

@@ -54,22 +54,22 @@ def with_actors() -> Coordinator:
     """A coordinator of two actors, both there."""
     coordinator = Coordinator(actors=2)
     for actor in range(2):
-        assert coordinator.actor_came(actor) == []
+        assert coordinator.actor_started(actor) == []
     return coordinator
 
 
 def reading(*sources: TopicPartition, at: int = 0) -> tuple[Coordinator, dict[TopicPartition, int]]:
     coordinator = with_actors()
-    given = assigned(coordinator.found({source: [Lane(at)] for source in sources}))
+    given = assigned(coordinator.partitions_found({source: [Lane(at)] for source in sources}))
     return coordinator, {source: given[source].assignment.generation for source in sources}
 
 
 def test_partitions_are_shared_out_evenly() -> None:
     coordinator = with_actors()
     many = {TopicPartition("cluster", "ztf", "id", n): [Lane(0)] for n in range(5)}
-    actors = [assign.actor for assign in assigned(coordinator.found(many)).values()]
+    actors = [assign.actor for assign in assigned(coordinator.partitions_found(many)).values()]
     assert sorted(actors) == [0, 0, 0, 1, 1]
-    assert coordinator.found(many) == []
+    assert coordinator.partitions_found(many) == []
 
 
 def test_a_claim_goes_to_the_query_then_to_the_ledger_then_is_let_go() -> None:
@@ -146,7 +146,7 @@ def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() ->
     coordinator, generation = reading(A, B)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.claims_ready(1, [ready_claim(B, 0, 4, generation[B])])
-    coordinator.vanished([A])
+    coordinator.partitions_gone([A])
     hole = Claim(A, 8, 9)
     assert coordinator.claims_ready(0, [ready_claim(A, 8, 9, generation[A])]) == [Drop(0, (hole,))]
     coordinator.drain()
@@ -158,9 +158,9 @@ def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() ->
 def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None:
     """Ray starts another in its place, whose first report looks the same."""
     coordinator = Coordinator(actors=2)
-    assert coordinator.found({A: [Lane(0)], B: [Lane(0)]}) == []
-    assert set(assigned(coordinator.actor_came(1))) == {B}
-    assert set(assigned(coordinator.actor_came(0))) == {A}
+    assert coordinator.partitions_found({A: [Lane(0)], B: [Lane(0)]}) == []
+    assert set(assigned(coordinator.actor_started(1))) == {B}
+    assert set(assigned(coordinator.actor_started(0))) == {A}
     assert set(assigned(coordinator.actor_lost(0))) == {A}
 
 
@@ -239,7 +239,7 @@ def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() ->
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
-    assert coordinator.vanished([A]) == [Revoke(0, A)]
+    assert coordinator.partitions_gone([A]) == [Revoke(0, A)]
     coordinator.outcomes([staged(claim, generation[A])])
     coordinator.committed([claim])
     assert coordinator.frontiers == {}
@@ -248,8 +248,8 @@ def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() ->
 def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
-    coordinator.vanished([A])
-    again = assigned(coordinator.found({A: [Lane(0)]}))[A].assignment
+    coordinator.partitions_gone([A])
+    again = assigned(coordinator.partitions_found({A: [Lane(0)]}))[A].assignment
     assert (again.offset, again.generation > generation[A]) == (0, True)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, again.generation)])
     coordinator.outcomes([staged(Claim(A, 0, 4), again.generation)])
@@ -265,7 +265,7 @@ def in_lanes(*ends: int) -> tuple[Coordinator, dict[int | None, Assignment]]:
     coordinator = with_actors()
     firsts = [0, *ends]
     lanes = [Lane(first, end) for first, end in zip(firsts, [*ends, None], strict=True)]
-    return coordinator, by_end(coordinator.found({A: lanes}))
+    return coordinator, by_end(coordinator.partitions_found({A: lanes}))
 
 
 def by_end(instructions: Sequence[Instruction]) -> dict[int | None, Assignment]:
@@ -354,9 +354,9 @@ def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
 def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
     coordinator, given = in_lanes(100, 250)
     coordinator.claims_ready(0, [ready_claim(A, 0, 9, given[100].generation)])
-    assert coordinator.vanished([A]) == [Revoke(0, A)]
+    assert coordinator.partitions_gone([A]) == [Revoke(0, A)]
     assert coordinator.frontiers == {A: 0}
-    again = by_end(coordinator.found({A: [Lane(0, 100), Lane(100, 250), Lane(250)]}))
+    again = by_end(coordinator.partitions_found({A: [Lane(0, 100), Lane(100, 250), Lane(250)]}))
     assert {end: one.offset for end, one in again.items()} == {100: 0, None: 250}
     assert coordinator.backlogs == {A: 250}
 
@@ -382,7 +382,9 @@ class Night(RuleBasedStateMachine):
         self.ledger[A].add(12, 14)
         self.away: set[TopicPartition] = set()
         for source, holes in self.holes.items():
-            self.obey(self.coordinator.found({source: [*holes, Lane(self.live_from[source])]}))
+            self.obey(
+                self.coordinator.partitions_found({source: [*holes, Lane(self.live_from[source])]})
+            )
 
     def obey(self, instructions: Sequence[Instruction]) -> None:
         for instruction in instructions:
@@ -445,7 +447,7 @@ class Night(RuleBasedStateMachine):
     def an_actor_reports_for_the_first_time(self, actor: int) -> None:
         if actor not in self.came:
             self.came.add(actor)
-            self.obey(self.coordinator.actor_came(actor))
+            self.obey(self.coordinator.actor_started(actor))
 
     @rule(actor=st.integers(0, 1))
     def an_actor_dies(self, actor: int) -> None:
@@ -457,7 +459,7 @@ class Night(RuleBasedStateMachine):
     @rule(source=st.sampled_from([A, B]))
     def a_partition_is_out_of_sight(self, source: TopicPartition) -> None:
         self.away.add(source)
-        self.obey(self.coordinator.vanished([source]))
+        self.obey(self.coordinator.partitions_gone([source]))
 
     @precondition(lambda self: self.away)
     @rule(data=st.data())
@@ -470,7 +472,7 @@ class Night(RuleBasedStateMachine):
         covered = self.ledger[source]
         live = max(self.live_from[source], (covered.last or 0) + 1)
         holes = [Lane(hole.first, hole.last + 1) for hole in covered.holes(0, live - 1)]
-        self.obey(self.coordinator.found({source: [*holes, Lane(live)]}))
+        self.obey(self.coordinator.partitions_found({source: [*holes, Lane(live)]}))
 
     @rule()
     def the_committer_commits(self) -> None:
