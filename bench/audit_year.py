@@ -24,7 +24,7 @@ from finkray.ledger.entry import Entry
 from finkray.ledger.segment import Segment
 from finkray.ledger.table import SCHEMA, to_table
 from finkray.storage.layout import alerts_path
-from finkray.storage.local import LocalStorage
+from finkray.storage.opening import StorageLocation, open_storage
 
 CLAIMS_PER_ENTRY = 8
 """A micro-batch of a busy night; the archive commits one of them with one entry."""
@@ -43,7 +43,7 @@ _LOG = logging.getLogger("bench")
 
 def make_year(root: Path, files: int) -> None:
     """Make the placeholder of an archive with so many files, spread over the hours of a year."""
-    storage = LocalStorage(root)
+    storage = open_storage(StorageLocation(str(root)))
     entries = 1 + -(-files // CLAIMS_PER_ENTRY)
     seq = 0
     for segment in _segments(entries):
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make_year(root, options.files)
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
-        report = audit(LocalStorage(root))
+        report = audit(open_storage(StorageLocation(str(root))))
         took_s = time.perf_counter() - begun_s
         cpu_s = time.process_time() - begun_cpu_s
         after_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

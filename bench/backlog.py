@@ -20,7 +20,7 @@ from bench.options import add_common, begin, working_folder
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger.claims import read_claims
-from finkray.storage.local import LocalStorage
+from finkray.storage.opening import StorageLocation, open_storage
 from sim.kafka import Kafka
 from sim.pace import Pace
 from sim.play import Played, play
@@ -183,7 +183,7 @@ def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
 
 
 def _durables(root: Path, old_per_partition: int) -> Iterator[Durable]:
-    storage = LocalStorage(root)
+    storage = open_storage(StorageLocation(str(root)))
     for claim in read_claims(storage, ("at", "first_offset", "files")).to_pylist():
         yield Durable(
             at_unix_s=claim["at"].timestamp(),

@@ -30,7 +30,7 @@ from bench.running import RunningArchive, running_archive
 from bench.topics import ZTF_PACKETS, Feed, read_feed, send
 from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from jobs.cluster.local_ray import find_local_ray
 from sim.kafka import Kafka
 from sim.pace import Pace
@@ -120,7 +120,7 @@ class _Stream:
         begun_s = time.time()
         self.send(alerts)
         self.wait_until_durable()
-        return alerts / (last_commit_unix_s(LocalStorage(self.archive.root)) - begun_s)
+        return alerts / (last_commit_unix_s(self.archive.storage) - begun_s)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
                 stream.wait_until_served(name, stream.sent - before)
             _LOG.info("with services: %d alerts", options.alerts)
             beside_per_s = stream.burst_per_s(options.alerts)
-            durable_s = last_commit_unix_s(LocalStorage(stream.archive.root))
+            durable_s = last_commit_unix_s(stream.archive.storage)
             after = {}
             for name in SERVICES:
                 stream.wait_until_served(name, stream.sent - before)
@@ -183,10 +183,10 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
 def served(archive: RunningArchive, name: str) -> int:
     """How many results a service has."""
     storage = _results(archive, name)
-    return read_state(storage).state.balance().archived if storage.root.is_dir() else 0
+    return read_state(storage).state.balance().archived if storage.exists() else 0
 
 
-def latencies_s(results: LocalStorage, skip: int) -> np.ndarray:
+def latencies_s(results: Storage, skip: int) -> np.ndarray:
     """From the Kafka timestamp until the result was durable, but for the first results.
 
     Parameters
@@ -262,14 +262,14 @@ def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
 def _wait_until_live(stream: _Stream, name: str) -> None:
     """Until it is written down from where on the service serves."""
     ends_s = time.monotonic() + 120.0
-    while not (_results(stream.archive, name).root / "live.json").exists():
+    while _results(stream.archive, name).size_bytes("live.json") is None:
         if time.monotonic() > ends_s:
             raise RuntimeError(f"{name} does not start")
         time.sleep(_POLL_S)
 
 
-def _results(archive: RunningArchive, name: str) -> LocalStorage:
-    return LocalStorage(archive.root / "science" / name / "1")
+def _results(archive: RunningArchive, name: str) -> Storage:
+    return archive.storage.below(f"science/{name}/1")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,6 @@ from bench.meter import Meter
 from bench.options import add_common, begin, working_folder
 from bench.running import running_archive
 from bench.topics import Feed, read_feed, send
-from finkray.storage.local import LocalStorage
 from sim.kafka import Kafka
 
 _LOG = logging.getLogger("bench.burst")
@@ -102,7 +101,7 @@ def _measure(
         archive.wait_until(
             "the first alerts are durable", lambda sheet: sheet.archived >= total, deadline_s
         )
-        first_s = last_commit_unix_s(LocalStorage(archive.root)) - archive.launched_unix_s
+        first_s = last_commit_unix_s(archive.storage) - archive.launched_unix_s
         for alerts in sizes:
             time.sleep(QUIET_S)
             _LOG.info("%s: a visit of %d alerts", feed.name, alerts)
@@ -120,7 +119,7 @@ def _measure(
                 feed=feed.name,
                 alerts=alerts,
                 sent_s=acked_unix_s - begun_unix_s,
-                durable_after_s=last_commit_unix_s(LocalStorage(archive.root)) - acked_unix_s,
+                durable_after_s=last_commit_unix_s(archive.storage) - acked_unix_s,
                 peak_rss_bytes=max(peak),
                 first_s=first_s,
             )

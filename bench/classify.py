@@ -41,7 +41,8 @@ from finkray.services.messages import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.catalogs import CatalogSettings
 from finkray.settings.model import Settings
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 
 CLAIM_ROWS = 1000
 TYPES = ("RR*", "EB*", "QSO", "G", "*")
@@ -105,7 +106,7 @@ def make_catalog(folder: Path, count: int, rng: np.random.Generator) -> Sky:
     return ra, dec
 
 
-def make_archive(storage: LocalStorage, sources: Sky, count: int, rng: np.random.Generator) -> None:
+def make_archive(storage: Storage, sources: Sky, count: int, rng: np.random.Generator) -> None:
     """Archive alerts of ZTF's shape, at such places."""
     ledger = Ledger.take_over(storage)
     sample = finkray.testing.alerts()
@@ -147,7 +148,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     """Make the sky and the archive, classify, count."""
     rng = np.random.default_rng(options.seed)
     sources = make_catalog(folder, options.sources, rng)
-    storage = LocalStorage(folder / "archive")
+    storage = open_storage(StorageLocation(str(folder / "archive")))
     make_archive(storage, sources, options.alerts, rng)
     settings = Settings(catalogs=CatalogSettings(folder=str(folder / "sky")))
     run = Run(storage, Spec("actors.classify:Classify"), settings)

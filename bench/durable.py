@@ -8,19 +8,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.ledger.claims import read_claims
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 
 
-def last_commit_unix_s(storage: LocalStorage) -> float:
+def last_commit_unix_s(storage: Storage) -> float:
     """When the last claim was committed."""
     return float(max(read_claims(storage, ("at",))["at"].to_pylist()).timestamp())
 
 
-def kafka_unix_s(storage: LocalStorage, claim: Mapping[str, Any]) -> np.ndarray:
+def kafka_unix_s(storage: Storage, claim: Mapping[str, Any]) -> np.ndarray:
     """The Kafka timestamps in the files of a claim, which was read with its `files`; float64."""
-    stamps = [
-        pq.read_table(storage.root / file["path"], columns=["kafka_timestamp"], partitioning=None)
-        for file in claim["files"]
-    ]
+    stamps = []
+    for file in claim["files"]:
+        with storage.open(file["path"]) as source:
+            stamps.append(pq.read_table(source, columns=["kafka_timestamp"], partitioning=None))
     found = [np.asarray(table.column(0).cast(pa.int64())) for table in stamps]
     return np.concatenate([np.array([]), *found]) / 1e3

@@ -14,7 +14,8 @@ from finkray.host.java import find_java
 from finkray.ledger.read import read_state
 from finkray.settings.ray import RaySettings
 from finkray.status.archive import BalanceSheet
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 
 _POLL_S = 0.2
@@ -42,6 +43,11 @@ class RunningArchive:
     log: Path
     launched_unix_s: float
 
+    @property
+    def storage(self) -> Storage:
+        """The storage of the archive."""
+        return open_storage(StorageLocation(str(self.root)))
+
     def wait_until(
         self, what: str, done: Callable[[BalanceSheet], bool], deadline_s: float
     ) -> None:
@@ -52,9 +58,7 @@ class RunningArchive:
         RuntimeError
             The time is up or the archive has ended; the message has the end of its log.
         """
-        while not (
-            self.root.is_dir() and done(read_state(LocalStorage(self.root)).state.balance())
-        ):
+        while not (self.storage.exists() and done(read_state(self.storage).state.balance())):
             if time.monotonic() > deadline_s or self.process.poll() is not None:
                 tail = self.log.read_text(errors="replace")[-3000:]
                 raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")

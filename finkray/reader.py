@@ -14,7 +14,7 @@ from finkray.ledger.follow import Durable, Follower, Position
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, utc
-from finkray.storage.opening import folder_of, open_storage
+from finkray.storage.opening import StorageLocation, open_storage
 
 if TYPE_CHECKING:
     from finkray.audit.audit import KafkaView
@@ -220,10 +220,10 @@ def open_archive(uri: str | Path) -> Archive:
     ValueError
         if the URI is of a kind that is not supported
     """
-    folder = folder_of(str(uri))
-    if not folder.is_dir():
-        raise StorageError(f"there is no archive at {folder}: no such folder")
-    return Archive(open_storage(str(uri)))
+    storage = open_storage(StorageLocation(str(uri)))
+    if not storage.exists():
+        raise StorageError(f"there is no archive at {storage.uri}: no such folder")
+    return Archive(storage)
 
 
 def _chosen(

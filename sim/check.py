@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, parse_path, topic_id8
-from finkray.storage.opening import open_storage
+from finkray.storage.opening import StorageLocation, open_storage
 from sim.compare import ARCHIVED, DEAD, Comparison, compare
 from sim.manifest import PlayedTopic, read_manifest
 
@@ -35,7 +35,7 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
         There is no manifest.
     """
     played = read_manifest(manifest)
-    storage = open_storage(archive_uri)
+    storage = open_storage(StorageLocation(archive_uri))
     alerts, letters = _alerts(storage, played.where), _dead_letters(storage, played.where)
     return replace(compare(played.messages, alerts, letters), ended=played.ended)
 
@@ -43,7 +43,7 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
 def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:
     tables = [ARCHIVED.empty_table()]
     for path in _paths(storage, where):
-        with storage.filesystem.open_input_file(path) as file:
+        with storage.open(path) as file:
             parquet = pq.ParquetFile(file)
             numbers = [name for name in parquet.schema_arrow.names if name in _NUMBERS]
             table = parquet.read(columns=[*_PLACE, *numbers])

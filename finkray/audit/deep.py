@@ -141,7 +141,7 @@ def _joined(offsets: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
 
 
 def _read(storage: Storage, file: DataFile) -> pa.Table:
-    with storage.filesystem.open_input_file(file.path) as source:
+    with storage.open(file.path) as source:
         return pq.read_table(source, columns=["kafka_topic", "kafka_partition", "kafka_offset"])
 
 

@@ -163,7 +163,7 @@ class DeadLetters:
         needed = {*columns, "kafka_offset", "kafka_timestamp", "reason"}
         names = [name for name in DEAD_LETTER_SCHEMA.names if name in needed]
         try:
-            with self._storage.filesystem.open_input_file(file.path) as source:
+            with self._storage.open(file.path) as source:
                 table = pq.read_table(source, columns=names)
         except (OSError, pa.ArrowException):
             self.unread.append(file.path)

@@ -42,7 +42,8 @@ from finkray.driver.lanes import PartitionOffsets, lanes_of, late_partitions
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
-from finkray.host.supervise import EXIT_RETRIABLE, RESTARTS_VARIABLE
+from finkray.host.exit_codes import DaemonExit
+from finkray.host.supervise import RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.log import Ledger
 from finkray.monitor.clock import now
@@ -371,7 +372,7 @@ class Archiver:
 
     def _close(self) -> None:
         """End everything that was started, or end the process if that hangs for `CLOSE_S`."""
-        last_resort = threading.Timer(CLOSE_S, os._exit, [EXIT_RETRIABLE])
+        last_resort = threading.Timer(CLOSE_S, os._exit, [DaemonExit.RESTART])
         last_resort.daemon = True
         last_resort.start()
         if self._topic_discovery is not None:

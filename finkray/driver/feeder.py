@@ -12,6 +12,7 @@ from finkray.query.raydp_master import RaydpMaster
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext
 from finkray.settings.model import Settings
+from finkray.storage.opening import absolute
 
 KEEP_WARM_S = 20.0
 """Spark ends Python workers after a minute without work; a new one costs seconds."""
@@ -145,7 +146,7 @@ class Feeder:
             TaskContext(
                 ray_address=ray.get_runtime_context().gcs_address,
                 namespace=self._settings.ray.namespace,
-                archive_uri=str(self._settings.archive.root),
+                archive=absolute(self._settings.archive),
                 code_archive=spark.code_archive,
             ),
             self._warm_up_orders(),

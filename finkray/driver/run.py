@@ -9,7 +9,8 @@ from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.archiver_view import ArchiverView
 from finkray.driver.snapshot import make_snapshot
-from finkray.errors import ClusterUnavailable, Fenced, SettingsError
+from finkray.errors import Fenced, SettingsError
+from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
@@ -41,7 +42,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     handle_signals(stopping)
     # Wrong packet settings are reported here, and not later by an actor.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
-    storage = open_storage(settings.archive.uri)
+    storage = open_storage(settings.archive)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
@@ -76,14 +77,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 def _connect(settings: Settings) -> None:
     import ray
 
-    try:
-        ray.init(
-            address=settings.ray.address if settings.ray.address != "local" else "auto",
-            namespace=settings.ray.namespace,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+    connect_to_ray(settings.ray.address, settings.ray.namespace)
     store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
     if store_bytes < settings.ingest.held_bytes:
         raise SettingsError(

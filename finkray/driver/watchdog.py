@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from finkray.host.supervise import EXIT_RETRIABLE
+from finkray.host.exit_codes import DaemonExit
 
 CHECK_S = 1.0
 
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 class Watchdog:
     """A context in which the process ends if `beat` is not called for `limit_s` seconds.
 
-    The process exits with `EXIT_RETRIABLE` and without any clean-up, which could hang too, so that
-    its supervisor starts a fresh one. The stacks of all threads go to standard error before.
+    The process exits with `DaemonExit.RESTART` and without any clean-up, which could hang too, so
+    that its supervisor starts a fresh one. The stacks of all threads go to standard error before.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -54,4 +54,4 @@ class Watchdog:
                     self._silent_s,
                 )
                 faulthandler.dump_traceback()
-                os._exit(EXIT_RETRIABLE)
+                os._exit(DaemonExit.RESTART)

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,12 +19,7 @@ from types import FrameType
 
 import psutil
 
-from finkray.errors import ArchiveHeld, FinkrayError, SettingsError
-
-EXIT_RETRIABLE = 75
-"""The exit code of a process that wants to be started again (EX_TEMPFAIL of sysexits.h)."""
-
-EXIT_FAILED, EXIT_SETTINGS, EXIT_HELD = 1, 2, 3
+from finkray.host.exit_codes import DaemonExit
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -36,9 +30,6 @@ LEFTOVERS_S = 10.0
 """After a crash the driver's JVM ends by itself within a second or two."""
 
 _LOOK_S = 0.1
-
-EXIT_S = 20.0
-"""How long the end of a process may take once its work is done or has failed."""
 
 RESTARTS_VARIABLE = "FINKRAY_RESTARTS"
 """Tells the process how often it was started again within the last hour."""
@@ -63,72 +54,21 @@ class Backoff:
 
 def should_restart(return_code: int) -> bool:
     """Whether a process that ended so is started again: it asked for it, or a signal killed it."""
-    return return_code == EXIT_RETRIABLE or return_code < 0
+    return return_code == DaemonExit.RESTART or return_code < 0
 
 
-def supervised(
-    command: Sequence[str],
-    work: Callable[[], None],
-    log: logging.Logger,
-    *,
-    unsupervised: bool,
-) -> int:
-    """The `main` of a service: run the command under supervision, or in that process do the work.
-
-    Parameters
-    ----------
-    command
-        what starts this program again, to do the work
-    work
-        returns once it was stopped and has drained
-    log
-        of the service; is told what went wrong
-    unsupervised
-        whether this is that process
-
-    Returns
-    -------
-    int
-        the exit code: 0 it has drained, `EXIT_SETTINGS` the settings are wrong, `EXIT_HELD`
-        somebody else is alive on the folder, `EXIT_FAILED` or `EXIT_RETRIABLE` it failed
-    """
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if not unsupervised:
-        return supervise(command)
-    code = _do(work, log)
-    # What runs at the end of a process may wait for what hangs: RayDP for a Spark that starts.
-    last_resort = threading.Timer(EXIT_S, os._exit, [code])
-    last_resort.daemon = True
-    last_resort.start()
-    return code
-
-
-def _do(work: Callable[[], None], log: logging.Logger) -> int:
-    try:
-        work()
-    except SettingsError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
-        return EXIT_SETTINGS
-    except ArchiveHeld as error:
-        log.error("%s", error)  # noqa: TRY400 - the same
-        return EXIT_HELD
-    except FinkrayError as error:
-        log.exception("it stops")
-        return EXIT_RETRIABLE if error.retriable else EXIT_FAILED
-    except Exception:
-        # Nobody foresaw it, so nobody knows that it lasts: a night must not end with it.
-        log.exception("it stops, for a reason that was not foreseen")
-        return EXIT_RETRIABLE
-    return 0
-
-
-def supervise(command: Sequence[str]) -> int:
+def supervise(command: Sequence[str], name: str) -> int:
     """Run the command until it ends for good; hand SIGTERM and SIGINT on to it, once each.
 
     The process gets a session of its own, so that a Ctrl-C at the terminal reaches it
     through here alone, and it is killed should this process die.
+
+    Parameters
+    ----------
+    command
+        what to run
+    name
+        of the process, for log lines
 
     Returns
     -------
@@ -167,7 +107,8 @@ def supervise(command: Sequence[str]) -> int:
             if not asked_to_stop.empty() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code
             log.warning(
-                "it ended with %d and is started again in %.1f s",
+                "%s process exited with %d; restarting in %.1f s",
+                name,
                 return_code,
                 backoff.pause_s,
             )

@@ -176,7 +176,7 @@ def segment_tables(
 ) -> Iterator[pa.Table]:
     """The row groups of a segment, each of which holds whole entries; `Compacted` if it is gone."""
     try:
-        source = storage.filesystem.open_input_file(segment.path)
+        source = storage.open(segment.path)
     except FileNotFoundError as error:
         raise Compacted(segment.path) from error
     try:

@@ -23,7 +23,7 @@ from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
 from finkray.packets.batch import AlertBatch
 from finkray.packets.write_claim import write_claim
 from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome
-from finkray.storage.opening import open_storage
+from finkray.storage.opening import StorageLocation, open_storage
 
 FETCH_TIMEOUT_S = 30.0
 """A batch comes within milliseconds from the same node and within a second from another: an
@@ -43,15 +43,15 @@ class TaskContext:
         address of the Ray cluster's GCS, host:port
     namespace
         Ray namespace of the ingest actors
-    archive_uri
-        where the archive lies, reachable under this name from every executor
+    archive
+        where the archive lies, reachable under this URI from every executor
     code_archive
         name of the zip in which the driver ships its finkray
     """
 
     ray_address: str
     namespace: str
-    archive_uri: str
+    archive: StorageLocation
     code_archive: str
 
 
@@ -77,7 +77,7 @@ def carry_out(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
         fetched_s = time.perf_counter()
         staged = write_claim(
             batch,
-            open_storage(context.archive_uri),
+            open_storage(context.archive),
             order.staging,
             attempt=f"{os.getpid()}-{time.time_ns()}",
         )

@@ -176,7 +176,7 @@ class Redriver:
         """What Kafka still has of the offsets that are wanted, and letters, in order."""
         kept: dict[int, RawMessage] = {}
         for file in letters if again else ():
-            with self._storage.filesystem.open_input_file(file.path) as source:
+            with self._storage.open(file.path) as source:
                 table = pq.read_table(source, columns=list(KEPT_COLUMNS))
             rows = table.filter(pc.field("kafka_offset").isin(sorted(again)))
             kept |= {message.offset: message for message in kept_messages(rows)}
@@ -213,7 +213,7 @@ def _reasons(
 
 
 def _column(storage: Storage, file: DataFile, name: str) -> list[Any]:
-    with storage.filesystem.open_input_file(file.path) as source:
+    with storage.open(file.path) as source:
         values: list[Any] = pq.read_table(source, columns=[name]).column(0).to_pylist()
     return values
 

@@ -146,7 +146,7 @@ class ClassCounter:
     def _count(self, durable: Durable) -> None:
         columns = ["obs_night", "status", CLASS_COLUMN]
         columns += [CHECKED_COLUMN] if _says_what_was_asked(self._store.about.output) else []
-        with self._store.storage.filesystem.open_input_file(durable.path) as source:
+        with self._store.storage.open(durable.path) as source:
             table = pq.read_table(source, columns=columns, partitioning=None)
         nights = pc.coalesce(table["obs_night"].cast(pa.string()), NO_NIGHT)
         classes = pc.coalesce(table[CLASS_COLUMN], table["status"])

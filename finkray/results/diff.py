@@ -117,7 +117,7 @@ def _read(storage: Storage, folder: str, columns: list[str]) -> pa.Table:
     wanted = [*KEYS[1:], "alert_id", "object_id", *columns]
     tables = []
     for file in storage.files(folder):
-        with storage.filesystem.open_input_file(file.path) as source:
+        with storage.open(file.path) as source:
             table = pq.read_table(source, columns=wanted, partitioning=None)
         known = parse_path(file.path.replace(RESULTS_FOLDER, ALERTS_FOLDER, 1))
         topic_id8 = "" if known is None else known.topic_id8

@@ -171,7 +171,7 @@ class _ResultsColumn:
     def _read(self, alerts_path: str) -> pa.Table | None:
         tables = []
         for path in self._files.paths(alerts_path):
-            with self._storage.filesystem.open_input_file(path) as source:
+            with self._storage.open(path) as source:
                 columns = ["kafka_offset", *self._names]
                 tables.append(pq.read_table(source, columns=columns, partitioning=None))
         return pa.concat_tables(tables) if tables else None

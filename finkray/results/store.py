@@ -27,7 +27,6 @@ from finkray.ledger.lease import LEASE_PATH
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER
-from finkray.storage.local import LocalStorage
 
 SCIENCE_FOLDER = "science"
 RESULTS_FOLDER = "results"
@@ -108,13 +107,6 @@ def store_folder(name: str, version: str) -> str:
     return f"{SCIENCE_FOLDER}/{name}/{version}"
 
 
-def results_storage(archive: Storage, folder: str) -> LocalStorage:
-    """The folder of results as a storage of its own."""
-    if not isinstance(archive, LocalStorage):
-        raise TypeError("results are kept in a folder")
-    return LocalStorage(archive.root / folder)
-
-
 def read_description(store: Storage) -> ServiceDescription | None:
     """What a store says of itself; None if there is none."""
     data = store.read(ABOUT_PATH)
@@ -137,7 +129,7 @@ class ResultsStore:
 
     name: str
     version: str
-    storage: LocalStorage
+    storage: Storage
     about: ServiceDescription
 
 
@@ -146,7 +138,7 @@ def list_stores(archive: Storage, name: str | None = None) -> Iterator[ResultsSt
     by_names = archive.folders(SCIENCE_FOLDER)
     for by_name in by_names if name is None else [f"{SCIENCE_FOLDER}/{name}"]:
         for folder in archive.folders(by_name):
-            storage = results_storage(archive, folder)
+            storage = archive.below(folder)
             about = read_description(storage)
             if about is not None:
                 _, name, version = folder.split("/")
@@ -170,9 +162,7 @@ def find_store(archive: Storage, text: str) -> ResultsStore:
     return max(found, key=last_written)
 
 
-def last_written(found: ResultsStore) -> tuple[str, int]:
-    """Return a sort key: the results that were opened for writing last come last."""
-    about = found.storage.root / ABOUT_PATH
-    lease = found.storage.root / LEASE_PATH
-    since = json.loads(lease.read_bytes())["since"] if lease.exists() else ""
-    return str(since), about.stat().st_mtime_ns
+def last_written(found: ResultsStore) -> tuple[str, str]:
+    """Return a sort key: since when the last run wrote, then the version; "" if unknown."""
+    lease = found.storage.read(LEASE_PATH)
+    return "" if lease is None else str(json.loads(lease)["since"]), found.version

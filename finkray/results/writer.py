@@ -33,12 +33,10 @@ from finkray.results.store import (
     alerts_path,
     read_description,
     result_path,
-    results_storage,
     store_folder,
 )
 from finkray.services.service import Described
 from finkray.storage.contract import Storage
-from finkray.storage.local import LocalStorage
 from finkray.storage.parquet import write_table
 
 log = logging.getLogger(__name__)
@@ -66,7 +64,7 @@ class ResultsWriter:
     def __init__(
         self,
         archive: Storage,
-        storage: LocalStorage,
+        storage: Storage,
         ledger: Ledger,
         lease: Lease,
         about: Described,
@@ -169,7 +167,7 @@ class ResultsWriter:
 
     def _table(self, file: DataFile, answers: Sequence[RowAnswers], had: np.ndarray) -> pa.Table:
         try:
-            with self._archive.filesystem.open_input_file(file.path) as source:
+            with self._archive.open(file.path) as source:
                 keys = read_keys(source)
         except OSError as error:
             raise StorageError(f"{file.path} of the archive cannot be read: {error}") from error
@@ -210,8 +208,7 @@ def open_store(
     ServiceError
         if the folder has results of a service that adds other columns
     """
-    storage = results_storage(archive, store_folder(name, about.version))
-    storage.root.mkdir(parents=True, exist_ok=True)
+    storage = archive.below(store_folder(name, about.version))
     mine = ServiceDescription(about.name, about.version, spec, about.columns, about.output)
     try:
         lease = Lease.acquire(storage, ttl_s=lease_ttl_s)

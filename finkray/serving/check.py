@@ -18,6 +18,7 @@ from finkray.services.columns import has, names_of
 from finkray.services.messages import Answer, Limits, Slice, Spec
 from finkray.services.service import Described, input_name
 from finkray.serving.worker import Worker
+from finkray.storage.contract import Storage
 from finkray.storage.parquet import write_table
 
 _LIKE = 0.85
@@ -271,11 +272,12 @@ def _same(one: dict[str, object], other: dict[str, object]) -> bool:
     return one == other or repr(one) == repr(other)
 
 
-def read_some(files: Sequence[str], rows: int) -> pa.Table:
-    """The first alerts of some files of an archive, of the first one's schema."""
+def read_some(archive: Storage, paths: Sequence[str], rows: int) -> pa.Table:
+    """Read the first alerts of some files of an archive, those of the first file's schema."""
     tables: list[pa.Table] = []
-    for file in files:
-        table = pq.read_table(file, partitioning=None)
+    for path in paths:
+        with archive.open(path) as file:
+            table = pq.read_table(file, partitioning=None)
         if not tables or table.schema == tables[0].schema:
             tables.append(table.slice(0, rows - sum(map(len, tables))))
         if sum(map(len, tables)) >= rows:

@@ -29,7 +29,7 @@ from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.status.archive import State
 from finkray.status.service import ServiceSnapshot, utc_now
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Run:
         opens what keeps the results; by default the results beside the archive
     """
 
-    archive: LocalStorage
+    archive: Storage
     spec: Spec
     settings: Settings
     into: str | None = None
@@ -253,7 +253,7 @@ class Snapshots:
         return self._last.model_copy(update={"state": state, "at": utc_now()})
 
 
-def count_wanted(archive: LocalStorage, wanted: WantedAlerts) -> int:
+def count_wanted(archive: Storage, wanted: WantedAlerts) -> int:
     """How many alerts of an archive are wanted, by its ledger."""
     claims = read_claims(archive, ["seq", "files"])
     return sum(

@@ -1,11 +1,9 @@
 """Settings `[archive]`: where the archive lies."""
 
-from pathlib import Path
+from pydantic import ByteSize, Field, PositiveFloat, ValidationInfo, field_validator
 
-from pydantic import ByteSize, Field, PositiveFloat, field_validator
-
-from finkray.settings.section import MiB, Section
-from finkray.storage.opening import folder_of
+from finkray.settings.section import MiB, Options, Section, reveal
+from finkray.storage.opening import Option, StorageLocation, open_storage
 
 
 class ArchiveSettings(Section):
@@ -16,6 +14,11 @@ class ArchiveSettings(Section):
         min_length=1,
         description="Folder of the archive: a path (relative to where the command is given) or "
         "`file:///path`; all nodes see it under this name",
+    )
+    options: Options = Field(
+        {},
+        description="Options of the storage that `uri` names, such as credentials, passed on as "
+        "they are; a folder takes none",
     )
     lease_ttl_s: float = Field(
         15.0,
@@ -37,11 +40,17 @@ class ArchiveSettings(Section):
 
     @field_validator("uri")
     @classmethod
-    def _uri_is_a_folder(cls, uri: str) -> str:
-        folder_of(uri)
+    def _uri_names_a_storage(cls, uri: str) -> str:
+        open_storage(StorageLocation(uri))
         return uri
 
-    @property
-    def root(self) -> Path:
-        """The archive's folder as an absolute path."""
-        return folder_of(self.uri)
+    @field_validator("options")
+    @classmethod
+    def _the_storage_takes_the_options(cls, options: Options, info: ValidationInfo) -> Options:
+        if options and "uri" in info.data:
+            open_storage(StorageLocation(info.data["uri"], reveal(options)))
+        return options
+
+    def storage_options(self) -> dict[str, Option]:
+        """Return the options with the secrets in clear, for the storage alone."""
+        return reveal(self.options)

@@ -1,49 +1,53 @@
-"""The seam between the archive and the file system it lies on: a contract.
+"""The contract between finkray and the file system that an archive lies on.
 
 Everything that must survive a crash goes through `Storage`: small objects that are created
-once, the heartbeat that is replaced, files that are written aside and then published.
-`LocalStorage` is a folder of a POSIX file system, local or shared; `storage_open` chooses.
-Any other must hold to what stands in the docstrings below, and pass
-`tests/support/storage_contract.py`, in which each promise is a test.
+once, the heartbeat that is replaced, files that are staged and then published.
+`finkray.storage.opening.open_storage` is the only way to get one. `LocalStorage` is a folder of a
+POSIX file system, local or shared; `MemoryStorage` serves tests. Any other implementation must
+hold to the docstrings below and pass `tests/support/storage_contract.py`, in which each
+guarantee is a test.
 
-Paths are relative to the archive's root, with forward slashes; folders come and go with what
-is in them, so nobody makes one. Every method raises `StorageError`, with a message that says
-what to do, when the file system refuses.
+Paths are relative to the root of the storage, with forward slashes. No caller creates folders;
+one that contains nothing may be listed or not. Every method except `open` raises `StorageError`,
+with a message that says what to do, when the file system refuses.
 
-What the archive needs of a file system
----------------------------------------
-1. **Exclusive create.** Of all who create one path, on whatever machine, exactly one succeeds,
-   and the others are told. The ledger stands on this alone: it is the commit and the fence.
-2. **Atomic appearance.** Nobody sees a part of an object, and nobody sees a published file
-   before all of it is there.
-3. **Publishing that never replaces**, and that can be done again after a crash at any point of
+What an archive needs of a file system
+--------------------------------------
+1. **Exclusive create.** Of all processes that create one path, on any machine, exactly one
+   succeeds, and the others learn that they did not. The ledger rests on this alone: it is the
+   commit and the fence.
+2. **Atomic appearance.** No reader sees a part of an object, and none sees a published file
+   before it is complete.
+3. **Publishing that never replaces**, and that can be repeated after a crash at any point of
    it, also by two processes at once.
-4. **Read after write.** What one process was told is there, every other finds from then on, by
-   name and in lists. The ledger's readers stand this being broken for a second (they look
-   again, see `ledger_read`), its writers do not.
-5. **Complete lists.** A file that is there during the whole of a listing is in it.
-6. **Durability.** What a call made survives a loss of power once the call has returned.
+4. **Read after write.** Once a write has returned, every process finds the object, by name and
+   in lists. Readers of the ledger tolerate a violation for a second (they look again, see
+   `finkray.ledger.read`); its writers do not.
+5. **Complete lists.** A file that exists during the whole of a listing is in it.
+6. **Durability.** What a call wrote survives a loss of power once the call has returned.
 
-How they map
-------------
+How the methods map
+-------------------
 =============  ======================  ===========================  ==========================
 method         POSIX (`LocalStorage`)  hdfs://                      s3://
 =============  ======================  ===========================  ==========================
 `create`       write aside, fsync,     write aside, hsync, then     PUT with ``If-None-Match:
-               link, fsync the folder  rename: it fails if there    *``; 412 is False. 409 and
-                                       is one. (``create`` without  lost answers: read, and
-                                       overwrite shows a part.)     compare
+               link, fsync the folder  rename: it fails if the      *``; 412 is False. 409 and
+                                       name is taken. (``create``   lost answers: read, and
+                                       without overwrite shows a    compare
+                                       part.)
 `replace`      write aside, fsync,     rename with OVERWRITE        PUT
                rename, fsync           (FileContext)
-`read`         open                    open                         GET
+`read`,        open                    open                         GET, with ranges
+`open`
 `files`,       scandir                 listStatus                   ListObjectsV2 with
 `folders`                                                           delimiter /, all pages
 `walk`         scandir                 listFiles, recursive         ListObjectsV2, all pages
 `stage`        O_EXCL, fsync, fsync    create, hsync, close         multipart upload: nothing
                the folder                                           is there until completed
-`publish`      link, fsync each        rename, which replaces       CopyObject with
-               folder once, unlink     nothing                      ``If-None-Match: *``, then
-                                                                    delete the staged one
+`publish`      link, fsync each        rename, which replaces       multipart copy, completed
+               folder once, unlink     nothing                      with ``If-None-Match: *``,
+                                                                    then delete the staged one
 `sync`         fsync the folder        nothing: the name node's     nothing
                                        journal is durable
 `sweep`        remove left-overs       remove left-overs            abort multipart uploads
@@ -51,12 +55,16 @@ method         POSIX (`LocalStorage`)  hdfs://                      s3://
 `filesystem`   LocalFileSystem         HadoopFileSystem             S3FileSystem
 =============  ======================  ===========================  ==========================
 
-pyarrow's own file systems are enough to read data files, not for the rest: they have neither
-exclusive create nor a flush to disk. On s3:// publishing copies each file once inside the
-store; whoever wants to spare that may stage under the final name in a prefix that readers do
-not list, since there a file appears at once anyway. The store must have conditional writes
-(Amazon S3 since 2024, MinIO, Ceph from Tentacle on) and strong consistency (Amazon S3 since
-2020).
+pyarrow's own file systems suffice to read data files, not for the rest: they have neither
+exclusive create nor a flush to disk. A store must have conditional writes (Amazon S3 since 2024,
+Ceph from Tentacle on) and strong consistency (Amazon S3 since 2020).
+
+On s3:// a plain CopyObject with ``If-None-Match: *`` silently replaces on several servers
+(versitygw, S3Proxy), and Amazon supports the condition later than on PUT. What every tested
+server honours: CreateMultipartUpload, UploadPartCopy, CompleteMultipartUpload with
+``If-None-Match: *``. It copies each file once inside the store. To save the copy, a storage may
+upload the parts to the final name at `stage`, keep the upload open and complete it at `publish`:
+an open upload is in no list and cannot be read.
 """
 
 import enum
@@ -64,14 +72,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 
 class StoredFile(NamedTuple):
-    """A file that is there."""
+    """A file of a storage."""
 
     path: str
     size_bytes: int
+
+
+class StorageCheck(NamedTuple):
+    """One question of `finkray check` about a storage, and its answer."""
+
+    name: str
+    ok: bool
+    detail: str
+    """What was found; if not ok, what is wrong and what to do."""
 
 
 class PublishOutcome(enum.Enum):
@@ -79,101 +97,129 @@ class PublishOutcome(enum.Enum):
 
     MOVED = "moved"
     ALREADY_THERE = "already there"
-    """Its source is gone and the final file stands: it was published before."""
+    """The staged file is gone and the final file exists: it was published before."""
     LOST = "lost"
-    """Neither its source nor the final file is there."""
+    """Neither the staged nor the final file exists."""
     TAKEN = "taken"
-    """Another file stands under the final name; nothing was replaced."""
+    """Another file has the final name; nothing was replaced."""
 
 
 class Storage(Protocol):
-    """What the archive asks of a file system; see the module for what it rests on.
+    """What finkray requires of a file system; the module says what the guarantees are for.
 
-    A storage may be used by several threads at a time, and by any number of processes on any
-    machine through storages of their own.
+    A storage may be used by several threads at a time. Any number of processes, on any machine,
+    may use the same place through storages of their own.
     """
 
     @property
     def uri(self) -> str:
-        """Where it is, for people."""
+        """Absolute URI: whoever opens it, in any working directory, gets the same place."""
 
     @property
     def filesystem(self) -> pafs.FileSystem:
-        """The same folder for pyarrow, to read data files with paths like ours."""
+        """The same place for pyarrow, to read data files with paths relative to the root."""
+
+    def below(self, folder: str) -> "Storage":
+        """Return the storage of a folder of this one; its paths are relative to that folder."""
+
+    def exists(self) -> bool:
+        """Return whether anything is stored here: a folder, or in an object store any object."""
+
+    def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:
+        """Check what an archive needs of this storage, for `finkray check`.
+
+        Leaves nothing behind. May be called before anything exists.
+
+        Parameters
+        ----------
+        needed_bytes
+            how much must fit at least
+        """
+
+    def free_bytes(self) -> int | None:
+        """Return how much can still be written; None if unbounded or not known now."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create a small object, unless there is one.
+        """Create a small object, unless the path is taken.
 
         Of all processes on all machines that create the same path, exactly one succeeds.
-        Nobody ever sees a part of the object. It is durable when the call returns.
+        No reader ever sees a part of the object. It is durable when the call returns.
 
         Returns
         -------
         bool
-            False if there is an object already, which is left as it is
+            False if there is an object already; it is left as it is
 
         Raises
         ------
         StorageError
             if the file system refuses. The object may exist all the same (the answer was
-            lost): who needs to know must read it.
+            lost): a caller that needs to know must read it.
         """
 
     def replace(self, path: str, data: bytes) -> None:
         """Create or replace a small object: readers see the old or the new one, whole.
 
-        Of two who replace at once the later one wins; who needs more uses `create`.
+        If two processes replace it at once, the later one wins. Use `create` for exclusion.
         """
 
-    def free_bytes(self) -> int | None:
-        """How much can still be written; None if that has no bound, or is not known now."""
-
     def read(self, path: str) -> bytes | None:
-        """The object, None if there is none."""
+        """Return the content of an object, None if it does not exist."""
+
+    def open(self, path: str) -> pa.NativeFile:
+        """Open a file for reading at any position, for pyarrow.
+
+        Raises
+        ------
+        FileNotFoundError
+            if the file does not exist
+        OSError
+            if the file system refuses, as reading from the opened file does later
+        """
 
     def size_bytes(self, path: str) -> int | None:
-        """Its size, None if there is none."""
+        """Return the size of an object, None if it does not exist."""
 
     def files(self, folder: str) -> list[StoredFile]:
-        """The files that stand directly in a folder, by name; [] if there is no such folder.
+        """List the files directly in a folder, sorted by name; [] if there is no such folder.
 
-        Files that stay throughout the call are listed, with their true size; one that comes or
-        goes meanwhile may or may not be. Left-overs of a `create` that was cut short are not
-        listed.
+        Files that exist throughout the call are listed, with their true size; a file that is
+        created or deleted meanwhile may or may not be. Leftovers of an interrupted `create` are
+        not listed.
         """
 
     def folders(self, folder: str) -> list[str]:
-        """The folders that stand directly in a folder, as paths, by name."""
+        """List the folders directly in a folder, as paths, sorted by name."""
 
     def walk(self, folder: str) -> Iterator[StoredFile]:
-        """Every file below a folder at any depth, whatever its name, in no order.
+        """List every file below a folder at any depth, whatever its name, in no order.
 
-        Lists folder after folder while it is consumed: a million files need no room.
+        Lists folder after folder while it is consumed: a million files need no memory.
         """
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Delete files; one that is not there is none the less deleted."""
+        """Delete files; a file that does not exist is no error."""
 
     def delete_folder(self, folder: str) -> None:
-        """Delete a folder with all that is in it, if it is there."""
+        """Delete a folder with its content, if it exists."""
 
     def stage(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A new file to write in a `with` block; durable, under that name, when the block ends.
+        """Write a new file in a `with` block; it is durable under its name when the block ends.
 
-        When the block raises, the file is removed. A crash may leave part of a file: stage
-        only where nobody reads. A name that is taken is refused, and left as it is.
+        When the block raises, the file is removed. A crash may leave part of a file: stage only
+        where nobody reads. A name that is taken is refused, and its file left as it is.
         """
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
-        """Give staged files their final names: ``{final: staged}`` -> ``{final: outcome}``.
+        """Rename staged files to their final names: ``{final: staged}`` -> ``{final: outcome}``.
 
-        Each file appears whole and at once, and never in place of another. All are durable
-        under their final names when the call returns. Doing it again is harmless, also from
-        two processes at the same time.
+        Each file appears whole and at once, and never replaces another. All are durable under
+        their final names when the call returns. Repeating the call is harmless, also from two
+        processes at the same time.
         """
 
     def sync(self, folder: str) -> None:
-        """Make durable what was created in a folder, by whomever."""
+        """Make durable what any process created in a folder."""
 
     def sweep(self, folder: str) -> None:
-        """Delete left-overs in a folder of `create` and `replace` that were cut short."""
+        """Delete leftovers in a folder of interrupted calls of `create` and `replace`."""

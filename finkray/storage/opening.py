@@ -1,43 +1,104 @@
-"""From an archive's URI to its storage: the one place that knows which kinds there are."""
+"""Open the storage of an archive: the only module that knows which storages there are.
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+To add a storage, write a class with a `from_uri` like `LocalStorage.from_uri` and add its scheme
+to `_OPENERS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from finkray.storage.contract import Storage
-from finkray.storage.local import LocalStorage
+
+Option = str | bool | int | float
+"""Value of an option of a storage."""
 
 
-def open_storage(uri: str) -> Storage:
-    """The storage of an archive; nothing is looked at or made yet.
+class ArchiveLocation(Protocol):
+    """Where an archive lies: `finkray.settings.model.ArchiveSettings`, or a `StorageLocation`."""
+
+    @property
+    def uri(self) -> str:
+        """A folder, or a URI with a scheme."""
+
+    def storage_options(self) -> Mapping[str, Option]:
+        """Return the options of the storage, secrets in clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageLocation:
+    """Where an archive lies, in a form that another process can open.
+
+    Hashable and picklable. Its `repr` does not show the options, which may be secret.
+
+    Attributes
+    ----------
+    uri
+        absolute
+    options
+        of the storage, secrets in clear
+    """
+
+    uri: str
+    options: Mapping[str, Option] = field(default_factory=dict, repr=False, hash=False)
+
+    def storage_options(self) -> Mapping[str, Option]:
+        """Return the options."""
+        return self.options
+
+
+def open_storage(location: ArchiveLocation) -> Storage:
+    """Return the storage of an archive. Nothing is looked at or created yet.
 
     Parameters
     ----------
-    uri
-        a folder, or ``file:///folder``
+    location
+        the archive's section of the settings, or a `StorageLocation`
 
     Raises
     ------
     ValueError
-        if it is of a kind that is not supported
+        if the URI is of an unsupported scheme or malformed, or the storage does not take an
+        option. No value of an option is in the message
     """
-    return LocalStorage(folder_of(uri))
-
-
-def folder_of(uri: str) -> Path:
-    """The folder that a URI means, as an absolute path.
-
-    Raises
-    ------
-    ValueError
-        if it means none; the message says what is expected
-    """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
+    scheme = urlsplit(location.uri).scheme
+    opener = _OPENERS.get(scheme)
+    if opener is None:
         raise ValueError(
-            f"{parts.scheme}:// is not supported: an archive lies in a folder that all nodes see "
+            f"{scheme}:// is not supported: an archive lies in a folder that all nodes see "
             "under one path and that has hard links (a local disk, NFS 4, Lustre, CephFS); give "
             "the folder, or file:///folder"
         )
-    if parts.scheme and (parts.netloc or not parts.path.startswith("/")):
-        raise ValueError("expected three slashes and an absolute path: file:///folder")
-    return Path(unquote(parts.path) if parts.scheme else uri).expanduser().absolute()
+    return opener(location.uri, location.storage_options())
+
+
+def absolute(location: ArchiveLocation) -> StorageLocation:
+    """Return a location with the same meaning in other processes and working directories.
+
+    Raises
+    ------
+    ValueError
+        as `open_storage`
+    """
+    return StorageLocation(open_storage(location).uri, dict(location.storage_options()))
+
+
+def _open_local(uri: str, options: Mapping[str, Option]) -> Storage:
+    from finkray.storage.local import LocalStorage
+
+    return LocalStorage.from_uri(uri, options)
+
+
+def _open_memory(uri: str, options: Mapping[str, Option]) -> Storage:
+    from finkray.storage.memory import MemoryStorage
+
+    return MemoryStorage.from_uri(uri, options)
+
+
+_OPENERS: Final[Mapping[str, Callable[[str, Mapping[str, Option]], Storage]]] = {
+    "": _open_local,
+    "file": _open_local,
+    "memory": _open_memory,
+}
+"""By scheme. Each imports its module when it is used: a client library may take long to load."""

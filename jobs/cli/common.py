@@ -26,9 +26,6 @@ Config = Annotated[
         help="Settings; default: conf/finkray.toml of this folder if there is one.",
     ),
 ]
-EXIT_NO: Final = 1
-"""Of a command that asks: the answer is no. Also: failed, or refused."""
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 

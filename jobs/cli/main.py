@@ -10,15 +10,14 @@ import typer
 
 import finkray
 from finkray.errors import FinkrayError, SettingsError
+from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
 from jobs.cli import deadletters, services
 from jobs.cli import simulator_options as options
 from jobs.cli.catalog import catalog
-from jobs.cli.common import EXIT_NO, AsJson, Config, command_context, config_file, console, examples
+from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
 from jobs.cli.simulator import simulator_app
 from jobs.cluster.ray_jobs import Daemon
 from jobs.commands.shipped import SHIPPED, spec_named
-
-EXIT_SETTINGS, EXIT_RETRIABLE, EXIT_BUG = 2, 3, 70
 
 _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
 
@@ -33,15 +32,9 @@ Examples:
   finkray stop simulator             and the last one takes the local Ray along
 """
 
-_EXIT_CODES: Final = """\b
-Exit codes:
-  0    done; or: yes
-  1    failed, or refused; or: no (not balanced, a check says no)
-  2    the command or a setting is wrong
-  3    trouble that may pass: Kafka, Ray or the disk does not answer as it should
-  70   a bug of finkray; --debug shows where
-  130  Ctrl-C
-"""
+_EXIT_CODES: Final = "\b\nExit codes:\n" + "".join(
+    f"  {code:<4} {meaning}\n" for code, meaning in COMMAND_EXITS.items()
+)
 
 
 app = typer.Typer(
@@ -328,7 +321,7 @@ def check(
         answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
         typer.echo(json.dumps(answers, indent=2))
     if not all(result.ok for result in checks):
-        raise typer.Exit(EXIT_NO)
+        raise typer.Exit(CommandExit.NO)
 
 
 @app.command(epilog=examples("finkray prepare"))
@@ -356,13 +349,13 @@ def main() -> None:
         sys.stderr.write(
             f"finkray: a bug: {type(error).__name__}: {error} (finkray --debug … shows where)\n"
         )
-        sys.exit(EXIT_BUG)
+        sys.exit(CommandExit.BUG)
 
 
-def _exit_code(error: FinkrayError) -> int:
+def _exit_code(error: FinkrayError) -> CommandExit:
     if isinstance(error, SettingsError):
-        return EXIT_SETTINGS
-    return EXIT_RETRIABLE if error.retriable else EXIT_NO
+        return CommandExit.SETTINGS
+    return CommandExit.UNAVAILABLE if error.retriable else CommandExit.NO
 
 
 def _which(text: str) -> Daemon | str:

@@ -3,17 +3,16 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from finkray.errors import SettingsError
+from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
-from jobs.cli.common import EXIT_NO, AsJson, Config, command_context, config_file, examples
+from jobs.cli.common import AsJson, Config, command_context, config_file, examples
 from jobs.cluster.connect import Place
 from jobs.commands.shipped import SHIPPED, spec_named
-
-EXIT_STOPPED: Final = 130
 
 _Spec = Annotated[
     str,
@@ -117,7 +116,7 @@ def run(
         for line in ran_text(ran):
             typer.echo(line)
     if ran.stopped:
-        raise typer.Exit(EXIT_STOPPED)
+        raise typer.Exit(CommandExit.INTERRUPTED)
 
 
 @app.command(epilog=examples("finkray diff bright trial", "finkray diff bright/1 bright/2 --json"))
@@ -182,7 +181,7 @@ def check(
         answers = [{"name": one.name, "ok": one.ok, "detail": one.words} for one in found]
         typer.echo(json.dumps(answers, indent=2))
     if not all(one.ok for one in found):
-        raise typer.Exit(EXIT_NO)
+        raise typer.Exit(CommandExit.NO)
 
 
 @service_app.command("list", epilog=examples("finkray service list"))
@@ -224,18 +223,16 @@ def _alerts(settings: Settings | None, rows: int) -> tuple[Any, Any]:
 
     if settings is None:
         return alerts(min(rows, alerts().num_rows)), lambda _: None
-    import finkray
+    from finkray.reader import Archive
     from jobs.cluster.archive import archive_of
 
     storage = archive_of(settings)
     files = []
-    for durable in finkray.open_archive(storage.root).follow(wait_s=0):
+    for durable in Archive(storage).follow(wait_s=0):
         files.append(durable)
         if sum(file.rows for file in files) >= rows:
             break
     if not files:
         raise SettingsError(f"there is no alert in {storage.uri} yet")
     paths = [file.path for file in files]
-    return read_some([file.uri for file in files], rows), lambda text: read_input(
-        storage, text, paths
-    )
+    return read_some(storage, paths, rows), lambda text: read_input(storage, text, paths)

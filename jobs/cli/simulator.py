@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from jobs.cli.common import EXIT_NO, AsJson, console, examples
+from finkray.host.exit_codes import CommandExit
+from jobs.cli.common import AsJson, console, examples
 
 if TYPE_CHECKING:
     from sim.compare import Comparison
@@ -53,7 +54,7 @@ def check(
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
         console().print(comparison_text(found), markup=False, soft_wrap=True)
-    raise typer.Exit(0 if found.good else EXIT_NO)
+    raise typer.Exit(CommandExit.DONE if found.good else CommandExit.NO)
 
 
 def comparison_text(found: "Comparison") -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from finkray.settings.model import Settings
+from finkray.storage.opening import absolute
 from jobs.cluster.connect import Cluster
 
 
@@ -27,7 +28,7 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
                     "bare": {topic: _absolute(path) for topic, path in packets.bare.items()},
                 }
             ),
-            "archive": archive.model_copy(update={"uri": str(archive.root)}),
+            "archive": archive.model_copy(update={"uri": absolute(archive).uri}),
             "catalogs": settings.catalogs.placed(),
             "simulator": simulator.model_copy(
                 update={

@@ -1,29 +1,27 @@
-"""The archive that the settings name, as commands and services find it."""
+"""The archive that the settings name, as commands and jobs find it."""
 
 from finkray.errors import SettingsError
 from finkray.results.counts import ClassCounts, classified_stores, read_counts
 from finkray.settings.model import Settings
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import open_storage
 
 
-def archive_of(settings: Settings) -> LocalStorage:
-    """The archive's folder, which must be there.
+def archive_of(settings: Settings) -> Storage:
+    """Return the storage of the archive, which must exist.
 
     Raises
     ------
     SettingsError
-        There is none.
+        There is no archive.
     """
-    root = settings.archive.root
-    if not (root / "ledger").is_dir():
-        raise SettingsError(f"there is no archive in {root}: is archive.uri right?")
-    return LocalStorage(root)
+    storage = open_storage(settings.archive)
+    if not storage.below("ledger").exists():
+        raise SettingsError(f"there is no archive in {storage.uri}: is archive.uri right?")
+    return storage
 
 
 def counts_of(settings: Settings) -> tuple[ClassCounts, ...]:
-    """The counts by class and night that stand beside an archive's results, if there are any."""
-    root = settings.archive.root
-    if not root.is_dir():
-        return ()
-    found = (read_counts(store) for store in classified_stores(LocalStorage(root)))
-    return tuple(one for one in found if one is not None)
+    """Return the counts by class and night of all results of the archive; () without any."""
+    stores = classified_stores(open_storage(settings.archive))
+    return tuple(counts for store in stores if (counts := read_counts(store)) is not None)

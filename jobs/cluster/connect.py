@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from finkray.errors import ClusterUnavailable, SettingsError
+from finkray.host.ray_connection import connect_to_ray, errors_of_ray
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray
 
@@ -121,30 +122,6 @@ def job_client(cluster: Cluster) -> "JobSubmissionClient":
 
 
 @contextmanager
-def errors_of_ray() -> Iterator[None]:
-    """Give Ray's errors of a cluster that is asked a place in our tree.
-
-    Raises
-    ------
-    SettingsError
-        Ray refuses our token.
-    ClusterUnavailable
-        Anything else that Ray says.
-    """
-    from ray.exceptions import AuthenticationError, RayError
-
-    try:
-        yield
-    except AuthenticationError as error:
-        raise SettingsError(
-            "Ray refuses our token: RAY_AUTH_TOKEN_PATH names the file with the cluster's token "
-            "(and RAY_AUTH_MODE is token)"
-        ) from error
-    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterUnavailable(f"Ray says: {error}") from error
-
-
-@contextmanager
 def connected(
     cluster: Cluster, settings: RaySettings, *, ships_code: bool = False
 ) -> Iterator[Path]:
@@ -167,16 +144,13 @@ def connected(
     enter(cluster)
     import ray
 
-    shipped = ships_code and settings.working_dir
-    with errors_of_ray():
-        context = ray.init(
-            address=cluster.address,
-            namespace=settings.namespace,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"working_dir": settings.working_dir} if shipped else None,
-        )
+    session = connect_to_ray(
+        cluster.address,
+        settings.namespace,
+        quiet=True,
+        working_dir=settings.working_dir if ships_code else "",
+    )
     try:
-        yield Path(context.address_info["session_dir"])
+        yield session
     finally:
         ray.shutdown()

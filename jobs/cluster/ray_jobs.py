@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from finkray.errors import ClusterUnavailable, FinkrayError
+from finkray.host.ray_connection import errors_of_ray
 from finkray.settings.model import Settings
-from jobs.cluster.connect import errors_of_ray
 from jobs.cluster.state import write_private
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from finkray.ledger.publish import recover
 from finkray.redrive.missing import Redriven, Redriver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
-from finkray.storage.opening import open_storage
+from jobs.cluster.archive import archive_of
 
 
 def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
@@ -30,7 +30,7 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
     """
     kafka = KafkaCluster(settings.kafka.client_config())
     try:
-        return audit(archive_storage(settings), kafka, wants=settings.kafka.wants, deep=deep)
+        return audit(archive_of(settings), kafka, wants=settings.kafka.wants, deep=deep)
     except ValueError as error:
         raise SettingsError(f"--deep: {error}") from error
     finally:
@@ -58,22 +58,8 @@ def taken_over(settings: Settings) -> Iterator[tuple[Storage, Ledger]]:
     ArchiveHeld
         An archive runs on the folder.
     """
-    storage = archive_storage(settings)
+    storage = archive_of(settings)
     with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
         yield storage, ledger
-
-
-def archive_storage(settings: Settings) -> Storage:
-    """The archive that the settings mean.
-
-    Raises
-    ------
-    SettingsError
-        There is none.
-    """
-    storage = open_storage(settings.archive.uri)
-    if "ledger" not in storage.folders(""):
-        raise SettingsError(f"there is no archive in {storage.uri}: is archive.uri right?")
-    return storage

@@ -1,8 +1,5 @@
 """`finkray check`: a clear yes or no to each thing that the archive needs."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,17 +9,18 @@ from finkray.errors import (
     ClusterUnavailable,
     FinkrayError,
     KafkaUnavailable,
-    StorageError,
 )
 from finkray.host.java import find_java
+from finkray.host.ray_connection import errors_of_ray
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import Settings, load
 from finkray.settings.ray import RaySettings
-from finkray.text import bytes_text, count_text
-from jobs.cluster.connect import errors_of_ray, find_cluster, is_on_this_machine, job_client
+from finkray.storage.opening import open_storage
+from finkray.text import count_text
+from jobs.cluster.connect import find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -134,60 +132,9 @@ def _topics(settings: KafkaSettings) -> str:
 
 
 def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator[Check]:
-    """The archive's folder: it takes files and links, has room, and is one file system."""
-    yield look("storage", lambda: _writable(archive.root))
-    yield look("space", lambda: _space(archive.root, ingest.held_bytes))
-    yield look("file system", lambda: _one_file_system(archive.root))
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
-
-
-def _writable(root: Path) -> str:
-    place = _nearest(root)
-    try:
-        with tempfile.NamedTemporaryFile(dir=place, prefix=".finkray-check-") as probe:
-            probe.write(b"?")
-            probe.flush()
-            os.fsync(probe.fileno())
-            _give_second_name(Path(probe.name))
-    except OSError as error:
-        raise StorageError(f"{place} takes no files: {error.strerror}") from error
-    return f"{root} takes files" if place == root else f"{root} can be made in {place}"
-
-
-def _give_second_name(probe: Path) -> None:
-    """As the archive does with each file that is published, and with each entry of the ledger."""
-    second = probe.with_name(f"{probe.name}-link")
-    try:
-        os.link(probe, second)
-    except OSError as error:
-        raise StorageError(
-            f"{probe.parent} takes files, but no hard links ({error.strerror}), without which "
-            "nothing can be published there: put the archive on a file system that has them"
-        ) from error
-    finally:
-        second.unlink(missing_ok=True)
-
-
-def _space(root: Path, needed_bytes: int) -> str:
-    free_bytes = shutil.disk_usage(_nearest(root)).free
-    text = f"{bytes_text(free_bytes)} free"
-    if free_bytes < needed_bytes:
-        raise StorageError(f"{text}, less than the {bytes_text(needed_bytes)} that may be held")
-    return text
-
-
-def _one_file_system(root: Path) -> str:
-    """Files are renamed from staging to their place, which only one file system can."""
-    parts = [root / name for name in ("alerts", "deadletters", "ledger", "staging")]
-    there = [place for place in (root, *parts) if place.exists()]
-    devices = {place.stat().st_dev for place in there}
-    if len(devices) > 1:
-        raise StorageError(f"{root} spans {len(devices)} file systems: files cannot be renamed")
-    return f"{root} is one" if there else "nothing is there yet"
+    """Check what the archive needs of its storage."""
+    for answer in open_storage(archive).checks(int(ingest.held_bytes)):
+        yield Check(answer.name, ok=answer.ok, detail=answer.detail)
 
 
 def ray_check(state: Path, settings: RaySettings) -> Check:

@@ -18,7 +18,8 @@ from finkray.redrive.resolve import Resolved, Resolver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
-from jobs.commands.audit import archive_storage, taken_over
+from jobs.cluster.archive import archive_of
+from jobs.commands.audit import taken_over
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class Letter:
 
 def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[Kind, Count]]:
     """Count them."""
-    search = DeadLetters(archive_storage(settings))
+    search = DeadLetters(archive_of(settings))
     dead: Counter[Kind] = Counter()
     resolved: Counter[Kind] = Counter()
     for result, table in search.letters(selection, ["reason"], tell):
@@ -100,7 +101,7 @@ def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[Ki
 
 def rows(settings: Settings, selection: Selection, tell: Tell) -> Found[list[dict[str, Any]]]:
     """All of them, without their bytes."""
-    search = DeadLetters(archive_storage(settings))
+    search = DeadLetters(archive_of(settings))
     found = [
         row
         for _, table in search.letters(selection, _ABOUT, tell)
@@ -117,7 +118,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
     FinkrayError
         There is none.
     """
-    storage = archive_storage(settings)
+    storage = archive_of(settings)
     selection = Selection(
         topics=frozenset([topic]),
         partition=partition,
@@ -153,7 +154,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
 
 def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> Found[int]:
     """Write them to a folder or a Parquet file."""
-    search = DeadLetters(archive_storage(settings))
+    search = DeadLetters(archive_of(settings))
     return Found(export_to(search, selection, target, tell), search.unread)
 
 
@@ -175,7 +176,7 @@ def _alert_files(storage: Storage, result: ClaimResult, offset: int) -> tuple[st
     paths = []
     for file in result.files:
         if file.first_offset <= offset <= file.last_offset:
-            with storage.filesystem.open_input_file(file.path) as source:
+            with storage.open(file.path) as source:
                 offsets = pq.read_table(source, columns=["kafka_offset"])["kafka_offset"]
             if offset in offsets.to_pylist():
                 paths.append(file.path)

@@ -22,11 +22,13 @@ from typing import Any
 from rich.console import Console
 
 from finkray.errors import FinkrayError
+from finkray.host.exit_codes import CommandExit
 from finkray.host.interrupt import Interrupts
 from finkray.host.process import start_detached
 from finkray.settings.model import Settings, load
 from finkray.status.archive import Snapshot
 from finkray.status.board import ARCHIVE_BOARD, read_board
+from finkray.storage.opening import open_storage
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import text_end
@@ -42,8 +44,6 @@ DRAIN_TIMEOUT_S = 90.0
 PLAYER_TIMEOUT_S = 30.0
 STALL_S = 180.0
 """With no alert made durable for so long, after the last was sent, the demo has failed."""
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +247,9 @@ def _report(
 ) -> int:
     """Print the balance sheet, rates and latencies, and how to go on; the exit code."""
     audit = audit_now(settings)
-    root = settings.archive.root
+    uri = open_storage(settings.archive).uri
     console.print()
-    console.print(f"Parquet database: {root / 'alerts'}", markup=False)
+    console.print(f"Parquet database: {uri}/alerts", markup=False)
     console.print(audit_text(audit))
     rate = played.alerts / played.elapsed_s
     console.print(
@@ -263,14 +263,14 @@ def _report(
             f"p50 {stage.p50_s:6.2f} s   p95 {stage.p95_s:6.2f} s   p99 {stage.p99_s:6.2f} s"
         )
     console.print(f"All of it took {took_s:.0f} s. Look into the data:")
-    console.print(f"  {_look(root)}", markup=False)
+    console.print(f"  {_look(uri)}", markup=False)
     return audit.exit_code
 
 
-def _look(root: Path) -> str:
+def _look(uri: str) -> str:
     """One line to paste, that shows the brightest alerts."""
     code = (
-        f"import finkray; d = finkray.open_archive('{root}').dataset(); "
+        f"import finkray; d = finkray.open_archive('{uri}').dataset(); "
         "t = d.to_table(columns=['objectId', 'candid', 'candidate', 'kafka_timestamp']); "
         "print(t.num_rows, 'alerts'); print(t.slice(0, 3).to_pandas())"
     )
@@ -301,10 +301,10 @@ def main() -> int:
             return Demo(options, console, Path(folder), interrupts).run()
         except KeyboardInterrupt:
             console.print("\nInterrupted; everything that was started is stopped.")
-            return EXIT_INTERRUPTED
+            return CommandExit.INTERRUPTED
         except FinkrayError as error:
             console.print(f"The demo failed: {error}", markup=False)
-            return EXIT_FAILED
+            return CommandExit.NO
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from finkray.query.spark import JAVA_OPTION_KEYS, MicroBatch, SparkOnRay
 from finkray.query.task import TaskContext
 from finkray.settings.ray import RaySettings
 from finkray.settings.spark import SparkSettings
+from finkray.storage.opening import StorageLocation
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.commands.progress import Progress
@@ -60,7 +61,7 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
     try:
         # To get ready is all that the task is asked for.
         spark.start_query(
-            TaskContext(ray_address, "finkray-prepare", "", spark.code_archive),
+            TaskContext(ray_address, "finkray-prepare", StorageLocation(""), spark.code_archive),
             [[ClaimOrder(None, "", 0, "")]],
         )
         (outcome,) = batches.get(timeout=_MICRO_BATCH_S).outcomes

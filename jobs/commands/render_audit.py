@@ -1,4 +1,4 @@
-"""`finkray audit` as a person reads it."""
+"""The output of `finkray audit`: balance sheet, findings, verdict, what to do."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,36 +8,38 @@ from rich.text import Text
 
 from finkray.audit.report import AuditReport
 from finkray.status.archive import BalanceSheet
-from jobs.commands.render_status import balance_table
+from finkray.text import count_text
+from ui.kit.terminal import LEVEL_STYLE, table_text
+from ui.views.archive_tables import balance_table
 
-SHOWN = 10
-"""How many ranges or files of a kind are listed; `--json` has them all."""
+SHOWN: Final = 10
+"""How many ranges or files of each problem are listed; `--json` has all of them."""
 
 WHAT_TO_DO: Final = {
-    "missing": "`finkray audit --redrive` brings in what Kafka still holds; the archive must "
-    "not run meanwhile",
-    "damaged": "move the file out of the archive's folder; it is missing then, and "
-    "`finkray audit --redrive` makes it again",
+    "missing": "`finkray audit --redrive` reads again what Kafka still has; stop the archive first",
+    "damaged": "move the file out of the archive's folder; then it is missing, and "
+    "`finkray audit --redrive` writes it again",
     "stray": "move the file out of the archive's folder: no claim needs it",
-    "named twice": "the ledger contradicts itself, which no command mends: keep `finkray audit "
-    "--json`, and tell the developers",
-    "not in Kafka yet": "Kafka has lost messages, or is another than it says: ask who runs it; the "
-    "archive has them",
-    "inside a file": "a file that cannot be read is as a damaged one; of all else keep `finkray "
-    "audit --deep … --json`, and tell the developers",
-    "difference": "no range and no file explains it: keep `finkray audit --json`, and tell the "
-    "developers",
+    "named twice": "the ledger contradicts itself, and no command repairs that: keep the output of "
+    "`finkray audit --json`, and report it to the developers",
+    "not in Kafka yet": "Kafka has lost messages, or is not the cluster that it claims to be: ask "
+    "its operator; the archive has the messages",
+    "inside a file": "treat a file that cannot be read as damaged; for all else keep the output of "
+    "`finkray audit --deep … --json`, and report it to the developers",
+    "difference": "no range and no file explains it: keep the output of `finkray audit --json`, "
+    "and report it to the developers",
 }
-"""What helps, by kind; docs/operations.md says more."""
+"""What helps, by problem; docs/operations.md says more."""
 
 
 def audit_text(report: AuditReport) -> RenderableType:
-    """The balance sheet, what is wrong, and the verdict."""
-    return Group(balance_table(balance_of(report)), *_lines(report), _verdict(report))
+    """Return what `finkray audit` prints."""
+    sheet = table_text(balance_table(balance_of(report)))
+    return Group(sheet, *_lines(report), _verdict(report))
 
 
 def balance_of(report: AuditReport) -> BalanceSheet:
-    """The sums of a report as the snapshot has them."""
+    """Return the sums of a report in the form that the snapshot has."""
     return BalanceSheet(
         received=report.received,
         archived=report.archived,
@@ -54,44 +56,53 @@ def _lines(report: AuditReport) -> Iterator[Text]:
         f"in the archive, but not in Kafka yet: {found.claim}" for found in report.beyond_kafka
     ]
     files = [f"{found.problem}: {found.path}" for found in report.file_findings]
-    for kind in (missing, beyond, files):
-        yield from (Text(line, style="red") for line in kind[:SHOWN])
-        if len(kind) > SHOWN:
-            yield Text(f"… and {len(kind) - SHOWN} more; --json lists them all")
+    for findings in (missing, beyond, files):
+        yield from map(_bad, findings[:SHOWN])
+        if len(findings) > SHOWN:
+            yield Text(f"… and {len(findings) - SHOWN} more; --json lists all of them")
     if report.deferred:
         yield Text(
-            f"{report.deferred} of those that wait, wait for the backfill: a running archive "
-            "brings them in"
+            f"{count_text(report.deferred)} of the waiting offsets wait for the backfill, which a "
+            "running archive works off"
         )
     if report.unpublished_files:
-        yield Text(f"{report.unpublished_files} committed files are on their way to their place")
+        yield Text(
+            f"{count_text(report.unpublished_files)} committed files are not published yet; the "
+            "archive publishes them"
+        )
     if report.checked_against_disk_alone:
         yield Text(
-            f"{report.checked_against_disk_alone} offsets are no longer in Kafka: "
+            f"{count_text(report.checked_against_disk_alone)} offsets are no longer in Kafka: "
             "checked against disk alone"
         )
     if report.deep is not None:
-        yield Text(f"opened {report.deep.files} files of {report.deep.claims} claims")
-        yield from (Text(str(found), style="red") for found in report.deep.findings[:SHOWN])
+        yield Text(
+            f"opened {count_text(report.deep.files)} files of {count_text(report.deep.claims)} "
+            "claims"
+        )
+        yield from (_bad(str(finding)) for finding in report.deep.findings[:SHOWN])
+
+
+def _bad(line: str) -> Text:
+    return Text(line, "red")
 
 
 def _verdict(report: AuditReport) -> Text:
     if report.balanced:
-        return Text("balanced", style="bold green")
-    lines = ["NOT balanced", *(f"{kind}: {WHAT_TO_DO[kind]}" for kind in kinds_of(report))]
-    return Text("\n".join(lines), style="bold red")
+        return Text("balanced", "bold green")
+    advice = (f"{problem}: {WHAT_TO_DO[problem]}" for problem in problems_of(report))
+    return Text("\n".join(("NOT balanced", *advice)), LEVEL_STYLE["bad"])
 
 
-def kinds_of(report: AuditReport) -> list[str]:
-    """The kinds of trouble in a report, each a key of `WHAT_TO_DO`."""
-    there = {found.problem for found in report.file_findings}
+def problems_of(report: AuditReport) -> list[str]:
+    """Return the problems that a report has, each a key of `WHAT_TO_DO`, in its order."""
+    problems: set[str] = {found.problem for found in report.file_findings}
     if report.missing_ranges:
-        there.add("missing")
-    kinds: set[str] = set(there)
+        problems.add("missing")
     if report.beyond_kafka:
-        kinds.add("not in Kafka yet")
+        problems.add("not in Kafka yet")
     if report.deep is not None and report.deep.findings:
-        kinds.add("inside a file")
-    if not kinds:
-        kinds.add("difference")
-    return [kind for kind in WHAT_TO_DO if kind in kinds]
+        problems.add("inside a file")
+    if not problems:
+        problems.add("difference")
+    return [problem for problem in WHAT_TO_DO if problem in problems]

@@ -1,71 +1,86 @@
-"""`finkray deadletters` as a person reads it."""
+"""The output of `finkray deadletters`, as text and as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from finkray.dead_letters.export import as_json
 from finkray.redrive.resolve import Resolved
 from finkray.text import bytes_text, count_text
 from jobs.commands.deadletters import Count, Kind, Letter
+from ui.kit.elements import Cell, Column, Table
+from ui.kit.terminal import table_text
 
 
 def counts_table(counts: Mapping[Kind, Count]) -> RenderableType:
-    """A line for each topic, day and reason."""
-    if not counts:
-        return Text("no dead letters")
-    table = Table(box=None, pad_edge=False)
-    for name in ("topic", "day (UTC)", "reason"):
-        table.add_column(name)
-    for name in ("dead", "resolved"):
-        table.add_column(name, justify="right")
-    for kind, number in counts.items():
-        day = str(kind.day or "")
-        table.add_row(kind.topic, day, kind.reason, *map(count_text, number))
-    if len(counts) > 1:
+    """Return a table with a row for each topic, day and reason, and their sums."""
+    rows = [
+        (kind.topic, str(kind.day or ""), kind.reason, *map(count_text, count))
+        for kind, count in counts.items()
+    ]
+    if len(rows) > 1:
         dead, resolved = (sum(column) for column in zip(*counts.values(), strict=True))
-        table.add_row("all", "", "", count_text(dead), count_text(resolved), style="bold")
-    return table
+        rows.append(("all", "", "", count_text(dead), count_text(resolved)))
+    return table_text(
+        Table(
+            "",
+            (
+                *(Column(name) for name in ("topic", "day (UTC)", "reason")),
+                *(Column(name, number=True) for name in ("dead", "resolved")),
+            ),
+            tuple(tuple(map(Cell, row)) for row in rows),
+            "no dead letters",
+        )
+    )
 
 
 def counts_json(counts: Mapping[Kind, Count]) -> list[dict[str, Any]]:
-    """The same for machines."""
-    return [as_json({**kind._asdict(), **number._asdict()}) for kind, number in counts.items()]
+    """Return the same counts as JSON."""
+    return [as_json({**kind._asdict(), **count._asdict()}) for kind, count in counts.items()]
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """A line for each letter."""
-    if not rows:
-        return Text("no dead letters")
-    table = Table(box=None, pad_edge=False)
-    for name in ("topic", "partition", "offset", "time (UTC)", "reason", "size", "detail"):
-        number = name in ("partition", "offset", "size")
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        stamp = row["kafka_timestamp"]
-        table.add_row(
-            row["kafka_topic"],
-            str(row["kafka_partition"]),
-            str(row["kafka_offset"]),
-            "" if stamp is None else f"{stamp:%Y-%m-%d %H:%M:%S}",
-            row["reason"] + (", resolved" if row["resolved"] else ""),
-            bytes_text(row["size_bytes"]),
-            # The detail may hold bytes of the packet.
-            Text(row["detail"]),
+    """Return a table with a row for each dead letter."""
+    return table_text(
+        Table(
+            "",
+            (
+                Column("topic"),
+                Column("partition", number=True),
+                Column("offset", number=True),
+                Column("time (UTC)"),
+                Column("reason"),
+                Column("size", number=True),
+                Column("detail"),
+            ),
+            tuple(tuple(map(Cell, _row(row))) for row in rows),
+            "no dead letters",
         )
-    return table
+    )
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    timestamp = row["kafka_timestamp"]
+    return (
+        row["kafka_topic"],
+        str(row["kafka_partition"]),
+        str(row["kafka_offset"]),
+        "" if timestamp is None else f"{timestamp:%Y-%m-%d %H:%M:%S}",
+        row["reason"] + (", resolved" if row["resolved"] else ""),
+        bytes_text(row["size_bytes"]),
+        row["detail"],
+    )
 
 
 def letter_text(letter: Letter) -> RenderableType:
-    """Everything about one."""
+    """Return all that is known of one dead letter."""
     return Group(*(Text(line) for line in _letter_lines(letter)))
 
 
 def letter_json(letter: Letter) -> dict[str, Any]:
-    """The same for machines."""
+    """Return the same as JSON."""
     return {
         **as_json(letter.about),
         "kept_bytes": letter.kept_bytes,
@@ -80,44 +95,44 @@ def _letter_lines(letter: Letter) -> Iterator[str]:
     yield f"{about['kafka_topic']}[{about['kafka_partition']}] offset {about['kafka_offset']}"
     yield f"  cluster    {about['cluster_id']}"
     yield f"  topic id   {about['topic_id']}"
-    stamp = about["kafka_timestamp"]
-    yield f"  time       {'none' if stamp is None else stamp.isoformat()}"
+    timestamp = about["kafka_timestamp"]
+    yield f"  time       {'none' if timestamp is None else timestamp.isoformat()}"
     yield f"  reason     {about['reason']}"
     yield f"  detail     {about['detail']}"
-    short = "" if letter.kept_bytes == about["size_bytes"] else f", {letter.kept_bytes} kept"
-    yield f"  size       {about['size_bytes']} bytes{short}"
+    kept = "" if letter.kept_bytes == about["size_bytes"] else f", {letter.kept_bytes} kept"
+    yield f"  size       {about['size_bytes']} bytes{kept}"
     yield f"  looks like {look.wire_format}" + (
         f" ({look.schema_name})" if look.schema_name else ""
     )
     if about["resolved"]:
-        yield f"  resolved   its alert stands in {', '.join(letter.alert_files) or 'no file'}"
+        yield f"  resolved   its alert is in {', '.join(letter.alert_files) or 'no file'}"
     elif look.now is None:
-        yield "  now        it decodes: `finkray deadletters redrive` brings it in"
+        yield "  now        it decodes: `finkray deadletters redrive` archives it"
     elif look.now != about["detail"]:
         yield f"  now        {look.now}"
     if look.fields:
-        yield "  what decodes of it:"
+        yield "  fields that decode:"
         yield from (f"    {name} = {value}" for name, value in _flat(look.fields))
     if letter.head:
-        yield "  its first bytes:"
+        yield "  first bytes:"
         yield from (f"    {line}" for line in letter.head)
 
 
-def _flat(fields: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in fields.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{above}{name}", value
+            yield f"{prefix}{name}", value
 
 
 def resolved_text(done: Resolved) -> RenderableType:
-    """What became of the letters that were tried."""
+    """Return what a redrive of dead letters did."""
     return Group(*(Text(line) for line in _resolved_lines(done)))
 
 
 def resolved_json(done: Resolved) -> dict[str, Any]:
-    """The same for machines."""
+    """Return the same as JSON."""
     return {
         "tried": done.tried,
         "alerts": done.alerts,
@@ -129,10 +144,11 @@ def resolved_json(done: Resolved) -> dict[str, Any]:
 
 def _resolved_lines(done: Resolved) -> Iterator[str]:
     yield f"{done.tried} dead letters tried: {done.alerts} are alerts of the archive now"
-    for reason, number in sorted(done.by_reason.items()):
-        yield f"{number} are dead still: {reason}"
+    for reason, count in sorted(done.by_reason.items()):
+        yield f"{count} are still dead: {reason}"
     if done.cut_short:
         yield (
-            f"of {done.cut_short} only the first bytes are kept (packets.dead_letter_bytes), and "
-            "Kafka no longer holds them: ask the provider for a replay"
+            f"{done.cut_short} of them are kept with their first bytes only "
+            "(packets.dead_letter_bytes), and Kafka no longer has them: "
+            "ask the provider for a replay"
         )

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import StorageError
+from finkray.host.daemon import run_daemon, stop_event
 from finkray.results.counts import ClassCounters
-from finkray.settings.model import Settings
-from finkray.storage.local import LocalStorage
+from finkray.settings.model import Settings, load
+from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.state import state_folder
-from jobs.daemons.main import service_main
 
 LOOK_S: Final = 1.0
 """Between two looks at the ledgers while nothing is behind."""
@@ -48,7 +48,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     aggregate(archive_of(settings), stopping, state_folder())
 
 
-def aggregate(archive: LocalStorage, stopping: threading.Event, state: Path) -> None:
+def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
     """The same for an archive; what is counted is written down before it returns."""
     counters = ClassCounters(archive)
     new: set[tuple[str, str]] = set()
@@ -98,5 +98,15 @@ def _tell(state: Path) -> None:
     beside.replace(state / _TOLD)
 
 
+def main() -> int:
+    """Count alerts by class and night; return the exit code."""
+    return run_daemon(
+        "jobs.daemons.aggregation",
+        "Count alerts by class and night.",
+        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        name="aggregation",
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(service_main("jobs.daemons.aggregation", "Count alerts by class and night.", run))
+    sys.exit(main())

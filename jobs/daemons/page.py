@@ -3,12 +3,12 @@
 import sys
 import threading
 
-from finkray.errors import ClusterUnavailable
+from finkray.host.daemon import run_daemon, stop_event
+from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.settings.model import Settings
+from finkray.settings.model import Settings, load
 from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
-from finkray.storage.local import LocalStorage
-from jobs.daemons.main import service_main
+from finkray.storage.opening import open_storage
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -25,17 +25,9 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     from ui.class_source import ClassSource
     from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
-    try:
-        ray.init(
-            address=settings.ray.address if settings.ray.address != "local" else "auto",
-            namespace=settings.ray.namespace,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
-
+    connect_to_ray(settings.ray.address, settings.ray.namespace)
     handle_signals(stopping)  # after ray.init, which installs handlers of its own
-    classes = ClassSource(LocalStorage(settings.archive.root))
+    classes = ClassSource(open_storage(settings.archive))
     sources = (
         Sources()
         .poll(STATUS, lambda: read_board(ARCHIVE_BOARD, settings))
@@ -47,5 +39,15 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     ray.shutdown()
 
 
+def main() -> int:
+    """Serve the page; return the exit code."""
+    return run_daemon(
+        "jobs.daemons.page",
+        "Serve the status page.",
+        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        name="page",
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(service_main("jobs.daemons.page", "Serve the status page.", run))
+    sys.exit(main())

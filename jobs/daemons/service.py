@@ -1,7 +1,6 @@
 """Run a service live: `python -m jobs.daemons.service --config FILE --service mymodule:Bright`.
 
-Exit codes: 0 it was stopped and has drained, 1 it failed, 2 the settings are wrong, 3 the same
-results are written by somebody else.
+Exit codes: see `finkray.host.exit_codes.DaemonExit`.
 """
 
 import argparse
@@ -11,9 +10,9 @@ import threading
 import time
 from pathlib import Path
 
-from finkray.errors import ClusterUnavailable
+from finkray.host.daemon import run_daemon
+from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.host.supervise import supervised
 from finkray.serving.actor import actor_maker
 from finkray.serving.run import Run, limits_of, run_live, spec_of
 from finkray.serving.worker import Worker
@@ -43,14 +42,11 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     about = Worker(spec, limits).describe()
     name = options.into or about.name
     run = Run(archive, spec, settings, options.into, about)
-    try:
-        ray.init(
-            address=settings.ray.address if settings.ray.address != "local" else "auto",
-            namespace=settings.ray.namespace,
-            log_to_driver=True,  # what the service prints stands in the actors' logs alone
-        )
-    except (ConnectionError, RuntimeError) as error:
-        raise ClusterUnavailable(f"no Ray cluster answers: {error}") from error
+    connect_to_ray(
+        settings.ray.address,
+        settings.ray.namespace,
+        shows_actor_output=True,  # the output of the service is nowhere else but in actors' logs
+    )
     handle_signals(stopping)  # Ray has installed handlers of its own
     board = start_board(service_board(name))
     ends_s = None if options.exit_after is None else time.monotonic() + options.exit_after
@@ -71,31 +67,26 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Serve under supervision; returns the exit code."""
-    options = _parser().parse_args()
-    return supervised(
-        [sys.executable, "-m", "jobs.daemons.service", "--unsupervised", *sys.argv[1:]],
-        lambda: serve(load(options.config), options),
-        log,
-        unsupervised=options.unsupervised,
+    """Serve under supervision; return the exit code."""
+    return run_daemon(
+        "jobs.daemons.service",
+        "Serve what the archive makes durable, live.",
+        lambda options: serve(load(options.config), options),
+        name="service",
+        restarts=True,
+        add_options=_add_options,
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.daemons.service",
-        description="Serve what the archive makes durable, live.",
-    )
-    parser.add_argument("--config", "-c", type=Path, metavar="FILE", help="settings (TOML)")
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--service", required=True, metavar="MODULE:NAME")
-    parser.add_argument("--folder", default="", metavar="FOLDER", help="where its module is")
+    parser.add_argument("--folder", default="", metavar="FOLDER", help="folder of its module")
     parser.add_argument("--into", metavar="NAME", help="name of the results")
-    parser.add_argument("--since", metavar="TIME", help="at the first start: also what came before")
     parser.add_argument(
-        "--exit-after", type=float, metavar="S", help="drain and leave after S seconds"
+        "--since",
+        metavar="TIME",
+        help="at the first start: also process alerts received since TIME",
     )
-    parser.add_argument("--unsupervised", action="store_true", help=argparse.SUPPRESS)
-    return parser
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
+from finkray.host.daemon import run_daemon, stop_event
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.model import Settings
+from finkray.settings.model import Settings, load
 from finkray.settings.simulator import SimulatorSettings
 from jobs.cluster.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
 from jobs.cluster.state import state_folder
-from jobs.daemons.main import service_main
 from sim.manifest import refuse_used
 
 if TYPE_CHECKING:
@@ -130,7 +130,15 @@ def _tell(progress: "Progress") -> None:
     _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
 
 
-if __name__ == "__main__":
-    sys.exit(
-        service_main("jobs.daemons.simulator", "Play alerts into a Kafka on this machine.", run)
+def main() -> int:
+    """Play alerts; return the exit code."""
+    return run_daemon(
+        "jobs.daemons.simulator",
+        "Play alerts into a Kafka on this machine.",
+        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        name="simulator",
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

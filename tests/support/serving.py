@@ -109,8 +109,11 @@ def serve_live(
 
 def results(small: SmallArchive, name: str = "double") -> pa.Table:
     """Return all results beside the archive, by offset."""
-    folder = find_store(small.storage, name).storage.root / "results"
-    tables = [pq.read_table(path, partitioning=None) for path in sorted(folder.rglob("*.parquet"))]
+    store = find_store(small.storage, name).storage
+    tables = []
+    for path in sorted(file.path for file in store.walk("results")):
+        with store.open(path) as source:
+            tables.append(pq.read_table(source, partitioning=None))
     return pa.concat_tables(tables).sort_by("kafka_offset")
 
 

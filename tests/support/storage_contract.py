@@ -1,17 +1,19 @@
 """The contract of `finkray.storage.contract.Storage`, as tests that every implementation must pass.
 
-    class TestMyStorage(StorageContract):
+    class TestMyStorage(SharedStorageContract):
         @pytest.fixture
         def make(self, tmp_path: Path) -> MakeStorage:
             return functools.partial(MyStorage, place)
 
-`make` gives a storage of one and the same place each time it is called, as a second process
+`make` returns a storage of one and the same place each time it is called, as a second process
 or another machine would have it. It is pickled, and called in other processes too. The place
-is empty, and need not be there yet.
+is empty, and need not exist yet. A storage that only one process can see passes
+`StorageContract` alone.
 """
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
 from finkray.ledger.read import read_state
 from finkray.storage.contract import PublishOutcome, Storage, StoredFile
+from finkray.storage.opening import StorageLocation, open_storage
 from tests.support.ledgers import ZTF, content, result, stage
 
 MakeStorage = Callable[[], Storage]
@@ -59,7 +62,7 @@ def at_once(*jobs: Callable[[], object]) -> None:
 
 
 class StorageContract:
-    """Promises of a storage. `storage` and `other` are two who see the same place."""
+    """Promises of a storage within a process: `storage` and `other` see the same place."""
 
     @pytest.fixture
     def make(self) -> MakeStorage:
@@ -109,12 +112,6 @@ class StorageContract:
         at_once(*(lambda number=number: create(number) for number in range(4)), look)
         assert sorted(won) == list(range(20))
         assert all(data is not None and len(set(data)) == 1 and len(data) == size for data in seen)
-
-    def test_of_many_processes_that_create_one_wins(self, make: MakeStorage) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        with spawn.Pool(3) as pool:
-            won = pool.starmap(_create_many, [(make, number, 200) for number in range(3)])
-        assert sorted(chain.from_iterable(won)) == list(range(200))
 
     def test_replace_shows_the_old_or_the_new(self, storage: Storage, other: Storage) -> None:
         storage.replace("ledger/lease", b"1" * 10_000)
@@ -241,24 +238,6 @@ class StorageContract:
         assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
         assert list(storage.walk("staging")) == []
 
-    def test_who_publishes_may_be_killed_and_another_goes_on(
-        self, make: MakeStorage, storage: Storage
-    ) -> None:
-        moves = {f"alerts/{n % 7}/{n}": f"staging/{n}" for n in range(300)}
-        for staged in moves.values():
-            put(storage, staged, staged.encode())
-        spawn = multiprocessing.get_context("spawn")
-        process = spawn.Process(target=_publish, args=(make, moves))
-        process.start()
-        while process.is_alive() and not storage.folders("alerts"):
-            pass
-        os.kill(process.pid or 0, signal.SIGKILL)
-        process.join()
-        outcomes = storage.publish(moves)
-        assert set(outcomes.values()) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
-        assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
-        assert {file.path for file in storage.walk("")} == set(moves)
-
     def test_published_files_are_seen_whole(self, storage: Storage, other: Storage) -> None:
         size = 1_000_000
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(20)}
@@ -290,6 +269,61 @@ class StorageContract:
         with pytest.raises(FileNotFoundError):
             other.filesystem.open_input_file("alerts/none.parquet")
 
+    def test_a_file_is_opened_at_any_position(self, storage: Storage, other: Storage) -> None:
+        put(storage, "alerts/one", b"0123456789")
+        with other.open("alerts/one") as file, other.open("alerts/one") as second:
+            assert file.size() == 10
+            file.seek(4)
+            assert file.read(3) == b"456"
+            assert second.read() == b"0123456789"
+        for path in ("alerts/none", "none/one"):
+            with pytest.raises(FileNotFoundError):
+                other.open(path)
+
+    def test_a_storage_below_sees_the_folder_as_its_root(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        below = storage.below("science/a b/1")
+        assert not below.exists()
+        assert below.create("ledger/one", b"1")
+        put(below, "staging/two", b"22")
+        below.publish({"results/two": "staging/two"})
+        assert below.exists()
+        assert other.read("science/a b/1/ledger/one") == b"1"
+        assert below.uri == f"{other.uri}/science/a b/1"
+        assert below.files("") == []
+        assert below.folders("ledger") == []
+        assert set(below.folders("")) - {"staging"} == {"ledger", "results"}
+        assert sorted(below.walk("")) == [
+            StoredFile("ledger/one", 1),
+            StoredFile("results/two", 2),
+        ]
+        with below.below("results").open("two") as file:
+            assert file.read() == b"22"
+        table = pa.table({"n": [1]})
+        with below.stage("table") as sink:
+            pq.write_table(table, sink)
+        with below.filesystem.open_input_file("table") as source:
+            assert pq.read_table(source) == table
+
+    def test_it_exists_when_something_is_stored(self, storage: Storage, other: Storage) -> None:
+        assert not storage.exists()
+        put(other, "a/one")
+        assert storage.exists()
+
+    def test_the_uri_opens_the_same_place(self, storage: Storage) -> None:
+        put(storage, "a/one", b"1")
+        assert open_storage(StorageLocation(storage.uri)).read("a/one") == b"1"
+
+    def test_a_copy_by_pickle_sees_the_same_place(self, storage: Storage) -> None:
+        put(storage, "a/one", b"1")
+        copy: Storage = pickle.loads(pickle.dumps(storage))
+        assert copy.read("a/one") == b"1"
+
+    def test_checks_leave_nothing_behind(self, storage: Storage) -> None:
+        assert all(check.detail for check in storage.checks(1))
+        assert list(storage.walk("")) == []
+
     # What the archive makes of it.
 
     def test_an_archive_that_was_taken_over_commits_nothing_more(
@@ -317,6 +351,34 @@ class StorageContract:
         (file,) = one.files
         assert other.read(file.path) == content(file.path, file.rows)
         assert list(other.walk("staging")) == []
+
+
+class SharedStorageContract(StorageContract):
+    """And the promises across processes."""
+
+    def test_of_many_processes_that_create_one_wins(self, make: MakeStorage) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        with spawn.Pool(3) as pool:
+            won = pool.starmap(_create_many, [(make, number, 200) for number in range(3)])
+        assert sorted(chain.from_iterable(won)) == list(range(200))
+
+    def test_who_publishes_may_be_killed_and_another_goes_on(
+        self, make: MakeStorage, storage: Storage
+    ) -> None:
+        moves = {f"alerts/{n % 7}/{n}": f"staging/{n}" for n in range(300)}
+        for staged in moves.values():
+            put(storage, staged, staged.encode())
+        spawn = multiprocessing.get_context("spawn")
+        process = spawn.Process(target=_publish, args=(make, moves))
+        process.start()
+        while process.is_alive() and not storage.folders("alerts"):
+            pass
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        outcomes = storage.publish(moves)
+        assert set(outcomes.values()) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
+        assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
+        assert {file.path for file in storage.walk("")} == set(moves)
 
 
 def _create_many(make: MakeStorage, number: int, objects: int) -> list[int]:

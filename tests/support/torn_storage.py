@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
-from finkray.storage.contract import PublishOutcome, Storage, StoredFile
+from finkray.storage.contract import PublishOutcome, Storage, StorageCheck, StoredFile
 
 
 class Killed(BaseException):
@@ -56,6 +57,16 @@ class TornStorage:
     def filesystem(self) -> pafs.FileSystem:
         return self.inner.filesystem
 
+    def below(self, folder: str) -> Storage:
+        """The folder, of which nothing is torn."""
+        return self.inner.below(folder)
+
+    def exists(self) -> bool:
+        return self.inner.exists()
+
+    def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:
+        return self.inner.checks(needed_bytes)
+
     def free_bytes(self) -> int | None:
         return self.inner.free_bytes()
 
@@ -70,6 +81,9 @@ class TornStorage:
     def read(self, path: str) -> bytes | None:
         with self.step():
             return self.inner.read(path)
+
+    def open(self, path: str) -> pa.NativeFile:
+        return self.inner.open(path)
 
     def size_bytes(self, path: str) -> int | None:
         return self.inner.size_bytes(path)

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from finkray.audit.report import FileProblem
+from finkray.host.exit_codes import COMMAND_EXITS, DAEMON_EXITS
 from finkray.monitor.alarms import WHAT_TO_DO as ALARMS
 from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
@@ -32,6 +33,14 @@ def test_a_section_shows_the_alarm_as_status_does_and_says_what_to_do(code: str)
     section = sections()[code]
     assert f"\n    ALARM {code} …: {alarms_of(FACTS[code])[code]}\n" in section
     assert "\n- " in section
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    section = PAGE.split("\n## Exit codes\n")[1].split("\n## ")[0]
+    commands, daemons = section.split("\n**Daemons**")
+    for text, table in ((commands, COMMAND_EXITS), (daemons, DAEMON_EXITS)):
+        rows = re.findall(r"^\| (\d+) \| (.+) \|$", text, flags=re.MULTILINE)
+        assert rows == [(str(int(code)), meaning) for code, meaning in table.items()]
 
 
 def test_each_kind_of_trouble_that_an_audit_finds_is_explained() -> None:

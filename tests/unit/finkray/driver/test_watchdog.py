@@ -5,7 +5,7 @@ import sys
 import time
 
 from finkray.driver.watchdog import CHECK_S, Watchdog
-from finkray.host.supervise import EXIT_RETRIABLE
+from finkray.host.exit_codes import DaemonExit
 
 LIMIT_S = 2 * CHECK_S
 
@@ -22,7 +22,7 @@ with Watchdog({LIMIT_S}):
 def test_a_loop_that_does_not_advance_ends_the_process_and_shows_the_stacks() -> None:
     command = [sys.executable, "-c", STANDS_STILL]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert ended.returncode == EXIT_RETRIABLE
+    assert ended.returncode == DaemonExit.RESTART
     assert "a_call_that_hangs" in ended.stderr
     assert "has not advanced" in ended.stderr
 

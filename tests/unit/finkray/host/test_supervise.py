@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from finkray.host.supervise import (
-    EXIT_FAILED,
-    EXIT_HELD,
-    EXIT_RETRIABLE,
-    EXIT_SETTINGS,
-    RESTARTS_VARIABLE,
-    Backoff,
-    should_restart,
-)
+from finkray.host.exit_codes import DaemonExit
+from finkray.host.supervise import RESTARTS_VARIABLE, Backoff, should_restart
 
 SUPERVISE = (
-    "import sys; from finkray.host.supervise import supervise; sys.exit(supervise(sys.argv[1:]))"
+    "import sys; from finkray.host.supervise import supervise; "
+    "sys.exit(supervise(sys.argv[1:], 'worker'))"
 )
 
 
@@ -47,43 +41,13 @@ def wait_for(path: Path, lines: int = 1) -> list[str]:
         (1, False),
         (2, False),
         (3, False),
-        (EXIT_RETRIABLE, True),
+        (DaemonExit.RESTART, True),
         (-9, True),
         (-6, True),
     ],
 )
 def test_who_is_started_again(return_code: int, again: bool) -> None:
     assert should_restart(return_code) is again
-
-
-FAILS = """
-import atexit, logging, sys, time
-import finkray.host.supervise
-from finkray.errors import *
-finkray.host.supervise.EXIT_S = 0.5
-def work():
-    raise {}
-if {}:
-    atexit.register(time.sleep, 60)
-log = logging.getLogger("test")
-sys.exit(finkray.host.supervise.supervised([], work, log, unsupervised=True))
-"""
-
-
-@pytest.mark.parametrize("hangs_at_its_end", [False, True])
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        ("SettingsError('that is no port')", EXIT_SETTINGS),
-        ("ArchiveHeld('by another')", EXIT_HELD),
-        ("CodeMismatch('of another finkray')", EXIT_FAILED),
-        ("ClusterUnavailable('no Ray')", EXIT_RETRIABLE),
-        ("KeyError('nobody foresaw it')", EXIT_RETRIABLE),
-    ],
-)
-def test_how_a_process_that_fails_leaves(error: str, code: int, *, hangs_at_its_end: bool) -> None:
-    command = [sys.executable, "-c", FAILS.format(error, hangs_at_its_end)]
-    assert subprocess.run(command, check=False, timeout=30).returncode == code
 
 
 def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
@@ -101,11 +65,28 @@ def test_a_killed_process_is_started_again_until_it_ends_well(tmp_path: Path) ->
         "import os, sys; p = sys.argv[1];"
         f"open(p, 'a').write(os.environ['{RESTARTS_VARIABLE}'] + '\\n');"
         "n = len(open(p).readlines());"
-        f"os.kill(os.getpid(), 9) if n == 1 else sys.exit({EXIT_RETRIABLE} if n == 2 else 0)"
+        f"os.kill(os.getpid(), 9) if n == 1 else sys.exit({DaemonExit.RESTART} if n == 2 else 0)"
     )
     assert start(body, str(starts)).wait(30) == 0
     # Each is told how many restarts there were, for the alarm RESTARTS.
     assert starts.read_text().splitlines() == ["0", "1", "2"]
+
+
+def test_a_restart_names_the_process_its_exit_code_and_the_pause() -> None:
+    log = (
+        "import logging, sys; from finkray.host.supervise import supervise\n"
+        "logging.basicConfig(level=logging.INFO)\n"
+        "sys.exit(supervise(sys.argv[1:], 'archive'))"
+    )
+    once = f"import os, sys; sys.exit(75 if os.environ['{RESTARTS_VARIABLE}'] == '0' else 0)"
+    ended = subprocess.run(
+        [sys.executable, "-c", log, sys.executable, "-c", once],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "archive process exited with 75; restarting in 0.5 s" in ended.stderr
 
 
 def test_a_failure_that_would_come_again_is_handed_on() -> None:
@@ -179,7 +160,7 @@ def test_a_stop_that_comes_while_the_process_is_being_started_is_not_lost() -> N
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    return start(*words, **options)\n"
         "subprocess.Popen = stopped_while_it_starts\n"
-        "sys.exit(supervise(sys.argv[1:]))\n"
+        "sys.exit(supervise(sys.argv[1:], 'worker'))\n"
     )
     endless = [sys.executable, "-c", "import time; time.sleep(3600)"]
     process = subprocess.Popen([sys.executable, "-c", supervise_and_stop, *endless])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from finkray.claim import Claim, Gap
 from finkray.errors import ArchiveHeld, Fenced, ServiceError
 from finkray.ledger.claims import read_claims
+from finkray.ledger.lease import LEASE_PATH
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_state
 from finkray.results.rows import covered_offsets, gaps_between
@@ -25,7 +26,7 @@ from finkray.serving.run import Run, run_over
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
 from finkray.settings.model import Settings
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF
 from tests.support.serving import (
     EVERYTHING,
@@ -74,27 +75,30 @@ def test_results_stand_in_hourly_folders_that_spark_and_others_read(small: Small
 def test_a_crash_at_any_moment_loses_nothing_and_doubles_nothing(small: SmallArchive) -> None:
     for first in range(0, 100, 10):
         small.put(first, first + 9)
-    crashes = 0
+    crashes, store = 0, store_of(small)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("finkray.serving.run.ServeSettings", _small_commits)
         for steps in range(3, 400, 5):
-            torn = _torn_store(small, steps, done_first=bool(steps % 2))
-            patch.setattr("finkray.results.writer.results_storage", lambda *_, torn=torn: torn)
+            torn = _torn_store(store, steps, done_first=bool(steps % 2))
+            patch.setattr(small.storage, "below", lambda _, torn=torn: torn)
             try:
                 serve(small)
             except Killed:
                 crashes += 1
-                (torn.root / "ledger" / "lease.json").unlink(missing_ok=True)
+                torn.inner.delete([LEASE_PATH])
             else:
                 break
     assert crashes > 5
     assert balanced(small)
 
 
-def _torn_store(small: SmallArchive, steps: int, *, done_first: bool) -> TornStorage:
-    inner = LocalStorage(small.storage.root / "science" / "double" / "1")
-    torn = TornStorage(inner)
-    torn.root = inner.root  # type: ignore[attr-defined]
+def store_of(small: SmallArchive) -> Storage:
+    """Where the results of `double` are, also before there are any."""
+    return small.storage.below("science/double/1")
+
+
+def _torn_store(store: Storage, steps: int, *, done_first: bool) -> TornStorage:
+    torn = TornStorage(store)
     torn.arm(steps, kills=True, done_first=done_first)
     return torn
 
@@ -107,7 +111,7 @@ def test_an_older_writer_that_wakes_up_writes_nothing(small: SmallArchive) -> No
     small.put(0, 9)
 
     def be_taken_over() -> None:
-        Ledger.take_over(LocalStorage(small.storage.root / "science" / "double" / "1"))
+        Ledger.take_over(store_of(small))
 
     with pytest.raises(Fenced):
         serve(small, before_each=be_taken_over)

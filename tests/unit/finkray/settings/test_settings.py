@@ -182,10 +182,11 @@ def test_topics_by_name_or_pattern(topics: str, topic: str, *, wanted: bool) -> 
     assert load(None, {"FINKRAY__KAFKA__TOPICS": topics}).kafka.wants(topic) is wanted
 
 
-def test_the_root_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert load(None, {}).archive.root == tmp_path / "archive"
-    assert load(None, {"FINKRAY__ARCHIVE__URI": "file:///a%20b/c"}).archive.root == Path("/a b/c")
+def test_options_of_the_storage_are_refused_by_a_folder() -> None:
+    with pytest.raises(
+        SettingsError, match=r"archive\.options = {region}: a folder takes no options"
+    ):
+        load(None, {}, {"archive": {"options": {"region": "north"}}})
 
 
 class TestSecrets:

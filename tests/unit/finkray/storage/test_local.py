@@ -13,37 +13,26 @@ import pytest
 from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome
 from finkray.storage.local import LocalStorage
-from finkray.storage.opening import open_storage
-from tests.support.storage_contract import MakeStorage, StorageContract, put
+from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
 from tests.support.torn_storage import TornStorage
 
 
-class TestLocalStorage(StorageContract):
+class TestLocalStorage(SharedStorageContract):
     @pytest.fixture
     def make(self, tmp_path: Path) -> MakeStorage:
         return functools.partial(LocalStorage, tmp_path / "not" / "yet")
 
 
-class TestTornStorage(StorageContract):
+class TestTornStorage(SharedStorageContract):
     """The double that other tests let fail must be a true one as long as it does not."""
 
     @pytest.fixture
     def make(self, tmp_path: Path) -> MakeStorage:
-        return functools.partial(_untorn, tmp_path)
+        return functools.partial(_untorn, tmp_path / "archive")
 
 
 def _untorn(root: Path) -> TornStorage:
     return TornStorage(LocalStorage(root))
-
-
-def test_a_uri_means_a_folder_or_is_refused(tmp_path: Path) -> None:
-    assert open_storage(f"file://{tmp_path}/a%20b").uri == f"{tmp_path}/a b"
-    assert open_storage(str(tmp_path)).uri == str(tmp_path)
-    for uri in ("s3://bucket/archive", "hdfs://name-node:8020/archive", "gs://bucket"):
-        with pytest.raises(ValueError, match=r"is not supported.*give the folder, or file:///"):
-            open_storage(uri)
-    with pytest.raises(ValueError, match="three slashes"):
-        open_storage("file://host/archive")
 
 
 # A folder of this machine.

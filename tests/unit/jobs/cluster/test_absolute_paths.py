@@ -19,7 +19,7 @@ def test_places_mean_the_same_wherever_a_service_runs(
     }
     settings = placed(load(None, {}, overrides), Cluster("127.0.0.1:6379"))
     monkeypatch.chdir("/")
-    assert settings.archive.root == tmp_path / "night"
+    assert settings.archive.uri == str(tmp_path / "night")
     assert settings.kafka.sasl_password_file == str(tmp_path / "secret")
     assert settings.catalogs.folder == str(tmp_path / "sky")
     assert settings.simulator.data == str(tmp_path / "packets.tar")

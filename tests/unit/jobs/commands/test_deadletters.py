@@ -182,9 +182,9 @@ def test_a_redrive_says_what_became_of_them(
     assert one.json == {"tried": 1, "alerts": 1, "still_dead": {}, "cut_short": 0, "unread": []}
     assert deadletters("redrive").text.splitlines() == [
         "8 dead letters tried: 4 are alerts of the archive now",
-        "2 are dead still: not_avro",
-        "1 are dead still: tombstone",
-        "1 are dead still: truncated",
+        "2 are still dead: not_avro",
+        "1 are still dead: tombstone",
+        "1 are still dead: truncated",
     ]
     assert ("alerts", "2026-11-24", "unknown_schema", 0, 5) in counted(
         deadletters("list", "--json")

@@ -1,4 +1,4 @@
-"""What `finkray audit` says to a person."""
+"""The text that `finkray audit` prints."""
 
 import io
 from datetime import UTC, datetime
@@ -35,15 +35,15 @@ def archive(*covered: tuple[int, int], starts: tuple[int, ...] = (0,)) -> Ledger
     return state
 
 
-def test_what_waits_for_the_backfill_is_said_and_is_no_fault() -> None:
+def test_offsets_that_wait_for_the_backfill_are_counted_and_are_no_fault() -> None:
     text = shown(archive((0, 9), (100, 109), starts=(0, 100)))
-    assert "90 of those that wait, wait for the backfill: a running archive brings them in" in text
-    assert "difference 0 waiting 90" in text
+    assert "90 of the waiting offsets wait for the backfill, which a running archive works" in text
+    assert "difference 0 waiting in Kafka 90" in text
     assert text.endswith("balanced")
     assert "NOT" not in text
 
 
-def test_what_is_missing_is_listed() -> None:
+def test_missing_ranges_are_listed() -> None:
     text = shown(archive((0, 9), (100, 109)))
     assert "missing: ztf_20261124_programid1[0] 10-99" in text
     assert "NOT balanced" in text
@@ -59,14 +59,14 @@ def test_a_redrive_is_advised_only_where_it_helps(problem: FileProblem) -> None:
     assert ("--redrive" in advice) == (problem in ("missing", "damaged"))
 
 
-def test_what_kafka_has_lost_is_no_matter_of_a_redrive() -> None:
+def test_a_redrive_is_not_advised_for_messages_that_kafka_lost() -> None:
     text = shown(archive((0, 9)), kafka={ZTF: Watermarks(0, 5)})
     assert "in the archive, but not in Kafka yet: ztf_20261124_programid1[0] 5-9" in text
     assert "--redrive" not in text
-    assert "ask who runs it" in text
+    assert "ask its operator" in text
 
 
-def test_several_kinds_have_their_advice_each() -> None:
+def test_each_of_several_problems_has_its_advice() -> None:
     stray = FileFinding(path="alerts/a.parquet", problem="stray")
     advice = shown(archive((0, 9), (100, 109)), stray).split("NOT balanced ")[1]
     assert advice == f"missing: {WHAT_TO_DO['missing']} stray: {WHAT_TO_DO['stray']}"

@@ -1,7 +1,10 @@
 import io
 import json
+import subprocess
+import sys
 from datetime import timedelta
 
+import pytest
 from rich.console import Console
 
 from finkray.results.counts import ClassCounts, NightCounts
@@ -12,13 +15,13 @@ from jobs.cluster.ray_jobs import Daemon, Job
 from jobs.commands.render_status import status_json, status_text
 from tests.support.snapshots import NIGHT, busy_night
 
-SERVICE = Job(Daemon.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
+ARCHIVE = Job(Daemon.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
 CLUSTER = Cluster("127.0.0.1:6379")
 
 
-def shown(snapshot: Snapshot | None, services: tuple[Job, ...] = (SERVICE,)) -> str:
+def shown(snapshot: Snapshot | None, jobs: tuple[Job, ...] = (ARCHIVE,)) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(status_text(CLUSTER, services, snapshot, NIGHT + timedelta(seconds=2)))
+    console.print(status_text(CLUSTER, jobs, snapshot, NIGHT + timedelta(seconds=2)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return " ".join(text.replace("\u2009", "").split())
 
@@ -27,31 +30,39 @@ def test_everything_of_a_busy_night_is_there() -> None:
     night = busy_night()
     sheet = night.balance
     text = shown(night)
-    for words in (
+    for line in (
         "archive finkray-archive-1 RUNNING",
-        "archive running, version 0.1.0, epoch 7",
-        "as of 2.0 s ago",
-        "620 alerts/s",
-        "held 310 MiB of 512 MiB",
-        "lag 2000 alerts",
-        "backlog 4200 alerts, brought in beside it",
+        "archive: running; since 2026-11-23 23:00:45 UTC (4 h 12 min); as of 2026-11-24 03:12:45",
+        "2026-11-24 03:12:45 UTC (2.0 s ago)",
+        "incoming 620 alerts/s",
+        "held 310 MiB of 512 MiB allowed",
+        "lag 2000 offsets in Kafka, not yet durable · backlog 4200",
+        "archive /data/ztf/archive Kafka kafka-1.example.org:9092,kafka-2.example.org:9092",
+        "epoch 7 version 0.1.0",
+        "done 4210 last: claims 8 last: alerts 3904 last: took 1.3 s p50 1.2 s p95 2.4 s",
         "durable 2.4 s 4.9 s 12 s 88400",
         "2026112400512 lsst 9800 189 2026-11-24 03:12:41 UTC 2.2 s 412 wait",
         "2026112400511 lsst 9813 189 2026-11-24 03:12:04 UTC 2.2 s 3.1 s",
-        "14 union index out of range",
-        "ingest-1 9f3c2b7a 251 MiB 256 MiB 9 2 paused",
-        f"received {sheet.received} archived {sheet.archived} dead lettered 17 expired 40",
-        "difference 0",
-        "ztf_20261124_programid1 3 150003 150900 897 4200 ingest-1",
-        "ztf_20261124_programid1 2 150002 ? ? 0 ingest-0",
+        "union index out of range 14",
+        "ingest-1 251 MiB 256 MiB 98 % 9 paused 2 9f3c2b7a",
+        f"received {sheet.received} archived {sheet.archived} dead-lettered 17 gaps: expired",
+        "upstream 40 gaps: not delivered 4 difference 0 waiting in Kafka 2000",
+        "ztf_20261124_programid1 3 897 4200 150003 150900 ingest-1",
+        "ztf_20261124_programid1 2 unknown 0 150002 unknown ingest-0",
     ):
-        assert words in text
+        assert line in text
 
 
 def test_alarms_say_what_to_do() -> None:
     alarm = Alarm(code="disk_full", since=NIGHT, message="no room", what_to_do="make room")
     text = shown(busy_night(alarms=(alarm,)))
-    assert "ALARM disk_full since 2026-11-24 03:12:45 UTC: no room make room" in text
+    assert "ALARM disk_full since 2026-11-24 03:12:45 UTC (2.0 s): no room make room" in text
+
+
+def test_an_old_snapshot_is_not_shown_as_the_present_state() -> None:
+    text = shown(busy_night(NIGHT - timedelta(minutes=5)))
+    assert "archive: no report from the archive for 5 min 2 s" in text
+    assert "last report: running, 2026-11-24 03:07:45 UTC, 5 min 2 s ago" in text
 
 
 def test_a_difference_is_shown() -> None:
@@ -65,18 +76,18 @@ def test_many_partitions_are_cut_to_those_that_lag() -> None:
     )
     text = shown(busy_night(partitions=places))
     assert "the 24 of 100 partitions that lag most" in text
-    assert "t 99 0 99 99" in text
-    assert "t 75 0" not in text
+    assert "t 99 99 0 0 99 unassigned" in text
+    assert "t 75 75" not in text
 
 
 def test_when_nothing_runs() -> None:
-    assert shown(None, ()) == "Ray at 127.0.0.1:6379: no service of finkray runs"
-    assert "SERVICE" not in shown(None)
+    assert shown(None, ()) == "Ray at 127.0.0.1:6379: no job of finkray runs"
+    assert "balance" not in shown(None)
 
 
 def test_json_has_the_whole_snapshot() -> None:
     snapshot = busy_night()
-    raw = json.loads(json.dumps(status_json(CLUSTER, [SERVICE], snapshot)))
+    raw = json.loads(json.dumps(status_json(CLUSTER, [ARCHIVE], snapshot)))
     assert Snapshot.model_validate(raw["snapshot"]) == snapshot
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
@@ -84,8 +95,8 @@ def test_json_has_the_whole_snapshot() -> None:
     assert status_json(None, [], None) == nothing
 
 
-def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
-    one = ServiceSnapshot(
+def test_a_service_shows_its_cost_and_that_it_is_paused() -> None:
+    bright = ServiceSnapshot(
         name="bright",
         service="bright",
         version="1",
@@ -106,13 +117,14 @@ def test_a_service_shows_its_cost_and_that_it_pauses() -> None:
         last_fault="raised: ConnectionError: no catalogue",
     )
     console = Console(file=io.StringIO(), width=160)
-    console.print(status_text(CLUSTER, [SERVICE], None, NIGHT, [one]))
+    console.print(status_text(CLUSTER, [ARCHIVE], None, NIGHT, [bright]))
     raw = console.file.getvalue()  # type: ignore[attr-defined]
     text = " ".join(raw.replace("\u2009", "").split())
-    assert "bright PAUSES: nothing succeeds, the last was raised: ConnectionError" in text
+    assert "ALARM service-paused: bright is paused: raised: ConnectionError: no catalogue" in text
+    assert "finkray service check mymodule:Bright --archive" in text
     assert "bright 1 running 2 of 3 4200 12 s 620 15000 4.9 s 17 88417" in text
-    told = status_json(CLUSTER, [SERVICE], None, [one])["own_services"]
-    assert told[0]["breaker"] == "open"
+    printed = status_json(CLUSTER, [ARCHIVE], None, [bright])["own_services"]
+    assert printed[0]["breaker"] == "open"
 
 
 def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_json() -> None:
@@ -135,6 +147,21 @@ def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_jso
     assert "Unknown 60 60 %" in text
     assert "not checked 10 10 %" in text
     assert "QSO" not in text
-    (told,) = status_json(None, (), None, classes=(counts,))["classes"]
-    assert told["nights"][1]["classes"] == {"QSO": 7}
-    assert told["name"] == "classify"
+    (printed,) = status_json(None, (), None, classes=(counts,))["classes"]
+    assert printed["nights"][1]["classes"] == {"QSO": 7}
+    assert printed["name"] == "classify"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_output_has_colours_on_a_terminal_alone(*, terminal: bool) -> None:
+    console = Console(file=io.StringIO(), width=160, force_terminal=terminal or None)
+    console.print(status_text(CLUSTER, (ARCHIVE,), busy_night(), NIGHT))
+    assert ("\x1b[" in console.file.getvalue()) == terminal  # type: ignore[attr-defined]
+
+
+def test_status_loads_neither_gradio_nor_pandas() -> None:
+    code = (
+        "import sys, jobs.commands.render_status\nprint({'gradio', 'pandas'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

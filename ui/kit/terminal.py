@@ -1,0 +1,80 @@
+"""Elements as text for a terminal, made with rich.
+
+No text is taken as rich's markup. rich leaves the colours out where the output is not a terminal.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import rich.table
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ui.kit.elements import AlarmCard, Banner, Figure, Level, Table
+
+LEVEL_STYLE: Final[dict[Level, str]] = {
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "quiet": "",
+}
+
+
+def banner_text(name: str, banner: Banner) -> Text:
+    """Return the state of something in one line."""
+    return Text.assemble(
+        (f"{name}: ", "bold"),
+        (banner.headline, LEVEL_STYLE[banner.level]),
+        *(f"; {detail}" for detail in banner.details),
+    )
+
+
+def alarm_text(card: AlarmCard) -> Text:
+    """Return one alarm, with what to do on a line of its own."""
+    since = f" since {card.since}" if card.since else ""
+    return Text.assemble(
+        (f"ALARM {card.code}", LEVEL_STYLE["bad"]),
+        f"{since}: {card.message}\n      {card.what_to_do}",
+    )
+
+
+def figures_text(title: str, figures: Iterable[Figure]) -> RenderableType:
+    """Return the figures, one in a line."""
+    grid = _grid()
+    for figure in figures:
+        value = Text(figure.value, LEVEL_STYLE[figure.level], justify="right")
+        grid.add_row(Text(figure.label), value, Text(figure.note))
+    return Group(Text(title, "bold"), grid)
+
+
+def facts_text(facts: Iterable[tuple[str, str]]) -> RenderableType:
+    """Return pairs of a name and a value, one in a line."""
+    grid = _grid()
+    for name, value in facts:
+        grid.add_row(Text(name), Text(value, overflow="fold"))
+    return grid
+
+
+def table_text(table: Table) -> RenderableType:
+    """Return a table without its columns of detail; without rows, the text in place of them."""
+    if not table.rows:
+        return Text.assemble((f"{table.title}: " if table.title else "", "bold"), table.empty)
+    shown = [index for index, column in enumerate(table.columns) if not column.detail]
+    grid = _grid()
+    grid.show_header = any(column.name for column in table.columns)
+    for index in shown:
+        column = table.columns[index]
+        grid.add_column(
+            Text(column.name), justify="right" if column.number else "left", overflow="fold"
+        )
+    for row in table.rows:
+        cells = (row[index] for index in shown)
+        grid.add_row(*(Text(cell.text, LEVEL_STYLE[cell.level]) for cell in cells))
+    # rich would fold a title of the table itself at the table's width.
+    title = [Text(table.title, "bold")] if table.title else []
+    note = [Text(table.note, "dim")] if table.note else []
+    return Group(*title, grid, *note)
+
+
+def _grid() -> rich.table.Table:
+    return rich.table.Table(box=None, show_header=False, header_style="dim", padding=(0, 2, 0, 0))
