@@ -3,6 +3,7 @@
 The rules stand in `actors.classes`, the types of catalogues in `actors.object_types`.
 """
 
+import logging
 import os
 from typing import Final
 
@@ -18,7 +19,8 @@ from actors.settings import catalogs_of
 from catalogs.catalog import Catalog, Catalogs
 from catalogs.description import TypeWords
 from finkray import adapter
-from finkray.errors import CatalogError, CatalogUnavailable
+
+_LOG = logging.getLogger(__name__)
 
 _NO_TEXT: Final = pa.scalar(None, pa.string())
 
@@ -56,14 +58,19 @@ def ask(positions: pa.Table, catalogs: Catalogs, name: str) -> Asked | None:
         catalog = catalogs.current(name)
         if not catalog.types.given:
             return None
-        answer = match_current(positions, catalogs, name)
-    except (CatalogError, CatalogUnavailable):
+        return _asked(catalog, match_current(positions, catalogs, name))
+    except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
+        _LOG.warning("catalogue %s: not checked: %s: %s", name, type(error).__name__, error)
         return _unreadable(name, positions.num_rows)
+
+
+def _asked(catalog: Catalog, answer: pa.Table) -> Asked:
+    """Return the answer of a catalogue with the types of its sources."""
     texts = _texts(answer, catalog)
     # Another version may have come between the two: it stands in the answer.
     version = answer["version"][0].as_py() if answer.num_rows else catalog.version
     return Asked(
-        catalog=name,
+        catalog=catalog.name,
         version=version,
         status=one_piece(answer["status"]),
         reason=one_piece(answer["reason"]),

@@ -5,7 +5,9 @@
 `Crossmatch` is the service that asks every catalogue of the folder about every alert.
 """
 
+import logging
 import os
+from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
@@ -22,9 +24,18 @@ from actors.matching import (
 )
 from actors.settings import catalogs_of
 from finkray import adapter
-from finkray.errors import CatalogError, CatalogUnavailable
 
-__all__ = ["MATCHES", "Crossmatch", "as_matches", "match", "match_current", "matches_by_alert"]
+__all__ = [
+    "MATCHES",
+    "Crossmatch",
+    "as_matches",
+    "guarded_matches",
+    "match",
+    "match_current",
+    "matches_by_alert",
+]
+
+_LOG = logging.getLogger(__name__)
 
 MATCHES: Final = pa.list_(
     pa.struct(
@@ -73,22 +84,47 @@ class Crossmatch(finkray.Service):
     def process(self, alerts: pa.Table) -> pa.Table:
         """Look alerts up in all catalogues."""
         positions = adapter.positions(alerts)
-        answers = [as_matches(*self._answer(positions, name)) for name in self._catalogs.in_use()]
+        answers = [self._answer(positions, name) for name in self._catalogs.in_use()]
         known = adapter.solar_system(alerts)
         columns = [known[column] for column in known.column_names]
         return pa.table([*columns, matches_by_alert(answers, alerts.num_rows)], schema=self.output)
 
-    def _answer(self, positions: pa.Table, name: str) -> tuple[str, pa.Table]:
-        """The answers of a catalogue; one that cannot be opened has not checked anything."""
-        try:
-            return name, match_current(positions, self._catalogs, name)
-        except (CatalogError, CatalogUnavailable):
-            count = positions.num_rows
-            unread = {
-                "status": pa.array([NOT_CHECKED] * count, pa.string()),
-                "reason": pa.array([CATALOG_UNREADABLE] * count, pa.string()),
-            }
-            return name, pa.table(unread)
+    def _answer(self, positions: pa.Table, name: str) -> pa.Array:
+        return guarded_matches(
+            name,
+            positions.num_rows,
+            CATALOG_UNREADABLE,
+            lambda: as_matches(name, match_current(positions, self._catalogs, name)),
+        )
+
+
+def guarded_matches(
+    name: str, alerts: int, reason: str, answer: Callable[[], pa.Array]
+) -> pa.Array:
+    """Return the answers of a catalogue; `not_checked` for all alerts if it raises anything.
+
+    A catalogue that is damaged or holds what was not foreseen never stops the answers of others.
+
+    Parameters
+    ----------
+    name
+        of the catalogue
+    alerts
+        how many there are
+    reason
+        why they are not checked if it raises
+    answer
+        asks the catalogue; gives values of `MATCHES`
+    """
+    try:
+        return answer()
+    except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
+        _LOG.warning("catalogue %s: not checked: %s: %s", name, type(error).__name__, error)
+        unchecked = {
+            "status": pa.array([NOT_CHECKED] * alerts, pa.string()),
+            "reason": pa.array([reason] * alerts, pa.string()),
+        }
+        return as_matches(name, pa.table(unchecked))
 
 
 def as_matches(name: str, answer: pa.Table) -> pa.Array:

@@ -1,7 +1,7 @@
-"""A catalogue on the web: asked with a time limit, and not at all for a while if it keeps failing.
+"""A catalogue on the web: a client with a time limit and a circuit breaker.
 
-It answers as a local one does; an alert that it gave no answer about is `not_checked`. A call
-takes the time limit at most, whatever the other side does, and no more at all while it rests.
+It answers as a catalogue on disk does; an alert without an answer is `not_checked`. A call takes
+the time limit at most, whatever the service does, and no time while the breaker is open.
 """
 
 import logging
@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from actors.breaker import Breaker
 from actors.matching import MATCH, NO_POSITION, NONE, NOT_CHECKED
+from finkray.settings.catalogs import REMOTE_TIMEOUT_S
 
 TIMED_OUT: Final = "timed_out"
 """The service did not answer in time."""
 FAILED: Final = "failed"
 """The service could not be reached, refused, or answered with something else."""
 RESTING: Final = "resting"
-"""The service failed several times in a row and is left alone for a while."""
+"""The service failed several times in a row: its breaker is open."""
 
 ANSWER: Final = pa.schema(
     [
@@ -40,12 +41,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RemoteMatch:
-    """What a service found for one position.
+    """The sources that a service found for one position.
 
     Attributes
     ----------
-    place
-        of the position among those that were asked for
+    index
+        of the position among those of the request
     separation_arcsec
         of the nearest source
     number
@@ -54,14 +55,14 @@ class RemoteMatch:
         columns of the nearest, as text
     """
 
-    place: int
+    index: int
     separation_arcsec: float
     number: int
     source: dict[str, str | None]
 
 
 class Client(Protocol):
-    """How a service is talked to."""
+    """Client of a service."""
 
     def ask(
         self,
@@ -70,10 +71,10 @@ class Client(Protocol):
         radius_arcsec: float,
         cancelled: threading.Event,
     ) -> Sequence[RemoteMatch]:
-        """What lies near positions; those without a source are left out.
+        """Return the sources near positions; positions without a source are left out.
 
-        Any exception means that the service gave no answer. When `cancelled` is set nobody waits
-        any more: give up soon.
+        Any exception means that there is no answer, or none that is known to be whole. Once
+        `cancelled` is set no caller waits: return soon.
         """
 
 
@@ -91,13 +92,13 @@ class RemoteCatalog:
     name, version
         as they stand in the answers
     client
-        asks the service
+        of the service
     radius_arcsec
         a source within this separation is a match
     timeout_s
         for a batch, in seconds
     breaker
-        when to leave the service alone
+        decides when the service is left alone
     """
 
     def __init__(
@@ -107,18 +108,18 @@ class RemoteCatalog:
         client: Client,
         radius_arcsec: float,
         *,
-        timeout_s: float,
-        breaker: Breaker,
+        timeout_s: float = REMOTE_TIMEOUT_S,
+        breaker: Breaker | None = None,
     ) -> None:
         self.name = name
         self.version = version
         self.radius_arcsec = radius_arcsec
         self._client = client
         self._timeout_s = timeout_s
-        self._breaker = breaker
+        self._breaker = breaker or Breaker()
 
     def match(self, positions: pa.Table) -> pa.Table:
-        """Look alerts up.
+        """Look alerts up; never raises for what the service does.
 
         Parameters
         ----------
@@ -140,7 +141,7 @@ class RemoteCatalog:
         if len(good):
             reply = self._ask(ra_deg[good] % 360.0, dec_deg[good])
             reason[good] = reply.error or None
-            found = {int(good[one.place]): one for one in reply.found or ()}
+            found = {int(good[match.index]): match for match in reply.found or ()}
         return self._answer(reason.tolist(), found)
 
     def _ask(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> _Reply:
@@ -150,19 +151,27 @@ class RemoteCatalog:
 
         def work() -> None:
             try:
-                reply.found = self._client.ask(ra_deg, dec_deg, self.radius_arcsec, cancelled)
+                found = self._client.ask(ra_deg, dec_deg, self.radius_arcsec, cancelled)
+                reply.found = _checked(found, len(ra_deg))
+            except TimeoutError:
+                reply.error = TIMED_OUT
             except Exception as error:  # noqa: BLE001 - whatever it is, there is no answer
                 if not cancelled.is_set():
-                    _LOG.warning("%s: %s: %s", self.name, type(error).__name__, error)
+                    _LOG.warning(
+                        "catalogue %s: request failed: %s: %s",
+                        self.name,
+                        type(error).__name__,
+                        error,
+                    )
                 reply.error = FAILED
             done.set()
 
-        # A thread that hangs is left behind; the breaker keeps them few.
+        # A thread that hangs is left behind; the breaker limits their number.
         threading.Thread(target=work, name=f"remote-{self.name}", daemon=True).start()
         if not done.wait(self._timeout_s):
             cancelled.set()
             self._breaker.failed()
-            _LOG.warning("%s: no answer within %g s", self.name, self._timeout_s)
+            _LOG.warning("catalogue %s: no answer within %g s", self.name, self._timeout_s)
             return _Reply(error=TIMED_OUT)
         if reply.error:
             self._breaker.failed()
@@ -172,20 +181,28 @@ class RemoteCatalog:
 
     def _answer(self, reason: list[str | None], found: dict[int, RemoteMatch]) -> pa.Table:
         rows = []
-        for place, why in enumerate(reason):
-            one = found.get(place)
+        for alert, why in enumerate(reason):
+            match = found.get(alert)
             if why is not None:
                 status, number = NOT_CHECKED, None
             else:
-                status, number = (MATCH, one.number) if one else (NONE, 0)
+                status, number = (MATCH, match.number) if match else (NONE, 0)
             rows.append(
                 {
                     "status": status,
                     "reason": why,
                     "version": self.version,
                     "number": number,
-                    "separation_arcsec": one.separation_arcsec if one else None,
-                    "source": list(one.source.items()) if one else None,
+                    "separation_arcsec": match.separation_arcsec if match else None,
+                    "source": list(match.source.items()) if match else None,
                 }
             )
         return pa.Table.from_pylist(rows, schema=ANSWER)
+
+
+def _checked(found: Sequence[RemoteMatch], positions: int) -> Sequence[RemoteMatch]:
+    """Return what a client found, if it is about the positions of the request."""
+    indices = {match.index for match in found}
+    if len(indices) != len(found) or not indices <= set(range(positions)):
+        raise ValueError("the answer is about other positions than the request")
+    return found

@@ -1,9 +1,9 @@
-"""Cross-match with services on the web, apart from that with catalogues on disk.
+"""Cross-match with services on the web, apart from the one with catalogues on disk.
 
     finkray start remote_crossmatch
 
-Its results stand in a folder of their own, and it has processes of its own: however slow the web
-is, the answers of catalogues on disk are there.
+It has results and processes of its own: a slow service on the web never delays the answers of
+catalogues on disk.
 """
 
 import os
@@ -15,22 +15,23 @@ import pyarrow as pa
 import finkray
 from actors.breaker import Breaker
 from actors.cds import CdsXMatch
-from actors.crossmatch import MATCHES, as_matches, matches_by_alert
-from actors.remote import RemoteCatalog
+from actors.crossmatch import MATCHES, as_matches, guarded_matches, matches_by_alert
+from actors.remote import FAILED, RemoteCatalog
 from actors.settings import catalog_settings
 from finkray import adapter
 from finkray.errors import SettingsError
 from finkray.settings.catalogs import RemoteSettings
 
 VERSION: Final = "remote"
-"""Of a catalogue that does not say its version; when it was asked stands in `computed_at`."""
+"""Version of a catalogue that does not tell its own; the time of the request is `computed_at`."""
 
 
 class RemoteCrossmatch(finkray.Service):
-    """Every alert in every catalogue on the web that the settings name (`[catalogs.remote]`).
+    """Look up every alert in every catalogue on the web of the settings (`[catalogs.remote]`).
 
-    All are asked at the same time, each with its time limit and its breaker; an alert that one of
-    them gave no answer about is `not_checked` there, with the reason.
+    All are asked at the same time, each with its time limit and its circuit breaker. An alert
+    without an answer is `not_checked` for that catalogue, with the reason; the others are not
+    affected.
     """
 
     name = "remote_crossmatch"
@@ -39,12 +40,12 @@ class RemoteCrossmatch(finkray.Service):
     output = pa.schema([("matches", MATCHES)])
 
     def setup(self) -> None:
-        """Look which catalogues are to be asked; none of them is asked yet."""
+        """Read which catalogues the settings name; none of them is asked yet."""
         settings = catalog_settings(os.environ)
         if not settings.remote:
             raise SettingsError(
-                "there is no catalogue on the web in the settings: docs/catalogs.md says how "
-                "[catalogs.remote.simbad] is written"
+                "there is no catalogue on the web in the settings: add a table such as "
+                "[catalogs.remote.simbad] (docs/catalogs.md)"
             )
         self._catalogs = [remote_catalog(*item) for item in settings.remote.items()]
 
@@ -52,16 +53,22 @@ class RemoteCrossmatch(finkray.Service):
         """Look alerts up in all of them."""
         positions = adapter.positions(alerts)
         with ThreadPoolExecutor(len(self._catalogs)) as pool:
-            answers = list(pool.map(lambda one: one.match(positions), self._catalogs))
-        matches = [
-            as_matches(one.name, answer)
-            for one, answer in zip(self._catalogs, answers, strict=True)
-        ]
+            matches = list(pool.map(lambda one: _matches(one, positions), self._catalogs))
         return pa.table([matches_by_alert(matches, alerts.num_rows)], schema=self.output)
 
 
+def _matches(catalog: RemoteCatalog, positions: pa.Table) -> pa.Array:
+    """Return the answers of one catalogue; a fault in it is `not_checked` and stops no other."""
+    return guarded_matches(
+        catalog.name,
+        positions.num_rows,
+        FAILED,
+        lambda: as_matches(catalog.name, catalog.match(positions)),
+    )
+
+
 def remote_catalog(name: str, settings: RemoteSettings) -> RemoteCatalog:
-    """A catalogue on the web, as the settings describe it.
+    """Make the catalogue on the web that the settings describe.
 
     Parameters
     ----------

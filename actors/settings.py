@@ -1,4 +1,4 @@
-"""Where a service finds the reference catalogues."""
+"""The settings of the reference catalogues, as a service reads them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,18 +12,17 @@ _CONFIG: Final = Path("conf/finkray.toml")
 
 
 def catalog_settings(environment: Mapping[str, str]) -> CatalogSettings:
-    """What the settings say of the catalogues.
+    """Read the settings of the catalogues.
 
     Parameters
     ----------
     environment
-        of the process: `FINKRAY__CATALOGS__FOLDER` and its like stand before what
-        conf/finkray.toml says
+        of the process: `FINKRAY__CATALOGS__FOLDER` and its like override conf/finkray.toml
     """
     return load(_CONFIG if _CONFIG.exists() else None, environment).catalogs
 
 
 def catalogs_of(environment: Mapping[str, str]) -> Catalogs:
-    """The catalogues on disk that the settings mean; the parameter as of `catalog_settings`."""
+    """Open the catalogues on disk of the settings; `environment` as in `catalog_settings`."""
     settings = catalog_settings(environment)
     return Catalogs(settings.root, settings.memory_bytes)

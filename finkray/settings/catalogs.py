@@ -13,6 +13,10 @@ from finkray.settings.section import MiB, Section
 CDS_XMATCH: Final = "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync"
 """The cross-match service of the CDS in Strasbourg."""
 
+REMOTE_TIMEOUT_S: Final = 10.0
+REMOTE_FAILURES: Final = 3
+REMOTE_REST_S: Final = 60.0
+
 _TABLE: Final = re.compile(r"simbad|vizier:\S+")
 
 CatalogName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -28,11 +32,15 @@ class RemoteSettings(Section):
     )
     columns: tuple[str, ...] = Field((), description="What an answer carries; empty: all columns")
     address: str = Field(CDS_XMATCH, description="Where the service is")
-    timeout_s: PositiveFloat = Field(10.0, description="Time limit for a batch, in seconds")
-    failures: PositiveInt = Field(
-        3, description="After so many failures in a row it is left alone for a while"
+    timeout_s: PositiveFloat = Field(
+        REMOTE_TIMEOUT_S, description="Time limit for a batch, in seconds"
     )
-    rest_s: PositiveFloat = Field(60.0, description="For so long, in seconds; then one try decides")
+    failures: PositiveInt = Field(
+        REMOTE_FAILURES, description="After so many failures in a row it is left alone for a while"
+    )
+    rest_s: PositiveFloat = Field(
+        REMOTE_REST_S, description="For so long, in seconds; then one try decides"
+    )
 
     @field_validator("table")
     @classmethod

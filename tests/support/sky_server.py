@@ -7,7 +7,7 @@ It takes a form with a file of positions and answers in CSV with the separation 
 import email
 import email.policy
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +25,10 @@ class Sky(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.mood = "well"
+        self.whole = True
+        """Whether the last bytes of an answer are sent."""
+        self.change: Callable[[str], str] = str
+        """What becomes of an answer in the mood `changes`."""
         self.asked = 0
         self.let_go = threading.Event()
 
@@ -46,16 +50,24 @@ class Answer(BaseHTTPRequestHandler):
         if mood == "drops":
             self.connection.close()
             return
+        text = "<html>maintenance</html>" if mood == "babbles" else self._pairs(body)
+        text = self.server.change(text) if mood == "changes" else text
         self.send_response(503 if mood == "refuses" else 200)
+        if mood == "chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+        elif mood != "ends anywhere":
+            self.send_header("Content-Length", str(len(text.encode())))
         self.end_headers()
         with suppress(OSError):
             if mood == "trickles":
                 while not self.server.let_go.wait(0.02):
                     self.wfile.write(b"x")
-            elif mood == "babbles":
-                self.wfile.write(b"<html>maintenance</html>")
+            elif mood == "chunks":
+                for piece in (text[:40], text[40:]):
+                    self.wfile.write(f"{len(piece):x}\r\n{piece}\r\n".encode())
+                self.wfile.write(b"0\r\n\r\n" if self.server.whole else b"")
             else:
-                self.wfile.write(self._pairs(body).encode())
+                self.wfile.write(text.encode()[: None if self.server.whole else -9])
 
     def _pairs(self, body: bytes) -> str:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()

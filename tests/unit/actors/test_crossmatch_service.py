@@ -108,6 +108,19 @@ def test_a_broken_catalogue_does_not_hold_the_others(service: Crossmatch, tmp_pa
     assert second["status"] == "match"
 
 
+def test_a_catalogue_that_raises_anything_does_not_hold_the_others(
+    service: Crossmatch, tmp_path: Path
+) -> None:
+    """A shard with other columns than the description, as no build of ours makes it."""
+    made(tmp_path, [10.0], [5.0], name="first")
+    made(tmp_path, [10.0], [5.0], name="second")
+    (leaf,) = (tmp_path / "first" / "versions" / "1" / "main").rglob("Npix*.parquet")
+    pq.write_table(pq.read_table(leaf, partitioning=None).drop_columns(["ra_deg"]), leaf)
+    first, second = ask(service, packets())[0]["matches"]  # type: ignore[misc]
+    assert (first["status"], first["reason"]) == ("not_checked", "catalog_unreadable")
+    assert second["status"] == "match"
+
+
 def test_it_reads_no_more_of_the_packets_than_it_needs(service: Crossmatch) -> None:
     assert set(service.columns) == set(adapter.columns("detection", "solar_system"))
     assert not any("cutout" in name or "prv" in name for name in service.columns)

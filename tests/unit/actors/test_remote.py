@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actors.breaker import Breaker
 from actors.cds import CdsXMatch
-from actors.remote import RemoteCatalog
+from actors.remote import RemoteCatalog, RemoteMatch
 from tests.support.made_catalogs import alerts
 from tests.support.sky_server import Sky
 
@@ -53,6 +53,69 @@ def test_a_service_that_fails_is_not_taken_for_none(sky: Sky, mood: str) -> None
     answer = catalog(sky).match(HERE)
     assert answer["reason"].to_pylist() == ["failed"] * 3 + ["no_position"]
     assert answer["number"].null_count == 4
+
+
+@pytest.mark.parametrize("mood", ["well", "chunks"])
+def test_an_answer_that_is_cut_short_is_no_answer(sky: Sky, mood: str) -> None:
+    sky.mood, sky.whole = mood, False
+    answer = catalog(sky).match(HERE)
+    assert answer["status"].to_pylist() == ["not_checked"] * 4
+    assert answer["reason"].to_pylist() == ["failed"] * 3 + ["no_position"]
+
+
+def test_a_whole_answer_in_chunks_counts(sky: Sky) -> None:
+    sky.mood = "chunks"
+    assert catalog(sky).match(HERE)["status"].to_pylist()[:3] == ["match", "match", "none"]
+
+
+def test_an_answer_whose_end_cannot_be_told_is_no_answer(sky: Sky) -> None:
+    sky.mood = "ends anywhere"
+    assert catalog(sky).match(HERE)["reason"].to_pylist()[:3] == ["failed"] * 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (",third,", ""),
+        (",third,", ",third,,"),
+        ("0.0,0,", "0.0,7,"),
+        ("0.0,0,", "0.0,-1,"),
+        ("0.0,0,", "nan,0,"),
+        ("0.0,0,", "-1,0,"),
+        ("0.0,0,", "500,0,"),
+        ("main_id,otype", "main_id,main_id"),
+        ("main_id,otype", "main_id,place"),
+        ("third,", "third,\nError: the database is not available"),
+        ("third,", '"third,'),
+    ],
+)
+def test_an_answer_that_is_not_as_announced_is_no_answer(sky: Sky, old: str, new: str) -> None:
+    sky.mood = "changes"
+
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    sky.change = change
+    assert catalog(sky).match(HERE)["reason"].to_pylist()[:3] == ["failed"] * 3
+
+
+def test_a_column_that_the_service_does_not_have_is_no_answer(sky: Sky) -> None:
+    client = CdsXMatch("simbad", ["V"], address=sky.address)
+    remote = RemoteCatalog("simbad", "remote", client, 1.0)
+    assert remote.match(HERE)["reason"].to_pylist()[:3] == ["failed"] * 3
+
+
+class Confused:
+    """A client that answers about a position that was not asked for."""
+
+    def ask(self, *_: object) -> list[RemoteMatch]:
+        return [RemoteMatch(99, 0.1, 1, {})]
+
+
+def test_a_client_that_confuses_positions_gives_no_answer() -> None:
+    answer = RemoteCatalog("simbad", "remote", Confused(), 1.0).match(HERE)
+    assert answer["reason"].to_pylist()[:3] == ["failed"] * 3
 
 
 def test_a_service_that_is_not_there_is_not_taken_for_none() -> None:
