@@ -6,6 +6,8 @@ data, and the sync marker again. Nothing that a packet says of its own sizes is 
 is compared with the bytes that are there.
 """
 
+import secrets
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from finkray.dead_letter_reason import DeadLetterReason
@@ -79,14 +81,46 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
 
 
 def encode_long(value: int) -> bytes:
-    """Write a number that is not negative as zigzag varint."""
-    value <<= 1
+    """Encode an Avro int or long: a zigzag varint."""
+    value = (value << 1) ^ (value >> 63)
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def encode_bytes(value: bytes) -> bytes:
+    """Encode Avro bytes, or a string that is in UTF-8 already: the size and the bytes."""
+    return encode_long(len(value)) + value
+
+
+def encode_header(metadata: Mapping[str, bytes]) -> bytes:
+    """Encode the beginning of a container up to the sync marker; the order of keys is kept."""
+    pairs = b"".join(
+        encode_bytes(key.encode()) + encode_bytes(value) for key, value in metadata.items()
+    )
+    return MAGIC + encode_long(len(metadata)) + pairs + b"\0"
+
+
+class ContainerWriter:
+    """Puts bare records of one schema into containers, each into one of its own.
+
+    Parameters
+    ----------
+    schema_text
+        the writer schema (Avro, JSON), which is in each container
+    """
+
+    def __init__(self, schema_text: str) -> None:
+        metadata = {"avro.codec": b"null", "avro.schema": schema_text.encode()}
+        self._sync = secrets.token_bytes(SYNC_BYTES)
+        self._head = encode_header(metadata) + self._sync + encode_long(1)
+
+    def wrap(self, record: bytes) -> bytes:
+        """Return a container with this record alone, not compressed."""
+        return b"".join([self._head, encode_long(len(record)), record, self._sync])
 
 
 def read_header(packet: bytes) -> Header:

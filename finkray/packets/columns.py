@@ -92,6 +92,19 @@ def add_columns(
     return pa.table([*added, *table.columns], names=names)
 
 
+def packet_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the packets' own columns of archived rows, under their names in the packet.
+
+    Parameters
+    ----------
+    table
+        rows of one writer schema, as the archive has them
+    schema
+        `finkray.avro.schema.WriterSchema.arrow` of that schema
+    """
+    return table.select(_packet_names(schema.names)).rename_columns(schema.names)
+
+
 def kafka_timestamps(timestamps_ms: Sequence[int | None]) -> pa.Array:
     """As a column; what is no date at all becomes null."""
     return pa.array(
