@@ -1,4 +1,4 @@
-"""Find free TCP ports on the loopback interface."""
+"""Find free TCP ports on the loopback interface, and see whether one is in use."""
 
 import random
 import socket
@@ -26,3 +26,12 @@ def is_free(port: int) -> bool:
     """Return whether nothing listens on this port."""
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) != 0
+
+
+def listens(host: str, port: int) -> bool:
+    """Return whether a connection to this address is accepted."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

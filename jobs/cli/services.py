@@ -12,7 +12,7 @@ from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
 from jobs.cli.common import AsJson, Config, command_context, config_file, examples
 from jobs.cluster.connect import Place
-from jobs.commands.shipped import SHIPPED, spec_named
+from jobs.daemons.registry import SHIPPED, spec_named
 
 _Spec = Annotated[
     str,

@@ -1,79 +1,73 @@
-"""What can be said to the simulator on the command line: options for settings of its section."""
+"""The options of the simulator on the command line: some settings of `[simulator]`."""
 
-from typing import Annotated, Any, Final
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-_SHARE: Final = {"metavar": "SHARE", "show_default": False}
 
-Survey = Annotated[
-    str | None,
-    typer.Option(metavar="ztf|lsst", help="Simulator: whose alerts.", show_default=False),
-]
-Alerts = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Simulator: how many; 0 is without end.", show_default=False),
-]
-AlertsPerVisit = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Simulator: how many a visit has.", show_default=False),
-]
-PaceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--pace",
-        metavar="PACE",
-        help="Simulator: max, realtime (a visit each 37 s), xN (N times as fast), or N/s.",
-        show_default=False,
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Simulator: the same makes the same.", show_default=False),
-]
-Poison = Annotated[
-    float | None, typer.Option(help="Simulator: broken messages between the alerts.", **_SHARE)
-]
-Duplicates = Annotated[
-    float | None, typer.Option(help="Simulator: alerts that come again.", **_SHARE)
-]
-OutOfOrder = Annotated[
-    float | None, typer.Option(help="Simulator: alerts after their turn.", **_SHARE)
-]
-Late = Annotated[
-    float | None, typer.Option(help="Simulator: alerts with a time of hours ago.", **_SHARE)
-]
-Oversize = Annotated[
-    float | None, typer.Option(help="Simulator: alerts also as one of 9 MB.", **_SHARE)
-]
-SchemaBump = Annotated[
-    str | None,
-    typer.Option(
-        metavar="AT",
-        help="Simulator: the next schema after AT alerts, or from a UTC time on.",
-        show_default=False,
-    ),
-]
-TransactionsOption = Annotated[
-    float | None,
-    typer.Option(
-        "--transactions",
-        help="Simulator: send in transactions, and abort so many of them.",
-        **_SHARE,
-    ),
-]
-ManifestOption = Annotated[
-    str | None,
-    typer.Option(
-        "--manifest",
-        metavar="FOLDER",
-        help="Simulator: write down what was played, for `finkray simulator check`.",
-        show_default=False,
-    ),
-]
+class _Option(NamedTuple):
+    """An option that stands for the setting of its name."""
+
+    setting: str
+    value: type
+    metavar: str
+    help: str
 
 
-def overrides(**given: Any) -> dict[str, dict[str, Any]]:
-    """The settings that were said, by their section."""
-    said = {name: value for name, value in given.items() if value is not None}
-    return {"simulator": said} if said else {}
+_OPTIONS: Final = (
+    _Option("survey", str, "ztf|lsst", "survey of the alerts"),
+    _Option("alerts", int, "N", "number of alerts; 0 plays without end"),
+    _Option("alerts_per_visit", int, "N", "alerts of one visit"),
+    _Option("pace", str, "PACE", "max, realtime (a visit each 37 s), xN (N times as fast), or N/s"),
+    _Option("seed", int, "N", "the same seed makes the same alerts"),
+    _Option("poison", float, "SHARE", "broken messages between the alerts"),
+    _Option("duplicates", float, "SHARE", "alerts that are sent again"),
+    _Option("out_of_order", float, "SHARE", "alerts that are sent after their turn"),
+    _Option("late", float, "SHARE", "alerts with a time of hours ago"),
+    _Option("oversize", float, "SHARE", "alerts that are also sent with a size of 9 MB"),
+    _Option("schema_bump", str, "AT", "next schema version after AT alerts, or from a UTC time on"),
+    _Option("transactions", float, "SHARE", "send in transactions, and abort this share of them"),
+    _Option("manifest", str, "FOLDER", "record what is played, for `finkray simulator check`"),
+)
+
+
+def with_simulator_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the simulator to a command.
+
+    Parameters
+    ----------
+    command
+        Has a parameter `played`, which gets the settings of `[simulator]` that were given.
+    """
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        options = {option.setting: given.pop(option.setting) for option in _OPTIONS}
+        played = {name: value for name, value in options.items() if value is not None}
+        command(**given, played=played)
+
+    own = inspect.signature(command).parameters.values()
+    parameters = [parameter for parameter in own if parameter.name != "played"]
+    parameters += [_parameter(option) for option in _OPTIONS]
+    # typer reads both.
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options
+
+
+def _parameter(option: _Option) -> inspect.Parameter:
+    declared = typer.Option(
+        f"--{option.setting.replace('_', '-')}",
+        metavar=option.metavar,
+        help=f"Simulator: {option.help}.",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        option.setting,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[option.value | None, declared],
+    )

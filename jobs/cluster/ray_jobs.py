@@ -1,23 +1,23 @@
-"""The services as Ray jobs: start one, find it again, let it drain and end.
+"""Jobs of finkray on a Ray cluster: submit one, find it again, let it drain and end.
 
-Which services run is asked of Ray alone: a job carries the name of its service in its metadata,
-and one that was submitted by hand is known by its command.
+Which jobs run is asked of Ray alone: a job carries its name in its metadata, and one that was
+submitted by hand is known by its command.
 """
 
+import itertools
 import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from finkray.errors import ClusterUnavailable, FinkrayError
 from finkray.host.ray_connection import errors_of_ray
 from finkray.settings.model import Settings
+from jobs.cluster.job import Daemon, Job, ServiceJob
 from jobs.cluster.state import write_private
 
 if TYPE_CHECKING:
@@ -25,158 +25,105 @@ if TYPE_CHECKING:
 
 METADATA_KEY: Final = "finkray.service"
 SPEC_KEY: Final = "finkray.spec"
-"""Of a service that a user wrote; the other key has the name of its results."""
-
-SERVE_MODULE: Final = "jobs.daemons.service"
+"""Of a service; the other key has the name of its results."""
 
 SUBMIT_TIMEOUT_S: Final = 30.0
-"""For so long a head that has just started may not have an agent yet that takes jobs."""
+"""A head that has just started may have no agent that takes jobs for this long."""
 
 STOP_GRACE_S: Final = 15.0
-"""Time for Ray to tell of an end, beyond what it gives the service itself."""
+"""Time for Ray to report an end, beyond what it gives the job itself."""
 
 POLL_S: Final = 0.3
 
 T = TypeVar("T")
 
 
-class Daemon(StrEnum):
-    """What can be started and stopped, beside the services that users write."""
+def job_of(details: Any, daemons: Sequence[Daemon], service: Daemon) -> Job | None:
+    """Return the job that Ray describes, or None if it is not one of finkray's.
 
-    ARCHIVE = "archive"
-    SIMULATOR = "simulator"
-    UI = "ui"
-    AGGREGATION = "aggregation"
-
-    @property
-    def module(self) -> str:
-        """The module that is the service's `main`."""
-        return _MODULES[self]
-
-
-_MODULES: Final = {
-    Daemon.ARCHIVE: "finkray.archive",
-    Daemon.SIMULATOR: "jobs.daemons.simulator",
-    Daemon.UI: "jobs.daemons.page",
-    Daemon.AGGREGATION: "jobs.daemons.aggregation",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A service that was started, as Ray tells of it.
-
-    Attributes
+    Parameters
     ----------
-    name
-        Which one: a `Daemon`, or the name of the results of one that a user wrote.
-    job_id
-        Ray's submission id.
-    status
-        Ray's word for how it is: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
-    since
-        When it was started, UTC.
-    stop_wait_s
-        How long Ray lets it drain.
-    spec
-        Of one that a user wrote, as `mymodule:Bright`.
+    details
+        Ray's `JobDetails`.
+    daemons
+        All daemons but the one that runs services.
+    service
+        The one that runs services.
     """
-
-    name: str
-    job_id: str
-    status: str
-    since: datetime
-    stop_wait_s: float
-    spec: str | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
-
-    def log_path(self, session: Path) -> Path:
-        """Its log, in the folder of Ray's session."""
-        return session / "logs" / f"job-driver-{self.job_id}.log"
-
-
-def job_of(job: Any) -> Job | None:
-    """The service that a job of Ray is, or None for somebody else's job."""
-    if not job.submission_id:
+    if not details.submission_id:
         return None
-    metadata = job.metadata or {}
-    spec = metadata.get(SPEC_KEY)
-    name = metadata.get(METADATA_KEY) or next(
-        (name for name in Daemon if f"-m {name.module} " in f"{job.entrypoint} "), None
-    )
-    if name is None or (spec is None and name not in list(Daemon)):
+    metadata = details.metadata or {}
+    name, spec = metadata.get(METADATA_KEY), metadata.get(SPEC_KEY)
+    if name is None:
+        name, spec = _by_command(details.entrypoint, daemons, service)
+    found = [daemon for daemon in daemons if daemon.name == name]
+    if name is None or not (spec or found):
         return None
-    variables = (job.runtime_env or {}).get("env_vars") or {}
+    variables = (details.runtime_env or {}).get("env_vars") or {}
     return Job(
-        name=Daemon(name) if spec is None else name,
-        job_id=job.submission_id,
-        status=str(job.status.value),
-        since=datetime.fromtimestamp((job.start_time or 0) / 1000, UTC),
+        name=name,
+        daemon=service if spec else found[0],
+        job_id=details.submission_id,
+        status=str(details.status.value),
+        since=datetime.fromtimestamp((details.start_time or 0) / 1000, UTC),
         stop_wait_s=float(variables.get("RAY_JOB_STOP_WAIT_TIME_S", 3)),
         spec=spec,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceJob:
-    """A service that a user wrote, as `jobs.daemons.service` is to run it.
-
-    Attributes
-    ----------
-    spec
-        As `mymodule:Bright`.
-    folder
-        Where its module is.
-    into
-        Name of its results; None: its own.
-    since
-        At its first start also what came before, from this time on.
-    """
-
-    spec: str
-    folder: str
-    into: str | None = None
-    since: str | None = None
-
-    @property
-    def words(self) -> list[str]:
-        """For the command."""
-        out = ["--service", self.spec, "--folder", self.folder]
-        out += ["--into", self.into] if self.into else []
-        return out + (["--since", self.since] if self.since else [])
+def _by_command(
+    command: str, daemons: Sequence[Daemon], service: Daemon
+) -> tuple[str | None, str | None]:
+    """Return name and spec of a job that was submitted by hand, each None if unknown."""
+    words = command.split()
+    after = dict(itertools.pairwise(words))
+    module = after.get("-m")
+    for daemon in daemons:
+        if module in (daemon.module, *daemon.old_modules):
+            return daemon.name, None
+    if module in (service.module, *service.old_modules):
+        spec = after.get("--service")
+        return after.get("--into", spec), spec
+    return None, None
 
 
 class Jobs:
-    """The services of one cluster.
+    """The jobs of finkray on one cluster.
 
     Parameters
     ----------
     client
         Client for the cluster's jobs.
     state
-        The state folder, in which a service finds its settings.
+        The state folder, in which a job finds its settings.
+    daemons, service
+        As of `job_of`.
     """
 
-    def __init__(self, client: "JobSubmissionClient", state: Path) -> None:
+    def __init__(
+        self,
+        client: "JobSubmissionClient",
+        state: Path,
+        daemons: Sequence[Daemon],
+        service: Daemon,
+    ) -> None:
         self._client = client
         self._state = state
+        self._daemons = daemons
+        self._service = service
 
     def running(self) -> dict[str, Job]:
-        """Those that have not ended.
+        """Return the jobs that have not ended, by name.
 
         Raises
         ------
         ClusterUnavailable
             The cluster does not answer.
         """
-        return {service.name: service for service in self._all() if not service.ended}
+        return {job.name: job for job in self._all() if not job.ended}
 
     def refuse_second(self, name: str) -> None:
-        """Each service runs once on a cluster.
+        """Raise if a job of this name runs: each runs once on a cluster.
 
         Raises
         ------
@@ -189,19 +136,20 @@ class Jobs:
                 f"{old.job_id}: `finkray status` shows it, `finkray stop {name}` ends it"
             )
 
-    def look(self, service: Job) -> Job:
-        """The same service as it is now."""
-        job = self._ask(lambda: self._client.get_job_info(service.job_id))
-        return job_of(job) or service
+    def refresh(self, job: Job) -> Job:
+        """Return the same job as it is now."""
+        details = self._ask(lambda: self._client.get_job_info(job.job_id))
+        return job_of(details, self._daemons, self._service) or job
 
     def submit(
         self,
         name: str,
+        daemon: Daemon,
         settings: Settings,
         exit_after_s: float | None = None,
-        user: "ServiceJob | None" = None,
+        service: ServiceJob | None = None,
     ) -> Job:
-        """Start a service; it may not run yet when this returns.
+        """Submit a job; it may not run yet when this returns.
 
         Its settings go to it in a file that its owner alone can read: the command, the
         metadata and the environment of a job stand in Ray's dashboard.
@@ -209,13 +157,15 @@ class Jobs:
         Parameters
         ----------
         name
-            Which one.
+            Of the job.
+        daemon
+            What it runs.
         settings
             All settings; paths in them are absolute.
         exit_after_s
             It ends by itself after this many seconds.
-        user
-            What a user wrote, if it is such a one.
+        service
+            Which service it serves, if the daemon is the one that runs services.
 
         Raises
         ------
@@ -225,69 +175,70 @@ class Jobs:
         job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self._settings_file(job_id)
         write_private(path, settings.to_json_with_secrets())
-        module = SERVE_MODULE if user else Daemon(name).module
-        command = [sys.executable, "-m", module, "--config", str(path)]
-        command += user.words if user else []
+        command = [sys.executable, "-m", daemon.module, "--config", str(path)]
+        command += service.words if service else []
         if exit_after_s is not None:
             command += ["--exit-after", f"{exit_after_s:g}"]
         runtime_env: dict[str, Any] = {
             "env_vars": {
-                # Without these two Ray signals SIGTERM and kills after three seconds.
+                # Without these two Ray sends SIGTERM and kills after three seconds.
                 "RAY_JOB_STOP_SIGNAL": "SIGINT",
-                "RAY_JOB_STOP_WAIT_TIME_S": str(round(settings.ray.stop_wait_s)),
+                "RAY_JOB_STOP_WAIT_TIME_S": str(
+                    round(daemon.stop_wait_s or settings.ray.stop_wait_s)
+                ),
                 "FINKRAY_STATE": str(self._state),
             }
         }
         if settings.ray.working_dir:
             runtime_env["working_dir"] = settings.ray.working_dir
+        spec = service.spec if service else None
         try:
-            self._submit(job_id, shlex.join(command), name, runtime_env, user)
+            self._submit(job_id, shlex.join(command), name, runtime_env, spec)
         except BaseException:
             path.unlink()
             raise
-        spec = user.spec if user else None
-        return self.look(Job(name, job_id, "PENDING", datetime.now(UTC), 0, spec))
+        return self.refresh(Job(name, daemon, job_id, "PENDING", datetime.now(UTC), 0, spec))
 
-    def ask_to_stop(self, service: Job) -> None:
-        """Ask a service to drain and to end; it has not when this returns."""
-        self._ask(lambda: self._client.stop_job(service.job_id))
+    def ask_to_stop(self, job: Job) -> None:
+        """Ask a job to drain and to end; it has not ended when this returns."""
+        self._ask(lambda: self._client.stop_job(job.job_id))
 
-    def stop(self, service: Job, progress: Callable[[float], None]) -> Job:
-        """Ask a service to drain and to end, and wait until it has.
+    def stop(self, job: Job, progress: Callable[[float], None]) -> Job:
+        """Ask a job to drain and to end, and wait until it has ended.
 
         Parameters
         ----------
-        service
+        job
             Which one.
         progress
-            Called now and then with the seconds since it was asked.
+            Called now and then with the seconds since the request.
 
         Raises
         ------
         ClusterUnavailable
             It has not ended long after Ray should have killed it.
         """
-        self.ask_to_stop(service)
+        self.ask_to_stop(job)
         asked_s = time.monotonic()
-        while not (service := self.look(service)).ended:
+        while not (job := self.refresh(job)).ended:
             waited_s = time.monotonic() - asked_s
-            if waited_s > service.stop_wait_s + STOP_GRACE_S:
+            if waited_s > job.stop_wait_s + STOP_GRACE_S:
                 raise ClusterUnavailable(
-                    f"{service.name} has not ended {waited_s:.0f} s after it was asked to: "
-                    f"see `ray job logs {service.job_id}`"
+                    f"{job.name} has not ended {waited_s:.0f} s after it was asked to: "
+                    f"see `ray job logs {job.job_id}`"
                 )
             progress(waited_s)
             time.sleep(POLL_S)
-        return service
+        return job
 
     def forget_ended(self) -> None:
-        """Remove the settings of services that have ended."""
-        for service in self._all():
-            if service.ended:
-                self._settings_file(service.job_id).unlink(missing_ok=True)
+        """Remove the settings of jobs that have ended."""
+        for job in self._all():
+            if job.ended:
+                self._settings_file(job.job_id).unlink(missing_ok=True)
 
-    def wait_until_ready(self, service: Job, ready: Callable[[], bool], timeout_s: float) -> Job:
-        """Wait until a service does its work, or has ended.
+    def wait_until_ready(self, job: Job, ready: Callable[[], bool], timeout_s: float) -> Job:
+        """Wait until a job does its work, or has ended.
 
         Raises
         ------
@@ -295,18 +246,21 @@ class Jobs:
             It is neither ready nor ended after `timeout_s`; it is left running.
         """
         deadline_s = time.monotonic() + timeout_s
-        while not (service := self.look(service)).ended:
-            if service.status == "RUNNING" and ready():
-                return service
+        while not (job := self.refresh(job)).ended:
+            if job.status == "RUNNING" and ready():
+                return job
             if time.monotonic() > deadline_s:
                 raise ClusterUnavailable(
-                    f"{service.name} still starts after {timeout_s:.0f} s; it is left to do so"
+                    f"{job.name} is not ready after {timeout_s:.0f} s; it is left to start: "
+                    f"see `ray job logs {job.job_id}`"
                 )
             time.sleep(POLL_S)
-        return service
+        return job
 
     def _all(self) -> list[Job]:
-        return list(filter(None, map(job_of, self._ask(self._client.list_jobs))))
+        found = self._ask(self._client.list_jobs)
+        jobs = (job_of(details, self._daemons, self._service) for details in found)
+        return [job for job in jobs if job is not None]
 
     def _settings_file(self, job_id: str) -> Path:
         return self._state / "settings" / f"{job_id}.json"
@@ -317,11 +271,11 @@ class Jobs:
         command: str,
         name: str,
         runtime_env: dict[str, Any],
-        user: "ServiceJob | None",
+        spec: str | None,
     ) -> None:
-        metadata = {METADATA_KEY: str(name), "job_name": f"finkray {name}"}
-        if user:
-            metadata[SPEC_KEY] = user.spec
+        metadata = {METADATA_KEY: name, "job_name": f"finkray {name}"}
+        if spec:
+            metadata[SPEC_KEY] = spec
         deadline_s = time.monotonic() + SUBMIT_TIMEOUT_S
         while True:
             try:

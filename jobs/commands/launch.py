@@ -1,9 +1,9 @@
-"""Start and stop: the cluster, the service on it, and what the person is told meanwhile."""
+"""`finkray start` and `finkray stop`: the cluster, the job on it, and the progress shown."""
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,19 +11,20 @@ from finkray.errors import FinkrayError, ServiceError, SettingsError
 from finkray.host.interrupt import asked_by_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
-from finkray.status.board import ARCHIVE_BOARD, read_board
 from finkray.storage.hours import utc
-from finkray.text import bytes_text, duration_text
+from finkray.text import duration_text
 from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
-from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine, job_client
+from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine
+from jobs.cluster.job import Daemon, Job, ServiceJob
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
-from jobs.cluster.ray_jobs import POLL_S, Daemon, Job, Jobs, ServiceJob
+from jobs.cluster.ray_jobs import POLL_S, Jobs
 from jobs.cluster.simulated_kafka import reading_simulator
 from jobs.commands.progress import Progress
-from jobs.commands.shipped import spec_named
-from jobs.daemons.readiness import is_ready, listens, ready_text
+from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
+from jobs.daemons.service import SERVICE
+from jobs.daemons.simulator import SIMULATOR
 
 READY_TIMEOUT_S: Final = 240.0
 """Spark on Ray needs 20 s to its first micro-batch; the simulator fetches Kafka at first."""
@@ -31,74 +32,61 @@ READY_TIMEOUT_S: Final = 240.0
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """Where a command stands: its settings, the state folder, and the way to the person."""
+    """What a command works with: its settings, the state folder, and the progress it shows."""
 
     settings: Settings
     state: Path
     progress: Progress
 
     def cluster(self) -> Cluster | None:
-        """The cluster that the settings mean; None if it is our own and does not run."""
+        """Return the cluster that the settings mean; None if it is our own and does not run."""
         return find_cluster(self.state, self.settings.ray)
 
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What `finkray start` was asked for."""
+    """What `finkray start` is to start.
 
-    service: str
+    Attributes
+    ----------
+    name
+        Of the job.
+    daemon
+        What it runs.
+    exit_after_s
+        It ends by itself after this many seconds.
+    foreground
+        Whether to show its log until it has ended.
+    with_simulator
+        Whether it reads the simulator's Kafka, which is started if it does not run.
+    simulator_configured
+        Whether options were given that only a simulator which starts now can follow.
+    service
+        Which service, if the daemon is the one that runs services.
+    """
+
+    name: str
+    daemon: Daemon
     exit_after_s: float | None = None
     foreground: bool = False
     with_simulator: bool = False
-    simulator_asked: bool = False
-    """Whether something was said that only a simulator which starts now can heed."""
-    user: ServiceJob | None = None
-    """What a user wrote, if it is such a one."""
+    simulator_configured: bool = False
+    service: ServiceJob | None = None
 
 
-def start(context: CommandContext, order: StartRequest) -> None:
-    """Start a service, and return when it does its work (in the foreground: has ended).
-
-    Raises
-    ------
-    FinkrayError
-        It runs already, or it failed: the message has the end of its log.
-    ClusterUnavailable
-        Ray or the service did not come up in time.
-    """
-    cluster, services = _bring_up(context)
-    with ExitStack() as ending:
-        ending.enter_context(_taken_down_if_idle(context, cluster, services))
-        settings = placed(context.settings, cluster)
-        session = ending.enter_context(connected(cluster, settings.ray))
-        if order.with_simulator:
-            runs = Daemon.SIMULATOR in services.running()
-            if runs and order.simulator_asked:
-                raise FinkrayError(
-                    "the simulator runs already, with options of its own: finkray stop simulator"
-                )
-            if not runs:
-                _start_one(context, services, StartRequest(Daemon.SIMULATOR), settings, session)
-            settings = reading_simulator(settings, context.state)
-        _start_one(context, services, order, settings, session)
-
-
-def order_of(settings: Settings, user: ServiceJob, order: StartRequest) -> StartRequest:
-    """The order for a service that a user wrote; what is wrong with it is said now.
-
-    Parameters
-    ----------
-    settings
-        All settings.
-    user
-        What was said of the service.
-    order
-        The rest of what was said.
+def request_service(
+    settings: Settings,
+    service: ServiceJob,
+    *,
+    exit_after_s: float | None = None,
+    foreground: bool = False,
+) -> StartRequest:
+    """Return the request to start a service; what is wrong with the service is found here.
 
     Raises
     ------
     ServiceError
-        It cannot be loaded.
+        It cannot be loaded, or has the name of a daemon.
     SettingsError
         There is no archive, or `since` is no time.
     """
@@ -106,20 +94,50 @@ def order_of(settings: Settings, user: ServiceJob, order: StartRequest) -> Start
     from finkray.serving.worker import Worker
 
     archive_of(settings)
-    if user.since is not None:
+    if service.since is not None:
         try:
-            utc(user.since)
+            utc(service.since)
         except ValueError as error:
             raise SettingsError(f"--from: {error}") from error
-    spec = spec_of(user.spec, Path(user.folder))
-    name = user.into or Worker(spec, limits_of(settings)).describe().name
-    if name in list(Daemon):
-        raise ServiceError(f"{name} is a service of finkray: give yours another name")
-    return replace(order, service=name, user=user)
+    spec = spec_of(service.spec, Path(service.folder))
+    name = service.into or Worker(spec, limits_of(settings)).describe().name
+    if name in DAEMONS:
+        raise ServiceError(f"{name} is a daemon of finkray: give your service another name")
+    return StartRequest(name, SERVICE, exit_after_s, foreground, service=service)
+
+
+def start(context: CommandContext, request: StartRequest) -> None:
+    """Start a job, and return when it does its work (in the foreground: when it has ended).
+
+    Raises
+    ------
+    FinkrayError
+        It runs already, or it failed: the message has the end of its log.
+    ClusterUnavailable
+        Ray or the job did not come up in time.
+    """
+    if context.cluster() is None:
+        request.daemon.check_start(context.settings)  # before a local Ray is started in vain
+    cluster, jobs = _bring_up(context)
+    with ExitStack() as ending:
+        ending.enter_context(_taken_down_if_idle(context, cluster, jobs))
+        settings = placed(context.settings, cluster)
+        session = ending.enter_context(connected(cluster, settings.ray))
+        if request.with_simulator:
+            runs = SIMULATOR.name in jobs.running()
+            if runs and request.simulator_configured:
+                raise FinkrayError(
+                    "the simulator runs already, with options of its own: finkray stop simulator"
+                )
+            if not runs:
+                simulator = StartRequest(SIMULATOR.name, SIMULATOR)
+                _start_job(context, jobs, simulator, settings, session)
+            settings = reading_simulator(settings, context.state)
+        _start_job(context, jobs, request, settings, session)
 
 
 def stop(context: CommandContext, name: str) -> None:
-    """Let a service drain and end, and take our own cluster down after the last one.
+    """Let a job drain and end, and take our own cluster down after the last one.
 
     Raises
     ------
@@ -130,38 +148,42 @@ def stop(context: CommandContext, name: str) -> None:
     if cluster is None:
         context.progress.say(f"{name} does not run")
         return
-    services = Jobs(job_client(cluster), context.state)
-    with _taken_down_if_idle(context, cluster, services):
-        running = services.running()
-        by_spec = [one for one in running.values() if one.spec == spec_named(name)]
-        service = running.get(name) or (by_spec[0] if len(by_spec) == 1 else None)
-        if service is None:
+    jobs = jobs_on(cluster, context.state)
+    with _taken_down_if_idle(context, cluster, jobs):
+        running = jobs.running()
+        of_spec = [job for job in running.values() if job.spec == spec_named(name)]
+        job = running.get(name) or (of_spec[0] if len(of_spec) == 1 else None)
+        if job is None:
             context.progress.say(f"{name} does not run")
             return
         with (
             connected(cluster, context.settings.ray),
             context.progress.waiting(f"{name} drains") as tell,
         ):
-            services.stop(service, lambda waited_s: tell(_drain_text(context, name, waited_s)))
+            daemon = job.daemon
+            jobs.stop(job, lambda waited_s: tell(_drain_text(context, daemon, waited_s)))
         context.progress.say(f"{name} has ended")
 
 
 def _bring_up(context: CommandContext) -> tuple[Cluster, Jobs]:
-    """The cluster that is there, else a local one, and the services on it."""
+    """Return the cluster that is there, else a local one, and the jobs on it."""
     with exclusive(context.state / "services.lock"):
         cluster = context.cluster()
         if cluster is None:
-            return _start_ours(context)
+            return _start_local(context)
         if not is_on_this_machine(cluster):
             raise FinkrayError(
                 f"the head of Ray at {cluster.address} is another machine: give this command there,"
-                " or submit the service as the README says (ray job submit)"
+                " or submit the job as the README says (ray job submit)"
             )
-        return cluster, Jobs(job_client(cluster), context.state)
+        return cluster, jobs_on(cluster, context.state)
 
 
-def _start_ours(context: CommandContext) -> tuple[Cluster, Jobs]:
-    """Under the lock, so that nobody has a service on a cluster that is given up again."""
+def _start_local(context: CommandContext) -> tuple[Cluster, Jobs]:
+    """Start a local cluster.
+
+    Called under the lock, so that no other command has a job on a cluster that is given up again.
+    """
     try:
         with context.progress.waiting("a local Ray starts"):
             local = start_local_ray(context.state, context.settings.ray)
@@ -170,80 +192,76 @@ def _start_ours(context: CommandContext) -> tuple[Cluster, Jobs]:
             f"(its token is in {local.token_file})"
         )
         cluster = Cluster(local.address, local)
-        return cluster, Jobs(job_client(cluster), context.state)
+        return cluster, jobs_on(cluster, context.state)
     except BaseException:
-        _stop_ours(context)
+        _stop_local(context)
         raise
 
 
-def _stop_ours(context: CommandContext) -> None:
+def _stop_local(context: CommandContext) -> None:
     with context.progress.waiting("the local Ray stops"):
         stop_local_ray(context.state)
     context.progress.say(f"local Ray: stopped; logs are kept in {context.state / 'logs'}")
 
 
 @contextmanager
-def _taken_down_if_idle(
-    context: CommandContext, cluster: Cluster, services: Jobs
-) -> Iterator[None]:
-    """However a command ends: our own cluster does not outlive the services on it."""
+def _taken_down_if_idle(context: CommandContext, cluster: Cluster, jobs: Jobs) -> Iterator[None]:
+    """Take our own cluster down at the end if no job is left on it, however the command ends."""
     try:
         yield
     finally:
-        services.forget_ended()
+        jobs.forget_ended()
         if cluster.local:
             with exclusive(context.state / "services.lock"):
-                if not services.running():
-                    _stop_ours(context)
+                if not jobs.running():
+                    _stop_local(context)
 
 
-def _start_one(
-    context: CommandContext, services: Jobs, order: StartRequest, settings: Settings, session: Path
+def _start_job(
+    context: CommandContext, jobs: Jobs, request: StartRequest, settings: Settings, session: Path
 ) -> None:
-    name = order.service
+    name, daemon = request.name, request.daemon
     with exclusive(context.state / "services.lock"):
-        services.refuse_second(name)
-        if name is Daemon.UI and listens(settings.ui.host, settings.ui.port):
-            raise FinkrayError(
-                f"something listens on {settings.ui.host}:{settings.ui.port} already: "
-                "set ui.port to another port"
-            )
-        service = services.submit(name, settings, order.exit_after_s, order.user)
-    log = service.log_path(session)
-    context.progress.say(f"{name}: job {service.job_id}, log {log}")
-    if order.foreground:
-        service = _attend(context, services, service, log)
+        jobs.refuse_second(name)
+        daemon.check_start(settings)
+        job = jobs.submit(name, daemon, settings, request.exit_after_s, request.service)
+    log = job.log_path(session)
+    context.progress.say(f"{name}: job {job.job_id}, log {log}")
+    if request.foreground:
+        job = _follow(context, jobs, job, log)
     else:
         with context.progress.waiting(f"{name} starts"):
-            service = services.wait_until_ready(
-                service, lambda: is_ready(context.state, service, settings), READY_TIMEOUT_S
+            job = jobs.wait_until_ready(
+                job, lambda: daemon.is_ready(job, settings, context.state), READY_TIMEOUT_S
             )
-    if service.status == "FAILED":
-        tail = "" if order.foreground else f". The end of its log:\n{text_end(log)}"
+    if job.status == "FAILED":
+        tail = "" if request.foreground else f". The end of its log:\n{text_end(log)}"
         raise FinkrayError(f"{name} has failed{tail}")
-    if not order.foreground:
-        context.progress.say(ready_text(context.state, service, settings))
+    if not request.foreground:
+        ended = f"{name} has ended"
+        context.progress.say(
+            ended if job.ended else daemon.ready_text(job, settings, context.state)
+        )
 
 
-def _attend(context: CommandContext, services: Jobs, service: Job, log: Path) -> Job:
-    """Show the log until the service has ended; Ctrl-C lets it drain, a second one leaves it."""
-    text, told = LogText(log), False
-    with asked_by_interrupt() as asked:
-        while not service.ended:
-            if asked.is_set() and not told:
-                told = True
+def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
+    """Show the log until the job has ended; Ctrl-C lets it drain, a second one leaves it."""
+    text, stopping = LogText(log), False
+    with asked_by_interrupt() as interrupted:
+        while not job.ended:
+            if interrupted.is_set() and not stopping:
+                stopping = True
                 context.progress.say(
-                    f"{service.name} is asked to drain; Ctrl-C again leaves it to that"
+                    f"{job.name} is asked to drain; Ctrl-C again leaves it to that"
                 )
-                services.ask_to_stop(service)
+                jobs.ask_to_stop(job)
             context.progress.write(text.more())
             time.sleep(POLL_S)
-            service = services.look(service)
+            job = jobs.refresh(job)
     context.progress.write(text.more())
-    return service
+    return job
 
 
-def _drain_text(context: CommandContext, name: str, waited_s: float) -> str:
-    text = duration_text(waited_s)
-    snapshot = read_board(ARCHIVE_BOARD, context.settings) if name is Daemon.ARCHIVE else None
-    return f"{text}, {bytes_text(snapshot.held_bytes)} held" if snapshot else text
+def _drain_text(context: CommandContext, daemon: Daemon, waited_s: float) -> str:
+    texts = (duration_text(waited_s), daemon.drain_text(context.settings))
+    return ", ".join(text for text in texts if text)

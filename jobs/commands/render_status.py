@@ -12,7 +12,7 @@ from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
 from finkray.text import duration_text, time_text
 from jobs.cluster.connect import Cluster
-from jobs.cluster.ray_jobs import Job
+from jobs.cluster.job import Job
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.reading import Reading
 from ui.kit.terminal import alarm_text, banner_text, facts_text, figures_text, table_text

@@ -21,6 +21,7 @@ from finkray.results.counts import ClassCounters
 from finkray.settings.model import Settings, load
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
+from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
 
 LOOK_S: Final = 1.0
@@ -98,13 +99,37 @@ def _tell(state: Path) -> None:
     beside.replace(state / _TOLD)
 
 
+def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:
+    looked = last_look(state)
+    return looked is not None and looked >= job.since
+
+
+def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
+    return f"aggregation: running, counts classes by night in {settings.archive.uri}"
+
+
+def _check_start(settings: Settings) -> None:
+    archive_of(settings)
+
+
+AGGREGATION: Final = Daemon(
+    name="aggregation",
+    module="jobs.daemons.aggregation",
+    about="counts alerts by class and night",
+    is_ready=_is_ready,
+    ready_text=_ready_text,
+    check_start=_check_start,
+    old_modules=("jobs.aggregation",),
+)
+
+
 def main() -> int:
     """Count alerts by class and night; return the exit code."""
     return run_daemon(
-        "jobs.daemons.aggregation",
+        AGGREGATION.module,
         "Count alerts by class and night.",
         lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name="aggregation",
+        name=AGGREGATION.name,
     )
 
 

@@ -2,13 +2,18 @@
 
 import sys
 import threading
+from pathlib import Path
+from typing import Final
 
+from finkray.errors import FinkrayError
 from finkray.host.daemon import run_daemon, stop_event
+from finkray.host.ports import listens
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.settings.model import Settings, load
 from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
 from finkray.storage.opening import open_storage
+from jobs.cluster.job import Daemon, Job
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -39,13 +44,41 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     ray.shutdown()
 
 
+def _check_start(settings: Settings) -> None:
+    if listens(settings.ui.host, settings.ui.port):
+        raise FinkrayError(
+            f"something listens on {settings.ui.host}:{settings.ui.port} already: "
+            "set ui.port to another port"
+        )
+
+
+def _is_ready(_job: Job, settings: Settings, _state: Path) -> bool:
+    return listens(settings.ui.host, settings.ui.port)
+
+
+def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
+    return f"ui: http://{settings.ui.host}:{settings.ui.port}"
+
+
+PAGE: Final = Daemon(
+    name="ui",
+    module="jobs.daemons.page",
+    about="serves the page: status, services, classes of the night",
+    is_ready=_is_ready,
+    ready_text=_ready_text,
+    check_start=_check_start,
+    stop_wait_s=30.0,
+    old_modules=("jobs.page",),
+)
+
+
 def main() -> int:
     """Serve the page; return the exit code."""
     return run_daemon(
-        "jobs.daemons.page",
+        PAGE.module,
         "Serve the status page.",
         lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name="page",
+        name=PAGE.name,
     )
 
 

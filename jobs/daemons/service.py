@@ -9,18 +9,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from finkray.host.daemon import run_daemon
-from finkray.host.ray_connection import connect_to_ray
-from finkray.host.signals import handle_signals
-from finkray.serving.actor import actor_maker
-from finkray.serving.run import Run, limits_of, run_live, spec_of
-from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
-from finkray.status.board import service_board, start_board
-from finkray.status.service import ServiceSnapshot
-from finkray.storage.hours import utc
-from jobs.cluster.archive import archive_of
+from finkray.status.board import read_board, service_board, start_board
+from jobs.cluster.job import Daemon, Job
+
+if TYPE_CHECKING:
+    from finkray.status.service import ServiceSnapshot
 
 log = logging.getLogger("jobs.daemons.service")
 
@@ -31,9 +28,18 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     Raises
     ------
     FinkrayError
-        A retriable one if a fresh process is likely to do better.
+        A retriable one if a fresh process may succeed.
     """
+    # Imported here, for the supervisor needs none of it.
     import ray
+
+    from finkray.host.ray_connection import connect_to_ray
+    from finkray.host.signals import handle_signals
+    from finkray.serving.actor import actor_maker
+    from finkray.serving.run import Run, limits_of, run_live, spec_of
+    from finkray.serving.worker import Worker
+    from finkray.storage.hours import utc
+    from jobs.cluster.archive import archive_of
 
     stopping = threading.Event()
     spec = spec_of(options.service, Path(options.folder))
@@ -45,13 +51,13 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     connect_to_ray(
         settings.ray.address,
         settings.ray.namespace,
-        shows_actor_output=True,  # the output of the service is nowhere else but in actors' logs
+        shows_actor_output=True,  # what the service prints is else in the logs of actors alone
     )
-    handle_signals(stopping)  # Ray has installed handlers of its own
+    handle_signals(stopping)  # after ray.init, which installs handlers of its own
     board = start_board(service_board(name))
     ends_s = None if options.exit_after is None else time.monotonic() + options.exit_after
 
-    def tell(snapshot: ServiceSnapshot) -> None:
+    def publish(snapshot: "ServiceSnapshot") -> None:
         if ends_s is not None and time.monotonic() >= ends_s:
             stopping.set()
         board.publish.remote(snapshot.model_dump_json())
@@ -59,20 +65,43 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     since = None if options.since is None else utc(options.since)
     try:
         maker = actor_maker(spec, limits, settings.services, name)
-        run_live(run, since, tell, stopping, maker)
+        run_live(run, since, publish, stopping, maker)
     finally:
         ray.kill(board)
         ray.shutdown()
-    log.info("%s has left in good order", name)
+    log.info("service %s has drained and left in good order", name)
+
+
+def _is_ready(job: Job, settings: Settings, _state: Path) -> bool:
+    served = read_board(service_board(job.name), settings)
+    return served is not None and (served.actors > 0 or served.last_fault != "")
+
+
+def _ready_text(job: Job, settings: Settings, _state: Path) -> str:
+    served = read_board(service_board(job.name), settings)
+    if served is None or not served.actors:
+        why = served.last_fault if served else "it does not answer"
+        return f"{job.name}: does not work yet ({why}); it is started again until it does"
+    return f"{job.name}: running, {served.actors} warm, version {served.version}"
+
+
+SERVICE: Final = Daemon(
+    name="service",
+    module="jobs.daemons.service",
+    about="runs one service on all alerts that become durable",
+    is_ready=_is_ready,
+    ready_text=_ready_text,
+    old_modules=("jobs.serve",),
+)
 
 
 def main() -> int:
     """Serve under supervision; return the exit code."""
     return run_daemon(
-        "jobs.daemons.service",
+        SERVICE.module,
         "Serve what the archive makes durable, live.",
         lambda options: serve(load(options.config), options),
-        name="service",
+        name=SERVICE.name,
         restarts=True,
         add_options=_add_options,
     )

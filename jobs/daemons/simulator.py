@@ -15,12 +15,19 @@ from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
 from finkray.host.daemon import run_daemon, stop_event
-from finkray.kafka.cluster import KafkaCluster
+from finkray.host.ports import listens
 from finkray.settings.model import Settings, load
 from finkray.settings.simulator import SimulatorSettings
-from jobs.cluster.simulated_kafka import kafka_folder, schema_folder, tell_playing, topic_of
+from jobs.cluster.job import Daemon, Job
+from jobs.cluster.simulated_kafka import (
+    kafka_folder,
+    playing,
+    running_kafka,
+    schema_folder,
+    tell_playing,
+    topic_of,
+)
 from jobs.cluster.state import state_folder
-from sim.manifest import refuse_used
 
 if TYPE_CHECKING:
     from sim.kafka import Kafka
@@ -45,6 +52,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     KafkaUnavailable
         Kafka does not start, or does not take what is played.
     """
+    from sim.manifest import refuse_used
+
     state = state_folder()
     asked = settings.simulator
     if asked.manifest:
@@ -113,6 +122,7 @@ def _play(
 def _manifest(
     settings: SimulatorSettings, client: dict[str, object], topic: str
 ) -> "AbstractContextManager[ManifestWriter | None]":
+    from finkray.kafka.cluster import KafkaCluster
     from sim.manifest import ManifestWriter, PlayedTopic
 
     if not settings.manifest:
@@ -130,13 +140,44 @@ def _tell(progress: "Progress") -> None:
     _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
 
 
+def _is_ready(_job: Job, _settings: Settings, state: Path) -> bool:
+    from finkray.kafka.cluster import KafkaCluster
+
+    kafka, played = running_kafka(state), playing(state)
+    if kafka is None or played is None:
+        return False
+    host, _, port = kafka.bootstrap_servers.rpartition(":")
+    if not listens(host, int(port)):
+        return False
+    cluster = KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
+    try:
+        return bool(cluster.partitions(lambda name: name == played["topic"]))
+    finally:
+        cluster.close()
+
+
+def _ready_text(_job: Job, _settings: Settings, state: Path) -> str:
+    kafka = running_kafka(state)
+    return f"simulator: Kafka at {kafka.bootstrap_servers}" if kafka else "simulator has ended"
+
+
+SIMULATOR: Final = Daemon(
+    name="simulator",
+    module="jobs.daemons.simulator",
+    about="plays alerts into a Kafka on this machine",
+    is_ready=_is_ready,
+    ready_text=_ready_text,
+    old_modules=("jobs.simulator",),
+)
+
+
 def main() -> int:
     """Play alerts; return the exit code."""
     return run_daemon(
-        "jobs.daemons.simulator",
+        SIMULATOR.module,
         "Play alerts into a Kafka on this machine.",
         lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name="simulator",
+        name=SIMULATOR.name,
     )
 
 

@@ -1,26 +1,40 @@
 """The options of the simulator are its settings, and go with it alone."""
 
 import inspect
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from finkray.settings.model import load
 from finkray.settings.simulator import SimulatorSettings
 from jobs.cli import main as cli
-from jobs.cli.simulator_options import overrides
+from jobs.cli.simulator_options import with_simulator_options
+from jobs.cli.start import start
 
 
-def test_what_was_said_wins_and_what_was_not_stays() -> None:
-    said = overrides(survey="lsst", poison=0.0, late=None, manifest="night")
-    settings = load(None, {"FINKRAY__SIMULATOR__LATE": "0.5"}, said).simulator
+def test_an_option_that_is_given_replaces_the_setting_and_no_other() -> None:
+    given: dict[str, Any] = {}
+    app = typer.Typer()
+
+    @app.command()
+    @with_simulator_options
+    def command(name: str, *, played: dict[str, Any]) -> None:
+        given.update(played, name=name)
+
+    result = CliRunner().invoke(app, ["x", "--survey", "lsst", "--poison", "0", "--alerts", "3"])
+    assert result.exit_code == 0, result.output
+    assert given == {"name": "x", "survey": "lsst", "poison": 0.0, "alerts": 3}
+    given.pop("name")
+    env = {"FINKRAY__SIMULATOR__LATE": "0.5"}
+    settings = load(None, env, {"simulator": given}).simulator
     assert (settings.survey, settings.poison, settings.late) == ("lsst", 0.0, 0.5)
-    assert overrides(survey=None) == {}
 
 
 def test_each_option_is_a_setting() -> None:
-    own = {"service", "config", "simulator", "exit_after", "foreground", "since", "into"}
-    options = set(inspect.signature(cli.start).parameters) - own
+    own = {"name", "config", "simulator", "exit_after", "foreground", "since", "into"}
+    options = set(inspect.signature(start).parameters) - own
     assert len(options) == 13
     assert options <= set(SimulatorSettings.model_fields)
 

@@ -8,7 +8,11 @@ from ray.job_submission import JobDetails, JobStatus, JobType
 
 from finkray.driver.archiver import CLOSE_S, DRAIN_S
 from finkray.settings.model import Settings
-from jobs.cluster.ray_jobs import Daemon, ServiceJob, job_of
+from jobs.cluster import ray_jobs
+from jobs.cluster.job import Job, ServiceJob
+from jobs.daemons.archive import ARCHIVE
+from jobs.daemons.registry import DAEMONS
+from jobs.daemons.service import SERVICE
 
 
 def job(**changes: Any) -> JobDetails:
@@ -24,6 +28,10 @@ def job(**changes: Any) -> JobDetails:
     return JobDetails(**(facts | changes))
 
 
+def job_of(details: JobDetails) -> Job | None:
+    return ray_jobs.job_of(details, tuple(DAEMONS.values()), SERVICE)
+
+
 def test_ray_leaves_the_archive_time_to_drain_and_to_end() -> None:
     needed_s = DRAIN_S + CLOSE_S
     assert Settings().ray.stop_wait_s > needed_s
@@ -35,7 +43,7 @@ def test_ray_leaves_the_archive_time_to_drain_and_to_end() -> None:
 def test_a_service_that_start_began() -> None:
     service = job_of(job())
     assert service is not None
-    assert service.name is Daemon.ARCHIVE
+    assert (service.name, service.daemon) == ("archive", ARCHIVE)
     assert service.since == datetime(2026, 1, 1, tzinfo=UTC)
     assert service.stop_wait_s == 60
     assert service.log_path(Path("/s")) == Path("/s/logs/job-driver-finkray-archive-1.log")
@@ -44,18 +52,40 @@ def test_a_service_that_start_began() -> None:
 @pytest.mark.parametrize(
     ("entrypoint", "name"),
     [
-        ("python -m finkray.archive --config conf/finkray.toml", Daemon.ARCHIVE),
-        ("python -m finkray.archive", Daemon.ARCHIVE),
-        ("python -m jobs.daemons.page", Daemon.UI),
-        ("python -m jobs.daemons.simulator -c x", Daemon.SIMULATOR),
-        ("python -m jobs.daemons.aggregation -c x", Daemon.AGGREGATION),
+        ("python -m finkray.archive --config conf/finkray.toml", "archive"),
+        ("python -m finkray.archive", "archive"),
+        ("python -m jobs.daemons.page", "ui"),
+        ("python -m jobs.daemons.simulator -c x", "simulator"),
+        ("python -m jobs.daemons.aggregation -c x", "aggregation"),
         ("python -m finkray.archivers", None),
+        ("python -m", None),
         ("python train.py", None),
     ],
 )
-def test_a_job_that_was_submitted_by_hand(entrypoint: str, name: Daemon | None) -> None:
-    service = job_of(job(entrypoint=entrypoint, metadata={}, runtime_env=None))
-    assert (service.name if service else None) == name
+def test_a_job_that_was_submitted_by_hand(entrypoint: str, name: str | None) -> None:
+    found = job_of(job(entrypoint=entrypoint, metadata={}, runtime_env=None))
+    assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("jobs.page", "ui"), ("jobs.simulator", "simulator"), ("jobs.aggregation", "aggregation")],
+)
+def test_a_job_that_the_release_before_submitted_is_recognised(module: str, name: str) -> None:
+    found = job_of(job(entrypoint=f"python -m {module} -c x", metadata={}))
+    assert found is not None
+    assert (found.name, found.daemon) == (name, DAEMONS[name])
+
+
+@pytest.mark.parametrize("module", ["jobs.serve", "jobs.daemons.service"])
+def test_a_service_that_was_submitted_by_hand(module: str) -> None:
+    command = f"python -m {module} --config x --service mymodule:Bright"
+    found = job_of(job(entrypoint=command, metadata={}))
+    assert found is not None
+    assert (found.name, found.spec) == ("mymodule:Bright", "mymodule:Bright")
+    into = job_of(job(entrypoint=f"{command} --into trial", metadata={}))
+    assert into is not None
+    assert (into.name, into.spec, into.daemon) == ("trial", "mymodule:Bright", SERVICE)
 
 
 def test_a_service_that_a_user_wrote() -> None:

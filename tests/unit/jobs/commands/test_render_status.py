@@ -11,11 +11,12 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from finkray.status.service import ServiceSnapshot
 from jobs.cluster.connect import Cluster
-from jobs.cluster.ray_jobs import Daemon, Job
+from jobs.cluster.job import Job
 from jobs.commands.render_status import status_json, status_text
+from jobs.daemons.archive import ARCHIVE
 from tests.support.snapshots import NIGHT, busy_night
 
-ARCHIVE = Job(Daemon.ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
+ARCHIVE = Job("archive", ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
 CLUSTER = Cluster("127.0.0.1:6379")
 
 

@@ -1,0 +1,142 @@
+"""Commands about the archive: status, audit, check; and prepare, which makes its start faster."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from finkray.host.exit_codes import CommandExit
+from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
+
+app = typer.Typer(rich_markup_mode=None)
+"""Commands of `finkray` itself."""
+
+
+@app.command(
+    epilog=examples(
+        "finkray status",
+        "finkray status --json | jq .snapshot.lag",
+    )
+)
+def status(config: Config = None, *, as_json: AsJson = False) -> None:
+    """Show what runs, since when, how fast, how late, and what is wrong."""
+    from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
+    from jobs.cluster.archive import counts_of
+    from jobs.cluster.connect import connected
+    from jobs.commands.render_status import status_json, status_text
+    from jobs.daemons.registry import jobs_on
+
+    context = command_context(config)
+    settings, cluster = context.settings, context.cluster()
+    jobs, snapshot, services = [], None, []
+    classes = counts_of(settings)
+    if cluster:
+        jobs = list(jobs_on(cluster, context.state).running().values())
+        with connected(cluster, settings.ray):
+            snapshot = read_board(ARCHIVE_BOARD, settings)
+            found = (read_board(service_board(job.name), settings) for job in jobs if job.spec)
+            services = [served for served in found if served is not None]
+    if as_json:
+        typer.echo(
+            json.dumps(status_json(cluster, jobs, snapshot, services, classes=classes), indent=2)
+        )
+    else:
+        now = datetime.now(UTC)
+        console().print(status_text(cluster, jobs, snapshot, now, services, classes=classes))
+
+
+@app.command(
+    epilog=examples(
+        "finkray audit",
+        "finkray audit --simulator",
+        "finkray audit --deep 2026-11-24T01",
+        "finkray audit --redrive",
+    )
+)
+def audit(
+    config: Config = None,
+    *,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Compare with the simulator's Kafka.")
+    ] = False,
+    as_json: AsJson = False,
+    deep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RANGE",
+            help="Open the files too: all, a UTC day 2026-11-24, an hour 2026-11-24T01, A..B, or "
+            "topic:partition:first-last.",
+            show_default=False,
+        ),
+    ] = None,
+    redrive: Annotated[
+        bool,
+        typer.Option(
+            "--redrive", help="Bring missing ranges and files in; the archive must not run."
+        ),
+    ] = False,
+) -> None:
+    """Say whether every alert is accounted for, once: Kafka, the ledger and the files."""
+    from jobs.cluster.simulated_kafka import meant_kafka
+    from jobs.commands.audit import audit_now, redrive_now
+    from jobs.commands.render_audit import audit_text
+
+    place = command_context(config)
+    command = "finkray audit --simulator"
+    with meant_kafka(place.settings, place.state, command, simulator=simulator) as settings:
+        if redrive:
+            redrive_now(settings, place.progress.tell)
+        report = audit_now(settings, deep)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        console().print(audit_text(report))
+    raise typer.Exit(report.exit_code)
+
+
+@app.command(
+    epilog=examples(
+        "finkray check -c /etc/finkray.toml",
+        "finkray check --simulator",
+    )
+)
+def check(
+    config: Config = None,
+    *,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Ask for the simulator's Kafka.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say yes or no to each thing that the archive needs. Changes nothing."""
+    from jobs.cluster.state import state_folder
+    from jobs.commands.checks import all_checks
+
+    path = config_file(config)
+    checks = []
+    for result in all_checks(path, state_folder(), simulator=simulator):
+        checks.append(result)
+        if not as_json:
+            console().print(
+                f"[green]yes[/]  {result.name}:" if result.ok else f"[red]no[/]   {result.name}:",
+                end=" ",
+            )
+            console().print(result.detail, markup=False, soft_wrap=True)
+    if as_json:
+        answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
+        typer.echo(json.dumps(answers, indent=2))
+    if not all(result.ok for result in checks):
+        raise typer.Exit(CommandExit.NO)
+
+
+@app.command(epilog=examples("finkray prepare"))
+def prepare() -> None:
+    """Make each start of Spark on this machine quicker; `make setup` does it. Half a minute, once.
+
+    Puts the classes of its JVMs, read and checked, into a file of this Python environment.
+    """
+    from jobs.commands.prepare import prepare as make_ready
+    from jobs.commands.progress import Progress
+
+    make_ready(Progress())

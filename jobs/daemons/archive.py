@@ -1,0 +1,33 @@
+"""The archive as a daemon. Its program is `python -m finkray.archive`."""
+
+from pathlib import Path
+from typing import Final
+
+from finkray.settings.model import Settings
+from finkray.status.board import ARCHIVE_BOARD, read_board
+from finkray.text import bytes_text
+from jobs.cluster.job import Daemon, Job
+
+
+def _is_ready(_job: Job, settings: Settings, _state: Path) -> bool:
+    snapshot = read_board(ARCHIVE_BOARD, settings)
+    return snapshot is not None and snapshot.state != "starting"
+
+
+def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
+    return f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
+
+
+def _drain_text(settings: Settings) -> str:
+    snapshot = read_board(ARCHIVE_BOARD, settings)
+    return f"{bytes_text(snapshot.held_bytes)} held" if snapshot else ""
+
+
+ARCHIVE: Final = Daemon(
+    name="archive",
+    module="finkray.archive",
+    about="archives alerts from Kafka as Parquet",
+    is_ready=_is_ready,
+    ready_text=_ready_text,
+    drain_text=_drain_text,
+)
