@@ -1,4 +1,4 @@
-"""The status page as a browser sees it: the real server, the real Gradio, a real Chromium."""
+"""The pages in a browser: the real server, the real Gradio, a real Chromium."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
         reason = "no chromium on PATH (Debian: apt-get install chromium)"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     with sync_playwright() as playwright:
-        # Without a sandbox: in a container there is none, and the page is our own.
+        # Chromium's sandbox does not work in a container, and the page is our own.
         chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield chrome
         chrome.close()
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def served(night: "Night") -> Iterator[tuple[str, Callable[[], None]]]:
-    """The page's address, and a way to stop its server before the end."""
+    """Serve the pages; yield their address, and a function that stops the server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         sources = (
@@ -85,7 +85,7 @@ def figure(page: Page, label: str) -> str:
 
 
 class Night:
-    """A source that tests change while the page looks at it."""
+    """Sources that a test changes while a page is open."""
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
@@ -98,14 +98,17 @@ class Night:
         return busy_night(datetime.now(UTC) - self.age, **self.changes) if self.runs else None
 
     def services(self) -> tuple[ServiceSnapshot, ...]:
-        one = service(datetime.now(UTC), breaker=self.breaker, last_fault="raised: no <b>sky</b>")
-        return (one,) if self.runs else ()
+        fault = "raised: no <b>sky</b>"
+        classify = service(datetime.now(UTC), breaker=self.breaker, last_fault=fault)
+        return (classify,) if self.runs else ()
 
     def counts(self) -> tuple[ClassCounts, ...]:
         return (counts(datetime.now(UTC)),) if self.classified else ()
 
-    def newest(self, of: ClassCounts, night: NightCounts, name: str) -> tuple[ClassifiedAlert, ...]:
-        assert of.name == "classify"
+    def newest(
+        self, counts: ClassCounts, night: NightCounts, name: str
+    ) -> tuple[ClassifiedAlert, ...]:
+        assert counts.name == "classify"
         return tuple(alert(n, f"{name} of {night.night}, by rule {n}") for n in range(3))
 
 
@@ -115,7 +118,7 @@ def test_figures_follow_the_snapshot(page: Page) -> None:
         page.goto(url)
         expect(page.locator(".fr-banner")).to_contain_text("running")
         assert figure(page, "lag") == "1\u2009000"
-        # Two curves, drawn, in their two colours, and the legend that names them.
+        # Two curves, and the legend that names them.
         expect(page.locator("#rates .mark-line path")).to_have_count(2)
         expect(page.locator("#rates")).to_contain_text("archiving")
         before = page.locator("#rates .mark-line path").first.get_attribute("d")
@@ -128,7 +131,7 @@ def test_figures_follow_the_snapshot(page: Page) -> None:
         expect(page.locator("#rates .mark-line path").first).not_to_have_attribute("d", before)
 
 
-def test_the_page_is_honest_about_an_archive_that_does_not_run_dies_or_is_in_trouble(
+def test_the_page_says_that_the_archive_does_not_run_has_alarms_or_died(
     page: Page,
 ) -> None:
     night = Night()
@@ -170,10 +173,10 @@ def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
         )
 
 
-def test_nothing_is_asked_of_another_host(page: Page) -> None:
-    asked: list[str] = []
+def test_the_page_makes_no_request_to_another_host(page: Page) -> None:
+    requested: list[str] = []
     blocked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.on(
         "console",
         lambda message: (
@@ -189,9 +192,10 @@ def test_nothing_is_asked_of_another_host(page: Page) -> None:
         expect(page.locator("body")).to_contain_text("/snapshot")
         sources = page.eval_on_selector_all(
             "script[src], link[href]:not([rel=canonical]), img[src], iframe[src]",
-            "elements => elements.map(one => one.src || one.href)",
+            "elements => elements.map(element => element.src || element.href)",
         )
-    hosts = {urlsplit(one).hostname for one in asked + sources if one.startswith(("http", "ws"))}
+    urls = (url for url in requested + sources if url.startswith(("http", "ws")))
+    hosts = {urlsplit(url).hostname for url in urls}
     assert hosts == {"127.0.0.1"}
     assert blocked == []
 
@@ -209,10 +213,10 @@ def test_the_page_fits_any_screen_in_light_and_dark(
         overflow = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        # Each tick brings the figures anew: for a moment there may be none.
+        # Each update replaces the figures: for a moment there may be none.
         colour = page.wait_for_function(
-            "() => { const one = document.querySelector('.fr-figure');"
-            " return one && getComputedStyle(one).backgroundColor.match(/[0-9]+/)?.[0] }"
+            "() => { const figure = document.querySelector('.fr-figure');"
+            " return figure && getComputedStyle(figure).backgroundColor.match(/[0-9]+/)?.[0] }"
         )
         light = int(colour.json_value())
     context.close()
@@ -234,7 +238,7 @@ def test_scripts_read_what_each_page_shows_from_its_endpoint() -> None:
         assert {"/snapshot", "/services", "/classes"} <= listed.keys()
 
 
-def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Page) -> None:
+def test_each_bar_opens_its_list_and_each_choice_has_an_address(page: Page) -> None:
     night = Night()
     night.classified = False
     with served(night) as (url, _):
@@ -264,7 +268,7 @@ def test_behind_each_bar_stands_its_list_and_each_choice_has_an_address(page: Pa
         assert f"night={BEFORE}" in page.url
 
 
-def test_the_page_on_services_follows_their_snapshots(page: Page) -> None:
+def test_the_services_page_follows_their_snapshots(page: Page) -> None:
     night = Night()
     with served(night) as (url, _):
         page.goto(url)
@@ -282,7 +286,7 @@ def test_the_page_on_services_follows_their_snapshots(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1400])
-def test_the_page_on_classes_fits_any_screen(browser: Browser, width: int) -> None:
+def test_the_classes_page_fits_any_screen(browser: Browser, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844})
     page = context.new_page()
     with served(Night()) as (url, _):
