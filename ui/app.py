@@ -3,17 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import warnings
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
 from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
+from ui.guard import Guard, is_loopback
 from ui.kit.offline_gradio import gr
 from ui.kit.page import Page, PageInputs
 from ui.kit.reader import Reader
@@ -23,21 +25,6 @@ from ui.sources import Polled, Sources
 logger = logging.getLogger(__name__)
 
 _KIT = Path(__file__).parent / "kit"
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        # Gradio's page starts with inline scripts, and the plot compiles its expressions.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "frame-ancestors 'self'",
-    )
-)
-"""With it the browser refuses whatever a release of Gradio may want to fetch from elsewhere."""
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif")
 """No font is fetched, not even from this server, so the first paint does not wait for one."""
@@ -99,9 +86,9 @@ def _header(first_title: str) -> None:
     gr.Navbar(main_page_name=first_title)
 
 
-def asgi(sources: Sources, refresh_s: float, pages: Sequence[Page] = PAGES) -> FastAPI:
+def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) -> FastAPI:
     """Return the pages as a web application; its readers live as long as the application."""
-    readers = make_readers(pages, sources, refresh_s)
+    readers = make_readers(pages, sources, settings.refresh_s)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -113,25 +100,27 @@ def asgi(sources: Sources, refresh_s: float, pages: Sequence[Page] = PAGES) -> F
 
     app = FastAPI(title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None)
 
-    @app.middleware("http")
-    async def add_content_security_policy(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return response
-
-    return gr.mount_gradio_app(
-        app,
-        build(pages, sources, readers, refresh_s),
-        path="/",
-        theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),
-        css_paths=[_KIT / "kit.css", *(page.css for page in pages if page.css)],
-        js=(_KIT / "kit.js").read_text(encoding="utf-8"),
-        footer_links=["api"],
-        run_history=False,
-        ssr_mode=False,
+    app.add_middleware(
+        Guard,
+        host=settings.host,
+        allowed_hosts=settings.allowed_hosts,
+        root_path=settings.root_path,
     )
+    with warnings.catch_warnings():
+        # Gradio says so even where ssr_mode is False.
+        warnings.filterwarnings("ignore", "SSR mode is not supported with multi-page apps")
+        return gr.mount_gradio_app(
+            app,
+            build(pages, sources, readers, settings.refresh_s),
+            path="/",
+            root_path=settings.root_path or None,
+            theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),
+            css_paths=[_KIT / "kit.css", *(page.css for page in pages if page.css)],
+            js=(_KIT / "kit.js").read_text(encoding="utf-8"),
+            footer_links=["api"],
+            run_history=False,
+            ssr_mode=False,
+        )
 
 
 def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> None:
@@ -153,7 +142,7 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
     """
     server = uvicorn.Server(
         uvicorn.Config(
-            asgi(sources, settings.refresh_s),
+            asgi(settings, sources),
             host=settings.host,
             port=settings.port,
             log_level="warning",
@@ -168,6 +157,13 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
             time.sleep(_POLL_S)
         if server.started:
             logger.info("The page is at http://%s:%s", settings.host, settings.port)
+            if not is_loopback(settings.host):
+                logger.warning(
+                    "page: ui.host = %s lets every machine that reaches port %s read the page, "
+                    "which has no sign-in",
+                    settings.host,
+                    settings.port,
+                )
         stopping.wait()
         server.should_exit = True
     if served.exception() is not None:

@@ -1,9 +1,8 @@
 """The pages in a browser: the real server, the real Gradio, a real Chromium."""
 
 import os
+import re
 import shutil
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,15 +10,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
+from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.service import ServiceSnapshot
 from tests.support.classified import BEFORE, LAST, alert, counts, service
 from tests.support.snapshots import busy_night
+from tests.support.web import listening
 from ui.app import asgi
 from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
@@ -42,34 +44,38 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(night: "Night") -> Iterator[tuple[str, Callable[[], None]]]:
-    """Serve the pages; yield their address, and a function that stops the server."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        sources = (
-            Sources()
-            .poll(STATUS, night.status)
-            .poll(SERVICES, night.services)
-            .poll(CLASS_COUNTS, night.counts)
-            .provide(CLASS_LISTS, night.newest)
-        )
-        config = uvicorn.Config(
-            asgi(sources, REFRESH_S),
-            log_level="warning",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+def served(
+    night: "Night", *, root_path: str = "", strip: bool = False
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve the pages; yield their address, and a function that stops the server.
 
-        def stop() -> None:
-            server.should_exit = True
-            thread.join()
+    With `strip` the application gets its paths without `root_path`, as from a proxy.
+    """
+    sources = (
+        Sources()
+        .poll(STATUS, night.status)
+        .poll(SERVICES, night.services)
+        .poll(CLASS_COUNTS, night.counts)
+        .provide(CLASS_LISTS, night.newest)
+    )
+    app: ASGIApp = asgi(UiSettings(refresh_s=REFRESH_S, root_path=root_path), sources)
+    with listening(without_prefix(app, root_path) if strip else app) as (host, port, stop):
+        yield f"http://{host}:{port}{root_path}", stop
 
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{port}", stop
-        finally:
-            stop()
+
+def without_prefix(app: ASGIApp, prefix: str) -> ASGIApp:
+    """Answer below a path, and nowhere else, like a reverse proxy that strips it."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if not scope["path"].startswith(f"{prefix}/"):
+                await PlainTextResponse("not below the path", 404)(scope, receive, send)
+                return
+            path = scope["path"].removeprefix(prefix)
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await app(scope, receive, send)
+
+    return proxy
 
 
 @pytest.fixture
@@ -297,3 +303,27 @@ def test_the_classes_page_fits_any_screen(browser: Browser, width: int) -> None:
         )
     context.close()
     assert overflow == 0
+
+
+@pytest.mark.parametrize("strip", [True, False])
+def test_all_pages_and_links_stay_below_the_path_of_a_proxy(page: Page, *, strip: bool) -> None:
+    failed: list[str] = []
+    page.on(
+        "response",
+        lambda response: failed.append(response.url) if response.status >= 400 else None,
+    )
+    with served(Night(), root_path="/finkray", strip=strip) as (url, _):
+        page.goto(f"{url}/")
+        expect(page.locator(".fr-banner")).to_contain_text("running")
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        for title, path in (("Services", "services"), ("Classification", "classification")):
+            page.get_by_role("link", name=title).click()
+            expect(page).to_have_url(re.compile(f"^{re.escape(url)}/{path}/?$"))
+            expect(page.locator(".fr-banner")).to_contain_text("finkray")
+        page.locator(".fr-barrow", has_text="RR*").click()
+        expect(page.locator(".fr-tall")).to_contain_text("RR* of 2026-11-24, by rule 2")
+        page.get_by_label("night").select_option(BEFORE)
+        page.get_by_role("button", name="show").click()
+        expect(page.locator(".fr-tall")).to_contain_text(f"QSO of {BEFORE}")
+        assert page.url.startswith(f"{url}/classification?night={BEFORE}")
+    assert failed == []

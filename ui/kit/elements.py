@@ -96,7 +96,16 @@ class AlarmCard:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a bar chart, which is a link. `width` is from 0 to 1."""
+    """One bar of a bar chart, which is a link.
+
+    Attributes
+    ----------
+    width
+        From 0 to 1.
+    href
+        Address without a slash at its start: a proxy may serve the pages below a path, and
+        browsers resolve it against the base that Gradio gives to every page.
+    """
 
     name: str
     value: str

@@ -95,13 +95,10 @@ def columns_html(*sections: str) -> str:
     return f"<div class='fr-columns'>{''.join(sections)}</div>"
 
 
-def choice_form_html(path: str, selects: Iterable[Select]) -> str:
-    """Return select boxes in a plain form, so that each choice has an address of its own."""
+def choice_form_html(selects: Iterable[Select]) -> str:
+    """Return select boxes in a form that opens the same page with the choice in its address."""
     boxes = "".join(_select(select) for select in selects)
-    return (
-        f"<form class='fr-choice' action='{escape(path)}' method='get'>{boxes}"
-        "<button type='submit'>show</button></form>"
-    )
+    return f"<form class='fr-choice' method='get'>{boxes}<button type='submit'>show</button></form>"
 
 
 def _alarm(card: AlarmCard) -> str:

@@ -27,7 +27,7 @@ from ui.kit.reading import Reading, failure_banner
 from ui.sources import CLASS_COUNTS, CLASS_LISTS
 from ui.views.classes import NOT_CHECKED, class_shares
 
-PATH: Final = "/classification"
+PATH: Final = "classification"
 
 CLASSIFY_HINT: Final = "no alert has a class yet; start it with: finkray start classify"
 
@@ -52,7 +52,7 @@ class Choice:
 
     @property
     def href(self) -> str:
-        """Return the address that makes this choice."""
+        """Return the address that makes this choice, relative to the first page."""
         parameters = {"results": self.results, "night": self.night, "class": self.name}
         return f"{PATH}?{urlencode({key: value for key, value in parameters.items() if value})}"
 
@@ -208,7 +208,7 @@ def choice_html(counts: Sequence[ClassCounts], selection: Selection | None) -> s
         return ""
     nights = Select("night", night_options(selection))
     results = Select("results", result_options(counts, selection))
-    return choice_form_html(PATH, (nights, results))
+    return choice_form_html((nights, results))
 
 
 def chart_html(selection: Selection | None) -> str:
@@ -271,4 +271,4 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     gr.api(classes, api_name="classes", queue=False)
 
 
-PAGE: Final = Page(PATH, "Classification", (CLASS_COUNTS, CLASS_LISTS), _build)
+PAGE: Final = Page(f"/{PATH}", "Classification", (CLASS_COUNTS, CLASS_LISTS), _build)

@@ -6,19 +6,16 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.settings.ui import UiSettings
 from finkray.storage.local import LocalStorage
+from tests.support.web import listening
 from ui.app import asgi, serve
 from ui.class_source import ClassSource
 from ui.kit.offline_gradio import gr
@@ -56,6 +53,22 @@ def test_the_server_answers_at_the_address_that_it_logs(
         assert answer.status == 200
     stopping.set()
     thread.join()
+    assert "no sign-in" not in caplog.text
+
+
+def test_the_log_warns_when_other_machines_may_read_the_page(
+    sources: Sources, caplog: pytest.LogCaptureFixture
+) -> None:
+    (port,) = free_ports(1)
+    stopping = threading.Event()
+    serving = (UiSettings(host="0.0.0.0", port=port), sources, stopping)
+    thread = threading.Thread(target=serve, args=serving)
+    thread.start()
+    while "no sign-in" not in caplog.text:
+        time.sleep(0.02)
+    stopping.set()
+    thread.join()
+    assert f"ui.host = 0.0.0.0 lets every machine that reaches port {port} read" in caplog.text
 
 
 def test_a_stop_before_the_server_is_up_ends_it(sources: Sources) -> None:
@@ -71,20 +84,6 @@ def test_a_port_in_use_is_reported_with_its_settings(sources: Sources) -> None:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"cannot listen on {LOOPBACK}:{port}"):
             serve(UiSettings(port=port), sources, threading.Event())
-
-
-@contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
-    """Serve an application on loopback; yield its address."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def answer_of(url: str) -> tuple[int, str]:
@@ -105,8 +104,9 @@ def test_a_page_is_one_entry_in_the_list_of_pages() -> None:
             inputs.latest(key)
 
     pages = (Page("/", "First", (), build_first), Page("/sky", "Sky", (key,), build_sky))
-    app = asgi(Sources().poll(key, lambda: "clear"), 1.0, pages)
-    with listening(app) as url:
+    app = asgi(UiSettings(), Sources().poll(key, lambda: "clear"), pages)
+    with listening(app) as (host, port, _):
+        url = f"http://{host}:{port}"
         assert answer_of(f"{url}/sky")[0] == 200
         config = json.loads(answer_of(f"{url}/config")[1])
     assert [(path, title) for path, title, _ in config["pages"]] == [("", "Home"), ("sky", "Sky")]
@@ -117,7 +117,7 @@ def test_a_page_is_one_entry_in_the_list_of_pages() -> None:
 
 def test_a_page_without_its_source_is_refused_with_its_name() -> None:
     with pytest.raises(ValueError, match=r"page / needs sources that were not provided.*'status'"):
-        asgi(Sources(), 1.0)
+        asgi(UiSettings(), Sources())
 
 
 def test_the_addresses_of_the_pages_stay() -> None:

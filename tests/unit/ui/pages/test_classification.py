@@ -86,7 +86,7 @@ def test_a_night_in_the_far_future_is_not_taken_for_the_newest() -> None:
 def test_the_address_of_what_is_shown_shows_it_again() -> None:
     found = shown(Choice(night=LAST, name="Solar System"))
     assert found.choice.href == (
-        "/classification?results=classify%2F1&night=2026-11-24&class=Solar+System"
+        "classification?results=classify%2F1&night=2026-11-24&class=Solar+System"
     )
 
 
