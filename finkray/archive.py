@@ -7,20 +7,23 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Final
 
-from finkray.host.daemon import run_daemon
+from finkray.host.daemon import daemon_parser, run_daemon
+
+MODULE: Final = "finkray.archive"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the archive under supervision; return the exit code."""
-    return run_daemon(
-        "finkray.archive",
+    return run_daemon(MODULE, _parser(), _run, name="archive", restarts=True, arguments=arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    return daemon_parser(
+        MODULE,
         "Archive alerts from Kafka as hourly Parquet, exactly once. Runs on the Ray cluster that "
         "is there; SIGINT or SIGTERM let it drain and leave.",
-        _run,
-        name="archive",
-        restarts=True,
-        arguments=arguments,
         epilog="example: ray job submit --working-dir . -- "
         "python -m finkray.archive --config conf/finkray.toml",
     )

@@ -24,18 +24,10 @@ EXIT_S: Final = 20.0
 """How long the end of a process may take once its work is done or has failed."""
 
 
-def run_daemon(
-    module: str,
-    description: str,
-    work: Callable[[argparse.Namespace], None],
-    *,
-    name: str,
-    restarts: bool = False,
-    arguments: Sequence[str] | None = None,
-    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
-    epilog: str | None = None,
-) -> int:
-    """Run a daemon to its end; return the exit code, a `DaemonExit`.
+def daemon_parser(
+    module: str, description: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Return a parser with the options of every daemon; add those of one to it.
 
     Parameters
     ----------
@@ -43,6 +35,38 @@ def run_daemon(
         what stands after `python -m`
     description
         what the daemon does, for `--help`
+    epilog
+        the end of `--help`
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}", description=description, epilog=epilog
+    )
+    parser.add_argument("--version", action="version", version=finkray.__version__)
+    parser.add_argument("--config", "-c", type=Path, metavar="FILE", help="settings (TOML)")
+    parser.add_argument(
+        "--exit-after", type=float, metavar="S", help="drain and leave after S seconds"
+    )
+    parser.add_argument("--unsupervised", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def run_daemon(
+    module: str,
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], None],
+    *,
+    name: str,
+    restarts: bool = False,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a daemon to its end; return the exit code, a `DaemonExit`.
+
+    Parameters
+    ----------
+    module
+        what stands after `python -m`
+    parser
+        as `daemon_parser` makes it
     work
         does the work with the options of the command line; returns once it was stopped and has
         drained. Import what is heavy in there: the supervisor needs none of it, and a start is
@@ -53,24 +77,8 @@ def run_daemon(
         whether to run under a supervisor
     arguments
         in place of those of this process
-    add_options
-        adds options beside `--config` and `--exit-after`
-    epilog
-        the end of `--help`
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}", description=description, epilog=epilog
-    )
-    parser.add_argument("--version", action="version", version=finkray.__version__)
-    parser.add_argument("--config", "-c", type=Path, metavar="FILE", help="settings (TOML)")
-    parser.add_argument(
-        "--exit-after", type=float, metavar="S", help="drain and leave after S seconds"
-    )
-    if add_options is not None:
-        add_options(parser)
-    if restarts:
-        parser.add_argument("--unsupervised", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import StorageError
-from finkray.host.daemon import run_daemon, stop_event
+from finkray.host.daemon import daemon_parser, run_daemon, stop_event
 from finkray.results.counts import ClassCounters
 from finkray.settings.model import Settings, load
 from finkray.storage.contract import Storage
@@ -127,7 +127,7 @@ def main() -> int:
     """Count alerts by class and night; return the exit code."""
     return run_daemon(
         AGGREGATION.module,
-        "Count alerts by class and night.",
+        daemon_parser(AGGREGATION.module, "Count alerts by class and night."),
         lambda options: run(load(options.config), stop_event(options.exit_after)),
         name=AGGREGATION.name,
     )

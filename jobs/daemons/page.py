@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import FinkrayError
-from finkray.host.daemon import run_daemon, stop_event
+from finkray.host.daemon import daemon_parser, run_daemon, stop_event
 from finkray.host.ports import listens
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
@@ -76,7 +76,7 @@ def main() -> int:
     """Serve the page; return the exit code."""
     return run_daemon(
         PAGE.module,
-        "Serve the status page.",
+        daemon_parser(PAGE.module, "Serve the status page."),
         lambda options: run(load(options.config), stop_event(options.exit_after)),
         name=PAGE.name,
     )

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from finkray.host.daemon import run_daemon
+from finkray.host.daemon import daemon_parser, run_daemon
 from finkray.settings.model import Settings, load
 from finkray.status.board import read_board, service_board, start_board
 from jobs.cluster.job import Daemon, Job
@@ -99,15 +99,15 @@ def main() -> int:
     """Serve under supervision; return the exit code."""
     return run_daemon(
         SERVICE.module,
-        "Serve what the archive makes durable, live.",
+        _parser(),
         lambda options: serve(load(options.config), options),
         name=SERVICE.name,
         restarts=True,
-        add_options=_add_options,
     )
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = daemon_parser(SERVICE.module, "Serve what the archive makes durable, live.")
     parser.add_argument("--service", required=True, metavar="MODULE:NAME")
     parser.add_argument("--folder", default="", metavar="FOLDER", help="folder of its module")
     parser.add_argument("--into", metavar="NAME", help="name of the results")
@@ -116,6 +116,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="at the first start: also process alerts received since TIME",
     )
+    return parser
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import KafkaUnavailable
-from finkray.host.daemon import run_daemon, stop_event
+from finkray.host.daemon import daemon_parser, run_daemon, stop_event
 from finkray.host.ports import listens
 from finkray.settings.model import Settings, load
 from finkray.settings.simulator import SimulatorSettings
@@ -175,7 +175,7 @@ def main() -> int:
     """Play alerts; return the exit code."""
     return run_daemon(
         SIMULATOR.module,
-        "Play alerts into a Kafka on this machine.",
+        daemon_parser(SIMULATOR.module, "Play alerts into a Kafka on this machine."),
         lambda options: run(load(options.config), stop_event(options.exit_after)),
         name=SIMULATOR.name,
     )

@@ -17,9 +17,10 @@ def work(options):
 if {hangs}:
     atexit.register(time.sleep, 60)
 arguments = ["--unsupervised"] if {restarts} else []
+parser = finkray.host.daemon.daemon_parser("a.module", "")
 sys.exit(
     finkray.host.daemon.run_daemon(
-        "a.module", "", work, name="archive", restarts={restarts}, arguments=arguments
+        "a.module", parser, work, name="archive", restarts={restarts}, arguments=arguments
     )
 )
 """
