@@ -16,6 +16,7 @@ from typing import get_args
 
 import numpy as np
 
+from finkray.avro.container import SYNC_BYTES
 from finkray.errors import SettingsError
 from sim.avro_rows import Column, encode_rows
 from sim.cutouts import CutoutPool
@@ -25,7 +26,7 @@ from sim.history import FieldHistory
 from sim.kinds import KINDS, Kind
 from sim.names import asteroid_name, object_name
 from sim.neighbours import neighbours
-from sim.packet import SYNC_BYTES, PacketWriter, PastEntries
+from sim.packet import PacketWriter, PastEntries
 from sim.population import Population, artefacts, asteroids, none_for_nan
 from sim.schedule import Exposure, night_of, night_plan
 from sim.schema_ztf import Version

@@ -1,11 +1,15 @@
 """Encode many records of one flat Avro schema at once, column by column.
 
-An encoder that goes through records one value at a time makes about a thousand alerts
-with their histories in a second; this one fills a matrix of bytes with numpy, a row to a
-record, and cuts it. The format is Avro's binary encoding (specification 1.11): numbers of
-type int and long as zigzag varints (timestamps are longs), float and double as little-endian
-IEEE 754, booleans as one byte, strings with their length before them, a union as the index of its
-branch and the value.
+An encoder that goes through records one value at a time makes about a thousand alerts with their
+histories in a second; this one fills a matrix of bytes with numpy, a row to a record, and cuts it.
+The format is Avro's binary encoding (specification 1.11): numbers of type int and long as zigzag
+varints (timestamps are longs), float and double as little-endian IEEE 754, booleans as one byte,
+strings with their length before them, a union as the index of its branch and the value.
+
+`finkray.avro.encode` writes whole alerts from Arrow tables and is the faster one there. The
+simulator encodes pieces: the history of one object (30 to 64 rows), whose bytes it keeps and joins
+into later alerts. For such a block this takes 0.8 ms and `RecordEncoder` 2.3 ms (4 and 6 ms for
+1000 rows of ZTF's candidate), because columns of one value for all rows stay one value here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from finkray.avro.container import encode_bytes, encode_long
 from sim.ztf_fields import FieldSpec
 
 Bytes = npt.NDArray[np.uint8]
@@ -70,22 +75,6 @@ def encode_rows(
     return _cut(parts, rows)
 
 
-def varint(value: int) -> bytes:
-    """An Avro int or long."""
-    zigzag = (value << 1) ^ (value >> 63)
-    encoded = bytearray()
-    while zigzag > 0x7F:
-        encoded.append(zigzag & 0x7F | 0x80)
-        zigzag >>= 7
-    encoded.append(zigzag)
-    return bytes(encoded)
-
-
-def prefixed(value: bytes) -> bytes:
-    """Avro bytes, or a string that is in UTF-8 already."""
-    return varint(len(value)) + value
-
-
 class _Part:
     """Some bytes of each record: a matrix, and which of its bytes count (None: all)."""
 
@@ -107,14 +96,14 @@ def _encode(primitive: str, column: Column) -> _Part:
     if primitive == "string":
         if isinstance(column, np.ndarray):
             return _strings(column)
-        return _Part.constant(prefixed(str(column).encode()))
+        return _Part.constant(encode_bytes(str(column).encode()))
     if primitive == "boolean":
         values = np.atleast_1d(np.asarray(column, np.bool_))
         return _Part(values.astype(np.uint8)[:, np.newaxis])
     if primitive in ("int", "long", "timestamp"):
         if isinstance(column, np.ndarray):
             return _Part(*_varints(column.astype(np.int64)))
-        return _Part.constant(varint(int(cast(int, column))))
+        return _Part.constant(encode_long(int(cast(int, column))))
     width = {"float": "<f4", "double": "<f8"}[primitive]
     values = np.ascontiguousarray(np.atleast_1d(np.asarray(column)), dtype=width)
     return _Part(values.view(np.uint8).reshape(len(values), values.itemsize))

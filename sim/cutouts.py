@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.avro_rows import prefixed
+from finkray.avro.container import encode_bytes
 from sim.kinds import STARS, Kind
 
 SIZE = 63
@@ -113,7 +113,7 @@ class CutoutPool:
                 reference_dn=0 if nothing_there else _flux_dn(steps[1] * _REFERENCE_STEP_MAG),
                 positive=positive,
             )
-            cutouts = Cutouts(*(prefixed(to_fits_gz(image)) for image in images))
+            cutouts = Cutouts(*(encode_bytes(to_fits_gz(image)) for image in images))
             self._made[key] = cutouts
         return cutouts
 

@@ -13,8 +13,9 @@ from typing import get_args
 
 import numpy as np
 
+from finkray.avro.container import encode_bytes, encode_long
 from sim.alerts import Made, refuse_impossible
-from sim.avro_rows import Column, encode_rows, prefixed, varint
+from sim.avro_rows import Column, encode_rows
 from sim.kinds import KINDS, LASTING, Kind
 from sim.lsst_bodies import moving, solar_system_rows
 from sim.lsst_cutouts import LsstCutoutPool, LsstCutouts
@@ -77,7 +78,7 @@ class _Past:
 
 
 def _array(rows: list[bytes]) -> list[bytes]:
-    return [_VALUE, varint(len(rows)), *rows, b"\x00"] if rows else [_NULL]
+    return [_VALUE, encode_long(len(rows)), *rows, b"\x00"] if rows else [_NULL]
 
 
 def _at(visits: Visits, places: Ints) -> Visits:
@@ -202,9 +203,9 @@ class LsstMaker:
             packet = b"".join(
                 [
                     self._frame,
-                    varint(source_id),
-                    _VALUE + prefixed(b"simulated"),
-                    _VALUE + prefixed(f"field {field_of(number).number}".encode()),
+                    encode_long(source_id),
+                    _VALUE + encode_bytes(b"simulated"),
+                    _VALUE + encode_bytes(f"field {field_of(number).number}".encode()),
                     rows[place],
                     *past.of(place),
                     _NULL if is_body else _VALUE + objects[place],

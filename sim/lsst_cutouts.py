@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from astropy.io import fits
 
-from sim.avro_rows import prefixed
+from finkray.avro.container import encode_bytes
 from sim.cutouts import Scene, profile, scene_of
 from sim.kinds import Kind
 from sim.sky import Floats
@@ -143,7 +143,7 @@ def _pieces(image: Floats, variance: Floats, psf: Floats) -> _Pieces:
     uncertainty.header["UTYPE"] = "VarianceUncertainty"
     out = io.BytesIO()
     fits.HDUList([primary, uncertainty, fits.ImageHDU(psf, name="PSFIMAGE")]).writeto(out)
-    data = prefixed(out.getvalue())
+    data = encode_bytes(out.getvalue())
     # Avro's length before the file moves the cards, but not the way from one to the other.
     first, second = (data.index(f"CRVAL{axis}  =".encode()) for axis in (1, 2))
     return _Pieces(

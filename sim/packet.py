@@ -1,17 +1,12 @@
 """Put an alert together as ZTF does: an Avro object container with one record in it."""
 
-import io
 from dataclasses import dataclass
 
-import fastavro
-
-from sim.avro_rows import prefixed, varint
+from finkray.avro.container import encode_bytes, encode_header, encode_long
 from sim.cutouts import Cutouts
 from sim.schema_ztf import Version, schema_text
 
 PUBLISHER = "finkray simulator"
-_MAGIC = b"Obj\x01"
-SYNC_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +28,8 @@ class PacketWriter:
         meta = {"avro.codec": b"null", "avro.schema": schema_text(version).encode()}
         if self._has_forced:  # the order in which the survey's two writers put them
             meta = dict(reversed(meta.items()))
-        out = io.BytesIO()
-        fastavro.schemaless_writer(out, {"type": "map", "values": "bytes"}, meta)
-        self._head = _MAGIC + out.getvalue()
-        self._start = prefixed(version.encode()) + prefixed(PUBLISHER.encode())
+        self._head = encode_header(meta)
+        self._start = encode_bytes(version.encode()) + encode_bytes(PUBLISHER.encode())
 
     def write(
         self,
@@ -70,8 +63,8 @@ class PacketWriter:
         difference = "scimref" if positive else "refmsci"
         body = [
             self._start,
-            prefixed(object_id.encode()),
-            varint(candid),
+            encode_bytes(object_id.encode()),
+            encode_long(candid),
             candidate,
             *self._array(past.previous, past.previous_count),
         ]
@@ -86,13 +79,13 @@ class PacketWriter:
             cutouts.difference,
         ]
         size = sum(map(len, body))
-        return b"".join([self._head, sync, varint(1), varint(size), *body, sync])
+        return b"".join([self._head, sync, encode_long(1), encode_long(size), *body, sync])
 
     def _array(self, items: bytes, count: int) -> tuple[bytes, ...]:
         """A union of null and an array: one block of items and the empty one that ends it."""
         if count == 0:
             return (self._null,)
-        return (self._value, varint(count), items, b"\x00")
+        return (self._value, encode_long(count), items, b"\x00")
 
     def _cutout_name(self, name: str) -> bytes:
-        return self._value + prefixed(f"{name}.fits.gz".encode())
+        return self._value + encode_bytes(f"{name}.fits.gz".encode())

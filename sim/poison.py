@@ -15,9 +15,16 @@ from typing import Any, Final, NamedTuple
 
 import fastavro
 
-from finkray.avro.container import SYNC_BYTES, PacketRefused, find_body, read_header, read_long
+from finkray.avro.container import (
+    SYNC_BYTES,
+    PacketRefused,
+    encode_header,
+    encode_long,
+    find_body,
+    read_header,
+    read_long,
+)
 from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA, DeadLetterReason
-from sim.avro_rows import prefixed, varint
 from sim.schema_lsst import LsstVersion, lsst_schema_text
 
 _FRAME_BYTES = 5
@@ -51,7 +58,7 @@ class _Parts:
         """A packet with this record."""
         if self.is_frame:
             return self.before + record
-        return self.before + varint(1) + varint(len(record)) + record + self.after
+        return self.before + encode_long(1) + encode_long(len(record)) + record + self.after
 
 
 def is_good(packet: bytes) -> bool:
@@ -146,7 +153,7 @@ def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001
     place = _first(parts, "string")
     _, end = read_long(parts.record, place)
     return Poison(
-        parts.around(parts.record[:place] + varint(_HUGE) + parts.record[end:]),
+        parts.around(parts.record[:place] + encode_long(_HUGE) + parts.record[end:]),
         (DeadLetterReason.BAD_RECORD,),
     )
 
@@ -154,9 +161,8 @@ def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001
 def _deflate_bomb(parts: _Parts, rng: random.Random) -> Poison:
     text = json.dumps({k: v for k, v in parts.schema.items() if not k.startswith("__")})
     meta = {"avro.codec": b"deflate", "avro.schema": text.encode()}
-    head = varint(len(meta)) + b"".join(prefixed(k.encode()) + prefixed(v) for k, v in meta.items())
     sync, block = rng.randbytes(SYNC_BYTES), _deflated_zeros()
-    packet = [b"Obj\x01", head, b"\x00", sync, varint(1), varint(len(block)), block, sync]
+    packet = [encode_header(meta), sync, encode_long(1), encode_long(len(block)), block, sync]
     return Poison(b"".join(packet), (DeadLetterReason.TOO_LARGE, DeadLetterReason.BAD_COMPRESSION))
 
 

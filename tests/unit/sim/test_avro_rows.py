@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.avro_rows import encode_rows, prefixed, varint
+from finkray.avro.container import encode_bytes, encode_long
+from sim.avro_rows import encode_rows
 from sim.ztf_fields import FieldSpec
 
 FIELDS = (
@@ -78,14 +79,14 @@ def test_one_value_stands_for_all_rows() -> None:
 def test_a_varint_is_what_fastavro_writes(value: int) -> None:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, "long", value)
-    assert varint(value) == out.getvalue()
+    assert encode_long(value) == out.getvalue()
 
 
 @given(st.binary(max_size=300))
 def test_bytes_are_what_fastavro_writes(value: bytes) -> None:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, "bytes", value)
-    assert prefixed(value) == out.getvalue()
+    assert encode_bytes(value) == out.getvalue()
 
 
 @pytest.mark.parametrize("columns", [{"when": 1.0, "name": "x", "nmae": "y"}, {"when": 1.0}])
