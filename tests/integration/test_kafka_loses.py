@@ -33,11 +33,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def test_a_partition_that_lost_its_end_is_read_on_once_it_is_as_long_again(
     broker: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finkray.ingest.lane_reader.ASK_AGAIN_S", 0.2)
+    monkeypatch.setattr("finkray.ingest.lane_reader.CHECK_TROUBLES_S", 0.2)
     lanes = Lanes(broker.bootstrap_servers)
     source = made(broker, topic)
     fill(broker, source, 6)
-    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.reader.start(Assignment(source, 0, 1))
     lanes.read_until(lambda: len(lanes.offsets) == 6)
     broker.kill()
     lose_all_messages(broker, source)

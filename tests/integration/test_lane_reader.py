@@ -35,7 +35,7 @@ def test_a_backfill_stops_before_the_live_lane(
     kafka: Kafka, source: TopicPartition, lanes: Lanes
 ) -> None:
     fill(kafka, source, 30)
-    lanes.reader.begin(Assignment(source, 5, 1, end_offset=17))
+    lanes.reader.start(Assignment(source, 5, 1, end_offset=17))
     lanes.read_to_the_end()
     assert lanes.offsets == list(range(5, 17))
     lanes.assert_covered(source, 5, 17)
@@ -45,10 +45,10 @@ def test_a_lane_that_is_read_again_begins_anew(
     kafka: Kafka, source: TopicPartition, lanes: Lanes
 ) -> None:
     fill(kafka, source, 30)
-    lanes.reader.begin(Assignment(source, 0, 1, end_offset=30))
+    lanes.reader.start(Assignment(source, 0, 1, end_offset=30))
     lanes.read_until(lambda: len(lanes.cuts) > 1)
     lanes.cuts.clear()
-    lanes.reader.begin(Assignment(source, 4, 2, end_offset=30))
+    lanes.reader.start(Assignment(source, 4, 2, end_offset=30))
     lanes.read_to_the_end()
     lanes.assert_covered(source, 4, 30)
 
@@ -58,8 +58,8 @@ def test_the_live_lane_and_a_backfill_of_one_partition_are_read_side_by_side(
 ) -> None:
     fill(kafka, source, 30)
     live = Lanes(kafka.bootstrap_servers)
-    live.reader.begin(Assignment(source, 30, 1))
-    lanes.reader.begin(Assignment(source, 0, 2, end_offset=30))
+    live.reader.start(Assignment(source, 30, 1))
+    lanes.reader.start(Assignment(source, 0, 2, end_offset=30))
     lanes.read_until(lambda: bool(lanes.cuts))
     fill(kafka, source, 5)
     live.read_until(lambda: len(live.offsets) == 5)
@@ -84,7 +84,7 @@ def test_a_lane_that_ends_with_what_is_not_delivered_still_ends(
             producer.produce(source.topic, b"alert", partition=0)
         producer.flush(30)
         (producer.commit_transaction if commits else producer.abort_transaction)(60)
-    lanes.reader.begin(Assignment(source, 0, 1, end_offset=14))
+    lanes.reader.start(Assignment(source, 0, 1, end_offset=14))
     lanes.read_to_the_end()
     assert lanes.offsets == list(range(6))
     lanes.assert_covered(source, 0, 14)
@@ -97,7 +97,7 @@ def test_what_expired_of_a_lane_is_accounted_for_up_to_its_end(
 ) -> None:
     fill(kafka, source, 30)
     expire(kafka, source, expired)
-    lanes.reader.begin(Assignment(source, 4, 1, end_offset=20))
+    lanes.reader.start(Assignment(source, 4, 1, end_offset=20))
     lanes.read_to_the_end()
     assert lanes.offsets == list(read)
     assert lanes.gaps == [Gap("expired", 4, min(expired, 20) - 1)]
@@ -108,9 +108,9 @@ def test_what_expires_while_a_lane_is_paused_is_accounted_for(
     kafka: Kafka, source: TopicPartition, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no room for long the client's queue is thrown away, and must be fetched again."""
-    monkeypatch.setattr("finkray.ingest.lane_reader.STALL_BEFORE_PAUSE_S", 0.0)
+    monkeypatch.setattr("finkray.ingest.lane_consumer.STALL_BEFORE_PAUSE_S", 0.0)
     fill(kafka, source, 30)
-    lanes.reader.begin(Assignment(source, 0, 1, end_offset=25))
+    lanes.reader.start(Assignment(source, 0, 1, end_offset=25))
     while not lanes.offsets:
         lanes.reader.read(1, 0.5)
         lanes.reader.cut_due(flush=True)
@@ -127,7 +127,7 @@ def test_trouble_with_a_quiet_partition_ends_when_its_leader_answers(
     kafka: Kafka, lanes: Lanes, source: TopicPartition
 ) -> None:
     fill(kafka, source, 3)
-    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.reader.start(Assignment(source, 0, 1))
     lanes.read_until(lambda: lanes.offsets == [0, 1, 2])
     # As the client says it, once and with no word when it is over.
     lanes.reader.troubles[source.topic, source.partition] = "it takes no connection"
@@ -141,10 +141,10 @@ def test_a_lane_of_an_older_generation_does_not_take_the_place_of_a_newer_one(
 ) -> None:
     """Two calls of the driver may overtake each other on their way."""
     fill(kafka, source, 9)
-    lanes.reader.begin(Assignment(source, 5, 2, end_offset=9))
-    lanes.reader.begin(Assignment(source, 0, 1, end_offset=9))
+    lanes.reader.start(Assignment(source, 5, 2, end_offset=9))
+    lanes.reader.start(Assignment(source, 0, 1, end_offset=9))
     lanes.read_to_the_end()
-    lanes.reader.begin(Assignment(source, 0, 1, end_offset=9))
+    lanes.reader.start(Assignment(source, 0, 1, end_offset=9))
     lanes.read_to_the_end()
     lanes.assert_covered(source, 5, 9)
 
@@ -153,14 +153,14 @@ def test_of_a_topic_made_anew_the_old_partition_does_not_take_the_new_one_along(
     kafka: Kafka, lanes: Lanes, source: TopicPartition
 ) -> None:
     fill(kafka, source, 6)
-    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.reader.start(Assignment(source, 0, 1))
     lanes.read_until(lambda: len(lanes.offsets) == 6)
     lanes.cuts.clear()
     kafka.delete_topic(source.topic)
     anew = made(kafka, source.topic)
     assert anew.topic_id != source.topic_id
-    lanes.reader.begin(Assignment(anew, 0, 2))
-    lanes.reader.forget(source)
+    lanes.reader.start(Assignment(anew, 0, 2))
+    lanes.reader.stop(source)
     fill(kafka, anew, 3)
     lanes.read_until(lambda: len(lanes.offsets) == 3)
     lanes.assert_covered(anew, 0, 3)
@@ -171,9 +171,9 @@ def test_a_topic_made_anew_is_not_read_as_the_old_one(
     kafka: Kafka, lanes: Lanes, source: TopicPartition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the client says that the offset is not there: it does not know whose offset it was."""
-    monkeypatch.setattr("finkray.ingest.lane_reader.ASK_AGAIN_S", 0.2)
+    monkeypatch.setattr("finkray.ingest.lane_reader.CHECK_TROUBLES_S", 0.2)
     fill(kafka, source, 6)
-    lanes.reader.begin(Assignment(source, 0, 1))
+    lanes.reader.start(Assignment(source, 0, 1))
     lanes.read_until(lambda: len(lanes.offsets) == 6)
     kafka.delete_topic(source.topic)
     anew = made(kafka, source.topic)
@@ -182,7 +182,7 @@ def test_a_topic_made_anew_is_not_read_as_the_old_one(
     lanes.read_for(1.0)
     assert lanes.offsets == list(range(6))
     assert list(lanes.reader.troubles.values()) == ["the topic was deleted, or made anew"]
-    lanes.reader.begin(Assignment(anew, 0, 2))
+    lanes.reader.start(Assignment(anew, 0, 2))
     lanes.read_until(lambda: len(lanes.offsets) == 15)
     assert lanes.offsets[6:] == list(range(9))
     assert not lanes.reader.troubles

@@ -84,7 +84,7 @@ def test_no_right_on_a_group_is_needed_to_read(site: SiteKafka, topic: str) -> N
         CutLimits(2**20, 100, 60.0),
         lambda *_: None,
     )
-    lanes.begin(Assignment(source, 0, 1))
+    lanes.start(Assignment(source, 0, 1))
     wait_until("both messages", lambda: lanes.read(10, 0.1) or lanes.messages == 2)
     denied = f"resource = Group:LITERAL:{topic}"
     wait_until("the refusal", lambda: site.broker.log_path.read_text().count(denied) > 3)

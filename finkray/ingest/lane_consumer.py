@@ -1,0 +1,114 @@
+"""The Kafka consumer of a lane reader: open while lanes are read, paused while nothing fits."""
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+STALL_BEFORE_PAUSE_S = 5.0
+"""Pausing discards the Kafka client's queue, which is then fetched again: too expensive for the
+short waits of ordinary back-pressure, right for a disk that stays full."""
+
+MESSAGES_PER_POLL = 500
+
+PartitionKey = tuple[str, int]
+"""Topic and partition number, as the Kafka client knows a partition."""
+
+
+class LaneConsumer:
+    """A Kafka consumer that is opened by the first assignment. Not thread-safe.
+
+    An open consumer costs librdkafka's threads and its queue, so it is closed when there is nothing
+    to read.
+
+    Parameters
+    ----------
+    make_consumer
+        opens a consumer as `finkray.kafka.consumer.assigned_consumer` does
+    """
+
+    def __init__(self, make_consumer: Callable[[], Consumer]) -> None:
+        self._make_consumer = make_consumer
+        self._consumer: Consumer | None = None
+        self._stalled_since_s: float | None = None
+        self._paused = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a consumer to close."""
+        return self._consumer is not None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether there was no room for a message at the last poll; any thread may ask."""
+        return self._stalled_since_s is not None
+
+    def assign(self, key: PartitionKey, offset: int) -> None:
+        """Read this partition from this offset on."""
+        if self._consumer is None:
+            self._consumer = self._make_consumer()
+        self._consumer.incremental_assign([KafkaPartition(*key, offset)])
+
+    def unassign(self, key: PartitionKey) -> None:
+        """Stop reading this partition, if it is read."""
+        if self._consumer is not None and any(
+            (assigned.topic, assigned.partition) == key for assigned in self._consumer.assignment()
+        ):
+            self._consumer.incremental_unassign([KafkaPartition(*key)])
+
+    def close(self) -> None:
+        """Close the consumer, if it is open."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self._consumer = None
+        self._stalled_since_s, self._paused = None, False
+
+    def poll(self, most_messages: int, timeout_s: float) -> list[Message]:
+        """Return at most this many messages.
+
+        If there is no room for any for `STALL_BEFORE_PAUSE_S`, pause all partitions; resume them
+        when there is room again.
+        """
+        if self._consumer is None:
+            return []
+        if most_messages == 0:
+            self._stall(self._consumer)
+            return []
+        self._stalled_since_s = None
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+        return self._consumer.consume(min(most_messages, MESSAGES_PER_POLL), timeout_s)
+
+    def ask_leader(self, key: PartitionKey, timeout_s: float) -> None:
+        """Check that the partition's leader answers.
+
+        Raises
+        ------
+        KafkaException
+            if it does not
+        """
+        if self._consumer is not None:
+            self._consumer.get_watermark_offsets(KafkaPartition(*key), timeout=timeout_s)
+
+    def cached_high_watermark(self, key: PartitionKey) -> int | None:
+        """Return the high watermark as of the last fetch, or None before the first.
+
+        Raises
+        ------
+        KafkaException
+            if the client does not know the partition
+        """
+        if self._consumer is None:
+            return None
+        _, high = self._consumer.get_watermark_offsets(KafkaPartition(*key), cached=True)
+        return high if high >= 0 else None
+
+    def _stall(self, consumer: Consumer) -> None:
+        now_s = time.monotonic()
+        if self._stalled_since_s is None:
+            self._stalled_since_s = now_s
+        elif not self._paused and now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
+            consumer.pause(consumer.assignment())
+            self._paused = True
