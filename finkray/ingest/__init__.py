@@ -1,1 +1,1 @@
-"""Reading Kafka: lanes, claims and the Ray actors that own partitions."""
+"""The ingest actors: they read lanes from Kafka, cut and decode claims, and hold their batches."""

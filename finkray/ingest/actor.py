@@ -1,12 +1,12 @@
-"""The ingest actor: it owns partitions, cuts claims, decodes them and holds the batches.
+"""The ingest actor: it reads partitions, cuts claims, decodes them and holds the batches.
 
-It publishes each claim to the driver (`take`), hands the batch to whoever archives it
-(`locate`), and lets go when the driver says that the claim is durable (`drop`). It never
-holds more bytes than its budget: with no room left it stops asking Kafka, and after a
-while of that it pauses its partitions, so that the Kafka client empties its own queue too.
+It reports each ready claim to the driver (`take`), tells the archiving Spark task where the batch
+is (`locate`), and frees the batch when the driver knows that the claim is durable (`drop`). It
+never holds more bytes than its budget: without room it polls no messages, and after some seconds it
+pauses its partitions, so that the Kafka client discards its own queue too.
 
-Live lanes and backfills have a consumer each. The live lanes are read first, and backfills
-get what room is left; see `finkray.ingest.budget`.
+Live lanes and backfills have a consumer each. Live lanes are read first, and backfills get the rest
+of the budget; see `finkray.ingest.budget`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
 from finkray.packets.divide import divide
 
-if TYPE_CHECKING:  # brings polars along, and each archiving task loads this class to ask it
+if TYPE_CHECKING:  # imports polars, and each archiving task loads this class to call it
     from finkray.packets.decode import Decoder
 
 POLL_S = 0.05
-"""The longest wait for messages: bounds how late a command or a due claim is noticed."""
+"""The longest wait for messages, and so the longest delay of a command or of a due claim."""
 
-LOOK_S = 0.01
-"""Between two looks for live messages while a backfill waits for room."""
+LIVE_POLL_S = 0.01
+"""Time between two polls for live messages while a backfill waits for room."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A batch: what `store` returned for it, its size, and the lane it is of."""
+    """A batch in memory: what `store` returned for it, its size and its lane."""
 
     handle: Any
     nbytes: int
@@ -66,7 +66,7 @@ class _Held:
 
 
 class IngestActor:
-    """Reads the partitions it is assigned; made a Ray actor by the driver.
+    """Reads the lanes that it is assigned; the driver makes it a Ray actor.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ class IngestActor:
     budget
         this actor's share of the held bytes
     make_decoder
-        makes the decoder, here, as it cannot travel
+        makes the decoder in this process, because a decoder cannot be pickled
     dead_letter_bytes
-        how much of a message is kept with its dead letter
+        how many bytes of a message its dead letter keeps
     store
-        puts a batch where an archiving task can get it (`ray.put` in a Ray actor) and
-        returns what `locate` gives to the task
+        puts a batch where an archiving task can get it (`ray.put` in a Ray actor) and returns what
+        `locate` returns to the task
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class IngestActor:
         self._held_bytes: Counter[LaneKind] = Counter()
         self._held_claims: Counter[LaneKind] = Counter()
         self._ready: deque[ReadyClaim] = deque()
-        self._published_before = 0
+        self._acknowledged = 0
         self._failure: BaseException | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
@@ -121,46 +121,49 @@ class IngestActor:
     # What the driver calls.
 
     def assign(self, assignments: Sequence[Assignment]) -> None:
-        """Read these lanes too; one that is read already begins anew at its offset."""
+        """Read these lanes too; one that is read already starts again at its offset."""
         for assignment in assignments:
-            self._commands.put(functools.partial(self._begin, assignment))
+            self._commands.put(functools.partial(self._start_lane, assignment))
 
     def revoke(self, sources: Sequence[TopicPartition]) -> None:
-        """Stop reading these partitions; what is not in a claim yet is forgotten."""
+        """Stop reading these partitions; forget messages that are not in a claim."""
         for source in sources:
-            for lanes in self._readers.values():
-                self._commands.put(functools.partial(lanes.forget, source))
+            for reader in self._readers.values():
+                self._commands.put(functools.partial(reader.stop, source))
 
     def flush(self) -> None:
-        """Put all messages at hand into claims, read no more, and report `flushed`."""
+        """Cut claims of all messages in memory, stop reading, and report `flushed`."""
         self._commands.put(self._flush)
 
     def take(
-        self, timeout_s: float, heard: ClaimsReceived = NOTHING
+        self, timeout_s: float, received: ClaimsReceived = NOTHING
     ) -> tuple[list[ReadyClaim], IngestReport]:
-        """The claims published since what the driver has heard, waiting for one up to `timeout_s`.
+        """Return the ready claims that the driver has not received, and a report.
 
-        An answer may be lost on its way: its claims are in the next one again.
+        Wait up to `timeout_s` for a claim. A reply may get lost: its claims are in the next one
+        again, until the driver acknowledges them with `received`.
 
         Raises
         ------
         FinkrayError
-            if the reading thread failed: this actor is of no use any more.
+            if the reading thread failed: this actor must be restarted
         """
         with self._changed:
-            if heard.incarnation == self._incarnation:
-                while self._ready and self._published_before < heard.claims:
+            if received.incarnation == self._incarnation:
+                while self._ready and self._acknowledged < received.claims:
                     self._ready.popleft()
-                    self._published_before += 1
+                    self._acknowledged += 1
             self._changed.wait_for(
                 lambda: bool(self._ready) or self._failure is not None, timeout_s
             )
             if self._failure is not None:
-                raise FinkrayError(f"the reader failed: {self._failure!r}") from self._failure
+                raise FinkrayError(
+                    f"the reading thread of the ingest actor failed: {self._failure!r}"
+                ) from self._failure
             return list(self._ready), self._report()
 
     def locate(self, claim: Claim) -> Any:
-        """Where the batch of the claim is: what `store` returned for it.
+        """Return where the batch of the claim is: what `store` returned for it.
 
         Raises
         ------
@@ -174,42 +177,42 @@ class IngestActor:
         return held.handle
 
     def drop(self, claims: Sequence[Claim]) -> None:
-        """Let go of batches that are durable, or void."""
+        """Free batches that are durable, or void."""
         with self._changed:
-            self._let_go(claims)
+            self._free(claims)
 
     def whereabouts(self) -> tuple[str, int]:
-        """The node id and the process id of this actor."""
+        """Return the node id and the process id of this actor."""
         return self._node_id, os.getpid()
 
     # The reading thread.
 
     def _run(self) -> None:
-        # Ray's and the libraries' modules never become garbage; to look through them again and
-        # again took 4 % of the decoding, which makes thousands of small objects.
+        # The modules of Ray and the libraries never become garbage. Collecting among them took 4 %
+        # of the decoding, which makes thousands of small objects.
         gc.collect()
         gc.freeze()
         try:
             while not self._stopping:
-                self._obey()
+                self._run_commands()
                 self._read()
-                for lanes in self._readers.values():
-                    lanes.cut_due()
+                for reader in self._readers.values():
+                    reader.cut_due()
         except BaseException as error:  # noqa: BLE001 - `take` raises it in the driver
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
 
-    def _obey(self) -> None:
+    def _run_commands(self) -> None:
         while not self._commands.empty():
             self._commands.get()()
 
-    def _begin(self, assignment: Assignment) -> None:
+    def _start_lane(self, assignment: Assignment) -> None:
         source, lane = assignment.source, assignment.lane
-        self._readers[lane].begin(assignment)
+        self._readers[lane].start(assignment)
         with self._changed:
-            # They are void, and the driver may not have heard of them.
-            self._let_go(
+            # Claims of older generations are void; the driver may not know them and drop them.
+            self._free(
                 [
                     claim
                     for claim, held in self._held.items()
@@ -219,7 +222,7 @@ class IngestActor:
                 ]
             )
 
-    def _let_go(self, claims: Sequence[Claim]) -> None:
+    def _free(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
             held = self._held.pop(claim, None)
             if held is not None:
@@ -228,36 +231,35 @@ class IngestActor:
         self._changed.notify_all()
 
     def _flush(self) -> None:
-        for lanes in self._readers.values():
-            lanes.flush()
+        for reader in self._readers.values():
+            reader.flush()
         self._flushed = True
 
     def _read(self) -> None:
         live, backfill = self._readers["live"], self._readers["backfill"]
-        dues = (lanes.due_in_s() for lanes in self._readers.values())
+        dues = (reader.due_in_s() for reader in self._readers.values())
         wait_s = min([POLL_S, *(due_in_s for due_in_s in dues if due_in_s is not None)])
         backfilling = backfill.active
         live_room = self._budget.live_room(*self._taken(), backfilling=backfilling)
-        came = live.read(live_room, 0.0 if backfilling else wait_s)
+        read = live.read(live_room, 0.0 if backfilling else wait_s)
         room = 0
         if backfilling:
             room = self._budget.backfill_room(*self._taken())
-            came += backfill.read(room, 0.0 if came else wait_s)
-            wait_s = min(wait_s, LOOK_S)
+            read += backfill.read(room, 0.0 if read else wait_s)
+            wait_s = min(wait_s, LIVE_POLL_S)
         waited = room or (live.active and live_room and not backfilling)
-        if not came and not waited:
-            # A batch that is let go makes room, and is noticed at once.
+        if not read and not waited:
+            # Freeing a batch makes room and ends the wait.
             with self._changed:
                 self._changed.wait(wait_s)
 
     def _hold(self, assignment: Assignment, cut: CutClaim[Polled]) -> None:
         raws = [polled.raw for polled in cut.messages]
         batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
-        for part in divide(batch):
-            ends = part.claim.first_offset, part.claim.last_offset
-            self._hold_batch(
-                assignment, part, [one for one in cut.messages if ends[0] <= one.offset <= ends[1]]
-            )
+        for smaller in divide(batch):
+            first, last = smaller.claim.first_offset, smaller.claim.last_offset
+            messages = [polled for polled in cut.messages if first <= polled.offset <= last]
+            self._hold_batch(assignment, smaller, messages)
 
     def _hold_batch(
         self, assignment: Assignment, batch: AlertBatch, messages: Sequence[Polled]
@@ -287,10 +289,10 @@ class IngestActor:
             self._changed.notify_all()
 
     def _taken(self) -> tuple[Taken, Taken]:
-        """What the live lanes and the backfills hold."""
+        """Return what the live lanes and the backfills hold."""
         live, backfill = (
-            Taken(self._held_bytes[lane], lanes.pending_bytes, self._held_claims[lane])
-            for lane, lanes in self._readers.items()
+            Taken(self._held_bytes[lane], reader.pending_bytes, self._held_claims[lane])
+            for lane, reader in self._readers.items()
         )
         return live, backfill
 
@@ -305,11 +307,13 @@ class IngestActor:
             claims_held=len(self._held),
             messages=live.messages + backfill.messages,
             message_bytes=live.message_bytes + backfill.message_bytes,
-            # That a backfill waits for its turn is nothing to worry about.
+            # A backfill that waits for room is no cause for an alarm.
             paused=live.stalled,
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
-            trouble="; ".join(f"{at[0]}[{at[1]}]: {why}" for at, why in troubles.items()),
+            trouble="; ".join(
+                f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items()
+            ),
         )
 
 
@@ -332,7 +336,7 @@ def _lane_reader(
 def _ray_put(batch: AlertBatch) -> Any:
     import ray
 
-    # In a list, so that a task which asks for it gets the reference and not, at once, the batch.
+    # In a list, so that a task that calls `locate` gets the reference and not yet the batch.
     return [ray.put(batch)]
 
 

@@ -1,16 +1,16 @@
-"""How many bytes an ingest actor may hold, and for what."""
+"""Divide the bytes that an ingest actor may hold among live lanes, backfills and queues."""
 
 from dataclasses import dataclass, replace
 
 from finkray.ingest.intake import CutLimits, room_for_messages
 
 BACKFILL_CLAIMS = 16
-"""Most claims of backfills that an actor holds, however small they are: a micro-batch or two."""
+"""The most backfill claims that an actor holds, however small they are: a micro-batch or two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What lanes of one kind hold: batches that are not durable yet, and messages at hand."""
+    """What lanes of one kind hold: batches that are not durable, and messages not in a claim."""
 
     held_bytes: int = 0
     pending_bytes: int = 0
@@ -18,7 +18,7 @@ class Taken:
 
     @property
     def all_bytes(self) -> int:
-        """Batches and messages."""
+        """Bytes of batches and messages."""
         return self.held_bytes + self.pending_bytes
 
 
@@ -29,13 +29,13 @@ class Budget:
     Attributes
     ----------
     limit_bytes
-        all that the actor may hold
+        all bytes that the actor may hold
     queue_bytes, backfill_queue_bytes
-        the Kafka clients' own queues, for the live lanes and for the backfills
+        bounds of the Kafka clients' own queues, for live lanes and for backfills
     limits
         when claims are cut; a claim is never larger than an eighth of the limit
     max_message_bytes
-        the largest message that is asked for
+        the largest message that is fetched
     """
 
     limit_bytes: int
@@ -48,7 +48,7 @@ class Budget:
     def share(
         cls, *, held_bytes: int, actors: int, max_message_bytes: int, limits: CutLimits
     ) -> "Budget":
-        """One actor's budget of what all actors may hold."""
+        """Return the budget of one actor, of the bytes that all actors may hold."""
         limit = held_bytes // actors
         claim_bytes = min(limits.claim_bytes, limit // 8)
         return cls(
@@ -60,16 +60,16 @@ class Budget:
         )
 
     def reserve_bytes(self, *, backfilling: bool) -> int:
-        """Room that messages never fill.
+        """Return how many bytes are kept free of messages.
 
-        It is for the clients' queues, which may pass their bounds by one fetch, and for what
-        decoding takes beside the messages it decodes.
+        They are for the clients' queues, which may exceed their bounds by one fetch, and for the
+        memory of decoding beside the messages that it decodes.
         """
         queues = self.queue_bytes + (self.backfill_queue_bytes if backfilling else 0)
         return 2 * queues + self.limits.claim_bytes
 
     def live_room(self, live: Taken, backfill: Taken, *, backfilling: bool) -> int:
-        """How many messages the live lanes may ask for: all that there is room for."""
+        """Return how many messages the live lanes may fetch: as many as there is room for."""
         return room_for_messages(
             limit_bytes=self.limit_bytes,
             taken_bytes=live.all_bytes + backfill.all_bytes,
@@ -78,9 +78,9 @@ class Budget:
         )
 
     def backfill_room(self, live: Taken, backfill: Taken) -> int:
-        """How many messages the backfills may ask for.
+        """Return how many messages the backfills may fetch.
 
-        They leave room for a claim of the live lanes, so that a burst there always finds some.
+        They leave room for one claim of the live lanes, so that a burst there is never delayed.
         """
         if backfill.claims >= BACKFILL_CLAIMS:
             return 0

@@ -1,8 +1,8 @@
-"""How messages of a partition become contiguous claims. Pure: no Kafka, no clock, no Ray.
+"""Cut the messages of a partition into contiguous claims. Pure: no Kafka, no clock, no Ray.
 
-A claim begins where the last one ended, whatever offsets Kafka leaves out between them, so
-that the claims of a partition cover it without a hole: what is left out is written down as
-a gap of the claim.
+A claim starts where the last one ended, even if Kafka delivers no message at some offsets, so that
+the claims of a partition cover it without a hole: offsets without a message become gaps of the
+claim.
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ M = TypeVar("M", bound=_Located)
 
 @dataclass(frozen=True, slots=True)
 class CutLimits:
-    """When the messages at hand become a claim: whichever of the three is reached first.
+    """When a claim is cut: as soon as one of bytes, rows and age is reached.
 
     Attributes
     ----------
     claim_bytes
-        size of the messages as Kafka gave them
+        size of the messages as Kafka delivered them
     claim_rows
         number of messages
     linger_s
         age of the oldest message
     linger_max_s
-        the age in a trickle: with less than `worth_bytes` at hand it is worth to wait for more,
-        lest each alert become a file; never less than `linger_s`
+        the largest age in a trickle: a claim below `worth_bytes` waits for more messages, so that
+        not each alert becomes a file; never less than `linger_s`
     """
 
     claim_bytes: int
@@ -44,39 +44,39 @@ class CutLimits:
 
     @property
     def worth_bytes(self) -> int:
-        """From so many bytes on a claim is worth a file: eight alerts of ZTF by default."""
+        """The size from which a claim is worth a file: eight alerts of ZTF by default."""
         return self.claim_bytes // 64
 
     @property
     def longest_s(self) -> float:
-        """The oldest that a message gets before it is in a claim."""
+        """The largest age of a message that is not in a claim."""
         return max(self.linger_s, self.linger_max_s)
 
 
 def linger_s(limits: CutLimits, patience_s: float, pending_bytes: int, quiet_s: float) -> float:
-    """The age at which a claim is cut.
+    """Return the age at which a claim is cut.
 
     Parameters
     ----------
     limits
         the bounds
     patience_s
-        what the claims before have taught: see `next_patience_s`
+        the age that follows from the claims before: see `next_patience_s`
     pending_bytes
-        what is at hand
+        size of the messages that are not in a claim
     quiet_s
-        how long after the last claim the oldest message at hand came
+        time from the last claim to the arrival of the oldest of these messages
     """
-    # After so long a silence nothing will come while it waits: an alert each minute, say.
+    # After a silence this long no other message will come in time: as with an alert each minute.
     alone = quiet_s >= limits.longest_s
     return limits.linger_s if alone or pending_bytes >= limits.worth_bytes else patience_s
 
 
 def next_patience_s(limits: CutLimits, lingered_s: float, size_bytes: int) -> float:
-    """How long the next claim may wait, after one that lingered so long and got so large.
+    """Return the age at which the claim after one of this age and size is cut.
 
-    It doubles while claims stay small, and a single one that was worth it ends that. So the
-    first alerts after a start and the last ones of a burst do not wait.
+    It doubles while claims stay small, and returns to `linger_s` after a single one of a good size.
+    So the first alerts after a start and the last ones of a burst do not wait.
     """
     if size_bytes >= limits.worth_bytes:
         return limits.linger_s
@@ -85,7 +85,7 @@ def next_patience_s(limits: CutLimits, lingered_s: float, size_bytes: int) -> fl
 
 @dataclass(frozen=True, slots=True)
 class CutClaim(Generic[M]):
-    """A claim with the messages that stand in it, in order of offset, and its gaps."""
+    """A claim with its messages, in order of offset, and its gaps."""
 
     claim: Claim
     messages: tuple[M, ...]
@@ -102,7 +102,7 @@ class PartitionIntake(Generic[M]):
     source
         the partition
     next_offset
-        where the next claim begins
+        where the next claim starts
     """
 
     source: TopicPartition
@@ -115,12 +115,12 @@ class PartitionIntake(Generic[M]):
     _cut_at_s: float = float("-inf")
 
     def add(self, message: M, size_bytes: int, now_s: float) -> None:
-        """Take a message in.
+        """Add a message.
 
         Raises
         ------
         ValueError
-            if its offset is not beyond the last one: messages come in order or not at all.
+            if its offset is not beyond the last one: a consumer must deliver in order
         """
         last = self._messages[-1].offset if self._messages else self.next_offset - 1
         if message.offset <= last:
@@ -131,22 +131,22 @@ class PartitionIntake(Generic[M]):
         self.pending_bytes += size_bytes
 
     def reached_end(self, end_offset: int, now_s: float) -> None:
-        """Kafka said that the partition ends at this offset, which no message has yet."""
+        """Take note that the partition ends before this offset."""
         if not self.waiting and end_offset > self.next_offset:
             self._oldest_at_s = now_s
         self._end_offset = end_offset
 
     @property
     def waiting(self) -> bool:
-        """Whether there is anything that a claim could be made of."""
+        """Whether there are offsets that a claim could be cut of."""
         return bool(self._messages) or self._end_offset > self.next_offset
 
     def full(self, limits: CutLimits) -> bool:
-        """Whether there is as much at hand as a claim may have."""
+        """Return whether a claim of the messages has reached its size in bytes or rows."""
         return self.pending_bytes >= limits.claim_bytes or len(self._messages) >= limits.claim_rows
 
     def due_in_s(self, limits: CutLimits, now_s: float) -> float | None:
-        """Seconds until the oldest message is due; None if there is nothing to wait for."""
+        """Return the seconds until a claim is due; None if no offset waits for a claim."""
         if not self.waiting:
             return None
         return max(0.0, self._oldest_at_s + self._linger_s(limits) - now_s)
@@ -157,7 +157,7 @@ class PartitionIntake(Generic[M]):
         return linger_s(limits, patience_s, self.pending_bytes, quiet_s)
 
     def cut(self, limits: CutLimits, now_s: float, *, flush: bool = False) -> CutClaim[M] | None:
-        """The next claim, if one of the limits is reached, or with `flush` if there is anything."""
+        """Return the next claim if a limit is reached; with `flush`, if any offset waits."""
         due = flush or self.full(limits) or self.due_in_s(limits, now_s) == 0.0
         if not self.waiting or not due:
             return None
@@ -173,7 +173,7 @@ class PartitionIntake(Generic[M]):
 
 
 def gaps_between(claim: Claim, messages: Sequence[_Located]) -> tuple[Gap, ...]:
-    """The offsets of the claim at which there is no message, as `not_delivered` gaps."""
+    """Return the offsets of the claim without a message, as `not_delivered` gaps."""
     gaps = []
     expected = claim.first_offset
     for offset in [*(message.offset for message in messages), claim.last_offset + 1]:
@@ -186,17 +186,17 @@ def gaps_between(claim: Claim, messages: Sequence[_Located]) -> tuple[Gap, ...]:
 def room_for_messages(
     *, limit_bytes: int, taken_bytes: int, reserve_bytes: int, max_message_bytes: int
 ) -> int:
-    """How many messages may be asked for without passing the limit, each as large as allowed.
+    """Return how many messages fit below the limit if each is as large as allowed.
 
     Parameters
     ----------
     limit_bytes
-        what an actor may hold in all
+        what an actor may hold
     taken_bytes
-        what it holds: batches not durable yet and messages not in a claim yet
+        what it holds: batches that are not durable, and messages that are not in a claim
     reserve_bytes
-        what the Kafka client may hold on its own, and the room that decoding takes
+        what the Kafka client may hold on its own, and what decoding takes
     max_message_bytes
-        the largest message that is let in
+        the largest message that is fetched
     """
     return max(0, (limit_bytes - taken_bytes - reserve_bytes) // max_message_bytes)

@@ -1,4 +1,4 @@
-"""What the driver and an ingest actor say to each other."""
+"""Messages between the driver and an ingest actor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from finkray.claim import Claim, TopicPartition
 
 LaneKind = Literal["live", "backfill"]
-"""`live`: the partition as it comes. `backfill`: what an archive that was away left behind."""
+"""`live`: the new messages of a partition. `backfill`: a backlog from before a start."""
 
 NO_TIME_MS: Final = np.iinfo(np.int64).min
 """Stands for the Kafka timestamp of an alert that has none, or an absurd one."""
@@ -17,7 +17,10 @@ NO_TIME_MS: Final = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Read `source` from `offset` on, to before `end_offset`; its claims carry `generation`."""
+    """An order to read `source` from `offset` on, to before `end_offset`.
+
+    The claims of the lane carry `generation`.
+    """
 
     source: TopicPartition
     offset: int
@@ -26,7 +29,7 @@ class Assignment:
 
     @property
     def lane(self) -> LaneKind:
-        """Only a live lane has no end."""
+        """Which kind of lane: only a live one has no end."""
         return "live" if self.end_offset is None else "backfill"
 
 
@@ -43,7 +46,7 @@ class VisitCount:
     alerts
         how many there are
     detectors
-        where in the camera they were seen
+        the detectors (ZTF: readout channels) of these alerts
     first_ms, last_ms
         the first and the last Kafka timestamp among them, in ms of Unix time, or `NO_TIME_MS`
     """
@@ -58,16 +61,16 @@ class VisitCount:
 
 @dataclass(frozen=True, slots=True)
 class ReadyClaim:
-    """A claim whose batch is held, with what is needed to follow its alerts' latency.
+    """A claim whose batch an ingest actor holds, with the times of its alerts.
 
     Attributes
     ----------
     kafka_s, polled_s
-        per alert, seconds of Unix time; NaN where Kafka gave no timestamp
+        for each message, seconds of Unix time; NaN where Kafka gave no timestamp
     visits
-        whose alerts they are, see `finkray.ingest.visits`
+        the counts of its visits, see `finkray.ingest.visits`
     unknown_schemas
-        ids of schemas for want of which messages of it are dead letters
+        ids of the schemas that its dead letters wait for
     """
 
     claim: Claim
@@ -84,7 +87,7 @@ class ReadyClaim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimsReceived:
-    """How many claims the driver has heard of from this incarnation of an actor."""
+    """How many ready claims the driver has received from this incarnation of an actor."""
 
     incarnation: str
     claims: int
@@ -95,7 +98,7 @@ NOTHING = ClaimsReceived("", 0)
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What an actor says of itself with each `take`."""
+    """The state of an actor, sent with each reply to `take`."""
 
     incarnation: str
     node_id: str
