@@ -59,7 +59,7 @@ class AlarmFactsCollector:
             lease_ttl_s=self._lease.record.ttl_s,
             free_bytes=self._storage.free_bytes(),
             low_disk_bytes=self._settings.archive.low_disk_bytes,
-            clock_jumped_s=self._jumps.look(at),
+            clock_jumped_s=self._jumps.check(at),
             polled_p50_s=polled_p50_s,
             lags=monitor.lags,
         )

@@ -1,7 +1,7 @@
-"""The machine's two clocks, and what happens when the one on the wall is put right.
+"""Read the machine's two clocks together, and notice jumps of the wall clock.
 
-The wall clock says when something was, to others: it may jump, as NTP or an administrator wants.
-How long something takes, and whether it is time, is asked of the monotonic clock, which never does.
+The wall clock dates events for people and other machines; NTP or an administrator may make it jump.
+Durations and deadlines are measured with the monotonic clock, which never jumps.
 """
 
 import time
@@ -9,10 +9,10 @@ from collections import deque
 from typing import NamedTuple
 
 JUMP_S = 2.0
-"""NTP lets a clock run 0.05 % faster or slower at most: this much between two looks is a jump."""
+"""NTP lets a clock run 0.05 % faster or slower at most: this much between readings is a jump."""
 
 REMEMBERED_S = 600.0
-"""A jump is told for so long: the latencies and curves of these minutes may look odd."""
+"""A jump is reported for this long: the latencies and curves of these minutes may be wrong."""
 
 
 class Moment(NamedTuple):
@@ -23,27 +23,27 @@ class Moment(NamedTuple):
 
 
 def now() -> Moment:
-    """The present moment."""
+    """Return the present moment."""
     return Moment(time.time(), time.monotonic())
 
 
 def wall_s_of(monotonic_s: float, at: Moment) -> float:
-    """When a moment was, in Unix time, by what the wall clock says at `at`."""
+    """Return the Unix time of a monotonic moment, by the wall clock as it is at `at`."""
     return at.wall_s - (at.monotonic_s - monotonic_s)
 
 
 class JumpWatch:
-    """Notices jumps of the wall clock; a machine that slept is one too."""
+    """Notices jumps of the wall clock; the sleep of a machine is one too."""
 
     def __init__(self) -> None:
         self._last: Moment | None = None
         self._jumps: deque[Moment] = deque(maxlen=8)
 
-    def look(self, moment: Moment) -> float:
-        """By how many seconds the wall clock has jumped lately; 0 if it has not."""
+    def check(self, moment: Moment) -> float:
+        """Return by how many seconds the wall clock jumped lately; 0 if it did not."""
         if self._last is not None:
-            gone_s = moment.monotonic_s - self._last.monotonic_s
-            jumped_s = moment.wall_s - self._last.wall_s - gone_s
+            elapsed_s = moment.monotonic_s - self._last.monotonic_s
+            jumped_s = moment.wall_s - self._last.wall_s - elapsed_s
             if abs(jumped_s) >= JUMP_S:
                 self._jumps.append(Moment(jumped_s, moment.monotonic_s))
         self._last = moment

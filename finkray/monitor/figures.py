@@ -1,7 +1,7 @@
-"""What the driver counts, and the figures made of it, at the moments that it is told.
+"""Count what the driver reports, and compute rates, latencies and curves of it.
 
-Windows and rates are by the monotonic clock. The wall clock is for latencies alone, for they begin
-with Kafka's timestamp, and for telling people when something was.
+Windows and rates are measured with the monotonic clock. The wall clock is used for latencies, which
+start at Kafka's timestamp, and to date events for people.
 """
 
 from collections import deque
@@ -25,14 +25,14 @@ from finkray.status.archive import (
 )
 
 LATENCY_WINDOW_S = 120.0
-"""Latencies are those of the last two minutes: long enough for a visit each 37 s to be in
-it, short enough to show trouble that begins."""
+"""Latencies are those of the last two minutes: long enough to have visits in it, which come every
+37 s, and short enough to show a new trouble."""
 
 RATE_WINDOW_S = 5.0
 """Rates are averages over this time: a micro-batch or two."""
 
 HISTORY_POINTS = 600
-"""Ten minutes of curves at a point each second."""
+"""Ten minutes of curves with one point per second."""
 
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -61,10 +61,10 @@ class _Curve(NamedTuple):
 
 
 class Monitor:
-    """Counts and measures; `finkray.driver.archiver` feeds it and publishes what it makes of it."""
+    """The figures of one run of the archive; the driver's loop feeds and reads it."""
 
     def __init__(self) -> None:
-        self._taken_by_incarnation: dict[str, tuple[int, int]] = {}
+        self._read_by_incarnation: dict[str, tuple[int, int]] = {}
         self._durable = 0
         self._points: deque[_Point] = deque()
         self._history: deque[_Curve] = deque(maxlen=HISTORY_POINTS)
@@ -78,34 +78,34 @@ class Monitor:
         self.visits = Visits()
 
     def add_report(self, report: IngestReport, at: Moment) -> None:
-        """An actor's counters; they begin anew with each incarnation of the actor."""
-        taken = (report.messages, report.message_bytes)
-        if report.paused and self._taken_by_incarnation.get(report.incarnation) == taken:
+        """Add the counters of an actor, which start at 0 with each incarnation of it."""
+        read = (report.messages, report.message_bytes)
+        if report.paused and self._read_by_incarnation.get(report.incarnation) == read:
             self._stalled_since_s.setdefault(report.incarnation, at.monotonic_s)
         else:
             self._stalled_since_s.pop(report.incarnation, None)
-        self._taken_by_incarnation[report.incarnation] = taken
+        self._read_by_incarnation[report.incarnation] = read
 
     def stalled_s(self, report: IngestReport, at: Moment) -> float:
-        """For how long this actor has had no room and has taken in nothing."""
+        """Return for how long this actor has had no room and has read no message."""
         return at.monotonic_s - self._stalled_since_s.get(report.incarnation, at.monotonic_s)
 
     def add_micro_batch(
         self, claims: int, rows: int, duration_s: float, node_ids: Iterable[str]
     ) -> None:
-        """A micro-batch of the query ended; its tasks ran on these nodes."""
+        """Add a micro-batch of the query, whose tasks ran on these nodes."""
         self._writer_nodes.update(node_ids)
         self._batches += 1
         self._last_batch = (claims, rows, duration_s)
         self._batch_durations_s.append(duration_s)
 
     def add_durable(self, claims: Sequence[ReadyClaim], at: Moment) -> None:
-        """Claims became durable."""
+        """Add claims that became durable."""
         self.visits.durable(claims, at.wall_s)
         for claim in claims:
             self._durable += len(claim.kafka_s)
             if claim.lane == "backfill":
-                continue  # its alerts are as old as the archive was away
+                continue  # its alerts waited in Kafka while the archive was stopped
             stages: dict[Stage, np.ndarray] = {
                 "polled": claim.polled_s - claim.kafka_s,
                 "decoded": claim.decoded_s - claim.kafka_s,
@@ -114,12 +114,12 @@ class Monitor:
             self._latencies.append(_Durable(at.monotonic_s, stages))
 
     def raise_alarms(self, messages: Mapping[str, str], at: Moment) -> None:
-        """Let these alarms be raised and no others; one that is raised already keeps its time.
+        """Raise these alarms and clear all others; an alarm that is raised already keeps its time.
 
         Parameters
         ----------
         messages
-            for each code of `finkray.monitor.alarms` what is the matter
+            the message of each alarm, by its code (see `finkray.monitor.alarms`)
         """
         now = _utc(at.wall_s)
         self._alarms = {
@@ -138,10 +138,10 @@ class Monitor:
         return tuple(sorted(self._alarms.values(), key=lambda alarm: alarm.since))
 
     def tick(self, lag: int, at: Moment) -> None:
-        """Take the counters' state as a point of the curves."""
+        """Add a point to the curves, from the present state of the counters."""
         now_s = at.monotonic_s
-        messages = sum(taken[0] for taken in self._taken_by_incarnation.values())
-        message_bytes = sum(taken[1] for taken in self._taken_by_incarnation.values())
+        messages = sum(read[0] for read in self._read_by_incarnation.values())
+        message_bytes = sum(read[1] for read in self._read_by_incarnation.values())
         self._points.append(_Point(now_s, messages, message_bytes, self._durable))
         while len(self._points) > 2 and self._points[1].monotonic_s <= now_s - RATE_WINDOW_S:
             self._points.popleft()
@@ -151,7 +151,7 @@ class Monitor:
         self._history.append(_Curve(now_s, incoming, archived, lag))
 
     def rates(self) -> tuple[float, float, float]:
-        """Alerts/s taken in, bytes/s taken in, alerts/s made durable, over the last seconds."""
+        """Return alerts/s read, bytes/s read and alerts/s made durable, over `RATE_WINDOW_S`."""
         if len(self._points) < 2:
             return 0.0, 0.0, 0.0
         first, last = self._points[0], self._points[-1]
@@ -163,7 +163,7 @@ class Monitor:
         )
 
     def history(self, at: Moment) -> tuple[RatePoint, ...]:
-        """The curves, their times by what the wall clock says now."""
+        """Return the curves, dated by the wall clock as it is now."""
         return tuple(
             RatePoint(
                 at=_utc(wall_s_of(point.monotonic_s, at)),
@@ -176,16 +176,18 @@ class Monitor:
 
     @property
     def lags(self) -> list[tuple[float, int]]:
-        """The lag in the course of time: pairs of monotonic seconds and offsets."""
+        """The lag over time: pairs of monotonic seconds and offsets."""
         return [(point.monotonic_s, point.lag) for point in self._history]
 
     def latency(self) -> tuple[StageLatency, ...]:
-        """Percentiles of each stage over the latency window."""
+        """Return percentiles of the latency of each stage over `LATENCY_WINDOW_S`."""
         stages: Sequence[Stage] = ("polled", "decoded", "durable")
-        return tuple(found for stage in stages if (found := self._stage_latency(stage)) is not None)
+        return tuple(
+            latency for stage in stages if (latency := self._stage_latency(stage)) is not None
+        )
 
     def micro_batches(self) -> MicroBatchStatus | None:
-        """The query's micro-batches, or None before the first."""
+        """Return figures of the query's micro-batches, or None before the first."""
         if not self._batches:
             return None
         p50, p95 = np.quantile(self._batch_durations_s, (0.5, 0.95))

@@ -1,7 +1,7 @@
-"""Which alarms are raised, decided from facts alone; `finkray.monitor.alarms` says what to do.
+"""Decide from facts which alarms are raised. Pure; `finkray.monitor.alarms` says what to do.
 
-An alarm has one place where its truth is kept, and ends when that says so: nobody else raises or
-clears it. `finkray.driver.alarm_facts` gathers the facts.
+Each alarm follows from one fact, and is over when the fact is: no other code raises or clears it.
+`finkray.driver.alarm_facts` collects the facts.
 """
 
 import math
@@ -13,49 +13,49 @@ from itertools import pairwise
 from finkray.dead_letter_reason import DeadLetterReason
 
 STALLED_S = 60.0
-"""Back-pressure stops an actor for moments; for a minute it does when nothing gets through."""
+"""Back-pressure stops an actor for moments; for a minute only if no batch becomes durable."""
 
 SLOW_START_S = 180.0
 """Spark takes ten seconds to start, and a minute or two on a machine that is very busy."""
 
 RESTARTS_PER_H = 3
-"""One restart mends itself and is for the log; three in an hour have a cause that stays."""
+"""One restart repairs itself and only goes to the log; three in an hour have a lasting cause."""
 
 AHEAD_S = 2.0
-"""Alerts cannot come before they are sent: half of them did by this much, so a clock is off."""
+"""Alerts cannot arrive before they are sent. If half seem to, by this much, a clock is off."""
 
 LAG_WINDOWS = 5
 LAG_WINDOW_S = 120.0
 LAG_FLOOR = 1000
 """The lag grows if its lowest value in each of five windows of two minutes is above that of the
-window before. A window has three visits of LSST in it, so that no burst looks like it."""
+window before. A window contains three visits of LSST, so that a burst does not look like growth."""
 
-_MOST_SCHEMAS = 64
+_SCHEMAS_KEPT = 64
 _SCHEMAS_NAMED = 8
-"""How many ids are kept, and told: random bytes that begin with a zero bring more than anybody
-wants to read."""
+"""How many schema ids are kept, and named in the message: damaged packets that begin with a zero
+byte may name thousands of ids."""
 
 
 @dataclass(slots=True)
 class Troubles:
-    """What the driver's loop has met; "" where all is well.
+    """The troubles that the driver's loop has met; "" where there is none.
 
     Attributes
     ----------
     kafka
-        why Kafka did not answer the last time it was asked for its partitions
+        why Kafka did not answer the last topic discovery
     no_topic
-        which topics are wanted, if Kafka has none of them
+        the wanted topics, if Kafka has none of them
     storage
-        what the storage said when it last refused, until a commit succeeds
+        the error with which the storage last refused, until a commit succeeds
     expired
-        offsets that Kafka's retention took before they were read, in this run
+        offsets that Kafka's retention deleted before they were read, in this run
     last_expired
         the claim that accounts for the last of them
     restarts
-        what was started anew, and when on the monotonic clock
+        what was restarted, and when on the monotonic clock
     unknown_schemas
-        ids for want of which packets are dead letters, not all if there are very many
+        ids of schemas that dead letters wait for, at most `_SCHEMAS_KEPT`
     """
 
     kafka: str = ""
@@ -67,51 +67,51 @@ class Troubles:
     unknown_schemas: set[int] = field(default_factory=set)
 
     def restarted(self, what: str, monotonic_s: float) -> None:
-        """Something was started anew; what is older than an hour is forgotten."""
+        """Add a restart, and forget those older than an hour."""
         self.restarts = [*self.restarts_since(monotonic_s - 3600.0), (monotonic_s, what)]
 
     def restarts_since(self, monotonic_s: float) -> list[tuple[float, str]]:
-        """What was started anew since then."""
-        return [one for one in self.restarts if one[0] >= monotonic_s]
+        """Return the restarts since then."""
+        return [(at_s, what) for at_s, what in self.restarts if at_s >= monotonic_s]
 
     def met_unknown(self, schema_ids: Iterable[int]) -> None:
-        """Packets are dead letters for want of these schemas."""
-        if len(self.unknown_schemas) < _MOST_SCHEMAS:
+        """Add ids of schemas that dead letters wait for."""
+        if len(self.unknown_schemas) < _SCHEMAS_KEPT:
             self.unknown_schemas.update(schema_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The state of an archive, as far as alarms follow from it.
+    """The facts about an archive that alarms follow from.
 
     Attributes
     ----------
     troubles
-        what the driver's loop has met
+        the troubles that the driver's loop has met
     monotonic_s
-        when
+        the time of these facts
     actor_troubles
-        what Kafka's client told ingest actors, by the actor's name
+        what Kafka's client reported to ingest actors, by the actor's name
     actors_down
-        ingest actors that do not answer, and why, by name
+        why an ingest actor does not answer, by its name
     stalled_s
-        for how long each actor has taken in nothing for want of room
+        for how long each actor has read nothing because it had no room
     difference
         offsets that are not accounted for
     dead_letters_by_reason
-        those that are not resolved
+        how many dead letters are not resolved
     starting_s
         for how long the archive has been starting; 0 if it has started
     lease_silent_s, lease_ttl_s
-        how long ago the lease was last renewed, and after how long it counts as dead
+        how long ago the lease was last renewed, and after how long it counts as abandoned
     free_bytes, low_disk_bytes
-        room on the archive's disk (None if it has no bound), and how little is too little
+        free bytes on the archive's disk (None if it has no bound), and the limit for an alarm
     clock_jumped_s
         by how much this machine's clock has jumped lately
     polled_p50_s
         median time from the Kafka timestamp until an alert was read
     lags
-        the lag in the course of time: pairs of monotonic seconds and offsets
+        the lag over time: pairs of monotonic seconds and offsets
     """
 
     troubles: Troubles = field(default_factory=Troubles)
@@ -132,11 +132,11 @@ class Facts:
 
 
 def alarms_of(facts: Facts) -> dict[str, str]:
-    """The alarms that these facts raise: for each code a message."""
+    """Return the alarms that these facts raise: a message for each code."""
     troubles = facts.troubles
     messages = {
         "KAFKA_UNREACHABLE": troubles.kafka or _listed(facts.actor_troubles),
-        "NO_TOPIC": troubles.no_topic and f"no topic in Kafka is meant by {troubles.no_topic}",
+        "NO_TOPIC": troubles.no_topic and f"no topic in Kafka matches {troubles.no_topic}",
         "EXPIRED": _expired(troubles),
         "LAG_GROWS": _lag_grows(facts),
         "STORAGE": troubles.storage,
@@ -146,11 +146,11 @@ def alarms_of(facts: Facts) -> dict[str, str]:
         "ACTOR_DOWN": _listed(facts.actors_down),
         "SLOW_START": _slow_start(facts),
         "RESTARTS": _restarts(facts),
-        "UNKNOWN_SCHEMA": _waiting(
-            facts, DeadLetterReason.UNKNOWN_SCHEMA, "nobody knows their schema"
+        "UNKNOWN_SCHEMA": _waiting_for_schema(
+            facts, DeadLetterReason.UNKNOWN_SCHEMA, "no schema source knows their schema"
         ),
-        "NO_REGISTRY": _waiting(
-            facts, DeadLetterReason.SCHEMA_UNAVAILABLE, "whom we asked did not answer"
+        "NO_REGISTRY": _waiting_for_schema(
+            facts, DeadLetterReason.SCHEMA_UNAVAILABLE, "a schema source did not answer"
         ),
         "CLOCK": _clock(facts),
         "DIFFERENCE": f"{facts.difference} offsets" if facts.difference else "",
@@ -195,7 +195,7 @@ def _lease(facts: Facts) -> str:
 
 def _intake_stopped(facts: Facts) -> str:
     if facts.troubles.storage:
-        return ""  # which is why
+        return ""  # the storage is the cause
     stalled = {name: s for name, s in facts.stalled_s.items() if s >= STALLED_S}
     return _listed({name: f"no room for {s:.0f} s" for name, s in stalled.items()})
 
@@ -215,7 +215,7 @@ def _restarts(facts: Facts) -> str:
     return f"{len(lately)} within an hour: {listed}"
 
 
-def _waiting(facts: Facts, reason: DeadLetterReason, why: str) -> str:
+def _waiting_for_schema(facts: Facts, reason: DeadLetterReason, why: str) -> str:
     count = facts.dead_letters_by_reason.get(reason, 0)
     if not count:
         return ""

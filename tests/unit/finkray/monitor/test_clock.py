@@ -38,15 +38,15 @@ def ready_claim(kafka_s: float) -> ReadyClaim:
 @pytest.mark.parametrize("jump_s", JUMPS)
 def test_a_jump_is_noticed_and_told_for_a_while(jump_s: float) -> None:
     watch, at = JumpWatch(), clock(jump_s)
-    assert [watch.look(at(s)) for s in (8, 9)] == [0, 0]
-    assert watch.look(at(10)) == pytest.approx(jump_s)
-    assert watch.look(at(10 + REMEMBERED_S)) == pytest.approx(jump_s)
-    assert watch.look(at(11 + REMEMBERED_S)) == 0
+    assert [watch.check(at(s)) for s in (8, 9)] == [0, 0]
+    assert watch.check(at(10)) == pytest.approx(jump_s)
+    assert watch.check(at(10 + REMEMBERED_S)) == pytest.approx(jump_s)
+    assert watch.check(at(11 + REMEMBERED_S)) == 0
 
 
 def test_a_clock_that_is_slewed_does_not_jump() -> None:
     watch = JumpWatch()
-    assert not any(watch.look(Moment(T0_S + s * 1.0005, s)) for s in range(0, 100_000, 10))
+    assert not any(watch.check(Moment(T0_S + s * 1.0005, s)) for s in range(0, 100_000, 10))
 
 
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])

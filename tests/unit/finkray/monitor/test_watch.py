@@ -89,10 +89,10 @@ def test_the_schemas_that_packets_wait_for_are_named() -> None:
         facts = Facts(troubles=troubles, dead_letters_by_reason=waiting)
         return alarms_of(facts)["UNKNOWN_SCHEMA"]
 
-    assert message() == "3 packets are dead letters: nobody knows their schema"
+    assert message() == "3 packets are dead letters: no schema source knows their schema"
     troubles.met_unknown([1101])
     troubles.met_unknown([900, 1101])
-    assert message().endswith("nobody knows their schema (900, 1101)")
+    assert message().endswith("no schema source knows their schema (900, 1101)")
     for number in range(10_000):
         troubles.met_unknown([number])
     assert message().endswith("(0, 1, 2, 3, 4, 5, 6, 7 and 56 more)")
