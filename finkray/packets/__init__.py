@@ -1,1 +1,1 @@
-"""What a message holds: from its bytes to rows of a known survey, or a dead letter."""
+"""Decode messages: from their bytes to Arrow rows of a known survey, or to dead letters."""

@@ -1,4 +1,4 @@
-"""The unit that crosses every seam: what one claim became, in Arrow."""
+"""The batch of a claim: its decoded alerts and dead letters in Arrow."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from finkray.claim import Claim, Gap
 from finkray.packets.columns import add_columns
 from finkray.packets.dead_letters import dead_letter_table
 
-if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
     from finkray.packets.decode import Decoder
     from finkray.packets.message import RawMessage
 
 
 @dataclass(frozen=True, slots=True)
 class AlertBatch:
-    """The alerts of a claim, with all that is needed to archive and account for it.
+    """The alerts of a claim, with everything that is needed to archive and account for it.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class AlertBatch:
         the offsets
     tables
         for each writer schema its fingerprint and a table: the archive's columns (see
-        `finkray.packets.columns`), then the packets' own; in order of offset
+        `finkray.packets.columns`), then the packets' own; rows in order of offset
     schemas
         for each of these fingerprints the schema as normalised JSON
     schema_ids
-        for each id that Confluent frames bore the fingerprint of the schema that it means
+        for each schema id in Confluent frames, the fingerprint of the schema
     dead_letters
         a row for each message that did not decode, see `finkray.packets.dead_letters`
     gaps
@@ -47,13 +47,13 @@ class AlertBatch:
 
     @property
     def nbytes(self) -> int:
-        """What the tables take in memory, in bytes."""
+        """Size of the tables in memory, in bytes."""
         return self.dead_letters.nbytes + sum(table.nbytes for _, table in self.tables)
 
     @property
     def alert_offsets(self) -> list[int]:
-        """The offsets of what decoded, schema by schema."""
-        return [n for _, table in self.tables for n in table["kafka_offset"].to_pylist()]
+        """The offsets of the alerts, schema by schema."""
+        return [offset for _, table in self.tables for offset in table["kafka_offset"].to_pylist()]
 
 
 def make_batch(
@@ -68,23 +68,23 @@ def make_batch(
     Parameters
     ----------
     claim
-        what the messages and gaps together cover
+        the offsets that the messages and gaps cover together
     messages
         in order of offset
     gaps
         offsets without a message
     decoder
-        kept from batch to batch, for it remembers schemas
+        reused for each batch, because it caches schemas
     dead_letter_bytes
-        how much of a message is kept with its dead letter; None is all
+        how many bytes of a message its dead letter keeps; None: all
     """
     decoded = decoder.decode(messages, claim.source)
-    schemas = {one.schema.fingerprint: one.schema.text for one in decoded.tables}
+    schemas = {table.schema.fingerprint: table.schema.text for table in decoded.tables}
     return AlertBatch(
         claim=claim,
         tables=tuple(
-            (one.schema.fingerprint, add_columns(one, messages, claim.source))
-            for one in decoded.tables
+            (table.schema.fingerprint, add_columns(table, messages, claim.source))
+            for table in decoded.tables
         ),
         schemas=schemas,
         schema_ids={

@@ -1,15 +1,15 @@
-"""The columns that the archive adds to a packet's own, and the hour a row is filed under.
+"""Add the archive's columns to a packet's own, and find the hour that a row is filed under.
 
 | column | type | |
 |---|---|---|
-| kafka_topic, kafka_partition, kafka_offset | string, int32, int64 | where the message stood |
-| kafka_timestamp | timestamp[ms, UTC] | what Kafka says; null if nothing, or no date at all |
+| kafka_topic, kafka_partition, kafka_offset | string, int32, int64 | of the message |
+| kafka_timestamp | timestamp[ms, UTC] | of the message; null if it has none, or no valid date |
 | obs_night | date32 | local calendar date on which the night of the observation began |
 | schema_fingerprint | string | SHA-256 of the writer schema, which is kept in `schemas/` |
 
-The hour is that of the Kafka timestamp in UTC. Where that is missing or absurd, it is the hour of
-the observation, and failing that the first hour of 1970: never the time of ingest, for who
-archives a message again must file it in the same place.
+The hour is that of the Kafka timestamp in UTC. If that is missing or absurd, it is the hour of the
+observation, and without one the first hour of 1970. It is never the time of ingest, because a
+message that is archived again must be filed under the same hour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from finkray.claim import TopicPartition
 from finkray.surveys import SURVEYS
 
-if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
     from finkray.packets.decode import DecodedTable
     from finkray.packets.message import RawMessage
 
@@ -40,11 +40,11 @@ ADDED_COLUMNS = pa.schema(
 )
 
 FOLDER_KEYS = ("topic", "year", "month", "day", "hour")
-"""Readers make columns of the folders' names."""
+"""Keys in the folders' names, of which readers make columns."""
 
 PACKET_PREFIX = "packet_"
-"""Put before a packet's own column whose name is one of ours or of the folders', in any case:
-Spark does not tell `Topic` from `topic`."""
+"""Put before a packet's own column whose name, in any case, is one of the archive's columns or
+folder keys: Spark does not distinguish `Topic` from `topic`."""
 
 _RESERVED = frozenset({*ADDED_COLUMNS.names, *FOLDER_KEYS})
 
@@ -54,7 +54,7 @@ LATEST_MS = 4_102_444_800_000
 
 _FIRST_DATE_MS = -62_135_596_800_000
 _LAST_DATE_MS = 253_402_300_799_999
-"""The years 1 to 9999, beyond which Python and Spark have no dates."""
+"""The years 1 to 9999, the dates that Python and Spark can represent."""
 
 _NO_TIME = np.iinfo(np.int64).min
 _HOUR_MS = 3_600_000
@@ -64,16 +64,16 @@ _DAY_MS = 86_400_000
 def add_columns(
     decoded: DecodedTable, messages: Sequence[RawMessage], source: TopicPartition
 ) -> pa.Table:
-    """A decoded table with the archive's columns before the packets' own.
+    """Return a decoded table with the archive's columns before the packets' own.
 
     Parameters
     ----------
     decoded
-        as `finkray.packets.decode.Decoder` gave it
+        from `finkray.packets.decode.Decoder`
     messages
-        what it was decoded from
+        the messages that it was decoded from
     source
-        the partition that they come from
+        the partition of the messages
     """
     rows = decoded.rows.tolist()
     table = decoded.table
@@ -106,7 +106,7 @@ def packet_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def kafka_timestamps(timestamps_ms: Sequence[int | None]) -> pa.Array:
-    """As a column; what is no date at all becomes null."""
+    """Return timestamps as a column; null where one is missing or no valid date."""
     return pa.array(
         [
             ms if ms is not None and _FIRST_DATE_MS <= ms <= _LAST_DATE_MS else None
@@ -131,36 +131,36 @@ def _packet_names(names: Sequence[str]) -> list[str]:
 
 
 def hours_utc(table: pa.Table) -> np.ndarray:
-    """The hour under which each row is filed: datetime64[h], UTC.
+    """Return the hour under which each row is filed: datetime64[h], UTC.
 
     Parameters
     ----------
     table
-        with a column kafka_timestamp, and for the fallback the packets' own columns
+        with the column kafka_timestamp, and the packets' own columns for the fallback
     """
     stamps = table.column("kafka_timestamp").cast(pa.int64())
     ms = pc.fill_null(stamps, _NO_TIME).to_numpy()
-    good = _believable(ms)
-    if not good.all():
+    plausible = _is_plausible(ms)
+    if not plausible.all():
         observed_ms, _ = _observed(table)
-        ms = np.where(good, ms, np.where(observed_ms == _NO_TIME, 0, observed_ms))
+        ms = np.where(plausible, ms, np.where(observed_ms == _NO_TIME, 0, observed_ms))
     return np.floor_divide(ms, _HOUR_MS).astype("datetime64[h]")
 
 
 def split_by(keys: np.ndarray, table: pa.Table) -> Iterator[tuple[np.generic, pa.Table]]:
-    """The rows of each key, in the order of the keys; rows keep their order."""
-    found = np.unique(keys)
-    if len(found) == 1:
-        yield found[0], table
+    """Yield the rows of each key, in the order of the keys; rows keep their order."""
+    unique = np.unique(keys)
+    if len(unique) == 1:
+        yield unique[0], table
         return
-    for key in found:
+    for key in unique:
         yield key, table.filter(pa.array(keys == key))
 
 
 def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
-    """Time of observation for each row, and when its night begins after midnight UTC.
+    """Return the time of observation of each row, and when its night starts after midnight UTC.
 
-    Both in ms, the first of Unix time; `_NO_TIME` where there is none, or an absurd one.
+    Both are in ms; the first is Unix time, `_NO_TIME` where it is missing or absurd.
     """
     for survey in SURVEYS.values():
         for field in survey.times:
@@ -169,26 +169,26 @@ def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
                 continue
             with np.errstate(invalid="ignore", over="ignore"):
                 ms = (days - survey.unix_epoch_days) * _DAY_MS - survey.ahead_of_utc_ms
-                good = (ms >= EARLIEST_MS) & (ms < LATEST_MS)
+                plausible = _is_plausible(ms)
             rounded = np.full(len(ms), _NO_TIME)
-            rounded[good] = np.rint(ms[good])
+            rounded[plausible] = np.rint(ms[plausible])
             return rounded, survey.night_begins_utc_hour * _HOUR_MS
     return np.full(table.num_rows, _NO_TIME), 0
 
 
 def field_of_record(table: pa.Table, record: str, field: str) -> pa.ChunkedArray | None:
-    """The column `record.field` of a table; None if there is none."""
-    place = table.schema.get_field_index(record)
-    if place < 0:
+    """Return the column `record.field` of a table, or None if there is none."""
+    index = table.schema.get_field_index(record)
+    if index < 0:
         return None
-    kind = table.schema.field(place).type
-    if not pa.types.is_struct(kind) or kind.get_field_index(field) < 0:
+    record_type = table.schema.field(index).type
+    if not pa.types.is_struct(record_type) or record_type.get_field_index(field) < 0:
         return None
-    return pc.struct_field(table.column(place), field)
+    return pc.struct_field(table.column(index), field)
 
 
 def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
-    """`record.field` as float64 with NaN for null; None if there is no such number."""
+    """Return `record.field` as float64 with NaN for null, or None if there is no such float."""
     values = field_of_record(table, record, field)
     if values is None or not pa.types.is_floating(values.type):
         return None
@@ -196,5 +196,5 @@ def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
     return numbers
 
 
-def _believable(ms: np.ndarray) -> np.ndarray:
+def _is_plausible(ms: np.ndarray) -> np.ndarray:
     return (ms >= EARLIEST_MS) & (ms < LATEST_MS)

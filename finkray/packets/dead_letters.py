@@ -1,4 +1,4 @@
-"""Dead letters: messages that did not decode, with their bytes and why."""
+"""The table of dead letters: messages that did not decode, with their bytes and the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.packets.columns import kafka_timestamps
 from finkray.packets.message import RawMessage
 
-if TYPE_CHECKING:  # the decoder brings polars along, which a writer has no use for
+if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
     from finkray.packets.decode import Reject
 
 DEAD_LETTER_SCHEMA = pa.schema(
@@ -31,27 +31,27 @@ DEAD_LETTER_SCHEMA = pa.schema(
         ("schema_id", pa.int64()),
     ]
 )
-"""`value` is null for a message without a value, and cut short where it has fewer bytes than
-`size_bytes` says; `schema_id` is that of the schema that it waits for, null if it waits for none;
-`reason` is a `DeadLetterReason`."""
+"""`value` is null for a message without a value, and truncated if it has fewer bytes than
+`size_bytes`; `schema_id` is the id of the schema that the letter waits for, null if it waits for
+none; `reason` is a `DeadLetterReason`."""
 
 
 KEPT_COLUMNS: Final = ("kafka_offset", "kafka_timestamp", "value", "size_bytes")
-"""What `kept_messages` needs of letters."""
+"""The columns that `kept_messages` reads."""
 
 
 def schema_ids_waited_for(dead_letters: pa.Table) -> tuple[int, ...]:
-    """The ids of the schemas for want of which letters of the table are dead."""
+    """Return the ids of the schemas that dead letters of the table wait for."""
     return tuple(sorted(set(dead_letters["schema_id"].drop_null().to_pylist())))
 
 
 def kept_messages(letters: pa.Table) -> Iterator[RawMessage]:
-    """The letters of which all bytes are kept as the messages that they were, in their order.
+    """Yield the messages of those letters that kept all bytes, in their order.
 
     Parameters
     ----------
     letters
-        with the columns `KEPT_COLUMNS` at least
+        with at least the columns `KEPT_COLUMNS`
     """
     stamps = letters["kafka_timestamp"].cast(pa.int64())
     columns = (letters["kafka_offset"], stamps, letters["value"], letters["size_bytes"])
@@ -68,9 +68,9 @@ def dead_letter_table(
     source: TopicPartition,
     most_bytes: int | None = None,
 ) -> pa.Table:
-    """The rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects.
+    """Return the rejected messages as a table of `DEAD_LETTER_SCHEMA`, in the order of the rejects.
 
-    Of each value no more than `most_bytes` are kept.
+    At most `most_bytes` of each value are kept.
     """
     rejected = [messages[reject.index] for reject in rejects]
     count = len(rejected)

@@ -1,6 +1,6 @@
-"""Messages of an alert stream to Arrow tables: one table for each schema they were written with.
+"""Decode the messages of an alert stream to Arrow tables, one for each writer schema.
 
-A message that does not decode is a `Reject` with a reason, and changes nothing for the others.
+A message that does not decode is a `Reject` with a reason; the others are decoded all the same.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -21,10 +21,10 @@ from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
 
 CHUNK_ROWS = 512
 CHUNK_BYTES = 32 * 1024 * 1024
-"""How much is decoded at a time, to one Arrow batch. It bounds what decoding takes beside its
-result and what a damaged record costs, which is a few more passes over its chunk. ZTF's packets
+"""How much is decoded at a time, to one Arrow batch. It bounds the memory of decoding beside its
+result, and the cost of a damaged record, which is a few more passes over its chunk. ZTF's packets
 take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about 4 ms
-whatever is in it, and large buffers grow by moving."""
+whatever its size, and large buffers are moved when they grow."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,7 +34,7 @@ class Reject:
     Attributes
     ----------
     index
-        its place in the sequence of messages
+        its index in the sequence of messages
     reason
         the code of the dead letter
     detail
@@ -53,7 +53,7 @@ class DecodedTable:
     Attributes
     ----------
     schema
-        with what they were written
+        the writer schema
     table
         the packets' columns, of the type `schema.arrow`
     rows
@@ -67,10 +67,9 @@ class DecodedTable:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Every message is a row of one of the tables or one of the rejects (in order of index).
+    """The decoded messages: each is a row of one table, or one of the rejects (in order of index).
 
-    `schema_ids` has, for each id that a Confluent frame among them bore, the fingerprint of the
-    schema that it means.
+    `schema_ids` has the fingerprint of the schema for each schema id in a Confluent frame.
     """
 
     tables: tuple[DecodedTable, ...]
@@ -79,23 +78,23 @@ class Decoded:
 
 
 class _Chunk(NamedTuple):
-    """Records of one schema, the rows they come from, and what each may take in memory."""
+    """Records of one schema, the indexes of their messages, and the memory that each may take."""
 
     rows: list[int]
     records: list[Piece]
     limits: list[int]
 
-    def without(self, places: Container[int]) -> "_Chunk":
-        kept = [place for place in range(len(self.rows)) if place not in places]
+    def without(self, removed: Container[int]) -> "_Chunk":
+        kept = [index for index in range(len(self.rows)) if index not in removed]
         return _Chunk(
-            [self.rows[place] for place in kept],
-            [self.records[place] for place in kept],
-            [self.limits[place] for place in kept],
+            [self.rows[index] for index in kept],
+            [self.records[index] for index in kept],
+            [self.limits[index] for index in kept],
         )
 
 
 class _Group:
-    """The messages of one schema: decoded as soon as there are enough for a chunk."""
+    """The messages of one schema, decoded as soon as there are enough for a chunk."""
 
     def __init__(self, reader: RecordReader) -> None:
         self._reader = reader
@@ -103,7 +102,7 @@ class _Group:
         self._records: list[Piece] = []
         self._limits: list[int] = []
         self._bytes = 0
-        self._good: list[int] = []
+        self._decoded_rows: list[int] = []
         self._batches: list[pa.RecordBatch] = []
         self.rejects: list[Reject] = []
 
@@ -116,14 +115,14 @@ class _Group:
             self._decode_chunk()
 
     def finish(self) -> DecodedTable | None:
-        """The table, if any message came out sound."""
+        """Return the table, or None if no message decoded."""
         if self._rows:
             self._decode_chunk()
-        if not self._good:
+        if not self._decoded_rows:
             return None
         schema = self._reader.schema
         table = pa.Table.from_batches(self._batches, schema.arrow)
-        return DecodedTable(schema, table, np.array(self._good))
+        return DecodedTable(schema, table, np.array(self._decoded_rows))
 
     def _decode_chunk(self) -> None:
         chunk = _Chunk(self._rows, self._records, self._limits)
@@ -132,17 +131,17 @@ class _Group:
             self._keep(chunk)
         except Undecodable:
             damaged = self._reader.damaged(chunk.records)
-            self.rejects += [_bad_record(chunk.rows[place], why) for place, why in damaged.items()]
+            self.rejects += [_bad_record(chunk.rows[index], why) for index, why in damaged.items()]
             self._keep(chunk.without(damaged))
 
     def _keep(self, chunk: _Chunk) -> None:
         try:
             if chunk.rows:
                 self._batches.append(self._reader.read(chunk.records, chunk.limits))
-                self._good += chunk.rows
+                self._decoded_rows += chunk.rows
         except TooHeavy as heavy:
-            for place, weight in heavy.weights_bytes.items():
-                self.rejects.append(_too_heavy(chunk.rows[place], weight, chunk.limits[place]))
+            for index, size_bytes in heavy.weights_bytes.items():
+                self.rejects.append(_too_large(chunk.rows[index], size_bytes, chunk.limits[index]))
             self._keep(chunk.without(heavy.weights_bytes))
 
 
@@ -151,37 +150,37 @@ def _bad_record(index: int, why: str) -> Reject:
     return Reject(index, DeadLetterReason.BAD_RECORD, detail)
 
 
-def _too_heavy(index: int, weight_bytes: int, limit_bytes: int) -> Reject:
-    detail = f"The record would take {weight_bytes} bytes in memory, more than {limit_bytes}."
+def _too_large(index: int, size_bytes: int, limit_bytes: int) -> Reject:
+    detail = f"The record would take {size_bytes} bytes in memory, more than {limit_bytes}."
     return Reject(index, DeadLetterReason.TOO_LARGE, detail)
 
 
 class Decoder:
-    """Decodes messages; remembers the schemas it has met. Not for several threads at once.
+    """Decodes messages and caches their schemas. Not thread-safe.
 
     Parameters
     ----------
     unwrapper
-        takes the messages apart; without one, any Avro container is an alert
+        finds the record in a message; by default, any Avro container is an alert
     """
 
     def __init__(self, unwrapper: Unwrapper | None = None) -> None:
         self._unwrapper = unwrapper or Unwrapper()
 
     def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
-        """The schema, JSON, that a Confluent frame on that partition means; None if unknown."""
+        """Return the schema, JSON, that a frame on that partition names; None if it is unknown."""
         return self._unwrapper.schema_text(value, source)
 
     def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
-        """Decode all messages, which come from one partition."""
+        """Decode messages of one partition."""
         groups: dict[str, _Group] = {}
         schema_ids: dict[int, str] = {}
         rejects: list[Reject] = []
         for index, message in enumerate(messages):
             try:
                 reader, record, schema_id = self._unwrapper.unwrap(message.value, source)
-            except PacketRefused as why:
-                rejects.append(Reject(index, why.reason, why.detail))
+            except PacketRefused as refused:
+                rejects.append(Reject(index, refused.reason, refused.detail))
                 continue
             fingerprint = reader.schema.fingerprint
             if fingerprint not in groups:

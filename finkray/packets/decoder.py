@@ -1,4 +1,4 @@
-"""The decoder that the settings ask for."""
+"""Make the decoder that the settings describe."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,16 @@ from finkray.surveys import SURVEYS
 def make_decoder(
     packets: PacketSettings, max_message_bytes: int, known: Mapping[tuple[str, int], str]
 ) -> Decoder:
-    """A decoder for the packets that are expected.
+    """Return a decoder for the packets that the settings describe.
 
     Parameters
     ----------
     packets
-        what is expected
+        the settings
     max_message_bytes
-        larger messages are refused
+        larger messages become dead letters
     known
-        schemas that were found by their ids before, see
+        schemas that were found before, by cluster and schema id, see
         `finkray.storage.schema_ids.read_schema_ids`
 
     Raises

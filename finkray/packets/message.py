@@ -1,4 +1,4 @@
-"""A message of Kafka as the decoder takes it; light, for who only passes it on."""
+"""A Kafka message as the decoder takes it. This module imports no library."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
-"""Which schema a Confluent frame means by its id.
+"""Look up the schema that a Confluent frame names by its id.
 
-An id belongs to the Kafka cluster it came from: two clusters may use one number for two schemas.
-It never changes its meaning, so what was found once is not asked for again.
+An id belongs to a Kafka cluster: two clusters may use one id for two schemas. It never changes its
+meaning, so a schema that was found is not looked up again.
 """
 
 import logging
@@ -14,45 +14,45 @@ from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SchemaError, SchemaUnavailable
 
 MAX_UNKNOWN: Final = 64
-"""How many unknown ids are remembered, and so looked up, in a time of `retry_s`: random bytes
-that begin with a zero must not become a flood of questions."""
+"""How many unknown ids are remembered, and so looked up, within `retry_s`: random bytes that begin
+with a zero must not become a flood of requests."""
 
 log = logging.getLogger(__name__)
 
 
 class SchemaSource(Protocol):
-    """Somebody who may know schemas; `str` of it names it to people."""
+    """A folder or registry of schemas; `str` of it names it to people."""
 
     def find(self, schema_id: int) -> str | None:
-        """The schema, JSON; None if it is not known here.
+        """Return the schema, JSON, or None if this source does not know it.
 
         Raises
         ------
         SchemaError
-            if it is known and not valid
+            if the source has it and it is not valid
         SchemaUnavailable
-            if there is no answer now
+            if the source does not answer now
         """
 
 
 class _Miss(NamedTuple):
     until_s: float
-    why: PacketRefused
+    refusal: PacketRefused
 
 
 class SchemaLookup:
-    """Looks schemas up and remembers them, and for a while also what nobody knew.
+    """Looks up schemas and caches them, and for a while also unknown ids.
 
     Parameters
     ----------
     sources
-        whom to ask, in this order
+        folders and registries, asked in this order
     known
-        schemas that were found before, by cluster and id
+        schemas that were found before, by cluster and schema id
     retry_s
-        how long not to ask again for an id that nobody knew, nor a source that did not answer
+        pause before an unknown id is looked up again, or a source that did not answer is asked
     clock
-        seconds that never go backwards
+        monotonic seconds
     """
 
     def __init__(
@@ -70,37 +70,39 @@ class SchemaLookup:
         self._down: dict[int, _Miss] = {}
 
     def text(self, cluster_id: str, schema_id: int) -> str:
-        """The schema, JSON.
+        """Return the schema, JSON.
 
         Raises
         ------
-        Refused
-            `unknown_schema` if nobody knows it, `schema_unavailable` if somebody who may know
-            it does not answer, `unsupported_schema` if what they know is not valid
+        PacketRefused
+            `unknown_schema` if no source knows it, `schema_unavailable` if a source that may know
+            it does not answer, `unsupported_schema` if it is not valid
         """
         key = (cluster_id, schema_id)
         if key in self._known:
             return self._known[key]
         now_s = self._clock()
-        self._missed = {at: miss for at, miss in self._missed.items() if miss.until_s > now_s}
+        self._missed = {
+            missed: miss for missed, miss in self._missed.items() if miss.until_s > now_s
+        }
         if key in self._missed:
-            raise self._missed[key].why
+            raise self._missed[key].refusal
         if len(self._missed) >= MAX_UNKNOWN:
             detail = f"Schema {schema_id} is not looked up: too many others are unknown."
             raise PacketRefused(DeadLetterReason.UNKNOWN_SCHEMA, detail)
         try:
             self._known[key] = self._find(schema_id, now_s)
-        except PacketRefused as why:
-            self._missed[key] = _Miss(now_s + self._retry_s, why)
+        except PacketRefused as refusal:
+            self._missed[key] = _Miss(now_s + self._retry_s, refusal)
             raise
         return self._known[key]
 
     def _find(self, schema_id: int, now_s: float) -> str:
-        silent: list[str] = []
-        for place, source in enumerate(self._sources):
-            down = self._down.get(place)
+        unavailable: list[str] = []
+        for index, source in enumerate(self._sources):
+            down = self._down.get(index)
             if down is not None and now_s < down.until_s:
-                silent.append(down.why.detail)
+                unavailable.append(down.refusal.detail)
                 continue
             try:
                 text = source.find(schema_id)
@@ -108,22 +110,23 @@ class SchemaLookup:
                 detail = f"Schema {schema_id} cannot be archived: {error}."
                 raise PacketRefused(DeadLetterReason.UNSUPPORTED_SCHEMA, detail) from None
             except SchemaUnavailable as error:
-                why = PacketRefused(DeadLetterReason.SCHEMA_UNAVAILABLE, str(error))
-                self._down[place] = _Miss(now_s + self._retry_s, why)
-                log.warning("%s; asked again in %.0f s", error, self._retry_s)
-                silent.append(str(error))
+                refusal = PacketRefused(DeadLetterReason.SCHEMA_UNAVAILABLE, str(error))
+                self._down[index] = _Miss(now_s + self._retry_s, refusal)
+                log.warning("schema lookup: %s; will retry in %.0f s", error, self._retry_s)
+                unavailable.append(str(error))
                 continue
             if text is not None:
-                log.info("schema %d is known from %s", schema_id, source)
+                log.info("schema %d was found in %s", schema_id, source)
                 return text
-        if silent:
-            detail = f"Schema {schema_id} cannot be looked up: {'; '.join(silent)}."
+        if unavailable:
+            detail = f"Schema {schema_id} cannot be looked up: {'; '.join(unavailable)}."
             raise PacketRefused(DeadLetterReason.SCHEMA_UNAVAILABLE, detail)
         raise PacketRefused(
-            DeadLetterReason.UNKNOWN_SCHEMA, f"Schema {schema_id} is not known{self._whom()}."
+            DeadLetterReason.UNKNOWN_SCHEMA,
+            f"Schema {schema_id} is not known{self._sources_text()}.",
         )
 
-    def _whom(self) -> str:
+    def _sources_text(self) -> str:
         if not self._sources:
             return ": set packets.schema_folder or packets.registry_url"
         return f" to {' nor to '.join(map(str, self._sources))}"

@@ -1,4 +1,4 @@
-"""A writer schema that names types which are written elsewhere, made into one text."""
+"""Make one text of a writer schema and the named types that it refers to."""
 
 import json
 from collections.abc import Callable
@@ -11,38 +11,38 @@ from fastavro.schema import UnknownType, load_schema
 from finkray.errors import SchemaError
 
 _MARKS = ("__fastavro_parsed", "__named_schemas")
-"""What fastavro writes into a schema that it has understood."""
+"""Keys that fastavro adds to a schema that it has parsed."""
 
 
-def as_one_text(text: str, part: Callable[[str], str | None]) -> str:
-    """The schema as a text that needs no other; unchanged if it is one already.
+def as_one_text(text: str, named_type: Callable[[str], str | None]) -> str:
+    """Return the schema as a text that refers to no other; unchanged if it does not.
 
     Parameters
     ----------
     text
         the schema, JSON
-    part
-        gives the text of a named type by its full name, or None
+    named_type
+        returns the text of a named type by its full name, or None
 
     Raises
     ------
     SchemaError
-        if it is no valid schema, or a part is missing or not valid
+        if the schema is not valid, or a named type is missing or not valid
     """
     try:
         fastavro.parse_schema(json.loads(text))
     except UnknownType:
-        return _with_parts(text, part)
+        return _with_named_types(text, named_type)
     except Exception as error:
         raise SchemaError(f"not a valid Avro schema: {type(error).__name__} {error}") from error
     return text
 
 
-def _with_parts(text: str, part: Callable[[str], str | None]) -> str:
+def _with_named_types(text: str, named_type: Callable[[str], str | None]) -> str:
     try:
-        whole: Any = load_schema("", repo=_Parts(text, part))
+        whole: Any = load_schema("", repo=_NamedTypes(text, named_type))
     except UnknownType as error:
-        raise SchemaError(f"the type {error.name} is nowhere") from error
+        raise SchemaError(f"the type {error.name} is not defined") from error
     except SchemaError:
         raise
     except Exception as error:
@@ -50,13 +50,13 @@ def _with_parts(text: str, part: Callable[[str], str | None]) -> str:
     return json.dumps({key: value for key, value in whole.items() if key not in _MARKS})
 
 
-class _Parts(AbstractSchemaRepository):
-    def __init__(self, text: str, part: Callable[[str], str | None]) -> None:
+class _NamedTypes(AbstractSchemaRepository):
+    def __init__(self, text: str, named_type: Callable[[str], str | None]) -> None:
         self._text = text
-        self._part = part
+        self._named_type = named_type
 
     def load(self, name: str) -> Any:
-        text = self._text if not name else self._part(name)
+        text = self._text if not name else self._named_type(name)
         if text is None:
-            raise SchemaRepositoryError(f"{name} is nowhere")
+            raise SchemaRepositoryError(f"{name} is not defined")
         return json.loads(text)

@@ -1,4 +1,4 @@
-"""Schemas by their id from a schema registry that speaks Confluent's API."""
+"""Find schemas by their id in a schema registry with Confluent's API."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -8,15 +8,15 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 from finkray.errors import SchemaError, SchemaUnavailable, SettingsError
 from finkray.packets.schema_parts import as_one_text
 
-PATIENCE: Final[Mapping[str, Any]] = {"timeout": 5, "max.retries": 2, "retries.wait.ms": 200}
-"""The intake waits for the answer: some seconds for a registry that is being restarted, and no
-more for one that is down. Its packets become dead letters then."""
+CLIENT_LIMITS: Final[Mapping[str, Any]] = {"timeout": 5, "max.retries": 2, "retries.wait.ms": 200}
+"""Reading waits for the answer: some seconds, enough for a registry that is being restarted. If a
+registry is down for longer, packets that need it become dead letters."""
 
 _NOT_FOUND = 404
 
 
 class SchemaRegistry:
-    """A registry.
+    """A schema registry.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class SchemaRegistry:
     Raises
     ------
     SettingsError
-        if the client does not take a property
+        if the client rejects a property
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._url = config["url"]
         try:
-            self._client = SchemaRegistryClient({**PATIENCE, **config})
+            self._client = SchemaRegistryClient({**CLIENT_LIMITS, **config})
         except (ValueError, TypeError, OSError) as error:
             raise SettingsError(f"packets.registry_options: {error}") from error
 
@@ -40,33 +40,33 @@ class SchemaRegistry:
         return f"the registry {self._url}"
 
     def find(self, schema_id: int) -> str | None:
-        """The schema of that id as one text; None if the registry does not know it.
+        """Return the schema of that id as one text, or None if the registry does not know it.
 
         Raises
         ------
         SchemaError
             if it is not an Avro schema, or not a valid one
         SchemaUnavailable
-            if the registry does not answer, or refuses to
+            if the registry does not answer, or answers with an error
         """
         try:
             schema = self._client.get_schema(schema_id)
-            parts = dict(self._parts(schema))
+            named_types = dict(self._named_types(schema))
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 return None
-            raise SchemaUnavailable(f"{self} says: {error}") from error
+            raise SchemaUnavailable(f"{self} answered with an error: {error}") from error
         except Exception as error:  # any kind of the client's HTTP library
             raise SchemaUnavailable(f"{self} does not answer: {error}") from error
         if schema.schema_type != "AVRO":
-            raise SchemaError(f"schema {schema_id} is written in {schema.schema_type}")
-        return as_one_text(schema.schema_str or "", parts.get)
+            raise SchemaError(f"schema {schema_id} is of type {schema.schema_type}, not AVRO")
+        return as_one_text(schema.schema_str or "", named_types.get)
 
-    def _parts(self, schema: Schema) -> Iterator[tuple[str, str]]:
-        """The schemas that one refers to, by name, at any depth."""
+    def _named_types(self, schema: Schema) -> Iterator[tuple[str, str]]:
+        """Yield the schemas that a schema refers to, by name, at any depth."""
         for reference in schema.references or ():
             if reference.name is None or reference.subject is None or reference.version is None:
                 continue
             found = self._client.get_version(reference.subject, reference.version).schema
             yield reference.name, found.schema_str or ""
-            yield from self._parts(found)
+            yield from self._named_types(found)

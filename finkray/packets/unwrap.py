@@ -1,8 +1,8 @@
-"""What a message is: from its bytes to one bare Avro record and the reader for its schema.
+"""Find the bare Avro record in a message, and the reader for its schema.
 
-Three wire formats are known. A container (`Obj` and byte 1) has its schema in its header: ZTF. A
-Confluent frame (byte 0) has the schema's id: LSST. On topics that are said to carry bare records
-everything is one, whatever it begins with.
+There are three wire formats. A container (`Obj` and byte 1) has its schema in its header: ZTF. A
+Confluent frame (byte 0) has the schema's id: LSST. On topics that are configured for bare records
+every message is one, whatever its first bytes.
 """
 
 from collections.abc import Callable
@@ -22,30 +22,31 @@ from finkray.packets.schema_lookup import SchemaLookup
 from finkray.surveys import Survey
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
-"""The largest record that is taken, counted after decompression. Real ones have up to 0.6 MB."""
+"""The largest record that is archived, after decompression. Real ones have up to 0.6 MB."""
 
 MAX_EXPANSION = 16
 UNSUSPICIOUS_BYTES = 64 * 1024
-"""A message that takes more memory than this and than so many times its size is a bomb: by its
-compression, where deflate can do 1000 and others more, or by nulls of records with many columns.
-Real alerts of both surveys become 1.3 times their record's size at most, and LSST's 2.2 times what
-deflate makes of them.
+"""A message that takes more memory than both `UNSUSPICIOUS_BYTES` and `MAX_EXPANSION` times its
+size is a bomb: by its compression (deflate can expand 1000 times, others more), or by nulls of
+records with many columns. Real alerts of both surveys expand to 1.3 times their record's size at
+most, and LSST's to 2.2 times their size compressed with deflate.
 
-So a claim is bounded too: by 16 times `ingest.claim_bytes`, and 64 KiB for each message."""
+So the memory of a claim is bounded too: by 16 times `ingest.claim_bytes`, and 64 KiB for each
+message."""
 
 MAX_HEADERS = 64
-"""How many headers (and with them schemas) are remembered; streams have one to three at a time."""
+"""How many headers, and so schemas, are cached; a stream has one to three at a time."""
 
 
 class TopicRules(NamedTuple):
-    """What is expected of a topic's messages.
+    """The expected content of a topic's messages.
 
     Attributes
     ----------
     survey
-        whose alerts they must be; None if any record will do
+        the survey that each alert must be of; None if any record is archived
     bare_schema
-        the schema of the bare records on it, JSON; None if it carries containers and frames
+        the schema, JSON, of the topic's bare records; None if it has containers and frames
     """
 
     survey: Survey | None = None
@@ -53,7 +54,7 @@ class TopicRules(NamedTuple):
 
 
 class Unwrapped(NamedTuple):
-    """A record, the reader for its schema, and the id if the schema was named by one."""
+    """A record, the reader for its schema, and the schema id if it came in a frame."""
 
     reader: RecordReader
     record: Piece
@@ -61,11 +62,11 @@ class Unwrapped(NamedTuple):
 
 
 _Known = RecordReader | SchemaError
-"""The reader for a schema, or why there is none."""
+"""The reader for a schema, or the error why there is none."""
 
 
 class _Source(NamedTuple):
-    """A header that was met."""
+    """A container header, and the reader for its schema."""
 
     header: Header
     reader: _Known
@@ -76,16 +77,16 @@ def _any_avro(_topic: str) -> TopicRules:
 
 
 class Unwrapper:
-    """Takes messages apart; remembers the schemas it has met. Not for several threads at once.
+    """Unwraps messages and caches their schemas. Not thread-safe.
 
     Parameters
     ----------
     rules
-        what is expected of the topic of that name
+        returns the rules for the topic of that name
     lookup
         finds the schemas of frames
     max_message_bytes
-        messages larger than this are refused as `too_large`; None is no limit
+        messages larger than this are refused as `too_large`; None: no limit
     max_record_bytes
         records larger than this, decompressed, are refused as `too_large`
     """
@@ -110,12 +111,12 @@ class Unwrapper:
         self._foreign: dict[tuple[str, str], str] = {}
 
     def unwrap(self, value: bytes | None, source: TopicPartition) -> Unwrapped:
-        """The record in a message of that partition.
+        """Return the record in a message of that partition.
 
         Raises
         ------
-        Refused
-            if there is none that could be archived
+        PacketRefused
+            if it has none that can be archived
         """
         if value is None:
             raise PacketRefused(DeadLetterReason.TOMBSTONE, "The message has no value.")
@@ -142,7 +143,7 @@ class Unwrapper:
         return unwrapped
 
     def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
-        """The schema, JSON, that a frame on that partition means; None if nobody knows it."""
+        """Return the schema, JSON, that a frame on that partition names; None if it is unknown."""
         try:
             return self._lookup.text(source.cluster_id, read_schema_id(value))
         except PacketRefused:
@@ -191,12 +192,12 @@ class Unwrapper:
         return Unwrapped(reader, record)
 
     def _source_of(self, value: bytes) -> _Source:
-        for place, source in enumerate(self._sources):
-            # Comparing the whole header costs 1 us, hashing it 15: and two schemas may be alike
-            # in any part of it.
+        for index, source in enumerate(self._sources):
+            # Comparing the whole header costs 1 us, hashing it 15 us; two schemas may be equal in
+            # any part of it.
             if value.startswith(source.header.raw):
-                if place:
-                    self._sources.insert(0, self._sources.pop(place))
+                if index:
+                    self._sources.insert(0, self._sources.pop(index))
                 return source
         header = read_header(value)
         source = _Source(header, self._reader_for(header.schema_text))
@@ -217,7 +218,7 @@ class Unwrapper:
 
 
 def memory_limit_bytes(message_bytes: int) -> int:
-    """What a message of that size may take in memory, decompressed as well as decoded."""
+    """Return the memory that a message of that size may take, decompressed as well as decoded."""
     return max(UNSUSPICIOUS_BYTES, MAX_EXPANSION * message_bytes)
 
 

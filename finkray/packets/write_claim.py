@@ -1,7 +1,7 @@
-"""Writing one claim into staging: durable files that no reader sees yet.
+"""Write one claim into staging: durable files that no reader sees yet.
 
-The writer schemas are the exception: they go to their final place at once. A schema is named
-by its own hash, so it does no harm there when the claim is never committed.
+Writer schemas are written to their final path at once. A schema is named by its own hash, so it
+does no harm there if the claim is never committed.
 """
 
 from collections import Counter
@@ -27,18 +27,18 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
     Parameters
     ----------
     batch
-        the claim in Arrow
+        the decoded claim
     storage
         of the archive
     staging
-        the folder in it to write into
+        the folder to write into
     attempt
-        tells this try from any other at the same claim, for the files' names in staging
+        identifies this attempt at the claim in the files' names
 
     Raises
     ------
     StorageError
-        if the file system refuses; what was written is left for the cleaning of staging
+        if the storage refuses; the next start deletes what was written
     """
     for fingerprint, text in batch.schemas.items():
         _keep_schema(storage, fingerprint, text)
@@ -46,13 +46,13 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
         keep_schema_id(storage, batch.claim.source.cluster_id, schema_id, fingerprint)
     files: list[DataFile] = []
     staged: dict[str, str] = {}
-    for part in (*_alerts(batch), *_dead_letters(batch)):
-        place = f"{staging}/{attempt}-{len(staged)}.parquet"
-        with storage.stage(place) as sink:
-            write_table(part.table, sink)
+    for planned in (*_alerts(batch), *_dead_letters(batch)):
+        path = f"{staging}/{attempt}-{len(staged)}.parquet"
+        with storage.stage(path) as sink:
+            write_table(planned.table, sink)
             size_bytes = sink.tell()
-        staged[part.file.path] = place
-        files.append(replace(part.file, size_bytes=size_bytes))
+        staged[planned.file.path] = path
+        files.append(replace(planned.file, size_bytes=size_bytes))
     reasons = Counter(batch.dead_letters.column("reason").to_pylist())
     result = ClaimResult(
         claim=batch.claim,
@@ -64,25 +64,25 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
     return StagedClaim(result, staged)
 
 
-class _Part(NamedTuple):
-    """A file to be: its rows, and what will be said of it but for its size."""
+class _PlannedFile(NamedTuple):
+    """A file to write: its rows, and its entry in the ledger but for the size."""
 
     table: pa.Table
     file: DataFile
 
 
-def _alerts(batch: AlertBatch) -> Iterator[_Part]:
+def _alerts(batch: AlertBatch) -> Iterator[_PlannedFile]:
     source = batch.claim.source
     for fingerprint, table in batch.tables:
         for hour, rows in split_by(hours_utc(table), table):
             hour_utc = hour.astype(datetime).replace(tzinfo=UTC)
             first, last = _offsets(rows)
             path = alerts_path(source, hour_utc, first, last, fingerprint)
-            about = DataFile(path, rows.num_rows, 0, first, last, fingerprint, hour_utc.isoformat())
-            yield _Part(rows, about)
+            file = DataFile(path, rows.num_rows, 0, first, last, fingerprint, hour_utc.isoformat())
+            yield _PlannedFile(rows, file)
 
 
-def _dead_letters(batch: AlertBatch) -> Iterator[_Part]:
+def _dead_letters(batch: AlertBatch) -> Iterator[_PlannedFile]:
     table = batch.dead_letters
     if table.num_rows == 0:
         return
@@ -90,11 +90,11 @@ def _dead_letters(batch: AlertBatch) -> Iterator[_Part]:
     for day, rows in split_by(days, table):
         first, last = _offsets(rows)
         path = dead_letters_path(batch.claim.source, day.astype(date), first, last)
-        yield _Part(rows, DataFile(path, rows.num_rows, 0, first, last))
+        yield _PlannedFile(rows, DataFile(path, rows.num_rows, 0, first, last))
 
 
 def _offsets(table: pa.Table) -> tuple[int, int]:
-    """The first and the last offset of a table; its rows are in order of offset."""
+    """Return the first and the last offset of a table, whose rows are in order of offset."""
     offsets = table.column("kafka_offset")
     return offsets[0].as_py(), offsets[-1].as_py()
 
