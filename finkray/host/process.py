@@ -1,4 +1,4 @@
-"""A process that may outlive whoever started it, told apart from a later one with its id."""
+"""Start a process that may outlive its starter, and find it again by a record of it."""
 
 import signal
 import subprocess
@@ -12,12 +12,12 @@ import psutil
 
 _GUARD = Path(__file__).with_name("guard.py")
 _SAME_START_S = 2.0
-"""The kernel's boot time, from which start times are counted, moves a little with the clock."""
+"""Start times are relative to the kernel's boot time, which moves a little with the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """What tells a process apart: its id, when it started, and a word of its command line."""
+    """What identifies a process: its id, its start time, and a text in its command line."""
 
     pid: int
     started_at_unix_s: float
@@ -25,11 +25,11 @@ class ProcessRecord:
 
     @classmethod
     def of(cls, pid: int, mark: str) -> "ProcessRecord":
-        """The record of a process that runs now and has `mark` in its command line."""
+        """Return the record of a process that runs now and has `mark` in its command line."""
         return cls(pid, psutil.Process(pid).create_time(), mark)
 
     def process(self) -> psutil.Process | None:
-        """The process, or None if it has ended (also if another has its id now)."""
+        """Return the process, or None if it has ended, even if another process has its id now."""
         try:
             process = psutil.Process(self.pid)
             if (
@@ -37,18 +37,18 @@ class ProcessRecord:
                 or process.status() == psutil.STATUS_ZOMBIE
             ):
                 return None
-            # While a process becomes another program it has no command line for a moment.
+            # While a process executes another program it has no command line for a moment.
             command = " ".join(process.cmdline())
         except psutil.NoSuchProcess:
             return None
         return process if not command or self.mark in command else None
 
     def end(self, grace_s: float) -> None:
-        """Ask the process to end, and kill it if it has not done so after `grace_s`."""
+        """Send SIGTERM to the process, and SIGKILL if it has not ended after `grace_s`."""
         process = self.process()
         if process is None:
             return
-        # It may end by itself between any two of these.
+        # It may end by itself between any two of these calls.
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
             try:
@@ -61,10 +61,10 @@ class ProcessRecord:
 def start_detached(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str], die_with_parent: bool
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, its output appended to the file `log`.
+    """Start a program in a session of its own, and append its output to the file `log`.
 
-    Ctrl-C in the terminal therefore does not reach it. With `die_with_parent` it is killed
-    when this process ends, however that happens; else it lives on.
+    So Ctrl-C in the terminal does not reach it. With `die_with_parent` it is killed when this
+    process ends, however that happens; otherwise it lives on.
     """
     if die_with_parent:
         command = [sys.executable, "-I", "-S", str(_GUARD), *command]

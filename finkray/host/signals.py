@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an event that a main loop looks at."""
+"""Set an event on SIGINT and SIGTERM, for a main loop to check."""
 
 import logging
 import signal
@@ -12,20 +12,20 @@ log = logging.getLogger(__name__)
 
 
 def handle_signals(stopping: threading.Event) -> None:
-    """Let SIGINT and SIGTERM set the event, also where SIGINT was ignored at the start.
+    """Make SIGINT and SIGTERM set the event, also if SIGINT was ignored before.
 
-    To be called in the main thread, and once more after `ray.init`, which installs handlers of
-    its own. A thread sets the event: a handler runs between two instructions of the main thread,
-    which may hold the very lock that the event or the log needs. A simple queue needs none.
+    Call it in the main thread, and again after `ray.init`, which installs handlers of its own. A
+    thread sets the event: a handler runs between two instructions of the main thread, which may
+    hold the lock that the event or the log needs. A simple queue needs no lock.
     """
-    heard: SimpleQueue[int] = SimpleQueue()
+    received: SimpleQueue[int] = SimpleQueue()
 
-    def tell() -> None:
+    def set_event() -> None:
         while True:
-            number = heard.get()
-            log.info("asked to stop by %s", signal.Signals(number).name)
+            number = received.get()
+            log.info("process was asked to stop by %s", signal.Signals(number).name)
             stopping.set()
 
-    threading.Thread(target=tell, name="signals", daemon=True).start()
+    threading.Thread(target=set_event, name="signals", daemon=True).start()
     for number in SIGNALS:
-        signal.signal(number, lambda number, _frame: heard.put(number))
+        signal.signal(number, lambda number, _frame: received.put(number))

@@ -1,8 +1,8 @@
-"""Runs a process and starts it again when it fails in a way that may pass.
+"""Run a process, and restart it after a failure that may pass.
 
-The archive is made to be killed: all that it needs to go on stands in the ledger. So
-whatever goes wrong with a driver, its JVM or its cluster is mended in one way, a fresh
-process, and the way that is needed after a crash is the way that is used every time.
+The archive may be killed at any moment: everything that it needs to continue is in the ledger. So
+every failure of a driver, its JVM or its cluster is repaired in one way, by a fresh process, and
+the recovery after a crash is the one that is used every time.
 """
 
 import ctypes
@@ -24,15 +24,16 @@ from finkray.host.exit_codes import DaemonExit
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
-"""A process that ran for so long had started well: the next pause is the first one again."""
+"""A process that ran this long had started well: the next pause is the first one again."""
 
 LEFTOVERS_S = 10.0
-"""After a crash the driver's JVM ends by itself within a second or two."""
+"""Time for processes of the session to end: after a crash the driver's JVM ends by itself within a
+second or two."""
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 
 RESTARTS_VARIABLE = "FINKRAY_RESTARTS"
-"""Tells the process how often it was started again within the last hour."""
+"""Environment variable with the number of restarts of the process within the last hour."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,22 +47,22 @@ class Backoff:
     pause_s: float = FIRST_PAUSE_S
 
     def after(self, ran_s: float) -> "Backoff":
-        """The pause to make after a process that ran for `ran_s`."""
+        """Return the pause after a process that ran for `ran_s`."""
         if ran_s >= STEADY_S:
             return Backoff()
         return Backoff(min(self.pause_s * 2, LONGEST_PAUSE_S))
 
 
 def should_restart(return_code: int) -> bool:
-    """Whether a process that ended so is started again: it asked for it, or a signal killed it."""
+    """Return whether to restart a process: it asked for that, or a signal killed it."""
     return return_code == DaemonExit.RESTART or return_code < 0
 
 
 def supervise(command: Sequence[str], name: str) -> int:
-    """Run the command until it ends for good; hand SIGTERM and SIGINT on to it, once each.
+    """Run the command until it ends for good; forward SIGTERM and SIGINT to it.
 
-    The process gets a session of its own, so that a Ctrl-C at the terminal reaches it
-    through here alone, and it is killed should this process die.
+    The process gets a session of its own, so that a Ctrl-C at the terminal reaches it only through
+    this process, and it is killed if this process dies.
 
     Parameters
     ----------
@@ -73,19 +74,19 @@ def supervise(command: Sequence[str], name: str) -> int:
     Returns
     -------
     int
-        the exit code to leave with
+        the exit code for this process
     """
     child: subprocess.Popen[bytes] | None = None
-    # The handler may come while this thread waits: it would find the lock of an event taken.
-    asked_to_stop: SimpleQueue[int] = SimpleQueue()
+    # Not an event: the handler may run while this thread waits and holds the lock of one.
+    stop_signals: SimpleQueue[int] = SimpleQueue()
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
-        asked_to_stop.put(number)
+    def forward(number: int, _frame: FrameType | None) -> None:
+        stop_signals.put(number)
         if child is not None and child.poll() is None:
             child.send_signal(number)
 
     previous = {
-        number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)
     }
     backoff = Backoff()
     restarts_s: list[float] = []
@@ -99,12 +100,12 @@ def supervise(command: Sequence[str], name: str) -> int:
                 # This process has one thread, so there is no lock to inherit.
                 preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509
             )
-            # While it was being started there was none to be told.
-            if not asked_to_stop.empty():
+            # A signal during the start could not be forwarded.
+            if not stop_signals.empty():
                 child.send_signal(signal.SIGTERM)
             return_code = child.wait()
-            _clear_away(child.pid)
-            if not asked_to_stop.empty() or not should_restart(return_code):
+            _kill_leftovers(child.pid)
+            if not stop_signals.empty() or not should_restart(return_code):
                 return return_code if return_code >= 0 else 128 - return_code
             log.warning(
                 "%s process exited with %d; restarting in %.1f s",
@@ -113,7 +114,7 @@ def supervise(command: Sequence[str], name: str) -> int:
                 backoff.pause_s,
             )
             with suppress(Empty):
-                asked_to_stop.get(timeout=backoff.pause_s)
+                stop_signals.get(timeout=backoff.pause_s)
                 return 0
             now_s = time.monotonic()
             restarts_s = [*(at_s for at_s in restarts_s if now_s - at_s < 3600.0), now_s]
@@ -123,23 +124,24 @@ def supervise(command: Sequence[str], name: str) -> int:
             signal.signal(number, handler)
 
 
-def _clear_away(session: int) -> None:
-    """Kill what a process has left behind in its session, as a JVM that hangs."""
+def _kill_leftovers(session: int) -> None:
+    """Kill processes that a process left behind in its session, such as a JVM that hangs."""
     ends_s = time.monotonic() + LEFTOVERS_S
     while left := left_in(session):
         if time.monotonic() > ends_s:
-            log.warning("%s was left behind and is killed", ", ".join(one.name() for one in left))
+            names = ", ".join(process.name() for process in left)
+            log.warning("killing what the ended process left behind: %s", names)
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             return
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
 
 
 def left_in(session: int) -> list[psutil.Process]:
-    """The processes of a session that have not ended.
+    """Return the processes of a session that have not ended.
 
-    No session gets the id of one in which something is left.
+    A session id is not used again while the session has processes.
     """
     found = []
     for process in psutil.process_iter():
@@ -150,12 +152,12 @@ def left_in(session: int) -> list[psutil.Process]:
 
 
 def die_with_parent(parent_pid: int) -> Callable[[], None]:
-    """A `preexec_fn` that lets the kernel kill the new process when its parent dies (Linux)."""
+    """Return a `preexec_fn` with which the kernel kills a process when its parent dies (Linux)."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def set_signal() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:  # the parent died before the kernel was told
+        if os.getppid() != parent_pid:  # the parent died before prctl
             os.kill(os.getpid(), signal.SIGKILL)
 
     return set_signal

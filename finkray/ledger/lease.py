@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
-from finkray.ledger.process_id import ProcessId
+from finkray.host.process_id import ProcessId
 from finkray.storage.contract import Storage
 
 LEASE_PATH = "ledger/lease.json"

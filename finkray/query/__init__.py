@@ -1,1 +1,1 @@
-"""The streaming query on Spark, and what its tasks write."""
+"""The Structured Streaming query: its session on Ray, its tasks, and their messages."""

@@ -1,7 +1,7 @@
-"""What the driver and the tasks of the Structured Streaming query say to each other.
+"""Messages between the driver and the tasks of the Structured Streaming query.
 
-An order travels into a task as one row of text, an outcome back: JSON both ways, so that
-nothing of ours is needed to read them in Spark's own logs.
+An order is sent to a task as one row of text, and an outcome comes back as one. Both are JSON, so
+that Spark's own logs can be read without finkray.
 """
 
 import json
@@ -15,9 +15,9 @@ from finkray.errors import FinkrayError
 
 @dataclass(frozen=True, slots=True)
 class ClaimOrder:
-    """Archive this claim: its batch is held by that actor.
+    """An order to archive a claim whose batch the ingest actor `actor` holds.
 
-    `claim` None is an order to get ready: connect, load the modules, do nothing else.
+    With `claim` None, the task only prepares itself: it connects and loads its modules.
     """
 
     claim: Claim | None
@@ -26,31 +26,31 @@ class ClaimOrder:
     staging: str
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the message as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "ClaimOrder":
-        """The inverse of `to_json`."""
+        """Return the message of a line from `to_json`."""
         raw = json.loads(text)
         return cls(_claim(raw["claim"]), raw["actor"], raw["generation"], raw["staging"])
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimFailure:
-    """Why a claim was not staged: the class name of the error and its words.
+    """Why a claim was not staged: the class name of the error and its message.
 
-    `retriable` is the error's own property; of one that nobody foresaw it is true, for a fresh
-    process may do better, and one that fails again and again raises an alarm.
+    `retriable` is the error's own property. It is true for an unexpected error: a fresh process may
+    succeed, and one that fails again and again raises an alarm.
     """
 
-    kind: str
+    error_class: str
     message: str
     retriable: bool = True
 
     @classmethod
     def of(cls, error: Exception) -> "ClaimFailure":
-        """What is to be told of an error."""
+        """Return the failure that reports this error."""
         if isinstance(error, FinkrayError):
             return cls(type(error).__name__, str(error), error.retriable)
         return cls("Unexpected", "".join(traceback.format_exception(error)))
@@ -58,9 +58,9 @@ class ClaimFailure:
 
 @dataclass(frozen=True, slots=True)
 class ClaimOutcome:
-    """What became of an order: a staged claim or a failure.
+    """The result of an order: a staged claim or a failure.
 
-    The node ids tell where the batch was written and where it had been read from Kafka.
+    `node_id` is the Ray node that wrote the batch, `batch_node_id` the one that read it from Kafka.
     """
 
     claim: Claim | None
@@ -74,7 +74,7 @@ class ClaimOutcome:
     pid: int = 0
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return the message as one line of JSON."""
         raw: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("generation", "fetch_s", "write_s", "node_id", "batch_node_id", "pid")
@@ -86,7 +86,7 @@ class ClaimOutcome:
 
     @classmethod
     def from_json(cls, text: str) -> "ClaimOutcome":
-        """The inverse of `to_json`."""
+        """Return the message of a line from `to_json`."""
         raw = json.loads(text)
         raw["claim"] = _claim(raw["claim"])
         raw["staged"] = None if raw["staged"] is None else StagedClaim.from_json(raw["staged"])

@@ -1,9 +1,8 @@
-"""Spark on Ray: a RayDP session, and the Structured Streaming query over claims.
+"""Run Spark on Ray: a RayDP session, and the Structured Streaming query over claims.
 
-The query's source is Spark's in-memory stream: the driver adds orders to it, one block and
-so one task for each, and Spark forgets them once their micro-batch is committed. Nothing
-of it is needed after a crash (the ledger is the truth), so its checkpoint lives in a
-temporary folder and starts anew with each query.
+The query's source is Spark's in-memory stream: the driver adds orders to it, one block for each
+task, and Spark forgets them once their micro-batch is committed. Nothing of it is needed after a
+crash (the ledger is the truth), so each query has a new checkpoint in a temporary folder.
 """
 
 import functools
@@ -34,7 +33,8 @@ from finkray.settings.section import reveal
 from finkray.settings.spark import SparkSettings
 
 NO_EXECUTOR_S = 20.0
-"""A killed executor was back after 7 s; after the death of its owner none ever came."""
+"""Spark counts as gone after this time without an executor. A killed executor was restarted within
+7 s; after the death of its owner it never was."""
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ _OPENED_PACKAGES = (
 )
 JAVA_OPTIONS = " ".join(
     [
-        # The JVMs plan and pass on; Python does the work. The optimising compiler took half of a
-        # core for minutes: without it 3450 alerts/s where there were 2350, and 6 s less to start.
+        # The JVMs only plan and forward; Python does the work. The optimising compiler took half of
+        # a core for minutes: without it 3450 alerts/s in place of 2350, and a start 6 s shorter.
         "-XX:TieredStopAtLevel=1",
         *(
             f"--add-opens={package}=ALL-UNNAMED"
@@ -57,21 +57,21 @@ JAVA_OPTIONS = " ".join(
         ),
     ]
 )
-"""Java 17 hides these packages; Ray's and Spark's serializers reach into them. Without the
-flags the app master dies at the first call from Spark into Ray."""
+"""Java 17 hides these packages, which Ray's and Spark's serializers use. Without the flags the app
+master dies at the first call from Spark into Ray."""
 
 JAVA_OPTION_KEYS = (
     "spark.driver.extraJavaOptions",
     "spark.executor.extraJavaOptions",
     "spark.ray.raydp_app_master.extraJavaOptions",
 )
-"""Where the options of the three JVMs stand."""
+"""The Spark properties with the options of the three JVMs."""
 
 
 def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
-    """Every Spark property of the session: ours, then the user's, which win.
+    """Return every Spark property of the session: finkray's, overridden by the user's.
 
-    Java options are joined, since ours are not a matter of taste.
+    Java options are joined, because the session does not work without finkray's.
     """
     ours = {
         "spark.pyspark.python": sys.executable,
@@ -84,20 +84,21 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "2",
         "spark.sql.streaming.metricsEnabled": "false",
-        # Spark remembers the last thousand of each for its own page: 15 kB a micro-batch.
+        # Spark keeps the last thousand of each for its own page: 15 kB for each micro-batch.
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",
         "spark.ui.retainedTasks": "500",
         "spark.sql.ui.retainedExecutions": "20",
         "spark.sql.streaming.numRecentProgressUpdates": "10",
-        # Java code for a plan of one text column costs more than it saves: its compiler is 330
-        # classes that no archive takes, and 0.8 s of CPU time to the first alert.
+        # Generating Java code for a plan of one text column costs more than it saves: its compiler
+        # has 330 classes that no class-data-sharing file holds, and takes 0.8 s of CPU time before
+        # the first alert.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        # A log that is thrown away at the end needs no checksum beside each of its files, for which
-        # Hadoop starts a chmod each: two of four in a micro-batch.
+        # The checkpoint is deleted at the end, so its files need no checksum files, for each of
+        # which Hadoop starts a chmod process: two of four in a micro-batch.
         "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
-        # A twin of a task would only write the same claim a second time.
+        # A speculative copy of a task would only write the same claim twice.
         "spark.speculation": "false",
         # The executor's current directory may hold another copy of finkray.
         "spark.executorEnv.PYTHONSAFEPATH": "1",
@@ -118,10 +119,10 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
 
 
 def pack_code(folder: Path) -> Path:
-    """Zip the driver's finkray for the executors; the name tells its content.
+    """Zip the driver's finkray for the executors, under a name with the hash of its content.
 
-    On several nodes, and under a Ray job's working directory, an executor would import
-    another copy or none.
+    On several nodes, and under a Ray job's working directory, an executor would import another copy
+    of finkray, or none.
     """
     root = Path(finkray.__file__).parent
     files = sorted(root.rglob("*.py"))
@@ -153,12 +154,12 @@ def _calls_into_java() -> Iterator[None]:
 
 
 class SparkOnRay:
-    """A Spark session whose executors are Ray actors, and on it the query over claims.
+    """A Spark session whose executors are Ray actors, with the streaming query over claims.
 
     Parameters
     ----------
     app_name
-        unique among the archives of the Ray cluster; shown in Ray's dashboard
+        of the session; unique among the archives of the Ray cluster; shown in Ray's dashboard
     settings
         the `[spark]` section
     on_micro_batch
@@ -184,14 +185,14 @@ class SparkOnRay:
         self._queries = 0
         self._query: Any = None
         self._source: Any = None
-        self._publishing = threading.Lock()
+        self._sending = threading.Lock()
         try:
             self._session = raydp.init_spark(
                 app_name,
                 num_executors=settings.executors,
                 executor_cores=settings.executor_cores,
                 executor_memory=settings.executor_memory,
-                # That mode is for turning Spark's data into Ray's, which is not done here.
+                # That mode is for converting Spark's data to Ray's, which finkray does not do.
                 fault_tolerant_mode=False,
                 configs=spark_properties(settings, java),
             )
@@ -205,10 +206,10 @@ class SparkOnRay:
         self.code_archive = code.name
 
     def start_query(self, context: TaskContext, first: Sequence[Sequence[ClaimOrder]]) -> None:
-        """Start the query, or start it anew after it failed; orders given before are forgotten.
+        """Start the query, or restart it after it failed; earlier orders are forgotten.
 
-        The `first` orders, by tasks, make one micro-batch: the query takes what there is when it
-        looks, and would take those of one task alone if they came after its start.
+        The `first` orders, by tasks, become one micro-batch. If they were sent after the start, the
+        query would take those of the first task as a micro-batch of their own.
 
         Raises
         ------
@@ -222,7 +223,7 @@ class SparkOnRay:
         from pyspark.sql import DataFrame
 
         self._queries += 1
-        jvm = self._session._jvm  # noqa: SLF001 - pyspark has no other door to the JVM
+        jvm = self._session._jvm  # noqa: SLF001 - pyspark has no public access to the JVM
         self._jvm = jvm
         self._source = jvm.org.apache.spark.sql.execution.streaming.MemoryStream.apply(
             jvm.org.apache.spark.sql.Encoders.STRING(),
@@ -232,10 +233,10 @@ class SparkOnRay:
         stage = functools.partial(archive_claims, context)
 
         def run(frame: DataFrame, batch_id: int) -> None:
-            begun_s = time.perf_counter()
+            started_s = time.perf_counter()
             rows = frame.mapInArrow(stage, OUTCOME_SCHEMA).collect()
             outcomes = tuple(ClaimOutcome.from_json(row.outcome) for row in rows)
-            self._on_micro_batch(MicroBatch(batch_id, outcomes, time.perf_counter() - begun_s))
+            self._on_micro_batch(MicroBatch(batch_id, outcomes, time.perf_counter() - started_s))
 
         self._query = (
             DataFrame(self._source.toDF(), self._session)
@@ -247,26 +248,26 @@ class SparkOnRay:
         )
 
     def send_orders(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
-        """Put orders into the stream: those of a task as a block of their own, which is one.
+        """Add orders to the stream: one block, and so one task, for each sequence.
 
         Raises
         ------
         ClusterUnavailable
             if Spark's driver is gone
         """
-        with self._publishing, _calls_into_java():
+        with self._sending, _calls_into_java():
             for orders in tasks:
                 lines = [order.to_json() for order in orders]
                 block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(lines)
                 self._source.addData(block)
 
-    def trouble(self) -> str | None:
-        """Why the query is not running, or None if it is.
+    def query_failure(self) -> str | None:
+        """Return why the query is not running, or None if it is.
 
         Raises
         ------
         ClusterUnavailable
-            if Spark itself is gone, or its executors stay away
+            if Spark itself is gone, or its executors are not restarted
         """
         with _calls_into_java():
             if self._query is None or self._query.isActive:
@@ -275,8 +276,8 @@ class SparkOnRay:
             return f"the streaming query ended: {self._query.exception()}"
 
     def _check_executors(self) -> None:
-        """See that there are executors: RayDP starts a dead one anew, unless its owner is dead."""
-        # The driver counts itself too.
+        """Check that there are executors: RayDP restarts a dead one, unless its owner is dead."""
+        # The count includes the driver.
         count = self._session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # noqa: SLF001
         if count > 0:
             self._executors_seen_s = time.monotonic()
@@ -291,9 +292,9 @@ class SparkOnRay:
             if self._query is not None:
                 self._query.stop()
         except Exception as error:  # noqa: BLE001 - py4j raises many kinds when the JVM is gone
-            log.warning("the streaming query could not be stopped: %s", error)
+            log.warning("streaming query could not be stopped: %s", error)
         try:
             raydp.stop_spark()
         except Exception as error:  # noqa: BLE001 - the same
-            log.warning("Spark could not be stopped in good order: %s", error)
+            log.warning("Spark could not be stopped: %s", error)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""What runs in a task of the Structured Streaming query, in Spark's Python worker on an executor.
+"""Archive claims in a task of the Structured Streaming query, in Spark's Python worker.
 
-A task gets orders, fetches each claim's Arrow batch from the Ray actor that holds it, writes
-it as Parquet into staging and reports. It never publishes: what a zombie or a twin of a task
-leaves behind is rubbish in staging, and no reader sees it.
+A task gets orders, fetches each claim's Arrow batch from the Ray actor that holds it, writes it as
+Parquet into staging and reports the outcome. It never publishes: a second run of a task, or one
+that outlives its driver, leaves files in staging only, where no reader looks.
 """
 
 import functools
@@ -26,8 +26,8 @@ from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome
 from finkray.storage.opening import StorageLocation, open_storage
 
 FETCH_TIMEOUT_S = 30.0
-"""A batch comes within milliseconds from the same node and within a second from another: an
-actor that is silent for so long is gone or stuck, and Kafka has the alerts still."""
+"""A batch arrives within milliseconds from the same node and within a second from another. An actor
+that does not answer for this long is gone or hangs, and its alerts are still in Kafka."""
 
 OUTCOME_SCHEMA = "outcome string"
 """The schema of a task's output, as Spark reads it."""
@@ -35,7 +35,7 @@ OUTCOME_SCHEMA = "outcome string"
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What every task must know; travels with the query.
+    """What every task must know; pickled with the query.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class TaskContext:
     archive
         where the archive lies, reachable under this URI from every executor
     code_archive
-        name of the zip in which the driver ships its finkray
+        name of the zip with the driver's finkray
     """
 
     ray_address: str
@@ -56,23 +56,23 @@ class TaskContext:
 
 
 def archive_claims(context: TaskContext, batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
-    """Carry out the orders of one partition of the query; for `DataFrame.mapInArrow`."""
+    """Execute the orders of one partition of the query; for `DataFrame.mapInArrow`."""
     for batch in batches:
         outcomes = [
-            carry_out(context, ClaimOrder.from_json(text)).to_json()
+            execute(context, ClaimOrder.from_json(text)).to_json()
             for text in batch.column(0).to_pylist()
         ]
         yield pa.RecordBatch.from_pydict({"outcome": pa.array(outcomes, pa.string())})
 
 
-def carry_out(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
-    """Fetch and stage one claim. Whatever goes wrong is an outcome too."""
+def execute(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
+    """Fetch and stage one claim; return the staged claim or the failure."""
     outcome = ClaimOutcome(order.claim, order.generation, None, None, pid=os.getpid())
     try:
-        outcome = replace(outcome, node_id=get_ready(context))
+        outcome = replace(outcome, node_id=prepare_worker(context))
         if order.claim is None:
             return outcome
-        begun_s = time.perf_counter()
+        started_s = time.perf_counter()
         batch, batch_node_id = _fetch(order)
         fetched_s = time.perf_counter()
         staged = write_claim(
@@ -81,21 +81,21 @@ def carry_out(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
             order.staging,
             attempt=f"{os.getpid()}-{time.time_ns()}",
         )
-        _spare_each_task_old_garbage()
+        _freeze_loaded_modules()
         return replace(
             outcome,
             staged=staged,
             batch_node_id=batch_node_id,
-            fetch_s=fetched_s - begun_s,
+            fetch_s=fetched_s - started_s,
             write_s=time.perf_counter() - fetched_s,
         )
-    except Exception as error:  # noqa: BLE001 - the driver decides what it means
+    except Exception as error:  # noqa: BLE001 - the driver decides what follows
         return replace(outcome, failure=ClaimFailure.of(error))
 
 
 @functools.cache
-def get_ready(context: TaskContext) -> str:
-    """Check the code and connect to Ray, once in the life of a worker. Returns the node id."""
+def prepare_worker(context: TaskContext) -> str:
+    """Check the code and connect to Ray, once in each worker process; return the Ray node id."""
     if context.code_archive not in __file__:
         raise CodeMismatch(
             f"this worker imported finkray from {Path(finkray.__file__).parent}, not from the "
@@ -103,14 +103,14 @@ def get_ready(context: TaskContext) -> str:
             "executors' PYTHONPATH"
         )
     node_id = _connect(context)
-    _spare_each_task_reading_zips_again()
+    _keep_import_caches()
     return node_id
 
 
-def _spare_each_task_reading_zips_again() -> None:
-    # Before each task pyspark's worker invalidates the import system's caches, for which Python
-    # reads the directories of pyspark's and our zip anew: 44 % of a worker's CPU time. None of
-    # them ever changes, ours has its content's hash in its name.
+def _keep_import_caches() -> None:
+    # Before each task pyspark's worker invalidates the import system's caches, so that Python reads
+    # the directories of pyspark's zip and of finkray's again: 44 % of a worker's CPU time. Neither
+    # ever changes: finkray's has the hash of its content in its name.
     zipimport.zipimporter.invalidate_caches = _nothing  # type: ignore[method-assign, assignment]
 
 
@@ -119,10 +119,10 @@ def _nothing(_: zipimport.zipimporter) -> None:
 
 
 @functools.cache
-def _spare_each_task_old_garbage() -> None:
-    # After each task pyspark's worker collects garbage, which took 29 % of its CPU time with all
-    # the objects of Ray's, pandas' and pyarrow's modules: after a first claim all are loaded, and
-    # are set aside.
+def _freeze_loaded_modules() -> None:
+    # After each task pyspark's worker collects garbage, which took 29 % of its CPU time because of
+    # the objects of Ray's, pandas' and pyarrow's modules. All are loaded after the first claim, and
+    # are then excluded from collection.
     gc.collect()
     gc.freeze()
 
@@ -150,15 +150,15 @@ def _connect(context: TaskContext) -> str:
 
 
 def _own_raylet() -> dict[str, str]:
-    """The flags of the raylet above this process, from its command line."""
+    """Return the flags of the raylet that started this executor, from its command line."""
     pid = os.environ.get("RAY_RAYLET_PID")
     if pid is None:
         raise ClusterUnavailable("this Spark worker was not started by Ray")
     try:
-        words = psutil.Process(int(pid)).cmdline()
+        arguments = psutil.Process(int(pid)).cmdline()
     except psutil.NoSuchProcess as error:
         raise ClusterUnavailable(f"the raylet {pid} of this worker is gone") from error
-    flags = dict(word.lstrip("-").split("=", 1) for word in words if "=" in word)
+    flags = dict(argument.lstrip("-").split("=", 1) for argument in arguments if "=" in argument)
     try:
         return {name: flags[name] for name in ("node_ip_address", "node_id", "temp_dir")}
     except KeyError as error:
@@ -171,11 +171,11 @@ def _fetch(order: ClaimOrder) -> tuple[AlertBatch, str]:
 
     try:
         actor = ray.get_actor(order.actor)
-        where, (node_id, _) = ray.get(
+        location, (node_id, _) = ray.get(
             [actor.locate.remote(order.claim), actor.whereabouts.remote()],
             timeout=FETCH_TIMEOUT_S,
         )
-        batch: AlertBatch = ray.get(where[0], timeout=FETCH_TIMEOUT_S)
+        batch: AlertBatch = ray.get(location[0], timeout=FETCH_TIMEOUT_S)
     except BatchGone as error:
         raise BatchGone(f"{order.claim}: the actor {order.actor} does not hold it") from error
     except (ValueError, RayActorError, ObjectLostError, GetTimeoutError) as error:

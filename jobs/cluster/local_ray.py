@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import ClusterUnavailable
-from finkray.host.interrupt import interrupted_after
+from finkray.host.interrupt import deferred_interrupts
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports, is_free
@@ -175,7 +175,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
     }
     # It lives on by itself, so it must be written down; and its jobs drain by SIGINT.
-    with interrupted_after():
+    with deferred_interrupts():
         child = start_detached(
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )

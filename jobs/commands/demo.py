@@ -69,7 +69,7 @@ class Demo:
 
     def run(self) -> int:
         """All steps; the exit code."""
-        with ExitStack() as stack, self._interrupts.until_the_end():
+        with ExitStack() as stack, self._interrupts.ignored_after():
             self._say(f"Kafka: starting a real one in {self._folder / 'kafka'}")
             kafka = stack.enter_context(
                 _stopped(Kafka.start(self._folder / "kafka", die_with_parent=True))
@@ -86,7 +86,7 @@ class Demo:
             archive = stack.enter_context(_archive(settings, self._folder, log, ray.environment()))
             cluster = Cluster(ray.address, ray)
             with connected(cluster, settings.ray):
-                self._interrupts.listen()  # Ray has installed handlers of its own
+                self._interrupts.install()  # Ray has installed handlers of its own
                 self._say("Archive: ingest actors on Kafka, Spark on Ray; ready in about 20 s")
                 self._wait_until_running(settings, archive, log)
                 played, last = self._play(settings, kafka, topic, archive, log)
@@ -183,12 +183,12 @@ class Demo:
                 time.sleep(0.25)
 
     def _check(self, archive: subprocess.Popen[bytes], log: Path) -> None:
-        self._interrupts.look()
+        self._interrupts.check()
         if archive.poll() is not None:
             raise FinkrayError(f"the archive ended. The end of its log:\n{text_end(log)}")
 
     def _say(self, text: str) -> None:
-        self._interrupts.look()
+        self._interrupts.check()
         self._console.print(f"[{time.monotonic() - self._began_s:5.1f} s] {text}", markup=False)
 
 
@@ -295,7 +295,7 @@ def main() -> int:
     options = Options(given.alerts, given.data, given.archive.absolute())
     console = Console(highlight=False, soft_wrap=True)
     interrupts = Interrupts()
-    interrupts.listen()
+    interrupts.install()
     with tempfile.TemporaryDirectory(prefix="finkray-demo-") as folder:
         try:
             return Demo(options, console, Path(folder), interrupts).run()

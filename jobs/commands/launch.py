@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import FinkrayError, ServiceError, SettingsError
-from finkray.host.interrupt import asked_by_interrupt
+from finkray.host.interrupt import stop_on_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
@@ -247,7 +247,7 @@ def _start_job(
 def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
     """Show the log until the job has ended; Ctrl-C lets it drain, a second one leaves it."""
     text, stopping = LogText(log), False
-    with asked_by_interrupt() as interrupted:
+    with stop_on_interrupt() as interrupted:
         while not job.ended:
             if interrupted.is_set() and not stopping:
                 stopping = True

@@ -70,4 +70,4 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
     finally:
         spark.stop()
     if outcome.failure:
-        raise ClusterUnavailable(f"{outcome.failure.kind}: {outcome.failure.message}")
+        raise ClusterUnavailable(f"{outcome.failure.error_class}: {outcome.failure.message}")

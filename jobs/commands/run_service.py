@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from finkray.errors import ClusterUnavailable, SettingsError
-from finkray.host.interrupt import asked_by_interrupt
+from finkray.host.interrupt import stop_on_interrupt
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import store_folder
 from finkray.serving.actor import actor_maker
@@ -124,7 +124,7 @@ def run_service(
     run = Run(archive, spec_of(name), settings, into)
     with _workers(context, run, workers, place) as how:
         total = count_wanted(archive, wanted)
-        with _shown(f"{name} on {how.words}", total) as tell, asked_by_interrupt() as stopping:
+        with _shown(f"{name} on {how.words}", total) as tell, stop_on_interrupt() as stopping:
             snapshot = run_over(
                 run, wanted, how.workers, tell=tell, stopping=stopping, make_host=how.make_host
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from finkray.host.interrupt import Interrupts, asked_by_interrupt, interrupted_after
+from finkray.host.interrupt import Interrupts, deferred_interrupts, stop_on_interrupt
 
 
 def interrupt() -> None:
@@ -21,21 +21,21 @@ class Thing:
 
 
 def test_the_first_is_heard_also_while_something_is_cleared_away() -> None:
-    with asked_by_interrupt() as asked:
+    with stop_on_interrupt() as asked:
         assert not asked.is_set()
         Thing()
         assert asked.is_set()
 
 
 def test_the_second_is_as_always() -> None:
-    with asked_by_interrupt():
+    with stop_on_interrupt():
         interrupt()
         with pytest.raises(KeyboardInterrupt):
             interrupt()
 
 
 def test_afterwards_the_first_is_as_always_too() -> None:
-    with asked_by_interrupt():
+    with stop_on_interrupt():
         interrupt()
     with pytest.raises(KeyboardInterrupt):
         interrupt()
@@ -46,7 +46,7 @@ def interrupts() -> Iterator[Interrupts]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     one = Interrupts()
-    one.listen()
+    one.install()
     yield one
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -54,7 +54,7 @@ def interrupts() -> Iterator[Interrupts]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_interrupts_where_the_command_is(interrupts: Interrupts, number: int) -> None:
-    interrupts.look()
+    interrupts.check()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
 
@@ -63,11 +63,11 @@ def test_each_interrupts_where_the_command_is(interrupts: Interrupts, number: in
 def test_one_that_python_dropped_is_heard_at_the_next_step(interrupts: Interrupts) -> None:
     Thing()
     with pytest.raises(KeyboardInterrupt):
-        interrupts.look()
+        interrupts.check()
 
 
 def test_none_disturbs_the_end(interrupts: Interrupts) -> None:
-    with pytest.raises(KeyboardInterrupt), interrupts.until_the_end():
+    with pytest.raises(KeyboardInterrupt), interrupts.ignored_after():
         interrupt()
     interrupt()
 
@@ -76,18 +76,18 @@ def test_a_command_that_is_to_outlive_its_terminal_does() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        Interrupts().listen()
+        Interrupts().install()
         os.kill(os.getpid(), signal.SIGHUP)
     finally:
         for number, handler in {**kept, signal.SIGHUP: before}.items():
             signal.signal(number, handler)
 
 
-def test_what_must_not_be_torn_is_interrupted_after_it() -> None:
+def test_what_must_not_be_torn_is_deferred_interrupts_it() -> None:
     done = []
 
     def work() -> None:
-        with interrupted_after():
+        with deferred_interrupts():
             interrupt()
             done.append("all of it")
 
@@ -107,7 +107,7 @@ def test_children_can_be_interrupted_also_when_this_command_cannot() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert disposition() == "True"
-        with interrupted_after():
+        with deferred_interrupts():
             assert disposition() == "False"
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:

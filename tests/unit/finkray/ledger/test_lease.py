@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
+from finkray.host.process_id import ProcessId
 from finkray.ledger.lease import (
     LEASE_PATH,
     Dead,
@@ -22,7 +23,6 @@ from finkray.ledger.lease import (
     judge,
 )
 from finkray.ledger.log import Ledger
-from finkray.ledger.process_id import ProcessId
 from finkray.storage.local import LocalStorage
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

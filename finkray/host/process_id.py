@@ -1,4 +1,4 @@
-"""Who a process is, said so that another process can tell whether it still runs."""
+"""Identify a process, so that another process can tell whether it still runs."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """A process among all processes of all machines.
+    """The identity of a process among all processes of all machines.
 
     Attributes
     ----------
     host
         name of the machine, for people
     boot_id
-        of the running kernel: another after each start of the machine
+        of the running kernel; different after each start of the machine
     pid_namespace
-        in which `pid` counts; containers of one machine may each have their own
+        that `pid` belongs to; containers of one machine may have one each
     pid
         number of the process
     started
-        when it began, in the kernel's own count: a number that is used again begins later
+        start time in the kernel's own count, which differs when a pid is used again
     """
 
     host: str
@@ -38,20 +38,20 @@ class ProcessId:
 
     @classmethod
     def mine(cls) -> "ProcessId":
-        """The process that asks."""
+        """Return the identity of this process."""
         pid = os.getpid()
         return cls(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _started(pid) or "")
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return the attributes as a dictionary."""
         return asdict(self)
 
     def is_near(self, other: "ProcessId") -> bool:
-        """Whether each of the two can look for the other: same machine, boot and namespace."""
+        """Return whether each can see the other: same machine, boot and pid namespace."""
         return (self.boot_id, self.pid_namespace) == (other.boot_id, other.pid_namespace)
 
     def is_running(self) -> bool:
-        """Whether it runs, asked from a process that `is_near` it."""
+        """Return whether the process runs; call it in a process that `is_near` it."""
         return _started(self.pid) == self.started
 
 
@@ -71,11 +71,11 @@ def _pid_namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began; None if it is not there, or only its exit code is."""
+    """Return the start time of a process, or None if it does not exist or is a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     try:
-        # The name in parentheses may hold spaces; the state is field 3, the start field 22.
-        # It is in ticks since the boot, so no clock that is set anew changes it.
+        # The name in parentheses may contain spaces; the state is field 3, the start field 22.
+        # The start is in ticks since the boot, so setting the clock does not change it.
         fields = stat.read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         fields = []
