@@ -1,34 +1,34 @@
-"""Every error finkray raises on purpose.
+"""The tree of all errors that finkray raises on purpose.
 
     FinkrayError
     ├── SettingsError            a setting is unknown, missing or of the wrong kind
     ├── KafkaUnavailable    (r)  no broker answers, or the answer was transient
-    ├── TopicChanged        (r)  the topic was deleted or made anew while it was read
-    ├── MessageRefused           Kafka will never take this message: it is too large, say
+    ├── TopicChanged        (r)  the topic was deleted, or deleted and created anew
+    ├── MessageRefused           Kafka will never accept this message, as one that is too large
     ├── ProducerFenced           a newer producer has the same transactional id: stop at once
-    ├── BatchGone           (r)  the actor that was asked does not hold the batch (any more)
+    ├── BatchGone           (r)  the ingest actor does not hold the batch (any more)
     ├── ClusterUnavailable  (r)  Ray, Spark or the JVM behind it stopped answering
     ├── CodeMismatch             a worker runs another version of finkray than its driver
-    ├── StorageError        (r)  the file system refused: full, read-only, gone
+    ├── StorageError        (r)  the storage refused: full, read-only, gone
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
-    ├── SchemaUnavailable   (r)  nobody who may know a schema answers now
+    ├── SchemaUnavailable   (r)  no schema source (folder or registry) is reachable
     ├── ServiceError             a service cannot be loaded, or breaks its contract
-    ├── CatalogError             a reference catalogue cannot be what its description says
+    ├── CatalogError             a reference catalogue does not match its description
     ├── CatalogUnavailable  (r)  a shard of a reference catalogue cannot be read now
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
-        ├── Fenced               a newer archive has taken this ledger over: stop at once
-        └── ArchiveHeld          another archive is alive on the same folder
+        ├── Fenced               a newer archive has taken over this ledger: stop at once
+        └── ArchiveHeld          another archive writes the same folder
 
-(r): ``retriable``: the same call may work later, with nothing mended by a person.
-A packet that does not decode is no error at all but a result: see `finkray.packets.decode.Reject`.
+(r): ``retriable``: the same call may succeed later, without a repair by a person.
+A packet that does not decode is not an error but a result: see `finkray.packets.decode.Reject`.
 """
 
 from typing import ClassVar
 
 
 class FinkrayError(Exception):
-    """The base of the tree. The message says what happened and, where known, what to do."""
+    """The base of the tree. The message says what is wrong and, where known, what to do."""
 
     retriable: ClassVar[bool] = False
 
@@ -44,7 +44,7 @@ class KafkaUnavailable(FinkrayError):
 
 
 class TopicChanged(FinkrayError):
-    """The topic was deleted or made anew while it was read."""
+    """The topic was deleted, or deleted and created anew, while it was read."""
 
     retriable = True
 
@@ -58,7 +58,7 @@ class ProducerFenced(FinkrayError):
 
 
 class BatchGone(FinkrayError):
-    """The batch of a claim is not held (any more) by the actor that was asked for it."""
+    """The ingest actor does not hold the batch of the claim (any more)."""
 
     retriable = True
 
@@ -74,7 +74,7 @@ class CodeMismatch(FinkrayError):
 
 
 class StorageError(FinkrayError):
-    """The file system refused: full, read-only or gone. It may be well again later."""
+    """The storage refused: full, read-only or gone. It may accept later."""
 
     retriable = True
 
@@ -84,7 +84,7 @@ class SchemaError(FinkrayError):
 
 
 class SchemaUnavailable(FinkrayError):
-    """Nobody who may know a schema answers now."""
+    """No schema source (folder or registry) is reachable."""
 
     retriable = True
 
@@ -94,7 +94,7 @@ class ServiceError(FinkrayError):
 
 
 class CatalogError(FinkrayError):
-    """A reference catalogue cannot be what its description says; the message names the column."""
+    """A reference catalogue does not match its description; the message names the column."""
 
 
 class CatalogUnavailable(FinkrayError):
@@ -104,7 +104,7 @@ class CatalogUnavailable(FinkrayError):
 
 
 class LedgerError(FinkrayError):
-    """Something is wrong with the ledger."""
+    """The ledger cannot be used."""
 
 
 class LedgerCorrupt(LedgerError):
@@ -112,8 +112,8 @@ class LedgerCorrupt(LedgerError):
 
 
 class Fenced(LedgerError):
-    """A newer archive has taken this ledger over: whoever meets this stops at once."""
+    """A newer archive has taken over this ledger: the process must stop at once."""
 
 
 class ArchiveHeld(LedgerError):
-    """Another archive is alive on the same folder."""
+    """Another archive writes the same folder."""

@@ -1,7 +1,7 @@
-"""The surveys whose alerts are known, and what makes an alert one of theirs.
+"""Describe the supported surveys, and the fields by which their alerts are recognised.
 
-A schema is judged by the fields that every alert of the survey must have, not by its name: Spark
-writes `topLevelRecord` over ZTF's alerts, and anybody can call a record `ztf.alert`.
+A schema is recognised by the fields that every alert of the survey must have, not by its name:
+Spark names the record of ZTF's alerts `topLevelRecord`, and any record may be named `ztf.alert`.
 """
 
 from __future__ import annotations
@@ -10,42 +10,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:  # the settings, which every command reads, know the surveys' names
+if TYPE_CHECKING:  # every command loads the settings, which import the surveys' names
     import pyarrow as pa
 
 TAI_MINUS_UTC_MS: Final = 37_000
-"""Since 2017. At most a second or two wrong before and, should there be another leap second,
-after: that moves no night, for none is observed within an hour of the rollover."""
+"""TAI - UTC since 2017. Before, and after a future leap second, it is off by a second or two. That
+moves no observation to another night, because none is made within an hour of the rollover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A survey.
+    """What finkray knows of a survey.
 
     Attributes
     ----------
     name
-        as the settings call it
+        in the settings
     must_have
-        fields of the alert and Arrow's name of their type, each with a dot between record and
-        field; where the survey gave a field another name in the course of time, both with `|`
-        between them
+        fields that every alert has, with Arrow's name of their type; a dot separates record and
+        field, and `|` separates the names of a field that the survey renamed
     record
-        the record that describes the detection
+        name of the record that describes the detection
     times
         names of its field with the time of the exposure
     unix_epoch_days
         1970-01-01T00:00 UTC in the units of that field
     ahead_of_utc_ms
-        by how much its time scale is ahead of UTC
+        how far its time scale is ahead of UTC
     night_begins_utc_hour
-        when a new night begins
+        the hour at which a new night starts
     visit
         the record's field with the number of the exposure
     numbers_per_visit
-        how many values of that field one exposure has: it is divided by them
+        how many consecutive values of that field belong to one exposure: the field is divided by it
     detector
-        the record's field that says where in the camera the detection was made
+        the record's field with the detector (ZTF: the readout channel)
     """
 
     name: str
@@ -60,14 +59,15 @@ class Survey:
     detector: str
 
     def missing(self, schema: pa.Schema) -> list[str]:
-        """What an alert of this schema lacks to be one of the survey.
+        """Return the fields that an alert of this schema lacks to be one of the survey.
 
-        A field of another type is none: readers could not put it into one column with the others.
+        A field of another type counts as missing: readers could not put it into one column with the
+        others.
         """
         return [
             field
-            for field, kind in self.must_have.items()
-            if not any(_has(schema, name.split("."), kind) for name in field.split("|"))
+            for field, type_name in self.must_have.items()
+            if not any(_has(schema, name.split("."), type_name) for name in field.split("|"))
         ]
 
 
@@ -82,12 +82,13 @@ ZTF = Survey(
     },
     record="candidate",
     times=("jd",),
-    # Julian date, UTC. Noon at Palomar is 20:00 UTC: no night is ever split.
+    # Julian date, UTC. Noon at Palomar is 20:00 UTC, so no night is split.
     unix_epoch_days=2_440_587.5,
     ahead_of_utc_ms=0,
     night_begins_utc_hour=20,
-    # The processing id of an image: the night and five digits of the day say which exposure, then
-    # come two of the readout channel, and 15. In the real packets one exposure time has one of it.
+    # The processing id of an image: the night and five digits of the day identify the exposure; two
+    # digits of the readout channel and 15 follow. In real packets each exposure time has one such
+    # number.
     visit="pid",
     numbers_per_visit=10_000,
     detector="rcid",
@@ -113,11 +114,11 @@ LSST = Survey(
 SURVEYS: Final = {survey.name: survey for survey in (ZTF, LSST)}
 
 
-def _has(schema: pa.Schema, path: list[str], kind: str) -> bool:
+def _has(schema: pa.Schema, path: list[str], type_name: str) -> bool:
     record, *rest = path
-    place = schema.get_field_index(record)
-    if place < 0:
+    index = schema.get_field_index(record)
+    if index < 0:
         return False
-    field = schema.field(place)
-    parts = {part.name: part.type for part in field.flatten()} if rest else {record: field.type}
-    return str(parts.get(".".join(path))) == kind
+    field = schema.field(index)
+    types = {child.name: child.type for child in field.flatten()} if rest else {record: field.type}
+    return str(types.get(".".join(path))) == type_name

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Format numbers, durations and times for people."""
 
 import math
 from datetime import UTC, datetime
@@ -10,30 +10,30 @@ _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def count_text(count: int) -> str:
-    """A whole number in groups of three digits: 12 345."""
+    """Return a whole number in groups of three digits: 12 345."""
     return f"{count:,}".replace(",", THIN_SPACE)
 
 
 def share_text(part: int, whole: int) -> str:
-    """A part of a whole: 12 %, 0.4 %, < 0.1 %; a dash where there is no whole."""
+    """Return a share as a percentage: 12 %, 0.4 %, < 0.1 %; a dash if the whole is 0."""
     if whole <= 0:
         return "-"
     percent = 100 * part / whole
     if 0 < percent < 0.1:
         return "< 0.1 %"
-    # All but a few are not all.
+    # 100 % is shown only if the share is the whole.
     digits = 0 if percent in (0, 100) or 9.95 <= percent < 99 else 1
     shown = min(percent, 99.9) if part < whole else percent
     return f"{shown:.{digits}f} %"
 
 
 def rate_text(per_s: float) -> str:
-    """A rate with as many digits as say something: 0.4, 12, 3 045."""
+    """Return a rate with its significant digits: 0.4, 12, 3 045."""
     return f"{per_s:.1f}" if 0 < per_s < 9.95 else count_text(round(per_s))
 
 
 def bytes_text(size: float) -> str:
-    """Bytes in the units of the settings, with three digits: 1.25 GiB."""
+    """Return bytes in the units of the settings, with three digits: 1.25 GiB."""
     value, unit = float(size), 0
     while value >= 999.5 and unit < len(_BYTE_UNITS) - 1:
         value, unit = value / 1024, unit + 1
@@ -42,9 +42,9 @@ def bytes_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A time span: 340 ms, 1.2 s, 45 s, 3 min 20 s, 4 h 12 min, 2 d 3 h.
+    """Return a duration: 340 ms, 1.2 s, 45 s, 3 min 20 s, 4 h 12 min, 2 d 3 h.
 
-    Below zero where two machines' clocks differ; a dash for what is no number.
+    It is negative if two machines' clocks differ, and a dash if it is not a finite number.
     """
     if not math.isfinite(seconds):
         return "-"
@@ -67,12 +67,12 @@ def _long(seconds: int) -> str:
 
 
 def time_text(at: datetime) -> str:
-    """A moment in UTC: 2026-11-24 03:12:45 UTC."""
+    """Return a time in UTC: 2026-11-24 03:12:45 UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def durable_text(waiting: int, durable_s: float | None) -> str:
-    """How long a visit took to be durable, or how much of it still waits."""
+    """Return how long a visit took to be durable, or how many of its alerts still wait."""
     if waiting:
         return f"{count_text(waiting)} wait"
     return "?" if durable_s is None else duration_text(durable_s)

@@ -1,4 +1,4 @@
-"""The archive's typed snapshot: the one source for `finkray status`, the page and the metrics."""
+"""The typed snapshot of the archive, which `finkray status`, the page and the metrics show."""
 
 from datetime import datetime
 from typing import Literal
@@ -14,18 +14,18 @@ class _Frozen(BaseModel):
 
 
 class PartitionStatus(_Frozen):
-    """Where one partition stands."""
+    """The progress of one partition."""
 
     topic: str
     partition: int
     actor: str | None
     frontier: int = Field(description="first offset of the live lane that is not durable yet")
-    high_watermark: int = Field(description="end of the partition in Kafka; -1 while unknown")
+    high_watermark: int = Field(description="one past the last offset in Kafka; -1 while unknown")
     backlog: int = Field(0, description="offsets before the live lane that are not durable yet")
 
     @property
     def lag(self) -> int:
-        """Offsets in Kafka from the live lane on that are not durable yet."""
+        """Offsets in Kafka from the frontier of the live lane on."""
         return max(0, self.high_watermark - self.frontier)
 
 
@@ -59,7 +59,7 @@ class MicroBatchStatus(_Frozen):
 class StageLatency(_Frozen):
     """Time from the Kafka timestamp until an alert reached a stage, over the last minutes.
 
-    Alerts of backfills, which are as old as the archive was away, do not count.
+    Alerts of backfills do not count: they waited in Kafka while the archive was stopped.
     """
 
     stage: Stage
@@ -70,13 +70,13 @@ class StageLatency(_Frozen):
 
 
 class VisitStatus(_Frozen):
-    """One exposure of a telescope, and how its alerts came. Arrivals are Kafka's timestamps."""
+    """One exposure of a telescope and its alerts. Arrivals are Kafka's timestamps."""
 
     survey: str
     visit: int = Field(description="LSST: visit; ZTF: the night and fraction of the day in pid")
-    alerts: int = Field(description="that were decoded, since the archive started")
-    waiting: int = Field(description="of these, not durable yet")
-    detectors: int = Field(description="how many detectors (ZTF: readout channels) were seen")
+    alerts: int = Field(description="alerts decoded since the archive started")
+    waiting: int = Field(description="alerts of these that are not durable yet")
+    detectors: int = Field(description="how many detectors (ZTF: readout channels) have alerts")
     first_arrival: datetime | None
     last_arrival: datetime | None
     durable_s: float | None = Field(
@@ -94,8 +94,8 @@ class VisitStatus(_Frozen):
 class BalanceSheet(_Frozen):
     """received = archived + dead_lettered + expired + not_delivered + difference.
 
-    Counted over all offsets up to each partition's end in the ledger, but for those left to a
-    backfill; `waiting` are these, and the offsets in Kafka beyond the end.
+    Counts all offsets up to each partition's end in the ledger, except those of a backfill that are
+    not archived yet; `waiting` counts these, and the offsets in Kafka beyond the end.
     """
 
     received: int = 0
@@ -107,13 +107,13 @@ class BalanceSheet(_Frozen):
 
     @property
     def difference(self) -> int:
-        """Offsets that are not accounted for; anything but 0 is an alarm."""
+        """Offsets that are not accounted for; any value but 0 raises an alarm."""
         accounted = self.archived + self.dead_lettered + self.expired + self.not_delivered
         return self.received - accounted
 
 
 class Alarm(_Frozen):
-    """Something the person on shift should know."""
+    """A condition that the person on shift should know."""
 
     code: str
     since: datetime
@@ -122,7 +122,7 @@ class Alarm(_Frozen):
 
 
 class RatePoint(_Frozen):
-    """One point of the two curves: alerts/s taken in and alerts/s made durable."""
+    """One point of the curves: alerts/s read, alerts/s made durable, lag."""
 
     at: datetime
     incoming_per_s: float
@@ -131,7 +131,7 @@ class RatePoint(_Frozen):
 
 
 class Snapshot(_Frozen):
-    """All that the archive says of itself at one moment. Times are UTC."""
+    """The state of the archive at one moment. Times are UTC."""
 
     format: int = 1
     service: str = "archive"
@@ -146,13 +146,13 @@ class Snapshot(_Frozen):
     incoming_bytes_per_s: float = 0.0
     archived_per_s: float = 0.0
     lag: int = Field(0, description="offsets that the live lanes are behind Kafka")
-    backlog: int = Field(0, description="offsets that the backfills have still to bring in")
+    backlog: int = Field(0, description="offsets that the backfills have not archived yet")
     held_bytes: int = 0
     held_bytes_limit: int = 0
     balance: BalanceSheet = BalanceSheet()
     micro_batch: MicroBatchStatus | None = None
     latency: tuple[StageLatency, ...] = ()
-    visits: tuple[VisitStatus, ...] = Field((), description="the last ones, the latest first")
+    visits: tuple[VisitStatus, ...] = Field((), description="the latest visits, the latest first")
     dead_letters_by_reason: dict[str, int] = {}
     partitions: tuple[PartitionStatus, ...] = ()
     actors: tuple[ActorStatus, ...] = ()
