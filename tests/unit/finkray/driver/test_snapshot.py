@@ -15,7 +15,7 @@ from finkray.monitor.clock import Moment
 from finkray.monitor.figures import Monitor
 from finkray.monitor.watch import Troubles
 from finkray.settings.model import Settings, load
-from finkray.storage.local import LocalStorage
+from finkray.storage.opening import open_storage
 
 LIVE = TopicPartition("cluster", "ztf", "id", 0)
 GONE = TopicPartition("cluster", "ztf", "id", 1)
@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def ledger(settings: Settings) -> Iterator[Ledger]:
-    storage = LocalStorage(settings.archive.root)
+    storage = open_storage(settings.archive)
     with Lease.acquire(storage, ttl_s=60.0) as lease:
         yield Ledger.take_over(storage, lease)
 
