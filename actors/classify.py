@@ -4,7 +4,6 @@ The rules stand in `actors.classes`, the types of catalogues in `actors.object_t
 """
 
 import logging
-import os
 from typing import Final
 
 import pyarrow as pa
@@ -35,11 +34,12 @@ class Classify(finkray.Service):
     name = "classify"
     version = "1"
     columns = adapter.columns("detection", "solar_system", "neighbour")
+    shares = ("catalogs",)
     output = CLASSES
 
     def setup(self) -> None:
         """Look where the catalogues are; shards are read when alerts need them."""
-        self._catalogs = catalogs_of(os.environ)
+        self._catalogs = catalogs_of(self.shared)
 
     def process(self, alerts: pa.Table) -> pa.Table:
         """Say what each alert is."""

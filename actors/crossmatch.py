@@ -6,7 +6,6 @@
 """
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Final
 
@@ -59,15 +58,14 @@ columns that are carried, as text, so that catalogues come and go and the type s
 class Crossmatch(finkray.Service):
     """Every alert in every catalogue, and whether it is a known Solar System object.
 
-    The catalogues are those that `finkray catalog` has built in the folder of the settings: of
-    the environment (`FINKRAY__CATALOGS__FOLDER`, `FINKRAY__CATALOGS__MEMORY_BYTES`, which
-    `finkray start` and `finkray run` set from their own settings), else of conf/finkray.toml. One
-    that is added, or another version, is used from the next batch on.
+    The catalogues are those that `finkray catalog` has built in the folder of the settings
+    (`[catalogs]`). One that is added, or another version, is used from the next batch on.
     """
 
     name = "crossmatch"
     version = "1"
     columns = adapter.columns("detection", "solar_system")
+    shares = ("catalogs",)
     output = pa.schema(
         [
             ("solar_system", pa.bool_()),
@@ -79,7 +77,7 @@ class Crossmatch(finkray.Service):
 
     def setup(self) -> None:
         """Look where the catalogues are; shards are read when alerts need them."""
-        self._catalogs = catalogs_of(os.environ)
+        self._catalogs = catalogs_of(self.shared)
 
     def process(self, alerts: pa.Table) -> pa.Table:
         """Look alerts up in all catalogues."""

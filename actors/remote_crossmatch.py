@@ -6,7 +6,6 @@ It has results and processes of its own: a slow service on the web never delays 
 catalogues on disk.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -37,11 +36,12 @@ class RemoteCrossmatch(finkray.Service):
     name = "remote_crossmatch"
     version = "1"
     columns = adapter.columns("detection")
+    shares = ("catalogs",)
     output = pa.schema([("matches", MATCHES)])
 
     def setup(self) -> None:
         """Read which catalogues the settings name; none of them is asked yet."""
-        settings = catalog_settings(os.environ)
+        settings = catalog_settings(self.shared)
         if not settings.remote:
             raise SettingsError(
                 "there is no catalogue on the web in the settings: add a table such as "

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,7 @@ def run(
     table: pa.Table | str | Path | None = None,
     *,
     inputs: Mapping[str, pa.Table] = MappingProxyType({}),
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> pa.Table:
     """Return the results of a service for these alerts, computed in this process.
 
@@ -60,6 +62,8 @@ def run(
         alerts as `alerts` returns them, or a Parquet file of an archive; None: `alerts()`
     inputs
         by name, the results of other services that it reads, as this function returns them
+    settings
+        the service's own settings, as they would stand in ``[services.<name>]``
 
     Raises
     ------
@@ -72,6 +76,8 @@ def run(
     one = load_service(service) if isinstance(service, str) else service
     if isinstance(one, type):
         one = one()
+    if settings:
+        one.settings = settings
     about = describe(one)
     given = alerts() if table is None else table
     nested = given if isinstance(given, pa.Table) else pq.read_table(given, partitioning=None)

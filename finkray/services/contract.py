@@ -34,6 +34,9 @@ RESULT_COLUMNS = pa.schema(
 )
 """What each row of results has before the service's own columns; see `finkray.results.store`."""
 
+SHARED_TABLES = frozenset({"catalogs"})
+"""Tables of finkray's settings that a service may read: those without any secret."""
+
 _RESERVED = frozenset(name.lower() for name in (*RESULT_COLUMNS.names, *FOLDER_KEYS))
 
 
@@ -70,6 +73,25 @@ def refuse_inputs(name: str, columns: Sequence[str], needs: Any, uses: Any) -> N
             for other in names
             if not any(column.startswith(f"{other}.") for column in columns)
         ]
+    if faults:
+        raise ServiceError(f"service {name}: " + "; ".join(faults))
+
+
+def refuse_shares(name: str, shares: Any) -> None:
+    """Object to tables of the settings that a service names and may not have.
+
+    Raises
+    ------
+    ServiceError
+        names each fault
+    """
+    faults = _faults_of_names("shares", shares)
+    if not faults and (others := sorted(set(shares) - SHARED_TABLES)):
+        fault = (
+            f"shares names {others}: of finkray's settings a service may read "
+            f"{sorted(SHARED_TABLES)}; its own settings stand in [services.{name}]"
+        )
+        faults = [fault]
     if faults:
         raise ServiceError(f"service {name}: " + "; ".join(faults))
 

@@ -1,7 +1,7 @@
 """What driver, actor and the process that runs the user's code say to each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -35,6 +35,22 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenSettings:
+    """Settings that services may be given; a process gets those of its own service alone.
+
+    Attributes
+    ----------
+    own
+        by the service's name, its table ``[services.<name>]``, secrets in clear
+    shared
+        by name, tables of finkray's settings that a service may read; they have no secrets
+    """
+
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    shared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What the user's process may take.
 
@@ -53,8 +69,8 @@ class Limits:
         how much it stands back for others, 0 to 19
     pass_env
         names of variables that it gets although they look like secrets
-    variables
-        that it gets whatever stands in the environment: where the catalogues are
+    settings
+        the settings that services may be given
     """
 
     start_s: float
@@ -63,7 +79,7 @@ class Limits:
     recycle_batches: int
     nice: int
     pass_env: tuple[str, ...] = ()
-    variables: tuple[tuple[str, str], ...] = ()
+    settings: GivenSettings = field(default_factory=GivenSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +153,7 @@ def described_to_json(about: Described) -> dict[str, object]:
         "doc": about.doc,
         "needs": list(about.needs),
         "uses": list(about.uses),
+        "shares": list(about.shares),
     }
 
 
@@ -150,6 +167,7 @@ def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Describ
         doc=str(raw["doc"]),
         needs=tuple(raw["needs"]),  # type: ignore[arg-type]
         uses=tuple(raw["uses"]),  # type: ignore[arg-type]
+        shares=tuple(raw["shares"]),  # type: ignore[arg-type]
     )
 
 

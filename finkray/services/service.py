@@ -17,17 +17,20 @@ A service that keeps nothing between two batches may be a function:
 import hashlib
 import importlib
 import inspect
+import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from finkray.errors import ServiceError
-from finkray.services.contract import refuse_declaration, refuse_inputs
+from finkray.services.contract import refuse_declaration, refuse_inputs, refuse_shares
+from finkray.settings.reader import SECRET_NAME
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
@@ -61,6 +64,14 @@ class Service:
     uses
         names of results that are read as far as they are there when an alert's turn comes; their
         columns are null where they are not
+    settings
+        the table ``[services.<name>]`` of the settings file; set before `setup` is called. The
+        default version is another for other settings, but for those whose names look like secrets
+    shares
+        names of other tables of the settings that this service reads; only ``catalogs`` may be
+        named
+    shared
+        these tables, by name; set before `setup` is called
     """
 
     columns: Sequence[str] = ()
@@ -69,6 +80,9 @@ class Service:
     version: str | None = None
     needs: Sequence[str] = ()
     uses: Sequence[str] = ()
+    settings: Mapping[str, Any] = MappingProxyType({})
+    shares: Sequence[str] = ()
+    shared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def setup(self) -> None:
         """Load models, catalogues and the like: once for each actor, before its first alert."""
@@ -174,6 +188,8 @@ class Described:
         the first line of its docstring
     needs, uses
         results of other services that it waits for, and that it reads as far as they are there
+    shares
+        tables of finkray's settings that it reads, besides its own
     """
 
     name: str
@@ -183,6 +199,7 @@ class Described:
     doc: str
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -231,6 +248,7 @@ def describe(service: Service) -> Described:
         )
     refuse_declaration(name, service.columns, service.output)
     refuse_inputs(name, service.columns, service.needs, service.uses)
+    refuse_shares(name, service.shares)
     return Described(
         name=name,
         version=version,
@@ -239,11 +257,14 @@ def describe(service: Service) -> Described:
         doc=(inspect.getdoc(service) or "").partition("\n")[0],
         needs=tuple(service.needs),
         uses=tuple(service.uses),
+        shares=tuple(service.shares),
     )
 
 
 def source_digest(service: Service) -> str:
-    """A digest of the modules in which the service's class and the classes above it are defined.
+    """Return a digest of the modules in which the service's class and those above it are defined.
+
+    Settings of the service are part of it if there are any, those that look like secrets apart.
 
     Raises
     ------
@@ -262,7 +283,20 @@ def source_digest(service: Service) -> str:
                 "known: put it into a file, or give it an attribute version = '1'"
             )
         digest.update(Path(file).read_bytes())
+    if service.settings:
+        digest.update(json.dumps(without_secrets(service.settings), sort_keys=True).encode())
     return digest.hexdigest()[:_DIGEST_CHARS]
+
+
+def without_secrets(settings: Any) -> Any:
+    """Return settings without those whose names look like secrets."""
+    if isinstance(settings, Mapping):
+        return {
+            key: without_secrets(value)
+            for key, value in settings.items()
+            if not SECRET_NAME.search(key)
+        }
+    return [without_secrets(item) for item in settings] if isinstance(settings, list) else settings
 
 
 def load_service(spec: str) -> Service:

@@ -5,7 +5,9 @@ broker's secrets in its environment. It may hang, leak and die: that is what it 
 
 Each message is JSON, some with Arrow after it:
 
-    {"do": "load", "spec": …, "set_up": …}   -> {"ok": true, …}, the output's schema
+    {"do": "load", "spec": …, "folder": …}   -> {"ok": true, …}, the output's schema
+    {"do": "configure", "settings": …,
+     "shared": …, "set_up": …}               -> the same: settings may change the version
     {"do": "process", "slices": […]}         -> {"ok": true, …}, the answer as an IPC stream
     anything                                 -> {"ok": false, "fault": …, "detail": …}
 """
@@ -18,7 +20,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -70,29 +72,48 @@ class Child:
             except (EOFError, ConnectionResetError):
                 break
             if order["do"] == "load":
-                self._load(order["spec"], order["folder"], set_up=order["set_up"])
+                self._load(order["spec"], order["folder"])
+            elif order["do"] == "configure":
+                self._configure(order["settings"], order["shared"], set_up=order["set_up"])
             else:
                 self._process([slice_from_json(part) for part in order["slices"]])
         if self._service is not None:
             self._service.close()
 
-    def _load(self, spec: str, folder: str, *, set_up: bool) -> None:
+    def _load(self, spec: str, folder: str) -> None:
         if folder:
             sys.path.insert(0, folder)
         try:
-            service = load_service(spec)
-            about = describe(service)
-            unpicklable = _unpicklable(service)
-            try:
-                if set_up:
-                    service.setup()
-            except Exception as error:
-                traceback.print_exc()
-                raise ServiceError(f"setup of {about.name}: {_words(error)}") from error
+            self._service = load_service(spec)
+            self._describe(self._service, _unpicklable(self._service))
         except ServiceError as error:
             self._refuse("raised", str(error))
-            return
-        self._service, self._about, self._reader = service, about, SliceReader(about)
+
+    def _configure(
+        self,
+        settings: Mapping[str, Any],
+        shared: Mapping[str, Mapping[str, Any]],
+        *,
+        set_up: bool,
+    ) -> None:
+        service = self._service
+        assert service is not None  # noqa: S101 - the actor loads first
+        service.settings, service.shared = settings, shared
+        try:
+            if set_up:
+                try:
+                    service.setup()
+                except Exception as error:
+                    traceback.print_exc()
+                    name = describe(service).name
+                    raise ServiceError(f"setup of {name}: {_words(error)}") from error
+            self._describe(service, "")
+        except ServiceError as error:
+            self._refuse("raised", str(error))
+
+    def _describe(self, service: Service, unpicklable: str) -> None:
+        about = describe(service)
+        self._about, self._reader = about, SliceReader(about)
         words = {"ok": True, "unpicklable": unpicklable, **described_to_json(about)}
         self._say(words, about.output.serialize())
 

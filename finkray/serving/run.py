@@ -16,7 +16,7 @@ from finkray.ledger.claims import read_claims
 from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
 from finkray.results.inputs import open_inputs
 from finkray.results.writer import open_store
-from finkray.services.messages import Limits, Spec
+from finkray.services.messages import GivenSettings, Limits, Spec
 from finkray.services.service import Described
 from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.monitor import ServiceMonitor
@@ -65,7 +65,7 @@ class Run:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What a process of a service may take, and what it is told of the settings."""
+    """Return what a process of a service may take, and the settings that it may be given."""
     services = settings.services
     return Limits(
         start_s=services.start_s,
@@ -74,7 +74,10 @@ def limits_of(settings: Settings) -> Limits:
         recycle_batches=services.recycle_batches,
         nice=services.nice,
         pass_env=tuple(services.pass_env),
-        variables=tuple(settings.catalogs.variables().items()),
+        settings=GivenSettings(
+            own=services.own_tables(),
+            shared={"catalogs": settings.catalogs.placed().model_dump(mode="json")},
+        ),
     )
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -40,9 +39,7 @@ LOOK_S = 0.05
 """How often the memory of a process at work is looked at: leaking 1 GB/s it is found at 50 MB
 above the limit, and looking costs 20 us."""
 
-_BROKERS_OWN = re.compile(
-    r"FINKRAY(?!__CATALOGS__)|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_"
-)
+_BROKERS_OWN = re.compile(r"FINKRAY|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_")
 """Variables that begin so are the broker's, and no business of a service."""
 
 _ONE_THREAD = (
@@ -159,18 +156,30 @@ class Worker:
 
     def _load(self, *, set_up: bool) -> Described:
         self._spawn()
-        order = {
-            "do": "load",
-            "spec": self._spec.name,
-            "folder": self._spec.folder,
+        ends_s = time.monotonic() + self._limits.start_s
+        load = {"do": "load", "spec": self._spec.name, "folder": self._spec.folder}
+        about, self.unpicklable = self._ask_for_description(load, ends_s)
+        # Which settings are the service's own is known once it has said its name.
+        given = self._limits.settings
+        configure = {
+            "do": "configure",
+            "settings": given.own.get(about.name, {}),
+            "shared": {name: given.shared.get(name, {}) for name in about.shares},
             "set_up": set_up,
         }
-        answer, schema = self._ask(order, self._limits.start_s)
+        return self._ask_for_description(configure, ends_s)[0]
+
+    def _ask_for_description(
+        self, order: Mapping[str, object], ends_s: float
+    ) -> tuple[Described, str]:
+        answer, schema = self._ask(order, max(0.0, ends_s - time.monotonic()))
         if schema is None:
             self._end()
+            if answer["fault"] == "time":
+                answer["detail"] = f"no answer within {self._limits.start_s:g} s"
             raise ServiceError(f"{self._spec.name} does not start: {answer['detail']}")
-        self.unpicklable = answer["unpicklable"]
-        return described_from_json(answer, pa.ipc.read_schema(pa.py_buffer(schema)))
+        about = described_from_json(answer, pa.ipc.read_schema(pa.py_buffer(schema)))
+        return about, answer["unpicklable"]
 
     def _spawn(self) -> None:
         mine, its = socket.socketpair()
@@ -186,9 +195,7 @@ class Worker:
                 ],
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=child_environment(
-                    os.environ, self._limits.pass_env, dict(self._limits.variables)
-                ),
+                env=child_environment(os.environ, self._limits.pass_env),
                 start_new_session=True,
             )
         self._connection = Connection(mine.detach())
@@ -231,9 +238,7 @@ class Worker:
 
 
 def child_environment(
-    environment: Mapping[str, str],
-    pass_env: Sequence[str] = (),
-    variables: Mapping[str, str] = MappingProxyType({}),
+    environment: Mapping[str, str], pass_env: Sequence[str] = ()
 ) -> dict[str, str]:
     """What the user's code finds in its environment: nothing of the broker's, no secrets.
 
@@ -243,8 +248,6 @@ def child_environment(
         of the process that starts it
     pass_env
         names that it gets although they look like secrets
-    variables
-        that it gets in any case, and that win
     """
     kept = {
         name: value
@@ -257,7 +260,7 @@ def child_environment(
         *filter(None, [environment.get("PYTHONPATH")]),
     ]
     own = {"PYTHONPATH": os.pathsep.join(places)}
-    return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, **own, **variables}
+    return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, **own}
 
 
 def _fault(fault: Fault, detail: str) -> dict[str, Any]:

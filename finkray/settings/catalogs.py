@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
-from finkray.settings.reader import to_environment
 from finkray.settings.section import MiB, Section
 
 CDS_XMATCH: Final = "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync"
@@ -52,7 +51,7 @@ class RemoteSettings(Section):
     @field_validator("address")
     @classmethod
     def _address_has_no_login(cls, address: str) -> str:
-        # It stands in the environment of users' code: no secret may be in it.
+        # Services of users are given this table: no secret may be in it.
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError("expected http:// or https:// and a host, without a login")
@@ -87,7 +86,3 @@ class CatalogSettings(Section):
     def placed(self) -> "CatalogSettings":
         """The same with a folder that is found from anywhere."""
         return self.model_copy(update={"folder": str(self.root)})
-
-    def variables(self) -> dict[str, str]:
-        """What a process in another folder needs in its environment to find the catalogues."""
-        return to_environment("catalogs", self.placed())

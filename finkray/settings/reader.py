@@ -85,24 +85,6 @@ def read_settings(
         raise SettingsError("\n".join(lines)) from None
 
 
-def to_environment(section: str, values: BaseModel) -> dict[str, str]:
-    """A section as the variables from which `read_settings` reads it again.
-
-    Parameters
-    ----------
-    section
-        Its name.
-    values
-        What is set in it; it must have no secrets.
-    """
-    return {
-        f"{ENV_PREFIX}{section}__{key}".upper(): value
-        if isinstance(value, str)
-        else json.dumps(value)
-        for key, value in values.model_dump(mode="json").items()
-    }
-
-
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -136,8 +118,10 @@ def _read_environment(model: type[BaseModel], env: Mapping[str, str]) -> dict[st
 
 
 def _is_collection(model: type[BaseModel], section: str, key: str) -> bool:
-    field = _fields(model, (section,)).get(key)
-    return field is not None and isinstance(field.default, tuple | list | dict)
+    fields = _fields(model, (section,))
+    if key not in fields:  # perhaps a table that a section allows under any name
+        return bool(fields)
+    return isinstance(fields[key].default, tuple | list | dict)
 
 
 def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Mapping[str, Any]:

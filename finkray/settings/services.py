@@ -1,14 +1,60 @@
-"""Settings of the services that people write."""
+"""Settings `[services]`: the bounds of every service, and a table of its own for each."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Annotated, Any
 
-from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from finkray.settings.reader import SECRET_NAME
 from finkray.settings.section import MiB, Section
 
 
+def _own_table(raw: Any) -> Any:
+    """Take a table as it is, its secrets wrapped; anything else is a setting that is not known."""
+    if not isinstance(raw, Mapping):
+        raise PydanticCustomError("extra_forbidden", "expected a table")
+    return {str(key): _hidden(str(key), value) for key, value in raw.items()}
+
+
+def _hidden(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(below): _hidden(str(below), item) for below, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(key, item) for item in value]
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, str) and SECRET_NAME.search(key):
+        return SecretStr(value)
+    return value
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _revealed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_revealed(item) for item in value]
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 class ServiceSettings(Section):
-    """What each service gets, and what it may take."""
+    """Bounds of every service. A table `[services.NAME]` is given to the service of that name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Annotated[dict[str, Any], BeforeValidator(_own_table)]] = Field(
+        init=False
+    )
 
     min_actors: int = Field(1, ge=0, description="Actors that a service has even in quiet hours")
     max_actors: PositiveInt = Field(4, le=1024, description="Most actors that a service gets")
@@ -52,6 +98,10 @@ class ServiceSettings(Section):
         description="Variables that services get although their names look like secrets or the "
         "broker's own",
     )
+
+    def own_tables(self) -> dict[str, dict[str, Any]]:
+        """Return the tables `[services.NAME]` by name, secrets in clear: for the services alone."""
+        return {name: _revealed(table) for name, table in (self.model_extra or {}).items()}
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> "ServiceSettings":

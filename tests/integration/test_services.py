@@ -173,7 +173,7 @@ def test_the_page_on_services_is_true_word_by_word(workspace: Workspace) -> None
         (workspace.folder / name).write_text(text)
     binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
     commands = services_docs.commands(live=True)
-    assert len(commands) == 8
+    assert len(commands) == 10
     for command in commands:
         services_docs.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
     for command in ("pytest -q test_mymodule.py", "read_results.py"):

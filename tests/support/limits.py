@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from finkray.services.messages import Limits
+from finkray.services.messages import GivenSettings, Limits
 from finkray.serving.run import limits_of
 from finkray.settings.model import Settings
 
 
 def default_limits(**changes: Any) -> Limits:
-    """Return the default limits with some changed, and no variables of the settings."""
-    return replace(limits_of(Settings()), **{"variables": (), **changes})
+    """Return the default limits with some changed, and no settings for services."""
+    return replace(limits_of(Settings()), **{"settings": GivenSettings(), **changes})

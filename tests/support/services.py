@@ -1,5 +1,6 @@
 """Services that behave in every way, for tests. What they do to an alert hangs on its offset."""
 
+import json
 import os
 import subprocess
 import sys
@@ -115,6 +116,20 @@ class Curious(finkray.Service):
             initial = file.read().decode().replace("\0", " ")
         found = f"{dict(os.environ)} {initial}"
         return pa.table({"found": [found] * len(alerts)})
+
+
+class Asking(Curious):
+    """Shows its settings too, and those that are shared with it."""
+
+    name = "asking"
+    shares = ("catalogs",)
+
+    def setup(self) -> None:
+        self.given = json.dumps([dict(self.settings), dict(self.shared)])
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        found = super().process(alerts)["found"].to_pylist()
+        return pa.table({"found": [f"{self.given} {text}" for text in found]})
 
 
 class SkyAlone(finkray.Service):

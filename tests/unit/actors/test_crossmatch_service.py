@@ -13,7 +13,7 @@ from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 from finkray.services.columns import pick
 from finkray.services.contract import accept
-from finkray.services.messages import Slice, Spec
+from finkray.services.messages import GivenSettings, Slice, Spec
 from finkray.services.service import describe, load_service
 from finkray.serving.worker import Worker
 from tests.support.limits import default_limits
@@ -126,11 +126,8 @@ def test_it_reads_no_more_of_the_packets_than_it_needs(service: Crossmatch) -> N
     assert not any("cutout" in name or "prv" in name for name in service.columns)
 
 
-def test_it_runs_in_a_process_of_its_own_as_any_service(
-    tmp_path: Path, test_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_runs_in_a_process_of_its_own_as_any_service(tmp_path: Path, test_data: Path) -> None:
     """Real packets as the archive has them, real stars, the process that runs users' code."""
-    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", str(tmp_path / "sky"))
     stars = describe_catalog(
         test_data / "catalogs" / "gcvs.parquet",
         name="gcvs",
@@ -144,7 +141,8 @@ def test_it_runs_in_a_process_of_its_own_as_any_service(
     (decoded,) = Decoder().decode(messages, partition).tables
     file = tmp_path / "alerts.parquet"
     pq.write_table(decoded.table, file)
-    worker = Worker(Spec(SPEC), default_limits())
+    given = GivenSettings(shared={"catalogs": {"folder": str(tmp_path / "sky")}})
+    worker = Worker(Spec(SPEC), default_limits(settings=given))
     try:
         answer = worker.run([Slice(str(file), 0, len(packets))])
     finally:

@@ -54,7 +54,7 @@ def test_who_follows_the_page_has_results(place: Path) -> None:
     for name, text in services_docs.files().items():
         (place / name).write_text(text)
     commands = services_docs.commands(live=False)
-    assert len(commands) == 5
+    assert len(commands) == 7
     for command in commands:
         run(place, "bash", "-ec", command)
     run(place, "python", "-m", "pytest", "-q", "test_mymodule.py")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import finkray
+import finkray.testing
 from finkray.errors import ServiceError
 from finkray.packets.write_claim import write_table
 from finkray.services.columns import names_of, pick, read_columns
@@ -110,7 +111,10 @@ def test_importing_finkray_and_its_services_brings_nothing_heavy() -> None:
     [
         ("nonsense", "expected module:Name"),
         ("no_such_module:X", "there is no module no_such_module"),
-        (f"{__name__}:Missing", "has no Missing; its services are BrightStar, is_bright"),
+        (
+            f"{__name__}:Missing",
+            "has no Missing; its services are BrightStar, WithLimit, is_bright",
+        ),
         (f"{__name__}:ALERTS", "derive it from finkray.Service"),
     ],
 )
@@ -293,3 +297,44 @@ class _Counting:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
+
+
+# Settings.
+
+
+class WithLimit(Service):
+    """Bright, by a limit of its settings."""
+
+    columns = ("candidate.magpsf",)
+    output = pa.schema([("bright", pa.bool_())])
+
+    def setup(self) -> None:
+        self.limit = self.settings.get("limit", 18.5)
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        return pa.table({"bright": pc.less(alerts["candidate.magpsf"], self.limit)})
+
+
+def test_settings_are_there_when_a_service_is_set_up() -> None:
+    usual = finkray.testing.run(WithLimit)
+    all_of_them = finkray.testing.run(WithLimit, settings={"limit": 99})
+    assert pc.sum(usual["bright"]).as_py() < len(usual) == pc.sum(all_of_them["bright"]).as_py()
+
+
+def test_other_settings_are_another_version_and_another_secret_is_not() -> None:
+    def version(**settings: object) -> str:
+        service = WithLimit()
+        service.settings = settings
+        return describe(service).version
+
+    versions = [version(), version(limit=18), version(limit=19), version(below={"limit": 19})]
+    assert len(set(versions)) == 4
+    secrets = [version(limit=18, token="a", hub={"password": "b"}), version(limit=18, hub={})]
+    assert len(set(secrets)) == 1
+
+
+def test_only_tables_without_secrets_are_shared() -> None:
+    service = WithLimit()
+    service.shares = ["catalogs", "kafka"]
+    with pytest.raises(ServiceError, match=r"shares names \['kafka'\]: .* \['catalogs'\]"):
+        describe(service)

@@ -1,7 +1,7 @@
 """The process that runs the user's code: what it may and what it may not."""
 
+import json
 import os
-import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,36 +195,58 @@ def test_what_the_service_needs_can_be_passed_on() -> None:
     assert passed["OMP_NUM_THREADS"] == "2"
 
 
-def test_where_the_catalogues_are_is_no_secret() -> None:
-    environment = {"FINKRAY__CATALOGS__FOLDER": "/sky", "FINKRAY__KAFKA__TOPICS": "x"}
-    passed = child_environment(environment)
-    assert passed["FINKRAY__CATALOGS__FOLDER"] == "/sky"
-    assert "FINKRAY__KAFKA__TOPICS" not in passed
+SAID = {
+    "kafka": {"sasl_username": "me", "sasl_password": "hush-1"},
+    "packets": {"registry_username": "me", "registry_password": "hush-2"},
+    "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "hush-3"}},
+    "catalogs": {"folder": "sky", "memory_bytes": "7 MiB"},
+    "services": {
+        "asking": {"limit": 18.5, "hub": {"token": "its-own"}},
+        "curious": {"limit": 17, "token": "hush-4"},
+        "other": {"password": "hush-5"},
+    },
+}
 
 
-def test_a_service_is_told_of_the_settings_where_the_catalogues_are_and_no_more(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever the environment of the actor says, which is of another command."""
-    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", "/elsewhere")
-    monkeypatch.chdir(tmp_path)
-    said = {
-        "kafka": {"sasl_username": "me", "sasl_password": "hush-1"},
-        "packets": {"registry_username": "me", "registry_password": "hush-2"},
-        "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "hush-3"}},
-        "catalogs": {"folder": "sky", "memory_bytes": "7 MiB"},
-    }
-    worker = Worker(Spec("tests.support.services:Curious", ROOT), limits_of(load(None, {}, said)))
+def found_by(name: str, file: str) -> str:
+    """What a service finds in its environment and in what it was given."""
+    worker = Worker(Spec(f"tests.support.services:{name}", ROOT), limits_of(load(None, {}, SAID)))
     try:
         answer = worker.run([Slice(file, 0, 1)])
     finally:
         worker.close()
-    assert answer.table is not None
-    found = answer.table["found"][0].as_py()
-    assert f"FINKRAY__CATALOGS__FOLDER={tmp_path}/sky " in found
-    assert f"FINKRAY__CATALOGS__MEMORY_BYTES={7 * 2**20} " in found
+    assert answer.table is not None, answer
+    found: str = answer.table["found"][0].as_py()
+    return found
+
+
+def test_a_service_is_given_its_own_settings_and_those_that_it_shares_and_no_more(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment of the actor says, which is of another command."""
+    monkeypatch.setenv("FINKRAY__CATALOGS__FOLDER", "/elsewhere")
+    monkeypatch.setenv("FINKRAY__SERVICES__OTHER", '{"password": "hush-6"}')
+    monkeypatch.chdir(tmp_path)
+    found = found_by("Asking", file)
+    (own, shared), _ = json.JSONDecoder().raw_decode(found)
+    assert own == {"limit": 18.5, "hub": {"token": "its-own"}}
+    assert list(shared) == ["catalogs"]
+    assert (shared["catalogs"]["folder"], shared["catalogs"]["memory_bytes"]) == (
+        f"{tmp_path}/sky",
+        7 * 2**20,
+    )
     assert "hush" not in found
-    assert not re.search(r"FINKRAY(?!__CATALOGS__)", found)
+    assert "FINKRAY" not in found
+
+
+def test_a_service_finds_no_settings_in_its_environment(file: str) -> None:
+    found = found_by("Curious", file)
+    assert "hush" not in found
+    assert "sky" not in found
+
+
+def test_the_repr_of_what_an_actor_is_given_has_no_secret() -> None:
+    assert "hush" not in repr(limits_of(load(None, {}, SAID)))
 
 
 def test_the_process_ends_with_what_keeps_it(start: Callable[..., Worker]) -> None:

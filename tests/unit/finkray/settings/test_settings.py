@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings, load
-from finkray.settings.reader import to_environment
 from jobs.generators.settings_table import PAGE, page
 
 CONF = Path(__file__).parents[4] / "conf" / "finkray.toml"
@@ -82,10 +81,7 @@ def test_the_environment_speaks_json_for_lists_and_tables(tmp_path: Path) -> Non
     assert "FINKRAY__SECTION__KEY" in refused(None, {"FINKRAY__KAFKA": "x"})
 
 
-def test_a_section_can_be_handed_on_as_environment() -> None:
-    said = {"kafka": {"topics": ["one", "^two"], "options": {"client.rack": "a"}}}
-    kafka = load(None, {}, said).kafka
-    assert load(None, to_environment("kafka", kafka)).kafka == kafka
+def test_the_environment_speaks_json_for_lists_that_are_empty_by_default() -> None:
     assert load(None, {"FINKRAY__SERVICES__PASS_ENV": '["A"]'}).services.pass_env == ["A"]
 
 
@@ -245,3 +241,48 @@ class TestSecrets:
         secret.unlink()
         with pytest.raises(SettingsError, match="cannot be read"):
             kafka.client_config()
+
+
+# A table of its own for each service.
+
+
+def test_each_service_has_a_table_of_its_own(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+[services]
+nice = 3
+
+[services.bright]
+limit = 18.5
+since = 2026-11-24T01:00:00Z
+bands = ["g", "r"]
+
+[services.bright.hub]
+api_token = "hush"
+""",
+    )
+    env = {"FINKRAY__SERVICES__FAINT": '{"limit": 20, "token": "hush-2"}'}
+    settings = load(path, env)
+    assert settings.services.nice == 3
+    tables = settings.services.own_tables()
+    assert tables["bright"] == {
+        "limit": 18.5,
+        "since": "2026-11-24T01:00:00+00:00",
+        "bands": ["g", "r"],
+        "hub": {"api_token": "hush"},
+    }
+    assert tables["faint"] == {"limit": 20, "token": "hush-2"}
+    assert "hush" not in f"{settings} {settings!r} {settings.model_dump_json()}"
+    private = tmp_path / "private.json"
+    private.write_text(settings.to_json_with_secrets())
+    assert load(private, {}) == settings
+    assert load(private, {}).services.own_tables() == tables
+
+
+def test_a_setting_of_services_that_is_not_known_is_still_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "[services]\nmin_actor = 3\n")
+    assert refused(path) == (
+        f"{path}: services.min_actor is not known; did you mean services.min_actors?"
+    )
+    assert "services.nices is not known" in refused(None, {"FINKRAY__SERVICES__NICES": "3"})
