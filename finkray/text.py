@@ -1,12 +1,32 @@
-"""Format numbers, durations and times for people."""
+"""Format numbers, durations, times and foreign text for people."""
 
 import math
+import unicodedata
 from datetime import UTC, datetime
 
 THIN_SPACE = "\u2009"
 """Between groups of three digits: neither a decimal point nor a decimal comma anywhere."""
 
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of control and format characters, surrogates and line separators."""
+
+
+def visible_text(text: str) -> str:
+    r"""Return text on one line, with control and bidi characters as escapes: `\x1b`, `\u202e`.
+
+    Shown as they are, they could clear a terminal, forge a line of output or reverse its order.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _INVISIBLE
+        else char
+        for char in text
+    )
 
 
 def count_text(count: int) -> str:

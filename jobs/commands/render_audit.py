@@ -9,7 +9,7 @@ from rich.text import Text
 from finkray.audit.report import AuditReport
 from finkray.status.archive import BalanceSheet
 from finkray.text import count_text
-from ui.kit.terminal import LEVEL_STYLE, table_text
+from ui.kit.terminal import LEVEL_STYLE, line_text, table_text
 from ui.views.archive_tables import balance_table
 
 SHOWN: Final = 10
@@ -84,7 +84,7 @@ def _lines(report: AuditReport) -> Iterator[Text]:
 
 
 def _bad(line: str) -> Text:
-    return Text(line, "red")
+    return line_text(line, "red")
 
 
 def _verdict(report: AuditReport) -> Text:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from finkray.dead_letters.export import as_json
 from finkray.redrive.resolve import Resolved
 from finkray.text import bytes_text, count_text
 from jobs.commands.deadletters import Count, Kind, Letter
 from ui.kit.elements import Cell, Column, Table
-from ui.kit.terminal import table_text
+from ui.kit.terminal import line_text, table_text
 
 
 def counts_table(counts: Mapping[Kind, Count]) -> RenderableType:
@@ -76,7 +75,7 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def letter_text(letter: Letter) -> RenderableType:
     """Return all that is known of one dead letter."""
-    return Group(*(Text(line) for line in _letter_lines(letter)))
+    return Group(*map(line_text, _letter_lines(letter)))
 
 
 def letter_json(letter: Letter) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def resolved_text(done: Resolved) -> RenderableType:
     """Return what a redrive of dead letters did."""
-    return Group(*(Text(line) for line in _resolved_lines(done)))
+    return Group(*map(line_text, _resolved_lines(done)))
 
 
 def resolved_json(done: Resolved) -> dict[str, Any]:

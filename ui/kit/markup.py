@@ -1,9 +1,13 @@
-"""Elements as HTML. Every text is escaped here: pages add no text of their own to markup."""
+"""Elements as HTML. Every text is escaped here: pages add no text of their own to markup.
 
+Control and bidi characters are shown as escapes, as on a terminal (`finkray.text.visible_text`).
+"""
+
+import html
 from collections.abc import Iterable
 from datetime import datetime
-from html import escape
 
+from finkray.text import visible_text
 from ui.kit.elements import AlarmCard, Banner, Bar, Cell, Column, Figure, Select, Table
 
 
@@ -13,15 +17,15 @@ def banner_html(banner: Banner, now: datetime) -> str:
     It carries `data-tick`, which differs at every update: by it the browser knows whether
     the page still hears from its server (`kit.js`).
     """
-    details = "".join(f"<span>{escape(detail)}</span>" for detail in banner.details)
+    details = "".join(f"<span>{_escaped(detail)}</span>" for detail in banner.details)
     trouble = "! " if banner.level == "bad" else ""
     mark = f"({banner.alarms}) " if banner.alarms else trouble
     old = " fr-old" if banner.old else ""
     return (
         f"<div class='fr-banner fr-{banner.level}{old}' role='status'"
-        f" data-tick='{now.timestamp():.3f}' data-title='{escape(mark)}finkray'>"
+        f" data-tick='{now.timestamp():.3f}' data-title='{_escaped(mark)}finkray'>"
         f"<span class='fr-name'>finkray</span>"
-        f"<strong>{escape(banner.headline)}</strong>{details}</div>"
+        f"<strong>{_escaped(banner.headline)}</strong>{details}</div>"
     )
 
 
@@ -37,13 +41,15 @@ def figures_html(figures: Iterable[Figure]) -> str:
 
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return pairs of a name and a value, in one line."""
-    pairs = "".join(f"<span><b>{escape(name)}</b> {escape(value)}</span>" for name, value in facts)
+    pairs = "".join(
+        f"<span><b>{_escaped(name)}</b> {_escaped(value)}</span>" for name, value in facts
+    )
     return f"<div class='fr-facts'>{pairs}</div>"
 
 
 def problem_html(problem: str) -> str:
     """Return a text in place of what cannot be shown."""
-    return f"<section class='fr-table'><p>{escape(problem)}</p></section>"
+    return f"<section class='fr-table'><p>{_escaped(problem)}</p></section>"
 
 
 def table_grid_html(tables: Iterable[Table]) -> str:
@@ -64,17 +70,18 @@ def table_html(table: Table, *, wide: bool = False, tall: bool = False) -> str:
         It may have many rows and scrolls by itself.
     """
     classes = "fr-table" + (" fr-wide" if wide else "") + (" fr-tall" if tall else "")
-    title = f"<h3>{escape(table.title)}</h3>"
+    title = f"<h3>{_escaped(table.title)}</h3>"
     if not table.rows:
-        return f"<section class='{classes}'>{title}<p>{escape(table.empty)}</p></section>"
+        return f"<section class='{classes}'>{title}<p>{_escaped(table.empty)}</p></section>"
     head = ""
     if any(column.name for column in table.columns):
         cells = (
-            f"<th{_class_attribute(column)}>{escape(column.name)}</th>" for column in table.columns
+            f"<th{_class_attribute(column)}>{_escaped(column.name)}</th>"
+            for column in table.columns
         )
         head = f"<thead><tr>{''.join(cells)}</tr></thead>"
     body = "".join(f"<tr>{_cells(table.columns, row)}</tr>" for row in table.rows)
-    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    note = f"<p>{_escaped(table.note)}</p>" if table.note else ""
     return (
         f"<section class='{classes}'>{title}<div class='fr-scroll'>"
         f"<table>{head}<tbody>{body}</tbody></table></div>{note}</section>"
@@ -85,7 +92,7 @@ def bars_html(title: str, bars: Iterable[Bar]) -> str:
     """Return a chart of bars, each a link."""
     rows = "".join(_bar_row(bar) for bar in bars)
     return (
-        f"<section class='fr-table'><h3>{escape(title)}</h3>"
+        f"<section class='fr-table'><h3>{_escaped(title)}</h3>"
         f"<div class='fr-bars'>{rows}</div></section>"
     )
 
@@ -102,12 +109,12 @@ def choice_form_html(selects: Iterable[Select]) -> str:
 
 
 def _alarm(card: AlarmCard) -> str:
-    since = f"<div class='fr-since'>since {escape(card.since)}</div>" if card.since else ""
+    since = f"<div class='fr-since'>since {_escaped(card.since)}</div>" if card.since else ""
     return (
-        f"<div class='fr-alarm' role='alert'><div><strong>{escape(card.message)}</strong>"
-        f"<span class='fr-code'>{escape(card.code)}</span></div>"
+        f"<div class='fr-alarm' role='alert'><div><strong>{_escaped(card.message)}</strong>"
+        f"<span class='fr-code'>{_escaped(card.code)}</span></div>"
         f"{since}"
-        f"<div class='fr-todo'>{escape(card.what_to_do)}</div></div>"
+        f"<div class='fr-todo'>{_escaped(card.what_to_do)}</div></div>"
     )
 
 
@@ -118,15 +125,15 @@ def _figure(figure: Figure) -> str:
         bar = f"<div class='fr-bar'><i style='width:{width:.1f}%'></i></div>"
     return (
         f"<div class='fr-figure fr-{figure.level}'>"
-        f"<div class='fr-label'>{escape(figure.label)}</div>"
-        f"<div class='fr-value'>{escape(figure.value)}</div>{bar}"
-        f"<div class='fr-note'>{escape(figure.note)}</div></div>"
+        f"<div class='fr-label'>{_escaped(figure.label)}</div>"
+        f"<div class='fr-value'>{_escaped(figure.value)}</div>{bar}"
+        f"<div class='fr-note'>{_escaped(figure.note)}</div></div>"
     )
 
 
 def _cells(columns: Iterable[Column], row: Iterable[Cell]) -> str:
     return "".join(
-        f"<td{_class_attribute(column, cell.level)}>{escape(cell.text)}</td>"
+        f"<td{_class_attribute(column, cell.level)}>{_escaped(cell.text)}</td>"
         for column, cell in zip(columns, row, strict=True)
     )
 
@@ -142,19 +149,23 @@ def _class_attribute(column: Column, level: str = "quiet") -> str:
 def _bar_row(bar: Bar) -> str:
     chosen = " aria-current='true'" if bar.chosen else ""
     return (
-        f"<a class='fr-barrow fr-{bar.level}' href='{escape(bar.href)}'{chosen}>"
-        f"<span class='fr-barname'>{escape(bar.name)}</span>"
+        f"<a class='fr-barrow fr-{bar.level}' href='{_escaped(bar.href)}'{chosen}>"
+        f"<span class='fr-barname'>{_escaped(bar.name)}</span>"
         f"<span class='fr-track'><i style='width:{max(0.3, bar.width * 100):.1f}%'></i></span>"
-        f"<span class='fr-number'>{escape(bar.value)}</span>"
-        f"<span class='fr-number fr-note'>{escape(bar.share)}</span></a>"
+        f"<span class='fr-number'>{_escaped(bar.value)}</span>"
+        f"<span class='fr-number fr-note'>{_escaped(bar.share)}</span></a>"
     )
 
 
 def _select(select: Select) -> str:
     options = "".join(
-        f"<option value='{escape(option.value)}'{' selected' if option.chosen else ''}>"
-        f"{escape(option.label)}</option>"
+        f"<option value='{_escaped(option.value)}'{' selected' if option.chosen else ''}>"
+        f"{_escaped(option.label)}</option>"
         for option in select.options
     )
-    name = escape(select.name)
+    name = _escaped(select.name)
     return f"<label>{name} <select name='{name}'>{options}</select></label>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible_text(text))

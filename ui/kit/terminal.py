@@ -1,6 +1,7 @@
 """Elements as text for a terminal, made with rich.
 
-No text is taken as rich's markup. rich leaves the colours out where the output is not a terminal.
+No text is taken as rich's markup, and control characters are shown as escapes. rich leaves the
+colours out where the output is not a terminal.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import rich.table
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from finkray.text import visible_text
 from ui.kit.elements import AlarmCard, Banner, Figure, Level, Table
 
 LEVEL_STYLE: Final[dict[Level, str]] = {
@@ -20,12 +22,17 @@ LEVEL_STYLE: Final[dict[Level, str]] = {
 }
 
 
+def line_text(text: str, style: str = "") -> Text:
+    """Return text on one line, in which nothing is markup or a control character."""
+    return Text(visible_text(text), style)
+
+
 def banner_text(name: str, banner: Banner) -> Text:
     """Return the state of something in one line."""
     return Text.assemble(
         (f"{name}: ", "bold"),
-        (banner.headline, LEVEL_STYLE[banner.level]),
-        *(f"; {detail}" for detail in banner.details),
+        (visible_text(banner.headline), LEVEL_STYLE[banner.level]),
+        *(f"; {visible_text(detail)}" for detail in banner.details),
     )
 
 
@@ -33,8 +40,8 @@ def alarm_text(card: AlarmCard) -> Text:
     """Return one alarm, with what to do on a line of its own."""
     since = f" since {card.since}" if card.since else ""
     return Text.assemble(
-        (f"ALARM {card.code}", LEVEL_STYLE["bad"]),
-        f"{since}: {card.message}\n      {card.what_to_do}",
+        (f"ALARM {visible_text(card.code)}", LEVEL_STYLE["bad"]),
+        f"{since}: {visible_text(card.message)}\n      {visible_text(card.what_to_do)}",
     )
 
 
@@ -42,8 +49,8 @@ def figures_text(title: str, figures: Iterable[Figure]) -> RenderableType:
     """Return the figures, one in a line."""
     grid = _grid()
     for figure in figures:
-        value = Text(figure.value, LEVEL_STYLE[figure.level], justify="right")
-        grid.add_row(Text(figure.label), value, Text(figure.note))
+        value = Text(visible_text(figure.value), LEVEL_STYLE[figure.level], justify="right")
+        grid.add_row(line_text(figure.label), value, line_text(figure.note))
     return Group(Text(title, "bold"), grid)
 
 
@@ -51,7 +58,7 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> RenderableType:
     """Return pairs of a name and a value, one in a line."""
     grid = _grid()
     for name, value in facts:
-        grid.add_row(Text(name), Text(value, overflow="fold"))
+        grid.add_row(line_text(name), Text(visible_text(value), overflow="fold"))
     return grid
 
 
@@ -69,10 +76,10 @@ def table_text(table: Table) -> RenderableType:
         )
     for row in table.rows:
         cells = (row[index] for index in shown)
-        grid.add_row(*(Text(cell.text, LEVEL_STYLE[cell.level]) for cell in cells))
+        grid.add_row(*(line_text(cell.text, LEVEL_STYLE[cell.level]) for cell in cells))
     # rich would fold a title of the table itself at the table's width.
-    title = [Text(table.title, "bold")] if table.title else []
-    note = [Text(table.note, "dim")] if table.note else []
+    title = [line_text(table.title, "bold")] if table.title else []
+    note = [line_text(table.note, "dim")] if table.note else []
     return Group(*title, grid, *note)
 
 

@@ -1,8 +1,18 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from finkray.text import bytes_text, count_text, duration_text, rate_text, share_text, time_text
+from finkray.text import (
+    bytes_text,
+    count_text,
+    duration_text,
+    rate_text,
+    share_text,
+    time_text,
+    visible_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +80,27 @@ def test_times_are_in_utc_whatever_their_zone() -> None:
 )
 def test_shares_are_neither_none_nor_all_unless_they_are(part: int, whole: int, text: str) -> None:
     assert share_text(part, whole) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("an ordinary text, 12\u2009345 µm, 星", "an ordinary text, 12\u2009345 µm, 星"),
+        ("\x1b[2J\x1b]0;title\x07", r"\x1b[2J\x1b]0;title\x07"),
+        ("a\nfinkray: all is well\r\t", r"a\nfinkray: all is well\r\t"),
+        ("\u202etxt.exe\u2066\u200b\u2028\x9b", r"\u202etxt.exe\u2066\u200b\u2028\x9b"),
+        ("\udc80\U000e0001", r"\udc80\U000e0001"),
+    ],
+)
+def test_foreign_text_is_shown_on_one_line_without_control_characters(
+    text: str, shown: str
+) -> None:
+    assert visible_text(text) == shown
+
+
+@given(st.text(st.characters()))
+def test_whatever_is_shown_can_be_printed_and_has_one_line(text: str) -> None:
+    shown = visible_text(text)
+    shown.encode()
+    assert len(shown.splitlines()) <= 1
+    assert not any(ord(char) < 32 or char in "\x7f\x9b\u202e" for char in shown)

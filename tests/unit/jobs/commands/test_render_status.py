@@ -162,7 +162,8 @@ def test_the_output_has_colours_on_a_terminal_alone(*, terminal: bool) -> None:
 
 def test_status_loads_neither_gradio_nor_pandas() -> None:
     code = (
-        "import sys, jobs.commands.render_status\nprint({'gradio', 'pandas'} & sys.modules.keys())"
+        "import sys, jobs.cli.main, jobs.commands.render_status\n"
+        "print({'gradio', 'pandas'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
