@@ -182,6 +182,8 @@ def test_the_history_of_lsst(lsst: pa.Table, lsst_records: list[dict[str, Any]])
     assert max(map(len, lists)) == 1172
 
 
+# The header of some real cutouts is not written as the standard has it.
+@pytest.mark.filterwarnings("ignore:Found a SIMPLE card:astropy.io.fits.verify.VerifyWarning")
 def test_cutouts_open_as_fits_for_both(ztf: list[pa.Table], lsst: pa.Table) -> None:
     tables_with_images = [table for table in ztf if table["cutoutScience"].null_count == 0]
     for table in (*tables_with_images, lsst):
