@@ -1,4 +1,4 @@
-"""Settings `[archive]`: where the archive lies."""
+"""Settings `[archive]`: location and lease of the archive."""
 
 from pydantic import ByteSize, Field, PositiveFloat, ValidationInfo, field_validator
 
@@ -7,13 +7,13 @@ from finkray.storage.opening import Option, StorageLocation, open_storage
 
 
 class ArchiveSettings(Section):
-    """Where the Parquet database lies."""
+    """Location and lease of the Parquet archive."""
 
     uri: str = Field(
         "archive",
         min_length=1,
-        description="Folder of the archive: a path (relative to where the command is given) or "
-        "`file:///path`; all nodes see it under this name",
+        description="Folder of the archive: a path (relative to the folder of the command) or "
+        "`file:///path`; all nodes must see it under the same path",
     )
     options: Options = Field(
         {},
@@ -23,19 +23,19 @@ class ArchiveSettings(Section):
     lease_ttl_s: float = Field(
         15.0,
         ge=1,
-        description="Seconds after which an archive that no longer reports counts as dead and "
-        "another may take its folder over",
+        description="Seconds without a report after which an archive counts as dead, and another "
+        "may take its folder over",
     )
     hang_s: PositiveFloat = Field(
         120.0,
-        description="Seconds for which the driver may stand still, as when its JVM hangs; then a "
-        "fresh process takes over",
+        description="Seconds for which the driver's loop may hang, as in its JVM, before a fresh "
+        "process replaces it",
     )
     low_disk_bytes: ByteSize = Field(
         ByteSize(10 * 1024 * MiB),
         ge=0,
-        description="The alarm LOW_DISK is raised when less than this is free on the archive's "
-        "disk; 0 is never",
+        description="Free bytes on the archive's disk below which the alarm LOW_DISK is raised; 0 "
+        "raises none",
     )
 
     @field_validator("uri")

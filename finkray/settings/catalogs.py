@@ -1,4 +1,4 @@
-"""Settings of the reference catalogues."""
+"""Settings `[catalogs]`: reference catalogues, on disk and on the web."""
 
 import re
 from pathlib import Path
@@ -19,31 +19,32 @@ REMOTE_REST_S: Final = 60.0
 _TABLE: Final = re.compile(r"simbad|vizier:\S+")
 
 CatalogName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""Small letters, digits and _, as of a catalogue on disk."""
+"""Lower-case letters, digits and _."""
 
 
 class RemoteSettings(Section):
-    """A catalogue on the web, which the CDS cross-match service, or one like it, looks up in."""
+    """A catalogue on the web, searched by the CDS cross-match service or a compatible one."""
 
     table: str = Field(description="`simbad`, or `vizier:` and a table, as `vizier:II/246/out`")
     radius_arcsec: PositiveFloat = Field(
         le=180.0, description="A source within this separation is a match; the CDS takes up to 180"
     )
-    columns: tuple[str, ...] = Field((), description="What an answer carries; empty: all columns")
-    address: str = Field(CDS_XMATCH, description="Where the service is")
+    columns: tuple[str, ...] = Field((), description="Columns of an answer; empty: all")
+    address: str = Field(CDS_XMATCH, description="Address of the service")
     timeout_s: PositiveFloat = Field(
         REMOTE_TIMEOUT_S, description="Time limit for a batch, in seconds"
     )
     failures: PositiveInt = Field(
-        REMOTE_FAILURES, description="After so many failures in a row it is left alone for a while"
+        REMOTE_FAILURES,
+        description="Consecutive failures before the service is not asked for a while",
     )
     rest_s: PositiveFloat = Field(
-        REMOTE_REST_S, description="For so long, in seconds; then one try decides"
+        REMOTE_REST_S, description="Seconds without requests; then one request decides"
     )
 
     @field_validator("table")
     @classmethod
-    def _table_is_one_of_the_cds(cls, table: str) -> str:
+    def _table_is_known_to_the_cds(cls, table: str) -> str:
         if not _TABLE.fullmatch(table):
             raise ValueError('expected "simbad", or "vizier:" and a table')
         return table
@@ -51,7 +52,7 @@ class RemoteSettings(Section):
     @field_validator("address")
     @classmethod
     def _address_has_no_login(cls, address: str) -> str:
-        # Services of users are given this table: no secret may be in it.
+        # The table is passed to users' services: it must not contain a secret.
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError("expected http:// or https:// and a host, without a login")
@@ -64,25 +65,25 @@ class CatalogSettings(Section):
     folder: str = Field(
         "catalog-store",
         min_length=1,
-        description="Folder that catalogues live in; all nodes see it under this name",
+        description="Folder of the catalogues; all nodes must see it under the same path",
     )
     memory_bytes: ByteSize = Field(
         ByteSize(500 * MiB),
         ge=1 * MiB,
-        description="What the shards of all catalogues may take in the memory of one process; "
-        "those used last are kept",
+        description="Most memory of the shards of all catalogues in one process; the shards used "
+        "last are kept",
     )
     remote: dict[CatalogName, RemoteSettings] = Field(
         {},
-        description="Catalogues on the web, each a table of its own, as `[catalogs.remote.simbad]` "
-        "(docs/catalogs.md)",
+        description="Catalogues on the web, each in a table of its own, as "
+        "`[catalogs.remote.simbad]` (docs/catalogs.md)",
     )
 
     @property
     def root(self) -> Path:
-        """The folder as an absolute path."""
+        """Return the folder as an absolute path."""
         return Path(self.folder).expanduser().absolute()
 
     def placed(self) -> "CatalogSettings":
-        """The same with a folder that is found from anywhere."""
+        """Return these settings with an absolute folder."""
         return self.model_copy(update={"folder": str(self.root)})

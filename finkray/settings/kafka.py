@@ -20,8 +20,11 @@ from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 """What Kafka allows as the name of a topic (`org.apache.kafka.common.internals.Topic`)."""
 
+OWN_TOPIC_PREFIX: Final = "__"
+"""Prefix of Kafka's own topics, such as `__consumer_offsets`, which no pattern matches."""
 
-def _one_or_many(raw: Any) -> Any:
+
+def _as_list(raw: Any) -> Any:
     return [raw] if isinstance(raw, str) else raw
 
 
@@ -44,31 +47,34 @@ class KafkaSettings(Section):
     """The Kafka that the alerts come from. It is only read."""
 
     bootstrap_servers: str = Field(
-        "127.0.0.1:9092", min_length=1, description="Brokers to ask first, `host:port`, with commas"
+        "127.0.0.1:9092",
+        min_length=1,
+        description="Addresses of brokers, `host:port`, separated by commas",
     )
-    topics: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+    topics: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
         (r"^ztf_\d{8}_programid1$",),
         min_length=1,
-        description="Names of topics; one that starts with `^` is a regular expression",
+        description="Names of topics; one that starts with `^` is a regular expression, which "
+        "does not match Kafka's own topics (`__…`)",
     )
     start: Annotated[Literal["earliest", "latest"] | AwareDatetime, BeforeValidator(_start)] = (
         Field(
             "earliest",
-            description="Where a new archive begins in what its first look finds: `earliest`, "
-            "`latest` or a time in ISO 8601 with its zone. What comes later is read from its "
-            "beginning",
+            description="Where a new archive begins in the partitions that exist at its start: "
+            "`earliest`, `latest` or a time in ISO 8601 with its zone. Partitions that appear "
+            "later are read from their beginning",
         )
     )
     group_id: str = Field(
-        "finkray-archive", min_length=1, description="Group under which offsets are committed"
+        "finkray-archive", min_length=1, description="Consumer group whose offsets are committed"
     )
     commit_offsets: bool = Field(
         default=True,
-        description="Commit offsets for those who watch the group's lag. A courtesy that may "
-        "fail: the archive's own ledger decides where to go on",
+        description="Commit the group's offsets, for tools that watch its lag. Nothing depends on "
+        "it: the archive's own ledger decides where to go on",
     )
     refresh_s: PositiveFloat = Field(
-        10.0, description="Seconds between two looks for new topics and partitions"
+        10.0, description="Seconds between two checks for new topics and partitions"
     )
     max_message_bytes: ByteSize = Field(
         ByteSize(8 * MiB),
@@ -77,16 +83,16 @@ class KafkaSettings(Section):
     )
     sasl_username: str = Field(
         "",
-        description="Name to log in with; given one, `security.protocol` is SASL_SSL and "
+        description="User name; if given, `security.protocol` is SASL_SSL and "
         "`sasl.mechanism` SCRAM-SHA-512 unless `options` say otherwise",
     )
     sasl_password: SecretStr = Field(
         SecretStr(""), description="Password; better in the environment or in a file than here"
     )
-    sasl_password_file: str = Field("", description="File that holds the password and nothing else")
+    sasl_password_file: str = Field("", description="File that contains the password alone")
     options: Options = Field(
         {},
-        description="Any property of librdkafka, passed on as it is; wins over what finkray sets",
+        description="Any property of librdkafka, passed on as it is; overrides what finkray sets",
     )
 
     @field_validator("topics")
@@ -97,10 +103,10 @@ class KafkaSettings(Section):
                 try:
                     re.compile(topic)
                 except re.error as error:
-                    raise ValueError(f"{topic!r} is no regular expression: {error}") from None
+                    raise ValueError(f"{topic!r} is not a regular expression: {error}") from None
             elif not TOPIC_NAME.fullmatch(topic):
                 raise ValueError(
-                    f"{topic!r} is no name of a topic; a regular expression starts with ^"
+                    f"{topic!r} is not a name of a topic; a regular expression starts with ^"
                 )
         return topics
 
@@ -117,14 +123,16 @@ class KafkaSettings(Section):
         return self
 
     def wants(self, topic: str) -> bool:
-        """Whether a topic of this name is to be read."""
-        return any(
-            re.search(wanted, topic) is not None if wanted.startswith("^") else wanted == topic
-            for wanted in self.topics
-        )
+        """Return whether a topic of this name is to be read."""
+        if topic in self.topics:
+            return True
+        if topic.startswith(OWN_TOPIC_PREFIX):
+            return False
+        patterns = (wanted for wanted in self.topics if wanted.startswith("^"))
+        return any(re.search(pattern, topic) for pattern in patterns)
 
     def client_config(self) -> dict[str, str | bool | int | float]:
-        """The properties for librdkafka with the secrets in clear, for the client alone.
+        """Return the properties for librdkafka with the secrets in clear, for the client alone.
 
         Raises
         ------

@@ -3,9 +3,9 @@
     settings = load(Path("conf/finkray.toml"))
     settings.ingest.held_bytes
 
-A setting comes from, the later winning: the default of its class, the file, the environment
-(`FINKRAY__SECTION__KEY`), and the options of a command. Each table of the file is a class in the
-module of its name beside this one. `docs/settings.md` lists all settings.
+A setting is read from these places, and a later one overrides an earlier one: the default of its
+class, the file, the environment (`FINKRAY__SECTION__KEY`), the options of a command. Each table of
+the file is a class in the module of its name beside this one. `docs/settings.md` lists all.
 """
 
 import json
@@ -59,7 +59,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _the_web_is_given_up_first(self) -> "Settings":
+    def _remote_time_limits_are_below_that_of_a_batch(self) -> "Settings":
         for name, remote in self.catalogs.remote.items():
             if remote.timeout_s >= self.services.batch_s:
                 raise ValueError(
@@ -69,7 +69,7 @@ class Settings(Section):
         return self
 
     def to_json_with_secrets(self) -> str:
-        """All settings as JSON that `load` reads, secrets in clear: for a private file alone."""
+        """Return all settings as JSON for `load`, secrets in clear: for a private file alone."""
         return json.dumps(self.model_dump(), default=_plain, indent=2)
 
 
@@ -82,23 +82,23 @@ def load(
     env: Mapping[str, str] = os.environ,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Settings:
-    """Read the settings from a file, the environment and a command's own words.
+    """Read the settings from a file, the environment and the options of a command.
 
     Parameters
     ----------
     path
         TOML file; None reads none. A ``.json`` file, as `Settings.to_json_with_secrets` makes
-        it, has settings that are complete and decided: the environment no longer counts.
+        it, has complete settings: the environment is not read.
     env
-        Environment; names that start with ``FINKRAY__`` count.
+        Environment; names that start with ``FINKRAY__`` are read.
     overrides
-        ``{section: {key: value}}``, wins over the rest.
+        ``{section: {key: value}}``, override the rest.
 
     Raises
     ------
     SettingsError
         If the file cannot be read, a key is unknown (the nearest known one is named), or a
-        value is of the wrong kind (key, value and what is expected are named).
+        value is of the wrong type (key, value and what is expected are named).
     """
-    decided = path is not None and path.suffix == ".json"
-    return read_settings(Settings, path, {} if decided else env, overrides or {})
+    complete = path is not None and path.suffix == ".json"
+    return read_settings(Settings, path, {} if complete else env, overrides or {})

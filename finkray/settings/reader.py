@@ -1,6 +1,6 @@
-"""From files and environment to a settings model, with errors that a person can act upon.
+"""Read a settings model from files and the environment, with errors that say what to do.
 
-Knows nothing of what the settings are: `finkray.settings.model` says that.
+The settings themselves are defined in `finkray.settings.model` and the modules beside it.
 """
 
 import difflib
@@ -23,8 +23,7 @@ ENV_PREFIX: Final = "FINKRAY__"
 SECRET_NAME: Final = re.compile(
     r"password|secret|token|jaas|ssl\.key\.pem|oauthbearer\.config|user\.info", re.IGNORECASE
 )
-"""Keys whose values are never shown, by what librdkafka, the registry's client and Spark call
-theirs."""
+"""Keys whose values are never shown, as librdkafka, the registry's client and Spark name them."""
 
 _LOGIN_IN_URL: Final = re.compile(r"//[^/\s'\"]*@")
 
@@ -34,13 +33,13 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Layer:
-    """Values from one place; a later layer wins over an earlier one."""
+    """Values from one source; a later layer overrides an earlier one."""
 
     name: str
     tables: Tables
 
     def names(self, path: tuple[str, ...]) -> bool:
-        """Whether this layer says something about the setting."""
+        """Return whether this layer sets the setting."""
         node: Any = self.tables
         for key in path:
             if not isinstance(node, Mapping) or key not in node:
@@ -61,14 +60,14 @@ def read_settings(
     path
         TOML or JSON file; None reads none.
     env
-        Environment, of which the names ``FINKRAY__SECTION__KEY`` count.
+        Environment; names ``FINKRAY__SECTION__KEY`` are read.
     overrides
         ``{section: {key: value}}``.
 
     Raises
     ------
     SettingsError
-        With one line for each thing that is wrong.
+        With one line for each error.
     """
     layers = (
         _Layer(str(path), _read_file(path) if path else {}),
@@ -125,7 +124,7 @@ def _is_collection(model: type[BaseModel], section: str, key: str) -> bool:
 
 
 def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Mapping[str, Any]:
-    """The known fields at a path of the model: those of a section, or the sections."""
+    """Return the fields at a path of the model: those of a section, or the sections."""
     for key in path:
         field = model.model_fields.get(key)
         if field is None or not isinstance(field.annotation, type):
@@ -153,13 +152,13 @@ def _explain(
     layers: tuple[_Layer, ...],
     merged: Mapping[str, Any],
 ) -> Iterator[str]:
-    """One line for each setting that is wrong, and the place it came from."""
-    told: set[tuple[str, ...]] = set()
+    """Yield a line for each setting that is wrong, with the layer that set it."""
+    reported: set[tuple[str, ...]] = set()
     for detail in error.errors(include_url=False):
         path = _known_path(detail, merged)
-        if path in told:
+        if path in reported:
             continue
-        told.add(path)
+        reported.add(path)
         if not path:
             yield f"settings: {_expectation(detail)}"
             continue
@@ -171,7 +170,7 @@ def _explain(
 
 
 def _known_path(detail: ErrorDetails, merged: Mapping[str, Any]) -> tuple[str, ...]:
-    """The part of pydantic's location that the user wrote; the rest names types of a union."""
+    """Return the part of pydantic's location that the user wrote; the rest names union types."""
     path: list[str] = []
     node: Any = merged
     for key in detail["loc"]:
@@ -183,7 +182,7 @@ def _known_path(detail: ErrorDetails, merged: Mapping[str, Any]) -> tuple[str, .
 
 
 def _nearest(model: type[BaseModel], path: tuple[str, ...]) -> str:
-    """Name the known key that was most likely meant: of this section first, then of all."""
+    """Name the known key that is most similar: of this section first, then of all."""
     *section, key = path
     here = {name: ".".join([*section, name]) for name in _fields(model, tuple(section))}
     everywhere = {
@@ -207,13 +206,13 @@ def _subject(path: tuple[str, ...], merged: Mapping[str, Any]) -> str:
 
 def _expectation(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
-        return f"expected {detail['loc'][-1]}, which is not there"
+        return f"expected {detail['loc'][-1]}, which is missing"
     message = detail["msg"].removeprefix("Value error, ")
     return message.replace("Input should be", "expected", 1)
 
 
 def _shown(value: Any) -> str:
-    """The value for people's eyes; what may be a secret of theirs is left out."""
+    """Return a value for a message, without what may be a secret."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(map(str, value))}}}"
     return _LOGIN_IN_URL.sub("//", reprlib.repr(value))

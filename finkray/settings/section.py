@@ -1,4 +1,4 @@
-"""What the tables of the settings file share: their base class, sizes, and options with secrets."""
+"""Base class of the tables of the settings file, sizes, and options with secrets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ MiB: Final = 1024 * 1024
 
 
 def _hide_secret_options(raw: Any) -> Any:
-    """Wrap the values that must not be shown; whatever is no table is left to pydantic."""
+    """Wrap the values that must not be shown; pydantic refuses what is not a table."""
     if not isinstance(raw, Mapping):
         return raw
     options = dict(raw)
@@ -31,11 +31,11 @@ Options = Annotated[
     dict[str, InstanceOf[SecretStr] | bool | int | float | str],
     BeforeValidator(_hide_secret_options),
 ]
-"""Options that are passed on as they are; the secret ones are masked wherever they are shown."""
+"""Options that are passed on as they are; secret ones are masked wherever they are shown."""
 
 
 Resources = dict[str, Annotated[float, Field(gt=0)]]
-"""Ray's custom resources that a process asks for, by name."""
+"""Custom resources of Ray that a process requests, by name."""
 
 
 class Section(BaseModel):
@@ -45,16 +45,16 @@ class Section(BaseModel):
 
 
 def read_secret(setting: str, file: str, value: SecretStr) -> str:
-    """A secret that a setting holds, or that stands in the file which another one names.
+    """Return a secret: the value of a setting, or the content of the file that another one names.
 
     Parameters
     ----------
     setting
-        name of the setting that gave the file, for the error
+        name of the setting that names the file, for the error message
     file
-        the file, or nothing
+        the file; empty if there is none
     value
-        what counts if there is no file
+        the secret if there is no file
 
     Raises
     ------
@@ -73,7 +73,7 @@ def read_secret(setting: str, file: str, value: SecretStr) -> str:
 
 
 def reveal(options: Options) -> dict[str, str | bool | int | float]:
-    """Pass-through options with the secrets in clear, for the library that needs them."""
+    """Return options with the secrets in clear, for the library that needs them."""
     return {
         key: value.get_secret_value() if isinstance(value, SecretStr) else value
         for key, value in options.items()

@@ -21,17 +21,17 @@ from finkray.settings.section import MiB, Section
 
 
 def _own_table(raw: Any) -> Any:
-    """Take a table as it is, its secrets wrapped; anything else is a setting that is not known."""
+    """Return a table with its secrets wrapped; refuse anything else as an unknown setting."""
     if not isinstance(raw, Mapping):
         raise PydanticCustomError("extra_forbidden", "expected a table")
-    return {str(key): _hidden(str(key), value) for key, value in raw.items()}
+    return {str(key): _wrap_secrets(str(key), value) for key, value in raw.items()}
 
 
-def _hidden(key: str, value: Any) -> Any:
+def _wrap_secrets(key: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(below): _hidden(str(below), item) for below, item in value.items()}
+        return {str(below): _wrap_secrets(str(below), item) for below, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_hidden(key, item) for item in value]
+        return [_wrap_secrets(key, item) for item in value]
     if isinstance(value, date | time):  # a datetime is a date
         return value.isoformat()
     if isinstance(value, str) and SECRET_NAME.search(key):
@@ -48,7 +48,7 @@ def _revealed(value: Any) -> Any:
 
 
 class ServiceSettings(Section):
-    """Bounds of every service. A table `[services.NAME]` is given to the service of that name."""
+    """Bounds of every service. A table `[services.NAME]` is passed to the service of that name."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -56,47 +56,47 @@ class ServiceSettings(Section):
         init=False
     )
 
-    min_actors: int = Field(1, ge=0, description="Actors that a service has even in quiet hours")
-    max_actors: PositiveInt = Field(4, le=1024, description="Most actors that a service gets")
+    min_actors: int = Field(1, ge=0, description="Fewest actors of a service, also in quiet hours")
+    max_actors: PositiveInt = Field(4, le=1024, description="Most actors of a service")
     target_s: PositiveFloat = Field(
-        5.0, description="Actors are added until what waits is done within so many seconds"
+        5.0,
+        description="Seconds within which waiting alerts are to be done; actors are added to "
+        "reach it",
     )
     quiet_s: PositiveFloat = Field(
-        60.0, description="An actor goes after so many seconds in which fewer would have done"
+        60.0, description="Seconds in which fewer actors would have sufficed, before one is removed"
     )
-    batch_rows: PositiveInt = Field(1000, description="Most alerts of a batch")
-    batch_s: PositiveFloat = Field(60.0, description="A batch that takes longer is ended")
+    batch_rows: PositiveInt = Field(1000, description="Most alerts in a batch")
+    batch_s: PositiveFloat = Field(60.0, description="Time limit for a batch, in seconds")
     start_s: PositiveFloat = Field(
-        120.0, description="Import and `setup` of a service may take so many seconds"
+        120.0, description="Time limit for import and `setup` of a service, in seconds"
     )
     memory_bytes: ByteSize = Field(
         ByteSize(2048 * MiB),
         ge=64 * MiB,
-        description="Resident memory that a service's process may have of its own",
+        description="Most resident memory of a service's process, without shared pages",
     )
     recycle_batches: PositiveInt = Field(
-        1000, description="A fresh process takes over after so many batches"
+        1000, description="Batches after which a fresh process replaces the old one"
     )
     breaker_failures: PositiveInt = Field(
-        6, description="So many batches must fail in a row, without any answer, to pause a service"
+        6, description="Consecutive failed batches before the service is paused"
     )
     breaker_rest_s: PositiveFloat = Field(
-        10.0, description="First pause of a service on which everything fails; it doubles"
+        10.0, description="First pause, in seconds; it doubles while batches fail"
     )
-    breaker_longest_rest_s: PositiveFloat = Field(300.0, description="Longest such pause")
-    nice: int = Field(
-        5, ge=0, le=19, description="How far the services' processes stand back for others"
-    )
+    breaker_longest_rest_s: PositiveFloat = Field(300.0, description="Longest pause, in seconds")
+    nice: int = Field(5, ge=0, le=19, description="Niceness of the services' processes, 0 to 19")
     cpus_per_actor: float = Field(
-        0.25, ge=0, description="Ray CPUs that each actor reserves; a reservation, not a limit"
+        0.25, ge=0, description="Ray CPUs that each actor reserves; not a limit"
     )
     resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="Custom Ray resources that each actor asks for"
+        {}, description="Custom Ray resources that each actor requests"
     )
     pass_env: list[str] = Field(
         [],
-        description="Variables that services get although their names look like secrets or the "
-        "broker's own",
+        description="Environment variables that are passed to services although their names look "
+        "like secrets or are the broker's own",
     )
 
     def own_tables(self) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from finkray.settings.section import Section
 PACE: Final = re.compile(r"max|realtime|original|x\d+(\.\d+)?|\d+(\.\d+)?(x|/s)")
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""A part of all, from 0 to 1."""
+"""Share of all, from 0 to 1."""
 
 
 def _has_zone(text: str) -> bool:
@@ -28,20 +28,26 @@ TOPIC_OF_SURVEY: Final = {"ztf": "ztf_{date}_programid1", "lsst": "lsst_alerts_{
 class SimulatorSettings(Section):
     """A real Kafka on this machine, and the alerts that are played into it."""
 
-    kafka_port: int = Field(0, ge=0, le=65535, description="Port of its Kafka; 0 is any free one")
-    survey: Literal["ztf", "lsst"] = Field("ztf", description="Whose alerts: `ztf` or `lsst`")
+    kafka_port: int = Field(
+        0, ge=0, le=65535, description="Port of its Kafka; 0 takes any free one"
+    )
+    survey: Literal["ztf", "lsst"] = Field(
+        "ztf", description="Survey of the alerts: `ztf` or `lsst`"
+    )
     topic: str = Field(
         "",
         description="Topic to play into; `{date}` is today's UTC date as YYYYMMDD; empty is "
         "`ztf_{date}_programid1` or `lsst_alerts_{date}`",
     )
     partitions: PositiveInt = Field(4, description="Partitions of the topic")
-    alerts: int = Field(10_000, ge=0, description="How many alerts to play; 0 is without end")
+    alerts: int = Field(10_000, ge=0, description="Number of alerts; 0 plays without end")
     alerts_per_visit: PositiveInt = Field(
-        10_000, le=100_000, description="How many alerts a visit has, about"
+        10_000, le=100_000, description="Approximate number of alerts in a visit"
     )
     plane_alerts: PositiveInt = Field(
-        32_000, le=100_000, description="The same for visits to the Galactic plane"
+        32_000,
+        le=100_000,
+        description="Approximate number of alerts in a visit to the Galactic plane",
     )
     visit_s: PositiveFloat = Field(37.0, description="Seconds from one visit to the next")
     pace: str = Field(
@@ -52,49 +58,50 @@ class SimulatorSettings(Section):
     seed: int = Field(1, ge=0, description="The same seed makes the same alerts")
     data: str = Field(
         "",
-        description="Folder or tar of Avro packets to play in place of made ones; empty makes them",
+        description="Folder or tar of Avro packets to play; empty plays generated ones",
     )
     poison: Share = Field(
-        0.0, description="Broken messages that come between the alerts, as a share of these"
+        0.0, description="Broken messages between the alerts, as a share of these"
     )
     duplicates: Share = Field(
-        0.0, description="Share of the alerts that come again, up to 1000 alerts later"
+        0.0, description="Share of the alerts that are sent again, up to 1000 alerts later"
     )
     out_of_order: Share = Field(
         0.0,
-        description="Share of the alerts that come up to 1000 alerts after their turn, with the "
-        "time of their turn in Kafka",
+        description="Share of the alerts that are sent up to 1000 alerts after their turn, with "
+        "the timestamp of their turn",
     )
     late: Share = Field(
-        0.0, description="Share of the alerts whose time in Kafka is 1 to 48 hours ago"
+        0.0, description="Share of the alerts whose Kafka timestamp is 1 to 48 hours ago"
     )
     oversize: Share = Field(
-        0.0, description="Alerts that come also in a version of `oversize_bytes`, as a share"
+        0.0, description="Share of the alerts that are also sent with a size of `oversize_bytes`"
     )
     oversize_bytes: ByteSize = Field(
         ByteSize(9_000_000),
         ge=1024,
         le=9_800_000,
-        description="How large these are; its Kafka takes less than 10 MB",
+        description="Size of these; its Kafka accepts less than 10 MB",
     )
     schema_bump: str = Field(
         "",
-        description="When packets of the next schema begin (ZTF 3.3 to 4.02, LSST 10.0 to 11.0): "
-        "after so many alerts, or a UTC time; empty is never",
+        description="When packets of the next schema version begin (ZTF 3.3 to 4.02, LSST 10.0 to "
+        "11.0): after this number of alerts, or at a UTC time; empty is never",
     )
     transactions: Share = Field(
         0.0,
-        description="Share of transactions that are aborted and sent again; 0 sends without any",
+        description="Share of transactions that are aborted and sent again; 0 sends without "
+        "transactions",
     )
     manifest: str = Field(
         "",
-        description="Folder, empty or new, in which is written what was played and what each "
-        "object is, for `finkray simulator check`; empty writes nothing",
+        description="Folder, empty or new, for a record of what was played and what each object "
+        "is, for `finkray simulator check`; empty writes nothing",
     )
     schema_folder: str = Field(
         "",
-        description="Folder in which LSST's schemas are written for the archive; empty is one "
-        "that `finkray start archive --simulator` knows",
+        description="Folder in which LSST's schemas are written for the archive; empty is one that "
+        "`finkray start archive --simulator` finds",
     )
 
     @field_validator("pace")
@@ -123,5 +130,5 @@ class SimulatorSettings(Section):
 
     @property
     def topic_pattern(self) -> str:
-        """The topic, in which `{date}` may stand for a date."""
+        """Return the topic, in which `{date}` may stand for a date."""
         return self.topic or TOPIC_OF_SURVEY[self.survey]

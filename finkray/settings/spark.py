@@ -8,16 +8,14 @@ from finkray.settings.section import Options, Resources, Section
 class SparkSettings(Section):
     """Structured Streaming on executors that RayDP hosts."""
 
-    executors: PositiveInt = Field(1, description="How many executors write")
+    executors: PositiveInt = Field(1, description="Number of executors")
     executor_cores: PositiveInt = Field(2, description="Tasks that one executor runs at a time")
     executor_memory: str = Field(
-        "1g", pattern=r"(?i)^\d+[kmgt]b?$", description="Heap of one executor, as Spark writes it"
+        "1g", pattern=r"(?i)^\d+[kmgt]b?$", description="Heap of one executor, in Spark's notation"
     )
     executor_cpus: float = Field(
-        0.5, ge=0, description="Ray CPUs that each executor reserves; a reservation, not a limit"
+        0.5, ge=0, description="Ray CPUs that each executor reserves; not a limit"
     )
-    claims_per_micro_batch: PositiveInt = Field(
-        8, description="Most claims that one micro-batch makes durable"
-    )
-    resources: Resources = Field({}, description="Custom Ray resources that each executor asks for")
-    conf: Options = Field({}, description="Any property of Spark; wins over what finkray sets")
+    claims_per_micro_batch: PositiveInt = Field(8, description="Most claims in one micro-batch")
+    resources: Resources = Field({}, description="Custom Ray resources that each executor requests")
+    conf: Options = Field({}, description="Any property of Spark; overrides what finkray sets")

@@ -358,7 +358,7 @@ def test_a_description_is_read_and_its_mistakes_are_named(tmp_path: Path) -> Non
     assert description.source.path == str(tmp_path / "rows.parquet")
     assert Description.model_validate(json.loads(description.to_json())) == description
     for wrong, expected in [
-        ('ra = "ra"', r"\[position\] expected ra, which is not there"),
+        ('ra = "ra"', r"\[position\] expected ra, which is missing"),
         ('name = "made"', r"\[catalog\] expected name"),
         ("radius_arcsec = 1.5", r"\[catalog\] expected radius_arcsec"),
     ]:

@@ -96,8 +96,8 @@ def test_the_environment_speaks_json_for_lists_that_are_empty_by_default() -> No
         ("[ingest]\nheld_bytes = '64 zonks'", "ingest.held_bytes = '64 zonks': could not"),
         ("[ui]\nport = 70000", "ui.port = 70000: expected less than or equal to 65535"),
         ("[kafka]\ntopics = []", "kafka.topics = []: "),
-        ("[kafka]\ntopics = ['^(']", "'^(' is no regular expression"),
-        ("[kafka]\ntopics = ['a b']", "'a b' is no name of a topic"),
+        ("[kafka]\ntopics = ['^(']", "'^(' is not a regular expression"),
+        ("[kafka]\ntopics = ['a b']", "'a b' is not a name of a topic"),
         ("[kafka]\nstart = 'soon'", "kafka.start = 'soon': expected \"earliest\""),
         ("[kafka]\nstart = 2026-01-31T00:00:00", "expected a time with its zone"),
         ("[kafka]\nstart = 5", 'kafka.start = 5: expected "earliest"'),
@@ -172,6 +172,11 @@ def test_sizes_and_times() -> None:
         ("ztf_20260131", "ztf_20260131", True),
         ("ztf.20260131", "ztf_20260131", False),
         ("ztf", "ztf_20260131", False),
+        ("^.*", "ztf_20260131", True),
+        ("^.*", "__consumer_offsets", False),
+        ("^__", "__transaction_state", False),
+        ("__consumer_offsets", "__consumer_offsets", True),
+        ("^_", "_mine", True),
     ],
 )
 def test_topics_by_name_or_pattern(topics: str, topic: str, *, wanted: bool) -> None:
