@@ -131,8 +131,15 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if any(integers) and (pa.types.is_floating(one) or pa.types.is_floating(other)):
         return pa.float64()
     decimals = [pa.types.is_decimal(kind) for kind in (one, other)]
-    exact = all(decimals) or any(integers) or not any(decimals)
-    return _united(one, other) if exact else pa.string()
+    if any(integers) and any(decimals):
+        return _integer_or_decimal(one if decimals[0] else other)
+    return _united(one, other) if all(decimals) or not any(decimals) else pa.string()
+
+
+def _integer_or_decimal(decimal: pa.DataType) -> pa.DataType:
+    """Return a decimal that also holds every 64-bit integer; pyarrow's own has a digit too few."""
+    precision = max(decimal.precision, 20 + decimal.scale)
+    return pa.decimal128(precision, decimal.scale) if precision <= 38 else pa.string()
 
 
 def _united(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -187,6 +187,9 @@ def _format_of(path: str) -> str:
     folder = Path(path)
     if folder.is_dir():
         return "hats" if is_hats(folder) else "parquet"
+    forms = {_format_of(str(file)) for file in _matches(path)} if _is_pattern(path) else set()
+    if len(forms) == 1:
+        return forms.pop()
     raise CatalogError(
         f"{path}: its format cannot be told by its name: set source.format to parquet, fits, "
         "votable, csv or hats"
@@ -197,10 +200,8 @@ def _files(path: str, form: str) -> list[Path]:
     place = Path(path)
     if place.is_dir():
         files = _in_folder(place, form)
-    elif any(sign in path for sign in "*?["):
-        root = Path(place.anchor)
-        found = sorted(file for file in root.glob(str(place.relative_to(root))) if file.is_file())
-        files = [file for file in found if _is_shown(file, place)]
+    elif _is_pattern(path):
+        files = _matches(path)
     else:
         files = [place] if place.is_file() else []
     if not files:
@@ -208,9 +209,17 @@ def _files(path: str, form: str) -> list[Path]:
     return files
 
 
-def _is_shown(file: Path, pattern: Path) -> bool:
-    """Whether a file that a pattern matches is data: hidden ones only if the pattern says so."""
-    return not file.name.startswith(_HIDDEN) or pattern.name.startswith(_HIDDEN)
+def _is_pattern(path: str) -> bool:
+    return any(sign in path for sign in "*?[") and not Path(path).exists()
+
+
+def _matches(path: str) -> list[Path]:
+    """Return the files that a pattern matches: hidden ones only if the pattern names them."""
+    pattern = Path(path)
+    root = Path(pattern.anchor)
+    found = sorted(file for file in root.glob(str(pattern.relative_to(root))) if file.is_file())
+    hidden = pattern.name.startswith(_HIDDEN)
+    return [file for file in found if hidden or not file.name.startswith(_HIDDEN)]
 
 
 def _in_folder(folder: Path, form: str) -> list[Path]:

@@ -137,8 +137,11 @@ class DelimitedFile:
         known = {name: f"c{self._head.names.index(name)}" for name in names}
         with opened(self.path) as file:
             file.seek(self._head.start)
+            rows = _Rows(file, self.path, self._head)
+            if rows.are_none():
+                return
             reader = arrow_csv.open_csv(
-                pa.PythonFile(_Rows(file, self.path, self._head), mode="r"),
+                pa.PythonFile(rows, mode="r"),
                 read_options=arrow_csv.ReadOptions(
                     block_size=_BLOCK_BYTES,
                     column_names=[f"c{number}" for number in range(len(self._head.names))],
@@ -176,7 +179,7 @@ class _Kind:
     def __init__(self) -> None:
         self._some = False
         self._integers = self._numbers = True
-        self._long = False
+        self._long = self._negative = False
         self._low, self._high = 0, 0
 
     def add(self, values: pa.ChunkedArray) -> None:
@@ -191,6 +194,7 @@ class _Kind:
         self._some = True
         self._integers = self._integers and _all_match(values, _INTEGER)
         self._numbers = self._numbers and _all_match(values, _NUMBER)
+        self._negative = self._negative or bool(pc.any(pc.starts_with(values, "-")).as_py())
         long = values.filter(pc.match_substring_regex(values, _LONG_INTEGER))
         self._long = self._long or len(long) > 0
         if self._integers and len(long):
@@ -204,7 +208,7 @@ class _Kind:
             return pa.null()
         if self._integers and self._low >= -(2**63) and self._high < 2**63:
             return pa.int64()
-        if self._integers and self._low >= 0 and self._high < 2**64:
+        if self._integers and not self._negative and self._high < 2**64:
             return pa.uint64()
         return pa.float64() if self._numbers and not self._long else pa.string()
 
@@ -216,6 +220,8 @@ def _all_match(values: pa.ChunkedArray, pattern: str) -> bool:
 def _typed(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_string(kind):
         return values
+    if pa.types.is_null(kind):
+        return pa.chunked_array([pa.nulls(len(values))])
     missing = pc.is_in(values, pa.array(NULL_WORDS))
     return pc.if_else(missing, pa.scalar(None, pa.string()), values).cast(kind)
 
@@ -234,15 +240,27 @@ class _Rows(io.RawIOBase):
         self._ready = b""
         self._rest = b""
 
+    def are_none(self) -> bool:
+        """Whether nothing comes but blank lines, which pyarrow refuses. Before anything is read."""
+        while not self._ready.strip() and self._fill():
+            pass
+        return not self._ready.strip()
+
     def readable(self) -> bool:
+        return True
+
+    def _fill(self) -> bool:
+        """Read on; False at the end."""
+        block = self._file.read(1024 * 1024)
+        if not block and not self._rest:
+            return False
+        self._ready += self._rows_of(block) if self._head.comments else block
         return True
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready:
-            block = self._file.read(1024 * 1024)
-            if not block and not self._rest:
+            if not self._fill():
                 return 0
-            self._ready = self._rows_of(block) if self._head.comments else block
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]

@@ -1,7 +1,7 @@
 """FITS: one binary or ASCII table of a file.
 
-astropy gives the values, scaled and in the machine's byte order. Missing values are found in the
-stored bytes, because astropy is wrong there or does not tell:
+astropy gives the headers and the stored values; scales and missing values are applied here, because
+astropy is wrong there or does not tell:
 
 - TNULL names the stored integer, before TSCAL and TZERO (FITS 4.0, section 7.3.2); astropy's
   tables compare it with the scaled value.
@@ -15,10 +15,10 @@ Text is read as bytes, since astropy takes it for ASCII.
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -116,15 +116,45 @@ class FitsFile:
         rows = hdu.data[start:end]
         stored = rows.view(np.ndarray)
         stored = stored[stored.dtype.names[number]]
+        cards = _Cards.of(hdu, number)
         try:
             if isinstance(hdu, fits.TableHDU):
-                return _of_ascii(hdu.columns[number], stored)
-            return _of_binary(hdu.columns[number], stored, rows, number)
+                return _of_ascii(cards, stored)
+            return _of_binary(cards, stored, lambda: rows.field(number))
         except (ValueError, TypeError, OverflowError) as error:
             raise CatalogError(
                 f"{self.path}: column {name}: cannot be read ({error}): leave it out, or make it "
                 "plain numbers or text"
             ) from error
+
+
+class _Cards(NamedTuple):
+    """The keywords of a column: TTYPE, TFORM, TNULL, TSCAL and TZERO."""
+
+    name: str
+    form: str
+    null: Any
+    scale: Any
+    zero: Any
+
+    @classmethod
+    def of(cls, hdu: Any, number: int) -> "_Cards":
+        """Read the keywords of a column from the header, where astropy drops some."""
+        card = {key: hdu.header.get(f"{key}{number + 1}") for key in ("TNULL", "TSCAL", "TZERO")}
+        column = hdu.columns[number]
+        scale, zero = card["TSCAL"], card["TZERO"]
+        return cls(
+            column.name,
+            str(hdu.header[f"TFORM{number + 1}"]).strip(),
+            card["TNULL"],
+            1 if scale is None else scale,
+            0 if zero is None else zero,
+        )
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the stored numbers are not the values."""
+        return (self.scale, self.zero) != (1, 0)
 
 
 def _is_table(hdu: Any) -> bool:
@@ -148,53 +178,77 @@ def _frames(header: Any, primary: Any) -> tuple[Frame, ...]:
     return ()
 
 
-def _of_binary(column: Any, stored: np.ndarray, rows: Any, number: int) -> pa.Array:
-    found = _BINARY_FORMAT.match(str(column.format))
+def _of_binary(cards: _Cards, stored: np.ndarray, decoded: Callable[[], Any]) -> pa.Array:
+    found = _BINARY_FORMAT.match(cards.form)
     code = found[2] if found else ""
-    if code == "A" and stored.ndim == 1:
-        return pa.array([_text(item) for item in stored.tolist()], pa.string())
-    if code == "L":
-        return _of_logicals(column.name, stored)
     if code == "A":
-        texts = [[_text(item) for item in np.ravel(row).tolist()] for row in stored]
-        return _json(column.name, texts)
+        return _of_texts(cards.name, stored)
+    if code == "L":
+        return _of_logicals(cards.name, stored)
     if code in "PQ":
-        return _json(column.name, [_with_nulls(column, row) for row in rows.field(number)])
-    return _of_numbers(column, code, stored, rows.field(number))
+        return _of_any_length(cards, decoded())
+    if code == "X":
+        return _json(cards.name, [row.tolist() for row in decoded()])
+    return _of_numbers(cards, stored)
 
 
-def _of_numbers(column: Any, code: str, stored: np.ndarray, values: np.ndarray) -> pa.Array:
-    null = column.null if code in "BIJK" else None
-    missing = stored == null if isinstance(null, int) else np.zeros(stored.shape, bool)
-    if values.ndim > 1 or code in "XCM":
-        masked = np.ma.array(np.asarray(values), mask=_mask_like(missing, values))
-        return _json(column.name, [row.tolist() for row in masked])
-    native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-    if code == "K" and native.dtype.kind == "f" and column.bscale in (None, "", 1):
-        return _shifted(stored, int(column.bzero), missing)
+def _of_any_length(cards: _Cards, rows: Any) -> pa.Array:
+    """Return arrays of any length, of which only the plain ones are read right.
+
+    astropy applies TZERO to the first row alone (issue 8194), and has False for a null logical
+    (issue 18755).
+    """
+    if cards.scaled or "L" in cards.form:
+        raise ValueError("an array of any length with TSCAL, TZERO or logicals")
+    if "A" in cards.form:
+        texts = [bytes(np.asarray(row).astype("S1").tobytes()) for row in rows]
+        return pa.array([_text(text) for text in texts], pa.string())
+    lists = [np.asarray(row).tolist() for row in rows]
+    null = cards.null
+    if isinstance(null, int):
+        lists = [[None if number == null else number for number in row] for row in lists]
+    return _json(cards.name, lists)
+
+
+def _of_numbers(cards: _Cards, stored: np.ndarray) -> pa.Array:
+    integers = stored.dtype.kind in "iu"
+    null = cards.null if integers and isinstance(cards.null, int) else None
+    missing = stored == null if null is not None else np.zeros(stored.shape, bool)
+    native = np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
+    if cards.scaled:
+        whole = integers and cards.scale == 1 and cards.zero == int(cards.zero)
+        native = (
+            _shifted(native, int(cards.zero), missing)
+            if whole
+            else native * cards.scale + cards.zero
+        )
+    if native.ndim > 1 or native.dtype.kind == "c":
+        return _json(cards.name, np.ma.array(native, mask=missing).tolist())
     return pa.array(native, mask=missing)
 
 
-def _mask_like(missing: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return missing if missing.shape == values.shape else np.zeros(values.shape, bool)
+def _shifted(stored: np.ndarray, zero: int, missing: np.ndarray) -> np.ndarray:
+    """Return integers with a TZERO: exact, where astropy makes doubles of some.
+
+    astropy has unsigned integers right. Of 64-bit integers with any other TZERO it makes doubles,
+    or raises an UnboundLocalError.
+    """
+    if stored.dtype.itemsize < 8:
+        return stored.astype(np.int64) + zero
+    if zero == 2**63:
+        unsigned: np.ndarray = stored.view(np.uint64) ^ np.uint64(2**63)
+        return unsigned
+    there = stored[~missing]
+    if len(there) and not -(2**63) <= int(there.min()) + zero <= int(there.max()) + zero < 2**63:
+        raise OverflowError(f"with TZERO = {zero} the integers exceed 64 bits")
+    with np.errstate(over="ignore"):
+        return stored + np.int64(zero)
 
 
-def _shifted(stored: np.ndarray, zero: int, missing: np.ndarray) -> pa.Array:
-    """Return 64-bit integers with a TZERO of their own, which astropy turns into doubles."""
-    numbers = [
-        None if gone else number + zero
-        for number, gone in zip(stored.tolist(), missing.tolist(), strict=True)
-    ]
-    return pa.array(numbers, pa.int64())
-
-
-def _with_nulls(column: Any, row: Any) -> list[Any]:
-    if isinstance(row, bytes | str):
-        return [row if isinstance(row, str) else row.decode("latin-1")]
-    if isinstance(column.null, int) and (column.bscale or column.bzero):
-        raise ValueError("an array of any length with TNULL, TSCAL and TZERO")
-    values = np.asarray(row).tolist()
-    return [None if isinstance(column.null, int) and one == column.null else one for one in values]
+def _of_texts(name: str, stored: np.ndarray) -> pa.Array:
+    if stored.ndim == 1:
+        return pa.array([_text(item) for item in stored.tolist()], pa.string())
+    return _json(name, [[_text(item) for item in np.ravel(row).tolist()] for row in stored])
 
 
 def _of_logicals(name: str, stored: np.ndarray) -> pa.Array:
@@ -206,17 +260,17 @@ def _of_logicals(name: str, stored: np.ndarray) -> pa.Array:
     return _json(name, [row.tolist() for row in masked])
 
 
-def _of_ascii(column: Any, stored: np.ndarray) -> pa.Array:
+def _of_ascii(cards: _Cards, stored: np.ndarray) -> pa.Array:
     """Return a column of an ASCII table, read from its text."""
-    null = str(column.null).strip() if column.null is not None else ""
-    texts = [text if text not in ("", null) else None for text in map(_text, stored.tolist())]
-    if str(column.format).startswith("A"):
+    null = str(cards.null).strip() if cards.null is not None else ""
+    cells = (_text(item).strip() for item in stored.tolist())
+    texts = [text if text not in ("", null) else None for text in cells]
+    if cards.form.startswith("A"):
         return pa.array(texts, pa.string())
-    zero, scale = column.bzero or 0, column.bscale or 1
-    if str(column.format).startswith("I") and (zero, scale) == (0, 1):
+    if cards.form.startswith("I") and not cards.scaled:
         return pa.array([None if text is None else int(text) for text in texts], pa.int64())
     numbers = [
-        None if text is None else float(text.upper().replace("D", "E")) * scale + zero
+        None if text is None else float(text.upper().replace("D", "E")) * cards.scale + cards.zero
         for text in texts
     ]
     return pa.array(numbers, pa.float64())

@@ -31,10 +31,11 @@ def open_hats(path: str) -> list[ParquetFile]:
     catalog = hats.read_hats(path)
     main = getattr(catalog, "main_catalog", catalog)
     info = main.catalog_info
-    if info.catalog_type not in (CatalogType.OBJECT, CatalogType.SOURCE):
+    kind = CatalogType(info.catalog_type)
+    if kind not in (CatalogType.OBJECT, CatalogType.SOURCE):
         raise CatalogError(
-            f"{path}: is a HATS {info.catalog_type.value}, not a catalogue of objects: set "
-            "source.path to the catalogue itself"
+            f"{path}: is a HATS {kind.name.lower()}, not a catalogue of objects: set source.path "
+            "to the catalogue itself"
         )
     leaves: list[Path] = []
     for pixel in main.get_healpix_pixels():

@@ -84,11 +84,19 @@ class VoTableFile:
                 }
             )
 
-    def _values(self, name: str) -> np.ma.MaskedArray:
+    def _values(self, name: str) -> Any:
         if self._array is None:
             self._array = self._parse()
         number = [column.name for column in self._table.columns].index(name)
-        return self._array[self._array.dtype.names[number]]
+        values = self._array[self._array.dtype.names[number]]
+        if self._table.flag_bytes:
+            # astropy leaves the flags of texts out (astropy issue 8995).
+            flags = np.frombuffer(self._table.flags, np.uint8)
+            flags = flags.reshape(-1, self._table.flag_bytes)[:, number // 8]
+            gone = (flags >> (7 - number % 8)) & 1 == 1
+            values = np.ma.array(values, mask=np.ma.getmaskarray(values))
+            values[gone] = np.ma.masked
+        return values
 
     def _parse(self) -> Any:
         from astropy.io.votable import parse
@@ -98,7 +106,10 @@ class VoTableFile:
             warnings.simplefilter("ignore")
             with opened(self.path) as file:
                 document = parse(file, table_number=self._number, verify="ignore")
-        array = next(iter(document.iter_tables())).array
+        names = [column.name for column in self._table.columns]
+        tables = [one for one in document.iter_tables() if [_name(f) for f in one.fields] == names]
+        # Of the tables that were not asked for astropy keeps the fields, and no rows.
+        array = max((one.array for one in tables), key=len, default=())
         if len(array) != self._table.rows:
             # astropy ends a binary stream where a field does not fit (astropy issue 18099).
             raise CatalogError(
@@ -106,6 +117,10 @@ class VoTableFile:
                 "service for TABLEDATA, or make it Parquet or FITS"
             )
         return array
+
+
+def _name(field: Any) -> str:
+    return str(field.name or field.ID or "")
 
 
 def _check_statuses(path: Path, outline: Outline) -> None:
@@ -130,13 +145,13 @@ def _as_arrow(column: str, values: np.ma.MaskedArray) -> pa.Array:
 
 def _value(item: Any, gone: Any) -> Any:
     """Return a value as Python has it: text, a number, a list with null for what is masked."""
+    if bool(np.all(gone)):
+        return None
     if isinstance(item, np.ma.MaskedArray) and item.ndim:
         return _value(np.ma.getdata(item), np.ma.getmaskarray(item))
     if isinstance(item, np.ndarray):
         gone = np.broadcast_to(gone, item.shape)
         return [_value(one, mask) for one, mask in zip(item, gone, strict=True)]
-    if bool(np.all(gone)):
-        return None
     if isinstance(item, bytes):
         return item.decode()
     return item.item() if isinstance(item, np.generic) else item

@@ -48,7 +48,9 @@ class OutlinedTable:
     binary
         the serialization: 0 none, 1 BINARY, 2 BINARY2
     stream
-        the bytes of the binary stream
+        the bytes of the binary stream, until its rows are counted
+    flags
+        the null flags of each row of BINARY2, one after the other
     elsewhere
         where its values are, if they are not in the document
     """
@@ -59,6 +61,7 @@ class OutlinedTable:
     rows: int = 0
     binary: int = 0
     stream: bytearray = field(default_factory=bytearray)
+    flags: bytearray = field(default_factory=bytearray)
     encoding: str = ""
     elsewhere: str = ""
 
@@ -67,8 +70,13 @@ class OutlinedTable:
         """What the FIELDs declare."""
         return [field.column for field in self.fields]
 
+    @property
+    def flag_bytes(self) -> int:
+        """How many bytes of null flags a row has."""
+        return (len(self.fields) + 7) // 8 if self.binary == 2 else 0
+
     def stream_rows(self) -> int:
-        """Count the rows of the binary stream.
+        """Count the rows of the binary stream, and keep their null flags.
 
         Raises
         ------
@@ -76,14 +84,15 @@ class OutlinedTable:
             The stream ends within a row.
         """
         sizes = [_size(entry) for entry in self.fields]
-        flags = (len(sizes) + 7) // 8 if self.binary == 2 else 0
-        if all(size > 0 for size in sizes):
-            rows, rest = divmod(len(self.stream), flags + sum(sizes))
+        flags = self.flag_bytes
+        if not flags and all(size > 0 for size in sizes):
+            rows, rest = divmod(len(self.stream), sum(sizes))
             if rest:
                 raise CatalogError("its binary stream ends within a row")
             return rows
         rows = at = 0
         while at < len(self.stream):
+            self.flags += self.stream[at : at + flags]
             at += flags
             for size in sizes:
                 if size < 0:

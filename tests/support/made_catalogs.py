@@ -13,6 +13,7 @@ from astropy.coordinates import SkyCoord, search_around_sky
 from catalogs.build import build
 from catalogs.catalog import Catalogs
 from catalogs.description import Description
+from catalogs.sources import open_source
 from catalogs.store import Built
 
 ARCSEC = 1 / 3600
@@ -34,7 +35,7 @@ def describe(
     return Description.model_validate(
         {
             "catalog": catalog,
-            "source": {"path": str(source)},
+            "source": {"path": str(source), **more.pop("files", {})},
             "position": {"ra": "ra", "dec": "dec", **more.pop("position", {})},
             **more,
         }
@@ -99,3 +100,15 @@ def assert_as_astropy(
         assert abs(found["separation_arcsec"] - said) < 1e-8
         if np.sum(np.abs(around - said) < 1e-8) == 1:
             assert found["nearest"]["id"] == nearest[row]
+
+
+def rows_of(path: Path, columns: Sequence[str] = ("id",), **more: Any) -> list[dict[str, Any]]:
+    """The rows of a source as a build reads them: the position's columns and those carried."""
+    catalog = {"columns": tuple(columns), **more.pop("catalog", {})}
+    source = open_source(describe(path, catalog=catalog, **more))
+    return [row for piece in source.pieces() for row in piece.to_pylist()]
+
+
+def values_of(path: Path, column: str, **more: Any) -> list[Any]:
+    """The values of one carried column of a source."""
+    return [row[column] for row in rows_of(path, (column,), **more)]

@@ -1,0 +1,316 @@
+"""VOTable: its status, its tables, its rows and what is masked in them."""
+
+import base64
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io.votable import from_table, writeto
+from astropy.table import MaskedColumn, Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from finkray.errors import CatalogError
+from tests.support.made_catalogs import rows_of, values_of
+
+FIELDS = """<FIELD name="id" datatype="long"/>
+<FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra"/>
+<FIELD name="dec" datatype="double" unit="deg" ucd="pos.eq.dec"/>"""
+OK = '<INFO name="QUERY_STATUS" value="OK"/>'
+
+
+def rows(count: int = 3, first: int = 0) -> str:
+    return "".join(
+        f"<TR><TD>{n}</TD><TD>{10 + n}</TD><TD>5</TD></TR>" for n in range(first, first + count)
+    )
+
+
+def table(fields: str = FIELDS, data: str = "", attributes: str = "") -> str:
+    data = data or f"<TABLEDATA>{rows()}</TABLEDATA>"
+    return f"<TABLE {attributes}>{fields}<DATA>{data}</DATA></TABLE>"
+
+
+def document(*parts: str, before: str = OK, name: str = "VOTABLE") -> str:
+    body = f'<RESOURCE type="results">{before}{"".join(parts)}</RESOURCE>'
+    namespace = "http://www.ivoa.net/xml/VOTable/v1.3"
+    return f'<?xml version="1.0"?>\n<{name} version="1.4" xmlns="{namespace}">{body}</{name}>'
+
+
+def write(tmp_path: Path, text: str | bytes, name: str = "rows.vot") -> Path:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(path: Path, columns: tuple[str, ...] = ("id",), **more: Any) -> str:
+    with pytest.raises(CatalogError) as error:
+        rows_of(path, columns, **more)
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("value", ["OVERFLOW", "ERROR", "overflow", "TRUNCATED"])
+@pytest.mark.parametrize("where", ["before", "after", "in the table", "beside", "upper case"])
+def test_a_status_that_is_not_ok_is_refused_wherever_it_stands(
+    tmp_path: Path, value: str, where: str
+) -> None:
+    name = "query_status" if where == "upper case" else "QUERY_STATUS"
+    info = f'<INFO name="{name}" value="{value}">the limit of 3 rows</INFO>'
+    text = {
+        "before": document(table(), before=info),
+        "after": document(table(), OK, info),
+        "in the table": document(table().replace("</TABLE>", f"{info}</TABLE>")),
+        "beside": document(table()).replace("</VOTABLE>", f"{info}</VOTABLE>"),
+        "upper case": document(table(), f"<RESOURCE>{info}</RESOURCE>"),
+    }[where]
+    message = refused(write(tmp_path, text))
+    assert f"QUERY_STATUS {value} (the limit of 3 rows)" in message
+
+
+def test_an_error_of_a_cone_search_is_refused(tmp_path: Path) -> None:
+    error = '<INFO ID="Error" name="Error" value="RA is missing"/>'
+    assert "RA is missing" in refused(write(tmp_path, document(before=error)))
+
+
+@pytest.mark.parametrize("cut", [1, 12, 60, 400])
+def test_a_document_that_is_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
+    text = document(table())
+    assert "is no whole VOTable" in refused(write(tmp_path, text[:-cut]))
+    packed = gzip.compress(text.encode())
+    assert len(rows_of(write(tmp_path, packed, "rows.vot.gz"))) == 3
+    refused(write(tmp_path, packed[: -min(cut, 60)], "rows.vot.gz"))
+
+
+def test_something_else_is_no_votable(tmp_path: Path) -> None:
+    page = "<html><head><title>503</title></head><body>later</body></html>"
+    assert "the document is html" in refused(write(tmp_path, page))
+    refused(write(tmp_path, "Service unavailable"))
+    refused(write(tmp_path, ""))
+    assert "no table" in refused(write(tmp_path, document()))
+
+
+def test_another_number_of_rows_than_announced_is_refused(tmp_path: Path) -> None:
+    text = document(table(attributes='nrows="4"'))
+    assert "has 3 rows, its nrows says 4" in refused(write(tmp_path, text))
+    assert len(rows_of(write(tmp_path, document(table(attributes='nrows="3"'))))) == 3
+
+
+def test_several_tables_with_sources_are_refused_unless_one_is_named(tmp_path: Path) -> None:
+    other = table(
+        '<FIELD name="t" datatype="double"/>', "<TABLEDATA><TR><TD>1</TD></TR></TABLEDATA>"
+    )
+    south = table(data=f"<TABLEDATA>{rows(2, 7)}</TABLEDATA>", attributes='name="south"')
+    path = write(tmp_path, document(other, table(attributes='ID="north"'), south))
+    assert "table 2 'north' (3 rows), table 3 'south' (2 rows)" in refused(path)
+    for name in ("south", "3"):
+        assert [row["id"] for row in rows_of(path, files={"table": name})] == [7, 8]
+    nested = document(table(), f"<RESOURCE>{south}</RESOURCE>")
+    assert "several tables" in refused(write(tmp_path, nested))
+    beside = document(table()).replace("</VOTABLE>", f"<RESOURCE>{south}</RESOURCE></VOTABLE>")
+    assert "several tables" in refused(write(tmp_path, beside))
+    described = document(other, table())
+    assert len(rows_of(write(tmp_path, described))) == 3
+
+
+def test_values_that_are_elsewhere_are_not_fetched(tmp_path: Path) -> None:
+    for data in (
+        '<BINARY><STREAM href="http://127.0.0.1:9/x"/></BINARY>',
+        '<FITS extnum="1"><STREAM href="file:///etc/passwd"/></FITS>',
+        '<PARQUET type="VOTable-remote-file"><STREAM href="file:rows.parquet"/></PARQUET>',
+    ):
+        assert "not in the document" in refused(write(tmp_path, document(table(data=data))))
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "BINARY2"])
+def test_a_binary_stream_is_read_to_its_end_or_refused(tmp_path: Path, kind: str) -> None:
+    fields = FIELDS + '<FIELD name="s" datatype="char" arraysize="*"/>'
+    flags = b"\0" if kind == "BINARY2" else b""
+    packed = [
+        flags + struct.pack(">qdd", n, 10 + n, 5) + struct.pack(">i", n % 5) + b"x" * (n % 5)
+        for n in range(20)
+    ]
+
+    def path(stream: bytes, fields: str = fields) -> Path:
+        text = base64.encodebytes(stream).decode()
+        data = f'<{kind}><STREAM encoding="base64">{text}</STREAM></{kind}>'
+        return write(tmp_path, document(table(fields, data)))
+
+    read = rows_of(path(b"".join(packed)), ("id", "s"))
+    assert [row["id"] for row in read] == list(range(20))
+    assert [row["s"] for row in read[:3]] == [None, "x", "xx"]
+    for cut in (1, 5, 17):
+        assert "ends within a row" in refused(path(b"".join(packed)[:-cut]))
+    # An id that is read from the bytes of another column is no id.
+    bounded = fields.replace('arraysize="*"', 'arraysize="9*"')
+    again = path(b"".join(packed), bounded)
+    assert [row["id"] for row in rows_of(again)] == list(range(20))
+
+
+def test_null_flags_of_binary2_hold_for_every_type(tmp_path: Path) -> None:
+    fields = """<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>
+    <FIELD name="q" datatype="long"/><FIELD name="h" datatype="short"/>
+    <FIELD name="y" datatype="unsignedByte"/><FIELD name="f" datatype="float"/>
+    <FIELD name="b" datatype="boolean"/><FIELD name="s" datatype="char" arraysize="3"/>
+    <FIELD name="v" datatype="char" arraysize="*"/>
+    <FIELD name="u" datatype="unicodeChar" arraysize="2"/>
+    <FIELD name="a" datatype="int" arraysize="2"/>"""
+
+    def row(flags: int) -> bytes:
+        values = struct.pack(">ddqhBf", 10.0, 5.0, 2**62 + 1, -7, 200, 1.5) + b"T" + b"abc"
+        values += struct.pack(">i", 2) + b"xy" + "Hï".encode("utf-16-be")
+        return flags.to_bytes(2, "big") + values + struct.pack(">ii", 3, 4)
+
+    stream = base64.b64encode(row(0) + row(0b0011111111100000)).decode()
+    data = f'<BINARY2><STREAM encoding="base64">{stream}</STREAM></BINARY2>'
+    names = ("q", "h", "y", "f", "b", "s", "v", "u", "a")
+    one, two = rows_of(write(tmp_path, document(table(fields, data))), names)
+    assert [one[name] for name in names] == [
+        2**62 + 1, -7, 200, 1.5, True, "abc", "xy", "Hï", "[3, 4]",
+    ]  # fmt: skip
+    assert [two[name] for name in names] == [None] * 9
+
+
+NULLS = """<FIELD name="id" datatype="long"/>
+<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>
+<FIELD name="i" datatype="int"><VALUES null="-99"/></FIELD>
+<FIELD name="h" datatype="short"/>
+<FIELD name="f" datatype="float"/>
+<FIELD name="b" datatype="boolean"/>
+<FIELD name="s" datatype="char" arraysize="5"/>
+<FIELD name="u" datatype="unicodeChar" arraysize="*"/>
+<FIELD name="a" datatype="float" arraysize="2"/>
+<FIELD name="v" datatype="int" arraysize="*"/>"""
+
+
+def test_what_is_missing_in_a_text_is_null(tmp_path: Path) -> None:
+    full = "".join(
+        f"<TD>{text}</TD>" for text in (1, 10, 5, 7, 8, 1.5, "true", "ab", "Hï", "1 2", "3 4 5")
+    )
+    marked = "".join(
+        f"<TD>{text}</TD>" for text in (2, 11, 5, -99, "", "NaN", "?", "", "", "1 NaN", "")
+    )
+    empty = "<TD>3</TD><TD>12</TD><TD>5</TD>" + "<TD/>" * 8
+    data = (
+        "<TABLEDATA>" + "".join(f"<TR>{row}</TR>" for row in (full, marked, empty)) + "</TABLEDATA>"
+    )
+    path = write(tmp_path, document(table(NULLS, data)))
+    names = ("i", "h", "f", "b", "s", "u", "a", "v")
+    one, two, three = rows_of(path, names)
+    assert {name: one[name] for name in names} == {
+        "i": 7, "h": 8, "f": 1.5, "b": True, "s": "ab", "u": "Hï", "a": "[1.0, 2.0]",
+        "v": "[3, 4, 5]",
+    }  # fmt: skip
+    assert {two[name] for name in names if name not in "av"} == {None}
+    assert two["a"] == "[1.0, null]"
+    assert {three[name] for name in names} == {None}
+    assert two["v"] is None
+
+
+@pytest.mark.parametrize(
+    ("coosys", "reference", "told"),
+    [
+        ('<COOSYS ID="s" system="eq_FK4" equinox="B1950"/>', 'ref="s"', "eq_FK4"),
+        ('<COOSYS ID="s" system="galactic"/>', 'ref="s"', "galactic"),
+        ('<COOSYS ID="s" system="ecl_FK5" equinox="J2000"/>', "", "ecl_FK5"),
+        ('<COOSYS ID="s" system="FK5" equinox="B1950"/>', 'ref="s"', "equinox B1950"),
+        ('<COOSYS ID="s" system="FK5" equinox="J1991.25"/>', "", "equinox J1991.25"),
+        ('<COOSYS ID="s" system="ICRS" epoch="J2016.0"/>', 'ref="s"', "epoch J2016.0"),
+        ('<COOSYS ID="s" system="ICRS" epoch="2016.0"/>', 'ref="s"', "epoch 2016.0"),
+        ('<COOSYS ID="s" system="ICRS" epoch="57388.5"/>', 'ref="s"', "epoch 57388.5"),
+        ('<COOSYS ID="s" system="ICRS" epoch="JD 2457389.0"/>', 'ref="s"', "epoch JD"),
+        ('<COOSYS ID="s" system="ICRS" epoch="whenever"/>', 'ref="s"', "epoch whenever"),
+        ('<COOSYS ID="s" system="helioprojective"/>', 'ref="s"', "helioprojective"),
+    ],
+)
+def test_a_coosys_that_contradicts_the_description_is_refused(
+    tmp_path: Path, coosys: str, reference: str, told: str
+) -> None:
+    fields = FIELDS.replace('name="ra"', f'name="ra" {reference}')
+    path = write(tmp_path, document(table(fields), before=OK + coosys))
+    message = refused(path)
+    assert f"ra: the file says {told}" in message
+    assert "the description" in message
+    late = write(tmp_path, document(table(fields), coosys))
+    assert f"ra: the file says {told}" in refused(late)
+    assert len(rows_of(path, checks={"declarations": "ignore"})) == 3
+
+
+@pytest.mark.parametrize(
+    ("coosys", "epoch"),
+    [
+        ('<COOSYS ID="s" system="ICRS"/>', 2000.0),
+        ('<COOSYS ID="s" system="eq_FK5" equinox="J2000"/>', 2000.0),
+        ('<COOSYS ID="s" system="FK5" equinox="2000.0"/>', 2000.0),
+        ('<COOSYS ID="s" system="ICRS" epoch="J2016.0"/>', 2016.0),
+        ('<COOSYS ID="s" system="ICRS" epoch="57388.5"/>', 2016.0),
+        ('<COOSYS ID="s" system="ICRS" epoch="BJD2457389.0"/>', 2016.0),
+        ('<COOSYS ID="s" system="ICRS" epoch="2016-01-01T12:00:00"/>', 2016.0),
+    ],
+)
+def test_a_coosys_that_agrees_is_accepted(tmp_path: Path, coosys: str, epoch: float) -> None:
+    path = write(tmp_path, document(table(), before=OK + coosys))
+    assert len(rows_of(path, position={"epoch_year": epoch})) == 3
+
+
+def test_a_column_is_compared_with_the_coosys_that_it_refers_to(tmp_path: Path) -> None:
+    both = '<COOSYS ID="new" system="ICRS"/><COOSYS ID="old" system="eq_FK4" equinox="B1950"/>'
+    fields = FIELDS.replace('name="ra"', 'name="ra" ref="new"').replace(
+        'name="dec"', 'name="dec" ref="new"'
+    )
+    assert len(rows_of(write(tmp_path, document(table(fields), before=both)))) == 3
+    assert "eq_FK4" in refused(write(tmp_path, document(table(), before=both)))
+    grouped = FIELDS.replace('name="ra"', 'ID="c1" name="ra"').replace(
+        'name="dec"', 'ID="c2" name="dec"'
+    )
+    group = '<GROUP ref="old"><FIELDref ref="c1"/><FIELDref ref="c2"/></GROUP>'
+    assert "eq_FK4" in refused(write(tmp_path, document(table(grouped + group), before=both)))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    fields = FIELDS + '<FIELD name="Ra" datatype="double"/>'
+    data = "<TABLEDATA><TR><TD>1</TD><TD>1</TD><TD>1</TD><TD>9</TD></TR></TABLEDATA>"
+    assert "2 columns of the name ra" in refused(write(tmp_path, document(table(fields, data))))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["tabledata", "binary", "binary2"]),
+    st.integers(1, 5),
+    st.data(),
+)
+def test_what_astropy_writes_comes_back_with_its_masks(
+    tmp_path: Path, form: str, count: int, data: st.DataObject
+) -> None:
+    # astropy writes booleans as bits, and neither these nor integers as null, to BINARY.
+    whole = form == "binary"
+
+    def drawn(values: Any, *, always: bool = False) -> list[Any]:
+        values = values if always else st.one_of(st.none(), values)
+        return data.draw(st.lists(values, min_size=count, max_size=count))
+
+    letters = st.characters(min_codepoint=33, max_codepoint=126)
+    columns = {
+        "i": (drawn(st.integers(-(2**63), 2**63 - 1), always=whole), "i8", 0),
+        "f": (drawn(st.floats(allow_nan=False, width=32)), "f4", 0.0),
+        "b": (drawn(st.booleans(), always=whole), "?", False),
+        "s": (drawn(st.text(letters, min_size=1, max_size=6)), "U6", ""),
+    }
+    written = Table({"ra": np.linspace(10, 20, count), "dec": np.full(count, 5.0)})
+    for name, (values, kind, filler) in columns.items():
+        plain = np.array([filler if value is None else value for value in values], kind)
+        written[name] = MaskedColumn(plain, mask=[value is None for value in values])
+    path = tmp_path / "rows.vot"
+    writeto(from_table(written), str(path), tabledata_format=form)
+    read = rows_of(path, tuple(columns))
+    for name, (values, _, _) in columns.items():
+        assert [row[name] for row in read] == values, (name, form)
+
+
+def test_values_of_latin_documents_are_read(tmp_path: Path) -> None:
+    fields = FIELDS + '<FIELD name="s" datatype="char" arraysize="*"/>'
+    data = "<TABLEDATA><TR><TD>1</TD><TD>1</TD><TD>1</TD><TD>Hï</TD></TR></TABLEDATA>"
+    text = document(table(fields, data)).replace("?>", ' encoding="ISO-8859-1"?>', 1)
+    assert values_of(write(tmp_path, text.encode("latin-1")), "s") == ["Hï"]
