@@ -6,16 +6,17 @@ the time limit at most, whatever the service does, and no time while the breaker
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from actors.breaker import Breaker
 from actors.matching import MATCH, NO_POSITION, NONE, NOT_CHECKED
-from finkray.settings.catalogs import REMOTE_TIMEOUT_S
+from finkray.circuit_breaker import CircuitBreaker
+from finkray.settings.catalogs import REMOTE_FAILURES, REMOTE_REST_S, REMOTE_TIMEOUT_S
 
 TIMED_OUT: Final = "timed_out"
 """The service did not answer in time."""
@@ -99,6 +100,8 @@ class RemoteCatalog:
         for a batch, in seconds
     breaker
         decides when the service is left alone
+    clock
+        seconds that only go forward, for the breaker
     """
 
     def __init__(
@@ -109,14 +112,16 @@ class RemoteCatalog:
         radius_arcsec: float,
         *,
         timeout_s: float = REMOTE_TIMEOUT_S,
-        breaker: Breaker | None = None,
+        breaker: CircuitBreaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.version = version
         self.radius_arcsec = radius_arcsec
         self._client = client
         self._timeout_s = timeout_s
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or CircuitBreaker(REMOTE_FAILURES, REMOTE_REST_S)
+        self._clock = clock
 
     def match(self, positions: pa.Table) -> pa.Table:
         """Look alerts up; never raises for what the service does.
@@ -145,8 +150,9 @@ class RemoteCatalog:
         return self._answer(reason.tolist(), found)
 
     def _ask(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> _Reply:
-        if self._breaker.is_open:
+        if not self._breaker.allows(self._clock()):
             return _Reply(error=RESTING)
+        self._breaker.begin()
         reply, done, cancelled = _Reply(), threading.Event(), threading.Event()
 
         def work() -> None:
@@ -170,11 +176,11 @@ class RemoteCatalog:
         threading.Thread(target=work, name=f"remote-{self.name}", daemon=True).start()
         if not done.wait(self._timeout_s):
             cancelled.set()
-            self._breaker.failed()
+            self._breaker.failed(self._clock())
             _LOG.warning("catalogue %s: no answer within %g s", self.name, self._timeout_s)
             return _Reply(error=TIMED_OUT)
         if reply.error:
-            self._breaker.failed()
+            self._breaker.failed(self._clock())
         else:
             self._breaker.succeeded()
         return reply

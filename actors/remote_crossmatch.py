@@ -12,12 +12,12 @@ from typing import Final
 import pyarrow as pa
 
 import finkray
-from actors.breaker import Breaker
 from actors.cds import CdsXMatch
 from actors.crossmatch import MATCHES, as_matches, guarded_matches, matches_by_alert
 from actors.remote import FAILED, RemoteCatalog
 from actors.settings import catalog_settings
 from finkray import adapter
+from finkray.circuit_breaker import CircuitBreaker
 from finkray.errors import SettingsError
 from finkray.settings.catalogs import RemoteSettings
 
@@ -89,5 +89,5 @@ def remote_catalog(name: str, settings: RemoteSettings) -> RemoteCatalog:
         client,
         settings.radius_arcsec,
         timeout_s=settings.timeout_s,
-        breaker=Breaker(settings.failures, settings.rest_s),
+        breaker=CircuitBreaker(settings.failures, settings.rest_s),
     )

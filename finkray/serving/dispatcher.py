@@ -13,10 +13,10 @@ Alerts wait meanwhile, but for those that fail alone once more.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from finkray.circuit_breaker import BreakerState, CircuitBreaker
 from finkray.services.messages import Fault, Slice, rows_of
-from finkray.status.service import BreakerState
 
 DEATHS_ALONE = 3
 """So often must the process die of an alert alone before the alert is to blame: somebody may have
@@ -108,28 +108,43 @@ class AbandonFile:
 Instruction = AssignBatch | RecordError | CompleteFile | AbandonFile
 
 
-@dataclass(slots=True)
 class Dispatcher:
-    """See the module's words. Every method may be followed by `assign`, which gives out work.
+    """Assign batches, and decide what follows a failure; see the module for the rules.
+
+    Every method may be followed by `assign`.
+
+    Parameters
+    ----------
+    settings
+        bounds
 
     Attributes
     ----------
-    breaker
-        closed: all is well; open: nothing is asked; half_open: one batch is being tried
+    last_fault
+        the last failure that counted against the service, in words
     """
 
-    settings: DispatcherSettings
-    breaker: BreakerState = "closed"
-    opened: int = 0
-    last_fault: str = ""
-    _fresh: deque[Slice] = field(default_factory=deque)
-    _again: deque[Batch] = field(default_factory=deque)
-    _missing_rows: dict[str, int] = field(default_factory=dict)
-    _idle: list[int] = field(default_factory=list)
-    _busy: dict[int, Batch] = field(default_factory=dict)
-    _failures: int = 0
-    _rest_s: float = 0.0
-    _closes_s: float = 0.0
+    def __init__(self, settings: DispatcherSettings) -> None:
+        self.settings = settings
+        self.last_fault = ""
+        self._breaker = CircuitBreaker(
+            settings.breaker_failures, settings.breaker_rest_s, settings.breaker_longest_rest_s
+        )
+        self._fresh: deque[Slice] = deque()
+        self._again: deque[Batch] = deque()
+        self._missing_rows: dict[str, int] = {}
+        self._idle: list[int] = []
+        self._busy: dict[int, Batch] = {}
+
+    @property
+    def breaker(self) -> BreakerState:
+        """State of the circuit breaker: while it is open no batch is assigned."""
+        return self._breaker.state
+
+    @property
+    def opened(self) -> int:
+        """How often the circuit breaker was opened by a failure."""
+        return self._breaker.opened
 
     @property
     def waiting_rows(self) -> int:
@@ -176,7 +191,7 @@ class Dispatcher:
     def answered(self, worker: int, now_s: float) -> list[Instruction]:  # noqa: ARG002 - as `failed`
         """A worker has the answer of its batch."""
         batch = self._busy.pop(worker)
-        self.breaker, self._failures, self._rest_s = "closed", 0, 0.0
+        self._breaker.succeeded()
         return self._done(batch.slices)
 
     def failed(self, worker: int, fault: Fault, detail: str, now_s: float) -> list[Instruction]:
@@ -184,8 +199,7 @@ class Dispatcher:
         batch = self._busy.pop(worker)
         if fault == "lost":
             self._again.appendleft(batch)
-            if self.breaker == "half_open":
-                self._open(now_s, longer=False)
+            self._breaker.lost(now_s)
             return []
         if fault == "unreadable":
             return self._unreadable(batch, detail)
@@ -200,28 +214,23 @@ class Dispatcher:
         """A worker could not be set up, or failed: enough of it opens the breaker."""
         if note:
             self.last_fault = f"start: {detail}"
-        self._failures += 1
-        if self.breaker == "half_open" or (
-            self.breaker == "closed" and self._failures >= self.settings.breaker_failures
-        ):
-            self._open(now_s, longer=True)
+        self._breaker.failed(now_s)
 
     def may_start(self, now_s: float) -> bool:
         """Whether a worker that could not be set up may be tried again."""
-        return self.breaker == "closed" or now_s >= self._closes_s
+        return not self._breaker.is_resting(now_s)
 
     def assign(self, now_s: float) -> list[Instruction]:
         """Give out what can be given out."""
         out: list[Instruction] = []
-        if self.breaker == "open" and now_s >= self._closes_s and self._idle:
-            batch = self._fresh_batch() or self._next_again()
-            if batch is not None:
-                self.breaker = "half_open"
-                out.append(self._give(batch))
-        while self.breaker == "closed" and self._idle:
-            batch = self._next_again() or self._fresh_batch()
+        while self._breaker.allows(now_s) and self._idle:
+            if self.breaker == "closed":
+                batch = self._next_again() or self._fresh_batch()
+            else:  # a new batch, if there is one, tests the service better than one that failed
+                batch = self._fresh_batch() or self._next_again()
             if batch is None:
                 break
+            self._breaker.begin()
             out.append(self._give(batch))
         return out
 
@@ -240,14 +249,6 @@ class Dispatcher:
             slices.append(self._fresh.popleft())
             rows += slices[-1].rows
         return Batch(tuple(slices)) if slices else None
-
-    def _open(self, now_s: float, *, longer: bool) -> None:
-        self.breaker = "open"
-        self.opened += longer
-        first, longest = self.settings.breaker_rest_s, self.settings.breaker_longest_rest_s
-        if longer:
-            self._rest_s = min(longest, self._rest_s * 2 or first)
-        self._closes_s = now_s + self._rest_s
 
     def _suspect(self, batch: Batch, fault: Fault, detail: str) -> list[Instruction]:
         died = fault in ("died", "memory")

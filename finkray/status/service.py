@@ -1,13 +1,11 @@
 """The typed snapshot of a live service, which `finkray status`, the page and the metrics show."""
 
 from datetime import UTC, datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from finkray.circuit_breaker import BreakerState
 from finkray.status.archive import State
-
-BreakerState = Literal["closed", "open", "half_open"]
 
 
 class ServiceSnapshot(BaseModel):

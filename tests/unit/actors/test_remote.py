@@ -3,12 +3,10 @@
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from actors.breaker import Breaker
 from actors.cds import CdsXMatch
 from actors.remote import RemoteCatalog, RemoteMatch
+from finkray.circuit_breaker import CircuitBreaker
 from tests.support.made_catalogs import alerts
 from tests.support.sky_server import Sky
 
@@ -19,7 +17,7 @@ def catalog(sky: Sky, **more: object) -> RemoteCatalog:
 
 def catalog_at(address: str, **more: object) -> RemoteCatalog:
     client = CdsXMatch("simbad", address=address, socket_timeout_s=10.0)
-    options = {"timeout_s": 10.0, "breaker": Breaker(failures=3, rest_s=60.0), **more}
+    options = {"timeout_s": 10.0, "breaker": CircuitBreaker(failures=3, rest_s=60.0), **more}
     return RemoteCatalog("simbad", "remote", client, 1.0, **options)  # type: ignore[arg-type]
 
 
@@ -125,8 +123,8 @@ def test_a_service_that_is_not_there_is_not_taken_for_none() -> None:
 
 def test_after_some_failures_it_rests_and_one_try_decides(sky: Sky) -> None:
     now = [0.0]
-    breaker = Breaker(failures=3, rest_s=60, clock=lambda: now[0])
-    remote = catalog(sky, breaker=breaker)
+    breaker = CircuitBreaker(failures=3, rest_s=60)
+    remote = catalog(sky, breaker=breaker, clock=lambda: now[0])
     sky.mood = "refuses"
     reasons = [remote.match(HERE)["reason"].to_pylist()[0] for _ in range(6)]
     assert reasons == ["failed"] * 3 + ["resting"] * 3
@@ -139,24 +137,4 @@ def test_after_some_failures_it_rests_and_one_try_decides(sky: Sky) -> None:
     assert remote.match(HERE)["status"].to_pylist()[0] == "match"
     sky.mood = "refuses"
     assert remote.match(HERE)["reason"].to_pylist()[0] == "failed"
-    assert not breaker.is_open, "one failure after a success is no reason to rest"
-
-
-@given(st.lists(st.sampled_from(["ok", "fail", "wait"]), max_size=40), st.integers(1, 4))
-def test_a_breaker_is_open_only_within_its_rest_after_enough_failures(
-    events: list[str], limit: int
-) -> None:
-    now = 0.0
-    breaker = Breaker(failures=limit, rest_s=10, clock=lambda: now)
-    row, last = 0, 0.0
-    for event in events:
-        if event == "wait":
-            now += 4
-        elif not breaker.is_open:
-            if event == "ok":
-                breaker.succeeded()
-                row = 0
-            else:
-                breaker.failed()
-                row, last = row + 1, now
-        assert breaker.is_open == (row >= limit and now - last < 10)
+    assert breaker.allows(now[0]), "one failure after a success is no reason to rest"
