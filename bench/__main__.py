@@ -20,7 +20,7 @@ from bench.run import CHAINS
 from bench.table import render
 from bench.topics import FEEDS, read_feed
 from finkray.host.java import find_java
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 _LOG = logging.getLogger("bench")
 

@@ -21,10 +21,10 @@ from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger.claims import read_claims
 from finkray.storage.opening import StorageLocation, open_storage
-from sim.kafka import Kafka
-from sim.pace import Pace
-from sim.play import Played, play
-from sim.sources import Packet
+from sim.broker.kafka import Kafka
+from sim.player.pace import Pace
+from sim.player.play import Played, play
+from sim.player.sources import Packet
 
 _LOG = logging.getLogger("bench.backlog")
 

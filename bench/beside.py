@@ -32,10 +32,10 @@ from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
 from finkray.storage.contract import Storage
 from jobs.cluster.local_ray import find_local_ray
-from sim.kafka import Kafka
-from sim.pace import Pace
-from sim.play import play
-from sim.sources import Packet
+from sim.broker.kafka import Kafka
+from sim.player.pace import Pace
+from sim.player.play import play
+from sim.player.sources import Packet
 
 SERVICES = {"classify": "actors.classify:Classify", "crossmatch": "actors.crossmatch:Crossmatch"}
 

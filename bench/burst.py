@@ -18,7 +18,7 @@ from bench.meter import Meter
 from bench.options import add_common, begin, working_folder
 from bench.running import running_archive
 from bench.topics import Feed, read_feed, send
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 _LOG = logging.getLogger("bench.burst")
 

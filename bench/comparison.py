@@ -13,7 +13,7 @@ from bench.figures import Figures
 from bench.run import CHAINS, Chain, measure
 from bench.topics import Feed, fill, send
 from bench.visit import measure_visit
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 BEFORE, LSST_BEFORE = 2000, 200
 """Alerts that a chain has archived before a visit comes: by then it is warm, more or less."""

@@ -22,7 +22,7 @@ from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 from finkray.services.columns import has, pick, read_columns
 from finkray.storage.parquet import write_table
-from sim.alerts import AlertMaker
+from sim.ztf.alerts import ZtfMaker
 
 CASES = {
     "one column": ("candidate.magpsf",),
@@ -35,7 +35,7 @@ CASES = {
 def made_alerts(count: int) -> pa.Table:
     """So many of the simulator's alerts of ZTF, as they are archived."""
     packets: list[bytes] = []
-    for visit in AlertMaker(seed=7, schema_version="4.02", alerts_per_visit=1000).visits():
+    for visit in ZtfMaker(seed=7, schema_version="4.02", alerts_per_visit=1000).visits():
         packets += [alert.packet for alert in visit.alerts]
         if len(packets) >= count:
             break

@@ -19,7 +19,7 @@ from bench.options import add_common, begin, working_folder
 from bench.run import CHAINS, OURS, measure
 from bench.table import layout
 from bench.topics import Feed, fill, read_feed, without_cutouts
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 COLUMNS = (
     "changed",

@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-from sim.alerts import AlertMaker, Made
-from sim.lsst_alerts import LsstMaker
+from sim.lsst.alerts import LsstMaker
+from sim.maker import MadeAlert
+from sim.ztf.alerts import ZtfMaker
 
 WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
 
@@ -19,8 +20,8 @@ WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
 def main() -> int:
     """Print one line for each survey."""
     options = _parser().parse_args()
-    makers: dict[str, AlertMaker | LsstMaker] = {
-        "ztf": AlertMaker(1, alerts_per_visit=options.alerts_per_visit),
+    makers: dict[str, ZtfMaker | LsstMaker] = {
+        "ztf": ZtfMaker(1, alerts_per_visit=options.alerts_per_visit),
         "lsst": LsstMaker(1, alerts_per_visit=options.alerts_per_visit),
     }
     for survey, maker in makers.items():
@@ -34,7 +35,7 @@ def main() -> int:
     return 0
 
 
-def _take(alerts: Iterator[Made], count: int) -> int:
+def _take(alerts: Iterator[MadeAlert], count: int) -> int:
     return sum(len(alert.packet) for alert in itertools.islice(alerts, count))
 
 

@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 
 from bench.chains.job import Wire
 from finkray.avro.container import Body, Header, find_body, read_header
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 ZTF_PACKETS = Path("ztf/ztf_20181129_fink-alert-simulator_498.tar.xz")
 LSST_ALERTS = Path("lsst/lsst_v10_0_20260309_107.avro.xz")

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.ledgers import quick_storage
 from tests.support.registry import Registry, running_registry
 from tests.support.sky_server import Sky, running_sky

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.chains.job import Job, report
-from sim.kafka_jars import cache_folder
+from sim.broker.jars import cache_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

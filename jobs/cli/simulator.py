@@ -10,7 +10,7 @@ from finkray.host.exit_codes import CommandExit
 from jobs.cli.common import AsJson, console, examples
 
 if TYPE_CHECKING:
-    from sim.compare import Comparison
+    from sim.check.compare import Comparison
 
 _SHOWN: Final = 20
 
@@ -47,7 +47,7 @@ def check(
     Exit code 0 only if the play has ended and every alert is archived once, every broken message is
     a dead letter once and for the right reason, and nothing that was aborted is there.
     """
-    from sim.check import check as compare_now
+    from sim.check.archive import check as compare_now
 
     found = compare_now(manifest, archive)
     if as_json:

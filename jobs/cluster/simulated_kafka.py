@@ -12,7 +12,7 @@ from finkray.settings.model import Settings
 from finkray.settings.simulator import SimulatorSettings
 
 if TYPE_CHECKING:
-    from sim.kafka import Kafka
+    from sim.broker.kafka import Kafka
 
 
 _PLAYING = "playing.json"
@@ -63,7 +63,7 @@ def playing(state: Path) -> dict[str, str] | None:
 
 def running_kafka(state: Path) -> "Kafka | None":
     """The simulator's Kafka, if one runs."""
-    from sim.kafka import Kafka
+    from sim.broker.kafka import Kafka
 
     folder = kafka_folder(state)
     return Kafka.find(folder) if folder.exists() else None

@@ -34,10 +34,10 @@ from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import text_end
 from jobs.commands.audit import audit_now
 from jobs.commands.render_audit import audit_text
-from sim.alerts import AlertMaker
-from sim.kafka import Kafka
-from sim.play import Played, play
-from sim.sources import from_files, made
+from sim.broker.kafka import Kafka
+from sim.player.play import Played, play
+from sim.player.sources import from_files, made
+from sim.ztf.alerts import ZtfMaker
 
 PARTITIONS = 4
 DRAIN_TIMEOUT_S = 90.0
@@ -127,7 +127,7 @@ class Demo:
         if options.data is not None:
             source, count, what = from_files(options.data), None, f"the packets of {options.data}"
         else:
-            source, count = made(AlertMaker(seed=1)), options.alerts
+            source, count = made(ZtfMaker(seed=1)), options.alerts
             what = f"{count} simulated alerts"
         self._say(f"Playing {what} into Kafka as fast as it takes them")
         results: list[Played | Exception] = []

@@ -30,9 +30,9 @@ from jobs.cluster.simulated_kafka import (
 from jobs.cluster.state import state_folder
 
 if TYPE_CHECKING:
-    from sim.kafka import Kafka
-    from sim.manifest import ManifestWriter
-    from sim.sender import Progress
+    from sim.broker.kafka import Kafka
+    from sim.player.manifest import ManifestWriter
+    from sim.player.sender import Progress
 
 _LOG = logging.getLogger("jobs.daemons.simulator")
 
@@ -52,7 +52,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     KafkaUnavailable
         Kafka does not start, or does not take what is played.
     """
-    from sim.manifest import refuse_used
+    from sim.player.manifest import refuse_used
 
     state = state_folder()
     asked = settings.simulator
@@ -71,7 +71,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
 @contextmanager
 def _kafka(folder: Path, port: int) -> Iterator["Kafka"]:
-    from sim.kafka import Kafka
+    from sim.broker.kafka import Kafka
 
     if folder.exists() and Kafka.find(folder) is None:
         shutil.rmtree(folder)
@@ -87,17 +87,18 @@ def _play(
     settings: SimulatorSettings, bootstrap_servers: str, state: Path, stopping: threading.Event
 ) -> None:
     from finkray.kafka.topics import ensure_topic
-    from sim.night import night
-    from sim.pace import Pace
-    from sim.play import play
-    from sim.schema_lsst import write_schemas
-    from sim.sender import Transactions
+    from sim.player.night import night
+    from sim.player.pace import Pace
+    from sim.player.play import play
+    from sim.player.sender import Transactions
+    from sim.surveys import SURVEYS
 
     topic = topic_of(settings)
-    if settings.survey == "lsst":
+    write_schemas = SURVEYS[settings.survey].write_schemas
+    if write_schemas is not None:
         folder = schema_folder(settings, state)
         write_schemas(folder)
-        _LOG.info("LSST's schemas are in %s", folder)
+        _LOG.info("schemas of survey %s are in %s", settings.survey, folder)
     tell_playing(state, settings, topic)
     client: dict[str, object] = {"bootstrap.servers": bootstrap_servers}
     ensure_topic(client, topic, settings.partitions)
@@ -123,7 +124,7 @@ def _manifest(
     settings: SimulatorSettings, client: dict[str, object], topic: str
 ) -> "AbstractContextManager[ManifestWriter | None]":
     from finkray.kafka.cluster import KafkaCluster
-    from sim.manifest import ManifestWriter, PlayedTopic
+    from sim.player.manifest import ManifestWriter, PlayedTopic
 
     if not settings.manifest:
         return nullcontext()

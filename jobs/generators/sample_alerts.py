@@ -19,7 +19,7 @@ from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.settings.packets import PacketSettings
 from finkray.storage.parquet import write_table
-from sim.alerts import AlertMaker
+from sim.ztf.alerts import ZtfMaker
 
 PAGE: Final = Path(finkray.__file__).parent / "sample_alerts.parquet"
 ROWS: Final = 120
@@ -36,7 +36,7 @@ _BEGINS_MS = 1_795_482_000_000
 
 def sample_alerts() -> pa.Table:
     """Alerts as the archive keeps them, of several visits."""
-    maker = AlertMaker(seed=6, alerts_per_visit=12, fields=FIELDS)
+    maker = ZtfMaker(seed=6, alerts_per_visit=12, fields=FIELDS)
     packets = [alert.packet for alert in itertools.islice(maker.alerts(), ROWS)]
     messages = [
         RawMessage(offset, _BEGINS_MS + 1000 * offset, packet)

@@ -15,7 +15,7 @@ import pytest
 
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
 from tests.support.packets import real_ztf_packets
 

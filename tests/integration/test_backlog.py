@@ -11,7 +11,7 @@ from finkray.ledger.read import read_state
 from finkray.ledger.state import PartitionState
 from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import expire, send
 

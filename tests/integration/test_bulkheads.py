@@ -23,7 +23,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.bulkheads import MODULE, SETTINGS
 from tests.support.packets import send

@@ -26,7 +26,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.status.archive import Snapshot
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import BROKEN_2016, add_partitions, expire, real_ztf_packets, send
 

@@ -25,15 +25,15 @@ from finkray.ledger.read import read_state
 from finkray.settings.simulator import SimulatorSettings
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from sim import poison
-from sim.check import check
-from sim.kafka import Kafka
-from sim.manifest import ManifestWriter, PlayedTopic, read_manifest
-from sim.night import night
-from sim.pace import Pace
-from sim.play import play
-from sim.sender import Transactions
-from sim.sources import Packet
+from sim.broker.kafka import Kafka
+from sim.check.archive import check
+from sim.player import poison
+from sim.player.manifest import ManifestWriter, PlayedTopic, read_manifest
+from sim.player.night import night
+from sim.player.pace import Pace
+from sim.player.play import play
+from sim.player.sender import Transactions
+from sim.player.sources import Packet
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.killing import KINDS, driver_jvms
 from tests.support.packets import send

@@ -16,7 +16,7 @@ from finkray.ledger.publish import recover
 from finkray.redrive.missing import Redriven
 from finkray.redrive.resolve import Resolved, Resolver
 from jobs.commands.audit import audit_now, redrive_now
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.avro_cases import container, long, sized
 from tests.support.dead_letters import PAIR, Observatory
 from tests.support.packets import expire, send

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 import pytest
 
 import finkray
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.avro_cases import differences
 from tests.support.packets import framed, lsst_samples, lsst_v10_frames, send

@@ -15,7 +15,7 @@ from finkray.packets.batch import AlertBatch
 from finkray.packets.decoder import make_decoder
 from finkray.packets.divide import MAX_FILES
 from finkray.settings.packets import PacketSettings
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import TopicPartition
 from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
 from finkray.kafka.cluster import KafkaCluster, Watermarks
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.packets import add_partitions
 
 pytestmark = pytest.mark.kafka

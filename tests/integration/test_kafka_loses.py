@@ -14,7 +14,7 @@ from finkray.errors import FinkrayError
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.kafka import KafkaSettings
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.lane_reading import Lanes, fill, made
 

@@ -14,7 +14,7 @@ from finkray.errors import KafkaUnavailable, MessageRefused, ProducerFenced, Set
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.producer import Delivery, Producer, TransactionalProducer
 from finkray.kafka.topics import partition_count
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -7,7 +7,7 @@ from confluent_kafka import Producer
 
 from finkray.claim import Gap, TopicPartition
 from finkray.ingest.messages import Assignment
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support import packets
 from tests.support.lane_reading import Lanes, fill, made
 

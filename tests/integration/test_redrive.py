@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs.cluster.local_ray import LocalRay
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
 from tests.support.packets import send
 

@@ -11,7 +11,7 @@ from finkray.claim import TopicPartition
 from finkray.kafka.cluster import KafkaCluster
 from finkray.redrive.missing import Redriven
 from jobs.commands.audit import audit_now, redrive_now
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.avro_cases import container
 from tests.support.dead_letters import PAIR, Observatory, record
 from tests.support.packets import expire, send

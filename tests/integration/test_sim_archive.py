@@ -11,14 +11,14 @@ import pytest
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.topics import ensure_topic
 from finkray.settings.simulator import SimulatorSettings
-from sim.check import check
-from sim.kafka import Kafka
-from sim.manifest import ManifestWriter, PlayedTopic
-from sim.night import night
-from sim.play import play
-from sim.poison import KINDS
-from sim.schema_lsst import write_schemas
-from sim.sender import Transactions
+from sim.broker.kafka import Kafka
+from sim.check.archive import check
+from sim.lsst.schema import write_schemas
+from sim.player.manifest import ManifestWriter, PlayedTopic
+from sim.player.night import night
+from sim.player.play import play
+from sim.player.poison import KINDS
+from sim.player.sender import Transactions
 from tests.support.archiving import ArchiveUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]

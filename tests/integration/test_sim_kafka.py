@@ -14,13 +14,13 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from finkray.errors import KafkaUnavailable
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 _OWNER = """
 import pathlib, sys, time
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 Kafka.start(pathlib.Path(sys.argv[1]), die_with_parent={})
 print("up", flush=True)
 time.sleep(300)

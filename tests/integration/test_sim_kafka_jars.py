@@ -11,7 +11,7 @@ import pytest
 from finkray.errors import FinkrayError
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
-from sim.kafka_jars import kafka_jars
+from sim.broker.jars import kafka_jars
 
 pytestmark = pytest.mark.kafka
 
@@ -64,7 +64,7 @@ def test_a_damaged_cache_is_noticed(tmp_path: Path, jars: Path) -> None:
 def test_who_comes_second_waits_for_who_fetches(tmp_path: Path, jars: Path) -> None:
     cache = tmp_path / "cache"
     call = (
-        "import sys, pathlib; from sim.kafka_jars import kafka_jars; "
+        "import sys, pathlib; from sim.broker.jars import kafka_jars; "
         "from finkray.host.java import find_java; "
         "print(kafka_jars(find_java(), pathlib.Path(sys.argv[1])))"
     )

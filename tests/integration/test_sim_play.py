@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.errors import KafkaUnavailable, MessageRefused
-from sim.alerts import AlertMaker
-from sim.kafka import Kafka
-from sim.pace import Pace
-from sim.play import Played, play, unix_ms
-from sim.sender import Progress
-from sim.sources import Packet, from_files, made
+from sim.broker.kafka import Kafka
+from sim.player.pace import Pace
+from sim.player.play import Played, play, unix_ms
+from sim.player.sender import Progress
+from sim.player.sources import Packet, from_files, made
+from sim.ztf.alerts import ZtfMaker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -33,7 +33,7 @@ def _arrived(kafka: Kafka, topic: str, played: Played) -> list[Message]:
 
 
 def _packets(count: int, seed: int = 3) -> list[Packet]:
-    return list(itertools.islice(made(AlertMaker(seed, alerts_per_visit=10)), count))
+    return list(itertools.islice(made(ZtfMaker(seed, alerts_per_visit=10)), count))
 
 
 def test_every_packet_arrives_once_and_partitions_take_turns(kafka: Kafka, topic: str) -> None:
@@ -95,7 +95,7 @@ def test_a_rate_is_kept_and_progress_is_told(kafka: Kafka, topic: str) -> None:
 
 
 def test_the_original_pace_leaves_the_pauses_between_visits(kafka: Kafka, topic: str) -> None:
-    visits = AlertMaker(3, alerts_per_visit=5).visits()
+    visits = ZtfMaker(3, alerts_per_visit=5).visits()
     packets = [
         Packet(alert.packet) for visit in itertools.islice(visits, 4) for alert in visit.alerts
     ]

@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from finkray.errors import KafkaUnavailable
-from sim.kafka import Kafka
-from sim.play import play
-from sim.read_only import AUTHORIZER, forbid_writing
-from sim.sources import Packet
+from sim.broker.kafka import Kafka
+from sim.broker.read_only import AUTHORIZER, forbid_writing
+from sim.player.play import play
+from sim.player.sources import Packet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

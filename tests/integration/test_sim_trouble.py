@@ -13,11 +13,11 @@ from finkray.errors import SettingsError
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.topics import ensure_topic
 from finkray.settings.simulator import SimulatorSettings
-from sim.kafka import Kafka
-from sim.manifest import ManifestWriter, PlayedTopic, read_manifest, read_objects
-from sim.night import night
-from sim.play import Played, play
-from sim.sender import Transactions
+from sim.broker.kafka import Kafka
+from sim.player.manifest import ManifestWriter, PlayedTopic, read_manifest, read_objects
+from sim.player.night import night
+from sim.player.play import Played, play
+from sim.player.sender import Transactions
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

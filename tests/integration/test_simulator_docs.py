@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
-from sim.manifest import read_manifest, read_objects
-from sim.poison import KINDS
+from sim.player.manifest import read_manifest, read_objects
+from sim.player.poison import KINDS
 from tests.support.archiving import wait_until
 from tests.support.commands import finkray
 

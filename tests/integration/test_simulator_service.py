@@ -12,7 +12,7 @@ from finkray.packets.decoder import make_decoder
 from finkray.packets.schema_folder import SchemaFolder
 from finkray.settings.model import Settings
 from jobs.cluster.simulated_kafka import playing, reading_simulator, running_kafka
-from sim.manifest import read_manifest
+from sim.player.manifest import read_manifest
 from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]

@@ -20,7 +20,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.kafka import KafkaSettings
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from sim.read_only import allow_reading
+from sim.broker.read_only import allow_reading
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import add_partitions, real_ztf_packets, send
 from tests.support.site_kafka import USER, SiteKafka, site_kafka

@@ -15,7 +15,7 @@ from finkray.kafka.consumer import assigned_consumer
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import load
 from jobs.commands.checks import kafka_checks
-from sim.read_only import allow_reading
+from sim.broker.read_only import allow_reading
 from tests.support.archiving import wait_until
 from tests.support.packets import send
 from tests.support.site_kafka import USER, SiteKafka, site_kafka

@@ -19,7 +19,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.segment import BLOCK, FANOUT, LEVELS
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.soaking import MIB, Sample, grown_bytes, look
 

@@ -10,7 +10,7 @@ from finkray.claim import TopicPartition
 from finkray.driver.lanes import PartitionOffsets
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.settings.kafka import KafkaSettings
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.lane_reading import fill, made
 from tests.support.packets import add_partitions
 

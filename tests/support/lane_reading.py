@@ -9,7 +9,7 @@ from finkray.ingest.intake import CutClaim, CutLimits
 from finkray.ingest.lane_reader import LaneReader, Polled
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
-from sim.kafka import Kafka
+from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.packets import send
 

@@ -10,7 +10,7 @@ from finkray.packets.decode import Decoded
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.settings.packets import PacketSettings
-from sim.schema_lsst import write_schemas
+from sim.lsst.schema import write_schemas
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 

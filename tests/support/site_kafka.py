@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from sim.kafka import Kafka
-from sim.login import Login
-from sim.read_only import ONLY_WHAT_IS_ALLOWED
+from sim.broker.kafka import Kafka
+from sim.broker.login import Login
+from sim.broker.read_only import ONLY_WHAT_IS_ALLOWED
 
 USER = "finkray-reader"
 

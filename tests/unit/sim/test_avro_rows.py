@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.avro.container import encode_bytes, encode_long
-from sim.avro_rows import encode_rows
-from sim.ztf_fields import FieldSpec
+from sim.avro_rows import FieldSpec, encode_rows
 
 FIELDS = (
     FieldSpec("when", "double", ""),

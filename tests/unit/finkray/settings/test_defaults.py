@@ -17,9 +17,9 @@ NEUTRAL = (None, "", 0, (), {}, float("inf"))
 """Without a meaning of their own: no bound, nothing given, nothing counted yet."""
 
 OTHER_MEANING = {
-    ("sim/alerts.py", "alerts_per_visit"),  # a sky that is made in milliseconds, for tests
-    ("sim/lsst_alerts.py", "alerts_per_visit"),
-    ("sim/kafka.py", "partitions"),  # of a topic of a test, as Kafka itself has it
+    ("sim/ztf/alerts.py", "alerts_per_visit"),  # a sky that is made in milliseconds, for tests
+    ("sim/lsst/alerts.py", "alerts_per_visit"),
+    ("sim/broker/kafka.py", "partitions"),  # of a topic of a test, as Kafka itself has it
 }
 
 

@@ -1,0 +1,1 @@
+"""A real Apache Kafka on this machine: jars, configuration, login, rights."""

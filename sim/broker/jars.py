@@ -1,0 +1,133 @@
+"""Fetch the jars of Apache Kafka once, check them, and keep them in the user's cache.
+
+The Ivy that stands in pyspark's own jars fetches them, from Ivy's default repository or
+from the ones of the settings file that `FINKRAY_IVY_SETTINGS` names (a mirror, say).
+"""
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from finkray.errors import FinkrayError, KafkaUnavailable
+from finkray.host.java import Java
+from finkray.host.lock import exclusive
+from sim.broker.trust import java_trust_options
+
+_LOG = logging.getLogger(__name__)
+_HERE = Path(__file__).parent
+_DEPENDENCIES = _HERE / "jars.xml"
+_CHECKSUMS = _HERE / "jars.sha256"
+_FETCH_TIMEOUT_S = 900
+"""45 s were seen on a good line; a bad one gets a quarter of an hour for 43 MB."""
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where downloads are kept: `FINKRAY_CACHE`, else `finkray` in the user's cache folder."""
+    if own := environment.get("FINKRAY_CACHE"):
+        return Path(own).expanduser().absolute()
+    base = environment.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "finkray"
+
+
+def kafka_jars(java: Java, cache: Path | None = None) -> Path:
+    """The folder with Kafka's jars, complete and checked; fetched if it is not there yet.
+
+    Safe to call from several processes at once: one fetches, the others wait. The folder
+    appears under its name only when it is whole, so that an interrupted download leaves
+    nothing that could be taken for it.
+
+    Parameters
+    ----------
+    java
+        The Java that runs Ivy.
+    cache
+        Where to keep the jars; default: `cache_folder()`.
+
+    Raises
+    ------
+    KafkaUnavailable
+        The jars are not in the cache and could not be fetched.
+    FinkrayError
+        What was fetched is not what the committed checksums say.
+    """
+    wanted = _read_checksums(_CHECKSUMS.read_text())
+    # Another set of jars gets another folder: a cache serves several versions of finkray.
+    name = "kafka-" + hashlib.sha256(_CHECKSUMS.read_bytes()).hexdigest()[:12]
+    cache = cache or cache_folder()
+    folder = cache / name
+    with exclusive(cache / f"{name}.lock"):
+        if folder.is_dir():
+            wrong = differences(folder, wanted)
+            if not wrong:
+                return folder
+            _LOG.warning("Fetching Kafka's jars again, the cache is damaged: %s", "; ".join(wrong))
+            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=cache) as scratch:
+            fetched = Path(scratch) / "jars"
+            _fetch(java, fetched, Path(scratch))
+            wrong = differences(fetched, wanted)
+            if wrong:
+                raise FinkrayError(
+                    f"Kafka's jars are not the ones that {_CHECKSUMS.name} names: "
+                    f"{'; '.join(wrong)}. Nothing was kept; try again, and look at "
+                    "FINKRAY_IVY_SETTINGS if it stays so."
+                )
+            fetched.rename(folder)
+    return folder
+
+
+def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
+    """What keeps `folder` from holding exactly the files `wanted` (name to sha256, hex)."""
+    found = {path.name: path for path in folder.glob("*")}
+    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
+    wrong += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
+    for name in sorted(wanted.keys() & found.keys()):
+        with found[name].open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted[name]:
+                wrong.append(f"{name} has another checksum")
+    return wrong
+
+
+def _read_checksums(text: str) -> dict[str, str]:
+    """Name to checksum, from the lines that `sha256sum` writes."""
+    pairs = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
+    return {name: checksum for checksum, name in pairs}
+
+
+def _fetch(java: Java, folder: Path, scratch: Path) -> None:
+    command = [str(java.executable), *java_trust_options(scratch / "trusted.p12")]
+    command += ["-jar", str(_ivy_jar()), "-warn"]
+    if settings := os.environ.get("FINKRAY_IVY_SETTINGS"):
+        command += ["-settings", settings]
+    command += ["-cache", str(scratch / "ivy"), "-ivy", str(_DEPENDENCIES), "-confs", "default"]
+    command += ["-retrieve", f"{folder}/[artifact]-[revision](-[classifier]).[ext]"]
+    _LOG.info("Fetching Apache Kafka (43 MB), once")
+    try:
+        subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=_FETCH_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise KafkaUnavailable(
+            f"Kafka's jars could not be fetched within {_FETCH_TIMEOUT_S} s."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        tail = "\n".join((error.stdout + error.stderr).splitlines()[-20:])
+        raise KafkaUnavailable(
+            "Kafka's jars could not be fetched; a network or FINKRAY_IVY_SETTINGS with a "
+            f"mirror is needed the first time. Ivy says:\n{tail}"
+        ) from error
+
+
+def _ivy_jar() -> Path:
+    # Found without importing pyspark, which costs half a second.
+    spec = importlib.util.find_spec("pyspark")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for jar in sorted(Path(place).glob("jars/ivy-*.jar")):
+            return jar
+    raise FinkrayError("pyspark, whose Ivy fetches Kafka's jars, is not installed.")

@@ -1,0 +1,364 @@
+"""A real single-node Apache Kafka for the simulator, the demo and the tests.
+
+    with Kafka.running() as kafka:
+        kafka.create_topic("ztf_20260101_programid1", partitions=4)
+        ...                                     # kafka.bootstrap_servers
+
+Needs neither Docker nor an installed Kafka: the jars come through `sim.broker.jars`.
+"""
+
+import json
+import logging
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+from finkray.errors import KafkaUnavailable
+from finkray.host.java import find_java
+from finkray.host.lock import exclusive
+from finkray.host.ports import LOOPBACK, free_ports
+from finkray.host.process import ProcessRecord, start_detached
+from finkray.kafka import topics
+from sim.broker.config import new_cluster_id, server_properties, to_properties
+from sim.broker.jars import kafka_jars
+from sim.broker.login import Login
+
+_LOG = logging.getLogger(__name__)
+_LOG4J = Path(__file__).with_name("log4j2.properties")
+_LOG_TAIL_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What stays the same for a folder from one start to the next."""
+
+    cluster_id: str
+    port: int
+    controller_port: int
+    login_port: int = 0
+
+
+class Kafka:
+    """A broker that runs, or ran, in a folder. Made by `start`, `find` or `running`.
+
+    The folder holds `data/`, `server.properties`, `kafka.log`, and two small records: of the
+    node, so that a restart has the same port and cluster id, and of the process, so that it
+    is found again. One folder has one broker at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        heap_mb: int,
+        properties: Mapping[str, str],
+        login: Login | None = None,
+        die_with_parent: bool,
+    ) -> None:
+        self.folder = folder.absolute()
+        self._heap_mb = heap_mb
+        self._extra = dict(properties)
+        self._login = login
+        self._die_with_parent = die_with_parent
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        port: int | None = None,
+        heap_mb: int = 768,
+        properties: Mapping[str, str] | None = None,
+        login: Login | None = None,
+        die_with_parent: bool = False,
+        timeout_s: float = 60,
+    ) -> "Kafka":
+        """Start the broker of `folder`, or take the one that already runs there.
+
+        Returns once it answers. It is in a session of its own: Ctrl-C does not reach it.
+
+        Parameters
+        ----------
+        folder
+            Its home; made if missing. Data in it are kept from one start to the next.
+        port
+            Port on the loopback address; default: the folder's last one, or a free one.
+        heap_mb
+            Maximum heap of its JVM.
+        properties
+            More settings of the broker, over the ones of `sim.broker.config`.
+        login
+            A second door for clients that log in.
+        die_with_parent
+            Kill it when this process ends, however that happens.
+        timeout_s
+            How long it may take until it answers.
+
+        Raises
+        ------
+        KafkaUnavailable
+            The jars could not be fetched, or it ended or did not answer in time; the message
+            has the end of its log.
+        """
+        kafka = cls(
+            folder,
+            heap_mb=heap_mb,
+            properties=properties or {},
+            login=login,
+            die_with_parent=die_with_parent,
+        )
+        kafka._start(port, timeout_s)
+        return kafka
+
+    @classmethod
+    def find(cls, folder: Path) -> "Kafka | None":
+        """The broker that runs in `folder`, whoever started it, or None: to look at and to stop."""
+        kafka = cls(folder, heap_mb=768, properties={}, die_with_parent=False)
+        return kafka if kafka.pid is not None else None
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        folder: Path | None = None,
+        *,
+        port: int | None = None,
+        heap_mb: int = 768,
+        properties: Mapping[str, str] | None = None,
+        login: Login | None = None,
+    ) -> Iterator["Kafka"]:
+        """A broker for the length of a `with` block, in a temporary folder unless told.
+
+        It is stopped at the end, and killed if this process dies before.
+        """
+        with tempfile.TemporaryDirectory(prefix="finkray-kafka-") as scratch:
+            kafka = cls.start(
+                folder or Path(scratch),
+                port=port,
+                heap_mb=heap_mb,
+                properties=properties,
+                login=login,
+                die_with_parent=True,
+            )
+            try:
+                yield kafka
+            finally:
+                kafka.stop()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect: `host:port`."""
+        return f"{LOOPBACK}:{self._node().port}"
+
+    @property
+    def login_servers(self) -> str:
+        """Where clients connect that log in, if it was started with a `login`."""
+        return f"{LOOPBACK}:{self._node().login_port}"
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's own id, the same after a restart."""
+        return self._node().cluster_id
+
+    @property
+    def log_path(self) -> Path:
+        """The broker's log."""
+        return self.folder / "kafka.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None if it does not run."""
+        # Our own child is asked itself: that also lets the kernel forget one that has ended.
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        record = self._process()
+        return record.pid if record and record.process() else None
+
+    def stop(self, grace_s: float = 30) -> None:
+        """Let it shut down in order; kill it if that takes longer than `grace_s`.
+
+        Nothing happens if it does not run. The data stay.
+        """
+        if self._child is not None:
+            _end_child(self._child, grace_s)
+            self._child = None
+        if record := self._process():
+            record.end(grace_s)
+        self._process_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self.stop(grace_s=0)
+
+    def restart(self, timeout_s: float = 60) -> None:
+        """Start it again on the same data and port; stop it first if it runs."""
+        self.stop()
+        self._start(None, timeout_s)
+
+    def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
+        """Make a topic and wait until it is there.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        partitions
+            How many it has.
+        config
+            Its settings, with underscores for dots: `retention_ms="1000"`.
+
+        Raises
+        ------
+        KafkaUnavailable
+            Kafka refused, or the topic is there already.
+        """
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        topics.create_topic(self._client, name, partitions, settings)
+
+    def delete_topic(self, name: str) -> None:
+        """Remove a topic.
+
+        Raises
+        ------
+        KafkaUnavailable
+            Kafka refused, or there is no such topic.
+        """
+        topics.delete_topic(self._client, name)
+
+    @property
+    def _process_file(self) -> Path:
+        return self.folder / "process.json"
+
+    @property
+    def _node_file(self) -> Path:
+        return self.folder / "node.json"
+
+    def _process(self) -> ProcessRecord | None:
+        try:
+            return ProcessRecord(**json.loads(self._process_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def _node(self) -> _Node:
+        return _Node(**json.loads(self._node_file.read_text()))
+
+    @property
+    def _client(self) -> dict[str, object]:
+        # Its log lines would tell of a broker that is not up yet, which we wait for anyway.
+        return {"bootstrap.servers": self.bootstrap_servers, "log_level": 0}
+
+    def _start(self, port: int | None, timeout_s: float) -> None:
+        with exclusive(self.folder / "kafka.lock"):
+            if self.pid is None:
+                self._launch(port)
+            self._wait_until_it_answers(timeout_s)
+
+    def _launch(self, port: int | None) -> None:
+        java = find_java()
+        classpath = f"{kafka_jars(java)}/*"
+        node = self._settle_node(port)
+        properties = self.folder / "server.properties"
+        data = self.folder / "data"
+        settings = server_properties(
+            data=data,
+            port=node.port,
+            controller_port=node.controller_port,
+            extra={**self._login_properties(node), **self._extra},
+        )
+        properties.write_text(to_properties(settings))
+        jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
+        if not (data / "meta.properties").exists():
+            # In one word: an id may begin with a dash.
+            arguments = ["format", f"--cluster-id={node.cluster_id}", "-c", str(properties)]
+            arguments += self._login.format_arguments() if self._login else []
+            formatted = subprocess.run(
+                [*jvm, "kafka.tools.StorageTool", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if formatted.returncode != 0:
+                said = (formatted.stdout + formatted.stderr).strip()
+                raise KafkaUnavailable(f"Kafka could not prepare {data}: {said}")
+        self._child = start_detached(
+            [*jvm, f"-Xmx{self._heap_mb}m", "kafka.Kafka", str(properties)],
+            log=self.log_path,
+            environment=java.environment(),
+            die_with_parent=self._die_with_parent,
+        )
+        record = ProcessRecord.of(self._child.pid, mark=str(properties))
+        self._process_file.write_text(json.dumps(asdict(record)))
+        _LOG.info("Kafka starts on %s, log in %s", self.bootstrap_servers, self.log_path)
+
+    def _settle_node(self, port: int | None) -> _Node:
+        free_port, controller_port, login_port = free_ports(3)
+        if self._node_file.exists():
+            node = self._node()
+            node = replace(node, port=port or node.port, login_port=node.login_port or login_port)
+        else:
+            node = _Node(new_cluster_id(), port or free_port, controller_port, login_port)
+        self._node_file.write_text(json.dumps(asdict(node)))
+        return node
+
+    def _login_properties(self, node: _Node) -> dict[str, str]:
+        if self._login is None:
+            return {}
+        return self._login.properties(
+            plain_port=node.port, login_port=node.login_port, controller_port=node.controller_port
+        )
+
+    def _wait_until_it_answers(self, timeout_s: float) -> None:
+        admin = AdminClient(self._client)
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if self.pid is None:
+                self.stop()  # forget the one that ended
+                raise KafkaUnavailable(f"Kafka ended at its start. {self._log_tail()}")
+            try:
+                if _serves(admin.list_topics(timeout=1), self.cluster_id):
+                    return
+            except KafkaException:
+                _LOG.debug("Kafka on %s does not answer yet", self.bootstrap_servers)
+            time.sleep(0.1)
+        pid = self.pid
+        if self._child is not None:
+            self.stop()
+        raise KafkaUnavailable(
+            f"Kafka (process {pid}) did not answer on {self.bootstrap_servers} within "
+            f"{timeout_s:.0f} s. {self._log_tail()}"
+        )
+
+    def _log_tail(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        return f"The end of {self.log_path}:\n" + "\n".join(lines)
+
+
+def _end_child(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    if grace_s > 0:
+        child.terminate()
+        try:
+            child.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            _LOG.warning("Kafka (process %d) is killed: it did not end in time", child.pid)
+    child.kill()
+    child.wait()
+    if child.stdin:
+        child.stdin.close()
+
+
+def _serves(metadata: ClusterMetadata, cluster_id: str) -> bool:
+    """Whether it is our broker (another one may have the port) and all partitions are led."""
+    partitions = (part for topic in metadata.topics.values() for part in topic.partitions.values())
+    return (
+        metadata.cluster_id == cluster_id
+        and bool(metadata.brokers)
+        and all(partition.leader >= 0 for partition in partitions)
+    )

@@ -1,0 +1,1 @@
+"""Compare what was played with what an archive has."""

@@ -1,0 +1,1 @@
+"""Alerts like those of LSST, made from a seed."""

@@ -1,0 +1,1 @@
+"""Play alerts into a Kafka topic: order, pace, trouble, and a record of what was sent."""

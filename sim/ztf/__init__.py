@@ -1,0 +1,1 @@
+"""Alerts like those of ZTF, made from a seed."""

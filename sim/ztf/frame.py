@@ -1,0 +1,127 @@
+"""What all detections in one exposure have in common, as columns of the alert's records."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.avro_rows import Column
+from sim.sky.geometry import Floats, Ints
+from sim.ztf.camera import CHANNELS, channel_name
+from sim.ztf.schedule import EXPOSURE_S, Conditions, Exposure, conditions
+
+BAD = -99_999.0
+"""What stands in forced photometry for a value that could not be measured."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An exposure and how good it was; arrays have one entry for each of the 64 channels."""
+
+    exposure: Exposure
+    conditions: Conditions
+
+    @classmethod
+    def of(cls, seed: int, exposure: Exposure) -> "Frame":
+        """The frame of an exposure, with its conditions drawn."""
+        return cls(exposure, conditions(seed, exposure))
+
+    @cached_property
+    def image_number(self) -> Ints:
+        """`pid`: night, five digits of the day, two of the channel, and 15."""
+        night, fraction = self.exposure.night_and_fraction
+        return (night * 100_000 + int(fraction * 100_000)) * 10_000 + np.arange(CHANNELS) * 100 + 15
+
+    @cached_property
+    def reference_number(self) -> Ints:
+        """`rfid`: field, 12, filter and channel."""
+        exposure = self.exposure
+        first = exposure.field.number * 1_000_000 + 120_000 + exposure.filter_id * 100
+        return first + np.arange(CHANNELS)
+
+    @cached_property
+    def file_name(self) -> npt.NDArray[np.bytes_]:
+        """Name of the difference image, as it stands in the candidate."""
+        exposure = self.exposure
+        start = f"ztf_{self._day:%Y%m%d}{self._six_digits}_{exposure.field.number:06d}_"
+        band = {1: "zg", 2: "zr"}[exposure.filter_id]
+        names = (f"{start}{band}_{channel_name(c)}_scimrefdiffimg.fits" for c in range(CHANNELS))
+        return np.array([name.encode() for name in names])
+
+    @cached_property
+    def archived_file_name(self) -> npt.NDArray[np.bytes_]:
+        """The same with its path, as it stands in the history."""
+        path = f"/ztf/archive/sci/{self._day:%Y/%m%d}/{self._six_digits}/".encode()
+        return np.char.add(np.char.add(path, self.file_name), b".fz")
+
+    def dn(self, flux: Floats, channel: Ints) -> Floats:
+        """Data numbers from fluxes in which 25 mag is 1."""
+        return flux * 10 ** (0.4 * (self.conditions.zero_point_mag[channel] - 25))
+
+    def columns(self, channel: Ints, *, archived: bool) -> dict[str, Column]:
+        """Columns of candidates and of history entries (`archived`) alike."""
+        here = self.conditions
+        names = self.archived_file_name if archived else self.file_name
+        return {
+            "jd": self.exposure.jd,
+            "fid": self.exposure.filter_id,
+            "pid": self.image_number[channel],
+            "diffmaglim": here.limit_mag[channel],
+            "pdiffimfilename": names[channel],
+            "programpi": "Kulkarni",
+            "programid": 1,
+            "nid": self.exposure.night,
+            "rcid": channel,
+            "field": self.exposure.field.number,
+            "magzpsci": here.zero_point_mag[channel],
+            "magzpsciunc": here.zero_point_error_mag[channel],
+            "magzpscirms": here.zero_point_rms_mag[channel],
+            "clrcoeff": here.colour_term[channel],
+            "clrcounc": here.colour_term_error[channel],
+            "rbversion": "t17_f5_c3",
+        }
+
+    def candidate_columns(self, channel: Ints) -> dict[str, Column]:
+        """Further columns that only the candidate has."""
+        here = self.conditions
+        in_g = self.exposure.filter_id == 1
+        return {
+            "tooflag": 0,
+            "rfid": self.reference_number[channel],
+            "jdstartref": 2_458_166.9 + channel / 64,
+            "jdendref": 2_458_278.7 + channel / 64,
+            "nframesref": 15 + channel % 3,
+            "nmatches": here.calibrators[channel],
+            "zpclrcov": -0.5 * here.colour_term_error[channel],
+            "zpmed": here.zero_point_mag[channel] + (0.0 if in_g else 0.08),
+            "clrmed": 0.6 + 0.1 * here.colour_term[channel],
+            "clrrms": 6 * here.zero_point_rms_mag[channel],
+            "exptime": EXPOSURE_S,
+            "drbversion": "d6_m7",
+        }
+
+    def forced_columns(self, channel: Ints) -> dict[str, Column]:
+        """Columns of forced photometry that tell of the exposure alone."""
+        here = self.conditions
+        shared = self.columns(channel, archived=True)
+        same = "jd fid pid diffmaglim programid rcid field magzpsci magzpsciunc magzpscirms"
+        return {
+            **{name: shared[name] for name in f"{same} clrcoeff clrcounc".split()},
+            "rfid": self.reference_number[channel],
+            "sciinpseeing": here.seeing_pixels[channel],
+            "scibckgnd": here.background_dn[channel],
+            "scisigpix": here.pixel_noise_dn[channel],
+            "exptime": EXPOSURE_S,
+            "adpctdif1": 0.06 + here.zero_point_rms_mag[channel] / 5,
+            "adpctdif2": 0.065 + here.zero_point_rms_mag[channel] / 5,
+        }
+
+    @property
+    def _day(self) -> datetime:
+        return datetime(2017, 1, 1, tzinfo=UTC) + timedelta(days=self.exposure.night)
+
+    @property
+    def _six_digits(self) -> str:
+        return f"{int(self.exposure.night_and_fraction[1] * 1_000_000):06d}"

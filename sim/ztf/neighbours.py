@@ -1,0 +1,105 @@
+"""What catalogues and the solar system's ephemerides say is near each object.
+
+In ZTF's alerts what is missing stands as -999, and a missing name as the text "null".
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.sky.geometry import Floats, Ints, offset
+from sim.sky.kinds import STARS, Kind
+from sim.sky.population import Population
+
+Columns = dict[str, npt.NDArray[Any]]
+
+MISSING = -999.0
+MISSING_NAME = "null"
+_BANDS = ("sg", "sr", "si", "sz")
+_REDDER_BY_MAG = np.array([0.0, 0.6, 0.8, 0.9])
+_BAND_MISSING_SHARE = 0.2
+_THIRD_MISSING_SHARE = 0.1
+
+
+def neighbours(rng: np.random.Generator, population: Population) -> Columns:
+    """Columns of the candidate that are the same whenever the object is seen."""
+    return {
+        **_pan_starrs(rng, population),
+        **_gaia(rng, population),
+        **_solar_system(rng, population),
+    }
+
+
+def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
+    size = len(population)
+    # The closest one is the star or galaxy itself; the others are strangers farther out.
+    own_arcsec = np.hypot(population.host_east_arcsec, population.host_north_arcsec)
+    farther = np.sort(rng.uniform(5, 30, (size, 2)), axis=1)
+    distances = np.column_stack([np.minimum(own_arcsec, 0.9 * farther[:, 0]), farther])
+    columns: Columns = {"nmtchps": 3 + rng.poisson(6, size)}
+    for rank in (1, 2, 3):
+        distance = distances[:, rank - 1]
+        missing = np.zeros(size, bool)
+        if rank == 3:
+            missing = rng.random(size) < _THIRD_MISSING_SHARE
+        first_mag = population.reference_mag_gr[:, 0] if rank == 1 else rng.uniform(16, 22, size)
+        for band, redder in zip(_BANDS, _REDDER_BY_MAG, strict=True):
+            gone = missing | (rng.random(size) < _BAND_MISSING_SHARE)
+            mag = first_mag - redder + rng.normal(0, 0.1, size)
+            columns[f"{band}mag{rank}"] = np.where(gone, MISSING, mag)
+        star_like = rng.beta(0.5, 0.5, size)
+        if rank == 1:
+            point = population.is_kind(*STARS)
+            star_like = np.where(point, rng.beta(20, 1, size), rng.beta(1, 20, size))
+        columns[f"sgscore{rank}"] = np.where(missing, MISSING, star_like)
+        columns[f"distpsnr{rank}"] = np.where(missing, MISSING, distance)
+        number = _pan_starrs_number(rng, population, distance)
+        columns[f"objectidps{rank}"] = np.where(missing, int(MISSING), number)
+    return columns
+
+
+def _pan_starrs_number(
+    rng: np.random.Generator, population: Population, distance_arcsec: Floats
+) -> Ints:
+    """Their numbers tell the place: the zone in declination, then the right ascension."""
+    angle = rng.uniform(0, 2 * np.pi, len(population))
+    ra_deg, dec_deg = offset(
+        population.places.ra_deg,
+        population.places.dec_deg,
+        distance_arcsec * np.cos(angle),
+        distance_arcsec * np.sin(angle),
+    )
+    zone = np.floor((dec_deg + 90) * 120).astype(np.int64)
+    place = np.floor(ra_deg * 1_000_000).astype(np.int64) * 10_000
+    return zone * 10_000_000_000_000 + place + rng.integers(0, 10_000, len(population))
+
+
+def _gaia(rng: np.random.Generator, population: Population) -> Columns:
+    size = len(population)
+    own = population.is_kind(*STARS, Kind.ACTIVE_GALAXY)
+    red = population.reference_mag_gr[:, 1]
+    distance = np.where(own, rng.rayleigh(0.1, size), rng.uniform(3, 60, size))
+    magnitude = np.where(own, red, rng.uniform(15, 20.5, size))
+    itself_bright = own & (red < 14)
+    no_bright = ~itself_bright & (rng.random(size) < 0.6)
+    bright_distance = np.where(itself_bright, distance, rng.uniform(30, 90, size))
+    bright_magnitude = np.where(itself_bright, magnitude, rng.uniform(11, 14, size))
+    return {
+        "neargaia": distance,
+        "maggaia": magnitude,
+        "neargaiabright": np.where(no_bright, MISSING, bright_distance),
+        "maggaiabright": np.where(no_bright, MISSING, bright_magnitude),
+    }
+
+
+def _solar_system(rng: np.random.Generator, population: Population) -> Columns:
+    size = len(population)
+    asteroid = population.is_kind(Kind.ASTEROID)
+    known_mag = 25 - 2.5 * np.log10(np.maximum(population.eruption_flux_gr[:, 0], 1e-9))
+    names = population.serial.astype("S")
+    return {
+        "ssdistnr": np.where(asteroid, rng.integers(0, 5, size), MISSING),
+        "ssmagnr": np.where(asteroid, np.round(known_mag, 1), MISSING),
+        "ssnamenr": np.where(asteroid, names, MISSING_NAME.encode()),
+    }
