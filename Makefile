@@ -80,7 +80,7 @@ bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million 
 	@$(BIN)/python -m bench.beside
 
 lock:  ## pin the packages anew (needs uv)
-	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -20,6 +20,25 @@ import pyarrow.compute as pc
 
 from finkray.surveys import LSST, TAI_MINUS_UTC_MS, ZTF
 
+__all__ = [
+    "CUTOUTS",
+    "DETECTION",
+    "HISTORY_POINT",
+    "NEAR_KNOWN_ARCSEC",
+    "NEIGHBOUR",
+    "NJY_ZEROPOINT_MAG",
+    "SOLAR_SYSTEM",
+    "Part",
+    "columns",
+    "cutouts",
+    "detections",
+    "fits_bytes",
+    "history",
+    "neighbours",
+    "positions",
+    "solar_system",
+]
+
 Part = Literal["detection", "solar_system", "neighbour", "history", "cutouts"]
 
 NJY_ZEROPOINT_MAG: Final = 31.4

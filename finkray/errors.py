@@ -26,6 +26,28 @@ A packet that does not decode is not an error but a result: see `finkray.packets
 
 from typing import ClassVar
 
+__all__ = [
+    "ArchiveHeld",
+    "BatchGone",
+    "CatalogError",
+    "CatalogUnavailable",
+    "ClusterUnavailable",
+    "CodeMismatch",
+    "Fenced",
+    "FinkrayError",
+    "KafkaUnavailable",
+    "LedgerCorrupt",
+    "LedgerError",
+    "MessageRefused",
+    "ProducerFenced",
+    "SchemaError",
+    "SchemaUnavailable",
+    "ServiceError",
+    "SettingsError",
+    "StorageError",
+    "TopicChanged",
+]
+
 
 class FinkrayError(Exception):
     """The base of the tree. The message says what is wrong and, where known, what to do."""

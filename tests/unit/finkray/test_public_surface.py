@@ -1,0 +1,70 @@
+"""The names that people may import: a change of this list is a change that users notice."""
+
+from types import ModuleType
+
+import pytest
+
+import finkray
+import finkray.adapter
+import finkray.errors
+import finkray.testing
+
+SURFACE = {
+    finkray: ["Archive", "Durable", "Service", "__version__", "open_archive", "service"],
+    finkray.adapter: [
+        "CUTOUTS",
+        "DETECTION",
+        "HISTORY_POINT",
+        "NEAR_KNOWN_ARCSEC",
+        "NEIGHBOUR",
+        "NJY_ZEROPOINT_MAG",
+        "Part",
+        "SOLAR_SYSTEM",
+        "columns",
+        "cutouts",
+        "detections",
+        "fits_bytes",
+        "history",
+        "neighbours",
+        "positions",
+        "solar_system",
+    ],
+    finkray.errors: [
+        "ArchiveHeld",
+        "BatchGone",
+        "CatalogError",
+        "CatalogUnavailable",
+        "ClusterUnavailable",
+        "CodeMismatch",
+        "Fenced",
+        "FinkrayError",
+        "KafkaUnavailable",
+        "LedgerCorrupt",
+        "LedgerError",
+        "MessageRefused",
+        "ProducerFenced",
+        "SchemaError",
+        "SchemaUnavailable",
+        "ServiceError",
+        "SettingsError",
+        "StorageError",
+        "TopicChanged",
+    ],
+    finkray.testing: ["SAMPLE", "alerts", "run"],
+}
+
+
+@pytest.mark.parametrize("module", SURFACE, ids=lambda module: module.__name__)
+def test_the_public_names_are_these(module: ModuleType) -> None:
+    assert sorted(module.__all__) == SURFACE[module]
+    assert all(getattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("module", SURFACE, ids=lambda module: module.__name__)
+def test_what_a_module_defines_is_public_or_has_an_underscore(module: ModuleType) -> None:
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+    }
+    assert defined <= set(module.__all__)
