@@ -24,6 +24,7 @@ from finkray.results.store import (
     list_stores,
     result_path,
     result_schema,
+    store_folder,
 )
 from finkray.services.columns import has, names_of
 from finkray.services.service import Described, input_name
@@ -94,15 +95,16 @@ class ResultsInput:
         Returns
         -------
         dict
-            for each claim, by the path of the file of alerts, the URIs of the files with its
-            results, () if these are not all there; a claim without any results is not here
+            for each claim, by the path of the file of alerts, the paths in the archive of the
+            files with its results, () if these are not all there; a claim without any results
+            is not here
         """
         out: dict[Claim, dict[str, tuple[str, ...]]] = {}
         for version in self._versions.values():
             missing = [claim for claim in claims if not all(out.get(claim, {"": ()}).values())]
             for claim, result in version.results(missing).items():
                 alerts, files = claims[claim]
-                found = {file.path: version.uris(result, alerts, file) for file in files}
+                found = {file.path: version.paths(result, alerts, file) for file in files}
                 if all(found.values()) or (claim not in out and any(found.values())):
                     out[claim] = found
         return out
@@ -113,6 +115,7 @@ class _Version:
 
     def __init__(self, store: ResultsStore) -> None:
         self._storage = store.storage
+        self._folder = store_folder(store.name, store.version)
         self._reading: LedgerReading = read_state(store.storage)
         self._recent: OrderedDict[Claim, ClaimResult] = OrderedDict()
 
@@ -138,7 +141,7 @@ class _Version:
         older = [claim for claim in covered if claim not in found]
         return found | (read_results(self._storage, older) if older else {})
 
-    def uris(self, result: ClaimResult, alerts: int, file: DataFile) -> tuple[str, ...]:
+    def paths(self, result: ClaimResult, alerts: int, file: DataFile) -> tuple[str, ...]:
         """Return the files with the results of a file of alerts; () if they are not all there."""
         own = [one for one in result.files if one.path == result_path(file.path)]
         if not own and result.archived >= alerts:
@@ -150,7 +153,7 @@ class _Version:
             ]
         if any(self._storage.size_bytes(one.path) is None for one in own):  # not published yet
             return ()
-        return tuple(f"{self._storage.uri}/{one.path}" for one in own)
+        return tuple(f"{self._folder}/{one.path}" for one in own)
 
 
 def open_inputs(archive: Storage, about: Described, name: str) -> list[ResultsInput]:
@@ -203,7 +206,7 @@ def read_input(archive: Storage, text: str, alerts_paths: Sequence[str]) -> pa.T
     tables = [result_schema(store.about.output).empty_table()]
     for alerts_path in alerts_paths:
         for path in files.paths(alerts_path):
-            with store.storage.filesystem.open_input_file(path) as source:
+            with store.storage.open(path) as source:
                 tables.append(pq.read_table(source, partitioning=None))
     return pa.concat_tables(tables)
 

@@ -89,18 +89,24 @@ class Slice:
     Attributes
     ----------
     file
-        where it is read
+        its path in the archive
     first_row, rows
         which of its rows
     inputs
-        for each name of other services' results that the service reads, the files with the
-        results for this file of alerts; none where there are no results
+        for each name of other services' results that the service reads, the paths in the
+        archive of the files with the results for this file of alerts; none where there are no
+        results
     """
 
     file: str
     first_row: int
     rows: int
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of all files that the slice is read from."""
+        return (self.file, *(path for _, paths in self.inputs for path in paths))
 
 
 @dataclass(frozen=True, slots=True)

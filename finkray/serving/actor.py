@@ -1,4 +1,4 @@
-"""A service's workers on Ray: an actor for each, which keeps the process with the user's code."""
+"""Run the workers of a service on Ray: one actor each, with the child process below it."""
 
 import logging
 import os
@@ -12,34 +12,38 @@ from finkray.services.service import Described
 from finkray.serving.pool import Host
 from finkray.serving.worker import Worker
 from finkray.settings.services import ServiceSettings
+from finkray.storage.opening import StorageLocation, open_storage
 
 GRACE_S = 30.0
-"""An actor keeps the limits itself; one that is silent for so long beyond them is made anew. It
-first waits for its resources and loads its modules, which takes seconds on a busy machine."""
+"""Time beyond the limits after which an actor that does not answer is restarted. The actor enforces
+the limits itself; but it first waits for its resources and loads its modules, which takes seconds
+on a busy machine."""
 
-BACK_S = 120.0
-"""Ray has a killed actor up again within seconds, on a busy machine within half a minute."""
+RESTART_S = 120.0
+"""How long to wait for a restarted actor. Ray takes seconds, on a busy machine half a minute."""
 
-PAUSE_S = 0.2
-"""Between two questions to an actor that is down."""
+RETRY_S = 0.2
+"""Pause between two attempts to reach an actor that is down."""
 
 log = logging.getLogger(__name__)
 
 
 class ServiceActor:
-    """A `Worker`, made a Ray actor: its answers are passed on as they are.
+    """A `Worker` as a Ray actor; returns its answers unchanged.
 
     Parameters
     ----------
     spec, limits
         as of the worker
+    archive
+        where the archive lies
     """
 
-    def __init__(self, spec: Spec, limits: Limits) -> None:
-        self._worker = Worker(spec, limits)
+    def __init__(self, spec: Spec, limits: Limits, archive: StorageLocation) -> None:
+        self._worker = Worker(spec, limits, open_storage(archive))
 
     def start(self) -> tuple[Described | None, str]:
-        """What the service declares, or why it does not start."""
+        """Return what the service declares, or why it does not start."""
         try:
             return self._worker.start(), ""
         except ServiceError as error:
@@ -50,21 +54,21 @@ class ServiceActor:
         return self._worker.run(slices)
 
     def close(self) -> None:
-        """End the process."""
+        """End the child process."""
         self._worker.close()
 
 
 class ActorHost:
-    """An actor as the driver has it; a `finkray.serving.pool.Host`.
+    """The driver's handle of a `ServiceActor`; a `finkray.serving.pool.Host`.
 
     Parameters
     ----------
     actor
-        the handle
+        the Ray handle
     name
         of the actor
     limits
-        which it keeps
+        that the actor enforces
     """
 
     def __init__(self, actor: Any, name: str, limits: Limits) -> None:
@@ -73,85 +77,101 @@ class ActorHost:
         self._limits = limits
 
     def start(self) -> Described:
-        """Wait until the service is set up; an actor that is down is waited for."""
+        """Wait until the service is set up, also while Ray restarts the actor.
+
+        Raises
+        ------
+        ServiceError
+            if the service does not start
+        ClusterUnavailable
+            if the actor is not up again after `RESTART_S`
+        """
         from ray.exceptions import RayError
 
-        ends_s = time.monotonic() + BACK_S
+        ends_s = time.monotonic() + RESTART_S
         while True:
             try:
-                about, why = self._ask(self._actor.start, self._limits.start_s)
+                about, why = self._call(self._actor.start, self._limits.start_s)
             except RayError as error:
                 if time.monotonic() > ends_s:
-                    raise ClusterUnavailable(f"{self._name} does not come back: {error}") from error
-                time.sleep(PAUSE_S)
+                    raise ClusterUnavailable(
+                        f"actor {self._name} did not restart within {RESTART_S:.0f} s: {error}"
+                    ) from error
+                time.sleep(RETRY_S)
                 continue
             if about is None:
                 raise ServiceError(why)
             return about
 
     def run(self, slices: Sequence[Slice]) -> Answer:
-        """Process a batch; `lost` if the actor is."""
+        """Process a batch; the fault is `lost` if the actor is lost."""
         from ray.exceptions import RayError
 
         try:
-            # The process may have to be started anew before.
+            # The child may have to be started first.
             limit_s = self._limits.start_s + self._limits.batch_s
-            return self._ask(self._actor.run, limit_s, list(slices))
+            return self._call(self._actor.run, limit_s, list(slices))
         except RayError as error:
-            log.warning("%s is lost, its batch is done again: %s", self._name, _first_line(error))
+            log.warning("actor %s lost, retrying its batch: %s", self._name, _first_line(error))
             return Answer(fault="lost", detail=_first_line(error))
 
     def close(self) -> None:
-        """End the actor with its process."""
+        """End the actor with its child process."""
         import ray
         from ray.exceptions import RayError
 
         try:
             ray.get(self._actor.close.remote(), timeout=5.0)
         except RayError as error:
-            log.debug("%s is not closed: %s", self._name, error)
+            log.debug("actor %s did not close, killing it: %s", self._name, error)
         ray.kill(self._actor)
 
-    def _ask(self, method: Any, limit_s: float, *words: Any) -> Any:
+    def _call(self, method: Any, limit_s: float, *arguments: Any) -> Any:
         import ray
         from ray.exceptions import GetTimeoutError
 
         try:
-            return ray.get(method.remote(*words), timeout=limit_s + GRACE_S)
+            return ray.get(method.remote(*arguments), timeout=limit_s + GRACE_S)
         except GetTimeoutError:
-            log.warning("%s is silent, and made anew", self._name)
+            log.warning(
+                "actor %s did not answer within %.0f s; restarting it",
+                self._name,
+                limit_s + GRACE_S,
+            )
             ray.kill(self._actor, no_restart=False)
             raise
 
 
 def actor_maker(
-    spec: Spec, limits: Limits, settings: ServiceSettings, name: str
+    spec: Spec, limits: Limits, settings: ServiceSettings, name: str, archive: StorageLocation
 ) -> Callable[[int], Host]:
-    """What makes the actors of a service, by their numbers.
+    """Return a function that starts the actor of a worker, by the worker's number.
 
     Parameters
     ----------
     spec, limits
         of the service
     settings
-        what an actor reserves
+        the resources that an actor reserves
     name
-        begins the actors' names
+        first part of the actors' names
+    archive
+        where the archive lies
     """
     import ray
 
-    kind = ray.remote(ServiceActor)
+    actor_class = ray.remote(ServiceActor)
     resources: Mapping[str, float] = settings.resources
 
     def make(number: int) -> Host:
-        full = f"finkray-service-{name}-{number}-{os.getpid()}"
-        actor = kind.options(
-            name=full,
+        full_name = f"finkray-service-{name}-{number}-{os.getpid()}"
+        actor = actor_class.options(
+            name=full_name,
             num_cpus=settings.cpus_per_actor,
             resources=dict(resources),
             max_restarts=-1,
-        ).remote(spec, limits)
-        return ActorHost(actor, full, limits)
+        ).remote(spec, limits, archive)
+        return ActorHost(actor, full_name, limits)
 
     return make
 

@@ -44,14 +44,11 @@ class OpenClaims:
 
     Parameters
     ----------
-    archive_uri
-        of the archive: workers name a file by its URI, results by its path in the archive
     output
         the columns that the service adds
     """
 
-    def __init__(self, archive_uri: str, output: pa.Schema) -> None:
-        self._archive_uri = archive_uri
+    def __init__(self, output: pa.Schema) -> None:
         self._output = output
         self._claims: dict[Claim, _OpenClaim] = {}
         self._claim_of: dict[str, Claim] = {}
@@ -71,11 +68,11 @@ class OpenClaims:
         return min(works, key=lambda work: work.seq, default=None)
 
     def open(self, work: ClaimWork) -> dict[str, int]:
-        """Take a claim in, and return the rows of each of its files by URI.
+        """Take a claim in, and return the rows of each of its files by path.
 
         A claim without any row has no file to process: call `take_empty` for it.
         """
-        rows = {self._uri(file.path): file.rows for file in work.files if file.rows}
+        rows = {file.path: file.rows for file in work.files if file.rows}
         self._claims[work.claim] = _OpenClaim(work, set(rows))
         self._claim_of.update(dict.fromkeys(rows, work.claim))
         return rows
@@ -83,7 +80,7 @@ class OpenClaims:
     def with_inputs(self, slices: Sequence[Slice]) -> list[Slice]:
         """Return the slices with the files of results that the service reads beside them."""
         return [
-            replace(part, inputs=self._claims[claim].work.inputs.get(self._path(part.file), ()))
+            replace(part, inputs=self._claims[claim].work.inputs.get(part.file, ()))
             for part in slices
             if (claim := self._claim_of.get(part.file)) is not None
         ]
@@ -118,28 +115,22 @@ class OpenClaims:
             alert.file, RowAnswers(alert.first_row, nothing, ["error"], [f"{fault}: {detail}"])
         )
 
-    def complete(self, uri: str) -> AnsweredClaim | None:
+    def complete(self, path: str) -> AnsweredClaim | None:
         """Note that all rows of a file have answers; return its claim if that was the last file."""
-        claim = self._claim_of.pop(uri)
+        claim = self._claim_of.pop(path)
         one = self._claims[claim]
-        one.missing.discard(uri)
+        one.missing.discard(path)
         if one.missing:
             return None
         del self._claims[claim]
         return AnsweredClaim(one.work, one.answers)
 
-    def abandon(self, uri: str) -> AnsweredClaim | None:
+    def abandon(self, path: str) -> AnsweredClaim | None:
         """Forget the answers of a file that cannot be read; return its claim as `complete` does."""
-        self._claims[self._claim_of[uri]].answers.pop(self._path(uri), None)
-        return self.complete(uri)
+        self._claims[self._claim_of[path]].answers.pop(path, None)
+        return self.complete(path)
 
-    def _add(self, uri: str, answers: RowAnswers) -> None:
-        claim = self._claim_of.get(uri)
+    def _add(self, path: str, answers: RowAnswers) -> None:
+        claim = self._claim_of.get(path)
         if claim is not None:  # else the file was abandoned meanwhile
-            self._claims[claim].answers.setdefault(self._path(uri), []).append(answers)
-
-    def _uri(self, path: str) -> str:
-        return f"{self._archive_uri}/{path}"
-
-    def _path(self, uri: str) -> str:
-        return uri.removeprefix(f"{self._archive_uri}/")
+            self._claims[claim].answers.setdefault(path, []).append(answers)

@@ -19,6 +19,7 @@ from finkray.services.messages import Answer, Limits, Slice, Spec
 from finkray.services.service import Described, input_name
 from finkray.serving.worker import Worker
 from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 from finkray.storage.parquet import write_table
 
 _LIKE = 0.85
@@ -67,17 +68,17 @@ def check_service(
         returns results of another service for these alerts, by the name in `needs` or `uses`;
         None where the alerts have none
     """
-    worker = Worker(spec, limits)
-    try:
-        about = worker.start()
-    except ServiceError as error:
-        yield Finding("loads", ok=False, words=str(error))
-        return
-    try:
-        yield Finding("loads", ok=True, words=f"{about.name}, version {about.version}")
-        yield _pickles(worker.unpicklable)
-        yield _columns(about, alerts.schema)
-        with tempfile.TemporaryDirectory(prefix="finkray-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="finkray-check-") as folder:
+        worker = Worker(spec, limits, open_storage(StorageLocation(folder)))
+        try:
+            about = worker.start()
+        except ServiceError as error:
+            yield Finding("loads", ok=False, words=str(error))
+            return
+        try:
+            yield Finding("loads", ok=True, words=f"{about.name}, version {about.version}")
+            yield _pickles(worker.unpicklable)
+            yield _columns(about, alerts.schema)
             if about.inputs:
                 # Offsets tell alerts apart within a partition, and results are found by them.
                 alerts = _of_one_partition(alerts, alerts)
@@ -85,8 +86,8 @@ def check_service(
             for text in about.inputs:
                 yield trial.add_input(text, results_of)
             yield from _answers(trial)
-    finally:
-        worker.close()
+        finally:
+            worker.close()
 
 
 def _pickles(why_not: str) -> Finding:
@@ -163,7 +164,7 @@ class _Trial:
         path = self._folder / f"{name}.parquet"
         with path.open("wb") as out:
             write_table(results, out)
-        self._inputs.append((name, (str(path),)))
+        self._inputs.append((name, (path.name,)))
         words = f"reads {', '.join(columns)}; {results.num_rows} of {self.alerts.num_rows} alerts"
         return Finding(title, ok=True, words=f"{words} have results")
 
@@ -172,7 +173,7 @@ class _Trial:
         path = self._folder / f"{name}.alerts.parquet"
         with path.open("wb") as out:
             write_table(alerts, out)
-        return self._worker.run([Slice(str(path), 0, alerts.num_rows, tuple(self._inputs))])
+        return self._worker.run([Slice(path.name, 0, alerts.num_rows, tuple(self._inputs))])
 
 
 def _of_one_partition(table: pa.Table, alerts: pa.Table) -> pa.Table:

@@ -1,15 +1,20 @@
-"""The process in which the user's code runs: `python -m finkray.serving.child DESCRIPTOR`.
+"""The process in which the user's code runs: `python -m finkray.serving.child DESCRIPTOR PID NICE`.
 
-It has no other way to the outside than a socket to the actor that started it, and none of the
-broker's secrets in its environment. It may hang, leak and die: that is what it is for.
+Its only connection is a socket to the worker that started it, and its environment has no secrets
+of finkray. It may hang, leak and die: it exists to contain that.
 
-Each message is JSON, some with Arrow after it:
+Each message is JSON, some followed by Arrow or a file descriptor. From the worker, and the reply:
 
     {"do": "load", "spec": …, "folder": …}   -> {"ok": true, …}, the output's schema
     {"do": "configure", "settings": …,
      "shared": …, "set_up": …}               -> the same: settings may change the version
     {"do": "process", "slices": […]}         -> {"ok": true, …}, the answer as an IPC stream
-    anything                                 -> {"ok": false, "fault": …, "detail": …}
+    any of them                              -> {"ok": false, "fault": …, "detail": …}
+
+Before it replies to "process", the child requests each file that it has not read yet:
+
+    {"open": path, "columns": […]}           -> {"form": …}, a descriptor
+                                             -> {"error": …}
 """
 
 import json
@@ -39,22 +44,23 @@ from finkray.services.messages import (
     slice_from_json,
 )
 from finkray.services.service import Described, Service, describe, load_service
+from finkray.serving.handover import Handover, read_handed_over, receive_descriptor
 from finkray.serving.slice_reader import SliceReader
 
 DETAIL_CHARS = 500
-"""Of what an exception says; the whole of it goes to the log once."""
+"""Length at which the text of an exception is cut in a reply; the log has the whole, once."""
 
 SAMPLE_ROWS = 16
-"""So many alerts alone, over all of a batch, tell whether any of it can be answered."""
+"""Alerts of a refused batch that are tried alone, to find out whether any can be answered."""
 
 
 class Child:
-    """Loads a service and processes batches until the actor hangs up.
+    """Loads a service and processes batches until the worker closes the connection.
 
     Parameters
     ----------
     connection
-        to the actor
+        to the worker
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -62,10 +68,10 @@ class Child:
         self._service: Service | None = None
         self._about: Described | None = None
         self._reader: SliceReader | None = None
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def run(self) -> None:
-        """Answer each message."""
+        """Reply to each message."""
         while True:
             try:
                 order = json.loads(self._connection.recv_bytes())
@@ -87,7 +93,7 @@ class Child:
             self._service = load_service(spec)
             self._describe(self._service, _unpicklable(self._service))
         except ServiceError as error:
-            self._refuse("raised", str(error))
+            self._reply_fault("raised", str(error))
 
     def _configure(
         self,
@@ -97,7 +103,7 @@ class Child:
         set_up: bool,
     ) -> None:
         service = self._service
-        assert service is not None  # noqa: S101 - the actor loads first
+        assert service is not None  # noqa: S101 - the worker loads it first
         service.settings, service.shared = settings, shared
         try:
             if set_up:
@@ -106,93 +112,114 @@ class Child:
                 except Exception as error:
                     traceback.print_exc()
                     name = describe(service).name
-                    raise ServiceError(f"setup of {name}: {_words(error)}") from error
+                    raise ServiceError(f"setup of {name}: {_text(error)}") from error
             self._describe(service, "")
         except ServiceError as error:
-            self._refuse("raised", str(error))
+            self._reply_fault("raised", str(error))
 
     def _describe(self, service: Service, unpicklable: str) -> None:
         about = describe(service)
-        self._about, self._reader = about, SliceReader(about)
-        words = {"ok": True, "unpicklable": unpicklable, **described_to_json(about)}
-        self._say(words, about.output.serialize())
+        self._about, self._reader = about, SliceReader(about, self._read_columns)
+        reply = {"ok": True, "unpicklable": unpicklable, **described_to_json(about)}
+        self._reply(reply, about.output.serialize())
 
     def _process(self, slices: Sequence[Slice]) -> None:
         service, about, reader = self._service, self._about, self._reader
-        assert service and about and reader  # noqa: S101,PT018 - the actor loads first
+        assert service and about and reader  # noqa: S101,PT018 - the worker loads it first
         try:
             parts = [reader.read(part) for part in slices]
         except (OSError, pa.ArrowException) as error:
-            self._refuse("unreadable", _words(error))
+            self._reply_fault("unreadable", _text(error))
             return
         skipped = [not fits for fits, _ in parts]
         tables = [table for fits, table in parts if fits]
         alerts = pa.concat_tables(tables, promote_options="permissive") if tables else None
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
-            whole = answer_each(
+            answered = answer_each(
                 lambda part: call(service, about.output, part), alerts, about.output
             )
-        except AnswerRefused as nothing:
-            self._tell_once(nothing)
-            self._refuse(nothing.fault, nothing.detail)
+        except AnswerRefused as error:
+            self._log_once(error)
+            self._reply_fault(error.fault, error.detail)
             return
-        for refused in whole.refused.values():
-            self._tell_once(refused)
+        for refused in answered.refused.values():
+            self._log_once(refused)
         times = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
-        table, places = with_skipped(whole.table, [part.rows for part in slices], skipped)
+        table, rows = with_skipped(answered.table, [part.rows for part in slices], skipped)
         errors = [
-            [int(places[row]), refused.fault, refused.detail[:DETAIL_CHARS]]
-            for row, refused in sorted(whole.refused.items())
+            [int(rows[row]), refused.fault, refused.detail[:DETAIL_CHARS]]
+            for row, refused in sorted(answered.refused.items())
         ]
-        self._say({"ok": True, "skipped": skipped, "errors": errors, **times}, _to_ipc(table))
+        self._reply({"ok": True, "skipped": skipped, "errors": errors, **times}, _to_ipc(table))
 
-    def _tell_once(self, refused: "AnswerRefused") -> None:
-        if refused.fault != "raised":  # the words say it all
+    def _read_columns(self, path: str, columns: Sequence[str]) -> pa.Table:
+        """Read columns of a file of the archive, which the worker opens."""
+        request = {"open": path, "columns": list(columns)}
+        self._connection.send_bytes(json.dumps(request).encode())
+        reply = json.loads(self._connection.recv_bytes())
+        if "error" in reply:
+            raise OSError(reply["error"])
+        handover = Handover(reply["form"], receive_descriptor(self._connection))
+        return read_handed_over(handover, columns)
+
+    def _log_once(self, refused: "AnswerRefused") -> None:
+        """Print the traceback of an exception of the service, once for each line that raises."""
+        if refused.fault != "raised":  # the detail says all
             return
         error = refused.error
         trace = traceback.extract_tb(error.__traceback__)
-        place = f"{type(error).__name__} at {trace[-1] if trace else None}"
-        if place not in self._told:
-            self._told.add(place)
+        line = f"{type(error).__name__} at {trace[-1] if trace else None}"
+        if line not in self._logged:
+            self._logged.add(line)
             traceback.print_exception(error)
 
-    def _refuse(self, fault: Fault, detail: str) -> None:
-        self._say({"ok": False, "fault": fault, "detail": detail[:DETAIL_CHARS]})
+    def _reply_fault(self, fault: Fault, detail: str) -> None:
+        self._reply({"ok": False, "fault": fault, "detail": detail[:DETAIL_CHARS]})
 
-    def _say(self, words: dict[str, Any], arrow: pa.Buffer | None = None) -> None:
+    def _reply(self, words: dict[str, Any], arrow: pa.Buffer | None = None) -> None:
         self._connection.send_bytes(json.dumps(words).encode())
         if arrow is not None:
             self._connection.send_bytes(arrow)
 
 
 def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
-    """The service's answer, as declared.
+    """Call the service and return its answer, checked against what it declares.
 
     Raises
     ------
-    Refused
-        if it raises, or its answer is not as declared
+    AnswerRefused
+        if the service raises, or its answer is not as declared
     """
     try:
         return accept(output, alerts.num_rows, service.process(alerts))
     except ServiceError as error:
         raise AnswerRefused("contract", str(error), error) from error
     except Exception as error:
-        raise AnswerRefused("raised", _words(error), error) from error
+        raise AnswerRefused("raised", _text(error), error) from error
 
 
 def answer_each(
     ask: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
 ) -> "AnsweredRows":
-    """The answers of all alerts but those of which the service cannot be asked.
+    """Return the answers for all alerts except those that make the service fail.
 
-    When the whole is refused its halves are tried, and theirs, until the guilty are alone.
+    If a batch is refused, its halves are tried, and their halves, until each alert that causes a
+    refusal is alone.
+
+    Parameters
+    ----------
+    ask
+        returns the answer for some alerts, or raises `AnswerRefused`
+    alerts
+        the batch; None if there is nothing to ask
+    output
+        the columns that the service adds
 
     Raises
     ------
-    Refused
-        if not one alert has an answer, as far as a few of them tell
+    AnswerRefused
+        if no alert gets an answer, judged by up to about `SAMPLE_ROWS` of them
     """
     nullable = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
     if alerts is None:
@@ -221,14 +248,14 @@ def answer_each(
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRows:
-    """A row for each alert; those that were `refused` have nulls."""
+    """One row for each alert; those in `refused`, by row, have nulls."""
 
     table: pa.Table
     refused: "dict[int, AnswerRefused]"
 
 
 class AnswerRefused(Exception):
-    """The service gave no answer that counts."""
+    """The service raised, or its answer is not as declared."""
 
     def __init__(self, fault: Fault, detail: str, error: Exception) -> None:
         super().__init__(detail)
@@ -249,21 +276,36 @@ def _any_is_answered(ask: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> b
 def with_skipped(
     answer: pa.Table, rows: Sequence[int], skipped: Sequence[bool]
 ) -> tuple[pa.Table, np.ndarray]:
-    """The answer with nulls for alerts that were not asked about, and where its rows are then."""
-    parts, at = [], 0
+    """Insert nulls for skipped slices into an answer.
+
+    Parameters
+    ----------
+    answer
+        for the alerts of all slices that were not skipped
+    rows, skipped
+        of each slice: its number of alerts, and whether it was skipped
+
+    Returns
+    -------
+    Table
+        a row for each alert of all slices
+    ndarray
+        for each row of `answer` its row in that table
+    """
+    parts, first = [], 0
     for count, skip in zip(rows, skipped, strict=True):
-        parts.append(null_rows(count, answer.schema) if skip else answer.slice(at, count))
-        at += 0 if skip else count
+        parts.append(null_rows(count, answer.schema) if skip else answer.slice(first, count))
+        first += 0 if skip else count
     asked = np.repeat(~np.array(skipped, bool), np.array(rows, int))
     return pa.concat_tables([*parts, answer.schema.empty_table()]), np.flatnonzero(asked)
 
 
 def _unpicklable(service: Service) -> str:
-    """Why the service, not set up yet, cannot be pickled; empty if it can."""
+    """Return why the service cannot be pickled before it is set up; empty if it can."""
     try:
-        pickle.loads(pickle.dumps(service))  # noqa: S301 - it is what was just made
-    except Exception as error:  # noqa: BLE001 - whatever the user's objects raise
-        return _words(error)
+        pickle.loads(pickle.dumps(service))  # noqa: S301 - pickled in the same line
+    except Exception as error:  # noqa: BLE001 - the user's objects may raise anything
+        return _text(error)
     return ""
 
 
@@ -274,26 +316,28 @@ def _to_ipc(table: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _words(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
 def _die_with(parent_pid: int) -> None:
-    """Let the kernel end this process with the actor's (Linux)."""
+    """Let the kernel end this process together with the worker's (Linux)."""
     from finkray.host.supervise import die_with_parent
 
     die_with_parent(parent_pid)()
 
 
 def main() -> None:
-    """Serve the actor at the other end of the socket."""
+    """Serve the worker at the other end of the socket."""
     descriptor, parent_pid, nice = map(int, sys.argv[1:4])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the command, which hangs up
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a Ctrl-C is for the command, which closes the connection
     if sys.platform == "linux":
         _die_with(parent_pid)
     os.nice(nice)
     connection = Connection(socket.socket(fileno=descriptor).detach())
-    # What the service prints goes where the log goes.
+    # What the service prints goes to the log.
     os.dup2(2, 1)
     Child(connection).run()
 

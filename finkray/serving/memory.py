@@ -1,41 +1,41 @@
-"""What a process with user's code has of its own in memory, with those that it started."""
+"""Measure the memory of a child process, with the processes that it started."""
 
 import time
 
 import psutil
 
-KIN_S = 1.0
-"""How often it is looked whom it has started: that takes milliseconds, more on a busy node."""
+SEARCH_S = 1.0
+"""Interval between two searches for descendants: one takes milliseconds, more on a busy node."""
 
-KIN_SHARE = 0.02
-"""And at most this share of the time is spent so."""
+SEARCH_SHARE = 0.02
+"""Searches take at most this share of the time."""
 
 
-class Memory:
-    """Watches a process.
+class ProcessMemory:
+    """The memory of one process.
 
     Parameters
     ----------
     pid
-        its number
+        its process id
     """
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
         self._family_bytes = 0
-        self._next_s = 0.0
+        self._next_search_s = 0.0
 
     def own_bytes(self) -> int:
-        """Resident memory without what is shared with others; 0 when it has ended.
+        """Return the resident memory without shared pages; 0 when the process has ended.
 
-        Of processes that it started what is private to each counts, so that a model which was
-        loaded before a fork counts once.
+        With descendants, the private memory of each is added up, so that a model which was loaded
+        before a fork counts once.
         """
         begun_s = time.monotonic()
-        if begun_s >= self._next_s:
-            self._family_bytes = self._of_family()
+        if begun_s >= self._next_search_s:
+            self._family_bytes = self._private_bytes_of_family()
             ended_s = time.monotonic()
-            self._next_s = ended_s + max(KIN_S, (ended_s - begun_s) / KIN_SHARE)
+            self._next_search_s = ended_s + max(SEARCH_S, (ended_s - begun_s) / SEARCH_SHARE)
         try:
             memory = self._process.memory_info()
         except psutil.Error:
@@ -43,16 +43,17 @@ class Memory:
         alone = int(memory.rss - getattr(memory, "shared", 0))
         return max(alone, self._family_bytes)
 
-    def _of_family(self) -> int:
+    def _private_bytes_of_family(self) -> int:
+        """Return the private memory of the process and its descendants; 0 if it has none."""
         try:
-            kin = self._process.children(recursive=True)
+            descendants = self._process.children(recursive=True)
         except psutil.Error:
             return 0
-        return sum(map(_private_bytes, (self._process, *kin))) if kin else 0
+        return sum(map(_private_bytes, (self._process, *descendants))) if descendants else 0
 
 
 def _private_bytes(process: psutil.Process) -> int:
     try:
         return int(process.memory_full_info().uss)
-    except psutil.Error:  # it has ended, or is somebody else's by now
+    except psutil.Error:  # it has ended, or its id belongs to another user's process by now
         return 0

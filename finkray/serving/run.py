@@ -119,7 +119,7 @@ def run_over(
     ArchiveHeld
         if somebody else writes these results
     """
-    about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
+    about = run.about or Worker(run.spec, limits_of(run.settings), run.archive).describe()
     bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
     services = run.settings.services.model_copy(update=bounds)
     inputs = open_inputs(run.archive, about, run.into or about.name)
@@ -176,7 +176,7 @@ def run_live(
     ArchiveHeld
         if it runs already
     """
-    about = run.about or Worker(run.spec, limits_of(run.settings)).describe()
+    about = run.about or Worker(run.spec, limits_of(run.settings), run.archive).describe()
     inputs = open_inputs(run.archive, about, run.into or about.name)
     with _opened(run, about) as sink:
         wanted = live_from(sink.storage, run.archive, since)
@@ -285,11 +285,10 @@ def _server(
 ) -> Server:
     limits = limits_of(run.settings)
     return Server(
-        archive=run.archive,
         sink=sink,
         output=about.output,
         backlog=backlog,
-        pool=Pool(make_host or (lambda _: Worker(run.spec, limits))),
+        pool=Pool(make_host or (lambda _: Worker(run.spec, limits, run.archive))),
         settings=ServeSettings(_dispatcher(settings), _scale(settings)),
         monitor=ServiceMonitor(time.time()),
         on_tick=on_tick,

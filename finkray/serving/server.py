@@ -39,7 +39,6 @@ from finkray.serving.pool import BatchAnswered, Pool, WorkerGone, WorkerNotStart
 from finkray.serving.pool_scaler import PoolScaler
 from finkray.serving.scale import ScaleSettings
 from finkray.serving.sink import Sink
-from finkray.storage.contract import Storage
 
 LOOK_S = 0.2
 """How often the archive's ledger is looked at while nothing happens."""
@@ -76,8 +75,6 @@ class Server:
 
     Parameters
     ----------
-    archive
-        where the alerts are
     sink
         what keeps the results
     output
@@ -97,7 +94,6 @@ class Server:
     def __init__(
         self,
         *,
-        archive: Storage,
         sink: Sink,
         output: pa.Schema,
         backlog: Backlog,
@@ -110,7 +106,7 @@ class Server:
         self._pool = pool
         self._settings = settings
         self._on_tick = on_tick
-        self._claims = OpenClaims(archive.uri, output)
+        self._claims = OpenClaims(output)
         self._committer = Committer(sink, settings.commit)
         self._not_started: set[int] = set()
         self._next_tick_s = self._next_look_s = 0.0

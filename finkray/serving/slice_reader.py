@@ -1,12 +1,15 @@
 """Reads the columns that a service declares: of the alerts, and of other services' results."""
 
+from collections.abc import Callable, Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from finkray.services.columns import has, read_columns
 from finkray.services.messages import Slice
 from finkray.services.service import Described, input_name
+
+ReadColumns = Callable[[str, Sequence[str]], pa.Table]
+"""Reads columns of a file, by its path in the archive, as `read_columns` does."""
 
 _KEY = "kafka_offset"
 """A file of alerts is of one partition, and each offset is in it once."""
@@ -19,10 +22,13 @@ class SliceReader:
     ----------
     about
         what the service declares
+    read_columns
+        reads a file of the archive
     """
 
-    def __init__(self, about: Described) -> None:
+    def __init__(self, about: Described, read_columns: ReadColumns) -> None:
         self._about = about
+        self._read_columns = read_columns
         self._last: tuple[object, bool, pa.Table] | None = None
 
     def read(self, part: Slice) -> tuple[bool, pa.Table]:
@@ -37,37 +43,42 @@ class SliceReader:
         """
         key = part.file, part.inputs
         if self._last is None or self._last[0] != key:
-            self._last = key, self._fits(part.file), self._table(part)
+            alerts = self._alerts(part.file)
+            self._last = key, self._fits(alerts), self._table(part, alerts)
         _, fits, table = self._last
         return fits, table.slice(part.first_row, part.rows)
 
-    def _fits(self, file: str) -> bool:
-        columns = self._about.packet_columns
-        schema = pq.read_schema(file)
-        return not columns or any(has(schema, name) for name in columns)
-
-    def _table(self, part: Slice) -> pa.Table:
+    def _alerts(self, file: str) -> pa.Table:
         about = self._about
         if not about.inputs:
-            return read_columns(part.file, about.columns)
-        alerts = read_columns(part.file, list(dict.fromkeys([_KEY, *about.packet_columns])))
+            return self._read_columns(file, about.columns)
+        return self._read_columns(file, list(dict.fromkeys([_KEY, *about.packet_columns])))
+
+    def _fits(self, alerts: pa.Table) -> bool:
+        # A column that the file lacks is read as one of type null.
+        columns = self._about.packet_columns
+        return not columns or any(not pa.types.is_null(alerts[name].type) for name in columns)
+
+    def _table(self, part: Slice, alerts: pa.Table) -> pa.Table:
+        about = self._about
+        if not about.inputs:
+            return alerts
         inputs = dict(part.inputs)
         columns = {name: alerts[name] for name in about.packet_columns}
         for text in about.inputs:
             name = input_name(text)
-            results = _aligned(alerts[_KEY], about.columns_of(name), inputs.get(name, ()))
+            results = self._aligned(alerts[_KEY], about.columns_of(name), inputs.get(name, ()))
             columns |= {f"{name}.{column}": results[column] for column in results.column_names}
         return pa.table({name: columns[name] for name in about.columns})
 
-
-def _aligned(
-    offsets: pa.ChunkedArray, columns: tuple[str, ...], files: tuple[str, ...]
-) -> pa.Table:
-    """Return the columns of results in the order of the alerts, null where there are none."""
-    wanted = list(dict.fromkeys([_KEY, *columns]))
-    tables = [read_columns(file, wanted) for file in files]
-    if not tables:
-        return pa.table({name: pa.nulls(len(offsets)) for name in columns})
-    results = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    rows = pc.index_in(offsets, value_set=results[_KEY].combine_chunks())
-    return results.select(list(columns)).take(rows)
+    def _aligned(
+        self, offsets: pa.ChunkedArray, columns: tuple[str, ...], files: tuple[str, ...]
+    ) -> pa.Table:
+        """Return the columns of results in the order of the alerts, null where there are none."""
+        wanted = list(dict.fromkeys([_KEY, *columns]))
+        tables = [self._read_columns(file, wanted) for file in files]
+        if not tables:
+            return pa.table({name: pa.nulls(len(offsets)) for name in columns})
+        results = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        rows = pc.index_in(offsets, value_set=results[_KEY].combine_chunks())
+        return results.select(list(columns)).take(rows)

@@ -1,6 +1,7 @@
-"""Keeps one process with the user's code: starts it, asks it, watches it, ends it.
+"""Run the child process of one worker: start it, send it batches, enforce its limits, end it.
 
-The same on a laptop, in a thread, and on a cluster, in a Ray actor.
+The same code runs in a thread of a local run and in a Ray actor on a cluster. The child cannot open
+files of the archive; the worker opens them for it, see `finkray.serving.handover`.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 import finkray
-from finkray.errors import ServiceError
+from finkray.errors import ServiceError, StorageError
 from finkray.services.messages import (
     Answer,
     Fault,
@@ -32,15 +33,17 @@ from finkray.services.messages import (
     slice_to_json,
 )
 from finkray.services.service import Described
-from finkray.serving.memory import Memory
+from finkray.serving.handover import open_for_child, send_descriptor
+from finkray.serving.memory import ProcessMemory
 from finkray.settings.reader import SECRET_NAME
+from finkray.storage.contract import Storage
 
 LOOK_S = 0.05
-"""How often the memory of a process at work is looked at: leaking 1 GB/s it is found at 50 MB
-above the limit, and looking costs 20 us."""
+"""Interval between two looks at the memory of a busy child. A leak of 1 GB/s is found 50 MB above
+the limit; a look costs 20 us."""
 
-_BROKERS_OWN = re.compile(r"FINKRAY|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_")
-"""Variables that begin so are the broker's, and no business of a service."""
+_PRIVATE_VARIABLE = re.compile(r"FINKRAY|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_")
+"""Environment variables of finkray itself, by how they begin; a service does not get them."""
 
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -50,20 +53,22 @@ _ONE_THREAD = (
     "ARROW_IO_THREADS",
     "NUMBA_NUM_THREADS",
 )
-"""A service grows by processes: threads in each of them would only be in each other's way."""
+"""Set to 1: a service scales by processes, so threads in each would only compete for cores."""
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A process with a service in it. Not for two threads at a time.
+    """A child process with a service. Not for two threads at a time.
 
     Parameters
     ----------
     spec
-        which service
+        the service
     limits
-        what it may take
+        bounds of time and memory for the child
+    archive
+        the storage that files are read from
 
     Attributes
     ----------
@@ -71,28 +76,32 @@ class Worker:
         why the service cannot be pickled before it is set up; empty if it can
     """
 
-    def __init__(self, spec: Spec, limits: Limits) -> None:
+    def __init__(self, spec: Spec, limits: Limits, archive: Storage) -> None:
         self._spec = spec
         self._limits = limits
+        self._archive = archive
+        self._batch_files: frozenset[str] = frozenset()
         self._about: Described | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._memory: Memory | None = None
+        self._memory: ProcessMemory | None = None
         self._batches = 0
         self.unpicklable = ""
 
     @property
     def pid(self) -> int | None:
-        """Of the process, if there is one."""
+        """Process id of the child, or None before start."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> Described:
-        """Have a process that has loaded the service and is set up: at once if there is one.
+        """Start the child and set the service up; return at once if it is up already.
+
+        A child that has processed `recycle_batches` batches is replaced.
 
         Raises
         ------
         ServiceError
-            if it cannot be loaded within its limits
+            if the service cannot be loaded and set up within its limits
         """
         if self._process is not None and self._batches >= self._limits.recycle_batches:
             self.close()
@@ -104,12 +113,12 @@ class Worker:
         return self._about
 
     def describe(self) -> Described:
-        """What the service declares, without setting it up.
+        """Return what the service declares, without setting it up.
 
         Raises
         ------
         ServiceError
-            if it cannot be loaded within its limits
+            if the service cannot be loaded within its limits
         """
         try:
             return self._load(set_up=False)
@@ -117,7 +126,7 @@ class Worker:
             self._end()
 
     def run(self, slices: Sequence[Slice]) -> Answer:
-        """Process a batch. Never raises for what the service does."""
+        """Process a batch. Whatever the service does is in the answer and never raised."""
         try:
             self.start()
         except ServiceError as error:
@@ -127,7 +136,8 @@ class Worker:
             "slices": [slice_to_json(part) for part in slices],
         }
         self._batches += 1
-        answer, stream = self._ask(order, self._limits.batch_s)
+        self._batch_files = frozenset(path for part in slices for path in part.files)
+        answer, stream = self._request(order, self._limits.batch_s)
         memory_bytes = self._memory.own_bytes() if self._memory else 0
         if stream is None:
             if answer["fault"] in ("time", "memory", "died"):
@@ -145,7 +155,7 @@ class Worker:
         )
 
     def close(self) -> None:
-        """End the process, which may let go of what it took."""
+        """End the child; it may first release what the service holds, in `close` of the service."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -158,8 +168,8 @@ class Worker:
         self._spawn()
         ends_s = time.monotonic() + self._limits.start_s
         load = {"do": "load", "spec": self._spec.name, "folder": self._spec.folder}
-        about, self.unpicklable = self._ask_for_description(load, ends_s)
-        # Which settings are the service's own is known once it has said its name.
+        about, self.unpicklable = self._request_description(load, ends_s)
+        # The service's own settings are found by its name, which is known only now.
         given = self._limits.settings
         configure = {
             "do": "configure",
@@ -167,12 +177,12 @@ class Worker:
             "shared": {name: given.shared.get(name, {}) for name in about.shares},
             "set_up": set_up,
         }
-        return self._ask_for_description(configure, ends_s)[0]
+        return self._request_description(configure, ends_s)[0]
 
-    def _ask_for_description(
+    def _request_description(
         self, order: Mapping[str, object], ends_s: float
     ) -> tuple[Described, str]:
-        answer, schema = self._ask(order, max(0.0, ends_s - time.monotonic()))
+        answer, schema = self._request(order, max(0.0, ends_s - time.monotonic()))
         if schema is None:
             self._end()
             if answer["fault"] == "time":
@@ -199,32 +209,57 @@ class Worker:
                 start_new_session=True,
             )
         self._connection = Connection(mine.detach())
-        self._memory = Memory(self._process.pid)
+        self._memory = ProcessMemory(self._process.pid)
         self._batches = 0
+        self._batch_files = frozenset()
 
-    def _ask(
+    def _request(
         self, order: Mapping[str, object], limit_s: float
     ) -> tuple[dict[str, Any], bytes | None]:
-        """What the process answers: words and Arrow, or words alone, which say why not."""
+        """Send a message and return the reply, with its Arrow data unless it is a fault.
+
+        Opening files for the child does not count against the limit.
+        """
         connection, process, memory = self._connection, self._process, self._memory
         assert connection and process and memory  # noqa: S101,PT018
         ends_s = time.monotonic() + limit_s
         try:
             connection.send_bytes(json.dumps(order).encode())
-            answered = False
-            while not answered:
+            while True:
                 answered = connection.poll(LOOK_S)
                 if not answered and time.monotonic() > ends_s:
                     return _fault("time", f"no answer within {limit_s:g} s"), None
-                # Also after an answer: what leaks a little with each quick batch is seen too.
+                # Checked after an answer too: finds what leaks a little in each quick batch.
                 memory_bytes = memory.own_bytes()
                 if memory_bytes > self._limits.memory_bytes:
                     limit = self._limits.memory_bytes
                     return _fault("memory", f"it took {_mib(memory_bytes)} of {_mib(limit)}"), None
-            words = json.loads(connection.recv_bytes())
-            return words, connection.recv_bytes() if words["ok"] else None
+                if not answered:
+                    continue
+                reply = json.loads(connection.recv_bytes())
+                if "open" not in reply:
+                    return reply, connection.recv_bytes() if reply["ok"] else None
+                begun_s = time.monotonic()
+                self._open_for_child(connection, process.pid, reply["open"], reply["columns"])
+                ends_s += time.monotonic() - begun_s
         except (EOFError, OSError):
             return _fault("died", _end_text(process)), None
+
+    def _open_for_child(
+        self, connection: Connection, pid: int, path: str, columns: Sequence[str]
+    ) -> None:
+        """Answer a request of the child for columns of a file of its batch."""
+        reply = {"error": f"{path} is not in this batch"}
+        handover = None
+        if path in self._batch_files:
+            try:
+                handover = open_for_child(self._archive, path, columns)
+                reply = {"form": handover.form}
+            except StorageError as error:
+                reply = {"error": str(error)}
+        connection.send_bytes(json.dumps(reply).encode())
+        if handover is not None:
+            send_descriptor(connection, handover, pid)
 
     def _end(self) -> None:
         if self._connection is not None:
@@ -232,7 +267,7 @@ class Worker:
             self._connection = None
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # with what it may have started
+                os.killpg(self._process.pid, signal.SIGKILL)  # and the processes it started
             self._process.wait()
             self._process = None
 
@@ -240,26 +275,26 @@ class Worker:
 def child_environment(
     environment: Mapping[str, str], pass_env: Sequence[str] = ()
 ) -> dict[str, str]:
-    """What the user's code finds in its environment: nothing of the broker's, no secrets.
+    """Return the environment of a child: no variables of finkray itself, no secrets.
 
     Parameters
     ----------
     environment
-        of the process that starts it
+        of the process that starts the child
     pass_env
-        names that it gets although they look like secrets
+        names of variables to keep although they look like secrets
     """
     kept = {
         name: value
         for name, value in environment.items()
-        if name in pass_env or not (_BROKERS_OWN.match(name) or SECRET_NAME.search(name))
+        if name in pass_env or not (_PRIVATE_VARIABLE.match(name) or SECRET_NAME.search(name))
     }
     # Where Ray has unpacked finkray, it is not installed.
-    places = [
+    folders = [
         str(Path(finkray.__file__).parents[1]),
         *filter(None, [environment.get("PYTHONPATH")]),
     ]
-    own = {"PYTHONPATH": os.pathsep.join(places)}
+    own = {"PYTHONPATH": os.pathsep.join(folders)}
     return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, **own}
 
 

@@ -93,14 +93,14 @@ def request_service(
     from finkray.serving.run import limits_of, spec_of
     from finkray.serving.worker import Worker
 
-    archive_of(settings)
+    archive = archive_of(settings)
     if service.since is not None:
         try:
             utc(service.since)
         except ValueError as error:
             raise SettingsError(f"--from: {error}") from error
     spec = spec_of(service.spec, Path(service.folder))
-    name = service.into or Worker(spec, limits_of(settings)).describe().name
+    name = service.into or Worker(spec, limits_of(settings), archive).describe().name
     if name in DAEMONS:
         raise ServiceError(f"{name} is a daemon of finkray: give your service another name")
     return StartRequest(name, SERVICE, exit_after_s, foreground, service=service)

@@ -25,6 +25,7 @@ from finkray.serving.run import (
 )
 from finkray.status.service import ServiceSnapshot
 from finkray.storage.hours import Span, utc
+from finkray.storage.opening import absolute
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Place, connected, is_on_this_machine
 
@@ -159,7 +160,13 @@ def _workers(
     services = context.settings.services
     limits = limits_of(run.settings)
     with connected(cluster, context.settings.ray, ships_code=True):
-        make_host = actor_maker(run.spec, limits, services, f"run-{secrets.token_hex(3)}")
+        make_host = actor_maker(
+            run.spec,
+            limits,
+            services,
+            name=f"run-{secrets.token_hex(3)}",
+            archive=absolute(context.settings.archive),
+        )
         number = workers or f"{services.min_actors} to {services.max_actors}"
         words = f"{number} actors of Ray at {cluster.address}"
         yield _How(Place.RAY, workers, make_host, words)

@@ -39,13 +39,14 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     from finkray.serving.run import Run, limits_of, run_live, spec_of
     from finkray.serving.worker import Worker
     from finkray.storage.hours import utc
+    from finkray.storage.opening import absolute
     from jobs.cluster.archive import archive_of
 
     stopping = threading.Event()
     spec = spec_of(options.service, Path(options.folder))
     limits = limits_of(settings)
     archive = archive_of(settings)
-    about = Worker(spec, limits).describe()
+    about = Worker(spec, limits, archive).describe()
     name = options.into or about.name
     run = Run(archive, spec, settings, options.into, about)
     connect_to_ray(
@@ -64,7 +65,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
 
     since = None if options.since is None else utc(options.since)
     try:
-        maker = actor_maker(spec, limits, settings.services, name)
+        maker = actor_maker(spec, limits, settings.services, name, absolute(settings.archive))
         run_live(run, since, publish, stopping, maker)
     finally:
         ray.kill(board)

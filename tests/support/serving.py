@@ -12,6 +12,7 @@ from finkray.ledger.read import read_state
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import find_store
 from finkray.results.writer import open_store
+from finkray.services.columns import read_columns
 from finkray.services.contract import accept
 from finkray.services.messages import Answer, Slice, Spec
 from finkray.services.service import Described, Service, describe
@@ -21,6 +22,7 @@ from finkray.serving.slice_reader import SliceReader
 from finkray.settings.model import Settings
 from finkray.settings.services import ServiceSettings
 from finkray.status.service import ServiceSnapshot
+from finkray.storage.contract import Storage
 from tests.support.services import Double
 from tests.support.small_archives import SmallArchive
 
@@ -33,6 +35,7 @@ EVERYTHING = WantedAlerts(from_seq=0)
 class InThread:
     """A worker without a process, for tests of what comes after the answer."""
 
+    archive: Storage
     service: Service
     before_each: Callable[[], None] = lambda: None
 
@@ -41,7 +44,7 @@ class InThread:
 
     def run(self, slices: Sequence[Slice]) -> Answer:
         self.before_each()
-        reader = SliceReader(describe(self.service))
+        reader = SliceReader(describe(self.service), self._read_columns)
         tables = [reader.read(part)[1] for part in slices]
         alerts = pa.concat_tables(tables, promote_options="permissive")
         table = accept(self.service.output, len(alerts), self.service.process(alerts))
@@ -49,6 +52,10 @@ class InThread:
 
     def close(self) -> None:
         return
+
+    def _read_columns(self, path: str, columns: Sequence[str]) -> pa.Table:
+        with self.archive.open(path) as source:
+            return read_columns(source, columns)
 
 
 def a_run(
@@ -77,7 +84,7 @@ def serve(
         2,
         tell=lambda _: None,
         stopping=threading.Event(),
-        make_host=lambda _: InThread(service or Double(), before_each),
+        make_host=lambda _: InThread(small.storage, service or Double(), before_each),
     )
 
 
@@ -103,7 +110,13 @@ def serve_live(
 
     thread = threading.Thread(target=archive)
     thread.start()
-    run_live(a_run(small, open_sink=open_sink), None, tell, stopping, lambda _: InThread(Double()))
+    run_live(
+        a_run(small, open_sink=open_sink),
+        None,
+        tell,
+        stopping,
+        lambda _: InThread(small.storage, Double()),
+    )
     thread.join()
 
 

@@ -16,6 +16,7 @@ from finkray.services.contract import accept
 from finkray.services.messages import GivenSettings, Slice, Spec
 from finkray.services.service import describe, load_service
 from finkray.serving.worker import Worker
+from finkray.storage.local import LocalStorage
 from tests.support.limits import default_limits
 from tests.support.made_catalogs import describe as describe_catalog
 from tests.support.made_catalogs import made, make
@@ -142,9 +143,9 @@ def test_it_runs_in_a_process_of_its_own_as_any_service(tmp_path: Path, test_dat
     file = tmp_path / "alerts.parquet"
     pq.write_table(decoded.table, file)
     given = GivenSettings(shared={"catalogs": {"folder": str(tmp_path / "sky")}})
-    worker = Worker(Spec(SPEC), default_limits(settings=given))
+    worker = Worker(Spec(SPEC), default_limits(settings=given), LocalStorage(tmp_path))
     try:
-        answer = worker.run([Slice(str(file), 0, len(packets))])
+        answer = worker.run([Slice(file.name, 0, len(packets))])
     finally:
         worker.close()
     assert answer.fault is None, answer

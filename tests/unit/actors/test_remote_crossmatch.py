@@ -14,9 +14,12 @@ from finkray.services.messages import Slice, Spec
 from finkray.serving.run import limits_of
 from finkray.serving.worker import Worker
 from finkray.settings.model import Settings, load
+from finkray.storage.contract import Storage
+from finkray.storage.local import LocalStorage
 from tests.support.archiving import wait_until
 from tests.support.sky_server import Sky, running_sky
 
+FILE = "alerts.parquet"
 SPEC = Spec("actors.remote_crossmatch:RemoteCrossmatch")
 
 
@@ -36,33 +39,32 @@ def a_catalog(sky: Sky, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> str:
+def archive(tmp_path: Path) -> Storage:
     """Three alerts of ZTF: at two stars, at one, and nowhere."""
     places = [(10.0, 5.0), (359.9999, -5.0), (None, None)]
     candidates = [{"ra": ra, "dec": dec, "jd": 2461109.5} for ra, dec in places]
-    path = tmp_path / "alerts.parquet"
-    pq.write_table(pa.table({"candid": [1, 2, 3], "candidate": candidates}), path)
-    return str(path)
+    pq.write_table(pa.table({"candid": [1, 2, 3], "candidate": candidates}), tmp_path / FILE)
+    return LocalStorage(tmp_path)
 
 
-def matches(worker: Worker, file: str) -> list[dict[str, dict[str, Any]]]:
+def matches(worker: Worker) -> list[dict[str, dict[str, Any]]]:
     """Of each alert what each catalogue says."""
-    answer = worker.run([Slice(file, 0, 3)])
+    answer = worker.run([Slice(FILE, 0, 3)])
     assert answer.table is not None, answer
     rows = answer.table["matches"].to_pylist()
     return [{one["catalog"]: one for one in row} for row in rows]
 
 
 def test_one_that_hangs_costs_its_time_limit_and_holds_no_other(
-    sky: Sky, sick: Sky, file: str
+    sky: Sky, sick: Sky, archive: Storage
 ) -> None:
     both = settings(
         simbad=a_catalog(sky, columns=["main_id"]),
         vsx=a_catalog(sick, timeout_s=0.5, failures=2, rest_s=600),
     )
-    worker = Worker(SPEC, limits_of(both))
+    worker = Worker(SPEC, limits_of(both), archive)
     try:
-        rounds = [matches(worker, file) for _ in range(3)]
+        rounds = [matches(worker) for _ in range(3)]
     finally:
         worker.close()
     for one, two, nowhere in rounds:
@@ -77,21 +79,25 @@ def test_one_that_hangs_costs_its_time_limit_and_holds_no_other(
     assert (sky.asked, sick.asked) == (3, 2)
 
 
-def test_one_that_fails_is_asked_again_after_its_rest_and_comes_back(sick: Sky, file: str) -> None:
+def test_one_that_fails_is_asked_again_after_its_rest_and_comes_back(
+    sick: Sky, archive: Storage
+) -> None:
     sick.mood = "refuses"
-    worker = Worker(SPEC, limits_of(settings(simbad=a_catalog(sick, failures=1, rest_s=0.05))))
+    worker = Worker(
+        SPEC, limits_of(settings(simbad=a_catalog(sick, failures=1, rest_s=0.05))), archive
+    )
     try:
-        assert matches(worker, file)[0]["simbad"]["reason"] == "failed"
+        assert matches(worker)[0]["simbad"]["reason"] == "failed"
         sick.mood = "well"
         # Its rest is by the clock of another process.
-        wait_until("it comes back", lambda: matches(worker, file)[0]["simbad"]["status"] == "match")
+        wait_until("it comes back", lambda: matches(worker)[0]["simbad"]["status"] == "match")
     finally:
         worker.close()
 
 
-def test_without_any_in_the_settings_it_says_what_is_missing() -> None:
+def test_without_any_in_the_settings_it_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"no catalogue on the web in the settings: .*\.simbad"):
-        Worker(SPEC, limits_of(Settings())).start()
+        Worker(SPEC, limits_of(Settings()), LocalStorage(tmp_path)).start()
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,13 @@ def test_a_live_service_goes_on_when_the_results_come(small: SmallArchive) -> No
 
     thread = threading.Thread(target=meanwhile)
     thread.start()
-    run_live(a_run(small, service=service), None, tell, stopping, lambda _: InThread(service))
+    run_live(
+        a_run(small, service=service),
+        None,
+        tell,
+        stopping,
+        lambda _: InThread(small.storage, service),
+    )
     thread.join()
     assert sums(small) == {n: 3 * n for n in range(20)}
 

@@ -48,7 +48,7 @@ def said(answered: AnsweredClaim | None, path: str) -> list[tuple[int, object, s
 def test_a_claim_is_complete_with_its_last_file_whatever_the_order(
     order: list[int], first_rows: int
 ) -> None:
-    claims = OpenClaims("/archive", OUTPUT)
+    claims = OpenClaims(OUTPUT)
     files = list(claims.open(work(0, first_rows, 6 - first_rows)))
     rows = [(files[0], row) for row in range(first_rows)]
     rows += [(files[1], row) for row in range(6 - first_rows)]
@@ -67,7 +67,7 @@ def test_a_claim_is_complete_with_its_last_file_whatever_the_order(
 
 
 def test_errors_and_skipped_alerts_keep_their_reasons() -> None:
-    claims = OpenClaims("/archive", OUTPUT)
+    claims = OpenClaims(OUTPUT)
     first, second = claims.open(work(0, 3, 1))
     claims.add([Slice(first, 1, 2)], answer(1, 2, errors=((1, "no"),)))
     claims.add_error(Slice(first, 0, 1), "died", "exit code 3")
@@ -83,7 +83,7 @@ def test_errors_and_skipped_alerts_keep_their_reasons() -> None:
 
 
 def test_an_abandoned_file_has_no_answers_and_the_others_keep_theirs() -> None:
-    claims = OpenClaims("/archive", OUTPUT)
+    claims = OpenClaims(OUTPUT)
     bad, good = claims.open(work(0, 2, 1))
     claims.add([Slice(bad, 0, 1)], answer(7))
     assert claims.abandon(bad) is None
@@ -95,7 +95,7 @@ def test_an_abandoned_file_has_no_answers_and_the_others_keep_theirs() -> None:
 
 
 def test_the_oldest_claim_is_the_one_that_came_first_into_the_archive() -> None:
-    claims = OpenClaims("/archive", OUTPUT)
+    claims = OpenClaims(OUTPUT)
     assert claims.oldest is None
     claims.open(work(10, 1, seq=5))
     claims.open(work(0, 1, seq=3))
