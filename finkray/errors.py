@@ -1,7 +1,7 @@
 """The tree of all errors that finkray raises on purpose.
 
     FinkrayError
-    ├── SettingsError            a setting is unknown, missing or of the wrong kind
+    ├── SettingsError            a setting is unknown, missing or not valid
     ├── KafkaUnavailable    (r)  no broker answers, or the answer was transient
     ├── TopicChanged        (r)  the topic was deleted, or deleted and created anew
     ├── MessageRefused           Kafka will never accept this message, as one that is too large
@@ -56,7 +56,7 @@ class FinkrayError(Exception):
 
 
 class SettingsError(FinkrayError):
-    """A setting is unknown, missing or of the wrong kind; the message names it."""
+    """A setting is unknown, missing or not valid; the message names it."""
 
 
 class KafkaUnavailable(FinkrayError):

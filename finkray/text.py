@@ -34,16 +34,16 @@ def count_text(count: int) -> str:
     return f"{count:,}".replace(",", THIN_SPACE)
 
 
-def share_text(part: int, whole: int) -> str:
+def share_text(count: int, whole: int) -> str:
     """Return a share as a percentage: 12 %, 0.4 %, < 0.1 %; a dash if the whole is 0."""
     if whole <= 0:
         return "-"
-    percent = 100 * part / whole
+    percent = 100 * count / whole
     if 0 < percent < 0.1:
         return "< 0.1 %"
     # 100 % is shown only if the share is the whole.
     digits = 0 if percent in (0, 100) or 9.95 <= percent < 99 else 1
-    shown = min(percent, 99.9) if part < whole else percent
+    shown = min(percent, 99.9) if count < whole else percent
     return f"{shown:.{digits}f} %"
 
 

@@ -19,7 +19,7 @@ class ArchiverView:
     state
         of the archive
     troubles
-        what the loop has met
+        the troubles that the loop has met
     actor_names
         of the ingest actors; the other attributes know an actor by its index here
     held_bytes_limit

@@ -32,7 +32,7 @@ class Committer:
         the storage failed during the last commit: its claims may be in the ledger or not. The same
         claims are committed again until they are
     refusal
-        what the storage said when it last refused; "" after a commit
+        the error with which the storage last refused; "" after a commit
     """
 
     def __init__(

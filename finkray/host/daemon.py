@@ -32,7 +32,7 @@ def daemon_parser(
     Parameters
     ----------
     module
-        what stands after `python -m`
+        name of the module, as after `python -m`
     description
         what the daemon does, for `--help`
     epilog
@@ -64,7 +64,7 @@ def run_daemon(
     Parameters
     ----------
     module
-        what stands after `python -m`
+        name of the module, as after `python -m`
     parser
         as `daemon_parser` makes it
     work
@@ -76,15 +76,15 @@ def run_daemon(
     restarts
         whether to run under a supervisor
     arguments
-        in place of those of this process
+        replace the arguments of this process
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(words)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(given)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if restarts and not options.unsupervised:
-        return supervise([sys.executable, "-m", module, "--unsupervised", *words], name)
+        return supervise([sys.executable, "-m", module, "--unsupervised", *given], name)
     code = _exit_code_of(lambda: work(options), name, logging.getLogger(module), restarts=restarts)
     # What runs at the end of a process may wait for what hangs: RayDP for a Spark that starts.
     last_resort = threading.Timer(EXIT_S, os._exit, [code])
@@ -111,7 +111,7 @@ def _exit_code_of(
     try:
         work()
     except SettingsError as error:
-        log.error("%s", error)  # noqa: TRY400 - the message says all that helps
+        log.error("%s", error)  # noqa: TRY400 - the message is enough
         return DaemonExit.SETTINGS
     except ArchiveHeld as error:
         log.error("%s", error)  # noqa: TRY400 - the same
@@ -121,6 +121,6 @@ def _exit_code_of(
         return DaemonExit.RESTART if restarts and error.retriable else DaemonExit.FAILED
     except Exception:
         log.exception("%s stopped: unexpected error", name)
-        # An error that nobody foresaw may pass: a night must not end with it.
+        # An unexpected error may pass: a night must not end with it.
         return DaemonExit.RESTART if restarts else DaemonExit.FAILED
     return DaemonExit.DRAINED

@@ -17,16 +17,16 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
     The first raises no exception: it could be raised anywhere, and Python drops an exception that
     is raised during a clean-up.
     """
-    asked = threading.Event()
+    stopping = threading.Event()
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stopping.set()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.signal(signal.SIGINT, request_stop)
     try:
-        yield asked
+        yield stopping
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -85,7 +85,7 @@ def _started(pid: int) -> str | None:
         return None
     try:
         process = psutil.Process(pid)
-        gone = process.status() == psutil.STATUS_ZOMBIE
-        return None if gone else f"{process.create_time():.0f}"
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return None if ended else f"{process.create_time():.0f}"
     except psutil.NoSuchProcess:
         return None

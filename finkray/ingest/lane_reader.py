@@ -265,13 +265,13 @@ class LaneReader:
         self._check_troubles_at_s = now_s + CHECK_TROUBLES_S
         for key in list(self.troubles):
             # A trouble of a broker is over when any partition's leader answers.
-            asked = key if key in self._lanes else next(iter(self._lanes), None)
-            if asked is None:
+            queried = key if key in self._lanes else next(iter(self._lanes), None)
+            if queried is None:
                 return
             try:
-                self._consumer.ask_leader(asked, LEADER_TIMEOUT_S)
+                self._consumer.ask_leader(queried, LEADER_TIMEOUT_S)
             except KafkaException as error:
-                log.debug("leader of %s[%s] does not answer yet: %s", *asked, error)
+                log.debug("leader of %s[%s] does not answer yet: %s", *queried, error)
                 if isinstance(finkray_error(error), TopicChanged):
                     continue
                 return
@@ -306,7 +306,7 @@ class LaneReader:
             return
         if topic_id != source.topic_id:
             # Its offsets are those of other messages; the topic discovery reports the new topic.
-            self.troubles[key] = "the topic was deleted, or made anew"
+            self.troubles[key] = "the topic was deleted, or deleted and created anew"
             return
         self._skip_expired(key)
         if key in self.troubles:

@@ -1,1 +1,1 @@
-"""What is told of a running archive: figures, alarms and where they are shown."""
+"""Figures and alarms of a running archive."""

@@ -39,7 +39,7 @@ NIGHT_MS = 1_764_000_000_000  # 2025-11-24T16:00:00Z
 def shared(
     tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, ray_cluster: LocalRay
 ) -> Iterator[ArchiveUnderTest]:
-    """An archive of every topic of this module; when it starts there is none."""
+    """An archive of every topic of this module; at its start there is none."""
     folder = tmp_path_factory.mktemp("chain")
     scratch = folder / "tmp"
     scratch.mkdir()
@@ -59,14 +59,14 @@ def shared(
 
 @pytest.fixture
 def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
-    """It runs, whatever the tests before have done to it."""
+    """The archive, restarted if an earlier test stopped it."""
     shared.see_that_it_runs()
     return shared
 
 
 @pytest.fixture
 def topic(topic: str) -> str:
-    """One that the archive of this module reads."""
+    """A topic that the archive of this module reads."""
     return f"chain_{topic}"
 
 
@@ -80,7 +80,7 @@ def decoded(packet: bytes) -> dict[str, Any] | None:
 def rows(
     archive: ArchiveUnderTest, topic: str, columns: list[str], kind: str = "alerts"
 ) -> list[dict[str, Any]]:
-    """A topic's rows, read as somebody would who has pyarrow and nothing of ours."""
+    """A topic's rows, read with pyarrow alone."""
     found = ds.dataset(archive.root / kind, format="parquet", partitioning="hive")
     of_topic = ds.field("topic") == topic
     listed: list[dict[str, Any]] = found.to_table(columns=columns, filter=of_topic).to_pylist()
@@ -151,7 +151,7 @@ def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(
     assert all(row["reason"] and len(row["detail"]) > 10 for row in found)
 
 
-def test_new_topics_and_partitions_are_found_as_it_runs(
+def test_new_topics_and_partitions_are_discovered_while_it_runs(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     first, second = f"{topic}_1", f"{topic}_2"
@@ -169,10 +169,10 @@ def test_new_topics_and_partitions_are_found_as_it_runs(
     assert archive.offsets(second) == Counter({(0, n): 1 for n in range(12)})
 
 
-def test_a_topic_made_anew_is_archived_beside_the_old_one(
+def test_a_topic_created_anew_is_archived_beside_the_old_one(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    """Whether it was missed meanwhile, or all happened between two looks for topics."""
+    """Both if the deletion was noticed, and if all happened between two discoveries."""
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets[:6])
     archive.wait_for_topic(topic, 6)
@@ -224,7 +224,7 @@ def _worker_of(supervisor: subprocess.Popen[bytes]) -> int:
 def test_sparks_checkpoint_is_disposable(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    """Deleted under the running query: it is started anew, and nothing is lost or doubled."""
+    """If it is deleted, the query restarts, and no alert is lost or archived twice."""
     kafka.create_topic(topic)
     for round_ in range(1, 4):
         send(kafka.bootstrap_servers, topic, packets)
@@ -236,7 +236,7 @@ def test_sparks_checkpoint_is_disposable(
     assert archive.offsets(topic) == Counter({(0, n): 1 for n in range(36)})
 
 
-def test_a_refusing_storage_stops_the_intake_and_is_waited_for(
+def test_reading_stops_while_the_storage_refuses_and_continues_after(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, test_data: Path
 ) -> None:
     packets = list(real_ztf_packets(test_data, "20200101*"))
@@ -266,10 +266,10 @@ def _paused(archive: ArchiveUnderTest) -> Snapshot | None:
     return snapshot if paused else None
 
 
-def test_a_stop_drains_and_the_next_start_goes_on_with_what_kafka_still_has(
+def test_a_stop_drains_and_the_next_start_reads_the_rest_from_kafka(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    """SIGTERM drains as Ctrl-C does, and no process is left; what expires meanwhile is told."""
+    """SIGTERM drains as Ctrl-C does, and leaves no process; expired offsets are reported."""
     process = archive.process
     assert process is not None
     kafka.create_topic(topic)

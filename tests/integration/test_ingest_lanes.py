@@ -1,4 +1,4 @@
-"""An actor that brings in a backlog always has room, and a consumer, for the live stream."""
+"""An actor that reads a backlog always has room, and a consumer, for the live stream."""
 
 import functools
 import time
@@ -28,11 +28,11 @@ BUDGET = Budget.share(
     limits=CutLimits(claim_bytes=MIB, claim_rows=100, linger_s=0.1),
 )
 JUNK = b"x" * 100_000
-"""No alert: it is held as a dead letter, with all its bytes."""
+"""Not an alert: it is held as a dead letter, with all its bytes."""
 
 
 class Actor:
-    """An ingest actor without Ray around it, and what it has told."""
+    """An ingest actor without Ray, and the claims that it reported."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.claims: list[ReadyClaim] = []
@@ -75,7 +75,7 @@ def actor(kafka: Kafka) -> Iterator[Actor]:
     made.listen_until(lambda: made.report is not None and made.report.flushed)
 
 
-def test_a_burst_finds_room_however_much_a_backfill_holds(
+def test_a_burst_is_read_however_much_a_backfill_holds(
     kafka: Kafka, topic: str, actor: Actor
 ) -> None:
     kafka.create_topic(topic)
@@ -107,9 +107,7 @@ def test_a_burst_finds_room_however_much_a_backfill_holds(
     assert first == old
 
 
-def test_an_answer_that_is_lost_on_its_way_is_given_again(
-    kafka: Kafka, topic: str, actor: Actor
-) -> None:
+def test_a_lost_reply_is_sent_again(kafka: Kafka, topic: str, actor: Actor) -> None:
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, [JUNK] * 3)
     actor.inner.assign([Assignment(TopicPartition("cluster", topic, "id", 0), 0, 1)])
@@ -122,7 +120,7 @@ def test_an_answer_that_is_lost_on_its_way_is_given_again(
     assert actor.listen(0.0) == 0
 
 
-def test_what_nobody_heard_of_takes_no_room_once_its_lane_is_read_again(
+def test_claims_of_a_lost_reply_are_freed_when_their_lane_is_read_again(
     kafka: Kafka, topic: str, actor: Actor
 ) -> None:
     kafka.create_topic(topic)

@@ -1,4 +1,4 @@
-"""Kafka loses what it had: the end of a partition, and a partition's only leader."""
+"""Kafka loses the end of a partition, and the only leader of another."""
 
 import functools
 import queue
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One with two disks, so that it may lose one of them."""
+    """A broker with two disks, so that it may lose one of them."""
     folder = tmp_path_factory.mktemp("kafka")
     disks = {"log.dirs": f"{folder}/data,{folder}/more"}
     with Kafka.running(folder, heap_mb=512, properties=disks) as running:

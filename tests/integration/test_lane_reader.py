@@ -1,4 +1,4 @@
-"""A lane is read to its end and no further, whatever a real Kafka leaves out of it."""
+"""A lane is read to its end and no further, whatever offsets a real Kafka skips."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def test_a_backfill_stops_before_the_live_lane(
     lanes.assert_covered(source, 5, 17)
 
 
-def test_a_lane_that_is_read_again_begins_anew(
+def test_a_lane_that_is_assigned_again_starts_at_its_offset(
     kafka: Kafka, source: TopicPartition, lanes: Lanes
 ) -> None:
     fill(kafka, source, 30)
@@ -70,7 +70,7 @@ def test_the_live_lane_and_a_backfill_of_one_partition_are_read_side_by_side(
     live.read_to_the_end()
 
 
-def test_a_lane_that_ends_with_what_is_not_delivered_still_ends(
+def test_a_lane_whose_last_offsets_are_not_delivered_still_ends(
     kafka: Kafka, source: TopicPartition, lanes: Lanes
 ) -> None:
     """Six messages and a marker, six aborted ones and a marker, and nothing after them."""
@@ -92,7 +92,7 @@ def test_a_lane_that_ends_with_what_is_not_delivered_still_ends(
 
 
 @pytest.mark.parametrize(("expired", "read"), [(12, range(12, 20)), (20, []), (27, [])])
-def test_what_expired_of_a_lane_is_accounted_for_up_to_its_end(
+def test_expired_offsets_of_a_lane_are_accounted_for_up_to_its_end(
     kafka: Kafka, source: TopicPartition, lanes: Lanes, expired: int, read: range
 ) -> None:
     fill(kafka, source, 30)
@@ -104,10 +104,10 @@ def test_what_expired_of_a_lane_is_accounted_for_up_to_its_end(
     lanes.assert_covered(source, 4, 20)
 
 
-def test_what_expires_while_a_lane_is_paused_is_accounted_for(
+def test_offsets_that_expire_while_a_lane_is_paused_are_accounted_for(
     kafka: Kafka, source: TopicPartition, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no room for long the client's queue is thrown away, and must be fetched again."""
+    """Without room for long the client's queue is discarded, and must be fetched again."""
     monkeypatch.setattr("finkray.ingest.lane_consumer.STALL_BEFORE_PAUSE_S", 0.0)
     fill(kafka, source, 30)
     lanes.reader.start(Assignment(source, 0, 1, end_offset=25))
@@ -136,7 +136,7 @@ def test_trouble_with_a_quiet_partition_ends_when_its_leader_answers(
     assert lanes.offsets == [0, 1, 2]
 
 
-def test_a_lane_of_an_older_generation_does_not_take_the_place_of_a_newer_one(
+def test_a_lane_of_an_older_generation_does_not_replace_a_newer_one(
     kafka: Kafka, lanes: Lanes, source: TopicPartition
 ) -> None:
     """Two calls of the driver may overtake each other on their way."""
@@ -149,7 +149,7 @@ def test_a_lane_of_an_older_generation_does_not_take_the_place_of_a_newer_one(
     lanes.assert_covered(source, 5, 9)
 
 
-def test_of_a_topic_made_anew_the_old_partition_does_not_take_the_new_one_along(
+def test_stopping_a_deleted_topic_does_not_stop_the_new_one_of_its_name(
     kafka: Kafka, lanes: Lanes, source: TopicPartition
 ) -> None:
     fill(kafka, source, 6)
@@ -167,10 +167,10 @@ def test_of_a_topic_made_anew_the_old_partition_does_not_take_the_new_one_along(
     assert set(lanes.reader.high_watermarks) == {anew}
 
 
-def test_a_topic_made_anew_is_not_read_as_the_old_one(
+def test_a_topic_created_anew_is_not_read_as_the_old_one(
     kafka: Kafka, lanes: Lanes, source: TopicPartition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the client says that the offset is not there: it does not know whose offset it was."""
+    """When the client reports an offset out of range, it does not know of which topic it was."""
     monkeypatch.setattr("finkray.ingest.lane_reader.CHECK_TROUBLES_S", 0.2)
     fill(kafka, source, 6)
     lanes.reader.start(Assignment(source, 0, 1))
@@ -181,7 +181,9 @@ def test_a_topic_made_anew_is_not_read_as_the_old_one(
     fill(kafka, anew, 9)
     lanes.read_for(1.0)
     assert lanes.offsets == list(range(6))
-    assert list(lanes.reader.troubles.values()) == ["the topic was deleted, or made anew"]
+    assert list(lanes.reader.troubles.values()) == [
+        "the topic was deleted, or deleted and created anew"
+    ]
     lanes.reader.start(Assignment(anew, 0, 2))
     lanes.read_until(lambda: len(lanes.offsets) == 15)
     assert lanes.offsets[6:] == list(range(9))

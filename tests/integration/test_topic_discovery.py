@@ -1,4 +1,4 @@
-"""Topics are found whenever they come, and are read from where the settings say."""
+"""Topics are discovered whenever they are created, and read from where the settings say."""
 
 import queue
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def settings_for(kafka: Kafka, topic: str, start: str = "latest") -> KafkaSettin
 
 
 def look_that_finds(looks: Looks) -> dict[TopicPartition, PartitionOffsets]:
-    """What is new in the first look that finds anything new."""
+    """The new partitions of the first discovery that has any."""
     while not (found := looks.get(timeout=60)).new:
         assert found.trouble == ""
     return dict(found.new)
@@ -49,7 +49,7 @@ def look_that_finds(looks: Looks) -> dict[TopicPartition, PartitionOffsets]:
     ("start", "new_archive", "begins"),
     [("latest", True, 6), ("latest", False, 0), ("earliest", True, 0)],
 )
-def test_only_a_new_archive_begins_where_the_settings_say(
+def test_only_a_new_archive_starts_where_the_settings_say(
     kafka: Kafka, topic: str, start: str, new_archive: bool, begins: int
 ) -> None:
     source = made(kafka, topic)
@@ -58,7 +58,7 @@ def test_only_a_new_archive_begins_where_the_settings_say(
         assert look_that_finds(looks) == {source: PartitionOffsets(begins, 6)}
 
 
-def test_what_comes_after_the_first_look_is_read_from_its_beginning(
+def test_topics_created_after_the_first_discovery_are_read_from_their_beginning(
     kafka: Kafka, topic: str
 ) -> None:
     """Else the first alerts of each night would be lost, were "latest" for all."""
@@ -83,7 +83,7 @@ def test_the_first_topic_of_an_archive_that_found_none_is_read_from_its_beginnin
 
 
 class _Stumbling(KafkaSettings):
-    """What nobody thought of goes wrong the first time."""
+    """The first discovery fails with an unexpected error."""
 
     stumbled: list[str] = []  # noqa: RUF012 - pydantic copies it
 
@@ -94,7 +94,7 @@ class _Stumbling(KafkaSettings):
         return super().wants(topic)
 
 
-def test_a_look_that_fails_is_told_and_not_the_last_one(kafka: Kafka, topic: str) -> None:
+def test_a_failed_discovery_is_reported_and_retried(kafka: Kafka, topic: str) -> None:
     source = made(kafka, topic)
     settings = _Stumbling(**settings_for(kafka, topic).model_dump())
     with topic_discovery(settings) as looks:

@@ -28,10 +28,10 @@ def test_a_reason_is_its_value_wherever_it_is_written(reason: DeadLetterReason) 
 
 
 @pytest.mark.parametrize("reason", DeadLetterReason)
-def test_a_reason_travels_between_processes(reason: DeadLetterReason) -> None:
+def test_a_reason_can_be_pickled_and_copied(reason: DeadLetterReason) -> None:
     for twin in (pickle.loads(pickle.dumps(reason)), copy.deepcopy(reason)):
         assert twin is reason
 
 
-def test_what_waits_for_a_schema_are_reasons_of_frames() -> None:
+def test_the_reasons_that_wait_for_a_schema() -> None:
     assert WAITING_FOR_A_SCHEMA == ("unknown_schema", "schema_unavailable")

@@ -51,7 +51,7 @@ def test_sizes(size: float, text: str) -> None:
     assert bytes_text(size) == text
 
 
-def test_counts_stand_in_groups_of_three_and_rates_have_the_digits_that_say_something() -> None:
+def test_counts_have_groups_of_three_digits_and_rates_significant_digits() -> None:
     assert count_text(1234567) == "1\u2009234\u2009567"
     assert [rate_text(rate) for rate in (0, 0.42, 12.4, 3045.6)] == [
         "0",
@@ -78,7 +78,7 @@ def test_times_are_in_utc_whatever_their_zone() -> None:
         (0, 0, "-"),
     ],
 )
-def test_shares_are_neither_none_nor_all_unless_they_are(part: int, whole: int, text: str) -> None:
+def test_shares_show_0_and_100_percent_only_if_exact(part: int, whole: int, text: str) -> None:
     assert share_text(part, whole) == text
 
 

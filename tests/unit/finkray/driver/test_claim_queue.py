@@ -1,4 +1,4 @@
-"""Live claims go first, and a backfill takes what room and rate it is given."""
+"""Live claims go first, and a backfill keeps to its room and its rate."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_a_live_claim_is_in_the_next_micro_batch_whatever_a_backfill_has_waiting
     assert taken(claims, 0.2) == [1, 108, 109]
 
 
-def test_with_quiet_live_lanes_the_backfill_has_all_the_room() -> None:
+def test_a_backfill_fills_the_micro_batch_when_the_live_lanes_are_quiet() -> None:
     claims = queue()
     fill(claims, live=1, backfill=20)
     assert taken(claims, 0.0) == [0, 100, 101]
@@ -66,7 +66,7 @@ def test_with_quiet_live_lanes_the_backfill_has_all_the_room() -> None:
     assert len(taken(claims, LIVE_S)) == 8
 
 
-def test_the_next_claims_go_together_when_the_last_ones_are_all_back() -> None:
+def test_the_next_claims_are_sent_together_when_the_last_ones_are_done() -> None:
     claims = queue()
     fill(claims, live=10, backfill=5)
     assert taken(claims, 0.0) == [*range(8), 100, 101]
@@ -88,7 +88,7 @@ def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks
         assert max(sums) - min(sums) <= max(alerts) + len(alerts)
 
 
-def test_a_refused_claim_comes_again_after_a_pause() -> None:
+def test_a_refused_claim_is_dispatched_again_after_a_pause() -> None:
     claims = queue()
     claims.add(dispatch(1, delayed=True), 0.0)
     assert taken(claims, RETRY_S - 0.1) == []
@@ -105,14 +105,14 @@ def test_a_cap_holds_the_backfill_back_and_never_the_live_lanes() -> None:
     assert taken(claims, 9.1) == [101]
 
 
-def test_an_archive_that_leaves_hurries() -> None:
+def test_an_archive_that_drains_ignores_cap_and_priority() -> None:
     claims = queue(backfill_per_s=1)
     fill(claims, live=1, backfill=9)
     claims.drain()
     assert len(taken(claims, 0.0)) == 8
 
 
-def test_a_new_query_has_nothing_yet() -> None:
+def test_a_restarted_query_gets_claims_at_once() -> None:
     claims = queue()
     fill(claims, live=4, backfill=9)
     claims.take(0.0)

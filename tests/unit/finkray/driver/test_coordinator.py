@@ -1,4 +1,4 @@
-"""Claims of a partition are committed in order, once, and without a hole, whatever dies."""
+"""Claims of a partition are committed in order, once, and without a hole, whatever is lost."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def assigned(instructions: Sequence[Instruction]) -> dict[TopicPartition, Assign
 
 
 def with_actors() -> Coordinator:
-    """A coordinator of two actors, both there."""
+    """A coordinator of two actors that have both reported."""
     coordinator = Coordinator(actors=2)
     for actor in range(2):
         assert coordinator.actor_started(actor) == []
@@ -72,7 +72,7 @@ def test_partitions_are_shared_out_evenly() -> None:
     assert coordinator.partitions_found(many) == []
 
 
-def test_a_claim_goes_to_the_query_then_to_the_ledger_then_is_let_go() -> None:
+def test_a_claim_is_dispatched_then_committed_then_dropped() -> None:
     coordinator, generation = reading(A, at=7)
     claim = Claim(A, 7, 9)
     assert coordinator.claims_ready(0, [ready_claim(A, 7, 9, generation[A])]) == [
@@ -98,7 +98,7 @@ def test_a_claim_waits_for_those_before_it() -> None:
     assert [o.claim for o in coordinator.committable()] == [Claim(A, 0, 4), Claim(A, 5, 9)]
 
 
-def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
+def test_a_lost_batch_voids_the_claims_after_it_and_they_are_read_again() -> None:
     coordinator, generation = reading(A, B)
     first, second = Claim(A, 0, 4), Claim(A, 5, 9)
     coordinator.claims_ready(
@@ -114,7 +114,7 @@ def test_a_lost_batch_voids_what_follows_and_reads_it_again() -> None:
     assert coordinator.committable() == []
 
 
-def test_what_an_older_generation_still_says_is_discarded() -> None:
+def test_claims_and_outcomes_of_an_older_generation_are_discarded() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     again = assigned(coordinator.actor_lost(0))[A].assignment
@@ -128,8 +128,8 @@ def test_what_an_older_generation_still_says_is_discarded() -> None:
     ]
 
 
-def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
-    """The actor's answer was lost on its way, and what comes after it leaves a hole."""
+def test_a_claim_whose_report_was_lost_is_read_again() -> None:
+    """A reply of the actor was lost, so the next claim leaves a hole."""
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     later = [ready_claim(A, 8, 9, generation[A]), ready_claim(A, 10, 12, generation[A])]
@@ -142,7 +142,7 @@ def test_a_claim_of_which_nobody_heard_is_read_again() -> None:
     assert coordinator.frontiers == {A: 13}
 
 
-def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() -> None:
+def test_a_lost_report_while_draining_keeps_the_claims_before_it() -> None:
     coordinator, generation = reading(A, B)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.claims_ready(1, [ready_claim(B, 0, 4, generation[B])])
@@ -155,8 +155,8 @@ def test_a_hole_where_nothing_more_is_read_leaves_what_came_before_it_alone() ->
     assert coordinator.in_flight == 2
 
 
-def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None:
-    """Ray starts another in its place, whose first report looks the same."""
+def test_an_actor_that_dies_before_its_first_report_loses_no_lane() -> None:
+    """Ray restarts the actor, whose first report looks the same."""
     coordinator = Coordinator(actors=2)
     assert coordinator.partitions_found({A: [Lane(0)], B: [Lane(0)]}) == []
     assert set(assigned(coordinator.actor_started(1))) == {B}
@@ -164,12 +164,12 @@ def test_an_actor_that_dies_before_it_was_heard_of_takes_nothing_along() -> None
     assert set(assigned(coordinator.actor_lost(0))) == {A}
 
 
-def test_losing_an_actor_leaves_the_others_alone() -> None:
+def test_the_loss_of_an_actor_does_not_affect_the_others() -> None:
     coordinator, _ = reading(A, B)
     assert set(assigned(coordinator.actor_lost(1))) == {B}
 
 
-def test_a_refusing_storage_means_the_same_claim_later() -> None:
+def test_a_claim_that_the_storage_refused_is_dispatched_later() -> None:
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
@@ -188,7 +188,7 @@ def test_a_refusing_storage_means_the_same_claim_later() -> None:
     ],
 )
 @pytest.mark.parametrize("claim", [Claim(A, 0, 4), None])
-def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass(
+def test_another_failure_ends_the_process_which_restarts_if_it_is_retriable(
     error: Exception, claim: Claim | None, *, retriable: bool
 ) -> None:
     coordinator, generation = reading(A)
@@ -198,7 +198,7 @@ def test_another_failure_ends_the_process_and_a_fresh_one_goes_on_if_it_may_pass
     assert fail.retriable is retriable
 
 
-def test_while_a_commit_is_in_doubt_nothing_is_read_again_by_this_process() -> None:
+def test_while_a_commit_is_in_doubt_this_process_reads_no_lane_again() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
@@ -206,9 +206,7 @@ def test_while_a_commit_is_in_doubt_nothing_is_read_again_by_this_process() -> N
         in_doubt(coordinator.actor_lost(0))
 
 
-def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_archive_drains() -> (
-    None
-):
+def test_while_a_commit_is_in_doubt_its_files_stay_even_in_a_drain() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     outcome = staged(Claim(A, 0, 4), generation[A])
@@ -219,7 +217,7 @@ def test_while_a_commit_is_in_doubt_nothing_of_it_is_removed_be_it_that_the_arch
     assert in_doubt(lost) == [Drop(0, (Claim(A, 0, 4),))]
 
 
-def test_a_new_query_gets_what_is_not_staged() -> None:
+def test_a_restarted_query_gets_the_claims_that_are_not_staged() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(
         0, [ready_claim(A, 0, 4, generation[A]), ready_claim(A, 5, 9, generation[A])]
@@ -235,7 +233,7 @@ def test_a_second_outcome_of_a_claim_is_discarded() -> None:
     assert coordinator.outcomes([outcome, outcome]) == [Discard(outcome)]
 
 
-def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() -> None:
+def test_a_deleted_partition_is_forgotten_once_its_claims_are_durable() -> None:
     coordinator, generation = reading(A)
     claim = Claim(A, 0, 4)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
@@ -245,7 +243,7 @@ def test_a_partition_that_vanished_is_forgotten_once_its_claims_are_durable() ->
     assert coordinator.frontiers == {}
 
 
-def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
+def test_a_partition_that_was_not_listed_for_a_moment_is_read_on() -> None:
     coordinator, generation = reading(A)
     coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
     coordinator.partitions_gone([A])
@@ -261,7 +259,7 @@ def test_a_partition_that_was_out_of_sight_for_a_moment_is_read_on() -> None:
 
 
 def in_lanes(*ends: int) -> tuple[Coordinator, dict[int | None, Assignment]]:
-    """Backfills up to each of the ends, and the live lane; what is read, by its end."""
+    """Backfills up to each of the ends, and the live lane; assigned lanes by their end."""
     coordinator = with_actors()
     firsts = [0, *ends]
     lanes = [Lane(first, end) for first, end in zip(firsts, [*ends, None], strict=True)]
@@ -273,7 +271,7 @@ def by_end(instructions: Sequence[Instruction]) -> dict[int | None, Assignment]:
 
 
 def archive(coordinator: Coordinator, first: int, last: int, generation: int) -> list[Instruction]:
-    """Bring a claim all the way into the ledger; what follows from that."""
+    """Dispatch, stage and commit a claim; return the instructions that follow."""
     claim = Claim(A, first, last)
     coordinator.claims_ready(0, [ready_claim(A, first, last, generation)])
     coordinator.outcomes([staged(claim, generation)])
@@ -309,7 +307,7 @@ def test_claims_of_a_backfill_and_of_the_live_lane_do_not_wait_for_each_other() 
     assert coordinator.backlogs == {A: 50}
 
 
-def test_a_backfill_that_is_done_makes_way_for_the_next_one() -> None:
+def test_the_next_backfill_starts_when_one_is_complete() -> None:
     coordinator, given = in_lanes(100, 250)
     assert by_end(archive(coordinator, 0, 49, given[100].generation)) == {}
     then = by_end(archive(coordinator, 50, 99, given[100].generation))
@@ -319,7 +317,7 @@ def test_a_backfill_that_is_done_makes_way_for_the_next_one() -> None:
     assert coordinator.frontiers == coordinator.live_frontiers == {A: 250}
 
 
-def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
+def test_a_lost_batch_of_a_backfill_does_not_affect_the_live_lane() -> None:
     coordinator, given = in_lanes(100)
     lost, live = Claim(A, 0, 9), ready_claim(A, 100, 104, given[None].generation)
     coordinator.claims_ready(0, [ready_claim(A, 0, 9, given[100].generation), live])
@@ -329,12 +327,12 @@ def test_a_lost_batch_of_a_backfill_leaves_the_live_lane_alone() -> None:
     assert [outcome.claim for outcome in coordinator.committable()] == [live.claim]
 
 
-def test_with_an_actor_the_lanes_that_it_read_are_read_again_and_no_others() -> None:
+def test_when_an_actor_dies_its_lanes_and_no_others_are_read_again() -> None:
     coordinator, _ = in_lanes(100, 250)
     assert set(by_end(coordinator.actor_lost(0))) == {100, None}
 
 
-def test_an_archive_that_drains_begins_no_other_lane_and_reads_nothing_again() -> None:
+def test_an_archive_that_drains_assigns_no_lane() -> None:
     coordinator, given = in_lanes(100, 250)
     coordinator.claims_ready(0, [ready_claim(A, 250, 259, given[None].generation)])
     coordinator.drain()
@@ -351,7 +349,7 @@ def test_a_claim_beyond_the_end_of_its_lane_ends_the_archive() -> None:
     assert [type(instruction) for instruction in instructions] == [Fail]
 
 
-def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
+def test_a_partition_that_is_listed_again_has_all_its_lanes() -> None:
     coordinator, given = in_lanes(100, 250)
     coordinator.claims_ready(0, [ready_claim(A, 0, 9, given[100].generation)])
     assert coordinator.partitions_gone([A]) == [Revoke(0, A)]
@@ -362,7 +360,7 @@ def test_a_partition_that_is_back_has_all_its_lanes_again() -> None:
 
 
 Key = tuple[TopicPartition, int | None]
-"""A lane, by its end."""
+"""The lane with this end."""
 
 
 class Night(RuleBasedStateMachine):
@@ -421,7 +419,7 @@ class Night(RuleBasedStateMachine):
     @precondition(lambda self: self.reader)
     @rule(data=st.data(), offsets=st.integers(1, 5))
     def an_answer_is_lost(self, data: st.DataObject, offsets: int) -> None:
-        """Unless it is the last of its lane: an actor says again what was not heard."""
+        """Except for the last of its lane: an actor repeats claims that were not acknowledged."""
         key = data.draw(st.sampled_from(sorted(self.reader, key=str)))
         actor, given, first = self.reader[key]
         if key[1] is None or first + offsets < key[1]:
@@ -451,7 +449,7 @@ class Night(RuleBasedStateMachine):
 
     @rule(actor=st.integers(0, 1))
     def an_actor_dies(self, actor: int) -> None:
-        """One that was not heard of yet does so unnoticed."""
+        """An actor that has not reported yet dies unnoticed."""
         self.reader = {key: at for key, at in self.reader.items() if at[0] != actor}
         if actor in self.came:
             self.obey(self.coordinator.actor_lost(actor))
@@ -467,7 +465,7 @@ class Night(RuleBasedStateMachine):
         self.back(data.draw(st.sampled_from(sorted(self.away))))
 
     def back(self, source: TopicPartition) -> None:
-        """The ledger tells what its lanes are, as at a start."""
+        """The ledger determines its lanes, as at a start."""
         self.away.remove(source)
         covered = self.ledger[source]
         live = max(self.live_from[source], (covered.last or 0) + 1)
@@ -499,7 +497,7 @@ class Night(RuleBasedStateMachine):
             assert self.coordinator.frontiers[source] == covered.first_free(0)
 
     def teardown(self) -> None:
-        """Whatever happened, with no more losses the night ends with everything committed."""
+        """Without further losses the night ends with everything committed."""
         for actor in range(2):
             self.an_actor_reports_for_the_first_time(actor)
         for source in list(self.away):

@@ -1,4 +1,4 @@
-"""A long backlog is left to a backfill, and the lanes of a start are all that no claim holds."""
+"""A long backlog becomes a backfill, and the lanes of a start are all offsets without a claim."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def known(starts: list[int], covered: list[tuple[int, int]]) -> LedgerState:
         ([0], [(0, 999)], 10, False),
     ],
 )
-def test_a_live_lane_begins_at_the_end_if_the_backlog_is_long(
+def test_a_live_lane_starts_at_the_end_if_the_backlog_is_long(
     starts: list[int], covered: list[tuple[int, int]], end: int, late: bool
 ) -> None:
     state = known(starts, covered)
@@ -52,7 +52,7 @@ def test_a_live_lane_begins_at_the_end_if_the_backlog_is_long(
         ([0], [(0, 9), (20, 29)], [Lane(10, 20), Lane(30)]),
     ],
 )
-def test_all_that_no_claim_holds_is_in_a_lane(
+def test_every_offset_that_no_claim_holds_is_in_a_lane(
     starts: list[int], covered: list[tuple[int, int]], lanes: list[Lane]
 ) -> None:
     assert lanes_of(known(starts, covered).partitions[ZTF]) == lanes

@@ -1,4 +1,4 @@
-"""A driver that stands still is ended, for its supervisor to start a fresh one."""
+"""A driver whose loop does not advance is ended, so that its supervisor starts a fresh one."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def test_a_loop_that_does_not_advance_ends_the_process_and_shows_the_stacks() ->
     assert "has not advanced" in ended.stderr
 
 
-def test_a_loop_that_comes_around_lives_as_does_the_process_when_it_has_ended() -> None:
+def test_a_process_whose_loop_advances_or_has_ended_is_not_ended() -> None:
     with Watchdog(LIMIT_S) as watchdog:
         for _ in range(round(2 * LIMIT_S / 0.1)):
             watchdog.beat()

@@ -44,7 +44,7 @@ def ended(error: str, *, restarts: bool, hangs: bool = False) -> subprocess.Comp
         ("KeyError('nobody foresaw it')", DaemonExit.RESTART),
     ],
 )
-def test_how_a_process_that_fails_leaves(
+def test_the_exit_code_of_a_process_that_fails(
     error: str, code: DaemonExit, *, hangs_at_its_end: bool
 ) -> None:
     assert ended(error, restarts=True, hangs=hangs_at_its_end).returncode == code

@@ -1,4 +1,4 @@
-"""Ctrl-C at a command that brings something to an end."""
+"""Ctrl-C in a command that must finish what it started."""
 
 import os
 import signal
@@ -20,21 +20,21 @@ class Thing:
         interrupt()
 
 
-def test_the_first_is_heard_also_while_something_is_cleared_away() -> None:
+def test_the_first_interrupt_counts_even_during_a_clean_up() -> None:
     with stop_on_interrupt() as asked:
         assert not asked.is_set()
         Thing()
         assert asked.is_set()
 
 
-def test_the_second_is_as_always() -> None:
+def test_the_second_interrupt_raises() -> None:
     with stop_on_interrupt():
         interrupt()
         with pytest.raises(KeyboardInterrupt):
             interrupt()
 
 
-def test_afterwards_the_first_is_as_always_too() -> None:
+def test_after_the_block_the_first_interrupt_raises() -> None:
     with stop_on_interrupt():
         interrupt()
     with pytest.raises(KeyboardInterrupt):
@@ -53,26 +53,30 @@ def interrupts() -> Iterator[Interrupts]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_each_interrupts_where_the_command_is(interrupts: Interrupts, number: int) -> None:
+def test_each_signal_interrupts_the_command_where_it_is(
+    interrupts: Interrupts, number: int
+) -> None:
     interrupts.check()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_python_dropped_is_heard_at_the_next_step(interrupts: Interrupts) -> None:
+def test_an_interrupt_that_python_dropped_is_raised_at_the_next_step(
+    interrupts: Interrupts,
+) -> None:
     Thing()
     with pytest.raises(KeyboardInterrupt):
         interrupts.check()
 
 
-def test_none_disturbs_the_end(interrupts: Interrupts) -> None:
+def test_no_signal_interrupts_the_clean_up(interrupts: Interrupts) -> None:
     with pytest.raises(KeyboardInterrupt), interrupts.ignored_after():
         interrupt()
     interrupt()
 
 
-def test_a_command_that_is_to_outlive_its_terminal_does() -> None:
+def test_an_ignored_sighup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -83,7 +87,7 @@ def test_a_command_that_is_to_outlive_its_terminal_does() -> None:
             signal.signal(number, handler)
 
 
-def test_what_must_not_be_torn_is_deferred_interrupts_it() -> None:
+def test_an_interrupt_is_deferred_to_the_end_of_the_block() -> None:
     done = []
 
     def work() -> None:
@@ -103,7 +107,7 @@ def disposition() -> str:
     ).stdout.strip()
 
 
-def test_children_can_be_interrupted_also_when_this_command_cannot() -> None:
+def test_children_handle_sigint_even_if_the_command_ignores_it() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert disposition() == "True"

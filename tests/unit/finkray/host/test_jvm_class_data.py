@@ -1,4 +1,4 @@
-"""Which classes go into the archive of Spark's classes, and when a JVM is told of it."""
+"""The classes in a class-data-sharing file, and the options with which a JVM uses it."""
 
 import sys
 from pathlib import Path
@@ -11,8 +11,8 @@ from finkray.query.spark import JAVA_OPTION_KEYS, spark_properties
 from finkray.settings.spark import SparkSettings
 
 
-def test_only_whole_names_of_classes_are_taken_from_a_list(tmp_path: Path) -> None:
-    """What another loader loaded, a lambda and a line that two threads wrote at once are none."""
+def test_only_complete_class_names_are_read_from_a_list(tmp_path: Path) -> None:
+    """Classes of another loader, lambdas and lines of two threads are skipped."""
     first, second = tmp_path / "1.classes", tmp_path / "2.classes"
     first.write_text("# NOTE: Do not modify\njava/lang/Object id: 0\norg/apache/Spark$Inner\n")
     second.write_text(
@@ -22,7 +22,7 @@ def test_only_whole_names_of_classes_are_taken_from_a_list(tmp_path: Path) -> No
     assert listed_classes([first, second]) == {"java/lang/Object", "org/apache/Spark$Inner"}
 
 
-def test_a_jvm_is_told_of_an_archive_that_is_there(
+def test_a_jvm_gets_the_options_for_a_file_that_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))

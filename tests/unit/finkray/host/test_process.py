@@ -1,4 +1,4 @@
-"""A process is told apart from a later one with its id, and ended for certain."""
+"""A process is distinguished from a later one with its id, and reliably ended."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def _start(
     )
 
 
-def test_a_process_is_known_while_it_becomes_another_program(tmp_path: Path) -> None:
+def test_a_process_is_recognised_while_it_executes_another_program(tmp_path: Path) -> None:
     # For a moment of each exec the kernel shows no command line. Here are a thousand.
     script = tmp_path / "chain"
     script.write_text(
@@ -48,7 +48,7 @@ def test_a_process_is_known_while_it_becomes_another_program(tmp_path: Path) -> 
     assert record.process() is None
 
 
-def test_another_process_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_another_process_with_the_same_id_is_not_recognised(tmp_path: Path) -> None:
     child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
     record = ProcessRecord.of(child.pid, mark=str(tmp_path))
     earlier = replace(record, started_at_unix_s=record.started_at_unix_s - 60)
@@ -64,7 +64,7 @@ def test_another_process_is_not_taken_for_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("die_with_parent", [True, False])
-def test_what_does_not_end_when_asked_is_killed(tmp_path: Path, *, die_with_parent: bool) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, *, die_with_parent: bool) -> None:
     child = _start(tmp_path, STUBBORN, die_with_parent=die_with_parent)
     while (tmp_path / "log").read_text() != "up\n":
         time.sleep(0.05)

@@ -27,6 +27,6 @@ stopping.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_heard_also_while_the_main_thread_holds_the_lock(number: signal.Signals) -> None:
+def test_a_signal_counts_even_while_the_main_thread_holds_the_lock(number: signal.Signals) -> None:
     command = [sys.executable, "-c", STOP_WHILE_A_LOCK_IS_HELD, str(int(number))]
     assert subprocess.run(command, check=False, timeout=20).returncode == 0

@@ -1,4 +1,4 @@
-"""A process that fails in a way that may pass is started again; one that is done is not."""
+"""A process is restarted after a failure that may pass, and not when it is done."""
 
 import os
 import signal
@@ -46,11 +46,11 @@ def wait_for(path: Path, lines: int = 1) -> list[str]:
         (-6, True),
     ],
 )
-def test_who_is_started_again(return_code: int, again: bool) -> None:
+def test_the_exit_codes_that_lead_to_a_restart(return_code: int, again: bool) -> None:
     assert should_restart(return_code) is again
 
 
-def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> None:
+def test_pauses_grow_with_quick_failures_and_reset_after_a_steady_run() -> None:
     backoff, pauses = Backoff(), []
     for _ in range(8):
         pauses.append(backoff.pause_s)
@@ -59,7 +59,7 @@ def test_pauses_grow_with_quick_failures_and_begin_anew_after_a_steady_run() -> 
     assert backoff.after(600.0).pause_s == 0.5
 
 
-def test_a_killed_process_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
+def test_a_killed_process_is_restarted_until_it_succeeds(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     body = (
         "import os, sys; p = sys.argv[1];"
@@ -89,12 +89,12 @@ def test_a_restart_names_the_process_its_exit_code_and_the_pause() -> None:
     assert "archive process exited with 75; restarting in 0.5 s" in ended.stderr
 
 
-def test_a_failure_that_would_come_again_is_handed_on() -> None:
+def test_a_lasting_failure_ends_the_supervisor_with_its_exit_code() -> None:
     assert start("import sys; sys.exit(3)").wait(30) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_reaches_the_process_which_may_take_its_time(
+def test_a_signal_is_forwarded_and_the_process_may_end_slowly(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     note = tmp_path / "note"
@@ -134,7 +134,7 @@ def _alive(pid: int) -> bool:
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
-def test_what_a_process_leaves_behind_is_killed_before_the_next_one_starts(tmp_path: Path) -> None:
+def test_leftover_processes_are_killed_before_the_restart(tmp_path: Path) -> None:
     note = tmp_path / "pids"
     body = (
         "import os, subprocess, sys\n"
@@ -151,7 +151,7 @@ def test_what_a_process_leaves_behind_is_killed_before_the_next_one_starts(tmp_p
     assert not _alive(int(second))
 
 
-def test_a_stop_that_comes_while_the_process_is_being_started_is_not_lost() -> None:
+def test_a_signal_during_the_start_of_the_process_is_not_lost() -> None:
     supervise_and_stop = (
         "import os, signal, subprocess, sys\n"
         "from finkray.host.supervise import supervise\n"

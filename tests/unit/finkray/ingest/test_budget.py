@@ -1,4 +1,4 @@
-"""An actor's share of the held bytes is never passed, whatever the settings."""
+"""An actor never holds more than its share of the held bytes, whatever the settings."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ shares = st.floats(0, 1)
 
 
 @given(budget=budgets, held_bytes=st.integers(2**20, 2**36), actors=st.integers(1, 16))
-def test_all_actors_together_never_pass_what_may_be_held(
+def test_all_actors_together_never_exceed_the_held_bytes(
     budget: Budget, held_bytes: int, actors: int
 ) -> None:
     shared = Budget.share(
@@ -47,7 +47,7 @@ def test_queues_decoding_and_a_claim_of_each_kind_always_fit(budget: Budget) -> 
 
 
 @given(budget=budgets, live=shares, backfill=shares)
-def test_what_is_asked_for_never_passes_the_limit(
+def test_the_messages_of_a_fetch_never_exceed_the_budget(
     budget: Budget, live: float, backfill: float
 ) -> None:
     held = Taken(held_bytes=int(live * budget.limit_bytes))
@@ -64,9 +64,7 @@ def test_what_is_asked_for_never_passes_the_limit(
 
 
 @given(budget=budgets, backfill=shares)
-def test_however_much_a_backfill_holds_a_burst_of_the_live_lane_finds_room(
-    budget: Budget, backfill: float
-) -> None:
+def test_a_backfill_always_leaves_room_for_a_live_claim(budget: Budget, backfill: float) -> None:
     filled = Taken(held_bytes=int(backfill * budget.limit_bytes))
     room = budget.backfill_room(Taken(), filled)
     if room:
@@ -74,7 +72,7 @@ def test_however_much_a_backfill_holds_a_burst_of_the_live_lane_finds_room(
         assert budget.live_room(Taken(), full, backfilling=True) > 0
 
 
-def test_a_backfill_of_small_messages_holds_no_more_than_so_many_claims() -> None:
+def test_a_backfill_of_small_messages_holds_a_bounded_number_of_claims() -> None:
     budget = Budget.share(
         held_bytes=2**29, actors=2, max_message_bytes=2**23, limits=CutLimits(2**25, 2000, 0.5)
     )

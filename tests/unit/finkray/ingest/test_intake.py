@@ -1,4 +1,4 @@
-"""Claims are contiguous, cover every offset once, and say where Kafka gave no message."""
+"""Claims are contiguous, cover every offset once, and have gaps where Kafka gave no message."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -44,7 +44,7 @@ def test_a_claim_is_cut_when_it_is_large_enough() -> None:
     assert part.pending_bytes == 0
 
 
-def test_a_claim_is_cut_when_it_has_rows_enough() -> None:
+def test_a_claim_is_cut_when_it_has_enough_rows() -> None:
     part = intake()
     for offset in range(5):
         part.add(At(offset), 1, now_s=0.0)
@@ -81,7 +81,7 @@ WORTH = 1000
         (0.5, 10, float("inf"), 0.5),
     ],
 )
-def test_how_long_a_claim_lingers(
+def test_the_age_at_which_a_claim_is_cut(
     patience_s: float, pending_bytes: int, quiet_s: float, expected_s: float
 ) -> None:
     assert linger_s(PATIENT, patience_s, pending_bytes, quiet_s) == expected_s
@@ -99,14 +99,14 @@ def test_how_long_a_claim_lingers(
         (CutLimits(64_000, 1000, 0.5, 0.1), 0.5, 10, 0.5),
     ],
 )
-def test_how_patient_a_claim_makes_the_next(
+def test_the_age_of_the_next_claim_follows_from_the_last_one(
     limits: CutLimits, lingered_s: float, size_bytes: int, expected_s: float
 ) -> None:
     assert next_patience_s(limits, lingered_s, size_bytes) == expected_s
 
 
 def cuts_of(arrivals_s: list[float], size_bytes: int, until_s: float) -> list[tuple[float, int]]:
-    """When claims are cut, and of how many messages, looked at each 50 ms."""
+    """The times at which claims are cut, and their messages, checked each 50 ms."""
     part = intake()
     cuts = []
     waiting = list(enumerate(arrivals_s))
@@ -118,7 +118,7 @@ def cuts_of(arrivals_s: list[float], size_bytes: int, until_s: float) -> list[tu
     return cuts
 
 
-def test_a_trickle_makes_a_file_each_five_seconds_at_most() -> None:
+def test_a_trickle_becomes_at_most_one_file_in_five_seconds() -> None:
     cuts = cuts_of([float(second) for second in range(120)], 10, until_s=130.0)
     assert sum(messages for _, messages in cuts) == 120
     assert len(cuts) <= 4 + 120 / 5
@@ -126,12 +126,12 @@ def test_a_trickle_makes_a_file_each_five_seconds_at_most() -> None:
     assert max(messages for _, messages in cuts) <= 6
 
 
-def test_an_alert_each_minute_does_not_wait_for_company() -> None:
+def test_an_alert_each_minute_does_not_wait_for_others() -> None:
     cuts = cuts_of([0.0, 60.0, 120.0], 10, until_s=150.0)
     assert [round(at_s, 2) for at_s, _ in cuts] == [0.5, 60.5, 120.5]
 
 
-def test_a_burst_after_a_trickle_is_not_held_up_and_neither_is_its_tail() -> None:
+def test_neither_a_burst_after_a_trickle_nor_its_tail_is_delayed() -> None:
     trickle = [float(second) for second in range(20)]
     burst = [20.0 + 0.01 * number for number in range(400)]
     cuts = [cut for cut in cuts_of([*trickle, *burst], WORTH // 4, until_s=40.0) if cut[0] > 19.9]
@@ -140,7 +140,7 @@ def test_a_burst_after_a_trickle_is_not_held_up_and_neither_is_its_tail() -> Non
     assert cuts[-1][0] <= 24.0 + 0.65
 
 
-def test_offsets_that_kafka_leaves_out_are_gaps_of_the_claim() -> None:
+def test_offsets_that_kafka_does_not_deliver_are_gaps_of_the_claim() -> None:
     part = intake(next_offset=10)
     for offset in (12, 13, 16):
         part.add(At(offset), 1, now_s=0.0)
@@ -161,7 +161,7 @@ def test_the_end_of_the_partition_closes_a_tail_of_transaction_markers() -> None
     assert part.next_offset == 3
 
 
-def test_a_partition_of_nothing_but_markers_becomes_a_claim_of_one_gap() -> None:
+def test_a_partition_with_markers_only_becomes_a_claim_of_one_gap() -> None:
     part = intake()
     part.reached_end(4, now_s=1.0)
     assert part.cut(LIMITS, now_s=1.1) is None
@@ -190,7 +190,7 @@ def test_messages_out_of_order_are_refused() -> None:
     ),
     first=st.integers(0, 50),
 )
-def test_claims_cover_every_offset_once_whatever_comes(
+def test_claims_cover_every_offset_exactly_once(
     steps: list[tuple[int, int, str]], first: int
 ) -> None:
     part = intake(first)
@@ -225,7 +225,7 @@ def test_claims_cover_every_offset_once_whatever_comes(
     reserve=st.integers(0, 5_000),
     largest=st.integers(1, 1_000),
 )
-def test_the_messages_asked_for_never_pass_the_limit(
+def test_the_messages_of_a_fetch_never_exceed_the_limit(
     limit: int, taken: int, reserve: int, largest: int
 ) -> None:
     room = room_for_messages(

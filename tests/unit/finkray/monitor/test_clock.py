@@ -1,4 +1,4 @@
-"""What an archive says of itself while the wall clock jumps."""
+"""The figures of an archive are right while the wall clock jumps."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +36,7 @@ def ready_claim(kafka_s: float) -> ReadyClaim:
 
 
 @pytest.mark.parametrize("jump_s", JUMPS)
-def test_a_jump_is_noticed_and_told_for_a_while(jump_s: float) -> None:
+def test_a_jump_of_the_clock_is_reported_for_ten_minutes(jump_s: float) -> None:
     watch, at = JumpWatch(), clock(jump_s)
     assert [watch.check(at(s)) for s in (8, 9)] == [0, 0]
     assert watch.check(at(10)) == pytest.approx(jump_s)
@@ -50,7 +50,7 @@ def test_a_clock_that_is_slewed_does_not_jump() -> None:
 
 
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])
-def test_rates_do_not_care(jump_s: float) -> None:
+def test_rates_do_not_depend_on_the_wall_clock(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
     for second in range(20):
         monitor.add_report(report(270 * second), at(second))
@@ -83,7 +83,7 @@ def test_latencies_leave_the_window_after_two_minutes(jump_s: float) -> None:
 
 
 @pytest.mark.parametrize("jump_s", [0.0, *JUMPS])
-def test_an_actor_is_stalled_for_as_long_as_it_is(jump_s: float) -> None:
+def test_the_time_of_a_stall_does_not_depend_on_the_wall_clock(jump_s: float) -> None:
     monitor, at = Monitor(), clock(jump_s)
     monitor.add_report(report(5, paused=True), at(0))
     for second in range(1, 100):
@@ -94,7 +94,7 @@ def test_an_actor_is_stalled_for_as_long_as_it_is(jump_s: float) -> None:
     assert monitor.stalled_s(report(6), at(100)) == 0
 
 
-def test_an_alarm_keeps_the_time_it_began_and_ends_when_its_facts_do() -> None:
+def test_an_alarm_keeps_its_start_time_and_ends_with_its_facts() -> None:
     monitor, at = Monitor(), clock(0.0)
     monitor.raise_alarms({"STORAGE": "full"}, at(0))
     (first,) = monitor.alarms

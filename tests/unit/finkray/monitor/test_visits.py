@@ -1,4 +1,4 @@
-"""Visits: counted from the packets' own columns, added up without growing."""
+"""Visits are counted from the packets' own columns, and added up in bounded memory."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def test_lsst_visits_with_their_detectors_and_arrivals() -> None:
 
 
 @given(st.lists(st.tuples(st.none() | st.integers(1, 4), st.none() | st.integers(0, 3))))
-def test_counting_by_column_is_counting_one_by_one(
+def test_counting_by_column_equals_counting_alert_by_alert(
     rows: list[tuple[int | None, int | None]],
 ) -> None:
     stamps = [T0_MS + 7 * n % 5 for n in range(len(rows))]
@@ -84,14 +84,14 @@ def test_packets_without_visits_have_none() -> None:
     assert count_visits([lsst([(None, None)], [T0_MS])]) == ()
 
 
-def test_nonsense_in_the_packets_does_not_swell_what_travels() -> None:
+def test_absurd_visits_do_not_enlarge_the_counts_of_a_claim() -> None:
     rows = [(n, n % 100) for n in range(5_000)]
     counted = count_visits([lsst(rows, [T0_MS + n for n in range(5_000)])])
     assert [one.visit for one in counted] == list(range(5_000 - VISITS_PER_CLAIM, 5_000))
 
 
 def test_real_ztf_packets_of_one_exposure_time_are_one_visit(test_data: Path) -> None:
-    """2016 to 2025: `pid` without its channel is as good as `jd`."""
+    """2016 to 2025: `pid` without its channel identifies an exposure as `jd` does."""
     packets = list(real_ztf_packets(test_data))[::3]
     counted = _counted(packets)
     by_jd: defaultdict[float, list[Any]] = defaultdict(list)
@@ -151,7 +151,7 @@ def test_claims_that_are_read_again_are_not_counted_twice() -> None:
     assert visits.latest([])[0].alerts == 10
 
 
-def test_only_the_last_visits_are_kept_and_none_comes_back_in_part() -> None:
+def test_only_the_latest_visits_are_kept_and_none_is_counted_in_part() -> None:
     visits = Visits()
     for number in range(1_000):
         visits.durable([ready_claim(0, visit(number, 10, T0_MS + 37_000 * number))], 0.0)
@@ -162,7 +162,7 @@ def test_only_the_last_visits_are_kept_and_none_comes_back_in_part() -> None:
     assert 3 not in {number for _, number in visits._known}
 
 
-def test_what_kafka_gave_no_time_is_counted_without_one() -> None:
+def test_alerts_without_a_kafka_timestamp_are_counted_without_a_time() -> None:
     (count,) = count_visits([lsst([(7, 1)], [None])])
     visits = Visits()
     visits.durable([ready_claim(0, count)], 5.0)

@@ -38,18 +38,18 @@ def test_every_alarm_has_facts_that_raise_it() -> None:
 
 
 @pytest.mark.parametrize("what", WELL)
-def test_nothing_is_raised_when_all_is_well(what: str) -> None:
+def test_no_alarm_is_raised_without_a_trouble(what: str) -> None:
     assert alarms_of(WELL[what]) == {}
 
 
 @pytest.mark.parametrize("code", FACTS)
-def test_these_facts_raise_this_alarm_alone(code: str) -> None:
+def test_the_facts_of_an_alarm_raise_no_other_one(code: str) -> None:
     raised = alarms_of(FACTS[code])
     assert set(raised) == {code}
     assert raised[code]
 
 
-def test_what_kafkas_client_tells_one_actor_is_an_alarm_too() -> None:
+def test_a_trouble_that_one_actors_kafka_client_reports_is_an_alarm() -> None:
     told = {"ingest-1": "t[3]: not authorized", "ingest-0": "t[0]: not authorized"}
     raised = alarms_of(Facts(actor_troubles=told))
     assert raised == {
@@ -57,18 +57,18 @@ def test_what_kafkas_client_tells_one_actor_is_an_alarm_too() -> None:
     }
 
 
-def test_a_lag_grows_whatever_the_visits_do() -> None:
+def test_a_growing_lag_is_told_from_the_bursts_of_visits() -> None:
     assert alarms_of(lags(0, 5_000, 10_000, 15_000, 20_000, burst=10_000)) == {
         "LAG_GROWS": "from 0 to 20000 alerts within 10 min, and never less"
     }
 
 
-def test_a_full_disk_is_why_the_intake_stopped_and_one_alarm_is_enough() -> None:
+def test_a_full_disk_raises_one_alarm_and_not_also_intake_stopped() -> None:
     stopped = replace(FACTS["INTAKE_STOPPED"], troubles=Troubles(storage="the disk is full"))
     assert set(alarms_of(stopped)) == {"STORAGE"}
 
 
-def test_alerts_from_the_future_mean_that_a_clock_is_off() -> None:
+def test_alerts_from_the_future_raise_the_clock_alarm() -> None:
     assert alarms_of(Facts(polled_p50_s=-30.0)) == {
         "CLOCK": "alerts bear times that are 30 s ahead of this machine's clock"
     }

@@ -1,4 +1,4 @@
-"""Every kind of bad message, in one claim with good ones: a dead letter each, and nothing else."""
+"""Every kind of bad message in one claim with good ones becomes exactly one dead letter."""
 
 import copy
 import json
@@ -114,7 +114,7 @@ HOSTILE: dict[str, bytes] = {
         b'{"type":"array","items":' * 5000 + b'"int"' + b"}" * 5000, b"x"
     ),
 }
-"""Bombs in the schema that a packet brings along: each a dead letter."""
+"""Bombs in the schema of a packet: each is a dead letter."""
 
 
 @pytest.mark.parametrize("survey", ["any", "ztf"])
@@ -129,7 +129,7 @@ def test_a_record_that_would_become_much_more_in_memory_is_too_large(
     assert [len(table.rows) for table in decoded.tables] == [2]
 
 
-def test_each_is_one_dead_letter_and_its_neighbours_stay(tmp_path: Path) -> None:
+def test_each_bad_packet_is_one_dead_letter_and_the_others_decode(tmp_path: Path) -> None:
     (tmp_path / f"{KNOWN}.avsc").write_text(json.dumps(PAIR))
     packets = PacketSettings(schema_folder=str(tmp_path), surveys={"": "any"})
     values = [value for case in BAD.values() for value in (GOOD, case[0])]
@@ -154,8 +154,8 @@ def test_other_surveys_packets_among_good_ones() -> None:
     assert batch.dead_letters["reason"].to_pylist() == ["other_survey"] * 3
 
 
-def test_no_bomb_swells_a_process() -> None:
-    """In a process of its own: native memory counts too, and what it took for a moment."""
+def test_no_bomb_takes_much_memory() -> None:
+    """In a process of its own, because native memory and short peaks count too."""
     code = """
 import resource, sys
 from finkray.packets.decoder import make_decoder
@@ -204,8 +204,8 @@ JUNK = st.sampled_from(
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_schema_is_understood_or_refused_whatever_stands_in_it(data: st.DataObject) -> None:
-    """Where any value of it is another: from its packet come a table or a dead letter."""
+def test_any_schema_is_either_read_or_refused(data: st.DataObject) -> None:
+    """With any of its values changed, a packet becomes a table or a dead letter."""
     schema = copy.deepcopy(SOUND)
     for _ in range(data.draw(st.integers(1, 3))):
         places = list(_places(schema))
@@ -219,7 +219,7 @@ def test_a_schema_is_understood_or_refused_whatever_stands_in_it(data: st.DataOb
 
 
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Every value below a node: what holds it, and under which key."""
+    """Every value below a node: its container, and its key there."""
     for key in node if isinstance(node, dict) else range(len(node)):
         yield node, key
         if isinstance(node[key], dict | list):

@@ -30,7 +30,7 @@ DAY_S = 86_400
 
 
 def filed(table: pa.Table, stamps_ms: list[int | None]) -> pa.Table:
-    """The packets' table with our columns, as if it came from messages with these timestamps."""
+    """The packets' table with the added columns, as from messages with these timestamps."""
     messages = [RawMessage(100 + i, ms, b"") for i, ms in enumerate(stamps_ms)]
     rows = np.arange(len(stamps_ms))
     return add_columns(DecodedTable(SCHEMA, table, rows), messages, SOURCE)
@@ -54,7 +54,7 @@ def hours(table: pa.Table) -> list[str]:
 
 @pytest.fixture(params=["UTC", "America/Los_Angeles", "Asia/Kolkata"])
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The machine's own zone."""
+    """Set the time zone of the machine."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", request.param)
         time.tzset()
@@ -62,7 +62,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     time.tzset()
 
 
-def test_where_a_message_stood_and_how_it_was_written() -> None:
+def test_the_added_columns_have_offset_time_and_schema_of_the_message() -> None:
     table = filed(pa.table({"x": [1, 2]}), [ms(2018, 11, 29, 6, 2), None])
 
     assert table.schema.names == [*ADDED_COLUMNS.names, "x"]
@@ -90,7 +90,7 @@ def test_where_a_message_stood_and_how_it_was_written() -> None:
 
 
 def test_rows_are_those_of_their_messages() -> None:
-    """Where others among the messages were rejected or of another schema."""
+    """Rows of one table when other messages were rejected or have another schema."""
     messages = [RawMessage(offset, 1_500_000_000_000 + offset, b"") for offset in range(10)]
     decoded = DecodedTable(SCHEMA, pa.table({"x": [1, 2, 3]}), np.array([2, 5, 9]))
 
@@ -112,7 +112,7 @@ ABSURD = [None, -1, 0, ms(1999, 12, 31, 23), ms(2100, 1, 1), 2**62, -(2**62)]
 
 
 @pytest.mark.parametrize("stamp", ABSURD)
-def test_without_a_believable_timestamp_the_hour_is_that_of_the_observation(
+def test_without_a_plausible_timestamp_the_hour_is_that_of_the_observation(
     stamp: int | None, zone: str
 ) -> None:
     table = filed(ztf(jd(2018, 11, 29, 6, 2), jd(2018, 11, 29, 6, 2)), [stamp, ms(2020, 1, 1, 5)])
@@ -122,7 +122,7 @@ def test_without_a_believable_timestamp_the_hour_is_that_of_the_observation(
 
 @pytest.mark.parametrize("stamp", ABSURD)
 @pytest.mark.parametrize("days", [None, math.nan, math.inf, -999.0, 0.0, 1e300, jd(2101, 1, 1)])
-def test_without_any_believable_time_it_is_the_first_hour_of_1970(
+def test_without_any_plausible_time_it_is_the_first_hour_of_1970(
     stamp: int | None, days: float | None
 ) -> None:
     table = filed(ztf(days, jd(2018, 1, 1)), [stamp, stamp])
@@ -132,7 +132,7 @@ def test_without_any_believable_time_it_is_the_first_hour_of_1970(
 
 
 def test_timestamps_that_are_no_date_are_null() -> None:
-    """Readers fail on them; a date that is only absurd is what Kafka said."""
+    """Readers fail on invalid dates; an absurd but valid date is kept as Kafka gave it."""
     stamps = [ms(1, 1, 1), ms(1, 1, 1) - 1, ms(9999, 12, 31), 2**62, -1]
 
     column = filed(pa.table({"x": [0] * 5}), list(stamps)).column("kafka_timestamp")
@@ -197,7 +197,7 @@ def test_a_night_at_rubin_has_its_day_obs(name: str) -> None:
     assert hours(filed(edge, [None])) == ["2026-03-10T03"]
 
 
-def test_packets_fields_that_are_called_like_ours() -> None:
+def test_packet_fields_with_names_of_the_archives_columns_get_a_prefix() -> None:
     names = ["kafka_offset", "topic", "Topic", "packet_topic", "hour", "obs_night", "candid"]
     table = filed(pa.table([[i] for i in range(len(names))], names=names), [None])
 
@@ -214,7 +214,7 @@ def test_packets_fields_that_are_called_like_ours() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_splitting_loses_no_row_and_no_order(keys: list[int]) -> None:
+def test_splitting_keeps_every_row_in_order(keys: list[int]) -> None:
     table = pa.table({"place": range(len(keys)), "key": keys})
 
     parts = list(split_by(np.array(keys), table))

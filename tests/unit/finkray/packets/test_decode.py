@@ -1,4 +1,4 @@
-"""Bytes to Arrow: equal to fastavro, and no damaged message touches another."""
+"""Decoding equals fastavro, and no damaged message changes another."""
 
 import bz2
 import io
@@ -46,7 +46,7 @@ def pair(number: int, text: str = "x") -> bytes:
 
 
 def decoded_rows(decoded: Decoded) -> dict[int, Any]:
-    """What each message became, by its index."""
+    """The reason of each rejected message, by its index."""
     return {
         int(row): packet
         for one in decoded.tables
@@ -60,7 +60,7 @@ def reasons(decoded: Decoded) -> dict[int, str]:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_any_record_comes_out_as_promised(data: st.DataObject) -> None:
+def test_any_record_decodes_to_its_values(data: st.DataObject) -> None:
     case: Case = data.draw(records())
     written = data.draw(st.lists(case.values, min_size=1, max_size=4))
     packets = [container(case.schema, one.data) for one in written]
@@ -129,7 +129,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_a_damaged_message_has_its_reason_and_its_neighbours_stay(what: str) -> None:
+def test_a_damaged_message_has_its_reason_and_the_others_decode(what: str) -> None:
     value, reason = DAMAGED[what]
 
     decoded = Decoder().decode(messages([GOOD, value, GOOD]), SOURCE)
@@ -142,7 +142,7 @@ def test_a_damaged_message_has_its_reason_and_its_neighbours_stay(what: str) -> 
 
 
 def test_many_damaged_records_are_all_found_and_no_other() -> None:
-    """Alone, in crowds, at the beginning and the end, over several chunks."""
+    """Damaged records alone, in groups, at the beginning and the end, in several chunks."""
     bad = {0, 1, 2, 17, 100, 300, *range(505, 520), 699}
     broken = container(PAIR, long(7) + long(99) + b"x")
     values = [broken if i in bad else container(PAIR, pair(i)) for i in range(700)]
@@ -156,8 +156,8 @@ def test_many_damaged_records_are_all_found_and_no_other() -> None:
     assert table.table.column("number").to_pylist() == table.rows.tolist()
 
 
-def test_a_record_cannot_swallow_or_shift_its_neighbours() -> None:
-    """Damaged so that, read in one stream, the end of it would come out at a later record."""
+def test_a_damaged_record_cannot_change_the_records_beside_it() -> None:
+    """Damaged so that, read in one stream, its end would fall into a later record."""
     follower = container(PAIR, pair(2, "a" * 30))
     for length in range(120):
         swallowing = container(PAIR, long(1) + long(length) + b"abc")
@@ -165,8 +165,8 @@ def test_a_record_cannot_swallow_or_shift_its_neighbours() -> None:
         assert set(decoded_rows(decoded)) == {1, 2} | ({0} if length == 3 else set())
 
 
-def test_a_wrong_branch_of_a_union_is_damage() -> None:
-    """Also where the reader could take it for one of the two."""
+def test_a_wrong_branch_of_a_union_is_a_bad_record() -> None:
+    """Even if the reader could take it for one of the two branches."""
     schema = {"type": "record", "name": "r", "fields": [{"name": "x", "type": ["null", "float"]}]}
     packets = [container(schema, long(branch) + b"\0\0\0\0") for branch in (1, 2, 3, 63, -1, -2)]
     packets += [container(schema, long(branch)) for branch in (0, 1, 2, -1)]
@@ -176,8 +176,8 @@ def test_a_wrong_branch_of_a_union_is_damage() -> None:
     assert decoded_rows(decoded) == {0: {"x": 0.0}, 6: {"x": None}}
 
 
-def test_schemas_that_begin_alike_are_told_apart() -> None:
-    """Whatever they share, up to all but the end of the header."""
+def test_schemas_with_the_same_start_are_distinguished() -> None:
+    """Headers that are equal but for their end."""
     doc = "alike " * 500
     other = {**PAIR, "fields": [*PAIR["fields"], {"name": "last", "type": "int"}]}
     one, two = {"doc": doc, **PAIR}, {"doc": doc, **other}
@@ -192,7 +192,7 @@ def test_schemas_that_begin_alike_are_told_apart() -> None:
     assert second.table.column("last").to_pylist() == [5, 5, 5]
 
 
-def test_one_schema_in_different_words_is_one_table() -> None:
+def test_one_schema_in_two_spellings_is_one_table() -> None:
     """Blanks, the order of keys, other metadata and the marker do not make another schema."""
     spaced = json.dumps(dict(reversed(PAIR.items())), indent=2).encode()
     packets = [GOOD, container(spaced, pair(8)), container(PAIR, pair(9), sync=b"s" * 16)]
@@ -206,7 +206,7 @@ def test_one_schema_in_different_words_is_one_table() -> None:
     assert table.table.column("number").to_pylist() == [7, 8, 9, 10]
 
 
-def test_more_schemas_than_are_remembered() -> None:
+def test_more_schemas_than_are_cached_still_decode() -> None:
     schemas = [{**PAIR, "name": f"pair{i}"} for i in range(150)]
     decoder = Decoder()
     for _ in range(2):
@@ -256,7 +256,7 @@ def test_every_codec_of_fastavro(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["deflate", "bzip2", "xz"])
-def test_what_fastavro_compressed(codec: str) -> None:
+def test_blocks_that_fastavro_compressed_are_read(codec: str) -> None:
     out = io.BytesIO()
     fastavro.writer(out, PAIR, [{"number": 7, "text": "x"}], codec=codec)
 
@@ -267,7 +267,7 @@ def test_what_fastavro_compressed(codec: str) -> None:
 
 @pytest.mark.parametrize("codec", PACKERS)
 def test_a_bomb_is_refused_at_the_limit(codec: str) -> None:
-    """50 MB of zeros in a few kB, of which no more than the limit is ever unpacked."""
+    """50 MB of zeros in a few kB, of which at most the limit is decompressed."""
     bomb = container(PAIR, PACKERS[codec](bytes(50_000_000)), codec=codec)
     tracemalloc.start()
     before = pa.total_allocated_bytes()
@@ -289,8 +289,8 @@ def test_a_record_beyond_the_limit_is_refused() -> None:
     assert reasons(decoded) == {0: "too_large"}
 
 
-def test_a_large_record_comes_through() -> None:
-    """Larger than what the reader is given at a time."""
+def test_a_large_record_decodes() -> None:
+    """Larger than what the reader gets at a time."""
     text = "ab" * 5_000_000
 
     decoded = Decoder().decode(messages([container(PAIR, pair(7, text)), GOOD]), SOURCE)
@@ -315,7 +315,7 @@ def test_numbers_that_mean_nothing_stay_as_they_are() -> None:
     assert str(rows[3]["x"]) == "-0.0"
 
 
-def test_messages_without_any_that_decode() -> None:
+def test_messages_of_which_none_decodes() -> None:
     assert Decoder().decode([], SOURCE) == Decoded((), ())
     decoded = Decoder().decode([RawMessage(5, None, b"x"), RawMessage(6, None, None)], SOURCE)
     assert decoded.tables == ()

@@ -1,4 +1,4 @@
-"""Real packets, damaged: the same value as fastavro or both refuse, and no neighbour is touched."""
+"""Damaged real packets decode as with fastavro or are refused by both; no other one changes."""
 
 import functools
 import io
@@ -25,11 +25,11 @@ from tests.support.packets import real_ztf_packets
 MUTANTS = {"ztf": 15_000, "lsst": 5_000}
 BATCH = 40
 NEIGHBOUR = 5
-"""Every so many messages one is sound."""
+"""One in this many messages is undamaged."""
 
 
 class StrictDecoder(BinaryDecoder):
-    """fastavro's own decoder, without what it lets pass against the specification.
+    """fastavro's decoder, made strict where it accepts what the specification forbids.
 
     It takes an index of -1 for the last branch of a union or symbol of an enum, an int beyond
     32 bits, and a long beyond 64.
@@ -55,7 +55,7 @@ def _within(value: int, least: int, most: int) -> int:
 
 
 def reference(schema: Any, body: bytes) -> Any:
-    """What fastavro makes of a body that must be used up; None if it refuses."""
+    """The record that fastavro reads from a body with no bytes left over; None if it refuses."""
     stream = io.BytesIO(body)
     try:
         value = fastavro.schemaless_reader(stream, schema)
@@ -77,7 +77,7 @@ def strict_reference(schema: Any, body: bytes, monkeypatch: pytest.MonkeyPatch) 
 
 
 class Sound(NamedTuple):
-    """A sound packet: its record and schema, what fastavro reads, and how it is wrapped."""
+    """An undamaged packet: its record and schema, what fastavro reads, and its wire format."""
 
     schema: Any
     body: bytes
@@ -98,7 +98,7 @@ def ztf(test_data: Path) -> Iterator[Sound]:
 
 
 def lsst(test_data: Path) -> Iterator[Sound]:
-    """The frames as they stood on topics, schemas 7.0 to 11.1."""
+    """Frames as they were on topics, schemas 7.0 to 11.1."""
     for name in ("boom_3", "fake_pittgoogle"):
         with tarfile.open(test_data / "lsst" / f"lsst_confluent_wire_{name}.tar.xz") as tar:
             frames = [content.read() for m in tar if (content := tar.extractfile(m)) is not None]
@@ -143,7 +143,7 @@ def mutate(body: bytes, random_: random.Random) -> bytes:
 # A minute on a free machine; a time limit that strikes within the reader leaves no good trace.
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("survey", MUTANTS)
-def test_a_damaged_packet_is_one_reject_and_nothing_else(
+def test_a_damaged_packet_is_exactly_one_reject(
     survey: str, test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = list((ztf if survey == "ztf" else lsst)(test_data))
@@ -176,7 +176,7 @@ def test_a_damaged_packet_is_one_reject_and_nothing_else(
 
 
 def places(decoded: DecodedTable) -> Iterator[tuple[int, pa.Table]]:
-    """Each row's message and the row, not made Python's yet."""
+    """Each row with its message, as Arrow values."""
     for place, row in enumerate(decoded.rows):
         yield row, decoded.table.slice(place, 1)
 

@@ -1,4 +1,4 @@
-"""A claim never becomes more than some files, whatever timestamps and schemas are in it."""
+"""A claim never becomes more than `MAX_FILES` files, whatever its timestamps and schemas."""
 
 import itertools
 import pickle
@@ -62,10 +62,10 @@ def test_a_claim_of_two_thousand_hours_is_many_of_few_files(tmp_path: Path) -> N
     ),
     st.integers(1, 4),
 )
-def test_parts_follow_each_other_and_hold_each_message_once(
+def test_divided_batches_are_consecutive_and_hold_each_message_once(
     drawn: list[tuple[int, int, int | None]], most_files: int
 ) -> None:
-    """Of two schemas and what does not decode, with gaps between them."""
+    """Messages of two schemas and bad ones, with gaps between them."""
     messages: list[RawMessage] = []
     offset = 4
     for step, hour, schema in drawn:

@@ -59,7 +59,7 @@ def assert_equal_to_fastavro(values: list[bytes], expected: list[Any], decoder: 
 
 
 def test_the_real_alerts_of_lsst_in_their_frames(test_data: Path) -> None:
-    """107 alerts with up to 1172 previous sources, as they would stand on the topic."""
+    """107 alerts with up to 1172 previous sources, as they would be on the topic."""
     alerts = real_lsst_alerts(test_data)
     values = lsst_v10_frames(test_data)
     assert len(values) == 107
@@ -94,7 +94,7 @@ def test_the_official_sample_of_every_schema_of_lsst(test_data: Path) -> None:
 
 
 def test_the_alerts_of_2015_that_rubin_tried_its_pipelines_on(test_data: Path) -> None:
-    """Of an old schema without a number; each as a packet of its own, for one file has all 10."""
+    """Of an old schema without a number, each as a packet of its own: one file has all 10."""
     with (test_data / "lsst" / "lsst_v3_hits2015_10.avro").open("rb") as file:
         reader = fastavro.reader(file)
         alerts, schema = list(reader), reader.writer_schema
@@ -158,7 +158,7 @@ PAIR = {
 
 
 def test_an_alert_of_another_survey_is_known_by_its_fields(test_data: Path) -> None:
-    """And not by its name: Spark calls every record `topLevelRecord`."""
+    """Not by its name: Spark names every record `topLevelRecord`."""
     ztf = next(real_ztf_packets(test_data, "20200101*"))
     by_spark = next(real_ztf_packets(test_data, "20231018*"))
     named_like_one = container(PAIR, long(1) + sized(b"x"))
@@ -224,7 +224,7 @@ def test_a_message_beyond_the_limit_is_refused_unread() -> None:
     assert reasons(small, value, b"\0" * 5000) == ["too_large"] * 2
 
 
-def test_a_schema_of_bare_records_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_schema_of_bare_records_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"packets\.bare: .*gone\.avsc cannot be read"):
         decoder(bare={"x": str(tmp_path / "gone.avsc")})
 

@@ -1,4 +1,4 @@
-"""Schemas by their ids: asked for once, kept for ever, and no flood of questions."""
+"""Schemas are looked up by their ids once and cached, without a flood of requests."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Source:
-    """Knows what it is told; `silent` lets it not answer."""
+    """A source that knows the schemas given to it; `silent` makes it unavailable."""
 
     def __init__(self, **schemas: str) -> None:
         self.schemas = schemas
@@ -56,14 +56,14 @@ def refusal(lookup: SchemaLookup, schema_id: int) -> PacketRefused:
     return caught.value
 
 
-def test_a_schema_is_asked_for_once() -> None:
+def test_a_schema_is_looked_up_once() -> None:
     first, second = Source(), Source(s7=SCHEMA)
     lookup = SchemaLookup([first, second])
     assert [lookup.text("cluster", 7) for _ in range(3)] == [SCHEMA] * 3
     assert (first.asked, second.asked) == ([7], [7])
 
 
-def test_what_was_found_before_is_not_asked_for_and_belongs_to_its_cluster() -> None:
+def test_a_known_schema_is_not_looked_up_and_belongs_to_its_cluster() -> None:
     source = Source(s7=SCHEMA)
     lookup = SchemaLookup([source], {("cluster", 7): "known"})
     assert lookup.text("cluster", 7) == "known"
@@ -71,7 +71,7 @@ def test_what_was_found_before_is_not_asked_for_and_belongs_to_its_cluster() -> 
     assert lookup.text("another", 7) == SCHEMA
 
 
-def test_an_unknown_schema_is_asked_for_again_after_a_while() -> None:
+def test_an_unknown_schema_is_looked_up_again_after_a_pause() -> None:
     source, clock = Source(), Clock()
     lookup = SchemaLookup([source], retry_s=60, clock=clock)
     assert refusal(lookup, 7).reason == "unknown_schema"
@@ -83,7 +83,7 @@ def test_an_unknown_schema_is_asked_for_again_after_a_while() -> None:
     assert source.asked == [7, 7]
 
 
-def test_who_does_not_answer_is_left_alone_for_a_while_whatever_the_id() -> None:
+def test_a_source_that_does_not_answer_is_not_asked_for_a_while() -> None:
     silent, clock = Source(s8=SCHEMA), Clock()
     silent.silent = True
     lookup = SchemaLookup([silent, Source(s9=SCHEMA)], retry_s=60, clock=clock)
@@ -96,7 +96,7 @@ def test_who_does_not_answer_is_left_alone_for_a_while_whatever_the_id() -> None
     assert lookup.text("cluster", 8) == SCHEMA
 
 
-def test_random_ids_are_no_flood_of_questions() -> None:
+def test_random_ids_do_not_flood_the_sources() -> None:
     source, clock = Source(s5=SCHEMA), Clock()
     lookup = SchemaLookup([source], retry_s=60, clock=clock)
     for schema_id in range(1000, 3000):
@@ -106,7 +106,7 @@ def test_random_ids_are_no_flood_of_questions() -> None:
     assert lookup.text("cluster", 5) == SCHEMA
 
 
-def test_nobody_to_ask_says_what_to_set() -> None:
+def test_without_a_source_the_error_names_the_settings() -> None:
     assert "packets.schema_folder" in refusal(SchemaLookup(), 7).detail
 
 
@@ -114,7 +114,7 @@ def fast(registry: Registry, **config: str) -> SchemaRegistry:
     return SchemaRegistry({"url": registry.url, "max.retries": 0, **config})
 
 
-def test_a_registry_gives_a_schema_with_all_that_it_refers_to(registry: Registry) -> None:
+def test_a_registry_returns_a_schema_with_the_types_it_refers_to(registry: Registry) -> None:
     inner = {"type": "record", "name": "n.inner", "fields": [{"name": "x", "type": "int"}]}
     middle = {"type": "record", "name": "n.mid", "fields": [{"name": "i", "type": "n.inner"}]}
     outer = {"type": "record", "name": "n.outer", "fields": [{"name": "m", "type": "n.mid"}]}
@@ -149,17 +149,17 @@ def test_a_registry_that_is_broken_or_asks_for_a_login(registry: Registry) -> No
     assert "xyzzy" not in repr(packets)
 
 
-def test_no_registry_there() -> None:
+def test_a_registry_that_is_not_reachable() -> None:
     with pytest.raises(SchemaUnavailable, match=r"the registry http://127\.0\.0\.1:9 does not"):
         SchemaRegistry({"url": "http://127.0.0.1:9", "max.retries": 0}).find(1)
 
 
-def test_an_option_that_the_registrys_client_does_not_know(registry: Registry) -> None:
+def test_an_option_that_the_registrys_client_rejects(registry: Registry) -> None:
     with pytest.raises(SettingsError, match=r"packets\.registry_options: .*colour"):
         fast(registry, colour="red")
 
 
-def test_a_schema_that_was_learned_is_kept_with_the_archive(
+def test_a_schema_that_was_looked_up_is_kept_in_the_archive(
     registry: Registry, tmp_path: Path
 ) -> None:
     registry.schemas[1000] = {"schema": SCHEMA}

@@ -1,4 +1,4 @@
-"""From messages to staged Parquet files, all of a claim's offsets accounted for."""
+"""A claim becomes staged Parquet files that account for all its offsets."""
 
 import json
 import pickle
@@ -112,7 +112,7 @@ def test_a_claim_of_everything(tmp_path: Path) -> None:
     assert dead[0][0]["value"] is None
 
 
-def test_paths_say_what_is_in_the_files(tmp_path: Path) -> None:
+def test_paths_name_the_content_of_the_files(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1)), RawMessage(6, NOON_MS, b"x")])
     staged = write_claim(batch, LocalStorage(tmp_path), STAGING, "a-1")
 
@@ -160,7 +160,7 @@ def test_a_claim_without_an_alert(tmp_path: Path, messages: list[RawMessage]) ->
     assert len(staged.staged) == len(messages)
 
 
-def test_batches_and_staged_claims_travel(tmp_path: Path) -> None:
+def test_batches_and_staged_claims_can_be_sent_between_processes(tmp_path: Path) -> None:
     batch = batch_of([RawMessage(5, NOON_MS, one(1)), RawMessage(6, None, b"x")])
 
     copied = pickle.loads(pickle.dumps(batch))
@@ -172,8 +172,8 @@ def test_batches_and_staged_claims_travel(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(staged)) == staged
 
 
-def test_doing_it_again_gives_the_same_rows_in_the_same_places(tmp_path: Path) -> None:
-    """With another decoder, another time of day, other claims before: nothing but the messages."""
+def test_writing_a_claim_again_gives_the_same_rows_at_the_same_paths(tmp_path: Path) -> None:
+    """The rows depend on the messages alone, not on the decoder, the time or earlier claims."""
     messages = [RawMessage(i, [NOON_MS, None, -5][i % 3], [one(i), b"x"][i % 2]) for i in range(12)]
     decoder = Decoder()
     make_batch(Claim(SOURCE, 0, 0), [RawMessage(0, None, two(1))], (), decoder)
@@ -213,7 +213,7 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
 
 
 def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Path) -> None:
-    """All public versions in one claim: each field of each packet is what fastavro reads."""
+    """All public schema versions in one claim: each field equals what fastavro reads."""
     packets = list(real_ztf_packets(test_data))
     messages = [RawMessage(i, NOON_MS + 5000 * i, packet) for i, packet in enumerate(packets)]
     batch = batch_of(messages)
@@ -243,8 +243,8 @@ def test_every_real_packet_comes_back_from_parquet(test_data: Path, tmp_path: Pa
     ).schema_arrow.equals(DEAD_LETTER_SCHEMA)
 
 
-def test_who_writes_needs_no_decoder() -> None:
-    """A worker that archives would carry polars and its threads for nothing."""
+def test_writing_a_claim_does_not_import_the_decoder() -> None:
+    """A worker that archives does not need polars and its threads."""
     code = "import sys, finkray.packets.write_claim; print('polars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
