@@ -25,11 +25,11 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from catalogs.units import read_unit
 from finkray.settings.reader import read_settings
 from finkray.settings.section import Section
+from finkray.versions import VERSION
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """A name becomes a folder, and stands in the results."""
 
-VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 OWN_COLUMNS: Final = (
     "_healpix_29",
