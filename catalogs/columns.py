@@ -220,7 +220,7 @@ def _whole(column: str, values: pa.ChunkedArray, kind: pa.DataType) -> pa.Chunke
     wrong = numbers[~((np.abs(numbers) < limit) & (numbers == np.floor(numbers)))]
     if len(wrong):
         raise CatalogError(
-            f"column {column}: an id such as {wrong[0]!r} is of type {values.type}, which keeps "
+            f"column {column}: an id such as {wrong[0]} is of type {values.type}, which keeps "
             f"whole numbers apart only below {limit}: write ids as integers or texts"
         )
     return values.cast(pa.float64()).cast(kind)

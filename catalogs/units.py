@@ -42,7 +42,7 @@ _POWER: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SCALED: Final = re.compile(
-    r"(?P<scale>\d+(?:\.\d*)?(?:e[+-]?\d+)?|10\s*(?:\*\*|\^)\s*\(?[+-]?\d+\)?)\s*[*\u00d7]?\s*(?P<rest>.+)",
+    r"(?P<scale>10\s*(?:\*\*|\^)\s*\(?[+-]?\d+\)?|\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*[*\u00d7]?\s*(?P<rest>.+)",
     re.DOTALL,
 )
 
