@@ -82,10 +82,10 @@ def list_letters(
     with _at_work(config, "searching") as (settings, tell):
         if each:
             found = rows(settings, wanted, tell)
-            shown, machine = rows_table(found.what), [row_json(row) for row in found.what]
+            shown, machine = rows_table(found.result), [row_json(row) for row in found.result]
         else:
             counted = count(settings, wanted, tell)
-            shown, machine = counts_table(counted.what), counts_json(counted.what)
+            shown, machine = counts_table(counted.result), counts_json(counted.result)
     _print(machine, shown, as_json=as_json)
     _warn_of((found if each else counted).unread)
 
@@ -144,7 +144,7 @@ def export(
     wanted = _selection(reason, topic, partition, offsets, time, resolved=resolved)
     with _at_work(config, "exporting") as (settings, tell):
         written = write(settings, wanted, target, tell)
-    typer.echo(f"{written.what} dead letters in {target}")
+    typer.echo(f"{written.result} dead letters in {target}")
     _warn_of(written.unread)
 
 

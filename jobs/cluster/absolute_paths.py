@@ -1,4 +1,4 @@
-"""Settings as a service needs them: with places that mean the same wherever it runs."""
+"""Make the paths in settings absolute, so that a job finds them from any folder."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from jobs.cluster.connect import Cluster
 
 
 def placed(settings: Settings, cluster: Cluster) -> Settings:
-    """The settings with absolute paths and with the cluster's own address."""
+    """Return the settings with absolute paths and the address of the cluster."""
     kafka, packets, archive, simulator, ray = (
         settings.kafka,
         settings.packets,

@@ -1,4 +1,4 @@
-"""Which Ray a command means, and the way in."""
+"""Find the Ray cluster for a command, and connect to it."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ _CONNECT_TIMEOUT_S = 3.0
 
 
 class Place(StrEnum):
-    """Where a run has its workers."""
+    """Location of the workers of a run."""
 
     RAY = "ray"
     LOCAL = "local"
@@ -31,14 +31,14 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster: the local one of our own, or one that was there.
+    """A Ray cluster: the local one that finkray started, or another one.
 
     Attributes
     ----------
     address
         `host:port` of its head.
     local
-        What we know of it if it is our own.
+        Its record if it is the local one.
     """
 
     address: str
@@ -48,14 +48,14 @@ class Cluster:
 def find_cluster(
     state: Path, settings: RaySettings, env: Mapping[str, str] = os.environ
 ) -> Cluster | None:
-    """The cluster that the settings and the environment mean; None: ours, which does not run.
+    """Return the cluster that settings and environment name; None: the local one, not running.
 
     Raises
     ------
     SettingsError
         RAY_ADDRESS is not the address of a head.
     ClusterUnavailable
-        A cluster is named, and none answers there.
+        No cluster answers at the named address.
     """
     address = settings.address
     if address == "auto":
@@ -77,7 +77,7 @@ def find_cluster(
 
 
 def is_on_this_machine(cluster: Cluster) -> bool:
-    """Whether the cluster's head, where drivers of jobs run, is this machine."""
+    """Return whether the cluster's head, where drivers of jobs run, is this machine."""
     host = socket.gethostbyname(cluster.address.rpartition(":")[0])
     mine = {address.address for card in psutil.net_if_addrs().values() for address in card}
     return host in mine or host.startswith("127.")
@@ -91,10 +91,10 @@ def enter(cluster: Cluster, env: MutableMapping[str, str] = os.environ) -> None:
     env["RAY_ADDRESS"] = cluster.address
     env["RAY_USAGE_STATS_ENABLED"] = "0"
     if cluster.local:
-        env.pop("RAY_AUTH_TOKEN", None)  # it would win over our token's file
+        env.pop("RAY_AUTH_TOKEN", None)  # it would override the file with our token
         env.update(cluster.local.environment())
     elif _has_token(env):
-        # `ray start` of itself asks for tokens as soon as there is one.
+        # `ray start` requires tokens by itself as soon as there is one.
         env.setdefault("RAY_AUTH_MODE", "token")
 
 
@@ -104,12 +104,12 @@ def _has_token(env: Mapping[str, str]) -> bool:
 
 
 def job_client(cluster: Cluster) -> "JobSubmissionClient":
-    """A client for the cluster's jobs.
+    """Return a client for the cluster's jobs.
 
     Raises
     ------
     SettingsError
-        Ray refuses our token.
+        Ray refuses the token.
     ClusterUnavailable
         Ray does not answer as it should.
     """
@@ -125,19 +125,19 @@ def job_client(cluster: Cluster) -> "JobSubmissionClient":
 def connected(
     cluster: Cluster, settings: RaySettings, *, ships_code: bool = False
 ) -> Iterator[Path]:
-    """Be a driver of the cluster, quietly; gives the folder of its session.
+    """Connect to the cluster without its log output; yield the folder of its session.
 
     Parameters
     ----------
     cluster, settings
-        Which.
+        The cluster, and the settings of Ray.
     ships_code
-        Whether actors are started, which need the code of `ray.working_dir`.
+        Whether to start actors that need the code of `ray.working_dir`.
 
     Raises
     ------
     SettingsError
-        Ray refuses our token.
+        Ray refuses the token.
     ClusterUnavailable
         Ray does not answer as it should.
     """

@@ -1,8 +1,7 @@
 """The local Ray cluster that `finkray start` brings up and the last `finkray stop` takes down.
 
-It lies on the loopback address with all its ports, in a session of its own, in a temporary
-folder of its own, with a token of its own; other Rays on the machine are neither seen nor
-disturbed.
+All its ports are on the loopback address. It has a session, a temporary folder and a token of its
+own; other Ray clusters on the machine are neither seen nor disturbed.
 """
 
 import json
@@ -37,11 +36,11 @@ START_TIMEOUT_S: Final = 180.0
 """Eight seconds on a free machine; two cores with a load of fifteen took seventy."""
 
 START_TRIES: Final = 3
-"""`ray start` gives up by itself when its node takes more than 30 s, as on a machine that is
-very busy, or when another program was faster to take one of its ports."""
+"""`ray start` gives up when its node takes more than 30 s, as on a very busy machine, or when
+another program takes one of its ports first."""
 
 STOP_GRACE_S: Final = 20.0
-"""`ray start` needs three to four seconds to end its processes in order."""
+"""`ray start` needs three to four seconds to end its processes."""
 
 _LONGEST_TEMP: Final = 30
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
@@ -49,12 +48,12 @@ _LONGEST_TEMP: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class LocalRay:
-    """A cluster of our own.
+    """A local cluster.
 
     Attributes
     ----------
     process
-        `ray start --block`, the father of all the others.
+        `ray start --block`, the parent of all the others.
     address
         `host:port` of its head.
     dashboard_url
@@ -74,7 +73,7 @@ class LocalRay:
         return self.folder / "auth_token"
 
     def environment(self) -> dict[str, str]:
-        """Variables with which a process finds this cluster and is let in."""
+        """Return the environment variables with which a process connects to this cluster."""
         return {
             "RAY_ADDRESS": self.address,
             "RAY_AUTH_MODE": "token",
@@ -87,13 +86,13 @@ class LocalRay:
 
 
 def find_local_ray(state: Path) -> LocalRay | None:
-    """The cluster that runs, whichever command started it; None if it has ended."""
+    """Return the cluster that runs, whichever command started it; None if it has ended."""
     ray = _last(state)
     return ray if ray and ray.process.process() else None
 
 
 def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
-    """Bring the cluster up, or take the one that runs.
+    """Start the cluster, or return the one that runs.
 
     Raises
     ------
@@ -119,12 +118,14 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
                 raise
             _clear(state)
             if left:
-                _LOG.warning("Ray ended at its start and is tried again, see %s", log)
-        raise ClusterUnavailable(f"Ray ends at its start. The end of {log}:\n{text_end(log)}")
+                _LOG.warning("local Ray ended at its start; starting it again, see %s", log)
+        raise ClusterUnavailable(
+            f"local Ray ended at each of {START_TRIES} starts. The end of {log}:\n{text_end(log)}"
+        )
 
 
 def stop_local_ray(state: Path) -> None:
-    """Take the cluster down with all its processes, and keep the logs of its services."""
+    """Take the cluster down with all its processes, and keep the logs of its jobs."""
     with exclusive(state / "ray.lock"):
         if ray := find_local_ray(state):
             _end(ray)
@@ -168,13 +169,13 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     environment = {
         **_inherited(find_java().environment()),
         **ray.environment(),
-        # Ray would start as many idle Python workers as there are CPUs for each driver that
-        # comes, and each of Spark's Python workers is one.
+        # Ray would start as many idle Python workers as there are CPUs for each new driver, and
+        # each of Spark's Python workers is one.
         "RAY_prestart_worker_first_driver": "false",
         "AUTOSCALER_METRIC_PORT": str(autoscaler),
         "DASHBOARD_METRIC_PORT": str(dashboard_metrics),
     }
-    # It lives on by itself, so it must be written down; and its jobs drain by SIGINT.
+    # The cluster outlives this command, so it must be recorded; and its jobs drain by SIGINT.
     with deferred_interrupts():
         child = start_detached(
             command, log=state / "ray.log", environment=environment, die_with_parent=False
@@ -187,20 +188,20 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
 
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a cluster that serves later commands too: nothing of this one alone."""
+    """Return the environment without what only this command needs: later ones use the cluster."""
     mine = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
     return {name: value for name, value in env.items() if not name.startswith(mine)}
 
 
 def _temporary_folder() -> Path:
-    place = tempfile.gettempdir()
+    parent = tempfile.gettempdir()
     return Path(
-        tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(place) > _LONGEST_TEMP else place)  # noqa: S108
+        tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(parent) > _LONGEST_TEMP else parent)  # noqa: S108
     )
 
 
 def _comes_up(ray: LocalRay) -> bool:
-    """Wait until it can be used; False if it has ended instead."""
+    """Wait until the cluster can be used; return False if it has ended instead."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while ray.process.process():
         if _has_node(ray):
@@ -214,13 +215,13 @@ def _comes_up(ray: LocalRay) -> bool:
 
 
 def _has_node(ray: LocalRay) -> bool:
-    """Whether its dashboard answers and knows the node, which comes up after it."""
+    """Return whether the dashboard answers and knows the node, which comes up after it."""
     token = ray.token_file.read_text(encoding="utf-8")
-    question = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(  # noqa: S310
         f"{ray.dashboard_url}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"}
     )
     try:
-        with urllib.request.urlopen(question, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             nodes = json.load(answer)["data"]["summary"]
     except OSError:
         return False  # it is not up yet
@@ -228,7 +229,7 @@ def _has_node(ray: LocalRay) -> bool:
 
 
 def _last(state: Path) -> LocalRay | None:
-    """The cluster that was started last and not cleared away, be it alive or not."""
+    """Return the cluster that was started last and not cleared away, alive or not."""
     try:
         raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -239,14 +240,14 @@ def _last(state: Path) -> LocalRay | None:
 
 
 def _end(ray: LocalRay) -> None:
-    father = ray.process.process()
-    family = father.children(recursive=True) if father else []
+    parent = ray.process.process()
+    children = parent.children(recursive=True) if parent else []
     ray.process.end(STOP_GRACE_S)
-    kill(family)
+    kill(children)
 
 
 def _clear(state: Path) -> None:
-    """Forget a cluster that has ended: leftover processes, its folder, its record."""
+    """Remove what a cluster that has ended left: processes, its folder, its record."""
     ray = _last(state)
     if ray is None:
         return

@@ -1,4 +1,4 @@
-"""The log of a service, read while it grows."""
+"""Read the log of a job while it grows."""
 
 from pathlib import Path
 from typing import Final
@@ -7,14 +7,14 @@ _END_LINES: Final = 20
 
 
 class LogText:
-    """The text of a log, piece by piece; a log that is not there yet has none."""
+    """The text of a log, piece by piece; a log that does not exist yet has none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._position = 0
 
     def more(self) -> str:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         if not self._path.exists():
             return ""
         with self._path.open(encoding="utf-8", errors="replace") as file:
@@ -25,7 +25,7 @@ class LogText:
 
 
 def text_end(path: Path) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     if not path.exists():
         return "(there is none)"
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""Processes that a killed Ray left behind: found without taking anybody else's for them."""
+"""Find the processes that a killed Ray left behind, and no other process."""
 
 import os
 
@@ -9,10 +9,10 @@ from finkray.host.supervise import left_in
 
 
 def orphans(head: ProcessRecord) -> list[psutil.Process]:
-    """Processes of the session that a head began, which has been killed since.
+    """Return the processes of the session of a head that was killed.
 
-    Its jobs are not among them: each has a session of its own, and a watcher of Ray's that
-    ends it with its supervisor. Nor is a program that a person has open on one of its logs.
+    Its jobs are not among them: each has a session of its own, and a watcher of Ray that ends it
+    with its supervisor. A program that a person has opened on one of its logs is not either.
     """
     if not _is_session_of(head):
         return []
@@ -20,9 +20,9 @@ def orphans(head: ProcessRecord) -> list[psutil.Process]:
 
 
 def _is_session_of(record: ProcessRecord) -> bool:
-    """Whether a session of this id is still the recorded process's: no other one has its id.
+    """Return whether a session of this id is still the recorded process's.
 
-    The kernel gives an id away again only when nothing is left in the session of that id.
+    The kernel reuses an id only when no process is left in the session of that id.
     """
     try:
         return abs(psutil.Process(record.pid).create_time() - record.started_at_unix_s) < 2
@@ -31,8 +31,8 @@ def _is_session_of(record: ProcessRecord) -> bool:
 
 
 def kill(processes: list[psutil.Process]) -> None:
-    """End processes at once, and wait until they are gone."""
-    # psutil compares start times first: a process that only has the id is not meant.
+    """Kill processes, and wait until they have ended."""
+    # psutil compares start times first, so another process with a reused id is not killed.
     alive = [process for process in processes if process.pid != os.getpid()]
     for process in alive:
         if process.is_running():

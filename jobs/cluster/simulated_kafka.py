@@ -1,4 +1,4 @@
-"""Where the simulator's Kafka is: agreed between the service and those who look for it."""
+"""Find the simulator's Kafka: what the simulator records, and what commands read."""
 
 import json
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ _PLAYING = "playing.json"
 
 
 def kafka_folder(state: Path) -> Path:
-    """The home of the simulator's Kafka."""
+    """Return the folder of the simulator's Kafka."""
     return state / "simulator"
 
 
 def topic_of(settings: SimulatorSettings) -> str:
-    """The topic that is played into; today's, if the settings leave the date open."""
+    """Return the topic to play into; that of today, if the settings leave the date open."""
     return settings.topic_pattern.replace("{date}", f"{datetime.now(UTC):%Y%m%d}")
 
 
 def topics_of(settings: SimulatorSettings) -> str:
-    """A name or pattern that means the simulator's topics of any date."""
+    """Return a name or pattern that matches the simulator's topics of any date."""
     pattern = settings.topic_pattern
     if "{date}" not in pattern:
         return pattern
@@ -38,31 +38,31 @@ def topics_of(settings: SimulatorSettings) -> str:
 
 
 def schema_folder(settings: SimulatorSettings, state: Path) -> Path:
-    """Where the simulator writes LSST's schemas."""
+    """Return the folder in which the simulator writes LSST's schemas."""
     return Path(settings.schema_folder) if settings.schema_folder else state / "simulator-schemas"
 
 
-def tell_playing(state: Path, settings: SimulatorSettings, topic: str) -> None:
-    """Write down what is played, for those who look for it with other settings."""
-    told = {"topic": topic, "topics": topics_of(settings), "survey": settings.survey}
+def record_playing(state: Path, settings: SimulatorSettings, topic: str) -> None:
+    """Record what is played, for commands that have other settings."""
+    record = {"topic": topic, "topics": topics_of(settings), "survey": settings.survey}
     schemas = str(schema_folder(settings, state))
     playing = kafka_folder(state) / _PLAYING
-    beside = playing.with_suffix(".new")
-    beside.write_text(json.dumps({**told, "schema_folder": schemas}), encoding="utf-8")
-    beside.replace(playing)
+    new = playing.with_suffix(".new")
+    new.write_text(json.dumps({**record, "schema_folder": schemas}), encoding="utf-8")
+    new.replace(playing)
 
 
 def playing(state: Path) -> dict[str, str] | None:
-    """What is played: `topic`, `topics` (a name or pattern), `survey`, `schema_folder`."""
+    """Return what is played: `topic`, `topics` (a name or pattern), `survey`, `schema_folder`."""
     try:
-        told: dict[str, str] = json.loads((kafka_folder(state) / _PLAYING).read_text("utf-8"))
+        record: dict[str, str] = json.loads((kafka_folder(state) / _PLAYING).read_text("utf-8"))
     except FileNotFoundError:
         return None
-    return told
+    return record
 
 
 def running_kafka(state: Path) -> "Kafka | None":
-    """The simulator's Kafka, if one runs."""
+    """Return the simulator's Kafka, or None if it does not run."""
     from sim.broker.kafka import Kafka
 
     folder = kafka_folder(state)
@@ -70,34 +70,36 @@ def running_kafka(state: Path) -> "Kafka | None":
 
 
 def simulator_hint(state: Path, command: str) -> str:
-    """What to add where the settings' Kafka does not answer: nothing, unless the simulator's runs.
+    """Return a hint for an error of the settings' Kafka; empty unless the simulator's runs.
 
     Parameters
     ----------
     state
         The state folder.
     command
-        The one that would have read the simulator's.
+        The command that reads the simulator's Kafka.
     """
     if running_kafka(state) is None:
         return ""
-    return f". The simulator's Kafka runs, and another is asked: did you mean `{command}`?"
+    return (
+        f". The simulator's Kafka runs, and this command asked another: did you mean `{command}`?"
+    )
 
 
 @contextmanager
 def meant_kafka(
     settings: Settings, state: Path, command: str, *, simulator: bool
 ) -> Iterator[Settings]:
-    """The settings with the Kafka that a command is to ask, and a hint if it asks the wrong one.
+    """Yield the settings with the Kafka that a command is to use, and add a hint to its errors.
 
     Parameters
     ----------
     settings, state
-        The settings as they are, and the state folder.
+        The settings as they were read, and the state folder.
     command
-        What reads the simulator's Kafka.
+        The command that reads the simulator's Kafka.
     simulator
-        Whether that is meant.
+        Whether to use the simulator's Kafka.
     """
     if simulator:
         yield reading_simulator(settings, state)
@@ -111,7 +113,7 @@ def meant_kafka(
 
 
 def reading_simulator(settings: Settings, state: Path) -> Settings:
-    """The settings with the simulator's Kafka in place of the one they name.
+    """Return the settings with the simulator's Kafka in place of the one they name.
 
     Raises
     ------
@@ -121,16 +123,16 @@ def reading_simulator(settings: Settings, state: Path) -> Settings:
     kafka = running_kafka(state)
     if kafka is None:
         raise KafkaUnavailable("the simulator's Kafka does not run: finkray start simulator")
-    told = playing(state)
-    if told is None:
+    played = playing(state)
+    if played is None:
         raise KafkaUnavailable("the simulator's Kafka runs and nothing is played yet: try again")
     real, packets = settings.kafka, settings.packets
     simulated = type(real)(
         bootstrap_servers=kafka.bootstrap_servers,
-        topics=(told["topics"],),
+        topics=(played["topics"],),
         refresh_s=real.refresh_s,
         max_message_bytes=real.max_message_bytes,
     )
-    if told["survey"] == "lsst" and not packets.schema_folder:
-        packets = packets.model_copy(update={"schema_folder": told["schema_folder"]})
+    if played["survey"] == "lsst" and not packets.schema_folder:
+        packets = packets.model_copy(update={"schema_folder": played["schema_folder"]})
     return settings.model_copy(update={"kafka": simulated, "packets": packets})

@@ -1,10 +1,10 @@
-"""The state folder: what one `finkray` command must know of an earlier one.
+"""The state folder: what one `finkray` command keeps for the next.
 
 ray.json           the local Ray cluster that `start` brought up
-ray.log            what `ray start` said
-settings/          the settings of services that run, each readable by its owner alone
-logs/              logs of services of a local cluster that was taken down
-aggregation.json   when the aggregation looked last
+ray.log            output of `ray start`
+settings/          the settings of jobs that run, each readable by its owner alone
+logs/              logs of jobs of a local cluster that was taken down
+aggregation.json   when the class counts were last up to date
 simulator/         the simulator's Kafka
 *.lock             held while a command changes any of these
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 
 
 def state_folder(env: Mapping[str, str] = os.environ) -> Path:
-    """`$FINKRAY_STATE`, else `$XDG_STATE_HOME/finkray`, else `~/.local/state/finkray`.
+    """Return `$FINKRAY_STATE`, else `$XDG_STATE_HOME/finkray`, else `~/.local/state/finkray`.
 
-    Made if missing, for its owner alone.
+    The folder is created if it is missing, for its owner alone.
     """
     if named := env.get("FINKRAY_STATE"):
         folder = Path(named)
@@ -31,7 +31,7 @@ def state_folder(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, from its first byte on."""
+    """Write a file that only its owner can read, from its first byte on."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with open(path, "x", opener=_private, encoding="utf-8") as file:

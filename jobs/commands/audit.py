@@ -1,4 +1,4 @@
-"""`finkray audit`: the real Kafka and the real folder, audited, and redriven if asked."""
+"""`finkray audit`: audit Kafka and the archive, and redrive what is missing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +22,11 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
     Raises
     ------
     SettingsError
-        There is no archive in the folder, or `deep` is no range.
+        There is no archive, or `deep` is not a range.
     KafkaUnavailable
         No broker answers.
     LedgerCorrupt
-        The ledger cannot be summed up.
+        The ledger cannot be summarised.
     """
     kafka = KafkaCluster(settings.kafka.client_config())
     try:
@@ -37,8 +37,8 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
         kafka.close()
 
 
-def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
-    """Bring in what an audit finds missing, as the one writer of the archive.
+def redrive_now(settings: Settings, show: Callable[[str], None]) -> Redriven:
+    """Archive what an audit finds missing, as the only writer of the archive.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def redrive_now(settings: Settings, tell: Callable[[str], None]) -> Redriven:
         An archive runs on the folder: stop it first.
     """
     with taken_over(settings) as (storage, ledger):
-        return Redriver(settings, storage, ledger).redrive(audit_now(settings), tell)
+        return Redriver(settings, storage, ledger).redrive(audit_now(settings), show)
 
 
 @contextmanager
 def taken_over(settings: Settings) -> Iterator[tuple[Storage, Ledger]]:
-    """The archive that the settings mean, mended, with this process as its one writer.
+    """Yield the archive of the settings, recovered, with this process as its only writer.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`finkray check`: a clear yes or no to each thing that the archive needs."""
+"""`finkray check`: answer yes or no to each thing that the archive needs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -34,9 +34,9 @@ class Check:
     Attributes
     ----------
     name
-        What was looked at.
+        What was checked.
     ok
-        Whether it is as the archive needs it.
+        Whether the archive can use it.
     detail
         What was found, or what is wrong.
     """
@@ -47,7 +47,7 @@ class Check:
 
 
 def all_checks(config: Path | None, state: Path, *, simulator: bool = False) -> Iterator[Check]:
-    """Every check, one after the other, as its answer comes.
+    """Yield each check as soon as its answer is known.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def all_checks(config: Path | None, state: Path, *, simulator: bool = False) -> 
         yield from simulator_checks(settings, state)
     else:
         hint = simulator_hint(state, "finkray check --simulator")
-        for one in kafka_checks(settings.kafka):
-            yield one if one.ok else replace(one, detail=one.detail + hint)
+        for check in kafka_checks(settings.kafka):
+            yield check if check.ok else replace(check, detail=check.detail + hint)
     yield from storage_checks(settings.archive, settings.ingest)
     yield ray_check(state, settings.ray)
 
 
-def look(name: str, question: Callable[[], str]) -> Check:
-    """Ask; an error of ours is a no."""
+def ask(name: str, question: Callable[[], str]) -> Check:
+    """Return the answer to a question; a `FinkrayError` is a no."""
     try:
         return Check(name, ok=True, detail=question())
     except FinkrayError as error:
@@ -85,17 +85,17 @@ def look(name: str, question: Callable[[], str]) -> Check:
 
 
 def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
-    """The connection, and the topics that are wanted. Nothing is written."""
-    connection = look("kafka", lambda: _connection(settings))
+    """Check the connection and the wanted topics. Nothing is written."""
+    connection = ask("kafka", lambda: _connection(settings))
     yield connection
     if connection.ok:
-        yield look("topics", lambda: _topics(settings))
+        yield ask("topics", lambda: _topics(settings))
 
 
 def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
-    """The same of the simulator's Kafka, if it runs already."""
+    """Check the simulator's Kafka, if it runs."""
     if running_kafka(state) is None:
-        detail = "none runs; `finkray start archive --simulator` brings the simulator's up"
+        detail = "none runs; `finkray start archive --simulator` starts the simulator's"
         yield Check("kafka", ok=True, detail=detail)
         return
     try:
@@ -107,7 +107,7 @@ def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
 
 
 def _connection(settings: KafkaSettings) -> str:
-    """Ask for the cluster."""
+    """Connect, and return a line with the id of the cluster."""
     cluster = KafkaCluster(settings.client_config(), CONNECT_TIMEOUT_S)
     try:
         cluster_id = cluster.cluster_id()
@@ -138,8 +138,8 @@ def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator
 
 
 def ray_check(state: Path, settings: RaySettings) -> Check:
-    """Ray, on which a service can be started."""
-    return look("ray", lambda: _ray(state, settings))
+    """Check that Ray can run jobs."""
+    return ask("ray", lambda: _ray(state, settings))
 
 
 def _ray(state: Path, settings: RaySettings) -> str:
@@ -155,5 +155,5 @@ def _ray(state: Path, settings: RaySettings) -> str:
 
 
 def java_check() -> Check:
-    """The Java that Spark runs on."""
-    return look("java", lambda: str(find_java().executable))
+    """Check that there is a Java for Spark."""
+    return ask("java", lambda: str(find_java().executable))

@@ -1,4 +1,4 @@
-"""`finkray deadletters`: the settings' archive, searched, and its letters tried again."""
+"""`finkray deadletters`: search the dead letters of the archive, and redrive them."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +36,7 @@ _ABOUT = (
 )
 
 
-class Kind(NamedTuple):
+class LetterGroup(NamedTuple):
     """What dead letters are counted by: topic, day (UTC, of the folder) and reason."""
 
     topic: str
@@ -45,62 +45,64 @@ class Kind(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many are dead, and how many were brought in."""
+    """Number of letters that are dead, and that a redrive archived."""
 
     dead: int
     resolved: int
 
 
 class Found(NamedTuple, Generic[T]):
-    """What a search found, and the files that it could not read."""
+    """Result of a search, and the files that it could not read."""
 
-    what: T
+    result: T
     unread: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter, looked at.
+    """One dead letter with what its bytes seem to be.
 
     Attributes
     ----------
-    about
+    row
         its row, without the bytes
     kept_bytes
         how many of its bytes are kept
     head
         the first of them, as lines for people
-    look
+    inspection
         what they seem to be
     alert_files
-        files that hold its alert, if it was brought in
+        files that contain its alert, if a redrive archived it
     """
 
-    about: dict[str, Any]
+    row: dict[str, Any]
     kept_bytes: int
     head: list[str]
-    look: Inspection
+    inspection: Inspection
     alert_files: tuple[str, ...]
 
 
-def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[Kind, Count]]:
-    """Count them."""
+def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[LetterGroup, Count]]:
+    """Count dead letters by topic, day and reason."""
     search = DeadLetters(archive_of(settings))
-    dead: Counter[Kind] = Counter()
-    resolved: Counter[Kind] = Counter()
+    dead: Counter[LetterGroup] = Counter()
+    resolved: Counter[LetterGroup] = Counter()
     for result, table in search.letters(selection, ["reason"], tell):
         rows = zip(
             *(table[name].to_pylist() for name in ("day", "reason", "resolved")), strict=True
         )
         for day, reason, done in rows:
-            kind = Kind(result.claim.source.topic, day, reason)
-            (resolved if done else dead)[kind] += 1
-    kinds = sorted({*dead, *resolved}, key=lambda kind: (kind.topic, str(kind.day), kind.reason))
-    return Found({kind: Count(dead[kind], resolved[kind]) for kind in kinds}, search.unread)
+            group = LetterGroup(result.claim.source.topic, day, reason)
+            (resolved if done else dead)[group] += 1
+    groups = sorted(
+        {*dead, *resolved}, key=lambda group: (group.topic, str(group.day), group.reason)
+    )
+    return Found({group: Count(dead[group], resolved[group]) for group in groups}, search.unread)
 
 
 def rows(settings: Settings, selection: Selection, tell: Tell) -> Found[list[dict[str, Any]]]:
-    """All of them, without their bytes."""
+    """Return the rows of dead letters, without their bytes."""
     search = DeadLetters(archive_of(settings))
     found = [
         row
@@ -111,7 +113,7 @@ def rows(settings: Settings, selection: Selection, tell: Tell) -> Found[list[dic
 
 
 def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Letter]:
-    """Look at the letter at an offset; several if a topic was made anew.
+    """Return the dead letters at an offset; several if the topic was deleted and created again.
 
     Raises
     ------
@@ -139,10 +141,10 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
         source = TopicPartition(row["cluster_id"], topic, row["topic_id"], partition)
         letters.append(
             Letter(
-                about=row,
+                row=row,
                 kept_bytes=len(value or b""),
                 head=hex_head(value or b""),
-                look=inspect_message(message, source, decoder),
+                inspection=inspect_message(message, source, decoder),
                 alert_files=_alert_files(storage, result, offset) if row["resolved"] else (),
             )
         )
@@ -153,13 +155,13 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
 
 
 def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> Found[int]:
-    """Write them to a folder or a Parquet file."""
+    """Write dead letters to a folder or a Parquet file; return their number."""
     search = DeadLetters(archive_of(settings))
     return Found(export_to(search, selection, target, tell), search.unread)
 
 
 def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:
-    """Try them again, as the one writer of the archive.
+    """Redrive dead letters, as the only writer of the archive.
 
     Raises
     ------

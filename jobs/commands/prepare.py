@@ -1,4 +1,4 @@
-"""`finkray prepare`: an archive of the classes that Spark on Ray loads at each start."""
+"""`finkray prepare`: build the JVM class-data file with which Spark starts faster."""
 
 import queue
 import tempfile
@@ -22,12 +22,12 @@ _MICRO_BATCH_S: Final = 180.0
 
 
 def prepare(progress: Progress) -> None:
-    """Make the archive for the Java that is found here, unless it is there.
+    """Build the file for the Java of this machine, unless it exists.
 
     Raises
     ------
     FinkrayError
-        Ray, Spark or Java refuses.
+        Ray, Spark or Java fails.
     """
     java = find_java()
     file = class_data_file(java)
@@ -38,13 +38,13 @@ def prepare(progress: Progress) -> None:
         folder = Path(name)
         with progress.waiting("Spark starts and lists its classes"):
             _list_classes(folder)
-        with progress.waiting("Java puts them into a file"):
+        with progress.waiting("Java writes them to a file"):
             build_class_data(java, folder.glob("*.classes"))
-    progress.say(f"Spark's classes are in {file}, which each start uses from now on")
+    progress.say(f"Spark's classes are in {file}; each start uses it from now on")
 
 
 def _list_classes(folder: Path) -> None:
-    """Start Spark on a Ray of our own as an archive does, and let one micro-batch through."""
+    """Start Spark on a local Ray as an archive does, and run one micro-batch."""
     settings = RaySettings(local_dashboard_port=0)
     local = start_local_ray(folder, settings)
     try:
@@ -59,7 +59,7 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
     settings = SparkSettings(conf=dict.fromkeys(JAVA_OPTION_KEYS, java_option))
     spark = SparkOnRay("finkray-prepare", settings, batches.put)
     try:
-        # To get ready is all that the task is asked for.
+        # The task only gets ready: its claim order is empty.
         spark.start_query(
             TaskContext(ray_address, "finkray-prepare", StorageLocation(""), spark.code_archive),
             [[ClaimOrder(None, "", 0, "")]],

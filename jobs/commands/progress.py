@@ -1,4 +1,4 @@
-"""What a command says while it works: lines on standard output, a moving one on the terminal."""
+"""Output of a command while it works: lines, and one line that changes on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,32 +8,32 @@ from rich.console import Console
 
 
 class Progress:
-    """Tells a person how far a command is.
+    """Shows how far a command is.
 
-    Results go to standard output, one line each. What is waited for goes to standard error:
-    as one line that changes if that is a terminal, else as a line when it begins.
+    Results go to standard output, one line each. What the command waits for goes to standard error:
+    as one line that changes if that is a terminal, else as a line when the wait begins.
     """
 
     def __init__(self) -> None:
         self._errors = Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line of the result."""
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     def tell(self, text: str) -> None:
-        """A line about the work, on standard error, so that output stays what was asked for."""
+        """Print a line about the work to standard error, apart from the result."""
         self._errors.print(text, markup=False)
 
     def write(self, text: str) -> None:
-        """Text as it is."""
+        """Print text as it is."""
         sys.stdout.write(text)
         sys.stdout.flush()
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Show what is waited for; gives a function that says how far it is."""
+        """Show what the command waits for; yield a function that shows how far it is."""
         if not self._errors.is_terminal:
             self._errors.print(f"{text} …", markup=False)
             yield lambda _: None

@@ -8,12 +8,12 @@ from rich.console import Group, RenderableType
 from finkray.dead_letters.export import as_json
 from finkray.redrive.resolve import Resolved
 from finkray.text import bytes_text, count_text
-from jobs.commands.deadletters import Count, Kind, Letter
+from jobs.commands.deadletters import Count, Letter, LetterGroup
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.terminal import line_text, table_text
 
 
-def counts_table(counts: Mapping[Kind, Count]) -> RenderableType:
+def counts_table(counts: Mapping[LetterGroup, Count]) -> RenderableType:
     """Return a table with a row for each topic, day and reason, and their sums."""
     rows = [
         (kind.topic, str(kind.day or ""), kind.reason, *map(count_text, count))
@@ -35,7 +35,7 @@ def counts_table(counts: Mapping[Kind, Count]) -> RenderableType:
     )
 
 
-def counts_json(counts: Mapping[Kind, Count]) -> list[dict[str, Any]]:
+def counts_json(counts: Mapping[LetterGroup, Count]) -> list[dict[str, Any]]:
     """Return the same counts as JSON."""
     return [as_json({**kind._asdict(), **count._asdict()}) for kind, count in counts.items()]
 
@@ -81,16 +81,16 @@ def letter_text(letter: Letter) -> RenderableType:
 def letter_json(letter: Letter) -> dict[str, Any]:
     """Return the same as JSON."""
     return {
-        **as_json(letter.about),
+        **as_json(letter.row),
         "kept_bytes": letter.kept_bytes,
         "head": letter.head,
-        **letter.look._asdict(),
+        **letter.inspection._asdict(),
         "alert_files": list(letter.alert_files),
     }
 
 
 def _letter_lines(letter: Letter) -> Iterator[str]:
-    about, look = letter.about, letter.look
+    about, look = letter.row, letter.inspection
     yield f"{about['kafka_topic']}[{about['kafka_partition']}] offset {about['kafka_offset']}"
     yield f"  cluster    {about['cluster_id']}"
     yield f"  topic id   {about['topic_id']}"

@@ -1,9 +1,8 @@
 """Count alerts by class and night, live: `python -m jobs.daemons.aggregation --config FILE`.
 
-It keeps pace with all results that have classes, those of `classify` and those of services that
-users write, live ones and those of `finkray run`, and writes the counts into each folder of
-results, where `finkray status` and the page find them. It needs no Ray, and holds nobody up: the
-services do not know of it.
+It follows all results that have classes, those of `classify` and those of services that users
+write, live ones and those of `finkray run`, and writes the counts into each folder of results,
+where `finkray status` and the page read them. It needs no Ray and delays no service.
 """
 
 import json
@@ -24,22 +23,22 @@ from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
 
-LOOK_S: Final = 1.0
-"""Between two looks at the ledgers while nothing is behind."""
+POLL_S: Final = 1.0
+"""Seconds between two readings of the ledgers while all files are counted."""
 
-KEEP_S: Final = 10.0
-"""While much is behind the counts are written down so often, else at once."""
+WRITE_S: Final = 10.0
+"""Seconds between two writings of the counts while there is a backlog; else they are immediate."""
 
 FILES: Final = 500
-"""Of each folder at a time: so soon it hears that it shall stop."""
+"""Most files of each folder in one round, so that a request to stop is seen soon."""
 
-_TOLD: Final = "aggregation.json"
+_LAST_LOOK_FILE: Final = "aggregation.json"
 
 log = logging.getLogger("jobs.daemons.aggregation")
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Count until told to stop.
+    """Count until `stopping` is set.
 
     Raises
     ------
@@ -50,26 +49,26 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
 
 def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
-    """The same for an archive; what is counted is written down before it returns."""
+    """Count the classes of an archive until `stopping` is set, and write the last counts."""
     counters = ClassCounters(archive)
     new: set[tuple[str, str]] = set()
-    kept_s = time.monotonic()
+    written_s = time.monotonic()
     while not stopping.is_set():
         done = _refresh(counters)
         new |= {key for key, files in done.items() if files}
         behind = any(files >= FILES for files in done.values())
-        if not behind or time.monotonic() - kept_s >= KEEP_S:
-            _keep(counters, new)
-            new, kept_s = set(), time.monotonic()
-        _tell(state)
+        if not behind or time.monotonic() - written_s >= WRITE_S:
+            _write(counters, new)
+            new, written_s = set(), time.monotonic()
+        _record_look(state)
         if not behind:
-            stopping.wait(LOOK_S)
-    _keep(counters, new)
+            stopping.wait(POLL_S)
+    _write(counters, new)
 
 
 def last_look(state: Path) -> datetime | None:
-    """When the service that has this state folder looked last, UTC; None: never."""
-    path = state / _TOLD
+    """Return when the ledgers were last read by a job with this state folder, UTC; None: never."""
+    path = state / _LAST_LOOK_FILE
     try:
         return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["at"])
     except (FileNotFoundError, ValueError, KeyError):
@@ -80,23 +79,23 @@ def _refresh(counters: ClassCounters) -> dict[tuple[str, str], int]:
     try:
         return counters.refresh(FILES)
     except StorageError as error:
-        log.warning("it is tried again: %s", error)
+        log.warning("counting failed, will retry: %s", error)
         return {}
 
 
-def _keep(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:
+def _write(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:
     for name, version in keys:
         try:
             counters.keep((name, version))
         except StorageError as error:
-            # They are in memory: what is written later, or counted anew, is the same.
-            log.warning("counts of %s %s are not written down: %s", name, version, error)
+            # They are in memory: what is written later, or counted again, is the same.
+            log.warning("counts of %s/%s not written, will retry: %s", name, version, error)
 
 
-def _tell(state: Path) -> None:
-    beside = state / f"{_TOLD}.new"
-    beside.write_text(json.dumps({"at": datetime.now(UTC).isoformat()}), encoding="utf-8")
-    beside.replace(state / _TOLD)
+def _record_look(state: Path) -> None:
+    new = state / f"{_LAST_LOOK_FILE}.new"
+    new.write_text(json.dumps({"at": datetime.now(UTC).isoformat()}), encoding="utf-8")
+    new.replace(state / _LAST_LOOK_FILE)
 
 
 def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:

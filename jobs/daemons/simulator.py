@@ -1,7 +1,7 @@
-"""The simulator as a service: `python -m jobs.daemons.simulator --config conf/finkray.toml`.
+"""The simulator as a job: `python -m jobs.daemons.simulator --config conf/finkray.toml`.
 
-A real Kafka on this machine with a night played into it. It stays when all is played, for those
-who read it, and goes with the service: each start is a new cluster.
+It starts a real Kafka on this machine and plays a night into it. Kafka stays when everything is
+played, so that it can be read, and ends with the job: each start is a new cluster.
 """
 
 import logging
@@ -22,9 +22,9 @@ from jobs.cluster.job import Daemon, Job
 from jobs.cluster.simulated_kafka import (
     kafka_folder,
     playing,
+    record_playing,
     running_kafka,
     schema_folder,
-    tell_playing,
     topic_of,
 )
 from jobs.cluster.state import state_folder
@@ -39,33 +39,33 @@ _LOG = logging.getLogger("jobs.daemons.simulator")
 _PROGRESS_S: Final = 5.0
 
 _MESSAGE_TIMEOUT_MS: Final = 30_000
-"""`ray job stop` ends Kafka together with the player, which then waits so long in vain."""
+"""`ray job stop` ends Kafka together with the player, which then waits this long in vain."""
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
-    """Start Kafka, play, and wait until told to stop.
+    """Start Kafka, play, and wait until `stopping` is set.
 
     Raises
     ------
     SettingsError
         The packets to play are not there.
     KafkaUnavailable
-        Kafka does not start, or does not take what is played.
+        Kafka does not start, or does not accept what is played.
     """
     from sim.player.manifest import refuse_used
 
     state = state_folder()
-    asked = settings.simulator
-    if asked.manifest:
-        refuse_used(Path(asked.manifest))
-    with _kafka(kafka_folder(state), asked.kafka_port) as kafka:
+    simulator = settings.simulator
+    if simulator.manifest:
+        refuse_used(Path(simulator.manifest))
+    with _kafka(kafka_folder(state), simulator.kafka_port) as kafka:
         _LOG.info("Kafka answers on %s", kafka.bootstrap_servers)
         try:
-            _play(asked, kafka.bootstrap_servers, state, stopping)
+            _play(simulator, kafka.bootstrap_servers, state, stopping)
         except KafkaUnavailable as error:
             if not stopping.is_set():
                 raise
-            _LOG.info("the play was cut short: %s", error)
+            _LOG.info("playing was interrupted: %s", error)
         stopping.wait()
 
 
@@ -98,8 +98,8 @@ def _play(
     if write_schemas is not None:
         folder = schema_folder(settings, state)
         write_schemas(folder)
-        _LOG.info("schemas of survey %s are in %s", settings.survey, folder)
-    tell_playing(state, settings, topic)
+        _LOG.info("wrote the schemas of survey %s to %s", settings.survey, folder)
+    record_playing(state, settings, topic)
     client: dict[str, object] = {"bootstrap.servers": bootstrap_servers}
     ensure_topic(client, topic, settings.partitions)
     with _manifest(settings, client, topic) as manifest:
@@ -113,7 +113,7 @@ def _play(
             transactions=transactions if settings.transactions else None,
             on_sent=manifest.add if manifest else None,
             stop=stopping,
-            on_progress=_tell,
+            on_progress=_log_progress,
             progress_every_s=_PROGRESS_S,
             client={"message.timeout.ms": _MESSAGE_TIMEOUT_MS},
         )
@@ -137,7 +137,7 @@ def _manifest(
     return ManifestWriter(Path(settings.manifest), where, settings.model_dump(mode="json"))
 
 
-def _tell(progress: "Progress") -> None:
+def _log_progress(progress: "Progress") -> None:
     _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
 
 

@@ -115,7 +115,8 @@ def _asking_the_wrong_kafka_is_hinted_at(env: dict[str, str], folder: Path) -> N
         answer = commands.finkray(command, folder=folder, environment=nowhere)
         assert answer.returncode == code
         hint = (
-            f"The simulator's Kafka runs, and another is asked: did you mean `finkray {command} --"
+            "The simulator's Kafka runs, and this command asked another: did you mean "
+            f"`finkray {command} --"
         )
         assert hint in answer.stdout + answer.stderr
 

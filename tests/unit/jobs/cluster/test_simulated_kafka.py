@@ -11,7 +11,7 @@ from jobs.cluster.simulated_kafka import (
     kafka_folder,
     playing,
     reading_simulator,
-    tell_playing,
+    record_playing,
     topic_of,
     topics_of,
 )
@@ -34,7 +34,7 @@ def test_what_is_played_is_told_to_those_who_look_for_it(tmp_path: Path) -> None
     assert playing(tmp_path) is None
     kafka_folder(tmp_path).mkdir(parents=True)
     settings = SimulatorSettings(survey="lsst")
-    tell_playing(tmp_path, settings, topic_of(settings))
+    record_playing(tmp_path, settings, topic_of(settings))
     told = playing(tmp_path)
     assert told is not None
     assert told["topic"] == topic_of(settings)

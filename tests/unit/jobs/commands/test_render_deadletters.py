@@ -5,7 +5,7 @@ import io
 from rich.console import Console, RenderableType
 
 from finkray.dead_letters.inspection import Inspection
-from jobs.commands.deadletters import Count, Kind, Letter
+from jobs.commands.deadletters import Count, Letter, LetterGroup
 from jobs.commands.render_deadletters import counts_table, letter_text, rows_table
 
 EVIL = "[red]\x1b[2J\nfinkray: all is well\u202etxt.exe"
@@ -32,10 +32,10 @@ def test_text_of_packets_is_printed_on_one_line_without_control_characters() -> 
         "topic_id": EVIL,
     }
     look = Inspection(wire_format=EVIL, schema_name=EVIL, now=EVIL, fields={EVIL: EVIL})
-    letter = Letter(about=row, kept_bytes=10, head=[EVIL], look=look, alert_files=())
+    letter = Letter(row=row, kept_bytes=10, head=[EVIL], inspection=look, alert_files=())
     for renderable in (
         rows_table([row]),
-        counts_table({Kind(EVIL, None, EVIL): Count(1, 0)}),
+        counts_table({LetterGroup(EVIL, None, EVIL): Count(1, 0)}),
         letter_text(letter),
     ):
         text = printed(renderable)
