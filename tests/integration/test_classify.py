@@ -13,7 +13,7 @@ from gradio_client import Client
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
-from tests.support import services_docs
+from tests.support import docs_pages
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 def say(workspace: Workspace, command: str) -> str:
     binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
-    return services_docs.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
+    return docs_pages.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
 
 
 def kill_aggregation(workspace: Workspace) -> None:
@@ -71,8 +71,8 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
 ) -> None:
     archive = real_archive(workspace.folder / "archive", test_data)
     gcvs_here(workspace.folder, test_data)
-    add, build, _run = services_docs.commands(PAGE, live=False)
-    live = services_docs.commands(PAGE, live=True)[3:]
+    add, build, _run = docs_pages.commands(PAGE, live=False)
+    live = docs_pages.commands(PAGE, live=True)[3:]
     assert [line.split()[1] for line in live] == ["start"] * 3 + ["status"] + ["stop"] * 3
     say(workspace, add)
     say(workspace, build)

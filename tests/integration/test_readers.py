@@ -26,7 +26,7 @@ from finkray.serving.run import Run, run_over
 from finkray.settings.model import Settings
 from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
-from tests.support import services_docs
+from tests.support import docs_pages
 from tests.support.packets import lsst_v10_frames, real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -181,7 +181,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
         stopping=threading.Event(),
     )
     assert snapshot.results == 39
-    join = services_docs.spark_code().replace('"status", "bright"', '"status", "double"')
+    join = docs_pages.spark_code().replace('"status", "bright"', '"status", "double"')
     run(
         night,
         SPARK

@@ -15,18 +15,12 @@ import pytest
 
 import finkray
 import finkray.testing
-from finkray.claim import Claim, TopicPartition
-from finkray.ledger.log import Ledger
-from finkray.ledger.publish import commit
 from finkray.ledger.read import read_state
-from finkray.packets.batch import AlertBatch
-from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.packets.write_claim import write_claim
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
-from tests.support import services_docs
+from tests.support import docs_pages
 from tests.support.archiving import wait_until
-from tests.support.small_archives import NIGHT, SmallArchive
+from tests.support.small_archives import NIGHT, SmallArchive, archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -154,28 +148,16 @@ def test_a_service_that_cannot_be_loaded_is_refused_before_anything_starts(
 
 
 def test_the_page_on_services_is_true_word_by_word(workspace: Workspace) -> None:
-    alerts = finkray.testing.alerts()
-    fingerprint = alerts["schema_fingerprint"][0].as_py()
     storage = LocalStorage(workspace.folder / "archive")
-    source = TopicPartition("cluster", alerts["kafka_topic"][0].as_py(), "an-id-of-a-topic", 0)
-    batch = AlertBatch(
-        claim=Claim(source, 0, len(alerts) - 1),
-        tables=((fingerprint, alerts),),
-        schemas={fingerprint: "{}"},
-        schema_ids={},
-        dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
-        gaps=(),
-    )
-    ledger = Ledger.take_over(storage)
-    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])
+    alerts = archive_sample_alerts(storage)
 
-    for name, text in services_docs.files().items():
+    for name, text in docs_pages.files().items():
         (workspace.folder / name).write_text(text)
     binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
-    commands = services_docs.commands(live=True)
+    commands = docs_pages.commands(live=True)
     assert len(commands) == 10
     for command in commands:
-        services_docs.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
+        docs_pages.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
     for command in ("pytest -q test_mymodule.py", "read_results.py"):
         words = ["-m", *command.split()] if command.startswith("pytest") else [command]
         done = subprocess.run(
@@ -188,5 +170,6 @@ def test_the_page_on_services_is_true_word_by_word(workspace: Workspace) -> None
         )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     archive = finkray.open_archive(storage.root)
-    assert archive.results("bright").count_rows() == len(alerts)
-    assert archive.newest("bright").num_rows == len(alerts)
+    results = archive.results("bright").to_table()
+    assert results.num_rows == archive.newest("bright").num_rows == alerts
+    assert set(results["bright"].to_pylist()) == {True, False}

@@ -22,29 +22,29 @@ from finkray.storage.local import LocalStorage
 from tests.support import commands
 
 WAIT_S = 180.0
-"""Enough for a cold Spark on a machine that does other things too."""
+"""Time limit of a wait: enough for a first start of Spark on a busy machine."""
 
 
 def wait_until(what: str, done: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
-    """The first true answer of `done`, which is asked again and again."""
+    """Call `done` until its result is true, and return it; fail after `wait_s`."""
     deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         if answer := done():
             return answer
         time.sleep(0.1)
-    raise AssertionError(f"waited {wait_s:.0f} s in vain: {what}")
+    raise AssertionError(f"waited {wait_s:.0f} s: {what} did not happen")
 
 
 @dataclass
 class ArchiveUnderTest:
-    """`python -m finkray.archive` as a process, as often as the test wants it.
+    """`python -m finkray.archive` as a process, started as often as the test needs.
 
     Attributes
     ----------
     root
         the archive's folder
     environment
-        what the process needs to find its Ray cluster
+        environment variables with which the process finds its Ray cluster
     settings
         sections and keys beside those that every test needs
     """
@@ -59,7 +59,7 @@ class ArchiveUnderTest:
 
     @property
     def config(self) -> Path:
-        """The settings file, written anew each time."""
+        """Write the settings file and return its path."""
         sections: dict[str, dict[str, Any]] = {
             "kafka": {
                 "bootstrap_servers": self.bootstrap_servers,
@@ -84,11 +84,11 @@ class ArchiveUnderTest:
 
     @property
     def log(self) -> Path:
-        """What all the processes printed."""
+        """The log of all processes of the archive."""
         return self.folder / "archive.log"
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start it; returns at once."""
+        """Start the archive; return at once."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "finkray.archive", "-c", str(self.config), *arguments],
@@ -100,19 +100,19 @@ class ArchiveUnderTest:
         return self.process
 
     def see_that_it_runs(self) -> None:
-        """Start it unless it runs."""
+        """Start the archive unless it runs."""
         if self.process is None or self.process.poll() is not None:
             self.start()
 
     def stop(self) -> None:
-        """Let it drain and leave, as a Ctrl-C does."""
+        """Let the archive drain and exit, as Ctrl-C does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
         return_code = self.process.wait(WAIT_S)
         assert return_code == 0, self.log.read_text()[-3000:]
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
+        """Kill the archive and all that it started."""
         if self.process is None or self.process.poll() is not None:
             return
         children = psutil.Process(self.process.pid).children(recursive=True)
@@ -122,7 +122,7 @@ class ArchiveUnderTest:
         self.process.wait(30)
 
     def wait_for_offsets(self, offsets: int, wait_s: float = WAIT_S, topic: str = "") -> None:
-        """Until the ledger accounts for so many offsets, of all topics or of one."""
+        """Wait until the ledger accounts for this many offsets, of all topics or of one."""
 
         def enough() -> bool:
             if self.process is not None and self.process.poll() not in (None, 0):
@@ -132,7 +132,7 @@ class ArchiveUnderTest:
         wait_until(f"{offsets} offsets in the ledger", enough, wait_s)
 
     def wait_for_topic(self, topic: str, offsets: int) -> None:
-        """Until the ledger accounts for so many offsets of a topic, and its files are published."""
+        """Wait until the ledger has this many offsets of a topic and its files are published."""
         self.wait_for_offsets(offsets, topic=topic)
 
         def published() -> bool:
@@ -143,13 +143,13 @@ class ArchiveUnderTest:
         wait_until(f"the files of {topic}", published)
 
     def balance(self, topic: str = "") -> BalanceSheet:
-        """What the ledger adds up to, for all topics or for one."""
+        """Return the balance sheet of the ledger, for all topics or for one."""
         state = read_state(LocalStorage(self.root)).state
         chosen = {at: part for at, part in state.partitions.items() if topic in ("", at.topic)}
         return replace(state, partitions=chosen).balance()
 
     def offsets(self, topic: str = "") -> Counter[tuple[int, int]]:
-        """How often each (partition, offset) is in the alert files, for all topics or for one."""
+        """Count each (partition, offset) in the alert files, for all topics or for one."""
         alerts = ds.dataset(self.root / "alerts", format="parquet")
         wanted = ds.field("kafka_topic") == topic if topic else None
         columns = ["kafka_partition", "kafka_offset"]
@@ -157,7 +157,7 @@ class ArchiveUnderTest:
         return Counter(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def finkray(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """The command with the archive's settings, where its Ray is."""
+        """Run `finkray` with the settings of the archive, on its Ray."""
         return commands.finkray(
             *(*words, "-c", str(self.config)),
             folder=self.folder,
@@ -165,12 +165,12 @@ class ArchiveUnderTest:
         )
 
     def snapshot(self) -> Snapshot | None:
-        """What `finkray status --json` prints, None if no archive runs."""
-        told = json.loads(self.finkray("status", "--json").stdout or "{}").get("snapshot")
-        return Snapshot.model_validate(told) if told else None
+        """Return the snapshot that `finkray status --json` prints, None if no archive runs."""
+        status = json.loads(self.finkray("status", "--json").stdout or "{}").get("snapshot")
+        return Snapshot.model_validate(status) if status else None
 
     def alarms(self) -> set[str]:
-        """The codes of the alarms that are raised."""
+        """Return the codes of the raised alarms."""
         snapshot = self.snapshot()
         return {alarm.code for alarm in snapshot.alarms} if snapshot else set()
 

@@ -1,4 +1,4 @@
-"""Avro schemas and values of every kind, an encoder that is not ours, and what should come out.
+"""Avro schemas and values of every type, an encoder independent of ours, and the expected values.
 
 The encoder is written here from the specification, because fastavro's chooses the branch of a
 union by itself and writes arrays in one of the two allowed ways only.

@@ -1,4 +1,4 @@
-"""Counts, lists and snapshots of services for tests of those who show them."""
+"""Class counts, lists of alerts and service snapshots, for tests of what shows them."""
 
 from datetime import datetime, timedelta
 from typing import Any

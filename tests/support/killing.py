@@ -1,4 +1,4 @@
-"""Finds the processes that an archive consists of, by what they do, and kills them."""
+"""Find the processes of an archive by their role, and kill them."""
 
 from collections.abc import Callable, Iterator
 

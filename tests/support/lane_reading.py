@@ -1,4 +1,4 @@
-"""A reader of lanes under test, on a real Kafka, and what it was given to hold."""
+"""A lane reader on a real Kafka, and the claims that it cut."""
 
 import functools
 import time

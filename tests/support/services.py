@@ -1,4 +1,4 @@
-"""Services that behave in every way, for tests. What they do to an alert hangs on its offset."""
+"""Services that behave and misbehave in every way, depending on the offset of an alert."""
 
 import json
 import os

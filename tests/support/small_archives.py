@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+import finkray.testing
 from finkray.claim import Claim, ClaimResult, Gap, StagedClaim, TopicPartition
 from finkray.intervals import IntervalSet
 from finkray.ledger.log import Ledger
@@ -23,7 +24,7 @@ NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 
 
 class SmallArchive:
-    """An archive that is written by hand, claim by claim."""
+    """An archive written by the test, claim by claim."""
 
     def __init__(self, storage: LocalStorage) -> None:
         self.storage = storage
@@ -43,7 +44,7 @@ class SmallArchive:
         gaps: Sequence[Gap] = (),
         more: dict[str, pa.Array] | None = None,
     ) -> StagedClaim:
-        """A claim whose alert at offset n came `n - first` times `every` after `begins`.
+        """Stage a claim whose alert at offset n came `n - first` times `every` after `begins`.
 
         `more` are further columns of its alerts.
         """
@@ -94,7 +95,7 @@ class SmallArchive:
         return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
 
     def resolve(self, before: ClaimResult, *offsets: int) -> StagedClaim:
-        """Let dead letters of a claim be alerts of one more file, committed and published."""
+        """Resolve dead letters of a claim: commit and publish one more file with their alerts."""
         claim, wanted = before.claim, IntervalSet.of(offsets)
         others = wanted.holes(claim.first_offset, claim.last_offset)
         gaps = [Gap("not_delivered", part.first, part.last) for part in others]
@@ -111,7 +112,25 @@ class SmallArchive:
         return one
 
     def put(self, first: int, last: int, **how: Any) -> StagedClaim:
-        """The same, committed and published."""
+        """Stage a claim as `stage` does, commit and publish it."""
         staged = self.stage(first, last, **how)
         commit(self.ledger, self.storage, [staged])
         return staged
+
+
+def archive_sample_alerts(storage: LocalStorage) -> int:
+    """Archive the alerts of `finkray.testing` as one claim; returns how many there are."""
+    alerts = finkray.testing.alerts()
+    fingerprint = alerts["schema_fingerprint"][0].as_py()
+    source = TopicPartition("cluster", alerts["kafka_topic"][0].as_py(), "an-id-of-a-topic", 0)
+    batch = AlertBatch(
+        claim=Claim(source, 0, len(alerts) - 1),
+        tables=((fingerprint, alerts),),
+        schemas={fingerprint: "{}"},
+        schema_ids={},
+        dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
+        gaps=(),
+    )
+    ledger = Ledger.take_over(storage)
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])
+    return len(alerts)

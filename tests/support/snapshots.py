@@ -1,4 +1,4 @@
-"""A snapshot for tests of those who read it: a busy night, as of any second of it."""
+"""A snapshot of an archive in a busy night, as of any second of it."""
 
 import math
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a long run must not let grow: memory of each process, files that keep the books, objects.
+"""Measure what must not grow in a long run: memory of each process, ledger files, objects.
 
 `look` takes one sample of an archive that runs, `grown_bytes` compares the medians of samples,
 which a few outliers do not move.

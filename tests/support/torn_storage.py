@@ -1,4 +1,4 @@
-"""A storage that fails or dies at the n-th thing it does, before or after doing it."""
+"""A storage that fails or dies at its n-th step, before or after doing it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from finkray.storage.contract import PublishOutcome, Storage, StorageCheck, Stor
 
 
 class Killed(BaseException):
-    """The process that used the storage is no more."""
+    """The process that used the storage was killed."""
 
 
 class TornStorage:
-    """Passes everything on to a real storage, one file at a time, until its time has come.
+    """Passes each step on to a real storage, one file at a time, until the armed step.
 
     `steps` counts down: at 0 the step is done (`done_first`) or not, and then fails (a
     StorageError) or kills. None lets everything pass. Once killed, it does nothing any more.

@@ -1,4 +1,4 @@
-"""A page of docs/ as something to follow: its files, its commands."""
+"""The files and commands that a page of docs/ tells its readers to make and to give."""
 
 import re
 import subprocess
@@ -9,12 +9,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "services.md"
 
 
 def blocks(language: str, page: Path = PAGE) -> list[str]:
-    """The fenced blocks of a language, in order."""
+    """Return the fenced blocks of a language, in order."""
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def files(page: Path = PAGE) -> dict[str, str]:
-    """The files that the page has its readers make."""
+    """Return the files that the page tells its readers to make, by name."""
     out: dict[str, str] = {}
     for block in blocks("python", page):
         name = block.splitlines()[0].removeprefix("# ").partition(",")[0]
@@ -24,14 +24,14 @@ def files(page: Path = PAGE) -> dict[str, str]:
 
 
 def commands(page: Path = PAGE, *, live: bool) -> list[str]:
-    """The commands that it has them give; with `live` those too that need a Ray."""
+    """Return the commands of the page; with `live` those that need Ray too."""
     lines = [line for block in blocks("sh", page) for line in block.splitlines() if line]
     on_ray = ("finkray start", "finkray status", "finkray stop")
     return [line for line in lines if live or not line.startswith(on_ray)]
 
 
 def follow(command: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """Give the command as a reader does, in that folder; returns what it prints."""
+    """Run a command of the page in that folder, as a reader does; returns what it prints."""
     done = subprocess.run(
         ["bash", "-ec", command],
         cwd=folder,
@@ -46,6 +46,6 @@ def follow(command: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def spark_code() -> str:
-    """The join in Spark."""
+    """Return the block with the join in Spark."""
     (block,) = [block for block in blocks("python") if block.startswith("# in Spark")]
     return block

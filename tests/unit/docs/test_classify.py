@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 import finkray
-from tests.support import services_docs
+from tests.support import docs_pages
 from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
 
 CHECKOUT = Path(__file__).parents[3]
@@ -20,7 +20,7 @@ def test_who_follows_the_page_has_a_class_beside_each_alert(
 ) -> None:
     real_archive(tmp_path / "archive", test_data)
     gcvs_here(tmp_path, test_data)
-    for name, text in services_docs.files(PAGE).items():
+    for name, text in docs_pages.files(PAGE).items():
         (tmp_path / name).write_text(text)
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -28,10 +28,10 @@ def test_who_follows_the_page_has_a_class_beside_each_alert(
         "HOME": str(tmp_path),
         "PYTHONPATH": str(CHECKOUT),
     }
-    commands = services_docs.commands(PAGE, live=False)
+    commands = docs_pages.commands(PAGE, live=False)
     assert len(commands) == 3
     for command in [*commands, "python read_classes.py"]:
-        services_docs.follow(command, tmp_path, environment)
+        docs_pages.follow(command, tmp_path, environment)
 
     archive = finkray.open_archive(tmp_path / "archive")
     joined = {
