@@ -27,6 +27,7 @@ import finkray
 from finkray.errors import ClusterUnavailable
 from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
+from finkray.query.authenticated_master import use_authenticated_master
 from finkray.query.messages import ClaimOrder, ClaimOutcome
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.section import reveal
@@ -186,6 +187,7 @@ class SparkOnRay:
         self._query: Any = None
         self._source: Any = None
         self._sending = threading.Lock()
+        use_authenticated_master()
         try:
             self._session = raydp.init_spark(
                 app_name,

@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,39 @@ def test_sparks_checkpoint_is_disposable(
         for checkpoint in checkpoints:
             shutil.rmtree(checkpoint)
     assert archive.offsets(topic) == Counter({(0, n): 1 for n in range(36)})
+
+
+def test_no_port_runs_java_code_without_a_token(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes], ray_cluster: LocalRay
+) -> None:
+    """RayDP's own gateway does it for every user of the machine who finds its port."""
+    kafka.create_topic(topic)
+    send(kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_topic(topic, 12)
+    assert archive.process is not None
+    jvms = [
+        process
+        for pid in (ray_cluster.process.pid, archive.process.pid)
+        for process in psutil.Process(pid).children(recursive=True)
+        if process.name() == "java"
+    ]
+    ports = {
+        connection.laddr.port
+        for jvm in jvms
+        for connection in jvm.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    replies = {port: _ask_for_the_user(port) for port in ports}
+    assert sum(b"Authentication error" in reply for reply in replies.values()) >= 2, replies
+    assert not any(reply.startswith(b"!y") for reply in replies.values()), replies
+
+
+def _ask_for_the_user(port: int) -> bytes:
+    """Return the reply to a Py4J command that calls a method of Java."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        connection.sendall(b"c\nz:java.lang.System\ngetProperty\nuser.name\ne\n")
+        return connection.recv(100)
+    return b""
 
 
 def test_reading_stops_while_the_storage_refuses_and_continues_after(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from finkray.query.authenticated_master import MASTER_PROPERTY
 from jobs.cluster.local_ray import LocalRay
 from tests.support.archiving import ArchiveUnderTest
 
@@ -61,12 +62,12 @@ def executor_owners(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Proce
 
 def app_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
     """The JVM of RayDP's app master."""
-    return _of_ray(ray, "AppMasterEntryPoint")
+    return _of_ray(ray, MASTER_PROPERTY)
 
 
 def spark_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
     """The Ray actor that keeps the app master."""
-    return _of_ray(ray, "ray::RayDPSparkMaster")
+    return _of_ray(ray, "ray::AuthenticatedSparkMaster")
 
 
 def drivers(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
