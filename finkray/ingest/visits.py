@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from finkray.ingest.messages import NO_TIME_MS, VisitCount
 from finkray.packets.columns import EARLIEST_MS, LATEST_MS, field_of_record
-from finkray.surveys import SURVEYS, Survey
+from finkray.surveys import SURVEYS
+from finkray.surveys.survey import Survey
 
 VISITS_PER_CLAIM: Final = 32
 """A claim covers a second or so of a stream, and a visit takes 37 s: more than a few visits mean a

@@ -19,7 +19,7 @@ from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SchemaError
 from finkray.packets.schema_lookup import SchemaLookup
-from finkray.surveys import Survey
+from finkray.surveys.survey import Survey
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 """The largest record that is archived, after decompression. Real ones have up to 0.6 MB."""

@@ -14,10 +14,11 @@ from finkray.results.store import result_schema
 from finkray.services.columns import pick, read_columns
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.services.service import Described
+from finkray.surveys import SURVEYS
 
-_ALERT_IDS = ("candid", "diaSource.diaSourceId", "diaSourceId")
-_OBJECT_IDS = ("objectId", "diaObject.diaObjectId", "diaSource.diaObjectId")
-"""ZTF's name, then LSST's; of these the first that an alert has."""
+_ALERT_IDS = tuple(path for survey in SURVEYS.values() for path in survey.alert_ids)
+_OBJECT_IDS = tuple(path for survey in SURVEYS.values() for path in survey.object_ids)
+"""Of these the first that an alert has."""
 
 _KEYS = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "obs_night")
 

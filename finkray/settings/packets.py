@@ -30,7 +30,7 @@ class PacketSettings(Section):
     """Survey and schemas of the packets."""
 
     surveys: ByTopic = Field(
-        {"^ztf_": "ztf", "^lsst": "lsst"},
+        {survey.topics: survey.name for survey in SURVEYS.values()},
         description="Regular expressions for topics, and the survey of their alerts: `ztf`, `lsst` "
         "or `any`; alerts of another survey become dead letters. The first match counts; on a "
         "topic without a match any Avro record is an alert",

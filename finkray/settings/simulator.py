@@ -8,6 +8,7 @@ from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, field_validato
 
 from finkray.settings.kafka import TOPIC_NAME
 from finkray.settings.section import Section
+from finkray.surveys import SURVEYS
 
 PACE: Final = re.compile(r"max|realtime|original|x\d+(\.\d+)?|\d+(\.\d+)?(x|/s)")
 
@@ -20,9 +21,6 @@ def _has_zone(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
-
-
-TOPIC_OF_SURVEY: Final = {"ztf": "ztf_{date}_programid1", "lsst": "lsst_alerts_{date}"}
 
 
 class SimulatorSettings(Section):
@@ -131,4 +129,4 @@ class SimulatorSettings(Section):
     @property
     def topic_pattern(self) -> str:
         """Return the topic, in which `{date}` may stand for a date."""
-        return self.topic or TOPIC_OF_SURVEY[self.survey]
+        return self.topic or SURVEYS[self.survey].simulated_topic

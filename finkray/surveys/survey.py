@@ -57,6 +57,10 @@ class Survey:
     visit: str
     numbers_per_visit: int
     detector: str
+    alert_ids: tuple[str, ...]
+    object_ids: tuple[str, ...]
+    topics: str
+    simulated_topic: str
 
     def missing(self, schema: pa.Schema) -> list[str]:
         """Return the fields that an alert of this schema lacks to be one of the survey.
@@ -69,49 +73,6 @@ class Survey:
             for field, type_name in self.must_have.items()
             if not any(_has(schema, name.split("."), type_name) for name in field.split("|"))
         ]
-
-
-ZTF = Survey(
-    name="ztf",
-    must_have={
-        "objectId": "string",
-        "candid": "int64",
-        "candidate.jd": "double",
-        "candidate.ra": "double",
-        "candidate.dec": "double",
-    },
-    record="candidate",
-    times=("jd",),
-    # Julian date, UTC. Noon at Palomar is 20:00 UTC, so no night is split.
-    unix_epoch_days=2_440_587.5,
-    ahead_of_utc_ms=0,
-    night_begins_utc_hour=20,
-    # The processing id of an image: the night and five digits of the day identify the exposure; two
-    # digits of the readout channel and 15 follow. In real packets each exposure time has one such
-    # number.
-    visit="pid",
-    numbers_per_visit=10_000,
-    detector="rcid",
-)
-LSST = Survey(
-    name="lsst",
-    must_have={
-        "diaSource.diaSourceId": "int64",
-        "diaSource.ra": "double",
-        "diaSource.dec|diaSource.decl": "double",
-        "diaSource.midpointMjdTai|diaSource.midPointTai": "double",
-    },
-    record="diaSource",
-    times=("midpointMjdTai", "midPointTai"),
-    # MJD, TAI, midpoint of the exposure. Rubin's day_obs begins at 12:00 UTC.
-    unix_epoch_days=40_587.0,
-    ahead_of_utc_ms=TAI_MINUS_UTC_MS,
-    night_begins_utc_hour=12,
-    visit="visit",
-    numbers_per_visit=1,
-    detector="detector",
-)
-SURVEYS: Final = {survey.name: survey for survey in (ZTF, LSST)}
 
 
 def _has(schema: pa.Schema, path: list[str], type_name: str) -> bool:

@@ -1,0 +1,150 @@
+"""One view of the alerts of all surveys, so that a service is written once.
+
+    class Bright(finkray.Service):
+        columns = adapter.columns("detection")
+        def process(self, alerts):
+            detections = adapter.detections(alerts)
+            bright = pc.greater(detections["flux_njy"], 36_000)
+
+A table may have the packets of one survey, of several of its schema versions, or of several surveys
+at once. Columns that it does not have are read as null; so are ZTF's sentinels (-999, "null").
+
+Each survey has a `View` in a file of its own; the functions here put the views together.
+"""
+
+import gzip
+from functools import reduce
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finkray.adapter.columns import NJY_ZEROPOINT_MAG, find
+from finkray.adapter.lsst import LSST_VIEW
+from finkray.adapter.view import (
+    CUTOUTS,
+    DETECTION,
+    HISTORY_POINT,
+    NEIGHBOUR,
+    SOLAR_SYSTEM,
+    Part,
+    View,
+)
+from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, ZTF_VIEW
+
+__all__ = [
+    "CUTOUTS",
+    "DETECTION",
+    "HISTORY_POINT",
+    "NEAR_KNOWN_ARCSEC",
+    "NEIGHBOUR",
+    "NJY_ZEROPOINT_MAG",
+    "SOLAR_SYSTEM",
+    "Part",
+    "columns",
+    "cutouts",
+    "detections",
+    "fits_bytes",
+    "history",
+    "neighbours",
+    "positions",
+    "solar_system",
+]
+
+VIEWS: Final[tuple[View, ...]] = (ZTF_VIEW, LSST_VIEW)
+"""One for each survey. An alert is of the last of them in whose view it has an id."""
+
+
+def columns(*parts: Part) -> list[str]:
+    """Return the columns of the packets that some parts need, of all surveys and versions."""
+    read = (column for part in parts for view in VIEWS for column in view.reads[part])
+    return list(dict.fromkeys(read))
+
+
+def detections(alerts: pa.Table) -> pa.Table:
+    """Return what was detected: a row for each alert, columns of `DETECTION`."""
+    tables = [(view.survey.name, view.detections(alerts)) for view in reversed(VIEWS)]
+    names = [
+        pc.if_else(pc.is_valid(table["alert_id"]), name, pa.scalar(None, pa.string()))
+        for name, table in tables
+    ]
+    out = {"survey": pc.coalesce(*names)}
+    for name in DETECTION.names[1:]:
+        out[name] = pc.coalesce(*(table[name] for _, table in tables))
+    return pa.table(out).cast(DETECTION)
+
+
+def positions(alerts: pa.Table) -> pa.Table:
+    """Return `ra_deg`, `dec_deg` and `mjd_tai`: the input of a cross-match."""
+    return detections(alerts).select(["ra_deg", "dec_deg", "mjd_tai"])
+
+
+def solar_system(alerts: pa.Table) -> pa.Table:
+    """Return whether alerts are of known Solar System objects: columns of `SOLAR_SYSTEM`."""
+    tables = [view.solar_system(alerts) for view in reversed(VIEWS)]
+    out = {"solar_system": reduce(pc.or_, (table["solar_system"] for table in tables))}
+    for name in SOLAR_SYSTEM.names[1:]:
+        out[name] = pc.coalesce(*(table[name] for table in tables))
+    return pa.table(out).cast(SOLAR_SYSTEM)
+
+
+def neighbours(alerts: pa.Table) -> pa.Table:
+    """Return the nearest source that the packet names: columns of `NEIGHBOUR`, else null."""
+    tables = [view.neighbours(alerts) for view in reversed(VIEWS)]
+    out = {name: pc.coalesce(*(table[name] for table in tables)) for name in NEIGHBOUR.names}
+    return pa.table(out).cast(NEIGHBOUR)
+
+
+def history(alerts: pa.Table) -> pa.Array:
+    """Return earlier observations from the packets: a list of `HISTORY_POINT` for each alert.
+
+    They are ZTF's `prv_candidates` and LSST's `prvDiaSources`, in the packets' order; forced
+    photometry is not among them. An alert without history has an empty list.
+    """
+    all_points = []
+    counts = starts = np.zeros(alerts.num_rows, np.int64)
+    points_before = 0
+    for view in VIEWS:
+        lists = _lists(alerts, view)
+        starts = np.where(lists.counts > 0, lists.starts + points_before, starts)
+        counts = np.where(lists.counts > 0, lists.counts, counts)
+        all_points.append(lists.points)
+        points_before += len(lists.points)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    order = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+    points = pa.concat_arrays(all_points).take(pa.array(order))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), points)
+
+
+class _Lists(NamedTuple):
+    """The points of all alerts of a survey in one array, and where those of each alert begin."""
+
+    points: pa.Array
+    starts: np.ndarray
+    counts: np.ndarray
+
+
+def _lists(alerts: pa.Table, view: View) -> _Lists:
+    values = find(alerts, view.history_column)
+    if values is None or pa.types.is_null(values.type):
+        zeros = np.zeros(alerts.num_rows, np.int64)
+        return _Lists(pa.array([], HISTORY_POINT), zeros, zeros)
+    counts = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    counts = counts.astype(np.int64)
+    points = view.history_points(pa.table({"point": pc.list_flatten(values)}))
+    return _Lists(points, np.cumsum(counts) - counts, counts)
+
+
+def cutouts(alerts: pa.Table) -> pa.Table:
+    """Return the three images as the packets have them; `fits_bytes` makes FITS of each."""
+    out = {
+        name: pc.coalesce(*(view.cutout(alerts, name) for view in reversed(VIEWS)))
+        for name in CUTOUTS.names
+    }
+    return pa.table(out).cast(CUTOUTS)
+
+
+def fits_bytes(cutout: bytes) -> bytes:
+    """Return a cutout as a FITS file: ZTF's are gzipped, LSST's are not."""
+    return gzip.decompress(cutout) if cutout.startswith(b"\x1f\x8b") else cutout
