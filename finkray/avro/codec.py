@@ -31,7 +31,7 @@ def decompress(codec: str, data: Data, limit_bytes: int) -> bytes:
 
     Raises
     ------
-    Refused
+    PacketRefused
         if the codec is not known, the data are damaged or become more than the limit.
     """
     decoder = _CODECS.get(codec)

@@ -57,7 +57,7 @@ def read_long(data: bytes, position: int) -> tuple[int, int]:
 
     Raises
     ------
-    Refused
+    PacketRefused
         if the data end within it, or if it has more than 64 bits.
     """
     value = shift = 0
@@ -128,7 +128,7 @@ def read_header(packet: bytes) -> Header:
 
     Raises
     ------
-    Refused
+    PacketRefused
         if it is no container or its header is damaged.
     """
     if not packet.startswith(MAGIC):
@@ -170,7 +170,7 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
 
     Raises
     ------
-    Refused
+    PacketRefused
         if there is not exactly one record, all there, with nothing behind it.
     """
     sync_end = header_bytes + SYNC_BYTES

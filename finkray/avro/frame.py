@@ -18,7 +18,7 @@ def read_schema_id(packet: bytes) -> int:
 
     Raises
     ------
-    Refused
+    PacketRefused
         if the frame ends before its record
     """
     if len(packet) <= FRAME_BYTES:
