@@ -27,9 +27,9 @@ import numpy as np
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import BatchGone, FinkrayError
-from finkray.ingest.budget import Budget, Taken
+from finkray.ingest.budget import Budget, LaneUsage
 from finkray.ingest.intake import CutClaim
-from finkray.ingest.lane_reader import LaneReader, Polled
+from finkray.ingest.lane_reader import LaneReader, PolledMessage
 from finkray.ingest.messages import (
     NOTHING,
     Assignment,
@@ -56,7 +56,7 @@ LIVE_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _HeldBatch:
     """A batch in memory: what `store` returned for it, its size and its lane."""
 
     handle: Any
@@ -108,7 +108,7 @@ class IngestActor:
         self._flushed = False
 
         self._changed = threading.Condition()
-        self._held: dict[Claim, _Held] = {}
+        self._held: dict[Claim, _HeldBatch] = {}
         self._held_bytes: Counter[LaneKind] = Counter()
         self._held_claims: Counter[LaneKind] = Counter()
         self._ready: deque[ReadyClaim] = deque()
@@ -240,20 +240,20 @@ class IngestActor:
         dues = (reader.due_in_s() for reader in self._readers.values())
         wait_s = min([POLL_S, *(due_in_s for due_in_s in dues if due_in_s is not None)])
         backfilling = backfill.active
-        live_room = self._budget.live_room(*self._taken(), backfilling=backfilling)
-        read = live.read(live_room, 0.0 if backfilling else wait_s)
-        room = 0
+        live_credit = self._budget.live_credit(*self._usage(), backfilling=backfilling)
+        read = live.read(live_credit, 0.0 if backfilling else wait_s)
+        credit = 0
         if backfilling:
-            room = self._budget.backfill_room(*self._taken())
-            read += backfill.read(room, 0.0 if read else wait_s)
+            credit = self._budget.backfill_credit(*self._usage())
+            read += backfill.read(credit, 0.0 if read else wait_s)
             wait_s = min(wait_s, LIVE_POLL_S)
-        waited = room or (live.active and live_room and not backfilling)
+        waited = credit or (live.active and live_credit and not backfilling)
         if not read and not waited:
-            # Freeing a batch makes room and ends the wait.
+            # Freeing a batch gives credit and ends the wait.
             with self._changed:
                 self._changed.wait(wait_s)
 
-    def _hold(self, assignment: Assignment, cut: CutClaim[Polled]) -> None:
+    def _hold(self, assignment: Assignment, cut: CutClaim[PolledMessage]) -> None:
         raws = [polled.raw for polled in cut.messages]
         batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
         for smaller in divide(batch):
@@ -262,7 +262,7 @@ class IngestActor:
             self._hold_batch(assignment, smaller, messages)
 
     def _hold_batch(
-        self, assignment: Assignment, batch: AlertBatch, messages: Sequence[Polled]
+        self, assignment: Assignment, batch: AlertBatch, messages: Sequence[PolledMessage]
     ) -> None:
         claim = batch.claim
         raws = [polled.raw for polled in messages]
@@ -282,16 +282,16 @@ class IngestActor:
             unknown_schemas=schema_ids_waited_for(batch.dead_letters),
         )
         with self._changed:
-            self._held[claim] = _Held(handle, nbytes, assignment.lane, assignment.generation)
+            self._held[claim] = _HeldBatch(handle, nbytes, assignment.lane, assignment.generation)
             self._held_bytes[assignment.lane] += nbytes
             self._held_claims[assignment.lane] += 1
             self._ready.append(ready)
             self._changed.notify_all()
 
-    def _taken(self) -> tuple[Taken, Taken]:
+    def _usage(self) -> tuple[LaneUsage, LaneUsage]:
         """Return what the live lanes and the backfills hold."""
         live, backfill = (
-            Taken(self._held_bytes[lane], reader.pending_bytes, self._held_claims[lane])
+            LaneUsage(self._held_bytes[lane], reader.pending_bytes, self._held_claims[lane])
             for lane, reader in self._readers.items()
         )
         return live, backfill
@@ -303,7 +303,7 @@ class IngestActor:
             incarnation=self._incarnation,
             node_id=self._node_id,
             pid=os.getpid(),
-            held_bytes=sum(taken.all_bytes for taken in self._taken()),
+            held_bytes=sum(usage.all_bytes for usage in self._usage()),
             claims_held=len(self._held),
             messages=live.messages + backfill.messages,
             message_bytes=live.message_bytes + backfill.message_bytes,
@@ -321,7 +321,7 @@ def _lane_reader(
     kafka_config: Mapping[str, Any],
     kafka: KafkaCluster,
     budget: Budget,
-    hold: Callable[[Assignment, CutClaim[Polled]], None],
+    hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
     queue_bytes: int,
 ) -> LaneReader:
     make_consumer = functools.partial(

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from finkray.ingest.intake import CutLimits, room_for_messages
+from finkray.ingest.intake import CutLimits, message_credit
 
 BACKFILL_CLAIMS = 16
 """The most backfill claims that an actor holds, however small they are: a micro-batch or two."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LaneUsage:
     """What lanes of one kind hold: batches that are not durable, and messages not in a claim."""
 
     held_bytes: int = 0
@@ -68,16 +68,16 @@ class Budget:
         queues = self.queue_bytes + (self.backfill_queue_bytes if backfilling else 0)
         return 2 * queues + self.limits.claim_bytes
 
-    def live_room(self, live: Taken, backfill: Taken, *, backfilling: bool) -> int:
+    def live_credit(self, live: LaneUsage, backfill: LaneUsage, *, backfilling: bool) -> int:
         """Return how many messages the live lanes may fetch: as many as there is room for."""
-        return room_for_messages(
+        return message_credit(
             limit_bytes=self.limit_bytes,
-            taken_bytes=live.all_bytes + backfill.all_bytes,
+            used_bytes=live.all_bytes + backfill.all_bytes,
             reserve_bytes=self.reserve_bytes(backfilling=backfilling),
             max_message_bytes=self.max_message_bytes,
         )
 
-    def backfill_room(self, live: Taken, backfill: Taken) -> int:
+    def backfill_credit(self, live: LaneUsage, backfill: LaneUsage) -> int:
         """Return how many messages the backfills may fetch.
 
         They leave room for one claim of the live lanes, so that a burst there is never delayed.
@@ -85,9 +85,9 @@ class Budget:
         if backfill.claims >= BACKFILL_CLAIMS:
             return 0
         kept = max(0, max(self.limits.claim_bytes, self.max_message_bytes) - live.all_bytes)
-        return room_for_messages(
+        return message_credit(
             limit_bytes=self.limit_bytes - kept,
-            taken_bytes=live.all_bytes + backfill.all_bytes,
+            used_bytes=live.all_bytes + backfill.all_bytes,
             reserve_bytes=self.reserve_bytes(backfilling=True),
             max_message_bytes=self.max_message_bytes,
         )

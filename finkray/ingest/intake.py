@@ -183,8 +183,8 @@ def gaps_between(claim: Claim, messages: Sequence[_Located]) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def room_for_messages(
-    *, limit_bytes: int, taken_bytes: int, reserve_bytes: int, max_message_bytes: int
+def message_credit(
+    *, limit_bytes: int, used_bytes: int, reserve_bytes: int, max_message_bytes: int
 ) -> int:
     """Return how many messages fit below the limit if each is as large as allowed.
 
@@ -192,11 +192,11 @@ def room_for_messages(
     ----------
     limit_bytes
         what an actor may hold
-    taken_bytes
+    used_bytes
         what it holds: batches that are not durable, and messages that are not in a claim
     reserve_bytes
         what the Kafka client may hold on its own, and what decoding takes
     max_message_bytes
         the largest message that is fetched
     """
-    return max(0, (limit_bytes - taken_bytes - reserve_bytes) // max_message_bytes)
+    return max(0, (limit_bytes - used_bytes - reserve_bytes) // max_message_bytes)

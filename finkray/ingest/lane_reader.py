@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Polled:
+class PolledMessage:
     """A message, and when it was polled in seconds of Unix time."""
 
     offset: int
@@ -39,7 +39,7 @@ class _Lane:
     """A lane. A `suspended` one is not read until Kafka has its next offset."""
 
     assignment: Assignment
-    intake: PartitionIntake[Polled]
+    intake: PartitionIntake[PolledMessage]
     suspended: bool = False
 
     @property
@@ -77,7 +77,7 @@ class LaneReader:
         make_consumer: Callable[[], Consumer],
         kafka: KafkaCluster,
         limits: CutLimits,
-        hold: Callable[[Assignment, CutClaim[Polled]], None],
+        hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
     ) -> None:
         self._consumer = LaneConsumer(make_consumer)
         self._kafka = kafka
@@ -197,7 +197,7 @@ class LaneReader:
         timestamp_type, timestamp_ms = message.timestamp()
         raw = RawMessage(message.offset(), timestamp_ms if timestamp_type else None, value)
         size_bytes = len(value) if value is not None else 0
-        lane.intake.add(Polled(raw.offset, raw, time.time()), size_bytes, time.monotonic())
+        lane.intake.add(PolledMessage(raw.offset, raw, time.time()), size_bytes, time.monotonic())
         self.messages += 1
         self.message_bytes += size_bytes
         self._clear_trouble(key)

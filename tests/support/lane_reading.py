@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.intake import CutClaim, CutLimits
-from finkray.ingest.lane_reader import LaneReader, Polled
+from finkray.ingest.lane_reader import LaneReader, PolledMessage
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from sim.broker.kafka import Kafka
@@ -21,7 +21,7 @@ class Lanes:
 
     def __init__(self, bootstrap_servers: str) -> None:
         config = {"bootstrap.servers": bootstrap_servers}
-        self.cuts: list[CutClaim[Polled]] = []
+        self.cuts: list[CutClaim[PolledMessage]] = []
         self.reader = LaneReader(
             functools.partial(
                 assigned_consumer, config, queue_bytes=2**20, max_message_bytes=2**20

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.ingest.budget import BACKFILL_CLAIMS, Budget, Taken
+from finkray.ingest.budget import BACKFILL_CLAIMS, Budget, LaneUsage
 from finkray.ingest.intake import CutLimits
 
 budgets = st.builds(
@@ -38,44 +38,44 @@ def test_all_actors_together_never_exceed_the_held_bytes(
 def test_queues_decoding_and_a_claim_of_each_kind_always_fit(budget: Budget) -> None:
     """So that neither the live lanes nor a backfill ever stop for good."""
     reserve = budget.reserve_bytes(backfilling=True)
-    claim = Taken(held_bytes=budget.limits.claim_bytes)
+    claim = LaneUsage(held_bytes=budget.limits.claim_bytes)
     assert reserve + 2 * budget.limits.claim_bytes + budget.max_message_bytes <= budget.limit_bytes
-    assert budget.live_room(Taken(), claim, backfilling=True) > 0
+    assert budget.live_credit(LaneUsage(), claim, backfilling=True) > 0
     # One that is almost full still gets its last message, with a full claim held before it.
-    almost = Taken(pending_bytes=budget.limits.claim_bytes - 1)
-    assert budget.backfill_room(Taken(), almost) > 0
+    almost = LaneUsage(pending_bytes=budget.limits.claim_bytes - 1)
+    assert budget.backfill_credit(LaneUsage(), almost) > 0
 
 
 @given(budget=budgets, live=shares, backfill=shares)
 def test_the_messages_of_a_fetch_never_exceed_the_budget(
     budget: Budget, live: float, backfill: float
 ) -> None:
-    held = Taken(held_bytes=int(live * budget.limit_bytes))
-    filled = Taken(held_bytes=int(backfill * budget.limit_bytes))
-    for room, backfilling in (
-        (budget.live_room(held, filled, backfilling=False), False),
-        (budget.live_room(held, filled, backfilling=True), True),
-        (budget.backfill_room(held, filled), True),
+    held = LaneUsage(held_bytes=int(live * budget.limit_bytes))
+    filled = LaneUsage(held_bytes=int(backfill * budget.limit_bytes))
+    for credit, backfilling in (
+        (budget.live_credit(held, filled, backfilling=False), False),
+        (budget.live_credit(held, filled, backfilling=True), True),
+        (budget.backfill_credit(held, filled), True),
     ):
-        asked = room * budget.max_message_bytes
+        fetched = credit * budget.max_message_bytes
         taken = held.all_bytes + filled.all_bytes
         reserve = budget.reserve_bytes(backfilling=backfilling)
-        assert room == 0 or taken + asked + reserve <= budget.limit_bytes
+        assert credit == 0 or taken + fetched + reserve <= budget.limit_bytes
 
 
 @given(budget=budgets, backfill=shares)
 def test_a_backfill_always_leaves_room_for_a_live_claim(budget: Budget, backfill: float) -> None:
-    filled = Taken(held_bytes=int(backfill * budget.limit_bytes))
-    room = budget.backfill_room(Taken(), filled)
-    if room:
-        full = Taken(held_bytes=filled.held_bytes + room * budget.max_message_bytes)
-        assert budget.live_room(Taken(), full, backfilling=True) > 0
+    filled = LaneUsage(held_bytes=int(backfill * budget.limit_bytes))
+    credit = budget.backfill_credit(LaneUsage(), filled)
+    if credit:
+        full = LaneUsage(held_bytes=filled.held_bytes + credit * budget.max_message_bytes)
+        assert budget.live_credit(LaneUsage(), full, backfilling=True) > 0
 
 
 def test_a_backfill_of_small_messages_holds_a_bounded_number_of_claims() -> None:
     budget = Budget.share(
         held_bytes=2**29, actors=2, max_message_bytes=2**23, limits=CutLimits(2**25, 2000, 0.5)
     )
-    assert budget.backfill_room(Taken(), Taken(claims=BACKFILL_CLAIMS - 1)) > 0
-    assert budget.backfill_room(Taken(), Taken(claims=BACKFILL_CLAIMS)) == 0
-    assert budget.live_room(Taken(claims=100), Taken(), backfilling=False) > 0
+    assert budget.backfill_credit(LaneUsage(), LaneUsage(claims=BACKFILL_CLAIMS - 1)) > 0
+    assert budget.backfill_credit(LaneUsage(), LaneUsage(claims=BACKFILL_CLAIMS)) == 0
+    assert budget.live_credit(LaneUsage(claims=100), LaneUsage(), backfilling=False) > 0

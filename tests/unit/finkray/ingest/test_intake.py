@@ -12,8 +12,8 @@ from finkray.ingest.intake import (
     CutLimits,
     PartitionIntake,
     linger_s,
+    message_credit,
     next_patience_s,
-    room_for_messages,
 )
 
 SOURCE = TopicPartition("cluster", "ztf", "id", 0)
@@ -228,7 +228,7 @@ def test_claims_cover_every_offset_exactly_once(
 def test_the_messages_of_a_fetch_never_exceed_the_limit(
     limit: int, taken: int, reserve: int, largest: int
 ) -> None:
-    room = room_for_messages(
-        limit_bytes=limit, taken_bytes=taken, reserve_bytes=reserve, max_message_bytes=largest
+    credit = message_credit(
+        limit_bytes=limit, used_bytes=taken, reserve_bytes=reserve, max_message_bytes=largest
     )
-    assert room == 0 or taken + reserve + room * largest <= limit
+    assert credit == 0 or taken + reserve + credit * largest <= limit
