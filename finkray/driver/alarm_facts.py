@@ -1,11 +1,11 @@
-"""Collect, about once a second, the facts that alarms follow from (`finkray.monitor.watch`)."""
+"""Collect the facts that alarms follow from (`finkray.monitor.alarm_rules`), once a second."""
 
 from finkray.driver.archiver_view import ArchiverView
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
+from finkray.monitor.alarm_rules import Facts
 from finkray.monitor.clock import JumpWatch, Moment
 from finkray.monitor.figures import Monitor
-from finkray.monitor.watch import Facts
 from finkray.settings.model import Settings
 from finkray.status.archive import Stage
 from finkray.storage.contract import Storage

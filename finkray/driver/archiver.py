@@ -46,9 +46,9 @@ from finkray.host.exit_codes import DaemonExit
 from finkray.host.supervise import RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.log import Ledger
+from finkray.monitor.alarm_rules import Troubles
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
-from finkray.monitor.watch import Troubles
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.settings.model import Settings
 from finkray.status.archive import State

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from finkray.claim import TopicPartition
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.monitor.watch import Troubles
+from finkray.monitor.alarm_rules import Troubles
 from finkray.status.archive import State
 
 

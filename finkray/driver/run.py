@@ -15,9 +15,9 @@ from finkray.host.signals import handle_signals
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
+from finkray.monitor.alarm_rules import alarms_of
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
-from finkray.monitor.watch import alarms_of
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
 from finkray.status.board import ARCHIVE_BOARD, start_board

@@ -1,6 +1,6 @@
 """The alarms that the archive can raise, by code, with what the person on shift should do.
 
-`finkray.monitor.watch` decides when each is raised; docs/operations.md explains each at length.
+`finkray.monitor.alarm_rules` decides when each is raised; docs/operations.md explains each.
 """
 
 WHAT_TO_DO = {

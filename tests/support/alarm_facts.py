@@ -1,6 +1,6 @@
 """Facts that raise each alarm, for the tests of the alarms and of the document about them."""
 
-from finkray.monitor.watch import (
+from finkray.monitor.alarm_rules import (
     LAG_WINDOW_S,
     RESTARTS_PER_H,
     SLOW_START_S,

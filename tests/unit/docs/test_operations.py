@@ -8,8 +8,8 @@ import pytest
 
 from finkray.audit.report import FileProblem
 from finkray.host.exit_codes import COMMAND_EXITS, DAEMON_EXITS
+from finkray.monitor.alarm_rules import alarms_of
 from finkray.monitor.alarms import WHAT_TO_DO as ALARMS
-from finkray.monitor.watch import alarms_of
 from finkray.settings.model import Settings
 from jobs.commands.render_audit import WHAT_TO_DO
 from tests.support.alarm_facts import FACTS

@@ -11,9 +11,9 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
+from finkray.monitor.alarm_rules import Troubles
 from finkray.monitor.clock import Moment
 from finkray.monitor.figures import Monitor
-from finkray.monitor.watch import Troubles
 from finkray.settings.model import Settings, load
 from finkray.storage.opening import open_storage
 

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from finkray.monitor.alarms import WHAT_TO_DO
-from finkray.monitor.watch import (
+from finkray.monitor.alarm_rules import (
     RESTARTS_PER_H,
     SLOW_START_S,
     STALLED_S,
@@ -13,6 +12,7 @@ from finkray.monitor.watch import (
     Troubles,
     alarms_of,
 )
+from finkray.monitor.alarms import WHAT_TO_DO
 from tests.support.alarm_facts import FACTS, NOW_S, lags, restarted
 
 WELL = {
