@@ -12,18 +12,18 @@ Rows are counted: an alert that came twice counts twice.
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from finkray.errors import FinkrayError, StorageError
-from finkray.ledger.follow import Durable, Follower, Position
-from finkray.ledger.read import read_state
+from finkray.errors import FinkrayError
+from finkray.ledger.follow import Durable
 from finkray.results.store import ResultsStore, list_stores
 from finkray.storage.contract import Storage
+from finkray.views.fold import Fold, Kept, read_kept
 
 COUNTS_PATH = "counts.json"
 CLASS_COLUMN = "class"
@@ -57,7 +57,7 @@ class NightCounts(_Fact):
 
     @property
     def alerts(self) -> int:
-        """All of the night."""
+        """Number of alerts of the night."""
         return sum(self.classes.values())
 
 
@@ -74,16 +74,16 @@ class ClassCounts(_Fact):
 
     @property
     def latest(self) -> NightCounts | None:
-        """The night of which alerts came last; the date alone may be absurd."""
-        return max(self.nights, key=lambda one: (one.hours[:1], one.alerts), default=None)
+        """The night whose alerts arrived last: a date alone may be absurd."""
+        return max(self.nights, key=lambda night: (night.hours[:1], night.alerts), default=None)
 
     def night(self, night: str) -> NightCounts | None:
-        """That of a date, if there is one."""
-        return next((one for one in self.nights if one.night == night), None)
+        """Return the night of a date, if there is one."""
+        return next((counts for counts in self.nights if counts.night == night), None)
 
 
-class ClassCounter:
-    """Counts one folder of results, and keeps pace with it.
+class ClassCounter(Fold[ClassCounts]):
+    """Count one folder of results by class and night, and follow what is new in it.
 
     Parameters
     ----------
@@ -93,60 +93,24 @@ class ClassCounter:
 
     def __init__(self, store: ResultsStore) -> None:
         self._store = store
-        self._nights: dict[str, _Night] = {}
-        self._at = datetime.now(UTC)
-        kept = read_counts(store)
-        for one in () if kept is None else kept.nights:
-            self._nights[one.night] = _Night.of(one)
-        self._cursor = Position().to_cursor() if kept is None else kept.cursor
-        self._follower = self._follow()
+        super().__init__(store.storage, COUNTS_PATH, f"results of {store.name}/{store.version}")
 
-    def catch_up(self, files: int) -> int:
-        """Count what is new, so many files at most; returns how many there were.
+    @staticmethod
+    def parse(data: bytes) -> Kept[ClassCounts]:
+        """Return counts as they were written down."""
+        counts = ClassCounts.model_validate_json(data)
+        return Kept(counts, counts.cursor)
 
-        Raises
-        ------
-        StorageError
-            if a file cannot be read now; it is tried again the next time
-        """
-        done = 0
-        try:
-            for durable in self._follower.follow(wait_s=0):
-                self._count(durable)
-                self._cursor = durable.cursor
-                done += 1
-                if done == files:
-                    break
-        except (OSError, pa.ArrowException) as error:
-            self._follower = self._follow()
-            raise StorageError(f"results of {self._store.name} are not counted: {error}") from error
-        self._at = datetime.now(UTC)
-        return done
+    def restore(self, state: ClassCounts | None) -> None:
+        """Begin with counts that were written down, or with none."""
+        nights = () if state is None else state.nights
+        self._nights = {counts.night: _Night.of(counts) for counts in nights}
 
-    def counts(self) -> ClassCounts:
-        """As they are now."""
-        nights = tuple(self._nights[night].counts() for night in sorted(self._nights, reverse=True))
-        return ClassCounts(
-            name=self._store.name,
-            version=self._store.version,
-            at=self._at,
-            cursor=self._cursor,
-            alerts=sum(one.alerts for one in nights),
-            nights=nights,
-        )
-
-    def keep(self) -> None:
-        """Write the counts down, for others and for the next start."""
-        data = self.counts().model_dump_json().encode()
-        self._store.storage.replace(COUNTS_PATH, data)
-
-    def _follow(self) -> Follower:
-        return Follower(self._store.storage, Position.from_cursor(self._cursor))
-
-    def _count(self, durable: Durable) -> None:
+    def add(self, durable: Durable) -> None:
+        """Count the alerts of a file."""
         columns = ["obs_night", "status", CLASS_COLUMN]
-        columns += [CHECKED_COLUMN] if _says_what_was_asked(self._store.about.output) else []
-        with self._store.storage.open(durable.path) as source:
+        columns += [CHECKED_COLUMN] if _has_catalog_answers(self._store.about.output) else []
+        with self.storage.open(durable.path) as source:
             table = pq.read_table(source, columns=columns, partitioning=None)
         nights = pc.coalesce(table["obs_night"].cast(pa.string()), NO_NIGHT)
         classes = pc.coalesce(table[CLASS_COLUMN], table["status"])
@@ -157,6 +121,25 @@ class ClassCounter:
             self._nights.setdefault(night, _Night(night)).add(name, alerts, hour)
         for (night, catalog, version, status), alerts in answers.items():
             self._nights[night].add_answers(catalog, version, status, alerts)
+
+    def dump(self, cursor: str) -> bytes:
+        """Return the counts as the file holds them."""
+        return self._counts(cursor).model_dump_json().encode()
+
+    def counts(self) -> ClassCounts:
+        """Return the counts as they are now."""
+        return self._counts(self.cursor)
+
+    def _counts(self, cursor: str) -> ClassCounts:
+        nights = tuple(self._nights[night].counts() for night in sorted(self._nights, reverse=True))
+        return ClassCounts(
+            name=self._store.name,
+            version=self._store.version,
+            at=self.caught_up_at,
+            cursor=cursor,
+            alerts=sum(counts.alerts for counts in nights),
+            nights=nights,
+        )
 
 
 class _Night:
@@ -171,26 +154,26 @@ class _Night:
 
     @classmethod
     def of(cls, kept: NightCounts) -> "_Night":
-        """As it was written down."""
-        one = cls(kept.night)
-        one._classes.update(kept.classes)
-        one._catalogs = {(use.catalog, use.version): Counter(use.alerts) for use in kept.catalogs}
-        one._hours = set(kept.hours)
-        return one
+        """Make a night of the counts that were written down."""
+        night = cls(kept.night)
+        night._classes.update(kept.classes)
+        night._catalogs = {(use.catalog, use.version): Counter(use.alerts) for use in kept.catalogs}
+        night._hours = set(kept.hours)
+        return night
 
     def add(self, name: str, alerts: int, hour: str) -> None:
-        """Alerts of a class that came in an hour."""
+        """Add alerts of a class that arrived in an hour."""
         self._classes[name] += alerts
         self._hours.add(hour)
         self._counts = None
 
     def add_answers(self, catalog: str, version: str, status: str, alerts: int) -> None:
-        """Alerts about which a catalogue answered so."""
+        """Add alerts for which a version of a catalogue gave an answer."""
         self._catalogs.setdefault((catalog, version), Counter())[status] += alerts
         self._counts = None
 
     def counts(self) -> NightCounts:
-        """As they are now; most nights are over, and are worked out once."""
+        """Return the counts as they are now; those of a night that is over are made once."""
         if self._counts is None:
             largest_first = sorted(self._classes.items(), key=lambda item: (-item[1], item[0]))
             self._counts = NightCounts(
@@ -206,7 +189,7 @@ class _Night:
 
 
 class ClassCounters:
-    """The counters of all results of an archive that have classes.
+    """Count all results of an archive that have classes.
 
     Parameters
     ----------
@@ -220,17 +203,22 @@ class ClassCounters:
         self._problems: dict[tuple[str, str], str] = {}
 
     def refresh(self, files: int) -> dict[tuple[str, str], int]:
-        """Count what is new, so many files of each folder at most: how many there were, by folder.
+        """Count what is new; return how many files were counted, by name and version.
 
-        A folder that cannot be read now does not hold the others.
+        A folder that cannot be read now does not hold up the others.
+
+        Parameters
+        ----------
+        files
+            of each folder, at most
 
         Raises
         ------
         StorageError, ServiceError
-            if it cannot be told which folders there are
+            if the folders of results cannot be listed
         """
-        there = {(one.name, one.version): one for one in classified_stores(self._archive)}
-        self._counters = {key: one for key, one in self._counters.items() if key in there}
+        there = {(store.name, store.version): store for store in classified_stores(self._archive)}
+        self._counters = {key: counter for key, counter in self._counters.items() if key in there}
         done = {}
         for key, store in there.items():
             try:
@@ -245,54 +233,47 @@ class ClassCounters:
         return done
 
     def keep(self, key: tuple[str, str]) -> None:
-        """Write the counts of a folder down."""
+        """Write the counts of one folder down."""
         self._counters[key].keep()
 
     def counts(self) -> tuple[ClassCounts, ...]:
-        """Of all folders, by name and version."""
+        """Return the counts of all folders, by name and version."""
         return tuple(self._counters[key].counts() for key in sorted(self._counters))
 
 
 def classified_stores(archive: Storage) -> Iterator[ResultsStore]:
-    """The results that say of which class alerts are."""
+    """Yield the results that have a text column `class`."""
     for store in list_stores(archive):
-        place = store.about.output.get_field_index(CLASS_COLUMN)
-        if place >= 0 and pa.types.is_string(store.about.output.field(place).type):
+        output = store.about.output
+        index = output.get_field_index(CLASS_COLUMN)
+        if index >= 0 and pa.types.is_string(output.field(index).type):
             yield store
 
 
 def read_counts(store: ResultsStore) -> ClassCounts | None:
-    """The counts that were written down; None if they are not of this ledger, or there are none."""
-    data = store.storage.read(COUNTS_PATH)
-    if data is None:
-        return None
-    try:
-        counts = ClassCounts.model_validate_json(data)
-        seq = Position.from_cursor(counts.cursor).seq
-    except (ValidationError, ValueError):
-        log.warning("%s of %s is not readable, and made anew", COUNTS_PATH, store.name)
-        return None
-    return counts if seq <= read_state(store.storage).state.last_seq + 1 else None
+    """Return the counts that were written down; None if there are none of this ledger."""
+    kept = read_kept(store.storage, COUNTS_PATH, ClassCounter.parse)
+    return None if kept is None else kept.state
 
 
-def _says_what_was_asked(output: pa.Schema) -> bool:
-    """Whether `checked` is a list of answers of catalogues; somebody may call other things so."""
-    place = output.get_field_index(CHECKED_COLUMN)
-    kind = output.field(place).type if place >= 0 else pa.null()
-    if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
+def _has_catalog_answers(output: pa.Schema) -> bool:
+    """Return whether `checked` lists answers of catalogues: other services may use the name."""
+    index = output.get_field_index(CHECKED_COLUMN)
+    checked = output.field(index).type if index >= 0 else pa.null()
+    if not pa.types.is_list(checked) or not pa.types.is_struct(checked.value_type):
         return False
-    return {"catalog", "version", "status"} <= {field.name for field in kind.value_type}
+    return {"catalog", "version", "status"} <= {field.name for field in checked.value_type}
 
 
 def _counted(columns: dict[str, pa.ChunkedArray]) -> dict[tuple[str, ...], int]:
-    """How many rows have the same values in all columns."""
+    """Return how many rows have the same values in all columns, by these values."""
     found = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")])
     keys = zip(*(found[name].to_pylist() for name in columns), strict=True)
     return dict(zip(keys, found["count_all"].to_pylist(), strict=True))
 
 
 def _checked(nights: pa.ChunkedArray, checked: pa.ChunkedArray) -> dict[tuple[str, ...], int]:
-    """How often which version of a catalogue gave which answer, by night."""
+    """Return how often each version of a catalogue gave each answer, by night."""
     answers = pa.concat_arrays(checked.chunks) if checked.num_chunks else None
     if answers is None or not len(flat := pc.list_flatten(answers)):
         return {}

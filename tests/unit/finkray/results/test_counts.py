@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_now_is_counted_later(small: SmallArchive) ->
     counters.refresh(100)
     assert counters.counts()[0].alerts == 10
     counter = ClassCounter(parity_store(small))
-    with pytest.raises(StorageError, match="parity are not counted"):
+    with pytest.raises(StorageError, match="results of parity/1 cannot be read"):
         counter.catch_up(100)
     second.write_bytes(whole)
     counters.refresh(100)

@@ -1,0 +1,175 @@
+"""The base of all views: a fold of a ledger, whose state and position are one file.
+
+A fold takes the files of a ledger one by one, in the order of their commits, and adds each to a
+state. State and cursor are written together in one atomic step, so the kept state always is that of
+the ledger up to the cursor. Hence a fold may be killed at any moment, run late, or never: the state
+that it comes to is the same. What was not kept is read again, and what cannot be read, or is of
+another ledger, is made anew from the beginning.
+
+    class Rows(Fold[int]):
+        parse = staticmethod(…)         # bytes -> Kept(state, cursor)
+        def restore(self, state): …     # begin with this state, or with nothing
+        def add(self, durable): …       # add one file, as a whole or not at all
+        def dump(self, cursor): …       # the inverse of parse
+
+    rows = Rows(storage, "rows.json", "rows of the archive")
+    rows.catch_up(files=500)
+    rows.keep()
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
+
+import pyarrow as pa
+
+from finkray.errors import StorageError
+from finkray.ledger.follow import Durable, Follower, Position
+from finkray.ledger.read import read_state
+from finkray.storage.contract import Storage
+
+State = TypeVar("State")
+
+START: Final = Position().to_cursor()
+"""The cursor before the first file of a ledger."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[State]):
+    """A state as it was written down.
+
+    Attributes
+    ----------
+    state
+        the state
+    cursor
+        the position in the ledger that it is the state of
+    """
+
+    state: State
+    cursor: str
+
+
+def read_kept(
+    storage: Storage, path: str, parse: Callable[[bytes], Kept[State]]
+) -> Kept[State] | None:
+    """Return the state that a fold wrote down, for the fold itself and for readers.
+
+    Parameters
+    ----------
+    storage
+        of the ledger
+    path
+        of the file
+    parse
+        makes the state of the bytes; raises ValueError if they are not readable
+
+    Returns
+    -------
+    Kept or None
+        None if there is no file, it is not readable, or it is of another ledger
+    """
+    data = storage.read(path)
+    if data is None:
+        return None
+    try:
+        kept = parse(data)
+        seq = Position.from_cursor(kept.cursor).seq
+    except ValueError:
+        log.warning("%s in %s is not readable; it will be made anew", path, storage.uri)
+        return None
+    return kept if seq <= read_state(storage).state.last_seq + 1 else None
+
+
+class Fold(ABC, Generic[State]):
+    """Keep a state up to date with a ledger; see the module.
+
+    Parameters
+    ----------
+    storage
+        of the ledger; the state is kept in it too
+    path
+        of the file with state and cursor
+    title
+        what is folded, for messages
+
+    Attributes
+    ----------
+    cursor
+        position in the ledger up to which the state is
+    caught_up_at
+        when `catch_up` last succeeded, UTC; at first the time of the start
+    """
+
+    def __init__(self, storage: Storage, path: str, title: str) -> None:
+        self.storage = storage
+        self._path = path
+        self._title = title
+        self.caught_up_at = datetime.now(UTC)
+        kept = read_kept(storage, path, self.parse)
+        self.cursor = START if kept is None else kept.cursor
+        self._follower = self._follow()
+        self.restore(None if kept is None else kept.state)
+
+    @staticmethod
+    @abstractmethod
+    def parse(data: bytes) -> Kept[State]:
+        """Return what `dump` wrote; ValueError if it is not readable."""
+
+    @abstractmethod
+    def restore(self, state: State | None) -> None:
+        """Begin with a state that was kept, or with that of an empty ledger."""
+
+    @abstractmethod
+    def add(self, durable: Durable) -> None:
+        """Add a file of the ledger: as a whole, or not at all if it raises.
+
+        Raises
+        ------
+        OSError, ArrowException
+            if the file cannot be read; it is tried again later
+        """
+
+    @abstractmethod
+    def dump(self, cursor: str) -> bytes:
+        """Return state and cursor as the file holds them."""
+
+    def catch_up(self, files: int) -> int:
+        """Add what is new, this many files at most; return how many there were.
+
+        Raises
+        ------
+        StorageError
+            if a file cannot be read now; the next call tries it again
+        """
+        done = 0
+        try:
+            for durable in self._follower.follow(wait_s=0):
+                self.add(durable)
+                self.cursor = durable.cursor
+                done += 1
+                if done == files:
+                    break
+        except (OSError, pa.ArrowException) as error:
+            self._follower = self._follow()
+            raise StorageError(f"{self._title} cannot be read: {error}") from error
+        self.caught_up_at = datetime.now(UTC)
+        return done
+
+    def keep(self) -> None:
+        """Write state and cursor down, for readers and for the next start."""
+        self.storage.replace(self._path, self.dump(self.cursor))
+
+    def rebuild(self) -> None:
+        """Forget the state, and begin at the first file of the ledger."""
+        self.cursor = START
+        self._follower = self._follow()
+        self.restore(None)
+
+    def _follow(self) -> Follower:
+        return Follower(self.storage, Position.from_cursor(self.cursor))
