@@ -1,1 +1,1 @@
-"""Avro: containers, frames and schemas, read into Arrow columns."""
+"""Avro: schemas, containers and frames; records to Arrow columns and back."""

@@ -1,7 +1,7 @@
-"""Decompressing the block of a container, never beyond a limit.
+"""Decompress the block of a container, never beyond a limit.
 
-The codecs are those of the Avro specification and of fastavro. All come with Python and pyarrow;
-each is driven so that a small block that would become gigabytes stops at the limit.
+The codecs are those of the Avro specification and of fastavro. All come with Python and pyarrow.
+Each is used so that decompression of a small block that would become gigabytes stops at the limit.
 """
 
 import bz2
@@ -16,7 +16,7 @@ from finkray.avro.container import PacketRefused
 from finkray.dead_letter_reason import DeadLetterReason
 
 XZ_MEMORY_BYTES = 256 * 1024 * 1024
-"""What the xz decoder may take: its strongest preset needs 65 MB."""
+"""Memory limit of the xz decoder: the strongest preset needs 65 MB."""
 
 
 Data = bytes | memoryview
@@ -32,7 +32,7 @@ def decompress(codec: str, data: Data, limit_bytes: int) -> bytes:
     Raises
     ------
     PacketRefused
-        if the codec is not known, the data are damaged or become more than the limit.
+        if the codec is not known, or the data are damaged or become larger than the limit
     """
     decoder = _CODECS.get(codec)
     if decoder is None:
@@ -43,19 +43,19 @@ def decompress(codec: str, data: Data, limit_bytes: int) -> bytes:
     try:
         return decoder(data, limit_bytes)
     except _TooLarge:
-        said = f"{len(data)} compressed bytes become more than {limit_bytes}"
-        raise PacketRefused(DeadLetterReason.TOO_LARGE, f"The {said} bytes.") from None
+        sizes = f"{len(data)} compressed bytes become more than {limit_bytes}"
+        raise PacketRefused(DeadLetterReason.TOO_LARGE, f"The {sizes} bytes.") from None
     except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        said = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         raise PacketRefused(
-            DeadLetterReason.BAD_COMPRESSION, f"The {codec} data are damaged: {said}."
+            DeadLetterReason.BAD_COMPRESSION, f"The {codec} data are damaged: {reason}."
         ) from None
 
 
 def _deflate(data: Data, limit: int) -> bytes:
     decoder = zlib.decompressobj(-zlib.MAX_WBITS)
-    # fastavro writes zlib's format without its first two bytes and its last: what is left of
-    # the checksum stands behind the data.
+    # fastavro writes zlib's format without its first two bytes and its last: the rest of the
+    # checksum follows the data.
     return _whole(decoder, decoder.decompress(data, limit + 1), limit, may_follow=3)
 
 
@@ -88,7 +88,7 @@ def _zstandard(data: Data, limit: int) -> bytes:
 
 
 def _snappy(data: Data, limit: int) -> bytes:
-    """Snappy's raw format, and the CRC-32 of what it becomes in the last 4 bytes."""
+    """Decompress Snappy's raw format; the last 4 bytes are the CRC-32 of the decompressed data."""
     packed, checksum = data[:-4], data[-4:]
     out = _sized("snappy", packed, _snappy_size(packed), limit)
     if zlib.crc32(out).to_bytes(4, "big") != checksum:
@@ -106,7 +106,7 @@ def _snappy_size(packed: Data) -> int:
 
 
 def _lz4(data: Data, limit: int) -> bytes:
-    """LZ4's block format behind its size in 4 bytes, as fastavro writes it."""
+    """Decompress LZ4's block format behind the size in 4 bytes, as fastavro writes it."""
     if len(data) < 4:
         raise EOFError("they do not begin with their size")
     return _sized("lz4_raw", data[4:], int.from_bytes(data[:4], "little"), limit)

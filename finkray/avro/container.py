@@ -1,9 +1,9 @@
-"""Taking an Avro object container apart (specification 1.11, "Object Container Files").
+"""Read and write Avro object containers (specification 1.11, "Object Container Files").
 
 An alert packet is a container with one block of one record: `Obj` and byte 1, a map of metadata
 with the schema and the codec, 16 bytes of sync marker, then the block: count of records, size,
-data, and the sync marker again. Nothing that a packet says of its own sizes is believed before it
-is compared with the bytes that are there.
+data, and the sync marker again. A size that a packet gives is used only after it was compared with
+the bytes that are there.
 """
 
 import secrets
@@ -17,7 +17,7 @@ SYNC_BYTES = 16
 
 
 class PacketRefused(ValueError):
-    """A packet is not archived, and why; `finkray.packets.decode` makes a reject of it.
+    """The reason why a packet is not archived; `finkray.packets.decode` turns it into a reject.
 
     Attributes
     ----------
@@ -34,10 +34,10 @@ class PacketRefused(ValueError):
 
 
 class Header(NamedTuple):
-    """The part of a container that packets of one source have in common.
+    """The part of a container that is the same in all packets of one source.
 
-    `raw` are its bytes from the magic to the end of the metadata, without the sync marker,
-    which is another for each container.
+    `raw` are its bytes from the magic to the end of the metadata, without the sync marker, which
+    differs between containers.
     """
 
     raw: bytes
@@ -46,19 +46,19 @@ class Header(NamedTuple):
 
 
 class Body(NamedTuple):
-    """Where the data of the one block stand in the packet, from `start` up to `end`."""
+    """The position of the data of the only block in the packet: from `start` up to `end`."""
 
     start: int
     end: int
 
 
 def read_long(data: bytes, position: int) -> tuple[int, int]:
-    """Read one zigzag varint; returns it with the position behind it.
+    """Read a zigzag varint; return it and the position after it.
 
     Raises
     ------
     PacketRefused
-        if the data end within it, or if it has more than 64 bits.
+        if the data end within the number, or it has more than 64 bits
     """
     value = shift = 0
     try:
@@ -129,11 +129,12 @@ def read_header(packet: bytes) -> Header:
     Raises
     ------
     PacketRefused
-        if it is no container or its header is damaged.
+        if the packet is not a container or its header is damaged
     """
     if not packet.startswith(MAGIC):
         raise PacketRefused(
-            DeadLetterReason.NOT_AVRO, f"It begins with {packet[:16]!r}, not with {MAGIC!r}."
+            DeadLetterReason.NOT_AVRO,
+            f"The packet begins with {packet[:16]!r}, not with {MAGIC!r}.",
         )
     metadata: dict[bytes, bytes] = {}
     count, position = read_long(packet, len(MAGIC))
@@ -160,22 +161,22 @@ def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
     if end > len(data):
         raise PacketRefused(
             DeadLetterReason.TRUNCATED,
-            f"The header goes on to byte {end}, the packet to {len(data)}.",
+            f"The header reaches to byte {end}, and the packet has {len(data)}.",
         )
     return data[start:end], end
 
 
 def find_body(packet: bytes, header_bytes: int) -> Body:
-    """Find the one record behind a header of that size, and check all that is around it.
+    """Find the record behind a header of that size, and check everything around it.
 
     Raises
     ------
     PacketRefused
-        if there is not exactly one record, all there, with nothing behind it.
+        if there is not exactly one complete record, or something follows it
     """
     sync_end = header_bytes + SYNC_BYTES
     if sync_end == len(packet):
-        raise PacketRefused(DeadLetterReason.NO_RECORD, "There is nothing behind the header.")
+        raise PacketRefused(DeadLetterReason.NO_RECORD, "Nothing follows the header.")
     count, position = read_long(packet, sync_end)
     size, start = read_long(packet, position)
     end = start + size
@@ -188,8 +189,10 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
             DeadLetterReason.BAD_NUMBER, f"The size of the record is given as {size} bytes."
         )
     if packet_end > len(packet):
-        said = f"{packet_end} bytes by its header and {len(packet)} in truth"
-        raise PacketRefused(DeadLetterReason.TRUNCATED, f"The packet has {said}.")
+        raise PacketRefused(
+            DeadLetterReason.TRUNCATED,
+            f"The packet has {len(packet)} bytes, and by its header {packet_end}.",
+        )
     if packet[end:packet_end] != packet[header_bytes:sync_end]:
         raise PacketRefused(
             DeadLetterReason.BAD_SYNC, "The marker behind the record is not that of the header."

@@ -14,7 +14,7 @@ FRAME_BYTES = 5
 
 
 def read_schema_id(packet: bytes) -> int:
-    """The id of the schema that the record in the frame was written with.
+    """Return the id of the schema with which the record in the frame was written.
 
     Raises
     ------

@@ -1,11 +1,10 @@
-"""Many bare Avro records of one schema to Arrow, column by column.
+"""Decode many bare Avro records of one schema to Arrow, column by column.
 
-**Why a guard stands behind each record.** A record that is damaged can be read as one that is
-shorter or longer than it is, and then shift or swallow its neighbours; a block with bytes left
-over makes arrow-avro wait for ever. So each record gets a last field, 16 bytes that nobody can
-foresee, and the block claims more records than it has. If every row comes back with its guard in
-place and there are as many rows as records, then each record began and ended where it should;
-anything else is `Undecodable`.
+**Why a guard follows each record.** A damaged record can be read as a shorter or longer one, and
+then shift or swallow its neighbours; a block with bytes left over makes arrow-avro wait for ever.
+So each record gets a last field, 16 random bytes that no sender can foresee, and the block claims
+more records than it has. If every row comes back with its guard and there are as many rows as
+records, then each record began and ended where it should; anything else is `Undecodable`.
 """
 
 import secrets
@@ -23,18 +22,18 @@ from finkray.avro.weight import record_weigher
 from finkray.errors import SchemaError
 
 STRIDE = 8
-"""By how much a range of sound records grows when damaged ones are looked for."""
+"""Factor by which a range of sound records grows in the search for damaged ones."""
 
 _SYNC = bytes(SYNC_BYTES)
 
 
 class TooHeavy(ValueError):
-    """Sound records would take more memory than they may; never leaves `finkray.packets.decode`.
+    """Sound records would take more memory than allowed; never leaves `finkray.packets.decode`.
 
     Attributes
     ----------
     weights_bytes
-        by their places, what each of them would take
+        by the index of the record, the memory that each would take
     """
 
     def __init__(self, weights_bytes: Mapping[int, int]) -> None:
@@ -48,7 +47,7 @@ class RecordReader:
     Raises
     ------
     SchemaError
-        if arrow-avro does not read this schema as promised.
+        if arrow-avro does not read this schema as promised
     """
 
     def __init__(self, schema: WriterSchema) -> None:
@@ -61,7 +60,7 @@ class RecordReader:
         try:
             given = schema_of(self._header)
         except Undecodable as error:
-            raise SchemaError(f"the columnar reader does not know its like: {error}") from None
+            raise SchemaError(f"the columnar reader does not take this schema: {error}") from None
         for field, expected in zip(given, schema.reader_arrow, strict=True):
             if not _stored_alike(field.type, expected.type):
                 raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
@@ -76,51 +75,51 @@ class RecordReader:
         Parameters
         ----------
         records
-            of the schema
+            records of the schema
         limits_bytes
-            what each of them may take in the batch; None is no limit
+            memory that each of them may take in the batch; None is no limit
 
         Raises
         ------
         Undecodable
-            if any of them is damaged; `damaged` tells which.
+            if any of them is damaged; `damaged` finds which
         TooHeavy
-            if all are sound and any of them would take more than its limit.
+            if all are sound and any of them would take more than its limit
         """
         batch = self._read_guarded(records)
         if limits_bytes is not None:
             weights = self._weigh(batch.columns, len(records)) + list(map(len, records))
             if heavy := np.flatnonzero(weights > limits_bytes).tolist():
-                raise TooHeavy({place: int(weights[place]) for place in heavy})
+                raise TooHeavy({index: int(weights[index]) for index in heavy})
         columns = self._convert(batch.columns, len(records))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
 
     def damaged(self, records: Sequence[Piece]) -> dict[int, str]:
-        """The places of damaged records, and what is wrong with each.
+        """Return the index of each damaged record, and what is wrong with it.
 
-        Looks at one record, then at ever larger ranges as long as they are sound, for damaged
-        records come alone or in crowds; a range that is not is halved.
+        Damaged records come alone or in groups. So the search reads one record, then ever larger
+        ranges as long as these are sound, and halves a range that is not.
         """
         found: dict[int, str] = {}
-        place, step = 0, 1
-        while place < len(records):
-            end = min(place + step, len(records))
-            why = self._fault(records[place:end])
-            if why is None:
-                place, step = end, step * STRIDE
+        start, step = 0, 1
+        while start < len(records):
+            end = min(start + step, len(records))
+            fault = self._fault(records[start:end])
+            if fault is None:
+                start, step = end, step * STRIDE
                 continue
-            while end - place > 1:
-                middle = (place + end) // 2
-                if self._fault(records[place:middle]):
+            while end - start > 1:
+                middle = (start + end) // 2
+                if self._fault(records[start:middle]):
                     end = middle
                 else:
-                    place = middle
-            found[place] = (self._fault(records[place:end]) or why) if step > 1 else why
-            place, step = end, 1
+                    start = middle
+            found[start] = (self._fault(records[start:end]) or fault) if step > 1 else fault
+            start, step = end, 1
         return found
 
     def _fault(self, records: Sequence[Piece]) -> str | None:
-        """What is wrong with one or several of the records, if anything."""
+        """Return what is wrong with one or several of the records; None if they are sound."""
         try:
             self._read_guarded(records)
         except Undecodable as error:
@@ -128,12 +127,12 @@ class RecordReader:
         return None
 
     def _read_guarded(self, records: Sequence[Piece]) -> pa.RecordBatch:
-        """The records as the reader gives them, as one batch with the guards still in it."""
+        """Read the records to one batch as the reader returns it, with the guards still in it."""
         given = read_batch(self._file(records), len(records))
         batch = pa.record_batch(_Relabelled(given, self.schema.reader_arrow))
         guards: bytes = batch.columns[-1].buffers()[1].to_pybytes()
         if guards != self._guard * len(records):
-            raise Undecodable("it does not end where its data end")
+            raise Undecodable("the record does not end where its data end")
         return batch
 
     def _file(self, records: Sequence[Piece]) -> list[Piece]:
@@ -147,9 +146,9 @@ class RecordReader:
 
 
 class _Relabelled:
-    """A batch under other names and types that are stored alike, without touching its data.
+    """The same data under other names and types that are stored alike; nothing is copied.
 
-    Speaks Arrow's PyCapsule protocol.
+    Implements Arrow's PyCapsule protocol.
     """
 
     def __init__(self, batch: Any, schema: pa.Schema) -> None:
@@ -161,19 +160,19 @@ class _Relabelled:
         return self._schema.__arrow_c_schema__(), array
 
 
-def _stored_alike(one: pa.DataType, other: pa.DataType) -> bool:
+def _stored_alike(first: pa.DataType, second: pa.DataType) -> bool:
     """Whether arrays of both types have the same buffers and children."""
-    if one.num_fields != other.num_fields:
+    if first.num_fields != second.num_fields:
         return False
-    if pa.types.is_nested(one) or pa.types.is_dictionary(one):
-        same = one.id == other.id
+    if pa.types.is_nested(first) or pa.types.is_dictionary(first):
+        same = first.id == second.id
     else:
-        same = one == other or (
-            pa.types.is_primitive(one)
-            and pa.types.is_primitive(other)
-            and one.bit_width == other.bit_width
-            and pa.types.is_floating(one) == pa.types.is_floating(other)
+        same = first == second or (
+            pa.types.is_primitive(first)
+            and pa.types.is_primitive(second)
+            and first.bit_width == second.bit_width
+            and pa.types.is_floating(first) == pa.types.is_floating(second)
         )
     return same and all(
-        _stored_alike(one.field(i).type, other.field(i).type) for i in range(one.num_fields)
+        _stored_alike(first.field(i).type, second.field(i).type) for i in range(first.num_fields)
     )

@@ -1,4 +1,4 @@
-r"""Avro writer schemas: their identity, the promised Arrow schema, and what the reader gets.
+r"""Avro writer schemas: identity, promised Arrow schema, and the form that the reader gets.
 
 | Avro | Arrow (and so Parquet) |
 |---|---|
@@ -15,12 +15,12 @@ r"""Avro writer schemas: their identity, the promised Arrow schema, and what the
 | decimal up to 38 digits | decimal128 |
 | time-\*, \*-nanos, wider decimals, unknown ones | the type beneath: Spark 3.5 cannot read them |
 
-Of the members of a union all are null but the one that was written. Every column is nullable,
+All members of a union are null except the one that was written. Every column is nullable,
 whatever the schema says: so the union of schema versions has the same types as each of them.
 
-Refused, as `SchemaError`: a schema whose top is no record, recursive types, records whose fields
-hold nothing, maps to nothing but null, `fixed` of no bytes or of 2 GiB, and schemas with which a
-few bytes of a message could be blown up to gigabytes (see the limits below).
+These are refused with `SchemaError`: a schema whose top is not a record, recursive types, records
+whose fields hold no value, maps whose values are all null, `fixed` of no bytes or of 2 GiB, and
+schemas with which a few bytes of a message could become gigabytes (see the limits below).
 """
 
 import hashlib
@@ -35,34 +35,34 @@ import pyarrow as pa
 from finkray.errors import SchemaError
 
 MAX_DEPTH = 32
-"""How deep types may be nested. ZTF's alerts need 3, LSST's 4."""
+"""Deepest nesting of types. ZTF's alerts need 3, LSST's 4."""
 
 MAX_TYPES = 10_000
-"""How many types a schema may have once named types are written out: 2 n names can stand for
-2^n columns. LSST's alerts have about 700."""
+"""Most types that a schema may have once named types are written out: 2 n names can mean 2^n
+columns. LSST's alerts have about 700."""
 
 MAX_EXPANSION = 2048
-"""How many bytes of Arrow one byte of Avro may become at worst. A null costs one byte of Avro, but
+"""Most bytes of Arrow that one byte of Avro may become at worst. A null costs one byte of Avro, but
 a slot in each column below it: that is 300 for ZTF's packets as Spark writes them (every record may
-be null), and would be 1000 for LSST's. What a packet truly becomes is bounded far below that, see
-`finkray.avro.weight` and `finkray.packets.unwrap`."""
+be null), and would be 1000 for LSST's. The memory that a packet really takes has a much lower
+limit, see `finkray.avro.weight` and `finkray.packets.unwrap`."""
 
 GUARD_FIELD = "guard"
 GUARD_BYTES = 16
 """The last field that the reader finds in each record, see `finkray.avro.reader`."""
 
 NOT_A_BRANCH_BYTES = 2**31 - 1
-"""Size of a third branch, `fixed`, that is put to each union of null and one type.
+"""Size of a third branch, `fixed`, that is added to each union of null and one type.
 
-arrow-avro has a faster way for such unions, but there takes any branch number for one of the two:
+arrow-avro reads unions of two branches faster, but then takes any branch number for one of the two:
 damaged packets came out as sound ones. With a third branch it checks the number, which takes a
-quarter more time; and the third branch itself can never be read, for no message is so large.
+quarter more time. The third branch itself can never be read, because no message is that large.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WriterSchema:
-    """One schema with which packets were written.
+    """A schema with which packets were written.
 
     Attributes
     ----------
@@ -73,13 +73,13 @@ class WriterSchema:
     arrow
         The promised schema of a decoded table, see the table above.
     reader_text
-        The same binary format as the reader gets it: named types written out, all names
-        replaced, nothing that is not needed to decode, and a last field for the guard.
+        The schema of the same binary format for the reader: named types written out, all names
+        replaced, nothing that decoding does not need, and a last field for the guard.
     reader_arrow
-        What the reader gives for `reader_text`, but for names, nullability and those types that
-        are stored alike (int64 and timestamps, say): a table of the reader is taken for one of
-        this schema without touching its data. Differs from `arrow` (with the guard) only in
-        unions and enums.
+        The types that the reader returns for `reader_text`, with the promised names, nullability
+        and, where they are stored alike, types (int64 and timestamps, for example): a table of the
+        reader becomes one of this schema without a copy. Differs from `arrow` (with the guard)
+        only in unions and enums.
     """
 
     text: str
@@ -90,13 +90,13 @@ class WriterSchema:
 
     @classmethod
     def from_text(cls, text: str | bytes) -> "WriterSchema":
-        """Understand the text of a writer schema.
+        """Parse the text of a writer schema.
 
         Raises
         ------
         SchemaError
-            If it is not a valid Avro schema or one of those that are refused; the message says
-            which of it.
+            if it is not a valid Avro schema, or one of those that are refused; the message says
+            why
         """
         try:
             raw = json.loads(text)
@@ -111,7 +111,7 @@ class WriterSchema:
         try:
             top = _Mapper().map(parsed)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # fastavro lets through what it has no use for, such as a size in words.
+            # fastavro does not check what it does not use, such as a size that is text.
             raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
         guard = {"type": "fixed", "name": "guard_type", "size": GUARD_BYTES}
         fields = [*top.avro["fields"], {"name": GUARD_FIELD, "type": guard}]
@@ -151,17 +151,17 @@ _STORED_ALIKE: Mapping[tuple[str, str], pa.DataType] = {
 
 
 class _Mapped(NamedTuple):
-    """One Avro type in its three forms."""
+    """An Avro type in its three forms."""
 
     avro: Any
-    """As the reader gets it."""
+    """The type in the reader's schema."""
     reader: pa.DataType
-    """As the reader gives it, named and typed as promised where that costs nothing."""
+    """The type that the reader returns, named and typed as promised where that costs nothing."""
     arrow: pa.DataType
-    """As it is promised."""
+    """The promised type."""
     least_avro_bytes: int
     slot_bytes: int
-    """What one value, or one null, takes in Arrow at least."""
+    """Least bytes of one value, or one null, in Arrow."""
 
 
 class _Mapper:
@@ -201,7 +201,9 @@ class _Mapper:
     ) -> _Mapped:
         name = schema.get("name", "")
         if name in self._open and name:
-            raise SchemaError(f"the type {name} contains itself: such alerts have no fixed columns")
+            raise SchemaError(
+                f"the type {name} contains itself: recursive types have no fixed columns"
+            )
         if len(self._open) > MAX_DEPTH:
             raise SchemaError(f"types are nested more than {MAX_DEPTH} deep")
         if name:
@@ -255,13 +257,13 @@ class _Mapper:
     def _record(self, schema: dict[str, Any]) -> _Mapped:
         names = [field["name"] for field in schema["fields"]]
         if len(set(names)) != len(names):
-            raise SchemaError(f"the record {schema['name']} has two fields of one name")
+            raise SchemaError(f"the record {schema['name']} has two fields with the same name")
         avro_name = self._unique_name()
         parts = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
         # arrow-avro fails on a field that is always null; it takes no bytes, so leave it out.
         stored = {name: part for name, part in parts.items() if part.avro != "null"}
         if not stored:
-            raise SchemaError(f"the record {schema['name']} has no fields that hold anything")
+            raise SchemaError(f"the record {schema['name']} has no fields that hold a value")
         fields = [{"name": f"f{i}", "type": part.avro} for i, part in enumerate(stored.values())]
         mapped = _Mapped(
             {"type": "record", "name": avro_name, "fields": fields},
@@ -277,7 +279,7 @@ class _Mapper:
     def _array(self, schema: dict[str, Any]) -> _Mapped:
         items = self.map(schema["items"])
         if items.least_avro_bytes == 0:
-            raise SchemaError("an array of things that take no bytes can have any length")
+            raise SchemaError("the items of an array take no bytes, so that it can have any length")
         _check_expansion("an array", items.least_avro_bytes, items.slot_bytes)
         return _Mapped(
             {"type": "array", "items": items.avro},
@@ -290,7 +292,7 @@ class _Mapper:
     def _map(self, schema: dict[str, Any]) -> _Mapped:
         values = self.map(schema["values"])
         if values.avro == "null":
-            raise SchemaError("a map to nothing but null")
+            raise SchemaError("a map has only null values")
         _check_expansion("a map", 1 + values.least_avro_bytes, 4 + values.slot_bytes)
         return _Mapped(
             {"type": "map", "values": values.avro},
@@ -307,7 +309,7 @@ class _Mapper:
         slot = sum(part.slot_bytes for part in parts)
         real = [part for part in parts if part.avro != "null"]
         if not real:
-            raise SchemaError("a union of nothing but null")
+            raise SchemaError("a union has no branch but null")
         if len(real) == 1 and len(parts) == 2:
             name = f"other_{self._unique_name()}"
             avro.append({"type": "fixed", "name": name, "size": NOT_A_BRANCH_BYTES})
@@ -322,7 +324,7 @@ class _Mapper:
 
 
 def _decimal_type(schema: dict[str, Any]) -> pa.Decimal128Type | None:
-    """The Arrow type of a decimal; None if it is invalid or too wide (then its bytes count)."""
+    """Return the Arrow type of a decimal; None if it is invalid or too wide (then it is bytes)."""
     precision, scale = schema.get("precision"), schema.get("scale", 0)
     if not isinstance(precision, int) or not isinstance(scale, int):
         return None

@@ -1,7 +1,7 @@
-"""arrow-avro, as polars-avro brings it along: an Avro file in, Arrow batches out.
+"""Read an Avro file to Arrow batches with arrow-avro, which is part of polars-avro.
 
-It is used below its public face, `polars_avro.read_avro`: what comes out there has been through
-polars, which has neither the promised types nor plain offsets, and takes 1.2 to 1.5 times as long.
+This uses a private module of polars-avro. The public `polars_avro.read_avro` converts to polars,
+which has neither the promised types nor plain offsets, and takes 1.2 to 1.5 times as long.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pyarrow as pa
 from polars_avro._avro_rs import AvroError, AvroSource
 
 READ_BYTES = 256 * 1024
-"""What the reader gets at a time: stays in the processor's cache."""
+"""Bytes that the reader gets at a time: they stay in the processor's cache."""
 
 Piece = bytes | memoryview
 
@@ -22,25 +22,25 @@ class Undecodable(ValueError):
 
 
 def read_batch(pieces: Sequence[Piece], rows: int) -> Any:
-    """The rows of the Avro file that the pieces make together.
+    """Read the rows of an Avro file that is given in pieces.
 
     Parameters
     ----------
     pieces
-        header and block
+        the header and the block
     rows
-        how many there must be. arrow-avro could give them in several batches, but gets the
-        offsets of unions wrong in all but the first.
+        how many there must be. arrow-avro can return several batches, but the offsets of unions
+        are wrong in all but the first.
 
     Returns
     -------
     Any
-        a batch, as an object of Arrow's PyCapsule protocol
+        a batch that implements Arrow's PyCapsule protocol
 
     Raises
     ------
     Undecodable
-        if the reader refuses, or panics, or finds more or fewer rows
+        if the reader refuses the data, panics, or finds more or fewer rows
     """
     batches = _open(pieces).batch_iter(rows, None)
     try:
@@ -53,16 +53,16 @@ def read_batch(pieces: Sequence[Piece], rows: int) -> Any:
             raise
         raise Undecodable(f"the reader panicked: {error}") from None
     finally:
-        # When the iterator goes it calls `_Stream.__exit__`. Were that while an exception is on
-        # its way up, the call would wipe the exception out and Python would crash.
+        # The iterator calls `_Stream.__exit__` when it is freed. If an exception is being raised
+        # then, the call clears the exception and Python crashes.
         del batches
     if len(given) != 1:
-        raise Undecodable("the data go on behind the record")
+        raise Undecodable("more data follow the record")
     return given[0]
 
 
 def schema_of(header: bytes) -> pa.Schema:
-    """The Arrow schema of the batches of a file with this header.
+    """Return the Arrow schema of the batches of a file with this header.
 
     Raises
     ------
@@ -85,10 +85,10 @@ def _open(pieces: Sequence[Piece]) -> AvroSource:
 
 
 class _Stream:
-    """A file in pieces, in a context manager, as the reader wants it.
+    """A file in pieces, as the context manager that the reader expects.
 
-    The pieces are never put together as a whole: 10 MB anew for each chunk cost as much time in
-    page faults as decoding does.
+    The pieces are never joined: a new 10 MB for each chunk costs as much time in page faults as
+    decoding does.
     """
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
@@ -103,14 +103,14 @@ class _Stream:
         return
 
     def read(self, most_bytes: int) -> bytes:
-        """The next pieces, at most so many bytes and about `READ_BYTES`."""
-        room = min(most_bytes, READ_BYTES)
+        """Return the next pieces: at most `most_bytes`, and about `READ_BYTES`."""
+        left_bytes = min(most_bytes, READ_BYTES)
         taken: list[Piece] = []
-        while self._left and len(self._left[-1]) <= room:
+        while self._left and len(self._left[-1]) <= left_bytes:
             taken.append(self._left.pop())
-            room -= len(taken[-1])
+            left_bytes -= len(taken[-1])
         if self._left and not taken:
             large = memoryview(self._left.pop())
-            taken.append(large[:room])
-            self._left.append(large[room:])
+            taken.append(large[:left_bytes])
+            self._left.append(large[left_bytes:])
         return b"".join(taken)

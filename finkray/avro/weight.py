@@ -1,8 +1,8 @@
-"""What records will take as promised columns, told from what the reader gave, before it is done.
+"""Compute the memory of records as promised columns before they are converted.
 
-A null costs a record one byte, and what the reader gives for it 5. In the promised columns it is a
-slot in each column below: an array of nulls that could have been records of 200 numbers becomes
-1600 times its size. A symbol of an enum is a byte in a record, in a column a text of any length.
+A null takes one byte in a record and 5 in what the reader returns. In the promised columns it takes
+a slot in each column below: an array of nulls that could have been records of 200 numbers becomes
+1600 times its size. A symbol of an enum is a byte in a record and a text of any length in a column.
 
 Weighing takes 50 us for 498 packets of ZTF and 40 us for 107 of LSST: 0.2 % of decoding at most.
 """
@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from finkray.avro.schema import NOT_A_BRANCH_BYTES
 
 Weigh = Callable[[pa.Array, np.ndarray, np.ndarray], None]
-"""Adds to the bits of each record what an array has of it; a record's values are those between two
-bounds that follow each other."""
+"""Adds an array's bits to those of each record; the values of a record lie between two consecutive
+bounds."""
 
 _OFFSET_BITS = 32
 _VALID_BITS = 1
@@ -26,16 +26,16 @@ _VALID_BITS = 1
 def record_weigher(
     given: Iterable[pa.Field], promised: Iterable[pa.Field]
 ) -> Callable[[Sequence[pa.Array], int], np.ndarray]:
-    """A function from the given fields of records, and their number, to bytes for each record.
+    """Return a function from the reader's fields of records, and their number, to bytes per record.
 
-    Bytes of texts and binaries are not counted: they are as many as in the record. Whoever adds the
-    record's own size is on the safe side, by less than that size.
+    Bytes of texts and binaries are not counted: they are as many as in the record. With the
+    record's own size added, the result is too large by less than that size.
     """
     targets = {field.name: field.type for field in promised}
     slot_bits = sum(map(_slot_bits, targets.values()))
     plan = [
-        (place, weigh)
-        for place, field in enumerate(given)
+        (index, weigh)
+        for index, field in enumerate(given)
         if field.name in targets
         for weigh in [_weigher(field.type, targets[field.name])]
         if weigh is not None
@@ -44,25 +44,25 @@ def record_weigher(
     def weights(fields: Sequence[pa.Array], rows: int) -> np.ndarray:
         bits = np.full(rows, slot_bits, np.int64)
         bounds = np.arange(rows + 1)
-        for place, weigh in plan:
-            weigh(fields[place], bounds, bits)
+        for index, weigh in plan:
+            weigh(fields[index], bounds, bits)
         return bits // 8
 
     return weights
 
 
-def _slot_bits(kind: pa.DataType) -> int:
-    """What one value, or one null, takes in a column of that type at least."""
-    if pa.types.is_struct(kind):
-        return _VALID_BITS + sum(_slot_bits(field.type) for field in kind)
+def _slot_bits(data_type: pa.DataType) -> int:
+    """Return the least bits of one value, or one null, in a column of that type."""
+    if pa.types.is_struct(data_type):
+        return _VALID_BITS + sum(_slot_bits(field.type) for field in data_type)
     try:
-        return _VALID_BITS + int(kind.bit_width)
-    except ValueError:  # of any size
+        return _VALID_BITS + int(data_type.bit_width)
+    except ValueError:  # a type of variable size
         return _VALID_BITS + _OFFSET_BITS
 
 
 def _weigher(given: pa.DataType, promised: pa.DataType) -> Weigh | None:
-    """A function that weighs what is of no fixed size below a type; None if there is nothing."""
+    """Return a function that weighs the values of variable size below a type; None without any."""
     if pa.types.is_dictionary(given):
         return _enum
     if pa.types.is_struct(given):
@@ -87,15 +87,15 @@ def _enum(array: pa.Array, bounds: np.ndarray, bits: np.ndarray) -> None:
 
 def _struct(given: pa.DataType, promised: pa.DataType) -> Weigh | None:
     plan = [
-        (place, weigh)
-        for place, field in enumerate(given)
+        (index, weigh)
+        for index, field in enumerate(given)
         for weigh in [_weigher(field.type, promised.field(field.name).type)]
         if weigh is not None
     ]
 
     def struct(array: pa.Array, bounds: np.ndarray, bits: np.ndarray) -> None:
-        for place, weigh in plan:
-            weigh(array.field(place), bounds, bits)
+        for index, weigh in plan:
+            weigh(array.field(index), bounds, bits)
 
     return struct if plan else None
 
@@ -111,18 +111,18 @@ def _list(slot_bits: int, below: Weigh | None, items: Callable[[pa.Array], pa.Ar
 
 
 def _union(given: pa.DataType, promised: pa.DataType) -> Weigh | None:
-    """Of its branches; what it takes itself is a slot of whatever it stands in."""
-    kinds = [field.type for field in given]
+    """Weigh the branches; the union itself is a slot of the type that contains it."""
+    branches = [field.type for field in given]
     codes = [
         code
-        for code, kind in enumerate(kinds)
-        if not pa.types.is_null(kind) and not _is_no_branch(kind)
+        for code, branch in enumerate(branches)
+        if not pa.types.is_null(branch) and not _is_no_branch(branch)
     ]
     members = [promised] if len(codes) == 1 else [field.type for field in promised]
     plan = [
         (code, weigh)
         for code, member in zip(codes, members, strict=True)
-        for weigh in [_weigher(kinds[code], member)]
+        for weigh in [_weigher(branches[code], member)]
         if weigh is not None
     ]
 
@@ -135,5 +135,5 @@ def _union(given: pa.DataType, promised: pa.DataType) -> Weigh | None:
     return union if plan else None
 
 
-def _is_no_branch(kind: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_binary(kind) and kind.byte_width == NOT_A_BRANCH_BYTES
+def _is_no_branch(branch: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_binary(branch) and branch.byte_width == NOT_A_BRANCH_BYTES

@@ -1,4 +1,4 @@
-"""Reads offsets from Kafka once more: what is missing, or what a dead letter was cut short of."""
+"""Read offsets from Kafka again: missing ones, and messages whose dead letter was cut short."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -15,13 +15,13 @@ from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
 SILENCE_S = 30.0
-"""Kafka answers a fetch within milliseconds; silence for so long means that nobody does."""
+"""Kafka answers a fetch within milliseconds; after this long without one, no broker answers."""
 
 _QUEUE_BYTES = 16 * 1024 * 1024
 
 
 class Rereader:
-    """Asks Kafka for offsets that were read before, or should have been.
+    """Reads offsets from Kafka that were read before, or should have been.
 
     Parameters
     ----------
@@ -38,14 +38,15 @@ class Rereader:
         self._kafka: KafkaCluster | None = None
 
     def close(self) -> None:
-        """Leave Kafka, if it was asked at all."""
+        """Leave Kafka, if it was connected."""
         if self._kafka is not None:
             self._kafka.close()
 
     def low(self, source: TopicPartition) -> int | None:
-        """The first offset that Kafka still holds; None if it has no such partition any more.
+        """Return the first offset that Kafka still holds; None if the partition is gone.
 
-        A topic that was made anew has other messages under the same offsets: it is another.
+        A topic that was deleted and created again has other messages under the same offsets: it
+        is another topic.
 
         Raises
         ------
@@ -59,7 +60,7 @@ class Rereader:
         return self._kafka.watermarks(source.topic, source.partition).low
 
     def messages(self, source: TopicPartition, offsets: Collection[int]) -> Iterator[RawMessage]:
-        """Those of the messages that Kafka still holds, in order.
+        """Yield the messages that Kafka still holds, in order.
 
         Raises
         ------
@@ -74,7 +75,7 @@ class Rereader:
             yield from (message for message in cut.messages if message.offset in offsets)
 
     def cuts(self, span: Claim) -> Iterator[CutClaim[RawMessage]]:
-        """The offsets of the span, as claims of the usual size, in order.
+        """Yield the offsets of the span as claims of the usual size, in order.
 
         Raises
         ------
@@ -92,16 +93,16 @@ class Rereader:
                 message = consumer.poll(SILENCE_S)
                 if message is None:
                     raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
-                ends = self._take_in(message, span, intake)
+                at_end = self._add(message, span, intake)
                 full = intake.pending_bytes >= self._limits.claim_bytes
-                cut = intake.cut(self._limits, 0.0, flush=ends) if ends or full else None
+                cut = intake.cut(self._limits, 0.0, flush=at_end) if at_end or full else None
                 if cut is not None:
                     yield cut
         finally:
             consumer.close()
 
-    def _take_in(self, message: Any, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
-        """Add a message to what is there; whether it was the last of the span."""
+    def _add(self, message: Any, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
+        """Add a message to the intake; whether it was the last of the span."""
         error, offset = message.error(), message.offset()
         at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
         if at_end or (error is None and offset > span.last_offset):
@@ -109,8 +110,8 @@ class Rereader:
         elif error is not None:
             raise KafkaUnavailable(f"Kafka says at {span}: {error.str()}")
         else:
-            kind, stamp = message.timestamp()
+            timestamp_type, timestamp_ms = message.timestamp()
             value = message.value()
-            raw = RawMessage(offset, stamp if kind else None, value)
+            raw = RawMessage(offset, timestamp_ms if timestamp_type else None, value)
             intake.add(raw, len(value) if value is not None else 0, 0.0)
         return at_end or offset >= span.last_offset

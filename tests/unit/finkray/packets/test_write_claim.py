@@ -104,7 +104,7 @@ def test_a_claim_of_everything(tmp_path: Path) -> None:
         "cluster_id": "cluster",
         "topic_id": SOURCE.topic_id,
         "reason": "not_avro",
-        "detail": "It begins with b'text', not with b'Obj\\x01'.",
+        "detail": "The packet begins with b'text', not with b'Obj\\x01'.",
         "value": b"text",
         "size_bytes": 4,
         "schema_id": None,
