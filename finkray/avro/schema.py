@@ -292,7 +292,7 @@ class _Mapper:
     def _map(self, schema: dict[str, Any]) -> _Mapped:
         values = self.map(schema["values"])
         if values.avro == "null":
-            raise SchemaError("a map has only null values")
+            raise SchemaError("a map has no values but null")
         _check_expansion("a map", 1 + values.least_avro_bytes, 4 + values.slot_bytes)
         return _Mapped(
             {"type": "map", "values": values.avro},

@@ -1,4 +1,4 @@
-"""The settings of a single-node Kafka: broker and controller in one process, loopback only."""
+"""Settings of a single-node Kafka: broker and controller in one process, loopback only."""
 
 import base64
 import uuid
@@ -9,14 +9,14 @@ from finkray.host.ports import LOOPBACK
 
 
 def new_cluster_id() -> str:
-    """A random cluster id as Kafka makes them: 16 bytes in URL-safe base64, 22 characters."""
+    """Return a random cluster id in Kafka's form: 16 bytes in URL-safe base64, 22 characters."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def server_properties(
     *, data: Path, port: int, controller_port: int, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """The broker's settings; `extra` has the last word."""
+    """Return the broker's settings; those in `extra` win."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -26,8 +26,8 @@ def server_properties(
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
-        # A single node can hold one replica of Kafka's own topics, and few partitions are
-        # made faster than the usual fifty.
+        # A single node holds one replica of Kafka's own topics. Few partitions are created
+        # faster than the usual fifty.
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.replication.factor": "1",
@@ -37,17 +37,17 @@ def server_properties(
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # A broker that was killed may register again only when its old session has ended:
-        # the usual 9 s are for a network.
+        # A broker that was killed can register again only when its old session has ended:
+        # the usual 9 s are meant for a network.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        # A topic is there because somebody made it, not because a client asked for it.
+        # Topics are created on purpose, not because a client requests their metadata.
         "auto.create.topics.enable": "false",
         # LSST packets reach 600 kB; surveys' brokers accept 10 MB.
         "message.max.bytes": "10000000",
         "replica.fetch.max.bytes": "10000000",
-        # A night of 2018 that is played with its own times is not to expire at once, nor one
-        # from the future to be refused.
+        # A night of 2018 that is played with its own times must not expire at once, and one from
+        # the future must not be refused.
         "log.retention.ms": "-1",
         "log.message.timestamp.after.max.ms": str(2**63 - 1),
         **extra,
@@ -55,7 +55,7 @@ def server_properties(
 
 
 def to_properties(settings: Mapping[str, str]) -> str:
-    """The text of a Java properties file."""
+    """Return the text of a Java properties file."""
     lines = (f"{key}={_escaped(value)}" for key, value in settings.items())
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
 """Fetch the jars of Apache Kafka once, check them, and keep them in the user's cache.
 
-The Ivy that stands in pyspark's own jars fetches them, from Ivy's default repository or
-from the ones of the settings file that `FINKRAY_IVY_SETTINGS` names (a mirror, say).
+Ivy, which is among pyspark's own jars, fetches them from its default repository, or from those of
+the settings file that `FINKRAY_IVY_SETTINGS` names (a mirror, for example).
 """
 
 import hashlib
@@ -24,11 +24,11 @@ _HERE = Path(__file__).parent
 _DEPENDENCIES = _HERE / "jars.xml"
 _CHECKSUMS = _HERE / "jars.sha256"
 _FETCH_TIMEOUT_S = 900
-"""45 s were seen on a good line; a bad one gets a quarter of an hour for 43 MB."""
+"""The download of 43 MB took 45 s on a fast connection; a slow one gets a quarter of an hour."""
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where downloads are kept: `FINKRAY_CACHE`, else `finkray` in the user's cache folder."""
+    """Return the folder for downloads: `FINKRAY_CACHE`, or `finkray` in the user's cache folder."""
     if own := environment.get("FINKRAY_CACHE"):
         return Path(own).expanduser().absolute()
     base = environment.get("XDG_CACHE_HOME")
@@ -36,25 +36,24 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def kafka_jars(java: Java, cache: Path | None = None) -> Path:
-    """The folder with Kafka's jars, complete and checked; fetched if it is not there yet.
+    """Return the folder with Kafka's jars, complete and checked; fetch them if it is missing.
 
-    Safe to call from several processes at once: one fetches, the others wait. The folder
-    appears under its name only when it is whole, so that an interrupted download leaves
-    nothing that could be taken for it.
+    Safe to call from several processes at once: the first fetches, the others wait. The folder gets
+    its name only when it is complete, so that an interrupted download cannot be mistaken for it.
 
     Parameters
     ----------
     java
         The Java that runs Ivy.
     cache
-        Where to keep the jars; default: `cache_folder()`.
+        The folder that holds the jars' folder; default: `cache_folder()`.
 
     Raises
     ------
     KafkaUnavailable
         The jars are not in the cache and could not be fetched.
     FinkrayError
-        What was fetched is not what the committed checksums say.
+        The fetched jars do not have the committed checksums.
     """
     wanted = _read_checksums(_CHECKSUMS.read_text())
     # Another set of jars gets another folder: a cache serves several versions of finkray.
@@ -66,7 +65,9 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
             wrong = differences(folder, wanted)
             if not wrong:
                 return folder
-            _LOG.warning("Fetching Kafka's jars again, the cache is damaged: %s", "; ".join(wrong))
+            _LOG.warning(
+                "fetching Kafka's jars again, because the cache is damaged: %s", "; ".join(wrong)
+            )
             shutil.rmtree(folder)
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=cache) as scratch:
             fetched = Path(scratch) / "jars"
@@ -74,16 +75,15 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
             wrong = differences(fetched, wanted)
             if wrong:
                 raise FinkrayError(
-                    f"Kafka's jars are not the ones that {_CHECKSUMS.name} names: "
-                    f"{'; '.join(wrong)}. Nothing was kept; try again, and look at "
-                    "FINKRAY_IVY_SETTINGS if it stays so."
+                    f"Kafka's jars are not those of {_CHECKSUMS.name}: {'; '.join(wrong)}. "
+                    "Nothing was kept; try again, and check FINKRAY_IVY_SETTINGS if it fails again."
                 )
             fetched.rename(folder)
     return folder
 
 
 def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
-    """What keeps `folder` from holding exactly the files `wanted` (name to sha256, hex)."""
+    """Return how the files in `folder` differ from `wanted` (name to sha256, hex)."""
     found = {path.name: path for path in folder.glob("*")}
     wrong = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
     wrong += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
@@ -95,7 +95,7 @@ def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
 
 
 def _read_checksums(text: str) -> dict[str, str]:
-    """Name to checksum, from the lines that `sha256sum` writes."""
+    """Return the checksum of each file, from lines as `sha256sum` writes them."""
     pairs = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
     return {name: checksum for checksum, name in pairs}
 
@@ -107,7 +107,7 @@ def _fetch(java: Java, folder: Path, scratch: Path) -> None:
         command += ["-settings", settings]
     command += ["-cache", str(scratch / "ivy"), "-ivy", str(_DEPENDENCIES), "-confs", "default"]
     command += ["-retrieve", f"{folder}/[artifact]-[revision](-[classifier]).[ext]"]
-    _LOG.info("Fetching Apache Kafka (43 MB), once")
+    _LOG.info("fetching the jars of Apache Kafka (43 MB)")
     try:
         subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=_FETCH_TIMEOUT_S
@@ -119,15 +119,15 @@ def _fetch(java: Java, folder: Path, scratch: Path) -> None:
     except subprocess.CalledProcessError as error:
         tail = "\n".join((error.stdout + error.stderr).splitlines()[-20:])
         raise KafkaUnavailable(
-            "Kafka's jars could not be fetched; a network or FINKRAY_IVY_SETTINGS with a "
-            f"mirror is needed the first time. Ivy says:\n{tail}"
+            "Kafka's jars could not be fetched; the first start needs a network, or a mirror in "
+            f"FINKRAY_IVY_SETTINGS. Ivy says:\n{tail}"
         ) from error
 
 
 def _ivy_jar() -> Path:
     # Found without importing pyspark, which costs half a second.
     spec = importlib.util.find_spec("pyspark")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for jar in sorted(Path(place).glob("jars/ivy-*.jar")):
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for jar in sorted(Path(folder).glob("jars/ivy-*.jar")):
             return jar
     raise FinkrayError("pyspark, whose Ivy fetches Kafka's jars, is not installed.")

@@ -37,7 +37,7 @@ _LOG_TAIL_LINES = 30
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """What stays the same for a folder from one start to the next."""
+    """The values of a folder that stay the same from one start to the next."""
 
     cluster_id: str
     port: int
@@ -46,11 +46,11 @@ class _Node:
 
 
 class Kafka:
-    """A broker that runs, or ran, in a folder. Made by `start`, `find` or `running`.
+    """A broker that runs, or ran, in a folder. Created by `start`, `find` or `running`.
 
-    The folder holds `data/`, `server.properties`, `kafka.log`, and two small records: of the
-    node, so that a restart has the same port and cluster id, and of the process, so that it
-    is found again. One folder has one broker at a time.
+    The folder holds `data/`, `server.properties`, `kafka.log`, and two small records: of the node,
+    so that a restart has the same port and cluster id, and of the process, so that it is found
+    again. One folder has one broker at a time.
     """
 
     def __init__(
@@ -81,14 +81,15 @@ class Kafka:
         die_with_parent: bool = False,
         timeout_s: float = 60,
     ) -> "Kafka":
-        """Start the broker of `folder`, or take the one that already runs there.
+        """Start the broker of `folder`, or use the one that already runs there.
 
-        Returns once it answers. It is in a session of its own: Ctrl-C does not reach it.
+        Returns once it answers. The broker is in a process session of its own: Ctrl-C does not
+        reach it.
 
         Parameters
         ----------
         folder
-            Its home; made if missing. Data in it are kept from one start to the next.
+            Its folder; created if missing. Data in it are kept from one start to the next.
         port
             Port on the loopback address; default: the folder's last one, or a free one.
         heap_mb
@@ -96,9 +97,9 @@ class Kafka:
         properties
             More settings of the broker, over the ones of `sim.broker.config`.
         login
-            A second door for clients that log in.
+            A second listener, for clients that log in.
         die_with_parent
-            Kill it when this process ends, however that happens.
+            Kill it when this process ends, for whatever reason.
         timeout_s
             How long it may take until it answers.
 
@@ -120,7 +121,7 @@ class Kafka:
 
     @classmethod
     def find(cls, folder: Path) -> "Kafka | None":
-        """The broker that runs in `folder`, whoever started it, or None: to look at and to stop."""
+        """Return the broker that runs in `folder`, to inspect or stop it; None if none runs."""
         kafka = cls(folder, heap_mb=768, properties={}, die_with_parent=False)
         return kafka if kafka.pid is not None else None
 
@@ -135,9 +136,9 @@ class Kafka:
         properties: Mapping[str, str] | None = None,
         login: Login | None = None,
     ) -> Iterator["Kafka"]:
-        """A broker for the length of a `with` block, in a temporary folder unless told.
+        """Run a broker during a `with` block, by default in a temporary folder.
 
-        It is stopped at the end, and killed if this process dies before.
+        It is stopped at the end, and killed if this process dies earlier.
         """
         with tempfile.TemporaryDirectory(prefix="finkray-kafka-") as scratch:
             kafka = cls.start(
@@ -176,16 +177,16 @@ class Kafka:
     @property
     def pid(self) -> int | None:
         """Its process id, or None if it does not run."""
-        # Our own child is asked itself: that also lets the kernel forget one that has ended.
+        # `poll` on an own child also lets the kernel release one that has ended.
         if self._child is not None and self._child.poll() is None:
             return self._child.pid
         record = self._process()
         return record.pid if record and record.process() else None
 
     def stop(self, grace_s: float = 30) -> None:
-        """Let it shut down in order; kill it if that takes longer than `grace_s`.
+        """Shut the broker down; kill it if that takes longer than `grace_s`.
 
-        Nothing happens if it does not run. The data stay.
+        Does nothing if it does not run. The data stay.
         """
         if self._child is not None:
             _end_child(self._child, grace_s)
@@ -199,32 +200,32 @@ class Kafka:
         self.stop(grace_s=0)
 
     def restart(self, timeout_s: float = 60) -> None:
-        """Start it again on the same data and port; stop it first if it runs."""
+        """Stop the broker if it runs, and start it on the same data and port."""
         self.stop()
         self._start(None, timeout_s)
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
-        """Make a topic and wait until it is there.
+        """Create a topic and wait until Kafka has it.
 
         Parameters
         ----------
         name
             Its name.
         partitions
-            How many it has.
+            Number of its partitions.
         config
             Its settings, with underscores for dots: `retention_ms="1000"`.
 
         Raises
         ------
         KafkaUnavailable
-            Kafka refused, or the topic is there already.
+            Kafka refused, or the topic exists already.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topics.create_topic(self._client, name, partitions, settings)
 
     def delete_topic(self, name: str) -> None:
-        """Remove a topic.
+        """Delete a topic.
 
         Raises
         ------
@@ -252,7 +253,7 @@ class Kafka:
 
     @property
     def _client(self) -> dict[str, object]:
-        # Its log lines would tell of a broker that is not up yet, which we wait for anyway.
+        # Its log lines would report a broker that is not up yet, which is expected here.
         return {"bootstrap.servers": self.bootstrap_servers, "log_level": 0}
 
     def _start(self, port: int | None, timeout_s: float) -> None:
@@ -276,7 +277,7 @@ class Kafka:
         properties.write_text(to_properties(settings))
         jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
         if not (data / "meta.properties").exists():
-            # In one word: an id may begin with a dash.
+            # In one argument: an id may begin with a dash.
             arguments = ["format", f"--cluster-id={node.cluster_id}", "-c", str(properties)]
             arguments += self._login.format_arguments() if self._login else []
             formatted = subprocess.run(
@@ -286,8 +287,8 @@ class Kafka:
                 check=False,
             )
             if formatted.returncode != 0:
-                said = (formatted.stdout + formatted.stderr).strip()
-                raise KafkaUnavailable(f"Kafka could not prepare {data}: {said}")
+                output = (formatted.stdout + formatted.stderr).strip()
+                raise KafkaUnavailable(f"Kafka could not prepare {data}: {output}")
         self._child = start_detached(
             [*jvm, f"-Xmx{self._heap_mb}m", "kafka.Kafka", str(properties)],
             log=self.log_path,
@@ -296,7 +297,7 @@ class Kafka:
         )
         record = ProcessRecord.of(self._child.pid, mark=str(properties))
         self._process_file.write_text(json.dumps(asdict(record)))
-        _LOG.info("Kafka starts on %s, log in %s", self.bootstrap_servers, self.log_path)
+        _LOG.info("Kafka is starting on %s; its log is %s", self.bootstrap_servers, self.log_path)
 
     def _settle_node(self, port: int | None) -> _Node:
         free_port, controller_port, login_port = free_ports(3)
@@ -320,8 +321,8 @@ class Kafka:
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             if self.pid is None:
-                self.stop()  # forget the one that ended
-                raise KafkaUnavailable(f"Kafka ended at its start. {self._log_tail()}")
+                self.stop()  # remove the record of the process that ended
+                raise KafkaUnavailable(f"Kafka ended while it started. {self._log_tail()}")
             try:
                 if _serves(admin.list_topics(timeout=1), self.cluster_id):
                     return
@@ -347,7 +348,7 @@ def _end_child(child: subprocess.Popen[bytes], grace_s: float) -> None:
         try:
             child.wait(grace_s)
         except subprocess.TimeoutExpired:
-            _LOG.warning("Kafka (process %d) is killed: it did not end in time", child.pid)
+            _LOG.warning("Kafka (process %d) did not shut down in time and is killed", child.pid)
     child.kill()
     child.wait()
     if child.stdin:
@@ -355,8 +356,10 @@ def _end_child(child: subprocess.Popen[bytes], grace_s: float) -> None:
 
 
 def _serves(metadata: ClusterMetadata, cluster_id: str) -> bool:
-    """Whether it is our broker (another one may have the port) and all partitions are led."""
-    partitions = (part for topic in metadata.topics.values() for part in topic.partitions.values())
+    """Whether it is this broker (another one may have the port) and all partitions have leaders."""
+    partitions = (
+        partition for topic in metadata.topics.values() for partition in topic.partitions.values()
+    )
     return (
         metadata.cluster_id == cluster_id
         and bool(metadata.brokers)

@@ -1,11 +1,11 @@
-"""A second door of the simulated Kafka, as sites have it: SASL SCRAM over TLS.
+"""A second listener of the simulated Kafka, as sites have it: SASL SCRAM over TLS.
 
     login = Login(certificate=folder / "broker.pem", users={"finkray": "secret"})
     with Kafka.running(login=login) as kafka:
         ...                                     # kafka.login_servers
 
-The first door, without TLS and without a login, stays open for the simulator itself. It is
-nobody there (`User:ANONYMOUS`), and may do everything.
+The first listener, without TLS and without a login, stays open for the simulator itself. Its
+clients are `User:ANONYMOUS` and may do everything.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who may come in by the second door.
+    """Certificate and users of the second listener.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class Login:
     def properties(
         self, *, plain_port: int, login_port: int, controller_port: int
     ) -> dict[str, str]:
-        """The broker's settings for both doors."""
-        doors = f"PLAINTEXT://{LOOPBACK}:{plain_port},SASL_SSL://{LOOPBACK}:{login_port}"
+        """Return the broker's settings for both listeners."""
+        listeners = f"PLAINTEXT://{LOOPBACK}:{plain_port},SASL_SSL://{LOOPBACK}:{login_port}"
         return {
-            "listeners": f"{doors},CONTROLLER://{LOOPBACK}:{controller_port}",
-            "advertised.listeners": doors,
+            "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{controller_port}",
+            "advertised.listeners": listeners,
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,"
             "CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
@@ -54,10 +54,10 @@ class Login:
         }
 
     def format_arguments(self) -> list[str]:
-        """What `kafka.tools.StorageTool format` must be told: the users."""
+        """Return the arguments of `kafka.tools.StorageTool format` that create the users."""
         return [
-            word
+            argument
             for name, password in self.users.items()
             for mechanism in MECHANISMS
-            for word in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
+            for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]

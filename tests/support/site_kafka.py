@@ -29,7 +29,7 @@ class SiteKafka:
     Attributes
     ----------
     broker
-        itself; its first door is the tests' own
+        itself; its first listener is for the tests alone
     ca
         certificate of the authority, PEM
     password
