@@ -1,1 +1,1 @@
-"""Reference catalogues: described once, cut into sky shards, opened where the alerts are."""
+"""Reference catalogues: described, built into sky shards, and opened beside the alerts."""

@@ -1,4 +1,4 @@
-"""A catalogue that is open: one version of it, its shards read where they are needed."""
+"""An open catalogue: one version, whose shards are read when alerts lie in them."""
 
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,11 @@ from catalogs.store import Built, CatalogStore
 from finkray.errors import CatalogError, CatalogUnavailable
 
 PERIOD_YEARS: Final = 1.0
-"""Where sources move, a shard is sorted anew for each period of so many years."""
+"""Length of a period: a shard of moving sources is sorted anew for each."""
 
 
 class Catalog:
-    """One version of a catalogue. Never changes; made by `Catalogs.current`."""
+    """One version of a catalogue. It never changes; `Catalogs.current` opens it."""
 
     def __init__(
         self, folder: Path, description: Description, built: Built, memory: ShardMemory
@@ -37,8 +37,8 @@ class Catalog:
         self._folder = folder
         self._memory = memory
         self._key = str(folder)
-        main, margin = (read_pixels(folder / part) for part in (MAIN, MARGIN))
-        self._have = {MAIN: set(main), MARGIN: set(margin)}
+        main, margin = (read_pixels(folder / name) for name in (MAIN, MARGIN))
+        self._pixels = {MAIN: set(main), MARGIN: set(margin)}
         self._ranges = Ranges({*main, *margin})
         schema = pq.read_schema(folder / MAIN / "dataset" / "_common_metadata")
         self.source_fields = [
@@ -48,7 +48,7 @@ class Catalog:
         ]
 
     def shards_of(self, index: np.ndarray) -> np.ndarray:
-        """The number of the shard that each position lies in; -1 where no source is near.
+        """Return the number of the shard that each position lies in; -1 where no source is near.
 
         Parameters
         ----------
@@ -58,53 +58,53 @@ class Catalog:
         return self._ranges.find(index)
 
     def years(self, mjd: np.ndarray) -> np.ndarray:
-        """Years from the catalogue's epoch to a time."""
+        """Return the years from the catalogue's epoch to a time."""
         return julian_year(mjd) - self._description.position.epoch_year
 
     def reaches(self, years: np.ndarray) -> np.ndarray:
-        """Whether the margins are wide enough for sources that moved so many years."""
+        """Return whether the margins are wide enough for sources that moved for these years."""
         return np.abs(years) <= self._description.span_years
 
     def periods(self, years: np.ndarray) -> np.ndarray:
-        """The number of the period that each lies in."""
+        """Return the number of the period that each time lies in."""
         return np.floor(years / PERIOD_YEARS).astype(np.int64)
 
     def shard(self, number: int, period: int = 0) -> Shard:
-        """A shard, as it is in the middle of a period.
+        """Return a shard with its sources where they are in the middle of a period.
 
         Raises
         ------
         CatalogUnavailable
-            It cannot be read.
+            The shard cannot be read.
         """
         return self._memory.get((self._key, (number, period)), lambda: self._load(number, period))
 
     def _load(self, number: int, period: int) -> Shard:
         pixel = self._ranges.pixels[number]
         years = (period + 0.5) * PERIOD_YEARS if self.moves else 0.0
-        parts = [part for part in (MAIN, MARGIN) if pixel in self._have[part]]
-        leaves = [leaf_path(self._folder / part, pixel) for part in parts]
+        names = [name for name in (MAIN, MARGIN) if pixel in self._pixels[name]]
+        leaves = [leaf_path(self._folder / name, pixel) for name in names]
         return load_shard(leaves, self._description.catalog.carried, years)
 
     def search_order(self, shard: Shard) -> int:
-        """The order of pixels to search a shard in, so that nothing is missed.
+        """Return the order of the pixels in which a shard is searched without missing a source.
 
-        A ring of them reaches as far as the radius and what the fastest source of the shard moves
-        until either end of the period; and a thousandth more, for a source at the very edge.
+        A ring of pixels covers the radius, the motion of the fastest source of the shard until
+        either end of the period, and a thousandth more for a source at the very edge.
         """
         moved = shard.fastest_mas_yr / 1000.0 * PERIOD_YEARS / 2 if self.moves else 0.0
         return ring_order((self.radius_arcsec + moved) * 1.001)
 
 
 class Catalogs:
-    """The catalogues of a folder, as one process uses them.
+    """The catalogues of a folder, opened by one process.
 
     Parameters
     ----------
     folder
         where `finkray catalog` builds them
     memory_bytes
-        limit of what all their shards in memory may take together
+        limit of all shards in memory together
     """
 
     def __init__(self, folder: Path, memory_bytes: int) -> None:
@@ -113,18 +113,18 @@ class Catalogs:
         self._open: dict[str, Catalog] = {}
 
     def in_use(self) -> list[str]:
-        """The names of those of which a version is used now."""
+        """Return the names of the catalogues that have a version in use."""
         return [name for name in self.store.names() if self.store.current(name) is not None]
 
     def current(self, name: str) -> Catalog:
-        """The version that is used now; ask before each batch.
+        """Return the version in use; call it before each batch.
 
         Raises
         ------
         CatalogError
             There is no such catalogue, or none of its versions is built.
         CatalogUnavailable
-            Its folder cannot be read.
+            The folder of the version cannot be read.
         """
         version = self.store.current(name)
         if version is None:

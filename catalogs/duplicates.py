@@ -1,4 +1,4 @@
-"""Rows of a catalogue whose id an earlier row has, whatever the number of rows."""
+"""Find rows whose id an earlier row has, in bounded memory."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ BUCKETS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """What was found.
+    """The duplicates of a catalogue.
 
     Attributes
     ----------
     rows
-        numbers of the rows in the source, ascending; the first with an id is not among them
+        numbers of the rows in the source, ascending; the first row with an id is not a duplicate
     examples
         a few of the ids
     """
@@ -30,13 +30,13 @@ class Duplicates:
 
 
 class DuplicateFinder:
-    """Takes ids in piece by piece. Rows without an id are nobody's duplicates."""
+    """Collects ids piece by piece. Rows without an id are no duplicates."""
 
     def __init__(self, folder: Path) -> None:
         self._spill: Spill[int] = Spill(folder)
 
     def add(self, ids: pa.ChunkedArray, rows: np.ndarray) -> None:
-        """Take in a piece: ids, and the numbers of their rows."""
+        """Add a piece: ids, and the numbers of their rows."""
         from pandas.util import hash_array
 
         table = pa.table({"id": ids, "row": rows}).filter(ids.is_valid()).combine_chunks()
@@ -53,7 +53,7 @@ class DuplicateFinder:
                 self._spill.append(bucket, table.slice(start, end - start))
 
     def found(self) -> Duplicates:
-        """All duplicates among what was taken in, which is forgotten."""
+        """Return all duplicates among the ids that were added, and forget these."""
         rows, examples = [], []
         for bucket in self._spill.keys_with_rows():
             table = self._spill.take(bucket)
@@ -66,4 +66,4 @@ class DuplicateFinder:
 
 
 def _some(ids: Iterable[object]) -> list[str]:
-    return [str(one) for one in ids]
+    return [str(value) for value in ids]

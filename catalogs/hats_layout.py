@@ -24,14 +24,14 @@ _COMPRESSION_LEVEL: Final = 3
 
 
 def leaf_path(folder: Path, pixel: tuple[int, int]) -> Path:
-    """The file of a pixel: `dataset/Norder=…/Dir=…/Npix=….parquet` (HATS, IVOA note)."""
+    """Return the file of a pixel: `dataset/Norder=…/Dir=…/Npix=….parquet` (HATS, IVOA note)."""
     order, number = pixel
     block = number // 10_000 * 10_000
     return folder / "dataset" / f"Norder={order}" / f"Dir={block}" / f"Npix={number}.parquet"
 
 
 def write_leaf(folder: Path, pixel: tuple[int, int], rows: pa.Table) -> int:
-    """Write the sources of a pixel, in the order of their index. Returns how many they are."""
+    """Write the sources of a pixel, in the order of their index; return their number."""
     from hats.io.file_io.file_io import get_parquet_write_table_kwargs
     from hats.io.paths import new_pixel_catalog_file
     from hats.pixel_math import HealpixPixel
@@ -59,12 +59,12 @@ def finish_catalog(
     margin_of: str = "",
     margin_arcsec: float = 0.0,
 ) -> None:
-    """Write what stands beside the leaves of a catalogue, or of a margin if `margin_of` is given.
+    """Write the metadata beside the leaves of a catalogue, or of a margin if `margin_of` is given.
 
     Parameters
     ----------
     histogram
-        sources in each pixel of `HISTOGRAM_ORDER`, for the map that shows where they are
+        sources in each pixel of `HISTOGRAM_ORDER`, for the map of the sky that HATS keeps
     """
     from hats.catalog import CatalogType, PartitionInfo, TableProperties
     from hats.io import file_io, paths, write_parquet_metadata
@@ -99,7 +99,7 @@ def finish_catalog(
 
 
 def finish_collection(folder: Path, name: str) -> None:
-    """Say which of the folders is the catalogue and which its margin."""
+    """Write which of the folders is the catalogue and which is its margin."""
     from hats.catalog.dataset.collection_properties import CollectionProperties
 
     CollectionProperties(
@@ -108,7 +108,7 @@ def finish_collection(folder: Path, name: str) -> None:
 
 
 def read_pixels(folder: Path) -> list[tuple[int, int]]:
-    """Order and number of the pixels that have a leaf."""
+    """Return order and number of the pixels that have a leaf."""
     lines = (folder / "partition_info.csv").read_text(encoding="utf-8").splitlines()
     names = lines[0].split(",")
     order, number = names.index("Norder"), names.index("Npix")

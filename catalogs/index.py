@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from astropy.coordinates import Latitude, Longitude
 
 _NARROWEST: Final = 1.6
-"""A pixel is at least its mean width divided by this from side to side (as
-`hats.pixel_math.healpix_shim.order2mindist` has it)."""
+"""The narrowest pixel is this many times narrower than the mean one (from
+`hats.pixel_math.healpix_shim.order2mindist`)."""
 
 
 def sky_index(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
-    """`_healpix_29` of positions, which must be finite, and declinations within 90 degrees."""
+    """Return `_healpix_29` of positions: finite, with declinations within 90 degrees."""
     import cdshealpix
 
     if not len(ra_deg):
@@ -28,7 +28,7 @@ def sky_index(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
 
 
 def ring_order(radius_arcsec: float) -> int:
-    """The highest order at which a circle around a position lies within `around` it.
+    """Return the highest order at which the pixels of `around` cover a circle of this radius.
 
     Raises
     ------
@@ -44,10 +44,10 @@ def ring_order(radius_arcsec: float) -> int:
 
 
 def around(index: np.ndarray, order: int) -> np.ndarray:
-    """The pixels of an order that positions lie in, with those around: (n, 9), -1 for none."""
+    """Return the pixels that positions lie in and their neighbours: (n, 9), -1 for none."""
     import cdshealpix
 
-    # Threads are started anew for each call: a batch is done sooner without.
+    # Threads are started anew for each call: a batch is faster without.
     pixels = (index >> shift(order)).astype(np.uint64)
     ring: np.ndarray = cdshealpix.neighbours(pixels, order, num_threads=1).astype(np.int64)
     return ring

@@ -1,4 +1,4 @@
-"""The shards that are in memory: those used last, as many as fit under a limit."""
+"""A cache of shards: the most recently used, up to a limit in bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -11,14 +11,14 @@ Key = tuple[str, Hashable]
 
 @dataclass
 class MemoryUse:
-    """What the shards took.
+    """The memory that shards take.
 
     Attributes
     ----------
     held_bytes, peak_bytes
-        now, and at most so far
+        now, and the largest so far
     loads, hits
-        how often a shard was read, and how often it was there
+        how often a shard was read, and how often it was in memory
     """
 
     held_bytes: int = 0
@@ -28,12 +28,12 @@ class MemoryUse:
 
 
 class ShardMemory:
-    """Holds shards of any catalogues of one process; not for several threads at once.
+    """Keeps shards of all catalogues of one process. Not safe for threads.
 
     Parameters
     ----------
     limit_bytes
-        of all shards together. One shard is always held, however large it is.
+        of all shards together; one shard is always kept, however large it is
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -43,13 +43,13 @@ class ShardMemory:
         self._largest_bytes = 0
 
     def get(self, key: Key, load: Callable[[], Shard]) -> Shard:
-        """A shard: the one that is held, else what `load` reads, for which room is made."""
+        """Return a shard: from memory, else from `load`, after others were dropped for it."""
         shard = self._shards.get(key)
         if shard is not None:
             self.use.hits += 1
             self._shards.move_to_end(key)
             return shard
-        # Before it is read, so that both are never there at once.
+        # Before the shard is read, so that both are never in memory at once.
         self._make_room(self._largest_bytes)
         shard = load()
         self.use.loads += 1
@@ -61,7 +61,7 @@ class ShardMemory:
         return shard
 
     def forget(self, catalog: str) -> None:
-        """Let go of all shards whose key begins with this."""
+        """Drop all shards of a catalogue."""
         for key in [key for key in self._shards if key[0] == catalog]:
             self.use.held_bytes -= self._shards.pop(key).nbytes
 

@@ -1,4 +1,4 @@
-"""Where a source is at another time than that of its catalogue."""
+"""Carry the positions of sources from the epoch of a catalogue to another time."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _MAS_TO_RAD: Final = np.pi / (180 * 3600 * 1000)
 
 
 def julian_year(mjd: np.ndarray) -> np.ndarray:
-    """The Julian year of a modified Julian date, as 2026.2."""
+    """Return the Julian year of a modified Julian date, such as 2026.2."""
     return 2000.0 + (mjd - MJD_J2000) / DAYS_A_YEAR
 
 
@@ -24,11 +24,11 @@ def carried(
     pm_dec_mas_yr: np.ndarray,
     years: np.ndarray | float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions after some years of straight and even motion.
+    """Return positions after some years of straight and even motion.
 
     The standard model without parallax and radial velocity: the unit vector at the epoch plus
     the proper motion's vector times the years, made a unit vector again (The Hipparcos and Tycho
-    Catalogues, ESA SP-1200, volume 1, 1.5.5). Right at the poles too.
+    Catalogues, ESA SP-1200, volume 1, 1.5.5). It also holds at the poles.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How a catalogue is cut into HEALPix pixels, and which sources lie in the margin of which."""
+"""Cut a catalogue into HEALPix pixels, and find the margins that its sources lie in."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -12,15 +12,15 @@ INDEX_ORDER: Final = 29
 """The order of the column `_healpix_29`."""
 
 HISTOGRAM_ORDER: Final = 8
-"""Sources are counted in pixels of 14 arcmin; none of the shards is smaller."""
+"""Sources are counted in pixels of 14 arcmin; no shard is smaller."""
 
 _MARGIN_STEPS: Final = 7
-"""A margin is made of pixels at most 2^-7 of a shard's width: smaller ones would save no rows and
-be many."""
+"""A margin consists of pixels of at least 2^-7 of a shard's width: smaller ones would save no
+rows, and be many."""
 
 
 def shift(order: int) -> int:
-    """By how many bits a pixel number of an order is shorter than one of `_healpix_29`."""
+    """Return how many bits a pixel number of an order is shorter than `_healpix_29`."""
     return 2 * (INDEX_ORDER - order)
 
 
@@ -40,16 +40,16 @@ class Ranges:
         return len(self.pixels)
 
     def find(self, index: np.ndarray) -> np.ndarray:
-        """The place among `pixels` of the one that each index lies in; -1 where there is none."""
+        """Return the position in `pixels` of the pixel of each index; -1 where there is none."""
         if not self.pixels:
             return np.full(len(index), -1)
-        place = np.searchsorted(self._first, index, side="right") - 1
-        inside = (place >= 0) & (index < self._end[place])
-        return np.where(inside, place, -1)
+        number = np.searchsorted(self._first, index, side="right") - 1
+        inside = (number >= 0) & (index < self._end[number])
+        return np.where(inside, number, -1)
 
 
 def cut(histogram: np.ndarray, shard_rows: int, margin_arcsec: float) -> list[tuple[int, int]]:
-    """Order and number of the pixels that a catalogue is cut into.
+    """Return order and number of the pixels that a catalogue is cut into.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def cut(histogram: np.ndarray, shard_rows: int, margin_arcsec: float) -> list[tu
     shard_rows
         a pixel with more sources is cut again
     margin_arcsec
-        no pixel is so small that its margin would reach beyond its neighbours
+        a pixel is never so small that its margin reaches beyond its neighbours
     """
     from hats.pixel_math import generate_alignment
 
@@ -79,10 +79,10 @@ def _margin_limit(margin_arcsec: float) -> int:
 
 
 class Margins:
-    """Tells in which margins a source lies: of shards, and of empty sky beside shards.
+    """Finds the margins that a source lies in: of shards, and of empty sky beside shards.
 
-    The margin of a pixel is the ring of small pixels around it, each wider than the margin that
-    is asked for (`hats.pixel_math.get_margin`).
+    The margin of a pixel is the ring of small pixels around it, each wider than the requested
+    margin (`hats.pixel_math.get_margin`).
     """
 
     def __init__(self, pixels: Sequence[tuple[int, int]], margin_arcsec: float) -> None:
@@ -92,7 +92,7 @@ class Margins:
 
         empty = compute_negative_tree_pixels(PixelTree.from_healpix(list(pixels))) if pixels else []
         around: list[HealpixPixel] = [*empty]
-        self.pixels = [*pixels, *((int(one.order), int(one.pixel)) for one in around)]
+        self.pixels = [*pixels, *((int(pixel.order), int(pixel.pixel)) for pixel in around)]
         highest = max((order for order, _ in self.pixels), default=0)
         self._order = min(_margin_limit(margin_arcsec), highest + _MARGIN_STEPS)
         rings = [
@@ -105,7 +105,7 @@ class Margins:
         self._small, self._owner = small[by_pixel], owner[by_pixel]
 
     def find(self, index: np.ndarray) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """Each pixel in whose margin sources lie, and which these are.
+        """Yield each pixel in whose margin sources lie, and the numbers of these sources.
 
         Parameters
         ----------

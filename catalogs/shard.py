@@ -1,8 +1,8 @@
 """One shard in memory: a piece of sky with its margin, sorted by HEALPix index.
 
 A circle on the sky lies within nine pixels of the index, and each of these is a range of rows:
-two binary searches find its sources. No tree is built, so that a shard costs what it takes to
-read it, and the bytes of its columns.
+two binary searches find its sources. No tree is built: a shard costs the time to read it, and the
+bytes of its columns.
 """
 
 from pathlib import Path
@@ -19,12 +19,12 @@ from finkray.errors import CatalogUnavailable
 
 
 class Shard:
-    """Sources of a piece of sky, at some time.
+    """The sources of a piece of sky at one time.
 
     Attributes
     ----------
     columns
-        what is carried of each source; its rows are the shard's rows
+        the carried columns of each source; its rows are the shard's rows
     fastest_mas_yr
         the largest proper motion in it
     """
@@ -53,24 +53,24 @@ class Shard:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes in memory."""
+        """Bytes in memory."""
         arrays = [self._index, self._ra_rad, self._dec_rad, *(self._motion or ())]
         return sum(array.nbytes for array in arrays) + int(self.columns.nbytes)
 
     def near(self, rings: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources in the pixels around positions.
+        """Return the sources in the pixels around positions.
 
         Parameters
         ----------
         rings
-            as `catalogs.index.around` gives them for positions in the shard, not in its margin
+            from `catalogs.index.around`, for positions in the shard and not in its margin
         order
             of the pixels
 
         Returns
         -------
         tuple
-            which position, ascending, and which row of the shard
+            number of the position, ascending, and row of the shard
         """
         ring = rings.ravel()
         bits = shift(order)
@@ -85,7 +85,7 @@ class Shard:
     def positions(
         self, rows: np.ndarray, years: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Right ascension and declination of rows in radians, some years from the epoch."""
+        """Return right ascension and declination of rows in radians, years from the epoch."""
         ra_rad, dec_rad = self._ra_rad[rows], self._dec_rad[rows]
         if self._motion is None or years is None:
             return ra_rad, dec_rad
@@ -93,7 +93,7 @@ class Shard:
 
 
 def load_shard(leaves: list[Path], carry: tuple[str, ...], years: float) -> Shard:
-    """Read a shard: its leaf and that of its margin, as far as they are there.
+    """Read a shard: its leaf and that of its margin, if it has them.
 
     Raises
     ------

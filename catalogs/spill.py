@@ -1,4 +1,4 @@
-"""Tables put aside by key, in files, so that a catalogue of any size is sorted in little memory."""
+"""Tables kept by key in files, to sort a catalogue of any size in bounded memory."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -14,14 +14,14 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Spill(Generic[Key]):
-    """Pieces are appended to the file of their key; the rows of a key come back in order.
+    """Appends pieces to the file of their key; the rows of a key come back in order.
 
     Parameters
     ----------
     folder
-        an empty one
+        that does not exist yet
     held_bytes
-        pieces are kept in memory until there are so many bytes of them
+        size of the pieces in memory at which they are written
     """
 
     def __init__(self, folder: Path, held_bytes: int = HELD_BYTES) -> None:
@@ -34,18 +34,18 @@ class Spill(Generic[Key]):
         self._made = 0
 
     def append(self, key: Key, rows: pa.Table) -> None:
-        """Put rows aside, all of one schema."""
+        """Add rows, all of one schema."""
         self._held.setdefault(key, []).append(rows)
         self._bytes += rows.nbytes
         if self._bytes >= self._held_bytes:
             self._write()
 
     def keys_with_rows(self) -> list[Key]:
-        """Every key that has rows."""
+        """Return every key that has rows."""
         return [*self._files, *(key for key in self._held if key not in self._files)]
 
     def take(self, key: Key) -> pa.Table:
-        """All rows of a key, which are given away."""
+        """Return all rows of a key, and forget them."""
         pieces = []
         path = self._files.pop(key, None)
         if path:

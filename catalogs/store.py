@@ -23,7 +23,7 @@ _BUILT: Final = "built.json"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a version was built of, and what was found.
+    """The counts of a build.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Built:
     dropped_null_positions, dropped_duplicate_ids
         sources that were left out, as the description allows
     shards
-        how many there are, those of empty sky with a margin not counted
+        their number, without those of empty sky that have a margin alone
     margin_arcsec
         how far the margins reach at least
     fastest_mas_yr
@@ -150,7 +150,7 @@ class CatalogStore:
             return
         if version == self.current(name):
             raise CatalogError(
-                f"{name} {version} is the version that is used: say another first, finkray "
+                f"{name} {version} is the version that is used: choose another first, finkray "
                 f"catalog use {name} VERSION, or remove the whole catalogue"
             )
         versions.remove(version)

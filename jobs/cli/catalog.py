@@ -1,4 +1,4 @@
-"""What can be said to `finkray` about reference catalogues: `finkray catalog …`."""
+"""The commands `finkray catalog …` for reference catalogues."""
 
 import json
 import os
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from catalogs.store import CatalogStore
 
 _Name = Annotated[
-    str, typer.Argument(metavar="NAME", show_default=False, help="Of a catalogue that was added.")
+    str,
+    typer.Argument(metavar="NAME", show_default=False, help="Name of a catalogue that was added."),
 ]
 
 
@@ -41,7 +42,7 @@ def add(
 ) -> None:
     """Add a catalogue by its description, or change the description of one.
 
-    The source's columns are looked at; nothing is built.
+    The files are opened, and their columns compared with the description; nothing is built.
     """
     from catalogs.description import read_description
     from catalogs.sources import open_source
@@ -58,18 +59,18 @@ def add(
 def build(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", show_default=False, help="Which to build."),
+        typer.Argument(metavar="[NAME]...", show_default=False, help="The catalogues to build."),
     ] = None,
     config: Config = None,
     *,
     everything: Annotated[
-        bool, typer.Option("--all", help="Build all whose version is not built yet.")
+        bool, typer.Option("--all", help="Build all catalogues whose version is not built yet.")
     ] = False,
 ) -> None:
     """Build the version that is described, and use it from the next batch of alerts on.
 
-    What is wrong with the source is named: units, missing columns, ids that come twice,
-    sources without a position.
+    A source that cannot be right is refused: contradicting units, missing columns, duplicate
+    ids, sources without a position, files that are cut short.
     """
     from catalogs.build import build as build_catalog
 
@@ -92,9 +93,9 @@ def build(
 
 @catalog.command("list", epilog=examples("finkray catalog list --json"))
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
-    """List the catalogues: the version that is used, its sources, its radius.
+    """List the catalogues: the version in use, its sources, its radius.
 
-    Those on the web, which the settings name, come last.
+    Catalogues on the web, which the settings name, come last.
     """
     settings = load(config_file(config), os.environ).catalogs
     store = _store(config)
@@ -112,7 +113,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
 
 @catalog.command(epilog=examples("finkray catalog show gcvs"))
 def show(name: _Name, config: Config = None, *, as_json: AsJson = False) -> None:
-    """Show all that is known of a catalogue."""
+    """Show the description of a catalogue and its versions."""
     store = _store(config)
     description = store.description(name)
     built_as = [(version, store.built(name, version)[1]) for version in store.versions(name)]
@@ -168,9 +169,9 @@ def remove(
     *,
     version: Annotated[
         str | None,
-        typer.Option(metavar="V", help="This version alone, not the one that is used."),
+        typer.Option(metavar="V", help="Remove this version alone; not the one in use."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a catalogue with all its versions, or one of them. Its source stays."""
     store = _store(config)
@@ -220,12 +221,12 @@ def _web_summary(name: str, remote: RemoteSettings) -> dict[str, Any]:
 
 
 def _left_out(null_positions: int, duplicate_ids: int) -> str:
-    parts = []
+    texts = []
     if null_positions:
-        parts.append(f"{null_positions:,} without a position")
+        texts.append(f"{null_positions:,} without a position")
     if duplicate_ids:
-        parts.append(f"{duplicate_ids:,} with the id of another")
-    return f"; left out: {', '.join(parts)}" if parts else ""
+        texts.append(f"{duplicate_ids:,} with the id of another")
+    return f"; left out: {', '.join(texts)}" if texts else ""
 
 
 @contextmanager
