@@ -1,4 +1,4 @@
-"""The quick audit does a bounded piece of work for each file: a year of them is no trouble."""
+"""The quick audit does a bounded amount of work for each file, so that a year can be audited."""
 
 import subprocess
 import sys
@@ -20,23 +20,23 @@ SMALL, LARGE = 4_000, 16_000
 
 
 class CountingStorage(LocalStorage):
-    """Counts what is asked of single files, and how many of a list are given."""
+    """Count the calls for single files, and the files that lists return."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.asked: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
 
     def read(self, path: str) -> bytes | None:
-        self.asked["read"] += 1
+        self.calls["read"] += 1
         return super().read(path)
 
     def size_bytes(self, path: str) -> int | None:
-        self.asked["size_bytes"] += 1
+        self.calls["size_bytes"] += 1
         return super().size_bytes(path)
 
     def walk(self, folder: str) -> Iterator[StoredFile]:
         for file in super().walk(folder):
-            self.asked["listed"] += 1
+            self.calls["listed"] += 1
             yield file
 
 
@@ -48,7 +48,7 @@ def years(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return made
 
 
-def test_each_file_is_listed_once_and_nothing_else_is_asked_of_it(
+def test_each_file_is_listed_once_and_not_read(
     years: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups: list[int] = []
@@ -66,21 +66,21 @@ def test_each_file_is_listed_once_and_nothing_else_is_asked_of_it(
         report = audit(storage)
         assert report.balanced
         assert report.archived == files * ROWS
-        assert storage.asked["listed"] == files
-        # The entries that are not folded yet, each read a few times.
-        assert storage.asked["read"] <= 5 * BLOCK
-        assert storage.asked["size_bytes"] <= 5 * BLOCK
+        assert storage.calls["listed"] == files
+        # The entries that are not compacted yet, each read a few times.
+        assert storage.calls["read"] <= 5 * BLOCK
+        assert storage.calls["size_bytes"] <= 5 * BLOCK
         # The ledger is read row group by row group, each a few times.
         assert max(groups) <= GROUP_ENTRIES * CLAIMS_PER_ENTRY
         assert sum(groups) <= 4 * files
 
 
-def test_memory_is_a_small_sum_for_each_file(years: dict[int, Path]) -> None:
+def test_memory_grows_by_less_than_3_kb_a_file(years: dict[int, Path]) -> None:
     peaks = {files: _peak_bytes(root) for files, root in years.items()}
     assert (peaks[LARGE] - peaks[SMALL]) / (LARGE - SMALL) < 3_000
 
 
-def test_the_bench_prints_what_it_measured(
+def test_the_benchmark_prints_its_figures_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--files", "600", "--folder", str(tmp_path)]) == 0

@@ -20,7 +20,7 @@ def figures(steps: list[Progress], warm_after: int = 4000) -> Figures:
     )
 
 
-def test_the_rate_once_warm_leaves_the_start_out_and_the_one_over_all_does_not() -> None:
+def test_the_warm_rate_excludes_the_start_and_the_overall_rate_includes_it() -> None:
     found = figures(STEPS)
     assert found.alerts == 10_000
     assert found.first_s == 20
@@ -36,17 +36,17 @@ def test_cpu_seconds_are_those_of_the_same_alerts() -> None:
     assert figures(STEPS).cpu_s_per_1000 == pytest.approx(1.0)
 
 
-def test_a_warm_up_that_ends_between_two_steps_ends_with_the_later() -> None:
+def test_a_warm_up_between_two_steps_ends_with_the_later() -> None:
     assert figures(STEPS, warm_after=3500) == figures(STEPS, warm_after=4000)
 
 
-def test_a_chain_that_ends_within_one_step_has_no_rate_once_warm() -> None:
+def test_a_chain_that_ends_within_one_step_has_no_warm_rate() -> None:
     found = figures([Progress(120.0, 10_000)])
     assert found.warm_per_s is found.warm_bytes_per_s is found.cpu_s_per_1000 is None
     assert found.overall_per_s == 500
 
 
-def test_the_median_is_a_round_that_happened_and_the_spread_is_of_all() -> None:
+def test_the_median_is_a_measured_round_and_the_spread_is_of_all_rounds() -> None:
     rounds = [
         figures([Progress(120.0, 4000), Progress(120.0 + took_s, 10_000)])
         for took_s in (3.0, 6.0, 2.0)

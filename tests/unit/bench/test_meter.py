@@ -7,14 +7,14 @@ import psutil
 from bench.meter import Meter
 
 BURN = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass\n"
-UNTIL_TOLD = "import sys\nsys.stdin.read()\n"
+UNTIL_CLOSED = "import sys\nsys.stdin.read()\n"
 CHILD = BURN + "time.sleep(600)"
 PARENT = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {CHILD!r}])\n"
 
 
 def started(code: str) -> "subprocess.Popen[bytes]":
-    """A process that stays until `process.communicate()`."""
-    return subprocess.Popen([sys.executable, "-c", code + UNTIL_TOLD], stdin=subprocess.PIPE)
+    """Start a process that runs the code and then waits for `process.communicate()`."""
+    return subprocess.Popen([sys.executable, "-c", code + UNTIL_CLOSED], stdin=subprocess.PIPE)
 
 
 def wait_for_cpu(meter: Meter, cpu_s: float) -> float:
@@ -24,7 +24,7 @@ def wait_for_cpu(meter: Meter, cpu_s: float) -> float:
     return used
 
 
-def test_descendants_count_also_when_their_parent_has_ended() -> None:
+def test_descendants_count_after_their_parent_has_ended() -> None:
     process = started(PARENT)
     meter = Meter(process.pid)
     wait_for_cpu(meter, 0.4)
@@ -37,7 +37,7 @@ def test_descendants_count_also_when_their_parent_has_ended() -> None:
     assert not child.is_running()
 
 
-def test_what_an_ended_process_used_stays_in_the_sum() -> None:
+def test_the_cpu_time_of_an_ended_process_stays_in_the_sum() -> None:
     process = started(BURN)
     meter = Meter(process.pid)
     before = wait_for_cpu(meter, 0.4)
@@ -47,7 +47,7 @@ def test_what_an_ended_process_used_stays_in_the_sum() -> None:
     assert after.rss_bytes == 0
 
 
-def test_processes_that_are_named_do_not_count() -> None:
+def test_excluded_processes_do_not_count() -> None:
     process = started(BURN)
     everything, nothing = Meter(process.pid), Meter(process.pid, without=("process_time",))
     wait_for_cpu(everything, 0.2)

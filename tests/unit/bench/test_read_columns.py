@@ -14,6 +14,6 @@ def test_each_case_is_measured_from_files_and_from_memory(
     assert main(words) == 0
     measured = json.loads(report.read_text())
     assert set(measured) == set(CASES)
-    assert all(ms > 0 for one in measured.values() for ms in one.values())
+    assert all(ms > 0 for by_source in measured.values() for ms in by_source.values())
     assert "from Parquet" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [report]

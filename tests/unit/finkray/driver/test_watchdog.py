@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-import time
 
-from finkray.driver.watchdog import CHECK_S, Watchdog
+from finkray.driver.watchdog import CHECK_S
 from finkray.host.exit_codes import DaemonExit
 
 LIMIT_S = 2 * CHECK_S
@@ -18,6 +17,21 @@ with Watchdog({LIMIT_S}):
     a_call_that_hangs()
 """
 
+ADVANCES_AND_ENDS = """
+import time
+from finkray.driver import watchdog
+watchdog.CHECK_S = 0.1
+limit_s = 10 * watchdog.CHECK_S
+with watchdog.Watchdog(limit_s) as dog:
+    for _ in range(40):
+        dog.beat()
+        time.sleep(0.05)
+    print("advanced")
+time.sleep(limit_s + 2 * watchdog.CHECK_S)
+print("ended")
+"""
+"""Twice the limit with beats, then longer than the limit without any, after the loop has ended."""
+
 
 def test_a_loop_that_does_not_advance_ends_the_process_and_shows_the_stacks() -> None:
     command = [sys.executable, "-c", STANDS_STILL]
@@ -28,8 +42,7 @@ def test_a_loop_that_does_not_advance_ends_the_process_and_shows_the_stacks() ->
 
 
 def test_a_process_whose_loop_advances_or_has_ended_is_not_ended() -> None:
-    with Watchdog(LIMIT_S) as watchdog:
-        for _ in range(round(2 * LIMIT_S / 0.1)):
-            watchdog.beat()
-            time.sleep(0.1)
-    time.sleep(LIMIT_S + 2 * CHECK_S)
+    """A watchdog that struck here would end the process with `DaemonExit.RESTART`."""
+    command = [sys.executable, "-c", ADVANCES_AND_ENDS]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "advanced\nended\n"), ended.stderr
