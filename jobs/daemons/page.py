@@ -26,8 +26,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     """
     import ray
 
+    from finkray.results.class_source import ClassSource
     from ui.app import serve
-    from ui.class_source import ClassSource
     from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
     connect_to_ray(settings.ray.address, settings.ray.namespace)

@@ -3,9 +3,9 @@ from datetime import date, timedelta
 import pytest
 
 from finkray.errors import ServiceError
+from finkray.results.class_source import ClassSource
 from tests.support.parity import FIRST, parity_store, put_night
 from tests.support.small_archives import NIGHT, SmallArchive
-from ui.class_source import ClassSource
 
 
 def test_a_list_is_read_again_when_its_count_has_changed(

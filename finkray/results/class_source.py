@@ -1,4 +1,4 @@
-"""The classes that the page shows: counts and lists, from the results beside the archive."""
+"""Counts and lists of classes for viewers, kept in memory: what the page shows of results."""
 
 import threading
 from collections import OrderedDict
