@@ -1,0 +1,78 @@
+"""The recipes of docs/extending.md name files that exist, and the one for a page works."""
+
+import importlib.util
+import re
+import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from finkray.settings.ui import UiSettings
+from finkray.status.archive import Alarm
+from tests.support.snapshots import busy_night
+from ui.app import asgi
+from ui.kit.markup import table_html
+from ui.kit.reading import Reading
+from ui.pages import PAGES
+from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
+
+CHECKOUT = Path(__file__).parents[2]
+TEXT = (CHECKOUT / "docs" / "extending.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The page's file, word by word."""
+    found = re.search(r"^   ```python\n(.*?)^   ```$", TEXT, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    path = tmp_path_factory.mktemp("page") / "alarms.py"
+    path.write_text(textwrap.dedent(found.group(1)))
+    spec = importlib.util.spec_from_file_location("alarms", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_the_page_of_the_recipe_is_served_at_its_address(module: ModuleType) -> None:
+    sources = (
+        Sources()
+        .poll(STATUS, lambda: None)
+        .poll(SERVICES, lambda: ())
+        .poll(CLASS_COUNTS, lambda: ())
+        .provide(CLASS_LISTS, lambda *_: ())
+    )
+    application = asgi(UiSettings(), sources, (*PAGES, module.PAGE))
+    with TestClient(application, base_url="http://127.0.0.1:5000") as client:
+        answer = client.get("/alarms")
+    assert answer.status_code == 200
+    assert '"Alarms"' in answer.text
+
+
+def test_what_the_page_of_the_recipe_shows_is_escaped(module: ModuleType) -> None:
+    now = datetime.now(UTC)
+    alarm = Alarm(code="STORAGE", message="<b>full</b>", since=now, what_to_do="")
+    snapshot = busy_night(now).model_copy(update={"alarms": (alarm,)})
+    shown = table_html(module.alarms_table(Reading(snapshot, now)))
+    assert "STORAGE" in shown
+    assert "&lt;b&gt;full" in shown
+    assert "no alarms" in table_html(module.alarms_table(Reading(None, now)))
+
+
+def named_paths() -> list[str]:
+    """The files and folders that the recipes name and that must be there."""
+    found = set(re.findall(r"`((?:finkray|jobs|ui|sim|actors|tests|conf|docs)/[\w./]*)`", TEXT))
+    return sorted(path for path in found if "<" not in path)
+
+
+def test_the_recipes_name_files() -> None:
+    assert len(named_paths()) > 20
+
+
+@pytest.mark.parametrize("path", named_paths())
+def test_each_file_that_a_recipe_names_is_there(path: str) -> None:
+    assert (CHECKOUT / path).exists()
