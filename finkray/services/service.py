@@ -28,11 +28,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from finkray.errors import ServiceError
+from finkray.errors import ServiceError, SettingsError
 from finkray.services.contract import refuse_declaration, refuse_inputs, refuse_shares
 from finkray.settings.reader import SECRET_NAME
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_RESULTS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 
 _DIGEST_CHARS = 12
@@ -224,6 +225,21 @@ class Described:
 def input_name(text: str) -> str:
     """Return the name of results that may be written with a version, as ``classify/2``."""
     return text.partition("/")[0]
+
+
+def check_results_name(name: str) -> None:
+    """Check a name that a person gives to results: it becomes a folder of the archive.
+
+    Raises
+    ------
+    SettingsError
+        if it is not a plain name, but a path, for example
+    """
+    if not _RESULTS_NAME.fullmatch(name):
+        raise SettingsError(
+            f"--into {name!r}: expected a name of letters, digits, - and _ that begins with a "
+            "letter or a digit, as in trial-2"
+        )
 
 
 def describe(service: Service) -> Described:

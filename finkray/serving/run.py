@@ -17,7 +17,7 @@ from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
 from finkray.results.inputs import open_inputs
 from finkray.results.writer import open_store
 from finkray.services.messages import GivenSettings, Limits, Spec
-from finkray.services.service import Described
+from finkray.services.service import Described, check_results_name
 from finkray.serving.dispatcher import DispatcherSettings
 from finkray.serving.monitor import ServiceMonitor
 from finkray.serving.pool import Host, Pool
@@ -62,6 +62,11 @@ class Run:
     into: str | None = None
     about: Described | None = None
     open_sink: OpenSink = open_store
+
+    def __post_init__(self) -> None:
+        """Check the name of the results."""
+        if self.into is not None:
+            check_results_name(self.into)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -88,12 +88,15 @@ def request_service(
     ServiceError
         It cannot be loaded, or has the name of a daemon.
     SettingsError
-        There is no archive, or `since` is no time.
+        There is no archive, `since` is not a time, or `into` is not a name.
     """
+    from finkray.services.service import check_results_name
     from finkray.serving.run import limits_of, spec_of
     from finkray.serving.worker import Worker
 
     archive = archive_of(settings)
+    if service.into is not None:
+        check_results_name(service.into)
     if service.since is not None:
         try:
             utc(service.since)

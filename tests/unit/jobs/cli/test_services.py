@@ -74,6 +74,18 @@ def test_a_span_goes_into_results_of_another_name(finkray: Finkray, small: Small
     assert told["complete"] is True
 
 
+@pytest.mark.parametrize("command", ["run", "start"])
+@pytest.mark.parametrize("name", ["../../escape", "/tmp/escape", "a/b", ".hidden", "..", "", "a b"])
+def test_results_are_named_and_never_a_path(
+    finkray: Finkray, small: SmallArchive, command: str, name: str
+) -> None:
+    answer = finkray(command, "mymodule:Bright", "--into", name)
+    assert answer.returncode == 2
+    assert f"--into {name!r}: expected a name" in answer.stderr
+    assert not (small.storage.root / "science").exists()
+    assert not list(small.storage.root.parent.rglob("*escape*"))
+
+
 def test_two_versions_are_compared_alert_by_alert(finkray: Finkray, small: SmallArchive) -> None:
     assert small
     finkray("run", "mymodule:Bright", "--workers", "1")
