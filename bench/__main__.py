@@ -26,7 +26,7 @@ _LOG = logging.getLogger("bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say with the exit code whether every chain got through."""
+    """Measure and print; the exit code is 1 if a chain failed."""
     options = _parser().parse_args(arguments)
     if not begin(options.data):
         return 2
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _resolve_packages() -> None:
-    """Fetch them once, so that no measurement does."""
+    """Fetch Spark's packages once, so that no measurement does."""
     subprocess.run(
         [sys.executable, "-m", "bench.chains.spark"],
         check=True,
@@ -59,7 +59,7 @@ def _resolve_packages() -> None:
 
 
 def _report(options: argparse.Namespace, found: Mapping[str, Found]) -> dict[str, object]:
-    """Everything that was measured, and on what."""
+    """Return all figures, the options and the machine, for JSON."""
     return {
         "machine": {
             "cores": os.cpu_count(),

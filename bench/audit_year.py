@@ -1,7 +1,7 @@
-"""`python -m bench.audit_year`: the quick audit of an archive as large as a year makes it.
+"""`python -m bench.audit_year`: the quick audit of an archive as large as after a year.
 
-The archive is a placeholder: a ledger of as many claims as there are files, folded as the
-archive folds it, and for each claim an empty file under its name. The quick audit looks at
+The archive is a placeholder: a ledger of as many claims as there are files, compacted as the
+archive compacts it, and for each claim an empty file under its name. The quick audit looks at
 names and sizes alone, so it does the same work as on a real one.
 """
 
@@ -42,7 +42,7 @@ _LOG = logging.getLogger("bench")
 
 
 def make_year(root: Path, files: int) -> None:
-    """Make the placeholder of an archive with so many files, spread over the hours of a year."""
+    """Make a placeholder archive of `files` files, spread over the hours of a year."""
     storage = open_storage(StorageLocation(str(root)))
     entries = 1 + -(-files // CLAIMS_PER_ENTRY)
     seq = 0
@@ -68,7 +68,7 @@ def make_year(root: Path, files: int) -> None:
 
 
 def _segments(entries: int) -> Iterator[Segment]:
-    """The widest folded files that so many entries fill."""
+    """Return the widest compacted files that this many entries fill."""
     seq = 0
     while True:
         fitting = [

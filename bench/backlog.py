@@ -1,4 +1,4 @@
-"""`python -m bench.backlog`: how much a backlog that is brought in slows the live stream down."""
+"""`python -m bench.backlog`: how much archiving a backlog slows the live stream down."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ _LOG = logging.getLogger("bench.backlog")
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """One claim that became durable: whether it is of the old alerts, and how old each was."""
+    """One claim that became durable, of the live stream or of the backlog."""
 
     at_unix_s: float
     old: bool
@@ -40,16 +40,16 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the live stream and the backlog had of each other.
+    """Latency of the live stream and rate of the backlog in one run.
 
     Attributes
     ----------
     p50_s, p95_s, p99_s
         From a live alert's Kafka timestamp until it is in the ledger.
     live_alerts
-        How many that is of.
+        Number of live alerts that were measured.
     backlog_per_s
-        Old alerts made durable in a second, once warm; None without any.
+        Old alerts made durable each second after the warm-up; None without any.
     """
 
     p50_s: float
@@ -61,9 +61,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """One run: which topic, what is played into it, how much is there before.
+    """One run: its topic, what is played into it, how many alerts it holds before.
 
-    Without old alerts there is one in each partition, to see when the archive is at work.
+    Without old alerts there is one in each partition, which shows when the archive works.
     """
 
     kafka: Kafka
@@ -111,7 +111,7 @@ def work_out(claims: Sequence[Durable], *, warm_s: float) -> Outcome:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure both runs and print them; the exit code says whether every alert arrived once."""
+    """Measure and print both runs; the exit code is 1 if not every alert arrived once."""
     options = _parser().parse_args(arguments)
     if not begin(options.data, [ZTF_PACKETS]):
         return 2
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(alone: Outcome, beside: Outcome, *, rate: float) -> str:
-    """Both runs, and how they compare."""
+    """Return both runs and their comparison as text."""
     lines = [f"{'live stream':22} {'p50 s':>7} {'p95 s':>7} {'p99 s':>7} {'alerts':>7}"]
     for name, one in (("alone", alone), ("beside the backlog", beside)):
         seconds = " ".join(f"{value:7.2f}" for value in (one.p50_s, one.p95_s, one.p99_s))
@@ -161,7 +161,7 @@ def _measure(options: argparse.Namespace, folder: Path) -> tuple[Outcome, Outcom
 
 
 def _run(options: argparse.Namespace, scene: _Scene) -> list[Durable]:
-    """Archive the topic beside a live stream, and look what became durable when."""
+    """Archive the topic beside a live stream; return which claims became durable when."""
     deadline_s = time.monotonic() + options.timeout
     with running_archive(scene.folder, _settings(options, scene)) as archive:
         archive.wait_until(
@@ -194,7 +194,7 @@ def _durables(root: Path, old_per_partition: int) -> Iterator[Durable]:
 
 @contextmanager
 def _live(scene: _Scene, rate: float) -> Iterator[Callable[[], Played]]:
-    """A live stream; what it gives ends the stream and tells what was played."""
+    """Play a live stream; the yielded function ends it and returns what was played."""
     stop = threading.Event()
     results: list[Played] = []
 

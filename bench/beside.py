@@ -1,6 +1,6 @@
 """`python -m bench.beside`: the archive with services beside it, and how soon alerts have a class.
 
-After some to warm up, the same alerts are sent as fast as Kafka takes them, to an archive alone,
+After a warm-up, the same alerts are sent as fast as Kafka takes them, to an archive alone,
 then to one with `classify` and `crossmatch` beside it, each as `finkray start` runs it. What counts
 is the time until the last alert is durable. Then alerts are sent at an even rate, and the time from
 Kafka's timestamp until the class is durable is read from the ledger of the results.
@@ -46,7 +46,7 @@ _DRAIN_S = 60.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it.
+    """The figures of one run.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Measured:
 
 
 class _Stream:
-    """An archive that reads a topic of its own, and how much was sent into it."""
+    """An archive that reads a topic of its own, and the number of alerts sent into it."""
 
     def __init__(
         self,
@@ -87,12 +87,12 @@ class _Stream:
         self.sent = 0
 
     def send(self, alerts: int) -> None:
-        """Send alerts as fast as can be."""
+        """Send alerts as fast as Kafka takes them."""
         send(self._kafka, self._topic, self._feed, alerts, self._options.partitions)
         self.sent += alerts
 
     def play(self, rate_per_s: float, seconds: float) -> None:
-        """Send alerts at an even rate for so long."""
+        """Send alerts at an even rate for this time."""
         packets = (Packet(message) for message in cycle(self._feed.messages))
         servers, count = self._kafka.bootstrap_servers, round(rate_per_s * seconds)
         self.sent += play(
@@ -100,7 +100,7 @@ class _Stream:
         ).alerts
 
     def wait_until_durable(self) -> None:
-        """Until all that was sent is in the archive."""
+        """Wait until all sent alerts are in the archive."""
         self.archive.wait_until(
             f"{self.sent} alerts are durable",
             lambda sheet: sheet.archived >= self.sent,
@@ -108,7 +108,7 @@ class _Stream:
         )
 
     def wait_until_served(self, name: str, alerts: int) -> None:
-        """Until a service has so many results."""
+        """Wait until a service has this many results."""
         ends_s = time.monotonic() + self._options.timeout
         while served(self.archive, name) < alerts:
             if time.monotonic() > ends_s:
@@ -116,7 +116,7 @@ class _Stream:
             time.sleep(_POLL_S)
 
     def burst_per_s(self, alerts: int) -> float:
-        """Alerts/s from the first that is sent until the last is durable."""
+        """Return the alerts/s from sending the first until the last is durable."""
         begun_s = time.time()
         self.send(alerts)
         self.wait_until_durable()
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> Measured:
-    """Alone, then with services."""
+    """Measure the archive alone, then with services."""
     make_catalog(folder, options.sources, np.random.default_rng(1))
     feed = read_feed("containers", options.data)
     with Kafka.running(folder / "kafka") as kafka:
@@ -181,20 +181,20 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
 
 
 def served(archive: RunningArchive, name: str) -> int:
-    """How many results a service has."""
+    """Return the number of results of a service."""
     storage = _results(archive, name)
     return read_state(storage).state.balance().archived if storage.exists() else 0
 
 
 def latencies_s(results: Storage, skip: int) -> np.ndarray:
-    """From the Kafka timestamp until the result was durable, but for the first results.
+    """Return the times from Kafka timestamp to durable result, without the first results.
 
     Parameters
     ----------
     results
         of a service
     skip
-        so many results, in order of commit, are left out
+        number of results, in order of commit, to leave out
     """
     claims = read_claims(results, ("at", "files")).to_pylist()
     found = [claim["at"].timestamp() - kafka_unix_s(results, claim) for claim in claims]
@@ -202,7 +202,7 @@ def latencies_s(results: Storage, skip: int) -> np.ndarray:
 
 
 def render(measured: Measured) -> str:
-    """As a person reads it."""
+    """Return the figures as text."""
     p50, p95, p99 = measured.latency_s
     after = ", ".join(f"{name} {after:.1f} s" for name, after in measured.results_after_s.items())
     return (
@@ -218,7 +218,7 @@ def render(measured: Measured) -> str:
 def _stream(
     kafka: Kafka, feed: Feed, folder: Path, topic: str, options: argparse.Namespace
 ) -> Iterator[_Stream]:
-    """An archive that has made its first alerts durable."""
+    """Run an archive until its first alerts are durable, and yield its stream."""
     kafka.create_topic(topic, partitions=options.partitions)
     schema = feed.write_schema(folder / topic)
     settings = settings_for(kafka.bootstrap_servers, topic, feed.wire, schema, options.cores)
@@ -232,7 +232,7 @@ def _stream(
 
 @contextmanager
 def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
-    """A service that runs live on the archive's Ray."""
+    """Run a service live on the archive's Ray."""
     ray = find_local_ray(archive.root.parent / "state")
     if ray is None:
         raise RuntimeError("the archive's Ray is gone")
@@ -260,7 +260,7 @@ def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
 
 
 def _wait_until_live(stream: _Stream, name: str) -> None:
-    """Until it is written down from where on the service serves."""
+    """Wait until the service has recorded where it begins."""
     ends_s = time.monotonic() + 120.0
     while _results(stream.archive, name).size_bytes("live.json") is None:
         if time.monotonic() > ends_s:

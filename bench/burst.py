@@ -1,4 +1,4 @@
-"""`python -m bench.burst`: how soon a visit is durable that comes as fast as Kafka takes it."""
+"""`python -m bench.burst`: how soon a visit is durable if it comes as fast as Kafka takes it."""
 
 import argparse
 import json
@@ -30,14 +30,14 @@ SAMPLE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """A visit, all of it sent as fast as Kafka took it.
+    """A visit that was sent as fast as Kafka took it.
 
     Attributes
     ----------
     feed, alerts
-        what, and how many
+        name of the feed, and number of alerts
     sent_s
-        how long Kafka took, to the last acknowledgement
+        from the first alert to Kafka's last acknowledgement
     durable_after_s
         from that until the last of them was in the ledger
     peak_rss_bytes
@@ -56,7 +56,7 @@ class Burst:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure all visits, print them, and say with the exit code whether every alert arrived."""
+    """Measure and print all visits; the exit code is 1 if not every alert arrived."""
     options = _parser().parse_args(arguments)
     if not begin(options.data):
         return 2
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(bursts: Sequence[Burst]) -> str:
-    """The table as text, a line for each visit."""
+    """Return the table as text, one line a visit."""
     lines = ["feed         alerts  sent in s  durable after s  peak RSS MB  first after s"]
     lines += [
         f"{one.feed:10}  {one.alerts:7}  {one.sent_s:9.1f}  {one.durable_after_s:15.1f}  "
@@ -128,7 +128,7 @@ def _measure(
 
 @contextmanager
 def _peak() -> Iterator[list[int]]:
-    """Resident memory of all that this process has started, but for Kafka, twice a second."""
+    """Sample the resident memory of all that this process started, without Kafka."""
     found = [0]
     ended = threading.Event()
 

@@ -50,7 +50,7 @@ TYPES = ("RR*", "EB*", "QSO", "G", "*")
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it.
+    """The figures of one run.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Measured:
 
 
 def make_catalog(folder: Path, count: int, rng: np.random.Generator) -> Sky:
-    """Build a catalogue of so many sources, and say where they are."""
+    """Build a catalogue of this many sources; return their positions."""
     ra, dec = uniform(rng, count)
     kinds = pa.array(TYPES).take(pa.array(rng.integers(0, len(TYPES), count)))
     source = folder / "made.parquet"
@@ -107,7 +107,7 @@ def make_catalog(folder: Path, count: int, rng: np.random.Generator) -> Sky:
 
 
 def make_archive(storage: Storage, sources: Sky, count: int, rng: np.random.Generator) -> None:
-    """Archive alerts of ZTF's shape, at such places."""
+    """Archive alerts of ZTF's shape at these positions."""
     ledger = Ledger.take_over(storage)
     sample = finkray.testing.alerts()
     fingerprint = str(sample["schema_fingerprint"][0].as_py())
@@ -130,7 +130,7 @@ def make_archive(storage: Storage, sources: Sky, count: int, rng: np.random.Gene
 
 
 def _placed(table: pa.Table, ra: np.ndarray, dec: np.ndarray, first: int) -> pa.Table:
-    """The alerts, moved, with offsets and ids of their own."""
+    """Return the alerts at other positions, with offsets and ids of their own."""
     candidate = table["candidate"].chunk(0)
     fields = dict(zip(candidate.type.names, candidate.flatten(), strict=True))
     fields |= {"ra": pa.array(ra), "dec": pa.array(dec)}
@@ -184,7 +184,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
 
 
 def faults(measured: Measured, wanted: int) -> list[str]:
-    """What must not be: alerts without a result, counts that are not those of the results."""
+    """List what is wrong: alerts without a result, counts that differ from the results."""
     found = []
     if measured.alerts != wanted:
         found.append(f"{measured.alerts:,} results for {wanted:,} alerts")
@@ -196,7 +196,7 @@ def faults(measured: Measured, wanted: int) -> list[str]:
 
 
 def render(measured: Measured) -> str:
-    """As a person reads it."""
+    """Return the figures as text."""
     classes = ", ".join(f"{name} {count:,}" for name, count in measured.classes.items())
     run = (
         f"{measured.alerts:,} alerts, {measured.sources:,} sources, "
@@ -211,7 +211,7 @@ def render(measured: Measured) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say with the exit code whether all is there."""
+    """Measure and print; the exit code is 1 if a result or a count is missing."""
     options = _parser().parse_args(arguments)
     with working_folder("classify", options.folder) as folder:
         measured = measure(options, folder)

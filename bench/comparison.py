@@ -1,4 +1,4 @@
-"""The chains on one Kafka, in turn, as the options of `python -m bench` say."""
+"""Measure the chains in turn on one Kafka."""
 
 import argparse
 import logging
@@ -24,14 +24,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was measured of the chains that read a feed, by their names."""
+    """The figures of the chains that read a feed, by their names."""
 
     rounds: dict[str, list[Figures]]
     visits_s: dict[str, float]
 
 
 class Comparison:
-    """The chains on one Kafka, as the options say.
+    """The chains on one Kafka, chosen by the options.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Comparison:
         self.failed = False
 
     def measure(self, feed: Feed) -> Found:
-        """All chains in each round, one after the other, so that none has the better hour.
+        """Measure all chains in each round, so that a slow hour of the machine meets all of them.
 
         A chain that fails is left out; the others go on.
         """
@@ -146,7 +146,7 @@ class Comparison:
 
 
 def chains_of(options: argparse.Namespace, feed: str) -> list[Chain]:
-    """The chains that are asked for and can read this feed."""
+    """Return the chosen chains that can read this feed."""
     return [chain for chain in CHAINS if chain.name in options.chains and feed in chain.feeds]
 
 
@@ -156,5 +156,5 @@ def _alerts(options: argparse.Namespace, feed: Feed) -> int:
 
 
 def _for_each(partitions: int, alerts: int) -> int:
-    """So many alerts or a few more, as many for each partition."""
+    """Round the number of alerts up, so that each partition gets as many."""
     return -(-alerts // partitions) * partitions

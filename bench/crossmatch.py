@@ -1,7 +1,7 @@
 """`python -m bench.crossmatch`: the cross-match beside astropy's, in the same run.
 
 Made-up sources are built into a catalogue as any other. Batches of alerts are then looked up by
-each way in turn, so that none has the better hour:
+each way in turn, so that a slow hour of the machine meets all of them:
 
 ours            `actors.crossmatch.match`: shards within the memory limit, answers as a table
 astropy         `match_coordinates_sky`, the catalogue in memory and its tree built before
@@ -45,7 +45,7 @@ Way = Callable[[Sky], int]
 
 @dataclass
 class Timing:
-    """What one way took.
+    """The time of one way, and what it found.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Timing:
         self.cpu_s.append(time.process_time() - cpu)
 
     def figures(self, rows: int) -> dict[str, float]:
-        """Alerts a second of one core's time, and the 99th percentile of a batch in ms."""
+        """Return alerts per second of CPU time, and the 99th percentile of a batch in ms."""
         return {
             "alerts_per_core_s": rows * len(self.cpu_s) / max(sum(self.cpu_s), 1e-9),
             "p50_ms": 1000 * float(np.percentile(self.wall_s, 50)),
@@ -78,7 +78,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Measured:
-    """One catalogue, one kind of alerts."""
+    """The figures of one catalogue and one pattern of alerts on the sky."""
 
     sources: int
     alerts: str
@@ -92,12 +92,12 @@ class Measured:
 
 
 def uniform(rng: np.random.Generator, count: int) -> Sky:
-    """Positions all over the sky, degrees."""
+    """Return random positions all over the sky, in degrees."""
     return rng.uniform(0, 360, count), np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
 
 
 def write_sources(path: Path, count: int, seed: int) -> None:
-    """Sources all over the sky: an id, a position, a magnitude."""
+    """Write sources all over the sky: an id, a position, a magnitude."""
     rng = np.random.default_rng(seed)
     writer: pq.ParquetWriter | None = None
     for first in range(0, count, CHUNK):
@@ -112,7 +112,7 @@ def write_sources(path: Path, count: int, seed: int) -> None:
 
 
 def describe(path: Path, count: int) -> Description:
-    """The catalogue of so many sources."""
+    """Describe the catalogue of this many sources."""
     return Description.model_validate(
         {
             "catalog": {
@@ -131,7 +131,7 @@ def describe(path: Path, count: int) -> Description:
 def batches(
     kind: str, sources: Sky, count: int, rows: int, rng: np.random.Generator
 ) -> Iterator[Sky]:
-    """Batches of alerts, half of them within 2 arcsec of a source."""
+    """Return batches of alerts, half of them within 2 arcsec of a source."""
     for number in range(count):
         if kind == "sky":
             ra, dec = uniform(rng, rows)
@@ -159,7 +159,7 @@ def _inside(sources: Sky, corner: tuple[float, float]) -> np.ndarray:
 
 
 def ours(catalog: Catalog) -> Way:
-    """The cross-match that ships."""
+    """Return the cross-match that ships."""
 
     def look_up(alerts: Sky) -> int:
         answer = match(pa.table({"ra_deg": alerts[0], "dec_deg": alerts[1]}), catalog)
@@ -169,7 +169,7 @@ def ours(catalog: Catalog) -> Way:
 
 
 def astropy_way(sources: Sky) -> Way:
-    """astropy's, its tree built."""
+    """Return astropy's match, its tree already built."""
     from astropy.coordinates import SkyCoord, match_coordinates_sky
 
     catalog = SkyCoord(*sources, unit="deg")
@@ -183,7 +183,7 @@ def astropy_way(sources: Sky) -> Way:
 
 
 def bare_tree(sources: Sky) -> Way:
-    """Scipy's k-d tree, and nothing around it."""
+    """Return a bare look-up in scipy's k-d tree."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_unit_vectors(sources))
@@ -202,7 +202,7 @@ def _unit_vectors(sky: Sky) -> np.ndarray:
 
 
 def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measured]:
-    """Build a catalogue of so many sources, and time the ways on it."""
+    """Build a catalogue of this many sources, and time each way on it."""
     source = folder / f"{count}.parquet"
     write_sources(source, count, options.seed)
     store = CatalogStore(folder / "store")
@@ -221,7 +221,7 @@ def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measu
     for kind in options.alerts:
         catalogs = Catalogs(store.folder, options.memory_bytes)
         ways = {"ours": ours(catalogs.current(f"made{count}")), **beside}
-        # All of a sky that does not fit is read anew for each batch: a few of them tell.
+        # A sky that does not fit into memory is read anew for each batch: a few batches suffice.
         fits = kind == "exposures" or bool(beside)
         todo = options.batches if fits else max(1, options.batches // 20)
         rng = np.random.default_rng(options.seed + 1)
@@ -250,7 +250,7 @@ def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measu
 
 
 def faults(measured: Sequence[Measured]) -> list[str]:
-    """What must not be: other matches than astropy's, more memory than the limit."""
+    """List what is wrong: matches that differ from astropy's, memory above the limit."""
     found = []
     for one in measured:
         mine = one.ways["ours"]["matches"]
@@ -266,7 +266,7 @@ def faults(measured: Sequence[Measured]) -> list[str]:
 
 
 def render(measured: Sequence[Measured]) -> str:
-    """The table."""
+    """Return the table as text."""
     head = f"{'sources':>10}  {'alerts':<10} {'way':<14} {'alerts/s a core':>15} "
     head += f"{'p50 ms':>8} {'p99 ms':>8} {'ours is':>8} {'catalogue MB':>13}"
     lines = [head]
@@ -290,7 +290,7 @@ def _tell(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and say with the exit code whether astropy agrees."""
+    """Measure and print; the exit code is 1 if astropy disagrees."""
     options = _parser().parse_args(arguments)
     with working_folder("crossmatch", options.folder) as folder:
         measured = [one for count in options.sources for one in measure(options, folder, count)]

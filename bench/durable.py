@@ -1,4 +1,4 @@
-"""When alerts became durable, from the ledger of an archive or of a service's results."""
+"""The times at which alerts became durable, from the ledger of an archive or of results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +12,12 @@ from finkray.storage.contract import Storage
 
 
 def last_commit_unix_s(storage: Storage) -> float:
-    """When the last claim was committed."""
+    """Return the time of the last commit."""
     return float(max(read_claims(storage, ("at",))["at"].to_pylist()).timestamp())
 
 
 def kafka_unix_s(storage: Storage, claim: Mapping[str, Any]) -> np.ndarray:
-    """The Kafka timestamps in the files of a claim, which was read with its `files`; float64."""
+    """Return the Kafka timestamps in the files of a claim, which was read with its `files`."""
     stamps = []
     for file in claim["files"]:
         with storage.open(file["path"]) as source:

@@ -1,4 +1,4 @@
-"""From what was seen of a chain to the figures of the table: pure functions."""
+"""Work out the figures of the table from what was measured of a chain: pure functions."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from bench.meter import Sample
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """At that time so many alerts were in Parquet files, all in all."""
+    """The number of alerts in Parquet files at one time."""
 
     at_unix_s: float
     alerts: int
@@ -22,7 +22,7 @@ class Figures:
     Attributes
     ----------
     alerts
-        How many it archived.
+        Number of archived alerts.
     first_s
         From its launch until the first alerts were in Parquet files.
     overall_per_s
@@ -36,7 +36,7 @@ class Figures:
     peak_rss_bytes
         The largest sum of its processes' resident memory.
     disk_bytes_per_alert
-        Of the Parquet files it wrote.
+        Bytes of the Parquet files that it wrote, per alert.
     """
 
     alerts: int
@@ -63,13 +63,13 @@ def work_out(
     Parameters
     ----------
     progress
-        Every step, in order of time; at least one.
+        All reports, in order of time; at least one.
     samples
-        Looks at its processes, in order of time; at least one.
+        Samples of its processes, in order of time; at least one.
     launched_unix_s
-        When its process was started.
+        Time at which its process was started.
     warm_after
-        The warm-up ends with the step at which so many alerts are there.
+        The warm-up ends with the report that reaches this number of alerts.
     message_bytes
         Mean size of a message.
     disk_bytes
@@ -93,19 +93,19 @@ def work_out(
 
 
 def median(rounds: Sequence[Figures]) -> Figures:
-    """The round with the middle rate once warm: one that happened, not a mixture of several."""
+    """Return the round with the median warm rate: a measured round, not a mixture of several."""
     ordered = sorted(rounds, key=lambda one: one.warm_per_s or 0.0)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def spread(rounds: Sequence[Figures]) -> tuple[float, float] | None:
-    """The lowest and the highest rate once warm."""
+    """Return the lowest and the highest warm rate."""
     rates = [one.warm_per_s for one in rounds if one.warm_per_s is not None]
     return (min(rates), max(rates)) if rates else None
 
 
 def _cpu_at(samples: Sequence[Sample], at_unix_s: float) -> float:
-    """CPU seconds used until then, read off the straight line between two looks."""
+    """Return the CPU seconds used until then, interpolated between two samples."""
     after = bisect_right([sample.at_unix_s for sample in samples], at_unix_s)
     if after == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and everything it started."""
+"""Measure CPU time and memory of a process and everything it started."""
 
 import os
 import time
@@ -10,16 +10,16 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at all of the processes.
+    """The CPU time and memory of all processes at one time.
 
     Attributes
     ----------
     at_unix_s
-        When it was.
+        Time of the sample.
     cpu_s
-        CPU time they have used so far, in seconds, those that have ended included.
+        CPU seconds that all of them used so far, ended processes included.
     rss_bytes
-        Their resident memory, added up: what several of them share counts several times.
+        Sum of their resident memory: what several of them share counts several times.
     """
 
     at_unix_s: float
@@ -28,16 +28,16 @@ class Sample:
 
 
 class Meter:
-    """Follows a process and all its descendants, also those whose parent has ended.
+    """Follow a process and all its descendants, also those whose parent has ended.
 
-    What a process uses between its last look and its end is missed.
+    The CPU time of a process between its last sample and its end is missed.
 
     Parameters
     ----------
     pid
         of the process
     without
-        words of command lines: those processes do not count, nor does this one
+        words of command lines; processes with such a word do not count, nor does this one
     """
 
     def __init__(self, pid: int, without: Sequence[str] = ()) -> None:
@@ -46,7 +46,7 @@ class Meter:
         self._cpu_s: dict[psutil.Process, float] = {}
 
     def sample(self) -> Sample:
-        """Look at all of them now."""
+        """Measure all of them now."""
         rss_bytes = 0
         for process in self._family():
             try:
@@ -61,7 +61,7 @@ class Meter:
         return Sample(time.time(), sum(self._cpu_s.values()), rss_bytes)
 
     def end_all(self) -> None:
-        """Kill whatever of it still runs."""
+        """Kill those that still run."""
         alive = self._family()
         for process in alive:
             try:

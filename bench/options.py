@@ -1,4 +1,4 @@
-"""What the benches' command lines have in common."""
+"""Options and set-up that all benchmarks share."""
 
 import argparse
 import logging
@@ -18,7 +18,7 @@ _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Where the alerts come from, where to write, and how large the chain is."""
+    """Add the options for the test data, the working folder and the size of a chain."""
     parser.add_argument("--partitions", type=int, default=4, help="of each topic (%(default)s)")
     parser.add_argument(
         "--cores",
@@ -41,22 +41,22 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def begin(data: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERTS)) -> bool:
-    """Say what is done as it is done, end all that is started on SIGTERM, and look for the alerts.
+    """Set up logging and a clean end on SIGTERM, and check that the test data is there.
 
     Parameters
     ----------
     data
         the folder of the public test data
     files
-        which of it are needed
+        files of it that are needed
 
     Returns
     -------
     bool
-        whether they are there; says so if not
+        whether they are there; logs which are missing
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    # As Ctrl-C does: what was started is ended on the way out.
+    # As Ctrl-C does: the blocks that started processes end them on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     missing = [file for file in files if not (data / file).is_file()]
     if missing:
@@ -66,16 +66,16 @@ def begin(data: Path, files: Sequence[Path] = (ZTF_PACKETS, LSST_ALERTS)) -> boo
 
 @contextmanager
 def working_folder(name: str, place: Path | None, *, keep: bool = False) -> Iterator[Path]:
-    """A folder that is there for as long as a bench runs.
+    """Make a folder for as long as a benchmark runs.
 
     Parameters
     ----------
     name
-        of the bench
+        of the benchmark
     place
-        where to make it; None: the temporary folder
+        parent folder; None: the temporary folder
     keep
-        leave it, and say where it is
+        leave the folder, and log its path
     """
     folder = Path(tempfile.mkdtemp(prefix=f"finkray-{name}-", dir=place))
     try:

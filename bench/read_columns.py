@@ -1,6 +1,6 @@
 """`python -m bench.read_columns`: what it costs a service to read its columns from a file.
 
-Beside it, what it would cost to pick them out of the same batch in memory that is mapped, as the
+Beside it, what it would cost to pick them from the same batch in mapped memory, as the
 ingest actors hold it in Ray's object store until the claim is durable. CPU time of one core, the
 least of many tries.
 """
@@ -33,7 +33,7 @@ CASES = {
 
 
 def made_alerts(count: int) -> pa.Table:
-    """So many of the simulator's alerts of ZTF, as they are archived."""
+    """Return this many simulated alerts of ZTF, as they are archived."""
     packets: list[bytes] = []
     for visit in ZtfMaker(seed=7, schema_version="4.02", alerts_per_visit=1000).visits():
         packets += [alert.packet for alert in visit.alerts]
@@ -45,7 +45,7 @@ def made_alerts(count: int) -> pa.Table:
 
 
 def measure(alerts: pa.Table, folder: Path, tries: int) -> dict[str, dict[str, float]]:
-    """CPU milliseconds for 1000 alerts, by what is read and from where."""
+    """Return CPU milliseconds for 1000 alerts, by case and by source."""
     parquet, mapped = folder / "alerts.parquet", folder / "alerts.arrow"
     with parquet.open("wb") as sink:
         write_table(alerts, sink)
@@ -53,7 +53,7 @@ def measure(alerts: pa.Table, folder: Path, tries: int) -> dict[str, dict[str, f
         writer.write_table(alerts)
 
     def from_parquet(columns: Sequence[str]) -> int:
-        # As the process of a service does it.
+        # As the child process of a service does.
         schema = pq.read_schema(parquet)
         any(has(schema, name) for name in columns)
         return read_columns(str(parquet), columns).num_rows

@@ -1,4 +1,4 @@
-"""One measurement: run a chain under the meter, and check that every alert is there."""
+"""Run one chain under the meter, and check that every alert is there."""
 
 import json
 import logging
@@ -37,15 +37,15 @@ class Chain:
     Attributes
     ----------
     name
-        On the command line and in the table.
+        Name on the command line and in the table.
     module
-        The program.
+        Module that is the program.
     feeds
-        What it can read.
+        Feeds that it can read.
     what
-        One line that says what it is.
+        One line of description.
     share
-        Of the alerts; a slow chain shows its rate with fewer.
+        Share of the alerts that it reads; a slow chain shows its rate with fewer.
     """
 
     name: str
@@ -73,7 +73,7 @@ CHAINS = (
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was seen of a chain that got through: how far it was when, and what it used."""
+    """The reports and samples of a chain that archived everything."""
 
     launched_unix_s: float
     progress: Sequence[Progress]
@@ -143,7 +143,7 @@ def watch(
 
 
 def found_below(folder: Path) -> tuple[int, int]:
-    """Rows and bytes in all Parquet files that a reader of the chain's output would find."""
+    """Return rows and bytes in all Parquet files that a reader of the output would find."""
     places = [place for place in (folder / "parquet", folder / "archive/alerts") if place.is_dir()]
     rows = sum(ds.dataset(place, format="parquet").count_rows() for place in places)
     files = [file for place in places for file in place.rglob("*.parquet")]
@@ -153,7 +153,7 @@ def found_below(folder: Path) -> tuple[int, int]:
 def _follow(
     process: "subprocess.Popen[bytes]", deadline_unix_s: float, look: Callable[[int], None]
 ) -> tuple[list[Progress], list[Sample]]:
-    """Gather what the chain reports and what it uses, until it ends or its time is up."""
+    """Collect the reports and samples of a chain until it ends or its time is up."""
     progress: list[Progress] = []
     samples: list[Sample] = []
     reader = threading.Thread(target=_read, args=(process.stdout, progress))
@@ -169,7 +169,7 @@ def _follow(
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_S)
-        # Also those whose parent has ended; in a good end there are none.
+        # Also those whose parent has ended; after a proper end there are none.
         meter.end_all()
         process.wait()
         reader.join()
@@ -181,5 +181,5 @@ def _read(lines: "IO[bytes]", progress: list[Progress]) -> None:
         try:
             progress.append(Progress(**json.loads(line)))
         except (ValueError, TypeError):
-            # Ray and Spark write to standard output as they like.
+            # Ray and Spark write lines of their own to standard output.
             _LOG.debug("not a report: %r", line)

@@ -1,4 +1,4 @@
-"""Our archive as anybody runs it: a local Ray, and `python -m finkray.archive`."""
+"""finkray's archive as users run it: a local Ray, and `python -m finkray.archive`."""
 
 import os
 import signal
@@ -24,18 +24,18 @@ _DRAIN_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class RunningArchive:
-    """An archive that runs.
+    """A running archive.
 
     Attributes
     ----------
     process
-        Its driver's supervisor.
+        The supervisor of its driver.
     root
         Its folder.
     log
-        What it says.
+        Its log file.
     launched_unix_s
-        When it was started, on a Ray that was up.
+        Time of its start, on a Ray that was up.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -51,7 +51,7 @@ class RunningArchive:
     def wait_until(
         self, what: str, done: Callable[[BalanceSheet], bool], deadline_s: float
     ) -> None:
-        """Wait for something in the ledger until a time of the monotonic clock.
+        """Wait for a condition on the ledger until a time of the monotonic clock.
 
         Raises
         ------
@@ -67,14 +67,14 @@ class RunningArchive:
 
 @contextmanager
 def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
-    """An archive in that folder, on a Ray of its own; it drains at the end.
+    """Run an archive in that folder, on a Ray of its own; it drains at the end.
 
     Parameters
     ----------
     folder
-        for all that it writes
+        for all files that it writes
     settings
-        TOML, without the archive's place and Ray's
+        TOML, without the archive's URI and the Ray settings
     """
     state = folder / "state"
     state.mkdir(parents=True)

@@ -37,18 +37,18 @@ _FEEDS = ("small", "bare", "containers", "lsst")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is measured.
+    """One case of the measurement.
 
     Attributes
     ----------
     changed, to
-        what is not as usual
+        what differs from `python -m bench`, and its value
     feed
-        which alerts
+        name of the feed
     partitions
-        of the topic; None is as usual
+        partitions of the topic; None is four
     ingest
-        keys of [ingest] that are not as usual
+        keys of [ingest] that differ from their defaults
     """
 
     changed: str
@@ -62,7 +62,7 @@ CASES = (
     *(
         Case("partitions, actors", f"{partitions}, {actors}", "containers", partitions, keys)
         for partitions, actors in ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))
-        # A claim is an eighth of what an actor may hold at the most: all have room for 32 MiB.
+        # A claim has at most an eighth of what an actor may hold: each may have 32 MiB.
         for keys in [{"actors": actors, "held_bytes": f"{max(512, 256 * actors)} MiB"}]
     ),
     *(
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(found: Sequence[tuple[Case, Figures]]) -> str:
-    """The table as text."""
+    """Return the table as text."""
     return layout([COLUMNS, *(_row(case, figures) for case, figures in found)], left=2)
 
 
@@ -112,7 +112,7 @@ def _row(case: Case, figures: Figures) -> tuple[str, ...]:
 def _measure_all(
     kafka: Kafka, cases: Sequence[Case], folder: Path, options: argparse.Namespace
 ) -> list[tuple[Case, Figures]]:
-    """All cases in each round, one after the other; of each the round with the middle rate."""
+    """Measure all cases in each round; return of each case the round with the median rate."""
     feeds = {name: _feed(name, options.data) for name in sorted({case.feed for case in cases})}
     schemas = {name: feed.write_schema(folder) for name, feed in feeds.items()}
     sizes: dict[str, float] = {}
@@ -157,7 +157,7 @@ def _feed(name: str, data: Path) -> Feed:
 
 
 def _alerts(feed: str, options: argparse.Namespace) -> int:
-    """About as many seconds of each."""
+    """Return a number of alerts that takes each case about as long."""
     given: int = options.lsst_alerts if feed == "lsst" else options.alerts
     return 4 * given if feed == "small" else given
 

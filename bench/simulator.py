@@ -1,7 +1,7 @@
-"""`python -m bench.simulator`: how many alerts one core makes in a second, pools filled before.
+"""`python -m bench.simulator`: how many alerts one core makes in a second, with filled pools.
 
-What is counted is the process's own CPU time, so that other work on the machine does not matter
-much. Nothing is sent: Kafka has its own figures.
+The CPU time of the process is measured, so that other work on the machine matters little.
+Nothing is sent: Kafka has its own figures.
 """
 
 import argparse
@@ -18,7 +18,7 @@ WARM, COUNTED = {"ztf": 20_000, "lsst": 500}, {"ztf": 40_000, "lsst": 1_000}
 
 
 def main() -> int:
-    """Print one line for each survey."""
+    """Print one line a survey."""
     options = _parser().parse_args()
     makers: dict[str, ZtfMaker | LsstMaker] = {
         "ztf": ZtfMaker(1, alerts_per_visit=options.alerts_per_visit),

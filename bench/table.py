@@ -1,4 +1,4 @@
-"""The table that a measurement ends with."""
+"""The table of a measurement, as text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ def render(
     rounds: Mapping[str, Sequence[Figures]],
     visits_s: Mapping[str, float],
 ) -> str:
-    """The table as text, one line for each chain; a chain that never got through has dashes."""
+    """Return the table, one line a chain; a chain that failed has dashes."""
     ours = median(rounds[OURS]).warm_per_s if rounds.get(OURS) else None
     rows = [
         _row(chain.name, rounds.get(chain.name, ()), ours, visits_s.get(chain.name))
@@ -35,7 +35,7 @@ def render(
 
 
 def layout(rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
-    """Rows, the first of them the heads, below each other; the first `left` columns are words."""
+    """Align rows, the first of them the headings; the first `left` columns are text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(

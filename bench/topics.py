@@ -1,4 +1,4 @@
-"""What the chains read: the same real alerts over and over, in each of the three wire formats.
+"""The feeds: the same real alerts repeated, in each of the three wire formats.
 
 The packets are those of the public test data: 498 of ZTF's, of the night of 2018-11-29, and 107 of
 LSST's, of 2026-03-10.
@@ -36,15 +36,15 @@ class Feed:
     Attributes
     ----------
     name
-        In the tables and on the command line.
+        Name in the tables and on the command line.
     wire
-        How they are wrapped.
+        Wire format of the messages.
     messages
-        Some hundred, which are sent over and over.
+        Some hundred messages, which are sent again and again.
     schema_text
         The writer schema (Avro, JSON).
     what
-        One line that says what they are.
+        One line of description.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Feed:
     what: str
 
     def write_schema(self, folder: Path) -> Path:
-        """Write the schema where an archive finds it by its id, should it look for one."""
+        """Write the schema where an archive finds it by its id."""
         file = folder / self.name / f"{LSST_SCHEMA_ID}.avsc"
         file.parent.mkdir(parents=True)
         file.write_text(self.schema_text, encoding="utf-8")
@@ -70,7 +70,7 @@ def read_feed(name: str, data: Path) -> Feed:
 
 
 def without_cutouts(feed: Feed) -> Feed:
-    """ZTF's bare records with nulls in the place of their cutouts: the small ones."""
+    """Return ZTF's bare records with nulls in place of the cutouts."""
     schema = fastavro.parse_schema(json.loads(feed.schema_text))
     records = []
     for message in feed.messages:
@@ -119,13 +119,13 @@ def _read_lsst(data: Path) -> Feed:
 
 
 def fill(kafka: Kafka, topic: str, feed: Feed, alerts: int, partitions: int) -> float:
-    """Make a topic and put so many alerts into it; returns their mean size in bytes."""
+    """Make a topic and send this many alerts to it; returns their mean size in bytes."""
     kafka.create_topic(topic, partitions=partitions)
     return send(kafka, topic, feed, alerts, partitions) / alerts
 
 
 def send(kafka: Kafka, topic: str, feed: Feed, alerts: int, partitions: int) -> int:
-    """Put so many alerts into a topic, the messages over and over; returns their bytes."""
+    """Send this many alerts to a topic, repeating the messages; returns their bytes."""
     producer = Producer(
         {
             "bootstrap.servers": kafka.bootstrap_servers,

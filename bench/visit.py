@@ -1,4 +1,4 @@
-"""How soon all of a visit is in Parquet files that comes while a chain runs."""
+"""Measure how soon a visit that comes while a chain runs is in Parquet files."""
 
 import threading
 import time
@@ -12,14 +12,14 @@ QUIET_S = 3.0
 
 
 class Visit:
-    """Sends the visit once the chain has done with what was there before.
+    """Send the visit once the chain has archived what was there before.
 
     Parameters
     ----------
     before
-        how many alerts there were before
+        number of alerts before the visit
     send
-        puts all of it into Kafka; returns when Kafka has acknowledged it
+        sends the visit; returns when Kafka has acknowledged it
     """
 
     def __init__(self, before: int, send: Callable[[], object]) -> None:
@@ -30,7 +30,7 @@ class Visit:
         self._acked_unix_s = 0.0
 
     def look(self, alerts: int) -> None:
-        """See how far the chain is; raises what went wrong with sending."""
+        """Take the progress of the chain; raises the error of the sending thread."""
         if self._error is not None:
             raise self._error
         if self._thread is None and alerts >= self._before:
@@ -38,7 +38,7 @@ class Visit:
             self._thread.start()
 
     def acked_unix_s(self) -> float:
-        """When Kafka had acknowledged all of it, after the chain has archived all of it."""
+        """Return the time of Kafka's last acknowledgement; to be called after the archiving."""
         if self._thread is None:
             raise RuntimeError(f"there were no {self._before} alerts before the visit")
         self._thread.join()
@@ -56,16 +56,16 @@ class Visit:
 def measure_visit(
     chain: Chain, job: Job, before: int, send: Callable[[], object], *, timeout_s: float
 ) -> float:
-    """Seconds from Kafka's last acknowledgement of a visit until all of it is in Parquet files.
+    """Return the seconds from Kafka's last acknowledgement of a visit until it is in Parquet.
 
     Parameters
     ----------
     job
-        of a topic with alerts already; its `alerts` are these and the visit's, and it `stays`
+        of a topic that has alerts; its `alerts` include the visit's, and it `stays`
     before
-        how many there are
+        number of alerts before the visit
     send
-        puts the visit into the topic, as fast as Kafka takes it
+        sends the visit to the topic, as fast as Kafka takes it
 
     Raises
     ------

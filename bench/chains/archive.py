@@ -1,7 +1,7 @@
-"""Our archive, as anybody runs it.
+"""finkray's archive, as users run it.
 
-How far it is stands in its ledger: an entry is what makes its claims durable, and the time
-at which its file got its name, when all of it was on disk, is the time of the commit.
+Its progress is read from its ledger: an entry makes its claims durable, and the time at which the
+file of the entry got its name, when all of it was on disk, is the time of the commit.
 """
 
 import json
@@ -18,7 +18,7 @@ _POLL_S = 0.1
 
 
 def run(job: Job) -> None:
-    """Archive the topic, then let the archive drain and take the Ray down again."""
+    """Archive the topic, let the archive drain, and stop its Ray."""
     settings = settings_for(
         job.bootstrap_servers,
         job.topic,
@@ -40,7 +40,7 @@ def settings_for(
     *,
     ingest: Mapping[str, Any] | None = None,
 ) -> str:
-    """Everything is left at its default that need not be said."""
+    """Return settings that leave at its default whatever can stay there."""
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (ingest or {}).items())
     return (
         f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\ntopics = ["{topic}"]\n'
@@ -51,7 +51,7 @@ def settings_for(
 
 
 def _schemas(topic: str, wire: Wire, schema_file: Path) -> str:
-    """Where the schema is found, if it is not in the messages."""
+    """Return the settings of the schema, if the messages do not bring it."""
     match wire:
         case "container":
             return ""

@@ -1,4 +1,4 @@
-"""The bare loop: plain processes that poll, decode and write, with nothing to keep them safe.
+"""The bare loop: plain processes that poll, decode and write, without any safety.
 
 No claims, no ledger, no bound on memory, no fsync, no dead letters; a crash loses and doubles
 alerts. It is what the machine can do with the same libraries: the practical limit.
@@ -81,7 +81,7 @@ def _ztf_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
 
 
 def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
-    """By the archive's own reader: polars_avro does not take a schema that names a type again."""
+    """Decode by the archive's own reader: polars_avro refuses a schema that repeats a type name."""
     text = Path(job.schema_file).read_text(encoding="utf-8")
     reader = RecordReader(WriterSchema.from_text(text))
 
@@ -93,7 +93,7 @@ def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
 
 
 def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
-    """The messages of a file; fewer than `rows` at the end, and when no more come for now."""
+    """Yield the messages of one file each; fewer than `rows` at the end, and in a pause."""
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap_servers,
@@ -130,14 +130,14 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
 
 
 def _own_header(job: Job) -> Header:
-    """The header of a container with the schema, for records that come without one."""
+    """Return a container header with the schema, for records that come without one."""
     file = io.BytesIO()
     fastavro.writer(file, json.loads(Path(job.schema_file).read_text(encoding="utf-8")), [])
     return _must(read_header(file.getvalue()))
 
 
 def _join(bodies: list[bytes], header: Header) -> bytes:
-    """One container with all the records."""
+    """Return one container with all records."""
     parts = [header.raw, SYNC]
     for first in range(0, len(bodies), RECORDS_PER_BLOCK):
         block = bodies[first : first + RECORDS_PER_BLOCK]
@@ -160,7 +160,7 @@ def _must(found: Any) -> Any:
 
 
 def _parquet_options(table: pa.Table) -> dict[str, Any]:
-    """Cutouts as they are, which ZTF has compressed already; zstd for the rest."""
+    """Return options that write cutouts as they are, compressed by ZTF, and the rest with zstd."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.slice(0, 0), sink)
     schema = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema

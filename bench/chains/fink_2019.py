@@ -15,7 +15,7 @@ def run(job: Job) -> None:
     from pyspark.sql import functions as sql
     from pyspark.sql.avro.functions import from_avro
 
-    spark = session(job.cores)  # first, for expressions need it
+    spark = session(job.cores)  # before any expression, which needs it
     schema = Path(job.schema_file).read_text(encoding="utf-8")
     skip = FRAME_BYTES if job.wire == "frame" else 0
     record = sql.expr(f"substring(value, {skip + 1})")

@@ -37,7 +37,7 @@ def _container(packet: bytes) -> Any:
 
 
 def _framed(text: str) -> Callable[[bytes], Any]:
-    """For LSST's frames: the schema is parsed once for each task, and not for each packet."""
+    """Decode LSST's frames: the schema is parsed once a task, not once a packet."""
     parsed: list[Any] = []
 
     def decode(packet: bytes) -> Any:

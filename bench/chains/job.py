@@ -1,4 +1,4 @@
-"""What a chain is told, and how it says how far it is."""
+"""The job that a chain gets as JSON, and the report of its progress."""
 
 import json
 import sys
@@ -27,9 +27,9 @@ class Job:
         What its messages are: "container" (the schema in each), "bare" records, or "frame" (a bare
         record behind five bytes).
     partitions
-        How many it has.
+        Number of partitions of the topic.
     alerts
-        How many messages are in it when the chain has done with it.
+        Number of messages in the topic when the chain ends.
     folder
         An empty folder for everything the chain writes.
     schema_file
@@ -39,10 +39,10 @@ class Job:
     per_trigger
         Spark pipelines: most messages in one micro-batch.
     stays
-        Whether some of them are still to come when it has read the topic to its end; as many for
-        each partition, then.
+        Whether more messages may follow when the chain has reached the end of the topic; then
+        each partition gets as many.
     ingest
-        This archive: keys of its [ingest] that are not left at their defaults.
+        finkray alone: keys of [ingest] that differ from their defaults.
     """
 
     bootstrap_servers: str
@@ -59,11 +59,11 @@ class Job:
 
     @property
     def output(self) -> Path:
-        """Where a chain's Parquet files go, except for the archive, which has its own layout."""
+        """Folder of a chain's Parquet files; the archive has a layout of its own."""
         return Path(self.folder) / "parquet"
 
     def to_json(self) -> str:
-        """For a command line."""
+        """Return the job as JSON, for a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -73,6 +73,6 @@ class Job:
 
 
 def report(alerts: int, at_unix_s: float | None = None) -> None:
-    """Say that `alerts` are in Parquet files, all in all, now or at that time."""
+    """Report that `alerts` in total are in Parquet files, now or since that time."""
     line = {"at_unix_s": time.time() if at_unix_s is None else at_unix_s, "alerts": alerts}
     print(json.dumps(line), flush=True)

@@ -1,4 +1,4 @@
-"""What the two pipelines of Fink have in common: a local Spark, a Kafka source, a finite run."""
+"""The common part of Fink's two pipelines: a local Spark, a Kafka source, a finite run."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _POLL_S = 0.02
 
 
 def session(cores: int) -> "SparkSession":
-    """A Spark in this process, without what a measurement does not need.
+    """Start a Spark in this process, without its page.
 
     The memory is generous: a pipeline that has to collect garbage all the time is not the
     one to be compared with.
@@ -49,7 +49,7 @@ def session(cores: int) -> "SparkSession":
 
 
 def alerts_of(spark: "SparkSession", job: Job) -> "DataFrame":
-    """The topic from its beginning, as Spark's Kafka source gives it."""
+    """Read the topic from its beginning with Spark's Kafka source."""
     return (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", job.bootstrap_servers)

@@ -22,7 +22,8 @@ from finkray.settings.packets import PacketSettings
 from tests.support.avro_cases import SOURCE, container, differences, long, messages
 from tests.support.packets import real_ztf_packets
 
-MUTANTS = {"ztf": 15_000, "lsst": 5_000}
+MUTANTS = {"ztf": 5_000, "lsst": 2_000}
+"""Their seed is fixed, so more of them find nothing new in a second run."""
 BATCH = 40
 NEIGHBOUR = 5
 """One in this many messages is undamaged."""
@@ -140,7 +141,7 @@ def mutate(body: bytes, random_: random.Random) -> bytes:
     return bytes(out)
 
 
-# A minute on a free machine; a time limit that strikes within the reader leaves no good trace.
+# A time limit that strikes within the reader leaves no good trace.
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("survey", MUTANTS)
 def test_a_damaged_packet_is_exactly_one_reject(
