@@ -23,6 +23,9 @@ from tests.support.classified import BEFORE, LAST, alert, counts, service
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
 from ui.app import asgi
+from ui.kit.offline_gradio import gr
+from ui.kit.page import QUIET
+from ui.kit.page import Page as SitePage
 from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
 pytestmark = pytest.mark.browser
@@ -177,6 +180,19 @@ def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
         expect(page.locator(".fr-lost-note")).to_contain_text(
             "This page's server has not answered since", timeout=30_000
         )
+
+
+def test_a_page_without_a_banner_does_not_claim_that_its_server_is_silent(page: Page) -> None:
+    def build(blocks: Any, _: Any) -> None:
+        content = gr.HTML()
+        blocks.load(lambda: "<p class='mine'>a fixed text</p>", None, [content], **QUIET)
+
+    pages = (SitePage("/", "Mine", (), build),)
+    with listening(asgi(UiSettings(), Sources(), pages)) as (host, port, _):
+        page.goto(f"http://{host}:{port}/")
+        expect(page.locator(".mine")).to_be_visible()
+        page.wait_for_timeout(12_000)  # kit.js waits for 10 s
+        expect(page.locator(".fr-lost-note")).not_to_be_visible()
 
 
 def test_the_page_makes_no_request_to_another_host(page: Page) -> None:

@@ -17,6 +17,8 @@
       heard = Date.now();
       if (document.title !== banner.dataset.title) document.title = banner.dataset.title;
     }
+    // A page without a banner shows nothing that could be taken for the present.
+    if (!banner) heard = Date.now();
     const lost = Date.now() - heard > SILENCE_MS;
     if (lost && !document.body.classList.contains("fr-lost")) {
       const since = new Date(heard).toISOString().slice(0, 19).replace("T", " ");
