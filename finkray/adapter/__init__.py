@@ -12,7 +12,7 @@ at once. Columns that it does not have are read as null; so are ZTF's sentinels 
 Each survey has a `View` in a file of its own; the functions here put the views together.
 """
 
-import gzip
+import zlib
 from functools import reduce
 from typing import Final, NamedTuple
 
@@ -146,5 +146,24 @@ def cutouts(alerts: pa.Table) -> pa.Table:
 
 
 def fits_bytes(cutout: bytes) -> bytes:
-    """Return a cutout as a FITS file: ZTF's are gzipped, LSST's are not."""
-    return gzip.decompress(cutout) if cutout.startswith(b"\x1f\x8b") else cutout
+    """Return a cutout as a FITS file: ZTF's are gzipped, LSST's are not.
+
+    Bytes behind the gzipped file are ignored, as gzip itself does.
+
+    Raises
+    ------
+    ValueError
+        If the gzipped file is damaged or cut short.
+    """
+    if not cutout.startswith(b"\x1f\x8b"):
+        return cutout
+    decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        content = decompressor.decompress(cutout)
+    except zlib.error as error:
+        raise ValueError(f"the cutout is no valid gzip file: {error}") from error
+    if not decompressor.eof:
+        raise ValueError(
+            f"the cutout is cut short: its gzip file goes on after {len(cutout)} bytes"
+        )
+    return content

@@ -38,8 +38,10 @@ def _detections(alerts: pa.Table) -> pa.Table:
 
 
 def _solar_system(alerts: pa.Table) -> pa.Table:
-    number = first_valid(alerts, pa.int64(), "diaSource.ssObjectId", "ssSource.ssObjectId")
-    is_known = pc.is_valid(_not_zero(number))
+    # diaSource may have 0 where ssSource names the object: 0 is no id, so it does not count there.
+    in_source = _not_zero(first_valid(alerts, pa.int64(), "diaSource.ssObjectId"))
+    in_match = _not_zero(first_valid(alerts, pa.int64(), "ssSource.ssObjectId"))
+    is_known = pc.is_valid(pc.coalesce(in_source, in_match))
     designation = first_valid(alerts, pa.string(), "ssSource.designation")
     offset = first_valid(alerts, pa.float64(), "ssSource.ephOffset")
     return pa.table(

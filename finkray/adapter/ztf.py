@@ -23,6 +23,9 @@ arcsec."""
 
 _BANDS: Final = pa.array([None, "g", "r", "i"])
 _SENTINEL: Final = -999.0
+_BRIGHTER: Final = pa.array(["t", "true", "y", "yes", "1", "1.0", "+", "+1", "positive"])
+_FAINTER: Final = pa.array(["f", "false", "n", "no", "0", "0.0", "-", "-1", "-1.0", "negative"])
+"""Spellings of `isdiffpos`, in lower case."""
 _MJD_OF_JD_0: Final = 2_400_000.5
 _TAI_MINUS_UTC_DAYS: Final = TAI_MINUS_UTC_MS / 86_400_000
 
@@ -109,9 +112,14 @@ def _band(fid: pa.Array) -> pa.Array:
 
 
 def _sign(isdiffpos: pa.Array) -> pa.Array:
-    """Return 1 for a detection that is brighter than the template, -1 for a fainter one."""
-    up = pc.is_in(isdiffpos, pa.array(["t", "1"]))
-    return pc.if_else(pc.is_valid(isdiffpos), pc.if_else(up, 1.0, -1.0), None)
+    """Return 1 for a detection brighter than the template, -1 for a fainter one, else null.
+
+    ZTF writes `t`, `f`, `1` or `0`; packets that went through another broker or a table have the
+    spellings of booleans and numbers.
+    """
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(isdiffpos))
+    brighter, fainter = pc.is_in(text, _BRIGHTER), pc.is_in(text, _FAINTER)
+    return pc.if_else(brighter, 1.0, pc.if_else(fainter, -1.0, pa.scalar(None, pa.float64())))
 
 
 ZTF_VIEW: Final = View(

@@ -212,14 +212,13 @@ def _parse(path: str) -> ArchivePath | None:
 
 
 def newest(results: pa.Table) -> pa.Table:
-    """Of rows of one `alert_id` the one that came into Kafka last; those without all stay."""
-    ordered = results.sort_by(
-        [
-            ("kafka_timestamp", "ascending"),
-            ("kafka_partition", "ascending"),
-            ("kafka_offset", "ascending"),
-        ]
-    )
+    """Return of each `alert_id` the row that came into Kafka last; rows without an id all stay.
+
+    A row without a Kafka timestamp counts as older than every row with one.
+    """
+    order = [("kafka_timestamp", "ascending"), ("kafka_partition", "ascending")]
+    order.append(("kafka_offset", "ascending"))
+    ordered = results.take(pc.sort_indices(results, order, null_placement="at_start"))
     numbered = pa.table(
         {"alert_id": ordered["alert_id"], "row": pa.array(range(len(ordered)), pa.int64())}
     )

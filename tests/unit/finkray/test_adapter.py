@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import lzma
@@ -280,3 +281,49 @@ def test_the_neighbour_that_ztf_names(
             named += 1
     assert named > 900
     assert adapter.neighbours(lsst)["star_score"].null_count == 107
+
+
+@pytest.mark.parametrize(
+    ("spelling", "sign"),
+    [
+        *((text, 1) for text in ("t", "T", "1", "true", "True", " t ", "1.0", "y")),
+        *((text, -1) for text in ("f", "F", "0", "false", "FALSE", "0.0", "-1", "n")),
+        *((text, None) for text in ("", "?", "null", "2", "tr", None)),
+        *((value, sign) for value, sign in ((True, 1), (False, -1), (1, 1), (0, -1), (7, None))),
+    ],
+)
+def test_an_unknown_sign_is_null_and_never_negative(spelling: object, sign: int | None) -> None:
+    candidate = {"magpsf": 20.0, "sigmapsf": 0.1, "isdiffpos": spelling, "jd": 2459000.5}
+    alert = {"candid": 1, "candidate": candidate, "prv_candidates": [candidate]}
+    table = pa.Table.from_pylist([alert])
+    flux = adapter.detections(table)["flux_njy"][0].as_py()
+    assert (flux and np.sign(flux)) == sign
+    assert adapter.history(table)[0].as_py()[0]["flux_njy"] == flux
+
+
+@pytest.mark.parametrize(
+    ("in_source", "in_match", "known"),
+    [(0, 7, True), (None, 7, True), (7, None, True), (0, 0, False), (0, None, False)],
+)
+def test_an_id_of_zero_is_no_solar_system_object(
+    in_source: int | None, in_match: int | None, known: bool
+) -> None:
+    match = None if in_match is None else {"ssObjectId": in_match, "designation": "2026 AB"}
+    alert = {"diaSource": {"diaSourceId": 1, "ssObjectId": in_source}, "ssSource": match}
+    schema = pa.schema(
+        [
+            ("diaSource", pa.struct([("diaSourceId", pa.int64()), ("ssObjectId", pa.int64())])),
+            ("ssSource", pa.struct([("ssObjectId", pa.int64()), ("designation", pa.string())])),
+        ]
+    )
+    (row,) = adapter.solar_system(pa.Table.from_pylist([alert], schema)).to_pylist()
+    assert row["solar_system"] is known
+
+
+def test_bytes_behind_a_gzipped_cutout_are_ignored_and_a_cut_one_is_refused() -> None:
+    file = gzip.compress(b"SIMPLE  =" * 1000)
+    for behind in (b"", bytes(17), b"anything", file):
+        assert adapter.fits_bytes(file + behind) == b"SIMPLE  =" * 1000
+    for broken in (file[:-9], file[:20], file[:30] + b"????" + file[34:]):
+        with pytest.raises(ValueError, match=r"cut short|no valid gzip"):
+            adapter.fits_bytes(broken)

@@ -113,3 +113,21 @@ def test_of_an_alert_that_came_twice_the_newest_counts() -> None:
         }
     )
     assert newest(rows)["n"].to_pylist() == [1, 3, 4, 2]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_row_without_a_kafka_time_is_never_the_newest_of_several(
+    order: tuple[int, int, int],
+) -> None:
+    times = [NIGHT, None, NIGHT + timedelta(seconds=1)]
+    rows = pa.table(
+        {
+            "alert_id": pa.array([1, 1, 1]),
+            "kafka_timestamp": pa.array(
+                [times[index] for index in order], pa.timestamp("ms", "UTC")
+            ),
+            "kafka_partition": [0, 0, 0],
+            "kafka_offset": [7, 8, 9],
+        }
+    )
+    assert newest(rows)["kafka_timestamp"].to_pylist() == [NIGHT + timedelta(seconds=1)]

@@ -19,7 +19,7 @@ from ui.kit.reading import Reading
 from ui.pages import PAGES
 from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 TEXT = (CHECKOUT / "docs" / "extending.md").read_text()
 
 
