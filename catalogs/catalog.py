@@ -114,7 +114,14 @@ class Catalogs:
 
     def in_use(self) -> list[str]:
         """Return the names of the catalogues that have a version in use."""
-        return [name for name in self.store.names() if self.store.current(name) is not None]
+        return [name for name in self.store.names() if self._has_version(name)]
+
+    def _has_version(self, name: str) -> bool:
+        try:
+            return self.store.current(name) is not None
+        except CatalogError:
+            # It is asked, and cannot answer: that is not the same as no catalogue.
+            return True
 
     def current(self, name: str) -> Catalog:
         """Return the version in use; call it before each batch.

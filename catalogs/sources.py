@@ -6,6 +6,7 @@ Each file is checked by itself. Files whose columns have other types are united 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ _SUFFIXES: Final = {
 
 _HIDDEN: Final = (".", "_")
 """Spark, Hive and pyarrow skip names that begin so: checksums, `_SUCCESS`, `_metadata`."""
+
+_CHECKSUMS: Final = (".crc", ".md5", ".sha1", ".sha256")
 
 _LOGS: Final = {
     "_delta_log": "a Delta table",
@@ -140,6 +143,7 @@ def open_source(description: Description) -> Source:
     wanted = Wanted(
         description.wanted,
         (place.ra, place.dec),
+        description.catalog.id,
         description.source.table,
         description.source.delimiter,
     )
@@ -176,7 +180,7 @@ def _open(path: Path, form: str, wanted: Wanted) -> TableFile:
 
 def _delimited(path: Path, wanted: Wanted) -> TableFile:
     if path.name.lower().removesuffix(".gz").endswith(".tsv"):
-        wanted = Wanted(wanted.columns, wanted.positions, wanted.table, "\t")
+        wanted = replace(wanted, delimiter="\t")
     return DelimitedFile(path, wanted)
 
 
@@ -219,7 +223,8 @@ def _matches(path: str) -> list[Path]:
     root = Path(pattern.anchor)
     found = sorted(file for file in root.glob(str(pattern.relative_to(root))) if file.is_file())
     hidden = pattern.name.startswith(_HIDDEN)
-    return [file for file in found if hidden or not file.name.startswith(_HIDDEN)]
+    data = [file for file in found if not file.name.endswith(_CHECKSUMS)]
+    return [file for file in data if hidden or not file.name.startswith(_HIDDEN)]
 
 
 def _in_folder(folder: Path, form: str) -> list[Path]:

@@ -87,7 +87,8 @@ class CatalogStore:
 
     def names(self) -> list[str]:
         """Return the names of the catalogues that were added."""
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{_DESCRIPTION}"))
+        found = (path.parent.name for path in self.folder.glob(f"*/{_DESCRIPTION}"))
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     def versions(self, name: str) -> list[str]:
         """Return the versions that are built."""

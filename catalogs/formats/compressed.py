@@ -19,6 +19,8 @@ _MAGIC: Final[Mapping[bytes, Callable[..., Any]]] = {
     b"\xfd7zXZ\x00": lzma.open,
 }
 
+_ARCHIVES: Final = {b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x9d": "compress"}
+
 _DAMAGED: Final = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -36,10 +38,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     CatalogError
-        The compressed file ends too early or is damaged: found as soon as the reader gets there.
+        The compressed file ends too early or is damaged, which is found when the reader gets
+        there; or it is packed in a way that is not read.
     """
     with path.open("rb") as file:
         head = file.read(6)
+    if packed := [name for magic, name in _ARCHIVES.items() if head.startswith(magic)]:
+        raise CatalogError(f"{path}: is packed with {packed[0]}: unpack it first")
     decompress = next((how for magic, how in _MAGIC.items() if head.startswith(magic)), None)
     try:
         if decompress is None:

@@ -45,6 +45,7 @@ class DelimitedFile:
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
         self._head = read_head(path, wanted)
+        self._id = wanted.id
         self.hint = self._head.hint
         self._encoding = "utf8"
         self._types: dict[str, pa.DataType] = {}
@@ -75,7 +76,11 @@ class DelimitedFile:
         for piece in self._texts(names):
             for name, kind in kinds.items():
                 kind.add(piece[name])
-        return {name: kind.type for name, kind in kinds.items()}
+        types = {name: kind.type for name, kind in kinds.items()}
+        if pa.types.is_floating(types.get(self._id, pa.null())):
+            # 1E5 as an id is a name, not a number.
+            types[self._id] = pa.string()
+        return types
 
     def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows in the types that the whole file allows."""

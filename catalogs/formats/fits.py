@@ -31,6 +31,8 @@ from finkray.errors import CatalogError
 
 _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 
+_SUM_BYTES: Final = 4 * 1024 * 1024
+
 _BLANKS: Final = b" \x00\t"
 
 
@@ -99,7 +101,29 @@ class FitsFile:
         """Return the types that the columns have as Arrow."""
         with self._opened() as hdus:
             hdu = hdus[self._number]
+            self._check_sum(hdu)
             return {name: self._column(hdu, name, 0, 1).type for name in names}
+
+    def _check_sum(self, hdu: Any) -> None:
+        """Refuse a table that is not the one that DATASUM was computed of, if there is one."""
+        announced = str(hdu.header.get("DATASUM", "")).strip()
+        if not announced.isdigit():
+            return
+        with decompressed(self.path) as plain, plain.open("rb") as file:
+            file.seek(hdu.fileinfo()["datLoc"])
+            left, total = hdu.fileinfo()["datSpan"], 0
+            while block := file.read(min(left, _SUM_BYTES)):
+                left -= len(block)
+                block += bytes(-len(block) % 4)
+                total += int(np.frombuffer(block, ">u4").sum(dtype=np.uint64))
+        # A sum in ones' complement (FITS 4.0, appendix J).
+        while total >> 32:
+            total = (total & 0xFFFFFFFF) + (total >> 32)
+        if total != int(announced):
+            raise CatalogError(
+                f"{self.path}: is damaged: the checksum of HDU {self._number} is {total}, its "
+                f"DATASUM says {announced}: fetch it again"
+            )
 
     def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows from the mapped file."""
@@ -146,7 +170,7 @@ class _Cards(NamedTuple):
         return cls(
             column.name,
             str(hdu.header[f"TFORM{number + 1}"]).strip(),
-            card["TNULL"],
+            _whole(card["TNULL"]),
             1 if scale is None else scale,
             0 if zero is None else zero,
         )
@@ -155,6 +179,14 @@ class _Cards(NamedTuple):
     def scaled(self) -> bool:
         """Whether the stored numbers are not the values."""
         return (self.scale, self.zero) != (1, 0)
+
+
+def _whole(null: Any) -> Any:
+    """Return TNULL as an integer, also of a writer that makes it a text or a fraction."""
+    try:
+        return int(null) if float(null) == int(float(null)) else null
+    except (TypeError, ValueError, OverflowError):
+        return null
 
 
 def _is_table(hdu: Any) -> bool:

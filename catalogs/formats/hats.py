@@ -1,11 +1,13 @@
 """A HATS catalogue as a source: the Parquet files of its partitions, all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from catalogs.formats.parquet import ParquetFile
+from catalogs.formats.table_file import Frame
 from finkray.errors import CatalogError
 
 
@@ -44,7 +46,15 @@ def open_hats(path: str) -> list[ParquetFile]:
     if not leaves:
         raise CatalogError(f"{path}: the HATS catalogue has no partition")
     _check_rows(path, leaves, info.total_rows)
-    return [ParquetFile(leaf) for leaf in leaves]
+    frames = _frames(info.model_extra or {})
+    return [ParquetFile(leaf, frames) for leaf in leaves]
+
+
+def _frames(properties: Mapping[str, Any]) -> tuple[Frame, ...]:
+    """Return frame and epoch of the properties; the library keeps them without a meaning."""
+    epoch = str(properties.get("hats_coordinate_epoch") or "")
+    system = str(properties.get("hats_frame") or "")
+    return (Frame("hats.properties", system, "", epoch),) if epoch or system else ()
 
 
 def _files_of(leaf: Path) -> list[Path]:

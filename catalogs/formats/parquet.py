@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from catalogs.formats.table_file import PIECE_ROWS, Column
+from catalogs.formats.table_file import PIECE_ROWS, Column, Frame
 from catalogs.formats.votable_outline import outline_of_text
 from finkray.errors import CatalogError
 
@@ -26,12 +26,19 @@ _VOTABLE: Final = b"IVOA.VOTable-Parquet.content"
 
 
 class ParquetFile:
-    """One file. Its footer is at its end: a file that is cut short cannot be opened at all."""
+    """One file. Its footer is at its end: a file that is cut short cannot be opened at all.
+
+    Parameters
+    ----------
+    frames
+        what is declared for all columns elsewhere, as HATS does
+    """
 
     hint = ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frames: tuple[Frame, ...] = ()) -> None:
         self.path = path
+        self._frames = frames
         self._schema = pq.read_schema(path)
 
     def columns(self) -> Sequence[Column]:
@@ -44,7 +51,7 @@ class ParquetFile:
             return declared
         metadata = field.metadata or {}
         unit, ucd = (_first(metadata, keys) for keys in (_UNIT_KEYS, _UCD_KEYS))
-        return Column(field.name, unit, ucd)
+        return Column(field.name, unit, ucd, self._frames)
 
     def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
         """Return the types of the schema."""
@@ -52,7 +59,10 @@ class ParquetFile:
 
     def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows, a few batches ahead: each may be as large as a row group."""
-        batches = ds.dataset(str(self.path), format="parquet").to_batches(
+        # Verified where the writer left checksums.
+        options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        form = ds.ParquetFileFormat(default_fragment_scan_options=options)
+        batches = ds.dataset(str(self.path), format=form).to_batches(
             columns=list(names),
             batch_size=PIECE_ROWS,
             batch_readahead=2,

@@ -83,6 +83,8 @@ class Wanted:
         all of them
     positions
         those of the position: a table that has both may hold sources
+    id
+        the column of the id; empty: none
     table
         name or number of the table to read; empty: the only one with the position's columns
     delimiter
@@ -91,5 +93,6 @@ class Wanted:
 
     columns: tuple[str, ...]
     positions: tuple[str, str]
+    id: str = ""
     table: str = ""
     delimiter: str = ","

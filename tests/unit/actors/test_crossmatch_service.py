@@ -122,6 +122,20 @@ def test_a_catalogue_that_raises_anything_does_not_hold_the_others(
     assert second["status"] == "match"
 
 
+def test_a_catalogue_whose_version_cannot_be_read_does_not_hold_the_others(
+    service: Crossmatch, tmp_path: Path
+) -> None:
+    made(tmp_path, [10.0], [5.0], name="first")
+    made(tmp_path, [10.0], [5.0], name="second")
+    (tmp_path / "first" / "current").unlink()
+    (tmp_path / "first" / "current").mkdir()
+    (tmp_path / "Not a name").mkdir()
+    (tmp_path / "Not a name" / "description.json").write_text("{}")
+    first, second = ask(service, packets())[0]["matches"]  # type: ignore[misc]
+    assert (first["status"], first["reason"]) == ("not_checked", "catalog_unreadable")
+    assert second["status"] == "match"
+
+
 def test_it_reads_no_more_of_the_packets_than_it_needs(service: Crossmatch) -> None:
     assert set(service.columns) == set(adapter.columns("detection", "solar_system"))
     assert not any("cutout" in name or "prv" in name for name in service.columns)

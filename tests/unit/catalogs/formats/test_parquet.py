@@ -36,6 +36,7 @@ def test_hidden_files_checksums_and_metadata_are_left_out(tmp_path: Path, patter
         name = f"part-{number:05d}-c000.snappy.parquet"
         part(folder / name)
         (folder / f".{name}.crc").write_bytes(b"crc\0\0\0\2\0")
+        (folder / f"{name}.crc").write_bytes(b"crc\0\0\0\2\0")
     for name in ("_SUCCESS", "._SUCCESS.crc", ".part-00002-c000.snappy.parquet.swp"):
         (folder / name).write_bytes(b"")
     part(folder / "_old" / "part-00009.parquet")
@@ -196,6 +197,35 @@ def test_a_hats_catalogue_is_read_whole_or_refused(tmp_path: Path, hats: Path) -
     assert "499 rows, its properties say 500" in message
     leaves[0].unlink()
     assert str(hats) in refused(hats)
+
+
+def test_frame_and_epoch_of_hats_are_heard(hats: Path) -> None:
+    for line, told in (("hats_coordinate_epoch=J2016.0", "epoch J2016.0"),
+                       ("hats_frame=galactic", "the file says galactic")):  # fmt: skip
+        properties = hats / "main" / "hats.properties"
+        before = properties.read_text()
+        properties.write_text(f"{before}\n{line}\n")
+        assert told in refused(hats)
+        properties.write_text(before)
+    assert len(rows_of(hats)) == 500
+
+
+def test_a_changed_bit_is_refused_where_the_pages_have_checksums(tmp_path: Path) -> None:
+    path = part(tmp_path / "rows.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(np.float64(11.0).tobytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+    assert str(path) in refused(path)
+
+
+@pytest.mark.parametrize("name", ["rows.csv.zip", "rows.csv"])
+def test_a_zip_archive_is_refused_with_what_helps(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04" + bytes(40))
+    assert "unpack it first" in refused(path, files={"format": "csv"})
 
 
 @pytest.mark.parametrize("column", ["Norder", "Npix", "a.b", "", "spill", "x" * 300])
