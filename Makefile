@@ -1,4 +1,4 @@
-# finkray: `make help` tells what there is.
+# finkray: `make help` lists the targets.
 
 PYTHON ?= python3.11
 VENV   := .venv
@@ -18,35 +18,36 @@ export RAY_USAGE_STATS_ENABLED := 0
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services lock clean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the environment: everything pinned, with hashes
 
 $(READY): requirements.lock pyproject.toml
-	@echo "Making the environment in $(VENV): about 165 packages, 2.2 GB, once"
+	@echo "Installing the environment into $(VENV): about 165 packages, 2.2 GB, once"
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/finkray prepare || echo "Each start of Spark takes some seconds longer without."
+	@$(BIN)/finkray prepare || echo "Without it each start of Spark takes some seconds longer."
 	@touch $@
 
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Two archives at a time on two cores are not done sooner than one after the other. All that needs none
-# takes what an archive leaves of them while it waits, and keeps its words until it has ended.
+# Two archives at once on two cores take as long as one after the other. Tests without an archive run
+# beside those with one, at a lower priority, on the cores that it leaves; their output is printed at the end.
+SLOWEST := --durations 25 --durations-min 5
 BESIDE_LOG := $(VENV)/test-beside.log
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
 
 test-spark: $(READY)
-	@$(BIN)/python -m pytest -m spark tests
+	@$(BIN)/python -m pytest $(SLOWEST) -m spark tests
 
 test-beside: $(READY)
-	@nice -n 5 $(BIN)/python -m pytest -m "not spark" tests >$(BESIDE_LOG) 2>&1; code=$$?; cat $(BESIDE_LOG); exit $$code
+	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests >$(BESIDE_LOG) 2>&1; code=$$?; cat $(BESIDE_LOG); exit $$code
 
-test-unit: $(READY)  ## the quick part of it
+test-unit: $(READY)  ## the unit tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
 
 check: $(READY)  ## format, lint, types, layers
@@ -59,13 +60,13 @@ format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-chaos: $(READY)  ## kill processes at random under a stream that has all trouble at once: KILLS=N
+chaos: $(READY)  ## kill processes at random under a stream with every trouble at once: KILLS=N
 	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200
 
 soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N
 	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s
 
-bench: $(READY)  ## rates beside a bare loop and Fink's two pipelines
+bench: $(READY)  ## compare the rates with a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
 
 bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
@@ -79,7 +80,7 @@ bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million 
 	@$(BIN)/python -m bench.classify
 	@$(BIN)/python -m bench.beside
 
-lock:  ## pin the packages anew (needs uv)
+lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment and caches
