@@ -1,4 +1,4 @@
-"""For the tests of those who write services: alerts of the real shape, without Ray or an archive.
+"""Test helpers for authors of services: alerts of the real shape, without Ray or an archive.
 
     import finkray.testing
 
@@ -6,7 +6,7 @@
         results = finkray.testing.run("mymodule:Bright")
         assert results["status"].to_pylist() == ["ok"] * len(results)
 
-`finkray.serving.check` does the same from outside, in a process of its own with limits.
+`finkray service check` (`finkray.serving.check`) does the same in a child process with limits.
 """
 
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ is real, their sky is not. Only the first four have images."""
 
 
 def alerts(rows: int | None = None) -> pa.Table:
-    """Alerts as the archive keeps them: nested records, the Kafka columns before them.
+    """Return alerts as the archive keeps them: nested records, the Kafka columns before them.
 
     Parameters
     ----------
     rows
-        how many; None is all there are, 120
+        number of alerts; None is all, 120
     """
     table = pq.read_table(SAMPLE, partitioning=None)
     return table if rows is None else table.slice(0, rows)
@@ -73,31 +73,31 @@ def run(
     Exception
         what the service raises, if it does so on every alert
     """
-    one = load_service(service) if isinstance(service, str) else service
-    if isinstance(one, type):
-        one = one()
+    tested = load_service(service) if isinstance(service, str) else service
+    if isinstance(tested, type):
+        tested = tested()
     if settings:
-        one.settings = settings
-    about = describe(one)
+        tested.settings = settings
+    about = describe(tested)
     given = alerts() if table is None else table
     nested = given if isinstance(given, pa.Table) else pq.read_table(given, partitioning=None)
     wanted = _columns(about, nested, inputs)
-    one.setup()
+    tested.setup()
     try:
-        whole = answer_each(lambda part: call(one, about.output, part), wanted, about.output)
+        whole = answer_each(lambda part: call(tested, about.output, part), wanted, about.output)
     except AnswerRefused as refused:
         raise refused.error from None
     finally:
-        one.close()
+        tested.close()
     reasons = {row: f"{why.fault}: {why.detail}" for row, why in whole.refused.items()}
     rows = range(nested.num_rows)
-    said = RowAnswers(
+    answers = RowAnswers(
         first_row=0,
         table=whole.table,
         status=["error" if row in reasons else "ok" for row in rows],
         reason=[reasons.get(row) for row in rows],
     )
-    return result_table(keys_of(nested), [said], about, datetime.now(UTC))
+    return result_table(keys_of(nested), [answers], about, datetime.now(UTC))
 
 
 def _columns(about: Described, alerts: pa.Table, inputs: Mapping[str, pa.Table]) -> pa.Table:

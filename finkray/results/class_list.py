@@ -1,4 +1,4 @@
-"""The alerts behind a count: the newest of a class in a night."""
+"""Lists the alerts behind a count: the newest of a class in a night."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,16 +17,16 @@ _RULE = "rule"
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedAlert:
-    """An alert with what was said of it.
+    """An alert, and why it has its class.
 
     Attributes
     ----------
     alert_id, object_id
         ZTF's candid and objectId, LSST's diaSourceId and diaObjectId, if it has them
     kafka_timestamp
-        when it came, UTC
+        when it arrived in Kafka, UTC
     topic
-        where
+        of Kafka
     why
         the rule, or why there is no class
     """
@@ -41,18 +41,18 @@ class ClassifiedAlert:
 def newest_of_class(
     store: ResultsStore, night: NightCounts, name: str, limit: int
 ) -> tuple[ClassifiedAlert, ...]:
-    """The alerts of a class in a night that came last, the newest first; each once.
+    """Return the alerts of a class in a night that arrived last, the newest first; each once.
 
     Parameters
     ----------
     store
         the results
     night
-        which night; its hours are looked at from the last on, until there are enough
+        the night; its hours are read from the last one back, until there are enough alerts
     name
         the class, or the status of alerts that have none
     limit
-        how many at most
+        number of alerts at most
     """
     found: list[pa.Table] = []
     for hour in night.hours:
@@ -91,6 +91,6 @@ def _of_hour(store: ResultsStore, hour: str, night: str, name: str) -> pa.Table:
     of_class = pc.coalesce(pc.field(CLASS_COLUMN), pc.field("status")) == name
     columns = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp"]
     columns += ["alert_id", "object_id", "reason"]
-    asked = {column: pc.field(column) for column in columns}
+    wanted = {column: pc.field(column) for column in columns}
     rule = pc.field(_RULE) if _RULE in output.names else pc.scalar(pa.scalar(None, pa.string()))
-    return dataset.to_table({**asked, _RULE: rule}, filter=of_night & of_class)
+    return dataset.to_table({**wanted, _RULE: rule}, filter=of_night & of_class)

@@ -1,4 +1,4 @@
-"""`finkray diff`: which alerts got another answer, and how."""
+"""`finkray diff`: compares two sets of results, alert by alert."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, parse_path
 
 KEYS = ("topic_id8", "kafka_topic", "kafka_partition", "kafka_offset")
-"""What tells an alert apart: a topic that was made anew has the same offsets again."""
+"""The key of an alert: a topic that was deleted and created again has the same offsets again."""
 
 _FROM_TO = 200
-"""So many kinds of change are counted apart for each column."""
+"""Kinds of change that are counted for each column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert whose answer is another.
+    """An alert that has different answers in the two.
 
     Attributes
     ----------
     kafka_topic, kafka_partition, kafka_offset, alert_id, object_id
-        which alert
+        the alert
     before, after
         the columns that differ
     """
@@ -52,7 +52,7 @@ class Difference:
     names
         of the two, with their versions
     same, different
-        alerts in both, with the same answer or another one
+        alerts in both, with the same answer or with different ones
     only
         alerts in the one and the other alone
     columns_only
@@ -60,7 +60,7 @@ class Difference:
     by_column
         for each column how many alerts differ in it
     from_to
-        for each column how often what became what, as text
+        for each column how often each value became another, as text
     changes
         the first of the alerts that differ
     """
@@ -86,9 +86,9 @@ def diff(first: ResultsStore, second: ResultsStore, examples: int = 20) -> Diffe
     Parameters
     ----------
     first, second
-        as `finkray.results.store.find_store` finds them
+        as `finkray.results.store.find_store` returns them
     examples
-        how many of the changes are kept
+        number of changes that are kept
     """
     outputs = (first.about.output, second.about.output)
     mine, others = (set(output.names) for output in outputs)
@@ -141,8 +141,8 @@ def _compare(
         out.only[1] + pairs["i"].null_count,
     )
     both = both.sort_by([(name, "ascending") for name in KEYS])
-    one, other = first.take(both["i"]), second.take(both["j"])
-    differs = {name: _differs(one[name], other[name]) for name in columns}
+    first, second = first.take(both["i"]), second.take(both["j"])
+    differs = {name: _differs(first[name], second[name]) for name in columns}
     any_differs = np.zeros(len(both), bool)
     for name, rows in differs.items():
         out.by_column[name] += int(rows.sum())
@@ -152,7 +152,7 @@ def _compare(
     out.same += int((~any_differs).sum())
     for row in np.flatnonzero(any_differs):
         changed = [name for name in columns if differs[name][row]]
-        alert = one.slice(row, 1), other.slice(row, 1)
+        alert = first.slice(row, 1), second.slice(row, 1)
         _note(out, *alert, changed, keep=len(out.changes) < examples)
 
 
@@ -161,40 +161,40 @@ def _number(table: pa.Table, name: str) -> pa.Table:
     return table.select(list(KEYS)).append_column(name, numbers)
 
 
-def _differs(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:
-    """Where they differ; null is null, and NaN is NaN."""
-    if len(one) == 0:
+def _differs(first: pa.ChunkedArray, second: pa.ChunkedArray) -> np.ndarray:
+    """Return where two columns differ; null equals null, and NaN equals NaN."""
+    if len(first) == 0:
         return np.zeros(0, bool)
-    if pa.types.is_nested(one.type) or one.type != other.type:
-        pairs = zip(one.to_pylist(), other.to_pylist(), strict=True)
-        return np.fromiter((a != b and repr(a) != repr(b) for a, b in pairs), bool, len(one))
-    equal = pc.fill_null(pc.equal(one, other), False)  # noqa: FBT003
-    nulls = pc.and_(one.is_null(), other.is_null())
+    if pa.types.is_nested(first.type) or first.type != second.type:
+        pairs = zip(first.to_pylist(), second.to_pylist(), strict=True)
+        return np.fromiter((a != b and repr(a) != repr(b) for a, b in pairs), bool, len(first))
+    equal = pc.fill_null(pc.equal(first, second), False)  # noqa: FBT003
+    nulls = pc.and_(first.is_null(), second.is_null())
     same = pc.or_(equal, nulls)
-    if pa.types.is_floating(one.type):
-        nan = pc.and_(pc.is_nan(one), pc.is_nan(other))
+    if pa.types.is_floating(first.type):
+        nan = pc.and_(pc.is_nan(first), pc.is_nan(second))
         same = pc.or_(same, pc.fill_null(nan, False))  # noqa: FBT003
     return ~np.asarray(same.combine_chunks().to_numpy(zero_copy_only=False), bool)
 
 
 def _note(
-    out: Difference, one: pa.Table, other: pa.Table, columns: list[str], *, keep: bool
+    out: Difference, first: pa.Table, second: pa.Table, columns: list[str], *, keep: bool
 ) -> None:
-    """Count how an alert changed."""
-    before = {name: one[name][0].as_py() for name in columns}
-    after = {name: other[name][0].as_py() for name in columns}
+    """Count the changes of an alert."""
+    before = {name: first[name][0].as_py() for name in columns}
+    after = {name: second[name][0].as_py() for name in columns}
     for name in columns:
         counted = out.from_to.setdefault(name, Counter())
         change = str(before[name]), str(after[name])
         if change in counted or len(counted) < _FROM_TO:
             counted[change] += 1
     if keep:
-        key = one.select([*KEYS[1:], "alert_id", "object_id"]).to_pylist()[0]
+        key = first.select([*KEYS[1:], "alert_id", "object_id"]).to_pylist()[0]
         out.changes.append(Change(**key, before=before, after=after))
 
 
 def difference_to_json(found: Difference) -> dict[str, Any]:
-    """As `finkray diff --json` prints it."""
+    """Return what `finkray diff --json` prints."""
     return {
         "names": list(found.names),
         "same": found.same,
@@ -217,7 +217,7 @@ def _change_to_json(change: Change) -> dict[str, Any]:
 
 
 def lines_of(found: Difference, most: int = 8) -> Iterator[str]:
-    """As a person reads it."""
+    """Yield the lines that `finkray diff` prints."""
     first, second = found.names
     yield f"{found.same} alerts have the same answer, {found.different} another one"
     for name, number in zip(found.names, found.only, strict=True):
@@ -235,5 +235,5 @@ def lines_of(found: Difference, most: int = 8) -> Iterator[str]:
             yield f"    and {len(counted) - most} other kinds of change"
     for change in found.changes[:most]:
         where = f"{change.kafka_topic}[{change.kafka_partition}] {change.kafka_offset}"
-        said = ", ".join(f"{n}: {change.before[n]} -> {change.after[n]}" for n in change.before)
-        yield f"alert {change.alert_id} of {change.object_id} at {where}: {said}"
+        texts = [f"{n}: {change.before[n]} -> {change.after[n]}" for n in change.before]
+        yield f"alert {change.alert_id} of {change.object_id} at {where}: {', '.join(texts)}"

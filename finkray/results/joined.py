@@ -1,4 +1,4 @@
-"""Alerts with what services said of them, side by side. Reads no more than it is asked for.
+"""Joins alerts with the results of services; reads only the columns that are asked for.
 
 A file of results stands for a file of alerts, so nothing is sorted or hashed: each file of alerts
 is read with the results for its offsets. One row for each row of the archive: an alert that came
@@ -17,13 +17,13 @@ from finkray.results.store import RESULTS_FOLDER, ResultsStore, result_path, res
 from finkray.storage.layout import ALERTS_FOLDER, ArchivePath, parse_path
 
 _ABOUT = ("status", "reason", "version", "computed_at")
-"""Of a service's record, before its own columns."""
+"""Fields of a service's record before its own columns."""
 
 Columns = Sequence[str] | Mapping[str, pc.Expression] | None
 
 
 class JoinedDataset:
-    """To be used as a pyarrow dataset; made by ``open_archive(…).dataset(with_services=[…])``.
+    """Alerts and results as a pyarrow dataset; see ``open_archive(…).dataset(with_services=[…])``.
 
     Each service is a column of records by the name of its results, with `status`, `reason`,
     `version`, `computed_at` and what the service adds: ``pc.field("bright", "bright")``.
@@ -59,7 +59,7 @@ class JoinedDataset:
         columns: Columns = None,
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> Iterator[pa.RecordBatch]:
-        """Rows, file by file.
+        """Yield rows, file by file.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class JoinedDataset:
         columns: Columns = None,
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
-        """All rows at once; see `to_batches`."""
+        """Return all rows at once; see `to_batches`."""
         asked = list(columns) if isinstance(columns, Sequence) else columns
         empty = pads.dataset(self.schema.empty_table()).to_table(columns=asked)
         return pa.Table.from_batches(self.to_batches(columns, filter), empty.schema)
@@ -93,7 +93,7 @@ class JoinedDataset:
         columns: Columns = None,
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
-        """The first rows; no more files are read than these need."""
+        """Return the first rows; no more files are read than these need."""
         found: list[pa.RecordBatch] = []
         for batch in self.to_batches(columns, filter):
             found.append(batch)
@@ -109,11 +109,11 @@ class JoinedDataset:
         )
 
     def count_rows(self, filter: pc.Expression | None = None) -> int:  # noqa: A002 - as there
-        """How many rows."""
+        """Return the number of rows."""
         return sum(len(batch) for batch in self.to_batches(["kafka_offset"], filter))
 
     def _needed(self, columns: Columns, wanted: pc.Expression | None) -> list[str]:
-        """The columns that must be read for those that are asked for, and for the condition."""
+        """Return the columns that the wanted columns and the condition need."""
         needed = {"kafka_offset"}
         expressions = [] if wanted is None else [wanted]
         if columns is None:
@@ -125,11 +125,11 @@ class JoinedDataset:
         return [
             name
             for name in self.schema.names
-            if name in needed or any(self._uses(one, name) for one in expressions)
+            if name in needed or any(self._uses(expression, name) for expression in expressions)
         ]
 
     def _uses(self, expression: pc.Expression, name: str) -> bool:
-        """Whether an expression needs a column; pyarrow does not tell, so it is tried."""
+        """Return whether an expression needs a column: pyarrow does not say, so it is tried."""
         others = self.schema.remove(self.schema.get_field_index(name))
         try:
             pads.dataset(others.empty_table()).to_table(columns={"x": expression})
@@ -212,7 +212,7 @@ def _parse(path: str) -> ArchivePath | None:
 
 
 def newest(results: pa.Table) -> pa.Table:
-    """Return of each `alert_id` the row that came into Kafka last; rows without an id all stay.
+    """Return the row of each `alert_id` that arrived in Kafka last, and all rows without an id.
 
     A row without a Kafka timestamp counts as older than every row with one.
     """

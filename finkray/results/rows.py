@@ -1,4 +1,4 @@
-"""One file of results: its keys, its rows, the offsets that it accounts for."""
+"""The rows of one file of results: their keys, and the offsets that they account for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _NAMES = (*_KEYS, *_ALERT_IDS, *_OBJECT_IDS)
 
 
 def read_keys(source: BinaryIO | str) -> pa.Table:
-    """What tells the alerts of a file apart.
+    """Read the keys of the alerts of a file.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def read_keys(source: BinaryIO | str) -> pa.Table:
 
 
 def keys_of(alerts: pa.Table) -> pa.Table:
-    """The same of nested alerts in memory."""
+    """Return the keys of nested alerts in memory, as `read_keys` does."""
     return _keys(pick(alerts, _NAMES))
 
 
@@ -56,14 +56,14 @@ def _first_of(table: pa.Table, names: Sequence[str], kind: pa.DataType) -> pa.Ch
 
 @dataclass(frozen=True, slots=True)
 class RowAnswers:
-    """What a service said of some rows of a file.
+    """The answers of a service for some rows of a file.
 
     Attributes
     ----------
     first_row
-        of the file
+        number of the first of the rows in the file
     table
-        the service's columns; where an alert has an error or was skipped, nulls
+        the service's columns, null where an alert has an error or was skipped
     status, reason
         of each row
     """
@@ -77,28 +77,28 @@ class RowAnswers:
 def result_table(
     keys: pa.Table, answers: Sequence[RowAnswers], about: Described, now: datetime
 ) -> pa.Table:
-    """The rows of a file of results.
+    """Make the rows of a file of results.
 
     Parameters
     ----------
     keys
-        of the file of alerts, as `read_keys` gives them
+        of the file of alerts, as `read_keys` returns them
     answers
         which together have each row once, in any order
     about
         the service
     now
-        when they were made
+        when the answers were computed
     """
     ordered = sorted(answers, key=lambda part: part.first_row)
     rows = keys.num_rows
     schema = result_schema(about.output)
     own = pa.schema(list(schema)[len(RESULT_COLUMNS) :])
-    said = pa.concat_tables([*(part.table.cast(own) for part in ordered), own.empty_table()])
-    if said.num_rows != rows:
-        raise ValueError(f"{said.num_rows} answers for {rows} alerts")
-    status = [one for part in ordered for one in part.status]
-    reason = [one for part in ordered for one in part.reason]
+    added = pa.concat_tables([*(part.table.cast(own) for part in ordered), own.empty_table()])
+    if added.num_rows != rows:
+        raise ValueError(f"{added.num_rows} answers for {rows} alerts")
+    status = [value for part in ordered for value in part.status]
+    reason = [value for part in ordered for value in part.reason]
     shared = {
         "service": pa.repeat(about.name, rows),
         "version": pa.repeat(about.version, rows),
@@ -110,11 +110,11 @@ def result_table(
         shared[name] if name in shared else keys[name].cast(RESULT_COLUMNS.field(name).type)
         for name in RESULT_COLUMNS.names
     ]
-    return pa.table([*columns, *said.columns], schema=schema)
+    return pa.table([*columns, *added.columns], schema=schema)
 
 
 def covered_offsets(claim: Claim, gaps: Sequence[Gap]) -> np.ndarray:
-    """The offsets of a claim that are in no gap, in order."""
+    """Return the offsets of a claim that are in no gap, in order."""
     there = np.ones(claim.offsets, bool)
     for gap in gaps:
         there[gap.first_offset - claim.first_offset : gap.last_offset - claim.first_offset + 1] = 0
@@ -122,14 +122,14 @@ def covered_offsets(claim: Claim, gaps: Sequence[Gap]) -> np.ndarray:
 
 
 def gaps_between(claim: Claim, offsets: np.ndarray) -> tuple[Gap, ...]:
-    """What lies between the offsets, as gaps.
+    """Return what lies between the offsets of a claim as gaps.
 
     Parameters
     ----------
     claim
         the range
     offsets
-        those of its offsets that have a result, in order
+        the offsets that have a result, in order
     """
     ends = np.concatenate([[claim.first_offset - 1], offsets, [claim.last_offset + 1]])
     before = np.flatnonzero(np.diff(ends) > 1)

@@ -1,19 +1,19 @@
-"""The science store: what services said of alerts, beside the alerts.
+"""Where results stand: the results of services, beside the alerts.
 
     science/<name>/<version>/
-        about.json                              which service, what it reads and adds
+        about.json                              the service, the columns it reads and adds
         results/topic=…/…/hour=…/….parquet      the results; nothing else below results/
         ledger/, staging/                       as the archive's own
-        live.json, position.json                what is served, and where to look for more
+        live.json, position.json                what is processed, and where to look on
 
 Each folder of a version is a small archive: the same ledger, the same two steps of commit and
-publish, the same lease. Its claims are the archive's, so a claim is served once or not at all. A
-file of results stands for a file of alerts, with its name and its rows in their order. Offsets of
-a claim that have no result are gaps, `not_delivered`: the archive has no alert there, or was not
-asked for it.
+publish, the same lease. Its claims are the archive's, so a claim is processed once or not at all.
+A file of results stands for a file of alerts, with its name and its rows in their order. Offsets
+of a claim that have no result are gaps, `not_delivered`: the archive has no alert there, or the
+alert was not wanted.
 
-Whatever the archive's ledger has and this one lacks is to be done; there is no cursor that could
-be wrong. `position.json` only saves looking at what has long been done.
+The work that remains is what the archive's ledger has and this one lacks; there is no cursor that
+could be wrong. `position.json` only saves comparing again what has long been done.
 """
 
 import json
@@ -38,18 +38,18 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ServiceDescription:
-    """What a store says of itself; made once, never changed.
+    """The service that results are of; written once, never changed.
 
     Attributes
     ----------
     service, version
         of the service
     spec
-        how it was named, as ``mymodule:Bright``
+        the service as a command named it, as ``mymodule:Bright``
     columns
-        what it reads
+        columns that it reads
     output
-        what it adds
+        columns that it adds
     """
 
     service: str
@@ -59,7 +59,7 @@ class ServiceDescription:
     output: pa.Schema
 
     def to_bytes(self) -> bytes:
-        """As the file holds it."""
+        """Return the bytes of the file."""
         raw = {name: getattr(self, name) for name in self.__slots__ if name != "output"}
         raw |= {"format": _FORMAT, "output": self.output.serialize().to_pybytes().hex()}
         raw["output_in_words"] = {field.name: str(field.type) for field in self.output}
@@ -67,12 +67,12 @@ class ServiceDescription:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ServiceDescription":
-        """The inverse of `to_bytes`.
+        """Make a description of the bytes that `to_bytes` returned.
 
         Raises
         ------
         ServiceError
-            if it is nothing of the kind
+            if the bytes do not describe a service
         """
         try:
             raw = json.loads(data)
@@ -87,13 +87,13 @@ class ServiceDescription:
 
 
 def result_schema(output: pa.Schema) -> pa.Schema:
-    """The columns of results: those of all services, then the service's own."""
+    """Return the columns of results: those of all services, then the service's own."""
     nullable = [field.with_nullable(True) for field in output]  # noqa: FBT003
     return pa.schema([*RESULT_COLUMNS, *nullable])
 
 
 def result_path(alerts_path: str) -> str:
-    """Where the results for a file of alerts stand, from the store's folder."""
+    """Return the path of the results for a file of alerts, from the folder of the results."""
     return f"{RESULTS_FOLDER}/{alerts_path.removeprefix(f'{ALERTS_FOLDER}/')}"
 
 
@@ -103,19 +103,19 @@ def alerts_path(result_path: str) -> str:
 
 
 def store_folder(name: str, version: str) -> str:
-    """Where results stand, from the archive's folder."""
+    """Return the folder of results, from the archive's folder."""
     return f"{SCIENCE_FOLDER}/{name}/{version}"
 
 
 def read_description(store: Storage) -> ServiceDescription | None:
-    """What a store says of itself; None if there is none."""
+    """Return the service that results are of; None if there are no results."""
     data = store.read(ABOUT_PATH)
     return None if data is None else ServiceDescription.from_bytes(data)
 
 
 @dataclass(frozen=True, slots=True)
 class ResultsStore:
-    """Results that are there.
+    """The results of one version of a service.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class ResultsStore:
     storage
         the folder
     about
-        what it says of itself
+        the service
     """
 
     name: str
@@ -146,18 +146,18 @@ def list_stores(archive: Storage, name: str | None = None) -> Iterator[ResultsSt
 
 
 def find_store(archive: Storage, text: str) -> ResultsStore:
-    """The results that a name means: of the version that ran last, or of that after a slash.
+    """Return the results of a name: of the version that ran last, or of the one after a slash.
 
     Raises
     ------
     ServiceError
-        if there are none: says which there are
+        if there are none: names those that there are
     """
     name, _, version = text.partition("/")
     stores = list(list_stores(archive))
-    found = [one for one in stores if one.name == name and version in ("", one.version)]
+    found = [store for store in stores if store.name == name and version in ("", store.version)]
     if not found:
-        known = ", ".join(f"{one.name}/{one.version}" for one in stores) or "none"
+        known = ", ".join(f"{store.name}/{store.version}" for store in stores) or "none"
         raise ServiceError(f"there are no results {text!r} here; there are: {known}")
     return max(found, key=last_written)
 

@@ -1,6 +1,6 @@
-"""What a service promises, and whether it keeps it, in words that help. Pure.
+"""What a service promises, and the checks that say in words which promise is broken. Pure.
 
-| promise | seen |
+| promise | checked |
 |---|---|
 | declared columns and output make sense | when it is loaded |
 | a table with the declared columns, no other, of the declared types | after each batch |
@@ -32,7 +32,7 @@ RESULT_COLUMNS = pa.schema(
         ("computed_at", pa.timestamp("us", "UTC")),
     ]
 )
-"""What each row of results has before the service's own columns; see `finkray.results.store`."""
+"""Columns of results before the service's own; see `finkray.results.store`."""
 
 SHARED_TABLES = frozenset({"catalogs"})
 """Tables of finkray's settings that a service may read: those without any secret."""
@@ -41,7 +41,7 @@ _RESERVED = frozenset(name.lower() for name in (*RESULT_COLUMNS.names, *FOLDER_K
 
 
 def refuse_declaration(name: str, columns: Any, output: Any) -> None:
-    """Object to what a service declares, if it cannot be.
+    """Raise ServiceError if what a service declares is not possible.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def refuse_declaration(name: str, columns: Any, output: Any) -> None:
 
 
 def refuse_inputs(name: str, columns: Sequence[str], needs: Any, uses: Any) -> None:
-    """Object to what a service declares of other services' results, if it cannot be.
+    """Raise ServiceError if a service cannot read the results of other services that it names.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def refuse_inputs(name: str, columns: Sequence[str], needs: Any, uses: Any) -> N
 
 
 def refuse_shares(name: str, shares: Any) -> None:
-    """Object to tables of the settings that a service names and may not have.
+    """Raise ServiceError if a service names tables of the settings that it may not have.
 
     Raises
     ------
@@ -105,19 +105,21 @@ def _faults_of_names(attribute: str, names: Any) -> list[str]:
 
 
 def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
-    """How an answer of `process` breaks the promise; [] if it does not.
+    """Return how an answer of `process` breaks the contract; [] if it does not.
 
     Parameters
     ----------
     output
-        what was declared
+        the declared columns
     alerts
-        how many rows `process` was given
+        number of rows that `process` was given
     answer
-        what it gave back
+        what `process` returned
     """
     if not isinstance(answer, pa.Table):
-        return [f"process gave {_article(answer)}, not a pyarrow Table{_remedy(answer, output)}"]
+        return [
+            f"process returned {_article(answer)}, not a pyarrow Table{_remedy(answer, output)}"
+        ]
     faults = []
     if missing := [name for name in output.names if name not in answer.column_names]:
         faults.append(f"the answer lacks the declared {_columns(missing)}")
@@ -131,10 +133,10 @@ def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
     for field in output:
         if answer.column_names.count(field.name) != 1:
             continue
-        kind = answer.schema.field(field.name).type
-        if kind != field.type and not pa.types.is_null(kind):
+        found = answer.schema.field(field.name).type
+        if found != field.type and not pa.types.is_null(found):
             faults.append(
-                f"column {field.name!r} is of type {kind}, declared is {field.type}: "
+                f"column {field.name!r} is of type {found}, declared is {field.type}: "
                 f"pyarrow.compute.cast(…, pa.{_maker(field.type)}) makes one of the other"
             )
         elif not field.nullable and answer[field.name].null_count:
@@ -148,12 +150,12 @@ def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
 
 
 def accept(output: pa.Schema, alerts: int, answer: Any) -> pa.Table:
-    """The answer, its columns in the declared order and of the declared types.
+    """Return the answer with its columns in the declared order and of the declared types.
 
     Raises
     ------
     ServiceError
-        if the answer breaks the promise: names each fault
+        if the answer breaks the contract: names each fault
     """
     faults = faults_of_answer(output, alerts, answer)
     if faults:
@@ -214,7 +216,7 @@ def _columns(names: Sequence[str]) -> str:
 
 
 def _maker(kind: pa.DataType) -> str:
-    """The function of pyarrow that makes a simple type, as it is written."""
+    """Return the call of pyarrow that makes a simple type, as people write it."""
     names = {
         "double": "float64()",
         "float": "float32()",

@@ -1,4 +1,4 @@
-"""What driver, actor and the process that runs the user's code say to each other."""
+"""Messages between the driver of a service, its workers and their child processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,23 +11,23 @@ from finkray.services.service import Described
 Fault = Literal["raised", "contract", "time", "memory", "died", "unreadable", "start", "lost"]
 """Why a batch has no answer.
 
-raised: `process` raised. contract: its answer was not as declared. time: it took too long.
-memory: it took too much. died: its process ended. unreadable: a file of the archive cannot be
-read, which is not the service's fault. lost: the actor is gone with all that was in it, which is
-nobody's fault. start: it could not be imported or set up, whatever the batch.
+raised: `process` raised. contract: the answer was not as declared. time: `process` took too long.
+memory: the process took too much memory. died: the process ended. unreadable: a file of the archive
+cannot be read, for which the service is not blamed. lost: the actor is gone, for which the service
+is not blamed either. start: the service could not be imported or set up, whatever the batch.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Which service, and where its module is.
+    """A service by its name, and the folder of its module.
 
     Attributes
     ----------
     name
         as ``module:Name``
     folder
-        put before all others where modules are looked for; empty if it is installed
+        put first where Python looks for modules; empty if the module is installed
     """
 
     name: str
@@ -52,7 +52,7 @@ class GivenSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the user's process may take.
+    """What a child process may take, and what it is given.
 
     Attributes
     ----------
@@ -64,9 +64,9 @@ class Limits:
         resident memory of its own, with that of processes it has started; pages that are shared,
         as mapped files are, do not count
     recycle_batches
-        a fresh process takes its place after so many batches
+        number of batches after which a fresh process takes its place
     nice
-        how much it stands back for others, 0 to 19
+        its nice value, 0 to 19: a higher one leaves CPU to other processes
     pass_env
         names of variables that it gets although they look like secrets
     settings
@@ -84,7 +84,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some rows of a file of the archive.
+    """Some rows of a file of alerts.
 
     Attributes
     ----------
@@ -111,22 +111,22 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a batch.
+    """The answer of a worker for a batch, or why there is none.
 
     Attributes
     ----------
     table
         the columns of the service's output, one row for each alert; None if there is a fault
     skipped
-        for each slice whether its alerts have none of the columns that the service reads
+        for each slice, whether its alerts have none of the columns that the service reads
     errors
-        ``(row, fault, detail)`` of alerts of which alone there is no answer: they have nulls
+        ``(row, fault, detail)`` of each single alert without an answer; its columns are null
     fault, detail
         why there is no table
     wall_s, cpu_s
-        what `process` took
+        time that `process` took
     memory_bytes
-        what its process has of its own, afterwards
+        memory of the child process afterwards, without what is shared
     """
 
     table: pa.Table | None = None
@@ -140,18 +140,18 @@ class Answer:
 
 
 def rows_of(slices: Sequence[Slice]) -> int:
-    """How many alerts there are."""
+    """Return the number of alerts."""
     return sum(part.rows for part in slices)
 
 
 def null_rows(rows: int, output: pa.Schema) -> pa.Table:
-    """So many rows that say nothing."""
+    """Return rows in which every column is null."""
     schema = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
     return pa.table([pa.nulls(rows, kind) for kind in schema.types], schema=schema)
 
 
 def described_to_json(about: Described) -> dict[str, object]:
-    """A plain dictionary, without the output's schema."""
+    """Return a plain dictionary, without the output's schema."""
     return {
         "name": about.name,
         "version": about.version,
@@ -164,7 +164,7 @@ def described_to_json(about: Described) -> dict[str, object]:
 
 
 def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Described:
-    """The inverse of `described_to_json`."""
+    """Make a description of what `described_to_json` returned."""
     return Described(
         name=str(raw["name"]),
         version=str(raw["version"]),

@@ -1,4 +1,4 @@
-"""A service: what somebody wants to know of each alert, as a class or a function.
+"""A service: a class or a function that computes columns for alerts.
 
     class Bright(finkray.Service):
         columns = ["candidate.magpsf"]
@@ -7,7 +7,7 @@
         def process(self, alerts: pa.Table) -> pa.Table:
             return pa.table({"bright": pc.less(alerts["candidate.magpsf"], 18.0)})
 
-A service that keeps nothing between two batches may be a function:
+A service that keeps no state between two batches may be a function:
 
     @finkray.service(columns=["candidate.magpsf"], output=pa.schema([("bright", pa.bool_())]))
     def bright(alerts: pa.Table) -> pa.Table:
@@ -37,22 +37,22 @@ _RESULTS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 
 _DIGEST_CHARS = 12
-"""Of SHA-256, for the version of a service that names none: 48 bits tell a few thousand apart."""
+"""Characters of SHA-256 in a default version: 48 bits tell a few thousand versions apart."""
 
 
 class Service:
-    """What people write: reads some columns of the alerts, adds some of its own.
+    """The base class of services: reads some columns of each alert, and adds some of its own.
 
     Attributes
     ----------
     columns
-        what it reads; ``record.field`` is a field of a record (or of each record of a list, as
-        ``prv_candidates.jd``: then a column of lists). Nothing else is loaded. `process` finds
-        each under the name given here. What an alert's schema lacks is null
+        columns that it reads; ``record.field`` is a field of a record (or of each record of a
+        list, as ``prv_candidates.jd``: then a column of lists). Nothing else is loaded. `process`
+        finds each under the name given here. What an alert's schema lacks is null
     output
-        what it adds, by name and type
+        columns that it adds, by name and type
     name
-        how the folder of its results is called; by default the name of the class, as
+        name of the folder of its results; by default the name of the class, as
         ``bright_star`` for ``BrightStar``
     version
         results of another version go to another folder; by default a digest of the module's
@@ -86,30 +86,30 @@ class Service:
     shared: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def setup(self) -> None:
-        """Load models, catalogues and the like: once for each actor, before its first alert."""
+        """Load models, catalogues and the like: once for each process, before its first alert."""
 
     def process(self, alerts: pa.Table) -> pa.Table:
-        """Answer for a batch of alerts.
+        """Compute the columns of `output` for a batch of alerts.
 
         Parameters
         ----------
         alerts
-            the columns that were asked for, one row for each alert
+            the columns that `columns` names, one row for each alert
 
         Returns
         -------
         Table
-            the columns of `output`, with one row for each alert in the same order. To say
-            nothing of an alert give null
+            the columns of `output`, with one row for each alert in the same order; null where
+            there is nothing to say about an alert
         """
         raise NotImplementedError(f"{type(self).__name__} has no method process(alerts)")
 
     def close(self) -> None:
-        """Let go of what `setup` took."""
+        """Release what `setup` took."""
 
 
 class FunctionService(Service):
-    """A function as a service; made by the decorator `service`, and still to be called."""
+    """A function as a service; made by the decorator `service`, and still callable."""
 
     def __init__(self, function: Callable[[pa.Table], pa.Table], declared: "Declared") -> None:
         self.columns = declared.columns
@@ -124,7 +124,7 @@ class FunctionService(Service):
         self.__qualname__ = function.__qualname__
 
     def __call__(self, alerts: pa.Table) -> pa.Table:
-        """Call the function, as if it were not decorated."""
+        """Call the function as if it were not decorated."""
         return self.function(alerts)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,7 +138,7 @@ class FunctionService(Service):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the decorator `service` says of a function; as the attributes of `Service`."""
+    """What the decorator `service` declares for a function; as the attributes of `Service`."""
 
     columns: Sequence[str]
     output: pa.Schema
@@ -157,7 +157,7 @@ def service(
     needs: Sequence[str] = (),
     uses: Sequence[str] = (),
 ) -> Callable[[Callable[[pa.Table], pa.Table]], FunctionService]:
-    """Make a service of a function that keeps nothing between two batches.
+    """Make a service of a function that keeps no state between two batches.
 
     Parameters
     ----------
@@ -175,16 +175,16 @@ def service(
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What is declared of a service.
+    """What a service declares.
 
     Attributes
     ----------
     name, version
         of the folder in which its results are
     columns
-        what it reads
+        columns that it reads
     output
-        what it adds
+        columns that it adds
     doc
         the first line of its docstring
     needs, uses
@@ -243,19 +243,19 @@ def check_results_name(name: str) -> None:
 
 
 def describe(service: Service) -> Described:
-    """What a service declares.
+    """Return what a service declares.
 
     Raises
     ------
     ServiceError
-        if that cannot be: names each fault
+        if that is not possible: names each fault
     """
-    kind = type(service)
-    name = service.name or _snake_case(kind.__name__)
+    service_class = type(service)
+    name = service.name or _snake_case(service_class.__name__)
     if not _NAME.fullmatch(name):
         raise ServiceError(
-            f"name = {name!r} of {kind.__name__}: expected small letters, digits, - and _, "
-            "beginning with a letter, as in 'bright_star'"
+            f"name = {name!r} of {service_class.__name__}: expected small letters, digits, - and "
+            "_, beginning with a letter, as in 'bright_star'"
         )
     version = service.version or source_digest(service)
     if not _VERSION.fullmatch(version):
@@ -285,9 +285,9 @@ def source_digest(service: Service) -> str:
     Raises
     ------
     ServiceError
-        if there is no source: it was typed into an interpreter
+        if there is no source, as of a class that was typed into an interpreter
     """
-    names = [service.__module__, *(kind.__module__ for kind in type(service).__mro__)]
+    names = [service.__module__, *(base.__module__ for base in type(service).__mro__)]
     digest = hashlib.sha256()
     for name in dict.fromkeys(names):
         if name in ("builtins", __name__):
@@ -316,12 +316,12 @@ def without_secrets(settings: Any) -> Any:
 
 
 def load_service(spec: str) -> Service:
-    """The service that ``module:Name`` means: a class, called without arguments, or an object.
+    """Return the service that ``module:Name`` names: an object, or a class without arguments.
 
     Raises
     ------
     ServiceError
-        if there is none; says what to do
+        if there is none: says what to do
     """
     module_name, separator, attribute = spec.partition(":")
     if not separator or not module_name or not attribute:

@@ -1,6 +1,7 @@
-"""`finkray service check`: what breaks a service's contract, in words that help.
+"""`finkray service check`: finds what breaks a service's contract, and says how to repair it.
 
-The service runs as it will: in a process of its own, with limits, on files as the archive has them.
+The service runs as it does in production: in a child process, with limits, on files as the archive
+has them.
 """
 
 import difflib
@@ -23,22 +24,22 @@ from finkray.storage.opening import StorageLocation, open_storage
 from finkray.storage.parquet import write_table
 
 _LIKE = 0.85
-"""How alike two names are, of 1, that one may be meant for the other."""
+"""Similarity of two names, of 1, from which on one is suggested for the other."""
 
 _SHOWN = 3
-"""So many alerts are named as examples."""
+"""Number of alerts that are named as examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found out about one promise.
+    """What the check found about one promise of the contract.
 
     Attributes
     ----------
     name
         of the promise
     ok
-        whether it is kept
+        whether the service keeps it
     words
         what was seen, and what to do
     """
@@ -54,12 +55,12 @@ def check_service(
     alerts: pa.Table,
     results_of: Callable[[str], pa.Table | None] = lambda _: None,
 ) -> Iterator[Finding]:
-    """Try a service; each finding comes as soon as it is known.
+    """Try a service; yield each finding as soon as it is known.
 
     Parameters
     ----------
     spec
-        which
+        the service
     limits
         what its process may take
     alerts
@@ -226,8 +227,8 @@ def _order(trial: _Trial, whole: Answer) -> Finding:
     there, back = whole.table, answer.table.take(backwards)
     different = [
         row
-        for row, (one, other) in enumerate(zip(there.to_pylist(), back.to_pylist(), strict=True))
-        if not _same(one, other)
+        for row, (answer, other) in enumerate(zip(there.to_pylist(), back.to_pylist(), strict=True))
+        if not _same(answer, other)
     ]
     if different:
         words = (
@@ -268,9 +269,9 @@ def _examples(answer: Answer) -> str:
     return "; ".join(shown) + ("; …" if len(answer.errors) > _SHOWN else "")
 
 
-def _same(one: dict[str, object], other: dict[str, object]) -> bool:
+def _same(first: dict[str, object], second: dict[str, object]) -> bool:
     # NaN is not equal to itself, but to its text.
-    return one == other or repr(one) == repr(other)
+    return first == second or repr(first) == repr(second)
 
 
 def read_some(archive: Storage, paths: Sequence[str], rows: int) -> pa.Table:

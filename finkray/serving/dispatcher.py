@@ -1,14 +1,17 @@
-"""What is asked of whom, and who is to blame. Events in, instructions out; no input, no output.
+"""Assigns batches to workers, and decides what follows a failure: retry, split, blame one alert.
 
-Alerts on which the service raises are found by its process itself (`finkray.serving.child`). What
-comes here are batches without any answer. Such a one is halved until the guilty alerts stand
-alone: they get the status `error`, the others their results. A batch whose process died, or took
-too much memory, is first done again as it is, for that may have had other reasons. One that was
-lost with its actor is nobody's fault and is done again however often.
+Pure: events in, instructions out. The rules:
 
-When nothing succeeds any more the fault is not in single alerts. Then the breaker opens: nothing
-is asked for a while, then one batch, a new one if there is one; when that succeeds all goes on.
-Alerts wait meanwhile, but for those that fail alone once more.
+- Alerts on which the service raises are found by its child process (`finkray.serving.child`). The
+  dispatcher sees batches that have no answer at all.
+- Such a batch is halved until the alerts that cause the failure stand alone: these get the status
+  `error`, the others their results.
+- A batch whose process died, or took too much memory, is first retried as it is, for that may have
+  had other reasons.
+- A batch that was lost with its actor is retried however often: the service is not at fault.
+- When nothing succeeds any more, single alerts are not at fault. Then the circuit breaker opens: no
+  batch is assigned for a while, then one, a new one if there is one; when it succeeds the breaker
+  closes. Alerts wait meanwhile, except those that fail alone once more.
 """
 
 from collections import deque
@@ -19,11 +22,11 @@ from finkray.circuit_breaker import BreakerState, CircuitBreaker
 from finkray.services.messages import Fault, Slice, rows_of
 
 DEATHS_ALONE = 3
-"""So often must the process die of an alert alone before the alert is to blame: somebody may have
+"""Deaths of the process on one alert alone before the alert is blamed: another process may have
 killed it."""
 
 UNREADABLE_TRIES = 3
-"""So often is a file tried before it is left to the audit."""
+"""Attempts to read a file before it is left to the audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class DispatcherSettings:
     batch_rows
         most alerts of a batch
     breaker_failures
-        so many batches must fail one after the other for the breaker to open
+        failures in a row that open the circuit breaker
     breaker_rest_s, breaker_longest_rest_s
         how long it stays open at first, and at most
     """
@@ -48,7 +51,7 @@ class DispatcherSettings:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker is asked.
+    """The alerts that a worker processes at a time.
 
     Attributes
     ----------
@@ -66,7 +69,7 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """How many alerts."""
+        """Number of alerts."""
         return rows_of(self.slices)
 
 
@@ -75,7 +78,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class AssignBatch:
-    """Let the worker process a batch."""
+    """Have the worker process a batch."""
 
     worker: int
     batch: Batch
@@ -83,7 +86,7 @@ class AssignBatch:
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """The alert of this one row gets the status `error`."""
+    """Give the one alert of a slice the status `error`."""
 
     alert: Slice
     fault: Fault
@@ -92,14 +95,14 @@ class RecordError:
 
 @dataclass(frozen=True, slots=True)
 class CompleteFile:
-    """All rows of a file have an answer."""
+    """Note that all rows of a file have an answer."""
 
     file: str
 
 
 @dataclass(frozen=True, slots=True)
 class AbandonFile:
-    """A file cannot be read: forget what there is of it."""
+    """Forget the answers of a file: it cannot be read."""
 
     file: str
     detail: str
@@ -131,7 +134,7 @@ class Dispatcher:
             settings.breaker_failures, settings.breaker_rest_s, settings.breaker_longest_rest_s
         )
         self._fresh: deque[Slice] = deque()
-        self._again: deque[Batch] = deque()
+        self._retries: deque[Batch] = deque()
         self._missing_rows: dict[str, int] = {}
         self._idle: list[int] = []
         self._busy: dict[int, Batch] = {}
@@ -148,57 +151,57 @@ class Dispatcher:
 
     @property
     def waiting_rows(self) -> int:
-        """Alerts that nobody works on."""
-        return rows_of(self._fresh) + sum(batch.rows for batch in self._again)
+        """Number of alerts that no worker has."""
+        return rows_of(self._fresh) + sum(batch.rows for batch in self._retries)
 
     @property
     def files(self) -> int:
-        """Files that are not complete."""
+        """Number of files that are not complete."""
         return len(self._missing_rows)
 
     @property
     def workers(self) -> int:
-        """Those that have a batch or could have one."""
+        """Number of workers that have a batch or are ready for one."""
         return len(self._idle) + len(self._busy)
 
     @property
     def busy(self) -> dict[int, Batch]:
-        """Who works on what; not to be changed."""
+        """The batch of each worker that has one; not to be changed."""
         return self._busy
 
     @property
     def idle(self) -> Sequence[int]:
-        """Who has nothing to do; not to be changed."""
+        """The workers that are ready for a batch; not to be changed."""
         return self._idle
 
     def add(self, files: Iterable[tuple[str, int]]) -> None:
-        """Files with so many rows are to be served."""
+        """Add files to process, each with its number of rows."""
         for file, rows in files:
             self._missing_rows[file] = rows
             for first in range(0, rows, self.settings.batch_rows):
                 self._fresh.append(Slice(file, first, min(self.settings.batch_rows, rows - first)))
 
     def ready(self, worker: int) -> None:
-        """A worker can be given a batch."""
+        """Note that a worker is ready for a batch."""
         self._idle.append(worker)
 
     def retire(self, worker: int) -> bool:
-        """Give the worker no more; False if it is at work now."""
+        """Assign no more batches to a worker; return False if it has one now."""
         if worker in self._idle:
             self._idle.remove(worker)
         return worker not in self._busy
 
     def answered(self, worker: int, now_s: float) -> list[Instruction]:  # noqa: ARG002 - as `failed`
-        """A worker has the answer of its batch."""
+        """Take the news that a worker has the answer of its batch."""
         batch = self._busy.pop(worker)
         self._breaker.succeeded()
         return self._done(batch.slices)
 
     def failed(self, worker: int, fault: Fault, detail: str, now_s: float) -> list[Instruction]:
-        """A worker's batch has no answer."""
+        """Take the news that a worker's batch has no answer."""
         batch = self._busy.pop(worker)
         if fault == "lost":
-            self._again.appendleft(batch)
+            self._retries.appendleft(batch)
             self._breaker.lost(now_s)
             return []
         if fault == "unreadable":
@@ -206,41 +209,41 @@ class Dispatcher:
         self.last_fault = f"{fault}: {detail}"
         self.failed_to_start(detail, now_s, note=False)
         if fault == "start":
-            self._again.appendleft(batch)
+            self._retries.appendleft(batch)
             return []
         return self._suspect(batch, fault, detail)
 
     def failed_to_start(self, detail: str, now_s: float, *, note: bool = True) -> None:
-        """A worker could not be set up, or failed: enough of it opens the breaker."""
+        """Count a worker that could not be set up, or failed: enough of them open the breaker."""
         if note:
             self.last_fault = f"start: {detail}"
         self._breaker.failed(now_s)
 
     def may_start(self, now_s: float) -> bool:
-        """Whether a worker that could not be set up may be tried again."""
+        """Return whether a worker that could not be set up may be tried again."""
         return not self._breaker.is_resting(now_s)
 
     def assign(self, now_s: float) -> list[Instruction]:
-        """Give out what can be given out."""
+        """Assign batches to the workers that are ready, as far as the circuit breaker allows."""
         out: list[Instruction] = []
         while self._breaker.allows(now_s) and self._idle:
             if self.breaker == "closed":
-                batch = self._next_again() or self._fresh_batch()
+                batch = self._next_retry() or self._fresh_batch()
             else:  # a new batch, if there is one, tests the service better than one that failed
-                batch = self._fresh_batch() or self._next_again()
+                batch = self._fresh_batch() or self._next_retry()
             if batch is None:
                 break
             self._breaker.begin()
-            out.append(self._give(batch))
+            out.append(self._assign(batch))
         return out
 
-    def _give(self, batch: Batch) -> AssignBatch:
+    def _assign(self, batch: Batch) -> AssignBatch:
         worker = self._idle.pop(0)
         self._busy[worker] = batch
         return AssignBatch(worker, batch)
 
-    def _next_again(self) -> Batch | None:
-        return self._again.popleft() if self._again else None
+    def _next_retry(self) -> Batch | None:
+        return self._retries.popleft() if self._retries else None
 
     def _fresh_batch(self) -> Batch | None:
         slices: list[Slice] = []
@@ -257,38 +260,38 @@ class Dispatcher:
         if alone and (not died or failures >= DEATHS_ALONE):
             return [RecordError(batch.slices[0], fault, detail), *self._done(batch.slices)]
         if died and (alone or failures == 1):
-            # Behind the others: if it is not to blame it only has bad luck once.
-            self._again.append(replace(batch, failures=failures))
+            # Behind the others: a batch that is not at fault is delayed once only.
+            self._retries.append(replace(batch, failures=failures))
             return []
-        self._again.extend(Batch(half) for half in _halves(batch.slices))
+        self._retries.extend(Batch(half) for half in _halves(batch.slices))
         return []
 
     def _unreadable(self, batch: Batch, detail: str) -> list[Instruction]:
         files = {part.file for part in batch.slices}
-        if len(files) > 1:  # which of them?
-            self._again.extend(
+        if len(files) > 1:  # find out which of them
+            self._retries.extend(
                 Batch(tuple(part for part in batch.slices if part.file == file))
                 for file in sorted(files)
             )
             return []
         if batch.unreadable + 1 < UNREADABLE_TRIES:
-            self._again.append(replace(batch, unreadable=batch.unreadable + 1))
+            self._retries.append(replace(batch, unreadable=batch.unreadable + 1))
             return []
         (file,) = files
         if self._missing_rows.pop(file, None) is None:
             return []
         self._fresh = deque(part for part in self._fresh if part.file != file)
-        self._again = deque(
-            Batch(kept, one.failures, one.unreadable)
-            for one in self._again
-            if (kept := tuple(part for part in one.slices if part.file != file))
+        self._retries = deque(
+            Batch(kept, batch.failures, batch.unreadable)
+            for batch in self._retries
+            if (kept := tuple(part for part in batch.slices if part.file != file))
         )
         return [AbandonFile(file, detail)]
 
     def _done(self, slices: Iterable[Slice]) -> list[Instruction]:
         out: list[Instruction] = []
         for part in slices:
-            if part.file not in self._missing_rows:  # it was abandoned meanwhile
+            if part.file not in self._missing_rows:  # the file was abandoned meanwhile
                 continue
             self._missing_rows[part.file] -= part.rows
             if self._missing_rows[part.file] == 0:
@@ -298,7 +301,7 @@ class Dispatcher:
 
 
 def _halves(slices: Sequence[Slice]) -> tuple[tuple[Slice, ...], tuple[Slice, ...]]:
-    """Two parts of about the same number of alerts, in order."""
+    """Return two parts of about the same number of alerts, in order."""
     left = rows_of(slices) // 2
     first: list[Slice] = []
     second: list[Slice] = []

@@ -1,4 +1,4 @@
-"""Counts and measures what a service does, for its snapshot."""
+"""Counts and measures the work of a service, for its snapshot."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from finkray.services.messages import Answer
 
 WINDOW_S = 60.0
-"""Rates and percentiles are over so many seconds."""
+"""Rates and percentiles are over this time."""
 
 
 class ServiceMonitor:
-    """Counts what a service does.
+    """Count and measure the work of a service.
 
     Parameters
     ----------
     now_s
-        the time, Unix
+        the time of the start, Unix
     """
 
     def __init__(self, now_s: float) -> None:
@@ -32,7 +32,7 @@ class ServiceMonitor:
         self.faults: Counter[str] = Counter()
 
     def answered(self, rows: int, answer: Answer, now_s: float) -> None:
-        """A batch ended."""
+        """Take the answer for a batch, or its fault."""
         if answer.fault is None:
             self.any_answered = True
         else:
@@ -41,7 +41,7 @@ class ServiceMonitor:
         self._forget(now_s)
 
     def durable(self, rows: pa.Table, now_s: float) -> None:
-        """Rows with `kafka_timestamp` and `status` are in the store."""
+        """Take results that became durable: their `kafka_timestamp` and `status`."""
         if not rows.num_rows:
             return
         self.by_status.update(rows["status"].to_pylist())
@@ -51,19 +51,19 @@ class ServiceMonitor:
 
     @property
     def rows_per_s(self) -> float:
-        """Alerts that one worker does in a second of its time; 0 while not known."""
-        done = [(rows, one.wall_s) for _, rows, one in self._batches if one.fault is None]
+        """Alerts that one worker processes in a second of its time; 0 while that is not known."""
+        done = [(rows, reply.wall_s) for _, rows, reply in self._batches if reply.fault is None]
         seconds = sum(wall_s for _, wall_s in done)
         return sum(rows for rows, _ in done) / max(seconds, 1e-6) if done else 0.0
 
     def figures(self, now_s: float) -> dict[str, Any]:
-        """Rates and percentiles, by their names in the snapshot."""
+        """Return rates and percentiles, by their names in the snapshot."""
         self._forget(now_s)
-        done = [(rows, one) for _, rows, one in self._batches if one.fault is None]
+        done = [(rows, reply) for _, rows, reply in self._batches if reply.fault is None]
         rows = sum(count for count, _ in done)
-        cpu_s = sum(one.cpu_s for _, one in done)
+        cpu_s = sum(reply.cpu_s for _, reply in done)
         since_s = max(min(WINDOW_S, now_s - self._started_s), 1e-3)
-        walls = _quantiles([one.wall_s for _, one in done], (0.5, 0.99))
+        walls = _quantiles([reply.wall_s for _, reply in done], (0.5, 0.99))
         waits = np.concatenate([stamps for _, stamps in self._durable] or [np.zeros(0)])
         latencies = _quantiles(waits, (0.5, 0.95, 0.99))
         return {
@@ -74,7 +74,7 @@ class ServiceMonitor:
             "latency_p50_s": latencies[0],
             "latency_p95_s": latencies[1],
             "latency_p99_s": latencies[2],
-            "memory_bytes": max((one.memory_bytes for _, _, one in self._batches), default=0),
+            "memory_bytes": max((reply.memory_bytes for _, _, reply in self._batches), default=0),
         }
 
     def _forget(self, now_s: float) -> None:
@@ -86,4 +86,4 @@ class ServiceMonitor:
 def _quantiles(values: "Sequence[float] | np.ndarray", at: Sequence[float]) -> list[float]:
     if not len(values):
         return [0.0] * len(at)
-    return [float(one) for one in np.quantile(values, at)]
+    return [float(value) for value in np.quantile(values, at)]

@@ -1,4 +1,4 @@
-"""Workers at work: a thread for each, which waits for it. What happens comes out of one queue."""
+"""An elastic set of workers: a thread waits for each, and what happens comes out of one queue."""
 
 import queue
 import threading
@@ -16,25 +16,25 @@ class Host(Protocol):
     """Keeps a process with the service: a `finkray.serving.worker.Worker`, or an actor with one."""
 
     def start(self) -> Described:
-        """Have it set up; raises a `FinkrayError` if that cannot be."""
+        """Start the process and set the service up; `FinkrayError` if that fails."""
 
     def run(self, slices: Sequence[Slice]) -> Answer:
         """Process a batch."""
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A worker is warm and has nothing to do."""
+    """A worker is set up and has no batch."""
 
     worker: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerNotStarted:
-    """A worker could not be set up; `Pool.start_again` lets it try once more."""
+    """A worker could not be set up; `Pool.start_again` has it try again."""
 
     worker: int
     detail: str
@@ -42,7 +42,7 @@ class WorkerNotStarted:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswered:
-    """A worker is done with its batch."""
+    """A worker has finished its batch, with an answer or a fault."""
 
     worker: int
     answer: Answer
@@ -59,7 +59,7 @@ Happened = WorkerReady | WorkerNotStarted | BatchAnswered | WorkerGone
 
 
 class Pool:
-    """An elastic set of workers.
+    """Start, use and retire workers.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ class Pool:
 
     @property
     def workers(self) -> Sequence[int]:
-        """All that were started and have not been retired."""
+        """The workers that were started and have not been retired."""
         return list(self._inboxes)
 
     def start(self) -> int:
-        """Start one more worker; it is `WorkerReady` when it is warm."""
+        """Start one more worker; `WorkerReady` follows when it is set up."""
         worker = self._next
         self._next += 1
         self._inboxes[worker] = queue.SimpleQueue()
@@ -89,24 +89,24 @@ class Pool:
         )
         thread.daemon = True
         thread.start()
-        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
         return worker
 
     def give(self, worker: int, slices: Sequence[Slice]) -> None:
-        """Let a worker process a batch: it is `BatchAnswered`, then `WorkerReady` again."""
+        """Have a worker process a batch; `BatchAnswered` and then `WorkerReady` follow."""
         self._inboxes[worker].put(slices)
 
     def start_again(self, worker: int) -> None:
-        """Let a worker that could not be set up try once more."""
+        """Have a worker that could not be set up try again."""
         if worker in self._inboxes:
             self._inboxes[worker].put(())
 
     def retire(self, worker: int) -> None:
-        """Let a worker end; at once if it has no batch, else after it."""
+        """End a worker; at once if it has no batch, else after it."""
         self._inboxes.pop(worker).put(None)
 
     def close(self, wait_s: float = 10.0) -> None:
-        """End them all."""
+        """End all workers."""
         for worker in self.workers:
             self.retire(worker)
         ends_s = time.monotonic() + wait_s

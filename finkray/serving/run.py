@@ -1,4 +1,4 @@
-"""One run of a service: over a span of the archive, or live, with workers of any kind."""
+"""Runs a service: over a span of the archive, or live, with workers of any kind."""
 
 import contextlib
 import logging
@@ -38,16 +38,16 @@ MakeHost = Callable[[int], Host]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is to be run.
+    """A service to run, and over what.
 
     Attributes
     ----------
     archive
         where the alerts are
     spec
-        which service
+        the service
     settings
-        all of them
+        all settings
     into
         name of the results; None: the service's own
     about
@@ -87,7 +87,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def spec_of(name: str, folder: Path | None = None) -> Spec:
-    """The service that a command means: its module may be in the folder, by default this one."""
+    """Return the service that a command names; its module may be in a folder, by default here."""
     return Spec(name, str((folder or Path.cwd()).absolute()))
 
 
@@ -100,29 +100,30 @@ def run_over(
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> ServiceSnapshot:
-    """Serve a part of the archive, and return when it is done.
+    """Process a part of the archive, and return the last snapshot when it is done.
 
-    What is in the store already is not done again, so a run that was ended goes on.
+    What the sink has already is not processed again, so a run that was ended is continued.
 
     Parameters
     ----------
     run, wanted
-        what, on which alerts
+        the service, and the alerts
     workers
-        how many; None: as many as what waits needs, within the settings' bounds
+        number of workers; None: as many as the waiting alerts need, within the settings' bounds
     tell
-        gets a snapshot each second
+        called with a snapshot each second
     stopping
-        ends it in good order
+        ends the run in good order
     make_host
         makes workers; by default processes of this machine
 
     Raises
     ------
     ServiceError
-        if the service cannot be loaded, or not one alert could be answered
+        if the service cannot be loaded, the results that it reads are not there, or no alert
+        could be answered
     ArchiveHeld
-        if somebody else writes these results
+        if another process writes these results
     """
     about = run.about or Worker(run.spec, limits_of(run.settings), run.archive).describe()
     bounds = {} if workers is None else {"min_actors": workers, "max_actors": workers}
@@ -159,25 +160,25 @@ def run_live(
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> None:
-    """Serve what becomes durable until `stopping` is set, then drain.
+    """Process what becomes durable until `stopping` is set, then drain.
 
     Parameters
     ----------
     run
-        what
+        the service
     since
-        at the first start: also what came into Kafka from this time on
+        at the first start: also what arrived in Kafka from this time on
     tell
-        gets a snapshot each second
+        called with a snapshot each second
     stopping
-        ends it
+        ends the run
     make_host
         makes workers; by default processes of this machine
 
     Raises
     ------
     ServiceError
-        if the service cannot be loaded
+        if the service cannot be loaded, or the results that it reads are not there
     ArchiveHeld
         if it runs already
     """
@@ -227,7 +228,7 @@ class Snapshots:
         self._last: ServiceSnapshot | None = None
 
     def make(self, server: Server) -> ServiceSnapshot:
-        """As it is now."""
+        """Return a snapshot of this moment."""
         about, dispatcher, monitor = self._about, server.dispatcher, server.monitor
         oldest = server.oldest
         self._last = ServiceSnapshot(
@@ -256,13 +257,13 @@ class Snapshots:
         return self._last
 
     def last(self, state: State) -> ServiceSnapshot:
-        """The last one again, in another state."""
+        """Return the last snapshot again, in another state."""
         assert self._last is not None  # noqa: S101 - a run makes one at its end
         return self._last.model_copy(update={"state": state, "at": utc_now()})
 
 
 def count_wanted(archive: Storage, wanted: WantedAlerts) -> int:
-    """How many alerts of an archive are wanted, by its ledger."""
+    """Return how many alerts of an archive are wanted, by its ledger."""
     claims = read_claims(archive, ["seq", "files"])
     return sum(
         file["rows"]
@@ -316,10 +317,10 @@ def _scale(settings: ServiceSettings) -> ScaleSettings:
 
 
 def _refuse_hopeless(server: Server) -> None:
-    """Object when all that was tried has failed: nobody watches a run that waits for a breaker."""
+    """Raise ServiceError if every attempt has failed: a run does not wait for the breaker."""
     if server.dispatcher.breaker == "open" and not server.monitor.any_answered:
         raise ServiceError(
-            f"it fails on everything, last with {server.dispatcher.last_fault}: "
+            f"the service fails on everything, last with {server.dispatcher.last_fault}: "
             "`finkray service check` tells more"
         )
 
@@ -329,5 +330,5 @@ def _age_s(work: ClaimWork | None) -> float:
 
 
 def default_workers() -> int:
-    """As many as this process may use cores."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""How many actors a service gets: a pure function of its load."""
+"""Decides the number of a service's actors: a pure function of its load."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ class ScaleSettings:
     min_actors, max_actors
         never fewer, never more
     target_s
-        what waits shall be done within so many seconds
+        waiting alerts are to be processed within this time
     quiet_s
-        fewer are needed for so long before one goes
+        an actor is retired after this time in which fewer would have been enough
     """
 
     min_actors: int
@@ -26,16 +26,16 @@ class ScaleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What there is to do.
+    """The load of a service.
 
     Attributes
     ----------
     waiting_rows
-        alerts that are durable and not served
+        alerts that are durable and have no result
     rows_per_s
-        what one actor does in a second; 0 while that is not known
+        alerts that one actor processes in a second; 0 while that is not known
     actors
-        how many there are, starting ones too
+        number of actors, those that are starting included
     held
         whether the breaker is open: more actors would not help
     """
@@ -48,7 +48,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class ScaleState:
-    """What is remembered: since when fewer would do."""
+    """What is remembered between two decisions: since when fewer actors would be enough."""
 
     quiet_since_s: float | None = None
 
@@ -56,10 +56,10 @@ class ScaleState:
 def scale(
     load: Load, settings: ScaleSettings, state: ScaleState, now_s: float
 ) -> tuple[int, ScaleState]:
-    """How many actors there shall be.
+    """Return the number of actors that there should be.
 
-    It grows at once, but at most to double: an actor that starts takes the machine from those that
-    work. It shrinks by one at a time, and only after a while of quiet, for a visit comes each 37 s.
+    The number grows at once, but at most to double: an actor that starts takes CPU from those that
+    work. It shrinks by one at a time, and only after `quiet_s`, for a visit comes every 37 s.
     """
     low, high = settings.min_actors, settings.max_actors
     if load.held:

@@ -131,7 +131,7 @@ def test_a_service_that_fails_on_everything_ends_the_run_and_says_why(
     env = {"FINKRAY__SERVICES__BREAKER_FAILURES": "3"}
     answer = finkray("run", "mymodule:Hopeless", "--workers", "1", **env)
     assert answer.returncode == 1
-    assert "it fails on everything, last with raised: ConnectionError: no catalogue" in (
+    assert "the service fails on everything, last with raised: ConnectionError: no catalogue" in (
         answer.stderr
     )
 
