@@ -1,4 +1,4 @@
-"""What a maker of alerts is, whatever its survey, and what it makes."""
+"""The interface of a maker of alerts, the same for every survey, and the alerts that it makes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,24 @@ MOST_PER_VISIT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class MadeAlert:
-    """One alert, and the truth about it.
+    """A simulated alert, and the truth about its object.
 
     Attributes
     ----------
     packet
-        The Avro object container, as it goes over the wire.
+        The message, as it goes over the wire.
     candid, object_id, jd, ra_deg, dec_deg, filter_id
-        As in the packet.
+        As in the packet (of LSST `candid` is the `diaSourceId`).
     kind, source
-        What it is of, and which one: for an asteroid the number of the body, which has
-        another `object_id` in each visit; else the `object_id`.
+        The type of the object, and its identity: for an asteroid the number of the body, which
+        has another `object_id` in each visit; else the `object_id`.
     visit
         The number of the visit among those that the maker makes, counted from 0.
     schema_version
-        Of the packet.
+        The version of the packet's schema.
     period_days, event_jd
-        Of what has a period; of a supernova's beginning or a lens's closest approach (UTC).
+        The period of a periodic object; the beginning of a supernova or the closest approach of a
+        lens (UTC). Else None.
     """
 
     packet: bytes
@@ -48,28 +49,28 @@ class MadeAlert:
 
 
 class Maker(Protocol):
-    """What makes alerts: `sim.ztf.alerts.ZtfMaker`, `sim.lsst.alerts.LsstMaker`."""
+    """Makes alerts: `sim.ztf.alerts.ZtfMaker`, `sim.lsst.alerts.LsstMaker`."""
 
     def alerts(self, first_visit: int = 0) -> Iterator[MadeAlert]:
-        """All alerts from a visit on."""
+        """Yield all alerts from a visit on, without end."""
         ...
 
 
 def refuse_impossible(
     seed: int, schema_version: str, known_versions: Sequence[str], *alerts_per_visit: int
 ) -> None:
-    """See that a maker's arguments are what they can be.
+    """Check the arguments of a maker.
 
     Raises
     ------
     SettingsError
-        One is not.
+        An argument is not allowed.
     """
     if schema_version not in known_versions:
         known = ", ".join(known_versions)
-        raise SettingsError(f"schema version {schema_version}: it can be one of {known}")
+        raise SettingsError(f"schema version {schema_version} is not known: use one of {known}")
     for number in alerts_per_visit:
         if not 1 <= number <= MOST_PER_VISIT:
-            raise SettingsError(f"{number} alerts a visit: from 1 to {MOST_PER_VISIT}")
+            raise SettingsError(f"{number} alerts a visit: use 1 to {MOST_PER_VISIT}")
     if seed < 0:
-        raise SettingsError(f"seed {seed}: it may not be negative")
+        raise SettingsError(f"seed {seed} is negative: use 0 or more")

@@ -1,4 +1,4 @@
-"""What an archive has of a topic, and whether it is what was played."""
+"""Read what an archive has of a topic, and compare it with what was played."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sim.check.compare import ARCHIVED, DEAD, Comparison, compare
 from sim.player.manifest import PlayedTopic, read_manifest
 
 _NUMBERS = ("candid", "diaSourceId")
-_PLACE = ("kafka_partition", "kafka_offset")
+_POSITION = ("kafka_partition", "kafka_offset")
 
 
 def check(manifest: Path, archive_uri: str) -> Comparison:
@@ -27,7 +27,7 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
     manifest
         The folder that the simulator wrote.
     archive_uri
-        Where the archive lies.
+        URI of the archive.
 
     Raises
     ------
@@ -46,15 +46,15 @@ def _alerts(storage: Storage, where: PlayedTopic) -> pa.Table:
         with storage.open(path) as file:
             parquet = pq.ParquetFile(file)
             numbers = [name for name in parquet.schema_arrow.names if name in _NUMBERS]
-            table = parquet.read(columns=[*_PLACE, *numbers])
+            table = parquet.read(columns=[*_POSITION, *numbers])
         number = table[numbers[0]] if numbers else pa.nulls(len(table), pa.int64())
-        columns = [*(table[name] for name in _PLACE), number]
+        columns = [*(table[name] for name in _POSITION), number]
         tables.append(pa.table(columns, names=ARCHIVED.names).cast(ARCHIVED))
     return pa.concat_tables(tables)
 
 
 def _dead_letters(storage: Storage, where: PlayedTopic) -> pa.Table:
-    """Those that stand: what was brought in since is among the alerts."""
+    """Return the dead letters that are unresolved: redriven messages are among the alerts."""
     rows = []
     wanted = Selection(topics=frozenset([where.topic]))
     for letters in DeadLetters(storage).letters(wanted):
@@ -79,7 +79,7 @@ def _sha256(value: bytes | None, size_bytes: int) -> str | None:
 
 
 def _paths(storage: Storage, where: PlayedTopic) -> Iterator[str]:
-    """The files of one topic: of one that was made anew under the same name, its own alone."""
+    """Yield the files of this incarnation of the topic, not of another one with the same name."""
     for file in storage.walk(ALERTS_FOLDER):
         path = parse_path(file.path)
         if path is not None and (path.topic, path.topic_id8) == (

@@ -1,8 +1,8 @@
-"""What a play did, written down as it goes: to compare an archive with, message by message.
+"""Record each message of a play, to compare an archive with it message by message.
 
-FOLDER/run.json                what was asked for, and how it ended
+FOLDER/run.json                the settings of the play, and how it ended
 FOLDER/messages/<n>.parquet    each message that Kafka has acknowledged, `MESSAGES`
-FOLDER/objects/<n>.parquet     the truth about each object, when it is seen first, `OBJECTS`
+FOLDER/objects/<n>.parquet     the truth about each object, when it first appears, `OBJECTS`
 """
 
 import hashlib
@@ -37,8 +37,8 @@ MESSAGES: Final = pa.schema(
         ("sha256", pa.string()),
     ]
 )
-"""`trouble` is empty for a good message; `reasons` are those with which it may be a dead letter,
-none for what must be archived; `sha256` is null for a message without a value."""
+"""`trouble` is empty for a good message; `reasons` are the dead-letter reasons that are correct for
+it, none if it must be archived; `sha256` is null for a message without a value."""
 
 OBJECTS: Final = pa.schema(
     [
@@ -53,7 +53,7 @@ OBJECTS: Final = pa.schema(
         ("first_jd", pa.float64()),
     ]
 )
-"""As `sim.maker.MadeAlert` has them."""
+"""Columns as in `sim.maker.MadeAlert`."""
 
 _ROWS_TO_A_FILE = 20_000
 _FORMAT = 1
@@ -61,7 +61,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class PlayedTopic:
-    """Where it was played: a topic that is made anew has another id."""
+    """The topic of a play. A topic that was deleted and created again has another id."""
 
     cluster_id: str
     topic: str
@@ -69,21 +69,21 @@ class PlayedTopic:
 
 
 class ManifestWriter:
-    """Writes a manifest; the folder must be empty or not there.
+    """Writes a manifest to a folder that is empty or does not exist.
 
     Parameters
     ----------
     folder
-        Where to.
+        The folder of the manifest.
     where
-        Where the messages go.
+        The topic of the messages.
     asked
-        What was asked for, in words that JSON has.
+        The settings of the play, as values that JSON has.
 
     Raises
     ------
     SettingsError
-        The folder has something in it.
+        The folder is not empty.
     """
 
     def __init__(self, folder: Path, where: PlayedTopic, asked: Mapping[str, Any]) -> None:
@@ -98,8 +98,8 @@ class ManifestWriter:
             "ended_at": None,
             "asked": dict(asked),
         }
-        self._messages = _Parts(folder / "messages", MESSAGES)
-        self._objects = _Parts(folder / "objects", OBJECTS)
+        self._messages = _TableFiles(folder / "messages", MESSAGES)
+        self._objects = _TableFiles(folder / "objects", OBJECTS)
         self._seen: set[str] = set()
         self._write_run()
 
@@ -108,7 +108,7 @@ class ManifestWriter:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -118,7 +118,7 @@ class ManifestWriter:
         self._write_run()
 
     def add(self, sent: Sent) -> None:
-        """One more message."""
+        """Add a message."""
         packet, alert = sent.packet, sent.packet.alert
         self._messages.add(
             {
@@ -154,15 +154,15 @@ class ManifestWriter:
 
     def _write_run(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # As a whole: somebody may be reading it.
-        beside = self._folder / "run.json.new"
-        beside.write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
-        beside.replace(self._folder / "run.json")
+        # Atomic: `finkray simulator check` may be reading it.
+        new = self._folder / "run.json.new"
+        new.write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
+        new.replace(self._folder / "run.json")
 
 
 @dataclass
-class _Parts:
-    """Rows of one table, written in files that are whole."""
+class _TableFiles:
+    """Rows of a table, written as a sequence of complete files."""
 
     folder: Path
     schema: pa.Schema
@@ -183,12 +183,12 @@ class _Parts:
 
 
 def refuse_used(folder: Path) -> None:
-    """Two plays in one folder could not be told apart.
+    """Refuse a folder that is not empty: two plays in it could not be told apart.
 
     Raises
     ------
     SettingsError
-        The folder has something in it.
+        The folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"{folder} is not empty: each play needs a folder of its own")
@@ -196,7 +196,7 @@ def refuse_used(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was read; `ended` is False for a play that goes on or was killed."""
+    """A manifest that was read; `ended` is False for a play that still runs or was killed."""
 
     where: PlayedTopic
     messages: pa.Table
@@ -204,7 +204,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what a play did.
+    """Read the manifest of a play.
 
     Raises
     ------
@@ -225,5 +225,5 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_objects(folder: Path) -> pa.Table:
-    """The truth about the objects of a play."""
+    """Return the truth about the objects of a play."""
     return pads.dataset(folder / "objects", schema=OBJECTS, format="parquet").to_table()

@@ -1,4 +1,4 @@
-"""What is played: a survey's alerts in the order, the versions and the trouble asked for."""
+"""Make the stream of packets that the settings describe: survey, schema versions, trouble."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ from sim.surveys import SURVEYS, SimulatedSurvey
 
 
 def night(settings: SimulatorSettings) -> Iterator[Packet]:
-    """The packets that the settings ask for.
+    """Yield the packets that the settings describe.
 
     Raises
     ------
     SettingsError
-        The packets to play are not there.
+        There are no packets to play.
     """
     pace = Pace.parse(settings.pace, settings.visit_s)
     survey = SURVEYS[settings.survey]
@@ -28,7 +28,7 @@ def night(settings: SimulatorSettings) -> Iterator[Packet]:
     elif settings.schema_bump:
         old = _maker(survey, survey.old_version, settings)
         new = _maker(survey, survey.new_version, settings)
-        packets = made(old, new, _has_come(settings.schema_bump))
+        packets = made(old, new, _bump_due(settings.schema_bump))
     else:
         packets = made(_maker(survey, survey.default_version, settings))
     trouble = Trouble(
@@ -52,7 +52,7 @@ def _maker(survey: SimulatedSurvey, version: str, settings: SimulatorSettings) -
     )
 
 
-def _has_come(when: str) -> Callable[[int], bool]:
+def _bump_due(when: str) -> Callable[[int], bool]:
     if when.isdecimal():
         return lambda sent: sent >= int(when)
     moment = datetime.fromisoformat(when)

@@ -1,4 +1,4 @@
-"""How fast alerts are played: a decision about when each is due, without a clock of its own."""
+"""Decide when each alert is due. Pure: it has no clock."""
 
 import re
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When each alert is due. At most one of the first two is set; with neither, all are at once.
+    """When each alert is due. At most one of the first two is set; else all are due at once.
 
     Attributes
     ----------
     per_s
         Alerts in a second.
     speed
-        How much faster than they were observed; 1 is as the exposures came.
+        How much faster than they were observed; 1 is the speed of the exposures.
     visit_s
-        With a speed: visits come at this distance, whenever they were observed. What tells no
-        visit is due by the time of its observation all the same.
+        With a speed: seconds from one visit to the next, whenever they were observed. An alert
+        without a visit number is due by the time of its observation.
     """
 
     per_s: float | None = None
@@ -32,13 +32,13 @@ class Pace:
         """Read `max`, `realtime`, `x10`, `original`, `10x` or `500/s`.
 
         With `realtime` all alerts of a visit are due at once, and a visit each `visit_s`; `x10`
-        is ten times as fast. With `original` they are due as they were observed, pauses and
-        days between included, and `10x` is ten times as fast. `500/s` is a rate.
+        is ten times as fast. With `original` they are due as they were observed, with the pauses
+        and days between, and `10x` is ten times as fast. `500/s` is a rate.
 
         Raises
         ------
         SettingsError
-            It is none of these, or is not above zero.
+            The text is none of these, or its number is not above zero.
         """
         if text == "max":
             return cls()
@@ -49,8 +49,8 @@ class Pace:
         )
         if float(number) <= 0 or bool(visits) == bool(unit):
             raise SettingsError(
-                f'pace "{text}": it can be "max", "realtime", a factor of it "x10", "original", a '
-                'factor of it "10x", or a rate "500/s"'
+                f'pace "{text}" is not known: use "max", "realtime", a factor of it "x10", '
+                '"original", a factor of it "10x", or a rate "500/s"'
             )
         if visits:
             return cls(speed=float(number), visit_s=visit_s)
@@ -58,20 +58,20 @@ class Pace:
 
     @property
     def follows_time(self) -> bool:
-        """Whether it needs to know when the alerts were observed."""
+        """Whether it needs the times of observation."""
         return self.speed is not None
 
     def due_s(self, index: int, since_first_days: float, visits: int | None = None) -> float:
-        """Seconds after the start at which an alert is due.
+        """Return the seconds after the start at which an alert is due.
 
         Parameters
         ----------
         index
-            How many were before it.
+            Number of alerts before it.
         since_first_days
-            How long after the first one it was observed.
+            Days from the observation of the first alert to that of this one.
         visits
-            How many visits after the first one's, if that is known.
+            Number of visits after the first alert's visit, if known.
         """
         if self.per_s is not None:
             return index / self.per_s

@@ -1,4 +1,4 @@
-"""Play packets into a Kafka topic, at the pace that is asked for.
+"""Play packets into a Kafka topic, at a given pace.
 
 play(made(ZtfMaker(seed=1)), kafka.bootstrap_servers, "ztf_20260119_programid1",
      count=10_000, partitions=4)
@@ -30,10 +30,10 @@ _PRODUCER = {
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was played, all of it acknowledged.
+    """The result of a play, all of it acknowledged by Kafka.
 
-    `candids` are in the order in which the packets were sent (None where one does not tell
-    its own), or empty if they were not asked for. What was aborted is not counted.
+    `candids` are in the order in which the packets were sent (None where a packet has none), or
+    empty unless `keep_candids` was set. Aborted messages are not counted.
     """
 
     alerts: int
@@ -67,33 +67,33 @@ def play(
     Parameters
     ----------
     packets
-        What to send; may be without end.
+        The packets to send; may be without end.
     bootstrap_servers, topic
-        Where to.
+        The brokers and the topic.
     pace
-        How fast; default: as fast as Kafka takes them.
+        The speed; default: as fast as Kafka takes them.
     count
-        How many at most.
+        Most packets to send.
     partitions
-        Make the topic with so many, unless it is there.
+        Create the topic with this many partitions, unless it exists.
     by_object
-        Give each packet its object's name as key, so that an object's alerts stay in order
-        in one partition. Without it there is no key, and partitions take turns.
+        Use the object's name as key, so that an object's alerts stay in order in one partition.
+        Without it there is no key, and partitions take turns.
     original_timestamps
-        Stamp messages with the time of the observation and not with that of sending, unless a
-        packet says with what.
+        Use the time of the observation as Kafka's timestamp, and not that of sending, unless a
+        packet has its own.
     keep_candids
-        Give the candids back.
+        Return the candids.
     transactions
-        Send so; default: without any.
+        How to send in transactions; default: without.
     on_sent
         Called from this thread for each packet that Kafka has acknowledged.
     stop
         Set it to end the play early.
     on_progress, progress_every_s
-        Called about so often from this thread, and once at the end.
+        Called with this period from this thread, and once at the end.
     client
-        More options of librdkafka.
+        Further options of librdkafka.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def play(
             if packet.visit is not None and first_visit is None:
                 first_visit = packet.visit
             visits = None if packet.visit is None else packet.visit - (first_visit or 0)
-            # What tells no time is due with what was before it.
+            # A packet without a time is due with the packet before it.
             if not sender.wait_until(pace.due_s(number, since_first_days, visits)):
                 break
             create_ms = packet.create_ms
@@ -147,5 +147,5 @@ def play(
 
 
 def unix_ms(jd: float) -> int:
-    """Milliseconds since 1970 of a Julian date (UTC)."""
+    """Return the milliseconds since 1970 of a Julian date (UTC)."""
     return round((jd - _UNIX_EPOCH_JD) * _DAY_MS)

@@ -1,7 +1,7 @@
-"""Broken packets, made from good ones, and with which reasons the archive should refuse each.
+"""Make broken packets from good ones, with the reasons for which the archive should refuse each.
 
-The form of the good packet decides: a container (ZTF) or a Confluent frame (LSST). What has no
-frame cannot have a wrong sync marker; there a schema id that nobody knows stands in its place.
+The form depends on the good packet: a container (ZTF) or a Confluent frame (LSST). A frame has no
+sync marker; instead of a wrong marker it gets a schema id that no schema source knows.
 """
 
 import io
@@ -35,7 +35,7 @@ _VERSIONS: Final[Mapping[int, Version]] = {1000: "10.0", 1100: "11.0"}
 
 
 class Poison(NamedTuple):
-    """A broken packet, and the reasons of dead letters that are right for it."""
+    """A broken packet, and the dead-letter reasons that are correct for it."""
 
     data: bytes | None
     reasons: tuple[DeadLetterReason, ...]
@@ -43,7 +43,7 @@ class Poison(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A good packet taken apart: what is before the record, the record, what is after it."""
+    """The parts of a good packet: the bytes before the record, the record, the bytes after it."""
 
     schema: Any
     before: bytes
@@ -55,16 +55,16 @@ class _Parts:
         return not self.after
 
     def around(self, record: bytes) -> bytes:
-        """A packet with this record."""
+        """Return a packet with this record."""
         if self.is_frame:
             return self.before + record
         return self.before + encode_long(1) + encode_long(len(record)) + record + self.after
 
 
 def is_good(packet: bytes) -> bool:
-    """Whether it can be taken apart: what is broken already can't be broken once more."""
+    """Whether the packet can be parsed: a packet that is broken already is not poisoned."""
     try:
-        _apart(packet)
+        _parse(packet)
     except (PacketRefused, KeyError, IndexError, ValueError, fastavro.schema.SchemaParseException):
         return False
     return True
@@ -85,14 +85,14 @@ def poisoned(kind: str, packet: bytes, other_survey: bytes, rng: random.Random) 
         Decides where it breaks.
     """
     if kind == "other_survey":
-        # Without its schema nobody can tell whose a frame is.
+        # Without its schema, the survey of a frame is not known.
         return Poison(other_survey, (DeadLetterReason.OTHER_SURVEY, *WAITING_FOR_A_SCHEMA))
-    return _KINDS[kind](_apart(packet), rng)
+    return _KINDS[kind](_parse(packet), rng)
 
 
 def oversized(packet: bytes, size_bytes: int) -> bytes:
-    """The same alert with so much behind its last cutout that it has at least this size."""
-    parts = _apart(packet)
+    """Return the alert with zeros after its last cutout, so that it has at least this size."""
+    parts = _parse(packet)
     record: Any = fastavro.schemaless_reader(io.BytesIO(parts.record), parts.schema)
     if parts.is_frame:
         record["cutoutTemplate"] = (record["cutoutTemplate"] or b"") + bytes(size_bytes)
@@ -105,7 +105,7 @@ def oversized(packet: bytes, size_bytes: int) -> bytes:
     return parts.around(out.getvalue())
 
 
-def _apart(packet: bytes) -> _Parts:
+def _parse(packet: bytes) -> _Parts:
     if packet.startswith(b"\x00"):
         schema = _schema(schema_text(_VERSIONS[int.from_bytes(packet[1:_FRAME_BYTES], "big")]))
         return _Parts(schema, packet[:_FRAME_BYTES], packet[_FRAME_BYTES:], b"")
@@ -123,7 +123,7 @@ def _schema(text: str) -> Any:
 
 def _truncated(parts: _Parts, rng: random.Random) -> Poison:
     whole = parts.around(parts.record)
-    # The beginning stays, so that it is known for what it was.
+    # The beginning stays, so that the format is still recognised.
     keep = rng.uniform(0.1, 0.95)
     size = len(parts.before) + int(keep * (len(whole) - len(parts.before)))
     return Poison(
@@ -141,19 +141,20 @@ def _wrong_sync(parts: _Parts, rng: random.Random) -> Poison:
 
 
 def _wrong_union(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 - as the others
-    place = _first(parts, "union")
+    position = _first(parts, "union")
     record = parts.record
     return Poison(
-        parts.around(record[:place] + b"\x7e" + record[place + 1 :]), (DeadLetterReason.BAD_RECORD,)
+        parts.around(record[:position] + b"\x7e" + record[position + 1 :]),
+        (DeadLetterReason.BAD_RECORD,),
     )
 
 
 def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 - as the others
-    """A text that says that it has a petabyte."""
-    place = _first(parts, "string")
-    _, end = read_long(parts.record, place)
+    """Return a record with a string whose size is given as a petabyte."""
+    position = _first(parts, "string")
+    _, end = read_long(parts.record, position)
     return Poison(
-        parts.around(parts.record[:place] + encode_long(_HUGE) + parts.record[end:]),
+        parts.around(parts.record[:position] + encode_long(_HUGE) + parts.record[end:]),
         (DeadLetterReason.BAD_RECORD,),
     )
 
@@ -168,11 +169,11 @@ def _deflate_bomb(parts: _Parts, rng: random.Random) -> Poison:
 
 @cache
 def _deflated_zeros() -> bytes:
-    """A quarter of a gigabyte, in a quarter of a megabyte."""
-    squeezer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    """Return a quarter of a gigabyte of zeros, compressed to a quarter of a megabyte."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = bytes(1 << 20)
-    pieces = [squeezer.compress(piece) for _ in range(_BOMB_BYTES // len(piece))]
-    return b"".join([*pieces, squeezer.flush()])
+    pieces = [compressor.compress(piece) for _ in range(_BOMB_BYTES // len(piece))]
+    return b"".join([*pieces, compressor.flush()])
 
 
 def _text(_: _Parts, rng: random.Random) -> Poison:
@@ -198,7 +199,7 @@ class _Found(Exception):
 
 
 def _first(parts: _Parts, wanted: str) -> int:
-    """Where the first value of a type begins in the record."""
+    """Return the position at which the first value of a type begins in the record."""
     position = 0
 
     def skip(schema: Any) -> None:

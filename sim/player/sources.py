@@ -1,4 +1,4 @@
-"""Where the packets that are played come from: the maker, or files."""
+"""Sources of the packets that are played: a maker, or files."""
 
 import heapq
 import io
@@ -25,26 +25,26 @@ _WINDOW_BYTES = 256_000_000
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet to send, byte for byte, and what is known of it.
+    """A packet to send, byte for byte, and what is known about it.
 
     Attributes
     ----------
     data
         The bytes; None is a message without a value.
     jd, object_id, candid
-        When it was observed (UTC), of what, and the number of the detection (of LSST the
-        `diaSourceId`); None where the packet does not tell them, be it of another survey or
+        The time of observation (UTC), the object, and the number of the detection (of LSST the
+        `diaSourceId`); None where the packet does not say, because it is of another survey or
         broken on purpose.
     visit
-        Which visit it is from, counted from 0.
+        The number of its visit, counted from 0.
     alert
-        What the maker says of it.
+        The simulated alert, if a maker made it.
     trouble
         What is wrong with it, as `sim.player.trouble` names it; empty for a good packet.
     reasons
-        With which reasons it may become a dead letter; none for what must be archived.
+        The dead-letter reasons that are correct for it; none if it must be archived.
     create_ms
-        The time that Kafka is told (Unix time, ms); None is that of sending.
+        Kafka's timestamp (Unix time, ms); None is the time of sending.
     """
 
     data: bytes | None
@@ -61,25 +61,25 @@ class Packet:
 def made(
     maker: Maker,
     next_maker: Maker | None = None,
-    has_come: Callable[[int], bool] = lambda _: False,
+    bump_due: Callable[[int], bool] = lambda _: False,
 ) -> Iterator[Packet]:
-    """The maker's alerts, without end.
+    """Yield the maker's alerts, without end.
 
     Parameters
     ----------
     maker
-        What makes them.
+        The maker of the alerts.
     next_maker
-        The same in the next version of the schema.
-    has_come
-        Is given how many alerts there were, and says whether the next version has come: the
-        rest of that visit is in it, and all that follows.
+        The maker of the same alerts in the next version of the schema.
+    bump_due
+        Takes the number of alerts so far; whether the next version is due. The rest of that
+        visit is in it, and everything that follows.
     """
     visit, sent = 0, 0
     for number, alert in enumerate(maker.alerts()):
         if alert.visit != visit:
             visit, sent = alert.visit, 0
-        if next_maker is not None and has_come(number):
+        if next_maker is not None and bump_due(number):
             yield from map(_packet, itertools.islice(next_maker.alerts(visit), sent, None))
         sent += 1
         yield _packet(alert)
@@ -90,24 +90,24 @@ def _packet(alert: MadeAlert) -> Packet:
 
 
 def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
-    """The packets of a file, an archive, or all that are in a folder and below.
+    """Yield the packets of a file, of a tar archive, or of a folder and those below it.
 
-    `.avro` files, and those in `.tar`, `.tar.gz` and `.tar.xz`, which are read as they come
-    and not unpacked. Files are taken in the order of their names, archives in their own.
+    They are `.avro` files, and those in `.tar`, `.tar.gz` and `.tar.xz`, which are read as streams
+    and not unpacked. Files come in the order of their names, members of a tar in its own order.
 
     Parameters
     ----------
     path
         Folder or file.
     in_order
-        Look into the packets, and give them in the order of their times. Sorting holds at
-        most 256 MB: in larger collections a packet that is farther from its place than
-        that comes late, and it is said in the log how many did.
+        Read the packets' times and yield them in that order. Sorting holds at most 256 MB: in
+        larger collections a packet that is farther from its position comes late, and the log says
+        how many did.
 
     Raises
     ------
     SettingsError
-        There is no such folder or file, or no packet in it.
+        The folder or file does not exist, or has no packet.
     """
     if not path.exists():
         raise SettingsError(f"no such folder or file: {path}")
@@ -123,7 +123,7 @@ def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
 
 
 def described(packet: Packet) -> Packet:
-    """The packet with its time and names, if it is a ZTF alert that decodes."""
+    """Return the packet with its time and names, if it is a ZTF alert that decodes."""
     try:
         record: Any = next(fastavro.reader(io.BytesIO(packet.data or b"")))
         return replace(
@@ -133,11 +133,11 @@ def described(packet: Packet) -> Packet:
             candid=record["candid"],
         )
     except _UNREADABLE as error:
-        _LOG.debug("A packet that cannot be looked into: %r", error)
+        _LOG.debug("a packet does not decode as a ZTF alert: %r", error)
         return packet
 
 
-# What fastavro raises for bytes that are no container, and what other schemas lead to.
+# Raised by fastavro for bytes that are not a container, and by packets with other schemas.
 _UNREADABLE = (
     ValueError,
     LookupError,
@@ -163,7 +163,7 @@ def _read_file(path: Path) -> Iterator[bytes]:
     if path.suffix == ".avro":
         yield path.read_bytes()
     elif path.name.endswith(_TARS):
-        # As a stream: a compressed tar is read once from its beginning to its end.
+        # As a stream: a compressed tar is read only once, from beginning to end.
         with tarfile.open(path, mode="r|*") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.name.endswith(".avro") else None
@@ -174,7 +174,7 @@ def _read_file(path: Path) -> Iterator[bytes]:
 def _sorted_by_time(
     packets: Iterable[Packet], window_bytes: int = _WINDOW_BYTES
 ) -> Iterator[Packet]:
-    """Sort within a window; what has no time stays behind the packet that it came after."""
+    """Sort within a window; a packet without a time stays behind the packet before it."""
     heap: list[tuple[float, int, Packet]] = []
     held_bytes, given_jd, last_jd, late = 0, 0.0, 0.0, 0
     for number, packet in enumerate(packets):
@@ -189,4 +189,4 @@ def _sorted_by_time(
     while heap:
         yield heapq.heappop(heap)[2]
     if late:
-        _LOG.warning("%d packets were too far from their place to be played in order", late)
+        _LOG.warning("%d packets were too far from their position to be played in order", late)

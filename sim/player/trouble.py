@@ -1,8 +1,8 @@
-"""Trouble in a stream of packets, at random from a seed: what a real night has, and worse.
+"""Add trouble to a stream of packets, at random from a seed: what a real night has, and worse.
 
-Every alert still comes once, whole. Poison, oversized alerts, duplicates and what is in aborted
-transactions (see `sim.player.play`) come on top of them; alerts that are out of order or late are
-the alerts themselves, at another place or with another time.
+Every alert still comes once and complete. Poison, oversized alerts, duplicates and the messages of
+aborted transactions (see `sim.player.play`) are added to them; alerts that are out of order or late
+are the alerts themselves, at another position or with another time.
 """
 
 import heapq
@@ -25,7 +25,7 @@ OVERSIZE: Final = "oversize"
 POISON: Final = "poison:"
 
 _FARTHEST = 1_000
-"""Duplicates, and alerts out of order, come at most so many alerts after their turn."""
+"""Duplicates and alerts out of order come at most this many alerts after their turn."""
 
 _LATEST_S = 48 * 3_600.0
 _EARLIEST_S = 3_600.0
@@ -33,7 +33,7 @@ _EARLIEST_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """How much of what, as shares of the alerts.
+    """The amount of each trouble, as a share of the alerts.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Trouble:
     out_of_order
         Alerts that come up to 1 000 alerts after their turn, with the time of their turn.
     late
-        Alerts whose time in Kafka is 1 to 48 hours ago, as if they had waited somewhere.
+        Alerts whose time in Kafka is 1 to 48 hours ago, as if they had been delayed.
     oversize
-        Alerts that come also in a version of `oversize_bytes`, which is then needed.
+        Alerts that come also in a version of `oversize_bytes`, which must then be set.
     """
 
     poison: float = 0.0
@@ -76,22 +76,22 @@ def troubled(
     seed: int = 0,
     now_ms: Callable[[], int] = _now_ms,
 ) -> Iterator[Packet]:
-    """The packets, with trouble.
+    """Yield the packets, with trouble added.
 
     Parameters
     ----------
     packets
-        Good ones; what is broken among them gets no poison.
+        Good packets; no poison is made from broken ones.
     trouble
-        How much of what.
+        The amount of each trouble.
     other_survey
-        Gives a good packet of another survey; called when one is needed first.
+        Returns a good packet of another survey; called when the first is needed.
     seed
         The same seed gives the same trouble to the same packets.
     now_ms
         The time of sending (Unix time, ms).
     """
-    rng = random.Random(seed)  # noqa: S311 - nothing is kept secret by it
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
     kinds = itertools.cycle(KINDS)
     foreign: list[bytes] = []
     waiting: list[tuple[int, int, Packet]] = []
