@@ -42,7 +42,7 @@ _AT_A_TIME = 64
 _NULL, _VALUE = b"\x00", b"\x02"
 _MOVING_FROM, _BROKEN_FROM = NUMBERS // 2, 3 * NUMBERS // 4
 
-# Of a hundred objects in a field so many are seen in a visit (found by counting).
+# Share of the objects in a field that are detected in a visit (counted).
 _SEEN_SHARE = {
     Kind.RR_LYRAE: 0.75,
     Kind.MIRA: 0.75,
@@ -59,7 +59,7 @@ _SEEN_SHARE = {
 
 @dataclass(frozen=True)
 class _Past:
-    """What was seen and measured before, encoded; `which` tells whose each is, ascending."""
+    """Earlier measurements, encoded; `which` is the index of the object of each, ascending."""
 
     seen: Sightings
     which: Ints
@@ -67,12 +67,12 @@ class _Past:
     forced_which: Ints
     forced: list[bytes]
 
-    def of(self, place: int) -> list[bytes]:
-        """The two arrays of one alert, each a union with null."""
+    def of(self, index: int) -> list[bytes]:
+        """Return the two arrays of one alert, each a union with null."""
         return [
-            part
+            piece
             for which, rows in ((self.which, self.sources), (self.forced_which, self.forced))
-            for part in _array(rows[slice(*np.searchsorted(which, (place, place + 1)))])
+            for piece in _array(rows[slice(*np.searchsorted(which, (index, index + 1)))])
         ]
 
 
@@ -85,7 +85,7 @@ def _at(visits: Visits, places: Ints) -> Visits:
 
 
 class LsstMaker:
-    """A survey that goes on for ever. The same arguments give the same bytes.
+    """Makes LSST-like alerts without end. The same arguments give the same bytes.
 
     Parameters
     ----------
@@ -94,14 +94,15 @@ class LsstMaker:
     schema_version
         "10.0" or "11.0".
     alerts_per_visit, plane_alerts
-        How many there are about, outside of the Galactic plane and in it (default: as many).
+        Approximate number of alerts in a visit outside of the Galactic plane, and in it (default:
+        as many).
     first_night
-        When it begins; supernovae explode until 300 days later.
+        The first night; supernovae explode until 300 days later.
 
     Raises
     ------
     SettingsError
-        An argument is not what it can be.
+        An argument is not allowed.
     """
 
     def __init__(
@@ -124,17 +125,17 @@ class LsstMaker:
         self._major = schema_id(schema_version) // 100
         self._frame = b"\x00" + schema_id(schema_version).to_bytes(4, "big")
         self._cutouts = CutoutPool(seed)
-        # Of the last field alone: a turn to one field has many visits.
+        # Only of the last field: the telescope stays on a field for many visits.
         self._lasting = lru_cache(maxsize=1)(self._lasting_of)
 
     def alerts(self, first_visit: int = 0) -> Iterator[MadeAlert]:
-        """The alerts of all visits from that one on, one after another without end."""
+        """Yield the alerts of all visits from that one on, without end."""
         for number in itertools.count(first_visit):
             yield from self._alerts_of(number)
 
     def _alerts_of(self, number: int) -> Iterator[MadeAlert]:
         field, visits = field_of(number), visits_to(self._first_night, number)
-        objects, identity = self._there(field, visits, number)
+        objects, identity = self._objects_in(field, visits, number)
         last = np.full(len(objects), len(visits) - 1)
         seen = Sightings(self.seed, objects, identity, _at(visits, last))
         rng = np.random.default_rng((self.seed, 11, number))
@@ -158,8 +159,8 @@ class LsstMaker:
             deeper_mag=_DEEPER_MAG,
         )
 
-    def _there(self, field: Field, visits: Visits, number: int) -> tuple[Population, Ints]:
-        """What could be seen in the newest visit, and the identity of each."""
+    def _objects_in(self, field: Field, visits: Visits, number: int) -> tuple[Population, Ints]:
+        """Return the objects in the field of the newest visit, and the identity of each."""
         lasting = self._lasting(field)
         mjd = float(visits.mjd_tai[-1])
         bodies, body_numbers = moving(self.seed, field, mjd, self._count(field, Kind.ASTEROID))
@@ -184,35 +185,35 @@ class LsstMaker:
         return count(kind, most, _SEEN_SHARE[kind])
 
     def _some(self, number: int, now: Sightings, visits: Visits) -> Iterator[MadeAlert]:
-        """The alerts of some objects that are seen now."""
+        """Yield the alerts of some of the objects that are detected now."""
         past = self._past(now, visits)
         picks = self._pick_cutouts(now)
         rows = self._encode(SOURCE, source_columns(now), len(picks))
-        bodily = now.objects.is_kind(Kind.ASTEROID)
-        designations, solar_system = solar_system_rows(now, bodily)
+        is_body = now.objects.is_kind(Kind.ASTEROID)
+        designations, solar_system = solar_system_rows(now, is_body)
         objects = self._object_rows(now, past)
         ra, dec = (np.asarray(column).tolist() for column in now.position[:2])
         jd = utc_jd(now.visits.mjd_tai).tolist()
         source_ids, object_ids = now.source_id.tolist(), now.object_id.tolist()
         periods, events = map(none_for_nan, (now.objects.period_days, now.objects.event_jd))
-        for place, source_id in enumerate(source_ids):
-            is_body = bool(bodily[place])
-            name = designations[place] if is_body else str(object_ids[place])
-            cutouts = picks[place]
+        for index, source_id in enumerate(source_ids):
+            body = bool(is_body[index])
+            name = designations[index] if body else str(object_ids[index])
+            cutouts = picks[index]
             packet = b"".join(
                 [
                     self._frame,
                     encode_long(source_id),
                     _VALUE + encode_bytes(b"simulated"),
                     _VALUE + encode_bytes(f"field {field_of(number).number}".encode()),
-                    rows[place],
-                    *past.of(place),
-                    _NULL if is_body else _VALUE + objects[place],
-                    solar_system[place] if is_body else _NULL * 2,
+                    rows[index],
+                    *past.of(index),
+                    _NULL if body else _VALUE + objects[index],
+                    solar_system[index] if body else _NULL * 2,
                     *(
-                        part
+                        value
                         for pieces in (cutouts.difference, cutouts.science, cutouts.template)
-                        for part in (_VALUE, pieces.at(ra[place], dec[place]))
+                        for value in (_VALUE, pieces.at(ra[index], dec[index]))
                     ),
                 ]
             )
@@ -220,20 +221,20 @@ class LsstMaker:
                 packet=packet,
                 candid=source_id,
                 object_id=name,
-                jd=jd[place],
-                ra_deg=ra[place],
-                dec_deg=dec[place],
-                filter_id=1 + int(now.visits.band[place]),
-                kind=KINDS[now.objects.kind[place]],
+                jd=jd[index],
+                ra_deg=ra[index],
+                dec_deg=dec[index],
+                filter_id=1 + int(now.visits.band[index]),
+                kind=KINDS[now.objects.kind[index]],
                 source=name,
                 visit=number,
                 schema_version=self.schema_version,
-                period_days=periods[place],
-                event_jd=events[place],
+                period_days=periods[index],
+                event_jd=events[index],
             )
 
     def _past(self, now: Sightings, visits: Visits) -> "_Past":
-        """Everything that was seen or measured of these objects before."""
+        """Return all earlier detections and forced measurements of these objects."""
         lasting = np.flatnonzero(now.objects.is_kind(*LASTING))
         earlier = len(visits) - 1
         which = np.repeat(lasting, earlier)
@@ -242,7 +243,7 @@ class LsstMaker:
         detected = pairs.detected.reshape(len(lasting), earlier)
         from_newest = np.cumsum(detected[:, ::-1], axis=1)[:, ::-1]
         sent = (detected & (from_newest <= MOST_SOURCES)).ravel()
-        # A place is measured by force from the first detection on.
+        # Forced photometry of an object begins with its first detection.
         forced = np.logical_or.accumulate(detected, axis=1).ravel()
         seen, measured = pairs.take(sent), pairs.take(forced)
         return _Past(

@@ -1,4 +1,4 @@
-"""Asteroids as LSST sees them: where they are, what their names and orbits are."""
+"""Asteroids in LSST's alerts: positions, designations and orbits."""
 
 import json
 
@@ -17,13 +17,13 @@ from sim.sky.population import Population, passing
 _VALUE = b"\x02"
 _MU_S_PER_DAY = 86_400_000_000
 _MJD_OF_1970 = 40_587
-_LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"  # the Minor Planet Center leaves the I out
+_LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"  # the Minor Planet Center does not use the I
 
 
 def moving(seed: int, field: Field, mjd_tai: float, count: int) -> tuple[Population, Ints]:
-    """The bodies that are before the camera, the same all night, and their places in the list.
+    """Return the bodies on the camera, the same all night, and their indices in the night's list.
 
-    On another night there are other ones: their orbits are not followed.
+    Another night has other ones: their orbits are not followed.
     """
     night = int(mjd_tai)
     rng = np.random.default_rng((seed, 14, field.number, night))
@@ -39,7 +39,7 @@ def moving(seed: int, field: Field, mjd_tai: float, count: int) -> tuple[Populat
 def solar_system_rows(
     now: Sightings, bodily: npt.NDArray[np.bool_]
 ) -> tuple[dict[int, str], dict[int, bytes]]:
-    """Designations, and ssSource and mpc_orbits encoded, by the place of what is a body."""
+    """Return the designation, and encoded ssSource and mpc_orbits, of each body by its index."""
     places = np.flatnonzero(bodily).tolist()
     seen = now.take(bodily)
     count = len(places)
@@ -112,7 +112,7 @@ def solar_system_rows(
 
 
 def _geometry(seen: Sightings, axis_au: npt.NDArray[np.float64]) -> dict[str, Column]:
-    """Where the body, the sun and we are: as at opposition."""
+    """Return the geometry of body, sun and observer: as at opposition."""
     ra, dec = np.radians([seen.objects.places.ra_deg, seen.objects.places.dec_deg])
     tilt = np.radians(23.439)
     towards = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
@@ -136,17 +136,17 @@ def _geometry(seen: Sightings, axis_au: npt.NDArray[np.float64]) -> dict[str, Co
 
 
 def _designation(number: int) -> str:
-    """A provisional designation, such as `2011 QK34`: another for each number."""
+    """Return a provisional designation, such as `2011 QK34`; each number has another one."""
     number, year = divmod(number, 30)
     number, half_month = divmod(number, 24)
     cycle, letter = divmod(number, 25)
     return f"{1995 + year} {_LETTERS[half_month]}{_LETTERS[letter]}{cycle or ''}"
 
 
-def _as_json(name: str, elements: dict[str, Column], place: int) -> bytes:
-    """The orbit as the Minor Planet Center's text, which is a large part of such an alert."""
+def _as_json(name: str, elements: dict[str, Column], index: int) -> bytes:
+    """Return the orbit as the Minor Planet Center's text, a large part of such an alert."""
     names = ["q", "e", "i", "node", "argperi"]
-    values = [round(float(np.asarray(elements[key])[place]), 9) for key in names]
+    values = [round(float(np.asarray(elements[key])[index]), 9) for key in names]
     size = len(names) + 1
     covariance = {f"cov{i}{j}": 1e-12 / (1 + i + j) for i in range(size) for j in range(i, size)}
     common = {"coefficient_names": names, "coefficient_values": values, "covariance": covariance}

@@ -1,7 +1,7 @@
 """Images around an LSST detection: uncompressed FITS with image, variance and PSF, in nJy.
 
-A pool, as ZTF's: one set for each kind of surroundings, sign and step of brightness. Only the
-position in the header is each alert's own.
+They come from a pool, as ZTF's: one set for each scene, sign and step of brightness. Only the
+position in the header differs between alerts.
 """
 
 import io
@@ -28,7 +28,7 @@ _CARD, _VALUE = 80, slice(10, 30)
 
 @dataclass(frozen=True, slots=True)
 class Cutouts:
-    """The three files, each cut where the position is to be written."""
+    """The three files, each split where the position is written."""
 
     difference: "_Pieces"
     science: "_Pieces"
@@ -37,21 +37,21 @@ class Cutouts:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """A file without its two values of the position, and with its length before it."""
+    """A file after its length, without the two values of the position."""
 
     before: bytes
     between: bytes
     after: bytes
 
     def at(self, ra_deg: float, dec_deg: float) -> bytes:
-        """The file of this place, as Avro bytes."""
+        """Return the file of this position, as Avro bytes."""
         return b"".join(
             [self.before, _card_value(ra_deg), self.between, _card_value(dec_deg), self.after]
         )
 
 
 class CutoutPool:
-    """Cutouts by what they should show; the same for the same seed, whatever the order."""
+    """Cutouts by their content; the same for the same seed, in whatever order they are made."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -66,14 +66,14 @@ class CutoutPool:
         positive: bool,
         size: int,
     ) -> Cutouts:
-        """Cutouts of a detection; brightness is right to half a magnitude.
+        """Return the cutouts of a detection; the brightness is right to half a magnitude.
 
         Parameters
         ----------
         kind
             Decides what the template shows.
         magnitude, reference_magnitude
-            Of the difference, and of the star or galaxy in the template.
+            Magnitudes of the difference, and of the star or galaxy in the template.
         positive
             Whether the source is brighter than in the template. A difference is science less
             template here, and so has a hole if it is not.
@@ -102,12 +102,12 @@ def _make(
     positive: bool,
     size: int,
 ) -> Cutouts:
-    place = rng.uniform(-0.5, 0.5, 2)
+    centre = rng.uniform(-0.5, 0.5, 2)
     width = 1.0 if scene is Scene.BROKEN else _SEEING_PIXELS
-    source = _flux_njy(magnitude) * profile(width, place, size)
+    source = _flux_njy(magnitude) * profile(width, centre, size)
     around = _SEEING_PIXELS if scene is Scene.STAR else _GALAXY_WIDTH_PIXELS
     beside = rng.uniform(-2, 2, 2) if scene is Scene.BESIDE_GALAXY else np.zeros(2)
-    other = (_flux_njy(reference) if reference else 0) * profile(around, place + beside, size)
+    other = (_flux_njy(reference) if reference else 0) * profile(around, centre + beside, size)
     now, before = (other + source, other) if positive else (other, other + source)
     science = now + rng.normal(0, _NOISE_NJY, now.shape)
     template = before + rng.normal(0, _NOISE_NJY / 4, before.shape)
@@ -144,7 +144,7 @@ def _pieces(image: Floats, variance: Floats, psf: Floats) -> _Pieces:
     out = io.BytesIO()
     fits.HDUList([primary, uncertainty, fits.ImageHDU(psf, name="PSFIMAGE")]).writeto(out)
     data = encode_bytes(out.getvalue())
-    # Avro's length before the file moves the cards, but not the way from one to the other.
+    # Avro's length before the file moves the cards, but not their distance.
     first, second = (data.index(f"CRVAL{axis}  =".encode()) for axis in (1, 2))
     return _Pieces(
         data[: first + _VALUE.start],

@@ -1,8 +1,8 @@
 """The fields of an LSST alert 10.0: names, types and order, as Rubin publishes them.
 
-Facts of the public schemas (https://github.com/lsst/alert_packet). A type with `?` may be null,
+Taken from the public schemas (https://github.com/lsst/alert_packet). A type with `?` may be null,
 and is null by default. Fluxes are nJy, angles degrees (ICRS), times MJD in TAI, pixels 0.2 arcsec
-wide; what each field means is told by https://sdm-schemas.lsst.io/apdb.html.
+wide; https://sdm-schemas.lsst.io/apdb.html describes each field.
 """
 
 from sim.avro_rows import FieldSpec
@@ -102,9 +102,9 @@ _REQUIRED_SINCE_11 = frozenset(
 
 
 def fields_of(table: tuple[FieldSpec, ...], major: int) -> tuple[FieldSpec, ...]:
-    """The fields of one of these records in schema 10.0 or 11.0.
+    """Return the fields of one of these records in schema 10.0 or 11.0.
 
-    The two differ in that counts, and the size of the cutouts, are never null in 11.0.
+    The two differ: counts and the size of the cutouts are never null in 11.0.
     """
     if major < 11:
         return table

@@ -1,4 +1,4 @@
-"""The Avro writer schemas of LSST's alerts 10.0 and 11.0, and the folder where they are found."""
+"""The Avro writer schemas of LSST's alerts 10.0 and 11.0, and a folder of them for readers."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ Version = Literal["10.0", "11.0"]
 
 
 def schema_id(version: Version) -> int:
-    """The id in the frame: 100 x major + minor."""
+    """Return the id in the frame: 100 x major + minor."""
     major, minor = map(int, version.split("."))
     return 100 * major + minor
 
 
 @cache
 def schema_text(version: Version) -> str:
-    """The schema as one text, with all records where they are named first."""
+    """Return the schema as one text, with each record where its name is used first."""
     major = int(version.split(".")[0])
     prefix = f"lsst.v{version.replace('.', '_')}"
 
@@ -55,7 +55,7 @@ def schema_text(version: Version) -> str:
 
 
 def write_schemas(folder: Path) -> None:
-    """Write both as `<id>.avsc`, as `packets.schema_folder` has them."""
+    """Write both schemas as `<id>.avsc`, as the setting `packets.schema_folder` expects them."""
     folder.mkdir(parents=True, exist_ok=True)
     versions: tuple[Version, ...] = ("10.0", "11.0")
     for version in versions:

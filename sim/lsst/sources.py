@@ -1,7 +1,7 @@
-"""Measure objects in LSST's visits: detections, forced photometry, and what they add up to.
+"""Measure objects in LSST's visits: detections, forced photometry, and sums over them.
 
-Everything is told anew from the seed, whenever it is asked for: a detection is in the history of
-a later alert as it was in its own, and nothing has to be kept.
+Everything is computed from the seed when it is needed: a detection is the same in the history of a
+later alert as in its own, and nothing has to be stored.
 """
 
 from dataclasses import dataclass
@@ -41,13 +41,13 @@ class Sightings:
     Attributes
     ----------
     seed
-        The survey's.
+        Seed of the survey.
     objects
-        What is looked at.
+        The objects.
     identity
         A number for each object: its field's, and one below 2^20 within it.
     visits
-        In which visit.
+        The visits.
     """
 
     seed: int
@@ -56,11 +56,11 @@ class Sightings:
     visits: Visits
 
     def take(self, which: Ints | npt.NDArray[np.bool_]) -> "Sightings":
-        """Only these pairs."""
-        places: Ints = np.arange(len(self.identity))[which]
+        """Return only these pairs."""
+        indices: Ints = np.arange(len(self.identity))[which]
         visits = self.visits
-        some = Visits(visits.visit[places], visits.mjd_tai[places], visits.band[places])
-        return Sightings(self.seed, self.objects.take(places), self.identity[places], some)
+        some = Visits(visits.visit[indices], visits.mjd_tai[indices], visits.band[indices])
+        return Sightings(self.seed, self.objects.take(indices), self.identity[indices], some)
 
     @cached_property
     def flux_njy(self) -> Floats:
@@ -70,7 +70,7 @@ class Sightings:
 
     @cached_property
     def reference_njy(self) -> Floats:
-        """What is at the place in the reference image."""
+        """The flux at the position in the reference image."""
         magnitude = self.objects.reference_mag(BLUENESS[self.visits.band])
         there = self.objects.is_kind(*STARS, Kind.ACTIVE_GALAXY, Kind.SUPERNOVA)
         return np.where(there, 10 ** (0.4 * (ZERO_MAG - magnitude)), 0.0)
@@ -88,7 +88,7 @@ class Sightings:
 
     @cached_property
     def keys(self) -> npt.NDArray[np.uint64]:
-        """Where the noise comes from."""
+        """Hashes from which the noise is computed."""
         return keys(self.seed, self.identity, self.visits.visit)
 
     @cached_property
@@ -98,7 +98,7 @@ class Sightings:
 
     @cached_property
     def source_id(self) -> Ints:
-        """`diaSourceId`: night, number of the visit in it, detector, and which there."""
+        """`diaSourceId`: night, number of the visit in it, detector, and number on the detector."""
         night = self.visits.mjd_tai.astype(np.int64) - _FIRST_MJD
         visit = (night << _SEQUENCE_BITS) + self.visits.visit % 100_000
         there = (visit << _DETECTOR_BITS) + self.objects.places.channel
@@ -112,7 +112,7 @@ class Sightings:
 
     @cached_property
     def object_id(self) -> Ints:
-        """`diaObjectId`: 0 for bodies of the solar system; an artefact never comes again."""
+        """`diaObjectId`: 0 for bodies of the solar system; each artefact has another one."""
         known = np.where(
             self.objects.is_kind(Kind.ARTEFACT), self.source_id, OBJECT_ID + self.identity
         )
@@ -130,17 +130,17 @@ class Sightings:
 
 
 def utc_jd(mjd_tai: Floats) -> Floats:
-    """Julian date (UTC) of a modified one in TAI."""
+    """Convert a modified Julian date in TAI to a Julian date in UTC."""
     return mjd_tai - TAI_MINUS_UTC_DAYS + _JD_OF_MJD
 
 
 def band_names(band: Ints) -> npt.NDArray[np.bytes_]:
-    """The names of the bands as Avro's strings."""
+    """Return the names of the bands as Avro strings."""
     return np.array([name.encode() for name in BANDS])[band]
 
 
 def source_columns(seen: Sightings) -> dict[str, Column]:
-    """Columns of diaSource, as each is in its own alert and in later histories."""
+    """Return the columns of diaSource, the same in the alert itself and in later histories."""
     flux, error, noise = seen.measured_njy, seen.error_njy, seen.keys
     ra_deg, dec_deg, error_deg = seen.position
     artefact = seen.objects.is_kind(Kind.ARTEFACT)
@@ -210,7 +210,7 @@ def source_columns(seen: Sightings) -> dict[str, Column]:
 
 
 def forced_columns(seen: Sightings) -> dict[str, Column]:
-    """Columns of diaForcedSource: the flux at an object's place, detected or not."""
+    """Return the columns of diaForcedSource: the flux at an object's position, detected or not."""
     places, noise = seen.objects.places, normal(seen.keys, 20)
     flux = seen.flux_njy + seen.error_njy * noise
     return {
@@ -231,14 +231,14 @@ def forced_columns(seen: Sightings) -> dict[str, Column]:
 
 
 def object_columns(seen: Sightings, which: Ints, objects: Sightings) -> dict[str, Column]:
-    """Columns of diaObject: sums over all detections of each object.
+    """Return the columns of diaObject: sums over all detections of each object.
 
     Parameters
     ----------
     seen
-        All detections, those of the alerts too.
+        All detections, including those of the alerts.
     which
-        The place in `objects` that each is of.
+        The index in `objects` of the object of each detection.
     objects
         The objects, each in the visit of its alert.
     """
@@ -296,7 +296,7 @@ def _band_columns(
 
 
 def _flags(artefact: npt.NDArray[np.bool_]) -> dict[str, Column]:
-    """All are false, but where something is wrong."""
+    """Return the flags: all are false, except those of artefacts."""
     of_pixels = (
         "bad cr crCenter edge nodata nodataCenter interpolated interpolatedCenter offimage "
         "saturated saturatedCenter suspect suspectCenter streak streakCenter injected "

@@ -1,4 +1,4 @@
-"""Where and when the simulated LSST looks, and its camera of 189 detectors.
+"""Fields and times of the simulated LSST's visits, and its camera of 189 detectors.
 
 The fields are Rubin's five deep drilling fields, and three in the Galactic plane. Each was visited
 some hundred times in the year before the simulation begins; then there is a visit each 37 s, in
@@ -69,24 +69,24 @@ class Visits:
         return len(self.visit)
 
     def limit_mag(self, seed: int) -> Floats:
-        """Five-sigma magnitude of each."""
+        """Return the five-sigma magnitude of each visit."""
         noise = normal(keys(seed, self.visit, self.band), 1)
         return LIMIT_MAG[self.band] + 0.15 * noise
 
     def seeing_arcsec(self, seed: int) -> Floats:
-        """Full width at half maximum of the point spread function."""
+        """Return the full width at half maximum of the point spread function."""
         return 0.8 * np.exp(0.15 * normal(keys(seed, self.visit, self.band), 2))
 
 
 def field_of(number: int) -> Field:
-    """Where the simulation's visit of that number looks."""
+    """Return the field of the simulation's visit of that number."""
     return FIELDS[int(_field_numbers(np.array([number]))[0])]
 
 
 def visits_to(first_night: date, number: int) -> Visits:
-    """The visits of a field up to the simulation's visit of that number, which is the last.
+    """Return the visits of a field up to the simulation's visit of that number, which is the last.
 
-    Of a year before it: what came earlier is in no alert.
+    They begin a year before it: no alert has earlier ones.
     """
     field = field_of(number)
     first_mjd = _MJD_OF_1970 + (first_night - date(1970, 1, 1)).days
@@ -108,7 +108,7 @@ def visits_to(first_night: date, number: int) -> Visits:
 
 
 def on_camera(field: Field, plane_deg: Floats) -> tuple[Places, npt.NDArray[np.bool_]]:
-    """Places from offsets on the tangent plane, shape (n, 2), and whether a detector is there.
+    """Return positions of offsets on the tangent plane, shape (n, 2); whether a detector is there.
 
     The camera is a square of 5 x 5 rafts without its corners; a raft has 3 x 3 detectors.
     """
@@ -128,7 +128,7 @@ def on_camera(field: Field, plane_deg: Floats) -> tuple[Places, npt.NDArray[np.b
 
 
 def camera_deg() -> Floats:
-    """Width and height of the square that the camera lies in."""
+    """Return width and height of the square around the camera."""
     return _ACROSS * _DETECTOR_DEG
 
 
@@ -143,7 +143,7 @@ def _past_visits(first_mjd: int, field: Field) -> Visits:
     nights = count // _PAST_PER_NIGHT
     night = first_mjd - 1 - (nights - 1 - number // _PAST_PER_NIGHT) * int(_YEAR_DAYS) // nights
     in_night = number % _PAST_PER_NIGHT
-    # Numbers behind those of the simulation's own nights; each field has its own.
+    # Numbers after those of the simulation's own nights; each field has its own.
     sequence = VISITS_PER_NIGHT + field.number * _PAST_PER_NIGHT + in_night
     return _visits(night, sequence, in_night // 2 + number // _PAST_PER_NIGHT)
 

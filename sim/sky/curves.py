@@ -1,7 +1,7 @@
-"""How objects shine: light curves as functions of the time and of a few numbers.
+"""Light curves as functions of the time and of a few numbers.
 
-Times and durations are days. All functions take arrays with one entry to an object, and give
-how much brighter it is as a factor of its own flux, or of the flux of its eruption.
+Times and durations are days. All functions take arrays with one entry for each object, and return
+the change of brightness as a factor of its own flux, or of the flux of its eruption.
 """
 
 import numpy as np
@@ -13,26 +13,26 @@ _STEPS = 6
 
 
 def waves_mag(turns: Floats, amplitudes_mag: Floats) -> Floats:
-    """Sum of sine waves, in magnitudes; both arrays have the shape (n, waves)."""
+    """Return the sum of sine waves, in magnitudes; both arrays have the shape (n, waves)."""
     return np.sum(amplitudes_mag * np.sin(2 * np.pi * turns), axis=1)
 
 
 def eruption(days: Floats, rise_days: Floats, fall_days: Floats) -> Floats:
-    """Up as a Gaussian's flank and down exponentially; 0 before it begins.
+    """Rise as the flank of a Gaussian and fall exponentially; 0 before the beginning.
 
     Parameters
     ----------
     days
-        Since the beginning.
+        Days since the beginning.
     rise_days, fall_days
-        How long each of the two takes.
+        Durations of rise and fall.
     """
     since = np.clip(days, 0, None)
     return -np.expm1(-((since / rise_days) ** 2)) * np.exp(-since / fall_days)
 
 
 def eclipses_mag(turns: Floats, depth_mag: Floats, width: Floats) -> Floats:
-    """Two dips in each turn, the second half as deep; `width` is a share of the turn."""
+    """Return two dips in each period, the second half as deep; `width` is a share of the period."""
     phase = turns % 1
     first = np.exp(-0.5 * (np.minimum(phase, 1 - phase) / width) ** 2)
     second = np.exp(-0.5 * ((phase - 0.5) / width) ** 2)
@@ -40,19 +40,19 @@ def eclipses_mag(turns: Floats, depth_mag: Floats, width: Floats) -> Floats:
 
 
 def flares(days: Floats, period_days: Floats, decay_days: Floats) -> Floats:
-    """Up at once and down exponentially, again and again."""
+    """Rise at once and fall exponentially, once in each period."""
     return np.exp(-(days % period_days) / decay_days)
 
 
 def microlensing(days: Floats, einstein_days: Floats, impact: Floats) -> Floats:
-    """Magnification less one of a point by a point (Paczynski 1986, equation 7).
+    """Return the magnification of a point by a point, minus one (Paczynski 1986, equation 7).
 
     Parameters
     ----------
     days
-        Since the closest approach.
+        Days since the closest approach.
     einstein_days
-        How long the lens takes for its Einstein radius.
+        Days in which the lens moves by its Einstein radius.
     impact
         The closest approach, in Einstein radii.
     """
@@ -61,9 +61,9 @@ def microlensing(days: Floats, einstein_days: Floats, impact: Floats) -> Floats:
 
 
 def shrinking_steps(days: Floats, cycle_days: Floats) -> Floats:
-    """Bright and dark in turn, each step half as long as the last; then all over again.
+    """Alternate bright and dark steps, each half as long as the last; then repeat the cycle.
 
-    No known star does so.
+    No known star does this.
     """
     left = 1 - (days % cycle_days) / cycle_days
     step = np.minimum(np.floor(-np.log2(np.maximum(left, 1e-9))), _STEPS)

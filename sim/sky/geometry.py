@@ -14,7 +14,7 @@ _PLANE_DEG = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One pointing of the survey's grid."""
+    """A pointing of a survey."""
 
     number: int
     ra_deg: float
@@ -22,7 +22,7 @@ class Field:
 
 
 def in_galactic_plane(field: Field) -> bool:
-    """Whether its centre is within ten degrees of the plane of the Galaxy."""
+    """Whether the centre of a field is within ten degrees of the Galactic plane."""
     ra, dec, pole_ra, pole_dec = np.radians([field.ra_deg, field.dec_deg, *_GALACTIC_POLE_DEG])
     along = np.cos(dec) * np.cos(pole_dec) * np.cos(ra - pole_ra)
     return bool(abs(np.sin(dec) * np.sin(pole_dec) + along) < np.sin(np.radians(_PLANE_DEG)))
@@ -30,7 +30,7 @@ def in_galactic_plane(field: Field) -> bool:
 
 @dataclass(frozen=True)
 class Places:
-    """Where objects are: on the sky (degrees), and on the camera (channel and pixels)."""
+    """Positions of objects: on the sky (degrees), and on the camera (channel and pixels)."""
 
     ra_deg: Floats
     dec_deg: Floats
@@ -39,20 +39,20 @@ class Places:
     y_pixels: Floats
 
     def take(self, which: Ints) -> "Places":
-        """Only these places, in this order."""
+        """Return only these positions, in this order."""
         return Places(*(getattr(self, item.name)[which] for item in fields(self)))
 
 
 def offset(
     ra_deg: Floats, dec_deg: Floats, east_arcsec: Floats, north_arcsec: Floats
 ) -> tuple[Floats, Floats]:
-    """Positions a few arcsec (at most minutes) away from others, in degrees."""
+    """Return positions a few arcsec (at most arcminutes) away from others, in degrees."""
     ra = ra_deg + east_arcsec / 3600 / np.cos(np.radians(dec_deg))
     return ra % 360, dec_deg + north_arcsec / 3600
 
 
 def deproject(field: Field, plane_deg: Floats) -> tuple[Floats, Floats]:
-    """Gnomonic: from the tangent plane at the field's centre, shape (n, 2), to the sky."""
+    """Project from the tangent plane at the field's centre, shape (n, 2), to the sky (gnomonic)."""
     xi, eta = np.radians(plane_deg).T
     ra, dec = np.radians([field.ra_deg, field.dec_deg])
     # A point that is farther west has the smaller right ascension.

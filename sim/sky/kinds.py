@@ -1,11 +1,11 @@
-"""What objects can be: the truth that their alerts do not tell."""
+"""Types of objects: the truth that their alerts do not contain."""
 
 from enum import StrEnum
 from typing import Final
 
 
 class Kind(StrEnum):
-    """What an object is."""
+    """The type of an object."""
 
     RR_LYRAE = "RR Lyrae star"
     MIRA = "Mira star"
@@ -28,14 +28,14 @@ STARS: Final = (
     Kind.MICROLENSING,
     Kind.STRANGE,
 )
-"""What is seen as a point in the reference image; the strange ones too."""
+"""Types that are a point in the reference image; the strange ones too."""
 
 PASSING: Final = (Kind.ASTEROID, Kind.ARTEFACT)
-"""What is in one place but once."""
+"""Types that appear at a position only once."""
 
 LASTING: Final = tuple(kind for kind in KINDS if kind not in PASSING)
 NEW: Final = (Kind.SUPERNOVA, Kind.MICROLENSING)
-"""What nobody knew before the simulation begins."""
+"""Types that are not known before the simulation begins."""
 
 PERIODIC: Final = (Kind.RR_LYRAE, Kind.MIRA, Kind.ECLIPSING)
 
@@ -51,4 +51,4 @@ ALERTS_SHARE: Final = {
     Kind.ASTEROID: 0.17,
     Kind.ARTEFACT: 0.05,
 }
-"""Of all alerts so many are of the kind."""
+"""Share of all alerts by the type of the object."""

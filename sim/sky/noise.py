@@ -1,8 +1,8 @@
-"""Noise that can be looked up: the same numbers for the same detection, in any order.
+"""Noise by key: the same numbers for the same detection, in any order.
 
-A generator gives numbers one after another; to tell what was measured of an object a year ago it
-would have to be run from there. These are a hash of who and when instead. The hash is the mixer
-of SplitMix64 (Steele, Lea and Flood 2014).
+A random generator returns numbers one after another; for a measurement of a year ago it would have
+to run from there. These numbers are a hash of object and time instead. The hash is the mixer of
+SplitMix64 (Steele, Lea and Flood 2014).
 """
 
 import numpy as np
@@ -16,19 +16,19 @@ _STEP = 0x9E37_79B9_7F4A_7C15
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
-def keys(seed: int, one: Ints, other: Ints) -> Hashes:
-    """A hash for each pair of the two arrays' entries."""
+def keys(seed: int, first: Ints, second: Ints) -> Hashes:
+    """Return a hash for each pair of the two arrays' entries."""
     start = np.uint64((seed * _STEP + 1) & _MASK)
-    return _mixed(_mixed(one.astype(np.uint64) + start) + other.astype(np.uint64))
+    return _mixed(_mixed(first.astype(np.uint64) + start) + second.astype(np.uint64))
 
 
 def uniform(keys: Hashes, stream: int) -> Floats:
-    """Numbers from 0 to 1; another set for each stream."""
+    """Return numbers from 0 to 1; each stream has another set."""
     return (_stream(keys, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normal(keys: Hashes, stream: int) -> Floats:
-    """Numbers with mean 0 and standard deviation 1, never beyond 3.5: sums of four uniform ones."""
+    """Return numbers with mean 0 and deviation 1, never beyond 3.5: sums of four uniform ones."""
     quarters = _stream(keys, stream).view(np.uint16).reshape(len(keys), 4)
     total = quarters.sum(axis=1, dtype=np.int64) + 2.0
     return (total / 65_536 - 2) * np.sqrt(3)

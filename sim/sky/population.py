@@ -1,4 +1,4 @@
-"""What is in a field of the sky: objects that stay, and asteroids that pass through.
+"""The objects in a field: positions, brightness and light curves.
 
 Fluxes are in units in which 25 mag is 1, so that an exposure with zero point z counts
 ``flux * 10 ** (0.4 * (z - 25))`` data numbers.
@@ -29,28 +29,28 @@ _ERUPTION_SCALE = 1.6
 
 @dataclass(frozen=True)
 class Population:
-    """Objects of one field, one entry of each array to an object.
+    """Objects of one field, one entry of each array for each object.
 
     Attributes
     ----------
     kind
         Index in `KINDS`.
     places
-        Where they are.
+        Their positions.
     serial
         A number for the name: different for all objects of a survey (asteroids: the body's).
     reference_mag_gr
         Magnitude of the nearest source of the reference image, in g and r: shape (n, 2).
     host_east_arcsec, host_north_arcsec
-        Where that source is, seen from the object.
+        The offset of that source from the object.
     onset_jd, eruption_flux_gr, rise_days, fall_days_gr
-        A supernova: when it begins, and how it goes up and down. A lens: when it is closest,
-        and in `rise_days` how long it takes for its Einstein radius. Flares and strange
-        objects: when the first cycle began, and how bright one becomes.
+        A supernova: its beginning, rise and fall. A lens: its closest approach, and in
+        `rise_days` the days for its Einstein radius. Flares and strange objects: the beginning of
+        the first cycle, and the brightness of one.
     periods_days, amplitudes_mag, phases
         Waves of the brightness, shape (n, 4): a star's period and its overtone; an active
         galaxy's unrelated ones, the longer the stronger, which for months looks like the
-        red noise that it has. Of what has eclipses, flares or steps the first period counts.
+        red noise that it has. For eclipses, flares and steps the first period counts.
     shape
         Eclipses: their width as a share of the period. Flares: their decay in days. A lens:
         its closest approach in Einstein radii.
@@ -75,27 +75,27 @@ class Population:
         return len(self.kind)
 
     def is_kind(self, *kinds: Kind) -> npt.NDArray[np.bool_]:
-        """Which of the objects are of one of these kinds."""
+        """Whether each object is of one of these types."""
         return np.isin(self.kind, [KINDS.index(kind) for kind in kinds])
 
     @property
     def period_days(self) -> Floats:
-        """The period of what has one, else NaN."""
+        """The period of a periodic object, else NaN."""
         return np.where(self.is_kind(*PERIODIC), self.periods_days[:, 0], np.nan)
 
     @property
     def event_jd(self) -> Floats:
-        """When a supernova begins, or a lens is closest; else NaN."""
+        """The beginning of a supernova, or the closest approach of a lens; else NaN."""
         return np.where(self.is_kind(*NEW), self.onset_jd, np.nan)
 
     def take(self, which: Ints) -> "Population":
-        """Only these objects, in this order."""
+        """Return only these objects, in this order."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         chosen = {name: value[which] for name, value in values.items() if name != "places"}
         return Population(places=self.places.take(which), **chosen)
 
     def reference_mag(self, blueness: float | Floats) -> Floats:
-        """Magnitude of the nearest source of the reference image: in r for 0, in g for 1.
+        """Return the magnitude of the nearest source in the reference image: r for 0, g for 1.
 
         Other bands are on the line through the two. One band, or one for each object.
         """
@@ -103,10 +103,10 @@ class Population:
         return red + blueness * (green - red)
 
     def difference_flux(self, jd: float | Floats, blueness: float | Floats) -> Floats:
-        """How much brighter than in the reference image each is; negative if fainter.
+        """Return the flux above that in the reference image; negative if fainter.
 
-        The band is 0 for r and 1 for g; others are on the line through the two. Time and band
-        may be another one for each object.
+        The band is 0 for r and 1 for g; others are on the line through the two. Time and band may
+        differ between objects.
         """
         turns = self.phases + np.reshape(jd, (-1, 1)) / self.periods_days
         fainter_mag = curves.waves_mag(turns, self.amplitudes_mag)
@@ -129,7 +129,7 @@ class Population:
 
 
 def joined(populations: Sequence[Population]) -> Population:
-    """One population after another."""
+    """Join populations, one after another."""
     names = [item.name for item in fields(Population) if item.name != "places"]
     columns = {name: np.concatenate([getattr(p, name) for p in populations]) for name in names}
     there = [
@@ -148,30 +148,30 @@ def populated(
     begins_jd: float,
     deeper_mag: float = 0.0,
 ) -> Population:
-    """So many lasting objects of each kind, in the order of the kinds, at these places.
+    """Make lasting objects at these positions, in the order of the types.
 
     Parameters
     ----------
     rng
-        Where their properties come from.
+        Generator of their properties.
     counts, there
-        How many, and where.
+        The number of objects of each type, and their positions.
     first_serial
-        The number of the first one.
+        The serial of the first object.
     begins_jd
-        When the survey begins.
+        The beginning of the survey.
     deeper_mag
-        How much fainter all are than what ZTF sees.
+        Magnitudes by which all are fainter than in ZTF.
     """
     kind = np.repeat([KINDS.index(kind) for kind in counts], list(counts.values()))
     size = len(kind)
 
     def of(*kinds: Kind) -> npt.NDArray[np.bool_]:
-        return np.isin(kind, [KINDS.index(one) for one in kinds])
+        return np.isin(kind, [KINDS.index(wanted) for wanted in kinds])
 
     star, supernova, lens = of(*STARS), of(Kind.SUPERNOVA), of(Kind.MICROLENSING)
     red = np.where(star, 19.0 - 5 * rng.beta(1, 2.5, size), rng.uniform(16.5, 20.5, size))
-    # A flaring star is a red dwarf, which nobody sees between its flares.
+    # A flaring star is a red dwarf, which is below the limit between its flares.
     red = np.where(of(Kind.FLARE_STAR), rng.uniform(18.5, 21.0, size), red) + deeper_mag
     colour = np.where(star, rng.uniform(0.2, 1.3, size), rng.uniform(0.3, 0.9, size))
     host_arcsec = np.where(supernova, rng.rayleigh(2.0, size), rng.rayleigh(0.08, size))
@@ -207,9 +207,9 @@ def populated(
 def passing(
     rng: np.random.Generator, kind: Kind, there: Places, red_mag: Floats, number: Ints
 ) -> Population:
-    """Objects that are at their places in one exposure alone, shining with that magnitude."""
+    """Make objects that are at their positions in one exposure alone, with these magnitudes."""
     size = len(number)
-    # The nearest source of the reference image has nothing to do with it.
+    # The nearest source of the reference image is unrelated.
     apart, angle = rng.uniform(3, 20, size), rng.uniform(0, 2 * np.pi, size)
     return Population(
         kind=np.full(size, KINDS.index(kind), np.int8),
@@ -218,7 +218,7 @@ def passing(
         reference_mag_gr=rng.uniform(17, 22, (size, 2)),
         host_east_arcsec=apart * np.cos(angle),
         host_north_arcsec=apart * np.sin(angle),
-        # It shines all the time: up at once, and never down.
+        # Constant light: an eruption that rises at once and never falls.
         onset_jd=np.zeros(size),
         eruption_flux_gr=_flux(np.stack([red_mag + 0.5, red_mag], axis=1)),
         rise_days=np.ones(size),
@@ -231,12 +231,12 @@ def passing(
 
 
 def count(kind: Kind, alerts_per_visit: int, seen_share: float) -> int:
-    """How many objects of a kind a field needs for its part of the alerts."""
+    """Return the number of objects of a type that a field needs for its share of the alerts."""
     return max(1, round(alerts_per_visit * ALERTS_SHARE[kind] / seen_share))
 
 
 def none_for_nan(values: Floats) -> list[float | None]:
-    """As a list in which what is not a number is None."""
+    """Return a list with None in place of NaN."""
     return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124
 
 
@@ -245,14 +245,14 @@ def _flux(mag: Floats) -> Floats:
 
 
 def _between(values_gr: Floats, blueness: float | Floats) -> Floats:
-    """On the line through the two in logarithms; both are positive, negative or zero."""
+    """Interpolate between the two in logarithms; both are positive, both negative or both zero."""
     green, red = values_gr.T
     ratio = np.divide(green, red, out=np.ones_like(red), where=red != 0)
     return red * ratio**blueness
 
 
 def _waves(rng: np.random.Generator, kind: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Periods (days) and amplitudes (mag), shape (n, waves)."""
+    """Draw periods (days) and amplitudes (mag), shape (n, waves)."""
     size = len(kind)
     periods = np.exp(rng.uniform(np.log(15), np.log(600), (size, _WAVES)))
     amplitudes = np.zeros((size, _WAVES))

@@ -1,4 +1,4 @@
-"""What a cutout shows around a detection, and the image of a point of light."""
+"""The content of a cutout around a detection, and the image of a point source."""
 
 from enum import IntEnum
 
@@ -9,7 +9,7 @@ from sim.sky.kinds import STARS, Kind
 
 
 class Scene(IntEnum):
-    """What the template shows where a detection is; what is broken is beside nothing."""
+    """The content of the template at a detection; artefacts have nothing near them."""
 
     STAR = 0
     GALAXY = 1
@@ -28,16 +28,16 @@ _SCENES = {
 
 
 def scene_of(kind: Kind) -> Scene:
-    """What is around objects of a kind."""
+    """Return the scene around objects of a type."""
     return _SCENES[kind]
 
 
 def profile(
     width_pixels: float, centre: npt.NDArray[np.float64], size: int
 ) -> npt.NDArray[np.float64]:
-    """A round Gaussian of this full width at half maximum whose sum is one.
+    """Return a round Gaussian of this full width at half maximum whose sum is one.
 
-    It is so many pixels wide as `size` says, and its centre so far from the middle one.
+    The image is `size` pixels wide; `centre` is the offset from the middle pixel.
     """
     axis = np.arange(size) - size // 2
     sigma = width_pixels / 2.355

@@ -41,7 +41,7 @@ _KEPT_ALERTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """The alerts of one exposure in the order of their candids; there may be none."""
+    """The alerts of one exposure, in the order of their candids; there may be none."""
 
     exposure: Exposure
     alerts: tuple[MadeAlert, ...]
@@ -49,7 +49,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class _Group:
-    """Detections of one visit, the objects that they are of, and what is known of these.
+    """Detections of one visit, their objects, and what is known about these.
 
     Everything is in the order of the detections; `known` are columns of the candidate.
     """
@@ -63,7 +63,7 @@ class _Group:
 
 
 class ZtfMaker:
-    """A survey that goes on for ever. The same arguments give the same bytes.
+    """Makes ZTF-like alerts without end. The same arguments give the same bytes.
 
     Parameters
     ----------
@@ -72,20 +72,20 @@ class ZtfMaker:
     schema_version
         "4.02", which has forced photometry, or "3.3".
     alerts_per_visit
-        How many there are about; they vary from visit to visit.
+        Approximate number of alerts in a visit; it varies.
     plane_alerts
-        The same for fields in the Galactic plane; default: as many.
+        The same for fields in the Galactic plane; default: `alerts_per_visit`.
     first_night
         The first night; if it is cloudy, the next clear one. Supernovae explode until 300
         days later.
     fields
-        Numbers of the only fields to look at, as `sim.ztf.camera.grid` has them; default: all.
-        What is seen there is the same as if the others were visited too.
+        Numbers of the only fields to observe, as in `sim.ztf.camera.grid`; default: all. Their
+        alerts are the same as if the other fields were visited too.
 
     Raises
     ------
     SettingsError
-        An argument is not what it can be.
+        An argument is not allowed.
     """
 
     def __init__(
@@ -116,13 +116,13 @@ class ZtfMaker:
         self._writer = PacketWriter(schema_version)
 
     def visits(self) -> Iterator[Visit]:
-        """One visit after another without end, from the first night on each time."""
+        """Yield visits without end; each call begins at the first night."""
         return (Visit(exposure, tuple(alerts)) for exposure, alerts in self._each_visit(0))
 
     def alerts(self, first_visit: int = 0) -> Iterator[MadeAlert]:
-        """The alerts of all visits from that one on, one after another without end.
+        """Yield the alerts of all visits from that one on, without end.
 
-        They are made one by one: no visit is ever held as a whole.
+        They are made one by one: no visit is held in memory as a whole.
         """
         for _, alerts in self._each_visit(first_visit):
             yield from alerts
@@ -165,12 +165,12 @@ class ZtfMaker:
     def _alerts_of(
         self, visit: int, exposure: Exposure, history: FieldHistory
     ) -> Iterator[MadeAlert]:
-        """The alerts of one visit in the order of their candids."""
+        """Return the alerts of one visit in the order of their candids."""
         frame = Frame.of(self.seed, exposure)
         most = self._most_of(exposure.field)
         groups = [self._lasting(frame, history)]
         before = taken(groups[0].detections)
-        # No visit has more of these than alerts on average, no night a thousand visits.
+        # No visit has more of these than its average of alerts, and no night has a thousand visits.
         serial = (exposure.night - self._first_night) * 1_000 + exposure.number
         serial *= max(self.alerts_per_visit, self.plane_alerts, len(KINDS))
         for bodies in (asteroids(self.seed, exposure, most), artefacts(self.seed, exposure, most)):
@@ -181,11 +181,11 @@ class ZtfMaker:
         rng = np.random.default_rng((self.seed, 9, exposure.night, exposure.number))
         writers = [self._writer_of(visit, frame, group, rng) for group in groups]
         order = sorted(
-            (candid, which, place)
+            (candid, which, index)
             for which, group in enumerate(groups)
-            for place, candid in enumerate(group.detections.candid.tolist())
+            for index, candid in enumerate(group.detections.candid.tolist())
         )
-        return (writers[which](place) for _, which, place in order)
+        return (writers[which](index) for _, which, index in order)
 
     def _lasting(self, frame: Frame, history: FieldHistory) -> _Group:
         detections = history.observe(frame)
@@ -220,13 +220,13 @@ class ZtfMaker:
         detections = detect(rng, frame, bodies, before)
         objects = bodies.take(detections.which)
         names = [asteroid_name(first_serial + n, exposure.jd) for n in range(len(objects))]
-        bodily = objects.is_kind(Kind.ASTEROID).tolist()
+        is_asteroid = objects.is_kind(Kind.ASTEROID).tolist()
         numbers = [str(serial) for serial in objects.serial.tolist()]
         return _Group(
             detections,
             objects,
             names=names,
-            sources=[numbers[n] if is_body else names[n] for n, is_body in enumerate(bodily)],
+            sources=[numbers[n] if is_body else names[n] for n, is_body in enumerate(is_asteroid)],
             past=history.before_at(detections.channel),
             known={
                 **neighbours(rng, objects),
@@ -239,7 +239,7 @@ class ZtfMaker:
     def _writer_of(
         self, visit: int, frame: Frame, group: _Group, rng: np.random.Generator
     ) -> Callable[[int], MadeAlert]:
-        """What makes the packet of one detection; all numbers are drawn at once."""
+        """Return a function that makes the alert of one detection; all noise is drawn here."""
         rows = self._encode(frame, group)
         sync = rng.bytes(SYNC_BYTES * len(rows))
         detections = group.detections
@@ -251,37 +251,37 @@ class ZtfMaker:
         events = none_for_nan(group.objects.event_jd)
         candids = detections.candid.tolist()
 
-        def write(place: int) -> MadeAlert:
+        def write(index: int) -> MadeAlert:
             cutouts = self._cutouts.pick(
-                kinds[place],
-                magnitude[place],
-                reference_mag[place],
-                positive=positive[place],
-                number=candids[place],
+                kinds[index],
+                magnitude[index],
+                reference_mag[index],
+                positive=positive[index],
+                number=candids[index],
             )
             packet = self._writer.write(
-                object_id=group.names[place],
-                candid=candids[place],
-                candidate=rows[place],
-                past=group.past[place],
+                object_id=group.names[index],
+                candid=candids[index],
+                candidate=rows[index],
+                past=group.past[index],
                 cutouts=cutouts,
-                positive=positive[place],
-                sync=sync[place * SYNC_BYTES : (place + 1) * SYNC_BYTES],
+                positive=positive[index],
+                sync=sync[index * SYNC_BYTES : (index + 1) * SYNC_BYTES],
             )
             return MadeAlert(
                 packet=packet,
-                candid=candids[place],
-                object_id=group.names[place],
+                candid=candids[index],
+                object_id=group.names[index],
                 jd=frame.exposure.jd,
-                ra_deg=ra_deg[place],
-                dec_deg=dec_deg[place],
+                ra_deg=ra_deg[index],
+                dec_deg=dec_deg[index],
                 filter_id=frame.exposure.filter_id,
-                kind=kinds[place],
-                source=group.sources[place],
+                kind=kinds[index],
+                source=group.sources[index],
                 visit=visit,
                 schema_version=self.schema_version,
-                period_days=periods[place],
-                event_jd=events[place],
+                period_days=periods[index],
+                event_jd=events[index],
             )
 
         return write
@@ -304,5 +304,5 @@ class ZtfMaker:
 
 
 def _sharper(score: Floats) -> Floats:
-    """The score of a network that is surer of itself: what is above one half becomes one."""
+    """Return the score of a more certain network: a score above one half moves towards one."""
     return 1 / (1 + ((1 - score) / score) ** 3)

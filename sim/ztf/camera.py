@@ -1,4 +1,4 @@
-"""ZTF's fields on the sky, its camera, and which object falls where on it.
+"""ZTF's fields on the sky, its camera, and the positions of objects on it.
 
 A grid of fields 6.9 degrees wide, a camera of 16 detectors with four readout channels each, pixels
 of 1.012 arcsec. The gaps between detectors are left out.
@@ -22,30 +22,30 @@ _FIRST_NUMBER = 200
 
 @cache
 def grid() -> tuple[Field, ...]:
-    """All fields, numbered along rows of one declination from south to north."""
+    """Return all fields, numbered along rows of one declination from south to north."""
     pointings: list[Field] = []
     for dec_deg in np.arange(_FIRST_ROW_DEC_DEG, 85, _ROW_STEP_DEG):
         # Enough to close the circle at the edge of the row that is nearer to the equator.
         widest = np.cos(np.radians(max(0.0, abs(dec_deg) - _ROW_STEP_DEG / 2)))
         count = int(np.ceil(360 * widest / _ROW_STEP_DEG))
-        for place in range(count):
+        for column in range(count):
             number = _FIRST_NUMBER + len(pointings)
-            pointings.append(Field(number, 360 * place / count, round(float(dec_deg), 3)))
+            pointings.append(Field(number, 360 * column / count, round(float(dec_deg), 3)))
     return tuple(pointings)
 
 
 def camera_deg() -> Floats:
-    """Width and height of the camera on the sky."""
+    """Return width and height of the camera on the sky."""
     return _SIDE * _CHANNEL_DEG
 
 
 def random_places(rng: np.random.Generator, field: Field, count: int) -> Places:
-    """Places all over the camera, as many in one part of it as in another."""
+    """Return random positions, spread evenly over the camera."""
     return places(field, rng.random((count, 2)))
 
 
 def places(field: Field, share: Floats) -> Places:
-    """Places from their share (0 to 1) of the camera's width and height, shape (n, 2)."""
+    """Return positions from shares (0 to 1) of the camera's width and height, shape (n, 2)."""
     scaled = np.clip(share, 0, np.nextafter(1, 0)) * _SIDE
     column, row = np.floor(scaled).astype(np.int64).T
     pixels = (scaled - np.floor(scaled)) * CHANNEL_PIXELS
@@ -57,5 +57,5 @@ def places(field: Field, share: Floats) -> Places:
 
 
 def channel_name(channel: int) -> str:
-    """Detector and quadrant of a readout channel as file names have them: `c15_o_q3`."""
+    """Return detector and quadrant of a readout channel as in file names: `c15_o_q3`."""
     return f"c{channel // 4 + 1:02d}_o_q{channel % 4 + 1}"

@@ -1,7 +1,7 @@
 """Images around a detection: science, template, difference; gzipped FITS, 63 x 63 float32.
 
-A pool: one set of images for each kind of surroundings, sign and step of brightness, made
-when first asked for. To make each alert's own would cost ten times what all the rest does.
+They come from a pool: one set of images for each scene, sign and step of brightness, made at first
+use. A set for each alert would cost ten times as much as everything else.
 """
 
 import gzip
@@ -33,7 +33,7 @@ Image = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Cutouts:
-    """The three images, each a gzipped FITS file with its length before it (Avro bytes)."""
+    """The three images, each a gzipped FITS file after its length (Avro bytes)."""
 
     science: bytes
     template: bytes
@@ -41,7 +41,7 @@ class Cutouts:
 
 
 class CutoutPool:
-    """Cutouts by what they should show; the same for the same seed, whatever the order."""
+    """Cutouts by their content; the same for the same seed, in whatever order they are made."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -56,16 +56,16 @@ class CutoutPool:
         positive: bool,
         number: int,
     ) -> Cutouts:
-        """Cutouts of a detection; brightness is right to a quarter of a magnitude.
+        """Return the cutouts of a detection; the brightness is right to a quarter of a magnitude.
 
         Parameters
         ----------
         kind
             Decides what the template shows: a star, a galaxy, or nothing.
         magnitude
-            Of the difference.
+            Magnitude of the difference.
         reference_magnitude
-            Of the star or galaxy in the template.
+            Magnitude of the star or galaxy in the template.
         positive
             Whether the source is brighter than in the template. A difference is shown the
             way round in which the source is bright, as the survey does.
@@ -101,18 +101,18 @@ def _within_range(magnitude: float) -> float:
 def _images(
     rng: np.random.Generator, scene: Scene, *, source_dn: float, reference_dn: float, positive: bool
 ) -> tuple[Image, Image, Image]:
-    """Science, template and difference of a source that came (or went, if not positive)."""
-    place = rng.uniform(-0.5, 0.5, 2)
-    # What did not come through the optics is sharper than they are.
-    source = source_dn * profile(1.0 if scene == Scene.BROKEN else _SEEING_PIXELS, place, SIZE)
+    """Make science, template and difference of a source that appeared (or faded)."""
+    centre = rng.uniform(-0.5, 0.5, 2)
+    # An artefact did not come through the optics and is sharper than a star.
+    source = source_dn * profile(1.0 if scene == Scene.BROKEN else _SEEING_PIXELS, centre, SIZE)
     if scene == Scene.STAR:
-        # A star that faded has lost light that was its own.
+        # A star that faded has lost its own light.
         left_dn = reference_dn if positive else max(reference_dn - source_dn, 0)
-        other = left_dn * profile(_SEEING_PIXELS, place, SIZE)
+        other = left_dn * profile(_SEEING_PIXELS, centre, SIZE)
     else:
         # A supernova is beside the centre of its galaxy, an active nucleus is the centre.
         beside = rng.uniform(-2, 2, 2) if scene == Scene.BESIDE_GALAXY else 0
-        other = reference_dn * profile(_GALAXY_WIDTH_PIXELS, place + beside, SIZE)
+        other = reference_dn * profile(_GALAXY_WIDTH_PIXELS, centre + beside, SIZE)
     now, before = (other + source, other) if positive else (other, other + source)
     science = now + _SCIENCE_BACKGROUND_DN
     science += _noise(rng, science)
@@ -133,10 +133,10 @@ def _noise(rng: np.random.Generator, image: npt.NDArray[np.float64]) -> npt.NDAr
 
 
 def to_fits_gz(image: Image) -> bytes:
-    """A gzipped FITS file with one image of 63 x 63."""
+    """Return a gzipped FITS file with one image of 63 x 63."""
     data = image.astype(">f4").tobytes()
     padding = bytes(-len(data) % _FITS_BLOCK)
-    # No time in the gzip header: the same seed is to give the same bytes.
+    # No time in the gzip header: the same seed must give the same bytes.
     return gzip.compress(_FITS_HEADER + data + padding, compresslevel=6, mtime=0)
 
 

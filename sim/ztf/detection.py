@@ -1,8 +1,8 @@
 """Measure the objects of a field in one exposure: detections and forced photometry.
 
-An object is detected when its true signal is above five times the error; what is then
-written down has noise on it. So whether something was detected can be told again at any
-time, and the same seed gives the same history however it is arrived at.
+An object is detected if its true signal is above five times the error; the measured values have
+noise. So a detection can be computed again at any time, and the same seed gives the same history in
+whatever order it is computed.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ MAX_PER_CHANNEL = _POSITIVE - _NEGATIVE - 1
 class Detections:
     """The detected objects of a population in one exposure.
 
-    `which` are their places in the population; the other arrays are in the same order, and
+    `which` are their indices in the population; the other arrays are in the same order.
     `columns` are those that candidates and history entries share.
     """
 
@@ -45,18 +45,18 @@ class Detections:
 def detect(
     rng: np.random.Generator, frame: Frame, population: Population, taken: Ints | None = None
 ) -> Detections:
-    """Find what is bright or faint enough, and measure it.
+    """Find the objects that are bright or faint enough, and measure them.
 
     Parameters
     ----------
     rng
-        Where the noise comes from.
+        Generator of the noise.
     frame
         The exposure.
     population
-        Objects that are in its field.
+        The objects in its field.
     taken
-        How many detections each channel has already; theirs are numbered before ours.
+        Number of detections that each channel has already; they are numbered first.
     """
     everywhere = population.places.channel
     flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
@@ -104,7 +104,7 @@ def detect(
 def forced_photometry(
     rng: np.random.Generator, frame: Frame, population: Population
 ) -> dict[str, Column]:
-    """Columns of the flux at every object's position, detected or not."""
+    """Return the columns of the flux at every object's position, detected or not."""
     channel = population.places.channel
     error_dn = frame.conditions.flux_error_dn[channel]
     flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
@@ -124,29 +124,29 @@ def forced_photometry(
 
 
 def taken(detections: Detections) -> Ints:
-    """How many detections there are in each channel."""
+    """Return the number of detections in each channel."""
     return np.bincount(detections.channel, minlength=CHANNELS)
 
 
 def numbers(channel: Ints, taken: Ints | None = None) -> Ints:
-    """1, 2, 3 … within each readout channel, after those that are taken there.
+    """Number detections 1, 2, 3 … in each readout channel, after those that are taken there.
 
     Raises
     ------
     SettingsError
-        There are more than the digits of a candid have room for: two alerts would have one.
+        There are more than the digits of a candid allow: two alerts would have the same candid.
     """
     number = 1 + _count_up(channel) + (0 if taken is None else taken[channel])
     if len(number) and number.max() > MAX_PER_CHANNEL:
         raise SettingsError(
             f"simulator.alerts_per_visit: {number.max()} alerts in one of {CHANNELS} readout "
-            f"channels, and there are candids for {MAX_PER_CHANNEL}: let there be fewer"
+            f"channels, and there are candids for {MAX_PER_CHANNEL}: use fewer"
         )
     return number
 
 
 def _count_up(channel: Ints) -> Ints:
-    """0, 1, 2 … within each run of equal numbers."""
+    """Count 0, 1, 2 … in each run of equal numbers."""
     first = np.searchsorted(channel, channel)
     return np.arange(len(channel)) - first
 
@@ -205,7 +205,7 @@ def _shape(
 
 
 def _in_image(population: Population, rng: np.random.Generator) -> dict[str, Column]:
-    # The telescope comes back to a field to within some pixels.
+    # The telescope returns to a field within some pixels.
     dither = rng.normal(0, 8, 2)
     width, height = CHANNEL_PIXELS
     x = np.clip(population.places.x_pixels + dither[0], 0.5, width - 0.5)
@@ -215,7 +215,7 @@ def _in_image(population: Population, rng: np.random.Generator) -> dict[str, Col
 
 
 def _nearest(population: Population, filter_id: int) -> dict[str, Floats]:
-    """The nearest source of the reference image: the same in every exposure."""
+    """Return the nearest source of the reference image, the same in every exposure."""
     ra_deg, dec_deg = offset(
         population.places.ra_deg,
         population.places.dec_deg,

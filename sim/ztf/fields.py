@@ -1,6 +1,6 @@
 """The fields of a ZTF alert: names, types and order as the survey sends them.
 
-Facts taken from the headers of public packets; the descriptions are our own. A type with
+Taken from the headers of public packets; the descriptions are our own. A type with
 `?` may be null, and is null by default; with `?!` it may be null but has no default.
 Magnitudes are AB, angles degrees (J2000), pixels are about 1.012 arcsec wide.
 """

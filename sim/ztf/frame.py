@@ -1,4 +1,4 @@
-"""What all detections in one exposure have in common, as columns of the alert's records."""
+"""Columns of the alert's records that all detections of one exposure share."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,19 +13,19 @@ from sim.ztf.camera import CHANNELS, channel_name
 from sim.ztf.schedule import EXPOSURE_S, Conditions, Exposure, conditions
 
 BAD = -99_999.0
-"""What stands in forced photometry for a value that could not be measured."""
+"""The value in forced photometry of a quantity that could not be measured."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """An exposure and how good it was; arrays have one entry for each of the 64 channels."""
+    """An exposure and its conditions; arrays have one entry for each of the 64 channels."""
 
     exposure: Exposure
     conditions: Conditions
 
     @classmethod
     def of(cls, seed: int, exposure: Exposure) -> "Frame":
-        """The frame of an exposure, with its conditions drawn."""
+        """Return the frame of an exposure, with conditions drawn from the seed."""
         return cls(exposure, conditions(seed, exposure))
 
     @cached_property
@@ -43,7 +43,7 @@ class Frame:
 
     @cached_property
     def file_name(self) -> npt.NDArray[np.bytes_]:
-        """Name of the difference image, as it stands in the candidate."""
+        """Name of the difference image in the candidate."""
         exposure = self.exposure
         start = f"ztf_{self._day:%Y%m%d}{self._six_digits}_{exposure.field.number:06d}_"
         band = {1: "zg", 2: "zr"}[exposure.filter_id]
@@ -52,16 +52,16 @@ class Frame:
 
     @cached_property
     def archived_file_name(self) -> npt.NDArray[np.bytes_]:
-        """The same with its path, as it stands in the history."""
+        """Name of the difference image with its path, as the history has it."""
         path = f"/ztf/archive/sci/{self._day:%Y/%m%d}/{self._six_digits}/".encode()
         return np.char.add(np.char.add(path, self.file_name), b".fz")
 
     def dn(self, flux: Floats, channel: Ints) -> Floats:
-        """Data numbers from fluxes in which 25 mag is 1."""
+        """Convert fluxes in which 25 mag is 1 to data numbers."""
         return flux * 10 ** (0.4 * (self.conditions.zero_point_mag[channel] - 25))
 
     def columns(self, channel: Ints, *, archived: bool) -> dict[str, Column]:
-        """Columns of candidates and of history entries (`archived`) alike."""
+        """Return the columns that candidates and history entries (`archived`) share."""
         here = self.conditions
         names = self.archived_file_name if archived else self.file_name
         return {
@@ -84,7 +84,7 @@ class Frame:
         }
 
     def candidate_columns(self, channel: Ints) -> dict[str, Column]:
-        """Further columns that only the candidate has."""
+        """Return the columns that only the candidate has."""
         here = self.conditions
         in_g = self.exposure.filter_id == 1
         return {
@@ -103,7 +103,7 @@ class Frame:
         }
 
     def forced_columns(self, channel: Ints) -> dict[str, Column]:
-        """Columns of forced photometry that tell of the exposure alone."""
+        """Return the columns of forced photometry that depend on the exposure alone."""
         here = self.conditions
         shared = self.columns(channel, archived=True)
         same = "jd fid pid diffmaglim programid rcid field magzpsci magzpsciunc magzpscirms"

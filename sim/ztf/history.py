@@ -1,7 +1,7 @@
-"""What the survey knows of a field: its objects and, encoded, their last thirty days.
+"""The history of a field: its objects and, encoded, their last thirty days.
 
-A history is a function of the seed and the schedule. It is made when the telescope comes to
-a field, kept while it stays near, and may be forgotten: made again it is the same.
+A history is a function of the seed and the schedule. It is computed when the telescope comes to a
+field, kept while it stays near, and can be dropped: computed again it is the same.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ HISTORY_DAYS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Epoch:
-    """One exposure of the past, encoded: entries by channel and by object."""
+    """A past exposure, encoded: entries by channel and by object."""
 
     jd: float
     upper_limits: list[bytes]
@@ -39,7 +39,7 @@ class _Epoch:
 
 
 class FieldHistory:
-    """The lasting objects of one field and what was seen of them."""
+    """The lasting objects of one field and their measurements."""
 
     def __init__(
         self, seed: int, field: Field, *, alerts_per_visit: int, first_night: int, version: Version
@@ -51,7 +51,7 @@ class FieldHistory:
         self._version: Version = version
         self._epochs: deque[_Epoch] = deque()
         self._counted_to_jd = 0.0
-        # These stay when the rest is forgotten. Variable stars and active galaxies were known
+        # These stay when the rest is dropped. Variable stars and active galaxies were known
         # before the simulation begins.
         known = ~self.population.is_kind(*NEW)
         self.detected_count: Ints = np.where(known, 40 + self.population.serial % 200, 0)
@@ -67,18 +67,18 @@ class FieldHistory:
 
     @cached_property
     def neighbours(self) -> Columns:
-        """What catalogues have near them."""
+        """Columns of the catalogue sources near the objects."""
         rng = np.random.default_rng((self._seed, 7, self._field.number))
         return neighbours(rng, self.population)
 
     def forget(self) -> None:
-        """Let go of what can be made again."""
+        """Drop what can be computed again."""
         self._epochs.clear()
         self.__dict__.pop("population", None)
         self.__dict__.pop("neighbours", None)
 
     def catch_up(self, exposure: Exposure) -> None:
-        """Take in all earlier exposures of the field that are not thirty days old."""
+        """Add all earlier exposures of the field in the last thirty days."""
         while self._epochs and self._epochs[0].jd < exposure.jd - HISTORY_DAYS:
             self._epochs.popleft()
         newest_jd = self._epochs[-1].jd if self._epochs else 0.0
@@ -87,15 +87,15 @@ class FieldHistory:
                 self.observe(Frame.of(self._seed, earlier))
 
     def observe(self, frame: Frame) -> Detections:
-        """Detect the lasting objects, and let this exposure be part of the history."""
+        """Detect the lasting objects, and add this exposure to the history."""
         exposure = frame.exposure
         rng = np.random.default_rng((self._seed, 5, exposure.night, exposure.number))
         detections = detect(rng, frame, self.population)
         upper_limits = self._encode_upper_limits(frame)
         entries = [upper_limits[channel] for channel in self.population.places.channel.tolist()]
         rows = self._encode_detections(frame, detections)
-        for place, row in zip(detections.which.tolist(), rows, strict=True):
-            entries[place] = row
+        for index, row in zip(detections.which.tolist(), rows, strict=True):
+            entries[index] = row
         forced = []
         if self._null_first:
             columns = forced_photometry(rng, frame, self.population)
@@ -112,21 +112,21 @@ class FieldHistory:
         return detections
 
     def before(self, detections: Detections) -> list[PastEntries]:
-        """The history of each detected object, without the newest exposure."""
+        """Return the history of each detected object, without the newest exposure."""
         past = list(self._epochs)[:-1]
         forced_count = len(past) if self._null_first else 0
         return [
             PastEntries(
-                b"".join([epoch.entries[place] for epoch in past]),
+                b"".join([epoch.entries[index] for epoch in past]),
                 len(past),
-                b"".join([epoch.forced[place] for epoch in past]) if forced_count else b"",
+                b"".join([epoch.forced[index] for epoch in past]) if forced_count else b"",
                 forced_count,
             )
-            for place in detections.which.tolist()
+            for index in detections.which.tolist()
         ]
 
     def before_at(self, channels: Ints) -> list[PastEntries]:
-        """The same for what was never at its place before: upper limits of these channels."""
+        """Return the history of objects seen for the first time: upper limits of their channels."""
         past = list(self._epochs)[:-1]
         by_channel = [
             PastEntries(b"".join([e.upper_limits[channel] for e in past]), len(past), b"", 0)

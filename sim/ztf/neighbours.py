@@ -1,6 +1,6 @@
-"""What catalogues and the solar system's ephemerides say is near each object.
+"""Simulate the catalogue sources and solar-system bodies near each object.
 
-In ZTF's alerts what is missing stands as -999, and a missing name as the text "null".
+In ZTF's alerts a missing value is -999, and a missing name is the text "null".
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ _THIRD_MISSING_SHARE = 0.1
 
 
 def neighbours(rng: np.random.Generator, population: Population) -> Columns:
-    """Columns of the candidate that are the same whenever the object is seen."""
+    """Return the columns of the candidate that are the same in each exposure of the object."""
     return {
         **_pan_starrs(rng, population),
         **_gaia(rng, population),
@@ -33,7 +33,7 @@ def neighbours(rng: np.random.Generator, population: Population) -> Columns:
 
 def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
     size = len(population)
-    # The closest one is the star or galaxy itself; the others are strangers farther out.
+    # The closest source is the star or galaxy itself; the others are unrelated and farther out.
     own_arcsec = np.hypot(population.host_east_arcsec, population.host_north_arcsec)
     farther = np.sort(rng.uniform(5, 30, (size, 2)), axis=1)
     distances = np.column_stack([np.minimum(own_arcsec, 0.9 * farther[:, 0]), farther])
@@ -62,7 +62,7 @@ def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
 def _pan_starrs_number(
     rng: np.random.Generator, population: Population, distance_arcsec: Floats
 ) -> Ints:
-    """Their numbers tell the place: the zone in declination, then the right ascension."""
+    """Return numbers that contain the position: the zone in declination, then right ascension."""
     angle = rng.uniform(0, 2 * np.pi, len(population))
     ra_deg, dec_deg = offset(
         population.places.ra_deg,
@@ -71,8 +71,8 @@ def _pan_starrs_number(
         distance_arcsec * np.sin(angle),
     )
     zone = np.floor((dec_deg + 90) * 120).astype(np.int64)
-    place = np.floor(ra_deg * 1_000_000).astype(np.int64) * 10_000
-    return zone * 10_000_000_000_000 + place + rng.integers(0, 10_000, len(population))
+    along = np.floor(ra_deg * 1_000_000).astype(np.int64) * 10_000
+    return zone * 10_000_000_000_000 + along + rng.integers(0, 10_000, len(population))
 
 
 def _gaia(rng: np.random.Generator, population: Population) -> Columns:

@@ -1,4 +1,4 @@
-"""Put an alert together as ZTF does: an Avro object container with one record in it."""
+"""Assemble an alert in ZTF's form: an Avro object container with one record."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ PUBLISHER = "finkray simulator"
 
 @dataclass(frozen=True, slots=True)
 class PastEntries:
-    """Encoded history entries, oldest first and joined, and how many there are."""
+    """Encoded history entries, oldest first and joined, and their number."""
 
     previous: bytes
     previous_count: int
@@ -26,7 +26,7 @@ class PacketWriter:
         self._has_forced = version != "3.3"
         self._null, self._value = (b"\x00", b"\x02") if self._has_forced else (b"\x02", b"\x00")
         meta = {"avro.codec": b"null", "avro.schema": schema_text(version).encode()}
-        if self._has_forced:  # the order in which the survey's two writers put them
+        if self._has_forced:  # the order of the survey's two writers
             meta = dict(reversed(meta.items()))
         self._head = encode_header(meta)
         self._start = encode_bytes(version.encode()) + encode_bytes(PUBLISHER.encode())
@@ -42,22 +42,22 @@ class PacketWriter:
         positive: bool,
         sync: bytes,
     ) -> bytes:
-        """The whole packet.
+        """Return the whole packet.
 
         Parameters
         ----------
         object_id, candid
-            Names of the object and of the detection.
+            Name of the object, and number of the detection.
         candidate
             The encoded record.
         past
-            What goes before it.
+            The history.
         cutouts
-            Its images.
+            The images.
         positive
-            Whether the source became brighter; the name of the difference image tells.
+            Whether the source became brighter; the name of the difference image depends on it.
         sync
-            Sixteen bytes that mark the end of a block, other ones in every packet.
+            Sixteen bytes that mark the end of a block, different in every packet.
         """
         image = f"candid{candid}_pid{candid // 1_000_000}_targ"
         difference = "scimref" if positive else "refmsci"
@@ -82,7 +82,7 @@ class PacketWriter:
         return b"".join([self._head, sync, encode_long(1), encode_long(size), *body, sync])
 
     def _array(self, items: bytes, count: int) -> tuple[bytes, ...]:
-        """A union of null and an array: one block of items and the empty one that ends it."""
+        """Return a union of null and an array: one block of items and the empty last block."""
         if count == 0:
             return (self._null,)
         return (self._value, encode_long(count), items, b"\x00")

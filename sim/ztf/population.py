@@ -1,4 +1,4 @@
-"""What is in a field of ZTF: objects that stay, asteroids that pass through, artefacts."""
+"""The objects in a field of ZTF: lasting ones, asteroids that pass through, artefacts."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from sim.sky.population import Population, count, passing, populated
 from sim.ztf.camera import camera_deg, places, random_places
 from sim.ztf.schedule import Exposure, night_begins_jd
 
-# Of a hundred such objects in a field so many are above the limit in an exposure (found by
-# counting); so many more are needed.
+# Share of the objects in a field that are above the limit in an exposure (counted): a field needs
+# more objects by the inverse of it.
 _SEEN_SHARE = {
     Kind.RR_LYRAE: 0.64,
     Kind.MIRA: 0.64,
@@ -27,7 +27,7 @@ _SEEN_SHARE = {
 
 
 def lasting(seed: int, field: Field, alerts_per_visit: int, first_night: int) -> Population:
-    """The field's objects that stay where they are, whichever the night."""
+    """Return the field's objects that keep their positions in all nights."""
     rng = np.random.default_rng((seed, 3, field.number))
     counts: dict[Kind, int] = {
         kind: count(kind, alerts_per_visit, _SEEN_SHARE[kind]) for kind in LASTING
@@ -43,9 +43,9 @@ def lasting(seed: int, field: Field, alerts_per_visit: int, first_night: int) ->
 
 
 def asteroids(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:
-    """The asteroids that an exposure finds in its field, the same bodies all night.
+    """Return the asteroids in the field of an exposure, the same bodies all night.
 
-    On another night there are other ones: their orbits are not followed.
+    Another night has other ones: their orbits are not followed.
     """
     field = exposure.field
     rng = np.random.default_rng((seed, 4, field.number, exposure.night))
@@ -62,7 +62,7 @@ def asteroids(seed: int, exposure: Exposure, alerts_per_visit: int) -> Populatio
 
 
 def artefacts(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:
-    """What is wrong with this exposure alone: cosmic rays, hot pixels, bad subtractions."""
+    """Return the artefacts of this exposure alone: cosmic rays, hot pixels, bad subtractions."""
     rng = np.random.default_rng((seed, 10, exposure.night, exposure.number))
     size = count(Kind.ARTEFACT, alerts_per_visit, _SEEN_SHARE[Kind.ARTEFACT])
     there = random_places(rng, exposure.field, size)

@@ -1,4 +1,4 @@
-"""When the telescope looks where, and how good each exposure is. All of it from a seed.
+"""Times, fields and conditions of the exposures, all from a seed.
 
 The pattern is that of ZTF's public survey: each field every third night, once in g and
 once in r, an exposure of 30 s every 40 s, and nights lost to clouds.
@@ -26,18 +26,18 @@ _CLOUDY = 0.3
 
 
 def night_of(day: date) -> int:
-    """The number of the night that begins on this day (UTC at Palomar: the same date)."""
+    """Return the number of the night that begins on this day (at Palomar also the UTC date)."""
     return (day - date(2017, 1, 1)).days
 
 
 def night_begins_jd(night: int) -> float:
-    """Julian date (UTC) of the first exposure of a night."""
+    """Return the Julian date (UTC) of the first exposure of a night."""
     return 2_400_000.5 + _FIRST_NIGHT_MJD + night + _NIGHT_BEGINS_UTC_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One exposure: `filter_id` is 1 for g and 2 for r, `jd` is when it begins."""
+    """An exposure: `filter_id` is 1 for g and 2 for r, `jd` is its beginning."""
 
     jd: float
     night: int
@@ -47,7 +47,7 @@ class Exposure:
 
     @property
     def blueness(self) -> float:
-        """The filter as a place between r, which is 0, and g, which is 1."""
+        """The filter on a scale on which r is 0 and g is 1."""
         return 2.0 - self.filter_id
 
     @property
@@ -58,7 +58,7 @@ class Exposure:
 
 @lru_cache(maxsize=64)
 def night_plan(seed: int, night: int) -> tuple[Exposure, ...]:
-    """The exposures of a night in order of time; none if it is cloudy."""
+    """Return the exposures of a night in order of time; none if it is cloudy."""
     if np.random.default_rng((seed, 1, night)).random() < _CLOUDY:
         return ()
     midnight_jd = night_begins_jd(night) - _NIGHT_BEGINS_UTC_DAYS + _MIDNIGHT_UTC_DAYS
@@ -80,14 +80,14 @@ def night_plan(seed: int, night: int) -> tuple[Exposure, ...]:
     for first in range(0, len(fields), _FIELDS_PER_FILTER):
         for filter_id in (1, 2):
             for field in fields[first : first + _FIELDS_PER_FILTER]:
-                # Seven decimals of a day, as the survey gives them.
+                # Seven decimals of a day, as in the survey's packets.
                 jd = round(night_begins_jd(night) + len(exposures) * VISIT_S / 86_400, 7)
                 exposures.append(Exposure(jd, night, len(exposures), field, filter_id))
     return tuple(exposures)
 
 
 def exposures_before(seed: int, exposure: Exposure, days: float) -> list[Exposure]:
-    """The earlier exposures of the same field within so many days, oldest first."""
+    """Return the exposures of the same field in the `days` before this one, oldest first."""
     nights = range(exposure.night - int(days) - 1, exposure.night + 1)
     return [
         earlier
@@ -107,7 +107,7 @@ def _plan_by_field(seed: int, night: int) -> dict[int, list[Exposure]]:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How good an exposure is in each of the 64 channels. Fluxes are data numbers (DN)."""
+    """The quality of an exposure in each of the 64 channels. Fluxes are data numbers (DN)."""
 
     zero_point_mag: Floats
     zero_point_error_mag: Floats
@@ -127,7 +127,7 @@ class Conditions:
 
 
 def conditions(seed: int, exposure: Exposure) -> Conditions:
-    """Draw them: a common part for the exposure, and a little for each channel."""
+    """Draw the conditions: a common part for the exposure, and a small part for each channel."""
     rng = np.random.default_rng((seed, 2, exposure.night, exposure.number))
     common = rng.normal(size=4)
     each = rng.normal(size=(8, CHANNELS))

@@ -13,11 +13,11 @@ Version = Literal["3.3", "4.02"]
 
 @cache
 def schema_text(version: Version) -> str:
-    """The schema as it stands in the header of each packet.
+    """Return the schema as in the header of each packet.
 
-    The two differ in more than `fp_hists`, which came with version 4: 3.3 names the value
-    before null in its unions (though null is the default, which strict Avro parsers refuse),
-    4.02 names null first, sorts the keys and leaves the blanks out.
+    The two versions differ in more than `fp_hists`, which came with version 4: 3.3 names the value
+    before null in its unions (although null is the default, which strict Avro parsers refuse), 4.02
+    names null first, sorts the keys and leaves the blanks out.
     """
     schema = _Writer(version).alert()
     if version == "3.3":

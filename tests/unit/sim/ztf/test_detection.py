@@ -16,5 +16,5 @@ def test_alerts_are_numbered_within_their_channel() -> None:
 
 def test_more_than_there_are_candids_for_are_refused() -> None:
     assert numbers(np.zeros(MAX_PER_CHANNEL, int)).max() == MAX_PER_CHANNEL
-    with pytest.raises(SettingsError, match=r"alerts_per_visit: 5000 .* let there be fewer"):
+    with pytest.raises(SettingsError, match=r"alerts_per_visit: 5000 .* use fewer"):
         numbers(np.zeros(MAX_PER_CHANNEL + 1, int))
