@@ -38,7 +38,8 @@ from finkray.driver.instructions import (
     Revoke,
     in_doubt,
 )
-from finkray.driver.lanes import PartitionOffsets, lanes_of, late_partitions
+from finkray.driver.lane_start import record_lanes
+from finkray.driver.lanes import PartitionOffsets
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
 from finkray.driver.watchdog import Watchdog
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
@@ -275,20 +276,9 @@ class Archiver:
         self._to_start = {}
 
     def _start_lanes(self, new: Mapping[TopicPartition, PartitionOffsets]) -> None:
-        """Record new partitions in the ledger and read their lanes.
-
-        A partition with a long backlog gets a backfill beside its live lane.
-        """
+        """Record new partitions in the ledger and read their lanes."""
         known = self._coordinator.readers
-        self._ledger.record_starts({source: offsets.start for source, offsets in new.items()})
-        state = self._ledger.state
-        late = late_partitions(
-            state,
-            {source: offsets for source, offsets in new.items() if source not in known},
-            self._settings.ingest.backlog_offsets,
-        )
-        self._ledger.begin_live_lanes(late)
-        lanes = {source: lanes_of(state.partitions[source]) for source in new}
+        lanes = record_lanes(self._ledger, new, known, self._settings.ingest.backlog_offsets)
         # Claims that are read again were held by an actor, and may be in a commit in doubt.
         carry_out = self._carry_out_losses if known.keys() & new.keys() else self._carry_out
         carry_out(self._coordinator.partitions_found(lanes))
