@@ -29,8 +29,8 @@ from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
 from finkray.query.authenticated_master import use_authenticated_master
 from finkray.query.messages import ClaimOrder, ClaimOutcome
+from finkray.query.secret_properties import passed_by_file, split_secrets
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
-from finkray.settings.section import reveal
 from finkray.settings.spark import SparkSettings
 
 NO_EXECUTOR_S = 20.0
@@ -70,9 +70,10 @@ JAVA_OPTION_KEYS = (
 
 
 def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
-    """Return every Spark property of the session: finkray's, overridden by the user's.
+    """Return the Spark properties of the session: finkray's, overridden by the user's.
 
-    Java options are joined, because the session does not work without finkray's.
+    Java options are joined, because the session does not work without finkray's. Secret properties
+    of the user are left out: see `finkray.query.secret_properties`.
     """
     ours = {
         "spark.pyspark.python": sys.executable,
@@ -111,7 +112,7 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
     }
     for name, amount in settings.resources.items():
         ours[f"spark.ray.raydp_spark_executor.actor.resource.{name}"] = str(amount)
-    theirs = {key: str(value) for key, value in reveal(settings.conf).items()}
+    theirs, _ = split_secrets(settings.conf)
     properties = {**ours, **theirs}
     ours_of_java = " ".join([JAVA_OPTIONS, *sharing_options(java)])
     for key in JAVA_OPTION_KEYS:
@@ -188,16 +189,18 @@ class SparkOnRay:
         self._source: Any = None
         self._sending = threading.Lock()
         use_authenticated_master()
+        _, secrets = split_secrets(settings.conf)
         try:
-            self._session = raydp.init_spark(
-                app_name,
-                num_executors=settings.executors,
-                executor_cores=settings.executor_cores,
-                executor_memory=settings.executor_memory,
-                # That mode is for converting Spark's data to Ray's, which finkray does not do.
-                fault_tolerant_mode=False,
-                configs=spark_properties(settings, java),
-            )
+            with passed_by_file(secrets, self._folder):
+                self._session = raydp.init_spark(
+                    app_name,
+                    num_executors=settings.executors,
+                    executor_cores=settings.executor_cores,
+                    executor_memory=settings.executor_memory,
+                    # That mode is for converting Spark's data to Ray's, which finkray does not do.
+                    fault_tolerant_mode=False,
+                    configs=spark_properties(settings, java),
+                )
         except Exception as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise ClusterUnavailable(f"Spark did not start on Ray: {error}") from error
