@@ -216,9 +216,9 @@ def newest(results: pa.Table) -> pa.Table:
 
     A row without a Kafka timestamp counts as older than every row with one.
     """
-    order = [("kafka_timestamp", "ascending"), ("kafka_partition", "ascending")]
-    order.append(("kafka_offset", "ascending"))
-    ordered = results.take(pc.sort_indices(results, order, null_placement="at_start"))
+    columns = ("kafka_timestamp", "kafka_partition", "kafka_offset")
+    order = [(column, "ascending", "at_start") for column in columns]
+    ordered = results.take(pc.sort_indices(results, order))
     numbered = pa.table(
         {"alert_id": ordered["alert_id"], "row": pa.array(range(len(ordered)), pa.int64())}
     )
