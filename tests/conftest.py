@@ -27,7 +27,7 @@ from tests.support.registry import Registry, running_registry
 from tests.support.sky_server import Sky, running_sky
 from tests.support.small_archives import SmallArchive
 
-# No example is judged by the clock: the machine may be doing other things too.
+# No example is judged by the clock: the machine may be busy.
 settings.register_profile(
     "finkray", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -38,18 +38,18 @@ _DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """Real packets: `FINKRAY_TEST_DATA`, else `shared/data` beside the checkout."""
+    """Folder of real packets: `FINKRAY_TEST_DATA`, else `shared/data` beside the checkout."""
     folder = Path(os.environ.get("FINKRAY_TEST_DATA", _DEFAULT_TEST_DATA))
     if not folder.is_dir():
         reason = f"no real alerts in {folder}: set FINKRAY_TEST_DATA to a folder that has them"
-        # In CI a skipped test would pass for a green one.
+        # In CI a skipped test would count as passed.
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     return folder
 
 
 @pytest.fixture
 def quick_folder() -> Iterator[Path]:
-    """In memory where there is such a folder: for many small archives, not for durability."""
+    """A folder in memory, if the machine has one: many small archives, no durability."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
@@ -78,13 +78,13 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A running broker that all tests of the session share; dies with pytest."""
+    """A running broker that all tests of the session share; it ends with pytest."""
     with Kafka.running(tmp_path_factory.mktemp("kafka"), heap_mb=512) as broker:
         yield broker
 
 
 @pytest.fixture
 def topic(request: pytest.FixtureRequest) -> str:
-    """A fresh topic name that tells whose it is: `kafka.create_topic(topic, partitions=2)`."""
+    """A fresh topic name, after the test: `kafka.create_topic(topic, partitions=2)`."""
     test = re.sub(r"[^\w.-]+", "_", request.node.name, flags=re.ASCII)[:100]
     return f"{test}_{uuid.uuid4().hex[:8]}"

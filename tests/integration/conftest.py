@@ -22,11 +22,11 @@ from tests.support.packets import real_ztf_packets
 
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
-    """A local Ray with a token of its own; taken down with pytest."""
+    """A local Ray with a token of its own; it ends with pytest."""
     state = tmp_path_factory.mktemp("ray")
     settings = RaySettings(local_dashboard_port=0, local_cpus=4)
     with pytest.MonkeyPatch.context() as patch:
-        # As after `. .venv/bin/activate`: a job's `python` is looked for on the raylet's PATH.
+        # As after `. .venv/bin/activate`: the raylet searches its PATH for a job's `python`.
         patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         ray = start_local_ray(state, settings)
     try:

@@ -13,7 +13,7 @@ NOW_S = 50_000.0
 
 
 def restarted(times: int, at_s: float = NOW_S) -> Troubles:
-    """The query was started anew so many times at that moment."""
+    """Return the troubles of a query that was restarted this many times at that moment."""
     troubles = Troubles()
     for _ in range(times):
         troubles.restarted("the streaming query", at_s)
@@ -21,7 +21,7 @@ def restarted(times: int, at_s: float = NOW_S) -> Troubles:
 
 
 def lags(*floors: int, burst: int = 0) -> Facts:
-    """A lag with these lowest values in windows of two minutes, the latest last."""
+    """Return a lag with these lowest values in windows of two minutes, the latest last."""
     points = [
         (NOW_S - LAG_WINDOW_S * back - second, floor + burst * (second % 37 != 0))
         for back, floor in enumerate(reversed(floors))
@@ -47,4 +47,4 @@ FACTS = {
     "CLOCK": Facts(clock_jumped_s=-3600.0),
     "DIFFERENCE": Facts(difference=-2),
 }
-"""For each alarm facts that raise it, and no other one."""
+"""For each alarm, facts that raise it and no other."""

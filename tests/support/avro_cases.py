@@ -27,7 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def long(value: int) -> bytes:
-    """A zigzag varint."""
+    """Encode a number as a zigzag varint."""
     value = (value << 1) ^ (value >> 63)
     out = bytearray()
     while value > 0x7F:
@@ -43,7 +43,7 @@ def sized(data: bytes) -> bytes:
 def container(
     schema: Any, body: bytes, *, count: int = 1, sync: bytes = SYNC, codec: str | None = None
 ) -> bytes:
-    """A packet with one block. `schema` is JSON's Python, or the text itself."""
+    """Return a packet with one block; `schema` is parsed JSON, or its text."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     metadata = {b"avro.schema": text} | ({b"avro.codec": codec.encode()} if codec else {})
     pairs = b"".join(sized(key) + sized(value) for key, value in metadata.items())
@@ -69,7 +69,7 @@ class Case(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A value: its bytes, what the archive promises for it, and what fastavro reads."""
+    """A value: its bytes, the value that the archive promises, and the one that fastavro reads."""
 
     data: bytes
     promised: Any
@@ -160,7 +160,7 @@ LOGICAL: list[Case] = [
 
 
 class _Maker:
-    """Draws types; each named type gets a name of its own in one of two namespaces."""
+    """Draw types; each named type gets a name of its own in one of two namespaces."""
 
     def __init__(self, draw: Any) -> None:
         self._draw = draw
@@ -210,7 +210,7 @@ class _Maker:
         return Case(schema, values)
 
     def _union(self, depth: int) -> Case:
-        """Branches that differ as Avro demands, one or two of them nested, null perhaps."""
+        """Draw branches that differ as Avro demands, one or two of them nested, null perhaps."""
         plain = self._draw(
             st.lists(st.sampled_from(PRIMITIVES), min_size=1, max_size=4, unique_by=id)
         )
@@ -293,7 +293,7 @@ class _Maker:
         return case
 
     def _again(self, depth: int) -> Case:
-        """A record that stands in the schema already, by its name."""
+        """Refer by name to a record that is in the schema already."""
         if not self._records:
             return self.record(depth - 1)
         name, case = self._draw(st.sampled_from(self._records))
@@ -301,7 +301,7 @@ class _Maker:
 
 
 def blocks(items: list[bytes], *, with_size: bool) -> bytes:
-    """An array's or a map's items, each in a block of its own, or all in one with its size."""
+    """Encode items of an array or a map, each in a block of its own or all in one with its size."""
     if with_size and items:
         joined = b"".join(items)
         return long(-len(items)) + long(len(joined)) + joined + b"\0"
@@ -310,7 +310,7 @@ def blocks(items: list[bytes], *, with_size: bool) -> bytes:
 
 @st.composite
 def records(draw: Any) -> Case:
-    """A record schema with values."""
+    """Draw a record schema with values."""
     return _Maker(draw).record(3)
 
 
@@ -319,7 +319,7 @@ def fastavro_reads(packet: bytes) -> list[Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal and of one type; NaN is NaN."""
+    """Return whether two values are equal and of one type; NaN equals NaN."""
     if isinstance(one, dict):
         return (isinstance(other, dict) and list(one.items()) == list(other.items())) or (
             isinstance(other, dict)
@@ -334,7 +334,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
-    """Where two values differ, for the message of a failed test."""
+    """Yield where two values differ, for the message of a failed test."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for key in one:
             yield from differences(one[key], other[key], f"{path}.{key}")

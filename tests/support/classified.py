@@ -12,7 +12,7 @@ LAST, BEFORE = "2026-11-24", "2026-11-23"
 
 
 def counts(at: datetime = NIGHT, **changes: Any) -> ClassCounts:
-    """Two nights of `classify`, the newest first; `changes` replace fields."""
+    """Return two nights of `classify`, the newest first; `changes` replace fields."""
     classes = {"Unknown": 7000, "Solar System": 1500, "RR*": 900, "not checked": 595, "<b>&": 5}
     gcvs = CatalogUse(
         catalog="gcvs",
@@ -45,7 +45,7 @@ def alert(number: int, why: str = "RRAB in gcvs 2022-06, 0.37 arcsec away") -> C
 
 
 def service(at: datetime = NIGHT, **changes: Any) -> ServiceSnapshot:
-    """The snapshot of a service that is well; `changes` replace fields."""
+    """Return the snapshot of a healthy service; `changes` replace fields."""
     facts: dict[str, Any] = {
         "name": "classify",
         "service": "classify",

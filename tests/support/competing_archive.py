@@ -2,9 +2,9 @@
 
     python -m tests.support.competing_archive ROOT TTL_S SEED
 
-Takes the lease (waits for it as long as another process has it), mends, then stages,
-commits and publishes claims from the ledger's frontier on, and folds. Prints `epoch N` when
-it has begun one; leaves with code 3 when it is fenced.
+Takes the lease (waits while another process holds it), recovers, then stages, commits and
+publishes claims from the ledger's frontier on, and compacts. Prints `epoch N` when it begins an
+epoch; exits with code 3 when it is fenced.
 """
 
 import random
@@ -23,7 +23,7 @@ EXIT_FENCED = 3
 
 
 def main(root: Path, ttl_s: float, seed: int) -> int:
-    """Archive until killed or fenced; the exit code."""
+    """Archive until killed or fenced; return the exit code."""
     chance = random.Random(seed)
     storage = LocalStorage(root)
     while True:
@@ -55,7 +55,7 @@ def archive_some(ledger: Ledger, storage: LocalStorage, chance: random.Random) -
             first = last + 1
         commit(ledger, storage, claims)
     except StorageError:
-        # A successor has cleared the staging folder under our feet: the next try will tell.
+        # A successor has cleared the staging folder: the next attempt is fenced.
         return
     ledger.compact()
 

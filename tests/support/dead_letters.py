@@ -24,7 +24,7 @@ from tests.support.avro_cases import container, long, sized
 NIGHT_MS = int(datetime(2026, 11, 24, 1, tzinfo=UTC).timestamp() * 1000)
 SOURCE = TopicPartition("cluster", "alerts", "an-id-of-a-topic", 0)
 KNOWN, NEW = 100, 101
-"""Ids of schemas; that of `NEW` turns up later."""
+"""Ids of schemas; that of `NEW` becomes known later."""
 
 PAIR = {
     "type": "record",
@@ -43,7 +43,7 @@ def frame(schema_id: int, candid: int) -> bytes:
 
 @dataclass
 class Observatory:
-    """An archive, its settings, and the folder in which schemas turn up."""
+    """An archive, its settings, and its folder of schemas, which may grow."""
 
     folder: Path
     dead_letter_bytes: int = 1 << 20
@@ -84,7 +84,7 @@ uri = "{self.folder}/archive"
         return load(self.config, {})
 
     def alert_offsets(self) -> Counter[int]:
-        """How often each offset is in the alert files, each checked to be the right alert."""
+        """Count each offset in the alert files, and check that it has the right alert."""
         alerts = ds.dataset(self.storage.root / "alerts", format="parquet").to_table()
         assert alerts["candid"].to_pylist() == alerts["kafka_offset"].to_pylist()
         return Counter(alerts["kafka_offset"].to_pylist())
@@ -115,7 +115,7 @@ uri = "{self.folder}/archive"
 
 
 def a_bad_night(observatory: Observatory, source: TopicPartition = SOURCE) -> None:
-    """Two claims: of twelve messages four are alerts, five wait for a schema, three are damaged."""
+    """Archive two claims of twelve messages: four alerts, five without schema, three damaged."""
     cut = container(PAIR, record(7))[:-20]
     first = [frame(KNOWN, 0), frame(NEW, 1), frame(NEW, 2), frame(KNOWN, 3), cut, b"text"]
     observatory.archive(0, [*first, frame(NEW, 6)], source=source)

@@ -33,12 +33,12 @@ def _of_ray(ray: LocalRay, *marks: str) -> Iterator[psutil.Process]:
 
 
 def ingest_actors(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The Ray actors that read Kafka."""
+    """Find the Ray actors that read Kafka."""
     return _of_ray(ray, "ray::IngestActor")
 
 
 def python_workers(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """Spark's Python workers, in which the tasks run."""
+    """Find Spark's Python workers, in which the tasks run."""
     for process in _of_ray(ray, "pyspark.daemon"):
         parent = process.parent()
         if parent is not None and "pyspark.daemon" in _words(parent):
@@ -46,14 +46,14 @@ def python_workers(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Proces
 
 
 def executors(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The JVMs of Spark's executors: those with Python workers below them."""
+    """Find the JVMs of Spark's executors: those with Python workers below them."""
     for process in _of_ray(ray, "DefaultWorker"):
         if any("pyspark.daemon" in _words(child) for child in process.children()):
             yield process
 
 
 def executor_owners(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The other Java workers: the one that owns the executors is among them."""
+    """Find the other Java workers: the one that owns the executors is among them."""
     having = {process.pid for process in executors(_, ray)}
     for process in _of_ray(ray, "DefaultWorker", "java"):
         if process.pid not in having and process.name() == "java":
@@ -61,17 +61,17 @@ def executor_owners(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Proce
 
 
 def app_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The JVM of RayDP's app master."""
+    """Find the JVM of RayDP's app master."""
     return _of_ray(ray, MASTER_PROPERTY)
 
 
 def spark_masters(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The Ray actor that keeps the app master."""
+    """Find the Ray actor that keeps the app master."""
     return _of_ray(ray, "ray::AuthenticatedSparkMaster")
 
 
 def drivers(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
-    """The archive's own process."""
+    """Find the archive's own process."""
     if archive.process is not None:
         for process in _family(archive.process.pid):
             if "--unsupervised" in _words(process):
@@ -79,7 +79,7 @@ def drivers(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
 
 
 def driver_jvms(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
-    """The JVM beside the driver."""
+    """Find the JVM beside the driver."""
     if archive.process is not None:
         for process in _family(archive.process.pid):
             if "pyspark-shell" in _words(process):
@@ -87,7 +87,7 @@ def driver_jvms(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Proce
 
 
 def boards(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
-    """The Ray actor with the last snapshot."""
+    """Find the Ray actor with the last snapshot."""
     return _of_ray(ray, "ray::Board")
 
 

@@ -17,7 +17,7 @@ LIMITS = CutLimits(claim_bytes=10**6, claim_rows=4, linger_s=0.1)
 
 
 class Lanes:
-    """A reader, and what it was given to hold."""
+    """A lane reader, and the claims that it cut."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         config = {"bootstrap.servers": bootstrap_servers}
@@ -54,7 +54,7 @@ class Lanes:
         return [gap for cut in self.cuts for gap in cut.gaps]
 
     def assert_covered(self, source: TopicPartition, first: int, end: int) -> None:
-        """Every offset is in one claim, and the claims follow each other."""
+        """Check that every offset is in one claim, and that the claims follow each other."""
         for cut in self.cuts:
             assert cut.claim == Claim(source, first, cut.claim.last_offset)
             first = cut.claim.last_offset + 1
@@ -62,7 +62,7 @@ class Lanes:
 
 
 def made(kafka: Kafka, topic: str) -> TopicPartition:
-    """The only partition of a topic that is made now."""
+    """Make a topic and return its only partition."""
     kafka.create_topic(topic)
     return now_there(kafka, topic)
 

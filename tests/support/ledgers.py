@@ -18,7 +18,7 @@ ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 
 def result(
     first: int, last: int, *, source: TopicPartition = ZTF, dead: int = 0, gaps: Sequence[Gap] = ()
 ) -> ClaimResult:
-    """A claim whose offsets are archived in one file, but for `dead` letters and gaps."""
+    """Return a claim whose offsets are archived in one file, but for `dead` letters and gaps."""
     rows = last - first + 1 - dead - sum(gap.offsets for gap in gaps)
     name = f"{source.topic}-{source.topic_id[:8]}-{source.partition:05d}-{first:020d}-{last:020d}"
     files = (data_path(name), rows) if rows else None
@@ -32,7 +32,7 @@ def result(
 
 
 def resolved(before: ClaimResult, letters: int = 1) -> StagedClaim:
-    """The claim with so many of its dead letters, the last offsets, as alerts in one more file."""
+    """Return the claim with its last `letters` dead letters as alerts in one more file."""
     last = min([before.claim.last_offset + 1, *(part.first for part in before.resolved)]) - 1
     first = last - letters + 1
     source = before.claim.source
@@ -57,7 +57,7 @@ def dead_path(name: str, topic: str = ZTF.topic) -> str:
 
 
 def content(path: str, rows: int) -> bytes:
-    """What `stage` writes: enough to tell whole files from halves."""
+    """Return what `stage` writes: enough to tell whole files from halves."""
     return f"{path.rpartition('/')[2]} {rows}".encode()
 
 
@@ -74,13 +74,13 @@ def stage(storage: Storage, folder: str, one: ClaimResult) -> StagedClaim:
 
 
 def compact_now(ledger: Ledger) -> int:
-    """Fold, and wait for it: how many files were written."""
+    """Compact the ledger and wait; return the number of files written."""
     folding = ledger.compact()
     return 0 if folding is None else folding.result()
 
 
 def unstaged(one: ClaimResult) -> StagedClaim:
-    """A claim of which nobody will look at the files."""
+    """Return a claim without files in staging, for tests that never look at them."""
     paths = [file.path for file in (*one.files, *one.dead_letter_files)]
     return StagedClaim(one, {path: f"staging/none/{path.rpartition('/')[2]}" for path in paths})
 
@@ -99,7 +99,7 @@ def _file(path: str, rows: int, first: int, last: int) -> DataFile:
 
 @contextmanager
 def quick_storage() -> Iterator[LocalStorage]:
-    """An archive in memory where there is such a folder: for many commits, not for durability."""
+    """Yield a storage in memory, if the machine has such a folder: many commits, no durability."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield LocalStorage(Path(folder) / "archive")

@@ -24,7 +24,7 @@ EDGE_ARCSEC = 1e-6
 def describe(
     source: Path, name: str = "made", version: str = "1", radius_arcsec: float = 2.0, **more: Any
 ) -> Description:
-    """A description of a file with the columns id, ra and dec."""
+    """Describe a file with the columns id, ra and dec."""
     catalog = {
         "name": name,
         "version": version,
@@ -60,7 +60,7 @@ def made(
     columns: dict[str, Any] | None = None,
     **more: Any,
 ) -> Catalogs:
-    """A catalogue of sources at these places, with their number as id."""
+    """Build a catalogue of sources at these positions, with their number as id."""
     source = folder / f"{more.get('version', '1')}.parquet"
     rows = {"id": np.arange(len(ra_deg)), "ra": np.asarray(ra_deg, float)}
     pq.write_table(pa.table({**rows, "dec": np.asarray(dec_deg, float), **(columns or {})}), source)
@@ -69,7 +69,7 @@ def made(
 
 
 def alerts(ra_deg: Any, dec_deg: Any, mjd_tai: Any = None) -> pa.Table:
-    """Positions as a cross-match wants them."""
+    """Return positions as a cross-match takes them."""
     table = pa.table({"ra_deg": pa.array(ra_deg, pa.float64())})
     table = table.append_column("dec_deg", pa.array(dec_deg, pa.float64()))
     if mjd_tai is not None:
@@ -80,7 +80,7 @@ def alerts(ra_deg: Any, dec_deg: Any, mjd_tai: Any = None) -> pa.Table:
 def assert_as_astropy(
     answer: pa.Table, positions: pa.Table, sources: SkyCoord, radius: float
 ) -> None:
-    """The answer to alerts, which all have a position, is that of astropy, row by row."""
+    """Check that the answer to alerts with positions is that of astropy, row by row."""
     here = SkyCoord(positions["ra_deg"].to_numpy(), positions["dec_deg"].to_numpy(), unit="deg")
     nearest, separation, _ = here.match_to_catalog_sky(sources)
     wide = (radius + 2 * EDGE_ARCSEC) * units.arcsec
@@ -103,12 +103,12 @@ def assert_as_astropy(
 
 
 def rows_of(path: Path, columns: Sequence[str] = ("id",), **more: Any) -> list[dict[str, Any]]:
-    """The rows of a source as a build reads them: the position's columns and those carried."""
+    """Read the rows of a source as a build reads them: the position's columns and those carried."""
     catalog = {"columns": tuple(columns), **more.pop("catalog", {})}
     source = open_source(describe(path, catalog=catalog, **more))
     return [row for piece in source.pieces() for row in piece.to_pylist()]
 
 
 def values_of(path: Path, column: str, **more: Any) -> list[Any]:
-    """The values of one carried column of a source."""
+    """Read the values of one carried column of a source."""
     return [row[column] for row in rows_of(path, (column,), **more)]

@@ -1,4 +1,4 @@
-"""Real packets for tests, as they came from the telescopes, and putting them into a Kafka."""
+"""Real packets, as they came from the telescopes, and functions that send them to Kafka."""
 
 import io
 import lzma
@@ -26,7 +26,7 @@ class LsstSample(NamedTuple):
 
 
 def real_ztf_packets(test_data: Path, names: str = "*") -> Iterator[bytes]:
-    """Every packet of the archives `ztf/ztf_<names>.tar.xz`, byte for byte."""
+    """Yield every packet of the archives `ztf/ztf_<names>.tar.xz`, byte for byte."""
     for path in sorted((test_data / "ztf").glob(f"ztf_{names}.tar.xz")):
         with tarfile.open(path) as tar:
             for member in tar:
@@ -36,25 +36,25 @@ def real_ztf_packets(test_data: Path, names: str = "*") -> Iterator[bytes]:
 
 
 def lsst_schema(test_data: Path, schema_id: int) -> Any:
-    """The public schema of that id as fastavro puts it together."""
+    """Return the public schema of that id as fastavro assembles it."""
     folder = test_data / "schemas" / "lsst" / str(schema_id // 100) / str(schema_id % 100)
     (path,) = folder.glob("*.alert.avsc")
     return fastavro.schema.load_schema(str(path))
 
 
 def framed(schema_id: int, record: bytes) -> bytes:
-    """A record in Confluent's frame."""
+    """Return a record in Confluent's frame."""
     return b"\0" + schema_id.to_bytes(4, "big") + record
 
 
 def real_lsst_alerts(test_data: Path) -> list[Any]:
-    """107 alerts with up to 1172 previous sources, schema 10.0, as fastavro reads them."""
+    """Return 107 alerts with up to 1172 previous sources, schema 10.0, as fastavro reads them."""
     with lzma.open(test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz") as file:
         return list(fastavro.reader(file))
 
 
 def lsst_v10_frames(test_data: Path) -> list[bytes]:
-    """The same as they would stand on the topic."""
+    """Return the same alerts as frames, as they would stand on the topic."""
     schema = lsst_schema(test_data, 1000)
     frames = []
     for alert in real_lsst_alerts(test_data):
@@ -65,7 +65,7 @@ def lsst_v10_frames(test_data: Path) -> list[bytes]:
 
 
 def lsst_samples(test_data: Path) -> list[LsstSample]:
-    """The official sample of every schema of LSST from 3.0 to 11.0, in order of the schemas."""
+    """Return the official sample of every schema of LSST from 3.0 to 11.0, in that order."""
     samples = []
     with tarfile.open(test_data / "lsst" / "lsst_fakeAlert_alert_packet.tar.xz") as tar:
         packets = [content.read() for m in tar if (content := tar.extractfile(m)) is not None]
@@ -89,7 +89,7 @@ def send(
     step_ms: int = 1,
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Put messages into a topic, round robin; returns how many, once Kafka has them all."""
+    """Send messages to a topic, round robin; return how many, once Kafka has them all."""
     # Idempotent: without it a retry, as at a new topic whose leader is not there yet, reorders.
     producer = Producer(
         {
@@ -110,14 +110,14 @@ def send(
 
 
 def add_partitions(bootstrap_servers: str, topic: str, partitions: int) -> None:
-    """Let a topic have so many partitions."""
+    """Raise the number of partitions of a topic."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     for future in admin.create_partitions([NewPartitions(topic, partitions)]).values():
         future.result(30)
 
 
 def expire(bootstrap_servers: str, topic: str, before: int, *, partition: int = 0) -> None:
-    """Let Kafka forget what lies before an offset, as its retention does."""
+    """Delete what lies before an offset from Kafka, as its retention does."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     for future in admin.delete_records([TopicPartition(topic, partition, before)]).values():
         future.result(30)

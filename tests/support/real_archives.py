@@ -22,7 +22,7 @@ ZTF_ALERTS, LSST_ALERTS = 205, 3
 
 
 class RealArchive:
-    """Claims of packets, the first at offset 0, in topics of one partition."""
+    """An archive of packets, each topic with one partition that begins at offset 0."""
 
     def __init__(self, folder: Path, test_data: Path) -> None:
         self.storage = LocalStorage(folder)
@@ -33,7 +33,7 @@ class RealArchive:
         self._attempts = 0
 
     def put(self, topic: str, packets: Sequence[bytes], begins: datetime = NIGHT) -> None:
-        """Archive packets as a claim; they came a second after each other."""
+        """Archive packets as a claim; each came a second after the last."""
         first = self._ends.get(topic, 0)
         source = TopicPartition("cluster", topic, f"id-of-{topic}", 0)
         messages = [
@@ -51,7 +51,7 @@ class RealArchive:
 
 
 def real_archive(folder: Path, test_data: Path) -> RealArchive:
-    """`ZTF_ALERTS` alerts of June 2018, 13 of stars in the GCVS, and `LSST_ALERTS` in frames."""
+    """Archive `ZTF_ALERTS` of June 2018, 13 of stars in the GCVS, and `LSST_ALERTS` frames."""
     archive = RealArchive(folder, test_data)
     archive.put("ztf", list(real_ztf_packets(test_data, "20180626_skyportal_205")))
     with tarfile.open(test_data / "lsst" / "lsst_confluent_wire_boom_3.tar.xz") as tar:
@@ -61,7 +61,7 @@ def real_archive(folder: Path, test_data: Path) -> RealArchive:
 
 
 def gcvs_here(folder: Path, test_data: Path) -> None:
-    """The GCVS with its description, as docs/catalogs.md begins with it."""
+    """Write the GCVS and its description to a folder, as docs/catalogs.md begins."""
     page = (Path(__file__).parents[2] / "docs" / "catalogs.md").read_text()
     found = re.search(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert found is not None

@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass
 class Registry:
-    """What it knows, and what it was asked.
+    """A registry: its schemas, and the requests that it got.
 
-    `schemas` are the answers for an id, `subjects` those for a subject's version; `broken` lets
-    it answer nothing but errors, and `login` asks for a name and a password.
+    `schemas` are the answers for an id, `subjects` those for a subject's version; with `broken` it
+    answers nothing but errors, and with `login` it asks for a name and a password.
     """
 
     url: str = ""
@@ -26,7 +26,7 @@ class Registry:
     login: tuple[str, str] | None = None
 
     def answer(self, path: str, authorization: str | None) -> tuple[int, dict[str, Any]]:
-        """The status and the body for a question."""
+        """Return status and body for a request."""
         self.asked.append(path)
         if self.broken:
             return 503, {"error_code": 50301, "message": "resting"}
@@ -45,7 +45,7 @@ class Registry:
 
 @contextmanager
 def running_registry() -> Iterator[Registry]:
-    """A registry that knows nothing yet, on a free port of the loopback."""
+    """Run a registry without schemas on a free port of the loopback."""
     registry = Registry()
 
     class Handler(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ DOUBLE = pa.schema([("double", pa.int64())])
 
 
 class Double(finkray.Service):
-    """Twice the offset."""
+    """Compute twice the offset."""
 
     columns = ("kafka_offset",)
     output = DOUBLE
@@ -27,7 +27,7 @@ class Double(finkray.Service):
         return pa.table({"double": pc.multiply(alerts["kafka_offset"], 2)})
 
     def meet(self, offset: int) -> None:
-        """Misbehave."""
+        """Misbehave at an offset; this class does not."""
 
 
 class Throwing(Double):
@@ -39,7 +39,7 @@ class Throwing(Double):
 
 
 class Hanging(Double):
-    """Never comes back from offset 13."""
+    """Never returns from offset 13."""
 
     def meet(self, offset: int) -> None:
         while offset == 13:
@@ -90,7 +90,7 @@ class Forking(Double):
 
 
 class Broken(Double):
-    """Fails on everything while there is a file."""
+    """Fails on every alert while a file exists."""
 
     def meet(self, offset: int) -> None:  # noqa: ARG002
         if os.path.exists(os.environ["BROKEN_WHILE"]):  # noqa: PTH110
@@ -133,7 +133,7 @@ class Asking(Curious):
 
 
 class SkyAlone(finkray.Service):
-    """Reads what none of the test's alerts have."""
+    """Reads a column that no alert of the test has."""
 
     columns = ("diaSource.psfFlux",)
     output = pa.schema([("flux", pa.float64())])

@@ -16,7 +16,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
 def decode_all(packets: Sequence[bytes | None], survey: str) -> Decoded:
-    """All of them, as they came on a topic of that survey."""
+    """Decode all packets, as if they came on a topic of that survey."""
     with tempfile.TemporaryDirectory() as folder:
         write_schemas(Path(folder))
         settings = PacketSettings(schema_folder=folder, surveys={"": survey})
@@ -26,7 +26,7 @@ def decode_all(packets: Sequence[bytes | None], survey: str) -> Decoded:
 
 
 def decoded(packets: Sequence[bytes], survey: str) -> list[dict[str, Any]]:
-    """The records, in the order of the packets, none of which may be refused."""
+    """Return the records in the order of the packets, none of which may be refused."""
     found = decode_all(packets, survey)
     assert found.rejects == ()
     rows: dict[int, dict[str, Any]] = {}

@@ -24,16 +24,16 @@ USER = "finkray-reader"
 
 @dataclass(frozen=True)
 class SiteKafka:
-    """The broker, and what somebody who may read from it was given.
+    """The broker, and the credentials of a user who may read from it.
 
     Attributes
     ----------
     broker
-        itself; its first listener is for the tests alone
+        the broker; its first listener is for the tests alone
     ca
         certificate of the authority, PEM
     password
-        of `USER`: a word that is found nowhere else
+        of `USER`: a text that is found nowhere else
     """
 
     broker: Kafka
@@ -41,7 +41,7 @@ class SiteKafka:
     password: str
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """The `[kafka]` section of the archive's settings."""
+        """Return the `[kafka]` section of the archive's settings."""
         return {
             "bootstrap_servers": self.broker.login_servers,
             "sasl_username": USER,
@@ -53,7 +53,7 @@ class SiteKafka:
 
 @contextmanager
 def site_kafka(folder: Path) -> Iterator[SiteKafka]:
-    """Start one; nobody but the tests may do anything until it is allowed."""
+    """Start a broker on which only the tests may do anything until they grant it."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     ca = folder / "ca.pem"

@@ -18,7 +18,7 @@ NAMES = ["first", "second", "third"]
 
 
 class Sky(ThreadingHTTPServer):
-    """Cross-matches as the CDS does, or as `mood` says."""
+    """Cross-match as the CDS does, or misbehave as `mood` says."""
 
     daemon_threads = True
 
@@ -94,7 +94,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_sky() -> Iterator[Sky]:
-    """The server, which ends with the block and lets go of whom it keeps waiting."""
+    """Run the server until the end of the block; then requests that hang are released."""
     server = Sky()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

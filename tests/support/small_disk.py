@@ -18,10 +18,10 @@ class SmallDisk(Protocol):
     real: bool
 
     def fill(self) -> None:
-        """Let it have no more room."""
+        """Leave no free space."""
 
     def make_room(self) -> None:
-        """Let it have plenty."""
+        """Leave plenty of free space."""
 
     def refuse_writing(self) -> None:
         """Mount it read-only."""
@@ -31,7 +31,7 @@ class SmallDisk(Protocol):
 
 
 class Tmpfs:
-    """The real one."""
+    """A tmpfs with a size limit."""
 
     real = True
 
@@ -42,7 +42,7 @@ class Tmpfs:
         subprocess.run(["mount", "-o", f"remount,{option}", str(self.root)], check=True)
 
     def fill(self) -> None:
-        # tmpfs refuses a limit below what is used: this is what is used, and a little.
+        # tmpfs refuses a limit below what is used: this is what is used, and a little more.
         used = sum(f.stat().st_blocks * 512 for f in self.root.rglob("*") if f.is_file())
         self._remount(f"size={used // 1024 + 512}k")
 
@@ -57,7 +57,7 @@ class Tmpfs:
 
 
 class Obstructed:
-    """The stand-in."""
+    """A folder that stands in where a tmpfs cannot be mounted."""
 
     real = False
 
@@ -86,7 +86,7 @@ class Obstructed:
 
 @contextmanager
 def small_disk(root: Path) -> Iterator[SmallDisk]:
-    """A disk of 512 MiB at `root`, or the stand-in."""
+    """Yield a disk of 512 MiB at `root`, or the folder that stands in."""
     root.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=512m", "tmpfs", str(root)]
     with suppress(FileNotFoundError):

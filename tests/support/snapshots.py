@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 
 
 def busy_night(at: datetime = NIGHT, **changes: Any) -> Snapshot:
-    """A running archive that has everything, balanced; `changes` replace fields."""
+    """Return the snapshot of a running, balanced archive; `changes` replace fields."""
     received = int(at.timestamp())
     history = tuple(_rates(at - timedelta(seconds=5 * back), back) for back in range(240, -1, -1))
     facts: dict[str, Any] = {

@@ -25,7 +25,7 @@ OF_RAY = ("gcs_server", "raylet")
 
 @dataclass(frozen=True)
 class Sample:
-    """The archive as it is after so many claims.
+    """The archive after a number of claims.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Sample:
     pids
         of all these processes
     files
-        how many there are, by kind
+        number of files, by kind
     folded
-        whether the ledger has folded entries
+        whether the ledger has compacted entries
     micro_batch_p50_s
-        of the last micro-batches: to be read by people, for a test compares no times
+        of the last micro-batches: for people to read, as no test compares times
     """
 
     claims: int
@@ -86,19 +86,19 @@ def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -
 
 
 def memory_bytes(process: psutil.Process) -> int:
-    """What the process keeps, see `Sample`."""
+    """Return the memory that the process keeps, see `Sample`."""
     if process.name() == "java":
         return live_heap_bytes(process.pid)
     return own_bytes(process)
 
 
 def own_bytes(process: psutil.Process) -> int:
-    """Memory of a process that is of no file."""
+    """Return the memory of a process without the pages of files."""
     return sum(part.anonymous for part in process.memory_maps(grouped=True))
 
 
 def live_heap_bytes(pid: int) -> int:
-    """Size of all objects in a JVM that something still refers to. It collects garbage first."""
+    """Return the size of all live objects in a JVM, after a full garbage collection."""
     jcmd = find_java().home / "bin" / "jcmd"
     told = subprocess.run(
         [jcmd, str(pid), "GC.class_histogram"], capture_output=True, text=True, check=True
@@ -108,12 +108,12 @@ def live_heap_bytes(pid: int) -> int:
 
 
 def count(folder: Path) -> int:
-    """Files below a folder, at any depth."""
+    """Count the files below a folder, at any depth."""
     return sum(1 for path in folder.rglob("*") if not path.is_dir())
 
 
 def grown_bytes(before: Sequence[Sample], after: Sequence[Sample]) -> dict[str, float]:
-    """By how much the median of each kind's memory is larger in the later samples."""
+    """Return by how much the median memory of each kind is larger in the later samples."""
     kinds = {kind for sample in (*before, *after) for kind in sample.memory_bytes}
     return {kind: _median(after, kind) - _median(before, kind) for kind in sorted(kinds)}
 

@@ -162,7 +162,7 @@ class StorageContract:
         assert len(list(other.walk(""))) == 2
 
     def test_a_list_of_many_is_whole(self, storage: Storage) -> None:
-        """More than stores give in one page of a list."""
+        """More files than object stores return in one page of a list."""
         wanted = {f"log/{number:05d}" for number in range(1200)}
         for path in wanted:
             put(storage, path, b"1")
