@@ -65,7 +65,7 @@ def audit(
         str | None,
         typer.Option(
             metavar="RANGE",
-            help="Open the files too: all, a UTC day 2026-11-24, an hour 2026-11-24T01, A..B, or "
+            help="Also read the files: all, a UTC day 2026-11-24, an hour 2026-11-24T01, A..B, or "
             "topic:partition:first-last.",
             show_default=False,
         ),
@@ -73,20 +73,20 @@ def audit(
     redrive: Annotated[
         bool,
         typer.Option(
-            "--redrive", help="Bring missing ranges and files in; the archive must not run."
+            "--redrive", help="Archive missing ranges and files; the archive must not run."
         ),
     ] = False,
 ) -> None:
-    """Say whether every alert is accounted for, once: Kafka, the ledger and the files."""
+    """Check that every alert is accounted for once: in Kafka, the ledger and the files."""
     from jobs.cluster.simulated_kafka import meant_kafka
     from jobs.commands.audit import audit_now, redrive_now
     from jobs.commands.render_audit import audit_text
 
-    place = command_context(config)
+    context = command_context(config)
     command = "finkray audit --simulator"
-    with meant_kafka(place.settings, place.state, command, simulator=simulator) as settings:
+    with meant_kafka(context.settings, context.state, command, simulator=simulator) as settings:
         if redrive:
-            redrive_now(settings, place.progress.tell)
+            redrive_now(settings, context.progress.tell)
         report = audit_now(settings, deep)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
@@ -105,11 +105,11 @@ def check(
     config: Config = None,
     *,
     simulator: Annotated[
-        bool, typer.Option("--simulator", help="Ask for the simulator's Kafka.")
+        bool, typer.Option("--simulator", help="Check the simulator's Kafka.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say yes or no to each thing that the archive needs. Changes nothing."""
+    """Answer yes or no to each thing that the archive needs. Changes nothing."""
     from jobs.cluster.state import state_folder
     from jobs.commands.checks import all_checks
 
@@ -132,11 +132,11 @@ def check(
 
 @app.command(epilog=examples("finkray prepare"))
 def prepare() -> None:
-    """Make each start of Spark on this machine quicker; `make setup` does it. Half a minute, once.
+    """Make Spark start faster on this machine; `make setup` does it. Half a minute, once.
 
-    Puts the classes of its JVMs, read and checked, into a file of this Python environment.
+    Writes the classes of Spark's JVMs to a class-data-sharing file in this Python environment.
     """
-    from jobs.commands.prepare import prepare as make_ready
+    from jobs.commands.prepare import prepare as build
     from jobs.commands.progress import Progress
 
-    make_ready(Progress())
+    build(Progress())

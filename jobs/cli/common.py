@@ -1,4 +1,4 @@
-"""What the commands of `finkray` have in common."""
+"""Options and helpers that the commands of `finkray` share."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 
 def examples(*commands: str) -> str:
-    """The end of a command's help."""
+    """Return the examples at the end of a command's help."""
     # The \\b keeps the lines as they are.
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
@@ -38,7 +38,7 @@ def examples(*commands: str) -> str:
 def command_context(
     config: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> "CommandContext":
-    """Where the command stands, with the settings that it was given on its line."""
+    """Return the context of a command, with the settings that its options override."""
     from jobs.cluster.state import state_folder
     from jobs.commands.launch import CommandContext
     from jobs.commands.progress import Progress
@@ -49,11 +49,11 @@ def command_context(
 
 
 def config_file(config: Path | None) -> Path | None:
-    """The settings file that is meant, if there is one."""
+    """Return the settings file to read, or None."""
     return config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
 
 def console() -> Console:
-    """Where results go."""
-    # A pipe has no width: long names are not to be folded at 80 columns there.
+    """Return the console for results."""
+    # A pipe has no width: do not fold long names at 80 columns there.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

@@ -1,4 +1,4 @@
-"""`finkray deadletters …`: what can be said to it."""
+"""Commands about dead letters: `finkray deadletters …`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobs.commands.deadletters import Tell
 
 app = typer.Typer(
-    help="Messages that did not decode: list, show and export them, try them again.",
+    help="Messages that did not decode: list, show, export and redrive them.",
     epilog=examples(
         "finkray deadletters list",
         "finkray deadletters show ztf_20261124_programid1 3 4711",
@@ -29,15 +29,17 @@ app = typer.Typer(
 
 Reasons = Annotated[
     list[str] | None,
-    typer.Option("--reason", metavar="REASON", help="Of this reason; may be given several times."),
+    typer.Option(
+        "--reason", metavar="REASON", help="Only this reason; may be given several times."
+    ),
 ]
 Topics = Annotated[
     list[str] | None,
-    typer.Option("--topic", metavar="TOPIC", help="Of this topic; may be given several times."),
+    typer.Option("--topic", metavar="TOPIC", help="Only this topic; may be given several times."),
 ]
-Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Of this partition.")]
+Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition.")]
 Offsets = Annotated[
-    str | None, typer.Option("--offsets", metavar="A-B", help="From offset A to B, or one offset.")
+    str | None, typer.Option("--offsets", metavar="A-B", help="Only offsets A to B, or one offset.")
 ]
 Time = Annotated[
     str | None,
@@ -48,7 +50,7 @@ Time = Annotated[
     ),
 ]
 Simulator = Annotated[
-    bool, typer.Option("--simulator", help="Read again from the simulator's Kafka.")
+    bool, typer.Option("--simulator", help="Read messages again from the simulator's Kafka.")
 ]
 
 
@@ -69,7 +71,7 @@ def list_letters(
     offsets: Offsets = None,
     time: Time = None,
     each: Annotated[
-        bool, typer.Option("--all", help="One line for each dead letter that is not resolved.")
+        bool, typer.Option("--all", help="Print a line for each dead letter that is not resolved.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +81,7 @@ def list_letters(
     from jobs.commands.render_deadletters import counts_json, counts_table, rows_table
 
     wanted = _selection(reason, topic, partition, offsets, time, resolved=not each)
-    with _at_work(config, "searching") as (settings, tell):
+    with _working(config, "searching") as (settings, tell):
         if each:
             found = rows(settings, wanted, tell)
             shown, machine = rows_table(found.result), [row_json(row) for row in found.result]
@@ -103,13 +105,13 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show one: where it stood, what is wrong, its first bytes, and what decodes of it."""
+    """Show a dead letter: coordinates, error, first bytes, and the fields that decode."""
     from rich.console import Group
 
-    from jobs.commands.deadletters import show as look
+    from jobs.commands.deadletters import show as find
     from jobs.commands.render_deadletters import letter_json, letter_text
 
-    letters = look(command_context(config).settings, topic, partition, offset)
+    letters = find(command_context(config).settings, topic, partition, offset)
     _print(
         [letter_json(letter) for letter in letters],
         Group(*map(letter_text, letters)),
@@ -124,9 +126,7 @@ def show(
     )
 )
 def export(
-    target: Annotated[
-        Path, typer.Argument(metavar="FOLDER|FILE.parquet", help="Must not be there yet.")
-    ],
+    target: Annotated[Path, typer.Argument(metavar="FOLDER|FILE.parquet", help="Must not exist.")],
     config: Config = None,
     *,
     reason: Reasons = None,
@@ -135,14 +135,14 @@ def export(
     offsets: Offsets = None,
     time: Time = None,
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Also those that were resolved by a redrive.")
+        bool, typer.Option("--resolved", help="Include those that a redrive resolved.")
     ] = False,
 ) -> None:
-    """Write their bytes to a folder (a file each, and index.jsonl) or into one Parquet file."""
+    """Write dead letters to a folder (a file each, and index.jsonl) or to one Parquet file."""
     from jobs.commands.deadletters import export as write
 
     wanted = _selection(reason, topic, partition, offsets, time, resolved=resolved)
-    with _at_work(config, "exporting") as (settings, tell):
+    with _working(config, "exporting") as (settings, tell):
         written = write(settings, wanted, target, tell)
     typer.echo(f"{written.result} dead letters in {target}")
     _warn_of(written.unread)
@@ -165,17 +165,17 @@ def redrive(
     simulator: Simulator = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try them again after a fix; what decodes now is archived, once.
+    """Decode dead letters again after a fix; those that decode are archived, once.
 
-    The archive must not run meanwhile: stop it, redrive, start it. A letter of which only the
+    The archive must not run meanwhile: stop it, redrive, start it. A dead letter of which only the
     first bytes are kept is read from Kafka again, if Kafka still has it.
     """
-    from jobs.commands.deadletters import redrive as try_again
+    from jobs.commands.deadletters import redrive as decode_again
     from jobs.commands.render_deadletters import resolved_json, resolved_text
 
     wanted = _selection(reason, topic, partition, offsets, time, resolved=False)
-    with _at_work(config, "trying again", simulator=simulator) as (settings, tell):
-        done = try_again(settings, wanted, tell)
+    with _working(config, "decoding again", simulator=simulator) as (settings, tell):
+        done = decode_again(settings, wanted, tell)
     _print(resolved_json(done), resolved_text(done), as_json=as_json)
     _warn_of(done.unread)
 
@@ -213,21 +213,21 @@ def _offsets(text: str | None) -> tuple[int | None, int | None]:
         return None, None
     first, dash, last = text.partition("-")
     if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
-        raise typer.BadParameter(f"{text!r} is no range: expected A-B", param_hint="--offsets")
+        raise typer.BadParameter(f"{text!r} is not a range: expected A-B", param_hint="--offsets")
     return int(first), int(last or first)
 
 
 @contextmanager
-def _at_work(
+def _working(
     config: Path | None, what: str, *, simulator: bool = False
 ) -> Iterator[tuple["Settings", "Tell"]]:
     from jobs.cluster.simulated_kafka import meant_kafka
 
-    place = command_context(config)
+    context = command_context(config)
     command = "finkray deadletters redrive --simulator"
     with (
-        meant_kafka(place.settings, place.state, command, simulator=simulator) as settings,
-        place.progress.waiting(what) as tell,
+        meant_kafka(context.settings, context.state, command, simulator=simulator) as settings,
+        context.progress.waiting(what) as tell,
     ):
         yield settings, tell
 

@@ -1,4 +1,4 @@
-"""What can be said to `finkray` about services: run, diff, service check, service list."""
+"""Commands about services: run, diff, service check, service list."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import typer
 from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
+from finkray.text import visible_text
 from jobs.cli.common import AsJson, Config, command_context, config_file, examples
 from jobs.cluster.connect import Place
 from jobs.daemons.registry import SHIPPED, spec_named
@@ -30,7 +31,7 @@ app = typer.Typer(rich_markup_mode=None)
 """Commands of `finkray` itself."""
 
 service_app = typer.Typer(
-    help="Check a service before it runs, and list the results that there are.",
+    help="Check a service before it runs, and list the results in the archive.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -56,7 +57,7 @@ def run(
             "--from",
             metavar="TIME",
             show_default=False,
-            help="Alerts that came into Kafka in the hour of this UTC time or later.",
+            help="Only alerts received in the hour of this UTC time or later.",
         ),
     ] = None,
     ends: Annotated[
@@ -65,7 +66,7 @@ def run(
             "--to",
             metavar="TIME",
             show_default=False,
-            help="And before it; 2026-11-08 leaves that day out.",
+            help="Only alerts received before this UTC time; 2026-11-08 excludes that day.",
         ),
     ] = None,
     into: Annotated[
@@ -82,8 +83,8 @@ def run(
             min=1,
             metavar="N",
             show_default=False,
-            help="How many; default: on Ray as many as what waits needs (between "
-            "services.min_actors and services.max_actors), here a process for each core.",
+            help="Number of workers; default: on Ray as many as the waiting alerts need (between "
+            "services.min_actors and services.max_actors), on this machine one for each core.",
         ),
     ] = None,
     place: Annotated[
@@ -100,9 +101,8 @@ def run(
 ) -> None:
     """Run a service over the archive: on the Ray cluster that is there, else on this machine.
 
-    It is served as `finkray start` serves live, with the same limits, and the results are the
-    same on both. What is in the results already is not done again, so a run that was ended
-    goes on.
+    It runs as `finkray start` runs it live, with the same limits, and the results are the same on
+    both. Alerts that have a result are not processed again, so a run that was stopped goes on.
     """
     from jobs.commands.run_service import ran_text, run_service, wanted_of
 
@@ -114,7 +114,7 @@ def run(
         typer.echo(json.dumps(ran.to_json(), indent=2))
     else:
         for line in ran_text(ran):
-            typer.echo(line)
+            typer.echo(visible_text(line))
     if ran.stopped:
         raise typer.Exit(CommandExit.INTERRUPTED)
 
@@ -126,11 +126,11 @@ def diff(
     config: Config = None,
     *,
     shown: Annotated[
-        int, typer.Option("--examples", min=0, metavar="N", help="How many alerts are named.")
+        int, typer.Option("--examples", min=0, metavar="N", help="Number of alerts that are shown.")
     ] = 8,
     as_json: AsJson = False,
 ) -> None:
-    """Show which alerts got another answer, and how; exits with 0 if none did, else 1."""
+    """Show which alerts have different results, and how; exit code 0 if none has, else 1."""
     from finkray.results.diff import diff as compare
     from finkray.results.diff import difference_to_json, lines_of
     from finkray.results.store import find_store
@@ -142,7 +142,7 @@ def diff(
         typer.echo(json.dumps(difference_to_json(found), indent=2, default=str))
     else:
         for line in lines_of(found, shown):
-            typer.echo(line)
+            typer.echo(visible_text(line))
     raise typer.Exit(found.exit_code)
 
 
@@ -158,14 +158,12 @@ def check(
     *,
     of_archive: Annotated[
         bool,
-        typer.Option("--archive", help="Try it on alerts of the archive, not on made ones."),
+        typer.Option("--archive", help="Use alerts of the archive, not the sample alerts."),
     ] = False,
-    rows: Annotated[
-        int, typer.Option(min=2, metavar="N", help="On how many alerts at most.")
-    ] = 1000,
+    rows: Annotated[int, typer.Option(min=2, metavar="N", help="Most alerts to use.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Say what breaks the contract of a service: schema, rows, order, nulls, cost, ..."""
+    """Check a service against its contract: schema, rows, order, nulls, cost, ..."""
     from finkray.serving.check import check_service
     from finkray.serving.run import limits_of, spec_of
 
@@ -176,17 +174,19 @@ def check(
     for finding in check_service(spec, limits_of(settings), alerts, results_of):
         found.append(finding)
         if not as_json:
-            typer.echo(f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {finding.words}")
+            typer.echo(
+                f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {visible_text(finding.words)}"
+            )
     if as_json:
-        answers = [{"name": one.name, "ok": one.ok, "detail": one.words} for one in found]
+        answers = [{"name": each.name, "ok": each.ok, "detail": each.words} for each in found]
         typer.echo(json.dumps(answers, indent=2))
-    if not all(one.ok for one in found):
+    if not all(finding.ok for finding in found):
         raise typer.Exit(CommandExit.NO)
 
 
 @service_app.command("list", epilog=examples("finkray service list"))
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
-    """List the results that the archive has, by name and version."""
+    """List the results in the archive, by name and version."""
     from finkray.ledger.read import read_state
     from finkray.results.store import list_stores
     from jobs.cluster.archive import archive_of
@@ -216,7 +216,7 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _alerts(settings: Settings | None, rows: int) -> tuple[Any, Any]:
-    """Return alerts to try a service on, and what returns results of other services for them."""
+    """Return alerts for a check, and a function that returns other services' results for them."""
     from finkray.results.inputs import read_input
     from finkray.serving.check import read_some
     from finkray.testing import alerts
@@ -233,6 +233,6 @@ def _alerts(settings: Settings | None, rows: int) -> tuple[Any, Any]:
         if sum(file.rows for file in files) >= rows:
             break
     if not files:
-        raise SettingsError(f"there is no alert in {storage.uri} yet")
+        raise SettingsError(f"{storage.uri} contains no alerts yet")
     paths = [file.path for file in files]
     return read_some(storage, paths, rows), lambda text: read_input(storage, text, paths)

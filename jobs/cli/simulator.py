@@ -1,4 +1,4 @@
-"""`finkray simulator …`: what can be asked about a play."""
+"""Commands about what the simulator played: `finkray simulator …`."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 
 simulator_app = typer.Typer(
-    help="Ask about what the simulator has played. `finkray start simulator` plays.",
+    help="Check what the simulator has played. `finkray start simulator` plays.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -23,7 +23,7 @@ simulator_app = typer.Typer(
 
 @simulator_app.callback()
 def _group() -> None:
-    # With a single command typer would leave its name out.
+    # With a single command typer would omit its name.
     return
 
 
@@ -44,8 +44,9 @@ def check(
 ) -> None:
     """Compare what was played with an archive, message by message.
 
-    Exit code 0 only if the play has ended and every alert is archived once, every broken message is
-    a dead letter once and for the right reason, and nothing that was aborted is there.
+    Exit code 0 only if the simulator has finished, every alert is archived once, every broken
+    message is a dead letter once and for the right reason, and nothing of aborted transactions is
+    archived.
     """
     from sim.check.archive import check as compare_now
 
@@ -58,7 +59,7 @@ def check(
 
 
 def comparison_text(found: "Comparison") -> str:
-    """What was found, for people."""
+    """Return the result of the comparison as text."""
     sums = f"{found.archived} archived, {found.dead_lettered} dead letters, {found.aborted} aborted"
     lines = [
         f"{found.messages} messages played: {sums}",
@@ -67,12 +68,12 @@ def comparison_text(found: "Comparison") -> str:
     if not found.ended:
         lines.append("The play has not ended: what is still to come is not compared.")
     counts: dict[str, int] = {}
-    for one in found.findings:
-        counts[one.what] = counts.get(one.what, 0) + 1
+    for finding in found.findings:
+        counts[finding.what] = counts.get(finding.what, 0) + 1
     lines += [f"{count} x {what}" for what, count in counts.items()]
     lines += [
-        f"  {one.what}: partition {one.partition}, offset {one.offset}: {one.detail}"
-        for one in found.findings[:_SHOWN]
+        f"  {each.what}: partition {each.partition}, offset {each.offset}: {each.detail}"
+        for each in found.findings[:_SHOWN]
     ]
     if len(found.findings) > _SHOWN:
         lines.append(f"  … and {len(found.findings) - _SHOWN} more; --json has all")

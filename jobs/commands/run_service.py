@@ -1,4 +1,4 @@
-"""`finkray run`: a service over the archive, with progress on the terminal."""
+"""`finkray run`: run a service over the archive, with progress on the terminal."""
 
 import contextlib
 import secrets
@@ -37,7 +37,7 @@ EVERYTHING = WantedAlerts(from_seq=0)
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a run did.
+    """Result of a run.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Ran:
     stopped
         whether Ctrl-C ended it before all was done
     place
-        where the workers were
+        location of the workers
     """
 
     snapshot: ServiceSnapshot
@@ -57,7 +57,7 @@ class Ran:
     place: Place
 
     def to_json(self) -> dict[str, Any]:
-        """As `finkray run --json` prints it."""
+        """Return the result as `finkray run --json` prints it."""
         return {
             "folder": self.folder,
             "complete": not self.stopped,
@@ -67,12 +67,12 @@ class Ran:
 
 
 def wanted_of(begins: str | None, ends: str | None) -> WantedAlerts:
-    """What `--from` and `--to` mean.
+    """Return the alerts that `--from` and `--to` select.
 
     Raises
     ------
     SettingsError
-        One of them is no time, or the end is not after the beginning.
+        One of them is not a time, or the end is not after the beginning.
     """
     if begins is None and ends is None:
         return EVERYTHING
@@ -94,29 +94,29 @@ def run_service(
     workers: int | None = None,
     place: Place | None = None,
 ) -> Ran:
-    """Serve a part of the archive; Ctrl-C ends it in good order.
+    """Run a service over a part of the archive; after Ctrl-C it finishes its batches.
 
     Parameters
     ----------
     context
-        Where the command stands.
+        Context of the command.
     name
-        Of the service, as `mymodule:Bright`.
+        The service, as `mymodule:Bright`.
     wanted
         Which alerts.
     into
         Name of the results; None: the service's own.
     workers
-        So many; None: a process for each core here, on Ray as many as what waits needs.
+        Number of workers; None: a process for each core here, on Ray as many as are needed.
     place
-        Where; None: on Ray if there is a cluster, else here.
+        Location of the workers; None: on Ray if there is a cluster, else here.
 
     Raises
     ------
     SettingsError
         There is no archive.
     ClusterUnavailable
-        It is to be on Ray, and there is none.
+        `place` is Ray, and there is no cluster.
     ServiceError
         The service cannot be loaded, or fails on everything.
     """
@@ -134,8 +134,8 @@ def run_service(
 
 
 @dataclass(frozen=True, slots=True)
-class _How:
-    """What does the work: where, how many, what makes them, and the same in words."""
+class _Workers:
+    """Location and number of workers, what makes them, and a text about them."""
 
     place: Place
     workers: int | None
@@ -146,7 +146,7 @@ class _How:
 @contextlib.contextmanager
 def _workers(
     context: "CommandContext", run: Run, workers: int | None, place: Place | None
-) -> Iterator[_How]:
+) -> Iterator[_Workers]:
     cluster = None if place is Place.LOCAL else context.cluster()
     if cluster is None or not is_on_this_machine(cluster):
         if place is Place.RAY:
@@ -155,7 +155,7 @@ def _workers(
                 "names one that is there; --on local needs none"
             )
         count = workers or default_workers()
-        yield _How(Place.LOCAL, count, None, f"{count} processes of this machine")
+        yield _Workers(Place.LOCAL, count, None, f"{count} processes of this machine")
         return
     services = context.settings.services
     limits = limits_of(run.settings)
@@ -169,7 +169,7 @@ def _workers(
         )
         number = workers or f"{services.min_actors} to {services.max_actors}"
         words = f"{number} actors of Ray at {cluster.address}"
-        yield _How(Place.RAY, workers, make_host, words)
+        yield _Workers(Place.RAY, workers, make_host, words)
 
 
 @contextlib.contextmanager
@@ -201,7 +201,7 @@ def _shown(name: str, total: int) -> Iterator[Callable[[ServiceSnapshot], None]]
 
 
 def ran_text(ran: Ran) -> Iterator[str]:
-    """As a person reads it."""
+    """Yield the lines that a person reads."""
     snapshot = ran.snapshot
     written = sum(snapshot.by_status.values())
     by_status = ", ".join(f"{count} {status}" for status, count in snapshot.by_status.items())
@@ -215,4 +215,4 @@ def ran_text(ran: Ran) -> Iterator[str]:
         faults = ", ".join(f"{count} {fault}" for fault, count in snapshot.faults.items())
         yield f"batches without an answer: {faults}; the last: {snapshot.last_fault}"
     if ran.stopped:
-        yield "stopped before the end; the same command goes on from there"
+        yield "stopped before the end; the same command continues from there"

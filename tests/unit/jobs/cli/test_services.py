@@ -30,6 +30,18 @@ class Brighter(Bright):
     version = "2"
     limit = 17.5
 
+class Loud(finkray.Service):
+    columns = ["kafka_offset"]
+    output = pa.schema([("text", pa.string())])
+    version = "1"
+
+    def process(self, alerts):
+        return pa.table({"text": [chr(27) + "[2J" + chr(0x202E) + self.version] * len(alerts)})
+
+class Louder(Loud):
+    name = "loud"
+    version = "2"
+
 class Hopeless(Bright):
     def process(self, alerts):
         raise ConnectionError("no catalogue")
@@ -72,6 +84,19 @@ def test_a_span_goes_into_results_of_another_name(finkray: Finkray, small: Small
     told = json.loads(answer.stdout)
     assert (told["folder"], told["results"]) == ("science/trial/1", 60)
     assert told["complete"] is True
+
+
+def test_values_of_results_do_not_control_the_terminal(
+    finkray: Finkray, small: SmallArchive
+) -> None:
+    assert small
+    finkray("run", "mymodule:Loud", "--workers", "1")
+    finkray("run", "mymodule:Louder", "--workers", "1")
+    shown = finkray("diff", "loud/1", "loud/2").stdout
+    assert "text" in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "[2J" in shown
 
 
 @pytest.mark.parametrize("command", ["run", "start"])
