@@ -1,4 +1,4 @@
-"""The claim: the unit in which the archive takes offsets in and accounts for them."""
+"""The claim: the unit in which the archive reads offsets and accounts for them."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -11,8 +11,8 @@ GapKind = Literal["expired", "not_delivered"]
 class TopicPartition(NamedTuple):
     """A partition of one incarnation of a topic on one Kafka cluster.
 
-    `topic_id` is Kafka's own id of the topic: a topic that is deleted and made again has
-    the same name, starts its offsets again, and gets another id.
+    `topic_id` is Kafka's own id of the topic: a topic that is deleted and created again has
+    the same name, restarts its offsets, and has another id.
     """
 
     cluster_id: str
@@ -35,7 +35,7 @@ class Claim:
 
     @property
     def offsets(self) -> int:
-        """How many offsets the claim spans."""
+        """Number of offsets of the claim."""
         return self.last_offset - self.first_offset + 1
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
-    """Offsets of a claim at which Kafka gave no message, both ends included.
+    """Offsets of a claim at which Kafka delivered no message, both ends included.
 
-    `expired`: Kafka's retention had removed them before they were read, a loss.
+    `expired`: Kafka's retention had deleted them before they were read, a loss.
     `not_delivered`: transaction markers, aborted or compacted messages, which Kafka
     does not tell apart; nothing is lost.
     """
@@ -58,16 +58,16 @@ class Gap:
 
     @property
     def offsets(self) -> int:
-        """How many offsets the gap spans."""
+        """Number of offsets of the gap."""
         return self.last_offset - self.first_offset + 1
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file that holds alerts (or dead letters) of one claim.
+    """A Parquet file with alerts (or dead letters) of one claim.
 
-    `path` is relative to the archive's root, with forward slashes. The offsets are the
-    first and last that stand in this file. `hour_utc` is ISO 8601, or None for dead letters.
+    `path` is relative to the archive's root, with forward slashes. The offsets are the first
+    and last in this file. `hour_utc` is ISO 8601, or None for dead letters.
     """
 
     path: str
@@ -81,11 +81,11 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """What became of a claim: every one of its offsets is in exactly one of the three.
+    """The outcome of a claim: each of its offsets is archived, dead-lettered or in a gap, once.
 
-    `resolved` are offsets of dead letters that were brought in later: the letter still stands in
-    one of the dead-letter files, the alert in one of the files, and it is the alert that counts.
-    `dead_letters_by_reason` counts those that are not resolved.
+    `resolved` are offsets of dead letters that became alerts later: the letter is still in one
+    of the dead-letter files, the alert in one of the files, and only the alert counts.
+    `dead_letters_by_reason` counts the dead letters that are not resolved.
     """
 
     claim: Claim
@@ -117,7 +117,7 @@ class ClaimResult:
         return self.archived + self.dead_lettered + self.in_gaps == self.claim.offsets
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, as it stands in the ledger."""
+        """Return a plain dictionary, as it is in the ledger."""
         return {
             **self.claim.source._asdict(),
             "first_offset": self.claim.first_offset,
@@ -133,7 +133,7 @@ class ClaimResult:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "ClaimResult":
-        """The inverse of `to_json`."""
+        """Parse what `to_json` returned."""
         source = TopicPartition(raw["cluster_id"], raw["topic"], raw["topic_id"], raw["partition"])
         return cls(
             claim=Claim(source, raw["first_offset"], raw["last_offset"]),
@@ -141,7 +141,7 @@ class ClaimResult:
             dead_letter_files=tuple(DataFile(**file) for file in raw["dead_letter_files"]),
             dead_letters_by_reason=tuple(sorted(raw["dead_letters_by_reason"].items())),
             gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
-            # A ledger that is older than the first resolved dead letter does not know the word.
+            # Absent in a ledger that is older than the first resolved dead letter.
             resolved=tuple(
                 Interval(part["first_offset"], part["last_offset"])
                 for part in raw.get("resolved") or ()
@@ -158,17 +158,17 @@ class StagedClaim:
     result
         the claim's result, with the files' final paths
     staged
-        for each final path where the file stands now; all relative to the archive's root
+        for each final path the path in staging; both relative to the archive's root
     """
 
     result: ClaimResult
     staged: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return a plain dictionary."""
         return {"result": self.result.to_json(), "staged": self.staged}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "StagedClaim":
-        """The inverse of `to_json`."""
+        """Parse what `to_json` returned."""
         return cls(ClaimResult.from_json(raw["result"]), dict(raw["staged"]))

@@ -1,7 +1,7 @@
-"""A set of whole numbers kept as disjoint ranges: which offsets of a partition are done.
+"""A set of integers, stored as disjoint ranges: the offsets of a partition that are done.
 
-Claims of a partition follow each other, so the set stays a handful of ranges however many
-claims went in, and every operation is a binary search.
+Claims of a partition follow each other, so the set remains a few ranges however many claims
+were added, and every operation is a binary search.
 """
 
 from bisect import bisect_left, bisect_right
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """The whole numbers from `first` to `last`, both included."""
+    """The integers from `first` to `last`, both included."""
 
     first: int
     last: int
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of integers in the interval."""
         return self.last - self.first + 1
 
 
@@ -27,7 +27,7 @@ class IntervalSet:
     Parameters
     ----------
     intervals
-        to begin with, in any order, without overlap
+        initial content, in any order, without overlap
 
     Raises
     ------
@@ -45,7 +45,7 @@ class IntervalSet:
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> "IntervalSet":
-        """The set of these numbers, each given once."""
+        """Return the set of these numbers, each given once."""
         return cls((number, number) for number in sorted(numbers))
 
     def __contains__(self, number: int) -> bool:
@@ -69,7 +69,7 @@ class IntervalSet:
 
     @property
     def size(self) -> int:
-        """How many numbers are in the set."""
+        """Number of integers in the set."""
         return sum(interval.size for interval in self)
 
     @property
@@ -83,13 +83,13 @@ class IntervalSet:
         return self._lasts[-1] if self._lasts else None
 
     def first_free(self, at: int) -> int:
-        """The first number from `at` on that is not in the set."""
+        """Return the first number from `at` on that is not in the set."""
         index = bisect_left(self._lasts, at)
         inside = index < len(self._firsts) and self._firsts[index] <= at
         return self._lasts[index] + 1 if inside else at
 
     def overlaps(self, first: int, last: int) -> list[Interval]:
-        """The parts of first..last that are in the set."""
+        """Return the parts of first..last that are in the set."""
         begin, end = self._touched(first, last)
         return [
             Interval(max(first, self._firsts[index]), min(last, self._lasts[index]))
@@ -97,7 +97,7 @@ class IntervalSet:
         ]
 
     def holes(self, first: int, last: int) -> list[Interval]:
-        """The parts of first..last that are not in the set."""
+        """Return the parts of first..last that are not in the set."""
         found = []
         at = first
         for part in self.overlaps(first, last):
@@ -109,23 +109,23 @@ class IntervalSet:
         return found
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether all of first..last is in the set."""
+        """Return whether all of first..last is in the set."""
         return self.overlaps(first, last) == [Interval(first, last)]
 
     def add(self, first: int, last: int) -> None:
-        """Put first..last in.
+        """Add first..last.
 
         Raises
         ------
         ValueError
-            if part of it is in already (the set is left as it was), or it ends before it begins
+            if part of it is in the set already, or it ends before it begins; the set is unchanged
         """
         if first > last:
             raise ValueError(f"a range from {first} to {last}")
         begin, end = self._touched(first, last)
         if begin != end:
             raise ValueError(f"{first}-{last} overlaps {self._firsts[begin]}-{self._lasts[begin]}")
-        # A neighbour that ends right before, or begins right after, becomes one with it.
+        # Merge with a neighbour that ends right before or begins right after.
         if begin > 0 and self._lasts[begin - 1] == first - 1:
             begin -= 1
             first = self._firsts[begin]
@@ -136,6 +136,6 @@ class IntervalSet:
         self._lasts[begin:end] = [last]
 
     def _touched(self, first: int, last: int) -> tuple[int, int]:
-        """The slice of stored intervals that share a number with first..last."""
+        """Return the slice of stored intervals that share a number with first..last."""
         begin = bisect_left(self._lasts, first)
         return begin, max(begin, bisect_right(self._firsts, last))

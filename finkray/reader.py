@@ -1,4 +1,4 @@
-"""An archive as readers see it. Any number of them, at any time, beside the one that writes."""
+"""Read an archive. Any number of readers may do so at any time, beside the one writer."""
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
@@ -30,7 +30,7 @@ class Archive:
     Parameters
     ----------
     storage
-        where it lies
+        of the archive
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -41,7 +41,7 @@ class Archive:
 
     @property
     def uri(self) -> str:
-        """Where it lies."""
+        """Absolute URI of the archive."""
         return self._storage.uri
 
     @overload
@@ -70,19 +70,19 @@ class Archive:
         *,
         with_services: Collection[str] = (),
     ) -> "pads.Dataset | JoinedDataset":
-        """The alerts, as a pyarrow dataset over the files that are there now.
+        """Return the alerts as a pyarrow dataset over the files that exist now.
 
-        It has the columns of all schema versions, with nulls where a version lacks one, those
-        of nested records too, and `topic`, `year`, `month`, `day`, `hour` from the folders.
+        It has the columns of all schema versions, also those of nested records, with nulls where
+        a version lacks one, and `topic`, `year`, `month`, `day`, `hour` from the folders.
 
         Parameters
         ----------
         start, end
             UTC times of arrival in Kafka, from `start` up to, not including, `end`: a
-            datetime, or ISO 8601 as ``2026-11-24T01:30``. Where both fall on whole hours, all
-            rows filed under these hours are given, also those without a usable Kafka timestamp.
+            datetime, or ISO 8601 as ``2026-11-24T01:30``. If both are whole hours, all rows
+            filed under these hours are included, also those without a usable Kafka timestamp.
         topic
-            name of a topic, or several names; None is all
+            name of a topic, or several names; None is all topics
         with_services
             names of results, or ``name/version``: each becomes a column of records, null where
             there is no result (yet); see `finkray.results.joined.JoinedDataset`. An alert that came
@@ -91,7 +91,7 @@ class Archive:
         Raises
         ------
         ValueError
-            if a time is no time, or the types of two topics' columns cannot be made one
+            if a time is malformed, or the types of columns of two topics cannot be unified
         ServiceError
             if there are no such results
         """
@@ -111,19 +111,19 @@ class Archive:
         end: Moment | None = None,
         topic: str | Collection[str] | None = None,
     ) -> pads.Dataset:
-        """What a service said, without the alerts: one row for each row of the archive.
+        """Return the results of a service, without the alerts: one row for each row of the archive.
 
         Parameters
         ----------
         name
             of the results, or ``name/version``; without a version, the one that ran last
         start, end, topic
-            as of `dataset`
+            as in `dataset`
 
         Raises
         ------
         ValueError
-            if a time is no time
+            if a time is malformed
         ServiceError
             if there are no such results
         """
@@ -145,7 +145,7 @@ class Archive:
         end: Moment | None = None,
         topic: str | Collection[str] | None = None,
     ) -> pa.Table:
-        """What a service said, one row for each alert: of one that came twice, the newest.
+        """Return the results of a service, one row for each alert: the newest of duplicates.
 
         Parameters and errors are those of `results`.
         """
@@ -154,7 +154,7 @@ class Archive:
         return newest(self.results(name, start, end, topic).to_table())
 
     def ledger(self) -> pa.Table:
-        """One row for each claim: what became of which offsets, in order of commit.
+        """Return one row for each claim, in order of commit: its offsets and their outcome.
 
         Columns: `seq`, `epoch`, `kind` and `at` of the ledger's entry; `cluster_id`, `topic`,
         `topic_id`, `partition`, `first_offset`, `last_offset` of the claim; the sums
@@ -169,23 +169,23 @@ class Archive:
         return read_claims(self._storage)
 
     def follow(self, cursor: str | None = None, wait_s: float | None = None) -> Iterator[Durable]:
-        """New files of alerts, each once, in the order in which their claims were committed.
+        """Yield new files of alerts, each once, in the order in which their claims were committed.
 
-        A file is given only when it is published. Keep the cursor of the last one together
-        with what you made of it: given again, it continues after that file.
+        A file is yielded only when it is published. Store the cursor of the last file together
+        with your results of it: passed to `follow`, it continues after that file.
 
         Parameters
         ----------
         cursor
-            of the last file that is done with; None begins with the first of all
+            of the last file that was processed; None starts with the first file
         wait_s
-            ends when nothing new came for so many seconds; 0 ends where there is nothing
-            more now, None waits for ever
+            end when no new file came for this many seconds; 0 ends when there are no more files
+            now, None waits for ever
 
         Raises
         ------
         ValueError
-            if the cursor is none
+            if the cursor is malformed
         LedgerCorrupt
             if an entry is missing or unreadable
         """
@@ -199,7 +199,7 @@ class Archive:
         wants: Callable[[str], bool] | None = None,
         deep: str | None = None,
     ) -> "AuditReport":
-        """Whether every offset is accounted for, once; see `finkray.audit.audit.audit`."""
+        """Check that every offset is accounted for once; see `finkray.audit.audit.audit`."""
         from finkray.audit.audit import audit
 
         return audit(self._storage, kafka, wants=wants, deep=deep)
@@ -211,14 +211,15 @@ def open_archive(uri: str | Path) -> Archive:
     Parameters
     ----------
     uri
-        its folder, or ``file:///folder``
+        its folder, or ``file:///folder``. A storage that needs options is opened by the settings
+        instead: `finkray.storage.opening.open_storage`
 
     Raises
     ------
     StorageError
         if there is no such folder
     ValueError
-        if the URI is of a kind that is not supported
+        if the scheme of the URI is not supported
     """
     storage = open_storage(StorageLocation(str(uri)))
     if not storage.exists():

@@ -1,1 +1,1 @@
-"""The balance sheet: Kafka against the ledger, and the ledger against the files."""
+"""The audit: compares Kafka, ledger and files."""

@@ -1,11 +1,11 @@
-"""The audit: Kafka against the ledger, and the ledger against the files that are there."""
+"""Compare Kafka with the ledger, and the ledger with the files that exist."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
 from finkray.audit.deep import chooser, look_into
-from finkray.audit.files import CLAIM_COLUMNS, FILE_COLUMNS, FilesThere, NamedFiles
+from finkray.audit.files import CLAIM_COLUMNS, FILE_COLUMNS, FileComparison, NamedFiles
 from finkray.audit.report import AuditReport, FileFinding, OffsetRange, PartitionAudit
 from finkray.claim import TopicPartition
 from finkray.ledger.claims import COLUMNS, claim_tables
@@ -20,7 +20,7 @@ class KafkaRange(Protocol):
 
     @property
     def low(self) -> int:
-        """The first offset."""
+        """First offset."""
 
     @property
     def high(self) -> int:
@@ -28,13 +28,13 @@ class KafkaRange(Protocol):
 
 
 class KafkaView(Protocol):
-    """What the audit asks of Kafka; a `finkray.kafka.cluster.KafkaCluster` answers it."""
+    """What the audit needs of Kafka; `finkray.kafka.cluster.KafkaCluster` implements it."""
 
     def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
-        """All partitions of the topics that are wanted, by name."""
+        """Return all partitions of the topics whose names are wanted."""
 
     def watermarks(self, topic: str, partition: int) -> KafkaRange:
-        """What Kafka holds of one."""
+        """Return the offsets that Kafka holds of a partition."""
 
 
 def audit(
@@ -44,28 +44,28 @@ def audit(
     wants: Callable[[str], bool] | None = None,
     deep: str | None = None,
 ) -> AuditReport:
-    """See whether every offset is accounted for, once, also while an archive runs.
+    """Check that every offset is accounted for once, also while an archive runs.
 
-    1. sum the ledger up to its last entry of this moment
-    2. list the files that are there, and what was committed since
-    3. ask Kafka, which is ahead of the ledger by then at every moment
-    4. compare; open files if that is asked for
+    1. read the ledger up to its last entry
+    2. list the existing files, and the entries committed since
+    3. query Kafka, which is ahead of what was read of the ledger
+    4. compare; open files if `deep` is given
 
     Parameters
     ----------
     storage
         of the archive
     kafka
-        to compare with; None compares the ledger with the disk alone
+        to compare with; None compares the ledger with the files only
     wants
-        which topics are to be archived, beside those that are in the ledger
+        tells which topics are to be archived, besides those in the ledger
     deep
-        a range of claims whose files are opened: see `audit_deep.GRAMMAR`
+        a range of claims whose files are opened: see `finkray.audit.deep.GRAMMAR`
 
     Raises
     ------
     LedgerCorrupt
-        if the ledger cannot be summed up: an entry is missing, or offsets are claimed twice
+        if the ledger is not valid: an entry is missing, or offsets are claimed twice
     KafkaUnavailable
         if no broker answers
     ValueError
@@ -86,32 +86,32 @@ def audit(
 def balance(
     kafka: Mapping[TopicPartition, KafkaRange] | None,
     state: LedgerState,
-    files: FilesThere,
+    files: FileComparison,
     archive_uri: str,
     at: datetime,
 ) -> AuditReport:
-    """Set up the balance sheet. Pure.
+    """Make the balance sheet. Pure.
 
     Parameters
     ----------
     kafka
-        what Kafka holds, for each partition that it has; None if it was not asked
+        the offsets of each partition in Kafka; None if Kafka was not queried
     state
-        of the ledger, at a moment before Kafka was asked
+        of the ledger, read before Kafka was queried
     files
-        how they compare with the ledger
+        the comparison of files and ledger
     archive_uri, at
-        where and when
+        of the report
     """
-    held = kafka or {}
+    in_kafka = kafka or {}
     gone = files.gone()
     partitions = []
     missing = []
     beyond = []
     disk_alone = 0
-    for source in sorted({*state.partitions, *held}):
+    for source in sorted({*state.partitions, *in_kafka}):
         known = state.partitions.get(source)
-        marks = held.get(source)
+        marks = in_kafka.get(source)
         partitions.append(_partition(source, known, marks, gone.get(source, (0, 0))))
         if known is None:
             continue
@@ -143,7 +143,7 @@ def _partition(
     gone: tuple[int, int],
 ) -> PartitionAudit:
     if known is None:
-        # Kafka has it and the ledger does not: all of it waits.
+        # In Kafka and not in the ledger: all of it waits.
         known = PartitionState(starts={0 if marks is None else marks.low})
     deferred = sum(hole.size for hole in known.deferred)
     return PartitionAudit(
@@ -162,10 +162,10 @@ def _partition(
     )
 
 
-def _files(storage: Storage, reading: LedgerReading) -> FilesThere:
+def _files(storage: Storage, reading: LedgerReading) -> FileComparison:
     last_seq = reading.state.last_seq
     named = NamedFiles(claim_tables(storage, FILE_COLUMNS, last_seq))
-    strange = set(
+    strays = set(
         named.look_for(
             file for folder in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER) for file in storage.walk(folder)
         )
@@ -182,12 +182,12 @@ def _files(storage: Storage, reading: LedgerReading) -> FilesThere:
             if storage.size_bytes(staged[finding.path]) is not None:
                 unpublished += 1
                 continue
-            # Published between the two looks.
+            # Published between the two checks.
             if storage.size_bytes(finding.path) is not None:
                 continue
         findings.append(finding)
-    findings += [FileFinding(path=path, problem="stray") for path in sorted(strange - since)]
-    return FilesThere(tuple(findings), unpublished)
+    findings += [FileFinding(path=path, problem="stray") for path in sorted(strays - since)]
+    return FileComparison(tuple(findings), unpublished)
 
 
 def _ranges(

@@ -1,4 +1,4 @@
-"""The deep audit: opens files and looks whether each offset of a claim is there, once."""
+"""The deep audit: open files and check that each offset of a claim is there, once."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ GRAMMAR = (
     "`all`, a UTC day as 2026-11-24, an hour as 2026-11-24T01, `A..B` of days, hours or times, "
     "or `topic:partition:first-last`"
 )
-"""What a range may be, for people."""
+"""The syntax of a range, for people."""
 
 _BATCH_CLAIMS = 1024
 
@@ -31,12 +31,12 @@ Chooser = Callable[[ClaimResult], bool]
 
 
 def chooser(text: str) -> Chooser:
-    """Which claims a range means: those of which any file, or any offset, lies in it.
+    """Return the test for claims of a range: any file, or any offset, lies in it.
 
     Raises
     ------
     ValueError
-        if it is no range
+        if the text is no range
     """
     if text == "all":
         return lambda _: True
@@ -68,21 +68,21 @@ def chooser(text: str) -> Chooser:
 
 
 def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepReport:
-    """Open the files of the claims that a range means.
+    """Open the files of the claims of a range.
 
     Parameters
     ----------
     storage
         of the archive
     claims
-        all of them, as `finkray.ledger.claims.claim_tables` gives them
+        all claims, as `finkray.ledger.claims.claim_tables` returns them
     text
         the range
 
     Raises
     ------
     ValueError
-        if it is no range
+        if the text is no range
     """
     wanted = chooser(text)
     count = files = rows = 0
@@ -93,23 +93,23 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             result = ClaimResult.from_json(row)
             if wanted(result):
-                looked = _look_into_claim(storage, result)
-                findings += looked.findings
-                rows += looked.rows
+                found = _look_into_claim(storage, result)
+                findings += found.findings
+                rows += found.rows
                 files += len(result.files) + len(result.dead_letter_files)
                 count += 1
     return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _ClaimFindings:
     rows: int
     findings: list[DeepFinding]
 
 
-def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
+def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
     claim = result.claim
-    where = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
+    claim_range = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
     findings: list[DeepFinding] = []
     alerts: list[npt.NDArray[np.int64]] = []
     letters: list[npt.NDArray[np.int64]] = []
@@ -120,20 +120,20 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _Looked:
         except (OSError, pa.ArrowException) as error:
             problem = f"cannot be read: {error}"
             findings.append(
-                DeepFinding(claim=where, path=file.path, problem=problem, offsets=file.rows)
+                DeepFinding(claim=claim_range, path=file.path, problem=problem, offsets=file.rows)
             )
             unread = True
             continue
         found = table["kafka_offset"].to_numpy()
         (letters if file in result.dead_letter_files else alerts).append(found)
         findings += [
-            DeepFinding(claim=where, path=file.path, problem=problem, offsets=number)
+            DeepFinding(claim=claim_range, path=file.path, problem=problem, offsets=number)
             for problem, number in _wrong_in_file(result, file, table, found)
         ]
     archived, dead = _joined(alerts), _joined(letters)
     for problem, number in _wrong_in_claim(result, archived, dead, unread=unread):
-        findings.append(DeepFinding(claim=where, path=None, problem=problem, offsets=number))
-    return _Looked(len(archived) + len(dead), findings)
+        findings.append(DeepFinding(claim=claim_range, path=None, problem=problem, offsets=number))
+    return _ClaimFindings(len(archived) + len(dead), findings)
 
 
 def _joined(offsets: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
@@ -151,7 +151,7 @@ def _wrong_in_file(
     source = result.claim.source
     if len(offsets) != file.rows:
         yield f"has {len(offsets)} rows, not {file.rows}", abs(len(offsets) - file.rows)
-    strangers = pc.sum(
+    foreign = pc.sum(
         pc.invert(
             pc.and_(
                 pc.equal(table["kafka_topic"], source.topic),
@@ -159,8 +159,8 @@ def _wrong_in_file(
             )
         )
     ).as_py()
-    if strangers:
-        yield "rows of another topic or partition", strangers
+    if foreign:
+        yield "rows of another topic or partition", foreign
     outside = int(np.count_nonzero((offsets < file.first_offset) | (offsets > file.last_offset)))
     if outside:
         yield f"offsets outside {file.first_offset}-{file.last_offset}", outside
@@ -176,7 +176,7 @@ def _wrong_in_claim(
     claim = result.claim
     gaps = _joined([np.arange(gap.first_offset, gap.last_offset + 1) for gap in result.gaps])
     expected = np.setdiff1d(np.arange(claim.first_offset, claim.last_offset + 1), gaps)
-    # What was brought in stands in two files for good, and is the alert alone.
+    # A resolved dead letter is in two files for good, and counts as the alert only.
     resolved = _joined([np.arange(part.first, part.last + 1) for part in result.resolved])
     got = np.concatenate([archived, dead[~np.isin(dead, resolved)]])
     if not unread and (strange := len(np.setdiff1d(resolved, dead))):

@@ -1,4 +1,4 @@
-"""The ledger's files and those that are there, compared by the million."""
+"""Compare the files that the ledger names with those that exist; made for millions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ CLAIM_COLUMNS = [
     "dead_letter_files",
     "resolved",
 ]
-"""What is needed of a claim."""
+"""Columns that are needed of a claim with a finding."""
 
 FILE_COLUMNS = ["files", "dead_letter_files"]
-"""What is needed of it as long as nothing is wrong."""
+"""Columns that are needed of every claim."""
 
 _BATCH_FILES = 65_536
-_NOT_THERE = -1
+_NOT_FOUND = -1
 
 
 class NamedFiles:
-    """All files that claims name, to be looked for on the disk.
+    """All files that claims name, to be compared with the files that exist.
 
-    Of a path only 64 bits are kept, for an archive has millions: with its size and what was found
-    some 40 bytes for each file. Of ten million paths two have the same bits in one archive of
-    400 000, and may then be taken for each other.
+    An archive has millions of files, so only a 64-bit hash of each path is kept: with sizes and
+    result about 40 bytes for each file. Among ten million paths two have the same hash in one
+    archive of 400 000, and may then be confused.
 
     Parameters
     ----------
@@ -55,25 +55,25 @@ class NamedFiles:
             np.concatenate(keys), return_index=True, return_counts=True
         )
         self._sizes = np.concatenate(sizes)[first]
-        self._often = counts > 1
-        self._there = np.full(len(self._keys), _NOT_THERE, np.int64)
+        self._named_twice = counts > 1
+        self._found_sizes = np.full(len(self._keys), _NOT_FOUND, np.int64)
 
     def look_for(self, files: Iterable[StoredFile]) -> Iterator[str]:
-        """Look whether they are among these files; gives the paths of those that nobody names."""
+        """Take note of existing files; yield the paths of those that no claim names."""
         rest = iter(files)
         while some := list(islice(rest, _BATCH_FILES)):
             paths, sizes = zip(*some, strict=True)
             at, known = self._find(_keys(pa.array(paths, pa.string())))
-            self._there[at[known]] = np.array(sizes, np.int64)[known]
+            self._found_sizes[at[known]] = np.array(sizes, np.int64)[known]
             yield from compress(paths, ~known)
 
     @property
     def any_wrong(self) -> bool:
-        """Whether there may be something to find, once all files were looked for."""
+        """Whether there may be findings, after all existing files were given to `look_for`."""
         return bool(np.any(self._wrong))
 
     def findings(self, claims: Iterable[pa.Table]) -> list[FileFinding]:
-        """What is wrong with them, once all files were looked for.
+        """Return what is wrong, after all existing files were given to `look_for`.
 
         Parameters
         ----------
@@ -88,11 +88,14 @@ class NamedFiles:
             wrong = np.flatnonzero(self._wrong[at])
             owners = files["claim"].take(wrong)
             rows = table.select(CLAIM_COLUMNS).drop_columns("files").take(owners).to_pylist()
-            there, several = self._there[at[wrong]].tolist(), self._often[at[wrong]].tolist()
+            there, several = (
+                self._found_sizes[at[wrong]].tolist(),
+                self._named_twice[at[wrong]].tolist(),
+            )
             for file, claim, size, again in zip(
                 files.take(wrong).to_pylist(), rows, there, several, strict=True
             ):
-                if size == _NOT_THERE:
+                if size == _NOT_FOUND:
                     found.append(_finding("missing", file, claim))
                 elif size != file["size_bytes"]:
                     found.append(_finding("damaged", file, claim))
@@ -103,13 +106,13 @@ class NamedFiles:
 
     @property
     def _wrong(self) -> npt.NDArray[np.bool_]:
-        missing_or_damaged: npt.NDArray[np.bool_] = self._there != self._sizes
-        return missing_or_damaged | self._often
+        missing_or_damaged: npt.NDArray[np.bool_] = self._found_sizes != self._sizes
+        return missing_or_damaged | self._named_twice
 
     def _find(
         self, keys: npt.NDArray[np.uint64]
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Where they stand among the named ones, and whether they do."""
+        """Return the index of each key among the named files, and whether it is one."""
         if not len(self._keys):
             return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
@@ -117,14 +120,14 @@ class NamedFiles:
 
 
 def _keys(paths: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    # Imported here: an archive that is only read has no use for it.
+    # Imported here: readers of an archive do not need it.
     import polars as pl
 
     return pl.Series(values=paths).hash().to_numpy()
 
 
 def _files_of(claims: pa.Table) -> pa.Table:
-    """One row for each file that claims name; `claim` is the row of the claim."""
+    """Return one row for each file that claims name; `claim` is the row of the claim."""
     parts = []
     for name in ("files", "dead_letter_files"):
         column = claims[name].combine_chunks()
@@ -147,33 +150,33 @@ def _finding(problem: FileProblem, file: dict[str, Any], claim: dict[str, Any]) 
 
 
 def _resolved_in(path: str, claim: dict[str, Any]) -> int:
-    """How many rows of a file do not count, being dead letters that were brought in."""
+    """Return how many rows of a file do not count because they are resolved dead letters."""
     spans = [(part["first_offset"], part["last_offset"]) for part in claim["resolved"] or ()]
     for file in claim["dead_letter_files"]:
         if file["path"] == path:
             there = IntervalSet(spans).overlaps(file["first_offset"], file["last_offset"])
-            # Files of two days may have offsets between each other's.
+            # The offsets of files of two days may be interleaved.
             return min(file["rows"], sum(part.size for part in there))
     return 0
 
 
 @dataclass(frozen=True, slots=True)
-class FilesThere:
-    """The outcome of the comparison.
+class FileComparison:
+    """The result of the comparison.
 
     Attributes
     ----------
     findings
         what is wrong
     unpublished
-        how many files are whole, but still in staging
+        number of files that are whole, but still in staging
     """
 
     findings: tuple[FileFinding, ...]
     unpublished: int = 0
 
     def gone(self) -> Mapping[TopicPartition, tuple[int, int]]:
-        """For each partition the alerts and the dead letters that cannot be read."""
+        """Return for each partition the alerts and the dead letters in missing or damaged files."""
         sums: dict[TopicPartition, tuple[int, int]] = {}
         for found in self.findings:
             if found.problem in ("missing", "damaged") and found.claim is not None:

@@ -1,4 +1,4 @@
-"""What an audit found: the balance sheet, and everything that is not as it should be."""
+"""The report of an audit: the balance sheet, and everything that is wrong."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -28,22 +28,22 @@ class OffsetRange(_Frozen):
 
     @classmethod
     def of(cls, source: TopicPartition, first_offset: int, last_offset: int) -> "OffsetRange":
-        """The range of a partition."""
+        """Return a range of a partition."""
         return cls(**source._asdict(), first_offset=first_offset, last_offset=last_offset)
 
     @property
     def claim(self) -> Claim:
-        """The same as a claim."""
+        """The range as a claim."""
         source = TopicPartition(self.cluster_id, self.topic, self.topic_id, self.partition)
         return Claim(source, self.first_offset, self.last_offset)
 
 
 class FileFinding(_Frozen):
-    """A file that is not as the ledger says.
+    """A file that does not agree with the ledger.
 
-    `missing`: the ledger names it, and it is not there. `damaged`: it has another size.
-    `stray`: it is there, and the ledger does not name it: readers that list files count its
-    rows twice. `named twice`: two claims name it.
+    `missing`: the ledger names it, and it does not exist. `damaged`: it has another size.
+    `stray`: it exists, and the ledger does not name it: readers that list files count its rows
+    twice. `named twice`: two claims name it.
     """
 
     path: str
@@ -54,7 +54,7 @@ class FileFinding(_Frozen):
 
 
 class PartitionAudit(_Frozen):
-    """The balance of one partition, from the first offset that is archived on."""
+    """The balance of one partition, from its first archived offset on."""
 
     cluster_id: str
     topic: str
@@ -91,11 +91,11 @@ class DeepFinding(_Frozen):
     claim: OffsetRange
     path: str | None = Field(description="the file, None if it is all files of the claim together")
     problem: str
-    offsets: int = Field(description="how many offsets it concerns")
+    offsets: int = Field(description="number of offsets concerned")
 
 
 class DeepReport(_Frozen):
-    """What was found by opening files."""
+    """The result of opening files."""
 
     range: str
     claims: int
@@ -107,7 +107,7 @@ class DeepReport(_Frozen):
 class AuditReport(_Frozen):
     """The balance sheet: received = archived + dead_lettered + expired + not_delivered.
 
-    What stands in files that are missing or damaged does not count as archived.
+    Rows of missing or damaged files do not count as archived.
     """
 
     format: int = 1
@@ -140,19 +140,19 @@ class AuditReport(_Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def archived(self) -> int:
-        """Alerts in files that are there."""
+        """Alerts in existing files."""
         return sum(partition.archived for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def dead_lettered(self) -> int:
-        """Dead letters in files that are there."""
+        """Dead letters in existing files."""
         return sum(partition.dead_lettered for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def expired(self) -> int:
-        """Offsets that Kafka's retention had removed before they were read."""
+        """Offsets that Kafka's retention deleted before they were read."""
         return sum(partition.expired for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
@@ -164,13 +164,13 @@ class AuditReport(_Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def deferred(self) -> int:
-        """Offsets that were left to the backfill and wait for it; no difference."""
+        """Offsets that wait for a backfill; not a difference."""
         return sum(partition.deferred for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def waiting(self) -> int:
-        """Offsets in Kafka that are not in the ledger yet, deferred ones too; no difference."""
+        """Offsets in Kafka that are not in the ledger yet, deferred ones too; not a difference."""
         return sum(partition.waiting for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
@@ -182,7 +182,7 @@ class AuditReport(_Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def duplicates(self) -> int:
-        """Files, or what was found in them, that show an alert twice."""
+        """Findings in files that make readers see an alert twice."""
         twice = sum(find.problem in ("stray", "named twice") for find in self.file_findings)
         inside = [] if self.deep is None else self.deep.findings
         return twice + sum(find.problem == TWICE for find in inside)
@@ -190,7 +190,7 @@ class AuditReport(_Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def balanced(self) -> bool:
-        """Whether nothing at all is wrong."""
+        """Whether nothing is wrong."""
         return not (
             self.difference
             or self.missing_ranges
@@ -205,7 +205,7 @@ class AuditReport(_Frozen):
         return 0 if self.balanced else 1
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return a plain dictionary."""
         return self.model_dump(mode="json")
 
 
@@ -214,12 +214,12 @@ TWICE = "offsets more than once"
 
 
 def missing_ranges(report: AuditReport) -> list[Claim]:
-    """What must be read from Kafka again: offsets that no claim holds."""
+    """Return the offsets that no claim has, which must be read from Kafka again."""
     return [found.claim for found in report.missing_ranges]
 
 
 def vanished_files(findings: Iterable[FileFinding]) -> dict[Claim, list[str]]:
-    """Files that must be made again, by the claim to repair."""
+    """Return the missing files that must be written again, by the claim to repair."""
     vanished: dict[Claim, list[str]] = {}
     for found in findings:
         if found.problem == "missing" and found.claim is not None:

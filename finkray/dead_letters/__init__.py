@@ -1,1 +1,1 @@
-"""Finding, showing and exporting dead letters."""
+"""Find, show and export dead letters."""

@@ -1,4 +1,4 @@
-"""Dead letters out of the archive: their bytes as files, with an index, or as one Parquet file."""
+"""Export dead letters: their bytes as files with an index, or as one Parquet file."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.storage.layout import topic_id8
 
 INDEX = "index.jsonl"
-"""One line of JSON for each letter, beside the files; there when all of them are."""
+"""File with one line of JSON for each letter; written after all others."""
 
 PARQUET_SCHEMA = pa.schema([*DEAD_LETTER_SCHEMA, pa.field("resolved", pa.bool_())])
 
@@ -23,31 +23,31 @@ PARQUET_SCHEMA = pa.schema([*DEAD_LETTER_SCHEMA, pa.field("resolved", pa.bool_()
 def export(
     letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
 ) -> int:
-    """Write the letters that are meant into a folder, or into a file that ends in ``.parquet``.
+    """Write the selected letters to a folder, or to a file whose name ends in ``.parquet``.
 
     Parameters
     ----------
     letters, selection
-        what to write
+        the letters to write
     target
-        must not be there yet, or be an empty folder
+        must not exist, or be an empty folder
     tell
-        hears how far it is
+        receives the progress as text
 
     Returns
     -------
     int
-        how many letters were written
+        number of letters written
 
     Raises
     ------
     FinkrayError
-        if something is there already
+        if the target exists
     StorageError
         if the target cannot be written
     """
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise FinkrayError(f"{target} is there already: name another, or move it away")
+        raise FinkrayError(f"{target} is there already: give another name, or move it away")
     try:
         if target.suffix == ".parquet":
             return _to_parquet(letters, selection, target, tell)
@@ -61,15 +61,15 @@ def _to_parquet(
 ) -> int:
     written = 0
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with pq.ParquetWriter(part, PARQUET_SCHEMA, compression="zstd") as out:
+        with pq.ParquetWriter(partial, PARQUET_SCHEMA, compression="zstd") as out:
             for one in letters.letters(selection, tell=tell):
                 out.write_table(one.table.select(PARQUET_SCHEMA.names))
                 written += len(one.table)
-        part.rename(target)
+        partial.rename(target)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return written
 
 
@@ -91,7 +91,7 @@ def _to_folder(
 
 
 def as_json(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of dead letters with its times as ISO 8601."""
+    """Return a row of dead letters with times as ISO 8601."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
         for name, value in row.items()

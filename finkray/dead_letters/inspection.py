@@ -1,4 +1,4 @@
-"""A look at the bytes of one dead letter: what they seem to be, and what decodes of them."""
+"""Inspect the bytes of one dead letter: their wire format, and the fields that decode."""
 
 import copy
 import io
@@ -16,25 +16,25 @@ from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 
 MOST_RECORD_BYTES = 4 * 1024 * 1024
-"""How much of a compressed record is unpacked for a look."""
+"""Limit for decompressing a record for inspection."""
 
 _SCALARS = (str, int, float, bool, type(None))
 
 
 class Inspection(NamedTuple):
-    """What was seen.
+    """The result of an inspection.
 
     Attributes
     ----------
     wire_format
-        in words
+        for people
     schema_name
         of the writer schema, if it is known
     now
-        what is wrong with it now, in words; None if it decodes
+        why it does not decode now, for people; None if it decodes
     fields
-        what decodes of it, up to the first list or damage: numbers and texts as they are, bytes by
-        their size
+        the fields that decode, up to the first list or damage: numbers and texts as they are,
+        bytes by their size
     """
 
     wire_format: str
@@ -44,16 +44,16 @@ class Inspection(NamedTuple):
 
 
 def inspect_message(message: RawMessage, source: TopicPartition, decoder: Decoder) -> Inspection:
-    """Look at a message that did not decode when it came.
+    """Inspect a message that did not decode when it was received.
 
     Parameters
     ----------
     message
-        it, as far as its bytes were kept
+        the message, with the bytes that were kept
     source
         its partition
     decoder
-        as the settings ask for now
+        by the current settings
     """
     value = message.value or b""
     decoded = decoder.decode([message], source)
@@ -77,7 +77,7 @@ def inspect_message(message: RawMessage, source: TopicPartition, decoder: Decode
 
 
 def hex_head(value: bytes, most_bytes: int = 64) -> list[str]:
-    """The first bytes as lines of hexadecimal digits and characters."""
+    """Return the first bytes as lines of hexadecimal digits and characters."""
     lines = []
     for at in range(0, min(len(value), most_bytes), 16):
         part = value[at : at + 16]
@@ -100,7 +100,7 @@ def _wire_format(value: bytes) -> str:
 
 
 def _record(value: bytes, header: Header) -> bytes:
-    """The bytes of the first record of a container, as many as there are."""
+    """Return the bytes of the first record of a container, as far as they exist."""
     try:
         _, position = read_long(value, len(header.raw) + SYNC_BYTES)
         size, start = read_long(value, position)
@@ -113,9 +113,9 @@ def _record(value: bytes, header: Header) -> bytes:
 
 
 def _first_fields(text: str, record: bytes) -> dict[str, Any]:
-    """The fields of the record before the first that has a list, or does not decode.
+    """Decode the fields of the record before the first that has a list or does not decode.
 
-    A list is not followed: it may claim to have 2^60 items of no bytes each.
+    A list is not decoded: it may claim to have 2^60 items of no bytes each.
     """
     try:
         schema = json.loads(text)
@@ -129,7 +129,7 @@ def _first_fields(text: str, record: bytes) -> dict[str, Any]:
         try:
             part = fastavro.parse_schema(copy.deepcopy({**schema, "fields": fields[:count]}))
             found = dict(fastavro.schemaless_reader(io.BytesIO(record), part))
-        except Exception:  # noqa: BLE001 - whatever it is, this field does not decode
+        except Exception:  # noqa: BLE001 - whatever the error, this field does not decode
             break
     return found
 
@@ -155,7 +155,7 @@ def _name(text: str | None) -> str | None:
 
 
 def _brief(value: Any) -> Any:
-    """Without bulk: bytes by their size, lists by their length."""
+    """Return the value with bytes replaced by their size and lists by their length."""
     if isinstance(value, dict):
         return {name: _brief(one) for name, one in value.items()}
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Finding dead letters again: which files of the ledger have some, and which rows are meant."""
+"""Find dead letters: the files of the ledger that have some, and the selected rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _BATCH_CLAIMS = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which dead letters are meant; without anything, all that are not resolved.
+    """A selection of dead letters; by default all that are not resolved.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Selection:
     first_offset, last_offset
         both included; None is without bound
     span
-        of the messages' Kafka timestamps; those without one count as of their folder's day
+        of the messages' Kafka timestamps; without one, the day of the folder counts
     resolved
-        whether those that were brought in are meant too
+        whether resolved letters are included
     """
 
     reasons: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class Selection:
     resolved: bool = False
 
     def wants_claim(self, result: ClaimResult) -> bool:
-        """Whether any dead letter of the claim may be meant."""
+        """Return whether any dead letter of the claim may be selected."""
         claim = result.claim
         if not self.resolved:
             counted = {reason for reason, _ in result.dead_letters_by_reason}
@@ -63,12 +63,12 @@ class Selection:
         )
 
     def wants_file(self, file: DataFile) -> bool:
-        """Whether any row of a dead-letter file may be meant, by its day."""
+        """Return whether any row of a dead-letter file may be selected, by its day."""
         path = parse_path(file.path)
         return path is None or self.span.meets(path.hour_utc, path.hour_utc + _DAY)
 
     def of(self, table: pa.Table) -> pa.Table:
-        """The rows that are meant, of a table with the columns that `letters` adds."""
+        """Return the selected rows of a table with the columns that `letters` adds."""
         offset, stamp = pc.field("kafka_offset"), pc.field("kafka_timestamp")
         wanted = pc.scalar(value=True)
         if self.reasons:
@@ -90,9 +90,9 @@ _STAMP = pa.timestamp("us", "UTC")
 
 
 class ClaimLetters(NamedTuple):
-    """Dead letters of one file of a claim, with the claim as it stands now.
+    """Dead letters of one file of a claim, with the current claim.
 
-    `table` has the columns asked for, and `day` (of the folder) and `resolved`.
+    `table` has the requested columns, `day` (of the folder) and `resolved`.
     """
 
     result: ClaimResult
@@ -100,7 +100,7 @@ class ClaimLetters(NamedTuple):
 
 
 class DeadLetters:
-    """The dead letters of an archive, for readers; needs no lease.
+    """Reads the dead letters of an archive; needs no lease.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class DeadLetters:
     Attributes
     ----------
     unread
-        files that `letters` met and could not read: not published yet, or gone
+        files that `letters` could not read: not published yet, or missing
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -124,18 +124,18 @@ class DeadLetters:
         tell: Callable[[str], None] = lambda _: None,
         most_claims: int | None = None,
     ) -> Iterator[ClaimLetters]:
-        """Those that are meant, file by file, in the order in which their claims stand.
+        """Yield the selected letters, file by file, in the order of their claims.
 
         Parameters
         ----------
         selection
-            which
+            the letters
         columns
             of `DEAD_LETTER_SCHEMA`; `value` may be large
         tell
-            hears how far it is
+            receives the progress as text
         most_claims
-            only the last so many claims that have any are looked into; None is all
+            read only this many claims, the last ones with dead letters; None reads all
 
         Raises
         ------

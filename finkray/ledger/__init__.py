@@ -1,1 +1,1 @@
-"""What was archived: the log of numbered entries, its lease, and what follows it."""
+"""The ledger: numbered entries that say what is archived, their lease, and their readers."""

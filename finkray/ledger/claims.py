@@ -1,4 +1,4 @@
-"""The claims of a ledger as they stand now, in columns: for many at a time."""
+"""Read the claims of a ledger as Arrow tables, as they are after all revisions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from finkray.ledger.table import SCHEMA
 from finkray.storage.contract import Storage
 
 _KEY = (*TopicPartition._fields, "first_offset")
-"""Claims do not overlap, so where one begins says which it is."""
+"""Identifies a claim: claims do not overlap."""
 
 COLUMNS = [
     name for name in SCHEMA.names if name not in ("role", "holder", "writer", "published_through")
@@ -22,7 +22,7 @@ COLUMNS = [
 def read_claims(
     storage: Storage, columns: Sequence[str] = tuple(COLUMNS), through_seq: int | None = None
 ) -> pa.Table:
-    """One row for each claim, as it stands after all revisions, in order of commit.
+    """Return one row for each claim, as it is after all revisions, in order of commit.
 
     Parameters
     ----------
@@ -31,21 +31,21 @@ def read_claims(
     columns
         of `finkray.ledger.table.SCHEMA`
     through_seq
-        entries after this one do not count; None is all
+        entries after this one are ignored; None reads all
     """
     claims = _concat(_versions(storage, columns, through_seq))
-    return _standing(claims, _revisions(claims)).select(list(columns))
+    return _current(claims, _revisions(claims)).select(list(columns))
 
 
 def claim_tables(storage: Storage, columns: Sequence[str], through_seq: int) -> Iterator[pa.Table]:
-    """The same, a table at a time, for what must not hold all of them."""
+    """Yield the same table by table, for callers that must not hold all in memory."""
     revised = _concat(map(_revisions, _versions(storage, (), through_seq)))
     for table in _versions(storage, columns, through_seq):
-        yield _standing(table, revised).select(list(columns))
+        yield _current(table, revised).select(list(columns))
 
 
 def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
-    """What the ledger says now of those of the claims that it has, exactly so bounded."""
+    """Return the current results of those claims that the ledger has with the same bounds."""
     wanted = set(claims)
     known = read_claims(storage)
     beginnings = pa.array(sorted({claim.first_offset for claim in wanted}), pa.int64())
@@ -57,7 +57,7 @@ def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, Claim
 def _versions(
     storage: Storage, columns: Sequence[str], through_seq: int | None
 ) -> Iterator[pa.Table]:
-    """Every version of every claim, with what tells which of them stands."""
+    """Yield every version of every claim, with the columns that tell which one is current."""
     names = list(dict.fromkeys([*columns, *_KEY, "seq", "kind", "role"]))
     wanted = pc.field("role") == "claim"
     if through_seq is not None:
@@ -75,13 +75,13 @@ def _revisions(claims: pa.Table) -> pa.Table:
     return claims.filter(pc.field("kind").isin(REVISIONS))
 
 
-def _standing(claims: pa.Table, revised: pa.Table) -> pa.Table:
-    """Those of the versions that no later revision replaces."""
-    return claims.filter(_stands(claims, revised)) if len(revised) else claims
+def _current(claims: pa.Table, revised: pa.Table) -> pa.Table:
+    """Return the versions that no later revision replaces."""
+    return claims.filter(_is_current(claims, revised)) if len(revised) else claims
 
 
-def _stands(claims: pa.Table, revised: pa.Table) -> pa.Array:
-    """Which rows no later revision replaces. They are few, and so are the rows to look at."""
+def _is_current(claims: pa.Table, revised: pa.Table) -> pa.Array:
+    """Return a mask of the rows that no later revision replaces. Revisions are few."""
     last = {_key(row): row["seq"] for row in revised.select([*_KEY, "seq"]).to_pylist()}
     beginnings = pc.unique(revised["first_offset"])
     suspects = pc.indices_nonzero(pc.is_in(claims["first_offset"], value_set=beginnings))

@@ -1,8 +1,8 @@
-"""Folding: many small files of a ledger into few, while others read and append.
+"""Compact a ledger: merge many small files into few, while others read and append.
 
-Safe at any crash and in any hands, for it never decides anything: entries never change, the
-wider file is durable under its name before a narrower one goes away, and whoever finds both
-reads the wider. What a crash leaves over is deleted by the next run.
+Safe at any crash and by any number of processes, because it decides nothing: entries never
+change, the wider file is durable under its name before a narrower one is deleted, and a reader
+that finds both reads the wider. The next run deletes what a crash leaves behind.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,44 +11,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.ledger.entry import log_path
-from finkray.ledger.read import Compacted, log_entries, read_order, segment_tables
+from finkray.ledger.read import Compacted, log_entries, read_files, segment_tables
 from finkray.ledger.segment import Segment, next_compaction
 from finkray.ledger.table import SCHEMA, to_table
 from finkray.storage.contract import PublishOutcome, Storage
 
 GROUP_ROWS = 16_384
-"""Rows at least in a row group of a wide file: what a reader holds in memory at a time."""
+"""Minimum number of rows in a row group of a wide file: what a reader holds in memory."""
 
 
 def compact(storage: Storage, through_seq: int, staging: str) -> int:
-    """Fold all that can be.
+    """Write every compacted file that is due, and delete what it replaces.
 
     Parameters
     ----------
     storage
         of the ledger
     through_seq
-        the last entry of which all files are published
+        the last entry whose files are all published
     staging
-        a folder of the caller's own for files that are being written
+        a folder of the caller alone, for files that are being written
 
     Returns
     -------
     int
-        how many files were written
+        number of files written
     """
     written = 0
     while True:
-        order = read_order(storage)
-        storage.delete(order.left_over)
-        segment = next_compaction(order, through_seq)
+        files = read_files(storage)
+        storage.delete(files.left_over)
+        segment = next_compaction(files, through_seq)
         if segment is None or not _write(storage, segment, staging):
             return written
         written += 1
 
 
 def _write(storage: Storage, segment: Segment, staging: str) -> bool:
-    """Write a segment and delete what it holds; False if somebody else is at it too."""
+    """Write a segment and delete its parts; False if another process is compacting too."""
     staged = f"{staging}/{segment.path.replace('/', '-')}"
     storage.delete([staged])
     try:
@@ -83,7 +83,7 @@ def _parts(segment: Segment) -> list[str]:
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join tables to larger ones; a row group must hold whole entries, as each table does."""
+    """Join tables to larger ones: each table, and so each row group, holds whole entries."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

@@ -1,4 +1,4 @@
-"""One entry of the ledger: what it says, and how it is written down.
+"""One entry of the ledger: its content, and its format as JSON.
 
 An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 
@@ -9,18 +9,18 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 
 `kind` is one of
 
-- ``opened``: an archive, described by `holder`, took the ledger over and began this epoch
-- ``started``: partitions are archived from an offset on: `starts`; one that is known gets a
-  live lane there, beyond its end, and what lies between is left to the backfill
+- ``opened``: the archive described by `holder` took the ledger over and began this epoch
+- ``started``: partitions are archived from the offsets in `starts` on; a partition that is known
+  gets a live lane there, beyond its end, and the offsets between are left to a backfill
 - ``committed``: `claims` were archived
-- ``repaired``: `claims` as they stand after a repair, which made the files `remade` again;
-  `superseded` are the same claims as they stood before
-- ``resolved``: likewise, after dead letters of theirs were brought in: `remade` are the files
-  with the alerts that these became
+- ``repaired``: `claims` as they are after a repair, which wrote the files `remade` again;
+  `superseded` are the same claims as they were before
+- ``resolved``: the same after dead letters of theirs became alerts: `remade` are the files with
+  these alerts
 
-`claims` are as `ClaimResult.to_json` gives them. `staged` tells where the entry's new files
-lie until they are published; those of every entry up to `published_through` have been.
-`writer` is a random word for one run of an archive.
+`claims` are as `ClaimResult.to_json` returns them. `staged` maps the final path of each new file
+to its path in staging; the files of all entries up to `published_through` are published.
+`writer` is a random token of one run of an archive.
 """
 
 import json
@@ -40,12 +40,12 @@ ClaimKind = Literal["committed", "repaired", "resolved"]
 """Kinds that hold claims."""
 
 REVISIONS = ("repaired", "resolved")
-"""Kinds whose claims stand in the place of the same ones before."""
+"""Kinds whose claims replace earlier versions of the same claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry; see the module's words for the fields."""
+    """An entry; the module documents the fields."""
 
     seq: int
     epoch: int
@@ -62,11 +62,11 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """Where the entry stands."""
+        """Path of the entry."""
         return log_path(self.seq)
 
     def to_bytes(self) -> bytes:
-        """The entry as the file holds it: one line of JSON, and the same bytes each time."""
+        """Return the content of the file: one line of JSON, the same bytes each time."""
         raw = {
             "format": FORMAT,
             "seq": self.seq,
@@ -86,7 +86,7 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, data: bytes, seq: int) -> "Entry":
-        """The inverse of `to_bytes`.
+        """Parse what `to_bytes` returned.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Entry:
         Raises
         ------
         LedgerCorrupt
-            if it is no entry, is of a later format, or says another number than its name
+            if it is no entry, is of a later format, or contains another number than its name
         """
         where = log_path(seq)
         try:
@@ -128,17 +128,17 @@ class Entry:
                 "restore it from a copy of the archive"
             ) from error
         if entry.seq != seq or entry.kind not in get_args(Kind):
-            raise LedgerCorrupt(f"{where} says of itself: number {entry.seq}, kind {entry.kind!r}")
+            raise LedgerCorrupt(f"{where} contains number {entry.seq}, kind {entry.kind!r}")
         return entry
 
 
 def log_path(seq: int) -> str:
-    """Where the entry of that number stands."""
+    """Return the path of an entry."""
     return f"{LOG_FOLDER}/{seq:020d}.json"
 
 
 def seq_of(path: str) -> int | None:
-    """The number in an entry's path, None if it is no entry's."""
+    """Return the number in the path of an entry, None for another path."""
     name = path.rpartition("/")[2]
     stem, dot, suffix = name.partition(".")
     return int(stem) if dot and suffix == "json" and stem.isdigit() and len(stem) == 20 else None

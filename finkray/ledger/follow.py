@@ -1,4 +1,4 @@
-"""Following an archive: each new file once, in the order in which claims were committed."""
+"""Follow an archive: each new file once, in the order in which claims were committed."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from finkray.ledger.read import read_entries
 from finkray.storage.contract import Storage
 
 POLL_S = 0.2
-"""How often a follower looks for new entries: it costs two listings of small folders."""
+"""Interval between two looks for new entries; a look costs two listings of small folders."""
 
 _CURSOR_FORMAT = "1"
 
@@ -25,17 +25,17 @@ class Durable:
     Attributes
     ----------
     cursor
-        where to go on after it: give it to `follow`. Opaque; keep it with your own results
+        where to continue after this file: pass it to `follow`. Opaque; store it with your results
     claim
         the range of offsets that the file's alerts come from
     file
         path in the archive, rows, first and last offset, writer schema, hour
     uri
-        where to read it
+        where to read the file
     repaired
-        whether it was made again because it was missing: its alerts may have been seen before
+        whether the file was written again because it was missing: its alerts may have been seen
     resolved
-        whether its alerts had been dead letters: they come late, and for the first time
+        whether its alerts were dead letters before: they come late, and for the first time
     """
 
     cursor: str
@@ -58,18 +58,18 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """After the first `files` files of entry `seq`, all entries before it being done."""
+    """A position after the first `files` files of entry `seq`, and all entries before it."""
 
     seq: int = 0
     files: int = 0
 
     def to_cursor(self) -> str:
-        """As people keep it."""
+        """Return the cursor that callers store."""
         return f"{_CURSOR_FORMAT}:{self.seq}:{self.files}"
 
     @classmethod
     def from_cursor(cls, cursor: str) -> "Position":
-        """The inverse of `to_cursor`.
+        """Parse what `to_cursor` returned.
 
         Raises
         ------
@@ -83,14 +83,14 @@ class Position:
 
 
 class Follower:
-    """Remembers how far it is; `finkray.reader.Archive.follow` says the rest.
+    """Follows an archive from a position; see `finkray.reader.Archive.follow`.
 
     Parameters
     ----------
     storage
         of the archive
     at
-        where to begin
+        where to start
     """
 
     def __init__(self, storage: Storage, at: Position) -> None:
@@ -98,7 +98,7 @@ class Follower:
         self._at = at
 
     def follow(self, wait_s: float | None) -> Iterator[Durable]:
-        """New files, until none came for `wait_s`; None waits for ever."""
+        """Yield new files until none comes for `wait_s` seconds; None waits for ever."""
         quiet_since_s = time.monotonic()
         while True:
             for durable in self._published():
@@ -109,18 +109,18 @@ class Follower:
             time.sleep(POLL_S)
 
     def _published(self) -> Iterator[Durable]:
-        """What is there to be given, up to the first file that is not published yet."""
+        """Yield the new files up to the first one that is not published yet."""
         for entry in read_entries(self._storage, self._at.seq - 1):
             new = new_files(entry)
             done = self._at.files if entry.seq == self._at.seq else 0
             for number, (claim, file) in enumerate(new[done:], start=done + 1):
-                there = self._is_there(file)
-                if not there and not is_published(self._storage, entry):
+                exists = self._exists(file)
+                if not exists and not is_published(self._storage, entry):
                     return
                 end = number == len(new)
                 self._at = Position(entry.seq + 1) if end else Position(entry.seq, number)
-                # Publishing may have ended between the two questions.
-                if there or self._is_there(file):
+                # Publishing may have ended between the two checks.
+                if exists or self._exists(file):
                     yield Durable(
                         cursor=self._at.to_cursor(),
                         claim=claim,
@@ -130,21 +130,21 @@ class Follower:
                         resolved=entry.kind == "resolved",
                     )
                 else:
-                    log.warning("%s is missing, see `finkray audit`", file.path)
+                    log.warning("%s is missing from the archive, see `finkray audit`", file.path)
             self._at = Position(entry.seq + 1)
 
-    def _is_there(self, file: DataFile) -> bool:
+    def _exists(self, file: DataFile) -> bool:
         return self._storage.size_bytes(file.path) is not None
 
 
 def is_published(storage: Storage, entry: Entry) -> bool:
-    """Whether a later entry says that all files of this one have been published."""
+    """Return whether a later entry records that all files of this one are published."""
     later = read_entries(storage, entry.seq)
     return any(one.published_through >= entry.seq for one in later)
 
 
 def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
-    """The files of alerts that an entry brought, in its own order."""
+    """Return the files of alerts that an entry added, in its order."""
     return [
         (result.claim, file)
         for result in entry.claims

@@ -1,8 +1,8 @@
-"""The lease: one archive at a time on a folder, and a clear word for the second.
+"""The lease: one archive at a time on a folder, and a clear refusal of a second one.
 
-It keeps two archives from starting by accident; it does not make anything safe. A process
-that sleeps through its lease and wakes up is stopped by the ledger's fence
-(`finkray.ledger.log`), whatever clocks and leases say.
+It keeps two archives from starting by accident; safety does not depend on it. A process that
+sleeps through its lease and wakes up is stopped by the ledger's fence (`finkray.ledger.log`),
+whatever clocks and leases say.
 
 The lease is `ledger/lease.json`, format 1::
 
@@ -10,11 +10,11 @@ The lease is `ledger/lease.json`, format 1::
      "pid_namespace": …, "pid": …, "started": …}, "since": "2026-11-24T01:02:03Z",
      "heartbeat": "2026-11-24T09:02:03Z", "ttl_s": 15.0, "released": false}
 
-`token` is a random word for one run of an archive, `epoch` the one of its ledger.
+`token` is a random token of one run of an archive, `epoch` the epoch of its ledger.
 
-Clocks may jump, and differ between machines: times only raise the suspicion that a holder
-is gone. Before its lease is taken, it is watched for a while, and a heartbeat that comes in
-that time saves it.
+Clocks may jump, and differ between machines: times only raise the suspicion that a holder is
+gone. Before its lease is taken, the lease is watched for a while; a heartbeat in that time
+proves the holder alive.
 """
 
 import json
@@ -36,14 +36,14 @@ LEASE_PATH = "ledger/lease.json"
 FORMAT = 1
 
 HEARTBEATS_PER_TTL = 5
-"""A holder may miss four heartbeats, to a slow disk for instance, before it looks dead."""
+"""A holder may miss four heartbeats, because of a slow disk for instance, before it is stale."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """What the file says; see the module's words."""
+    """The content of the lease file; the module documents the fields."""
 
     token: str
     epoch: int
@@ -54,13 +54,13 @@ class LeaseRecord:
     released: bool = False
 
     def to_bytes(self) -> bytes:
-        """The record as the file holds it."""
+        """Return the content of the file."""
         raw = {"format": FORMAT} | asdict(self)
         return json.dumps(raw, default=datetime.isoformat, indent=1).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "LeaseRecord":
-        """The inverse of `to_bytes`.
+        """Parse what `to_bytes` returned.
 
         Raises
         ------
@@ -83,12 +83,12 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Nobody holds it."""
+    """No process holds the lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """The holder's process is gone: take it over at once."""
+    """The holder's process has ended: take the lease over at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Nothing was heard of the holder for too long: watch it, then take it over."""
+    """The holder's heartbeat is too old: watch the lease, then take it over."""
 
     by: ProcessId
 
@@ -115,35 +115,35 @@ def judge(
     now: datetime,
     is_running: Callable[[ProcessId], bool] = ProcessId.is_running,
 ) -> Verdict:
-    """Who holds the lease, if anybody.
+    """Decide whether the lease is held, and how it may be taken. Pure.
 
     Parameters
     ----------
     lease
-        what the file says; None if there is no file
+        the content of the file; None if there is no file
     me
-        who asks
+        the process that asks
     now
-        the time here, UTC
+        the time on this machine, UTC
     is_running
-        whether a process of this machine runs
+        tells whether a process of this machine runs
     """
     if lease is None or lease.released:
         return Free()
     holder = lease.holder
     if holder.is_near(me) and not is_running(holder):
         return Dead()
-    # A heartbeat of the future is as odd as one that is long past: one of the clocks is off.
+    # A heartbeat in the future is as suspicious as an old one: one of the clocks is wrong.
     if abs(now - lease.heartbeat) > timedelta(seconds=lease.ttl_s):
         return Stale(holder)
     return Held(holder, lease.since)
 
 
 class Lease:
-    """A lease that this process holds, made by `acquire`; a thread renews it. A context manager.
+    """A lease that this process holds, created by `acquire`; a thread renews it. A context manager.
 
-    `lost` says that another archive holds the folder now: who sees it stops. It comes late if
-    the holder slept, or its disk did; until then the ledger's fence is what keeps it out.
+    When `lost` is set, another archive holds the folder, and this one must stop. It is set late
+    if the process or its disk was suspended; until then the ledger's fence keeps it out.
     """
 
     def __init__(self, storage: Storage, record: LeaseRecord) -> None:
@@ -160,20 +160,20 @@ class Lease:
     def acquire(cls, storage: Storage, ttl_s: float) -> "Lease":
         """Take the lease.
 
-        Of several that try at the same time one usually wins; if two do, the ledger's epochs
-        decide, and the other finds its lease `lost`.
+        If several processes try at the same time, usually one succeeds; if two do, the ledger's
+        epochs decide, and the other finds its lease `lost`.
 
         Parameters
         ----------
         storage
             of the archive
         ttl_s
-            seconds of silence after which a holder counts as dead
+            seconds without a heartbeat after which a holder counts as dead
 
         Raises
         ------
         ArchiveHeld
-            if another archive is alive; says which and what to do
+            if another archive is alive; the message says which and what to do
         StorageError
             if the storage refuses
         """
@@ -188,13 +188,13 @@ class Lease:
         if isinstance(verdict, Held):
             raise _held(verdict)
         if not isinstance(verdict, Free) and found is not None:
-            log.warning("taking the archive over from %s, which is gone", found.holder)
+            log.warning("taking the archive over from %s, which has ended", found.holder)
         now = datetime.now(UTC)
         epoch = 0 if found is None else found.epoch + 1
         record = LeaseRecord(secrets.token_hex(8), epoch, me, now, now, ttl_s)
         if found is None:
             if not storage.create(LEASE_PATH, record.to_bytes()):
-                raise ArchiveHeld("another archive has taken this folder at this very moment")
+                raise ArchiveHeld("another archive has just taken this folder")
         else:
             storage.replace(LEASE_PATH, record.to_bytes())
         return cls(storage, record)
@@ -212,30 +212,30 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether this archive must stop."""
+        """Whether another archive holds the lease: this one must stop."""
         return self._lost.is_set()
 
     def silent_s(self, monotonic_s: float) -> float:
-        """For how long it has not been renewed, whatever the wall clock says."""
+        """Return the seconds since the last renewal, by the monotonic clock."""
         return monotonic_s - self._renewed_s
 
     @property
     def record(self) -> LeaseRecord:
-        """What it last wrote."""
+        """The record that was written last."""
         return self._record
 
     def describe(self) -> Mapping[str, Any]:
-        """The holder, for the ledger."""
+        """Return the holder, for the ledger."""
         return self._record.holder.to_json()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Write down the epoch that the ledger gave: of two holders the later is the true one."""
+        """Record the epoch that the ledger assigned: of two holders the later one is valid."""
         with self._lock:
             self._record = replace(self._record, epoch=epoch)
         self.renew()
 
     def renew(self) -> None:
-        """Say that the holder is alive, unless another one holds the lease: then it is `lost`.
+        """Write a heartbeat, unless another process holds the lease: then set `lost`.
 
         Raises
         ------
@@ -244,13 +244,13 @@ class Lease:
         """
         with self._lock:
             found = _read(self._storage)
-            # A lease of an earlier epoch was written by a zombie that had not looked yet.
+            # A lease of an earlier epoch was written by a zombie that has not read it yet.
             if (
                 found is not None
                 and found.token != self._record.token
                 and found.epoch >= self._record.epoch
             ):
-                log.error("the lease is lost to %s", found.holder)
+                log.error("lease of the archive lost to %s", found.holder)
                 self._lost.set()
                 return
             record = replace(self._record, heartbeat=datetime.now(UTC))
@@ -259,7 +259,7 @@ class Lease:
             self._renewed_s = time.monotonic()
 
     def release(self) -> None:
-        """Let go, so that the next archive need not wait. The file stays, for its epoch."""
+        """Release the lease, so that the next archive need not wait. The file keeps the epoch."""
         self._closing.set()
         self._thread.join()
         try:
@@ -267,8 +267,8 @@ class Lease:
             if found is not None and found.token == self._record.token:
                 self._storage.replace(LEASE_PATH, replace(found, released=True).to_bytes())
         except StorageError as error:
-            # The next archive on this machine sees that the process is gone.
-            log.warning("the lease is not released: %s", error)
+            # The next archive on this machine sees that the process has ended.
+            log.warning("lease of the archive not released: %s", error)
 
     def _beat(self) -> None:
         failing = False
@@ -276,9 +276,9 @@ class Lease:
             try:
                 self.renew()
             except (StorageError, LedgerCorrupt) as error:
-                # A full disk is no reason to stop: nobody else can take the lease there either.
+                # A full disk is no reason to stop: no other process can take the lease either.
                 if not failing:
-                    log.warning("the lease is not renewed: %s", error)
+                    log.warning("lease of the archive not renewed: %s", error)
                 failing = True
             else:
                 failing = False
@@ -293,5 +293,5 @@ def _held(verdict: Held) -> ArchiveHeld:
     holder = verdict.by
     return ArchiveHeld(
         f"the archive is held by {holder} since {verdict.since:%Y-%m-%d %H:%M:%S} UTC: stop it "
-        "with `finkray stop archive`, or wait: when it is gone its folder is free"
+        "with `finkray stop archive`, or wait until it has ended"
     )

@@ -1,24 +1,24 @@
-"""The ledger: the only truth of what is in the archive, as its one writer sees it.
+"""Write the ledger, the only truth of what is in the archive; one process writes it at a time.
 
-It is a sequence of entries, numbered without a hole from 0, that are created and never
-changed. Creating entry n exclusively is both the commit point of what it says and the fence
-against an archive that was taken over and does not know it yet:
+The ledger is a sequence of entries, numbered from 0 without a gap, that are created and never
+changed. Creating entry n exclusively is both the commit of its content and the fence against an
+archive that was taken over and does not know it yet:
 
-- A new archive reads all entries, then creates the next one, ``opened``, with an epoch that
-  is one higher. Everybody who held the ledger before believes that number to be free: the
-  next create fails, and finds an entry of another writer. That one is `Fenced` and stops.
-- Should the old archive create the number first, its entry stands before ``opened``: a
-  commit like any other, which the new archive reads before it tries the next number.
+- A new archive reads all entries, then creates the next one, ``opened``, with an epoch one
+  higher. Every earlier writer assumes that this number is free: its next create fails, and it
+  finds an entry of another writer. It raises `Fenced` and stops.
+- If the old archive creates the number first, its entry precedes ``opened``: a commit like any
+  other, which the new archive reads before it tries the next number.
 
-Folding (`finkray.ledger.compaction`) deletes entries, so a number may become free again. That does
-not let a zombie in: the file that holds the folded entries is durable and visible *before*
-any of them is deleted. So whoever succeeds in creating a number that had been used finds,
-looking *after* the create, a folded file that covers it (`ledger_segment.covering` cannot
-miss it): then the create counts for nothing and its writer is `Fenced`. Readers ignore an
-entry that a folded file covers, so they never saw it either. And whoever finds no such file
-has created a number that had never been used, which is what a commit is.
+Compaction (`finkray.ledger.compaction`) deletes entries, so a number may become free again. A
+zombie still cannot commit: the file with the compacted entries is durable and visible *before*
+any of them is deleted. A writer that creates a number which was used before looks *after* the
+create and finds the file that covers it (`finkray.ledger.segment.covering` cannot miss it): its
+entry is void, and it is `Fenced`. Readers ignore an entry that such a file covers, so they never
+see it either. A writer that finds no such file has created a number that was never used: a commit.
 
-The lease (`finkray.ledger.lease`) only keeps two archives from getting so far; nothing rests on it.
+The lease (`finkray.ledger.lease`) keeps two archives from starting by accident; the fence does not
+depend on it.
 """
 
 import logging
@@ -41,32 +41,31 @@ from finkray.storage.contract import Storage
 
 STAGING_FOLDER = "staging"
 
-_LATELY = 256
-"""Entries back to which a claim that is handed in again is known to be this run's own: a
-caller tries again what it tried last."""
+RETRY_ENTRIES = 256
+"""How many recent entries to search for a retried commit: a caller retries its last one."""
 
 log = logging.getLogger(__name__)
 
 
 class Holder(Protocol):
-    """Who takes a ledger over; a `finkray.ledger.lease.Lease` is one."""
+    """The holder of a ledger; `finkray.ledger.lease.Lease` implements it."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Host, process and the like, for people."""
+        """Return host, process and the like, for people."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Learn the epoch."""
+        """Take note of the epoch that the ledger assigned."""
 
 
 class Ledger:
-    """A ledger that this process writes, made by `take_over`. Not for two threads at a time.
+    """The writer of a ledger, created by `take_over`. Not for two threads at a time.
 
     Attributes
     ----------
     epoch
-        number of this run; workers put it into the names of what they stage
+        number of this run; tasks put it into the names of staged files
     is_new
-        whether no partition was known when it was opened
+        whether the ledger knew no partition when it was opened
     """
 
     def __init__(
@@ -77,22 +76,22 @@ class Ledger:
         self._state = reading.state
         self._unpublished = dict(reading.unpublished)
         self._in_doubt = False
-        self._fold_at_seq = 0
+        self._compact_at_seq = 0
         self._compactor = ThreadPoolExecutor(1, thread_name_prefix="compaction")
         self.is_new = is_new
 
     @classmethod
     def take_over(cls, storage: Storage, holder: Holder | None = None) -> "Ledger":
-        """Begin a new epoch. From here on every earlier writer of the ledger is fenced.
+        """Begin a new epoch; from then on every earlier writer of the ledger is fenced.
 
         Raises
         ------
         Fenced
-            if another archive took it over meanwhile and has gone far
+            if another archive took it over meanwhile and compacted its entries
         LedgerCorrupt
-            if the ledger cannot be summed up
+            if the entries are not a valid ledger
         StorageError
-            if the storage refuses; try again
+            if the storage refuses; retry
         """
         writer = secrets.token_hex(8)
         reading = read_state(storage)
@@ -109,14 +108,14 @@ class Ledger:
             )
             if storage.create(entry.path, entry.to_bytes()):
                 break
-            # The one before still commits: what it was faster with belongs to what is read
-            # first. Only that is read, lest it be faster for ever.
+            # The previous writer still commits: read its new entries first. Only the new ones,
+            # so that this loop is faster than its commits.
             reading.catch_up(storage)
-        if _undo_if_folded(storage, entry):
+        if _undo_if_compacted(storage, entry):
             raise _fenced(entry.seq)
         ledger = cls(storage, writer, reading, is_new=not state.partitions)
-        ledger._take_in(entry)
-        storage.delete(reading.order.left_over)
+        ledger._apply(entry)
+        storage.delete(reading.files.left_over)
         for folder in (LOG_FOLDER, FOLDED_FOLDER):
             storage.sweep(folder)
         if holder is not None:
@@ -125,7 +124,7 @@ class Ledger:
 
     @property
     def state(self) -> LedgerState:
-        """The sum of all entries; not to be changed."""
+        """The sum of all entries; read-only for callers."""
         return self._state
 
     @property
@@ -140,29 +139,29 @@ class Ledger:
 
     @property
     def unpublished(self) -> Mapping[str, str]:
-        """``{final: staged}`` of files of committed claims that are not published yet."""
+        """``{final: staged}`` of the files of committed claims that are not published yet."""
         return {final: at for staged in self._unpublished.values() for final, at in staged.items()}
 
     def frontier(self, source: TopicPartition) -> int | None:
-        """The first offset that is not in the ledger; None for a partition it does not know."""
+        """Return the first offset that is not in the ledger; None for an unknown partition."""
         return self._state.frontier(source)
 
     def totals(self) -> BalanceSheet:
-        """Sums over all claims."""
+        """Return the sums over all claims."""
         return self._state.balance()
 
     def refuse_if_fenced(self) -> None:
-        """Look whether another archive has taken the ledger over, without writing.
+        """Check, without writing, that no other archive has taken the ledger over.
 
         Raises
         ------
         Fenced
-            if so
+            if another archive has
         """
         self._next_of_mine()
 
     def record_starts(self, starts: Mapping[TopicPartition, int]) -> None:
-        """Note from which offset on partitions are archived; known ones are left as they are."""
+        """Record the offset from which partitions are archived; known ones stay as they are."""
         while True:
             self._resolve_doubt()
             new = {at: offset for at, offset in starts.items() if at not in self._state.partitions}
@@ -170,9 +169,9 @@ class Ledger:
                 return
 
     def begin_live_lanes(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Note that live lanes begin at these offsets: what lies before is left to the backfill.
+        """Record that live lanes begin at these offsets; earlier offsets are left to backfills.
 
-        An offset that is not beyond all that the ledger knows of its partition is left out.
+        An offset that is not beyond the end of its partition in the ledger is left out.
         """
         while True:
             self._resolve_doubt()
@@ -189,19 +188,19 @@ class Ledger:
         staged: Sequence[StagedClaim],
         kind: ClaimKind = "committed",
     ) -> int:
-        """Commit claims: when this returns they are in the archive for good, all or none.
+        """Commit claims: when this returns all of them are in the archive for good.
 
-        After a `StorageError` nobody knows whether they are. Call again with the same claims,
-        and more if there are more: those that this run has just committed, so bounded, are
-        not entered twice.
+        All or none are committed. After a `StorageError` it is unknown which. Call again with
+        the same claims, and more if there are more: claims of the same bounds that this run has
+        just committed are not entered twice.
 
         Parameters
         ----------
         staged
-            claims; not empty. For `repaired` and `resolved` they are in the ledger already, each
-            with all of its files as it stands now, and `staged` names only those that were made.
+            claims; not empty. For `repaired` and `resolved` they are in the ledger already; each
+            is given with all of its current files, and its `staged` names only the new ones.
         kind
-            whether they are new, or what was done to them
+            `committed` for new claims, else what was done to them
 
         Returns
         -------
@@ -211,12 +210,12 @@ class Ledger:
         Raises
         ------
         Fenced
-            if another archive has taken the ledger over; what counts is what that one read
+            if another archive has taken the ledger over; valid is what that one read
         LedgerCorrupt
-            if a claim is in the ledger already, or a repaired one is not: nothing was committed
+            if a new claim is in the ledger already, or a revised one is not: nothing was committed
         ValueError
-            if a claim does not account for each of its offsets once, or one that is resolved
-            differs in more than that: nothing was committed
+            if a claim does not account for each of its offsets once, or a resolved one differs
+            in more than its resolved dead letters: nothing was committed
         StorageError
             if the storage refuses; see above
         """
@@ -226,8 +225,8 @@ class Ledger:
                 raise ValueError(f"claim {one.result.claim}: its files are not those it staged")
         while True:
             self._resolve_doubt()
-            landed = self._landed(kind, staged)
-            rest = [one for one in staged if one.result.claim not in landed]
+            done = self._committed_recently(kind, staged)
+            rest = [one for one in staged if one.result.claim not in done]
             if not rest:
                 return self._state.last_seq
             content: dict[str, Any] = {
@@ -237,7 +236,7 @@ class Ledger:
             if kind == "committed":
                 self._state.refuse_overlap(one.result.claim for one in rest)
             else:
-                content["superseded"] = tuple(self._as_they_stand(rest))
+                content["superseded"] = tuple(self._current_results(rest))
                 if kind == "resolved":
                     for before, one in zip(content["superseded"], rest, strict=True):
                         refuse_rewriting(before, one.result)
@@ -246,7 +245,7 @@ class Ledger:
                 return self._state.last_seq
 
     def mark_published(self, finals: Sequence[str]) -> None:
-        """Note that files stand under their final names; the next entry tells it to others."""
+        """Take note that files are published; the next entry records it for others."""
         done = set(finals)
         for seq, staged in list(self._unpublished.items()):
             if done.issuperset(staged):
@@ -258,24 +257,24 @@ class Ledger:
         self._note_published()
 
     def compact(self) -> Future[int] | None:
-        """Fold what can be folded, if it is time, in a thread of its own.
+        """Compact the ledger in a separate thread, if a block of entries is complete.
 
-        It takes some ms in most cases, and seconds once in a hundred thousand commits. A
+        It takes a few ms in most cases, and seconds once in a hundred thousand commits. The
         process may end in the middle of it.
 
         Returns
         -------
         Future of int, or None
-            how many files it wrote; None if it is not time, which costs nothing to find out
+            number of files it writes; None if no block is complete, which costs nothing to see
         """
         through_seq = self._state.published_through
-        if through_seq < self._fold_at_seq:
+        if through_seq < self._compact_at_seq:
             return None
-        self._fold_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
+        self._compact_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
         return self._compactor.submit(_compact, self._storage, through_seq, self.staging)
 
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
-        """Create the next entry. False if it is in doubt who did: resolve that first."""
+        """Create the next entry; False if the number is taken: call `_resolve_doubt` then."""
         entry = Entry(
             seq=self._state.last_seq + 1,
             epoch=self._state.epoch,
@@ -288,24 +287,24 @@ class Ledger:
         self._in_doubt = True
         if not self._storage.create(entry.path, entry.to_bytes()):
             return False
-        if _undo_if_folded(self._storage, entry):
+        if _undo_if_compacted(self._storage, entry):
             raise _fenced(entry.seq)
         self._in_doubt = False
-        self._take_in(entry)
+        self._apply(entry)
         return True
 
     def _resolve_doubt(self) -> None:
-        """Find out whether a create took place that the storage gave no good answer to."""
+        """Find out whether a create succeeded whose answer was lost or negative."""
         if not self._in_doubt:
             return
         entry = self._next_of_mine()
         if entry is not None:
             self._storage.sync(LOG_FOLDER)
-            self._take_in(entry)
+            self._apply(entry)
         self._in_doubt = False
 
     def _next_of_mine(self) -> Entry | None:
-        """The entry after the last known one, if it is there; `Fenced` if it is another's."""
+        """Return the entry after the last known one, if it exists; raise `Fenced` if not ours."""
         seq = self._state.last_seq + 1
         data = self._storage.read(log_path(seq))
         entry = None if data is None else Entry.from_bytes(data, seq)
@@ -314,13 +313,13 @@ class Ledger:
             raise _fenced(seq)
         return entry
 
-    def _landed(self, kind: ClaimKind, staged: Sequence[StagedClaim]) -> set[Claim]:
-        """Which of the claims this run has committed lately."""
+    def _committed_recently(self, kind: ClaimKind, staged: Sequence[StagedClaim]) -> set[Claim]:
+        """Return those of the claims that this run has committed in its recent entries."""
         if not any(self._state.covers(one.result.claim) for one in staged):
             return set()
         mine = [
             (result.claim, entry.staged.items())
-            for entry in read_entries(self._storage, self._state.last_seq - _LATELY)
+            for entry in read_entries(self._storage, self._state.last_seq - RETRY_ENTRIES)
             if entry.writer == self._writer and entry.kind == kind
             for result in entry.claims
         ]
@@ -332,7 +331,7 @@ class Ledger:
             if claim == one.result.claim and (kind == "committed" or files >= one.staged.items())
         }
 
-    def _take_in(self, entry: Entry) -> None:
+    def _apply(self, entry: Entry) -> None:
         self._state.apply(entry)
         if entry.staged:
             self._unpublished[entry.seq] = entry.staged
@@ -342,20 +341,22 @@ class Ledger:
         first_waiting = min(self._unpublished, default=self._state.last_seq + 1)
         self._state.published_through = first_waiting - 1
 
-    def _as_they_stand(self, revised: Sequence[StagedClaim]) -> Iterator[ClaimResult]:
-        """What the ledger says of claims that are to be revised."""
+    def _current_results(self, revised: Sequence[StagedClaim]) -> Iterator[ClaimResult]:
+        """Yield the current results of claims that are to be revised."""
         known = read_results(self._storage, [one.result.claim for one in revised])
         for one in revised:
             before = known.get(one.result.claim)
             if before is None:
                 raise LedgerCorrupt(f"{one.result.claim} is to be revised but not in the ledger")
             if unknown := _paths(one.result) - _paths(before) - set(one.staged):
-                raise ValueError(f"revision of {one.result.claim}: nobody made {sorted(unknown)}")
+                raise ValueError(
+                    f"revision of {one.result.claim}: not staged and not known: {sorted(unknown)}"
+                )
             yield before
 
 
 def staging_folder(epoch: int) -> str:
-    """The folder in which the archive of an epoch stages its files."""
+    """Return the folder in which the archive of an epoch stages its files."""
     return f"{STAGING_FOLDER}/{epoch:08d}"
 
 
@@ -363,8 +364,8 @@ def _compact(storage: Storage, through_seq: int, staging: str) -> int:
     try:
         return compact(storage, through_seq, staging)
     except FinkrayError as error:
-        # No commit depends on it, and the next time comes with the next block.
-        log.warning("the ledger is not folded: %s", error)
+        # No commit depends on it, and the next block triggers another attempt.
+        log.warning("ledger not compacted, will retry with the next block: %s", error)
         return 0
 
 
@@ -372,8 +373,8 @@ def _paths(result: ClaimResult) -> set[str]:
     return {file.path for file in (*result.files, *result.dead_letter_files)}
 
 
-def _undo_if_folded(storage: Storage, entry: Entry) -> bool:
-    """Whether a created entry counts for nothing: its number had been used, and folded away."""
+def _undo_if_compacted(storage: Storage, entry: Entry) -> bool:
+    """Return whether a created entry was void, its number being compacted; delete it if so."""
     if covering(storage, entry.seq) is None:
         return False
     storage.delete([entry.path])

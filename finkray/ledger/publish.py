@@ -1,7 +1,7 @@
-"""From staged files to an archive that readers see: the two steps, and mending after a crash.
+"""Commit claims and publish their files, and recover after a crash.
 
-Committing and publishing are apart: the ledger decides what is in the archive, publishing
-only brings the folders in line with it and can be done again by anybody at any time.
+Committing and publishing are two steps: the ledger decides what is in the archive; publishing
+only brings the folders in line with it, and any process may repeat it at any time.
 """
 
 import logging
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start found and mended.
+    """What a recovery found and did.
 
     Attributes
     ----------
     published
-        how many files of committed claims were brought to their place
+        number of files of committed claims that were published
     lost
-        final paths of files that are nowhere: `finkray audit --redrive` makes them again
+        final paths of files that do not exist: `finkray audit --redrive` writes them again
     cleared
-        staging folders of earlier epochs that were removed
+        staging folders of earlier epochs that were deleted
     """
 
     published: int
@@ -45,12 +45,12 @@ def commit(
     """Make claims part of the archive.
 
     1. publish what an earlier call committed and could not publish
-    2. see that every staged file is there and whole
+    2. check that every staged file exists and is whole
     3. append the entry: the commit point
     4. publish the files
 
-    After a `StorageError` call again with the same claims (see `Ledger.append`): what was
-    committed stays so, and its files are published by that call.
+    After a `StorageError` call again with the same claims (see `Ledger.append`): claims that
+    were committed stay committed, and that call publishes their files.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def commit(
     Fenced, LedgerCorrupt, ValueError, StorageError
         as `Ledger.append`
     StorageError
-        also if a staged file is not there: stage the claim again
+        also if a staged file does not exist: stage the claim again
     """
     publish(ledger, storage)
     for one in staged:
@@ -77,21 +77,21 @@ def _refuse_unstaged(ledger: Ledger, storage: Storage, one: StagedClaim) -> None
         at = one.staged.get(file.path)
         if at is None or storage.size_bytes(at) == file.size_bytes:
             continue
-        # Committed and published by an earlier call that could not be finished.
+        # Committed and published by an earlier call that was interrupted.
         done = ledger.state.covers(one.result.claim)
         if not done or storage.size_bytes(file.path) != file.size_bytes:
-            # Whoever takes the ledger over clears what was staged before.
+            # An archive that takes the ledger over deletes what was staged before.
             ledger.refuse_if_fenced()
             raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
 
 
 def publish(ledger: Ledger, storage: Storage) -> int:
-    """Bring all files of committed claims to their place; how many there were.
+    """Publish all files of committed claims; return how many there were.
 
     Raises
     ------
     LedgerCorrupt
-        if one of them is nowhere, or another file is in its place
+        if one of them does not exist, or another file has its name
     StorageError
         if the storage refuses; call again
     """
@@ -109,20 +109,20 @@ def publish(ledger: Ledger, storage: Storage) -> int:
 
 
 def recover(ledger: Ledger, storage: Storage) -> Recovery:
-    """Bring the folders in line with the ledger, at a start.
+    """Bring the folders in line with the ledger at a start.
 
     1. publish the files of committed entries that a crash left in staging; only entries
-       after the last one that is known to be published are looked at, so this takes no
-       longer after a year than after a day
-    2. remove the staging folders of earlier epochs: what is in them was never committed
+       after the last one that is recorded as published are read, so this takes no longer
+       after a year than after a day
+    2. delete the staging folders of earlier epochs: their files were never committed
 
-    A committed file that is nowhere was deleted by somebody. It does not keep the archive
-    from starting; the audit shows it as missing.
+    A committed file that does not exist was deleted by other means. It does not keep the
+    archive from starting; the audit reports it as missing.
 
     Raises
     ------
     LedgerCorrupt
-        if a stranger's file stands where a committed one belongs; nothing is removed then
+        if another file has the name of a committed one; nothing is deleted then
     StorageError
         if the storage refuses; call again
     """
@@ -135,7 +135,7 @@ def recover(ledger: Ledger, storage: Storage) -> Recovery:
         )
     lost = sorted(final for final, outcome in outcomes.items() if outcome is PublishOutcome.LOST)
     if lost:
-        log.error("committed files that are gone, see `finkray audit`: %s", ", ".join(lost))
+        log.error("committed files are missing, see `finkray audit`: %s", ", ".join(lost))
     ledger.mark_published(list(outcomes))
     old = [
         folder

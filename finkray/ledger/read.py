@@ -1,9 +1,9 @@
-"""Reading a ledger, also while an archive appends to it and folds it. Needs no lease.
+"""Read a ledger, also while an archive appends to it and compacts it. Needs no lease.
 
-A reader lists the entries first and the folded files after: an entry is deleted only when
-the file that holds it is durable, so what the first list lacks the second has. Where the
-file system's lists are not of one moment, or a listed file goes away before it is read, it
-starts again. Entries are never changed, so a reader gets the ledger as it was at one moment.
+A reader lists the entries first and the compacted files after: an entry is deleted only when
+the file that holds it is durable, so what the first list lacks the second has. If the lists of
+the file system are not consistent, or a listed file vanishes before it is read, the reader
+starts again. Entries are never changed, so a reader gets the ledger as of one moment.
 """
 
 import time
@@ -19,18 +19,18 @@ from finkray.errors import LedgerCorrupt, StorageError
 from finkray.ledger.entry import LOG_FOLDER, Entry, log_path, seq_of
 from finkray.ledger.segment import (
     FOLDED_FOLDER,
-    Order,
+    LedgerFiles,
     Segment,
+    choose_files,
     covering,
-    put_in_order,
 )
 from finkray.ledger.state import LedgerState
 from finkray.ledger.table import SCHEMA, STATE_COLUMNS, add_to_state, to_entries, to_table
 from finkray.storage.contract import Storage
 
 ATTEMPTS = 40
-"""How often a reader starts again. A missing entry is reported after about a second; folding,
-which happens once in `ledger_segment.BLOCK` commits, is never in the way so often."""
+"""How often a reader starts again. A missing entry is reported after about a second; compaction,
+once in `finkray.ledger.segment.BLOCK` commits, never interferes that often."""
 
 _PAUSE_S = 0.025
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Compacted(Exception):
-    """A file that was listed went away: it has been folded meanwhile. Never leaves finkray."""
+    """A listed file vanished because it was compacted. Handled within the ledger package."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class LedgerReading:
     ----------
     state
         the sum of its entries
-    order
+    files
         its files
     unpublished
         ``{seq: {final: staged}}`` of the entries after `state.published_through`: their files
@@ -57,11 +57,11 @@ class LedgerReading:
     """
 
     state: LedgerState
-    order: Order
+    files: LedgerFiles
     unpublished: dict[int, Mapping[str, str]] = field(default_factory=dict)
 
     def catch_up(self, storage: Storage) -> None:
-        """Add the entries that have come since, without reading the others again."""
+        """Add the entries that were created since, without reading the others again."""
         for entry in read_entries(storage, self.state.last_seq):
             self.add(entry)
 
@@ -76,28 +76,28 @@ class LedgerReading:
         }
 
 
-def read_order(storage: Storage) -> Order:
-    """The ledger's files at this moment."""
-    return _patiently(lambda: _order(storage))
+def read_files(storage: Storage) -> LedgerFiles:
+    """Return the files of the ledger as of now."""
+    return _with_retries(lambda: _files(storage))
 
 
 def read_state(storage: Storage) -> LedgerReading:
-    """Sum the whole ledger up.
+    """Read the whole ledger and return the sum of its entries.
 
     Raises
     ------
     LedgerCorrupt
         if an entry is missing or unreadable, or entries contradict each other
     """
-    return _patiently(lambda: _state(storage))
+    return _with_retries(lambda: _state(storage))
 
 
 def read_tables(
     storage: Storage, after_seq: int = -1, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """The rows of all entries after a number, in order; see `finkray.ledger.table`.
+    """Yield the rows of all entries after a number, in order; see `finkray.ledger.table`.
 
-    Each table holds whole entries. Entries that come while it runs may or may not be given.
+    Each table holds whole entries. Entries created meanwhile may or may not be included.
     """
     names = list(columns or SCHEMA.names)
     failures = 0
@@ -114,18 +114,18 @@ def read_tables(
 
 
 def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
-    """The entries after a number, in order. Folded ones have lost `staged`: it is done."""
+    """Yield the entries after a number, in order; compacted ones come without `staged`."""
     failures = 0
     while True:
         try:
-            order = _order(storage)
-            for segment in order.segments:
+            files = _files(storage)
+            for segment in files.segments:
                 if segment.last_seq > after_seq:
                     for table in segment_tables(storage, segment, after_seq, SCHEMA.names):
                         for entry in to_entries(table):
                             after_seq = entry.seq
                             yield entry
-            wanted = range(max(order.log_seqs.start, after_seq + 1), order.log_seqs.stop)
+            wanted = range(max(files.log_seqs.start, after_seq + 1), files.log_seqs.stop)
             for entry in log_entries(storage, wanted):
                 after_seq = entry.seq
                 yield entry
@@ -136,37 +136,37 @@ def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
             return
 
 
-def _order(storage: Storage) -> Order:
+def _files(storage: Storage) -> LedgerFiles:
     seqs = [seq for file in storage.files(LOG_FOLDER) if (seq := seq_of(file.path)) is not None]
     segments = [
         segment
         for file in storage.files(FOLDED_FOLDER)
         if (segment := Segment.of(file.path)) is not None
     ]
-    return put_in_order(seqs, segments)
+    return choose_files(seqs, segments)
 
 
 def _state(storage: Storage) -> LedgerReading:
-    order = _order(storage)
+    files = _files(storage)
     state = LedgerState()
-    for segment in order.segments:
-        # One row group after the other: memory does not grow with the ledger.
+    for segment in files.segments:
+        # One row group at a time: memory does not grow with the ledger.
         for table in segment_tables(storage, segment, -1, STATE_COLUMNS):
             add_to_state(state, table, state.last_seq + 1, table["seq"][-1].as_py())
         if state.last_seq != segment.last_seq:
             raise LedgerCorrupt(f"{segment.path} ends with entry {state.last_seq}")
-    reading = LedgerReading(state, order)
-    for entry in log_entries(storage, order.log_seqs):
+    reading = LedgerReading(state, files)
+    for entry in log_entries(storage, files.log_seqs):
         reading.add(entry)
     return reading
 
 
 def _tables(storage: Storage, after_seq: int, names: Sequence[str]) -> Iterator[pa.Table]:
-    order = _order(storage)
-    for segment in order.segments:
+    files = _files(storage)
+    for segment in files.segments:
         if segment.last_seq > after_seq:
             yield from segment_tables(storage, segment, after_seq, names)
-    wanted = range(max(order.log_seqs.start, after_seq + 1), order.log_seqs.stop)
+    wanted = range(max(files.log_seqs.start, after_seq + 1), files.log_seqs.stop)
     if wanted:
         yield to_table(log_entries(storage, wanted)).select(names)
 
@@ -174,7 +174,7 @@ def _tables(storage: Storage, after_seq: int, names: Sequence[str]) -> Iterator[
 def segment_tables(
     storage: Storage, segment: Segment, after_seq: int, names: Sequence[str]
 ) -> Iterator[pa.Table]:
-    """The row groups of a segment, each of which holds whole entries; `Compacted` if it is gone."""
+    """Yield the row groups of a segment, each of whole entries; `Compacted` if it vanished."""
     try:
         source = storage.open(segment.path)
     except FileNotFoundError as error:
@@ -196,7 +196,7 @@ def segment_tables(
 
 
 def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The columns in that order, with nulls for those that came into format 1 later."""
+    """Return the columns in that order, with nulls for those added to format 1 later."""
     for name in set(names).difference(table.column_names):
         field = SCHEMA.field(name)
         table = table.append_column(field, pa.nulls(len(table), field.type))
@@ -204,22 +204,22 @@ def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def log_entries(storage: Storage, seqs: range) -> list[Entry]:
-    """Entries that are not folded; `Compacted` if one of them is."""
+    """Return entries from the log; raise `Compacted` if one of them is compacted."""
     entries = []
     for seq in seqs:
         data = storage.read(log_path(seq))
         if data is None:
             raise Compacted(log_path(seq))
         entries.append(Entry.from_bytes(data, seq))
-    # An archive that lost the ledger may have created an entry anew that had been folded
-    # and deleted; see `finkray.ledger.log`. Such an entry is covered, and none of the ledger's.
+    # An archive that lost the ledger may have created an entry again that was compacted and
+    # deleted; see `finkray.ledger.log`. Such an entry is covered, and void.
     for seq in {Segment.holding(seq, 0).first_seq for seq in seqs}:
         if covering(storage, seq) is not None:
             raise Compacted(log_path(seq))
     return entries
 
 
-def _patiently(read: Callable[[], T]) -> T:
+def _with_retries(read: Callable[[], T]) -> T:
     failures = 0
     while True:
         try:
@@ -230,7 +230,7 @@ def _patiently(read: Callable[[], T]) -> T:
 
 
 def _pause_or_give_up(error: Compacted | LedgerCorrupt, failures: int) -> None:
-    """Wait before another attempt, or raise what the last one met."""
+    """Wait before another attempt; after the last one raise its error."""
     if failures < ATTEMPTS:
         time.sleep(_PAUSE_S)
     elif isinstance(error, LedgerCorrupt):

@@ -1,9 +1,9 @@
-"""Folded entries: which files there may be, and the order of the whole. Pure but for `covering`.
+"""Names and levels of compacted files, and which file holds which entry. Pure except `covering`.
 
-Entries fold in blocks of `BLOCK`, and `FANOUT` neighbouring files of one level into one of
-the next, so that a ledger of n entries leaves about BLOCK + FANOUT · log(n) files. A file
-of level k always holds the BLOCK · FANOUT^k entries from a multiple of that number on: from
-the number of an entry follow the names of all files that may ever hold it.
+Entries are compacted in blocks of `BLOCK`, and `FANOUT` neighbouring files of one level into one
+of the next, so that a ledger of n entries has about BLOCK + FANOUT · log(n) files. A file of
+level k always holds the BLOCK · FANOUT^k entries from a multiple of that number on: the number of
+an entry determines the names of all files that may ever hold it.
 """
 
 from collections.abc import Collection
@@ -16,15 +16,15 @@ from finkray.storage.contract import Storage
 FOLDED_FOLDER = "ledger/folded"
 
 BLOCK = 64
-"""Entries in the smallest file. Those that are not folded yet are read one by one when a
-ledger is opened (about 0.1 ms each), and folding costs as much as a few commits."""
+"""Entries in the smallest file. Entries that are not compacted are read one by one when a ledger
+is opened (about 0.1 ms each), and compacting a block costs as much as a few commits."""
 
 FANOUT = 16
-"""Files of one level that become one of the next: each claim is written again once for each
-level, and a ledger has at most this number of files of a level."""
+"""Files of one level that are merged into one of the next: each claim is rewritten once per level,
+and a ledger has at most this number of files of a level."""
 
 LEVELS = 7
-"""The widest file holds BLOCK · FANOUT^6, a thousand million entries."""
+"""Number of levels: the widest file holds BLOCK · FANOUT^6, a thousand million entries."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,17 +36,17 @@ class Segment:
 
     @property
     def path(self) -> str:
-        """Where it stands."""
+        """Path of the file."""
         return f"{FOLDED_FOLDER}/{self.first_seq:020d}-{self.last_seq:020d}.parquet"
 
     @property
     def level(self) -> int:
-        """0 for a block of entries, k + 1 for a file made of files of level k."""
+        """0 for a block of entries, k + 1 for a file merged of files of level k."""
         return _SPANS.index(self.last_seq - self.first_seq + 1)
 
     @property
     def parts(self) -> list["Segment"]:
-        """The files of the level below that it is made of."""
+        """The files of the level below that it replaces."""
         return [
             Segment.holding(first, self.level - 1)
             for first in range(self.first_seq, self.last_seq, _SPANS[self.level - 1])
@@ -54,13 +54,13 @@ class Segment:
 
     @classmethod
     def holding(cls, seq: int, level: int) -> "Segment":
-        """The file of that level that holds an entry, once there is one."""
+        """Return the file of that level that holds an entry, whether it exists or not."""
         first = seq - seq % _SPANS[level]
         return cls(first, first + _SPANS[level] - 1)
 
     @classmethod
     def of(cls, path: str) -> "Segment | None":
-        """The segment that stands under a path, None if the path is no segment's."""
+        """Return the segment of a path, None if the path is not one of a segment."""
         stem, _, suffix = path.rpartition("/")[2].partition(".")
         first, _, last = stem.partition("-")
         if suffix != "parquet" or not (first.isdigit() and last.isdigit()):
@@ -75,11 +75,11 @@ _SPANS = tuple(BLOCK * FANOUT**level for level in range(LEVELS))
 
 
 def covering(storage: Storage, seq: int) -> Segment | None:
-    """The file in which an entry is folded, None if it is not folded.
+    """Return the file into which an entry is compacted, None if it is not compacted.
 
-    Whenever an entry was folded *before* the call, it is found, whatever is folded meanwhile:
-    a file goes away only after the one of the next level is there, and the levels are looked
-    at from below, so the entry cannot slip past.
+    An entry that was compacted *before* the call is always found, whatever is compacted
+    meanwhile: a file is deleted only after the one of the next level exists, and the levels are
+    checked from below.
     """
     for level in range(LEVELS):
         segment = Segment.holding(seq, level)
@@ -89,17 +89,17 @@ def covering(storage: Storage, seq: int) -> Segment | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """The files of a ledger, in order and each entry once.
+class LedgerFiles:
+    """The files that make up a ledger, in order, with each entry once.
 
     Attributes
     ----------
     segments
-        the widest ones, dense from entry 0 on
+        the widest files, without a gap from entry 0 on
     log_seqs
-        the entries after them
+        the entries after the segments
     left_over
-        paths of files whose entries are all in `segments` too: folding was cut short
+        paths of files whose entries are all in `segments` too, after a crash in compaction
     """
 
     segments: tuple[Segment, ...]
@@ -108,12 +108,12 @@ class Order:
 
     @property
     def last_seq(self) -> int:
-        """The number of the last entry, -1 if there is none."""
+        """Number of the last entry, -1 if there is none."""
         return self.log_seqs.stop - 1
 
 
-def put_in_order(log_seqs: Collection[int], segments: Collection[Segment]) -> Order:
-    """Find out which file speaks for which entry: the widest segment that holds it.
+def choose_files(log_seqs: Collection[int], segments: Collection[Segment]) -> LedgerFiles:
+    """Choose the file for each entry: the widest segment that holds it.
 
     Raises
     ------
@@ -140,24 +140,24 @@ def put_in_order(log_seqs: Collection[int], segments: Collection[Segment]) -> Or
                 f"entry {expected} of the ledger is missing, the last one is {last_seq}: restore "
                 f"{log_path(expected)} or the file of {FOLDED_FOLDER} that held it from a copy"
             )
-    return Order(tuple(widest), range(next_seq, last_seq + 1), tuple(left_over))
+    return LedgerFiles(tuple(widest), range(next_seq, last_seq + 1), tuple(left_over))
 
 
-def next_compaction(order: Order, through_seq: int) -> Segment | None:
-    """The segment to write next, None if there is none.
+def next_compaction(files: LedgerFiles, through_seq: int) -> Segment | None:
+    """Return the segment to write next, None if none is due.
 
     Parameters
     ----------
-    order
-        of the ledger's files
+    files
+        of the ledger
     through_seq
-        entries after this one are not folded
+        entries after this one are not compacted
     """
-    there = set(order.segments)
-    for segment in order.segments:
+    existing = set(files.segments)
+    for segment in files.segments:
         if segment.level + 1 < LEVELS:
             whole = Segment.holding(segment.first_seq, segment.level + 1)
-            if there.issuperset(whole.parts):
+            if existing.issuperset(whole.parts):
                 return whole
-    block = Segment.holding(order.log_seqs.start, 0)
-    return block if block.last_seq <= min(through_seq, order.last_seq) else None
+    block = Segment.holding(files.log_seqs.start, 0)
+    return block if block.last_seq <= min(through_seq, files.last_seq) else None

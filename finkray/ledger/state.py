@@ -1,7 +1,7 @@
-"""What the entries of a ledger add up to, kept small: ranges and sums for each partition.
+"""The sum of the entries of a ledger: covered ranges and totals for each partition.
 
-Its size grows with the number of partitions, not with that of claims, so that an archive
-may run for a year. What stands in single claims is read from the ledger when it is asked for.
+Its size grows with the number of partitions, not with the number of claims, so that an archive
+may run for a year. The content of single claims is read from the ledger when it is needed.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from finkray.status.archive import BalanceSheet
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over claims; all but `claims` count offsets."""
+    """Sums over claims; all except `claims` count offsets."""
 
     claims: int = 0
     archived: int = 0
@@ -34,7 +34,7 @@ class Totals:
 
     @classmethod
     def of(cls, result: ClaimResult) -> "Totals":
-        """The sums of one claim."""
+        """Return the sums of one claim."""
         return cls(
             claims=1,
             archived=result.archived,
@@ -48,9 +48,8 @@ class Totals:
 class PartitionState:
     """What the ledger knows of one partition.
 
-    `starts` are the offsets that ``started`` entries name: from the first one on the partition
-    is archived, and at each later one a live lane began, while what lies before it was left
-    to a backfill.
+    `starts` are the offsets of ``started`` entries: the partition is archived from the first one
+    on; at each later one a live lane began, and the offsets before it were left to a backfill.
     """
 
     covered: IntervalSet = field(default_factory=IntervalSet)
@@ -59,42 +58,42 @@ class PartitionState:
 
     @property
     def start(self) -> int:
-        """The first offset that must be accounted for."""
+        """First offset that must be accounted for."""
         known = [*self.starts, *([] if self.covered.first is None else [self.covered.first])]
         return min(known, default=0)
 
     @property
     def end(self) -> int:
-        """One past the last offset that any claim holds, or the start if there is none."""
+        """One past the last offset of any claim; the start if there is no claim."""
         return self.start if self.covered.last is None else self.covered.last + 1
 
     @property
     def live_from(self) -> int:
-        """Where the live lane goes on: the end, or where it is to begin beyond it."""
+        """Offset at which the live lane continues: the end, or its start beyond the end."""
         return max([self.end, *self.starts])
 
     @property
     def frontier(self) -> int:
-        """The first offset from the start on that no claim holds."""
+        """First offset from the start on that no claim has."""
         return self.covered.first_free(self.start)
 
     @property
     def backlog(self) -> list[Interval]:
-        """What no claim holds before the live lane: all that a start has to bring in."""
+        """Ranges before the live lane that no claim has: what the archive still has to read."""
         return self.covered.holes(self.start, self.live_from - 1)
 
     @property
     def deferred(self) -> list[Interval]:
-        """What waits for the backfill: holes that end right before the beginning of a lane."""
+        """Ranges that wait for a backfill: holes that end right before the start of a lane."""
         return [hole for hole in self.backlog if hole.last + 1 in self.starts]
 
     @property
     def missing(self) -> list[Interval]:
-        """Holes that nobody left on purpose: a claim must have got lost."""
+        """Holes that no lane explains: a claim was lost."""
         return [hole for hole in self.backlog if hole.last + 1 not in self.starts]
 
     def received(self, before: int | None = None) -> int:
-        """How many offsets must be accounted for; only those before an offset, if one is given."""
+        """Return how many offsets must be accounted for; with `before`, only those before it."""
         end = self.end if before is None else min(self.end, before)
         waiting = sum(max(0, min(hole.last + 1, end) - hole.first) for hole in self.deferred)
         return max(0, end - self.start) - waiting
@@ -111,7 +110,7 @@ class LedgerState:
     dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
 
     def balance(self) -> BalanceSheet:
-        """The sums over all partitions; what waits in Kafka beyond the ends is not known here."""
+        """Return the sums over all partitions, without what waits in Kafka beyond their ends."""
         totals = sum((partition.totals for partition in self.partitions.values()), Totals())
         return BalanceSheet(
             received=sum(part.received() for part in self.partitions.values()),
@@ -123,7 +122,7 @@ class LedgerState:
         )
 
     def frontier(self, source: TopicPartition) -> int | None:
-        """The first offset that is not in the ledger; None for a partition it does not know."""
+        """Return the first offset that is not in the ledger; None for an unknown partition."""
         partition = self.partitions.get(source)
         return None if partition is None else partition.frontier
 
@@ -169,7 +168,7 @@ class LedgerState:
         if not in_order:
             raise LedgerCorrupt(
                 f"entry {entry.seq} ({entry.kind}) is of epoch {entry.epoch}, after epoch "
-                f"{self.epoch}: somebody wrote into this ledger by other ways than finkray's"
+                f"{self.epoch}: the ledger was written by other means than finkray"
             )
         if entry.kind in REVISIONS:
             self._revise(entry)
@@ -186,16 +185,16 @@ class LedgerState:
         self.published_through = max(self.published_through, entry.published_through)
 
     def add_start(self, source: TopicPartition, offset: int) -> None:
-        """Note that a partition is archived from an offset on, or that a live lane begins there."""
+        """Record that a partition, or a live lane of it, is archived from an offset on."""
         self.partitions.setdefault(source, PartitionState()).starts.add(offset)
 
     def add_range(self, source: TopicPartition, covered: IntervalSet, totals: Totals) -> None:
-        """Add the sums over many claims of a partition, of which `covered` is the union.
+        """Add the sums over many claims of a partition; `covered` is the union of their ranges.
 
         Raises
         ------
         LedgerCorrupt
-            if some of it is there already
+            if an offset is covered already
         """
         partition = self.partitions.setdefault(source, PartitionState())
         for part in covered:
@@ -221,17 +220,17 @@ class LedgerState:
         self.forget_reasons_without_letters()
 
     def forget_reasons_without_letters(self) -> None:
-        """Leave out reasons of which the last dead letter was brought in."""
+        """Drop reasons whose last dead letter was resolved."""
         self.dead_letters_by_reason = +self.dead_letters_by_reason
 
 
 def refuse_unbalanced(result: ClaimResult) -> None:
-    """Object to a claim that does not account for each of its offsets once.
+    """Check that a claim accounts for each of its offsets once.
 
     Raises
     ------
     ValueError
-        which says what does not add up
+        if not; the message says what does not add up
     """
     claim = result.claim
     if not result.balanced:
@@ -247,20 +246,19 @@ def refuse_unbalanced(result: ClaimResult) -> None:
     for part in result.resolved:
         if not claim.first_offset <= part.first <= part.last <= claim.last_offset:
             raise ValueError(f"claim {claim} has {part.first}-{part.last} resolved")
-        # Adding refuses what is resolved twice, or is a gap.
+        # `add` raises for an offset that is resolved twice or is in a gap.
         elsewhere.add(part.first, part.last)
     if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
         raise ValueError(f"claim {claim}: its dead letters by reason do not add up")
 
 
 def refuse_rewriting(before: ClaimResult, after: ClaimResult) -> None:
-    """Object to a claim whose dead letters were to be resolved, and more changed than that.
+    """Check that resolving dead letters changed nothing else of a claim.
 
     Raises
     ------
     ValueError
-        if anything is not as it was but for files that were added and letters that became
-        alerts in them
+        if anything changed except files that were added and letters that became alerts in them
     """
     known, now = IntervalSet(before.resolved), IntervalSet(after.resolved)
     kept = (

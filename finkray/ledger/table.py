@@ -1,10 +1,10 @@
-"""The ledger's entries as Arrow tables: how folded entries are written, and summed up fast.
+"""Convert entries of the ledger to Arrow tables, the form of compacted files, and sum these up.
 
-One row for each claim of an entry (role ``claim``; ``superseded`` for a claim as it stood
-before a revision), for each start of a partition (``start``, at `first_offset`), and one for
-an entry that has none of them (``entry``). The columns are those of the entry and of
-`ClaimResult`, with the sums of each claim beside them. Where files were staged is left out:
-an entry is folded only when all its files are published.
+One row for each claim of an entry (role ``claim``; ``superseded`` for a claim as it was before a
+revision), for each start of a partition (``start``, at `first_offset`), and one for an entry
+that has none of them (``entry``). The columns are those of the entry and of `ClaimResult`, and
+the sums of each claim. `staged` is left out: an entry is compacted only when all its files are
+published.
 """
 
 import json
@@ -80,16 +80,16 @@ SCHEMA = pa.schema(
 STATE_COLUMNS = [
     name for name in SCHEMA.names if name not in ("files", "dead_letter_files", "gaps", "resolved")
 ]
-"""What `add_to_state` needs: the flat columns, which are a small part of a file's bytes."""
+"""The columns that `add_to_state` needs: flat ones, a small part of the bytes of a file."""
 
 
 def to_table(entries: Iterable[Entry]) -> pa.Table:
-    """Entries as rows."""
+    """Convert entries to rows."""
     return pa.Table.from_pylist([row for entry in entries for row in _rows(entry)], SCHEMA)
 
 
 def to_entries(table: pa.Table) -> Iterator[Entry]:
-    """The inverse of `to_table`, apart from `staged`."""
+    """Convert rows back to entries, without `staged`."""
     for _, rows in groupby(table.to_pylist(maps_as_pydicts="strict"), key=lambda row: row["seq"]):
         yield _entry(list(rows))
 
@@ -100,7 +100,7 @@ def add_to_state(state: LedgerState, table: pa.Table, first_seq: int, last_seq: 
     Parameters
     ----------
     state
-        of the entries before; changed
+        the sum of the entries before; it is changed
     table
         the `STATE_COLUMNS` of the entries
 
@@ -179,9 +179,9 @@ def _source(row: dict[str, Any]) -> TopicPartition:
 
 
 def _refuse_missing(seqs: npt.NDArray[np.int64], first_seq: int, last_seq: int) -> None:
-    # Rows of an entry stand together, and entries in order: one number of each is left.
-    there = seqs[np.flatnonzero(np.diff(seqs, prepend=first_seq - 1))]
-    if not np.array_equal(there, np.arange(first_seq, last_seq + 1)):
+    # Rows of an entry are adjacent, and entries in order: this keeps one number of each.
+    found = seqs[np.flatnonzero(np.diff(seqs, prepend=first_seq - 1))]
+    if not np.array_equal(found, np.arange(first_seq, last_seq + 1)):
         raise LedgerCorrupt(
             f"the file of entries {first_seq} to {last_seq} does not hold each of them once: "
             "restore it from a copy"
@@ -199,25 +199,25 @@ def _totals(claims: pa.Table) -> dict[TopicPartition, Totals]:
 
 
 def _coverage(claims: pa.Table) -> dict[TopicPartition, IntervalSet]:
-    """The offsets that claims hold, for each partition."""
-    by_place = claims.select([*_SOURCE_FIELDS, "first_offset", "last_offset"]).sort_by(
+    """Return the offsets of the claims of each partition."""
+    ordered = claims.select([*_SOURCE_FIELDS, "first_offset", "last_offset"]).sort_by(
         [(name, "ascending") for name in (*_SOURCE_FIELDS, "first_offset")]
     )
-    if not len(by_place):
+    if not len(ordered):
         return {}
-    firsts = by_place["first_offset"].to_numpy()
-    lasts = by_place["last_offset"].to_numpy()
+    firsts = ordered["first_offset"].to_numpy()
+    lasts = ordered["last_offset"].to_numpy()
     changes = np.zeros(len(firsts), dtype=bool)
     for name in _SOURCE_FIELDS:
-        column = by_place[name].combine_chunks()
+        column = ordered[name].combine_chunks()
         changes[1:] |= pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
     begins = changes.copy()
     begins[0] = True
     begins[1:] |= firsts[1:] != lasts[:-1] + 1
-    # Where a claim begins before the last one of its partition ended, adding it will object.
+    # If a claim begins before the previous one of its partition ends, `add` raises below.
     at = np.flatnonzero(begins)
     ends = np.append(at[1:], len(firsts)) - 1
-    sources = by_place.select(list(_SOURCE_FIELDS)).take(at).to_pylist()
+    sources = ordered.select(list(_SOURCE_FIELDS)).take(at).to_pylist()
     covered: dict[TopicPartition, IntervalSet] = {}
     for source, first, last in zip(sources, firsts[at].tolist(), lasts[ends].tolist(), strict=True):
         try:

@@ -1,7 +1,7 @@
-"""Brings in what an audit found missing: offsets that no claim holds, files that vanished.
+"""Archive what an audit found missing: offsets that no claim has, and files that vanished.
 
-It is the archive itself that writes, under its lease, so it must not run meanwhile. What
-Kafka no longer holds can't be brought in; it is written down as `expired`.
+It writes under the archive's lease, so the archive must not run meanwhile. Offsets that Kafka
+no longer has are recorded as `expired`.
 """
 
 import time
@@ -32,19 +32,19 @@ from finkray.storage.schema_ids import read_schema_ids
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What a redrive did.
+    """The result of a redrive.
 
     Attributes
     ----------
     alerts, dead_letters
         rows that are in the archive now and were not before
     expired
-        offsets that Kafka no longer holds
+        offsets that Kafka no longer has
     files
-        files made again in the place of vanished ones
+        files written again in place of vanished ones
     dead_again
-        alerts that had been dead letters, and are so again: their file vanished, and the letters do
-        not decode any more, or are not whole
+        alerts of resolved dead letters that are dead letters again: their file vanished, and the
+        letters no longer decode, or are kept in part only
     """
 
     alerts: int = 0
@@ -84,14 +84,14 @@ class Redriver:
         self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
     def redrive(self, report: AuditReport, tell: Callable[[str], None]) -> Redriven:
-        """Bring in everything that the report calls missing, one claim after the other.
+        """Archive everything that the report calls missing, claim by claim.
 
         Parameters
         ----------
         report
             of an audit that compared with Kafka
         tell
-            gets a line about each claim
+            receives a line about each claim
         """
         done = Redriven()
         for hole in missing_ranges(report):
@@ -128,16 +128,16 @@ class Redriver:
                 )
 
     def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
-        """Make a claim's vanished files again, and note what can't be.
+        """Write the vanished files of a claim again, and record offsets that are lost.
 
-        The alert of a resolved dead letter is made of the letter's bytes. If these do not decode
-        any more, the letter counts again.
+        The alert of a resolved dead letter is decoded from the letter's bytes. If these no
+        longer decode, the letter counts again.
         """
         claim = result.claim
         gone = set(vanished)
-        there = [file for file in result.files if file.path not in gone]
+        intact = [file for file in result.files if file.path not in gone]
         letters = [file for file in result.dead_letter_files if file.path not in gone]
-        archived, dead = _offsets_of(self._storage, there), _offsets_of(self._storage, letters)
+        archived, dead = _offsets_of(self._storage, intact), _offsets_of(self._storage, letters)
         in_gaps = {n for gap in result.gaps for n in range(gap.first_offset, gap.last_offset + 1)}
         wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
         before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
@@ -145,14 +145,14 @@ class Redriver:
         messages = self._messages(claim, wanted, letters, again)
         lost = IntervalSet.of(wanted - {message.offset for message in messages})
         batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
-        stand_already = pc.field("kafka_offset").isin(sorted(again))
-        batch = replace(batch, dead_letters=batch.dead_letters.filter(~stand_already))
+        kept_already = pc.field("kafka_offset").isin(sorted(again))
+        batch = replace(batch, dead_letters=batch.dead_letters.filter(~kept_already))
         made = self._stage(batch)
         resolved = before & dead & {*archived, *batch.alert_offsets}
         expired = tuple(Gap("expired", part.first, part.last) for part in lost)
         repaired = ClaimResult(
             claim=claim,
-            files=(*there, *made.result.files),
+            files=(*intact, *made.result.files),
             dead_letter_files=(*letters, *made.result.dead_letter_files),
             dead_letters_by_reason=tuple(
                 sorted((_reasons(self._storage, letters, resolved) + _counter(made.result)).items())
@@ -173,14 +173,14 @@ class Redriver:
     def _messages(
         self, claim: Claim, wanted: set[int], letters: Sequence[DataFile], again: set[int]
     ) -> list[RawMessage]:
-        """What Kafka still has of the offsets that are wanted, and letters, in order."""
+        """Return the messages at wanted offsets that Kafka still has, and letters, in order."""
         kept: dict[int, RawMessage] = {}
         for file in letters if again else ():
             with self._storage.open(file.path) as source:
                 table = pq.read_table(source, columns=list(KEPT_COLUMNS))
             rows = table.filter(pc.field("kafka_offset").isin(sorted(again)))
             kept |= {message.offset: message for message in kept_messages(rows)}
-        # A letter that was cut short is whole in Kafka alone.
+        # A letter that is kept in part is whole in Kafka only.
         for message in self._kafka.messages(claim.source, wanted | (again - kept.keys())):
             kept[message.offset] = message
         return [kept[offset] for offset in sorted(kept)]
@@ -196,14 +196,14 @@ def _sums(result: ClaimResult) -> Redriven:
 
 
 def _offsets_of(storage: Storage, files: Sequence[DataFile]) -> set[int]:
-    """Offsets that stand in the files."""
+    """Return the offsets in the files."""
     return {offset for file in files for offset in _column(storage, file, "kafka_offset")}
 
 
 def _reasons(
     storage: Storage, files: Sequence[DataFile], resolved: Collection[int]
 ) -> Counter[str]:
-    """How many dead letters of the files there are of each reason, but for resolved ones."""
+    """Count the dead letters of the files by reason, without resolved ones."""
     reasons: Counter[str] = Counter()
     for file in files:
         offsets, whys = _column(storage, file, "kafka_offset"), _column(storage, file, "reason")

@@ -1,9 +1,10 @@
-"""Tries dead letters again: those that decode now become alerts of the archive, once.
+"""Decode dead letters again: those that decode now become alerts of the archive, once.
 
-A dead-letter file is never changed. What came of a letter later stands in the ledger: an entry
-``resolved`` gives its claim anew, with a file more and the letter's offset among the resolved ones.
-Until that entry is there nothing has happened; from it on the letter is not tried again. So it may
-end anywhere and be begun anew. The archive must not run meanwhile: a ledger has one writer.
+A dead-letter file is never changed. The ledger records what became of a letter: an entry
+``resolved`` replaces its claim by one with another file and the letter's offset among the resolved
+ones. Before that entry nothing has happened; after it the letter is not tried again. So a redrive
+may be interrupted anywhere and repeated. The archive must not run meanwhile: a ledger has one
+writer.
 """
 
 import time
@@ -27,24 +28,24 @@ from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
 
 CLAIMS_AT_A_TIME = 64
-"""How many claims one entry of the ledger may resolve letters of: an entry costs a look through the
-whole ledger, and what is staged when the process dies is done again."""
+"""Claims whose letters one entry of the ledger resolves: an entry costs one pass over the whole
+ledger, and what is staged when the process dies is done again."""
 
 
 @dataclass(slots=True)
 class Resolved:
-    """What became of the dead letters that were tried.
+    """The result of decoding dead letters again.
 
     Attributes
     ----------
     tried
-        how many
+        number of letters tried
     alerts
-        how many are alerts of the archive now
+        number of letters that are alerts of the archive now
     by_reason
-        those that are dead still, by what is wrong with them now
+        letters that still do not decode, by their current reason
     cut_short
-        of these, how many are kept in part only, and are not in Kafka any more
+        of these, the number kept in part only and no longer in Kafka
     unread
         dead-letter files that could not be read
     """
@@ -57,7 +58,7 @@ class Resolved:
 
 
 class Resolver:
-    """Tries dead letters again, and commits what decodes.
+    """Decodes dead letters again, and commits those that decode.
 
     Parameters
     ----------
@@ -77,28 +78,28 @@ class Resolver:
         self._done = Resolved()
 
     def resolve(self, selection: Selection, tell: Callable[[str], None]) -> Resolved:
-        """Try all that are meant.
+        """Try all selected letters.
 
         Parameters
         ----------
         selection
-            which; those that are resolved already are left alone
+            the letters; those that are resolved already are skipped
         tell
-            hears how far it is
+            receives the progress as text
 
         Raises
         ------
         KafkaUnavailable
-            if a letter is kept in part only and no broker answers; what was committed stays
+            if a letter is kept in part only and no broker answers; commits so far are kept
         StorageError
-            if the storage refuses; do it again
+            if the storage refuses; repeat the call
         """
         search = DeadLetters(self._storage)
         waiting: dict[Claim, StagedClaim] = {}
         try:
             for letters in search.letters(replace(selection, resolved=False), tell=tell):
                 claim = letters.result.claim
-                # Of a claim with files of several days the one before is part of what it is now.
+                # A claim with files of several days: continue from its result so far.
                 before = waiting[claim] if claim in waiting else StagedClaim(letters.result, {})
                 if len(waiting) >= CLAIMS_AT_A_TIME and claim not in waiting:
                     self._commit(waiting)
@@ -117,7 +118,7 @@ class Resolver:
             waiting.clear()
 
     def _try(self, letters: ClaimLetters, before: StagedClaim) -> StagedClaim | None:
-        """The claim with the letters that decode as alerts; None if none does."""
+        """Return the claim with the letters that decode as alerts; None if none decodes."""
         rows = letters.table.select(["kafka_offset", "reason"]).to_pylist()
         reasons = {row["kafka_offset"]: row["reason"] for row in rows}
         messages = list(self._messages(letters))
@@ -134,11 +135,11 @@ class Resolver:
         return StagedClaim(result, {**before.staged, **made.staged})
 
     def _messages(self, letters: ClaimLetters) -> Iterator[RawMessage]:
-        """The letters as messages, in order; the whole ones of those that were cut short."""
+        """Yield the letters as messages, in order; those kept in part are read from Kafka."""
         table = letters.table
         kept = {message.offset: message for message in kept_messages(table)}
         about = table.select(["kafka_offset", "size_bytes", "reason"]).to_pylist()
-        # What is still too large is refused by its size alone, whatever is in it.
+        # A message that is still too large is refused by its size alone.
         wanted = {
             row["kafka_offset"]
             for row in about
@@ -159,7 +160,7 @@ def _alerts_in(one: StagedClaim) -> int:
 
 
 def _revised(before: ClaimResult, made: ClaimResult, reasons: Mapping[int, str]) -> ClaimResult:
-    """A claim of which the letters with these offsets and reasons are alerts in what was made."""
+    """Return the claim after letters with these offsets and reasons became alerts."""
     left = Counter(dict(before.dead_letters_by_reason))
     left.subtract(reasons.values())
     known = (number for part in before.resolved for number in range(part.first, part.last + 1))

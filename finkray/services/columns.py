@@ -1,4 +1,4 @@
-"""The columns that a service asked for: no others are read from the archive's files."""
+"""Read the columns that a service declares, and no others, from files of the archive."""
 
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -8,23 +8,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 _LIST_STEPS = frozenset({"list.element", "list.item"})
-"""How Parquet calls the step from a list to its values; people do not."""
+"""Steps in a Parquet path from a list to its values; names of columns omit them."""
 
 
 def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str]) -> pa.Table:
-    """Read the columns of a Parquet file, each under the name that was asked for.
+    """Read columns of a Parquet file, each under the name that was given.
 
     Parameters
     ----------
     source
         a file, or its path
     columns
-        names; ``record.field`` is a leaf, and nothing beside it is read
+        names; ``record.field`` reads that field and no other of the record
 
     Returns
     -------
     Table
-        with one column for each name; of type null where the file has no such column
+        one column for each name, of type null where the file has no such column
     """
     with pq.ParquetFile(source) as file:
         wanted = leaves(file.schema, columns)
@@ -34,8 +34,8 @@ def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str])
 
 
 def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
-    """The Parquet columns, by their paths, that are needed for the columns."""
-    paths = [schema.column(place).path for place in range(len(schema))]
+    """Return the paths of the Parquet columns that are needed for the columns."""
+    paths = [schema.column(index).path for index in range(len(schema))]
     return [
         path
         for path in paths
@@ -44,16 +44,16 @@ def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
 
 
 def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa.Table:
-    """The columns of a table of nested alerts, each under the name that was asked for.
+    """Select columns of a table of nested alerts, each under the name that was given.
 
     Parameters
     ----------
     table
-        with the records that hold the columns, perhaps with other fields too
+        with the records of the columns, possibly with other fields
     columns
         names, as of `read_columns`
     rows
-        how many there are, where the table may have no column at all
+        number of rows, needed if the table may have no column at all
     """
     count = table.num_rows if rows is None else rows
     found = [_column(table, name, count) for name in columns]
@@ -61,12 +61,12 @@ def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa
 
 
 def has(schema: pa.Schema, column: str) -> bool:
-    """Whether alerts of a schema have a column, ``record.field`` included."""
+    """Return whether a schema has a column, which may be ``record.field``."""
     return _field(pa.struct(list(schema)), column.split(".")) is not None
 
 
 def names_of(schema: pa.Schema) -> list[str]:
-    """Every column that can be asked for, records and their fields."""
+    """Return the names of all columns that can be read, records and their fields."""
     out: list[str] = []
     for field in schema:
         out += [field.name, *_names_below(field.name, field.type)]
@@ -77,22 +77,22 @@ def _column(table: pa.Table, name: str, rows: int) -> pa.ChunkedArray:
     if name in table.column_names:
         return table[name]
     first, *rest = name.split(".")
-    place = table.schema.get_field_index(first)
-    if place < 0 or _field(table.schema.field(place).type, rest) is None:
+    index = table.schema.get_field_index(first)
+    if index < 0 or _field(table.schema.field(index).type, rest) is None:
         return pa.chunked_array([pa.nulls(rows)])
-    chunks = [_below(chunk, rest) for chunk in table.column(place).chunks]
-    return pa.chunked_array(chunks, type=None if chunks else _kind(table, place, rest))
+    chunks = [_below(chunk, rest) for chunk in table.column(index).chunks]
+    return pa.chunked_array(chunks, type=None if chunks else _type_of(table, index, rest))
 
 
-def _kind(table: pa.Table, place: int, rest: list[str]) -> pa.DataType:
-    return _below(pa.nulls(0, table.schema.field(place).type), rest).type
+def _type_of(table: pa.Table, index: int, rest: list[str]) -> pa.DataType:
+    return _below(pa.nulls(0, table.schema.field(index).type), rest).type
 
 
 def _below(array: pa.Array, path: list[str]) -> pa.Array:
     if not path:
         return array
     if pa.types.is_list(array.type):
-        if array.offset:  # a part of a longer array: its offsets do not begin with 0
+        if array.offset:  # a slice of a longer array: its offsets do not begin with 0
             array = array.take(pa.array(range(len(array)), pa.int64()))
         inner = _below(array.values, path)
         mask = array.is_null() if array.null_count else None
@@ -101,23 +101,23 @@ def _below(array: pa.Array, path: list[str]) -> pa.Array:
     return _below(pc.struct_field(array, path[0]), path[1:])
 
 
-def _field(kind: pa.DataType, path: list[str]) -> pa.DataType | None:
+def _field(data_type: pa.DataType, path: list[str]) -> pa.DataType | None:
     if not path:
-        return kind
-    if pa.types.is_list(kind):
-        return _field(kind.value_type, path)
-    if not pa.types.is_struct(kind) or kind.get_field_index(path[0]) < 0:
+        return data_type
+    if pa.types.is_list(data_type):
+        return _field(data_type.value_type, path)
+    if not pa.types.is_struct(data_type) or data_type.get_field_index(path[0]) < 0:
         return None
-    return _field(kind.field(path[0]).type, path[1:])
+    return _field(data_type.field(path[0]).type, path[1:])
 
 
-def _names_below(name: str, kind: pa.DataType) -> list[str]:
-    if pa.types.is_list(kind):
-        return _names_below(name, kind.value_type)
-    if not pa.types.is_struct(kind):
+def _names_below(name: str, data_type: pa.DataType) -> list[str]:
+    if pa.types.is_list(data_type):
+        return _names_below(name, data_type.value_type)
+    if not pa.types.is_struct(data_type):
         return []
     out: list[str] = []
-    for field in kind:
+    for field in data_type:
         path = f"{name}.{field.name}"
         out += [path, *_names_below(path, field.type)]
     return out

@@ -1,1 +1,1 @@
-"""Where an archive lies: the seam to the file system, and how files are named and laid out."""
+"""Storage of an archive: the contract with file systems, and the names and layout of files."""

@@ -1,4 +1,4 @@
-"""The alerts as one pyarrow dataset: which files, and a schema that has every column."""
+"""Open the alerts as one pyarrow dataset, with a schema that has every column."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from finkray.storage.layout import ALERTS_FOLDER, parse_path
 _HOUR_KEYS = ("year", "month", "day", "hour")
 
 FOLDER_SCHEMA = pa.schema([("topic", pa.string()), *((key, pa.int32()) for key in _HOUR_KEYS)])
-"""The columns that the folders' names make: they prune before a file is opened."""
+"""Columns from the names of the folders: filters on them avoid opening files."""
 
 _STAMP = pa.timestamp("us", "UTC")
 
@@ -27,27 +27,27 @@ def open_dataset(
     below: str = ALERTS_FOLDER,
     schema: pa.Schema | None = None,
 ) -> tuple[pads.Dataset, pc.Expression | None]:
-    """The files that have the alerts of a span, and which of their rows are meant.
+    """Return the dataset of the files with alerts of a span, and the filter for its rows.
 
-    Every hour of which any moment lies in the span is looked at. Of an hour that is cut by
-    the span's ends the rows are chosen by `kafka_timestamp`; of a whole hour all rows are
-    given, also those whose Kafka timestamp is missing or absurd.
+    Every hour that overlaps the span is included. In an hour that an end of the span cuts,
+    rows are selected by `kafka_timestamp`; of a whole hour all rows are selected, also those
+    whose Kafka timestamp is missing or absurd.
 
     Parameters
     ----------
     storage
         of the archive, or of results
     span, topics
-        which; None is all topics
+        the selection; no topics are all
     below
-        the folder that has the folders of topics
+        the folder with the folders of topics
     schema
-        of the files; None: the one that has all their columns
+        of the files; None unifies the schemas of the files
 
     Raises
     ------
     ValueError
-        if two files have columns of one name whose types cannot be made one
+        if two files have columns of one name whose types cannot be unified
     """
     hours = sorted(hour_folders(storage, span, topics, below), key=lambda found: found[1])
     paths = [file.path for folder, _ in hours for file in storage.files(folder)]
@@ -64,17 +64,17 @@ def open_dataset(
 
 
 def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
-    """One schema with every column and every field of nested records; nulls where a file lacks it.
+    """Return a schema with every column and every nested field; nulls where a file lacks it.
 
     Parameters
     ----------
     schemas
-        by the path of a file that has it
+        by the path of a file with that schema
 
     Raises
     ------
     ValueError
-        if that is not possible: names the two files
+        if the types of two files conflict; the message names the files
     """
     unified = pa.schema([])
     known: list[str] = []
@@ -90,17 +90,18 @@ def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
 
 
 def _common_schema(storage: Storage, paths: Sequence[str]) -> pa.Schema:
-    """Read few footers: files of one topic and writer schema are alike.
+    """Unify the schemas of a few files: files of one topic and writer schema have the same columns.
 
-    The earliest and the latest of each kind are read, lest a later finkray has added a column.
+    The earliest and the latest file of each such group are read, because a later finkray may
+    have added a column.
     """
     first: dict[tuple[str, str | None] | str, str] = {}
     last: dict[tuple[str, str | None] | str, str] = {}
     for path in paths:
         known = parse_path(path)
-        kind = path if known is None else (known.topic, known.fingerprint8)
-        first.setdefault(kind, path)
-        last[kind] = path
+        group = path if known is None else (known.topic, known.fingerprint8)
+        first.setdefault(group, path)
+        last[group] = path
     chosen = dict.fromkeys([*first.values(), *last.values()])
     return unify({path: _schema(storage, path) for path in chosen})
 
@@ -111,7 +112,7 @@ def _schema(storage: Storage, path: str) -> pa.Schema:
 
 
 def _condition(span: Span, hours: Iterable[datetime]) -> pc.Expression | None:
-    """What rows of the hours that the span's ends cut must fulfil; None if it cuts none."""
+    """Return the filter for rows of hours that an end of the span cuts; None if it cuts none."""
     stamp = pc.field("kafka_timestamp")
     condition = None
     for hour in hours:
@@ -120,8 +121,8 @@ def _condition(span: Span, hours: Iterable[datetime]) -> pc.Expression | None:
             (span.end, stamp < pa.scalar(span.end, _STAMP)),
         ):
             if bound is not None and hour < bound < hour + HOUR:
-                part = ~_is_hour(hour) | wanted
-                condition = part if condition is None else condition & part
+                in_span = ~_is_hour(hour) | wanted
+                condition = in_span if condition is None else condition & in_span
     return condition
 
 

@@ -1,4 +1,4 @@
-"""Spans of time, and the hourly folders that hold them."""
+"""Spans of time, and the hourly folders with their alerts."""
 
 import re
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ _DAY_AND_HOUR = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Moments from `start` up to, not including, `end`, UTC; None is without bound."""
+    """The time from `start` up to, not including, `end`, UTC; None is without bound."""
 
     start: datetime | None = None
     end: datetime | None = None
 
     def meets(self, first: datetime, end: datetime) -> bool:
-        """Whether any moment from `first` up to, not including, `end` lies in it."""
+        """Return whether the time from `first` up to, not including, `end` overlaps the span."""
         return (self.start is None or end > self.start) and (self.end is None or first < self.end)
 
 
 def utc(moment: datetime | str) -> datetime:
-    """A moment, UTC. What has no zone is UTC, whatever the machine's zone.
+    """Return a moment in UTC. A moment without a zone is UTC, whatever the machine's zone.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def utc(moment: datetime | str) -> datetime:
 
 
 def span_of(text: str) -> Span:
-    """The span that a text means.
+    """Parse a span.
 
     ``2026-11-24`` is that UTC day, ``2026-11-24T01`` that hour, ``A..B`` from the beginning of
     A to the end of B, where A and B are days, hours, or moments to the minute or finer.
@@ -57,7 +57,7 @@ def span_of(text: str) -> Span:
     Raises
     ------
     ValueError
-        if it is none of these
+        if the text is none of these
     """
     first, dots, last = text.partition("..")
     span = Span(utc(first), _end_of(last if dots else first))
@@ -77,18 +77,18 @@ def _end_of(text: str) -> datetime:
 def hour_folders(
     storage: Storage, span: Span, topics: frozenset[str] | None, below: str = ALERTS_FOLDER
 ) -> Iterator[tuple[str, datetime]]:
-    """The folders of alerts that have a part of a span, with the hour that each holds.
+    """Yield the hourly folders that overlap a span, each with its hour.
 
     Parameters
     ----------
     storage
         of the archive
     span
-        what is wanted
+        the span
     topics
-        which topics; None is all
+        names of topics; None is all
     below
-        the folder that has the folders of topics
+        the folder with the folders of topics
     """
     for folder in storage.folders(below):
         name, _, topic = folder.rpartition("/")[2].partition("=")
@@ -104,7 +104,7 @@ def _hours_below(
         if name != _LEVELS[len(above)] or not value.isdigit():
             continue
         numbers = (*above, int(value))
-        with suppress(ValueError):  # a month 13 is nobody's
+        with suppress(ValueError):  # a folder such as month=13 is ignored
             first, end = _extent(numbers)
             if not span.meets(first, end):
                 continue
@@ -115,7 +115,7 @@ def _hours_below(
 
 
 def _extent(numbers: tuple[int, ...]) -> tuple[datetime, datetime]:
-    """Begin and end of a year, a month of it, a day of that, an hour of that."""
+    """Return begin and end of a year, month, day or hour, given as (year, month, …)."""
     year, month, day, hour = numbers + (1, 1, 0)[len(numbers) - 1 :]
     first = datetime(year, month, day, hour, tzinfo=UTC)
     match len(numbers):

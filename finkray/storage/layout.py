@@ -1,12 +1,12 @@
-"""Where files stand in an archive. Paths are relative to its root, with forward slashes.
+"""Paths of files in an archive, relative to its root, with forward slashes.
 
     alerts/topic=T/year=YYYY/month=MM/day=DD/hour=HH/<name>
     deadletters/topic=T/year=YYYY/month=MM/day=DD/<name>
     schemas/<fingerprint>.avsc
     schemas/ids/<cluster id>/<schema id>.json
 
-A name is `<topic>-<topic id>-<partition>-<first offset>-<last offset>-<schema>.parquet`, for
-people and for sorting; the ledger is the truth.
+A file name is `<topic>-<topic id>-<partition>-<first offset>-<last offset>-<schema>.parquet`, for
+people and for sorting; only the ledger counts.
 """
 
 import re
@@ -22,7 +22,7 @@ SCHEMAS_FOLDER = "schemas"
 SCHEMA_IDS_FOLDER = f"{SCHEMAS_FOLDER}/ids"
 
 DEAD_LETTER_MARK = "dead"
-"""Stands in a name in place of the schema's fingerprint."""
+"""In the name of a dead-letter file, in place of the schema's fingerprint."""
 
 _TOPIC_IN_NAME_CHARS = 120
 """Kafka's topic names may have 249 characters and most file systems' names 255."""
@@ -39,12 +39,12 @@ _FOLDER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ArchivePath:
-    """What the path of a data file or dead-letter file tells.
+    """The parts of the path of an alerts or dead-letter file.
 
     Attributes
     ----------
     hour_utc
-        the hour, with zone; of a dead-letter file the first hour of its day
+        the hour, UTC; for a dead-letter file the first hour of its day
     topic_id8
         the first 8 characters of Kafka's id of the topic
     fingerprint8
@@ -67,7 +67,7 @@ def alerts_path(
     last_offset: int,
     fingerprint: str,
 ) -> str:
-    """Where the alerts of one hour and one schema stand that lie between these offsets."""
+    """Return the path of the alerts of one hour and schema between two offsets."""
     folder = f"{ALERTS_FOLDER}/{_day_folder(source.topic, hour_utc)}/hour={hour_utc.hour:02d}"
     return f"{folder}/{_name(source, first_offset, last_offset, fingerprint[:8])}"
 
@@ -75,55 +75,55 @@ def alerts_path(
 def dead_letters_path(
     source: TopicPartition, day_utc: date, first_offset: int, last_offset: int
 ) -> str:
-    """Where the dead letters of one day stand that lie between these offsets."""
+    """Return the path of the dead letters of one day between two offsets."""
     folder = f"{DEAD_LETTERS_FOLDER}/{_day_folder(source.topic, day_utc)}"
     return f"{folder}/{_name(source, first_offset, last_offset, DEAD_LETTER_MARK)}"
 
 
 def schema_path(fingerprint: str) -> str:
-    """Where the writer schema with that fingerprint is kept."""
+    """Return the path of the writer schema with a fingerprint."""
     return f"{SCHEMAS_FOLDER}/{fingerprint}.avsc"
 
 
 def schema_id_path(cluster_id: str, schema_id: int) -> str:
-    """Where it is written down what a schema's id means on a Kafka cluster."""
+    """Return the path of the file that maps a schema id of a Kafka cluster to a schema."""
     return f"{SCHEMA_IDS_FOLDER}/{quote(cluster_id, safe='')}/{schema_id}.json"
 
 
 def cluster_of_ids(folder: str) -> str:
-    """The cluster whose ids stand in a folder."""
+    """Return the id of the cluster whose schema ids are in a folder."""
     return unquote(folder.rpartition("/")[2])
 
 
 def parse_path(path: str) -> ArchivePath | None:
-    """What the path of an alerts or dead-letter file tells; None if it is neither."""
+    """Parse the path of an alerts or dead-letter file; None if it is neither."""
     folder, _, name = path.rpartition("/")
-    where, what = _FOLDER.fullmatch(folder), _NAME.fullmatch(name)
-    if where is None or what is None:
+    in_folder, in_name = _FOLDER.fullmatch(folder), _NAME.fullmatch(name)
+    if in_folder is None or in_name is None:
         return None
-    is_alerts = where["kind"] == ALERTS_FOLDER
-    if is_alerts != (where["hour"] is not None) or is_alerts == (
-        what["schema"] == DEAD_LETTER_MARK
+    is_alerts = in_folder["kind"] == ALERTS_FOLDER
+    if is_alerts != (in_folder["hour"] is not None) or is_alerts == (
+        in_name["schema"] == DEAD_LETTER_MARK
     ):
         return None
-    parts = (int(where[key] or 0) for key in ("year", "month", "day", "hour"))
+    numbers = (int(in_folder[key] or 0) for key in ("year", "month", "day", "hour"))
     try:
-        hour_utc = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+        hour_utc = datetime(*numbers, tzinfo=UTC)  # type: ignore[arg-type,misc]
     except ValueError:
         return None
     return ArchivePath(
-        topic=where["topic"],
-        topic_id8=what["topic_id8"],
-        partition=int(what["partition"]),
-        first_offset=int(what["first"]),
-        last_offset=int(what["last"]),
+        topic=in_folder["topic"],
+        topic_id8=in_name["topic_id8"],
+        partition=int(in_name["partition"]),
+        first_offset=int(in_name["first"]),
+        last_offset=int(in_name["last"]),
         hour_utc=hour_utc,
-        fingerprint8=what["schema"] if is_alerts else None,
+        fingerprint8=in_name["schema"] if is_alerts else None,
     )
 
 
 def topic_id8(topic_id: str) -> str:
-    """How an id of a topic stands in a file's name. Kafka's own are 22 letters, digits, - or _."""
+    """Return a topic id as in file names. Kafka's ids are 22 letters, digits, - or _."""
     return re.sub(r"[^\w-]", "_", topic_id, flags=re.ASCII)[:8].ljust(8, "_")
 
 
@@ -132,7 +132,7 @@ def _day_folder(topic: str, day: date) -> str:
 
 
 def _name(source: TopicPartition, first_offset: int, last_offset: int, schema: str) -> str:
-    # Spark, pyarrow and others do not see files whose names begin with a dot or an underscore.
+    # Spark, pyarrow and others ignore files whose names begin with a dot or an underscore.
     topic = source.topic[:_TOPIC_IN_NAME_CHARS].lstrip("._-") or "topic"
-    where = f"{topic}-{topic_id8(source.topic_id)}-{source.partition:05d}"
-    return f"{where}-{first_offset:020d}-{last_offset:020d}-{schema}.parquet"
+    partition = f"{topic}-{topic_id8(source.topic_id)}-{source.partition:05d}"
+    return f"{partition}-{first_offset:020d}-{last_offset:020d}-{schema}.parquet"

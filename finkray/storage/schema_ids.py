@@ -1,4 +1,4 @@
-"""The ids of schemas that were found once: kept with the archive, so that none is needed twice.
+"""Schema ids that were resolved once, kept in the archive so that none is looked up twice.
 
 `schemas/ids/<cluster id>/<schema id>.json` names a schema of `schemas/` by its fingerprint::
 
@@ -13,7 +13,7 @@ from finkray.storage.layout import SCHEMA_IDS_FOLDER, cluster_of_ids, schema_id_
 
 
 def keep_schema_id(storage: Storage, cluster_id: str, schema_id: int, fingerprint: str) -> None:
-    """Write down what the id means; the schema itself must be there already.
+    """Record the schema of an id; the schema itself must be stored already.
 
     Raises
     ------
@@ -27,12 +27,12 @@ def keep_schema_id(storage: Storage, cluster_id: str, schema_id: int, fingerprin
 
 
 def read_schema_ids(storage: Storage) -> dict[tuple[str, int], str]:
-    """Every schema that was found by its id: by cluster and id, JSON.
+    """Return the schemas of all recorded ids, as JSON text by cluster and id.
 
     Raises
     ------
     LedgerCorrupt
-        if one is not what it should be
+        if a file is malformed
     StorageError
         if the storage refuses
     """
@@ -46,7 +46,7 @@ def read_schema_ids(storage: Storage) -> dict[tuple[str, int], str]:
             except (ValueError, KeyError, TypeError) as error:
                 raise LedgerCorrupt(
                     f"{file.path} names no schema ({type(error).__name__}: {error}): delete it, "
-                    "the schema is then looked up again"
+                    "then the schema is looked up again"
                 ) from error
             if not text:
                 raise LedgerCorrupt(

@@ -61,7 +61,8 @@ def classify_all(small: SmallArchive, service: finkray.Service | None = None) ->
         for work in backlog.more(100):
             answers: dict[str, list[RowAnswers]] = {}
             for file in work.files:
-                alerts = read_columns(str(small.storage.root / file.path), about.columns)
+                with small.storage.open(file.path) as source:
+                    alerts = read_columns(source, about.columns)
                 table = (service or Parity()).process(alerts)
                 row = RowAnswers(0, table, ["ok"] * len(alerts), [None] * len(alerts))
                 answers[file.path] = [row]

@@ -17,7 +17,7 @@ from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.write_claim import write_claim
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 class SmallArchive:
     """An archive written by the test, claim by claim."""
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.ledger = Ledger.take_over(storage)
         self.attempts = 0

@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import finkray
 from finkray.audit.audit import audit, balance
 from finkray.audit.deep import chooser
-from finkray.audit.files import FilesThere
+from finkray.audit.files import FileComparison
 from finkray.audit.report import TWICE, AuditReport, missing_ranges, vanished_files
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import LedgerCorrupt
@@ -23,6 +22,7 @@ from finkray.ledger.publish import commit, recover
 from finkray.ledger.state import LedgerState, Totals
 from tests.support.ledgers import ZTF
 from tests.support.small_archives import NIGHT, SmallArchive
+from tests.support.stored_files import overwrite_parquet, read_bytes, read_parquet
 
 OTHER = ZTF._replace(partition=1)
 
@@ -68,7 +68,7 @@ def state(**partitions: tuple[TopicPartition, list[tuple[int, int]], Totals]) ->
 def test_what_kafka_has_and_the_ledger_has_not_waits() -> None:
     ledger = state(a=(ZTF, [(10, 99)], Totals(3, archived=80, dead_lettered=4, not_delivered=6)))
     kafka = {ZTF: Marks(0, 150), OTHER: Marks(7, 20)}
-    report = balance(kafka, ledger, FilesThere(()), "here", NIGHT)
+    report = balance(kafka, ledger, FileComparison(()), "here", NIGHT)
     assert report.balanced
     assert (report.received, report.archived, report.dead_lettered) == (90, 80, 4)
     assert (report.expired, report.not_delivered) == (0, 6)
@@ -79,7 +79,7 @@ def test_what_kafka_has_and_the_ledger_has_not_waits() -> None:
 def test_offsets_that_no_claim_holds_are_a_difference() -> None:
     ledger = state(a=(ZTF, [(10, 19), (30, 39)], Totals(2, archived=20)))
     ledger.add_start(ZTF, 5)
-    report = balance(None, ledger, FilesThere(()), "here", NIGHT)
+    report = balance(None, ledger, FileComparison(()), "here", NIGHT)
     assert not report.balanced
     assert report.exit_code == 1
     assert (report.received, report.difference) == (35, 15)
@@ -102,7 +102,7 @@ def test_ranges_against_what_kafka_still_holds(
 ) -> None:
     ledger = state(a=(ZTF, [(10, 99)], Totals(1, archived=90)))
     kafka = {} if marks is None else {ZTF: marks}
-    report = balance(kafka, ledger, FilesThere(()), "here", NIGHT)
+    report = balance(kafka, ledger, FileComparison(()), "here", NIGHT)
     assert report.checked_against_disk_alone == disk_alone
     assert report.waiting == waiting
     assert [(one.first_offset, one.last_offset) for one in report.beyond_kafka] == beyond
@@ -114,14 +114,14 @@ def test_what_was_left_to_the_backfill_waits() -> None:
     ledger = state(a=(ZTF, [(10, 19), (60, 79)], Totals(2, archived=30)))
     for offset in (10, 60, 95):
         ledger.add_start(ZTF, offset)
-    report = balance({ZTF: Marks(15, 120)}, ledger, FilesThere(()), "here", NIGHT)
+    report = balance({ZTF: Marks(15, 120)}, ledger, FileComparison(()), "here", NIGHT)
     assert report.balanced
     assert (report.received, report.archived, report.difference) == (30, 30, 0)
     # 20 to 59 and 80 to 94 are deferred; 95 to 119 come to the live lane.
     assert (report.deferred, report.waiting) == (40 + 15, 40 + 15 + 25)
     assert report.checked_against_disk_alone == 5
     assert missing_ranges(report) == []
-    assert balance(None, ledger, FilesThere(()), "here", NIGHT).waiting == 55
+    assert balance(None, ledger, FileComparison(()), "here", NIGHT).waiting == 55
 
 
 # Real archives.
@@ -152,7 +152,7 @@ def elsewhere() -> dict[TopicPartition, Marks]:
 def test_a_file_that_vanished_is_missing_and_can_be_made_again(small: SmallArchive) -> None:
     claim = small.put(0, 119)
     lost, kept = claim.result.files
-    (small.storage.root / lost.path).unlink()
+    small.storage.delete([lost.path])
     report = audit(small.storage)
     assert problems(report) == [("missing", lost.path)]
     assert (report.archived, report.difference, report.balanced) == (60, 60, False)
@@ -174,7 +174,7 @@ def test_a_file_that_vanished_is_missing_and_can_be_made_again(small: SmallArchi
 
 def test_a_file_of_another_size_is_damaged(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
-    (small.storage.root / path).write_bytes(b"PAR1")
+    small.storage.replace(path, b"PAR1")
     report = audit(small.storage, deep="all")
     assert problems(report) == [("damaged", path)]
     assert (report.archived, report.difference) == (0, 10)
@@ -194,13 +194,13 @@ def test_a_resolved_dead_letter_is_accounted_for_once(small: SmallArchive) -> No
     assert len({file.path for file in one.result.files}) == 2
 
     (letters,) = before.result.dead_letter_files
-    (small.storage.root / letters.path).unlink()
+    small.storage.delete([letters.path])
     report = audit(small.storage, deep="all")
     # The two that were brought in are not lost with their letters.
     assert (report.archived, report.dead_lettered, report.difference) == (18, 1, 1)
 
     (brought,) = one.staged
-    (small.storage.root / brought).unlink()
+    small.storage.delete([brought])
     (late,) = small.resolve(other.result, 12).staged
     rewrite(small, late, [])
     report = audit(small.storage, deep="all")
@@ -216,10 +216,10 @@ def test_an_unresolved_letter_that_is_an_alert_too_is_a_duplicate(small: SmallAr
     before = small.put(0, 9, dead=[3, 4])
     one = small.resolve(before.result, 3)
     (brought,) = one.staged
-    table = pq.read_table(small.storage.root / brought, partitioning=None)
+    table = read_parquet(small.storage, brought)
     for offset in (4, 5):
         moved = table.set_column(2, "kafka_offset", pa.array([offset], pa.int64()))
-        pq.write_table(moved, small.storage.root / brought)
+        overwrite_parquet(small.storage, brought, moved)
         report = audit(small.storage, deep="all")
         assert report.deep is not None
         assert (TWICE, 1) in [(found.problem, found.offsets) for found in report.deep.findings]
@@ -236,9 +236,8 @@ def test_an_unresolved_letter_that_is_an_alert_too_is_a_duplicate(small: SmallAr
 def test_files_that_no_entry_names_are_strays(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
     extra = f"{path.rpartition('/')[0]}/extra.parquet"
-    target = small.storage.root / extra
-    target.write_bytes((small.storage.root / path).read_bytes())
-    (small.storage.root / "alerts/.x.crc").write_text("x")
+    small.storage.create(extra, read_bytes(small.storage, path))
+    small.storage.create("alerts/.x.crc", b"x")
     report = audit(small.storage)
     assert problems(report) == [("stray", "alerts/.x.crc"), ("stray", extra)]
     assert (report.duplicates, report.difference, report.balanced) == (2, 0, False)
@@ -269,7 +268,7 @@ def test_what_is_committed_and_not_published_is_said(small: SmallArchive) -> Non
     first, _ = staged.staged.values()
     report = audit(small.storage)
     assert (report.balanced, report.unpublished_files, report.archived) == (True, 2, 120)
-    (small.storage.root / first).unlink()
+    small.storage.delete([first])
     report = audit(small.storage)
     assert (report.balanced, report.unpublished_files, report.archived) == (False, 1, 60)
     recover(Ledger.take_over(small.storage), small.storage)
@@ -311,7 +310,7 @@ def test_a_recreated_topic_is_another(small: SmallArchive) -> None:
 def test_a_ledger_that_cannot_be_summed_up(small: SmallArchive) -> None:
     small.put(0, 9)
     small.put(10, 19)
-    (small.storage.root / f"ledger/log/{1:020d}.json").unlink()
+    small.storage.delete([f"ledger/log/{1:020d}.json"])
     with pytest.raises(LedgerCorrupt, match="entry 1"):
         audit(small.storage)
 
@@ -321,10 +320,8 @@ def test_a_ledger_that_cannot_be_summed_up(small: SmallArchive) -> None:
 
 def rewrite(small: SmallArchive, path: str, rows: list[int]) -> None:
     """Replace a file by one that has only these of its rows."""
-    target = small.storage.root / path
-    pq.write_table(
-        pq.read_table(target, partitioning=None).take(pa.array(rows, pa.int64())), target
-    )
+    table = read_parquet(small.storage, path)
+    overwrite_parquet(small.storage, path, table.take(pa.array(rows, pa.int64())))
 
 
 @pytest.mark.parametrize(
@@ -349,8 +346,7 @@ def test_the_deep_audit_looks_at_offsets(
 def test_the_deep_audit_knows_what_is_not_the_claims(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
     (other,) = small.put(10, 19, source=OTHER).staged
-    target = small.storage.root / path
-    target.write_bytes((small.storage.root / other).read_bytes())
+    small.storage.replace(path, read_bytes(small.storage, other))
     report = audit(small.storage, deep=f"{ZTF.topic}:0:0-9")
     assert report.deep is not None
     assert {found.problem for found in report.deep.findings} == {

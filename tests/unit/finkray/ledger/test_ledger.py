@@ -9,15 +9,16 @@ from finkray.claim import Gap, StagedClaim, TopicPartition
 from finkray.errors import Fenced, LedgerCorrupt
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_entries, read_state
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF, compact_now, result, unstaged
+from tests.support.torn_storage import TornStorage
 
 
 def published(ledger: Ledger) -> None:
     ledger.mark_published(list(ledger.unpublished))
 
 
-def test_what_is_appended_is_there_for_the_next_archive(storage: LocalStorage) -> None:
+def test_what_is_appended_is_there_for_the_next_archive(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     assert (ledger.epoch, ledger.is_new, ledger.frontier(ZTF)) == (1, True, None)
     seq = ledger.append([unstaged(result(10, 19)), unstaged(result(20, 29, dead=3))])
@@ -39,7 +40,7 @@ def test_what_is_appended_is_there_for_the_next_archive(storage: LocalStorage) -
     ]
 
 
-def test_the_archive_that_was_taken_over_is_fenced(storage: LocalStorage) -> None:
+def test_the_archive_that_was_taken_over_is_fenced(storage: Storage) -> None:
     zombie = Ledger.take_over(storage)
     zombie.append([unstaged(result(0, 9))])
     living = Ledger.take_over(storage)
@@ -52,7 +53,7 @@ def test_the_archive_that_was_taken_over_is_fenced(storage: LocalStorage) -> Non
     assert living.frontier(ZTF) == 15
 
 
-def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalStorage) -> None:
+def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: Storage) -> None:
     zombie = Ledger.take_over(storage)
     living = Ledger.take_over(storage)
     for n in range(100):
@@ -67,7 +68,7 @@ def test_a_zombie_is_fenced_when_its_next_number_was_folded_away(storage: LocalS
     assert Ledger.take_over(storage).epoch == 3
 
 
-def test_claims_that_contradict_the_ledger_are_refused(storage: LocalStorage) -> None:
+def test_claims_that_contradict_the_ledger_are_refused(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.append([unstaged(result(0, 99))])
     assert ledger.append([unstaged(result(0, 99))]) == 1  # tried again: known, not entered twice
@@ -84,7 +85,7 @@ def test_claims_that_contradict_the_ledger_are_refused(storage: LocalStorage) ->
         Ledger.take_over(storage).append([unstaged(result(0, 99))])
 
 
-def test_claims_that_do_not_add_up_are_refused(storage: LocalStorage) -> None:
+def test_claims_that_do_not_add_up_are_refused(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     good = result(0, 99, dead=2)
     for bad in (
@@ -100,7 +101,7 @@ def test_claims_that_do_not_add_up_are_refused(storage: LocalStorage) -> None:
     assert ledger.state.last_seq == 0
 
 
-def test_where_a_partition_starts_outlives_the_archive(storage: LocalStorage) -> None:
+def test_where_a_partition_starts_outlives_the_archive(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.record_starts({ZTF: 500})
     ledger.record_starts({ZTF: 700})
@@ -111,7 +112,7 @@ def test_where_a_partition_starts_outlives_the_archive(storage: LocalStorage) ->
     assert again.totals().difference == 10
 
 
-def test_what_lies_before_a_live_lane_waits_for_the_backfill(storage: LocalStorage) -> None:
+def test_what_lies_before_a_live_lane_waits_for_the_backfill(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.record_starts({ZTF: 0})
     ledger.append([unstaged(result(0, 99))])
@@ -139,7 +140,7 @@ def test_what_lies_before_a_live_lane_waits_for_the_backfill(storage: LocalStora
     assert (known.backlog, known.received(), known.frontier) == ([], 900, 900)
 
 
-def test_a_hole_in_the_middle_of_a_lane_is_missing(storage: LocalStorage) -> None:
+def test_a_hole_in_the_middle_of_a_lane_is_missing(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.record_starts({ZTF: 0})
     ledger.begin_live_lanes({ZTF: 500})
@@ -150,16 +151,16 @@ def test_a_hole_in_the_middle_of_a_lane_is_missing(storage: LocalStorage) -> Non
     assert ledger.totals().difference == 10
 
 
-def test_a_missing_entry_is_named(storage: LocalStorage) -> None:
+def test_a_missing_entry_is_named(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     for n in range(5):
         ledger.append([unstaged(result(n, n))])
-    (storage.root / f"ledger/log/{3:020d}.json").unlink()
+    storage.delete([f"ledger/log/{3:020d}.json"])
     with pytest.raises(LedgerCorrupt, match="entry 3 of the ledger is missing"):
         read_state(storage)
 
 
-def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> None:
+def test_folding_changes_nothing_for_those_who_read(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.record_starts({ZTF: 0})
     for n in range(2200):
@@ -188,7 +189,7 @@ def test_folding_changes_nothing_for_those_who_read(storage: LocalStorage) -> No
     assert Ledger.take_over(storage).frontier(ZTF) == 6600
 
 
-class Interrupted(LocalStorage):
+class Interrupted(TornStorage):
     """Lets something happen before the first create."""
 
     meanwhile: Callable[[], object] | None = None
@@ -200,10 +201,10 @@ class Interrupted(LocalStorage):
         return super().create(path, data)
 
 
-def test_what_the_old_archive_commits_during_a_take_over_counts(storage: LocalStorage) -> None:
+def test_what_the_old_archive_commits_during_a_take_over_counts(storage: Storage) -> None:
     old = Ledger.take_over(storage)
     old.append([unstaged(result(0, 9))])
-    slow = Interrupted(storage.root)
+    slow = Interrupted(storage)
     slow.meanwhile = lambda: old.append([unstaged(result(10, 19))])
     new = Ledger.take_over(slow)
     assert (new.epoch, new.frontier(ZTF), len(new.unpublished)) == (2, 20, 2)
@@ -212,7 +213,7 @@ def test_what_the_old_archive_commits_during_a_take_over_counts(storage: LocalSt
 
 
 def test_who_sleeps_in_the_middle_of_a_take_over_does_not_unseat_who_was_faster(
-    storage: LocalStorage,
+    storage: Storage,
 ) -> None:
     faster: list[Ledger] = []
 
@@ -223,7 +224,7 @@ def test_who_sleeps_in_the_middle_of_a_take_over_does_not_unseat_who_was_faster(
         published(faster[0])
         compact_now(faster[0])
 
-    slow = Interrupted(storage.root)
+    slow = Interrupted(storage)
     slow.meanwhile = take_over_and_go_far
     with pytest.raises(Fenced):
         Ledger.take_over(slow)
@@ -231,7 +232,7 @@ def test_who_sleeps_in_the_middle_of_a_take_over_does_not_unseat_who_was_faster(
     assert read_state(storage).state.frontier(ZTF) == 71
 
 
-def test_nothing_is_folded_that_may_not_be_published(storage: LocalStorage) -> None:
+def test_nothing_is_folded_that_may_not_be_published(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     for n in range(200):
         ledger.append([unstaged(result(n, n))])

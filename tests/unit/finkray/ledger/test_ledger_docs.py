@@ -39,7 +39,7 @@ def test_the_recipe_sums_up_a_folded_and_revised_ledger(
 ) -> None:
     other = ZTF._replace(topic="other", topic_id="other-id")
     with quick_storage() as storage:
-        assert alerts_by_topic(storage.root) == Counter()
+        assert alerts_by_topic(Path(storage.uri)) == Counter()
         ledger = Ledger.take_over(storage)
         for n in range(1200):
             source = other if n % 3 else ZTF
@@ -60,7 +60,7 @@ def test_the_recipe_sums_up_a_folded_and_revised_ledger(
         expected = Counter[str]()
         for source, partition in ledger.state.partitions.items():
             expected[source.topic] += partition.totals.archived
-        assert alerts_by_topic(storage.root) == expected
+        assert alerts_by_topic(Path(storage.uri)) == expected
 
 
 def test_every_key_and_column_is_explained() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,15 +21,15 @@ from finkray.ledger.segment import (
     BLOCK,
     FANOUT,
     LEVELS,
-    Order,
+    LedgerFiles,
     Segment,
+    choose_files,
     covering,
     next_compaction,
-    put_in_order,
 )
 from finkray.ledger.state import LedgerState
 from finkray.ledger.table import add_to_state, to_entries, to_table
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from tests.support.ledgers import (
     ZTF,
     compact_now,
@@ -38,6 +37,7 @@ from tests.support.ledgers import (
     result,
     unstaged,
 )
+from tests.support.stored_files import overwrite_parquet, read_bytes, read_parquet
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, 456789, tzinfo=UTC)
 
@@ -193,18 +193,18 @@ def test_folding_keeps_the_order_and_the_number_of_files(count: int, cut: int) -
     log, segments = set(range(count)), set[Segment]()
     steps = 0
     while True:
-        order = put_in_order(log, segments)
-        assert order.last_seq == count - 1
-        held = [seq for one in order.segments for seq in range(one.first_seq, one.last_seq + 1)]
-        assert [*held, *order.log_seqs] == list(range(count))
-        segment = next_compaction(order, through_seq=count - 1)
+        files = choose_files(log, segments)
+        assert files.last_seq == count - 1
+        held = [seq for one in files.segments for seq in range(one.first_seq, one.last_seq + 1)]
+        assert [*held, *files.log_seqs] == list(range(count))
+        segment = next_compaction(files, through_seq=count - 1)
         if segment is None:
             break
         segments.add(segment)
         steps += 1
         if steps == cut:
             # Cut short: what is folded is still there, and is known to be left over.
-            left_over = put_in_order(log, segments).left_over
+            left_over = choose_files(log, segments).left_over
             parts = segment.parts if segment.level else range(segment.first_seq, segment.last_seq)
             assert len(left_over) >= len(parts)
             continue
@@ -212,15 +212,15 @@ def test_folding_keeps_the_order_and_the_number_of_files(count: int, cut: int) -
             segments -= set(segment.parts)
         else:
             log -= set(range(segment.first_seq, segment.last_seq + 1))
-    order = put_in_order(log, segments)
-    assert len(order.log_seqs) < BLOCK
-    assert len(order.segments) < FANOUT * 3
+    files = choose_files(log, segments)
+    assert len(files.log_seqs) < BLOCK
+    assert len(files.segments) < FANOUT * 3
 
 
 def test_what_may_not_be_folded_yet_is_not() -> None:
-    order = Order((), range(200), ())
-    assert next_compaction(order, through_seq=BLOCK - 2) is None
-    assert next_compaction(order, through_seq=BLOCK - 1) == Segment(0, BLOCK - 1)
+    files = LedgerFiles((), range(200), ())
+    assert next_compaction(files, through_seq=BLOCK - 2) is None
+    assert next_compaction(files, through_seq=BLOCK - 1) == Segment(0, BLOCK - 1)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_what_may_not_be_folded_yet_is_not() -> None:
 )
 def test_a_hole_is_named(log: set[int], segments: list[Segment], missing: int) -> None:
     with pytest.raises(LedgerCorrupt, match=f"entry {missing} of the ledger is missing"):
-        put_in_order(log, segments)
+        choose_files(log, segments)
 
 
 # On a file system.
 
 
-def test_a_zombies_entry_under_a_folded_number_is_seen_by_nobody(storage: LocalStorage) -> None:
+def test_a_zombies_entry_under_a_folded_number_is_seen_by_nobody(storage: Storage) -> None:
     living = Ledger.take_over(storage)
     for n in range(BLOCK):
         living.append([unstaged(result(n, n))])
@@ -258,44 +258,44 @@ def test_a_zombies_entry_under_a_folded_number_is_seen_by_nobody(storage: LocalS
 
 
 def test_a_reader_begins_again_when_a_file_is_folded_away(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a reader's listing and its reading the writer folds; also in the middle."""
     living = Ledger.take_over(storage)
     for n in range(3 * BLOCK):
         living.append([unstaged(result(n, n))])
     living.mark_published(list(living.unpublished))
-    order = ledger_read._order
+    order = ledger_read._files
     folds = iter([BLOCK - 1, 3 * BLOCK - 1])
 
-    def order_then_compact(storage: LocalStorage) -> Order:
+    def order_then_compact(storage: Storage) -> LedgerFiles:
         listed = order(storage)
         through = next(folds, None)
         if through is not None:
-            monkeypatch.setattr(ledger_read, "_order", order)
+            monkeypatch.setattr(ledger_read, "_files", order)
             compact(storage, through, "staging/test")
-            monkeypatch.setattr(ledger_read, "_order", order_then_compact)
+            monkeypatch.setattr(ledger_read, "_files", order_then_compact)
         return listed
 
-    monkeypatch.setattr(ledger_read, "_order", order_then_compact)
+    monkeypatch.setattr(ledger_read, "_files", order_then_compact)
     assert [entry.seq for entry in read_entries(storage)] == list(range(3 * BLOCK + 1))
     folds = iter([3 * BLOCK - 1])
     assert read_state(storage).state.frontier(ZTF) == 3 * BLOCK
 
 
-def test_a_folded_file_that_is_cut_is_named(storage: LocalStorage) -> None:
+def test_a_folded_file_that_is_cut_is_named(storage: Storage) -> None:
     living = Ledger.take_over(storage)
     for n in range(BLOCK):
         living.append([unstaged(result(n, n))])
     living.mark_published(list(living.unpublished))
     compact_now(living)
-    path = storage.root / Segment(0, BLOCK - 1).path
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(LedgerCorrupt, match=path.name):
+    path = Segment(0, BLOCK - 1).path
+    storage.replace(path, read_bytes(storage, path)[:-100])
+    with pytest.raises(LedgerCorrupt, match=path):
         read_state(storage)
 
 
-def test_a_repair_replaces_what_the_ledger_says_of_a_claim(storage: LocalStorage) -> None:
+def test_a_repair_replaces_what_the_ledger_says_of_a_claim(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.append([unstaged(result(0, 9, dead=1)), unstaged(result(10, 19))])
     broken = result(0, 9, dead=1)
@@ -318,7 +318,7 @@ def test_a_repair_replaces_what_the_ledger_says_of_a_claim(storage: LocalStorage
     assert (entry.superseded, entry.remade) == ((broken,), (mended.files[0].path,))
 
 
-def test_a_resolved_dead_letter_counts_as_the_alert_it_became(storage: LocalStorage) -> None:
+def test_a_resolved_dead_letter_counts_as_the_alert_it_became(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     before = result(0, 9, dead=3)
     ledger.append([unstaged(before), unstaged(result(10, 19, dead=1))])
@@ -340,7 +340,7 @@ def test_a_resolved_dead_letter_counts_as_the_alert_it_became(storage: LocalStor
     assert row.resolved == (Interval(7, 7), Interval(8, 9))
 
 
-def test_resolving_dead_letters_changes_nothing_else(storage: LocalStorage) -> None:
+def test_resolving_dead_letters_changes_nothing_else(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     before = result(0, 9, dead=3)
     ledger.append([unstaged(before)])
@@ -358,31 +358,32 @@ def test_resolving_dead_letters_changes_nothing_else(storage: LocalStorage) -> N
     assert ledger.totals().dead_lettered == 1
 
 
-def test_a_ledger_from_before_the_first_resolved_letter_is_read(storage: LocalStorage) -> None:
+def test_a_ledger_from_before_the_first_resolved_letter_is_read(storage: Storage) -> None:
     """And folded on, together with what came later."""
     ledger = Ledger.take_over(storage)
     for n in range(BLOCK):
         ledger.append([unstaged(result(n, n))])
     ledger.mark_published(list(ledger.unpublished))
     compact_now(ledger)
-    folded = storage.root / Segment(0, BLOCK - 1).path
-    old = pq.read_table(folded).drop_columns("resolved")
-    pq.write_table(old, folded)
-    for path in (storage.root / "ledger/log").glob("*.json"):
-        path.write_text(path.read_text().replace(',"resolved":[]', ""))
+    folded = Segment(0, BLOCK - 1).path
+    old = read_parquet(storage, folded).drop_columns("resolved")
+    overwrite_parquet(storage, folded, old)
+    for file in storage.files("ledger/log"):
+        data = read_bytes(storage, file.path).replace(b',"resolved":[]', b"")
+        storage.replace(file.path, data)
     assert [entry.seq for entry in read_entries(storage)] == list(range(BLOCK + 1))
     assert read_claims(storage)["resolved"].null_count == BLOCK - 1
     assert read_state(storage).state.balance().archived == BLOCK
 
 
-def test_only_what_is_there_can_be_repaired(storage: LocalStorage) -> None:
+def test_only_what_is_there_can_be_repaired(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     ledger.append([unstaged(result(0, 9))])
     with pytest.raises(LedgerCorrupt, match="not in the ledger"):
         ledger.append([unstaged(result(10, 19))], kind="repaired")
     with pytest.raises(LedgerCorrupt, match="not in the ledger"):
         ledger.append([unstaged(result(0, 8))], kind="repaired")
-    with pytest.raises(ValueError, match="nobody made"):
+    with pytest.raises(ValueError, match="not staged and not known"):
         ledger.append([StagedClaim(result(0, 9, dead=1))], kind="repaired")
 
 

@@ -7,20 +7,20 @@ from finkray.errors import Fenced, LedgerCorrupt, StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish, recover
 from finkray.ledger.read import read_state
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF, result, stage
 from tests.support.torn_storage import Killed, TornStorage
 
 
-def visible(storage: LocalStorage) -> set[str]:
+def visible(storage: Storage) -> set[str]:
     return {path for folder in ("alerts", "deadletters") for path, _ in storage.walk(folder)}
 
 
-def staged(storage: LocalStorage, ledger: Ledger, first: int, last: int) -> StagedClaim:
+def staged(storage: Storage, ledger: Ledger, first: int, last: int) -> StagedClaim:
     return stage(storage, ledger.staging, result(first, last, dead=1))
 
 
-def test_a_commit_makes_files_visible(storage: LocalStorage) -> None:
+def test_a_commit_makes_files_visible(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     claim = staged(storage, ledger, 0, 9)
     assert visible(storage) == set()
@@ -33,7 +33,7 @@ def test_a_commit_makes_files_visible(storage: LocalStorage) -> None:
 @pytest.mark.parametrize("steps", range(5))
 @pytest.mark.parametrize("done_first", [True, False])
 def test_a_crash_anywhere_in_a_commit_leaves_all_or_nothing(
-    storage: LocalStorage, steps: int, done_first: bool
+    storage: Storage, steps: int, done_first: bool
 ) -> None:
     torn = TornStorage(storage)
     ledger = Ledger.take_over(torn)
@@ -61,7 +61,7 @@ def test_a_crash_anywhere_in_a_commit_leaves_all_or_nothing(
 @pytest.mark.parametrize("steps", range(6))
 @pytest.mark.parametrize("done_first", [True, False])
 def test_a_commit_that_the_storage_refused_may_be_tried_again_with_more(
-    storage: LocalStorage, steps: int, done_first: bool
+    storage: Storage, steps: int, done_first: bool
 ) -> None:
     torn = TornStorage(storage)
     ledger = Ledger.take_over(torn)
@@ -83,21 +83,21 @@ def test_a_commit_that_the_storage_refused_may_be_tried_again_with_more(
 
 
 def test_a_staged_file_that_is_gone_or_cut_is_noticed_before_the_commit(
-    storage: LocalStorage,
+    storage: Storage,
 ) -> None:
     ledger = Ledger.take_over(storage)
     claim = staged(storage, ledger, 0, 9)
-    victim = storage.root / next(iter(claim.staged.values()))
-    victim.write_bytes(b"half")
+    victim = next(iter(claim.staged.values()))
+    storage.replace(victim, b"half")
     with pytest.raises(StorageError, match="not whole"):
         commit(ledger, storage, [claim])
-    victim.unlink()
+    storage.delete([victim])
     with pytest.raises(StorageError, match="is not there"):
         commit(ledger, storage, [claim])
     assert ledger.frontier(ZTF) is None
 
 
-def test_who_finds_its_staging_cleared_by_a_successor_is_fenced(storage: LocalStorage) -> None:
+def test_who_finds_its_staging_cleared_by_a_successor_is_fenced(storage: Storage) -> None:
     zombie = Ledger.take_over(storage)
     claim = staged(storage, zombie, 0, 9)
     recover(Ledger.take_over(storage), storage)
@@ -105,7 +105,7 @@ def test_who_finds_its_staging_cleared_by_a_successor_is_fenced(storage: LocalSt
         commit(zombie, storage, [claim])
 
 
-def test_a_strangers_file_is_never_replaced(storage: LocalStorage) -> None:
+def test_a_strangers_file_is_never_replaced(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     claim = staged(storage, ledger, 0, 9)
     final = next(iter(claim.staged))
@@ -117,26 +117,26 @@ def test_a_strangers_file_is_never_replaced(storage: LocalStorage) -> None:
     with pytest.raises(LedgerCorrupt, match="move them out"):
         recover(later, storage)
     assert storage.size_bytes(claim.staged[final]) is not None
-    (storage.root / final).unlink()
+    storage.delete([final])
     recover(Ledger.take_over(storage), storage)
     assert visible(storage) == set(claim.staged)
 
 
 def test_a_committed_file_that_is_nowhere_does_not_keep_the_archive_from_starting(
-    storage: LocalStorage,
+    storage: Storage,
 ) -> None:
     ledger = Ledger.take_over(storage)
     claim = staged(storage, ledger, 0, 9)
     ledger.append([claim])
     final, at = next(iter(claim.staged.items()))
-    (storage.root / at).unlink()
+    storage.delete([at])
     later = Ledger.take_over(storage)
     assert recover(later, storage).lost == (final,)
     assert publish(later, storage) == 0
     commit(later, storage, [staged(storage, later, 10, 19)])
 
 
-def test_recovery_looks_only_at_what_may_be_unpublished(storage: LocalStorage) -> None:
+def test_recovery_looks_only_at_what_may_be_unpublished(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
     for n in range(5):
         commit(ledger, storage, [staged(storage, ledger, 10 * n, 10 * n + 9)])
@@ -147,7 +147,7 @@ def test_recovery_looks_only_at_what_may_be_unpublished(storage: LocalStorage) -
     assert later.unpublished == {}
 
 
-def test_a_zombie_that_publishes_late_does_no_harm(storage: LocalStorage) -> None:
+def test_a_zombie_that_publishes_late_does_no_harm(storage: Storage) -> None:
     zombie = Ledger.take_over(storage)
     claim = staged(storage, zombie, 0, 9)
     zombie.append([claim])

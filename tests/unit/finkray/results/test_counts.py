@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all, parity_store, put_night
 from tests.support.services import Double
 from tests.support.small_archives import NIGHT, SmallArchive
+from tests.support.stored_files import read_bytes, read_folder
 
 
 def counted(counts: ClassCounts) -> dict[tuple[str, str], int]:
@@ -36,8 +36,8 @@ def counted(counts: ClassCounts) -> dict[tuple[str, str], int]:
 
 def recounted(small: SmallArchive) -> dict[tuple[str, str], int]:
     """The same from all files at once."""
-    root = parity_store(small).storage.root / "results"
-    rows = [row for path in root.rglob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    tables = read_folder(parity_store(small).storage, "results")
+    rows = [row for table in tables for row in table.to_pylist()]
     return dict(
         Counter((str(row["obs_night"] or NO_NIGHT), row["class"] or row["status"]) for row in rows)
     )
@@ -136,26 +136,27 @@ def test_counts_of_results_that_were_made_anew_are_not_believed(small: SmallArch
 def test_a_file_that_cannot_be_read_now_is_counted_later(small: SmallArchive) -> None:
     put_night(small, 0, FIRST)
     put_night(small, 10, FIRST)
-    (first, second) = sorted((parity_store(small).storage.root / "results").rglob("*.parquet"))
-    whole = second.read_bytes()
-    second.write_bytes(whole[:100])
+    store = parity_store(small).storage
+    first, second = sorted(file.path for file in store.walk("results"))
+    whole = read_bytes(store, second)
+    store.replace(second, whole[:100])
     counters = ClassCounters(small.storage)
     counters.refresh(100)
     assert counters.counts()[0].alerts == 10
     counter = ClassCounter(parity_store(small))
     with pytest.raises(StorageError, match="results of parity/1 cannot be read"):
         counter.catch_up(100)
-    second.write_bytes(whole)
+    store.replace(second, whole)
     counters.refresh(100)
     assert counted(counters.counts()[0]) == recounted(small)
-    assert first.exists()
+    assert store.size_bytes(first) is not None
 
 
 def test_results_that_are_removed_are_forgotten(small: SmallArchive) -> None:
     put_night(small, 0, FIRST)
     counters = ClassCounters(small.storage)
     counters.refresh(100)
-    (parity_store(small).storage.root / "about.json").unlink()
+    parity_store(small).storage.delete(["about.json"])
     counters.refresh(100)
     assert counters.counts() == ()
 

@@ -186,7 +186,7 @@ def test_whatever_runs_when_no_alert_is_processed_without_its_results(order: lis
                     last = (claims - 1) * 80
                     again = small.stage(max(0, last - 79), last)
                     for path in again.staged:
-                        (small.storage.root / path).unlink(missing_ok=True)
+                        small.storage.delete([path])
                     commit(small.ledger, small.storage, [again], "repaired")
                 case "input":
                     serve(small)

@@ -21,7 +21,6 @@ from finkray.serving.scale import ScaleSettings
 from finkray.serving.server import ServeSettings
 from finkray.serving.sink import OpenSink
 from finkray.storage.hours import span_of
-from finkray.storage.local import LocalStorage
 from tests.support.remembering_sink import Memory
 from tests.support.serving import EVERYTHING, balanced, results, serve, serve_live
 from tests.support.small_archives import SmallArchive
@@ -69,7 +68,7 @@ class SinkInUse:
 
 @pytest.fixture
 def memory(small: SmallArchive) -> Memory:
-    return Memory(LocalStorage(small.storage.root / "remembered"))
+    return Memory(small.storage.below("remembered"))
 
 
 @pytest.fixture(params=["files", "memory"])
@@ -80,10 +79,8 @@ def sink(small: SmallArchive, memory: Memory, request: pytest.FixtureRequest) ->
             memory.writer = None
 
         return SinkInUse(small, memory.open, lambda: memory.table, forget_writer)
-    folder = small.storage.root / "science" / "double" / "1"
-    return SinkInUse(
-        small, open_store, lambda: results(small), lambda: Ledger.take_over(LocalStorage(folder))
-    )
+    store = small.storage.below("science/double/1")
+    return SinkInUse(small, open_store, lambda: results(small), lambda: Ledger.take_over(store))
 
 
 def test_a_second_run_does_nothing_again(small: SmallArchive, sink: SinkInUse) -> None:
@@ -109,7 +106,7 @@ def test_vanished_files_are_left_out_and_processed_when_they_are_made_again(
 ) -> None:
     staged = small.put(0, 9)
     (path,) = staged.staged
-    (small.storage.root / path).unlink()
+    small.storage.delete([path])
     small.put(10, 19)
     sink.serve()
     assert sink.offsets == list(range(10, 20))
@@ -125,7 +122,7 @@ def test_what_was_processed_before_its_file_vanished_is_not_processed_twice(
     staged = small.put(0, 9)
     sink.serve()
     before = sink.table()
-    (small.storage.root / next(iter(staged.staged))).unlink()
+    small.storage.delete([next(iter(staged.staged))])
     commit(small.ledger, small.storage, [small.stage(0, 9)], "repaired")
     sink.serve()
     assert sink.table().equals(before)
@@ -136,7 +133,7 @@ def test_what_comes_after_a_repair_of_a_claim_in_work_is_processed_too(
     small: SmallArchive, sink: SinkInUse
 ) -> None:
     staged = small.put(0, 9)
-    (small.storage.root / next(iter(staged.staged))).unlink()
+    small.storage.delete([next(iter(staged.staged))])
     commit(small.ledger, small.storage, [small.stage(0, 9)], "repaired")
     small.put(10, 19)
     sink.serve()
@@ -217,7 +214,7 @@ def test_a_sink_that_fails_at_any_call_loses_nothing_and_doubles_nothing(
     monkeypatch.setattr("finkray.serving.run.ServeSettings", _small_commits)
     monkeypatch.setattr("finkray.serving.commits.RETRY_STORAGE_S", 0.01)
     for steps in range(7):
-        notes = LocalStorage(small.storage.root / f"remembered-{steps}")
+        notes = small.storage.below(f"remembered-{steps}")
         memory = Memory(notes, steps=steps, kills=kills, done_first=done_first)
         with contextlib.suppress(Killed, StorageError):
             serve(small, open_sink=memory.open)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from finkray.audit.audit import balance
-from finkray.audit.files import FilesThere
+from finkray.audit.files import FileComparison
 from finkray.audit.report import FileFinding, FileProblem
 from finkray.claim import TopicPartition
 from finkray.intervals import IntervalSet
@@ -22,7 +22,7 @@ def shown(
     state: LedgerState, *found: FileFinding, kafka: dict[TopicPartition, Watermarks] | None = None
 ) -> str:
     console = Console(file=io.StringIO(), width=160)
-    report = balance(kafka, state, FilesThere(found), "here", datetime.now(UTC))
+    report = balance(kafka, state, FileComparison(found), "here", datetime.now(UTC))
     console.print(audit_text(report))
     return " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
 
