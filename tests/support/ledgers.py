@@ -1,6 +1,7 @@
 """Claims, and archives full of them, for tests of what comes after a claim was decoded."""
 
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from finkray.intervals import Interval
 from finkray.ledger.log import Ledger
 from finkray.storage.contract import Storage
 from finkray.storage.local import LocalStorage
+from finkray.storage.memory import MemoryStorage
 
 ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
 
@@ -98,8 +100,17 @@ def _file(path: str, rows: int, first: int, last: int) -> DataFile:
 
 
 @contextmanager
-def quick_storage() -> Iterator[LocalStorage]:
-    """Yield a storage in memory, if the machine has such a folder: many commits, no durability."""
+def quick_storage(kind: str = "local") -> Iterator[Storage]:
+    """Yield an empty storage for many commits, without durability.
+
+    `local` is a folder, in memory where there is such a file system; `memory` is a
+    `MemoryStorage`, on which nothing works that needs a folder.
+    """
+    if kind == "memory":
+        storage = MemoryStorage(uuid.uuid4().hex)
+        yield storage
+        storage.delete_folder("")
+        return
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield LocalStorage(Path(folder) / "archive")

@@ -198,7 +198,8 @@ def test_following_gives_each_file_once_in_order_of_commit(
     small.put(120, 129)
     seen = list(archive.follow(wait_s=0))
     assert [(one.claim.first_offset, one.rows) for one in seen] == [(0, 59), (0, 60), (120, 10)]
-    assert all(Path(one.uri).is_file() for one in seen)
+    assert [one.uri for one in seen] == [f"{archive.uri}/{one.path}" for one in seen]
+    assert all(small.storage.size_bytes(one.path) for one in seen)
     assert not any(one.repaired for one in seen)
     for number, one in enumerate(seen):
         rest = list(archive.follow(one.cursor, wait_s=0))
@@ -244,7 +245,7 @@ def test_a_file_that_is_gone_does_not_stop_a_follower(
     small.put(10, 19)
     small.put(20, 29)
     (path,) = lost.staged
-    (small.storage.root / path).unlink()
+    small.storage.delete([path])
     following = list(archive.follow(wait_s=0.5))
     assert [one.claim.first_offset for one in following] == [10, 20]
     assert caplog.text.count(path) == 1

@@ -23,7 +23,7 @@ from finkray.ledger.lease import (
     judge,
 )
 from finkray.ledger.log import Ledger
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ME = ProcessId("host-a", "boot-1", "pid:[1]", 10, "500")
@@ -63,7 +63,7 @@ def test_judge(lease: LeaseRecord | None, running: bool, verdict: Verdict) -> No
     assert judge(lease, ME, NOW, lambda _: running) == verdict
 
 
-def test_a_second_archive_is_told_who_has_the_folder(storage: LocalStorage) -> None:
+def test_a_second_archive_is_told_who_has_the_folder(storage: Storage) -> None:
     with Lease.acquire(storage, ttl_s=15.0) as lease:
         me = lease.record.holder
         with pytest.raises(ArchiveHeld) as refused:
@@ -74,7 +74,8 @@ def test_a_second_archive_is_told_who_has_the_folder(storage: LocalStorage) -> N
     Lease.acquire(storage, ttl_s=15.0).release()
 
 
-def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: LocalStorage) -> None:
+@pytest.mark.parametrize("storage", ["local"], indirect=True)  # of two processes
+def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: Storage) -> None:
     code = (
         "import sys, time; from pathlib import Path;"
         "from finkray.ledger.lease import Lease; from finkray.storage.local import LocalStorage;"
@@ -82,7 +83,7 @@ def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: LocalSt
         "time.sleep(600)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(storage.root)], stdout=subprocess.PIPE
+        [sys.executable, "-c", code, storage.uri], stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
@@ -100,7 +101,7 @@ def test_of_a_holder_that_was_killed_the_lease_is_taken_at_once(storage: LocalSt
         lease.release()
 
 
-def test_a_silent_holder_is_watched_before_its_lease_is_taken(storage: LocalStorage) -> None:
+def test_a_silent_holder_is_watched_before_its_lease_is_taken(storage: Storage) -> None:
     past = datetime.now(UTC) - timedelta(hours=1)
     silent = LeaseRecord("word", 7, FAR, past, past, ttl_s=1.0)
     storage.replace(LEASE_PATH, silent.to_bytes())
@@ -109,9 +110,7 @@ def test_a_silent_holder_is_watched_before_its_lease_is_taken(storage: LocalStor
 
 
 @pytest.mark.parametrize("off_by", [timedelta(hours=-1), timedelta(days=1)])
-def test_a_holder_whose_clock_is_off_keeps_its_lease(
-    storage: LocalStorage, off_by: timedelta
-) -> None:
+def test_a_holder_whose_clock_is_off_keeps_its_lease(storage: Storage, off_by: timedelta) -> None:
     begun = datetime.now(UTC) + off_by
     beating, stop = threading.Event(), threading.Event()
 
@@ -133,7 +132,7 @@ def test_a_holder_whose_clock_is_off_keeps_its_lease(
         holder.join()
 
 
-def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: LocalStorage) -> None:
+def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: Storage) -> None:
     lease = Lease.acquire(storage, ttl_s=0.5)
     beats = set()
     for _ in range(100):
@@ -151,7 +150,7 @@ def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: LocalStorage) ->
 
 
 def test_it_is_known_for_how_long_a_lease_could_not_be_renewed(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the monotonic clock: whatever the wall clock does, a renewed lease is not silent."""
     with Lease.acquire(storage, ttl_s=600.0) as lease:
@@ -170,7 +169,7 @@ def test_it_is_known_for_how_long_a_lease_could_not_be_renewed(
         assert lease.silent_s(time.monotonic()) < 1
 
 
-def test_who_loses_the_lease_notices_and_leaves_it_alone(storage: LocalStorage) -> None:
+def test_who_loses_the_lease_notices_and_leaves_it_alone(storage: Storage) -> None:
     with Lease.acquire(storage, ttl_s=15.0) as lease:
         other = replace(lease.record, token="other", epoch=lease.record.epoch + 1, holder=FAR)
         storage.replace(LEASE_PATH, other.to_bytes())
@@ -180,7 +179,7 @@ def test_who_loses_the_lease_notices_and_leaves_it_alone(storage: LocalStorage) 
     assert storage.read(LEASE_PATH) == other.to_bytes()
 
 
-def test_a_zombies_late_heartbeat_does_not_unseat_its_successor(storage: LocalStorage) -> None:
+def test_a_zombies_late_heartbeat_does_not_unseat_its_successor(storage: Storage) -> None:
     with Lease.acquire(storage, ttl_s=15.0) as lease:
         Ledger.take_over(storage, lease)
         zombie = replace(lease.record, token="zombie", epoch=0)
@@ -190,7 +189,7 @@ def test_a_zombies_late_heartbeat_does_not_unseat_its_successor(storage: LocalSt
         assert storage.read(LEASE_PATH) == lease.record.to_bytes()
 
 
-def test_the_lease_knows_the_ledgers_epoch(storage: LocalStorage) -> None:
+def test_the_lease_knows_the_ledgers_epoch(storage: Storage) -> None:
     for epoch in (1, 2, 3):
         with Lease.acquire(storage, ttl_s=15.0) as lease:
             ledger = Ledger.take_over(storage, lease)
@@ -198,7 +197,7 @@ def test_the_lease_knows_the_ledgers_epoch(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"format": 2}', b"[]"])
-def test_what_is_no_lease_is_refused(storage: LocalStorage, data: bytes) -> None:
+def test_what_is_no_lease_is_refused(storage: Storage, data: bytes) -> None:
     storage.replace(LEASE_PATH, data)
     with pytest.raises(LedgerCorrupt, match=LEASE_PATH):
         Lease.acquire(storage, ttl_s=15.0)

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -60,10 +61,11 @@ def test_each_row_has_keys_service_status_time_and_what_the_service_adds(
     assert balanced(small)
 
 
+@pytest.mark.parametrize("small", ["local"], indirect=True)  # readers that open a folder
 def test_results_stand_in_hourly_folders_that_spark_and_others_read(small: SmallArchive) -> None:
     small.put(0, 119)
     serve(small)
-    root = small.storage.root / "science" / "double" / "1" / "results"
+    root = Path(small.storage.uri) / "science" / "double" / "1" / "results"
     assert {path.parent.name for path in root.rglob("*.parquet")} == {"hour=01", "hour=02"}
     assert all(path.suffix == ".parquet" for path in root.rglob("*") if path.is_file())
     assert pq.read_table(root).num_rows == 120
