@@ -118,7 +118,7 @@ class SmallArchive:
         return staged
 
 
-def archive_sample_alerts(storage: LocalStorage) -> int:
+def archive_sample_alerts(storage: Storage) -> int:
     """Archive the alerts of `finkray.testing` as one claim; returns how many there are."""
     alerts = finkray.testing.alerts()
     fingerprint = alerts["schema_fingerprint"][0].as_py()
