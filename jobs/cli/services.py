@@ -193,21 +193,22 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
 
     stores = [
         {
-            "name": one.name,
-            "version": one.version,
-            "service": one.about.spec,
-            "alerts": read_state(one.storage).state.balance().archived,
-            "adds": one.about.output.names,
+            "name": results.name,
+            "version": results.version,
+            "service": results.about.spec,
+            "alerts": read_state(results.storage).state.balance().archived,
+            "adds": results.about.output.names,
         }
-        for one in list_stores(archive_of(_settings(config)))
+        for results in list_stores(archive_of(_settings(config)))
     ]
     if as_json:
         typer.echo(json.dumps(stores, indent=2))
         return
-    for one in stores:
-        adds = ", ".join(one["adds"])
+    for each in stores:
+        adds = ", ".join(each["adds"])
         typer.echo(
-            f"{one['name']}/{one['version']}: {one['alerts']} alerts, {adds} (of {one['service']})"
+            f"{each['name']}/{each['version']}: {each['alerts']} alerts, {adds} "
+            f"(of {each['service']})"
         )
 
 

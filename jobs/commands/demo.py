@@ -1,7 +1,7 @@
-"""A night, from a real Kafka to Parquet: what `make demo` runs. Leaves only the archive behind.
+"""The demo, `make demo`: a night from a real Kafka to Parquet. It leaves only the archive.
 
-Everything it starts (Kafka, Ray, the archive) lives in a temporary folder and is stopped at
-the end, also after Ctrl-C or an error.
+Kafka, Ray and the archive process run in a temporary folder and are stopped at the end, also after
+Ctrl-C or an error.
 """
 
 import argparse
@@ -43,12 +43,12 @@ PARTITIONS = 4
 DRAIN_TIMEOUT_S = 90.0
 PLAYER_TIMEOUT_S = 30.0
 STALL_S = 180.0
-"""With no alert made durable for so long, after the last was sent, the demo has failed."""
+"""The demo has failed if no alert becomes durable for this long after the last one was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the person asked for."""
+    """Options of the command line."""
 
     alerts: int
     data: Path | None
@@ -56,7 +56,7 @@ class Options:
 
 
 class Demo:
-    """The steps of the demo, each of which says what it does."""
+    """The steps of the demo; each prints what it does."""
 
     def __init__(
         self, options: Options, console: Console, folder: Path, interrupts: Interrupts
@@ -68,7 +68,7 @@ class Demo:
         self._began_s = time.monotonic()
 
     def run(self) -> int:
-        """All steps; the exit code."""
+        """Run all steps; return the exit code."""
         with ExitStack() as stack, self._interrupts.ignored_after():
             self._say(f"Kafka: starting a real one in {self._folder / 'kafka'}")
             kafka = stack.enter_context(
@@ -212,7 +212,7 @@ def _stopped(kafka: Kafka) -> Iterator[Kafka]:
 def _archive(
     settings: Settings, folder: Path, log: Path, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The archive as a process, killed at the end if it has not left by itself."""
+    """Run the archive as a process; kill it at the end if it has not ended by itself."""
     config = folder / "settings.json"
     config.write_text(settings.to_json_with_secrets(), encoding="utf-8")
     process = start_detached(
@@ -233,7 +233,7 @@ def _archive(
 
 
 def _live_line(snapshot: Snapshot) -> str:
-    """One line with the rates as they are now."""
+    """Return a line with the current rates."""
     held = snapshot.held_bytes / 2**20
     lag = snapshot.lag + snapshot.backlog
     return (
@@ -245,7 +245,7 @@ def _live_line(snapshot: Snapshot) -> str:
 def _report(
     console: Console, settings: Settings, played: Played, last: Snapshot, took_s: float
 ) -> int:
-    """Print the balance sheet, rates and latencies, and how to go on; the exit code."""
+    """Print the balance sheet, rates, latencies and a next step; return the exit code."""
     audit = audit_now(settings)
     uri = open_storage(settings.archive).uri
     console.print()
@@ -268,7 +268,7 @@ def _report(
 
 
 def _look(uri: str) -> str:
-    """One line to paste, that shows the brightest alerts."""
+    """Return a command that shows the first alerts."""
     code = (
         f"import finkray; d = finkray.open_archive('{uri}').dataset(); "
         "t = d.to_table(columns=['objectId', 'candid', 'candidate', 'kafka_timestamp']); "
