@@ -14,7 +14,7 @@ a table with those columns alone.
 
 **How.** arrow-avro, as polars-avro brings it along, writes a container of one block; no Python
 package exposes its writer of single records. A last field of 16 random bytes behind each record,
-which nobody can foresee, says where it ends: the block is cut with one `split`.
+which no sender can foresee, says where it ends: the block is cut with one `split`.
 
 **What is checked here**, because arrow-avro does not: a null in a field that may not be null comes
 out as zeros, an int64 in a `double` as a varint, without an error. Names are replaced as for the
@@ -171,10 +171,10 @@ def _joined(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _check_column(table: pa.Table, promised: pa.Field) -> None:
-    place = table.schema.get_field_index(promised.name)
-    if place < 0:
+    index = table.schema.get_field_index(promised.name)
+    if index < 0:
         raise SchemaError(f"the table has no column {promised.name}, or several")
-    given = table.schema.field(place).type
+    given = table.schema.field(index).type
     if not _same_type(given, promised.type):
         raise SchemaError(f"column {promised.name} is {given}, and the schema has {promised.type}")
 
@@ -312,14 +312,14 @@ def _union(avro: Sequence[Any], reader: pa.DataType, promised: pa.DataType) -> S
     """Of several branches, or of one: the promised members to Arrow's dense union."""
     null_code = avro.index("null") if "null" in avro else None
     codes = [code for code in range(len(avro)) if code != null_code]
-    kinds = [promised] if len(avro) == 1 else [field.type for field in promised]
+    member_types = [promised] if len(avro) == 1 else [field.type for field in promised]
     shapes = [
-        _shape(avro[code], reader.field(code).type, kind)
-        for code, kind in zip(codes, kinds, strict=True)
+        _shape(avro[code], reader.field(code).type, member_type)
+        for code, member_type in zip(codes, member_types, strict=True)
     ]
 
     def union(array: pa.Array, written: Written) -> pa.Array:
-        members = [array] if len(avro) == 1 else [array.field(i) for i in range(len(kinds))]
+        members = [array] if len(avro) == 1 else [array.field(i) for i in range(len(member_types))]
         has_value = [~_is_null(array) & ~_is_null(member) for member in members]
         given = np.sum(has_value, axis=0)
         bad = given > 1 if null_code is not None else given != 1

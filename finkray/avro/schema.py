@@ -180,9 +180,9 @@ class _Mapper:
             return self._union(schema)
         if isinstance(schema, str):
             schema = self._named.get(schema, {"type": schema})
-        kind = schema["type"]
-        if not isinstance(kind, str) or kind in self._named:
-            return self.map(kind)
+        avro_type = schema["type"]
+        if not isinstance(avro_type, str) or avro_type in self._named:
+            return self.map(avro_type)
         build = {
             "record": self._record,
             "error": self._record,
@@ -190,7 +190,7 @@ class _Mapper:
             "map": self._map,
             "enum": self._enum,
             "fixed": self._fixed,
-        }.get(kind, self._primitive)
+        }.get(avro_type, self._primitive)
         return self._inside(schema, build)
 
     def _unique_name(self) -> str:
@@ -214,14 +214,14 @@ class _Mapper:
         return mapped
 
     def _primitive(self, schema: dict[str, Any]) -> _Mapped:
-        kind = schema["type"]
-        if kind == "null":
+        avro_type = schema["type"]
+        if avro_type == "null":
             return _Mapped("null", pa.null(), pa.bool_(), 0, 1)
-        if kind not in _PRIMITIVES:
-            raise SchemaError(f"the type {kind} is not known")
-        reader, least, slot = _PRIMITIVES[kind]
+        if avro_type not in _PRIMITIVES:
+            raise SchemaError(f"the type {avro_type} is not known")
+        reader, least, slot = _PRIMITIVES[avro_type]
         logical = schema.get("logicalType")
-        if kind == "bytes" and logical == "decimal":
+        if avro_type == "bytes" and logical == "decimal":
             decimal = _decimal_type(schema)
             if decimal is not None:
                 avro = {
@@ -232,8 +232,8 @@ class _Mapper:
                 }
                 return _Mapped(avro, decimal, decimal, least, 16)
         if isinstance(logical, str):
-            reader = _STORED_ALIKE.get((kind, logical), reader)
-        return _Mapped(kind, reader, reader, least, slot)
+            reader = _STORED_ALIKE.get((avro_type, logical), reader)
+        return _Mapped(avro_type, reader, reader, least, slot)
 
     def _fixed(self, schema: dict[str, Any]) -> _Mapped:
         size = schema["size"]
@@ -313,8 +313,10 @@ class _Mapper:
         if len(real) == 1 and len(parts) == 2:
             name = f"other_{self._unique_name()}"
             avro.append({"type": "fixed", "name": name, "size": NOT_A_BRANCH_BYTES})
-            kinds = [*(part.reader for part in parts), pa.binary(NOT_A_BRANCH_BYTES)]
-            reader = pa.dense_union([pa.field(str(i), kind) for i, kind in enumerate(kinds)])
+            branch_types = [*(part.reader for part in parts), pa.binary(NOT_A_BRANCH_BYTES)]
+            reader = pa.dense_union(
+                [pa.field(str(i), avro_type) for i, avro_type in enumerate(branch_types)]
+            )
             return _Mapped(avro, reader, real[0].arrow, least, slot)
         reader = pa.dense_union([pa.field(str(i), part.reader) for i, part in enumerate(parts)])
         if len(parts) == 1:
