@@ -2,6 +2,14 @@
 
 All its ports are on the loopback address. It has a session, a temporary folder and a token of its
 own; other Ray clusters on the machine are neither seen nor disturbed.
+
+    /tmp/finkray-…/          home of the cluster: its owner alone may enter
+        auth_token           the token
+        ray/                 Ray's temporary folder: sockets, logs
+
+Ray lets everybody write to its temporary folder and to what is in it (it sets mode 0777, so that
+several users may share a cluster). So the folder stands in one that other users cannot enter, and
+the token stands outside of it.
 """
 
 import json
@@ -14,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +36,7 @@ from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import kill, orphans
-from jobs.cluster.state import write_private
+from jobs.cluster.state import refuse_shared, write_private
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +50,7 @@ another program takes one of its ports first."""
 STOP_GRACE_S: Final = 20.0
 """`ray start` needs three to four seconds to end its processes."""
 
-_LONGEST_TEMP: Final = 30
+_LONGEST_TEMP: Final = 24
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
 
 
@@ -58,19 +66,22 @@ class LocalRay:
         `host:port` of its head.
     dashboard_url
         Its dashboard, which asks for the token.
+    home
+        The private folder of the cluster, with the token and `folder` in it.
     folder
-        Its temporary folder: sockets, logs, the token.
+        Ray's temporary folder: sockets and logs.
     """
 
     process: ProcessRecord
     address: str
     dashboard_url: str
+    home: Path
     folder: Path
 
     @property
     def token_file(self) -> Path:
         """The token, readable by its owner alone."""
-        return self.folder / "auth_token"
+        return self.home / "auth_token"
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a process connects to this cluster."""
@@ -86,9 +97,18 @@ class LocalRay:
 
 
 def find_local_ray(state: Path) -> LocalRay | None:
-    """Return the cluster that runs, whichever command started it; None if it has ended."""
+    """Return the cluster that runs, whichever command started it; None if it has ended.
+
+    Raises
+    ------
+    SettingsError
+        Another user may have changed the state folder or the home of the cluster.
+    """
     ray = _last(state)
-    return ray if ray and ray.process.process() else None
+    if ray is None or not ray.process.process():
+        return None
+    refuse_shared(ray.home, "home of the local Ray", others_may_read=False)
+    return ray
 
 
 def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
@@ -133,8 +153,9 @@ def stop_local_ray(state: Path) -> None:
 
 
 def _launch(state: Path, settings: RaySettings) -> LocalRay:
-    folder = _temporary_folder()
-    write_private(folder / "auth_token", secrets.token_hex(32))
+    home = _make_home()
+    folder = home / "ray"
+    write_private(home / "auth_token", secrets.token_hex(32))
     head, dashboard, *others = free_ports(9)
     if settings.local_dashboard_port and is_free(settings.local_dashboard_port):
         dashboard = settings.local_dashboard_port
@@ -159,6 +180,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         ProcessRecord(0, 0, str(folder)),
         f"{LOOPBACK}:{head}",
         f"http://{LOOPBACK}:{dashboard}",
+        home,
         folder,
     )
     command = [
@@ -181,8 +203,8 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )
         process = ProcessRecord.of(child.pid, mark=str(folder))
-        ray = LocalRay(process, ray.address, ray.dashboard_url, folder)
-        record = {**asdict(ray), "folder": str(folder)}
+        ray = replace(ray, process=process)
+        record = {**asdict(ray), "home": str(home), "folder": str(folder)}
         write_private(state / "ray.json", json.dumps(record, indent=2))
     return ray
 
@@ -193,7 +215,8 @@ def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith(mine)}
 
 
-def _temporary_folder() -> Path:
+def _make_home() -> Path:
+    """Create a folder that its owner alone may enter."""
     parent = tempfile.gettempdir()
     return Path(
         tempfile.mkdtemp(prefix="finkray-", dir="/tmp" if len(parent) > _LONGEST_TEMP else parent)  # noqa: S108
@@ -235,7 +258,11 @@ def _last(state: Path) -> LocalRay | None:
     except FileNotFoundError:
         return None
     return LocalRay(
-        ProcessRecord(**raw["process"]), raw["address"], raw["dashboard_url"], Path(raw["folder"])
+        ProcessRecord(**raw["process"]),
+        raw["address"],
+        raw["dashboard_url"],
+        Path(raw.get("home", raw["folder"])),  # a cluster of an older release had no home
+        Path(raw["folder"]),
     )
 
 
@@ -256,5 +283,5 @@ def _clear(state: Path) -> None:
     logs.mkdir(exist_ok=True)
     for log in ray.folder.glob("session_2*/logs/job-driver-*.log"):
         shutil.copyfile(log, logs / log.name)
-    shutil.rmtree(ray.folder, ignore_errors=True)
+    shutil.rmtree(ray.home, ignore_errors=True)
     (state / "ray.json").unlink()

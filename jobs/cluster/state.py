@@ -10,14 +10,22 @@ simulator/         the simulator's Kafka
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+
+from finkray.errors import SettingsError
 
 
 def state_folder(env: Mapping[str, str] = os.environ) -> Path:
     """Return `$FINKRAY_STATE`, else `$XDG_STATE_HOME/finkray`, else `~/.local/state/finkray`.
 
     The folder is created if it is missing, for its owner alone.
+
+    Raises
+    ------
+    SettingsError
+        Another user owns the folder or may write to it.
     """
     if named := env.get("FINKRAY_STATE"):
         folder = Path(named)
@@ -27,7 +35,35 @@ def state_folder(env: Mapping[str, str] = os.environ) -> Path:
         folder = Path.home() / ".local" / "state" / "finkray"
     folder = folder.expanduser().absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_shared(folder, "state folder (FINKRAY_STATE)")
     return folder
+
+
+def refuse_shared(folder: Path, what: str, *, others_may_read: bool = True) -> None:
+    """Refuse a folder that another user owns or may change.
+
+    The settings of jobs with their secrets, the token of the local Ray and the record of its
+    processes would be theirs to read or to replace.
+
+    Raises
+    ------
+    SettingsError
+        It is a link or no folder, another user owns it, or its mode lets others in.
+    """
+    status = folder.lstat()
+    forbidden = stat.S_IWGRP | stat.S_IWOTH if others_may_read else stat.S_IRWXG | stat.S_IRWXO
+    if not stat.S_ISDIR(status.st_mode):
+        raise SettingsError(f"{what}: {folder} is no folder of its own: name a folder, not a link")
+    if status.st_uid != os.geteuid():
+        raise SettingsError(
+            f"{what}: {folder} belongs to another user (uid {status.st_uid}): name a folder of "
+            "your own"
+        )
+    if status.st_mode & forbidden:
+        raise SettingsError(
+            f"{what}: other users may change or read {folder} (mode "
+            f"{stat.S_IMODE(status.st_mode):04o}): chmod 0700 {folder}"
+        )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,11 +1,14 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
-from jobs.cluster.local_ray import _inherited, stop_local_ray
+from finkray.errors import SettingsError
+from jobs.cluster.local_ray import _inherited, find_local_ray, stop_local_ray
 from tests.support.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -23,7 +26,8 @@ def test_the_cluster_inherits_nothing_of_one_command() -> None:
 
 
 def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "finkray-x"
+    home = tmp_path / "finkray-x"
+    folder = home / "ray"
     logs = folder / "session_2026" / "logs"
     logs.mkdir(parents=True)
     (logs / "job-driver-1.log").write_text("the last words")
@@ -34,7 +38,7 @@ def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> 
     started_at_unix_s = psutil.Process(head.pid).create_time()
     process = {"pid": head.pid, "started_at_unix_s": started_at_unix_s, "mark": str(folder)}
     places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
-    record = {"process": process, **places, "folder": str(folder)}
+    record = {"process": process, **places, "home": str(home), "folder": str(folder)}
     (tmp_path / "ray.json").write_text(json.dumps(record))
     worker = wait_until("the head has a child", lambda: psutil.Process(head.pid).children())[0]
     head.kill()
@@ -46,7 +50,24 @@ def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> 
     finally:
         other.kill()
         other.wait(10)
-    assert not folder.exists()
+    assert not home.exists()
     assert (tmp_path / "logs" / "job-driver-1.log").read_text() == "the last words"
     assert not (tmp_path / "ray.json").exists()
     stop_local_ray(tmp_path)
+
+
+def test_a_cluster_whose_home_others_may_enter_is_refused(tmp_path: Path) -> None:
+    home = tmp_path / "finkray-x"
+    home.mkdir(mode=0o700)
+    process = {
+        "pid": os.getpid(),
+        "started_at_unix_s": psutil.Process().create_time(),
+        "mark": "python",
+    }
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "home": str(home), "folder": str(home / "ray")}
+    (tmp_path / "ray.json").write_text(json.dumps(record))
+    assert find_local_ray(tmp_path) is not None
+    home.chmod(0o755)
+    with pytest.raises(SettingsError, match="chmod 0700"):
+        find_local_ray(tmp_path)

@@ -1,7 +1,10 @@
 import stat
 from pathlib import Path
 
-from jobs.cluster.state import state_folder, write_private
+import pytest
+
+from finkray.errors import SettingsError
+from jobs.cluster.state import refuse_shared, state_folder, write_private
 
 
 def mode(path: Path) -> int:
@@ -23,3 +26,23 @@ def test_private_files_are_private_also_over_one_that_was_not(tmp_path: Path) ->
     path.chmod(0o644)
     write_private(path, "two")
     assert (mode(path), path.read_text()) == (0o600, "two")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_state_folder_that_others_may_change_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(SettingsError, match=f"mode {mode:04o}.*chmod 0700"):
+        state_folder({"FINKRAY_STATE": str(folder)})
+
+
+def test_a_state_folder_that_is_a_link_or_of_another_user_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("elsewhere")
+    with pytest.raises(SettingsError, match="not a link"):
+        state_folder({"FINKRAY_STATE": str(link)})
+    # Root owns "/", and whoever is not root does not: either way it is not a private folder.
+    with pytest.raises(SettingsError, match=r"another user|other users"):
+        refuse_shared(Path("/"), "state folder", others_may_read=False)
