@@ -68,7 +68,7 @@ class Limits:
     nice
         its nice value, 0 to 19: a higher one leaves CPU to other processes
     pass_env
-        names of variables that it gets although they look like secrets
+        names of environment variables that it gets beside those that every service gets
     settings
         the settings that services may be given
     """

@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,12 +15,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-import finkray
 from finkray.errors import ServiceError, StorageError
 from finkray.services.messages import (
     Answer,
@@ -33,27 +30,14 @@ from finkray.services.messages import (
     slice_to_json,
 )
 from finkray.services.service import Described
+from finkray.serving.environment import child_environment
 from finkray.serving.handover import open_for_child, send_descriptor
 from finkray.serving.memory import ProcessMemory
-from finkray.settings.reader import SECRET_NAME
 from finkray.storage.contract import Storage
 
 LOOK_S = 0.05
 """Interval between two looks at the memory of a busy child. A leak of 1 GB/s is found 50 MB above
 the limit; a look costs 20 us."""
-
-_PRIVATE_VARIABLE = re.compile(r"FINKRAY|RAY_|KAFKA_|SASL_|SCHEMA_REGISTRY|SPARK_|PYSPARK_")
-"""Environment variables of finkray itself, by how they begin; a service does not get them."""
-
-_ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "ARROW_IO_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-"""Set to 1: a service scales by processes, so threads in each would only compete for cores."""
 
 log = logging.getLogger(__name__)
 
@@ -270,32 +254,6 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)  # and the processes it started
             self._process.wait()
             self._process = None
-
-
-def child_environment(
-    environment: Mapping[str, str], pass_env: Sequence[str] = ()
-) -> dict[str, str]:
-    """Return the environment of a child: no variables of finkray itself, no secrets.
-
-    Parameters
-    ----------
-    environment
-        of the process that starts the child
-    pass_env
-        names of variables to keep although they look like secrets
-    """
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if name in pass_env or not (_PRIVATE_VARIABLE.match(name) or SECRET_NAME.search(name))
-    }
-    # Where Ray has unpacked finkray, it is not installed.
-    folders = [
-        str(Path(finkray.__file__).parents[1]),
-        *filter(None, [environment.get("PYTHONPATH")]),
-    ]
-    own = {"PYTHONPATH": os.pathsep.join(folders)}
-    return {**dict.fromkeys(_ONE_THREAD, "1"), **kept, **own}
 
 
 def _fault(fault: Fault, detail: str) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class ServiceSettings(Section):
     )
     pass_env: list[str] = Field(
         [],
-        description="Environment variables that are passed to services although their names look "
-        "like secrets or are the broker's own",
+        description="Environment variables that are passed to services beside those that every "
+        "program needs (PATH, HOME, LANG and the like)",
     )
 
     def own_tables(self) -> dict[str, dict[str, Any]]:

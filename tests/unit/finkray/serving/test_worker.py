@@ -14,8 +14,9 @@ import pytest
 
 from finkray.errors import ServiceError
 from finkray.services.messages import Slice, Spec
+from finkray.serving.environment import child_environment
 from finkray.serving.run import limits_of
-from finkray.serving.worker import Worker, child_environment
+from finkray.serving.worker import Worker
 from finkray.settings.model import load
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
@@ -189,12 +190,27 @@ def test_the_brokers_secrets_are_not_in_the_environment_of_a_service(
     monkeypatch.setenv("FINKRAY__KAFKA__SASL_PASSWORD", "hush-1")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "hush-2")
     monkeypatch.setenv("MY_REGISTRY_PASSWORD", "hush-3")
-    monkeypatch.setenv("HARMLESS", "seen")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:hush-4@host/db")
+    monkeypatch.setenv("GITHUB_PAT", "hush-5")
+    monkeypatch.setenv("OPENBLAS_VERBOSE", "seen")
     answer = start("Curious").run([Slice(FILE, 0, 1)])
     assert answer.table is not None
     found = answer.table["found"][0].as_py()
     assert "hush" not in found
     assert "seen" in found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DATABASE_URL", "AWS_ACCESS_KEY_ID", "MY_API_KEY", "PASSWD", "GITHUB_PAT", "PASSPHRASE"),
+        *("HTTPS_PROXY", "SSH_AUTH_SOCK", "KUBECONFIG", "FINKRAY_STATE", "RAY_ADDRESS", "ANYTHING"),
+        *("PYTHON_KEYRING_PASSWORD", "XDG_SESSION_TOKEN"),
+    ],
+)
+def test_a_variable_that_is_not_allowed_does_not_reach_a_service(name: str) -> None:
+    assert name not in child_environment({name: "value", "PATH": "/bin"})
+    assert child_environment({name: "value"}, [name])[name] == "value"
 
 
 def test_what_the_service_needs_can_be_passed_on() -> None:
