@@ -10,7 +10,8 @@ astropy is wrong there or does not tell:
 - In an ASCII table blanks and the text of TNULL are null, for floating-point columns too; astropy
   fails on some of those that VizieR writes (astropy issues 5134, 7346).
 
-Text is read as bytes, since astropy takes it for ASCII.
+Text is read as bytes, since astropy takes it for ASCII. DATASUM is not compared: the files that
+Fermi publishes of 4LAC-DR3 have a wrong one.
 """
 
 import re
@@ -30,8 +31,6 @@ from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, Wanted
 from finkray.errors import CatalogError
 
 _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
-
-_SUM_BYTES: Final = 4 * 1024 * 1024
 
 _BLANKS: Final = b" \x00\t"
 
@@ -101,29 +100,7 @@ class FitsFile:
         """Return the types that the columns have as Arrow."""
         with self._opened() as hdus:
             hdu = hdus[self._number]
-            self._check_sum(hdu)
             return {name: self._column(hdu, name, 0, 1).type for name in names}
-
-    def _check_sum(self, hdu: Any) -> None:
-        """Refuse a table that is not the one that DATASUM was computed of, if there is one."""
-        announced = str(hdu.header.get("DATASUM", "")).strip()
-        if not announced.isdigit():
-            return
-        with decompressed(self.path) as plain, plain.open("rb") as file:
-            file.seek(hdu.fileinfo()["datLoc"])
-            left, total = hdu.fileinfo()["datSpan"], 0
-            while block := file.read(min(left, _SUM_BYTES)):
-                left -= len(block)
-                block += bytes(-len(block) % 4)
-                total += int(np.frombuffer(block, ">u4").sum(dtype=np.uint64))
-        # A sum in ones' complement (FITS 4.0, appendix J).
-        while total >> 32:
-            total = (total & 0xFFFFFFFF) + (total >> 32)
-        if total != int(announced):
-            raise CatalogError(
-                f"{self.path}: is damaged: the checksum of HDU {self._number} is {total}, its "
-                f"DATASUM says {announced}: fetch it again"
-            )
 
     def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows from the mapped file."""
