@@ -1,4 +1,4 @@
-"""One class for each alert, from what its packet and the catalogues say. Pure, a batch at a time.
+"""Gives each alert one class, from its packet and the catalogues. Pure, a batch at a time.
 
 The first rule that holds gives the class:
 
@@ -11,9 +11,9 @@ The first rule that holds gives the class:
 | 4 | the nearest source of Pan-STARRS is near and looks like a galaxy | `galaxy host candidate` |
 | 5 | | `Unknown` |
 
-Of several sources the nearest counts; but one whose type says little (a star, a radio source) only
-where there is no other. Rule 3 comes before what is said for want of a source: a catalogue that was
-not checked might have had one.
+Of several sources the nearest counts; a source whose type says little (a star, a radio source) only
+where there is no other. Rule 3 comes before the rules for alerts without a source: a catalogue that
+was not checked might have one.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ GALAXY_BELOW: Final = 0.5
 PASP 130, 128001); where that is not known Pan-STARRS's score is 0.5 itself."""
 
 HOST_ARCSEC: Final = 3.0
-"""So near may the galaxy be. A choice: most that ZTF sees are smaller, and further away more and
-more of those that are found lie there by chance."""
+"""Largest separation of a host galaxy. A choice: most galaxies that ZTF sees are smaller, and
+further away more and more of those that are found lie there by chance."""
 
 CHECKED: Final = pa.list_(
     pa.struct(
@@ -50,7 +50,7 @@ CHECKED: Final = pa.list_(
         ]
     )
 )
-"""The catalogues that were asked for types, and what each answered."""
+"""The catalogues that were asked for types, with the answer of each."""
 
 CLASSES: Final = pa.schema(
     [
@@ -63,21 +63,21 @@ CLASSES: Final = pa.schema(
         ("checked", CHECKED),
     ]
 )
-"""What `classes` gives. `rule` says in words why the class is what it is; where a catalogue gave
-it, `catalog`, `catalog_version`, `catalog_type` (its own word) and `separation_arcsec` say which
-source; `checked` has all catalogues that were asked."""
+"""The columns that `classes` returns. `rule` says in words why the alert has its class; where a
+catalogue gave it, `catalog`, `catalog_version`, `catalog_type` (its own word) and
+`separation_arcsec` name the source; `checked` has all catalogues that were asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a catalogue that tells types answered about a batch of alerts.
+    """The answer of a catalogue with types for a batch of alerts.
 
     Attributes
     ----------
     catalog, version
-        which
+        of the catalogue
     status, reason, separation_arcsec
-        as `actors.matching.match` gives them, one for each alert
+        as `actors.matching.match` returns them, one for each alert
     texts
         the catalogue's own word for the type of the nearest source
     types
@@ -94,26 +94,26 @@ class Asked:
 
     @property
     def label(self) -> str:
-        """Name and version."""
+        """Name and version of the catalogue."""
         return self.catalog if self.version is None else f"{self.catalog} {self.version}"
 
 
 def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa.Table:
-    """The class of each alert, and the rule that gave it.
+    """Return the class of each alert, and the rule that gave it.
 
     Parameters
     ----------
     known
-        as `finkray.adapter.solar_system` gives it
+        as `finkray.adapter.solar_system` returns it
     neighbours
-        as `finkray.adapter.neighbours` gives it
+        as `finkray.adapter.neighbours` returns it
     asked
-        the answers of the catalogues that tell types, about the same alerts
+        the answers of the catalogues with types, for the same alerts
 
     Returns
     -------
     pa.Table
-        a row for each alert, columns as `CLASSES` says
+        a row for each alert, with the columns of `CLASSES`
     """
     alerts = known.num_rows
     best = _best(asked, alerts)
@@ -161,26 +161,28 @@ def _best(asked: Sequence[Asked], alerts: int) -> _Best:
         return _Best(nothing, nothing, none, none, none, none, pa.nulls(alerts, pa.float64()))
     little = pa.array(sorted(SAYS_LITTLE))
     order = np.empty((len(asked), alerts))
-    for row, one in zip(order, asked, strict=True):
-        row[:] = _numbers(one.separation_arcsec)
-        # Further than anything that says something.
-        row[pc.is_in(one.types, little).to_numpy(zero_copy_only=False)] += 1e9
-        usable = pc.and_(pc.equal(one.status, MATCH), pc.is_valid(one.types))
+    for row, answer in zip(order, asked, strict=True):
+        row[:] = _numbers(answer.separation_arcsec)
+        # Further than any source whose type says more.
+        row[pc.is_in(answer.types, little).to_numpy(zero_copy_only=False)] += 1e9
+        usable = pc.and_(pc.equal(answer.status, MATCH), pc.is_valid(answer.types))
         row[~pc.fill_null(usable, False).to_numpy(zero_copy_only=False)] = np.inf  # noqa: FBT003
     which = np.argmin(order, axis=0)
     found = np.isfinite(np.min(order, axis=0))
-    places = pa.array(which * alerts + np.arange(alerts), mask=~found)
+    rows = pa.array(which * alerts + np.arange(alerts), mask=~found)
     numbers = pa.array(which, mask=~found)
-    types = pa.concat_arrays([one.types for one in asked]).take(places)
+    types = pa.concat_arrays([answer.types for answer in asked]).take(rows)
     galaxies = pc.is_in(types, pa.array(sorted(GALAXIES)))
     return _Best(
         found=found,
         galaxy=galaxies.to_numpy(zero_copy_only=False),
         types=types,
-        texts=pa.concat_arrays([one.texts for one in asked]).take(places),
-        catalogs=pa.array([one.catalog for one in asked], pa.string()).take(numbers),
-        versions=pa.array([one.version for one in asked], pa.string()).take(numbers),
-        separation_arcsec=pa.concat_arrays([one.separation_arcsec for one in asked]).take(places),
+        texts=pa.concat_arrays([answer.texts for answer in asked]).take(rows),
+        catalogs=pa.array([answer.catalog for answer in asked], pa.string()).take(numbers),
+        versions=pa.array([answer.version for answer in asked], pa.string()).take(numbers),
+        separation_arcsec=pa.concat_arrays([answer.separation_arcsec for answer in asked]).take(
+            rows
+        ),
     )
 
 
@@ -195,7 +197,7 @@ def _unchecked(asked: Sequence[Asked], alerts: int) -> np.ndarray:
 def _rules(
     rule: np.ndarray, known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked], best: _Best
 ) -> pa.Array:
-    """The rules in words: one by one where they have numbers in them, else one text for many."""
+    """Return the rule of each alert in words."""
     nowhere = f"no source with a type in {', '.join(one.label for one in asked)}"
     words = np.full(len(rule), nowhere, object)
     _fill(words, rule == 0, _in_packet, known["name"], known["separation_arcsec"])
@@ -248,7 +250,7 @@ def _not_checked(labels: Sequence[str], reasons: Sequence[str | None]) -> str:
 
 
 def _checked(asked: Sequence[Asked], alerts: int) -> pa.Array:
-    """What each catalogue answered, put together by alert."""
+    """Return the answers of all catalogues as a list for each alert."""
     if not asked:
         return pa.array([[]] * alerts, CHECKED)
     kind = CHECKED.value_type

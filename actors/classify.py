@@ -1,6 +1,6 @@
-"""`finkray start classify`: the class of each alert, and why.
+"""The service `classify`: the class of each alert, and the rule that gave it.
 
-The rules stand in `actors.classes`, the types of catalogues in `actors.object_types`.
+The rules are in `actors.classes`, the types of catalogues in `actors.object_types`.
 """
 
 import logging
@@ -25,10 +25,10 @@ _NO_TEXT: Final = pa.scalar(None, pa.string())
 
 
 class Classify(finkray.Service):
-    """One class for each alert of ZTF or LSST, with the rule that gave it.
+    """Give each alert of ZTF or LSST one class, with the rule that gave it.
 
-    It asks the catalogues that tell types, as their descriptions say (`[types]`). One that is
-    added, or another version, is used from the next batch on.
+    The service asks the catalogues whose descriptions have `[types]`. A catalogue that is added, or
+    another version, is used from the next batch on.
     """
 
     name = "classify"
@@ -38,11 +38,11 @@ class Classify(finkray.Service):
     output = CLASSES
 
     def setup(self) -> None:
-        """Look where the catalogues are; shards are read when alerts need them."""
+        """Open the folder of the catalogues; shards are read when alerts need them."""
         self._catalogs = catalogs_of(self.shared)
 
     def process(self, alerts: pa.Table) -> pa.Table:
-        """Say what each alert is."""
+        """Return the class of each alert."""
         positions = adapter.positions(alerts)
         names = self._catalogs.in_use()
         asked = [one for name in names if (one := ask(positions, self._catalogs, name))]
@@ -50,9 +50,9 @@ class Classify(finkray.Service):
 
 
 def ask(positions: pa.Table, catalogs: Catalogs, name: str) -> Asked | None:
-    """What a catalogue tells about the types of alerts; None if it does not tell types.
+    """Return the answer of a catalogue for the types of alerts; None if it has no types.
 
-    One that cannot be opened has not checked anything, and might have told.
+    A catalogue that cannot be opened counts as not checked: it might have types.
     """
     try:
         catalog = catalogs.current(name)
@@ -81,7 +81,7 @@ def _asked(catalog: Catalog, answer: pa.Table) -> Asked:
 
 
 def _texts(answer: pa.Table, catalog: Catalog) -> pa.Array:
-    """The catalogue's word for the type of each nearest source."""
+    """Return the catalogue's own type of each nearest source."""
     nearest = one_piece(answer["nearest"])
     if catalog.types.every:
         return pc.if_else(pc.is_valid(nearest), catalog.types.every, _NO_TEXT)
@@ -93,7 +93,7 @@ def _texts(answer: pa.Table, catalog: Catalog) -> pa.Array:
 
 
 def _simbad_types(texts: pa.Array, words: TypeWords) -> pa.Array:
-    """Each word is looked up once."""
+    """Return SIMBAD's types; each distinct text is looked up once."""
     coded = texts.dictionary_encode()
     known = [simbad_type(words, text) for text in coded.dictionary.to_pylist()]
     return pa.array(known, pa.string()).take(coded.indices)

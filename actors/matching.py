@@ -1,10 +1,10 @@
-"""Which source of a catalogue lies where an alert is.
+"""Finds the sources of a catalogue near the positions of alerts.
 
-There are three answers, and none of them may be taken for another:
+There are three answers, which must not be confused:
 
 `match`        a source is within the radius: the nearest, how far it is, how many there are
 `none`         the catalogue has no source there
-`not_checked`  it was not possible to tell, and why
+`not_checked`  the catalogue could not be searched there, with the reason
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ NOT_CHECKED: Final = "not_checked"
 NO_POSITION: Final = "no_position"
 """The alert has no position, or none on the sphere."""
 NO_TIME: Final = "no_time"
-"""The sources move, and the alert does not say when it was."""
+"""The sources move, and the alert has no time."""
 TIME_OUT_OF_RANGE: Final = "time_out_of_range"
 """The sources move, and the alert is further from the epoch than the catalogue was built for."""
 CATALOG_UNREADABLE: Final = "catalog_unreadable"
@@ -39,7 +39,7 @@ _UNREADABLE: Final = _REASON_NAMES.index(CATALOG_UNREADABLE)
 
 
 class _Found(NamedTuple):
-    """Alerts with a source near them: which, the nearest, and how many."""
+    """Alerts with a source within the radius, the nearest source of each, and their number."""
 
     alerts: np.ndarray
     separation_arcsec: np.ndarray
@@ -48,7 +48,7 @@ class _Found(NamedTuple):
 
 
 def answer_schema(catalog: Catalog) -> pa.Schema:
-    """The columns of `match`'s answer."""
+    """Return the columns of the answer of `match`."""
     return pa.schema(
         [
             ("status", pa.string()),
@@ -103,10 +103,9 @@ def match(positions: pa.Table, catalog: Catalog) -> pa.Table:
 
 
 def match_current(positions: pa.Table, catalogs: Catalogs, name: str) -> pa.Table:
-    """`match` with the version that is used now.
+    """Look alerts up in the version of a catalogue that is used now.
 
-    A version that is replaced and removed while it is looked up in is not held against the
-    alerts: they are looked up in the new one.
+    If that version is replaced and removed meanwhile, the alerts are looked up in the new one.
     """
     catalog = catalogs.current(name)
     answer = match(positions, catalog)
@@ -122,7 +121,7 @@ class _Batch:
     Attributes
     ----------
     reason
-        place in `_REASONS` for each alert; -1 where there is none
+        index in `_REASONS` for each alert; -1 where there is none
     years
         from the catalogue's epoch; None if nothing moves
     """
@@ -145,7 +144,7 @@ class _Batch:
         self.reason[(self.reason < 0) & which] = _REASON_NAMES.index(why)
 
     def by_shard(self, catalog: Catalog) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Each shard and period that alerts lie in, and which alerts these are."""
+        """Yield each shard and period that alerts lie in, with these alerts."""
         shards = catalog.shards_of(self._index)
         periods = np.zeros(len(shards), np.int64)
         if self.years is not None:
@@ -159,7 +158,7 @@ class _Batch:
                 yield int(shards[group[0]]), int(periods[group[0]]), self._good[group]
 
     def rings(self, order: int, alerts: np.ndarray) -> np.ndarray:
-        """The pixels around alerts: looked up for the whole batch at once."""
+        """Return the pixels around alerts; computed for the whole batch at once."""
         if order not in self._rings:
             rings = np.full((len(self.ra_deg), 9), -1, np.int64)
             rings[self._good] = around(self._index, order)
@@ -168,13 +167,13 @@ class _Batch:
 
 
 def _column(table: pa.Table, name: str) -> np.ndarray:
-    """A column as float64, NaN for null."""
+    """Return a column as float64, NaN for null."""
     numbers: np.ndarray = table[name].cast(pa.float64()).to_numpy().astype(np.float64)
     return numbers
 
 
 def _in_shard(catalog: Catalog, shard: Shard, batch: _Batch, alerts: np.ndarray) -> _Found | None:
-    """Sources of a shard within the radius of alerts; None if there are none."""
+    """Return the sources of a shard within the radius of alerts; None if there are none."""
     from astropy.coordinates import angular_separation
 
     order = catalog.search_order(shard)
@@ -205,19 +204,19 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
     code = np.where(reason >= 0, 0, 1)
     number = np.zeros(total, np.int32)
     separation = np.zeros(total)
-    place = np.zeros(total, np.int64)
+    row = np.zeros(total, np.int64)
     done = 0
-    for one in found:
-        code[one.alerts] = 2
-        number[one.alerts] = one.number
-        separation[one.alerts] = one.separation_arcsec
-        place[one.alerts] = np.arange(done, done + len(one.alerts))
-        done += len(one.alerts)
+    for near in found:
+        code[near.alerts] = 2
+        number[near.alerts] = near.number
+        separation[near.alerts] = near.separation_arcsec
+        row[near.alerts] = np.arange(done, done + len(near.alerts))
+        done += len(near.alerts)
     matched = code == 2
     columns = pa.schema(catalog.source_fields)
-    tables = [one.sources.cast(columns) for one in found] or [columns.empty_table()]
+    tables = [near.sources.cast(columns) for near in found] or [columns.empty_table()]
     sources = pa.concat_tables(tables)
-    taken = sources.take(pa.array(place, mask=~matched)).combine_chunks()
+    taken = sources.take(pa.array(row, mask=~matched)).combine_chunks()
     nearest = pa.StructArray.from_arrays(
         [one_piece(column) for column in taken.columns],
         fields=list(columns),
@@ -237,12 +236,12 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
 
 
 def one_piece(column: pa.ChunkedArray) -> pa.Array:
-    """A column without its chunks."""
+    """Return a column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def by_alert(values: pa.Array, parts: int) -> pa.Array:
-    """From so many parts, each with a value for each alert, to a list for each alert."""
+    """Return a list for each alert, from parts that each have a value for each alert."""
     alerts = len(values) // parts
     order = np.arange(len(values)).reshape(parts, alerts).T.ravel()
     offsets = pa.array(np.arange(alerts + 1) * parts, pa.int32())

@@ -1,8 +1,8 @@
-"""From the types that catalogues give to SIMBAD's: one vocabulary for all classes.
+"""Translates the types of catalogues to those of SIMBAD: one vocabulary for all classes.
 
 SIMBAD's condensed types as of 2022-07, https://simbad.cds.unistra.fr/guide/otypes.htx. A type that
-is not known here is none: it never becomes a class by itself. (Those of SIMBAD itself stay as they
-are, also those that it will invent.)
+is not known here counts as none and never becomes a class. (SIMBAD's own types stay as they are,
+also those that it adds later.)
 """
 
 import re
@@ -13,14 +13,14 @@ from catalogs.description import TypeWords
 
 _GALAXIES: Final = "G LSB bCG SBG H2G EmG GiP GiG GiC BiC IG PaG G?"
 GALAXIES: Final = frozenset(_GALAXIES.split())
-"""Galaxies that do not change by themselves, so an alert there may be of something in them. Active
-ones (AGN, SyG, Sy1, Sy2, rG, LIN, QSO, Bla, BLL) do, and each is a class of its own."""
+"""Galaxies that do not vary by themselves, so that an alert there may be of an object in them.
+Active ones (AGN, SyG, Sy1, Sy2, rG, LIN, QSO, Bla, BLL) vary, and each is a class of its own."""
 
 _SAYS_LITTLE: Final = (
     "* ** V* Ir* Em* PM* HV* Cl* As* ev Rad mR cm mm smm HI IR FIR MIR NIR Opt EmO blu UV X gam"
 )
 SAYS_LITTLE: Final = frozenset(_SAYS_LITTLE.split())
-"""Types that say in which light or catalogue something was seen, and hardly what it is."""
+"""Types that name the light or the catalogue in which a source was seen, and hardly what it is."""
 
 NOTHING: Final = frozenset(("", "?", "Unknown"))
 
@@ -66,17 +66,17 @@ _BY_SIMBAD: Final[Mapping[str, str]] = {
     "EB*": "E EA EB EW EC EP ED ESD",
     # X-ray binaries.
     "XB*": "X XB XF XI XJ XM XN XND XNDR XNG XNGP XP XPM XPNG XPR XPRM XR XBI XBN XBND XBPR",
-    # No stars after all.
+    # Not stars.
     "QSO": "QSO",
     "BLL": "BLLAC",
     "AGN": "GAL AGN",
     # Variable, and no more is known.
     "V*": "* S VAR MISC APER PER",
-    # Not variable, so held to be by mistake.
+    # Not variable: in the catalogue by mistake.
     "*": "CST",
 }
 _GCVS: Final = {name: kind for kind, names in _BY_SIMBAD.items() for name in names.split()}
-"""Types of the GCVS, http://www.sai.msu.su/gcvs/gcvs/vartype.htm, and what VSX has beside them,
+"""Types of the GCVS, http://www.sai.msu.su/gcvs/gcvs/vartype.htm, and those of VSX beside them,
 https://www.aavso.org/vsx/index.php?view=about.vartypes."""
 
 _FERMI_LAC: Final[Mapping[str, str]] = {
@@ -91,18 +91,18 @@ _FERMI_LAC: Final[Mapping[str, str]] = {
     "ssrq": "QSO",
 }
 """Classes of 4LAC-DR3 (Ajello et al. 2022, ApJS 263, 24); capitals there mean that the gamma rays
-are sure to come from it."""
+certainly come from the source."""
 
 
 def simbad_type(words: TypeWords, text: str | None) -> str | None:
-    """The type of SIMBAD that a catalogue's word stands for; None if it says nothing.
+    """Return the type of SIMBAD for a catalogue's type; None if there is none.
 
     Parameters
     ----------
     words
-        whose word it is, as `[types] words` of the catalogue's description says
+        the vocabulary of the catalogue, as `[types] words` of its description names it
     text
-        the word
+        the catalogue's type
     """
     stripped = (text or "").strip()
     return None if stripped in NOTHING else _READERS[words](stripped)
@@ -113,10 +113,10 @@ def _of_simbad(text: str) -> str | None:
 
 
 def _of_gcvs(text: str) -> str | None:
-    """Of `EA/SD+DSCT:` the first that is known: a star may be of several types at once.
+    """Return the first known type of `EA/SD+DSCT:`; a star may be of several types at once.
 
-    A colon means "not sure", what follows a slash or stands in brackets only tells more, and
-    VSX has `|` for "or".
+    A colon means "not sure"; what follows a slash or stands in brackets is a detail; VSX writes
+    `|` for "or".
     """
     for part in re.split(r"[+|]", text):
         main = re.split(r"[/(]", part)[0].strip(" :")
