@@ -29,9 +29,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import fastavro
 import pyarrow as pa
 
+from finkray.avro.parse import parse_writer_schema
 from finkray.errors import SchemaError
 
 MAX_DEPTH = 32
@@ -101,7 +101,7 @@ class WriterSchema:
         try:
             raw = json.loads(text)
             normalised = json.dumps(raw, sort_keys=True, separators=(",", ":"))
-            parsed = fastavro.parse_schema(raw)
+            parsed = parse_writer_schema(raw)
         except RecursionError:
             raise SchemaError("the schema is nested too deeply") from None
         except Exception as error:

@@ -1,6 +1,5 @@
 """Inspect the bytes of one dead letter: their wire format, and the fields that decode."""
 
-import copy
 import io
 import json
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from finkray.avro.codec import decompress
 from finkray.avro.container import MAGIC, SYNC_BYTES, Header, PacketRefused, read_header, read_long
 from finkray.avro.frame import FRAME_BYTES, read_schema_id
 from finkray.avro.frame import MAGIC as FRAME_MAGIC
+from finkray.avro.parse import parse_writer_schema
 from finkray.claim import TopicPartition
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
@@ -102,8 +102,11 @@ def _wire_format(value: bytes) -> str:
 def _record(value: bytes, header: Header) -> bytes:
     """Return the bytes of the first record of a container, as far as they exist."""
     try:
-        _, position = read_long(value, len(header.raw) + SYNC_BYTES)
+        count, position = read_long(value, len(header.raw) + SYNC_BYTES)
         size, start = read_long(value, position)
+        while count == 0 and size >= 0 and start + size + SYNC_BYTES < len(value):
+            count, position = read_long(value, start + size + SYNC_BYTES)
+            size, start = read_long(value, position)
         record = value[start : start + max(0, size)]
         if header.codec == "null":
             return record
@@ -127,7 +130,7 @@ def _first_fields(text: str, record: bytes) -> dict[str, Any]:
         if _has_list(fields[count - 1]["type"]):
             break
         try:
-            part = fastavro.parse_schema(copy.deepcopy({**schema, "fields": fields[:count]}))
+            part = parse_writer_schema({**schema, "fields": fields[:count]})
             found = dict(fastavro.schemaless_reader(io.BytesIO(record), part))
         except Exception:  # noqa: BLE001 - whatever the error, this field does not decode
             break

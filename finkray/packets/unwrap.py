@@ -34,8 +34,8 @@ most, and LSST's to 2.2 times their size compressed with deflate.
 So the memory of a claim is bounded too: by 16 times `ingest.claim_bytes`, and 64 KiB for each
 message."""
 
-MAX_HEADERS = 64
-"""How many headers, and so schemas, are cached; a stream has one to three at a time."""
+MAX_SCHEMAS = 64
+"""How many schemas are cached; a stream has one to three at a time."""
 
 
 class TopicRules(NamedTuple):
@@ -66,7 +66,7 @@ _Known = RecordReader | SchemaError
 
 
 class _Source(NamedTuple):
-    """A container header, and the reader for its schema."""
+    """The last header with a schema text and a codec, and the reader for that schema."""
 
     header: Header
     reader: _Known
@@ -189,6 +189,8 @@ class Unwrapper:
         if header.codec != "null":
             limit = min(memory_limit_bytes(len(value)), self._max_record_bytes)
             record = decompress(header.codec, record, limit)
+        for start, end in body.empty:
+            _refuse_data(header.codec, value[start:end])
         return Unwrapped(reader, record)
 
     def _source_of(self, value: bytes) -> _Source:
@@ -199,17 +201,23 @@ class Unwrapper:
                 if index:
                     self._sources.insert(0, self._sources.pop(index))
                 return source
+        # Other metadata may differ from packet to packet: a counter, a time of writing.
         header = read_header(value)
-        source = _Source(header, self._reader_for(header.schema_text))
+        for index, known in enumerate(self._sources):
+            if known.header[1:] == header[1:]:
+                source = _Source(header, self._sources.pop(index).reader)
+                break
+        else:
+            source = _Source(header, self._reader_for(header.schema_text))
         self._sources.insert(0, source)
-        del self._sources[MAX_HEADERS:]
+        del self._sources[MAX_SCHEMAS:]
         return source
 
     def _reader_for(self, text: str | bytes) -> _Known:
         try:
             schema = WriterSchema.from_text(text)
             if schema.fingerprint not in self._readers:
-                if len(self._readers) >= MAX_HEADERS:
+                if len(self._readers) >= MAX_SCHEMAS:
                     self._readers.clear()
                 self._readers[schema.fingerprint] = RecordReader(schema)
             return self._readers[schema.fingerprint]
@@ -220,6 +228,15 @@ class Unwrapper:
 def memory_limit_bytes(message_bytes: int) -> int:
     """Return the memory that a message of that size may take, decompressed as well as decoded."""
     return max(UNSUSPICIOUS_BYTES, MAX_EXPANSION * message_bytes)
+
+
+def _refuse_data(codec: str, data: bytes) -> None:
+    """Refuse a block that has no record by its count, but data."""
+    if data and (codec == "null" or decompress(codec, data, len(data))):
+        raise PacketRefused(
+            DeadLetterReason.TRAILING_BYTES,
+            f"A block of the container has {len(data)} bytes, and no record by its count.",
+        )
 
 
 def _usable(known: _Known) -> RecordReader:
