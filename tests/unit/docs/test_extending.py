@@ -1,4 +1,4 @@
-"""The recipes of docs/extending.md name files that exist, and the one for a page works."""
+"""The recipes of docs/extending.md work, and each file that they or ARCHITECTURE.md name exists."""
 
 import importlib.util
 import re
@@ -64,15 +64,28 @@ def test_what_the_page_of_the_recipe_shows_is_escaped(module: ModuleType) -> Non
 
 
 def named_paths() -> list[str]:
-    """The files and folders that the recipes name and that must be there."""
-    found = set(re.findall(r"`((?:finkray|jobs|ui|sim|actors|tests|conf|docs)/[\w./]*)`", TEXT))
+    """Return the files and folders that the pages name, but for what was there before."""
+    architecture = (CHECKOUT / "ARCHITECTURE.md").read_text()
+    rows = [line.split("|") for line in architecture.splitlines() if line.startswith("| ")]
+    today = "".join(row[3] for row in rows if len(row) == 5 and row[2].strip() != "started by")
+    places = "finkray|jobs|ui|sim|actors|catalogs|tests|conf|docs"
+    found = set(re.findall(rf"`((?:{places})/[\w./]*)`", TEXT + today))
     return sorted(path for path in found if "<" not in path)
 
 
-def test_the_recipes_name_files() -> None:
-    assert len(named_paths()) > 20
+def test_the_pages_name_files() -> None:
+    assert len(named_paths()) > 30
 
 
 @pytest.mark.parametrize("path", named_paths())
-def test_each_file_that_a_recipe_names_is_there(path: str) -> None:
+def test_each_file_that_the_pages_name_exists(path: str) -> None:
     assert (CHECKOUT / path).exists()
+
+
+def test_each_module_of_the_table_of_processes_exists() -> None:
+    architecture = (CHECKOUT / "ARCHITECTURE.md").read_text()
+    table = architecture.split("## Which module runs in which process")[1].split("\n## ")[0]
+    names = set(re.findall(r"`((?:finkray|jobs)\.[\w.]+)`", table))
+    assert len(names) > 20
+    for name in names:
+        assert importlib.util.find_spec(name) is not None, name
