@@ -62,8 +62,7 @@ def shared(
 @pytest.fixture
 def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
     """The archive, restarted if an earlier test stopped it."""
-    shared.see_that_it_runs()
-    return shared
+    return shared.running()
 
 
 @pytest.fixture

@@ -61,9 +61,8 @@ def shared(
 
 @pytest.fixture
 def archive(shared: ArchiveUnderTest) -> ArchiveUnderTest:
-    """It runs, whatever the tests before have done to it."""
-    shared.see_that_it_runs()
-    return shared
+    """The archive, restarted if an earlier test stopped it."""
+    return shared.running()
 
 
 def in_kafka(archive: ArchiveUnderTest) -> int:

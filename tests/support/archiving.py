@@ -103,10 +103,11 @@ class ArchiveUnderTest:
             )
         return self.process
 
-    def see_that_it_runs(self) -> None:
-        """Start the archive unless it runs."""
+    def running(self) -> "ArchiveUnderTest":
+        """Start the archive unless it runs; return it."""
         if self.process is None or self.process.poll() is not None:
             self.start()
+        return self
 
     def stop(self) -> None:
         """Let the archive drain and exit, as Ctrl-C does."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord, search_around_sky
 
@@ -15,10 +16,23 @@ from catalogs.catalog import Catalogs
 from catalogs.description import Description
 from catalogs.sources import open_source
 from catalogs.store import Built
+from finkray.errors import CatalogError
 
 ARCSEC = 1 / 3600
 EDGE_ARCSEC = 1e-6
 """So near to the radius, rounding decides."""
+
+ANGLES = {
+    "deg": ("deg", "DEG", "degree", "Degrees", "DEGREES", "[deg]", "(degrees)", " deg ", "°"),
+    "rad": ("rad", "RAD", "radian", "RADIANS", "Radians"),
+    "hourangle": ("h", "H", "hr", "hour", "Hours", "hourangle", "hour angle"),
+    "arcmin": ("arcmin", "ARCMIN", "arcminutes", "'"),
+    "arcsec": ("arcsec", "Arcseconds", "asec", '"', "''"),
+    "mas": ("mas", "MAS", "milliarcsec", "milliarcseconds"),
+    "uas": ("uas", "µas", "microarcsec"),
+    "0.001 deg": ("0.001 deg", "1e-3deg", "10**-3 deg", "10^-3 degrees", "mdeg"),
+}
+"""Spellings of each unit of angle in catalogue files."""
 
 
 def describe(
@@ -112,3 +126,11 @@ def rows_of(path: Path, columns: Sequence[str] = ("id",), **more: Any) -> list[d
 def values_of(path: Path, column: str, **more: Any) -> list[Any]:
     """Read the values of one carried column of a source."""
     return [row[column] for row in rows_of(path, (column,), **more)]
+
+
+def refusal(path: Path, columns: tuple[str, ...] = ("id",), **more: Any) -> str:
+    """Return the error with which a file is refused; it names the file."""
+    with pytest.raises(CatalogError) as error:
+        rows_of(path, columns, **more)
+    assert str(path) in str(error.value)
+    return str(error.value)

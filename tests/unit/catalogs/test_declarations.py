@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from catalogs.declarations import read_epoch
 from finkray.errors import CatalogError
-from tests.support.made_catalogs import describe, make, rows_of
-from tests.unit.catalogs.test_units import ANGLES
+from tests.support.made_catalogs import ANGLES, describe, make, rows_of
 
 
 def source(tmp_path: Path, count: int = 12, **columns: Any) -> Path:

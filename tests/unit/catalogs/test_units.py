@@ -4,17 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogs.units import factor, is_same, read_unit, says_nothing
-
-ANGLES = {
-    "deg": ("deg", "DEG", "degree", "Degrees", "DEGREES", "[deg]", "(degrees)", " deg ", "°"),
-    "rad": ("rad", "RAD", "radian", "RADIANS", "Radians"),
-    "hourangle": ("h", "H", "hr", "hour", "Hours", "hourangle", "hour angle"),
-    "arcmin": ("arcmin", "ARCMIN", "arcminutes", "'"),
-    "arcsec": ("arcsec", "Arcseconds", "asec", '"', "''"),
-    "mas": ("mas", "MAS", "milliarcsec", "milliarcseconds"),
-    "uas": ("uas", "µas", "microarcsec"),
-    "0.001 deg": ("0.001 deg", "1e-3deg", "10**-3 deg", "10^-3 degrees", "mdeg"),
-}
+from tests.support.made_catalogs import ANGLES
 
 MOTIONS = {
     "mas/yr": ("mas/yr", "MAS/YR", "mas / year", "mas yr-1", "mas.yr-1", "mas yr**-1", "mas yr^-1",

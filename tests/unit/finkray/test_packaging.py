@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from finkray.results.backlog import WantedAlerts
+from finkray.storage.local import LocalStorage
 from tests.support.serving import serve
 from tests.support.small_archives import SmallArchive
 
@@ -96,7 +97,8 @@ def imported() -> Iterator[tuple[str, Path]]:
                     yield node.module.partition(".")[0], path
 
 
-def test_a_plain_install_reads_an_archive(small: SmallArchive) -> None:
+def test_a_plain_install_reads_an_archive(quick_folder: Path) -> None:
+    small = SmallArchive(LocalStorage(quick_folder / "archive"))
     small.put(0, 59)
     small.put(60, 69, dead=[65])
     serve(small, WantedAlerts(from_seq=0))

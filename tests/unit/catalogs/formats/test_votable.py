@@ -13,8 +13,7 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finkray.errors import CatalogError
-from tests.support.made_catalogs import rows_of, values_of
+from tests.support.made_catalogs import refusal, rows_of, values_of
 
 FIELDS = """<FIELD name="id" datatype="long"/>
 <FIELD name="ra" datatype="double" unit="deg" ucd="pos.eq.ra"/>
@@ -45,13 +44,6 @@ def write(tmp_path: Path, text: str | bytes, name: str = "rows.vot") -> Path:
     return path
 
 
-def refused(path: Path, columns: tuple[str, ...] = ("id",), **more: Any) -> str:
-    with pytest.raises(CatalogError) as error:
-        rows_of(path, columns, **more)
-    assert str(path) in str(error.value)
-    return str(error.value)
-
-
 @pytest.mark.parametrize("value", ["OVERFLOW", "ERROR", "overflow", "TRUNCATED"])
 @pytest.mark.parametrize("where", ["before", "after", "in the table", "beside", "upper case"])
 def test_a_status_that_is_not_ok_is_refused_wherever_it_stands(
@@ -66,35 +58,35 @@ def test_a_status_that_is_not_ok_is_refused_wherever_it_stands(
         "beside": document(table()).replace("</VOTABLE>", f"{info}</VOTABLE>"),
         "upper case": document(table(), f"<RESOURCE>{info}</RESOURCE>"),
     }[where]
-    message = refused(write(tmp_path, text))
+    message = refusal(write(tmp_path, text))
     assert f"QUERY_STATUS {value} (the limit of 3 rows)" in message
 
 
 def test_an_error_of_a_cone_search_is_refused(tmp_path: Path) -> None:
     error = '<INFO ID="Error" name="Error" value="RA is missing"/>'
-    assert "RA is missing" in refused(write(tmp_path, document(before=error)))
+    assert "RA is missing" in refusal(write(tmp_path, document(before=error)))
 
 
 @pytest.mark.parametrize("cut", [1, 12, 60, 400])
 def test_a_document_that_is_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
     text = document(table())
-    assert "is no whole VOTable" in refused(write(tmp_path, text[:-cut]))
+    assert "is no whole VOTable" in refusal(write(tmp_path, text[:-cut]))
     packed = gzip.compress(text.encode())
     assert len(rows_of(write(tmp_path, packed, "rows.vot.gz"))) == 3
-    refused(write(tmp_path, packed[: -min(cut, 60)], "rows.vot.gz"))
+    refusal(write(tmp_path, packed[: -min(cut, 60)], "rows.vot.gz"))
 
 
 def test_something_else_is_no_votable(tmp_path: Path) -> None:
     page = "<html><head><title>503</title></head><body>later</body></html>"
-    assert "the document is html" in refused(write(tmp_path, page))
-    refused(write(tmp_path, "Service unavailable"))
-    refused(write(tmp_path, ""))
-    assert "no table" in refused(write(tmp_path, document()))
+    assert "the document is html" in refusal(write(tmp_path, page))
+    refusal(write(tmp_path, "Service unavailable"))
+    refusal(write(tmp_path, ""))
+    assert "no table" in refusal(write(tmp_path, document()))
 
 
 def test_another_number_of_rows_than_announced_is_refused(tmp_path: Path) -> None:
     text = document(table(attributes='nrows="4"'))
-    assert "has 3 rows, its nrows says 4" in refused(write(tmp_path, text))
+    assert "has 3 rows, its nrows says 4" in refusal(write(tmp_path, text))
     assert len(rows_of(write(tmp_path, document(table(attributes='nrows="3"'))))) == 3
 
 
@@ -104,13 +96,13 @@ def test_several_tables_with_sources_are_refused_unless_one_is_named(tmp_path: P
     )
     south = table(data=f"<TABLEDATA>{rows(2, 7)}</TABLEDATA>", attributes='name="south"')
     path = write(tmp_path, document(other, table(attributes='ID="north"'), south))
-    assert "table 2 'north' (3 rows), table 3 'south' (2 rows)" in refused(path)
+    assert "table 2 'north' (3 rows), table 3 'south' (2 rows)" in refusal(path)
     for name in ("south", "3"):
         assert [row["id"] for row in rows_of(path, files={"table": name})] == [7, 8]
     nested = document(table(), f"<RESOURCE>{south}</RESOURCE>")
-    assert "several tables" in refused(write(tmp_path, nested))
+    assert "several tables" in refusal(write(tmp_path, nested))
     beside = document(table()).replace("</VOTABLE>", f"<RESOURCE>{south}</RESOURCE></VOTABLE>")
-    assert "several tables" in refused(write(tmp_path, beside))
+    assert "several tables" in refusal(write(tmp_path, beside))
     described = document(other, table())
     assert len(rows_of(write(tmp_path, described))) == 3
 
@@ -121,7 +113,7 @@ def test_values_that_are_elsewhere_are_not_fetched(tmp_path: Path) -> None:
         '<FITS extnum="1"><STREAM href="file:///etc/passwd"/></FITS>',
         '<PARQUET type="VOTable-remote-file"><STREAM href="file:rows.parquet"/></PARQUET>',
     ):
-        assert "not in the document" in refused(write(tmp_path, document(table(data=data))))
+        assert "not in the document" in refusal(write(tmp_path, document(table(data=data))))
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "BINARY2"])
@@ -142,7 +134,7 @@ def test_a_binary_stream_is_read_to_its_end_or_refused(tmp_path: Path, kind: str
     assert [row["id"] for row in read] == list(range(20))
     assert [row["s"] for row in read[:3]] == [None, "x", "xx"]
     for cut in (1, 5, 17):
-        assert "ends within a row" in refused(path(b"".join(packed)[:-cut]))
+        assert "ends within a row" in refusal(path(b"".join(packed)[:-cut]))
     # An id that is read from the bytes of another column is no id.
     bounded = fields.replace('arraysize="*"', 'arraysize="9*"')
     again = path(b"".join(packed), bounded)
@@ -230,11 +222,11 @@ def test_a_coosys_that_contradicts_the_description_is_refused(
 ) -> None:
     fields = FIELDS.replace('name="ra"', f'name="ra" {reference}')
     path = write(tmp_path, document(table(fields), before=OK + coosys))
-    message = refused(path)
+    message = refusal(path)
     assert f"ra: the file says {told}" in message
     assert "the description" in message
     late = write(tmp_path, document(table(fields), coosys))
-    assert f"ra: the file says {told}" in refused(late)
+    assert f"ra: the file says {told}" in refusal(late)
     assert len(rows_of(path, checks={"declarations": "ignore"})) == 3
 
 
@@ -261,18 +253,18 @@ def test_a_column_is_compared_with_the_coosys_that_it_refers_to(tmp_path: Path) 
         'name="dec"', 'name="dec" ref="new"'
     )
     assert len(rows_of(write(tmp_path, document(table(fields), before=both)))) == 3
-    assert "eq_FK4" in refused(write(tmp_path, document(table(), before=both)))
+    assert "eq_FK4" in refusal(write(tmp_path, document(table(), before=both)))
     grouped = FIELDS.replace('name="ra"', 'ID="c1" name="ra"').replace(
         'name="dec"', 'ID="c2" name="dec"'
     )
     group = '<GROUP ref="old"><FIELDref ref="c1"/><FIELDref ref="c2"/></GROUP>'
-    assert "eq_FK4" in refused(write(tmp_path, document(table(grouped + group), before=both)))
+    assert "eq_FK4" in refusal(write(tmp_path, document(table(grouped + group), before=both)))
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     fields = FIELDS + '<FIELD name="Ra" datatype="double"/>'
     data = "<TABLEDATA><TR><TD>1</TD><TD>1</TD><TD>1</TD><TD>9</TD></TR></TABLEDATA>"
-    assert "2 columns of the name ra" in refused(write(tmp_path, document(table(fields, data))))
+    assert "2 columns of the name ra" in refusal(write(tmp_path, document(table(fields, data))))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

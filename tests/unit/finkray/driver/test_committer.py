@@ -1,28 +1,13 @@
 """A commit that the storage refuses is retried until it is in the ledger."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from finkray.driver.committer import RETRY_STORAGE_S, Committer
 from finkray.errors import ClusterUnavailable
-from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_state
-from tests.support.ledgers import quick_storage, result, stage
+from tests.support.ledgers import result, stage
 from tests.support.torn_storage import TornStorage
-
-
-@pytest.fixture
-def storage() -> Iterator[TornStorage]:
-    with quick_storage() as inner:
-        yield TornStorage(inner)
-
-
-@pytest.fixture
-def ledger(storage: TornStorage) -> Iterator[Ledger]:
-    with Lease.acquire(storage, ttl_s=60.0) as lease:
-        yield Ledger.take_over(storage, lease)
 
 
 class Clock:

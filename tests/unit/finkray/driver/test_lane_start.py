@@ -1,35 +1,19 @@
 """The ledger knows where lanes start before any of their offsets is read."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from finkray.claim import TopicPartition
 from finkray.driver.lane_start import record_lanes
 from finkray.driver.lanes import Lane, PartitionOffsets
 from finkray.errors import StorageError
-from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_state
-from tests.support.ledgers import quick_storage
 from tests.support.torn_storage import TornStorage
 
 SHORT = TopicPartition("cluster", "short", "id-1", 0)
 LONG = TopicPartition("cluster", "long", "id-2", 0)
 NEW = {SHORT: PartitionOffsets(5, 10), LONG: PartitionOffsets(0, 5000)}
 BACKLOG_OFFSETS = 1000
-
-
-@pytest.fixture
-def storage() -> Iterator[TornStorage]:
-    with quick_storage() as inner:
-        yield TornStorage(inner)
-
-
-@pytest.fixture
-def ledger(storage: TornStorage) -> Iterator[Ledger]:
-    with Lease.acquire(storage, ttl_s=60.0) as lease:
-        yield Ledger.take_over(storage, lease)
 
 
 def test_a_long_backlog_becomes_a_backfill_beside_a_live_lane_at_the_end(
