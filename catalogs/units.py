@@ -71,10 +71,10 @@ def read_unit(text: str, like: str) -> Any | None:
     for standard in (None, "cds", "fits", "vounit"):
         try:
             unit = units.Unit(bare, format=standard)
-        except (ValueError, TypeError):
+            if unit.is_equivalent(units.Unit(like)):
+                return unit
+        except (ValueError, TypeError, OverflowError):  # the last of `1a100`, a year to the 100th
             continue
-        if unit.is_equivalent(units.Unit(like)):
-            return unit
     return None
 
 
