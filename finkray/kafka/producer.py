@@ -1,33 +1,24 @@
-"""Producers: one that writes messages at once, and one that writes in transactions.
+"""A producer that writes each message at once, and waits for room and for deliveries.
 
     with Producer(config) as producer:
         producer.produce("topic", b"value", key=b"object", partition=3)
         producer.flush()
 
-    with TransactionalProducer(config, "finkray-streamout") as producer:
-        with producer.transaction():
-            producer.produce("alerts", b"value")
-            producer.produce("progress", b"claims 1 to 7")
-
-A transaction is visible to readers of committed messages as a whole or not at all. So what was
-done (a progress record as above, or the offsets of a consumer, see `send_offsets`) and its output
-cannot come apart: after a crash the next producer reads how far the last one came, and continues.
+`finkray.kafka.transactions` has the one that writes in transactions.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
-from confluent_kafka import TopicPartition as KafkaPartition
 
-from finkray.errors import FinkrayError, KafkaUnavailable, ProducerFenced
-from finkray.kafka.config import options_explained, producer_config, transactional_config
+from finkray.errors import FinkrayError, KafkaUnavailable
+from finkray.kafka.config import options_explained, producer_config
 from finkray.kafka.errors import finkray_error
 
 log = logging.getLogger(__name__)
@@ -37,7 +28,7 @@ DELIVERY_TIMEOUT_S: Final = 60.0
 transaction for the brokers. A new leader is elected within a few seconds; a broker that restarts
 takes half a minute."""
 
-_POLL_S: Final = 0.05
+POLL_S: Final = 0.05
 """Pause between two looks for room or deliveries."""
 
 
@@ -135,7 +126,7 @@ class Producer:
                     f"no room for a message to {topic} within {self._timeout_s:.0f} s: Kafka "
                     f"has not acknowledged the {self.pending} before it"
                 )
-            self.poll(_POLL_S)
+            self.poll(POLL_S)
 
     def offer(
         self,
@@ -191,14 +182,14 @@ class Producer:
                 raise KafkaUnavailable(
                     f"{self.pending} messages were not delivered within {self._timeout_s:.0f} s"
                 )
-            self.poll(_POLL_S)
+            self.poll(POLL_S)
         self._raise_failure()
 
     def close(self) -> None:
         """Leave Kafka. Messages that were not flushed are discarded."""
         with suppress(FinkrayError):
             self._call("closing the producer", self._producer.purge)
-            self._call("closing the producer", lambda: self._producer.flush(_POLL_S))
+            self._call("closing the producer", lambda: self._producer.flush(POLL_S))
 
     def _note_failure(self, error: KafkaError, topic: str) -> None:
         if self._failed is None and error.code() not in _PURGED:
@@ -213,7 +204,7 @@ class Producer:
         try:
             call()
         except _RAISED_BY_KAFKA as error:
-            cause = _kafka_error(error)
+            cause = kafka_error(error)
             if cause is None:
                 raise
         else:
@@ -230,7 +221,7 @@ class Producer:
             try:
                 self._producer.poll(0)
             except _RAISED_BY_KAFKA as event:
-                self._fatal = _kafka_error(event)
+                self._fatal = kafka_error(event)
         return self._fatal or error
 
 
@@ -240,7 +231,8 @@ from no exception (`except BaseException` does not catch it); and SystemError wi
 its cause where a callback ran during the call."""
 
 
-def _kafka_error(raised: Any) -> KafkaError | None:
+def kafka_error(raised: Any) -> KafkaError | None:
+    """Return the error of Kafka in what confluent-kafka raised; None if there is none."""
     if isinstance(raised, SystemError):
         raised = raised.__cause__
     if isinstance(raised, KafkaException):
@@ -255,157 +247,3 @@ def _log_event(error: KafkaError) -> None:
 
 def _delivery(message: Message) -> Delivery:
     return Delivery(message.topic(), message.partition(), message.offset(), message.timestamp()[1])
-
-
-class TransactionalProducer(Producer):
-    """Writes messages in transactions. Not for several threads.
-
-    Creating one fences every older producer with the same transactional id and ends its open
-    transaction: their next call raises `ProducerFenced`. So first create it, then read how far
-    the last one came: in the other order its last transaction can be missed.
-
-    After any error but `ProducerFenced` abort the transaction and send its messages again (not a
-    message that Kafka refused). `transaction` aborts by itself. After a message that was not
-    delivered, the next transaction can fail once more, with "skipped sequence numbers": librdkafka
-    2.16 numbers its messages anew only then. That error is retriable as well.
-
-    Parameters
-    ----------
-    config
-        librdkafka's properties, secrets included
-    transactional_id
-        the same for a producer and its successors, and for no other
-    timeout_s
-        how long a call may wait for the brokers
-
-    Raises
-    ------
-    SettingsError
-        if librdkafka does not know an option, or not its value
-    KafkaUnavailable
-        if no broker answers in time, or the login lacks the right
-    """
-
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        transactional_id: str,
-        timeout_s: float = DELIVERY_TIMEOUT_S,
-    ) -> None:
-        self._transactional_id = transactional_id
-        self._open = False
-        super().__init__(config, timeout_s)
-        self._step("taking over the transactional id", self._producer.init_transactions)
-
-    def _config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return transactional_config(config, self._transactional_id)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Begin a transaction, commit it at the end of the block, abort it if the block raises.
-
-        Raises
-        ------
-        FinkrayError
-            as `commit`
-        """
-        self.begin()
-        try:
-            yield
-            self.commit()
-        except BaseException as error:
-            if not isinstance(error, ProducerFenced):
-                # What went wrong first is the reason; an abort that fails too does not hide it.
-                with suppress(FinkrayError):
-                    self.abort()
-            raise
-
-    def begin(self) -> None:
-        """Begin a transaction.
-
-        Raises
-        ------
-        ProducerFenced
-            if a newer producer has the same transactional id
-        """
-        self._call("beginning a transaction", self._producer.begin_transaction)
-        self._open = True
-
-    def send_offsets(self, consumer: Consumer, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Commit a consumer's offsets with the transaction.
-
-        Parameters
-        ----------
-        consumer
-            whose group the offsets are for
-        offsets
-            by topic and partition, the first offset that is not processed yet
-
-        Raises
-        ------
-        FinkrayError
-            as `commit`
-        """
-        positions = [KafkaPartition(*source, offset) for source, offset in offsets.items()]
-        group = consumer.consumer_group_metadata()
-        self._step(
-            "adding offsets to the transaction",
-            lambda timeout_s: self._producer.send_offsets_to_transaction(
-                positions, group, timeout_s
-            ),
-        )
-
-    def commit(self) -> None:
-        """Commit the transaction: wait for its messages, then make all of them visible.
-
-        Raises
-        ------
-        MessageRefused
-            if Kafka will never take one of the messages
-        KafkaUnavailable
-            if a message was not delivered, or no broker answers in time. The transaction is not
-            committed: abort it.
-        ProducerFenced
-            if a newer producer has the same transactional id, or the transaction took longer than
-            "transaction.timeout.ms". Nothing of it is visible.
-        """
-        self.flush()
-        self._step("committing a transaction", self._producer.commit_transaction)
-        self._open = False
-
-    def abort(self) -> None:
-        """Abort the transaction: none of its messages becomes visible.
-
-        Raises
-        ------
-        KafkaUnavailable
-            if no broker answers in time: call it again
-        ProducerFenced
-            if a newer producer has the same transactional id
-        """
-        self._step("aborting a transaction", self._producer.abort_transaction)
-        self._failed = None
-        self._open = False
-
-    def close(self) -> None:
-        """Leave Kafka. A transaction that is open is aborted if a broker answers."""
-        if self._open and self._fatal is None:
-            with suppress(FinkrayError):
-                self.abort()
-        super().close()
-
-    def _step(self, what: str, step: Callable[[float], None]) -> None:
-        """Call a step of a transaction until it is done, as long as librdkafka advises a retry."""
-        what = f"{what} ({self._transactional_id})"
-        until_s = time.monotonic() + self._timeout_s
-        while True:
-            left_s = until_s - time.monotonic()
-            try:
-                self._call(what, partial(step, max(left_s, _POLL_S)))
-            except FinkrayError as error:
-                cause = _kafka_error(error.__cause__)
-                if left_s <= 0 or cause is None or not cause.retriable():
-                    raise
-                time.sleep(_POLL_S)
-            else:
-                return

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from finkray.errors import KafkaUnavailable
-from finkray.kafka.producer import Delivery, Producer, TransactionalProducer
+from finkray.kafka.producer import Delivery, Producer
 from finkray.kafka.topics import partition_count
+from finkray.kafka.transactions import TransactionalProducer
 from sim.player.sources import Packet
 
 _POLL_S = 0.05

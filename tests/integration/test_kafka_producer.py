@@ -12,8 +12,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.errors import KafkaUnavailable, MessageRefused, ProducerFenced, SettingsError
 from finkray.kafka.consumer import assigned_consumer
-from finkray.kafka.producer import Delivery, Producer, TransactionalProducer
+from finkray.kafka.producer import Delivery, Producer
 from finkray.kafka.topics import partition_count
+from finkray.kafka.transactions import TransactionalProducer
 from sim.broker.kafka import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
