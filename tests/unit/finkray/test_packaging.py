@@ -20,10 +20,10 @@ from tests.support.small_archives import SmallArchive
 
 CHECKOUT = Path(__file__).parents[3]
 SHIPPED = ("actors", "catalogs", "finkray", "jobs", "sim", "ui")
-READS = """
+PLAIN_INSTALL = """
 import importlib.abc, json, sys
 
-blocked, uri = set(json.loads(sys.argv[1])), sys.argv[2]
+blocked = set(json.loads(sys.argv[1]))
 
 class Blocker(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -31,6 +31,11 @@ class Blocker(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is not in a plain install", name=name)
 
 sys.meta_path.insert(0, Blocker())
+"""
+"""Makes an interpreter find no other package than those of a plain install."""
+
+READS = """
+uri = sys.argv[2]
 
 import pyarrow as pa
 import finkray, finkray.adapter, finkray.errors, finkray.testing
@@ -97,22 +102,33 @@ def imported() -> Iterator[tuple[str, Path]]:
                     yield node.module.partition(".")[0], path
 
 
+def absent_from_a_plain_install() -> set[str]:
+    """The top-level modules of other packages that a plain install leaves out."""
+    plain = installed_with({name_of(line) for line in declared()["plain"]})
+    modules = metadata.packages_distributions()
+    absent = {
+        module
+        for module, distributions in modules.items()
+        if not plain & {name_of(name) for name in distributions}
+    }
+    assert {"ray", "pyspark", "gradio", "confluent_kafka", "astropy", "pandas"} <= absent
+    return absent - {*SHIPPED, "bench", "tests"}
+
+
 def test_a_plain_install_reads_an_archive(quick_folder: Path) -> None:
     small = SmallArchive(LocalStorage(quick_folder / "archive"))
     small.put(0, 59)
     small.put(60, 69, dead=[65])
     serve(small, WantedAlerts(from_seq=0))
-    plain = installed_with({name_of(line) for line in declared()["plain"]})
-    modules = metadata.packages_distributions()
-    blocked = {
-        module
-        for module, distributions in modules.items()
-        if not plain & {name_of(name) for name in distributions}
-    }
-    assert {"ray", "pyspark", "gradio", "confluent_kafka", "astropy", "pandas"} <= blocked
-    blocked |= {*SHIPPED, "bench", "tests"} - {"finkray"}
+    blocked = absent_from_a_plain_install() | {*SHIPPED, "bench", "tests"} - {"finkray"}
     done = subprocess.run(
-        [sys.executable, "-c", READS, json.dumps(sorted(blocked)), small.storage.uri],
+        [
+            sys.executable,
+            "-c",
+            PLAIN_INSTALL + READS,
+            json.dumps(sorted(blocked)),
+            small.storage.uri,
+        ],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -130,6 +146,22 @@ def test_a_plain_install_reads_an_archive(quick_folder: Path) -> None:
         "detections": 120,
         "tested": 120,
     }
+
+
+def test_the_command_says_what_a_plain_install_lacks() -> None:
+    command = "import jobs.cli.entry; jobs.cli.entry.main()"
+    blocked = json.dumps(sorted(absent_from_a_plain_install()))
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN_INSTALL + command, blocked],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("finkray: its commands need the package ")
+    assert "pip install 'finkray[broker]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_extras_together_are_what_the_code_imports() -> None:
