@@ -24,26 +24,40 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
     from jobs.cluster.archive import counts_of
     from jobs.cluster.connect import connected
+    from jobs.cluster.local_ray import ended_local_ray
+    from jobs.cluster.started_jobs import started_jobs
     from jobs.commands.render_status import status_json, status_text
+    from jobs.commands.unexpected_ends import ended_jobs, restart_notes
     from jobs.daemons.registry import jobs_on
 
     context = command_context(config)
     settings, cluster = context.settings, context.cluster()
-    jobs, snapshot, services = [], None, []
-    classes = counts_of(settings)
+    jobs, snapshot, services, reports = [], None, [], None
+    classes, started = counts_of(settings), started_jobs(context.state).values()
     if cluster:
-        jobs = list(jobs_on(cluster, context.state).running().values())
+        asked = jobs_on(cluster, context.state)
+        jobs, reports = list(asked.running().values()), asked.reports()
         with connected(cluster, settings.ray):
             snapshot = read_board(ARCHIVE_BOARD, settings)
             found = (read_board(service_board(job.name), settings) for job in jobs if job.spec)
             services = [served for served in found if served is not None]
+    address = cluster.address if cluster and not cluster.local else ""
+    ended = ended_jobs(started, address, reports, ended_local_ray(context.state))
     if as_json:
-        typer.echo(
-            json.dumps(status_json(cluster, jobs, snapshot, services, classes=classes), indent=2)
-        )
+        status = status_json(cluster, jobs, snapshot, services, classes=classes, ended=ended)
+        typer.echo(json.dumps(status, indent=2))
     else:
-        now = datetime.now(UTC)
-        console().print(status_text(cluster, jobs, snapshot, now, services, classes=classes))
+        text = status_text(
+            cluster,
+            jobs,
+            snapshot,
+            datetime.now(UTC),
+            services,
+            classes=classes,
+            ended=ended,
+            notes=restart_notes(started, [job.job_id for job in jobs]),
+        )
+        console().print(text)
 
 
 @app.command(

@@ -1,9 +1,10 @@
 """What a job of finkray is: a daemon, when it was started, and how it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from finkray.settings.model import Settings
 
@@ -92,6 +93,39 @@ class Job:
     def log_path(self, session: Path) -> Path:
         """Return the file of its log, in the folder of Ray's session."""
         return session / "logs" / f"job-driver-{self.job_id}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How a job is, as its cluster reports it.
+
+    Attributes
+    ----------
+    status
+        Ray's word: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
+    message
+        Ray's text on it.
+    exit_code
+        Of its process; None while it runs, and if Ray did not see it end.
+    ended_at
+        When it ended, UTC; None while it runs.
+    """
+
+    status: str
+    message: str = ""
+    exit_code: int | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> "JobReport":
+        """Return the report in the fields of Ray's `JobDetails`."""
+        end_ms = details.get("end_time")
+        return cls(
+            str(details["status"]),
+            str(details.get("message") or ""),
+            details.get("driver_exit_code"),
+            None if end_ms is None else datetime.fromtimestamp(end_ms / 1000, UTC),
+        )
 
 
 @dataclass(frozen=True, slots=True)

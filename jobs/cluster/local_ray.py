@@ -15,6 +15,7 @@ the token stands outside of it.
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -23,6 +24,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,7 @@ from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import kill, orphans
+from jobs.cluster.started_jobs import UnexpectedEnd
 from jobs.cluster.state import refuse_shared, write_private
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +52,11 @@ another program takes one of its ports first."""
 
 STOP_GRACE_S: Final = 20.0
 """`ray start` needs three to four seconds to end its processes."""
+
+_EXIT_LOG: Final = "ray_process_exit.log"
+"""Where `ray start --block` names a process of Ray that has ended, before it ends the others."""
+
+_EXITED: Final = re.compile(r"^ *(\w+) \[exit code=(.+)\]$", re.MULTILINE)
 
 _LONGEST_TEMP: Final = 24
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
@@ -109,6 +117,26 @@ def find_local_ray(state: Path) -> LocalRay | None:
         return None
     refuse_shared(ray.home, "home of the local Ray", others_may_read=False)
     return ray
+
+
+def ended_local_ray(state: Path) -> UnexpectedEnd | None:
+    """Return when and how the cluster ended that no command took down; None if there is none."""
+    ray = _last(state)
+    if ray is None or ray.process.process():
+        return None
+    # Only processes of Ray write there, and the raylet every few seconds.
+    logs = [path for path in ray.folder.glob("session_2*/logs/*") if path.is_file()]
+    times = [path.stat().st_mtime for path in (state / "ray.log", *logs) if path.exists()]
+    exits = [path.read_text("utf-8") for path in logs if path.name == _EXIT_LOG]
+    reason = ", ".join(
+        f"its process {name} ended (exit code {code})"
+        for text in exits
+        for name, code in _EXITED.findall(text)
+    )
+    return UnexpectedEnd(
+        at=datetime.fromtimestamp(max([ray.process.started_at_unix_s, *times]), UTC),
+        reason=f"the local Ray ended: {reason or 'it was killed, or the machine was restarted'}",
+    )
 
 
 def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:

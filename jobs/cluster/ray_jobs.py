@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from finkray.errors import ClusterUnavailable, FinkrayError
 from finkray.host.ray_connection import errors_of_ray
 from finkray.settings.model import Settings
-from jobs.cluster.job import Daemon, Job, ServiceJob
-from jobs.cluster.state import write_private
+from jobs.cluster.job import Daemon, Job, JobReport, ServiceJob
+from jobs.cluster.state import settings_file, write_private
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -173,7 +173,7 @@ class Jobs:
             The cluster does not take the job.
         """
         job_id = f"finkray-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        path = self._settings_file(job_id)
+        path = settings_file(self._state, job_id)
         write_private(path, settings.to_json_with_secrets())
         command = [sys.executable, "-m", daemon.module, "--config", str(path)]
         command += service.words if service else []
@@ -231,11 +231,26 @@ class Jobs:
             time.sleep(POLL_S)
         return job
 
-    def forget_ended(self) -> None:
-        """Remove the settings of jobs that have ended."""
+    def reports(self) -> dict[str, JobReport]:
+        """Return how each job is, by id, those that have ended too.
+
+        Raises
+        ------
+        ClusterUnavailable
+            The cluster does not answer.
+        """
+        found = self._ask(self._client.list_jobs)
+        return {
+            details.submission_id: JobReport.of({**vars(details), "status": details.status.value})
+            for details in found
+            if details.submission_id
+        }
+
+    def forget_ended(self, but: Collection[str] = ()) -> None:
+        """Remove the settings of jobs that have ended, except for the jobs with these ids."""
         for job in self._all():
-            if job.ended:
-                self._settings_file(job.job_id).unlink(missing_ok=True)
+            if job.ended and job.job_id not in but:
+                settings_file(self._state, job.job_id).unlink(missing_ok=True)
 
     def wait_until_ready(self, job: Job, ready: Callable[[], bool], timeout_s: float) -> Job:
         """Wait until a job does its work, or has ended.
@@ -261,9 +276,6 @@ class Jobs:
         found = self._ask(self._client.list_jobs)
         jobs = (job_of(details, self._daemons, self._service) for details in found)
         return [job for job in jobs if job is not None]
-
-    def _settings_file(self, job_id: str) -> Path:
-        return self._state / "settings" / f"{job_id}.json"
 
     def _submit(
         self,

@@ -2,6 +2,7 @@
 
 ray.json           the local Ray cluster that `start` brought up
 ray.log            output of `ray start`
+jobs.json          the jobs that were started and not stopped since
 settings/          the settings of jobs that run, each readable by its owner alone
 logs/              logs of jobs of a local cluster that was taken down
 aggregation.json   when the class counts were last up to date
@@ -64,6 +65,11 @@ def refuse_shared(folder: Path, what: str, *, others_may_read: bool = True) -> N
             f"{what}: other users may change or read {folder} (mode "
             f"{stat.S_IMODE(status.st_mode):04o}): chmod 0700 {folder}"
         )
+
+
+def settings_file(state: Path, job_id: str) -> Path:
+    """Return the file with the settings of a job."""
+    return state / "settings" / f"{job_id}.json"
 
 
 def write_private(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +18,22 @@ from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine
 from jobs.cluster.job import Daemon, Job, ServiceJob
-from jobs.cluster.local_ray import start_local_ray, stop_local_ray
+from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
 from jobs.cluster.simulated_kafka import reading_simulator
+from jobs.cluster.started_jobs import (
+    Fate,
+    StartedJob,
+    fate_of,
+    forget,
+    record_ends,
+    record_start,
+    started_jobs,
+)
+from jobs.cluster.state import settings_file
 from jobs.commands.progress import Progress
+from jobs.commands.unexpected_ends import end_of
 from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
@@ -134,9 +146,9 @@ def start(context: CommandContext, request: StartRequest) -> None:
                 )
             if not runs:
                 simulator = StartRequest(SIMULATOR.name, SIMULATOR)
-                _start_job(context, jobs, simulator, settings, session)
+                _start_job(context, cluster, jobs, simulator, settings, session=session)
             settings = reading_simulator(settings, context.state)
-        _start_job(context, jobs, request, settings, session)
+        _start_job(context, cluster, jobs, request, settings, session=session)
 
 
 def stop(context: CommandContext, name: str) -> None:
@@ -147,7 +159,17 @@ def stop(context: CommandContext, name: str) -> None:
     ClusterUnavailable
         It did not end in time.
     """
-    cluster = context.cluster()
+    with exclusive(context.state / "services.lock"):
+        cluster = context.cluster()
+        # Before it ends, so that it is not taken for a job that ended unexpectedly.
+        started = started_jobs(context.state)
+        same = [job.name for job in started.values() if _spec_of(job) == spec_named(name)]
+        forgotten = forget(context.state, [name] if name in started or len(same) != 1 else same)
+        if cluster is None:
+            for job in forgotten:
+                settings_file(context.state, job.job_id).unlink(missing_ok=True)
+            if not started_jobs(context.state):
+                stop_local_ray(context.state)  # clears away what a killed one left
     if cluster is None:
         context.progress.say(f"{name} does not run")
         return
@@ -155,16 +177,16 @@ def stop(context: CommandContext, name: str) -> None:
     with _taken_down_if_idle(context, cluster, jobs):
         running = jobs.running()
         of_spec = [job for job in running.values() if job.spec == spec_named(name)]
-        job = running.get(name) or (of_spec[0] if len(of_spec) == 1 else None)
-        if job is None:
+        found = running.get(name) or (of_spec[0] if len(of_spec) == 1 else None)
+        if found is None:
             context.progress.say(f"{name} does not run")
             return
         with (
             connected(cluster, context.settings.ray),
             context.progress.waiting(f"{name} drains") as tell,
         ):
-            daemon = job.daemon
-            jobs.stop(job, lambda waited_s: tell(_drain_text(context, daemon, waited_s)))
+            daemon = found.daemon
+            jobs.stop(found, lambda waited_s: tell(_drain_text(context, daemon, waited_s)))
         context.progress.say(f"{name} has ended")
 
 
@@ -188,6 +210,8 @@ def _start_local(context: CommandContext) -> tuple[Cluster, Jobs]:
     Called under the lock, so that no other command has a job on a cluster that is given up again.
     """
     try:
+        if end := ended_local_ray(context.state):
+            record_ends(context.state, lambda job: None if job.address else end)
         with context.progress.waiting("a local Ray starts"):
             local = start_local_ray(context.state, context.settings.ray)
         context.progress.say(
@@ -213,21 +237,57 @@ def _taken_down_if_idle(context: CommandContext, cluster: Cluster, jobs: Jobs) -
     try:
         yield
     finally:
-        jobs.forget_ended()
-        if cluster.local:
-            with exclusive(context.state / "services.lock"):
-                if not jobs.running():
-                    _stop_local(context)
+        with exclusive(context.state / "services.lock"):
+            _settle(context.state, cluster, jobs)
+            if cluster.local and not jobs.running():
+                _stop_local(context)
+
+
+def _settle(state: Path, cluster: Cluster, jobs: Jobs) -> None:
+    """Bring the record of the jobs that were started in line with what the cluster reports."""
+    reports, address = jobs.reports(), "" if cluster.local else cluster.address
+    started = [job for job in started_jobs(state).values() if job.address == address]
+    done = [job for job in started if fate_of(job, reports, cluster_runs=True) is Fate.DONE]
+    forget(state, [job.name for job in done])
+    record_ends(state, lambda job: end_of(reports.get(job.job_id)))
+    jobs.forget_ended(but=[job.job_id for job in started_jobs(state).values()])
+
+
+def _forget(context: CommandContext, job: Job) -> None:
+    with exclusive(context.state / "services.lock"):
+        started = started_jobs(context.state).get(job.name)
+        if started and started.job_id == job.job_id:
+            forget(context.state, [job.name])
+
+
+def _spec_of(job: StartedJob) -> str | None:
+    return job.service.spec if job.service else None
 
 
 def _start_job(
-    context: CommandContext, jobs: Jobs, request: StartRequest, settings: Settings, session: Path
+    context: CommandContext,
+    cluster: Cluster,
+    jobs: Jobs,
+    request: StartRequest,
+    settings: Settings,
+    *,
+    session: Path,
 ) -> None:
     name, daemon = request.name, request.daemon
     with exclusive(context.state / "services.lock"):
         jobs.refuse_second(name)
         daemon.check_start(settings)
         job = jobs.submit(name, daemon, settings, request.exit_after_s, request.service)
+        started = StartedJob(
+            name=name,
+            job_id=job.job_id,
+            address="" if cluster.local else cluster.address,
+            started_at=datetime.now(UTC),
+            exit_after_s=request.exit_after_s,
+            foreground=request.foreground,
+            service=request.service,
+        )
+        record_start(context.state, started)
     log = job.log_path(session)
     context.progress.say(f"{name}: job {job.job_id}, log {log}")
     if request.foreground:
@@ -237,6 +297,8 @@ def _start_job(
             job = jobs.wait_until_ready(
                 job, lambda: daemon.is_ready(job, settings, context.state), READY_TIMEOUT_S
             )
+    if job.ended:
+        _forget(context, job)  # this command tells how it ended
     if job.status == "FAILED":
         tail = "" if request.foreground else f". The end of its log:\n{text_end(log)}"
         raise FinkrayError(f"{name} has failed{tail}")
@@ -254,6 +316,7 @@ def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
         while not job.ended:
             if interrupted.is_set() and not stopping:
                 stopping = True
+                _forget(context, job)
                 context.progress.say(
                     f"{job.name} is asked to drain; Ctrl-C again leaves it to that"
                 )

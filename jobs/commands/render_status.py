@@ -10,9 +10,10 @@ from rich.text import Text
 from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
-from finkray.text import duration_text, time_text
+from finkray.text import duration_text, time_text, visible_text
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
+from jobs.commands.unexpected_ends import EndedJob, ended_cards
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.reading import Reading
 from ui.kit.terminal import alarm_text, banner_text, facts_text, figures_text, table_text
@@ -46,6 +47,7 @@ def status_json(
     services: Sequence[ServiceSnapshot] = (),
     *,
     classes: Sequence[ClassCounts] = (),
+    ended: Sequence[EndedJob] = (),
 ) -> dict[str, Any]:
     """Return what `finkray status --json` prints; `snapshot` is null when no archive runs."""
     return {
@@ -65,6 +67,7 @@ def status_json(
             }
             for job in jobs
         ],
+        "ended_unexpectedly": [job.to_json() for job in ended],
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
         "own_services": [service.model_dump(mode="json") for service in services],
         "classes": [counts.model_dump(mode="json", exclude={"cursor"}) for counts in classes],
@@ -79,9 +82,12 @@ def status_text(
     services: Sequence[ServiceSnapshot] = (),
     *,
     classes: Sequence[ClassCounts] = (),
+    ended: Sequence[EndedJob] = (),
+    notes: Sequence[str] = (),
 ) -> RenderableType:
-    """Return what `finkray status` prints: jobs, services, classes, and the archive."""
-    blocks = [_jobs(cluster, jobs, now)]
+    """Return what `finkray status` prints: jobs, those that ended, services, classes, archive."""
+    blocks = [_jobs(cluster, jobs, now, ended), *map(alarm_text, ended_cards(ended))]
+    blocks += [Text(visible_text(note)) for note in notes]
     if services:
         blocks += map(alarm_text, pause_cards(services))
         blocks.append(table_text(services_table(services, now)))
@@ -97,7 +103,11 @@ def status_text(
     return Group(first, *(line for block in others for line in (Text(), block)))
 
 
-def _jobs(cluster: Cluster | None, jobs: Sequence[Job], now: datetime) -> RenderableType:
+def _jobs(
+    cluster: Cluster | None, jobs: Sequence[Job], now: datetime, ended: Sequence[EndedJob]
+) -> RenderableType:
+    if cluster is None and ended:
+        return Text("nothing runs: the local Ray ended, and no command stopped it")
     if cluster is None:
         return Text("nothing runs; start it with: finkray start archive")
     title = f"Ray at {cluster.address}"

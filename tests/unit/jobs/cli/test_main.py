@@ -89,7 +89,8 @@ def test_nothing_runs(finkray: Finkray) -> None:
     assert "nothing runs" in finkray("status").stdout
     assert finkray("stop", "archive").stdout == "archive does not run\n"
     answer = finkray("status", "--json")
-    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
+    lists = ("services", "ended_unexpectedly", "own_services", "classes")
+    nothing = {"cluster": None, "snapshot": None, **{name: [] for name in lists}}
     assert json.loads(answer.stdout) == nothing
 
 

@@ -2,13 +2,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from finkray.errors import SettingsError
-from jobs.cluster.local_ray import _inherited, find_local_ray, stop_local_ray
+from jobs.cluster.local_ray import _inherited, ended_local_ray, find_local_ray, stop_local_ray
 from tests.support.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -71,3 +72,27 @@ def test_a_cluster_whose_home_others_may_enter_is_refused(tmp_path: Path) -> Non
     home.chmod(0o755)
     with pytest.raises(SettingsError, match="chmod 0700"):
         find_local_ray(tmp_path)
+
+
+def test_the_end_of_a_killed_ray_is_told_by_what_it_left(tmp_path: Path) -> None:
+    assert ended_local_ray(tmp_path) is None
+    home = tmp_path / "finkray-x"
+    logs = home / "ray" / "session_2026" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "raylet.out").write_text("alive")
+    os.utime(logs / "raylet.out", (1_767_225_600, 1_767_225_600))
+    process = {"pid": 2**22, "started_at_unix_s": 1_767_225_000, "mark": "ray"}
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "home": str(home), "folder": str(home / "ray")}
+    (tmp_path / "ray.json").write_text(json.dumps(record))
+    end = ended_local_ray(tmp_path)
+    assert end is not None
+    assert end.at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert end.reason.endswith("it was killed, or the machine was restarted")
+    (logs / "ray_process_exit.log").write_text(
+        "2026-01-01 ERROR Some Ray subprocesses exited unexpectedly:\n"
+        "  raylet [exit code=-9 (signal 9)]\n"
+    )
+    end = ended_local_ray(tmp_path)
+    assert end is not None
+    assert end.reason == "the local Ray ended: its process raylet ended (exit code -9 (signal 9))"

@@ -12,7 +12,9 @@ from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapsho
 from finkray.status.service import ServiceSnapshot
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
+from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
 from jobs.commands.render_status import status_json, status_text
+from jobs.commands.unexpected_ends import EndedJob
 from jobs.daemons.archive import ARCHIVE
 from tests.support.snapshots import NIGHT, busy_night
 
@@ -92,7 +94,8 @@ def test_json_has_the_whole_snapshot() -> None:
     assert Snapshot.model_validate(raw["snapshot"]) == snapshot
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
-    nothing = {"cluster": None, "snapshot": None, "services": [], "own_services": [], "classes": []}
+    lists = ("services", "ended_unexpectedly", "own_services", "classes")
+    nothing = {"cluster": None, "snapshot": None, **{name: [] for name in lists}}
     assert status_json(None, [], None) == nothing
 
 
@@ -167,3 +170,17 @@ def test_status_loads_neither_gradio_nor_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_jobs_that_ended_without_being_stopped_are_an_alarm_even_when_nothing_runs() -> None:
+    job = StartedJob(name="archive", job_id="archive-1", started_at=NIGHT)
+    ended = [EndedJob(job, UnexpectedEnd(at=NIGHT, reason="the local Ray ended: raylet"))]
+    console = Console(file=io.StringIO(), width=160)
+    console.print(status_text(None, (), None, NIGHT, ended=ended, notes=["ui was started again"]))
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert text.startswith("nothing runs: the local Ray ended, and no command stopped it")
+    assert "ALARM job-ended since 2026-11-24 03:12:45 UTC: archive, started" in text
+    assert "finkray start archive starts it again" in text
+    assert "ui was started again" in text
+    (printed,) = status_json(None, (), None, ended=ended)["ended_unexpectedly"]
+    assert printed["reason"] == "the local Ray ended: raylet"

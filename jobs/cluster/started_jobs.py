@@ -1,0 +1,163 @@
+"""The record of the jobs that `finkray start` started and no `finkray stop` has stopped.
+
+It outlives Ray and the machine, so that `finkray status` can tell a job that ended unexpectedly
+from one that was stopped, and so that such a job can be started again. A command changes it under
+the lock `services.lock`; it is replaced as a whole, so that reading needs no lock.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from finkray.host.exit_codes import DaemonExit
+from jobs.cluster.job import JobReport, ServiceJob
+from jobs.cluster.state import settings_file, write_private
+
+_FILE: Final = "jobs.json"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class UnexpectedEnd(_Frozen):
+    """An end that no command asked for: when it was seen or reported, and how it came, in words."""
+
+    at: datetime
+    reason: str
+
+
+class StartedJob(_Frozen):
+    """A job that was started and not stopped since.
+
+    Attributes
+    ----------
+    name, job_id
+        Of the job; the id is that of its last start.
+    address
+        Address of its cluster; empty: the local Ray.
+    started_at
+        Of its first start, UTC.
+    exit_after_s
+        It ends by itself after this many seconds.
+    foreground
+        Whether the command that started it waits for its end.
+    service
+        Which service, if it runs one.
+    ended
+        Its last unexpected end; the job may run again since.
+    restarts
+        How often it was started again after an unexpected end.
+    """
+
+    name: str
+    job_id: str
+    address: str = ""
+    started_at: datetime
+    exit_after_s: float | None = None
+    foreground: bool = False
+    service: ServiceJob | None = None
+    ended: UnexpectedEnd | None = None
+    restarts: int = 0
+
+
+class Fate(StrEnum):
+    """What became of a job that was started and not stopped."""
+
+    RUNS = "runs"
+    DONE = "done"
+    """It ended as it should, or `ray job stop` stopped it."""
+    KILLED = "killed"
+    """Ray, its supervisor or its process was killed: the same job may run again."""
+    FAILED = "failed"
+    """It ended itself with an error, and would fail again."""
+    UNKNOWN = "unknown"
+
+
+def fate_of(
+    job: StartedJob, reports: Mapping[str, JobReport] | None, *, cluster_runs: bool
+) -> Fate:
+    """Return what became of a job.
+
+    Parameters
+    ----------
+    job
+        Which one.
+    reports
+        What its cluster reports of its jobs, by id; None if it does not answer.
+    cluster_runs
+        Whether its cluster runs.
+    """
+    if not cluster_runs:
+        return Fate.KILLED
+    if reports is None:
+        return Fate.UNKNOWN
+    report = reports.get(job.job_id)
+    if report is None:
+        return Fate.KILLED  # of a Ray before this one
+    if report.status in ("SUCCEEDED", "STOPPED"):
+        return Fate.DONE
+    if report.status != "FAILED":
+        return Fate.RUNS
+    code = report.exit_code
+    # A shell tells of a signal by 128 and its number.
+    killed = code is None or code < 0 or code > 128 or code == DaemonExit.RESTART
+    return Fate.KILLED if killed else Fate.FAILED
+
+
+def started_jobs(state: Path) -> dict[str, StartedJob]:
+    """Return the jobs that were started and not stopped, by name, in the order of their starts."""
+    try:
+        raw = (state / _FILE).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return {job.name: job for job in _JOBS.validate_json(raw)}
+
+
+def record_start(state: Path, job: StartedJob) -> None:
+    """Record a job that was started; it takes the place of an earlier one of its name."""
+    jobs = started_jobs(state)
+    if (old := jobs.get(job.name)) and old.job_id != job.job_id:
+        settings_file(state, old.job_id).unlink(missing_ok=True)
+    _write(state, {**jobs, job.name: job})
+
+
+def forget(state: Path, names: Iterable[str]) -> list[StartedJob]:
+    """Forget jobs that are stopped or have ended as they should; return those that were known."""
+    jobs = started_jobs(state)
+    gone = [jobs.pop(name) for name in names if name in jobs]
+    if gone:
+        _write(state, jobs)
+    return gone
+
+
+def record_ends(state: Path, end_of: Callable[[StartedJob], UnexpectedEnd | None]) -> None:
+    """Record the unexpected ends of jobs, before what tells of them is gone.
+
+    Parameters
+    ----------
+    state
+        The state folder.
+    end_of
+        The unexpected end of a job that does not run now; None: it keeps the record it has.
+    """
+    jobs = started_jobs(state)
+    ended = {
+        name: job.model_copy(update={"ended": end}) if (end := end_of(job)) else job
+        for name, job in jobs.items()
+    }
+    if ended != jobs:
+        _write(state, ended)
+
+
+def _write(state: Path, jobs: Mapping[str, StartedJob]) -> None:
+    new = state / f"{_FILE}.new"
+    write_private(new, _JOBS.dump_json(tuple(jobs.values()), indent=2).decode())
+    new.replace(state / _FILE)
+
+
+_JOBS: Final[TypeAdapter[tuple[StartedJob, ...]]] = TypeAdapter(tuple[StartedJob, ...])

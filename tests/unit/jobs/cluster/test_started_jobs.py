@@ -1,0 +1,93 @@
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.cluster.job import JobReport, ServiceJob
+from jobs.cluster.started_jobs import (
+    Fate,
+    StartedJob,
+    UnexpectedEnd,
+    fate_of,
+    forget,
+    record_ends,
+    record_start,
+    started_jobs,
+)
+from jobs.cluster.state import settings_file, write_private
+
+AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
+ARCHIVE = StartedJob(name="archive", job_id="archive-1", started_at=AT)
+BRIGHT = StartedJob(
+    name="bright",
+    job_id="bright-1",
+    started_at=AT,
+    exit_after_s=60,
+    service=ServiceJob("mymodule:Bright", "/home/me", "trial", "2026-11-24"),
+)
+
+
+def test_jobs_are_known_until_they_are_forgotten(tmp_path: Path) -> None:
+    assert started_jobs(tmp_path) == {}
+    record_start(tmp_path, ARCHIVE)
+    record_start(tmp_path, BRIGHT)
+    assert list(started_jobs(tmp_path).values()) == [ARCHIVE, BRIGHT]
+    assert stat.S_IMODE((tmp_path / "jobs.json").stat().st_mode) == 0o600
+    assert forget(tmp_path, ["archive", "ui"]) == [ARCHIVE]
+    assert forget(tmp_path, ["archive"]) == []
+    assert started_jobs(tmp_path) == {"bright": BRIGHT}
+
+
+def test_a_new_start_takes_the_place_of_the_one_before_and_its_settings_go(tmp_path: Path) -> None:
+    record_start(tmp_path, ARCHIVE)
+    old, new = settings_file(tmp_path, "archive-1"), settings_file(tmp_path, "archive-2")
+    write_private(old, "{}")
+    write_private(new, "{}")
+    again = ARCHIVE.model_copy(update={"job_id": "archive-2"})
+    record_start(tmp_path, again)
+    assert started_jobs(tmp_path) == {"archive": again}
+    assert new.exists()
+    assert not old.exists()
+
+
+def test_ends_are_recorded_for_the_jobs_that_have_one(tmp_path: Path) -> None:
+    record_start(tmp_path, ARCHIVE)
+    record_start(tmp_path, BRIGHT)
+    end = UnexpectedEnd(at=AT, reason="killed")
+    record_ends(tmp_path, lambda job: end if job.name == "archive" else None)
+    record_ends(tmp_path, lambda _: None)
+    assert started_jobs(tmp_path)["archive"].ended == end
+    assert started_jobs(tmp_path)["bright"] == BRIGHT
+
+
+@pytest.mark.parametrize(
+    ("report", "fate"),
+    [
+        (None, Fate.KILLED),
+        (JobReport("PENDING"), Fate.RUNS),
+        (JobReport("RUNNING"), Fate.RUNS),
+        (JobReport("SUCCEEDED", exit_code=0), Fate.DONE),
+        (JobReport("STOPPED"), Fate.DONE),
+        (JobReport("FAILED", "Job supervisor actor died"), Fate.KILLED),
+        (JobReport("FAILED", exit_code=-9), Fate.KILLED),
+        (JobReport("FAILED", exit_code=137), Fate.KILLED),
+        (JobReport("FAILED", exit_code=75), Fate.KILLED),
+        (JobReport("FAILED", exit_code=1), Fate.FAILED),
+        (JobReport("FAILED", exit_code=2), Fate.FAILED),
+        (JobReport("FAILED", exit_code=3), Fate.FAILED),
+    ],
+)
+def test_what_became_of_a_job(report: JobReport | None, fate: Fate) -> None:
+    reports = {} if report is None else {"archive-1": report}
+    assert fate_of(ARCHIVE, reports, cluster_runs=True) is fate
+    assert fate_of(ARCHIVE, None, cluster_runs=True) is Fate.UNKNOWN
+    assert fate_of(ARCHIVE, None, cluster_runs=False) is Fate.KILLED
+
+
+def test_a_report_in_the_fields_of_ray() -> None:
+    details = {"status": "FAILED", "message": "died", "driver_exit_code": -9, "end_time": 1000}
+    assert JobReport.of({**details, "metadata": {}}) == JobReport(
+        "FAILED", "died", -9, datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    )
+    assert JobReport.of({"status": "RUNNING", "message": None}) == JobReport("RUNNING")
