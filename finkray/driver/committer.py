@@ -80,6 +80,7 @@ class Committer:
 
     def _raise_if_files_are_gone(self, staged: Sequence[StagedClaim]) -> None:
         try:
+            self._ledger.refuse_if_gone()
             gone = [
                 final
                 for claim in staged

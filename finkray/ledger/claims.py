@@ -15,7 +15,9 @@ _KEY = (*TopicPartition._fields, "first_offset")
 """Identifies a claim: claims do not overlap."""
 
 COLUMNS = [
-    name for name in SCHEMA.names if name not in ("role", "holder", "writer", "published_through")
+    name
+    for name in SCHEMA.names
+    if name not in ("role", "holder", "writer", "published_through", "archive_id")
 ]
 
 

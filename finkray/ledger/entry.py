@@ -5,7 +5,7 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
     {"format": 1, "seq": 7, "epoch": 2, "kind": "committed", "at": "2026-11-24T01:02:03.456789Z",
      "writer": "9f…", "published_through": 6, "claims": [{…}, …],
      "superseded": [], "staged": {"alerts/topic=…/x.parquet": "staging/00000002/….parquet"},
-     "remade": [], "starts": [], "holder": null}
+     "remade": [], "starts": [], "holder": null, "archive_id": "5e…"}
 
 `kind` is one of
 
@@ -20,7 +20,8 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 
 `claims` are as `ClaimResult.to_json` returns them. `staged` maps the final path of each new file
 to its path in staging; the files of all entries up to `published_through` are published.
-`writer` is a random token of one run of an archive.
+`writer` is a random token of one run of an archive, `archive_id` the identity of the archive
+(`finkray.ledger.identity`); entries that are older than this key lack it.
 """
 
 import json
@@ -59,6 +60,7 @@ class Entry:
     remade: tuple[str, ...] = ()
     starts: tuple[tuple[TopicPartition, int], ...] = ()
     holder: Mapping[str, Any] | None = None
+    archive_id: str | None = None
 
     @property
     def path(self) -> str:
@@ -81,6 +83,7 @@ class Entry:
             "remade": list(self.remade),
             "starts": [{**source._asdict(), "offset": offset} for source, offset in self.starts],
             "holder": None if self.holder is None else dict(self.holder),
+            "archive_id": self.archive_id,
         }
         return json.dumps(raw, separators=(",", ":")).encode() + b"\n"
 
@@ -121,6 +124,7 @@ class Entry:
                 remade=tuple(raw["remade"]),
                 starts=tuple(map(_start, raw["starts"])),
                 holder=raw["holder"],
+                archive_id=raw.get("archive_id"),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LedgerCorrupt(

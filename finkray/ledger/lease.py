@@ -240,16 +240,19 @@ class Lease:
         Raises
         ------
         StorageError
-            if the storage refuses
+            if the storage refuses, or the lease is gone with its folder
         """
         with self._lock:
             found = _read(self._storage)
+            if found is None:
+                # It is never deleted while an archive runs. Written again, it would stand below the
+                # mount point of a disk that was unmounted.
+                raise StorageError(
+                    f"{LEASE_PATH} is gone: the folder was deleted or its disk was unmounted; "
+                    "mount it again"
+                )
             # A lease of an earlier epoch was written by a zombie that has not read it yet.
-            if (
-                found is not None
-                and found.token != self._record.token
-                and found.epoch >= self._record.epoch
-            ):
+            if found.token != self._record.token and found.epoch >= self._record.epoch:
                 log.error("lease of the archive lost to %s", found.holder)
                 self._lost.set()
                 return

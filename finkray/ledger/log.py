@@ -33,6 +33,14 @@ from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
 from finkray.ledger.claims import read_results
 from finkray.ledger.compaction import compact
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
+from finkray.ledger.identity import (
+    establish,
+    newest_files,
+    raise_bounds,
+    read_identity,
+    refuse_if_gone,
+    refuse_older_ledger,
+)
 from finkray.ledger.read import LedgerReading, read_entries, read_state
 from finkray.ledger.segment import BLOCK, FOLDED_FOLDER, covering
 from finkray.ledger.state import LedgerState, refuse_rewriting, refuse_unbalanced
@@ -69,10 +77,17 @@ class Ledger:
     """
 
     def __init__(
-        self, storage: Storage, writer: str, reading: LedgerReading, *, is_new: bool
+        self,
+        storage: Storage,
+        writer: str,
+        reading: LedgerReading,
+        *,
+        archive_id: str,
+        is_new: bool,
     ) -> None:
         self._storage = storage
         self._writer = writer
+        self._archive_id = archive_id
         self._state = reading.state
         self._unpublished = dict(reading.unpublished)
         self._in_doubt = False
@@ -84,18 +99,24 @@ class Ledger:
     def take_over(cls, storage: Storage, holder: Holder | None = None) -> "Ledger":
         """Begin a new epoch; from then on every earlier writer of the ledger is fenced.
 
+        Nothing is written if the ledger is not that of the folder, or is older than what is in it.
+
         Raises
         ------
         Fenced
             if another archive took it over meanwhile and compacted its entries
         LedgerCorrupt
-            if the entries are not a valid ledger
+            if the entries are not a valid ledger, or one that is lost or older than its archive
         StorageError
             if the storage refuses; retry
         """
         writer = secrets.token_hex(8)
+        # In this order: what another archive commits meanwhile is in the ledger when it is read.
+        found, files = read_identity(storage), newest_files(storage)
         reading = read_state(storage)
         state = reading.state
+        refuse_older_ledger(found, state, files, storage.uri)
+        archive_id = establish(storage, found, state).archive_id
         while True:
             entry = Entry(
                 seq=state.last_seq + 1,
@@ -105,6 +126,7 @@ class Ledger:
                 writer=writer,
                 published_through=state.published_through,
                 holder=None if holder is None else dict(holder.describe()),
+                archive_id=archive_id,
             )
             if storage.create(entry.path, entry.to_bytes()):
                 break
@@ -113,8 +135,9 @@ class Ledger:
             reading.catch_up(storage)
         if _undo_if_compacted(storage, entry):
             raise _fenced(entry.seq)
-        ledger = cls(storage, writer, reading, is_new=not state.partitions)
+        ledger = cls(storage, writer, reading, archive_id=archive_id, is_new=not state.partitions)
         ledger._apply(entry)
+        raise_bounds(storage, archive_id, entry.epoch, entry.seq)
         storage.delete(reading.files.left_over)
         for folder in (LOG_FOLDER, FOLDED_FOLDER):
             storage.sweep(folder)
@@ -157,8 +180,23 @@ class Ledger:
         ------
         Fenced
             if another archive has
+        StorageError
+            as `refuse_if_gone`
         """
+        self.refuse_if_gone()
         self._next_of_mine()
+
+    def refuse_if_gone(self) -> None:
+        """Check, without writing, that the folder is still there and that of this archive.
+
+        Raises
+        ------
+        StorageError
+            if it is gone: deleted, or its disk is not mounted
+        LedgerCorrupt
+            if it is the folder of another archive
+        """
+        refuse_if_gone(self._storage, self._archive_id)
 
     def record_starts(self, starts: Mapping[TopicPartition, int]) -> None:
         """Record the offset from which partitions are archived; known ones stay as they are."""
@@ -271,10 +309,14 @@ class Ledger:
         if through_seq < self._compact_at_seq:
             return None
         self._compact_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
-        return self._compactor.submit(_compact, self._storage, through_seq, self.staging)
+        return self._compactor.submit(
+            _compact, self._storage, through_seq, self.staging, self._archive_id, self.epoch
+        )
 
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
         """Create the next entry; False if the number is taken: call `_resolve_doubt` then."""
+        # Else the folder of a disk that was unmounted would become a ledger of its own.
+        self.refuse_if_gone()
         entry = Entry(
             seq=self._state.last_seq + 1,
             epoch=self._state.epoch,
@@ -282,6 +324,7 @@ class Ledger:
             at=datetime.now(UTC),
             writer=self._writer,
             published_through=self._state.published_through,
+            archive_id=self._archive_id,
             **content,
         )
         self._in_doubt = True
@@ -360,8 +403,9 @@ def staging_folder(epoch: int) -> str:
     return f"{STAGING_FOLDER}/{epoch:08d}"
 
 
-def _compact(storage: Storage, through_seq: int, staging: str) -> int:
+def _compact(storage: Storage, through_seq: int, staging: str, archive_id: str, epoch: int) -> int:
     try:
+        raise_bounds(storage, archive_id, epoch, through_seq)
         return compact(storage, through_seq, staging)
     except FinkrayError as error:
         # No commit depends on it, and the next block triggers another attempt.

@@ -45,7 +45,7 @@ def commit(
     """Make claims part of the archive.
 
     1. publish what an earlier call committed and could not publish
-    2. check that every staged file exists and is whole
+    2. check that every staged file exists and is whole, and that no other file has its final name
     3. append the entry: the commit point
     4. publish the files
 
@@ -61,12 +61,16 @@ def commit(
     ------
     Fenced, LedgerCorrupt, ValueError, StorageError
         as `Ledger.append`
+    LedgerCorrupt
+        also if a file that the ledger does not name has the final name of a new one
     StorageError
         also if a staged file does not exist: stage the claim again
     """
     publish(ledger, storage)
     for one in staged:
         _refuse_unstaged(ledger, storage, one)
+        if kind == "committed":
+            _refuse_taken(ledger, storage, one)
     seq = ledger.append(staged, kind)
     publish(ledger, storage)
     return seq
@@ -83,6 +87,21 @@ def _refuse_unstaged(ledger: Ledger, storage: Storage, one: StagedClaim) -> None
             # An archive that takes the ledger over deletes what was staged before.
             ledger.refuse_if_fenced()
             raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
+
+
+def _refuse_taken(ledger: Ledger, storage: Storage, one: StagedClaim) -> None:
+    """Check that no file stands where one of a claim that is not committed is to be published."""
+    if ledger.state.covers(one.result.claim):
+        return  # an earlier call committed it, and may have published its files
+    taken = sorted(final for final in one.staged if storage.size_bytes(final) is not None)
+    if taken:
+        # An archive that took the ledger over may have committed the claim.
+        ledger.refuse_if_fenced()
+        raise LedgerCorrupt(
+            f"files that the ledger does not name stand where those of claim {one.result.claim} "
+            "belong; nothing was committed. The ledger is older than its files: restore the newest "
+            f"one, or move these files out of the archive: {', '.join(taken)}"
+        )
 
 
 def publish(ledger: Ledger, storage: Storage) -> int:
@@ -104,6 +123,7 @@ def publish(ledger: Ledger, storage: Storage) -> int:
     }
     ledger.mark_published([final for final in outcomes if final not in bad])
     if bad:
+        ledger.refuse_if_gone()
         raise LedgerCorrupt(f"committed files that cannot be published: {bad}: run `finkray audit`")
     return len(moves)
 

@@ -101,11 +101,15 @@ class PartitionState:
 
 @dataclass(slots=True)
 class LedgerState:
-    """The sum of all entries up to `last_seq`."""
+    """The sum of all entries up to `last_seq`.
+
+    `archive_id` is None if no entry has one: all are older than this key.
+    """
 
     last_seq: int = -1
     epoch: int = 0
     published_through: int = -1
+    archive_id: str | None = None
     partitions: dict[TopicPartition, PartitionState] = field(default_factory=dict)
     dead_letters_by_reason: Counter[str] = field(default_factory=Counter)
 
@@ -170,6 +174,7 @@ class LedgerState:
                 f"entry {entry.seq} ({entry.kind}) is of epoch {entry.epoch}, after epoch "
                 f"{self.epoch}: the ledger was written by other means than finkray"
             )
+        self.add_archive_id(entry.archive_id, entry.seq)
         if entry.kind in REVISIONS:
             self._revise(entry)
         else:
@@ -183,6 +188,23 @@ class LedgerState:
         self.last_seq = entry.seq
         self.epoch = entry.epoch
         self.published_through = max(self.published_through, entry.published_through)
+
+    def add_archive_id(self, archive_id: str | None, seq: int) -> None:
+        """Record the archive that an entry belongs to; None for an entry older than the key.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if earlier entries belong to another archive
+        """
+        if archive_id is None:
+            return
+        if self.archive_id not in (None, archive_id):
+            raise LedgerCorrupt(
+                f"the ledger is of archive {self.archive_id}, but belongs to archive {archive_id} "
+                f"at entry {seq}: restore the ledger of one of them from a copy"
+            )
+        self.archive_id = archive_id
 
     def add_start(self, source: TopicPartition, offset: int) -> None:
         """Record that a partition, or a live lane of it, is archived from an offset on."""

@@ -60,6 +60,7 @@ SCHEMA = pa.schema(
         pa.field("published_through", pa.int64(), nullable=False),
         pa.field("holder", pa.string()),
         pa.field("remade", pa.list_(pa.string())),
+        pa.field("archive_id", pa.string()),
         pa.field("role", pa.string(), nullable=False),
         pa.field("cluster_id", pa.string()),
         pa.field("topic", pa.string()),
@@ -128,6 +129,8 @@ def add_to_state(state: LedgerState, table: pa.Table, first_seq: int, last_seq: 
     state.dead_letters_by_reason.update(_reasons(claims))
     state.dead_letters_by_reason.subtract(_reasons(superseded))
     state.forget_reasons_without_letters()
+    for archive_id in pc.unique(table["archive_id"]).to_pylist():
+        state.add_archive_id(archive_id, last_seq)
     state.last_seq = last_seq
     state.epoch = int(epochs[-1])
     state.published_through = max(
@@ -145,6 +148,7 @@ def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
         "published_through": entry.published_through,
         "holder": None if entry.holder is None else json.dumps(dict(entry.holder)),
         "remade": list(entry.remade),
+        "archive_id": entry.archive_id,
     }
     if not (entry.claims or entry.superseded or entry.starts):
         yield head | {"role": "entry"}
@@ -171,6 +175,7 @@ def _entry(rows: Sequence[dict[str, Any]]) -> Entry:
         starts=tuple((_source(row), row["first_offset"]) for row in rows if row["role"] == "start"),
         remade=tuple(head["remade"]),
         holder=None if head["holder"] is None else json.loads(head["holder"]),
+        archive_id=head["archive_id"],
     )
 
 

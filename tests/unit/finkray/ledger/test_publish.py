@@ -111,6 +111,7 @@ def test_a_strangers_file_is_never_replaced(storage: Storage) -> None:
     final = next(iter(claim.staged))
     with storage.stage(final) as file:
         file.write(b"a stranger's")
+    ledger.append([claim])
     with pytest.raises(LedgerCorrupt, match="cannot be published"):
         commit(ledger, storage, [claim])
     later = Ledger.take_over(storage)
@@ -119,6 +120,20 @@ def test_a_strangers_file_is_never_replaced(storage: Storage) -> None:
     assert storage.size_bytes(claim.staged[final]) is not None
     storage.delete([final])
     recover(Ledger.take_over(storage), storage)
+    assert visible(storage) == set(claim.staged)
+
+
+def test_a_claim_whose_name_another_file_has_is_not_committed(storage: Storage) -> None:
+    ledger = Ledger.take_over(storage)
+    claim = staged(storage, ledger, 0, 9)
+    final = next(iter(claim.staged))
+    with storage.stage(final) as file:
+        file.write(b"a stranger's")
+    with pytest.raises(LedgerCorrupt, match=f"nothing was committed.*{final}"):
+        commit(ledger, storage, [claim])
+    assert read_state(storage).state.frontier(ZTF) is None
+    storage.delete([final])
+    commit(ledger, storage, [claim])
     assert visible(storage) == set(claim.staged)
 
 
