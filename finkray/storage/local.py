@@ -22,6 +22,15 @@ from finkray.storage.local_checks import check_folder
 
 _LEFTOVER = ".tmp-"
 
+_DURABLE: dict[Path, tuple[int, int] | None] = {}
+"""Folders that this process has made durable in their parents, by device and inode: a folder that
+was deleted and made again counts as another one."""
+
+_DURABLE_FOLDERS = 4096
+"""How many of them are remembered: the hours of half a year. Then all are flushed once more."""
+
+_NO_FOLDER = (-1, -1)
+
 _ADVICE = {
     errno.ENOSPC: "the disk is full: make room, the archive goes on by itself",
     errno.EDQUOT: "the quota is used up: raise it or make room, the archive goes on by itself",
@@ -202,7 +211,7 @@ class LocalStorage:
         """See `Storage.stage`."""
         target = self.root / path
         with _explained("write", target):
-            _make_folder(target.parent)
+            _make_folder(target.parent, self.root)
             with target.open("xb") as file:
                 try:
                     yield file
@@ -227,7 +236,7 @@ class LocalStorage:
         outcomes = {}
         for final, staged in moves.items():
             with _explained("publish", self.root / final):
-                outcomes[final] = _link(self.root / staged, self.root / final)
+                outcomes[final] = _link(self.root / staged, self.root / final, self.root)
         # A file that exists already may have been linked just now by another process.
         final_paths = [
             final
@@ -255,7 +264,7 @@ class LocalStorage:
     @contextmanager
     def _written_aside(self, target: Path, data: bytes) -> Iterator[Path]:
         """Write a durable file beside the target under a unique name; delete it after the block."""
-        _make_folder(target.parent)
+        _make_folder(target.parent, self.root)
         aside = target.parent / f"{_LEFTOVER}{secrets.token_hex(8)}"
         try:
             with aside.open("xb") as file:
@@ -267,9 +276,9 @@ class LocalStorage:
             aside.unlink(missing_ok=True)
 
 
-def _link(source: Path, target: Path) -> PublishOutcome:
+def _link(source: Path, target: Path, root: Path) -> PublishOutcome:
     try:
-        _make_folder(target.parent)
+        _make_folder(target.parent, root)
         os.link(source, target)
     except FileNotFoundError:
         return PublishOutcome.ALREADY_THERE if target.exists() else PublishOutcome.LOST
@@ -299,13 +308,38 @@ def _size_bytes(entry: os.DirEntry[str]) -> int:
         return -1
 
 
-def _make_folder(folder: Path) -> None:
-    """Create a folder and its parents, each durable in its parent."""
-    if folder.is_dir():
+def _make_folder(folder: Path, root: Path) -> None:
+    """Create a folder and its parents, each durable in its parent.
+
+    A folder that exists is made durable too, up to the root and once in this process: the process
+    that made it may have died before, or may not have come to it yet.
+    """
+    if _DURABLE.get(folder, _NO_FOLDER) == _folder_id(folder):
         return
-    _make_folder(folder.parent)
+    made = not folder.is_dir()
+    if folder != root:
+        _make_folder(folder.parent, root)
+    elif not folder.parent.is_dir():
+        _make_folder(folder.parent, folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    try:
+        _sync_folder(folder.parent)
+    except PermissionError:
+        # The folder that holds the root may be closed to it.
+        if made or folder != root:
+            raise
+    if len(_DURABLE) >= _DURABLE_FOLDERS:
+        _DURABLE.clear()
+    _DURABLE[folder] = _folder_id(folder)
+
+
+def _folder_id(folder: Path) -> tuple[int, int] | None:
+    """Return device and inode of a folder, None if it does not exist."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _sync_folder(folder: Path) -> None:

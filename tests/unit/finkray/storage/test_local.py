@@ -5,12 +5,15 @@ import errno
 import functools
 import mmap
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from finkray.errors import StorageError
+from finkray.storage import local
 from finkray.storage.contract import PublishOutcome
 from finkray.storage.local import LocalStorage
 from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
@@ -165,3 +168,61 @@ def test_what_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     storage.publish(moves)
     for folder in (root / "alerts/hour=0", root / "alerts/hour=1"):
         assert synced.count(str(folder)) == 1
+
+
+_DIES_BEFORE_FLUSHING = """
+import os, sys
+from pathlib import Path
+from finkray.storage.local import LocalStorage
+
+storage = LocalStorage(Path(sys.argv[1]))
+with storage.stage("staging/1") as file:
+    file.write(b"1")
+os.fsync = lambda _: os._exit(9)
+storage.publish({"alerts/hour=05/1": "staging/1"})
+"""
+
+
+def test_folders_of_a_process_that_died_are_flushed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "archive"
+    died = subprocess.run(
+        [sys.executable, "-c", _DIES_BEFORE_FLUSHING, str(root)], check=False, timeout=60
+    )
+    assert died.returncode == 9
+    assert (root / "alerts").is_dir()
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    storage = LocalStorage(root)
+    moves = {"alerts/hour=05/1": "staging/1"}
+    assert storage.publish(moves) == {"alerts/hour=05/1": PublishOutcome.MOVED}
+    # From the one that holds the root down: none of them is durable by what this process has done.
+    assert synced == [
+        str(path) for path in (tmp_path, root, root / "alerts", root / "alerts/hour=05")
+    ]
+    synced.clear()
+    put(storage, "staging/2")
+    storage.publish({"alerts/hour=05/2": "staging/2"})
+    assert str(root) in synced  # `staging` is of that process too
+    assert synced.count(str(root / "alerts")) == 0
+
+
+def test_a_folder_that_was_deleted_and_made_again_is_flushed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.create("a/b/1", b"1")
+    (tmp_path / "a").rename(tmp_path / "old")  # keeps the inode
+    (tmp_path / "a/b").mkdir(parents=True)
+    synced: list[Path] = []
+    flush = local._sync_folder
+    monkeypatch.setattr(local, "_sync_folder", lambda at: (synced.append(at), flush(at)))
+    storage.create("a/b/1", b"1")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
