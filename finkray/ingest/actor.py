@@ -44,6 +44,7 @@ from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
 from finkray.packets.divide import divide
+from finkray.timestamps import kafka_seconds
 
 if TYPE_CHECKING:  # imports polars, and each archiving task loads this class to call it
     from finkray.packets.decode import Decoder
@@ -272,9 +273,7 @@ class IngestActor:
             generation=assignment.generation,
             held_bytes=nbytes,
             raw_bytes=sum(len(raw.value or b"") for raw in raws),
-            kafka_s=np.array(
-                [np.nan if raw.timestamp_ms is None else raw.timestamp_ms / 1e3 for raw in raws]
-            ),
+            kafka_s=kafka_seconds([raw.timestamp_ms for raw in raws]),
             polled_s=np.array([polled.polled_s for polled in messages]),
             decoded_s=time.time(),
             lane=assignment.lane,

@@ -66,7 +66,7 @@ class ReadyClaim:
     Attributes
     ----------
     kafka_s, polled_s
-        for each message, seconds of Unix time; NaN where Kafka gave no timestamp
+        for each message, seconds of Unix time; NaN where Kafka gave no timestamp or an absurd one
     visits
         the counts of its visits, see `finkray.ingest.visits`
     unknown_schemas

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.ingest.messages import NO_TIME_MS, VisitCount
-from finkray.packets.columns import EARLIEST_MS, LATEST_MS, field_of_record
+from finkray.packets.columns import field_of_record
 from finkray.surveys import SURVEYS
 from finkray.surveys.survey import Survey
+from finkray.timestamps import is_plausible
 
 VISITS_PER_CLAIM: Final = 32
 """A claim covers a second or so of a stream, and a visit takes 37 s: more than a few visits mean a
@@ -56,7 +57,7 @@ def _count_of(survey: Survey, table: pa.Table, numbers: pa.ChunkedArray) -> list
     visits, visit_index, alerts = np.unique(exposures, return_inverse=True, return_counts=True)
     stamps = table.column("kafka_timestamp").cast(pa.int64())
     arrival_ms = pc.fill_null(stamps, NO_TIME_MS).to_numpy()[has_visit]
-    dated = (arrival_ms >= EARLIEST_MS) & (arrival_ms < LATEST_MS)
+    dated = is_plausible(arrival_ms)
     last_ms = np.full(len(visits), NO_TIME_MS)
     np.maximum.at(last_ms, visit_index[dated], arrival_ms[dated])
     first_ms = last_ms.copy()

@@ -3,13 +3,14 @@
 | column | type | |
 |---|---|---|
 | kafka_topic, kafka_partition, kafka_offset | string, int32, int64 | of the message |
-| kafka_timestamp | timestamp[ms, UTC] | of the message; null if it has none, or no valid date |
+| kafka_timestamp | timestamp[ms, UTC] | of the message; null if it has none, or an absurd one |
 | obs_night | date32 | local calendar date on which the night of the observation began |
 | schema_fingerprint | string | SHA-256 of the writer schema, which is kept in `schemas/` |
 
-The hour is that of the Kafka timestamp in UTC. If that is missing or absurd, it is the hour of the
-observation, and without one the first hour of 1970. It is never the time of ingest, because a
-message that is archived again must be filed under the same hour.
+The hour is that of the Kafka timestamp in UTC. If that is missing or absurd (see
+`finkray.timestamps`), it is the hour of the observation, and without one the first hour of 1970. It
+is never the time of ingest, because a message that is archived again must be filed under the same
+hour.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pyarrow.compute as pc
 
 from finkray.claim import TopicPartition
 from finkray.surveys import SURVEYS
+from finkray.timestamps import is_plausible
 
 if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
     from finkray.packets.decode import DecodedTable
@@ -47,14 +49,6 @@ PACKET_PREFIX = "packet_"
 folder keys: Spark does not distinguish `Topic` from `topic`."""
 
 _RESERVED = frozenset({*ADDED_COLUMNS.names, *FOLDER_KEYS})
-
-EARLIEST_MS = 946_684_800_000
-LATEST_MS = 4_102_444_800_000
-"""2000-01-01 up to, not including, 2100-01-01, in ms of Unix time: a time outside is absurd."""
-
-_FIRST_DATE_MS = -62_135_596_800_000
-_LAST_DATE_MS = 253_402_300_799_999
-"""The years 1 to 9999, the dates that Python and Spark can represent."""
 
 _NO_TIME = np.iinfo(np.int64).min
 _HOUR_MS = 3_600_000
@@ -106,12 +100,9 @@ def packet_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def kafka_timestamps(timestamps_ms: Sequence[int | None]) -> pa.Array:
-    """Return timestamps as a column; null where one is missing or no valid date."""
+    """Return timestamps as a column; null where one is missing or absurd."""
     return pa.array(
-        [
-            ms if ms is not None and _FIRST_DATE_MS <= ms <= _LAST_DATE_MS else None
-            for ms in timestamps_ms
-        ],
+        [ms if ms is not None and is_plausible(ms) else None for ms in timestamps_ms],
         ADDED_COLUMNS.field("kafka_timestamp").type,
     )
 
@@ -140,7 +131,7 @@ def hours_utc(table: pa.Table) -> np.ndarray:
     """
     stamps = table.column("kafka_timestamp").cast(pa.int64())
     ms = pc.fill_null(stamps, _NO_TIME).to_numpy()
-    plausible = _is_plausible(ms)
+    plausible = is_plausible(ms)
     if not plausible.all():
         observed_ms, _ = _observed(table)
         ms = np.where(plausible, ms, np.where(observed_ms == _NO_TIME, 0, observed_ms))
@@ -169,7 +160,7 @@ def _observed(table: pa.Table) -> tuple[np.ndarray, int]:
                 continue
             with np.errstate(invalid="ignore", over="ignore"):
                 ms = (days - survey.unix_epoch_days) * _DAY_MS - survey.ahead_of_utc_ms
-                plausible = _is_plausible(ms)
+                plausible = is_plausible(ms)
             rounded = np.full(len(ms), _NO_TIME)
             rounded[plausible] = np.rint(ms[plausible])
             return rounded, survey.night_begins_utc_hour * _HOUR_MS
@@ -194,7 +185,3 @@ def _float_field(table: pa.Table, record: str, field: str) -> np.ndarray | None:
         return None
     numbers: np.ndarray = values.cast(pa.float64()).to_numpy()
     return numbers
-
-
-def _is_plausible(ms: np.ndarray) -> np.ndarray:
-    return (ms >= EARLIEST_MS) & (ms < LATEST_MS)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.services.messages import Answer
+from finkray.timestamps import is_plausible
 
 WINDOW_S = 60.0
 """Rates and percentiles are over this time."""
@@ -46,7 +47,9 @@ class ServiceMonitor:
             return
         self.by_status.update(rows["status"].to_pylist())
         stamps = pc.drop_null(rows["kafka_timestamp"].combine_chunks()).cast(pa.int64())
-        self._durable.append((now_s, now_s - stamps.to_numpy(zero_copy_only=False) / 1000))
+        ms = stamps.to_numpy(zero_copy_only=False)
+        # Archives of earlier releases have absurd times in the column.
+        self._durable.append((now_s, now_s - ms[is_plausible(ms)] / 1000))
         self._forget(now_s)
 
     @property

@@ -31,6 +31,13 @@ WRITE_BATCH_ROWS = 256
 """Values encoded between two checks of the page size: a page of images then has 4 MB."""
 
 
+SPARK_VERSION = {b"org.apache.spark.version": b"3.5.0"}
+"""Metadata of each file. For a file without it, Spark cannot know whether dates before 1582 and
+times before 1900 are in the Gregorian calendar, and refuses a column that has one
+(`INCONSISTENT_BEHAVIOR_CROSS_VERSION.READ_ANCIENT_DATETIME`). Files of Spark 3.0 and later are, if
+they have no `org.apache.spark.legacyDateTime` (`DataSourceUtils.datetimeRebaseSpec` in Spark)."""
+
+
 class _Leaf(NamedTuple):
     """A Parquet column by its path; `dense` means images that are compressed already."""
 
@@ -52,7 +59,7 @@ def write_table(table: pa.Table, sink: BinaryIO) -> None:
         for leaf in _leaves(field.name, column.type, column.chunks, repeated=False)
     ]
     pq.write_table(
-        table,
+        table.replace_schema_metadata({**(table.schema.metadata or {}), **SPARK_VERSION}),
         sink,
         row_group_size=max(1, table.num_rows),
         compression={leaf.path: "NONE" if leaf.dense else "ZSTD" for leaf in leaves},

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from finkray.settings.model import Settings
 from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
 from tests.support import docs_pages
+from tests.support.avro_cases import container, long
 from tests.support.packets import lsst_v10_frames, real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -38,7 +40,8 @@ os.environ.update(find_java().environment())
 os.environ["PYSPARK_PYTHON"] = sys.executable
 from pyspark.sql import SparkSession
 spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-         .config("spark.driver.bindAddress", "127.0.0.1").getOrCreate())
+         .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+         .getOrCreate())
 """
 FIRST_MS = 1_795_482_000_000  # 2026-11-24T01:00:00Z
 
@@ -59,7 +62,30 @@ def night(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     staged = write_claim(batch, storage, ledger.staging, "test")
     commit(ledger, storage, [staged])
     assert staged.result.archived == 39
+    archive_of_ancient_times(folder / "old")
     return folder
+
+
+EPOCH = date(1970, 1, 1)
+
+
+def archive_of_ancient_times(folder: Path) -> None:
+    """A Kafka time of 1897, and a packet with times of its own in year 1."""
+    fields = [
+        {"name": "since", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "day_of", "type": {"type": "int", "logicalType": "date"}},
+    ]
+    schema = {"type": "record", "name": "alert", "fields": fields}
+    day = (date(1, 1, 1) - EPOCH).days
+    packets = [
+        container(schema, long(FIRST_MS) + long(0)),
+        container(schema, long(day * 86_400_000_000) + long(day)),
+    ]
+    messages = [RawMessage(0, -2_300_000_000_000, packets[0]), RawMessage(1, FIRST_MS, packets[1])]
+    storage = LocalStorage(folder)
+    ledger = Ledger.take_over(storage)
+    batch = make_batch(Claim(SOURCE, 0, 1), messages, (), Decoder())
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
 
 
 def block(page: str, mark: str) -> str:
@@ -74,6 +100,39 @@ def run(folder: Path, code: str) -> None:
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+SELECTIONS = ('.select(["candid", "kafka_offset"])', '.select("candid", "kafka_offset")')
+"""What the recipes select; without it they show all columns."""
+
+
+def all_columns(recipe: str) -> str:
+    for selection in SELECTIONS:
+        assert recipe.count(selection) == 1
+        recipe = recipe.replace(selection, "")
+    return recipe
+
+
+def test_pyarrow_pandas_and_polars_show_all_columns_of_all_versions(night: Path) -> None:
+    run(
+        night,
+        all_columns(block("docs/archive.md", "<!-- test: readers -->"))
+        + """
+import finkray, json
+whole = finkray.open_archive("archive").dataset().to_table().sort_by("kafka_offset")
+assert whole.num_rows == 39
+def plain(rows):
+    # The order of fields in records differs; values and names do not. NaN is equal to itself.
+    return [json.dumps(row, sort_keys=True, default=str) for row in rows]
+expected = whole.to_pylist()
+assert plain(pyarrow_table.sort_by("kafka_offset").to_pylist()) == plain(expected)
+assert plain(polars_frame.sort("kafka_offset").to_arrow().to_pylist()) == plain(expected)
+assert set(pandas_frame.columns) == set(whole.column_names) and len(pandas_frame) == 39
+for row in pandas_frame.to_dict("records"):
+    for name in ("candidate", "cutoutScience"):
+        assert plain([row[name]]) == plain([expected[row["kafka_offset"]][name]]), name
+""",
+    )
 
 
 def test_pyarrow_pandas_and_polars_read_the_union_of_all_versions(night: Path) -> None:
@@ -105,8 +164,24 @@ assert spark_frame.count() == 39
 names = set(spark_frame.schema["candidate"].dataType.fieldNames())
 assert {"drbversion", "rbversion"} < names
 assert spark_frame.select("candid").distinct().count() == 39
+import finkray
+whole = finkray.open_archive("archive").dataset().to_table().sort_by("kafka_offset")
+assert set(spark_frame.columns) == set(whole.column_names)
+assert names == {field.name for field in whole.schema.field("candidate").type}
+import json
+def plain(row):
+    # Spark's times have no zone. NaN is equal to itself.
+    text = lambda value: value.hex() if isinstance(value, bytes | bytearray) else str(value)
+    return json.dumps({**row, "kafka_timestamp": ""}, sort_keys=True, default=text)
+rows = [row.asDict(recursive=True) for row in spark_frame.orderBy("kafka_offset").collect()]
+assert [plain(row) for row in rows] == [plain(row) for row in whole.to_pylist()]
+"""
+        + block("docs/archive.md", "<!-- test: spark -->").replace("archive/alerts", "old/alerts")
+        + """
+first = spark_frame.selectExpr("unix_micros(since) AS since", "kafka_offset", "day_of").collect()
+assert sorted(tuple(row) for row in first) == OLD, first
 spark.stop()
-""",
+""".replace("OLD", repr([(-62_135_596_800_000_000, 1, date(1, 1, 1)), (FIRST_MS, 0, EPOCH)])),
     )
 
 
