@@ -29,12 +29,14 @@ from finkray.settings.model import Settings, load
 from finkray.status.archive import Snapshot
 from finkray.status.board import ARCHIVE_BOARD, read_board
 from finkray.storage.opening import open_storage
+from finkray.surveys import SURVEYS
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.local_ray import start_local_ray, stop_local_ray
 from jobs.cluster.logs import text_end
 from jobs.commands.audit import audit_now
 from jobs.commands.render_audit import audit_text
 from sim.broker.kafka import Kafka
+from sim.player.files import survey_of_files
 from sim.player.play import Played, play
 from sim.player.sources import from_files, made
 from sim.ztf.alerts import ZtfMaker
@@ -65,6 +67,8 @@ class Demo:
         self._console = console
         self._folder = folder
         self._interrupts = interrupts
+        self._schemas = folder / "schemas"
+        self.survey = "ztf" if options.data is None else survey_of_files(options.data) or "ztf"
         self._began_s = time.monotonic()
 
     def run(self) -> int:
@@ -74,7 +78,8 @@ class Demo:
             kafka = stack.enter_context(
                 _stopped(Kafka.start(self._folder / "kafka", die_with_parent=True))
             )
-            topic = f"ztf_{datetime.now(UTC):%Y%m%d}_programid1"
+            pattern = SURVEYS[self.survey].simulated_topic
+            topic = pattern.replace("{date}", f"{datetime.now(UTC):%Y%m%d}")
             kafka.create_topic(topic, partitions=PARTITIONS)
             self._say(f"Kafka: answers on {kafka.bootstrap_servers}, topic {topic}")
             settings = self._settings(kafka, topic)
@@ -93,13 +98,16 @@ class Demo:
             self._say("Archive: draining and leaving")
             archive.send_signal(signal.SIGINT)
             archive.wait(DRAIN_TIMEOUT_S)
-            return _report(self._console, settings, played, last, time.monotonic() - self._began_s)
+            took_s = time.monotonic() - self._began_s
+            return _report(self._console, settings, self.survey, played, last, took_s=took_s)
 
     def _settings(self, kafka: Kafka, topic: str) -> Settings:
         self._options.archive.mkdir(parents=True, exist_ok=True)
+        self._schemas.mkdir(exist_ok=True)
         overrides: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "topics": [topic]},
             "archive": {"uri": str(self._options.archive)},
+            "packets": {"schema_folder": str(self._schemas)},
             "ray": {"namespace": "finkray-demo", "local_dashboard_port": 0},
         }
         return load(None, {}, overrides)
@@ -125,7 +133,8 @@ class Demo:
     ) -> tuple[Played, Snapshot]:
         options = self._options
         if options.data is not None:
-            source, count, what = from_files(options.data), None, f"the packets of {options.data}"
+            source = from_files(options.data, survey=self.survey, schema_folder=self._schemas)
+            count, what = None, f"the packets of {options.data}"
         else:
             source, count = made(ZtfMaker(seed=1)), options.alerts
             what = f"{count} simulated alerts"
@@ -243,7 +252,13 @@ def _live_line(snapshot: Snapshot) -> str:
 
 
 def _report(
-    console: Console, settings: Settings, played: Played, last: Snapshot, took_s: float
+    console: Console,
+    settings: Settings,
+    survey: str,
+    played: Played,
+    last: Snapshot,
+    *,
+    took_s: float,
 ) -> int:
     """Print the balance sheet, rates, latencies and a next step; return the exit code."""
     audit = audit_now(settings)
@@ -263,15 +278,17 @@ def _report(
             f"p50 {stage.p50_s:6.2f} s   p95 {stage.p95_s:6.2f} s   p99 {stage.p99_s:6.2f} s"
         )
     console.print(f"All of it took {took_s:.0f} s. Look into the data:")
-    console.print(f"  {_look(uri)}", markup=False)
+    console.print(f"  {_look(uri, survey)}", markup=False)
     return audit.exit_code
 
 
-def _look(uri: str) -> str:
+def _look(uri: str, survey: str) -> str:
     """Return a command that shows the first alerts."""
+    ids = {"ztf": ["objectId", "candid"]}.get(survey, [])
+    columns = [*ids, SURVEYS[survey].record, "kafka_timestamp"]
     code = (
         f"import finkray; d = finkray.open_archive('{uri}').dataset(); "
-        "t = d.to_table(columns=['objectId', 'candid', 'candidate', 'kafka_timestamp']); "
+        f"t = d.to_table(columns={columns}); "
         "print(t.num_rows, 'alerts'); print(t.slice(0, 3).to_pandas())"
     )
     return f'.venv/bin/python -c "{code}"'

@@ -95,8 +95,8 @@ def _play(
 
     topic = topic_of(settings)
     write_schemas = SURVEYS[settings.survey].write_schemas
-    if write_schemas is not None:
-        folder = schema_folder(settings, state)
+    folder = schema_folder(settings, state)
+    if write_schemas is not None and not settings.data:
         write_schemas(folder)
         _LOG.info("wrote the schemas of survey %s to %s", settings.survey, folder)
     record_playing(state, settings, topic)
@@ -106,7 +106,7 @@ def _play(
         _LOG.info("playing into %s", topic)
         transactions = Transactions(aborted=settings.transactions, seed=settings.seed)
         played = play(
-            night(settings),
+            night(settings, folder),
             bootstrap_servers,
             topic,
             pace=Pace.parse(settings.pace, settings.visit_s),

@@ -13,8 +13,16 @@ from sim.player.trouble import Trouble, troubled
 from sim.surveys import SURVEYS, SimulatedSurvey
 
 
-def night(settings: SimulatorSettings) -> Iterator[Packet]:
+def night(settings: SimulatorSettings, schema_folder: Path | None = None) -> Iterator[Packet]:
     """Yield the packets that the settings describe.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    schema_folder
+        Where the schemas of LSST's packets are written that are played from files; None plays them
+        in containers.
 
     Raises
     ------
@@ -24,7 +32,12 @@ def night(settings: SimulatorSettings) -> Iterator[Packet]:
     pace = Pace.parse(settings.pace, settings.visit_s)
     survey = SURVEYS[settings.survey]
     if settings.data:
-        packets = from_files(Path(settings.data), in_order=pace.follows_time)
+        packets = from_files(
+            Path(settings.data),
+            in_order=pace.follows_time,
+            survey=settings.survey,
+            schema_folder=schema_folder,
+        )
     elif settings.schema_bump:
         old = _maker(survey, survey.old_version, settings)
         new = _maker(survey, survey.new_version, settings)

@@ -4,9 +4,7 @@ import heapq
 import io
 import itertools
 import logging
-import os
 import struct
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +15,9 @@ import fastavro
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SettingsError
 from sim.maker import MadeAlert, Maker
+from sim.player.files import LeftOut, read_messages
 
 _LOG = logging.getLogger(__name__)
-_TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 _WINDOW_BYTES = 256_000_000
 
 
@@ -89,11 +87,19 @@ def _packet(alert: MadeAlert) -> Packet:
     return Packet(alert.packet, alert.jd, alert.object_id, alert.candid, alert.visit, alert)
 
 
-def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
+def from_files(
+    path: Path,
+    *,
+    in_order: bool = False,
+    survey: str | None = None,
+    schema_folder: Path | None = None,
+) -> Iterator[Packet]:
     """Yield the packets of a file, of a tar archive, or of a folder and those below it.
 
-    They are `.avro` files, and those in `.tar`, `.tar.gz` and `.tar.xz`, which are read as streams
-    and not unpacked. Files come in the order of their names, members of a tar in its own order.
+    They are `.avro` files, also compressed (`.avro.gz`, `.xz`, `.bz2`), and those in tars, which
+    are read as streams and not unpacked. Files come in the order of their names, members of a tar
+    in its own order. A container with several records is as many packets. The log names what is
+    left out.
 
     Parameters
     ----------
@@ -103,15 +109,20 @@ def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
         Read the packets' times and yield them in that order. Sorting holds at most 256 MB: in
         larger collections a packet that is farther from its position comes late, and the log says
         how many did.
+    survey
+        Leave out alerts of other surveys; None plays all.
+    schema_folder
+        Put LSST's alerts into frames, as they are on its topics, and write their schemas there, as
+        the setting `packets.schema_folder` expects them; None leaves them in containers.
 
     Raises
     ------
     SettingsError
         The folder or file does not exist, or has no packet.
     """
-    if not path.exists():
-        raise SettingsError(f"no such folder or file: {path}")
-    packets: Iterator[Packet] = (Packet(data) for data in _read(path))
+    left_out = LeftOut()
+    messages = read_messages(path, left_out, survey, schema_folder)
+    packets: Iterator[Packet] = (Packet(data) for data in messages)
     if in_order:
         packets = _sorted_by_time(described(packet) for packet in packets)
     found = False
@@ -119,7 +130,10 @@ def from_files(path: Path, *, in_order: bool = False) -> Iterator[Packet]:
         found = True
         yield packet
     if not found:
-        raise SettingsError(f"no .avro file in {path}, nor a tar with one")
+        what = f"; left out: {left_out}" if str(left_out) else ""
+        raise SettingsError(f"no .avro file in {path}, nor a tar with one{what}")
+    if str(left_out):
+        _LOG.warning("not played: %s", left_out)
 
 
 def described(packet: Packet) -> Packet:
@@ -147,28 +161,6 @@ _UNREADABLE = (
     struct.error,
     fastavro.schema.SchemaParseException,
 )
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    if path.is_dir():
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            for name in sorted(names):
-                yield from _read_file(Path(folder) / name)
-    else:
-        yield from _read_file(path)
-
-
-def _read_file(path: Path) -> Iterator[bytes]:
-    if path.suffix == ".avro":
-        yield path.read_bytes()
-    elif path.name.endswith(_TARS):
-        # As a stream: a compressed tar is read only once, from beginning to end.
-        with tarfile.open(path, mode="r|*") as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.name.endswith(".avro") else None
-                if file is not None:
-                    yield file.read()
 
 
 def _sorted_by_time(
