@@ -82,11 +82,32 @@ def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
         try:
             unified = pa.unify_schemas([unified, schema], promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            other = next((each for each in known if _conflict(schemas[each], schema)), known[0])
             raise ValueError(
-                f"{path} has other types than {known[0]} ({error}): open them apart, with topic="
+                f"{path} has other types than {other} ({error}): {_way_out(path, other)}"
             ) from error
         known.append(path)
     return unified.remove_metadata()
+
+
+def _conflict(first: pa.Schema, second: pa.Schema) -> bool:
+    try:
+        pa.unify_schemas([first, second], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return True
+    return False
+
+
+def _way_out(path: str, other: str) -> str:
+    """Return what to do about two files whose types conflict."""
+    found, found_other = parse_path(path), parse_path(other)
+    if found is None or found_other is None or found.topic != found_other.topic:
+        return "open them apart, with topic="
+    return (
+        f"topic {found.topic} has two schemas that cannot be one table. Open hours with one of "
+        "them alone (start=, end=), or with pyarrow the files of one schema, whose names end in "
+        f"-{found.fingerprint8}.parquet and -{found_other.fingerprint8}.parquet"
+    )
 
 
 def _common_schema(storage: Storage, paths: Sequence[str]) -> pa.Schema:

@@ -5,6 +5,7 @@ The code is that of docs/archive.md and README.md, word by word.
 
 import hashlib
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -131,6 +132,33 @@ assert set(pandas_frame.columns) == set(whole.column_names) and len(pandas_frame
 for row in pandas_frame.to_dict("records"):
     for name in ("candidate", "cutoutScience"):
         assert plain([row[name]]) == plain([expected[row["kafka_offset"]][name]]), name
+""",
+    )
+
+
+def test_pyarrow_and_polars_unite_numbers_that_became_wider(tmp_path: Path) -> None:
+    def packet(whole: str, real: str, data: bytes) -> bytes:
+        fields = [{"name": "candid", "type": whole}, {"name": "x", "type": real}]
+        return container({"type": "record", "name": "alert", "fields": fields}, data)
+
+    packets = [
+        packet("int", "float", long(3) + struct.pack("<f", 0.5)),
+        packet("long", "double", long(2**40) + struct.pack("<d", 0.1)),
+    ]
+    messages = [RawMessage(n, FIRST_MS + n, packet) for n, packet in enumerate(packets)]
+    storage = LocalStorage(tmp_path / "archive")
+    ledger = Ledger.take_over(storage)
+    batch = make_batch(Claim(SOURCE, 0, 1), messages, (), Decoder())
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
+
+    run(
+        tmp_path,
+        all_columns(block("docs/archive.md", "<!-- test: readers -->"))
+        + """
+expected = [(3, 0.5), (2**40, 0.1)]
+arrow_rows = pyarrow_table.sort_by("kafka_offset").select(["candid", "x"]).to_pylist()
+assert [tuple(row.values()) for row in arrow_rows] == expected
+assert polars_frame.sort("kafka_offset").select("candid", "x").rows() == expected
 """,
     )
 

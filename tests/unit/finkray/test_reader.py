@@ -1,11 +1,13 @@
 """An archive as readers see it."""
 
+import json
 import re
 import subprocess
 import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -136,6 +138,23 @@ def test_every_field_of_every_schema_version_is_there(
     assert rows[21]["prv_candidates"] == [{"jd": 1.0, "fid": None, "drb": None}]
     column = archive.dataset().to_table(columns={"drb": pc.field("candidate", "drb", "score")})
     assert sorted(column["drb"].drop_null().to_pylist()) == [0.5] * 10
+
+
+def test_types_of_one_topic_that_cannot_be_one_are_named_with_what_helps(
+    small: SmallArchive, archive: finkray.Archive
+) -> None:
+    small.put(0, 9, candidate={"jd": 1.0, "rb": 0.5})
+    small.put(10, 19, candidate={"jd": 1.0, "fid": 1})
+    small.put(20, 29, candidate={"jd": 1.0, "rb": 0.5, "fid": "g"})
+
+    with pytest.raises(ValueError, match=rf"topic {ZTF.topic} has two schemas") as caught:
+        archive.dataset()
+
+    advice = str(caught.value).split("): ")[-1]
+    assert "topic=" not in advice
+    named = re.findall(r"-([0-9a-f]{8})\.parquet", advice)
+    schemas = [sha256(json.dumps(names).encode()) for names in (["fid", "jd"], ["fid", "jd", "rb"])]
+    assert sorted(named) == sorted(schema.hexdigest()[:8] for schema in schemas)
 
 
 def test_types_that_cannot_be_one_are_named_with_their_files(
