@@ -133,11 +133,10 @@ class Child:
             return
         skipped = [not fits for fits, _ in parts]
         tables = [table for fits, table in parts if fits]
-        alerts = pa.concat_tables(tables, promote_options="permissive") if tables else None
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
-            answered = answer_each(
-                lambda part: call(service, about.output, part), alerts, about.output
+            answered = answer_groups(
+                lambda part: call(service, about.output, part), united(tables), about.output
             )
         except AnswerRefused as error:
             self._log_once(error)
@@ -197,6 +196,49 @@ def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
         raise AnswerRefused("contract", str(error), error) from error
     except Exception as error:
         raise AnswerRefused("raised", _text(error), error) from error
+
+
+def united(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Return the tables with neighbours united whose columns have types that can be one."""
+    united: list[pa.Table] = []
+    for table in tables:
+        try:
+            united[-1] = pa.concat_tables([united[-1], table], promote_options="permissive")
+        except (IndexError, pa.ArrowInvalid, pa.ArrowTypeError):
+            united.append(table)
+    return united
+
+
+def answer_groups(
+    ask: Callable[[pa.Table], pa.Table], groups: Sequence[pa.Table], output: pa.Schema
+) -> "AnsweredRows":
+    """Return the answers of `answer_each` for tables that cannot be one, row below row.
+
+    Raises
+    ------
+    AnswerRefused
+        if no alert of any table gets an answer
+    """
+    if len(groups) <= 1:
+        return answer_each(ask, groups[0] if groups else None, output)
+    parts: list[pa.Table] = []
+    refused: dict[int, AnswerRefused] = {}
+    refusal: AnswerRefused | None = None
+    first = 0
+    for group in groups:
+        try:
+            answered = answer_each(ask, group, output)
+        except AnswerRefused as error:
+            refusal = error
+            refused |= dict.fromkeys(range(first, first + group.num_rows), error)
+            parts.append(null_rows(group.num_rows, output))
+        else:
+            refused |= {first + row: error for row, error in answered.refused.items()}
+            parts.append(answered.table)
+        first += group.num_rows
+    if refusal is not None and len(refused) == first:
+        raise refusal
+    return AnsweredRows(pa.concat_tables(parts), refused)
 
 
 def answer_each(
