@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import finkray
 from actors.classes import CLASSES, Asked, classes
 from actors.crossmatch import match_current
-from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, one_piece
+from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, single_array
 from actors.object_types import simbad_type
 from actors.settings import catalogs_of
 from catalogs.catalog import Catalog, Catalogs
@@ -72,9 +72,9 @@ def _asked(catalog: Catalog, answer: pa.Table) -> Asked:
     return Asked(
         catalog=catalog.name,
         version=version,
-        status=one_piece(answer["status"]),
-        reason=one_piece(answer["reason"]),
-        separation_arcsec=one_piece(answer["separation_arcsec"]),
+        status=single_array(answer["status"]),
+        reason=single_array(answer["reason"]),
+        separation_arcsec=single_array(answer["separation_arcsec"]),
         texts=texts,
         types=_simbad_types(texts, "simbad" if catalog.types.every else catalog.types.words),
     )
@@ -82,7 +82,7 @@ def _asked(catalog: Catalog, answer: pa.Table) -> Asked:
 
 def _texts(answer: pa.Table, catalog: Catalog) -> pa.Array:
     """Return the catalogue's own type of each nearest source."""
-    nearest = one_piece(answer["nearest"])
+    nearest = single_array(answer["nearest"])
     if catalog.types.every:
         return pc.if_else(pc.is_valid(nearest), catalog.types.every, _NO_TEXT)
     column = catalog.types.column

@@ -1,8 +1,8 @@
-"""Cross-match: every alert looked up in the reference catalogues.
+"""Service that looks each alert up in every reference catalogue.
 
     answer = match(adapter.positions(alerts), catalogs.current("gcvs"))
 
-`Crossmatch` is the service that asks every catalogue of the folder about every alert.
+`Crossmatch` is the service; `match` looks alerts up in a single catalogue.
 """
 
 import logging
@@ -19,7 +19,7 @@ from actors.matching import (
     by_alert,
     match,
     match_current,
-    one_piece,
+    single_array,
 )
 from actors.settings import catalogs_of
 from finkray import adapter
@@ -51,15 +51,15 @@ MATCHES: Final = pa.list_(
         ]
     )
 )
-"""What the service says of an alert: an answer of each catalogue, by its name. `source` has the
-columns that are carried, as text, so that catalogues come and go and the type stays."""
+"""Type of the column `matches`: for each alert a list with the answer of each catalogue. `source`
+holds the carried columns as text, so that the type is the same for any set of catalogues."""
 
 
 class Crossmatch(finkray.Service):
-    """Every alert in every catalogue, and whether it is a known Solar System object.
+    """Look each alert up in every catalogue, and tell known Solar System objects.
 
     The catalogues are those that `finkray catalog` has built in the folder of the settings
-    (`[catalogs]`). One that is added, or another version, is used from the next batch on.
+    (`[catalogs]`). A catalogue or a version that is added is used from the next batch on.
     """
 
     name = "crossmatch"
@@ -76,7 +76,7 @@ class Crossmatch(finkray.Service):
     )
 
     def setup(self) -> None:
-        """Look where the catalogues are; shards are read when alerts need them."""
+        """Open the folder of the catalogues; shards are read when alerts need them."""
         self._catalogs = catalogs_of(self.shared)
 
     def process(self, alerts: pa.Table) -> pa.Table:
@@ -101,23 +101,28 @@ def guarded_matches(
 ) -> pa.Array:
     """Return the answers of a catalogue; `not_checked` for all alerts if it raises anything.
 
-    A catalogue that is damaged or holds what was not foreseen never stops the answers of others.
+    A damaged catalogue, or one with unforeseen content, never stops the answers of the others.
 
     Parameters
     ----------
     name
-        of the catalogue
+        name of the catalogue
     alerts
-        how many there are
+        number of alerts
     reason
-        why they are not checked if it raises
+        reason of `not_checked` if `answer` raises
     answer
-        asks the catalogue; gives values of `MATCHES`
+        looks the alerts up in the catalogue; returns values of the list `MATCHES`
     """
     try:
         return answer()
     except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
-        _LOG.warning("catalogue %s: not checked: %s: %s", name, type(error).__name__, error)
+        _LOG.warning(
+            "catalogue %s did not answer, alerts are not checked: %s: %s",
+            name,
+            type(error).__name__,
+            error,
+        )
         unchecked = {
             "status": pa.array([NOT_CHECKED] * alerts, pa.string()),
             "reason": pa.array([reason] * alerts, pa.string()),
@@ -126,45 +131,45 @@ def guarded_matches(
 
 
 def as_matches(name: str, answer: pa.Table) -> pa.Array:
-    """The answers of a catalogue, on disk or on the web, as values of `MATCHES`."""
-    kind, count = MATCHES.value_type, answer.num_rows
+    """Return the answers of a catalogue, on disk or on the web, as values of the list `MATCHES`."""
+    match_type, count = MATCHES.value_type, answer.num_rows
     columns: dict[str, pa.Array] = {"catalog": pa.array([name] * count, pa.string())}
     for column in ("version", "status", "reason", "number", "separation_arcsec"):
         if column in answer.column_names:
-            columns[column] = one_piece(answer[column])
+            columns[column] = single_array(answer[column])
     if "nearest" in answer.column_names:
-        nearest = one_piece(answer["nearest"])
+        nearest = single_array(answer["nearest"])
         columns |= {column: pc.struct_field(nearest, column) for column in ("ra_deg", "dec_deg")}
         columns["source"] = _as_map(nearest)
     elif "source" in answer.column_names:
-        columns["source"] = one_piece(answer["source"])
+        columns["source"] = single_array(answer["source"])
     return pa.StructArray.from_arrays(
         [
             columns[field.name] if field.name in columns else pa.nulls(count, field.type)
-            for field in kind
+            for field in match_type
         ],
-        fields=list(kind),
+        fields=list(match_type),
     )
 
 
 def _as_map(nearest: pa.StructArray) -> pa.Array:
-    """The carried columns of sources as text by name; null where there is no source."""
+    """Return the carried columns of sources as text by name; null where there is no source."""
     names = [field.name for field in nearest.type][2:]
     texts = [pc.struct_field(nearest, name).cast(pa.string()) for name in names]
     rows = zip(*(text.to_pylist() for text in texts), strict=True) if names else iter(())
-    there = nearest.is_valid().to_pylist()
+    has_source = nearest.is_valid().to_pylist()
     pairs = list(rows) if names else [()] * len(nearest)
     return pa.array(
         [
-            list(zip(names, row, strict=True)) if found else None
-            for row, found in zip(pairs, there, strict=True)
+            list(zip(names, row, strict=True)) if matched else None
+            for row, matched in zip(pairs, has_source, strict=True)
         ],
         pa.map_(pa.string(), pa.string()),
     )
 
 
 def matches_by_alert(answers: list[pa.Array], alerts: int) -> pa.Array:
-    """From the answers of each catalogue to the answers about each alert."""
+    """Return a list of answers for each alert, from one array of answers for each catalogue."""
     if not answers:
         return pa.array([[]] * alerts, MATCHES)
     return by_alert(pa.concat_arrays(answers), len(answers))

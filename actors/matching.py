@@ -105,7 +105,7 @@ def match(positions: pa.Table, catalog: Catalog) -> pa.Table:
 def match_current(positions: pa.Table, catalogs: Catalogs, name: str) -> pa.Table:
     """Look alerts up in the version of a catalogue that is used now.
 
-    If that version is replaced and removed meanwhile, the alerts are looked up in the new one.
+    If that version is replaced and removed during the search, look them up in the new version.
     """
     catalog = catalogs.current(name)
     answer = match(positions, catalog)
@@ -218,7 +218,7 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
     sources = pa.concat_tables(tables)
     taken = sources.take(pa.array(row, mask=~matched)).combine_chunks()
     nearest = pa.StructArray.from_arrays(
-        [one_piece(column) for column in taken.columns],
+        [single_array(column) for column in taken.columns],
         fields=list(columns),
         mask=pa.array(~matched),
     )
@@ -235,7 +235,7 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
     )
 
 
-def one_piece(column: pa.ChunkedArray) -> pa.Array:
+def single_array(column: pa.ChunkedArray) -> pa.Array:
     """Return a column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 

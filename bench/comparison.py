@@ -120,7 +120,11 @@ class Comparison:
             send(self._kafka, name, feed, visit, partitions)
 
         visit_s = measure_visit(
-            chain, replace(job, stays=True), before, send_all, timeout_s=self._options.timeout
+            chain,
+            replace(job, keeps_reading=True),
+            before,
+            send_all,
+            timeout_s=self._options.timeout,
         )
         self._kafka.delete_topic(name)
         self._clear(job)

@@ -107,7 +107,7 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
     consumer.assign([TopicPartition(job.topic, partition, 0) for partition in partitions])
     ended, left = 0, job.alerts * len(partitions) // job.partitions
     chunk: list[bytes] = []
-    while left if job.stays else ended < len(partitions):
+    while left if job.keeps_reading else ended < len(partitions):
         came = consumer.consume(500, timeout=0.05)
         for message in came:
             error = message.error()
@@ -121,7 +121,7 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
             if len(chunk) == rows:
                 yield chunk
                 chunk = []
-        if job.stays and chunk and not came:
+        if job.keeps_reading and chunk and not came:
             yield chunk
             chunk = []
     if chunk:

@@ -1,4 +1,4 @@
-"""The job that a chain gets as JSON, and the report of its progress."""
+"""The order for one measurement of a chain, as JSON, and the reports that the chain prints."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Any, Literal
 Wire = Literal["container", "bare", "frame"]
 
 FRAME_BYTES = 5
-"""Byte 0 and the schema's id."""
+"""Length of the head of a frame: byte 0 and the id of the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Job:
     topic
         The topic to archive.
     wire
-        What its messages are: "container" (the schema in each), "bare" records, or "frame" (a bare
-        record behind five bytes).
+        Encoding of its messages: "container" (with the schema in each), "bare" records, or "frame"
+        (five bytes and a bare record).
     partitions
         Number of partitions of the topic.
     alerts
@@ -37,10 +37,10 @@ class Job:
     cores
         How many processes or task slots the chain may use.
     per_trigger
-        Spark pipelines: most messages in one micro-batch.
-    stays
-        Whether more messages may follow when the chain has reached the end of the topic; then
-        each partition gets as many.
+        Spark pipelines: largest number of messages in a micro-batch.
+    keeps_reading
+        Whether the chain reads on at the end of the topic, because more messages follow; all
+        partitions get the same number.
     ingest
         finkray alone: keys of [ingest] that differ from their defaults.
     """
@@ -54,7 +54,7 @@ class Job:
     schema_file: str
     cores: int
     per_trigger: int
-    stays: bool = False
+    keeps_reading: bool = False
     ingest: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,11 +68,11 @@ class Job:
 
     @classmethod
     def from_command_line(cls) -> "Job":
-        """The inverse of `to_json`, from this process's only argument."""
+        """Return the job in this process's only argument, which `to_json` made."""
         return cls(**json.loads(sys.argv[1]))
 
 
 def report(alerts: int, at_unix_s: float | None = None) -> None:
-    """Report that `alerts` in total are in Parquet files, now or since that time."""
+    """Print that `alerts` in total are in Parquet files, now or at the given time."""
     line = {"at_unix_s": time.time() if at_unix_s is None else at_unix_s, "alerts": alerts}
     print(json.dumps(line), flush=True)

@@ -62,7 +62,7 @@ def alerts_of(spark: "SparkSession", job: Job) -> "DataFrame":
 
 def write_all(writer: "DataStreamWriter", job: Job) -> None:
     """Run until everything in the topic is in Parquet files, and report each micro-batch."""
-    trigger = {"processingTime": "0 seconds"} if job.stays else {"availableNow": True}
+    trigger = {"processingTime": "0 seconds"} if job.keeps_reading else {"availableNow": True}
     query = (
         writer.outputMode("append")
         .format("parquet")
@@ -80,7 +80,7 @@ def write_all(writer: "DataStreamWriter", job: Job) -> None:
                 last_batch = progress["batchId"]
                 done += progress["numInputRows"]
                 report(done)
-        if job.stays and done >= job.alerts:
+        if job.keeps_reading and done >= job.alerts:
             query.stop()
         time.sleep(_POLL_S)
     if error := query.exception():

@@ -1,4 +1,4 @@
-"""Files that may be compressed, whatever their name is."""
+"""Read files that may be compressed, which their first bytes tell and not their name."""
 
 import bz2
 import gzip
@@ -25,27 +25,27 @@ _DAMAGED: Final = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file begins as one of gzip, bzip2 or xz."""
+    """Return whether a file begins as gzip, bzip2 and xz files do."""
     with path.open("rb") as file:
         head = file.read(6)
     return any(head.startswith(magic) for magic in _MAGIC)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading; what is compressed is decompressed on the way.
+def open_decompressed(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, and decompress it while it is read.
 
     Raises
     ------
     CatalogError
-        The compressed file ends too early or is damaged, which is found when the reader gets
-        there; or it is packed in a way that is not read.
+        The compressed file is cut short or damaged, raised when the reader reaches that position;
+        or the file is an archive or compressed in a way that is not supported.
     """
     with path.open("rb") as file:
         head = file.read(6)
-    if packed := [name for magic, name in _ARCHIVES.items() if head.startswith(magic)]:
-        raise CatalogError(f"{path}: is packed with {packed[0]}: unpack it first")
-    decompress = next((how for magic, how in _MAGIC.items() if head.startswith(magic)), None)
+    if formats := [name for magic, name in _ARCHIVES.items() if head.startswith(magic)]:
+        raise CatalogError(f"{path}: is packed with {formats[0]}: unpack it first")
+    decompress = next((opener for magic, opener in _MAGIC.items() if head.startswith(magic)), None)
     try:
         if decompress is None:
             with path.open("rb") as file:
@@ -60,16 +60,16 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def decompressed(path: Path) -> Iterator[Path]:
-    """Return the path of the plain content: the file itself, or a temporary copy of what it holds.
+def decompressed_copy(path: Path) -> Iterator[Path]:
+    """Yield the path of the content: the file itself, or a decompressed temporary copy.
 
-    For readers that map a file into memory; the copy is checked to its end before anything is read.
+    For readers that map a file into memory. The copy is whole before anything is read.
     """
     if not is_compressed(path):
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="finkray-catalog-", suffix=path.suffix) as copy:
-        with opened(path) as file:
+        with open_decompressed(path) as file:
             shutil.copyfileobj(file, copy, 1024 * 1024)
         copy.flush()
         yield Path(copy.name)

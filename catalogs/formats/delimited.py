@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalogs.columns import NULL_WORDS
-from catalogs.formats.compressed import opened
+from catalogs.formats.compressed import open_decompressed
 from catalogs.formats.delimited_head import (
     Head,
     check_status,
@@ -93,7 +93,7 @@ class DelimitedFile:
         from pyarrow import csv as arrow_csv
 
         known = {name: f"c{self._head.names.index(name)}" for name in names}
-        with opened(self.path) as file:
+        with open_decompressed(self.path) as file:
             file.seek(self._head.start)
             rows = _Rows(file, self.path, self._head)
             if rows.are_none():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from catalogs.formats.compressed import opened
+from catalogs.formats.compressed import open_decompressed
 from catalogs.formats.table_file import Frame, Wanted
 from finkray.errors import CatalogError
 
@@ -78,7 +78,7 @@ def read_head(path: Path, wanted: Wanted) -> Head:
         The file is empty, not in UTF-8 or Latin-1, has rows before the names of the columns, or
         says that it is not whole.
     """
-    with opened(path) as file:
+    with open_decompressed(path) as file:
         lines = list(_lines(path, file))
     if not lines:
         raise CatalogError(f"{path}: is empty")

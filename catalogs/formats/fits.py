@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from catalogs.columns import json_text
 from catalogs.formats.choice import Candidate, choose
-from catalogs.formats.compressed import decompressed
+from catalogs.formats.compressed import decompressed_copy
 from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, Wanted
 from finkray.errors import CatalogError
 
@@ -71,7 +71,7 @@ class FitsFile:
     def _opened(self) -> Iterator[Any]:
         from astropy.io import fits
 
-        with warnings.catch_warnings(), decompressed(self.path) as plain:
+        with warnings.catch_warnings(), decompressed_copy(self.path) as plain:
             # Of keywords that are not as the standard has them, and of a file that is too short.
             warnings.simplefilter("ignore")
             with fits.open(plain, memmap=True, character_as_bytes=True) as hdus:

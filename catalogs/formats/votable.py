@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from catalogs.columns import json_text
 from catalogs.formats.choice import Candidate, choose
-from catalogs.formats.compressed import opened
+from catalogs.formats.compressed import open_decompressed
 from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
 from catalogs.formats.votable_outline import Outline, outline_of, statuses
 from finkray.errors import CatalogError
@@ -36,7 +36,7 @@ class VoTableFile:
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
         try:
-            with opened(path) as file:
+            with open_decompressed(path) as file:
                 outline = outline_of(file)
         except CatalogError as error:
             text = str(error)
@@ -54,9 +54,9 @@ class VoTableFile:
 
     def _check_table(self) -> None:
         table, path = self._table, self.path
-        if table.elsewhere:
+        if table.external:
             raise CatalogError(
-                f"{path}: the values are not in the document but in {table.elsewhere}: fetch that, "
+                f"{path}: the values are not in the document but in {table.external}: fetch that, "
                 "or ask the service for TABLEDATA or BINARY2"
             )
         if table.announced_rows not in (None, table.rows):
@@ -104,7 +104,7 @@ class VoTableFile:
         with warnings.catch_warnings():
             # Of spellings in the header, which are compared with the description elsewhere.
             warnings.simplefilter("ignore")
-            with opened(self.path) as file:
+            with open_decompressed(self.path) as file:
                 document = parse(file, table_number=self._number, verify="ignore")
         names = [column.name for column in self._table.columns]
         tables = [one for one in document.iter_tables() if [_name(f) for f in one.fields] == names]

@@ -1,8 +1,8 @@
-"""The outline of a VOTable: what its elements declare, read in a stream without its values.
+"""Read the outline of a VOTable: what its elements declare, without the values.
 
-astropy's reader is lenient: it stops at the end of a binary stream wherever that is, and leaves it
-to the caller to look for a status or a second table. So this goes through the document first. An
-XML parser raises where the closing tags are not there.
+astropy's reader is lenient: it accepts a binary stream that ends too early, and leaves it to the
+caller to look for a status or a second table. So this module reads the document first, as a stream.
+The XML parser raises if closing tags are missing.
 """
 
 import base64
@@ -25,7 +25,7 @@ _BYTES: Final = {
 
 @dataclass
 class Field:
-    """A FIELD: what it declares, how many bytes it has, and which COOSYS it refers to."""
+    """A FIELD: its column, datatype and array size, and the ids of COOSYS that it refers to."""
 
     column: Column
     datatype: str
@@ -40,19 +40,19 @@ class OutlinedTable:
     Attributes
     ----------
     label
-        its name or ID, else empty
+        name or ID of the table, else empty
     announced_rows
-        its `nrows`; None if it does not say
+        attribute `nrows`; None without one
     rows
-        how many it has; None if its values are in a binary stream
+        number of rows; of a binary stream it is known at its end
     binary
         the serialization: 0 none, 1 BINARY, 2 BINARY2
     stream
         the bytes of the binary stream, until its rows are counted
     flags
         the null flags of each row of BINARY2, one after the other
-    elsewhere
-        where its values are, if they are not in the document
+    external
+        address of the values if they are not in the document
     """
 
     label: str
@@ -63,16 +63,16 @@ class OutlinedTable:
     stream: bytearray = field(default_factory=bytearray)
     flags: bytearray = field(default_factory=bytearray)
     encoding: str = ""
-    elsewhere: str = ""
+    external: str = ""
 
     @property
     def columns(self) -> list[Column]:
-        """What the FIELDs declare."""
+        """The columns that the FIELDs declare."""
         return [field.column for field in self.fields]
 
     @property
     def flag_bytes(self) -> int:
-        """How many bytes of null flags a row has."""
+        """Number of bytes of null flags in a row."""
         return (len(self.fields) + 7) // 8 if self.binary == 2 else 0
 
     def stream_rows(self) -> int:
@@ -107,7 +107,7 @@ class OutlinedTable:
 
 
 def _size(entry: Field) -> int:
-    """Return the bytes of a value; negative: those of one item of an array of any length."""
+    """Return the bytes of a value; for an array of any length those of an item, as a negative."""
     item = _BYTES.get(entry.datatype, 0)
     shape = entry.arraysize.strip()
     counts = [int(number) for number in re.findall(r"\d+", shape)]
@@ -138,7 +138,7 @@ class Outline:
     Attributes
     ----------
     statuses
-        value and text of each INFO that tells how the query went, wherever it stands
+        value and text of each INFO with the status of a query, at any level of the document
     """
 
     tables: list[OutlinedTable] = field(default_factory=list)
@@ -146,7 +146,7 @@ class Outline:
 
 
 def outline_of(file: BinaryIO) -> Outline:
-    """Read the outline of a document.
+    """Return the outline of a document.
 
     Raises
     ------
@@ -166,13 +166,13 @@ def outline_of(file: BinaryIO) -> Outline:
 
 
 def outline_of_text(text: bytes) -> Outline:
-    """`outline_of` a document in memory."""
+    """Return the outline of a document in memory."""
     return outline_of(io.BytesIO(text))
 
 
 @dataclass
 class _Systems:
-    """Coordinate systems of the document, and which columns refer to which."""
+    """The coordinate systems of a document, by id or without one."""
 
     by_id: dict[str, Frame] = field(default_factory=dict)
     unnamed: list[Frame] = field(default_factory=list)
@@ -184,7 +184,7 @@ class _Systems:
 
 
 class _Reader:
-    """Handlers of the XML parser."""
+    """Builds an outline from the events of the XML parser."""
 
     def __init__(self) -> None:
         self.parser = expat.ParserCreate(namespace_separator=" ")
@@ -225,7 +225,7 @@ class _Reader:
             self._outline.statuses.append((value, ""))
             self._status_text = []
         elif name == "ERROR" and (tag == "INFO" or self._table is None):
-            # A cone search says so that it failed (SCS 1.03, section 2.3).
+            # A cone search reports a failure this way (SCS 1.03, section 2.3).
             self._outline.statuses.append(("ERROR", value))
 
     def _coosys(self, attributes: Mapping[str, str]) -> None:
@@ -258,10 +258,10 @@ class _Reader:
             for entry in self._ids.get(attributes.get("ref", ""), []):
                 entry.references += self._groups
         elif tag == "STREAM":
-            table.elsewhere = attributes.get("href", "")
+            table.external = attributes.get("href", "")
             table.encoding = attributes.get("encoding", "")
         elif tag in ("FITS", "PARQUET"):
-            table.elsewhere = table.elsewhere or f"a {tag} stream"
+            table.external = table.external or f"a {tag} stream"
         elif tag in ("BINARY", "BINARY2"):
             table.binary = 2 if tag == "BINARY2" else 1
         elif tag == "TR":
@@ -273,11 +273,11 @@ class _Reader:
             self._status_text.append(text)
         elif tag == "STREAM" and self._table is not None and self._table.binary:
             self._base64 += "".join(text.split())
-            whole = len(self._base64) // 4 * 4
-            self._take(self._table, self._base64[:whole])
-            self._base64 = self._base64[whole:]
+            decodable = len(self._base64) // 4 * 4
+            self._decode(self._table, self._base64[:decodable])
+            self._base64 = self._base64[decodable:]
 
-    def _take(self, table: OutlinedTable, text: str) -> None:
+    def _decode(self, table: OutlinedTable, text: str) -> None:
         try:
             table.stream += base64.b64decode(text, validate=True)
         except ValueError as error:
@@ -294,14 +294,14 @@ class _Reader:
         elif tag == "STREAM" and self._table is not None:
             if self._base64:
                 raise CatalogError("its binary stream ends within a group of base64")
-            if self._table.binary and not self._table.elsewhere:
+            if self._table.binary and not self._table.external:
                 self._table.rows = self._table.stream_rows()
                 self._table.stream = bytearray()
         elif tag == "TABLE" and self._table is not None:
             self._table = None
 
     def finish(self) -> Outline:
-        """Return the outline, with the frames of the columns: COOSYS may come after the table."""
+        """Return the outline with the frames of the columns, as COOSYS may follow the table."""
         for table in self._outline.tables:
             for entry in table.fields:
                 frames = self._systems.frames(*entry.references)
@@ -310,6 +310,6 @@ class _Reader:
 
 
 def statuses(outline: Outline) -> Iterator[str]:
-    """Yield in words each status that says that the answer is not whole."""
+    """Yield a text for each status that reports a failed or incomplete query."""
     for value, text in outline.statuses:
         yield f"QUERY_STATUS {value}{f' ({text[:200]})' if text else ''}"

@@ -1,4 +1,4 @@
-"""Commands about what the simulator played: `finkray simulator …`."""
+"""The command `finkray simulator check`, which compares an archive with a play."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from jobs.cli.common import AsJson, console, examples
 if TYPE_CHECKING:
     from sim.check.compare import Comparison
 
-_SHOWN: Final = 20
+_MAX_FINDINGS: Final = 20
 
 simulator_app = typer.Typer(
     help="Check what the simulator has played. `finkray start simulator` plays.",
@@ -42,40 +42,44 @@ def check(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what was played with an archive, message by message.
+    """Compare a play of the simulator with an archive, message by message.
 
-    Exit code 0 only if the simulator has finished, every alert is archived once, every broken
-    message is a dead letter once and for the right reason, and nothing of aborted transactions is
-    archived.
+    The exit code is 0 only if the simulator has finished, every alert is archived once, every
+    broken message is one dead letter with the right reason, and no message of an aborted
+    transaction is archived.
     """
     from sim.check.archive import check as compare_now
 
-    found = compare_now(manifest, archive)
+    comparison = compare_now(manifest, archive)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        typer.echo(json.dumps(comparison.to_json(), indent=2))
     else:
-        console().print(comparison_text(found), markup=False, soft_wrap=True)
-    raise typer.Exit(CommandExit.DONE if found.good else CommandExit.NO)
+        console().print(comparison_text(comparison), markup=False, soft_wrap=True)
+    raise typer.Exit(CommandExit.DONE if comparison.good else CommandExit.NO)
 
 
-def comparison_text(found: "Comparison") -> str:
+def comparison_text(comparison: "Comparison") -> str:
     """Return the result of the comparison as text."""
-    sums = f"{found.archived} archived, {found.dead_lettered} dead letters, {found.aborted} aborted"
+    sums = (
+        f"{comparison.archived} archived, {comparison.dead_lettered} dead letters, "
+        f"{comparison.aborted} aborted"
+    )
     lines = [
-        f"{found.messages} messages played: {sums}",
-        *(f"  {count:8} {name}" for name, count in found.trouble.items()),
+        f"{comparison.messages} messages played: {sums}",
+        *(f"  {count:8} {name}" for name, count in comparison.trouble.items()),
     ]
-    if not found.ended:
-        lines.append("The play has not ended: what is still to come is not compared.")
+    if not comparison.ended:
+        lines.append("The play has not ended: messages that are not sent yet are not compared.")
     counts: dict[str, int] = {}
-    for finding in found.findings:
+    for finding in comparison.findings:
         counts[finding.what] = counts.get(finding.what, 0) + 1
     lines += [f"{count} x {what}" for what, count in counts.items()]
     lines += [
-        f"  {each.what}: partition {each.partition}, offset {each.offset}: {each.detail}"
-        for each in found.findings[:_SHOWN]
+        f"  {finding.what}: partition {finding.partition}, offset {finding.offset}: "
+        f"{finding.detail}"
+        for finding in comparison.findings[:_MAX_FINDINGS]
     ]
-    if len(found.findings) > _SHOWN:
-        lines.append(f"  … and {len(found.findings) - _SHOWN} more; --json has all")
-    lines.append("All is as it should be." if found.good else "Not all is as it should be.")
+    if len(comparison.findings) > _MAX_FINDINGS:
+        lines.append(f"  … and {len(comparison.findings) - _MAX_FINDINGS} more; --json has all")
+    lines.append("All is as it should be." if comparison.good else "Not all is as it should be.")
     return "\n".join(lines)

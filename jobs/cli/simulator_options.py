@@ -40,21 +40,23 @@ def with_simulator_options(command: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     command
-        Has a parameter `played`, which gets the settings of `[simulator]` that were given.
+        Has a parameter `simulator_options`: the settings of `[simulator]` that the user chose.
     """
 
     @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        options = {option.setting: given.pop(option.setting) for option in _OPTIONS}
-        played = {name: value for name, value in options.items() if value is not None}
-        command(**given, played=played)
+    def with_options(**arguments: Any) -> None:
+        options = {option.setting: arguments.pop(option.setting) for option in _OPTIONS}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        command(**arguments, simulator_options=chosen)
 
-    own = inspect.signature(command).parameters.values()
-    parameters = [parameter for parameter in own if parameter.name != "played"]
+    declared = inspect.signature(command).parameters.values()
+    parameters = [parameter for parameter in declared if parameter.name != "simulator_options"]
     parameters += [_parameter(option) for option in _OPTIONS]
     # typer reads both.
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    with_options.__annotations__ = {
+        parameter.name: parameter.annotation for parameter in parameters
+    }
     return with_options
 
 

@@ -23,7 +23,7 @@ _Name = Annotated[
     typer.Argument(
         metavar="NAME",
         show_default=False,
-        help=f"{_KNOWN}, or a service of your own: mymodule:Bright.",
+        help=f"{_KNOWN}, or a service of yours, as module:Name.",
     ),
 ]
 
@@ -77,22 +77,22 @@ def start(
         str | None,
         typer.Option(metavar="NAME", show_default=False, help="Services: name of the results."),
     ] = None,
-    played: dict[str, Any],
+    simulator_options: dict[str, Any],
 ) -> None:
     """Start a daemon or a service as a Ray job.
 
-    It runs on the Ray cluster that is there (ray.address, RAY_ADDRESS), else on a local one that
-    is started for it. The command returns when the job does its work. The options of the simulator
-    replace its settings of these names, and go with `start simulator` and
+    The job runs on the Ray cluster of ray.address or RAY_ADDRESS, else on a local one, which this
+    command starts if none runs. The command returns when the job is ready. The options of the
+    simulator override its settings of the same names; they apply to `start simulator` and to
     `start archive --simulator`.
     """
     from jobs.commands import launch
 
     daemon = DAEMONS.get(name)
     if simulator and daemon is not ARCHIVE:
-        raise typer.BadParameter("goes with `start archive` alone", param_hint="--simulator")
-    if played and not simulator and daemon is not SIMULATOR:
-        raise typer.BadParameter("options of the simulator go with it alone")
+        raise typer.BadParameter("applies to `start archive` only", param_hint="--simulator")
+    if simulator_options and not simulator and daemon is not SIMULATOR:
+        raise typer.BadParameter("options of the simulator need `start simulator` or --simulator")
     if daemon is None:
         service = ServiceJob(_spec(name), str(Path.cwd()), into, since)
         context = command_context(config)
@@ -101,20 +101,25 @@ def start(
         )
     else:
         if since or into:
-            raise typer.BadParameter("--from and --into go with a service")
-        context = command_context(config, {"simulator": played})
+            raise typer.BadParameter("--from and --into apply to services only")
+        context = command_context(config, {"simulator": simulator_options})
         request = launch.StartRequest(
-            name, daemon, exit_after, foreground, simulator, simulator_configured=bool(played)
+            name,
+            daemon,
+            exit_after,
+            foreground,
+            simulator,
+            simulator_configured=bool(simulator_options),
         )
     launch.start(context, request)
 
 
 @app.command(epilog=examples("finkray stop archive", "finkray stop bright"))
 def stop(name: _Name, config: Config = None) -> None:
-    """Let a job (archive, simulator, ui, bright) drain and end; no other is touched.
+    """Drain and stop one job (archive, simulator, ui, bright); other jobs keep running.
 
-    The archive makes durable what it holds, commits, and leaves. The local Ray that `start`
-    brought up ends with the last job on it.
+    The archive commits what it holds and exits. The local Ray that `start` started is stopped with
+    the last job on it.
     """
     from jobs.commands import launch
 
@@ -126,7 +131,7 @@ def _spec(name: str) -> str:
     spec = spec_named(name)
     if ":" not in spec:
         raise typer.BadParameter(
-            f"{name!r} is none of {_KNOWN}, nor a service of your own, as mymodule:Bright",
+            f"{name!r} is neither {_KNOWN} nor a service of yours, as module:Name",
             param_hint="NAME",
         )
     return spec

@@ -24,7 +24,7 @@ from jobs.commands.audit import taken_over
 Tell = Callable[[str], None]
 T = TypeVar("T")
 
-_ABOUT = (
+_COLUMNS = (
     "kafka_topic",
     "kafka_partition",
     "kafka_offset",
@@ -37,7 +37,7 @@ _ABOUT = (
 
 
 class LetterGroup(NamedTuple):
-    """What dead letters are counted by: topic, day (UTC, of the folder) and reason."""
+    """Key of a count of dead letters: topic, day (UTC, of the folder) and reason."""
 
     topic: str
     day: date | None
@@ -45,13 +45,13 @@ class LetterGroup(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Number of letters that are dead, and that a redrive archived."""
+    """Numbers of dead letters that remain, and of those that a redrive archived."""
 
     dead: int
     resolved: int
 
 
-class Found(NamedTuple, Generic[T]):
+class SearchResult(NamedTuple, Generic[T]):
     """Result of a search, and the files that it could not read."""
 
     result: T
@@ -60,18 +60,18 @@ class Found(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter with what its bytes seem to be.
+    """A dead letter, and what an inspection of its bytes found.
 
     Attributes
     ----------
     row
         its row, without the bytes
     kept_bytes
-        how many of its bytes are kept
+        number of its bytes in the archive
     head
-        the first of them, as lines for people
+        its first bytes, as lines of a hex dump
     inspection
-        what they seem to be
+        its wire format, schema and the fields that decode
     alert_files
         files that contain its alert, if a redrive archived it
     """
@@ -83,7 +83,9 @@ class Letter:
     alert_files: tuple[str, ...]
 
 
-def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[LetterGroup, Count]]:
+def count(
+    settings: Settings, selection: Selection, tell: Tell
+) -> SearchResult[dict[LetterGroup, Count]]:
     """Count dead letters by topic, day and reason."""
     search = DeadLetters(archive_of(settings))
     dead: Counter[LetterGroup] = Counter()
@@ -92,24 +94,28 @@ def count(settings: Settings, selection: Selection, tell: Tell) -> Found[dict[Le
         rows = zip(
             *(table[name].to_pylist() for name in ("day", "reason", "resolved")), strict=True
         )
-        for day, reason, done in rows:
+        for day, reason, is_resolved in rows:
             group = LetterGroup(result.claim.source.topic, day, reason)
-            (resolved if done else dead)[group] += 1
+            (resolved if is_resolved else dead)[group] += 1
     groups = sorted(
         {*dead, *resolved}, key=lambda group: (group.topic, str(group.day), group.reason)
     )
-    return Found({group: Count(dead[group], resolved[group]) for group in groups}, search.unread)
+    return SearchResult(
+        {group: Count(dead[group], resolved[group]) for group in groups}, search.unread
+    )
 
 
-def rows(settings: Settings, selection: Selection, tell: Tell) -> Found[list[dict[str, Any]]]:
+def rows(
+    settings: Settings, selection: Selection, tell: Tell
+) -> SearchResult[list[dict[str, Any]]]:
     """Return the rows of dead letters, without their bytes."""
     search = DeadLetters(archive_of(settings))
-    found = [
+    selected = [
         row
-        for _, table in search.letters(selection, _ABOUT, tell)
-        for row in table.select([*_ABOUT, "resolved"]).to_pylist()
+        for _, table in search.letters(selection, _COLUMNS, tell)
+        for row in table.select([*_COLUMNS, "resolved"]).to_pylist()
     ]
-    return Found(found, search.unread)
+    return SearchResult(selected, search.unread)
 
 
 def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Letter]:
@@ -118,7 +124,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
     Raises
     ------
     FinkrayError
-        There is none.
+        There is no dead letter at the offset.
     """
     storage = archive_of(settings)
     selection = Selection(
@@ -149,15 +155,15 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
             )
         )
     if not letters:
-        why = f"; {len(search.unread)} files could not be read" if search.unread else ""
-        raise FinkrayError(f"{topic}[{partition}] has no dead letter at offset {offset}{why}")
+        unread = f"; {len(search.unread)} files could not be read" if search.unread else ""
+        raise FinkrayError(f"{topic}[{partition}] has no dead letter at offset {offset}{unread}")
     return letters
 
 
-def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> Found[int]:
+def export(settings: Settings, selection: Selection, target: Path, tell: Tell) -> SearchResult[int]:
     """Write dead letters to a folder or a Parquet file; return their number."""
     search = DeadLetters(archive_of(settings))
-    return Found(export_to(search, selection, target, tell), search.unread)
+    return SearchResult(export_to(search, selection, target, tell), search.unread)
 
 
 def redrive(settings: Settings, selection: Selection, tell: Tell) -> Resolved:

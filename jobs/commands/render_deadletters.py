@@ -1,4 +1,4 @@
-"""The output of `finkray deadletters`, as text and as JSON."""
+"""Render the results of `finkray deadletters` as text and as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,8 +16,8 @@ from ui.kit.terminal import line_text, table_text
 def counts_table(counts: Mapping[LetterGroup, Count]) -> RenderableType:
     """Return a table with a row for each topic, day and reason, and their sums."""
     rows = [
-        (kind.topic, str(kind.day or ""), kind.reason, *map(count_text, count))
-        for kind, count in counts.items()
+        (group.topic, str(group.day or ""), group.reason, *map(count_text, count))
+        for group, count in counts.items()
     ]
     if len(rows) > 1:
         dead, resolved = (sum(column) for column in zip(*counts.values(), strict=True))
@@ -36,8 +36,8 @@ def counts_table(counts: Mapping[LetterGroup, Count]) -> RenderableType:
 
 
 def counts_json(counts: Mapping[LetterGroup, Count]) -> list[dict[str, Any]]:
-    """Return the same counts as JSON."""
-    return [as_json({**kind._asdict(), **count._asdict()}) for kind, count in counts.items()]
+    """Return the counts as JSON."""
+    return [as_json({**group._asdict(), **count._asdict()}) for group, count in counts.items()]
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -74,12 +74,12 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def letter_text(letter: Letter) -> RenderableType:
-    """Return all that is known of one dead letter."""
+    """Return a dead letter with all that is known of it."""
     return Group(*map(line_text, _letter_lines(letter)))
 
 
 def letter_json(letter: Letter) -> dict[str, Any]:
-    """Return the same as JSON."""
+    """Return a dead letter as JSON."""
     return {
         **as_json(letter.row),
         "kept_bytes": letter.kept_bytes,
@@ -90,28 +90,28 @@ def letter_json(letter: Letter) -> dict[str, Any]:
 
 
 def _letter_lines(letter: Letter) -> Iterator[str]:
-    about, look = letter.row, letter.inspection
-    yield f"{about['kafka_topic']}[{about['kafka_partition']}] offset {about['kafka_offset']}"
-    yield f"  cluster    {about['cluster_id']}"
-    yield f"  topic id   {about['topic_id']}"
-    timestamp = about["kafka_timestamp"]
+    row, inspection = letter.row, letter.inspection
+    yield f"{row['kafka_topic']}[{row['kafka_partition']}] offset {row['kafka_offset']}"
+    yield f"  cluster    {row['cluster_id']}"
+    yield f"  topic id   {row['topic_id']}"
+    timestamp = row["kafka_timestamp"]
     yield f"  time       {'none' if timestamp is None else timestamp.isoformat()}"
-    yield f"  reason     {about['reason']}"
-    yield f"  detail     {about['detail']}"
-    kept = "" if letter.kept_bytes == about["size_bytes"] else f", {letter.kept_bytes} kept"
-    yield f"  size       {about['size_bytes']} bytes{kept}"
-    yield f"  looks like {look.wire_format}" + (
-        f" ({look.schema_name})" if look.schema_name else ""
+    yield f"  reason     {row['reason']}"
+    yield f"  detail     {row['detail']}"
+    kept = "" if letter.kept_bytes == row["size_bytes"] else f", {letter.kept_bytes} kept"
+    yield f"  size       {row['size_bytes']} bytes{kept}"
+    yield f"  looks like {inspection.wire_format}" + (
+        f" ({inspection.schema_name})" if inspection.schema_name else ""
     )
-    if about["resolved"]:
+    if row["resolved"]:
         yield f"  resolved   its alert is in {', '.join(letter.alert_files) or 'no file'}"
-    elif look.now is None:
+    elif inspection.now is None:
         yield "  now        it decodes: `finkray deadletters redrive` archives it"
-    elif look.now != about["detail"]:
-        yield f"  now        {look.now}"
-    if look.fields:
+    elif inspection.now != row["detail"]:
+        yield f"  now        {inspection.now}"
+    if inspection.fields:
         yield "  fields that decode:"
-        yield from (f"    {name} = {value}" for name, value in _flat(look.fields))
+        yield from (f"    {name} = {value}" for name, value in _flat(inspection.fields))
     if letter.head:
         yield "  first bytes:"
         yield from (f"    {line}" for line in letter.head)
@@ -125,29 +125,29 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def resolved_text(done: Resolved) -> RenderableType:
+def resolved_text(resolved: Resolved) -> RenderableType:
     """Return what a redrive of dead letters did."""
-    return Group(*map(line_text, _resolved_lines(done)))
+    return Group(*map(line_text, _resolved_lines(resolved)))
 
 
-def resolved_json(done: Resolved) -> dict[str, Any]:
-    """Return the same as JSON."""
+def resolved_json(resolved: Resolved) -> dict[str, Any]:
+    """Return what a redrive of dead letters did, as JSON."""
     return {
-        "tried": done.tried,
-        "alerts": done.alerts,
-        "still_dead": dict(done.by_reason),
-        "cut_short": done.cut_short,
-        "unread": list(done.unread),
+        "tried": resolved.tried,
+        "alerts": resolved.alerts,
+        "still_dead": dict(resolved.by_reason),
+        "cut_short": resolved.cut_short,
+        "unread": list(resolved.unread),
     }
 
 
-def _resolved_lines(done: Resolved) -> Iterator[str]:
-    yield f"{done.tried} dead letters tried: {done.alerts} are alerts of the archive now"
-    for reason, count in sorted(done.by_reason.items()):
+def _resolved_lines(resolved: Resolved) -> Iterator[str]:
+    yield f"{resolved.tried} dead letters decoded again: {resolved.alerts} are archived as alerts"
+    for reason, count in sorted(resolved.by_reason.items()):
         yield f"{count} are still dead: {reason}"
-    if done.cut_short:
+    if resolved.cut_short:
         yield (
-            f"{done.cut_short} of them are kept with their first bytes only "
+            f"{resolved.cut_short} of them are kept with their first bytes only "
             "(packets.dead_letter_bytes), and Kafka no longer has them: "
             "ask the provider for a replay"
         )

@@ -1,4 +1,4 @@
-"""Settings of a single-node Kafka: broker and controller in one process, loopback only."""
+"""Settings of a Kafka with a single node: broker and controller in one process, loopback only."""
 
 import base64
 import uuid
@@ -16,7 +16,7 @@ def new_cluster_id() -> str:
 def server_properties(
     *, data: Path, port: int, controller_port: int, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the broker's settings; those in `extra` win."""
+    """Return the broker's settings; `extra` overrides them."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",

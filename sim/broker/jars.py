@@ -29,8 +29,8 @@ _FETCH_TIMEOUT_S = 900
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder for downloads: `FINKRAY_CACHE`, or `finkray` in the user's cache folder."""
-    if own := environment.get("FINKRAY_CACHE"):
-        return Path(own).expanduser().absolute()
+    if folder := environment.get("FINKRAY_CACHE"):
+        return Path(folder).expanduser().absolute()
     base = environment.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "finkray"
 
@@ -39,7 +39,7 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
     """Return the folder with Kafka's jars, complete and checked; fetch them if it is missing.
 
     Safe to call from several processes at once: the first fetches, the others wait. The folder gets
-    its name only when it is complete, so that an interrupted download cannot be mistaken for it.
+    its name only when it is complete, so that no interrupted download has that name.
 
     Parameters
     ----------
@@ -55,43 +55,43 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
     FinkrayError
         The fetched jars do not have the committed checksums.
     """
-    wanted = _read_checksums(_CHECKSUMS.read_text())
+    expected = _read_checksums(_CHECKSUMS.read_text())
     # Another set of jars gets another folder: a cache serves several versions of finkray.
     name = "kafka-" + hashlib.sha256(_CHECKSUMS.read_bytes()).hexdigest()[:12]
     cache = cache or cache_folder()
     folder = cache / name
     with exclusive(cache / f"{name}.lock"):
         if folder.is_dir():
-            wrong = differences(folder, wanted)
-            if not wrong:
+            faults = differences(folder, expected)
+            if not faults:
                 return folder
             _LOG.warning(
-                "fetching Kafka's jars again, because the cache is damaged: %s", "; ".join(wrong)
+                "fetching Kafka's jars again, because the cache is damaged: %s", "; ".join(faults)
             )
             shutil.rmtree(folder)
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=cache) as scratch:
             fetched = Path(scratch) / "jars"
             _fetch(java, fetched, Path(scratch))
-            wrong = differences(fetched, wanted)
-            if wrong:
+            faults = differences(fetched, expected)
+            if faults:
                 raise FinkrayError(
-                    f"Kafka's jars are not those of {_CHECKSUMS.name}: {'; '.join(wrong)}. "
+                    f"Kafka's jars are not those of {_CHECKSUMS.name}: {'; '.join(faults)}. "
                     "Nothing was kept; try again, and check FINKRAY_IVY_SETTINGS if it fails again."
                 )
             fetched.rename(folder)
     return folder
 
 
-def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Return how the files in `folder` differ from `wanted` (name to sha256, hex)."""
+def differences(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Return how the files in `folder` differ from `expected` (name to sha256, hex)."""
     found = {path.name: path for path in folder.glob("*")}
-    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
-    wrong += [f"{name} is unknown" for name in sorted(found.keys() - wanted.keys())]
-    for name in sorted(wanted.keys() & found.keys()):
+    faults = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    faults += [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
+    for name in sorted(expected.keys() & found.keys()):
         with found[name].open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted[name]:
-                wrong.append(f"{name} has another checksum")
-    return wrong
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected[name]:
+                faults.append(f"{name} has another checksum")
+    return faults
 
 
 def _read_checksums(text: str) -> dict[str, str]:
@@ -120,12 +120,12 @@ def _fetch(java: Java, folder: Path, scratch: Path) -> None:
         tail = "\n".join((error.stdout + error.stderr).splitlines()[-20:])
         raise KafkaUnavailable(
             "Kafka's jars could not be fetched; the first start needs a network, or a mirror in "
-            f"FINKRAY_IVY_SETTINGS. Ivy says:\n{tail}"
+            f"FINKRAY_IVY_SETTINGS. Output of Ivy:\n{tail}"
         ) from error
 
 
 def _ivy_jar() -> Path:
-    # Found without importing pyspark, which costs half a second.
+    # `find_spec` does not import pyspark, which would cost half a second.
     spec = importlib.util.find_spec("pyspark")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for jar in sorted(Path(folder).glob("jars/ivy-*.jar")):

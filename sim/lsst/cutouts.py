@@ -1,7 +1,7 @@
-"""Images around an LSST detection: uncompressed FITS with image, variance and PSF, in nJy.
+"""Make the images around LSST detections: plain FITS with image, variance and PSF, in nJy.
 
-They come from a pool, as ZTF's: one set for each scene, sign and step of brightness. Only the
-position in the header differs between alerts.
+As for ZTF a pool holds one set of images for each scene, sign and step of brightness. Alerts with
+the same set differ in the position in the header only.
 """
 
 import io
@@ -28,30 +28,30 @@ _CARD, _VALUE = 80, slice(10, 30)
 
 @dataclass(frozen=True, slots=True)
 class Cutouts:
-    """The three files, each split where the position is written."""
+    """The three FITS files of a detection, each split at the values of the position."""
 
-    difference: "_Pieces"
-    science: "_Pieces"
-    template: "_Pieces"
+    difference: "_SplitFile"
+    science: "_SplitFile"
+    template: "_SplitFile"
 
 
 @dataclass(frozen=True, slots=True)
-class _Pieces:
-    """A file after its length, without the two values of the position."""
+class _SplitFile:
+    """A FITS file as Avro bytes, without the two header values of the position."""
 
     before: bytes
     between: bytes
     after: bytes
 
     def at(self, ra_deg: float, dec_deg: float) -> bytes:
-        """Return the file of this position, as Avro bytes."""
+        """Return the file with this position, as Avro bytes."""
         return b"".join(
             [self.before, _card_value(ra_deg), self.between, _card_value(dec_deg), self.after]
         )
 
 
 class CutoutPool:
-    """Cutouts by their content; the same for the same seed, in whatever order they are made."""
+    """Cutouts by their content, which depend on the seed and not on the order of their making."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -75,8 +75,8 @@ class CutoutPool:
         magnitude, reference_magnitude
             Magnitudes of the difference, and of the star or galaxy in the template.
         positive
-            Whether the source is brighter than in the template. A difference is science less
-            template here, and so has a hole if it is not.
+            Whether the source is brighter than in the template. The difference image, science less
+            template, is negative there if it is not.
         size
             Width and height in pixels.
         """
@@ -105,19 +105,21 @@ def _make(
     centre = rng.uniform(-0.5, 0.5, 2)
     width = 1.0 if scene is Scene.BROKEN else _SEEING_PIXELS
     source = _flux_njy(magnitude) * profile(width, centre, size)
-    around = _SEEING_PIXELS if scene is Scene.STAR else _GALAXY_WIDTH_PIXELS
-    beside = rng.uniform(-2, 2, 2) if scene is Scene.BESIDE_GALAXY else np.zeros(2)
-    other = (_flux_njy(reference) if reference else 0) * profile(around, centre + beside, size)
-    now, before = (other + source, other) if positive else (other, other + source)
+    reference_width = _SEEING_PIXELS if scene is Scene.STAR else _GALAXY_WIDTH_PIXELS
+    reference_offset = rng.uniform(-2, 2, 2) if scene is Scene.BESIDE_GALAXY else np.zeros(2)
+    reference_flux = _flux_njy(reference) if reference else 0
+    reference_image = reference_flux * profile(reference_width, centre + reference_offset, size)
+    bright, faint = reference_image + source, reference_image
+    now, earlier = (bright, faint) if positive else (faint, bright)
     science = now + rng.normal(0, _NOISE_NJY, now.shape)
-    template = before + rng.normal(0, _NOISE_NJY / 4, before.shape)
+    template = earlier + rng.normal(0, _NOISE_NJY / 4, earlier.shape)
     psf = profile(_SEEING_PIXELS, np.zeros(2), _PSF_SIZE)
     template_psf = profile(_SEEING_PIXELS, np.zeros(2), _TEMPLATE_PSF_SIZE)
     noise = np.full(now.shape, _NOISE_NJY**2)
     return Cutouts(
-        difference=_pieces(science - template, noise * 17 / 16, psf),
-        science=_pieces(science, noise, psf),
-        template=_pieces(template, noise / 16, template_psf),
+        difference=_split_file(science - template, noise * 17 / 16, psf),
+        science=_split_file(science, noise, psf),
+        template=_split_file(template, noise / 16, template_psf),
     )
 
 
@@ -129,7 +131,7 @@ def _within_range(magnitude: float) -> float:
     return min(max(magnitude, _BRIGHTEST_MAG), _FAINTEST_MAG)
 
 
-def _pieces(image: Floats, variance: Floats, psf: Floats) -> _Pieces:
+def _split_file(image: Floats, variance: Floats, psf: Floats) -> _SplitFile:
     primary = fits.PrimaryHDU(image.astype(np.float32))
     header = primary.header
     header["BUNIT"] = "nJy"
@@ -144,9 +146,9 @@ def _pieces(image: Floats, variance: Floats, psf: Floats) -> _Pieces:
     out = io.BytesIO()
     fits.HDUList([primary, uncertainty, fits.ImageHDU(psf, name="PSFIMAGE")]).writeto(out)
     data = encode_bytes(out.getvalue())
-    # Avro's length before the file moves the cards, but not their distance.
+    # Indices in `data`, which begins with the length that Avro writes before bytes.
     first, second = (data.index(f"CRVAL{axis}  =".encode()) for axis in (1, 2))
-    return _Pieces(
+    return _SplitFile(
         data[: first + _VALUE.start],
         data[first + _VALUE.stop : second + _VALUE.start],
         data[second + _VALUE.stop :],

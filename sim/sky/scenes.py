@@ -1,4 +1,4 @@
-"""The content of a cutout around a detection, and the image of a point source."""
+"""The scene that a cutout shows around a detection, and the image of a point source."""
 
 from enum import IntEnum
 

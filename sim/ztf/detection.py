@@ -16,7 +16,7 @@ from sim.sky.geometry import Floats, Ints, offset
 from sim.sky.kinds import STARS, Kind
 from sim.sky.population import Population
 from sim.ztf.camera import CHANNEL_PIXELS, CHANNELS, PIXEL_ARCSEC
-from sim.ztf.frame import BAD, Frame
+from sim.ztf.frame import NOT_MEASURED, Frame
 
 _THRESHOLD = 5.0
 _FAILED_SHARE = 0.01  # of forced photometry
@@ -118,7 +118,7 @@ def forced_photometry(
     failed = rng.random(len(population)) < _FAILED_SHARE
     return {
         **frame.forced_columns(channel),
-        **{name: np.where(failed, BAD, values) for name, values in measured.items()},
+        **{name: np.where(failed, NOT_MEASURED, values) for name, values in measured.items()},
         "procstatus": np.where(failed, b"61", b"0"),
     }
 

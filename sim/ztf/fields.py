@@ -1,7 +1,7 @@
 """The fields of a ZTF alert: names, types and order as the survey sends them.
 
-Taken from the headers of public packets; the descriptions are our own. A type with
-`?` may be null, and is null by default; with `?!` it may be null but has no default.
+Names, types and order are those in the headers of public packets; the descriptions are our own. A
+type with `?` may be null, and is null by default; a type with `?!` may be null and has no default.
 Magnitudes are AB, angles degrees (J2000), pixels are about 1.012 arcsec wide.
 """
 
@@ -10,7 +10,7 @@ from sim.avro_rows import FieldSpec
 
 def _table(text: str) -> tuple[FieldSpec, ...]:
     rows = (line.split(maxsplit=2) for line in text.strip().splitlines())
-    return tuple(FieldSpec(name, kind, doc) for name, kind, doc in rows)
+    return tuple(FieldSpec(name, avro_type, doc) for name, avro_type, doc in rows)
 
 
 CANDIDATE = _table("""
@@ -121,12 +121,12 @@ drbversion      string  Which version of the neural network gave drb
 
 _BY_NAME = {field.name: field for field in CANDIDATE}
 
-# An upper limit stands in the history as an exposure without a detection.
+# History entries without a detection (upper limits) have null in these fields.
 _NULL_IN_UPPER_LIMITS = {"candid", "isdiffpos", "ra", "dec", "magpsf", "sigmapsf", "ranr", "decnr"}
 
 
 def _previous() -> tuple[FieldSpec, ...]:
-    """A history entry: the candidate as far as `decnr`, and seven more of its fields."""
+    """Return the fields of a history entry: the candidate up to `decnr`, and seven more."""
     names = list(_BY_NAME)
     names = names[: names.index("decnr") + 1]
     names += ["scorr", "magzpsci", "magzpsciunc", "magzpscirms", "clrcoeff", "clrcounc"]

@@ -1,4 +1,4 @@
-"""Columns of the alert's records that all detections of one exposure share."""
+"""The columns of ZTF records that all detections of one exposure share."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,8 +12,8 @@ from sim.sky.geometry import Floats, Ints
 from sim.ztf.camera import CHANNELS, channel_name
 from sim.ztf.schedule import EXPOSURE_S, Conditions, Exposure, conditions
 
-BAD = -99_999.0
-"""The value in forced photometry of a quantity that could not be measured."""
+NOT_MEASURED = -99_999.0
+"""Value of a quantity of forced photometry that could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -52,40 +52,40 @@ class Frame:
 
     @cached_property
     def archived_file_name(self) -> npt.NDArray[np.bytes_]:
-        """Name of the difference image with its path, as the history has it."""
+        """Name of the difference image with its path, in history entries."""
         path = f"/ztf/archive/sci/{self._day:%Y/%m%d}/{self._six_digits}/".encode()
         return np.char.add(np.char.add(path, self.file_name), b".fz")
 
     def dn(self, flux: Floats, channel: Ints) -> Floats:
-        """Convert fluxes in which 25 mag is 1 to data numbers."""
+        """Convert fluxes, in units of the flux of 25 mag, to data numbers."""
         return flux * 10 ** (0.4 * (self.conditions.zero_point_mag[channel] - 25))
 
     def columns(self, channel: Ints, *, archived: bool) -> dict[str, Column]:
         """Return the columns that candidates and history entries (`archived`) share."""
-        here = self.conditions
+        observed = self.conditions
         names = self.archived_file_name if archived else self.file_name
         return {
             "jd": self.exposure.jd,
             "fid": self.exposure.filter_id,
             "pid": self.image_number[channel],
-            "diffmaglim": here.limit_mag[channel],
+            "diffmaglim": observed.limit_mag[channel],
             "pdiffimfilename": names[channel],
             "programpi": "Kulkarni",
             "programid": 1,
             "nid": self.exposure.night,
             "rcid": channel,
             "field": self.exposure.field.number,
-            "magzpsci": here.zero_point_mag[channel],
-            "magzpsciunc": here.zero_point_error_mag[channel],
-            "magzpscirms": here.zero_point_rms_mag[channel],
-            "clrcoeff": here.colour_term[channel],
-            "clrcounc": here.colour_term_error[channel],
+            "magzpsci": observed.zero_point_mag[channel],
+            "magzpsciunc": observed.zero_point_error_mag[channel],
+            "magzpscirms": observed.zero_point_rms_mag[channel],
+            "clrcoeff": observed.colour_term[channel],
+            "clrcounc": observed.colour_term_error[channel],
             "rbversion": "t17_f5_c3",
         }
 
     def candidate_columns(self, channel: Ints) -> dict[str, Column]:
         """Return the columns that only the candidate has."""
-        here = self.conditions
+        observed = self.conditions
         in_g = self.exposure.filter_id == 1
         return {
             "tooflag": 0,
@@ -93,29 +93,29 @@ class Frame:
             "jdstartref": 2_458_166.9 + channel / 64,
             "jdendref": 2_458_278.7 + channel / 64,
             "nframesref": 15 + channel % 3,
-            "nmatches": here.calibrators[channel],
-            "zpclrcov": -0.5 * here.colour_term_error[channel],
-            "zpmed": here.zero_point_mag[channel] + (0.0 if in_g else 0.08),
-            "clrmed": 0.6 + 0.1 * here.colour_term[channel],
-            "clrrms": 6 * here.zero_point_rms_mag[channel],
+            "nmatches": observed.calibrators[channel],
+            "zpclrcov": -0.5 * observed.colour_term_error[channel],
+            "zpmed": observed.zero_point_mag[channel] + (0.0 if in_g else 0.08),
+            "clrmed": 0.6 + 0.1 * observed.colour_term[channel],
+            "clrrms": 6 * observed.zero_point_rms_mag[channel],
             "exptime": EXPOSURE_S,
             "drbversion": "d6_m7",
         }
 
     def forced_columns(self, channel: Ints) -> dict[str, Column]:
         """Return the columns of forced photometry that depend on the exposure alone."""
-        here = self.conditions
+        observed = self.conditions
         shared = self.columns(channel, archived=True)
         same = "jd fid pid diffmaglim programid rcid field magzpsci magzpsciunc magzpscirms"
         return {
             **{name: shared[name] for name in f"{same} clrcoeff clrcounc".split()},
             "rfid": self.reference_number[channel],
-            "sciinpseeing": here.seeing_pixels[channel],
-            "scibckgnd": here.background_dn[channel],
-            "scisigpix": here.pixel_noise_dn[channel],
+            "sciinpseeing": observed.seeing_pixels[channel],
+            "scibckgnd": observed.background_dn[channel],
+            "scisigpix": observed.pixel_noise_dn[channel],
             "exptime": EXPOSURE_S,
-            "adpctdif1": 0.06 + here.zero_point_rms_mag[channel] / 5,
-            "adpctdif2": 0.065 + here.zero_point_rms_mag[channel] / 5,
+            "adpctdif1": 0.06 + observed.zero_point_rms_mag[channel] / 5,
+            "adpctdif2": 0.065 + observed.zero_point_rms_mag[channel] / 5,
         }
 
     @property

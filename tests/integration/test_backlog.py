@@ -1,4 +1,4 @@
-"""After days of shut-down the stream is archived at once, and the backlog beside it."""
+"""After a long shutdown the live stream is archived at once, and the backlog beside it."""
 
 from collections import Counter
 
@@ -17,19 +17,19 @@ from tests.support.packets import expire, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
-SLOWLY = {"backlog_offsets": 20, "backfill_per_s": 2.0, "claim_rows": 4, "linger_max_s": 0.3}
-"""A backlog of 60 takes half a minute: there is time to see what happens beside it."""
+SLOW_BACKFILL = {"backlog_offsets": 20, "backfill_per_s": 2.0, "claim_rows": 4, "linger_max_s": 0.3}
+"""A backlog of 60 alerts takes half a minute: time to look at the live lane beside it."""
 
 
-def lanes(archive: ArchiveUnderTest) -> PartitionState:
-    """The only partition, as the ledger knows it."""
-    known = read_state(LocalStorage(archive.root)).state.partitions.values()
-    return next(iter(known), PartitionState())
+def partition_state(archive: ArchiveUnderTest) -> PartitionState:
+    """Return the state of the only partition in the ledger."""
+    partitions = read_state(LocalStorage(archive.root)).state.partitions.values()
+    return next(iter(partitions), PartitionState())
 
 
 def snapshot(archive: ArchiveUnderTest) -> Snapshot:
-    found: Snapshot = wait_until("a snapshot", archive.snapshot)
-    return found
+    current: Snapshot = wait_until("a snapshot", archive.snapshot)
+    return current
 
 
 def deep_audit(archive: ArchiveUnderTest) -> AuditReport:
@@ -37,56 +37,56 @@ def deep_audit(archive: ArchiveUnderTest) -> AuditReport:
     return audit(LocalStorage(archive.root), kafka, deep="all")
 
 
-def test_the_stream_goes_first_and_the_backlog_is_brought_in_beside_it(
+def test_the_live_stream_is_archived_first_and_the_backlog_beside_it(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets * 5)
-    archive.settings = {"ingest": SLOWLY}
+    archive.settings = {"ingest": SLOW_BACKFILL}
     archive.start()
-    wait_until("the live lane begins", lambda: lanes(archive).live_from == 60)
+    wait_until("the live lane begins", lambda: partition_state(archive).live_from == 60)
     send(kafka.bootstrap_servers, topic, packets)
-    wait_until("the stream is durable", lambda: lanes(archive).end == 72)
-    seen = snapshot(archive)
-    (part,) = seen.partitions
-    assert seen.backlog == part.backlog > 0
-    assert (part.frontier, part.lag, seen.lag) == (72, 0, 0)
-    assert seen.balance.waiting == seen.backlog
-    assert seen.balance.difference == 0
-    # The old alerts' latency is no latency of the stream.
-    assert {stage.alerts for stage in seen.latency} == {12}
+    wait_until("the stream is durable", lambda: partition_state(archive).end == 72)
+    current = snapshot(archive)
+    (partition,) = current.partitions
+    assert current.backlog == partition.backlog > 0
+    assert (partition.frontier, partition.lag, current.lag) == (72, 0, 0)
+    assert current.balance.waiting == current.backlog
+    assert current.balance.difference == 0
+    # Latencies are of the stream alone, without alerts of the backlog.
+    assert {stage.alerts for stage in current.latency} == {12}
 
-    # In the middle of it an audit is balanced, and a kill costs nothing.
+    # During the backfill an audit is balanced, and a kill loses nothing.
     archive.kill()
     report = deep_audit(archive)
     assert report.balanced, report.to_json()
     assert report.deferred == report.waiting == 72 - report.received > 0
 
-    # While it is down more comes than it takes in its stride: now there are two backlogs.
+    # While the archive is down, more than `backlog_offsets` arrive: now there are two backlogs.
     send(kafka.bootstrap_servers, topic, packets * 2)
-    archive.settings = {"ingest": {**SLOWLY, "backfill_per_s": 0.0}}
+    archive.settings = {"ingest": {**SLOW_BACKFILL, "backfill_per_s": 0.0}}
     archive.start()
     archive.wait_for_offsets(96)
     archive.stop()
-    assert lanes(archive).starts == {0, 60, 96}
+    assert partition_state(archive).starts == {0, 60, 96}
     report = deep_audit(archive)
     assert report.balanced, report.to_json()
     assert (report.received, report.archived, report.waiting) == (96, 96, 0)
     assert archive.offsets() == Counter((0, n) for n in range(96))
 
 
-def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
+def test_offsets_that_expire_during_the_backfill_are_counted_and_raise_an_alarm(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, packets * 20)
-    # So little room that most of the backlog is still in Kafka when its retention strikes.
+    # Small buffers, so that most of the backlog is still in Kafka when it expires.
     archive.settings = {
         "kafka": {"max_message_bytes": "1 MiB"},
-        "ingest": {**SLOWLY, "held_bytes": "16 MiB", "backfill_per_s": 6.0},
+        "ingest": {**SLOW_BACKFILL, "held_bytes": "16 MiB", "backfill_per_s": 6.0},
     }
     archive.start()
-    wait_until("the backfill is at work", lambda: archive.balance().archived >= 4)
+    wait_until("the backfill archives alerts", lambda: archive.balance().archived >= 4)
     expire(kafka.bootstrap_servers, topic, before=220)
     send(kafka.bootstrap_servers, topic, packets)
     archive.wait_for_offsets(240 + 12)
@@ -97,6 +97,6 @@ def test_what_expires_under_the_backfill_is_accounted_for_and_alarmed(
     assert report.received == 252
     assert report.expired > 0
     assert report.archived + report.expired == 252
-    found = archive.offsets()
-    assert {(0, n) for n in range(220, 252)} <= set(found)
-    assert set(found.values()) == {1}
+    copies = archive.offsets()
+    assert {(0, n) for n in range(220, 252)} <= set(copies)
+    assert set(copies.values()) == {1}

@@ -1,4 +1,4 @@
-"""docs/classify.md, the live part: real alerts and a real catalogue, on a real Ray."""
+"""The live commands of docs/classify.md run on real alerts, a real catalogue and a real Ray."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from jobs.cluster.local_ray import find_local_ray, stop_local_ray
 from tests.support import docs_pages
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
-from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, real_archive, write_gcvs
 from tests.support.small_archives import NIGHT
 from tests.support.workspace import Workspace, make_workspace
 
@@ -32,53 +32,53 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     stop_local_ray(workspace.state)
 
 
-def say(workspace: Workspace, command: str) -> str:
+def run(workspace: Workspace, command: str) -> str:
     binaries = f"{Path(sys.executable).parent}:{workspace.env['PATH']}"
     return docs_pages.follow(command, workspace.folder, {**workspace.env, "PATH": binaries})
 
 
 def kill_aggregation(workspace: Workspace) -> None:
     ray = find_local_ray(workspace.state)
-    father = ray.process.process() if ray else None
-    assert father is not None
-    victims = [
-        one
-        for one in father.children(recursive=True)
-        if "jobs.daemons.aggregation" in one.cmdline()
+    head = ray.process.process() if ray else None
+    assert head is not None
+    processes = [
+        process
+        for process in head.children(recursive=True)
+        if "jobs.daemons.aggregation" in process.cmdline()
     ]
-    assert victims
-    for one in victims:
-        one.kill()
+    assert processes
+    for process in processes:
+        process.kill()
 
 
-def running(workspace: Workspace) -> list[str]:
+def running_jobs(workspace: Workspace) -> list[str]:
     answer = workspace.command("status", "--json")
-    return [one["name"] for one in json.loads(answer.stdout)["services"]]
+    return [job["name"] for job in json.loads(answer.stdout)["services"]]
 
 
-def classes_of(told: list[dict[str, Any]]) -> dict[str, int]:
-    """The counts of `classify`, of all nights together."""
-    found: dict[str, int] = {}
-    for one in told:
-        for night in one["nights"] if one["name"] == "classify" else ():
+def classes_of(services: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the counts by class of `classify`, over all nights."""
+    counts: dict[str, int] = {}
+    for service in services:
+        for night in service["nights"] if service["name"] == "classify" else ():
             for name, alerts in night["classes"].items():
-                found[name] = found.get(name, 0) + alerts
-    return found
+                counts[name] = counts.get(name, 0) + alerts
+    return counts
 
 
 def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
     workspace: Workspace, test_data: Path
 ) -> None:
     archive = real_archive(workspace.folder / "archive", test_data)
-    gcvs_here(workspace.folder, test_data)
+    write_gcvs(workspace.folder, test_data)
     add, build, _run = docs_pages.commands(PAGE, live=False)
     live = docs_pages.commands(PAGE, live=True)[3:]
     assert [line.split()[1] for line in live] == ["start"] * 3 + ["status"] + ["stop"] * 3
-    say(workspace, add)
-    say(workspace, build)
-    assert "classify: running, 1 warm, version 1" in say(workspace, live[0])
-    assert "aggregation: running" in say(workspace, live[1])
-    say(workspace, live[2])
+    run(workspace, add)
+    run(workspace, build)
+    assert "classify: running, 1 warm, version 1" in run(workspace, live[0])
+    assert "aggregation: running" in run(workspace, live[1])
+    run(workspace, live[2])
 
     page = Client(f"http://127.0.0.1:{workspace.port}", verbose=False)
 
@@ -90,20 +90,22 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
         return classes_of(json.loads(answer.stdout)["classes"])
 
     first = ZTF_ALERTS + LSST_ALERTS
-    wait_until("what came before is counted on the page", lambda: sum(shown().values()) == first)
+    wait_until("the page counts the alerts of before", lambda: sum(shown().values()) == first)
     assert {"RR*", "Mi*", "Unknown"} <= set(shown())
     assert "not checked" not in shown()
 
-    # Killed, and started again: it goes on from what it has written down.
-    wait_until("the aggregation has written it down", lambda: in_status() == shown())
+    # After a kill the aggregation continues from the state that it saved.
+    wait_until("the aggregation has saved its counts", lambda: in_status() == shown())
     kill_aggregation(workspace)
-    wait_until("Ray has seen it", lambda: "aggregation" not in running(workspace))
-    assert "aggregation: running" in say(workspace, live[1])
+    wait_until(
+        "Ray reports the end of the job", lambda: "aggregation" not in running_jobs(workspace)
+    )
+    assert "aggregation: running" in run(workspace, live[1])
 
     more = list(real_ztf_packets(test_data, "20210720_ampel_100_nocutouts"))
     archive.put("ztf", more, NIGHT + timedelta(hours=1))
-    every = first + len(more)
-    wait_until("what is new is on the page", lambda: sum(shown().values()) == every)
+    total = first + len(more)
+    wait_until("the page counts the new alerts", lambda: sum(shown().values()) == total)
     assert shown()["Sy*"] == 1
 
     (service,) = page.predict(api_name="/services")
@@ -113,15 +115,15 @@ def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
         "closed",
     )
 
-    wait_until("the aggregation has written it down", lambda: in_status() == shown())
-    text = say(workspace, live[3])
+    wait_until("the aggregation has saved its counts", lambda: in_status() == shown())
+    text = run(workspace, live[3])
     assert "classify 1, classes of the night of 2021-07-" in text
     assert "aggregation" in text
     for command in live[4:]:
-        assert "has ended" in say(workspace, command)
+        assert "has ended" in run(workspace, command)
     assert find_local_ray(workspace.state) is None
     store = LocalStorage(workspace.folder / "archive" / "science" / "classify" / "1")
-    assert read_state(store).state.balance().archived == every
+    assert read_state(store).state.balance().archived == total
 
 
 def test_without_an_archive_there_is_nothing_to_count(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The whole chain from the command line alone, in a folder that is not the checkout."""
+"""The commands of the README run the whole chain in a folder that is not the checkout."""
 
 import functools
 import json
@@ -27,9 +27,9 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def env(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A state of its own; the settings name a Kafka with a login, which `--simulator` replaces."""
-    mine = ("FINKRAY", "RAY_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(mine)}
+    """Its own state folder, and settings of a Kafka with a login that `--simulator` replaces."""
+    prefixes = ("FINKRAY", "RAY_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     state = tmp_path / "state"
     yield {
         **inherited,
@@ -46,24 +46,24 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
         stop_local_ray(state)
 
 
-def by_hand() -> list[list[str]]:
-    """The words of the README's commands under "By hand", in order."""
+def readme_commands() -> list[list[str]]:
+    """Return the arguments of each `finkray` command under "By hand" in the README."""
     section = README.split("\n## By hand\n")[1]
     block = section.split("```sh\n")[1].split("```")[0]
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
     return [line[1:] for line in lines if line[0] == "finkray"]
 
 
-def test_who_follows_the_readme_archives_simulated_alerts(
+def test_the_commands_of_the_readme_archive_simulated_alerts(
     tmp_path: Path, env: dict[str, str]
 ) -> None:
     finkray = functools.partial(commands.finkray, folder=tmp_path, environment=env)
-    page = iter(by_hand())
+    page = iter(readme_commands())
 
-    def follow(*words: str) -> str:
-        """Give the next command of the page, which begins with these words."""
+    def follow(*arguments: str) -> str:
+        """Run the next command of the page, which must begin with these arguments."""
         command = next(page)
-        assert command[: len(words)] == list(words)
+        assert command[: len(arguments)] == list(arguments)
         answer = finkray(*command)
         assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
         return answer.stdout
@@ -81,7 +81,7 @@ def test_who_follows_the_readme_archives_simulated_alerts(
     assert snapshot["archive_uri"] == str(tmp_path / "archive")
     assert "balance" in follow("status")
     assert finkray("check", "--simulator").returncode == 0
-    _asking_the_wrong_kafka_is_hinted_at(env, tmp_path)
+    _assert_the_wrong_kafka_gets_a_hint(env, tmp_path)
     follow("start", "ui")
     assert "balanced" in follow("audit")
     assert "no dead letters" in follow("deadletters")
@@ -109,7 +109,7 @@ def test_who_follows_the_readme_archives_simulated_alerts(
     assert ds.dataset(tmp_path / "archive" / "alerts").count_rows() == ALERTS
 
 
-def _asking_the_wrong_kafka_is_hinted_at(env: dict[str, str], folder: Path) -> None:
+def _assert_the_wrong_kafka_gets_a_hint(env: dict[str, str], folder: Path) -> None:
     nowhere = {**env, "FINKRAY__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_ports(1)[0]}"}
     for command, code in (("audit", 3), ("check", 1)):
         answer = commands.finkray(command, folder=folder, environment=nowhere)
@@ -122,10 +122,10 @@ def _asking_the_wrong_kafka_is_hinted_at(env: dict[str, str], folder: Path) -> N
 
 
 def _assert_not_shown(secret: str, processes: list[psutil.Process]) -> None:
-    looked_at = 0
+    inspected = 0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             shown = " ".join([*process.cmdline(), *process.environ().values()])
-            looked_at += 1
+            inspected += 1
             assert secret not in shown, process
-    assert looked_at > 10
+    assert inspected > 10

@@ -196,11 +196,11 @@ def test_schemas_of_a_registry_that_rests_for_a_while(
 
     wait_until("the registry is asked again", archived)
     archive.stop()
-    asked = len(registry.asked)
+    requests = len(registry.requested)
     archive.start()
     before = archive.balance().archived
     send(kafka.bootstrap_servers, topic, [frame] * 5)
     wait_until("it is known", lambda: archive.balance().archived >= before + 5)
     archive.stop()
-    assert len(registry.asked) == asked
+    assert len(registry.requested) == requests
     assert "xyzzy-secret" not in archive.log.read_text()

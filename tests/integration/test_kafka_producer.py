@@ -33,14 +33,14 @@ def own_kafka() -> Iterator[Kafka]:
 
 
 def values(client: dict[str, Any], topic: str, partition: int = 0) -> list[bytes]:
-    """What a reader of committed messages gets of a partition, up to its last stable offset."""
+    """Return the committed messages of a partition, up to its last stable offset."""
     with closing(assigned_consumer(client, queue_bytes=2**20, max_message_bytes=2**20)) as consumer:
         consumer.assign([KafkaPartition(topic, partition, 0)])
-        found = []
+        messages = []
         for message in iter(lambda: consumer.poll(30), None):
             if message.error() is not None:
-                return found
-            found.append(message.value())
+                return messages
+            messages.append(message.value())
     raise AssertionError(f"{topic}[{partition}] has no end")
 
 
@@ -50,18 +50,18 @@ def send(producer: TransactionalProducer, topic: str, *values: Any) -> None:
             producer.produce(topic, value)
 
 
-def send_until_taken(producer: TransactionalProducer, topic: str, *values: Any) -> None:
-    """As a program does that has an error which a retry may end."""
+def send_with_retries(producer: TransactionalProducer, topic: str, *values: Any) -> None:
+    """Send in a transaction, and retry while Kafka is unavailable, as a program would."""
     for _ in range(5):
         try:
             send(producer, topic, *values)
         except KafkaUnavailable:
             continue
         return
-    raise AssertionError(f"{topic} takes nothing")
+    raise AssertionError(f"{topic}: five transactions failed")
 
 
-def test_each_message_is_reported_with_its_place_in_kafka(
+def test_each_delivery_reports_partition_offset_and_time(
     kafka: Kafka, client: dict[str, Any], topic: str
 ) -> None:
     kafka.create_topic(topic, partitions=2)
@@ -82,7 +82,9 @@ def test_each_message_is_reported_with_its_place_in_kafka(
     assert (values(client, topic), values(client, topic, 1)) == ([b"0", b"2"], [b"1", b"3"])
 
 
-def test_a_full_queue_is_waited_for(kafka: Kafka, client: dict[str, Any], topic: str) -> None:
+def test_produce_waits_while_the_queue_is_full(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
     kafka.create_topic(topic)
     with Producer({**client, "queue.buffering.max.messages": 10}) as producer:
         assert not all(producer.offer(topic, b"offered") for _ in range(1000))
@@ -141,7 +143,7 @@ def test_a_message_that_is_refused_aborts_its_transaction_only(
     with TransactionalProducer({**client, "compression.type": "none"}, topic) as producer:
         with pytest.raises(MessageRefused):
             send(producer, topic, b"before", bytes(2000))
-        send_until_taken(producer, topic, b"after")
+        send_with_retries(producer, topic, b"after")
     assert values(client, topic) == [b"after"]
 
 
@@ -188,7 +190,7 @@ def test_a_newer_producer_fences_the_older_and_ends_its_transaction(
     assert values(client, topic) == [b"of the newer", b"of the newer too"]
 
 
-def test_a_fenced_producer_hears_of_it_when_it_sends(
+def test_a_fenced_producer_fails_when_it_sends(
     kafka: Kafka, client: dict[str, Any], topic: str
 ) -> None:
     kafka.create_topic(topic)
@@ -202,7 +204,7 @@ def test_a_fenced_producer_hears_of_it_when_it_sends(
     assert values(client, topic) == []
 
 
-def test_a_transaction_that_is_silent_for_too_long_is_given_up_and_said_so(
+def test_a_transaction_past_its_timeout_is_aborted_and_its_commit_fails(
     kafka: Kafka, client: dict[str, Any], topic: str
 ) -> None:
     kafka.create_topic(topic)
@@ -234,11 +236,13 @@ def test_a_broker_that_goes_away_in_a_transaction_loses_and_doubles_nothing(
         assert refusal.value.retriable
         own_kafka.restart()
         producer.abort()
-        send_until_taken(producer, topic, b"second", b"third")
+        send_with_retries(producer, topic, b"second", b"third")
     assert values(client, topic) == [b"first", b"second", b"third"]
 
 
-def test_a_broker_that_is_away_is_said_in_time_and_comes_back(own_kafka: Kafka, topic: str) -> None:
+def test_an_unreachable_broker_fails_in_time_and_delivery_resumes(
+    own_kafka: Kafka, topic: str
+) -> None:
     client = {"bootstrap.servers": own_kafka.bootstrap_servers}
     own_kafka.create_topic(topic)
     with Producer(client, timeout_s=2) as producer:
@@ -256,7 +260,7 @@ def test_a_broker_that_is_away_is_said_in_time_and_comes_back(own_kafka: Kafka, 
         TransactionalProducer({"bootstrap.servers": "127.0.0.1:1"}, topic, timeout_s=1)
 
 
-def test_an_option_that_a_producer_does_not_take_is_named(client: dict[str, Any]) -> None:
+def test_an_unknown_option_of_a_producer_is_named(client: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"kafka\.options: .*no\.such\.option"):
         Producer({**client, "no.such.option": "1"})
 

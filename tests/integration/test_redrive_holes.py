@@ -1,4 +1,4 @@
-"""Offsets that no claim holds are read from Kafka again; what it no longer has is `expired`."""
+"""Redrive reads missing offsets from Kafka again; those that Kafka no longer has are `expired`."""
 
 from pathlib import Path
 
@@ -23,15 +23,17 @@ SENT = [b"text" if n == 6 else container(PAIR, record(n)) for n in range(10)]
 
 @pytest.fixture
 def observatory(tmp_path: Path, kafka: Kafka, topic: str) -> Observatory:
-    """Of ten offsets 2 to 7 stand in no claim; the one at 6 is no alert."""
+    """An archive that misses offsets 2 to 7 of ten; the message at offset 6 is not an alert."""
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, SENT)
-    one = Observatory(tmp_path, bootstrap_servers=kafka.bootstrap_servers)
+    observatory = Observatory(tmp_path, bootstrap_servers=kafka.bootstrap_servers)
     source = source_of(kafka, topic)
-    one.archive(0, SENT[:2], source=source)
-    one.archive(8, SENT[8:], source=source)
-    assert [str(hole.claim) for hole in audited(one).missing_ranges] == [f"{topic}[0] 2-7"]
-    return one
+    observatory.archive(0, SENT[:2], source=source)
+    observatory.archive(8, SENT[8:], source=source)
+    assert [str(hole.claim) for hole in deep_audit(observatory).missing_ranges] == [
+        f"{topic}[0] 2-7"
+    ]
+    return observatory
 
 
 def source_of(kafka: Kafka, topic: str) -> TopicPartition:
@@ -41,39 +43,39 @@ def source_of(kafka: Kafka, topic: str) -> TopicPartition:
     return source
 
 
-def audited(observatory: Observatory) -> AuditReport:
+def deep_audit(observatory: Observatory) -> AuditReport:
     return audit_now(observatory.settings, deep="all")
 
 
-def archived(observatory: Observatory) -> list[int]:
+def archived_offsets(observatory: Observatory) -> list[int]:
     table = ds.dataset(observatory.storage.root / "alerts", format="parquet").to_table()
     assert table["candid"].to_pylist() == table["kafka_offset"].to_pylist()
     return sorted(table["kafka_offset"].to_pylist())
 
 
-def test_a_hole_is_read_again(observatory: Observatory) -> None:
-    told: list[str] = []
-    done = redrive_now(observatory.settings, told.append)
+def test_missing_offsets_are_read_again(observatory: Observatory) -> None:
+    lines: list[str] = []
+    done = redrive_now(observatory.settings, lines.append)
     assert done == Redriven(alerts=5, dead_letters=1)
-    assert [line.partition("] ")[2] for line in told] == ["2-7: 5 alerts archived"]
-    assert audited(observatory).balanced
-    assert archived(observatory) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
-    assert redrive_now(observatory.settings, told.append) == Redriven()
+    assert [line.partition("] ")[2] for line in lines] == ["2-7: 5 alerts archived"]
+    assert deep_audit(observatory).balanced
+    assert archived_offsets(observatory) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert redrive_now(observatory.settings, lines.append) == Redriven()
 
 
-def test_of_what_has_expired_in_part_the_rest_is_read(
+def test_of_partly_expired_offsets_the_remaining_ones_are_read(
     observatory: Observatory, kafka: Kafka, topic: str
 ) -> None:
     expire(kafka.bootstrap_servers, topic, before=5)
     done = redrive_now(observatory.settings, print)
     assert done == Redriven(alerts=2, dead_letters=1, expired=3)
-    report = audited(observatory)
+    report = deep_audit(observatory)
     assert report.balanced
     assert (report.archived, report.dead_lettered, report.expired) == (6, 1, 3)
-    assert archived(observatory) == [0, 1, 5, 7, 8, 9]
+    assert archived_offsets(observatory) == [0, 1, 5, 7, 8, 9]
 
 
-def test_of_a_topic_that_was_made_anew_nothing_is_read(
+def test_nothing_is_read_from_a_topic_that_was_deleted_and_created_again(
     observatory: Observatory, kafka: Kafka, topic: str
 ) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
@@ -82,5 +84,5 @@ def test_of_a_topic_that_was_made_anew_nothing_is_read(
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, SENT)
     assert redrive_now(observatory.settings, print) == Redriven(expired=6)
-    assert audited(observatory).balanced
-    assert archived(observatory) == [0, 1, 8, 9]
+    assert deep_audit(observatory).balanced
+    assert archived_offsets(observatory) == [0, 1, 8, 9]

@@ -1,4 +1,4 @@
-"""A night with all trouble at once, of both surveys, through the archive: checked to the alert."""
+"""Nights of both surveys with all troubles at once are archived, checked alert by alert."""
 
 import json
 import subprocess
@@ -27,12 +27,12 @@ ALERTS = {"ztf": 400, "lsst": 200}
 
 
 def play_trouble(kafka: Kafka, topic: str, folder: Path, survey: str) -> int:
-    """Play one survey's night; returns how many offsets there are then."""
+    """Play a night of one survey; return the number of offsets in the topic."""
     client = {"bootstrap.servers": kafka.bootstrap_servers}
     ensure_topic(client, topic, 2)
     cluster = KafkaCluster(client)
     sources = cluster.partitions(lambda name: name == topic)
-    asked = SimulatorSettings(
+    settings = SimulatorSettings(
         survey=survey,
         alerts=ALERTS[survey],
         alerts_per_visit=60,
@@ -44,10 +44,10 @@ def play_trouble(kafka: Kafka, topic: str, folder: Path, survey: str) -> int:
         oversize=0.03,
         schema_bump=str(ALERTS[survey] // 2),
     )
-    where = PlayedTopic(sources[0].cluster_id, topic, sources[0].topic_id)
-    with ManifestWriter(folder, where, asked.model_dump(mode="json")) as manifest:
+    played_topic = PlayedTopic(sources[0].cluster_id, topic, sources[0].topic_id)
+    with ManifestWriter(folder, played_topic, settings.model_dump(mode="json")) as manifest:
         play(
-            night(asked),
+            night(settings),
             kafka.bootstrap_servers,
             topic,
             transactions=Transactions(aborted=0.3, messages=25, seed=2),
@@ -72,28 +72,28 @@ def test_all_trouble_at_once_is_archived_as_it_should_be(
     assert archive.balance().difference == 0
 
     for survey, alerts in ALERTS.items():
-        found = check(tmp_path / f"played_{survey}", str(archive.root))
-        assert found.good, (found.trouble, found.findings[:20])
-        kinds = {f"poison:{kind}" for kind in KINDS}
-        expected = kinds | {"duplicate", "late", "out_of_order", "oversize", "none"}
-        assert expected <= found.trouble.keys()
-        assert found.aborted > 0
-        assert alerts <= found.archived <= alerts + found.trouble["duplicate"]
-        assert found.dead_lettered >= len(KINDS)
+        comparison = check(tmp_path / f"played_{survey}", str(archive.root))
+        assert comparison.good, (comparison.trouble, comparison.findings[:20])
+        poisoned = {f"poison:{kind}" for kind in KINDS}
+        expected = poisoned | {"duplicate", "late", "out_of_order", "oversize", "none"}
+        assert expected <= comparison.trouble.keys()
+        assert comparison.aborted > 0
+        assert alerts <= comparison.archived <= alerts + comparison.trouble["duplicate"]
+        assert comparison.dead_lettered >= len(KINDS)
 
-    # The command says the same; and it says what is missing, and no, where something is.
-    told = command(tmp_path, "played_ztf", archive.root)
-    assert (told.returncode, "All is as it should be." in told.stdout) == (0, True)
+    # The command agrees; and it fails and lists the alerts of a file that is missing.
+    finished = simulator_check(tmp_path, "played_ztf", archive.root)
+    assert (finished.returncode, "All is as it should be." in finished.stdout) == (0, True)
     lost = max((archive.root / "alerts").rglob("*.parquet"), key=lambda path: path.stat().st_size)
     survey = next(s for s in ALERTS if f"topic={topics[s]}/" in str(lost))
     lost.unlink()
-    told = command(tmp_path, f"played_{survey}", archive.root, "--json")
-    answer: dict[str, Any] = json.loads(told.stdout)
-    assert told.returncode == 1
-    assert {one["what"] for one in answer["findings"]} == {"missing"}
+    finished = simulator_check(tmp_path, f"played_{survey}", archive.root, "--json")
+    answer: dict[str, Any] = json.loads(finished.stdout)
+    assert finished.returncode == 1
+    assert {finding["what"] for finding in answer["findings"]} == {"missing"}
 
 
-def command(
+def simulator_check(
     folder: Path, manifest: str, root: Path, *more: str
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(

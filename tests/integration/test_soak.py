@@ -1,7 +1,7 @@
-"""A long run: nothing may grow with the number of claims but the archive itself.
+"""In a long run nothing but the archive itself grows with the number of claims.
 
-2 000 claims of one small alert each; `make soak` takes 20 000 and more. What is compared is
-the state of the processes, never the time that they took.
+The test makes 2 000 claims of one small alert each; `make soak` makes 20 000 and more. It compares
+memory and numbers of files, never times.
 """
 
 import io
@@ -21,22 +21,22 @@ from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
-from tests.support.soaking import MIB, Sample, grown_bytes, look
+from tests.support.soaking import MIB, Sample, grown_bytes, take_sample
 
 CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "2000"))
 SAMPLES = 18
 PARTITIONS = 4
-AHEAD = 100
-"""How many messages may wait: what stands in a queue is no growth, and is bounded by this."""
+MAX_WAITING = 100
+"""Limit of the messages that wait in Kafka: a queue of this length is not growth."""
 
 GROWTH_BYTES = 4 * MIB
-"""What a kind of process may keep more of in the last third of a run than in the second. A
-growth of 4 kB a claim would be seen in 2 000 claims, of 0.6 kB in 20 000."""
+"""Limit of the growth in memory, for each kind of process, from the second third of a run to the
+last. It shows a growth of 4 kB per claim in 2 000 claims, of 0.6 kB in 20 000."""
 
 LEDGER_FILES = 2 * BLOCK + LEVELS * FANOUT
 OTHER_FILES = 100
-"""By so many more than at first there may be temporary files and files of Ray's, which has been at
-work for other tests before: far below one for each claim."""
+"""Limit of the growth in temporary files and in files of Ray, which other tests of the session use
+too: far below one for each claim."""
 
 pytestmark = [
     pytest.mark.kafka,
@@ -67,7 +67,7 @@ SCHEMA = fastavro.parse_schema(
 
 
 def small_alert(number: int) -> bytes:
-    """Just above 1 kB, which is the smallest size at which a claim can be cut."""
+    """Return a packet just above 1 kB, the smallest size at which a claim can be cut."""
     record = {
         "objectId": f"ZTF26{number:07d}",
         "candid": number,
@@ -80,7 +80,7 @@ def small_alert(number: int) -> bytes:
 
 
 class Feed:
-    """Sends alerts as the archive takes them, so that as many are always on their way."""
+    """Sends alerts as the archive commits them, so that `MAX_WAITING` are always on their way."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._topic = topic
@@ -90,14 +90,14 @@ class Feed:
         self._sent = 0
 
     def send(self, durable: int) -> None:
-        while self._sent < min(durable + AHEAD, CLAIMS):
+        while self._sent < min(durable + MAX_WAITING, CLAIMS):
             value = small_alert(self._sent)
             self._producer.produce(self._topic, value, partition=self._sent % PARTITIONS)
             self._sent += 1
         assert self._producer.flush(60) == 0
 
 
-def test_nothing_grows(
+def test_nothing_but_the_archive_grows_with_the_number_of_claims(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, ray_cluster: LocalRay, tmp_path: Path
 ) -> None:
     kafka.create_topic(topic, partitions=PARTITIONS)
@@ -107,7 +107,7 @@ def test_nothing_grows(
     archive.settings = {
         "kafka": {"max_message_bytes": "64 KiB"},
         "ingest": {"claim_bytes": 1024, "claim_rows": 1},
-        # Few, so that the ledger folds for the first time, and loads what that needs, early on.
+        # Few, so that the first compaction of the ledger, and the imports it needs, come early.
         "spark": {"claims_per_micro_batch": 6},
         "spark.conf": {'"spark.local.dir"': str(scratch)},
     }
@@ -115,39 +115,39 @@ def test_nothing_grows(
     feed = Feed(kafka.bootstrap_servers, topic)
     samples: list[Sample] = []
     for number in range(1, SAMPLES + 1):
-        durable = reach(archive, feed, CLAIMS * number // SAMPLES)
-        samples.append(look(archive, ray_cluster, durable, scratch))
+        durable = send_until_durable(archive, feed, CLAIMS * number // SAMPLES)
+        samples.append(take_sample(archive, ray_cluster, durable, scratch))
         sys.stdout.write(f"{samples[-1]}\n")
         sys.stdout.flush()
     archive.stop()
 
-    begun_s = time.perf_counter()
+    started_s = time.perf_counter()
     report = audit(
         LocalStorage(archive.root), KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers})
     )
-    sys.stdout.write(f"audit of {CLAIMS} claims: {time.perf_counter() - begun_s:.2f} s\n")
+    sys.stdout.write(f"audit of {CLAIMS} claims: {time.perf_counter() - started_s:.2f} s\n")
     assert report.balanced
     assert report.archived == CLAIMS
     claims = archive_claims(archive)
     assert claims >= 0.95 * CLAIMS, "the claims were not as small as meant"
 
-    assert samples[SAMPLES // 3].folded, "the first fold falls into what is compared"
+    assert samples[SAMPLES // 3].compacted, "the first compaction falls into the compared samples"
     second, last = samples[SAMPLES // 3 : 2 * SAMPLES // 3], samples[2 * SAMPLES // 3 :]
     assert all(sample.pids == second[0].pids for sample in [*second, *last]), (
-        "a process was started anew: its memory says nothing"
+        "a process was restarted: its memory cannot be compared"
     )
     grown = grown_bytes(second, last)
     sys.stdout.write(f"grown: { {kind: f'{b / MIB:.2f} MiB' for kind, b in grown.items()} }\n")
     assert {kind: b for kind, b in grown.items() if b > GROWTH_BYTES} == {}
     for sample in samples:
         assert sample.files["ledger"] <= LEDGER_FILES
-        assert sample.files["staging"] <= AHEAD
+        assert sample.files["staging"] <= MAX_WAITING
         for kind in ("temporary folders", "Ray's session"):
             assert sample.files[kind] <= samples[0].files[kind] + OTHER_FILES
 
 
-def reach(archive: ArchiveUnderTest, feed: Feed, claims: int) -> int:
-    """Feed until so many claims are durable; how many are."""
+def send_until_durable(archive: ArchiveUnderTest, feed: Feed, claims: int) -> int:
+    """Send alerts until `claims` of them are durable; return how many are."""
 
     def enough() -> int:
         durable = archive.balance().received

@@ -1,4 +1,4 @@
-"""An archive of real alerts of both surveys, written as the tasks of the chain write them."""
+"""An archive of real alerts of both surveys, written as Spark tasks write it."""
 
 import re
 import tarfile
@@ -22,7 +22,7 @@ ZTF_ALERTS, LSST_ALERTS = 205, 3
 
 
 class RealArchive:
-    """An archive of packets, each topic with one partition that begins at offset 0."""
+    """An archive of given packets; each topic has one partition that begins at offset 0."""
 
     def __init__(self, folder: Path, test_data: Path) -> None:
         self.storage = LocalStorage(folder)
@@ -32,12 +32,14 @@ class RealArchive:
         self._ends: dict[str, int] = {}
         self._attempts = 0
 
-    def put(self, topic: str, packets: Sequence[bytes], begins: datetime = NIGHT) -> None:
-        """Archive packets as a claim; each came a second after the last."""
+    def put(self, topic: str, packets: Sequence[bytes], first_time: datetime = NIGHT) -> None:
+        """Archive packets as one claim; their Kafka timestamps are 1 s apart."""
         first = self._ends.get(topic, 0)
         source = TopicPartition("cluster", topic, f"id-of-{topic}", 0)
         messages = [
-            RawMessage(first + n, int((begins + timedelta(seconds=n)).timestamp() * 1000), packet)
+            RawMessage(
+                first + n, int((first_time + timedelta(seconds=n)).timestamp() * 1000), packet
+            )
             for n, packet in enumerate(packets)
         ]
         self._ends[topic] = first + len(packets)
@@ -60,10 +62,10 @@ def real_archive(folder: Path, test_data: Path) -> RealArchive:
     return archive
 
 
-def gcvs_here(folder: Path, test_data: Path) -> None:
-    """Write the GCVS and its description to a folder, as docs/catalogs.md begins."""
+def write_gcvs(folder: Path, test_data: Path) -> None:
+    """Write the GCVS and the description of docs/catalogs.md to a folder."""
     page = (Path(__file__).parents[2] / "docs" / "catalogs.md").read_text()
-    found = re.search(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    (folder / "gcvs.toml").write_text(found[1])
+    description = re.search(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert description is not None
+    (folder / "gcvs.toml").write_text(description[1])
     (folder / "gcvs.parquet").write_bytes((test_data / "catalogs" / "gcvs.parquet").read_bytes())

@@ -1,4 +1,4 @@
-"""A schema registry on this machine that speaks Confluent's API as far as reading needs it."""
+"""A local schema registry with the requests of Confluent's API that read schemas."""
 
 import base64
 import json
@@ -12,40 +12,40 @@ from typing import Any
 
 @dataclass
 class Registry:
-    """A registry: its schemas, and the requests that it got.
+    """A registry: its schemas, and the paths of the requests that it received.
 
-    `schemas` are the answers for an id, `subjects` those for a subject's version; with `broken` it
-    answers nothing but errors, and with `login` it asks for a name and a password.
+    `schemas` has the answer for each id, `subjects` for each version of a subject. With `broken`
+    each answer is an error; with `login` a request needs this name and password.
     """
 
     url: str = ""
     schemas: dict[int, dict[str, Any]] = field(default_factory=dict)
     subjects: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     broken: bool = False
     login: tuple[str, str] | None = None
 
     def answer(self, path: str, authorization: str | None) -> tuple[int, dict[str, Any]]:
         """Return status and body for a request."""
-        self.asked.append(path)
+        self.requested.append(path)
         if self.broken:
             return 503, {"error_code": 50301, "message": "resting"}
         if self.login is not None:
-            wanted = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
-            if authorization != wanted:
+            expected = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
+            if authorization != expected:
                 return 401, {"error_code": 40101, "message": "Unauthorized"}
         match path.split("?", maxsplit=1)[0].strip("/").split("/"):
             case ["schemas", "ids", number] if int(number) in self.schemas:
                 return 200, self.schemas[int(number)]
             case ["subjects", name, "versions", number] if (name, int(number)) in self.subjects:
-                found = self.subjects[name, int(number)]
-                return 200, {"subject": name, "version": int(number), "id": 1, **found}
+                subject = self.subjects[name, int(number)]
+                return 200, {"subject": name, "version": int(number), "id": 1, **subject}
         return 404, {"error_code": 40403, "message": "Schema not found"}
 
 
 @contextmanager
 def running_registry() -> Iterator[Registry]:
-    """Run a registry without schemas on a free port of the loopback."""
+    """Run a registry without schemas on a free loopback port."""
     registry = Registry()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """Measure what must not grow in a long run: memory of each process, ledger files, objects.
 
-`look` takes one sample of an archive that runs, `grown_bytes` compares the medians of samples,
+`take_sample` measures a running archive, `grown_bytes` compares the medians of samples,
 which a few outliers do not move.
 """
 
@@ -19,8 +19,8 @@ from tests.support.killing import KINDS
 
 MIB = 1024 * 1024
 
-OF_RAY = ("gcs_server", "raylet")
-"""Ray's own processes that hear of every call."""
+RAY_PROCESSES = ("gcs_server", "raylet")
+"""Ray's own processes that take part in every call."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Sample:
         of all these processes
     files
         number of files, by kind
-    folded
+    compacted
         whether the ledger has compacted entries
     micro_batch_p50_s
-        of the last micro-batches: for people to read, as no test compares times
+        of the last micro-batches, for the output only: no test compares times
     """
 
     claims: int
     memory_bytes: Mapping[str, int]
     pids: frozenset[int]
     files: Mapping[str, int]
-    folded: bool
+    compacted: bool
     micro_batch_p50_s: float
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Sample:
         )
 
 
-def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -> Sample:
+def take_sample(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -> Sample:
     """Take a sample; `scratch` is where the driver and Spark have their temporary folders."""
     memory: dict[str, int] = {}
     pids = set()
@@ -69,7 +69,7 @@ def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -
             memory[kind] = memory.get(kind, 0) + memory_bytes(process)
             pids.add(process.pid)
     for process in psutil.Process(ray.process.pid).children(recursive=True):
-        if process.name() in OF_RAY:
+        if process.name() in RAY_PROCESSES:
             memory[process.name()] = own_bytes(process)
     files = {
         "ledger": count(archive.root / "ledger"),
@@ -77,12 +77,12 @@ def look(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -
         "temporary folders": count(scratch),
         "Ray's session": count(ray.folder),
     }
-    folded = count(archive.root / "ledger" / "folded") > 0
+    compacted = count(archive.root / "ledger" / "folded") > 0
     snapshot = archive.snapshot()
     assert snapshot is not None
     assert snapshot.micro_batch is not None
     p50_s = snapshot.micro_batch.p50_duration_s
-    return Sample(claims, memory, frozenset(pids), files, folded, p50_s)
+    return Sample(claims, memory, frozenset(pids), files, compacted, p50_s)
 
 
 def memory_bytes(process: psutil.Process) -> int:
@@ -94,17 +94,17 @@ def memory_bytes(process: psutil.Process) -> int:
 
 def own_bytes(process: psutil.Process) -> int:
     """Return the memory of a process without the pages of files."""
-    return sum(part.anonymous for part in process.memory_maps(grouped=True))
+    return sum(mapping.anonymous for mapping in process.memory_maps(grouped=True))
 
 
 def live_heap_bytes(pid: int) -> int:
     """Return the size of all live objects in a JVM, after a full garbage collection."""
     jcmd = find_java().home / "bin" / "jcmd"
-    told = subprocess.run(
+    histogram = subprocess.run(
         [jcmd, str(pid), "GC.class_histogram"], capture_output=True, text=True, check=True
     ).stdout
     # The last line: Total, number of instances, bytes.
-    return int(told.strip().splitlines()[-1].split()[2])
+    return int(histogram.strip().splitlines()[-1].split()[2])
 
 
 def count(folder: Path) -> int:

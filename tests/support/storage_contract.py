@@ -1,14 +1,13 @@
-"""The contract of `finkray.storage.contract.Storage`, as tests that every implementation must pass.
+"""Tests of the contract `finkray.storage.contract.Storage`, which every implementation must pass.
 
     class TestMyStorage(SharedStorageContract):
         @pytest.fixture
         def make(self, tmp_path: Path) -> MakeStorage:
-            return functools.partial(MyStorage, place)
+            return functools.partial(MyStorage, location)
 
-`make` returns a storage of one and the same place each time it is called, as a second process
-or another machine would have it. It is pickled, and called in other processes too. The place
-is empty, and need not exist yet. A storage that only one process can see passes
-`StorageContract` alone.
+Each call of `make` opens the same location, as a second process or another machine would. `make`
+is pickled, and called in other processes too. The location is empty, and need not exist yet. A
+storage that only one process can see passes `StorageContract` alone.
 """
 
 import multiprocessing
@@ -40,19 +39,19 @@ def put(storage: Storage, path: str, data: bytes = b"data") -> None:
         file.write(data)
 
 
-def at_once(*jobs: Callable[[], object]) -> None:
-    """Run the jobs in threads that begin at the same time; raise what one of them raises."""
-    start = threading.Barrier(len(jobs))
+def run_concurrently(*calls: Callable[[], object]) -> None:
+    """Run the calls in threads that begin at the same time; raise what any of them raises."""
+    start = threading.Barrier(len(calls))
     failures: list[BaseException] = []
 
-    def run(job: Callable[[], object]) -> None:
+    def run(call: Callable[[], object]) -> None:
         start.wait()
         try:
-            job()
+            call()
         except BaseException as failure:  # noqa: BLE001 - raised below
             failures.append(failure)
 
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -62,7 +61,7 @@ def at_once(*jobs: Callable[[], object]) -> None:
 
 
 class StorageContract:
-    """Promises of a storage within a process: `storage` and `other` see the same place."""
+    """Promises of a storage within a process: `storage` and `other` open the same location."""
 
     @pytest.fixture
     def make(self) -> MakeStorage:
@@ -86,12 +85,12 @@ class StorageContract:
         assert other.read("a/b/one") == b"first"
         assert other.files("a/b") == [StoredFile("a/b/one", 5)]
 
-    def test_an_empty_object_is_one_too(self, storage: Storage) -> None:
+    def test_an_empty_object_exists(self, storage: Storage) -> None:
         assert storage.create("a/empty", b"")
         assert storage.read("a/empty") == b""
         assert not storage.create("a/empty", b"full")
 
-    def test_of_many_who_create_one_wins_and_nobody_sees_a_part(
+    def test_one_of_many_creators_wins_and_readers_see_whole_objects(
         self, make: MakeStorage, storage: Storage
     ) -> None:
         size = 200_000
@@ -109,7 +108,7 @@ class StorageContract:
                     seen.add(storage.read(file.path))
                     assert file.size_bytes == size
 
-        at_once(*(lambda number=number: create(number) for number in range(4)), look)
+        run_concurrently(*(lambda number=number: create(number) for number in range(4)), look)
         assert sorted(won) == list(range(20))
         assert all(data is not None and len(set(data)) == 1 and len(data) == size for data in seen)
 
@@ -127,14 +126,14 @@ class StorageContract:
                 data = other.read("ledger/lease")
                 seen.add(data)
 
-        at_once(replace, look)
+        run_concurrently(replace, look)
         assert all(data is not None and len(set(data)) == 1 for data in seen)
         assert {len(data) for data in seen if data is not None} == {10_000}
         assert [file.path for file in storage.walk("ledger")] == ["ledger/lease"]
 
     # Lists.
 
-    def test_what_is_not_there(self, storage: Storage) -> None:
+    def test_missing_files_and_folders_read_as_none_or_empty(self, storage: Storage) -> None:
         assert storage.read("x/y") is None
         assert storage.size_bytes("x/y") is None
         assert (storage.files("x"), storage.folders("x"), list(storage.walk("x"))) == ([], [], [])
@@ -161,7 +160,7 @@ class StorageContract:
         assert [file.path for file in other.walk("a")] == ["a/2/x"]
         assert len(list(other.walk(""))) == 2
 
-    def test_a_list_of_many_is_whole(self, storage: Storage) -> None:
+    def test_a_list_of_many_files_is_complete(self, storage: Storage) -> None:
         """More files than object stores return in one page of a list."""
         wanted = {f"log/{number:05d}" for number in range(1200)}
         for path in wanted:
@@ -190,7 +189,7 @@ class StorageContract:
                 assert paths == sorted(paths)
                 assert {file.path for file in other.walk("log")}.issuperset(stays)
 
-        at_once(come_and_go, look)
+        run_concurrently(come_and_go, look)
 
     # Files that are staged and published.
 
@@ -227,12 +226,14 @@ class StorageContract:
         assert storage.read("staging/one") == b"mine"
         assert storage.publish({"alerts/two": "staging/two"}) == {"alerts/two": PublishOutcome.LOST}
 
-    def test_two_may_publish_the_same_at_once(self, make: MakeStorage, storage: Storage) -> None:
+    def test_the_same_files_may_be_published_concurrently(
+        self, make: MakeStorage, storage: Storage
+    ) -> None:
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(200)}
         for staged in moves.values():
             put(storage, staged, staged.encode())
         outcomes: list[PublishOutcome] = []
-        at_once(*[lambda: outcomes.extend(make().publish(moves).values())] * 3)
+        run_concurrently(*[lambda: outcomes.extend(make().publish(moves).values())] * 3)
         assert set(outcomes) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
         assert len(outcomes) == 600
         assert all(storage.read(final) == staged.encode() for final, staged in moves.items())
@@ -251,10 +252,10 @@ class StorageContract:
                 assert all(file.size_bytes == size for file in files)
                 seen = len(files)
 
-        at_once(look, lambda: storage.publish(moves))
+        run_concurrently(look, lambda: storage.publish(moves))
 
-    def test_there_is_room_or_no_bound(self, storage: Storage) -> None:
-        storage.free_bytes()  # also where nothing is yet
+    def test_free_bytes_are_positive_or_not_bounded(self, storage: Storage) -> None:
+        storage.free_bytes()  # also before the location exists
         put(storage, "a/one")
         free = storage.free_bytes()
         assert free is None or free > 0
@@ -311,11 +312,11 @@ class StorageContract:
         put(other, "a/one")
         assert storage.exists()
 
-    def test_the_uri_opens_the_same_place(self, storage: Storage) -> None:
+    def test_the_uri_opens_the_same_location(self, storage: Storage) -> None:
         put(storage, "a/one", b"1")
         assert open_storage(StorageLocation(storage.uri)).read("a/one") == b"1"
 
-    def test_a_copy_by_pickle_sees_the_same_place(self, storage: Storage) -> None:
+    def test_a_pickled_copy_opens_the_same_location(self, storage: Storage) -> None:
         put(storage, "a/one", b"1")
         copy: Storage = pickle.loads(pickle.dumps(storage))
         assert copy.read("a/one") == b"1"
@@ -324,7 +325,7 @@ class StorageContract:
         assert all(check.detail for check in storage.checks(1))
         assert list(storage.walk("")) == []
 
-    # What the archive makes of it.
+    # Ledger and commits on the storage.
 
     def test_an_archive_that_was_taken_over_commits_nothing_more(
         self, storage: Storage, other: Storage
@@ -343,26 +344,26 @@ class StorageContract:
     def test_a_commit_that_was_cut_short_is_finished_by_the_next_archive(
         self, storage: Storage, other: Storage
     ) -> None:
-        one = result(0, 9)
+        claim = result(0, 9)
         first = Ledger.take_over(storage)
-        first.append([stage(storage, first.staging, one)])  # and never published
+        first.append([stage(storage, first.staging, claim)])  # and never published
         assert list(other.walk("alerts")) == []
         recover(Ledger.take_over(other), other)
-        (file,) = one.files
+        (file,) = claim.files
         assert other.read(file.path) == content(file.path, file.rows)
         assert list(other.walk("staging")) == []
 
 
 class SharedStorageContract(StorageContract):
-    """And the promises across processes."""
+    """Promises of a storage within a process and across processes."""
 
-    def test_of_many_processes_that_create_one_wins(self, make: MakeStorage) -> None:
+    def test_one_of_many_creating_processes_wins(self, make: MakeStorage) -> None:
         spawn = multiprocessing.get_context("spawn")
         with spawn.Pool(3) as pool:
             won = pool.starmap(_create_many, [(make, number, 200) for number in range(3)])
         assert sorted(chain.from_iterable(won)) == list(range(200))
 
-    def test_who_publishes_may_be_killed_and_another_goes_on(
+    def test_another_process_finishes_what_a_killed_one_published_in_part(
         self, make: MakeStorage, storage: Storage
     ) -> None:
         moves = {f"alerts/{n % 7}/{n}": f"staging/{n}" for n in range(300)}

@@ -1,7 +1,7 @@
-"""Elements as text for a terminal, made with rich.
+"""Render elements as text for a terminal, with rich.
 
-No text is taken as rich's markup, and control characters are shown as escapes. rich leaves the
-colours out where the output is not a terminal.
+Text is never read as rich's markup, and control characters are shown as escapes. rich leaves the
+colours out if the output is not a terminal.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ def line_text(text: str, style: str = "") -> Text:
 
 
 def banner_text(name: str, banner: Banner) -> Text:
-    """Return the state of something in one line."""
+    """Return a banner as one line: the name, the headline and the details."""
     return Text.assemble(
         (f"{name}: ", "bold"),
         (visible_text(banner.headline), LEVEL_STYLE[banner.level]),
@@ -37,7 +37,7 @@ def banner_text(name: str, banner: Banner) -> Text:
 
 
 def alarm_text(card: AlarmCard) -> Text:
-    """Return one alarm, with what to do on a line of its own."""
+    """Return an alarm in two lines: the message, and what to do."""
     since = f" since {card.since}" if card.since else ""
     return Text.assemble(
         (f"ALARM {visible_text(card.code)}", LEVEL_STYLE["bad"]),
@@ -46,7 +46,7 @@ def alarm_text(card: AlarmCard) -> Text:
 
 
 def figures_text(title: str, figures: Iterable[Figure]) -> RenderableType:
-    """Return the figures, one in a line."""
+    """Return a title and the figures, one per line."""
     grid = _grid()
     for figure in figures:
         value = Text(visible_text(figure.value), LEVEL_STYLE[figure.level], justify="right")
@@ -55,7 +55,7 @@ def figures_text(title: str, figures: Iterable[Figure]) -> RenderableType:
 
 
 def facts_text(facts: Iterable[tuple[str, str]]) -> RenderableType:
-    """Return pairs of a name and a value, one in a line."""
+    """Return pairs of a name and a value, one per line."""
     grid = _grid()
     for name, value in facts:
         grid.add_row(line_text(name), Text(visible_text(value), overflow="fold"))
@@ -63,7 +63,7 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> RenderableType:
 
 
 def table_text(table: Table) -> RenderableType:
-    """Return a table without its columns of detail; without rows, the text in place of them."""
+    """Return a table without its detail columns, or the text of an empty table."""
     if not table.rows:
         return Text.assemble((f"{table.title}: " if table.title else "", "bold"), table.empty)
     shown = [index for index, column in enumerate(table.columns) if not column.detail]
@@ -77,7 +77,7 @@ def table_text(table: Table) -> RenderableType:
     for row in table.rows:
         cells = (row[index] for index in shown)
         grid.add_row(*(line_text(cell.text, LEVEL_STYLE[cell.level]) for cell in cells))
-    # rich would fold a title of the table itself at the table's width.
+    # The title is a line of its own: rich folds the title of a table at the table's width.
     title = [line_text(table.title, "bold")] if table.title else []
     note = [line_text(table.note, "dim")] if table.note else []
     return Group(*title, grid, *note)

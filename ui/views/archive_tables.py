@@ -23,7 +23,7 @@ from ui.views.archive import NEARLY_FULL, used_share
 
 
 def balance_table(sheet: BalanceSheet) -> Table:
-    """Return the balance sheet: what was received, and what became of it."""
+    """Return the balance sheet: offsets received, archived, dead-lettered and in gaps."""
     rows: tuple[tuple[str, int, Level], ...] = (
         ("received", sheet.received, "quiet"),
         ("archived", sheet.archived, "quiet"),
@@ -97,7 +97,7 @@ def micro_batches_table(batch: MicroBatchStatus | None) -> Table:
 
 
 def actors_table(actors: Sequence[ActorStatus]) -> Table:
-    """Return the ingest actors: what each holds, against what it may hold."""
+    """Return the ingest actors, with the bytes that each holds and its limit."""
     return Table(
         "ingest actors",
         (
@@ -150,7 +150,7 @@ def visits_table(visits: Sequence[VisitStatus], limit: int | None = None) -> Tab
 
 
 def partitions_table(partitions: Sequence[PartitionStatus], limit: int | None = None) -> Table:
-    """Return the partitions, the one that lags most first; at most `limit` of them."""
+    """Return the partitions, the largest lag first; at most `limit` of them."""
     ordered = sorted(
         partitions,
         key=lambda status: (-status.lag - status.backlog, status.topic, status.partition),
@@ -187,12 +187,12 @@ def partitions_table(partitions: Sequence[PartitionStatus], limit: int | None = 
 
 def _actor_row(actor: ActorStatus) -> tuple[Cell, ...]:
     share = used_share(actor.held_bytes, actor.held_bytes_limit)
-    full: Level = "warn" if share >= NEARLY_FULL else "quiet"
+    level: Level = "warn" if share >= NEARLY_FULL else "quiet"
     return (
         Cell(actor.name),
-        Cell(bytes_text(actor.held_bytes), full),
+        Cell(bytes_text(actor.held_bytes), level),
         Cell(bytes_text(actor.held_bytes_limit)),
-        Cell(share_text(actor.held_bytes, actor.held_bytes_limit), full),
+        Cell(share_text(actor.held_bytes, actor.held_bytes_limit), level),
         Cell(count_text(actor.claims_held)),
         Cell("paused", "warn") if actor.paused else Cell("polling"),
         Cell(count_text(actor.restarts), "warn" if actor.restarts else "quiet"),

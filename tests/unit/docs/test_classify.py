@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 import finkray
 from tests.support import docs_pages
-from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, gcvs_here, real_archive
+from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, real_archive, write_gcvs
 
 CHECKOUT = Path(__file__).parents[3]
 PAGE = CHECKOUT / "docs" / "classify.md"
@@ -19,7 +19,7 @@ def test_who_follows_the_page_has_a_class_beside_each_alert(
     tmp_path: Path, test_data: Path
 ) -> None:
     real_archive(tmp_path / "archive", test_data)
-    gcvs_here(tmp_path, test_data)
+    write_gcvs(tmp_path, test_data)
     for name, text in docs_pages.files(PAGE).items():
         (tmp_path / name).write_text(text)
     environment = {

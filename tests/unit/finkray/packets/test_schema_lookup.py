@@ -171,11 +171,11 @@ def test_a_schema_that_was_looked_up_is_kept_in_the_archive(
     first = make_decoder(packets, 10_000, read_schema_ids(storage))
     batch = make_batch(claim, messages([framed, framed]), (), first)
     write_claim(batch, LocalStorage(tmp_path), "staging/1", "a")
-    assert registry.asked == ["/schemas/ids/1000"]
+    assert registry.requested == ["/schemas/ids/1000"]
 
     registry.schemas.clear()
     again = make_decoder(packets, 10_000, read_schema_ids(storage))
     decoded = again.decode(messages([framed]), SOURCE)
     assert decoded.rejects == ()
     assert decoded.schema_ids == batch.schema_ids
-    assert len(registry.asked) == 1
+    assert len(registry.requested) == 1

@@ -1,4 +1,4 @@
-"""The options of the simulator are its settings, and go with it alone."""
+"""The options of the simulator are its settings, and apply to its commands only."""
 
 import inspect
 from typing import Any
@@ -20,8 +20,8 @@ def test_an_option_that_is_given_replaces_the_setting_and_no_other() -> None:
 
     @app.command()
     @with_simulator_options
-    def command(name: str, *, played: dict[str, Any]) -> None:
-        given.update(played, name=name)
+    def command(name: str, *, simulator_options: dict[str, Any]) -> None:
+        given.update(simulator_options, name=name)
 
     result = CliRunner().invoke(app, ["x", "--survey", "lsst", "--poison", "0", "--alerts", "3"])
     assert result.exit_code == 0, result.output
@@ -51,4 +51,4 @@ def test_each_option_stands_in_the_help() -> None:
 def test_they_go_with_the_simulator_alone(command: list[str]) -> None:
     result = CliRunner().invoke(cli.app, command)
     assert result.exit_code == 2
-    assert "go with it alone" in result.output
+    assert "options of the simulator need" in result.output

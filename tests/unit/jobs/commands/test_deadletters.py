@@ -181,7 +181,7 @@ def test_a_redrive_says_what_became_of_them(
     one = deadletters("redrive", "--offsets", "1", "--json")
     assert one.json == {"tried": 1, "alerts": 1, "still_dead": {}, "cut_short": 0, "unread": []}
     assert deadletters("redrive").text.splitlines() == [
-        "8 dead letters tried: 4 are alerts of the archive now",
+        "8 dead letters decoded again: 4 are archived as alerts",
         "2 are still dead: not_avro",
         "1 are still dead: tombstone",
         "1 are still dead: truncated",
@@ -261,7 +261,7 @@ def test_what_the_documentation_says_can_be_said(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert commands.count("\n") == 5
-    assert "8 dead letters tried: 5 are alerts of the archive now" in done.stdout
+    assert "8 dead letters decoded again: 5 are archived as alerts" in done.stdout
     assert len(list((tmp_path / "letters").iterdir())) == 2
 
 
