@@ -1,4 +1,4 @@
-"""Gives each alert one class, from its packet and the catalogues. Pure, a batch at a time.
+"""Assign each alert one class, from its packet and the catalogues. Pure, a batch at a time.
 
 The first rule that holds gives the class:
 
@@ -50,7 +50,7 @@ CHECKED: Final = pa.list_(
         ]
     )
 )
-"""The catalogues that were asked for types, with the answer of each."""
+"""Type of `checked`: the catalogues with types, and the answer of each."""
 
 CLASSES: Final = pa.schema(
     [
@@ -63,13 +63,13 @@ CLASSES: Final = pa.schema(
         ("checked", CHECKED),
     ]
 )
-"""The columns that `classes` returns. `rule` says in words why the alert has its class; where a
-catalogue gave it, `catalog`, `catalog_version`, `catalog_type` (its own word) and
-`separation_arcsec` name the source; `checked` has all catalogues that were asked."""
+"""The columns that `classes` returns. `rule` says why the alert has its class; where a
+catalogue gave it, `catalog`, `catalog_version`, `catalog_type` (as the catalogue writes it) and
+`separation_arcsec` name the source; `checked` has all catalogues with types."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TypeAnswer:
     """The answer of a catalogue with types for a batch of alerts.
 
     Attributes
@@ -79,7 +79,7 @@ class Asked:
     status, reason, separation_arcsec
         as `actors.matching.match` returns them, one for each alert
     texts
-        the catalogue's own word for the type of the nearest source
+        type of the nearest source, as the catalogue writes it
     types
         SIMBAD's type for it; null where there is no source, or none that says anything
     """
@@ -98,7 +98,7 @@ class Asked:
         return self.catalog if self.version is None else f"{self.catalog} {self.version}"
 
 
-def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa.Table:
+def classes(known: pa.Table, neighbours: pa.Table, answers: Sequence[TypeAnswer]) -> pa.Table:
     """Return the class of each alert, and the rule that gave it.
 
     Parameters
@@ -107,7 +107,7 @@ def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa
         as `finkray.adapter.solar_system` returns it
     neighbours
         as `finkray.adapter.neighbours` returns it
-    asked
+    answers
         the answers of the catalogues with types, for the same alerts
 
     Returns
@@ -116,8 +116,8 @@ def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa
         a row for each alert, with the columns of `CLASSES`
     """
     alerts = known.num_rows
-    best = _best(asked, alerts)
-    unchecked = _unchecked(asked, alerts)
+    best = _best(answers, alerts)
+    unchecked = _unchecked(answers, alerts)
     score, near = (_numbers(neighbours[name]) for name in neighbours.column_names)
     with np.errstate(invalid="ignore"):
         host = (score < GALAXY_BELOW) & (near <= HOST_ARCSEC)
@@ -132,12 +132,12 @@ def classes(known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked]) -> pa
     from_catalog = pa.array((rule == 1) | (rule == 2))
     out = {
         "class": pc.coalesce(by_rule, best.types),
-        "rule": _rules(rule, known, neighbours, asked, best),
+        "rule": _rules(rule, known, neighbours, answers, best),
         "catalog": pc.if_else(from_catalog, best.catalogs, None),
         "catalog_version": pc.if_else(from_catalog, best.versions, None),
         "catalog_type": pc.if_else(from_catalog, best.texts, None),
         "separation_arcsec": pc.if_else(from_catalog, best.separation_arcsec, None),
-        "checked": _checked(asked, alerts),
+        "checked": _checked(answers, alerts),
     }
     return pa.table(out, schema=CLASSES)
 
@@ -155,13 +155,13 @@ class _Best:
     separation_arcsec: pa.Array
 
 
-def _best(asked: Sequence[Asked], alerts: int) -> _Best:
-    if not asked:
+def _best(answers: Sequence[TypeAnswer], alerts: int) -> _Best:
+    if not answers:
         nothing, none = np.zeros(alerts, bool), pa.nulls(alerts, pa.string())
         return _Best(nothing, nothing, none, none, none, none, pa.nulls(alerts, pa.float64()))
     little = pa.array(sorted(SAYS_LITTLE))
-    order = np.empty((len(asked), alerts))
-    for row, answer in zip(order, asked, strict=True):
+    order = np.empty((len(answers), alerts))
+    for row, answer in zip(order, answers, strict=True):
         row[:] = _numbers(answer.separation_arcsec)
         # Further than any source whose type says more.
         row[pc.is_in(answer.types, little).to_numpy(zero_copy_only=False)] += 1e9
@@ -171,62 +171,73 @@ def _best(asked: Sequence[Asked], alerts: int) -> _Best:
     found = np.isfinite(np.min(order, axis=0))
     rows = pa.array(which * alerts + np.arange(alerts), mask=~found)
     numbers = pa.array(which, mask=~found)
-    types = pa.concat_arrays([answer.types for answer in asked]).take(rows)
+    types = pa.concat_arrays([answer.types for answer in answers]).take(rows)
     galaxies = pc.is_in(types, pa.array(sorted(GALAXIES)))
     return _Best(
         found=found,
         galaxy=galaxies.to_numpy(zero_copy_only=False),
         types=types,
-        texts=pa.concat_arrays([answer.texts for answer in asked]).take(rows),
-        catalogs=pa.array([answer.catalog for answer in asked], pa.string()).take(numbers),
-        versions=pa.array([answer.version for answer in asked], pa.string()).take(numbers),
-        separation_arcsec=pa.concat_arrays([answer.separation_arcsec for answer in asked]).take(
+        texts=pa.concat_arrays([answer.texts for answer in answers]).take(rows),
+        catalogs=pa.array([answer.catalog for answer in answers], pa.string()).take(numbers),
+        versions=pa.array([answer.version for answer in answers], pa.string()).take(numbers),
+        separation_arcsec=pa.concat_arrays([answer.separation_arcsec for answer in answers]).take(
             rows
         ),
     )
 
 
-def _unchecked(asked: Sequence[Asked], alerts: int) -> np.ndarray:
-    if not asked:
+def _unchecked(answers: Sequence[TypeAnswer], alerts: int) -> np.ndarray:
+    if not answers:
         return np.ones(alerts, bool)
-    each = [pc.equal(one.status, NOT_CHECKED).to_numpy(zero_copy_only=False) for one in asked]
+    each = [
+        pc.equal(answer.status, NOT_CHECKED).to_numpy(zero_copy_only=False) for answer in answers
+    ]
     unchecked: np.ndarray = np.any(each, axis=0)
     return unchecked
 
 
 def _rules(
-    rule: np.ndarray, known: pa.Table, neighbours: pa.Table, asked: Sequence[Asked], best: _Best
+    rule: np.ndarray,
+    known: pa.Table,
+    neighbours: pa.Table,
+    answers: Sequence[TypeAnswer],
+    best: _Best,
 ) -> pa.Array:
-    """Return the rule of each alert in words."""
-    nowhere = f"no source with a type in {', '.join(one.label for one in asked)}"
-    words = np.full(len(rule), nowhere, object)
-    _fill(words, rule == 0, _in_packet, known["name"], known["separation_arcsec"])
+    """Return the rule of each alert as text."""
+    nowhere = f"no source with a type in {', '.join(answer.label for answer in answers)}"
+    texts = np.full(len(rule), nowhere, object)
+    _fill(texts, rule == 0, _in_packet, known["name"], known["separation_arcsec"])
     source = (best.texts, best.catalogs, best.versions, best.separation_arcsec)
-    _fill(words, rule == 1, _at_galaxy, *source)
-    _fill(words, rule == 2, _at_source, *source)
-    _fill(words, rule == 4, _near_galaxy, *neighbours.columns)
-    if not asked:
-        words[rule == 3] = "no catalogue that tells types is built"
+    _fill(texts, rule == 1, _at_galaxy, *source)
+    _fill(texts, rule == 2, _at_source, *source)
+    _fill(texts, rule == 4, _near_galaxy, *neighbours.columns)
+    if not answers:
+        texts[rule == 3] = "no catalogue that tells types is built"
     else:
-        reasons = [pc.if_else(pc.equal(one.status, NOT_CHECKED), one.reason, None) for one in asked]
-        labels = [one.label for one in asked]
-        _fill(words, rule == 3, lambda *why: _not_checked(labels, why), *reasons)
-    return pa.array(words, pa.string())
+        reasons = [
+            pc.if_else(pc.equal(answer.status, NOT_CHECKED), answer.reason, None)
+            for answer in answers
+        ]
+        labels = [answer.label for answer in answers]
+        _fill(texts, rule == 3, lambda *reasons: _not_checked(labels, reasons), *reasons)
+    return pa.array(texts, pa.string())
 
 
-def _fill(words: np.ndarray, where: np.ndarray, say: object, *columns: pa.Array) -> None:
-    rows = np.flatnonzero(where)
+def _fill(
+    texts: np.ndarray, rows_of_rule: np.ndarray, describe: object, *columns: pa.Array
+) -> None:
+    rows = np.flatnonzero(rows_of_rule)
     if not len(rows):
         return
     taken = [column.take(pa.array(rows)).to_pylist() for column in columns]
-    words[rows] = [say(*values) for values in zip(*taken, strict=True)]  # type: ignore[operator]
+    texts[rows] = [describe(*values) for values in zip(*taken, strict=True)]  # type: ignore[operator]
 
 
 def _in_packet(name: str | None, separation_arcsec: float | None) -> str:
-    who = f"the packet names {name}" if name else "the packet says that it is a known object"
+    text = f"the packet names {name}" if name else "the packet says that it is a known object"
     if separation_arcsec is None:
-        return who
-    return f"{who}, {separation_arcsec:.1f} arcsec from where it must be"
+        return text
+    return f"{text}, {separation_arcsec:.1f} arcsec from where it must be"
 
 
 def _at_galaxy(text: str, catalog: str, version: str, separation_arcsec: float) -> str:
@@ -245,30 +256,29 @@ def _near_galaxy(star_score: float, separation_arcsec: float) -> str:
 
 
 def _not_checked(labels: Sequence[str], reasons: Sequence[str | None]) -> str:
-    why = [f"{label}: {one}" for label, one in zip(labels, reasons, strict=True) if one]
-    return ", ".join(why)
+    texts = [f"{label}: {reason}" for label, reason in zip(labels, reasons, strict=True) if reason]
+    return ", ".join(texts)
 
 
-def _checked(asked: Sequence[Asked], alerts: int) -> pa.Array:
+def _checked(answers: Sequence[TypeAnswer], alerts: int) -> pa.Array:
     """Return the answers of all catalogues as a list for each alert."""
-    if not asked:
+    if not answers:
         return pa.array([[]] * alerts, CHECKED)
-    kind = CHECKED.value_type
     values = pa.concat_arrays(
         [
             pa.StructArray.from_arrays(
                 [
-                    pa.repeat(pa.scalar(one.catalog, pa.string()), alerts),
-                    pa.repeat(pa.scalar(one.version, pa.string()), alerts),
-                    one.status,
-                    one.reason,
+                    pa.repeat(pa.scalar(answer.catalog, pa.string()), alerts),
+                    pa.repeat(pa.scalar(answer.version, pa.string()), alerts),
+                    answer.status,
+                    answer.reason,
                 ],
-                fields=list(kind),
+                fields=list(CHECKED.value_type),
             )
-            for one in asked
+            for answer in answers
         ]
     )
-    return by_alert(values, len(asked))
+    return by_alert(values, len(answers))
 
 
 def _numbers(values: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import finkray
-from actors.classes import CLASSES, Asked, classes
+from actors.classes import CLASSES, TypeAnswer, classes
 from actors.crossmatch import match_current
 from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, single_array
 from actors.object_types import simbad_type
@@ -27,8 +27,8 @@ _NO_TEXT: Final = pa.scalar(None, pa.string())
 class Classify(finkray.Service):
     """Give each alert of ZTF or LSST one class, with the rule that gave it.
 
-    The service asks the catalogues whose descriptions have `[types]`. A catalogue that is added, or
-    another version, is used from the next batch on.
+    The service reads the catalogues whose descriptions have `[types]`. A catalogue or a version
+    that is added is used from the next batch on.
     """
 
     name = "classify"
@@ -45,11 +45,12 @@ class Classify(finkray.Service):
         """Return the class of each alert."""
         positions = adapter.positions(alerts)
         names = self._catalogs.in_use()
-        asked = [one for name in names if (one := ask(positions, self._catalogs, name))]
-        return classes(adapter.solar_system(alerts), adapter.neighbours(alerts), asked)
+        all_answers = [type_answer(positions, self._catalogs, name) for name in names]
+        answers = [answer for answer in all_answers if answer is not None]
+        return classes(adapter.solar_system(alerts), adapter.neighbours(alerts), answers)
 
 
-def ask(positions: pa.Table, catalogs: Catalogs, name: str) -> Asked | None:
+def type_answer(positions: pa.Table, catalogs: Catalogs, name: str) -> TypeAnswer | None:
     """Return the answer of a catalogue for the types of alerts; None if it has no types.
 
     A catalogue that cannot be opened counts as not checked: it might have types.
@@ -58,18 +59,23 @@ def ask(positions: pa.Table, catalogs: Catalogs, name: str) -> Asked | None:
         catalog = catalogs.current(name)
         if not catalog.types.given:
             return None
-        return _asked(catalog, match_current(positions, catalogs, name))
+        return _with_types(catalog, match_current(positions, catalogs, name))
     except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
-        _LOG.warning("catalogue %s: not checked: %s: %s", name, type(error).__name__, error)
+        _LOG.warning(
+            "catalogue %s did not answer, alerts are not checked: %s: %s",
+            name,
+            type(error).__name__,
+            error,
+        )
         return _unreadable(name, positions.num_rows)
 
 
-def _asked(catalog: Catalog, answer: pa.Table) -> Asked:
+def _with_types(catalog: Catalog, answer: pa.Table) -> TypeAnswer:
     """Return the answer of a catalogue with the types of its sources."""
     texts = _texts(answer, catalog)
-    # Another version may have come between the two: it stands in the answer.
+    # The answer names its version, which may be newer than that of `catalog`.
     version = answer["version"][0].as_py() if answer.num_rows else catalog.version
-    return Asked(
+    return TypeAnswer(
         catalog=catalog.name,
         version=version,
         status=single_array(answer["status"]),
@@ -86,7 +92,7 @@ def _texts(answer: pa.Table, catalog: Catalog) -> pa.Array:
     if catalog.types.every:
         return pc.if_else(pc.is_valid(nearest), catalog.types.every, _NO_TEXT)
     column = catalog.types.column
-    if nearest.type.get_field_index(column) < 0:  # the version that came meanwhile has it no more
+    if nearest.type.get_field_index(column) < 0:  # a newer version may lack it
         return pa.nulls(len(nearest), pa.string())
     text = pc.utf8_trim_whitespace(pc.struct_field(nearest, column).cast(pa.string()))
     return pc.if_else(pc.equal(text, ""), _NO_TEXT, text)
@@ -99,9 +105,9 @@ def _simbad_types(texts: pa.Array, words: TypeWords) -> pa.Array:
     return pa.array(known, pa.string()).take(coded.indices)
 
 
-def _unreadable(name: str, alerts: int) -> Asked:
+def _unreadable(name: str, alerts: int) -> TypeAnswer:
     nothing = pa.nulls(alerts, pa.string())
-    return Asked(
+    return TypeAnswer(
         catalog=name,
         version=None,
         status=pa.array([NOT_CHECKED] * alerts, pa.string()),

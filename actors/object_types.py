@@ -75,7 +75,7 @@ _BY_SIMBAD: Final[Mapping[str, str]] = {
     # Not variable: in the catalogue by mistake.
     "*": "CST",
 }
-_GCVS: Final = {name: kind for kind, names in _BY_SIMBAD.items() for name in names.split()}
+_GCVS: Final = {name: simbad for simbad, names in _BY_SIMBAD.items() for name in names.split()}
 """Types of the GCVS, http://www.sai.msu.su/gcvs/gcvs/vartype.htm, and those of VSX beside them,
 https://www.aavso.org/vsx/index.php?view=about.vartypes."""
 
@@ -118,8 +118,8 @@ def _of_gcvs(text: str) -> str | None:
     A colon means "not sure"; what follows a slash or stands in brackets is a detail; VSX writes
     `|` for "or".
     """
-    for part in re.split(r"[+|]", text):
-        main = re.split(r"[/(]", part)[0].strip(" :")
+    for component in re.split(r"[+|]", text):
+        main = re.split(r"[/(]", component)[0].strip(" :")
         if main in _GCVS:
             return _GCVS[main]
     return None

@@ -1,7 +1,7 @@
 """A catalogue on the web: a client with a time limit and a circuit breaker.
 
 It answers as a catalogue on disk does; an alert without an answer is `not_checked`. A call takes
-the time limit at most, whatever the service does, and no time while the breaker is open.
+at most the time limit, and no time while the breaker is open.
 """
 
 import logging
@@ -21,7 +21,7 @@ from finkray.settings.catalogs import REMOTE_FAILURES, REMOTE_REST_S, REMOTE_TIM
 TIMED_OUT: Final = "timed_out"
 """The service did not answer in time."""
 FAILED: Final = "failed"
-"""The service could not be reached, refused, or answered with something else."""
+"""The service could not be reached, refused the request, or its answer was not valid."""
 RESTING: Final = "resting"
 """The service failed several times in a row: its breaker is open."""
 
@@ -91,7 +91,7 @@ class RemoteCatalog:
     Parameters
     ----------
     name, version
-        as they stand in the answers
+        for the answers
     client
         of the service
     radius_arcsec
@@ -99,9 +99,9 @@ class RemoteCatalog:
     timeout_s
         for a batch, in seconds
     breaker
-        decides when the service is left alone
+        decides when no requests are sent, after failures
     clock
-        seconds that only go forward, for the breaker
+        monotonic clock in seconds, for the breaker
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class RemoteCatalog:
         self._clock = clock
 
     def match(self, positions: pa.Table) -> pa.Table:
-        """Look alerts up; never raises for what the service does.
+        """Look alerts up; a failure of the service is `not_checked` and never raises.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class RemoteCatalog:
                 reply.found = _checked(found, len(ra_deg))
             except TimeoutError:
                 reply.error = TIMED_OUT
-            except Exception as error:  # noqa: BLE001 - whatever it is, there is no answer
+            except Exception as error:  # noqa: BLE001 - any failure of a client means no answer
                 if not cancelled.is_set():
                     _LOG.warning(
                         "catalogue %s: request failed: %s: %s",
@@ -187,16 +187,16 @@ class RemoteCatalog:
 
     def _answer(self, reason: list[str | None], found: dict[int, RemoteMatch]) -> pa.Table:
         rows = []
-        for alert, why in enumerate(reason):
+        for alert, cause in enumerate(reason):
             match = found.get(alert)
-            if why is not None:
+            if cause is not None:
                 status, number = NOT_CHECKED, None
             else:
                 status, number = (MATCH, match.number) if match else (NONE, 0)
             rows.append(
                 {
                     "status": status,
-                    "reason": why,
+                    "reason": cause,
                     "version": self.version,
                     "number": number,
                     "separation_arcsec": match.separation_arcsec if match else None,
@@ -207,8 +207,8 @@ class RemoteCatalog:
 
 
 def _checked(found: Sequence[RemoteMatch], positions: int) -> Sequence[RemoteMatch]:
-    """Return what a client found, if it is about the positions of the request."""
+    """Return the matches of a client if they are of positions in the request."""
     indices = {match.index for match in found}
     if len(indices) != len(found) or not indices <= set(range(positions)):
-        raise ValueError("the answer is about other positions than the request")
+        raise ValueError("the answer has positions that are not in the request, or one twice")
     return found

@@ -1,9 +1,9 @@
-"""Cross-match with services on the web, apart from the one with catalogues on disk.
+"""Cross-match with catalogues on the web, as a service of its own.
 
     finkray start remote_crossmatch
 
-It has results and processes of its own: a slow service on the web never delays the answers of
-catalogues on disk.
+Its results and processes are separate from those of `crossmatch`, so that a slow catalogue on the
+web never delays the answers of catalogues on disk.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +22,13 @@ from finkray.errors import SettingsError
 from finkray.settings.catalogs import RemoteSettings
 
 VERSION: Final = "remote"
-"""Version of a catalogue that does not tell its own; the time of the request is `computed_at`."""
+"""Version of a catalogue that does not report one; the time of the request is `computed_at`."""
 
 
 class RemoteCrossmatch(finkray.Service):
     """Look up every alert in every catalogue on the web of the settings (`[catalogs.remote]`).
 
-    All are asked at the same time, each with its time limit and its circuit breaker. An alert
+    All are requested at the same time, each with its time limit and its circuit breaker. An alert
     without an answer is `not_checked` for that catalogue, with the reason; the others are not
     affected.
     """
@@ -40,7 +40,7 @@ class RemoteCrossmatch(finkray.Service):
     output = pa.schema([("matches", MATCHES)])
 
     def setup(self) -> None:
-        """Read which catalogues the settings name; none of them is asked yet."""
+        """Make the catalogues that the settings name, without a request to any of them."""
         settings = catalog_settings(self.shared)
         if not settings.remote:
             raise SettingsError(
@@ -53,7 +53,7 @@ class RemoteCrossmatch(finkray.Service):
         """Look alerts up in all of them."""
         positions = adapter.positions(alerts)
         with ThreadPoolExecutor(len(self._catalogs)) as pool:
-            matches = list(pool.map(lambda one: _matches(one, positions), self._catalogs))
+            matches = list(pool.map(lambda catalog: _matches(catalog, positions), self._catalogs))
         return pa.table([matches_by_alert(matches, alerts.num_rows)], schema=self.output)
 
 
@@ -73,7 +73,7 @@ def remote_catalog(name: str, settings: RemoteSettings) -> RemoteCatalog:
     Parameters
     ----------
     name
-        as it stands in the answers
+        for the answers
     settings
         its table in `[catalogs.remote]`
     """

@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         comparison = Comparison(options, kafka, folder)
         found = {name: comparison.measure(feed) for name, feed in feeds.items()}
-    for name, one in found.items():
-        table = render(chains_of(options, name), one.rounds, one.visits_s)
+    for name, results in found.items():
+        table = render(chains_of(options, name), results.rounds, results.visits_s)
         print(f"\n{feeds[name].what}\n\n{table}")
     if options.json:
         options.json.write_text(json.dumps(_report(options, found), indent=2), encoding="utf-8")
@@ -75,7 +75,7 @@ def _report(options: argparse.Namespace, found: Mapping[str, Found]) -> dict[str
             feed: {
                 name: {
                     "median": asdict(median(figures)) if figures else None,
-                    "rounds": [asdict(one) for one in figures],
+                    "rounds": [asdict(round_) for round_ in figures],
                     "visit_s": one_feed.visits_s.get(name),
                 }
                 for name, figures in one_feed.rounds.items()

@@ -127,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     memory = Path("/dev/shm")
-    place = options.folder or (memory if memory.is_dir() else None)
-    with working_folder("year", place) as root:
+    parent = options.folder or (memory if memory.is_dir() else None)
+    with working_folder("year", parent) as root:
         _LOG.info("Making %d files in %s", options.files, root)
         make_year(root, options.files)
         before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -131,9 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def render(alone: Outcome, beside: Outcome, *, rate: float) -> str:
     """Return both runs and their comparison as text."""
     lines = [f"{'live stream':22} {'p50 s':>7} {'p95 s':>7} {'p99 s':>7} {'alerts':>7}"]
-    for name, one in (("alone", alone), ("beside the backlog", beside)):
-        seconds = " ".join(f"{value:7.2f}" for value in (one.p50_s, one.p95_s, one.p99_s))
-        lines.append(f"{name:22} {seconds} {one.live_alerts:7}")
+    for name, run in (("alone", alone), ("beside the backlog", beside)):
+        seconds = " ".join(f"{value:7.2f}" for value in (run.p50_s, run.p95_s, run.p99_s))
+        lines.append(f"{name:22} {seconds} {run.live_alerts:7}")
     per_s = beside.backlog_per_s or 0.0
     lines.append(
         f"p95 beside the backlog is {beside.p95_s / alone.p95_s:.2f} x of p95 alone; the backlog "

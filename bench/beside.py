@@ -168,7 +168,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
             stream.wait_until_durable()
             stream.wait_until_served("classify", stream.sent - before)
             latencies = latencies_s(_results(stream.archive, "classify"), served_before)
-    p50, p95, p99 = (float(one) for one in np.quantile(latencies, (0.5, 0.95, 0.99)))
+    p50, p95, p99 = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
     return Measured(
         alerts=options.alerts,
         alone_per_s=alone_per_s,

@@ -41,8 +41,8 @@ class Burst:
     durable_after_s
         from that until the last of them was in the ledger
     peak_rss_bytes
-        of all processes of the archive and of its Ray meanwhile; memory that several of them
-        share counts several times
+        of all processes of the archive and of its Ray during the burst; shared memory counts once
+        for each process
     first_s
         from the start of the archive, on a Ray that was up, until its first alert was durable
     """
@@ -80,9 +80,9 @@ def render(bursts: Sequence[Burst]) -> str:
     """Return the table as text, one line a visit."""
     lines = ["feed         alerts  sent in s  durable after s  peak RSS MB  first after s"]
     lines += [
-        f"{one.feed:10}  {one.alerts:7}  {one.sent_s:9.1f}  {one.durable_after_s:15.1f}  "
-        f"{one.peak_rss_bytes / 1e6:11.0f}  {one.first_s:13.1f}"
-        for one in bursts
+        f"{burst.feed:10}  {burst.alerts:7}  {burst.sent_s:9.1f}  {burst.durable_after_s:15.1f}  "
+        f"{burst.peak_rss_bytes / 1e6:11.0f}  {burst.first_s:13.1f}"
+        for burst in bursts
     ]
     return "\n".join(lines)
 

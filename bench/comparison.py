@@ -60,8 +60,8 @@ class Comparison:
         sizes: dict[str, float] = {}
         for number in range(self._options.rounds):
             for chain in chains:
-                words = (feed.name, number + 1, self._options.rounds, chain.name)
-                _LOG.info("%s, round %d of %d: %s", *words)
+                arguments = (feed.name, number + 1, self._options.rounds, chain.name)
+                _LOG.info("%s, round %d of %d: %s", *arguments)
                 figures = self._try(self._round, chain, feed, schema, number, sizes)
                 if figures is not None:
                     found.rounds[chain.name].append(figures)

@@ -221,7 +221,7 @@ def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measu
     for kind in options.alerts:
         catalogs = Catalogs(store.folder, options.memory_bytes)
         ways = {"ours": ours(catalogs.current(f"made{count}")), **beside}
-        # A sky that does not fit into memory is read anew for each batch: a few batches suffice.
+        # A sky that does not fit into memory is read again for each batch: a few batches suffice.
         fits = kind == "exposures" or bool(beside)
         todo = options.batches if fits else max(1, options.batches // 20)
         rng = np.random.default_rng(options.seed + 1)
@@ -252,16 +252,18 @@ def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measu
 def faults(measured: Sequence[Measured]) -> list[str]:
     """List what is wrong: matches that differ from astropy's, memory above the limit."""
     found = []
-    for one in measured:
-        mine = one.ways["ours"]["matches"]
-        for name, figures in one.ways.items():
+    for result in measured:
+        mine = result.ways["ours"]["matches"]
+        for name, figures in result.ways.items():
             if figures["matches"] != mine:
                 found.append(
-                    f"{one.sources:,} sources, {one.alerts}: {mine:.0f} matches, "
+                    f"{result.sources:,} sources, {result.alerts}: {mine:.0f} matches, "
                     f"{figures['matches']:.0f} of {name}"
                 )
-        if one.catalog_peak_bytes > one.catalog_limit_bytes:
-            found.append(f"{one.sources:,} sources: {one.catalog_peak_bytes:,} bytes of catalogue")
+        if result.catalog_peak_bytes > result.catalog_limit_bytes:
+            found.append(
+                f"{result.sources:,} sources: {result.catalog_peak_bytes:,} bytes of catalogue"
+            )
     return found
 
 
@@ -270,12 +272,12 @@ def render(measured: Sequence[Measured]) -> str:
     head = f"{'sources':>10}  {'alerts':<10} {'way':<14} {'alerts/s a core':>15} "
     head += f"{'p50 ms':>8} {'p99 ms':>8} {'ours is':>8} {'catalogue MB':>13}"
     lines = [head]
-    for one in measured:
-        mine = one.ways["ours"]["alerts_per_core_s"]
-        for name, figures in one.ways.items():
-            memory = f"{one.catalog_peak_bytes / 1e6:.0f}" if name == "ours" else ""
+    for result in measured:
+        mine = result.ways["ours"]["alerts_per_core_s"]
+        for name, figures in result.ways.items():
+            memory = f"{result.catalog_peak_bytes / 1e6:.0f}" if name == "ours" else ""
             lines.append(
-                f"{one.sources:>10,}  {one.alerts:<10} {name:<14} "
+                f"{result.sources:>10,}  {result.alerts:<10} {name:<14} "
                 f"{figures['alerts_per_core_s']:>15,.0f} {figures['p50_ms']:>8.1f} "
                 f"{figures['p99_ms']:>8.1f} {mine / figures['alerts_per_core_s']:>7.1f}x "
                 f"{memory:>13}"
@@ -293,10 +295,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; the exit code is 1 if astropy disagrees."""
     options = _parser().parse_args(arguments)
     with working_folder("crossmatch", options.folder) as folder:
-        measured = [one for count in options.sources for one in measure(options, folder, count)]
+        measured = [
+            result for count in options.sources for result in measure(options, folder, count)
+        ]
     print(render(measured))
     if options.json:
-        report = {"cores": os.cpu_count(), "measured": [asdict(one) for one in measured]}
+        report = {"cores": os.cpu_count(), "measured": [asdict(result) for result in measured]}
         options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
     found = faults(measured)
     for fault in found:

@@ -94,13 +94,13 @@ def work_out(
 
 def median(rounds: Sequence[Figures]) -> Figures:
     """Return the round with the median warm rate: a measured round, not a mixture of several."""
-    ordered = sorted(rounds, key=lambda one: one.warm_per_s or 0.0)
+    ordered = sorted(rounds, key=lambda figures: figures.warm_per_s or 0.0)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def spread(rounds: Sequence[Figures]) -> tuple[float, float] | None:
     """Return the lowest and the highest warm rate."""
-    rates = [one.warm_per_s for one in rounds if one.warm_per_s is not None]
+    rates = [figures.warm_per_s for figures in rounds if figures.warm_per_s is not None]
     return (min(rates), max(rates)) if rates else None
 
 

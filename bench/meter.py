@@ -71,8 +71,8 @@ class Meter:
         psutil.wait_procs(alive, timeout=10)
 
     def _left_out(self, process: psutil.Process) -> bool:
-        words = " ".join(process.cmdline())
-        return process.pid == os.getpid() or any(word in words for word in self._without)
+        command = " ".join(process.cmdline())
+        return process.pid == os.getpid() or any(text in command for text in self._without)
 
     def _family(self) -> list[psutil.Process]:
         children: dict[int, list[psutil.Process]] = {}

@@ -144,9 +144,10 @@ def watch(
 
 def found_below(folder: Path) -> tuple[int, int]:
     """Return rows and bytes in all Parquet files that a reader of the output would find."""
-    places = [place for place in (folder / "parquet", folder / "archive/alerts") if place.is_dir()]
-    rows = sum(ds.dataset(place, format="parquet").count_rows() for place in places)
-    files = [file for place in places for file in place.rglob("*.parquet")]
+    candidates = (folder / "parquet", folder / "archive/alerts")
+    outputs = [output for output in candidates if output.is_dir()]
+    rows = sum(ds.dataset(output, format="parquet").count_rows() for output in outputs)
+    files = [file for output in outputs for file in output.rglob("*.parquet")]
     return rows, sum(file.stat().st_size for file in files)
 
 

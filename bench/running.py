@@ -79,8 +79,8 @@ def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
     state = folder / "state"
     state.mkdir(parents=True)
     config = folder / "finkray.toml"
-    place = f'[archive]\nuri = "{folder}/archive"\n[ray]\naddress = "auto"\n'
-    config.write_text(settings + place, encoding="utf-8")
+    fixed = f'[archive]\nuri = "{folder}/archive"\n[ray]\naddress = "auto"\n'
+    config.write_text(settings + fixed, encoding="utf-8")
     log = folder / "log"
     ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
     try:

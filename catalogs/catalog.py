@@ -18,7 +18,7 @@ from catalogs.store import Built, CatalogStore
 from finkray.errors import CatalogError, CatalogUnavailable
 
 PERIOD_YEARS: Final = 1.0
-"""Length of a period: a shard of moving sources is sorted anew for each."""
+"""Length of a period: a shard of moving sources is sorted again for each."""
 
 
 class Catalog:
@@ -120,7 +120,7 @@ class Catalogs:
         try:
             return self.store.current(name) is not None
         except CatalogError:
-            # It is asked, and cannot answer: that is not the same as no catalogue.
+            # A catalogue that cannot be read counts as used: its alerts are not checked.
             return True
 
     def current(self, name: str) -> Catalog:

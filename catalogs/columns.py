@@ -120,20 +120,20 @@ def common_type(kinds: Iterable[pa.DataType]) -> pa.DataType:
     return common
 
 
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
+def _common(first: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if first == other or pa.types.is_null(other):
+        return first
+    if pa.types.is_null(first):
         return other
-    integers = [pa.types.is_integer(kind) for kind in (one, other)]
+    integers = [pa.types.is_integer(kind) for kind in (first, other)]
     if all(integers):
-        return _common_integer(one, other)
-    if any(integers) and (pa.types.is_floating(one) or pa.types.is_floating(other)):
+        return _common_integer(first, other)
+    if any(integers) and (pa.types.is_floating(first) or pa.types.is_floating(other)):
         return pa.float64()
-    decimals = [pa.types.is_decimal(kind) for kind in (one, other)]
+    decimals = [pa.types.is_decimal(kind) for kind in (first, other)]
     if any(integers) and any(decimals):
-        return _integer_or_decimal(one if decimals[0] else other)
-    return _united(one, other) if all(decimals) or not any(decimals) else pa.string()
+        return _integer_or_decimal(first if decimals[0] else other)
+    return _united(first, other) if all(decimals) or not any(decimals) else pa.string()
 
 
 def _integer_or_decimal(decimal: pa.DataType) -> pa.DataType:
@@ -142,9 +142,9 @@ def _integer_or_decimal(decimal: pa.DataType) -> pa.DataType:
     return pa.decimal128(precision, decimal.scale) if precision <= 38 else pa.string()
 
 
-def _united(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Return the type that pyarrow unites two in, if it is one that is carried; else text."""
-    fields = [pa.schema([("column", kind)]) for kind in (one, other)]
+def _united(first: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return the type that pyarrow promotes both to, if such columns can be carried; else text."""
+    fields = [pa.schema([("column", kind)]) for kind in (first, other)]
     try:
         united = pa.unify_schemas(fields, promote_options="permissive").field(0).type
     except pa.ArrowException:
@@ -152,12 +152,12 @@ def _united(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     return united if any(is_type(united) for is_type in _SCALARS) else pa.string()
 
 
-def _common_integer(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    signed = [pa.types.is_signed_integer(kind) for kind in (one, other)]
-    width = max(one.bit_width, other.bit_width)
+def _common_integer(first: pa.DataType, other: pa.DataType) -> pa.DataType:
+    signed = [pa.types.is_signed_integer(kind) for kind in (first, other)]
+    width = max(first.bit_width, other.bit_width)
     if all(signed) or not any(signed):
-        return one if one.bit_width == width else other
-    unsigned = other if signed[0] else one
+        return first if first.bit_width == width else other
+    unsigned = other if signed[0] else first
     if unsigned.bit_width == 64:
         return pa.string()
     needed = max(width, 2 * unsigned.bit_width)

@@ -47,7 +47,7 @@ def around(index: np.ndarray, order: int) -> np.ndarray:
     """Return the pixels that positions lie in and their neighbours: (n, 9), -1 for none."""
     import cdshealpix
 
-    # Threads are started anew for each call: a batch is faster without.
+    # Each call would start new threads: a batch is faster with one.
     pixels = (index >> shift(order)).astype(np.uint64)
     ring: np.ndarray = cdshealpix.neighbours(pixels, order, num_threads=1).astype(np.int64)
     return ring

@@ -140,8 +140,8 @@ class Reader:
     ) -> np.ndarray:
         """Count placeholders; return which rows have none for a position.
 
-        Those inside the sphere are told from sources by their number alone, which is known at the
-        end: they are left out only where the description drops them.
+        Placeholders inside the sphere differ from sources by their number only, which is known at
+        the end: they are left out only where the description drops them.
         """
         with np.errstate(invalid="ignore"):
             ra_out = ((ra < -180.0) | (ra > 360.0)) & _stands_for_missing(ra_raw)
@@ -226,7 +226,9 @@ class Extent:
         """Return a sentence if the epochs of the rows are not that of the description."""
         year = description.position.epoch_year
         years = [read_epoch(repr(epoch)) for epoch in self.epochs or ()]
-        if all(one is not None and abs(one - year) <= _EPOCH_TOLERANCE_YEARS for one in years):
+        if all(
+            epoch is not None and abs(epoch - year) <= _EPOCH_TOLERANCE_YEARS for epoch in years
+        ):
             return ""
         low, high = self.epochs or (np.nan, np.nan)
         reach = f"{low:.8g}" if low == high else f"{low:.8g} to {high:.8g}"

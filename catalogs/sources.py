@@ -1,7 +1,7 @@
 """The files of a catalogue: found, opened by their format, checked, and read as one table.
 
 Each file is checked by itself. Files whose columns have other types are united by one rule
-(`catalogs.columns`): the same types in both readings of a build, whatever the order of the files.
+(`catalogs.columns`): both readings of a build get the same types, in any order of the files.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ class Source:
         if not self._types:
             found = []
             for file in self._files:
-                with _in_words(file.path):
+                with _naming_the_file(file.path):
                     kinds = file.types(self._names)
                     found.append({name: self._carried_type(name, kinds[name]) for name in kinds})
             for name in self._names:
@@ -99,7 +99,7 @@ class Source:
         """
         types = self.types
         for file in self._files:
-            with _in_words(file.path):
+            with _naming_the_file(file.path):
                 for piece in file.pieces(self._names):
                     yield pa.table(
                         {name: carried(name, piece[name], types[name]) for name in self._names}
@@ -107,10 +107,10 @@ class Source:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    """Raise whatever a reader raises as a `CatalogError` that names the file.
+def _naming_the_file(path: Path) -> Iterator[None]:
+    """Turn any error of a reader into a `CatalogError` that names the file.
 
-    Readers of formats raise anything at files that are damaged: it is never a fault of the build.
+    Readers of formats raise any type of error at damaged files; it is never a fault of the build.
     """
     try:
         yield
@@ -148,12 +148,12 @@ def open_source(description: Description) -> Source:
         description.source.delimiter,
     )
     if form == "hats":
-        with _in_words(Path(path)):
+        with _naming_the_file(Path(path)):
             files: list[TableFile] = list(open_hats(path))
     else:
         files = [_open(file, form, wanted) for file in _files(path, form)]
     for opened in files:
-        with _in_words(opened.path):
+        with _naming_the_file(opened.path):
             check_columns(opened, description)
             check_declarations(opened, description)
     return Source(description, files)

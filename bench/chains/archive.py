@@ -40,7 +40,7 @@ def settings_for(
     *,
     ingest: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return settings that leave at its default whatever can stay there."""
+    """Return settings of the archive, with defaults where possible."""
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (ingest or {}).items())
     return (
         f'[kafka]\nbootstrap_servers = "{bootstrap_servers}"\ntopics = ["{topic}"]\n'

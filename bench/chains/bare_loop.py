@@ -45,8 +45,8 @@ def run(job: Job) -> None:
     spawn = multiprocessing.get_context("spawn")
     written: Queue[int] = spawn.Queue()
     workers = [
-        spawn.Process(target=_work, args=(job, range(one, job.partitions, job.cores), written))
-        for one in range(job.cores)
+        spawn.Process(target=_work, args=(job, range(worker, job.partitions, job.cores), written))
+        for worker in range(job.cores)
     ]
     for worker in workers:
         worker.start()

@@ -49,7 +49,7 @@ def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -
     if not tables:
         raise CatalogError(f"{path}: there is no table in it")
     if wanted.table:
-        named = [one for one in tables if wanted.table in (one.label, str(one.number))]
+        named = [table for table in tables if wanted.table in (table.label, str(table.number))]
         if len(named) == 1:
             return named[0]
         raise CatalogError(
@@ -57,8 +57,8 @@ def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -
             f"{_listed(tables, what)}"
         )
     positions = {name.casefold() for name in wanted.positions}
-    may = [one for one in tables if positions <= {name.casefold() for name in one.names}]
-    filled = [one for one in may if one.rows]
+    may = [table for table in tables if positions <= {name.casefold() for name in table.names}]
+    filled = [table for table in may if table.rows]
     if len(filled) > 1:
         raise CatalogError(
             f"{path}: has several tables with the columns {' and '.join(wanted.positions)}: "
@@ -70,7 +70,7 @@ def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -
 
 def _listed(tables: Sequence[Candidate], what: str) -> str:
     texts = [
-        f"{what} {one.number}{f' {one.label!r}' if one.label else ''} ({one.rows:,} rows)"
-        for one in tables[:10]
+        f"{what} {table.number}{f' {table.label!r}' if table.label else ''} ({table.rows:,} rows)"
+        for table in tables[:10]
     ]
     return ", ".join(texts) + (", …" if len(tables) > 10 else "")

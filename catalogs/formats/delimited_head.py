@@ -20,7 +20,7 @@ _HEAD_BYTES: Final = 4 * 1024 * 1024
 """The line with the names of the columns is looked for so far into the file."""
 
 _HEAD_LINES: Final = 50
-"""It is looked for in so many lines that are not comments."""
+"""Number of lines without a comment in which the head is searched."""
 
 _OTHER_DELIMITERS: Final = ",;\t|"
 

@@ -43,7 +43,9 @@ class VoTableFile:
             raise CatalogError(text if text.startswith(str(path)) else f"{path}: {text}") from error
         _check_statuses(path, outline)
         candidates = [
-            Candidate(number + 1, table.label, [one.name for one in table.columns], table.rows)
+            Candidate(
+                number + 1, table.label, [column.name for column in table.columns], table.rows
+            )
             for number, table in enumerate(outline.tables)
         ]
         chosen = choose(path, candidates, wanted, "table")
@@ -107,9 +109,13 @@ class VoTableFile:
             with open_decompressed(self.path) as file:
                 document = parse(file, table_number=self._number, verify="ignore")
         names = [column.name for column in self._table.columns]
-        tables = [one for one in document.iter_tables() if [_name(f) for f in one.fields] == names]
+        tables = [
+            table
+            for table in document.iter_tables()
+            if [_name(field) for field in table.fields] == names
+        ]
         # Of the tables that were not asked for astropy keeps the fields, and no rows.
-        array = max((one.array for one in tables), key=len, default=())
+        array = max((table.array for table in tables), key=len, default=())
         if len(array) != self._table.rows:
             # astropy ends a binary stream where a field does not fit (astropy issue 18099).
             raise CatalogError(

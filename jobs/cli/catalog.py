@@ -36,13 +36,15 @@ catalog = typer.Typer(
 def add(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", show_default=False, help="Its description, in TOML."),
+        typer.Argument(
+            metavar="FILE", show_default=False, help="Description of the catalogue (TOML)."
+        ),
     ],
     config: Config = None,
 ) -> None:
-    """Add a catalogue by its description, or change the description of one.
+    """Add a catalogue, or replace the description of one.
 
-    The files are opened, and their columns compared with the description; nothing is built.
+    The command opens the files and compares their columns with the description; it builds nothing.
     """
     from catalogs.description import read_description
     from catalogs.sources import open_source
@@ -52,7 +54,7 @@ def add(
     name = description.catalog.name
     _store(config).add(description)
     Progress().say(f"{name} {description.catalog.version} is added")
-    Progress().tell(f"Build it: finkray catalog build {name}")
+    Progress().tell(f"To build it: finkray catalog build {name}")
 
 
 @catalog.command(epilog=examples("finkray catalog build gcvs", "finkray catalog build --all"))
@@ -63,27 +65,27 @@ def build(
     ] = None,
     config: Config = None,
     *,
-    everything: Annotated[
+    build_all: Annotated[
         bool, typer.Option("--all", help="Build all catalogues whose version is not built yet.")
     ] = False,
 ) -> None:
-    """Build the version that is described, and use it from the next batch of alerts on.
+    """Build the described version, and use it from the next batch of alerts on.
 
-    A source that cannot be right is refused: contradicting units, missing columns, duplicate
-    ids, sources without a position, files that are cut short.
+    The build fails on contradicting units, missing columns, duplicate ids, sources without a
+    position and files that are cut short.
     """
     from catalogs.build import build as build_catalog
 
     store = _store(config)
-    wanted = list(names or ())
-    if everything:
-        wanted += [name for name in store.names() if not _is_built(store, name)]
-    elif not wanted:
+    to_build = list(names or ())
+    if build_all:
+        to_build += [name for name in store.names() if not _is_built(store, name)]
+    elif not to_build:
         raise typer.BadParameter("expected a name, or --all", param_hint="NAME")
-    for name in wanted:
+    for name in to_build:
         description = store.description(name)
-        with _progress(f"Building {name} {description.catalog.version}") as tell:
-            built = build_catalog(store, description, tell)
+        with _progress(f"Building {name} {description.catalog.version}") as report:
+            built = build_catalog(store, description, report)
         left_out = _left_out(built.dropped_null_positions, built.dropped_duplicate_ids)
         Progress().say(
             f"{name} {description.catalog.version}: {built.rows:,} sources in "
@@ -93,9 +95,9 @@ def build(
 
 @catalog.command("list", epilog=examples("finkray catalog list --json"))
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
-    """List the catalogues: the version in use, its sources, its radius.
+    """List the catalogues with the version in use, its number of sources and the radius.
 
-    Catalogues on the web, which the settings name, come last.
+    Catalogues on the web, from the settings, come last.
     """
     settings = load(config_file(config), os.environ).catalogs
     store = _store(config)
@@ -106,9 +108,9 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     elif not rows:
         Progress().say(f"no catalogue in {store.folder}")
     for row in [] if as_json else rows:
-        used = f"{row['version']}  {row['rows']:,} sources" if row["version"] else "not built"
-        used = f"on the web, {row['web']}" if row["web"] else used
-        Progress().say(f"{row['name']:<16} {used}  within {row['radius_arcsec']:g} arcsec")
+        state = f"{row['version']}  {row['rows']:,} sources" if row["version"] else "not built"
+        state = f"on the web, {row['web']}" if row["web"] else state
+        Progress().say(f"{row['name']:<16} {state}  within {row['radius_arcsec']:g} arcsec")
 
 
 @catalog.command(epilog=examples("finkray catalog show gcvs"))
@@ -116,8 +118,7 @@ def show(name: _Name, config: Config = None, *, as_json: AsJson = False) -> None
     """Show the description of a catalogue and its versions."""
     store = _store(config)
     description = store.description(name)
-    built_as = [(version, store.built(name, version)[1]) for version in store.versions(name)]
-    versions = {version: asdict(built) for version, built in built_as}
+    versions = {version: asdict(store.built(name, version)[1]) for version in store.versions(name)}
     if as_json:
         record = {
             "current": store.current(name),
@@ -132,14 +133,14 @@ def show(name: _Name, config: Config = None, *, as_json: AsJson = False) -> None
     say(f"  radius    {description.catalog.radius_arcsec:g} arcsec")
     say(f"  columns   {', '.join(description.catalog.carried) or 'none'}")
     say(f"  epoch     {description.position.epoch_year:g}")
-    moves = "carried to the alert's time" if description.proper_motion.given else "none"
-    say(f"  motions   {moves}")
+    motions = "applied up to the time of the alert" if description.proper_motion.given else "none"
+    say(f"  motions   {motions}")
     for version, built in versions.items():
-        mark = "used" if version == store.current(name) else "not used"
+        state = "in use" if version == store.current(name) else "not in use"
         day = datetime.fromtimestamp(built["at_unix_s"], UTC).strftime("%Y-%m-%d")
         left_out = _left_out(built["dropped_null_positions"], built["dropped_duplicate_ids"])
         say(
-            f"  {version}: {mark}, built {day}, {built['rows']:,} sources, "
+            f"  {version}: {state}, built {day}, {built['rows']:,} sources, "
             f"{built['shards']:,} shards, margins {built['margin_arcsec']:.1f} arcsec, "
             f"{built['data_bytes'] / 1e6:.1f} MB{left_out}"
         )
@@ -151,11 +152,11 @@ def use(
     version: Annotated[str, typer.Argument(metavar="VERSION", show_default=False)],
     config: Config = None,
 ) -> None:
-    """Use another version that is built, from the next batch of alerts on."""
+    """Use another built version, from the next batch of alerts on."""
     store = _store(config)
     store.description(name)
     store.use(name, version)
-    Progress().say(f"{name}: {version} is used")
+    Progress().say(f"{name}: version {version} is in use")
 
 
 @catalog.command(
@@ -169,11 +170,11 @@ def remove(
     *,
     version: Annotated[
         str | None,
-        typer.Option(metavar="V", help="Remove this version alone; not the one in use."),
+        typer.Option(metavar="V", help="Remove this version only; it must not be in use."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a catalogue with all its versions, or one of them. Its source stays."""
+    """Remove a catalogue or one of its versions; the source files remain."""
     store = _store(config)
     store.description(name)
     if version is None and not yes:
@@ -225,14 +226,14 @@ def _left_out(null_positions: int, duplicate_ids: int) -> str:
     if null_positions:
         texts.append(f"{null_positions:,} without a position")
     if duplicate_ids:
-        texts.append(f"{duplicate_ids:,} with the id of another")
+        texts.append(f"{duplicate_ids:,} with the id of another source")
     return f"; left out: {', '.join(texts)}" if texts else ""
 
 
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[str], None]]:
-    with Progress().waiting(text) as tell:
+    with Progress().waiting(text) as report:
         try:
-            yield tell
+            yield report
         except OSError as error:
             raise CatalogError(f"{text}: {error}") from error

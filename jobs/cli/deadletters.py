@@ -70,7 +70,7 @@ def list_letters(
     partition: Partition = None,
     offsets: Offsets = None,
     time: Time = None,
-    each: Annotated[
+    each_letter: Annotated[
         bool, typer.Option("--all", help="Print a line for each dead letter that is not resolved.")
     ] = False,
     as_json: AsJson = False,
@@ -80,16 +80,16 @@ def list_letters(
     from jobs.commands.deadletters import count, rows
     from jobs.commands.render_deadletters import counts_json, counts_table, rows_table
 
-    wanted = _selection(reason, topic, partition, offsets, time, resolved=not each)
+    selection = _selection(reason, topic, partition, offsets, time, resolved=not each_letter)
     with _working(config, "searching") as (settings, tell):
-        if each:
-            found = rows(settings, wanted, tell)
-            shown, machine = rows_table(found.result), [row_json(row) for row in found.result]
+        if each_letter:
+            listed = rows(settings, selection, tell)
+            shown, machine = rows_table(listed.result), [row_json(row) for row in listed.result]
         else:
-            counted = count(settings, wanted, tell)
+            counted = count(settings, selection, tell)
             shown, machine = counts_table(counted.result), counts_json(counted.result)
     _print(machine, shown, as_json=as_json)
-    _warn_of((found if each else counted).unread)
+    _warn_of((listed if each_letter else counted).unread)
 
 
 @app.command(
@@ -141,9 +141,9 @@ def export(
     """Write dead letters to a folder (a file each, and index.jsonl) or to one Parquet file."""
     from jobs.commands.deadletters import export as write
 
-    wanted = _selection(reason, topic, partition, offsets, time, resolved=resolved)
+    selection = _selection(reason, topic, partition, offsets, time, resolved=resolved)
     with _working(config, "exporting") as (settings, tell):
-        written = write(settings, wanted, target, tell)
+        written = write(settings, selection, target, tell)
     typer.echo(f"{written.result} dead letters in {target}")
     _warn_of(written.unread)
 
@@ -167,15 +167,15 @@ def redrive(
 ) -> None:
     """Decode dead letters again after a fix; those that decode are archived, once.
 
-    The archive must not run meanwhile: stop it, redrive, start it. A dead letter of which only the
-    first bytes are kept is read from Kafka again, if Kafka still has it.
+    The archive must not run during a redrive: stop it, redrive, start it. A dead letter of which
+    only the first bytes are kept is read from Kafka again, if Kafka still has it.
     """
     from jobs.commands.deadletters import redrive as decode_again
     from jobs.commands.render_deadletters import resolved_json, resolved_text
 
-    wanted = _selection(reason, topic, partition, offsets, time, resolved=False)
+    selection = _selection(reason, topic, partition, offsets, time, resolved=False)
     with _working(config, "decoding again", simulator=simulator) as (settings, tell):
-        done = decode_again(settings, wanted, tell)
+        done = decode_again(settings, selection, tell)
     _print(resolved_json(done), resolved_text(done), as_json=as_json)
     _warn_of(done.unread)
 

@@ -1,7 +1,7 @@
 """Jobs of finkray on a Ray cluster: submit one, find it again, let it drain and end.
 
-Which jobs run is asked of Ray alone: a job carries its name in its metadata, and one that was
-submitted by hand is known by its command.
+Ray alone knows which jobs run: a job has its name in its metadata, and a job that was submitted by
+hand is recognised by its command.
 """
 
 import itertools

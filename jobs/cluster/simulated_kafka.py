@@ -82,7 +82,8 @@ def simulator_hint(state: Path, command: str) -> str:
     if running_kafka(state) is None:
         return ""
     return (
-        f". The simulator's Kafka runs, and this command asked another: did you mean `{command}`?"
+        ". The simulator's Kafka runs, and this command used another one: "
+        f"did you mean `{command}`?"
     )
 
 

@@ -207,7 +207,8 @@ def _bring_up(context: CommandContext) -> tuple[Cluster, Jobs]:
 def _start_local(context: CommandContext) -> tuple[Cluster, Jobs]:
     """Start a local cluster.
 
-    Called under the lock, so that no other command has a job on a cluster that is given up again.
+    Called under the lock, so that no other command submits a job to a cluster that is stopped
+    after a failed start.
     """
     try:
         if end := ended_local_ray(context.state):
@@ -318,7 +319,7 @@ def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
                 stopping = True
                 _forget(context, job)
                 context.progress.say(
-                    f"{job.name} is asked to drain; Ctrl-C again leaves it to that"
+                    f"{job.name} drains and stops; Ctrl-C again returns without waiting"
                 )
                 jobs.ask_to_stop(job)
             context.progress.write(text.more())

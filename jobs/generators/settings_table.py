@@ -34,7 +34,7 @@ def settings_table() -> str:
 
 
 def page(text: str) -> str:
-    """The page with its table made anew; what stands above the mark is kept."""
+    """Return the page with a new table; the text above the mark stays."""
     above, mark, _ = text.partition(MARK)
     if not mark:
         raise ValueError(f"{PAGE} has no line {MARK!r}")

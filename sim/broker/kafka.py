@@ -99,7 +99,7 @@ class Kafka:
         login
             A second listener, for clients that log in.
         die_with_parent
-            Kill it when this process ends, for whatever reason.
+            Kill the broker when this process ends for any reason.
         timeout_s
             How long it may take until it answers.
 

@@ -150,7 +150,7 @@ def _wrong_union(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 -
 
 
 def _declared_size(parts: _Parts, rng: random.Random) -> Poison:  # noqa: ARG001 - as the others
-    """Return a record with a string whose size is given as a petabyte."""
+    """Return a record with a string whose declared size is a petabyte."""
     position = _first(parts, "string")
     _, end = read_long(parts.record, position)
     return Poison(

@@ -113,7 +113,7 @@ class Report:
 
 
 class Sender:
-    """Sends packets, waits for room and for acknowledgements, and reports meanwhile."""
+    """Sends packets, waits for queue space and acknowledgements, and reports progress."""
 
     def __init__(
         self,

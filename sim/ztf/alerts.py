@@ -36,7 +36,7 @@ from sim.ztf.schedule import Exposure, night_of, night_plan
 from sim.ztf.schema import Version
 
 _KEPT_ALERTS = 20_000
-"""Fields are kept in memory until one visit to each would be so many alerts: some 250 MB."""
+"""Limit of the fields in memory: alerts of one visit to each of them, about 250 MB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Cutouts:
 
 
 class CutoutPool:
-    """Cutouts by their content; the same for the same seed, in whatever order they are made."""
+    """Cutouts by their content, which depend on the seed and not on the order of their making."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

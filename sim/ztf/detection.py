@@ -2,7 +2,7 @@
 
 An object is detected if its true signal is above five times the error; the measured values have
 noise. So a detection can be computed again at any time, and the same seed gives the same history in
-whatever order it is computed.
+any order of computing.
 """
 
 from dataclasses import dataclass

@@ -191,7 +191,7 @@ def _start_and_interrupt(workspace: Workspace) -> None:
         process.send_signal(signal.SIGABRT)
         process.wait(20)
         pytest.fail(said.read_text())
-    assert "ui is asked to drain" in said.read_text()
+    assert "ui drains and stops" in said.read_text()
     assert "asked to stop by SIGINT" in said.read_text()
 
 

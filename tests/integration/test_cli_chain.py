@@ -115,7 +115,7 @@ def _assert_the_wrong_kafka_gets_a_hint(env: dict[str, str], folder: Path) -> No
         answer = commands.finkray(command, folder=folder, environment=nowhere)
         assert answer.returncode == code
         hint = (
-            "The simulator's Kafka runs, and this command asked another: did you mean "
+            "The simulator's Kafka runs, and this command used another one: did you mean "
             f"`finkray {command} --"
         )
         assert hint in answer.stdout + answer.stderr

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.classes import CLASSES, Asked, classes
+from actors.classes import CLASSES, TypeAnswer, classes
 from actors.object_types import GALAXIES, simbad_type
 from finkray.adapter import NEIGHBOUR, SOLAR_SYSTEM
 
@@ -14,11 +14,11 @@ Source = tuple[str, float] | str | None
 """A type and a separation in arcsec; or why it was not checked; or nothing there."""
 
 
-def asked(catalog: str, *sources: Source, version: str = "1") -> Asked:
+def answer(catalog: str, *sources: Source, version: str = "1") -> TypeAnswer:
     """The answers of a catalogue with SIMBAD's types."""
     there = [one if isinstance(one, tuple) else None for one in sources]
     texts = [one[0] if one else None for one in there]
-    return Asked(
+    return TypeAnswer(
         catalog=catalog,
         version=version,
         status=pa.array(
@@ -36,7 +36,7 @@ def asked(catalog: str, *sources: Source, version: str = "1") -> Asked:
 
 
 def classified(
-    *catalogs: Asked,
+    *catalogs: TypeAnswer,
     solar: tuple[str | None, float | None] | None = None,
     neighbour: tuple[float, float] | None = None,
 ) -> dict[str, object]:
@@ -51,7 +51,7 @@ def classified(
 
 
 GALAXY_NEAR = (0.03, 1.2)
-NOTHING_THERE = asked("simbad", None)
+NOTHING_THERE = answer("simbad", None)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ NOTHING_THERE = asked("simbad", None)
     [
         # 1: what the packet knows stands before all.
         (
-            [asked("simbad", ("RR*", 0.2))],
+            [answer("simbad", ("RR*", 0.2))],
             {"solar": ("Vesta", 0.44), "neighbour": GALAXY_NEAR},
             "Solar System",
             "the packet names Vesta, 0.4 arcsec from where it must be",
@@ -71,28 +71,28 @@ NOTHING_THERE = asked("simbad", None)
             "the packet says that it is a known object",
         ),
         # 2: sources with a type.
-        ([asked("simbad", ("RR*", 0.214))], {}, "RR*", "RR* in simbad 1, 0.21 arcsec away"),
+        ([answer("simbad", ("RR*", 0.214))], {}, "RR*", "RR* in simbad 1, 0.21 arcsec away"),
         (
-            [asked("simbad", ("EmG", 0.9))],
+            [answer("simbad", ("EmG", 0.9))],
             {},
             "galaxy host candidate",
             "a galaxy, EmG in simbad 1, 0.90 arcsec away",
         ),
-        ([asked("simbad", ("Sy1", 0.9))], {}, "Sy1", "Sy1 in simbad 1, 0.90 arcsec away"),
-        ([asked("a", ("QSO", 0.9)), asked("b", ("EB*", 0.8))], {}, "EB*", "EB* in b 1, "),
-        ([asked("a", ("QSO", 0.9)), asked("b", ("*", 0.1))], {}, "QSO", "QSO in a 1, "),
-        ([asked("a", None), asked("b", ("*", 0.1))], {}, "*", "* in b 1, "),
-        ([asked("a", "no_position"), asked("b", ("EB*", 0.1))], {}, "EB*", "EB* in b 1, "),
+        ([answer("simbad", ("Sy1", 0.9))], {}, "Sy1", "Sy1 in simbad 1, 0.90 arcsec away"),
+        ([answer("a", ("QSO", 0.9)), answer("b", ("EB*", 0.8))], {}, "EB*", "EB* in b 1, "),
+        ([answer("a", ("QSO", 0.9)), answer("b", ("*", 0.1))], {}, "QSO", "QSO in a 1, "),
+        ([answer("a", None), answer("b", ("*", 0.1))], {}, "*", "* in b 1, "),
+        ([answer("a", "no_position"), answer("b", ("EB*", 0.1))], {}, "EB*", "EB* in b 1, "),
         # 3: somebody was not asked, so nothing can be said for want of a source.
         ([], {}, "not checked", "no catalogue that tells types is built"),
         (
-            [asked("a", "catalog_unreadable"), NOTHING_THERE],
+            [answer("a", "catalog_unreadable"), NOTHING_THERE],
             {"neighbour": GALAXY_NEAR},
             "not checked",
             "a 1: catalog_unreadable",
         ),
         (
-            [asked("a", "no_position"), asked("b", "no_time", version="2")],
+            [answer("a", "no_position"), answer("b", "no_time", version="2")],
             {},
             "not checked",
             "a 1: no_position, b 2: no_time",
@@ -104,16 +104,21 @@ NOTHING_THERE = asked("simbad", None)
             "galaxy host candidate",
             "the nearest source of Pan-STARRS, 1.2 arcsec away, looks like a galaxy",
         ),
-        ([asked("a", ("?", 0.1))], {"neighbour": GALAXY_NEAR}, "galaxy host candidate", "the near"),
+        (
+            [answer("a", ("?", 0.1))],
+            {"neighbour": GALAXY_NEAR},
+            "galaxy host candidate",
+            "the near",
+        ),
         # 5: nothing.
         ([NOTHING_THERE], {"neighbour": (0.03, 3.1)}, "Unknown", "no source with a type in "),
         ([NOTHING_THERE], {"neighbour": (0.5, 0.1)}, "Unknown", "no source with a type in "),
         ([NOTHING_THERE], {}, "Unknown", "no source with a type in simbad 1"),
-        ([asked("a", ("?", 0.1))], {}, "Unknown", "no source with a type in a 1"),
+        ([answer("a", ("?", 0.1))], {}, "Unknown", "no source with a type in a 1"),
     ],
 )
 def test_the_first_rule_that_holds_gives_the_class(
-    catalogs: list[Asked], packet: dict[str, tuple[float, float]], name: str, rule: str
+    catalogs: list[TypeAnswer], packet: dict[str, tuple[float, float]], name: str, rule: str
 ) -> None:
     row = classified(*catalogs, **packet)  # type: ignore[arg-type]
     assert row["class"] == name
@@ -121,15 +126,15 @@ def test_the_first_rule_that_holds_gives_the_class(
 
 
 def test_the_source_that_gave_the_class_is_named_and_no_other() -> None:
-    row = classified(asked("a", ("QSO", 0.9)), asked("b", ("EB*", 0.8), version="2026-11"))
+    row = classified(answer("a", ("QSO", 0.9)), answer("b", ("EB*", 0.8), version="2026-11"))
     assert (row["catalog"], row["catalog_version"]) == ("b", "2026-11")
     assert (row["catalog_type"], row["separation_arcsec"]) == ("EB*", 0.8)
-    solar = classified(asked("a", ("QSO", 0.9)), solar=("Vesta", 0.1))
+    solar = classified(answer("a", ("QSO", 0.9)), solar=("Vesta", 0.1))
     assert [solar[name] for name in CLASSES.names[2:6]] == [None] * 4
 
 
 def test_every_catalogue_that_was_asked_is_in_the_answer() -> None:
-    row = classified(asked("a", ("QSO", 0.9)), asked("b", "no_time"), asked("c", None))
+    row = classified(answer("a", ("QSO", 0.9)), answer("b", "no_time"), answer("c", None))
     assert row["checked"] == [
         {"catalog": "a", "version": "1", "status": "match", "reason": None},
         {"catalog": "b", "version": "1", "status": "not_checked", "reason": "no_time"},
@@ -142,9 +147,9 @@ def test_a_batch_is_answered_row_by_row_and_may_be_empty() -> None:
     sources: list[Source] = [("RR*", 0.1), None, "no_position", ("G", 1.0)]
     known = pa.table([[False] * 4, [None] * 4, [None] * 4], schema=SOLAR_SYSTEM)
     near = pa.table([[None] * 4, [None] * 4], schema=NEIGHBOUR)
-    table = classes(known, near, [asked("a", *sources)])
+    table = classes(known, near, [answer("a", *sources)])
     assert table["class"].to_pylist() == ["RR*", "Unknown", "not checked", "galaxy host candidate"]
-    nothing = classes(known.slice(0, 0), near.slice(0, 0), [asked("a")])
+    nothing = classes(known.slice(0, 0), near.slice(0, 0), [answer("a")])
     assert (nothing.num_rows, nothing.schema) == (0, CLASSES)
 
 
@@ -175,12 +180,12 @@ def test_what_is_said_of_an_alert_does_not_hang_on_those_beside_it(
         ],
         schema=NEIGHBOUR,
     )
-    together = classes(known, neighbours, [asked(f"c{n}", *one) for n, one in enumerate(sources)])
+    together = classes(known, neighbours, [answer(f"c{n}", *one) for n, one in enumerate(sources)])
     for row in range(alerts):
         alone = classes(
             known.slice(row, 1),
             neighbours.slice(row, 1),
-            [asked(f"c{n}", one[row]) for n, one in enumerate(sources)],
+            [answer(f"c{n}", one[row]) for n, one in enumerate(sources)],
         )
         assert alone.to_pylist() == together.slice(row, 1).to_pylist()
 
