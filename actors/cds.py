@@ -140,8 +140,8 @@ class CdsXMatch:
         ]
 
     def _check_names(self, names: Sequence[str]) -> None:
-        wanted = {_SEPARATION, _INDEX, *self._columns}
-        if missing := sorted(wanted - set(names)):
+        expected = {_SEPARATION, _INDEX, *self._columns}
+        if missing := sorted(expected - set(names)):
             raise ValueError(f"expected CSV with {', '.join(missing)}")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"the answer has {', '.join(twice)} twice")
@@ -177,13 +177,13 @@ def _pairs(ra_deg: np.ndarray, dec_deg: np.ndarray) -> list[tuple[float, float]]
 def _form(fields: dict[str, str], file_field: str, file_text: str) -> tuple[str, bytes]:
     """Return content type and body of a form with a file (RFC 7578)."""
     boundary = uuid.uuid4().hex
-    parts = [
+    sections = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     ]
-    parts.append(
+    sections.append(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{file_field}"; '
         f'filename="alerts.csv"\r\nContent-Type: text/csv\r\n\r\n{file_text}\r\n'
     )
-    parts.append(f"--{boundary}--\r\n")
-    return f"multipart/form-data; boundary={boundary}", "".join(parts).encode()
+    sections.append(f"--{boundary}--\r\n")
+    return f"multipart/form-data; boundary={boundary}", "".join(sections).encode()

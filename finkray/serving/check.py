@@ -40,13 +40,13 @@ class Finding:
         of the promise
     ok
         whether the service keeps it
-    words
+    detail
         what was seen, and what to do
     """
 
     name: str
     ok: bool
-    words: str
+    detail: str
 
 
 def check_service(
@@ -74,10 +74,10 @@ def check_service(
         try:
             about = worker.start()
         except ServiceError as error:
-            yield Finding("loads", ok=False, words=str(error))
+            yield Finding("loads", ok=False, detail=str(error))
             return
         try:
-            yield Finding("loads", ok=True, words=f"{about.name}, version {about.version}")
+            yield Finding("loads", ok=True, detail=f"{about.name}, version {about.version}")
             yield _pickles(worker.unpicklable)
             yield _columns(about, alerts.schema)
             if about.inputs:
@@ -93,12 +93,12 @@ def check_service(
 
 def _pickles(why_not: str) -> Finding:
     if why_not:
-        words = (
+        detail = (
             f"it cannot be pickled before `setup` ({why_not}): open files, models and connections "
             "in `setup`, not in __init__ or in the class"
         )
-        return Finding("pickles", ok=False, words=words)
-    return Finding("pickles", ok=True, words="it can be sent to other machines")
+        return Finding("pickles", ok=False, detail=detail)
+    return Finding("pickles", ok=True, detail="it can be sent to other machines")
 
 
 def _columns(about: Described, schema: pa.Schema) -> Finding:
@@ -119,10 +119,12 @@ def _columns(about: Described, schema: pa.Schema) -> Finding:
             if missing
             else ""
         )
-        return Finding("columns", ok=True, words=f"reads {there}{more}")
+        return Finding("columns", ok=True, detail=f"reads {there}{more}")
     hints = [f"{n} (did you mean {close[n][0]}?)" if close[n] else n for n in wrong]
     return Finding(
-        "columns", ok=False, words=f"these alerts have no {', '.join(hints)}: they are read as null"
+        "columns",
+        ok=False,
+        detail=f"these alerts have no {', '.join(hints)}: they are read as null",
     )
 
 
@@ -154,20 +156,20 @@ class _Trial:
         try:
             results = results_of(text)
         except ServiceError as error:
-            return Finding(title, ok=False, words=str(error))
+            return Finding(title, ok=False, detail=str(error))
         if results is None:
-            words = f"read as null, for made alerts have none: {', '.join(columns)}; try --archive"
-            return Finding(title, ok=True, words=words)
+            detail = f"read as null, for made alerts have none: {', '.join(columns)}; try --archive"
+            return Finding(title, ok=True, detail=detail)
         if missing := [column for column in columns if not has(results.schema, column)]:
-            words = f"it has no {', '.join(missing)}; it has {', '.join(names_of(results.schema))}"
-            return Finding(title, ok=False, words=words)
+            detail = f"it has no {', '.join(missing)}; it has {', '.join(names_of(results.schema))}"
+            return Finding(title, ok=False, detail=detail)
         results = _of_one_partition(results, self.alerts)
         path = self._folder / f"{name}.parquet"
         with path.open("wb") as out:
             write_table(results, out)
         self._inputs.append((name, (path.name,)))
-        words = f"reads {', '.join(columns)}; {results.num_rows} of {self.alerts.num_rows} alerts"
-        return Finding(title, ok=True, words=f"{words} have results")
+        detail = f"reads {', '.join(columns)}; {results.num_rows} of {self.alerts.num_rows} alerts"
+        return Finding(title, ok=True, detail=f"{detail} have results")
 
     def run(self, alerts: pa.Table, name: str) -> Answer:
         """Have the worker process some alerts, from a file of that name."""
@@ -190,8 +192,8 @@ def _answers(trial: _Trial) -> Iterator[Finding]:
     alerts = trial.alerts
     whole = trial.run(alerts, "whole")
     if whole.table is None:
-        words = f"none of {alerts.num_rows} alerts has an answer: {whole.detail}"
-        yield Finding(_PROMISES.get(whole.fault or "", "answers"), ok=False, words=words)
+        detail = f"none of {alerts.num_rows} alerts has an answer: {whole.detail}"
+        yield Finding(_PROMISES.get(whole.fault or "", "answers"), ok=False, detail=detail)
         return
     yield _whole(whole, alerts.num_rows)
     yield _order(trial, whole)
@@ -207,12 +209,12 @@ _PROMISES = {"contract": "schema and rows", "time": "time", "memory": "memory"}
 def _whole(answer: Answer, rows: int) -> Finding:
     if not answer.errors:
         return Finding(
-            "schema and rows", ok=True, words=f"{rows} rows for {rows} alerts, as declared"
+            "schema and rows", ok=True, detail=f"{rows} rows for {rows} alerts, as declared"
         )
     return Finding(
         "schema and rows",
         ok=False,
-        words=f"{len(answer.errors)} of {rows} alerts would get the status error: "
+        detail=f"{len(answer.errors)} of {rows} alerts would get the status error: "
         + _examples(answer),
     )
 
@@ -222,7 +224,7 @@ def _order(trial: _Trial, whole: Answer) -> Finding:
     answer = trial.run(trial.alerts.take(backwards), "backwards")
     if answer.table is None or whole.table is None:
         return Finding(
-            "order", ok=False, words=f"it fails on the alerts backwards: {answer.detail}"
+            "order", ok=False, detail=f"it fails on the alerts backwards: {answer.detail}"
         )
     there, back = whole.table, answer.table.take(backwards)
     different = [
@@ -231,13 +233,13 @@ def _order(trial: _Trial, whole: Answer) -> Finding:
         if not _same(answer, other)
     ]
     if different:
-        words = (
+        detail = (
             f"given the alerts backwards, {len(different)} of {len(backwards)} get another answer: "
             "the rows of the answer are in another order than the alerts (a sort, a join or a "
             "group does that), or hang on their neighbours in the batch, whose size changes"
         )
-        return Finding("order", ok=False, words=words)
-    return Finding("order", ok=True, words="each alert has its own answer, wherever it stands")
+        return Finding("order", ok=False, detail=detail)
+    return Finding("order", ok=True, detail="each alert has its own answer, wherever it stands")
 
 
 def _nulls(trial: _Trial) -> Finding:
@@ -247,21 +249,21 @@ def _nulls(trial: _Trial) -> Finding:
     answer = trial.run(pa.concat_tables([first, empty]), "nulls")
     if answer.table is None or answer.errors:
         detail = answer.errors[0][2] if answer.errors else answer.detail
-        words = (
+        detail = (
             f"where {', '.join(trial.about.columns)} is null: {detail}. Such alerts get the status "
             "error; pyarrow.compute carries nulls on by itself"
         )
-        return Finding("nulls", ok=False, words=words)
-    return Finding("nulls", ok=True, words="alerts that lack a column have an answer")
+        return Finding("nulls", ok=False, detail=detail)
+    return Finding("nulls", ok=True, detail="alerts that lack a column have an answer")
 
 
 def _cost(answer: Answer, rows: int) -> Finding:
     per_s = f"{rows / max(answer.cpu_s, 1e-6):,.0f}".replace(",", " ")
-    words = (
+    detail = (
         f"{1e3 * answer.wall_s / rows:.3g} ms for an alert, {per_s} alerts/s a core; "
         f"{answer.memory_bytes / 2**20:.0f} MiB of memory"
     )
-    return Finding("cost", ok=True, words=words)
+    return Finding("cost", ok=True, detail=detail)
 
 
 def _examples(answer: Answer) -> str:

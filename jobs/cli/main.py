@@ -46,8 +46,8 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(simulator_app, name="simulator")
 
 
-def _print_version(*, wanted: bool) -> None:
-    if wanted:
+def _print_version(*, requested: bool) -> None:
+    if requested:
         typer.echo(f"finkray {finkray.__version__}")
         raise typer.Exit
 
@@ -60,12 +60,12 @@ def _options(
         typer.Option(
             "--version",
             is_eager=True,
-            callback=lambda value: _print_version(wanted=value),
+            callback=lambda value: _print_version(requested=value),
             help="Print the version.",
         ),
     ] = False,
     debug: Annotated[  # noqa: ARG001 - `main` looks for it
-        bool, typer.Option("--debug", help="Show where an error comes from.")
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
     # Options that stand before the command.

@@ -12,7 +12,7 @@ from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
 from finkray.text import visible_text
 from jobs.cli.common import AsJson, Config, command_context, config_file, examples
-from jobs.cluster.connect import Place
+from jobs.cluster.connect import WorkerLocation
 from jobs.daemons.registry import SHIPPED, spec_named
 
 _Spec = Annotated[
@@ -20,7 +20,7 @@ _Spec = Annotated[
     typer.Argument(
         metavar="SERVICE",
         show_default=False,
-        help=f"mymodule:Bright, or one that ships: {', '.join(SHIPPED)}.",
+        help=f"module:Name, or a shipped service: {', '.join(SHIPPED)}.",
     ),
 ]
 _Results = typer.Argument(
@@ -87,35 +87,39 @@ def run(
             "services.min_actors and services.max_actors), on this machine one for each core.",
         ),
     ] = None,
-    place: Annotated[
-        Place | None,
+    location: Annotated[
+        WorkerLocation | None,
         typer.Option(
             "--on",
             show_default=False,
-            help="Actors of the Ray cluster that is there, or processes of this machine; "
-            "default: ray if a cluster runs here (ray.address, RAY_ADDRESS, or that of "
-            "`finkray start`), else local.",
+            help="Workers are actors of a Ray cluster (ray) or processes of this machine (local); "
+            "default: ray if a cluster has its head on this machine (ray.address, RAY_ADDRESS, or "
+            "that of `finkray start`), else local.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a service over the archive: on the Ray cluster that is there, else on this machine.
+    """Run a service over the archive, on a Ray cluster or in processes of this machine.
 
-    It runs as `finkray start` runs it live, with the same limits, and the results are the same on
-    both. Alerts that have a result are not processed again, so a run that was stopped goes on.
+    Limits and results are those of a live service (`finkray start`). Alerts that have a result are
+    not processed again, so that the same command continues a run that was stopped.
     """
-    from jobs.commands.run_service import ran_text, run_service, wanted_of
+    from jobs.commands.run_service import run_service, run_text, selected_alerts
 
-    named, wanted = spec_named(service), wanted_of(begins, ends)
-    ran = run_service(
-        command_context(config), named, wanted, into=into, workers=workers, place=place
+    result = run_service(
+        command_context(config),
+        spec_named(service),
+        selected_alerts(begins, ends),
+        into=into,
+        workers=workers,
+        location=location,
     )
     if as_json:
-        typer.echo(json.dumps(ran.to_json(), indent=2))
+        typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        for line in ran_text(ran):
+        for line in run_text(result):
             typer.echo(visible_text(line))
-    if ran.stopped:
+    if result.stopped:
         raise typer.Exit(CommandExit.INTERRUPTED)
 
 
@@ -126,24 +130,24 @@ def diff(
     config: Config = None,
     *,
     shown: Annotated[
-        int, typer.Option("--examples", min=0, metavar="N", help="Number of alerts that are shown.")
+        int, typer.Option("--examples", min=0, metavar="N", help="Number of alerts to show.")
     ] = 8,
     as_json: AsJson = False,
 ) -> None:
-    """Show which alerts have different results, and how; exit code 0 if none has, else 1."""
+    """Show the alerts whose results differ, and how; exit code 0 if none differs, else 1."""
     from finkray.results.diff import diff as compare
     from finkray.results.diff import difference_to_json, lines_of
     from finkray.results.store import find_store
     from jobs.cluster.archive import archive_of
 
     archive = archive_of(_settings(config))
-    found = compare(find_store(archive, first), find_store(archive, second), shown)
+    difference = compare(find_store(archive, first), find_store(archive, second), shown)
     if as_json:
-        typer.echo(json.dumps(difference_to_json(found), indent=2, default=str))
+        typer.echo(json.dumps(difference_to_json(difference), indent=2, default=str))
     else:
-        for line in lines_of(found, shown):
+        for line in lines_of(difference, shown):
             typer.echo(visible_text(line))
-    raise typer.Exit(found.exit_code)
+    raise typer.Exit(difference.exit_code)
 
 
 @service_app.command(
@@ -160,7 +164,9 @@ def check(
         bool,
         typer.Option("--archive", help="Use alerts of the archive, not the sample alerts."),
     ] = False,
-    rows: Annotated[int, typer.Option(min=2, metavar="N", help="Most alerts to use.")] = 1000,
+    rows: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Largest number of alerts to use.")
+    ] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Check a service against its contract: schema, rows, order, nulls, cost, ..."""
@@ -170,17 +176,19 @@ def check(
     settings = _settings(config)
     alerts, results_of = _alerts(settings if of_archive else None, rows)
     spec = spec_of(spec_named(service))
-    found = []
+    findings = []
     for finding in check_service(spec, limits_of(settings), alerts, results_of):
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
-            typer.echo(
-                f"{'yes' if finding.ok else 'no':<3}  {finding.name}: {visible_text(finding.words)}"
-            )
+            answer = "yes" if finding.ok else "no"
+            typer.echo(f"{answer:<3}  {finding.name}: {visible_text(finding.detail)}")
     if as_json:
-        answers = [{"name": each.name, "ok": each.ok, "detail": each.words} for each in found]
+        answers = [
+            {"name": finding.name, "ok": finding.ok, "detail": finding.detail}
+            for finding in findings
+        ]
         typer.echo(json.dumps(answers, indent=2))
-    if not all(finding.ok for finding in found):
+    if not all(finding.ok for finding in findings):
         raise typer.Exit(CommandExit.NO)
 
 
@@ -204,11 +212,11 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(stores, indent=2))
         return
-    for each in stores:
-        adds = ", ".join(each["adds"])
+    for results in stores:
+        adds = ", ".join(results["adds"])
         typer.echo(
-            f"{each['name']}/{each['version']}: {each['alerts']} alerts, {adds} "
-            f"(of {each['service']})"
+            f"{results['name']}/{results['version']}: {results['alerts']} alerts, {adds} "
+            f"(of {results['service']})"
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT_S = 3.0
 
 
-class Place(StrEnum):
+class WorkerLocation(StrEnum):
     """Location of the workers of a run."""
 
     RAY = "ray"
@@ -79,8 +79,8 @@ def find_cluster(
 def is_on_this_machine(cluster: Cluster) -> bool:
     """Return whether the cluster's head, where drivers of jobs run, is this machine."""
     host = socket.gethostbyname(cluster.address.rpartition(":")[0])
-    mine = {address.address for card in psutil.net_if_addrs().values() for address in card}
-    return host in mine or host.startswith("127.")
+    own_addresses = {address.address for card in psutil.net_if_addrs().values() for address in card}
+    return host in own_addresses or host.startswith("127.")
 
 
 def enter(cluster: Cluster, env: MutableMapping[str, str] = os.environ) -> None:

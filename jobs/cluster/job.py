@@ -87,7 +87,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Return whether the job has ended, with success or not."""
         return self.status in ("STOPPED", "SUCCEEDED", "FAILED")
 
     def log_path(self, session: Path) -> Path:
@@ -150,8 +150,8 @@ class ServiceJob:
     since: str | None = None
 
     @property
-    def words(self) -> list[str]:
-        """The options of the command."""
+    def arguments(self) -> list[str]:
+        """Options of the command of the job."""
         out = ["--service", self.spec, "--folder", self.folder]
         out += ["--into", self.into] if self.into else []
         return out + (["--since", self.since] if self.since else [])

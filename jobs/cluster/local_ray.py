@@ -88,7 +88,7 @@ class LocalRay:
 
     @property
     def token_file(self) -> Path:
-        """The token, readable by its owner alone."""
+        """Path of the token, which its owner alone can read."""
         return self.home / "auth_token"
 
     def environment(self) -> dict[str, str]:
@@ -239,8 +239,8 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without what only this command needs: later ones use the cluster."""
-    mine = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
-    return {name: value for name, value in env.items() if not name.startswith(mine)}
+    prefixes = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
+    return {name: value for name, value in env.items() if not name.startswith(prefixes)}
 
 
 def _make_home() -> Path:

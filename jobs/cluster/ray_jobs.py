@@ -176,7 +176,7 @@ class Jobs:
         path = settings_file(self._state, job_id)
         write_private(path, settings.to_json_with_secrets())
         command = [sys.executable, "-m", daemon.module, "--config", str(path)]
-        command += service.words if service else []
+        command += service.arguments if service else []
         if exit_after_s is not None:
             command += ["--exit-after", f"{exit_after_s:g}"]
         runtime_env: dict[str, Any] = {

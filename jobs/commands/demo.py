@@ -202,10 +202,10 @@ class Demo:
 
 
 def _all_durable(played: Played, snapshot: Snapshot) -> bool:
-    frontiers = {part.partition: part.frontier for part in snapshot.partitions}
+    frontiers = {lane.partition: lane.frontier for lane in snapshot.partitions}
     return snapshot.backlog == 0 and all(
-        frontiers.get(partition, 0) > part.last_offset
-        for partition, part in played.partitions.items()
+        frontiers.get(partition, 0) > sent.last_offset
+        for partition, sent in played.partitions.items()
     )
 
 

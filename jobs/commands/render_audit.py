@@ -51,11 +51,11 @@ def balance_of(report: AuditReport) -> BalanceSheet:
 
 
 def _lines(report: AuditReport) -> Iterator[Text]:
-    missing = [f"missing: {found.claim}" for found in report.missing_ranges]
+    missing = [f"missing: {missing_range.claim}" for missing_range in report.missing_ranges]
     beyond = [
-        f"in the archive, but not in Kafka yet: {found.claim}" for found in report.beyond_kafka
+        f"in the archive, but not in Kafka yet: {finding.claim}" for finding in report.beyond_kafka
     ]
-    files = [f"{found.problem}: {found.path}" for found in report.file_findings]
+    files = [f"{finding.problem}: {finding.path}" for finding in report.file_findings]
     for findings in (missing, beyond, files):
         yield from map(_bad, findings[:SHOWN])
         if len(findings) > SHOWN:
@@ -95,8 +95,8 @@ def _verdict(report: AuditReport) -> Text:
 
 
 def problems_of(report: AuditReport) -> list[str]:
-    """Return the problems that a report has, each a key of `WHAT_TO_DO`, in its order."""
-    problems: set[str] = {found.problem for found in report.file_findings}
+    """Return the problems of a report: keys of `WHAT_TO_DO`, in its order."""
+    problems: set[str] = {finding.problem for finding in report.file_findings}
     if report.missing_ranges:
         problems.add("missing")
     if report.beyond_kafka:

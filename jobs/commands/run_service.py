@@ -27,7 +27,7 @@ from finkray.status.service import ServiceSnapshot
 from finkray.storage.hours import Span, utc
 from finkray.storage.opening import absolute
 from jobs.cluster.archive import archive_of
-from jobs.cluster.connect import Place, connected, is_on_this_machine
+from jobs.cluster.connect import WorkerLocation, connected, is_on_this_machine
 
 if TYPE_CHECKING:
     from jobs.commands.launch import CommandContext
@@ -36,37 +36,37 @@ EVERYTHING = WantedAlerts(from_seq=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RunResult:
     """Result of a run.
 
     Attributes
     ----------
     snapshot
-        the last one
+        the last snapshot of the run
     folder
-        of the results, from the archive's
+        of the results, below the folder of the archive
     stopped
         whether Ctrl-C ended it before all was done
-    place
+    location
         location of the workers
     """
 
     snapshot: ServiceSnapshot
     folder: str
     stopped: bool
-    place: Place
+    location: WorkerLocation
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as `finkray run --json` prints it."""
         return {
             "folder": self.folder,
             "complete": not self.stopped,
-            "on": str(self.place),
+            "on": str(self.location),
             **self.snapshot.model_dump(mode="json", exclude={"state", "at"}),
         }
 
 
-def wanted_of(begins: str | None, ends: str | None) -> WantedAlerts:
+def selected_alerts(begins: str | None, ends: str | None) -> WantedAlerts:
     """Return the alerts that `--from` and `--to` select.
 
     Raises
@@ -92,8 +92,8 @@ def run_service(
     *,
     into: str | None = None,
     workers: int | None = None,
-    place: Place | None = None,
-) -> Ran:
+    location: WorkerLocation | None = None,
+) -> RunResult:
     """Run a service over a part of the archive; after Ctrl-C it finishes its batches.
 
     Parameters
@@ -101,14 +101,14 @@ def run_service(
     context
         Context of the command.
     name
-        The service, as `mymodule:Bright`.
+        The service, as `module:Name`.
     wanted
-        Which alerts.
+        The alerts to process.
     into
         Name of the results; None: the service's own.
     workers
         Number of workers; None: a process for each core here, on Ray as many as are needed.
-    place
+    location
         Location of the workers; None: on Ray if there is a cluster, else here.
 
     Raises
@@ -116,46 +116,54 @@ def run_service(
     SettingsError
         There is no archive.
     ClusterUnavailable
-        `place` is Ray, and there is no cluster.
+        `location` is Ray, and there is no cluster.
     ServiceError
         The service cannot be loaded, or fails on everything.
     """
     settings = context.settings
     archive = archive_of(settings)
     run = Run(archive, spec_of(name), settings, into)
-    with _workers(context, run, workers, place) as how:
+    with _workers(context, run, workers, location) as pool:
         total = count_wanted(archive, wanted)
-        with _shown(f"{name} on {how.words}", total) as tell, stop_on_interrupt() as stopping:
+        with (
+            _shown(f"{name} on {pool.description}", total) as report,
+            stop_on_interrupt() as stopping,
+        ):
             snapshot = run_over(
-                run, wanted, how.workers, tell=tell, stopping=stopping, make_host=how.make_host
+                run,
+                wanted,
+                pool.workers,
+                tell=report,
+                stopping=stopping,
+                make_host=pool.make_host,
             )
     folder = store_folder(snapshot.name, snapshot.version)
-    return Ran(snapshot, folder, stopping.is_set(), how.place)
+    return RunResult(snapshot, folder, stopping.is_set(), pool.location)
 
 
 @dataclass(frozen=True, slots=True)
 class _Workers:
-    """Location and number of workers, what makes them, and a text about them."""
+    """Location and number of workers, the function that makes them, and a description."""
 
-    place: Place
+    location: WorkerLocation
     workers: int | None
     make_host: MakeHost | None
-    words: str
+    description: str
 
 
 @contextlib.contextmanager
 def _workers(
-    context: "CommandContext", run: Run, workers: int | None, place: Place | None
+    context: "CommandContext", run: Run, workers: int | None, location: WorkerLocation | None
 ) -> Iterator[_Workers]:
-    cluster = None if place is Place.LOCAL else context.cluster()
+    cluster = None if location is WorkerLocation.LOCAL else context.cluster()
     if cluster is None or not is_on_this_machine(cluster):
-        if place is Place.RAY:
+        if location is WorkerLocation.RAY:
             raise ClusterUnavailable(
-                "no Ray has its head on this machine: `finkray start` brings one up, RAY_ADDRESS "
-                "names one that is there; --on local needs none"
+                "no Ray cluster has its head on this machine: start one with `finkray start`, name "
+                "one in RAY_ADDRESS, or use --on local"
             )
         count = workers or default_workers()
-        yield _Workers(Place.LOCAL, count, None, f"{count} processes of this machine")
+        yield _Workers(WorkerLocation.LOCAL, count, None, f"{count} processes of this machine")
         return
     services = context.settings.services
     limits = limits_of(run.settings)
@@ -168,8 +176,8 @@ def _workers(
             archive=absolute(context.settings.archive),
         )
         number = workers or f"{services.min_actors} to {services.max_actors}"
-        words = f"{number} actors of Ray at {cluster.address}"
-        yield _Workers(Place.RAY, workers, make_host, words)
+        description = f"{number} actors of Ray at {cluster.address}"
+        yield _Workers(WorkerLocation.RAY, workers, make_host, description)
 
 
 @contextlib.contextmanager
@@ -189,7 +197,7 @@ def _shown(name: str, total: int) -> Iterator[Callable[[ServiceSnapshot], None]]
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(name, total=total, more="")
 
-        def tell(snapshot: ServiceSnapshot) -> None:
+        def report(snapshot: ServiceSnapshot) -> None:
             errors = snapshot.by_status.get("error", 0)
             more = f"{snapshot.alerts_per_s:.0f} alerts/s"
             more += f", {errors} errors" if errors else ""
@@ -197,22 +205,22 @@ def _shown(name: str, total: int) -> Iterator[Callable[[ServiceSnapshot], None]]
                 more += f", pauses: {snapshot.last_fault}"
             progress.update(task, completed=snapshot.results, more=more)
 
-        yield tell
+        yield report
 
 
-def ran_text(ran: Ran) -> Iterator[str]:
-    """Yield the lines that a person reads."""
-    snapshot = ran.snapshot
+def run_text(result: RunResult) -> Iterator[str]:
+    """Yield the result of a run as lines of text."""
+    snapshot = result.snapshot
     written = sum(snapshot.by_status.values())
     by_status = ", ".join(f"{count} {status}" for status, count in snapshot.by_status.items())
     yield f"{snapshot.service} {snapshot.version}: {written} alerts" + (
         f" ({by_status})" if by_status else "; there was nothing to do"
     )
-    yield f"results: {ran.folder}, {snapshot.results} rows in all"
+    yield f"results: {result.folder}, {snapshot.results} rows in all"
     if snapshot.waiting_for_inputs:
         yield f"{snapshot.waiting_for_inputs} alerts wait for results of other services"
     if snapshot.faults:
         faults = ", ".join(f"{count} {fault}" for fault, count in snapshot.faults.items())
         yield f"batches without an answer: {faults}; the last: {snapshot.last_fault}"
-    if ran.stopped:
+    if result.stopped:
         yield "stopped before the end; the same command continues from there"

@@ -81,8 +81,8 @@ def _is_ready(job: Job, settings: Settings, _state: Path) -> bool:
 def _ready_text(job: Job, settings: Settings, _state: Path) -> str:
     served = read_board(service_board(job.name), settings)
     if served is None or not served.actors:
-        why = served.last_fault if served else "it does not answer"
-        return f"{job.name}: does not work yet ({why}); it is started again until it does"
+        cause = served.last_fault if served else "no worker answers"
+        return f"{job.name}: not working yet ({cause}); its workers restart until they work"
     return f"{job.name}: running, {served.actors} warm, version {served.version}"
 
 

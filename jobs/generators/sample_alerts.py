@@ -52,8 +52,8 @@ def _with_few_cutouts(table: pa.Table) -> pa.Table:
     for name in table.column_names:
         if name.startswith("cutout"):
             keep = pa.array([row < WITH_CUTOUTS for row in range(len(table))])
-            kind = table.schema.field(name).type
-            few = pc.if_else(keep, table[name].combine_chunks(), pa.scalar(None, kind))
+            data_type = table.schema.field(name).type
+            few = pc.if_else(keep, table[name].combine_chunks(), pa.scalar(None, data_type))
             table = table.set_column(table.schema.get_field_index(name), name, few)
     return table
 

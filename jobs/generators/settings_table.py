@@ -42,7 +42,7 @@ def page(text: str) -> str:
 
 
 def _shown(default: Any) -> str:
-    """A default as it is written in TOML."""
+    """Return a default as TOML."""
     if isinstance(default, ByteSize):
         return f'"{default.human_readable(separator=" ").replace(".0", "")}"'
     if isinstance(default, SecretStr):

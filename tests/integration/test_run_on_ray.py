@@ -126,4 +126,7 @@ def test_where_no_ray_runs_it_says_so_when_it_is_asked_for(tmp_path: Path) -> No
     (tmp_path / "mymodule.py").write_text(MODULE)
     refused = workspace.command("run", "mymodule:Careful", "--on", "ray")
     assert refused.returncode != 0
-    assert "no Ray has its head on this machine: `finkray start` brings one up" in refused.stderr
+    assert (
+        "no Ray cluster has its head on this machine: start one with `finkray start`"
+        in refused.stderr
+    )

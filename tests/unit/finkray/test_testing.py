@@ -127,14 +127,14 @@ def test_a_good_service_keeps_every_promise(tmp_path: Path) -> None:
     found = findings("Good", tmp_path)
     assert list(found) == PROMISES
     assert all(one.ok for one in found.values())
-    assert "alerts/s a core" in found["cost"].words
+    assert "alerts/s a core" in found["cost"].detail
 
 
 def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) -> None:
     columns = "['candidate.magpsf', 'diaSource.psfFlux', 'diaSource.ra']"
     found = findings("Both", tmp_path, f"\nclass Both(Good):\n    columns = {columns}\n")
     assert found["columns"].ok
-    assert found["columns"].words.startswith("reads candidate.magpsf; 2 more are of other surveys")
+    assert found["columns"].detail.startswith("reads candidate.magpsf; 2 more are of other surveys")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_broken_promise_is_told_in_words_that_help(
         source = f"\nclass Bad(Good):\n    def __init__(self): self.{body}\n"
     found = findings("Bad", tmp_path, source, batch_s=1.0 if promise == "time" else 60.0)
     assert not found[promise].ok
-    assert words.lower() in found[promise].words.lower()
+    assert words.lower() in found[promise].detail.lower()
 
 
 CHAINED = """
@@ -216,7 +216,7 @@ def test_results_of_another_service_are_read_where_there_are_some(
     spec = Spec("chained:Chained", str(tmp_path))
     found = {one.name: one for one in check_service(spec, default_limits(), alerts, results_of)}
     assert found["results of good"].ok is ok
-    assert found["results of good"].words.startswith(words)
+    assert found["results of good"].detail.startswith(words)
     assert found["nulls"].ok
 
 

@@ -97,7 +97,7 @@ def test_a_service_that_a_user_wrote() -> None:
 def test_the_command_of_such_a_service() -> None:
     user = ServiceJob("mymodule:Bright", "/home/me", "trial", "2026-11-24")
     place = ["--service", "mymodule:Bright", "--folder", "/home/me"]
-    assert user.words == [*place, "--into", "trial", "--since", "2026-11-24"]
+    assert user.arguments == [*place, "--into", "trial", "--since", "2026-11-24"]
 
 
 def test_other_jobs_are_none_of_ours() -> None:
