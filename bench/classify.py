@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         run,
         WantedAlerts(from_seq=0),
         options.workers,
-        tell=lambda _: None,
+        on_snapshot=lambda _: None,
         stopping=threading.Event(),
     )
     run_s = time.perf_counter() - began

@@ -63,12 +63,12 @@ def run(
     inputs
         by name, the results of other services that it reads, as this function returns them
     settings
-        the service's own settings, as they would stand in ``[services.<name>]``
+        the service's own settings, as in ``[services.<name>]``
 
     Raises
     ------
     ServiceError
-        if the service is none, breaks its contract on every alert, or needs results that are
+        if this is not a service, breaks its contract on every alert, or needs results that are
         not among the inputs
     Exception
         what the service raises, if it does so on every alert
@@ -79,12 +79,12 @@ def run(
     if settings:
         tested.settings = settings
     about = describe(tested)
-    given = alerts() if table is None else table
-    nested = given if isinstance(given, pa.Table) else pq.read_table(given, partitioning=None)
-    wanted = _columns(about, nested, inputs)
+    source = alerts() if table is None else table
+    nested = source if isinstance(source, pa.Table) else pq.read_table(source, partitioning=None)
+    columns = _columns(about, nested, inputs)
     tested.setup()
     try:
-        whole = answer_each(lambda part: call(tested, about.output, part), wanted, about.output)
+        whole = answer_each(lambda batch: call(tested, about.output, batch), columns, about.output)
     except AnswerRefused as refused:
         raise refused.error from None
     finally:
@@ -101,7 +101,7 @@ def run(
 
 
 def _columns(about: Described, alerts: pa.Table, inputs: Mapping[str, pa.Table]) -> pa.Table:
-    """Return the columns that a service declares, those of other services' results included."""
+    """Return the columns that a service declares, including those of other services' results."""
     if lacking := [name for name in map(input_name, about.needs) if name not in inputs]:
         raise ServiceError(
             f"{about.name} needs the results {lacking}: give them as inputs="
@@ -116,8 +116,8 @@ def _columns(about: Described, alerts: pa.Table, inputs: Mapping[str, pa.Table])
         rows = pa.array([row_of.get(key) for key in keys], pa.int64())
         for column in about.columns_of(name):
             nothing = pa.chunked_array([pa.nulls(len(rows))])
-            found = nothing if results is None else pick(results, [column])[column].take(rows)
-            columns[f"{name}.{column}"] = found
+            values = nothing if results is None else pick(results, [column])[column].take(rows)
+            columns[f"{name}.{column}"] = values
     return pa.table({name: columns[name] for name in about.columns})
 
 

@@ -14,20 +14,20 @@ Fault = Literal["raised", "contract", "time", "memory", "died", "unreadable", "s
 raised: `process` raised. contract: the answer was not as declared. time: `process` took too long.
 memory: the process took too much memory. died: the process ended. unreadable: a file of the archive
 cannot be read, for which the service is not blamed. lost: the actor is gone, for which the service
-is not blamed either. start: the service could not be imported or set up, whatever the batch.
+is not blamed either. start: the service could not be imported or set up, with any batch.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A service by its name, and the folder of its module.
+    """The name of a service, and the folder of its module.
 
     Attributes
     ----------
     name
-        as ``module:Name``
+        name of the service, as ``module:Name``
     folder
-        put first where Python looks for modules; empty if the module is installed
+        put first on Python's module search path; empty if the module is installed
     """
 
     name: str
@@ -52,7 +52,7 @@ class GivenSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child process may take, and what it is given.
+    """The limits of a child process, and the settings and variables that are passed to it.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Limits:
         resident memory of its own, with that of processes it has started; pages that are shared,
         as mapped files are, do not count
     recycle_batches
-        number of batches after which a fresh process takes its place
+        number of batches after which a fresh process replaces it
     nice
         its nice value, 0 to 19: a higher one leaves CPU to other processes
     pass_env
@@ -91,7 +91,7 @@ class Slice:
     file
         its path in the archive
     first_row, rows
-        which of its rows
+        number of the first row, and how many rows
     inputs
         for each name of other services' results that the service reads, the paths in the
         archive of the files with the results for this file of alerts; none where there are no
@@ -141,13 +141,13 @@ class Answer:
 
 def rows_of(slices: Sequence[Slice]) -> int:
     """Return the number of alerts."""
-    return sum(part.rows for part in slices)
+    return sum(slice_.rows for slice_ in slices)
 
 
 def null_rows(rows: int, output: pa.Schema) -> pa.Table:
     """Return rows in which every column is null."""
     schema = pa.schema([field.with_nullable(True) for field in output])  # noqa: FBT003
-    return pa.table([pa.nulls(rows, kind) for kind in schema.types], schema=schema)
+    return pa.table([pa.nulls(rows, type_) for type_ in schema.types], schema=schema)
 
 
 def described_to_json(about: Described) -> dict[str, object]:
@@ -164,7 +164,7 @@ def described_to_json(about: Described) -> dict[str, object]:
 
 
 def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Described:
-    """Make a description of what `described_to_json` returned."""
+    """Return the description that `described_to_json` received."""
     return Described(
         name=str(raw["name"]),
         version=str(raw["version"]),
@@ -177,12 +177,13 @@ def described_from_json(raw: Mapping[str, object], output: pa.Schema) -> Describ
     )
 
 
-def slice_to_json(part: Slice) -> list[object]:
-    """Return a list from which `slice_from_json` makes the slice again."""
-    return [part.file, part.first_row, part.rows, [[name, list(at)] for name, at in part.inputs]]
+def slice_to_json(slice_: Slice) -> list[object]:
+    """Return the slice as a list, for `slice_from_json`."""
+    inputs = [[name, list(paths)] for name, paths in slice_.inputs]
+    return [slice_.file, slice_.first_row, slice_.rows, inputs]
 
 
 def slice_from_json(raw: Sequence[Any]) -> Slice:
-    """Make a slice of what `slice_to_json` returned."""
+    """Return the slice that `slice_to_json` received."""
     file, first_row, rows, inputs = raw
-    return Slice(file, first_row, rows, tuple((name, tuple(at)) for name, at in inputs))
+    return Slice(file, first_row, rows, tuple((name, tuple(paths)) for name, paths in inputs))

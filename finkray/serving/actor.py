@@ -1,4 +1,4 @@
-"""Run the workers of a service on Ray: one actor each, with the child process below it."""
+"""Run the workers of a service on Ray: an actor for each, with its child process."""
 
 import logging
 import os
@@ -66,9 +66,9 @@ class ActorHost:
     actor
         the Ray handle
     name
-        of the actor
+        name of the actor
     limits
-        that the actor enforces
+        the limits that the actor enforces
     """
 
     def __init__(self, actor: Any, name: str, limits: Limits) -> None:
@@ -84,7 +84,7 @@ class ActorHost:
         ServiceError
             if the service does not start
         ClusterUnavailable
-            if the actor is not up again after `RESTART_S`
+            if the actor has not restarted after `RESTART_S`
         """
         from ray.exceptions import RayError
 
@@ -152,7 +152,7 @@ def actor_maker(
     spec, limits
         of the service
     settings
-        the resources that an actor reserves
+        name the resources that an actor reserves
     name
         first part of the actors' names
     archive

@@ -59,16 +59,16 @@ class OpenClaims:
     @property
     def rows(self) -> int:
         """Number of alerts of all claims in work."""
-        return sum(one.work.rows for one in self._claims.values())
+        return sum(claim.work.rows for claim in self._claims.values())
 
     @property
     def oldest(self) -> ClaimWork | None:
         """The claim that came first into the archive."""
-        works = [one.work for one in self._claims.values()]
+        works = [claim.work for claim in self._claims.values()]
         return min(works, key=lambda work: work.seq, default=None)
 
     def open(self, work: ClaimWork) -> dict[str, int]:
-        """Take a claim in, and return the rows of each of its files by path.
+        """Add a claim, and return the number of rows of each of its files by path.
 
         A claim without any row has no file to process: call `take_empty` for it.
         """
@@ -80,13 +80,13 @@ class OpenClaims:
     def with_inputs(self, slices: Sequence[Slice]) -> list[Slice]:
         """Return the slices with the files of results that the service reads beside them."""
         return [
-            replace(part, inputs=self._claims[claim].work.inputs.get(part.file, ()))
-            for part in slices
-            if (claim := self._claim_of.get(part.file)) is not None
+            replace(slice_, inputs=self._claims[claim].work.inputs.get(slice_.file, ()))
+            for slice_ in slices
+            if (claim := self._claim_of.get(slice_.file)) is not None
         ]
 
     def take_empty(self, work: ClaimWork) -> AnsweredClaim:
-        """Take out a claim that has no file to process."""
+        """Remove and return a claim that has no file to process."""
         return AnsweredClaim(work, self._claims.pop(work.claim).answers)
 
     def add(self, slices: Sequence[Slice], answer: Answer) -> None:
@@ -94,22 +94,22 @@ class OpenClaims:
         assert answer.table is not None  # noqa: S101 - an answer with a fault is not added
         errors = {row: f"{fault}: {detail}" for row, fault, detail in answer.errors}
         first = 0
-        for part, skipped in zip(slices, answer.skipped, strict=True):
-            rows = range(first, first + part.rows)
+        for slice_, skipped in zip(slices, answer.skipped, strict=True):
+            rows = range(first, first + slice_.rows)
             status, reason = ("skipped", NO_COLUMNS) if skipped else ("ok", None)
             self._add(
-                part.file,
+                slice_.file,
                 RowAnswers(
-                    first_row=part.first_row,
-                    table=answer.table.slice(first, part.rows),
+                    first_row=slice_.first_row,
+                    table=answer.table.slice(first, slice_.rows),
                     status=["error" if row in errors else status for row in rows],
                     reason=[errors.get(row, reason) for row in rows],
                 ),
             )
-            first += part.rows
+            first += slice_.rows
 
     def add_error(self, alert: Slice, fault: Fault, detail: str) -> None:
-        """Give the one alert of a slice the status `error`."""
+        """Give the single alert of a slice the status `error`."""
         nothing = null_rows(1, self._output)
         self._add(
             alert.file, RowAnswers(alert.first_row, nothing, ["error"], [f"{fault}: {detail}"])
@@ -118,12 +118,12 @@ class OpenClaims:
     def complete(self, path: str) -> AnsweredClaim | None:
         """Note that all rows of a file have answers; return its claim if that was the last file."""
         claim = self._claim_of.pop(path)
-        one = self._claims[claim]
-        one.missing.discard(path)
-        if one.missing:
+        open_claim = self._claims[claim]
+        open_claim.missing.discard(path)
+        if open_claim.missing:
             return None
         del self._claims[claim]
-        return AnsweredClaim(one.work, one.answers)
+        return AnsweredClaim(open_claim.work, open_claim.answers)
 
     def abandon(self, path: str) -> AnsweredClaim | None:
         """Forget the answers of a file that cannot be read; return its claim as `complete` does."""
@@ -132,5 +132,5 @@ class OpenClaims:
 
     def _add(self, path: str, answers: RowAnswers) -> None:
         claim = self._claim_of.get(path)
-        if claim is not None:  # else the file was abandoned meanwhile
+        if claim is not None:  # else the file was abandoned in the meantime
             self._claims[claim].answers.setdefault(path, []).append(answers)

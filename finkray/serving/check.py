@@ -37,9 +37,9 @@ class Finding:
     Attributes
     ----------
     name
-        of the promise
+        name of the promise
     ok
-        whether the service keeps it
+        whether the service keeps the promise
     detail
         what was seen, and what to do
     """
@@ -81,7 +81,7 @@ def check_service(
             yield _pickles(worker.unpicklable)
             yield _columns(about, alerts.schema)
             if about.inputs:
-                # Offsets tell alerts apart within a partition, and results are found by them.
+                # Results are found by their offset, which is unique within a partition only.
                 alerts = _of_one_partition(alerts, alerts)
             trial = _Trial(worker, about, alerts, Path(folder))
             for text in about.inputs:
@@ -149,7 +149,7 @@ class _Trial:
         self.alerts = alerts
 
     def add_input(self, text: str, results_of: Callable[[str], pa.Table | None]) -> Finding:
-        """Have the results of another service read, and say which of its columns are there."""
+        """Add results of another service as an input; return which of its columns are there."""
         name = input_name(text)
         title = f"results of {text}"
         columns = self.about.columns_of(name)
@@ -236,22 +236,22 @@ def _order(trial: _Trial, whole: Answer) -> Finding:
         detail = (
             f"given the alerts backwards, {len(different)} of {len(backwards)} get another answer: "
             "the rows of the answer are in another order than the alerts (a sort, a join or a "
-            "group does that), or hang on their neighbours in the batch, whose size changes"
+            "group does that), or depend on their neighbours in the batch, whose size changes"
         )
         return Finding("order", ok=False, detail=detail)
-    return Finding("order", ok=True, detail="each alert has its own answer, wherever it stands")
+    return Finding("order", ok=True, detail="an answer does not depend on the alert's position")
 
 
 def _nulls(trial: _Trial) -> Finding:
-    """Try an alert without anything: packets of another version or survey lack columns."""
+    """Try an alert with null in all columns: packets of another version or survey lack columns."""
     first = trial.alerts.slice(0, 1)
-    empty = pa.table([pa.nulls(1, kind) for kind in first.schema.types], schema=first.schema)
+    empty = pa.table([pa.nulls(1, type_) for type_ in first.schema.types], schema=first.schema)
     answer = trial.run(pa.concat_tables([first, empty]), "nulls")
     if answer.table is None or answer.errors:
         detail = answer.errors[0][2] if answer.errors else answer.detail
         detail = (
             f"where {', '.join(trial.about.columns)} is null: {detail}. Such alerts get the status "
-            "error; pyarrow.compute carries nulls on by itself"
+            "error; the functions of pyarrow.compute return null for null"
         )
         return Finding("nulls", ok=False, detail=detail)
     return Finding("nulls", ok=True, detail="alerts that lack a column have an answer")

@@ -82,7 +82,7 @@ class Child:
             elif order["do"] == "configure":
                 self._configure(order["settings"], order["shared"], set_up=order["set_up"])
             else:
-                self._process([slice_from_json(part) for part in order["slices"]])
+                self._process([slice_from_json(slice_) for slice_ in order["slices"]])
         if self._service is not None:
             self._service.close()
 
@@ -127,16 +127,16 @@ class Child:
         service, about, reader = self._service, self._about, self._reader
         assert service and about and reader  # noqa: S101,PT018 - the worker loads it first
         try:
-            parts = [reader.read(part) for part in slices]
+            read = [reader.read(slice_) for slice_ in slices]
         except (OSError, pa.ArrowException) as error:
             self._reply_fault("unreadable", _text(error))
             return
-        skipped = [not fits for fits, _ in parts]
-        tables = [table for fits, table in parts if fits]
+        skipped = [not fits for fits, _ in read]
+        tables = [table for fits, table in read if fits]
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
             answered = answer_groups(
-                lambda part: call(service, about.output, part), united(tables), about.output
+                lambda batch: call(service, about.output, batch), united(tables), about.output
             )
         except AnswerRefused as error:
             self._log_once(error)
@@ -145,7 +145,7 @@ class Child:
         for refused in answered.refused.values():
             self._log_once(refused)
         times = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
-        table, rows = with_skipped(answered.table, [part.rows for part in slices], skipped)
+        table, rows = with_skipped(answered.table, [slice_.rows for slice_ in slices], skipped)
         errors = [
             [int(rows[row]), refused.fault, refused.detail[:DETAIL_CHARS]]
             for row, refused in sorted(answered.refused.items())
@@ -176,8 +176,8 @@ class Child:
     def _reply_fault(self, fault: Fault, detail: str) -> None:
         self._reply({"ok": False, "fault": fault, "detail": detail[:DETAIL_CHARS]})
 
-    def _reply(self, words: dict[str, Any], arrow: pa.Buffer | None = None) -> None:
-        self._connection.send_bytes(json.dumps(words).encode())
+    def _reply(self, message: dict[str, Any], arrow: pa.Buffer | None = None) -> None:
+        self._connection.send_bytes(json.dumps(message).encode())
         if arrow is not None:
             self._connection.send_bytes(arrow)
 
@@ -199,7 +199,7 @@ def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
 
 
 def united(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Return the tables with neighbours united whose columns have types that can be one."""
+    """Concatenate neighbouring tables whose column types can be unified; return the tables."""
     united: list[pa.Table] = []
     for table in tables:
         try:
@@ -210,9 +210,9 @@ def united(tables: Sequence[pa.Table]) -> list[pa.Table]:
 
 
 def answer_groups(
-    ask: Callable[[pa.Table], pa.Table], groups: Sequence[pa.Table], output: pa.Schema
+    process: Callable[[pa.Table], pa.Table], groups: Sequence[pa.Table], output: pa.Schema
 ) -> "AnsweredRows":
-    """Return the answers of `answer_each` for tables that cannot be one, row below row.
+    """Return the answers of `answer_each` for tables with different types, as one table.
 
     Raises
     ------
@@ -220,29 +220,29 @@ def answer_groups(
         if no alert of any table gets an answer
     """
     if len(groups) <= 1:
-        return answer_each(ask, groups[0] if groups else None, output)
-    parts: list[pa.Table] = []
+        return answer_each(process, groups[0] if groups else None, output)
+    answers: list[pa.Table] = []
     refused: dict[int, AnswerRefused] = {}
     refusal: AnswerRefused | None = None
     first = 0
     for group in groups:
         try:
-            answered = answer_each(ask, group, output)
+            answered = answer_each(process, group, output)
         except AnswerRefused as error:
             refusal = error
             refused |= dict.fromkeys(range(first, first + group.num_rows), error)
-            parts.append(null_rows(group.num_rows, output))
+            answers.append(null_rows(group.num_rows, output))
         else:
             refused |= {first + row: error for row, error in answered.refused.items()}
-            parts.append(answered.table)
+            answers.append(answered.table)
         first += group.num_rows
     if refusal is not None and len(refused) == first:
         raise refusal
-    return AnsweredRows(pa.concat_tables(parts), refused)
+    return AnsweredRows(pa.concat_tables(answers), refused)
 
 
 def answer_each(
-    ask: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
+    process: Callable[[pa.Table], pa.Table], alerts: pa.Table | None, output: pa.Schema
 ) -> "AnsweredRows":
     """Return the answers for all alerts except those that make the service fail.
 
@@ -251,10 +251,10 @@ def answer_each(
 
     Parameters
     ----------
-    ask
+    process
         returns the answer for some alerts, or raises `AnswerRefused`
     alerts
-        the batch; None if there is nothing to ask
+        the batch; None if there is nothing to process
     output
         the columns that the service adds
 
@@ -267,30 +267,30 @@ def answer_each(
     if alerts is None:
         return AnsweredRows(nullable.empty_table(), {})
     try:
-        return AnsweredRows(ask(alerts).cast(nullable), {})
+        return AnsweredRows(process(alerts).cast(nullable), {})
     except AnswerRefused:
-        if not _any_is_answered(ask, alerts):
+        if not _any_is_answered(process, alerts):
             raise
-    parts: list[pa.Table] = []
+    answers: list[pa.Table] = []
     refused: dict[int, AnswerRefused] = {}
     waiting = [(0, alerts.num_rows)]
     while waiting:
         first, end = waiting.pop()
         try:
-            parts.append(ask(alerts.slice(first, end - first)).cast(nullable))
+            answers.append(process(alerts.slice(first, end - first)).cast(nullable))
         except AnswerRefused as error:
             if end - first == 1:
                 refused[first] = error
-                parts.append(null_rows(1, nullable))
+                answers.append(null_rows(1, nullable))
             else:
                 middle = (first + end) // 2
                 waiting += [(middle, end), (first, middle)]  # the first is popped first
-    return AnsweredRows(pa.concat_tables(parts), refused)
+    return AnsweredRows(pa.concat_tables(answers), refused)
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRows:
-    """One row for each alert; those in `refused`, by row, have nulls."""
+    """A row for each alert; the rows that `refused` names have nulls."""
 
     table: pa.Table
     refused: "dict[int, AnswerRefused]"
@@ -306,11 +306,11 @@ class AnswerRefused(Exception):
         self.error = error
 
 
-def _any_is_answered(ask: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> bool:
+def _any_is_answered(process: Callable[[pa.Table], pa.Table], alerts: pa.Table) -> bool:
     step = max(1, alerts.num_rows // SAMPLE_ROWS)
     for row in range(0, alerts.num_rows, step):
         with suppress(AnswerRefused):
-            ask(alerts.slice(row, 1))
+            process(alerts.slice(row, 1))
             return True
     return False
 
@@ -334,12 +334,12 @@ def with_skipped(
     ndarray
         for each row of `answer` its row in that table
     """
-    parts, first = [], 0
+    tables, first = [], 0
     for count, skip in zip(rows, skipped, strict=True):
-        parts.append(null_rows(count, answer.schema) if skip else answer.slice(first, count))
+        tables.append(null_rows(count, answer.schema) if skip else answer.slice(first, count))
         first += 0 if skip else count
-    asked = np.repeat(~np.array(skipped, bool), np.array(rows, int))
-    return pa.concat_tables([*parts, answer.schema.empty_table()]), np.flatnonzero(asked)
+    has_answer = np.repeat(~np.array(skipped, bool), np.array(rows, int))
+    return pa.concat_tables([*tables, answer.schema.empty_table()]), np.flatnonzero(has_answer)
 
 
 def _unpicklable(service: Service) -> str:

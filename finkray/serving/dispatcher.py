@@ -10,8 +10,8 @@ Pure: events in, instructions out. The rules:
   had other reasons.
 - A batch that was lost with its actor is retried however often: the service is not at fault.
 - When nothing succeeds any more, single alerts are not at fault. Then the circuit breaker opens: no
-  batch is assigned for a while, then one, a new one if there is one; when it succeeds the breaker
-  closes. Alerts wait meanwhile, except those that fail alone once more.
+  batch is assigned for a while, then a single one, a new one if possible. The breaker closes when
+  that batch succeeds. Until then alerts wait, except those that fail alone once more.
 """
 
 from collections import deque
@@ -86,7 +86,7 @@ class AssignBatch:
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """Give the one alert of a slice the status `error`."""
+    """Give the single alert of a slice the status `error`."""
 
     alert: Slice
     fault: Fault
@@ -192,13 +192,13 @@ class Dispatcher:
         return worker not in self._busy
 
     def answered(self, worker: int, now_s: float) -> list[Instruction]:  # noqa: ARG002 - as `failed`
-        """Take the news that a worker has the answer of its batch."""
+        """Note that a worker has the answer of its batch."""
         batch = self._busy.pop(worker)
         self._breaker.succeeded()
         return self._done(batch.slices)
 
     def failed(self, worker: int, fault: Fault, detail: str, now_s: float) -> list[Instruction]:
-        """Take the news that a worker's batch has no answer."""
+        """Note that the batch of a worker has no answer."""
         batch = self._busy.pop(worker)
         if fault == "lost":
             self._retries.appendleft(batch)
@@ -267,10 +267,10 @@ class Dispatcher:
         return []
 
     def _unreadable(self, batch: Batch, detail: str) -> list[Instruction]:
-        files = {part.file for part in batch.slices}
+        files = {slice_.file for slice_ in batch.slices}
         if len(files) > 1:  # find out which of them
             self._retries.extend(
-                Batch(tuple(part for part in batch.slices if part.file == file))
+                Batch(tuple(slice_ for slice_ in batch.slices if slice_.file == file))
                 for file in sorted(files)
             )
             return []
@@ -280,36 +280,36 @@ class Dispatcher:
         (file,) = files
         if self._missing_rows.pop(file, None) is None:
             return []
-        self._fresh = deque(part for part in self._fresh if part.file != file)
+        self._fresh = deque(slice_ for slice_ in self._fresh if slice_.file != file)
         self._retries = deque(
             Batch(kept, batch.failures, batch.unreadable)
             for batch in self._retries
-            if (kept := tuple(part for part in batch.slices if part.file != file))
+            if (kept := tuple(slice_ for slice_ in batch.slices if slice_.file != file))
         )
         return [AbandonFile(file, detail)]
 
     def _done(self, slices: Iterable[Slice]) -> list[Instruction]:
         out: list[Instruction] = []
-        for part in slices:
-            if part.file not in self._missing_rows:  # the file was abandoned meanwhile
+        for slice_ in slices:
+            if slice_.file not in self._missing_rows:  # the file was abandoned in the meantime
                 continue
-            self._missing_rows[part.file] -= part.rows
-            if self._missing_rows[part.file] == 0:
-                del self._missing_rows[part.file]
-                out.append(CompleteFile(part.file))
+            self._missing_rows[slice_.file] -= slice_.rows
+            if self._missing_rows[slice_.file] == 0:
+                del self._missing_rows[slice_.file]
+                out.append(CompleteFile(slice_.file))
         return out
 
 
 def _halves(slices: Sequence[Slice]) -> tuple[tuple[Slice, ...], tuple[Slice, ...]]:
-    """Return two parts of about the same number of alerts, in order."""
+    """Split slices in two, with about the same number of alerts in each half, in order."""
     left = rows_of(slices) // 2
     first: list[Slice] = []
     second: list[Slice] = []
-    for part in slices:
-        take = min(part.rows, left)
+    for slice_ in slices:
+        take = min(slice_.rows, left)
         left -= take
         if take:
-            first.append(replace(part, rows=take))
-        if take < part.rows:
-            second.append(Slice(part.file, part.first_row + take, part.rows - take))
+            first.append(replace(slice_, rows=take))
+        if take < slice_.rows:
+            second.append(Slice(slice_.file, slice_.first_row + take, slice_.rows - take))
     return tuple(first), tuple(second)

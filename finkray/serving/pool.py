@@ -1,4 +1,4 @@
-"""An elastic set of workers: a thread waits for each, and what happens comes out of one queue."""
+"""A set of workers that grows and shrinks: a thread for each, and a queue of events for all."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ from finkray.services.service import Described
 
 
 class Host(Protocol):
-    """Keeps a process with the service: a `finkray.serving.worker.Worker`, or an actor with one."""
+    """A process with the service: a `finkray.serving.worker.Worker`, or an actor that has one."""
 
     def start(self) -> Described:
         """Start the process and set the service up; `FinkrayError` if that fails."""
@@ -34,7 +34,7 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class WorkerNotStarted:
-    """A worker could not be set up; `Pool.start_again` has it try again."""
+    """A worker could not be set up; `Pool.retry_start` makes another attempt."""
 
     worker: int
     detail: str
@@ -55,16 +55,16 @@ class WorkerGone:
     worker: int
 
 
-Happened = WorkerReady | WorkerNotStarted | BatchAnswered | WorkerGone
+PoolEvent = WorkerReady | WorkerNotStarted | BatchAnswered | WorkerGone
 
 
 class Pool:
-    """Start, use and retire workers.
+    """Starts workers, assigns batches to them, and retires them.
 
     Parameters
     ----------
     make_host
-        makes what keeps a process, by the number of the worker
+        makes the host of a worker, by the number of the worker
     """
 
     def __init__(self, make_host: Callable[[int], Host]) -> None:
@@ -72,7 +72,7 @@ class Pool:
         self._next = 0
         self._inboxes: dict[int, queue.SimpleQueue[Sequence[Slice] | None]] = {}
         self._threads: list[threading.Thread] = []
-        self.events: queue.SimpleQueue[Happened] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[PoolEvent] = queue.SimpleQueue()
 
     @property
     def workers(self) -> Sequence[int]:
@@ -92,12 +92,12 @@ class Pool:
         self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
         return worker
 
-    def give(self, worker: int, slices: Sequence[Slice]) -> None:
-        """Have a worker process a batch; `BatchAnswered` and then `WorkerReady` follow."""
+    def assign(self, worker: int, slices: Sequence[Slice]) -> None:
+        """Let a worker process a batch; `BatchAnswered` and then `WorkerReady` follow."""
         self._inboxes[worker].put(slices)
 
-    def start_again(self, worker: int) -> None:
-        """Have a worker that could not be set up try again."""
+    def retry_start(self, worker: int) -> None:
+        """Make another attempt to set up a worker that did not start."""
         if worker in self._inboxes:
             self._inboxes[worker].put(())
 

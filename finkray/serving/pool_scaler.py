@@ -1,4 +1,4 @@
-"""Brings the number of workers in a pool to what `finkray.serving.scale` decides."""
+"""Bring the number of workers in a pool to what `finkray.serving.scale` decides."""
 
 import logging
 
@@ -10,21 +10,21 @@ log = logging.getLogger(__name__)
 
 
 class PoolScaler:
-    """Start and retire the workers of a pool.
+    """Starts and retires the workers of a pool.
 
     Parameters
     ----------
     pool
         the workers
     dispatcher
-        which knows what waits and who is idle
+        gives the number of waiting alerts and the idle workers
     settings
         bounds
 
     Attributes
     ----------
-    wanted
-        number of workers that were decided on last
+    decided
+        number of workers that the last call of `scale` decided on
     """
 
     def __init__(self, pool: Pool, dispatcher: Dispatcher, settings: ScaleSettings) -> None:
@@ -32,7 +32,7 @@ class PoolScaler:
         self._dispatcher = dispatcher
         self._settings = settings
         self._state = ScaleState()
-        self.wanted = 0
+        self.decided = 0
 
     def scale(self, rows_per_s: float, now_s: float) -> None:
         """Decide on the number of workers, and start or retire some.
@@ -50,17 +50,17 @@ class PoolScaler:
             actors=len(self._pool.workers),
             held=self._dispatcher.breaker != "closed",
         )
-        self.wanted, self._state = scale(load, self._settings, self._state, now_s)
-        if self.wanted != load.actors:
+        self.decided, self._state = scale(load, self._settings, self._state, now_s)
+        if self.decided != load.actors:
             log.info(
                 "%d alerts wait for %d workers; the pool goes to %d",
                 load.waiting_rows,
                 load.actors,
-                self.wanted,
+                self.decided,
             )
-        while len(self._pool.workers) < self.wanted:
+        while len(self._pool.workers) < self.decided:
             self._pool.start()
-        for _ in range(load.actors - self.wanted):
+        for _ in range(load.actors - self.decided):
             idle = self._dispatcher.idle
             worker = idle[-1] if idle else self._pool.workers[-1]
             self._dispatcher.retire(worker)

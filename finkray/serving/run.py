@@ -96,7 +96,7 @@ def run_over(
     wanted: WantedAlerts,
     workers: int | None,
     *,
-    tell: Callable[[ServiceSnapshot], None],
+    on_snapshot: Callable[[ServiceSnapshot], None],
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> ServiceSnapshot:
@@ -110,7 +110,7 @@ def run_over(
         the service, and the alerts
     workers
         number of workers; None: as many as the waiting alerts need, within the settings' bounds
-    tell
+    on_snapshot
         called with a snapshot each second
     stopping
         ends the run in good order
@@ -137,7 +137,7 @@ def run_over(
 
         def on_tick(server: Server) -> None:
             sink.refuse_if_lost()
-            tell(snapshots.make(server))
+            on_snapshot(snapshots.make(server))
             _refuse_hopeless(server)
 
         server = _server(
@@ -156,7 +156,7 @@ def run_over(
 def run_live(
     run: Run,
     since: datetime | None,
-    tell: Callable[[ServiceSnapshot], None],
+    on_snapshot: Callable[[ServiceSnapshot], None],
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> None:
@@ -168,7 +168,7 @@ def run_live(
         the service
     since
         at the first start: also what arrived in Kafka from this time on
-    tell
+    on_snapshot
         called with a snapshot each second
     stopping
         ends the run
@@ -193,7 +193,7 @@ def run_live(
 
         def on_tick(server: Server) -> None:
             sink.refuse_if_lost()
-            tell(snapshots.make(server))
+            on_snapshot(snapshots.make(server))
 
         server = _server(
             run,
@@ -205,7 +205,7 @@ def run_live(
             on_tick=on_tick,
         )
         server.run(stopping)
-        tell(snapshots.last("stopped"))
+        on_snapshot(snapshots.last("stopped"))
 
 
 class Snapshots:

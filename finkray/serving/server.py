@@ -169,7 +169,7 @@ class Server:
     @property
     def wanted_workers(self) -> int:
         """Number of workers that were decided on last."""
-        return self._scaler.wanted
+        return self._scaler.decided
 
     def _nothing_left(self, *, until_done: bool) -> bool:
         if self.draining:
@@ -236,7 +236,7 @@ class Server:
             "worker %d failed on %d alerts of %s: %s: %s",
             worker,
             batch.rows,
-            ", ".join(sorted({part.file for part in batch.slices})),
+            ", ".join(sorted({slice_.file for slice_ in batch.slices})),
             fault,
             answer.detail,
         )
@@ -246,7 +246,7 @@ class Server:
         for instruction in instructions:
             match instruction:
                 case AssignBatch(worker, batch):
-                    self._pool.give(worker, self._claims.with_inputs(batch.slices))
+                    self._pool.assign(worker, self._claims.with_inputs(batch.slices))
                 case RecordError(alert, fault, detail):
                     log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
                     self._claims.add_error(alert, fault, detail)
@@ -284,5 +284,5 @@ class Server:
             if self.dispatcher.may_start(now_s):
                 for worker in list(self._not_started):
                     self._not_started.discard(worker)
-                    self._pool.start_again(worker)
+                    self._pool.retry_start(worker)
         self._on_tick(self)

@@ -1,4 +1,4 @@
-"""The contract between the loop of a service and what keeps the results.
+"""The contract between the loop of a service and the sink of its results.
 
 The loop (`finkray.serving.server`) reads claims of the archive, has workers process their alerts,
 and hands the answers to a sink. The results beside the archive are one sink
@@ -13,8 +13,8 @@ One thread calls all methods, in this order for each claim::
 1. `covered` is called when the loop reads entries of the archive's ledger, with all claims of
    some entries. Its reply decides which files of a claim are processed.
 2. `stage` is called once for a claim, when every file of it has its answers. Claims come in the
-   order in which they are completed, not in that of their offsets. The claim is not called for
-   again before the `commit` that follows.
+   order in which they are completed, not in that of their offsets. The same claim is not
+   staged again before the `commit` that follows.
 3. `commit` is called for all that was staged since the last one that succeeded: after some claims,
    after some time, and before the loop ends.
 4. `refuse_if_lost` is called about once a second.
@@ -26,14 +26,13 @@ What is atomic, and what may be done again
   durable when it raises or the process dies.
 - After a `StorageError` of `commit` the loop waits and calls `commit` again. A sink keeps what is
   staged until a call succeeds, and must not write a claim twice that an earlier call made durable.
-- After a crash nothing that was staged counts. The next process opens the sink, asks `covered`, and
-  processes again what is missing there. So `covered` may say nothing that is not durable, and
-  must say all that is.
-- A sink has one writer. One that was taken over by another process raises `Fenced` from `commit`
-  before anything becomes visible, and from `refuse_if_lost`.
+- After a crash nothing that was staged counts. The next process opens the sink, calls `covered`,
+  and processes again what is missing there. So `covered` must return exactly what is durable.
+- A sink has a single writer. A sink that another process has taken over raises `Fenced` from
+  `commit` before anything becomes visible, and from `refuse_if_lost`.
 
-A sink is opened by a context manager (`OpenSink`), which takes the sink over, brings what a crash
-left unfinished in line, and raises `ArchiveHeld` if another process holds it.
+A sink is opened by a context manager (`OpenSink`), which takes the sink over, repairs what a crash
+left unfinished, and raises `ArchiveHeld` if another process holds it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,18 +49,21 @@ from finkray.storage.contract import Storage
 
 
 class Sink(Protocol):
-    """What keeps the results of one version of a service; see the module for the contract."""
+    """Keeps the results of a version of a service; the module describes the contract."""
 
     @property
     def storage(self) -> Storage:
-        """A folder of this sink's own for small files: what is served, and where to look on."""
+        """The sink's own folder, for small files of the loop.
+
+        They say which alerts a live service processes, and up to which ledger entry all is done.
+        """
 
     @property
     def rows(self) -> int:
-        """Number of results that are durable, since the sink exists."""
+        """Number of durable results, over all runs."""
 
     def covered(self, claims: Sequence[Claim]) -> Mapping[Claim, ClaimResult]:
-        """Return what is durable of those of the claims that the sink has.
+        """Return the durable results of those claims that the sink has.
 
         Of each result, `files` are the files of alerts that were processed, under their paths in
         the archive, and `gaps` the offsets without a result. A claim that was committed without any
@@ -76,11 +78,11 @@ class Sink(Protocol):
         Parameters
         ----------
         work
-            the claim; what `covered` said of it is `work.before`, and no offset that has a
+            the claim; `work.before` is what `covered` returned for it, and no offset that has a
             result there gets another one
         answers
-            for the path of each of its files the answers for its rows, in any order; a file that
-            is not here could not be read and is left out
+            for the path of each of its files the answers for its rows, in any order; a file
+            without an entry could not be read and is left out
 
         Returns
         -------
@@ -90,7 +92,7 @@ class Sink(Protocol):
         Raises
         ------
         StorageError
-            if that cannot be done: the service ends, and its next start does it again
+            if the results cannot be prepared: the service ends, and its next start repeats it
         """
 
     def commit(self) -> None:
@@ -99,7 +101,7 @@ class Sink(Protocol):
         Raises
         ------
         StorageError
-            if that cannot be done now; call again
+            if the commit fails now; call again
         Fenced
             if another process has taken the sink over
         """

@@ -1,4 +1,4 @@
-"""Reads the columns that a service declares: of the alerts, and of other services' results."""
+"""Read the columns that a service declares: from alerts and from results of other services."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,11 +12,11 @@ ReadColumns = Callable[[str, Sequence[str]], pa.Table]
 """Reads columns of a file, by its path in the archive, as `read_columns` does."""
 
 _KEY = "kafka_offset"
-"""A file of alerts is of one partition, and each offset is in it once."""
+"""The key of a row: a file has alerts of a single partition, and each offset once."""
 
 
 class SliceReader:
-    """Read slices of files; the slices of one file that follow each other read it once.
+    """Reads slices of files; consecutive slices of the same file read it once.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class SliceReader:
         self._read_columns = read_columns
         self._last: tuple[object, bool, pa.Table] | None = None
 
-    def read(self, part: Slice) -> tuple[bool, pa.Table]:
+    def read(self, slice_: Slice) -> tuple[bool, pa.Table]:
         """Return whether the alerts have any of the packet's columns, and the rows of the slice.
 
         A column that the file of alerts lacks, or of which there are no results, is null.
@@ -41,12 +41,12 @@ class SliceReader:
         OSError, ArrowException
             if a file cannot be read
         """
-        key = part.file, part.inputs
+        key = slice_.file, slice_.inputs
         if self._last is None or self._last[0] != key:
-            alerts = self._alerts(part.file)
-            self._last = key, self._fits(alerts), self._table(part, alerts)
+            alerts = self._alerts(slice_.file)
+            self._last = key, self._fits(alerts), self._table(slice_, alerts)
         _, fits, table = self._last
-        return fits, table.slice(part.first_row, part.rows)
+        return fits, table.slice(slice_.first_row, slice_.rows)
 
     def _alerts(self, file: str) -> pa.Table:
         about = self._about
@@ -55,15 +55,15 @@ class SliceReader:
         return self._read_columns(file, list(dict.fromkeys([_KEY, *about.packet_columns])))
 
     def _fits(self, alerts: pa.Table) -> bool:
-        # A column that the file lacks is read as one of type null.
+        # A column that the file lacks is read with the type null.
         columns = self._about.packet_columns
         return not columns or any(not pa.types.is_null(alerts[name].type) for name in columns)
 
-    def _table(self, part: Slice, alerts: pa.Table) -> pa.Table:
+    def _table(self, slice_: Slice, alerts: pa.Table) -> pa.Table:
         about = self._about
         if not about.inputs:
             return alerts
-        inputs = dict(part.inputs)
+        inputs = dict(slice_.inputs)
         columns = {name: alerts[name] for name in about.packet_columns}
         for text in about.inputs:
             name = input_name(text)
@@ -75,8 +75,8 @@ class SliceReader:
         self, offsets: pa.ChunkedArray, columns: tuple[str, ...], files: tuple[str, ...]
     ) -> pa.Table:
         """Return the columns of results in the order of the alerts, null where there are none."""
-        wanted = list(dict.fromkeys([_KEY, *columns]))
-        tables = [self._read_columns(file, wanted) for file in files]
+        names = list(dict.fromkeys([_KEY, *columns]))
+        tables = [self._read_columns(file, names) for file in files]
         if not tables:
             return pa.table({name: pa.nulls(len(offsets)) for name in columns})
         results = pa.concat_tables(tables, promote_options="permissive").combine_chunks()

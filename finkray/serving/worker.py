@@ -110,17 +110,17 @@ class Worker:
             self._end()
 
     def run(self, slices: Sequence[Slice]) -> Answer:
-        """Process a batch. Whatever the service does is in the answer and never raised."""
+        """Process a batch. Failures of the service are in the answer, never raised."""
         try:
             self.start()
         except ServiceError as error:
             return Answer(fault="start", detail=str(error))
         order = {
             "do": "process",
-            "slices": [slice_to_json(part) for part in slices],
+            "slices": [slice_to_json(slice_) for slice_ in slices],
         }
         self._batches += 1
-        self._batch_files = frozenset(path for part in slices for path in part.files)
+        self._batch_files = frozenset(path for slice_ in slices for path in slice_.files)
         answer, stream = self._request(order, self._limits.batch_s)
         memory_bytes = self._memory.own_bytes() if self._memory else 0
         if stream is None:
@@ -154,11 +154,11 @@ class Worker:
         load = {"do": "load", "spec": self._spec.name, "folder": self._spec.folder}
         about, self.unpicklable = self._request_description(load, ends_s)
         # The service's own settings are found by its name, which is known only now.
-        given = self._limits.settings
+        settings = self._limits.settings
         configure = {
             "do": "configure",
-            "settings": given.own.get(about.name, {}),
-            "shared": {name: given.shared.get(name, {}) for name in about.shares},
+            "settings": settings.own.get(about.name, {}),
+            "shared": {name: settings.shared.get(name, {}) for name in about.shares},
             "set_up": set_up,
         }
         return self._request_description(configure, ends_s)[0]

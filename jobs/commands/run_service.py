@@ -133,7 +133,7 @@ def run_service(
                 run,
                 wanted,
                 pool.workers,
-                tell=report,
+                on_snapshot=report,
                 stopping=stopping,
                 make_host=pool.make_host,
             )

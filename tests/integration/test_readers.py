@@ -280,7 +280,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
         ),
         WantedAlerts(from_seq=0),
         1,
-        tell=lambda _: None,
+        on_snapshot=lambda _: None,
         stopping=threading.Event(),
     )
     assert snapshot.results == 39

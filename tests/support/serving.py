@@ -82,7 +82,7 @@ def serve(
         a_run(small, into, service, open_sink),
         wanted,
         2,
-        tell=lambda _: None,
+        on_snapshot=lambda _: None,
         stopping=threading.Event(),
         make_host=lambda _: InThread(small.storage, service or Double(), before_each),
     )

@@ -159,7 +159,7 @@ def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) 
         ),
         (
             "order",
-            "hang on their neighbours",
+            "depend on their neighbours",
             "answer = lambda self, m: pa.table({'bright': pc.equal(m, m[0])})",
         ),
         (

@@ -148,7 +148,7 @@ def test_results_of_another_output_are_not_mixed(small: SmallArchive) -> None:
     serve(small)
     run = Run(small.storage, Spec("tests.support.services:SkyAlone", ROOT), Settings(), "double")
     with pytest.raises(ServiceError, match=r"has results of tests\.support\.services:Double"):
-        run_over(run, EVERYTHING, 1, tell=lambda _: None, stopping=threading.Event())
+        run_over(run, EVERYTHING, 1, on_snapshot=lambda _: None, stopping=threading.Event())
 
 
 # Live.
