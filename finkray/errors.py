@@ -3,7 +3,7 @@
     FinkrayError
     ├── SettingsError            a setting is unknown, missing or not valid
     ├── KafkaUnavailable    (r)  no broker answers, or the answer was transient
-    ├── TopicChanged        (r)  the topic was deleted, or deleted and created anew
+    ├── TopicChanged        (r)  the topic was deleted, or deleted and created again
     ├── MessageRefused           Kafka will never accept this message, as one that is too large
     ├── ProducerFenced           a newer producer has the same transactional id: stop at once
     ├── BatchGone           (r)  the ingest actor does not hold the batch (any more)
@@ -66,7 +66,7 @@ class KafkaUnavailable(FinkrayError):
 
 
 class TopicChanged(FinkrayError):
-    """The topic was deleted, or deleted and created anew, while it was read."""
+    """The topic was deleted, or deleted and created again, while it was read."""
 
     retriable = True
 

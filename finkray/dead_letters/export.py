@@ -21,7 +21,7 @@ PARQUET_SCHEMA = pa.schema([*DEAD_LETTER_SCHEMA, pa.field("resolved", pa.bool_()
 
 
 def export(
-    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+    letters: DeadLetters, selection: Selection, target: Path, on_progress: Callable[[str], None]
 ) -> int:
     """Write the selected letters to a folder, or to a file whose name ends in ``.parquet``.
 
@@ -31,7 +31,7 @@ def export(
         the letters to write
     target
         must not exist, or be an empty folder
-    tell
+    on_progress
         receives the progress as text
 
     Returns
@@ -50,23 +50,23 @@ def export(
         raise FinkrayError(f"{target} is there already: give another name, or move it away")
     try:
         if target.suffix == ".parquet":
-            return _to_parquet(letters, selection, target, tell)
-        return _to_folder(letters, selection, target, tell)
+            return _to_parquet(letters, selection, target, on_progress)
+        return _to_folder(letters, selection, target, on_progress)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _to_parquet(
-    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+    letters: DeadLetters, selection: Selection, target: Path, on_progress: Callable[[str], None]
 ) -> int:
     written = 0
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with pq.ParquetWriter(partial, PARQUET_SCHEMA, compression="zstd") as out:
-            for one in letters.letters(selection, tell=tell):
-                out.write_table(one.table.select(PARQUET_SCHEMA.names))
-                written += len(one.table)
+            for selected in letters.letters(selection, on_progress=on_progress):
+                out.write_table(selected.table.select(PARQUET_SCHEMA.names))
+                written += len(selected.table)
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -74,12 +74,12 @@ def _to_parquet(
 
 
 def _to_folder(
-    letters: DeadLetters, selection: Selection, target: Path, tell: Callable[[str], None]
+    letters: DeadLetters, selection: Selection, target: Path, on_progress: Callable[[str], None]
 ) -> int:
     target.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
-    for one in letters.letters(selection, tell=tell):
-        for row in one.table.to_pylist():
+    for selected in letters.letters(selection, on_progress=on_progress):
+        for row in selected.table.to_pylist():
             value = row.pop("value")
             row["file"] = None if value is None else _file_name(row)
             if value is not None:

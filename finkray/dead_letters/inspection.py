@@ -80,9 +80,9 @@ def hex_head(value: bytes, most_bytes: int = 64) -> list[str]:
     """Return the first bytes as lines of hexadecimal digits and characters."""
     lines = []
     for at in range(0, min(len(value), most_bytes), 16):
-        part = value[at : at + 16]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
-        lines.append(f"{at:08x}  {part.hex(' '):<47}  |{text}|")
+        line = value[at : at + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
+        lines.append(f"{at:08x}  {line.hex(' '):<47}  |{text}|")
     return lines
 
 
@@ -125,26 +125,26 @@ def _first_fields(text: str, record: bytes) -> dict[str, Any]:
         fields = schema["fields"]
     except (ValueError, TypeError, KeyError):
         return {}
-    found: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
     for count in range(1, len(fields) + 1):
         if _has_list(fields[count - 1]["type"]):
             break
         try:
-            part = parse_writer_schema({**schema, "fields": fields[:count]})
-            found = dict(fastavro.schemaless_reader(io.BytesIO(record), part))
-        except Exception:  # noqa: BLE001 - whatever the error, this field does not decode
+            prefix = parse_writer_schema({**schema, "fields": fields[:count]})
+            decoded = dict(fastavro.schemaless_reader(io.BytesIO(record), prefix))
+        except Exception:  # noqa: BLE001 - with any error this field does not decode
             break
-    return found
+    return decoded
 
 
-def _has_list(kind: Any) -> bool:
-    if isinstance(kind, list):
-        return any(map(_has_list, kind))
-    if isinstance(kind, dict):
-        if kind.get("type") in ("array", "map"):
+def _has_list(avro_type: Any) -> bool:
+    if isinstance(avro_type, list):
+        return any(map(_has_list, avro_type))
+    if isinstance(avro_type, dict):
+        if avro_type.get("type") in ("array", "map"):
             return True
-        return any(_has_list(field.get("type")) for field in kind.get("fields", ())) or (
-            isinstance(kind.get("type"), dict | list) and _has_list(kind["type"])
+        return any(_has_list(field.get("type")) for field in avro_type.get("fields", ())) or (
+            isinstance(avro_type.get("type"), dict | list) and _has_list(avro_type["type"])
         )
     return False
 
@@ -160,7 +160,7 @@ def _name(text: str | None) -> str | None:
 def _brief(value: Any) -> Any:
     """Return the value with bytes replaced by their size and lists by their length."""
     if isinstance(value, dict):
-        return {name: _brief(one) for name, one in value.items()}
+        return {name: _brief(item) for name, item in value.items()}
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     if isinstance(value, list):

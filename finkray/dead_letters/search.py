@@ -70,20 +70,20 @@ class Selection:
     def of(self, table: pa.Table) -> pa.Table:
         """Return the selected rows of a table with the columns that `letters` adds."""
         offset, stamp = pc.field("kafka_offset"), pc.field("kafka_timestamp")
-        wanted = pc.scalar(value=True)
+        condition = pc.scalar(value=True)
         if self.reasons:
-            wanted &= pc.field("reason").isin(sorted(self.reasons))
+            condition &= pc.field("reason").isin(sorted(self.reasons))
         if not self.resolved:
-            wanted &= ~pc.field("resolved")
+            condition &= ~pc.field("resolved")
         if self.first_offset is not None:
-            wanted &= offset >= self.first_offset
+            condition &= offset >= self.first_offset
         if self.last_offset is not None:
-            wanted &= offset <= self.last_offset
+            condition &= offset <= self.last_offset
         if self.span.start is not None:
-            wanted &= (stamp >= pa.scalar(self.span.start, _STAMP)) | stamp.is_null()
+            condition &= (stamp >= pa.scalar(self.span.start, _STAMP)) | stamp.is_null()
         if self.span.end is not None:
-            wanted &= (stamp < pa.scalar(self.span.end, _STAMP)) | stamp.is_null()
-        return table.filter(wanted)
+            condition &= (stamp < pa.scalar(self.span.end, _STAMP)) | stamp.is_null()
+        return table.filter(condition)
 
 
 _STAMP = pa.timestamp("us", "UTC")
@@ -121,7 +121,7 @@ class DeadLetters:
         self,
         selection: Selection,
         columns: Sequence[str] = tuple(DEAD_LETTER_SCHEMA.names),
-        tell: Callable[[str], None] = lambda _: None,
+        on_progress: Callable[[str], None] = lambda _: None,
         most_claims: int | None = None,
     ) -> Iterator[ClaimLetters]:
         """Yield the selected letters, file by file, in the order of their claims.
@@ -132,7 +132,7 @@ class DeadLetters:
             the letters
         columns
             of `DEAD_LETTER_SCHEMA`; `value` may be large
-        tell
+        on_progress
             receives the progress as text
         most_claims
             read only this many claims, the last ones with dead letters; None reads all
@@ -142,10 +142,10 @@ class DeadLetters:
         LedgerCorrupt
             if the ledger cannot be read
         """
-        results = [one for one in self._claims() if selection.wants_claim(one)]
+        results = [result for result in self._claims() if selection.wants_claim(result)]
         results = results[-most_claims:] if most_claims else results
         for done, result in enumerate(results):
-            tell(f"{done} of {len(results)} claims")
+            on_progress(f"{done} of {len(results)} claims")
             for file in result.dead_letter_files:
                 if not selection.wants_file(file):
                     continue
@@ -169,8 +169,8 @@ class DeadLetters:
             self.unread.append(file.path)
             return None
         for name in set(names).difference(table.column_names):  # older than the column
-            kind = DEAD_LETTER_SCHEMA.field(name).type
-            table = table.append_column(name, pa.nulls(len(table), kind))
+            nulls = pa.nulls(len(table), DEAD_LETTER_SCHEMA.field(name).type)
+            table = table.append_column(name, nulls)
         path = parse_path(file.path)
         day = None if path is None else path.hour_utc.date()
         resolved = IntervalSet(result.resolved)
@@ -183,7 +183,7 @@ class DeadLetters:
 
 
 def waiting_schema_ids(storage: Storage, most_claims: int = 100) -> set[int]:
-    """Ids of the schemas that dead letters wait for, as those of the last claims tell."""
+    """Return the ids of the schemas that dead letters of the last such claims wait for."""
     selection = Selection(reasons=frozenset(WAITING_FOR_A_SCHEMA))
     letters = DeadLetters(storage).letters(selection, ["schema_id"], most_claims=most_claims)
-    return {schema_id for one in letters for schema_id in schema_ids_waited_for(one.table)}
+    return {schema_id for found in letters for schema_id in schema_ids_waited_for(found.table)}

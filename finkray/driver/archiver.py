@@ -124,9 +124,9 @@ class Archiver:
         self._restarts: Counter[int] = Counter()
         self._troubles = Troubles()
         for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
-            self._troubles.restarted("the archive's process", time.monotonic())
+            self._troubles.add_restart("the archive's process", time.monotonic())
         if ledger.state.dead_letters_by_reason.keys() & set(WAITING_FOR_A_SCHEMA):
-            self._troubles.met_unknown(waiting_schema_ids(storage))
+            self._troubles.add_unknown_schemas(waiting_schema_ids(storage))
         self._state: State = "starting"
         self._to_start: dict[TopicPartition, PartitionOffsets] = {}
         self._last_tick_s = 0.0
@@ -193,7 +193,7 @@ class Archiver:
             self._last_tick_s = time.monotonic()
             self._ingest_actors.check()
             if self._feeder.restart_failed_query():
-                self._troubles.restarted("the streaming query", time.monotonic())
+                self._troubles.add_restart("the streaming query", time.monotonic())
                 self._carry_out(self._coordinator.query_lost())
             self._offset_committer.commit(self._coordinator.frontiers)
             self._on_tick(self.view())
@@ -225,7 +225,7 @@ class Archiver:
             self._carry_out(self._coordinator.actor_started(actor))
         elif last.incarnation != report.incarnation:
             self._restarts[actor] += 1
-            self._troubles.restarted(name, time.monotonic())
+            self._troubles.add_restart(name, time.monotonic())
             log.warning("ingest actor %s was restarted by Ray; its lanes are read again", name)
             self._carry_out_losses(self._coordinator.actor_lost(actor))
             if self._draining_since_s is not None:
@@ -259,7 +259,7 @@ class Archiver:
             for source, offsets in {**self._to_start, **found.new}.items()
             if source in found.partitions
         }
-        # First: when a topic was created anew, its old partitions make way for the new ones.
+        # First: when a topic was deleted and created again, its old partitions make way.
         gone = self._coordinator.readers.keys() - found.partitions
         if gone:
             topics = sorted({source.topic for source in gone})
@@ -316,7 +316,9 @@ class Archiver:
         self._troubles.storage = ""
         instructions, done = self._coordinator.committed([claim.result.claim for claim in staged])
         self._monitor.add_durable(done, now())
-        self._troubles.met_unknown(number for claim in done for number in claim.unknown_schemas)
+        self._troubles.add_unknown_schemas(
+            number for claim in done for number in claim.unknown_schemas
+        )
         self._note_expired(staged)
         self._carry_out(instructions)
 

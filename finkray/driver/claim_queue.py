@@ -4,8 +4,8 @@ A micro-batch is durable when its last task is, so its size determines the laten
 lanes. Live claims go first. While they arrive, a micro-batch takes at most as many backfill claims
 as there are task slots; when no live claim arrives, backfill claims may fill it.
 
-The query gets its next claims when it is done with the last ones, and then all at once: so they
-are shared among few tasks, each of which costs the JVMs 12 ms of CPU time whatever its size.
+The query gets its next claims when it is done with the previous ones, and all at once. So they
+are shared among few tasks: a task costs the JVMs 12 ms of CPU time, however small it is.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
 
 LIVE_S = 10.0
-"""The live lanes count as quiet after this time without a claim of theirs."""
+"""The live lanes count as quiet after this time without a live claim."""
 
 RETRY_S = 1.0
 """Pause before a claim is dispatched again after the storage refused it."""
@@ -32,7 +32,7 @@ class ClaimQueue:
     slots
         how many tasks the query runs at a time
     backfill_per_s
-        cap on the backfills' alerts per second; 0 is none
+        limit of the backfills' alerts per second; 0 sets no limit
     """
 
     def __init__(self, *, most_claims: int, slots: int, backfill_per_s: float) -> None:
@@ -57,7 +57,7 @@ class ClaimQueue:
             self._live_until_s = now_s + LIVE_S
 
     def take(self, now_s: float) -> list[Dispatch]:
-        """Return the claims to send to the query now: none before it is done with the last ones."""
+        """Return the claims to send to the query now; none until it is done with the previous."""
         while self._delayed and self._delayed[0][0] <= now_s:
             dispatch = self._delayed.popleft()[1]
             (self._backfill if dispatch.lane == "backfill" else self._live).append(dispatch)
@@ -65,16 +65,18 @@ class ClaimQueue:
             return []
         taken = [self._live.popleft() for _ in range(min(self._most_claims, len(self._live)))]
         live_is_quiet = now_s >= self._live_until_s
-        places = self._most_claims - len(taken) if live_is_quiet or self._draining else self._slots
-        while places and self._backfill and (self._draining or self._cap.is_open(now_s)):
+        backfill_slots = (
+            self._most_claims - len(taken) if live_is_quiet or self._draining else self._slots
+        )
+        while backfill_slots and self._backfill and (self._draining or self._cap.is_open(now_s)):
             taken.append(dispatch := self._backfill.popleft())
             self._cap.spend(dispatch.alerts)
-            places -= 1
+            backfill_slots -= 1
         self._dispatched = {dispatch.claim for dispatch in taken}
         return taken
 
     def done(self, claims: Iterable[Claim]) -> None:
-        """Take note that the query is done with these claims."""
+        """Note that the query is done with these claims."""
         self._dispatched.difference_update(claims)
 
     def drain(self) -> None:
@@ -87,7 +89,7 @@ class ClaimQueue:
             waiting.clear()
 
 
-def share_out(claims: Sequence[Dispatch], tasks: int) -> list[list[Dispatch]]:
+def split_by_alerts(claims: Sequence[Dispatch], tasks: int) -> list[list[Dispatch]]:
     """Split the claims of a micro-batch into at most `tasks`, with about as many alerts in each."""
     shares: list[list[Dispatch]] = [[] for _ in range(min(tasks, len(claims)))]
     alerts = [0] * len(shares)

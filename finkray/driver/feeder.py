@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from finkray.driver.claim_queue import ClaimQueue, share_out
+from finkray.driver.claim_queue import ClaimQueue, split_by_alerts
 from finkray.driver.instructions import Dispatch
 from finkray.errors import ClusterUnavailable
 from finkray.query.messages import ClaimOrder
@@ -83,7 +83,7 @@ class Feeder:
         self._queue.drain()
 
     def micro_batch_ended(self, batch: MicroBatch) -> None:
-        """Take note that a micro-batch ended: the query may get its next claims."""
+        """Note that a micro-batch ended: the query may get its next claims."""
         self._queue.done(outcome.claim for outcome in batch.outcomes if outcome.claim)
         self._outstanding = max(0, self._outstanding - len(batch.outcomes))
         self._restarts = 0
@@ -102,7 +102,7 @@ class Feeder:
                     )
                     for claim in share
                 ]
-                for share in share_out(self._queue.take(now_s), self._slots)
+                for share in split_by_alerts(self._queue.take(now_s), self._slots)
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:

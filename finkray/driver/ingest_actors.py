@@ -21,12 +21,12 @@ TAKE_S = 0.5
 """How long an actor waits for a claim before it answers with its report alone."""
 
 SILENCE_S = 20.0
-"""An actor that does not answer for this long is killed: it should after `TAKE_S`, and decoding
-the largest claim delays it by a second or two."""
+"""An actor that does not answer for this long is killed. It should answer after `TAKE_S`; decoding
+the largest claim delays an answer by a second or two."""
 
 FIRST_ANSWER_S = 120.0
-"""A new actor first waits for its resources and loads its modules: seconds, or a minute and more
-on a machine that starts Spark at the same time."""
+"""Time limit for the first answer of a new actor. It first waits for its resources and loads its
+modules: seconds, or a minute and more on a machine that starts Spark at the same time."""
 
 DOWN_S = 180.0
 """An actor that is down for this long ends the driver. Ray restarts a killed actor within seconds,
@@ -49,7 +49,7 @@ class ActorReport:
 
 @dataclass(frozen=True, slots=True)
 class SilentActor:
-    """An actor that does not answer: since when on the monotonic clock, and what Ray says."""
+    """An actor that does not answer: since when on the monotonic clock, and Ray's reason."""
 
     since_s: float
     why: str
@@ -137,7 +137,7 @@ class IngestActors:
         self._actors[actor].drop.remote(list(claims))
 
     def flush(self) -> None:
-        """Let all actors cut claims of the messages they have, and read no more."""
+        """Let all actors cut claims of the messages in memory, and stop reading."""
         for actor in self._actors:
             actor.flush.remote()
 
@@ -147,7 +147,7 @@ class IngestActors:
         Raises
         ------
         ClusterUnavailable
-            if one has: Ray does not restart it
+            if an actor has been down for `DOWN_S`: Ray does not restart it
         """
         for index, down in dict(self.down).items():
             if time.monotonic() - down.since_s > DOWN_S:

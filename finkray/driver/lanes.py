@@ -31,29 +31,31 @@ class PartitionOffsets:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The offsets from `first_offset` to before `end_offset`; the live lane has no end."""
+    """The offsets `first_offset` to `end_offset - 1`; the live lane has no end."""
 
     first_offset: int
     end_offset: int | None = None
 
 
 def late_partitions(
-    state: LedgerState, found: Mapping[TopicPartition, PartitionOffsets], backlog_offsets: int
+    state: LedgerState,
+    discovered: Mapping[TopicPartition, PartitionOffsets],
+    backlog_offsets: int,
 ) -> dict[TopicPartition, int]:
     """Return where live lanes start, for the partitions whose backlog needs a backfill.
 
     Parameters
     ----------
     state
-        of the ledger, which knows all of the partitions
-    found
-        the offsets that Kafka has of them
+        state of the ledger, which knows all of the partitions
+    discovered
+        the partitions, with the offsets that Kafka has of them
     backlog_offsets
         the largest backlog that the live lane archives itself
     """
     return {
         source: offsets.end
-        for source, offsets in found.items()
+        for source, offsets in discovered.items()
         if offsets.end - state.partitions[source].live_from > backlog_offsets
     }
 

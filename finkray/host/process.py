@@ -48,7 +48,7 @@ class ProcessRecord:
         process = self.process()
         if process is None:
             return
-        # It may end by itself between any two of these calls.
+        # It may end on its own between any two of these calls.
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM if grace_s > 0 else signal.SIGKILL)
             try:

@@ -1,4 +1,4 @@
-"""Identify a process, so that another process can tell whether it still runs."""
+"""Identify a process, so that another process can find out whether it still runs."""
 
 import os
 import socket
@@ -18,13 +18,13 @@ class ProcessId:
     host
         name of the machine, for people
     boot_id
-        of the running kernel; different after each start of the machine
+        id of the running kernel; different after each start of the machine
     pid_namespace
-        that `pid` belongs to; containers of one machine may have one each
+        the namespace of `pid`; each container of a machine may have its own
     pid
-        number of the process
+        process id in that namespace
     started
-        start time in the kernel's own count, which differs when a pid is used again
+        start time as the kernel counts it, which differs when the pid is used again
     """
 
     host: str
@@ -40,19 +40,19 @@ class ProcessId:
     def mine(cls) -> "ProcessId":
         """Return the identity of this process."""
         pid = os.getpid()
-        return cls(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _started(pid) or "")
+        return cls(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _start_time(pid) or "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as a dictionary."""
         return asdict(self)
 
-    def is_near(self, other: "ProcessId") -> bool:
-        """Return whether each can see the other: same machine, boot and pid namespace."""
+    def can_see(self, other: "ProcessId") -> bool:
+        """Return whether the processes see each other: same machine, boot and pid namespace."""
         return (self.boot_id, self.pid_namespace) == (other.boot_id, other.pid_namespace)
 
     def is_running(self) -> bool:
-        """Return whether the process runs; call it in a process that `is_near` it."""
-        return _started(self.pid) == self.started
+        """Return whether the process runs; call it only in a process that `can_see` it."""
+        return _start_time(self.pid) == self.started
 
 
 def _boot_id() -> str:
@@ -70,7 +70,7 @@ def _pid_namespace() -> str:
         return ""
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """Return the start time of a process, or None if it does not exist or is a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     try:

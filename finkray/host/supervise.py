@@ -27,7 +27,7 @@ STEADY_S = 60.0
 """A process that ran this long had started well: the next pause is the first one again."""
 
 LEFTOVERS_S = 10.0
-"""Time for processes of the session to end: after a crash the driver's JVM ends by itself within a
+"""Time for processes of the session to end: after a crash the driver's JVM ends on its own within a
 second or two."""
 
 _POLL_S = 0.1

@@ -1,4 +1,4 @@
-"""The Kafka consumer of a lane reader: open while lanes are read, paused while nothing fits."""
+"""The Kafka consumer of a lane reader: open while lanes are read, paused without credit."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,9 @@ from confluent_kafka import Consumer, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 STALL_BEFORE_PAUSE_S = 5.0
-"""Pausing discards the Kafka client's queue, which is then fetched again: too expensive for the
-short waits of ordinary back-pressure, right for a disk that stays full."""
+"""Time without credit after which partitions are paused. Pausing discards the Kafka client's queue,
+which is then fetched again: too expensive for the short waits of ordinary back-pressure, right when
+the disk stays full."""
 
 MESSAGES_PER_POLL = 500
 
@@ -41,7 +42,7 @@ class LaneConsumer:
 
     @property
     def stalled(self) -> bool:
-        """Whether there was no room for a message at the last poll; any thread may ask."""
+        """Whether there was no credit for a message at the last poll; thread-safe."""
         return self._stalled_since_s is not None
 
     def assign(self, key: PartitionKey, offset: int) -> None:
@@ -67,8 +68,8 @@ class LaneConsumer:
     def poll(self, most_messages: int, timeout_s: float) -> list[Message]:
         """Return at most this many messages.
 
-        If there is no room for any for `STALL_BEFORE_PAUSE_S`, pause all partitions; resume them
-        when there is room again.
+        Without credit for a message for `STALL_BEFORE_PAUSE_S`, pause all partitions; resume them
+        when there is credit again.
         """
         if self._consumer is None:
             return []
@@ -81,13 +82,13 @@ class LaneConsumer:
             self._paused = False
         return self._consumer.consume(min(most_messages, MESSAGES_PER_POLL), timeout_s)
 
-    def ask_leader(self, key: PartitionKey, timeout_s: float) -> None:
+    def check_leader(self, key: PartitionKey, timeout_s: float) -> None:
         """Check that the partition's leader answers.
 
         Raises
         ------
         KafkaException
-            if it does not
+            if it does not answer
         """
         if self._consumer is not None:
             self._consumer.get_watermark_offsets(KafkaPartition(*key), timeout=timeout_s)

@@ -98,12 +98,12 @@ class LaneReader:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of messages that are not in a claim yet; any thread may ask."""
+        """Bytes of messages that are not in a claim yet; thread-safe."""
         return sum(lane.intake.pending_bytes for lane in list(self._lanes.values()))
 
     @property
     def stalled(self) -> bool:
-        """Whether there was no room for a message at the last `read`; any thread may ask."""
+        """Whether there was no room for a message at the last `read`; thread-safe."""
         return self._consumer.stalled
 
     def due_in_s(self) -> float | None:
@@ -139,7 +139,7 @@ class LaneReader:
     def stop(self, source: TopicPartition) -> None:
         """Stop reading this partition, and forget its messages that are not in a claim.
 
-        If its topic was deleted and created anew, the lane of the new topic is read on.
+        If its topic was deleted and created again, the lane of the new topic is still read.
         """
         key = (source.topic, source.partition)
         lane = self._lanes.get(key)
@@ -249,7 +249,7 @@ class LaneReader:
             # The client asks for the coordinator of a group, which is not used here.
             log.debug("login has no right on the consumer group, and needs none: %s", error.str())
         else:
-            # The client retries by itself; the driver shows this until the partition is read again.
+            # The client retries; the driver shows this until the partition is read again.
             self.troubles[key] = explain(error)
             log.warning("Kafka trouble on %s[%s]: %s", *key, explain(error))
 
@@ -269,7 +269,7 @@ class LaneReader:
             if queried is None:
                 return
             try:
-                self._consumer.ask_leader(queried, LEADER_TIMEOUT_S)
+                self._consumer.check_leader(queried, LEADER_TIMEOUT_S)
             except KafkaException as error:
                 log.debug("leader of %s[%s] does not answer yet: %s", *queried, error)
                 if isinstance(finkray_error(error), TopicChanged):
@@ -306,7 +306,7 @@ class LaneReader:
             return
         if topic_id != source.topic_id:
             # Its offsets are those of other messages; the topic discovery reports the new topic.
-            self.troubles[key] = "the topic was deleted, or deleted and created anew"
+            self.troubles[key] = "the topic was deleted, or deleted and created again"
             return
         self._skip_expired(key)
         if key in self.troubles:

@@ -131,7 +131,7 @@ def judge(
     if lease is None or lease.released:
         return Free()
     holder = lease.holder
-    if holder.is_near(me) and not is_running(holder):
+    if holder.can_see(me) and not is_running(holder):
         return Dead()
     # A heartbeat in the future is as suspicious as an old one: one of the clocks is wrong.
     if abs(now - lease.heartbeat) > timedelta(seconds=lease.ttl_s):

@@ -1,6 +1,6 @@
 """Decide from facts which alarms are raised. Pure; `finkray.monitor.alarms` says what to do.
 
-Each alarm follows from one fact, and is over when the fact is: no other code raises or clears it.
+Each alarm follows from a single fact and ends with it: no other code raises or clears an alarm.
 `finkray.driver.alarm_facts` collects the facts.
 """
 
@@ -22,7 +22,7 @@ RESTARTS_PER_H = 3
 """One restart repairs itself and only goes to the log; three in an hour have a lasting cause."""
 
 AHEAD_S = 2.0
-"""Alerts cannot arrive before they are sent. If half seem to, by this much, a clock is off."""
+"""Alerts cannot arrive before they are sent. If half seem to, by this much, a clock is wrong."""
 
 LAG_WINDOWS = 5
 LAG_WINDOW_S = 120.0
@@ -38,16 +38,16 @@ byte may name thousands of ids."""
 
 @dataclass(slots=True)
 class Troubles:
-    """The troubles that the driver's loop has met; "" where there is none.
+    """The troubles that the driver's loop has seen; "" where there is none.
 
     Attributes
     ----------
     kafka
         why Kafka did not answer the last topic discovery
     no_topic
-        the wanted topics, if Kafka has none of them
+        the configured topics, if Kafka has none of them
     storage
-        the error with which the storage last refused, until a commit succeeds
+        the last error of the storage, until a commit succeeds
     expired
         offsets that Kafka's retention deleted before they were read, in this run
     last_expired
@@ -66,16 +66,16 @@ class Troubles:
     restarts: list[tuple[float, str]] = field(default_factory=list)
     unknown_schemas: set[int] = field(default_factory=set)
 
-    def restarted(self, what: str, monotonic_s: float) -> None:
+    def add_restart(self, what: str, monotonic_s: float) -> None:
         """Add a restart, and forget those older than an hour."""
         self.restarts = [*self.restarts_since(monotonic_s - 3600.0), (monotonic_s, what)]
 
     def restarts_since(self, monotonic_s: float) -> list[tuple[float, str]]:
-        """Return the restarts since then."""
+        """Return the restarts at or after a monotonic time, each with that time."""
         return [(at_s, what) for at_s, what in self.restarts if at_s >= monotonic_s]
 
-    def met_unknown(self, schema_ids: Iterable[int]) -> None:
-        """Add ids of schemas that dead letters wait for."""
+    def add_unknown_schemas(self, schema_ids: Iterable[int]) -> None:
+        """Add ids of schemas that dead letters wait for, up to `_SCHEMAS_KEPT`."""
         if len(self.unknown_schemas) < _SCHEMAS_KEPT:
             self.unknown_schemas.update(schema_ids)
 
@@ -87,7 +87,7 @@ class Facts:
     Attributes
     ----------
     troubles
-        the troubles that the driver's loop has met
+        the troubles that the driver's loop has seen
     monotonic_s
         the time of these facts
     actor_troubles
@@ -169,8 +169,8 @@ def _expired(troubles: Troubles) -> str:
 def _lag_grows(facts: Facts) -> str:
     floors = []
     for window in range(LAG_WINDOWS):
-        ends_s = facts.monotonic_s - window * LAG_WINDOW_S
-        inside = [lag for at_s, lag in facts.lags if ends_s - LAG_WINDOW_S < at_s <= ends_s]
+        end_s = facts.monotonic_s - window * LAG_WINDOW_S
+        inside = [lag for at_s, lag in facts.lags if end_s - LAG_WINDOW_S < at_s <= end_s]
         if not inside:
             return ""
         floors.append(min(inside))
@@ -235,7 +235,7 @@ def _clock(facts: Facts) -> str:
         return f"this machine's clock jumped by {facts.clock_jumped_s:+.0f} s, or it slept"
     if facts.polled_p50_s > -AHEAD_S:
         return ""
-    return f"alerts bear times that are {-facts.polled_p50_s:.0f} s ahead of this machine's clock"
+    return f"alerts have times that are {-facts.polled_p50_s:.0f} s ahead of this machine's clock"
 
 
 def _listed(by_name: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 RayDP's master actor (`raydp.spark.ray_cluster_master.RayDPSparkMaster`, 1.6.5) starts the JVM of
 the app master with `org.apache.spark.deploy.raydp.AppMasterEntryPoint`. Its Py4J gateway executes
-the commands of everybody who reaches its loopback port, so every user of the machine could run
+the commands of every client that reaches its loopback port, so every user of the machine could run
 Java code as the archive's user. This module starts the JVM with Py4J's own `GatewayServer
 --enable-auth` instead: the JVM generates a token, passes it to its parent alone (on its standard
 output), and closes each connection that does not begin with the token. The bridge that RayDP's
@@ -50,14 +50,14 @@ def launch_gateway(class_path: str, configs: dict[str, str]) -> Any:
     Parameters
     ----------
     class_path
-        as RayDP puts it together
+        the class path, as RayDP assembles it
     configs
         Spark's properties; those that RayDP reads for the command line are read here too
 
     Returns
     -------
     py4j.java_gateway.JavaGateway
-        with an entry point as RayDP's, and the process as ``proc``
+        whose entry point is like RayDP's, and whose process is ``proc``
     """
     import ray
     from py4j import java_gateway

@@ -10,21 +10,21 @@ from typing import Any
 from finkray.errors import ClusterUnavailable
 
 ANSWER_S = 20.0
-"""The master counts as gone after this time without an answer. It answers within milliseconds, and
+"""Time without an answer after which the master counts as gone. It answers within milliseconds, and
 within seconds on a machine that is busy starting Python workers."""
 
 START_S = 240.0
-"""How long Spark may take to start: 12 to 19 s on a quiet machine; two minutes were seen on one
-with ten times more work than it could do."""
+"""How long Spark may take to start: 12 to 19 s on a quiet machine; two minutes on a machine
+with ten times more work than it can do."""
 
 
 class RaydpMaster:
-    """Polls the master of a session without ever waiting for it.
+    """Polls the master of a session, and never waits for its answer.
 
     Parameters
     ----------
     app_name
-        of the Spark session
+        name of the Spark application
     """
 
     def __init__(self, app_name: str) -> None:
@@ -34,10 +34,10 @@ class RaydpMaster:
         self._created_s = time.monotonic()
         self._actor: Any = None
         self._answer: Any = None
-        self._asked_s = 0.0
+        self._requested_s = 0.0
 
     def check(self, *, starting: bool) -> None:
-        """Evaluate the last answer, and ask again.
+        """Evaluate the last answer, and send the next request.
 
         Parameters
         ----------
@@ -60,16 +60,16 @@ class RaydpMaster:
                 if starting:
                     return
                 raise ClusterUnavailable("RayDP's master is gone") from None
-            self._ask()
+            self._request()
         answered, _ = ray.wait([self._answer], timeout=0)
         if answered:
             self._evaluate_answer(starting=starting)
-            self._ask()
-        elif not starting and time.monotonic() - self._asked_s > ANSWER_S:
+            self._request()
+        elif not starting and time.monotonic() - self._requested_s > ANSWER_S:
             raise ClusterUnavailable(f"RayDP's master has not answered for {ANSWER_S:.0f} s")
 
-    def _ask(self) -> None:
-        self._answer, self._asked_s = self._actor.get_master_url.remote(), time.monotonic()
+    def _request(self) -> None:
+        self._answer, self._requested_s = self._actor.get_master_url.remote(), time.monotonic()
 
     def _evaluate_answer(self, *, starting: bool) -> None:
         import ray
@@ -79,5 +79,5 @@ class RaydpMaster:
         except ray.exceptions.RayActorError as error:
             raise ClusterUnavailable(f"RayDP's master is gone: {error}") from error
         except ray.exceptions.RayError as error:
-            if not starting:  # while it starts it has no JVM yet
+            if not starting:  # a starting master has no JVM yet
                 raise ClusterUnavailable(f"RayDP's master lost its JVM: {error}") from error

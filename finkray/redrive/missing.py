@@ -1,7 +1,7 @@
 """Archive what an audit found missing: offsets that no claim has, and files that vanished.
 
-It writes under the archive's lease, so the archive must not run meanwhile. Offsets that Kafka
-no longer has are recorded as `expired`.
+It writes under the archive's lease, so the archive must not run at the same
+time. Offsets that Kafka no longer has are recorded as `expired`.
 """
 
 import time
@@ -83,30 +83,31 @@ class Redriver:
         )
         self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
-    def redrive(self, report: AuditReport, tell: Callable[[str], None]) -> Redriven:
+    def redrive(self, report: AuditReport, on_progress: Callable[[str], None]) -> Redriven:
         """Archive everything that the report calls missing, claim by claim.
 
         Parameters
         ----------
         report
             of an audit that compared with Kafka
-        tell
+        on_progress
             receives a line about each claim
         """
         done = Redriven()
         for hole in missing_ranges(report):
             for staged in self._archive(hole):
                 commit(self._ledger, self._storage, [staged])
-                tell(f"{staged.result.claim}: {staged.result.archived} alerts archived")
+                on_progress(f"{staged.result.claim}: {staged.result.archived} alerts archived")
                 done += _sums(staged.result)
         vanished = vanished_files(report.file_findings)
         for claim, result in sorted(read_results(self._storage, list(vanished)).items()):
             repaired = self._repair(result, vanished[claim])
-            tell(f"{claim}: {repaired.files} files made again")
+            on_progress(f"{claim}: {repaired.files} files written again")
             if repaired.dead_again:
-                tell(
-                    f"{claim}: {repaired.dead_again} alerts are dead letters again, for they do "
-                    "not decode now: `finkray deadletters redrive` brings them in when they do"
+                on_progress(
+                    f"{claim}: {repaired.dead_again} alerts are dead letters again, because "
+                    "they do not decode now: `finkray deadletters redrive` archives them as soon "
+                    "as they do"
                 )
             done += repaired
         return done
@@ -139,41 +140,43 @@ class Redriver:
         letters = [file for file in result.dead_letter_files if file.path not in gone]
         archived, dead = _offsets_of(self._storage, intact), _offsets_of(self._storage, letters)
         in_gaps = {n for gap in result.gaps for n in range(gap.first_offset, gap.last_offset + 1)}
-        wanted = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
-        before = {n for part in result.resolved for n in range(part.first, part.last + 1)}
+        missing = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
+        before = {n for span in result.resolved for n in range(span.first, span.last + 1)}
         again = (before & dead) - archived
-        messages = self._messages(claim, wanted, letters, again)
-        lost = IntervalSet.of(wanted - {message.offset for message in messages})
+        messages = self._messages(claim, missing, letters, again)
+        lost = IntervalSet.of(missing - {message.offset for message in messages})
         batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
         kept_already = pc.field("kafka_offset").isin(sorted(again))
         batch = replace(batch, dead_letters=batch.dead_letters.filter(~kept_already))
-        made = self._stage(batch)
+        written = self._stage(batch)
         resolved = before & dead & {*archived, *batch.alert_offsets}
-        expired = tuple(Gap("expired", part.first, part.last) for part in lost)
+        expired = tuple(Gap("expired", span.first, span.last) for span in lost)
         repaired = ClaimResult(
             claim=claim,
-            files=(*intact, *made.result.files),
-            dead_letter_files=(*letters, *made.result.dead_letter_files),
+            files=(*intact, *written.result.files),
+            dead_letter_files=(*letters, *written.result.dead_letter_files),
             dead_letters_by_reason=tuple(
-                sorted((_reasons(self._storage, letters, resolved) + _counter(made.result)).items())
+                sorted(
+                    (_reasons(self._storage, letters, resolved) + _counter(written.result)).items()
+                )
             ),
             gaps=(*result.gaps, *expired),
             resolved=tuple(IntervalSet.of(resolved)),
         )
-        self._ledger.append([StagedClaim(repaired, made.staged)], kind="repaired")
+        self._ledger.append([StagedClaim(repaired, written.staged)], kind="repaired")
         publish(self._ledger, self._storage)
-        sums = _sums(made.result)
+        sums = _sums(written.result)
         return replace(
             sums,
             expired=sum(gap.offsets for gap in expired),
-            files=len(made.staged),
+            files=len(written.staged),
             dead_again=len(again - resolved),
         )
 
     def _messages(
-        self, claim: Claim, wanted: set[int], letters: Sequence[DataFile], again: set[int]
+        self, claim: Claim, missing: set[int], letters: Sequence[DataFile], again: set[int]
     ) -> list[RawMessage]:
-        """Return the messages at wanted offsets that Kafka still has, and letters, in order."""
+        """Return the messages at missing offsets that Kafka still has, and letters, in order."""
         kept: dict[int, RawMessage] = {}
         for file in letters if again else ():
             with self._storage.open(file.path) as source:
@@ -181,7 +184,7 @@ class Redriver:
             rows = table.filter(pc.field("kafka_offset").isin(sorted(again)))
             kept |= {message.offset: message for message in kept_messages(rows)}
         # A letter that is kept in part is whole in Kafka only.
-        for message in self._kafka.messages(claim.source, wanted | (again - kept.keys())):
+        for message in self._kafka.messages(claim.source, missing | (again - kept.keys())):
             kept[message.offset] = message
         return [kept[offset] for offset in sorted(kept)]
 

@@ -15,13 +15,14 @@ from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
 SILENCE_S = 30.0
-"""Kafka answers a fetch within milliseconds; after this long without one, no broker answers."""
+"""Kafka answers a fetch within milliseconds. After this time without a message, the brokers count
+as unreachable."""
 
 _QUEUE_BYTES = 16 * 1024 * 1024
 
 
 class Rereader:
-    """Reads offsets from Kafka that were read before, or should have been.
+    """Reads the messages at given offsets from Kafka once more.
 
     Parameters
     ----------
@@ -38,15 +39,15 @@ class Rereader:
         self._kafka: KafkaCluster | None = None
 
     def close(self) -> None:
-        """Leave Kafka, if it was connected."""
+        """Close the connection to Kafka, if there is one."""
         if self._kafka is not None:
             self._kafka.close()
 
     def low(self, source: TopicPartition) -> int | None:
         """Return the first offset that Kafka still holds; None if the partition is gone.
 
-        A topic that was deleted and created again has other messages under the same offsets: it
-        is another topic.
+        If the topic was deleted and created again, the partition is gone: the new topic has other
+        messages at the same offsets.
 
         Raises
         ------
@@ -102,13 +103,13 @@ class Rereader:
             consumer.close()
 
     def _add(self, message: Any, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
-        """Add a message to the intake; whether it was the last of the span."""
+        """Add a message to the intake; return whether it was the last of the span."""
         error, offset = message.error(), message.offset()
         at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
         if at_end or (error is None and offset > span.last_offset):
             intake.reached_end(span.last_offset + 1, 0.0)
         elif error is not None:
-            raise KafkaUnavailable(f"Kafka says at {span}: {error.str()}")
+            raise KafkaUnavailable(f"Kafka failed at {span}: {error.str()}")
         else:
             timestamp_type, timestamp_ms = message.timestamp()
             value = message.value()

@@ -1,18 +1,17 @@
 """Decode dead letters again: those that decode now become alerts of the archive, once.
 
-A dead-letter file is never changed. The ledger records what became of a letter: an entry
-``resolved`` replaces its claim by one with another file and the letter's offset among the resolved
-ones. Before that entry nothing has happened; after it the letter is not tried again. So a redrive
-may be interrupted anywhere and repeated. The archive must not run meanwhile: a ledger has one
-writer.
+A dead-letter file is never changed. An entry ``resolved`` of the ledger revises the claim of the
+letter: it adds a file with the alert, and marks the letter's offset as resolved. Before that entry
+nothing has changed; after it the letter is not tried again. So a redrive may be interrupted
+anywhere and repeated. The archive must not run at the same time: a ledger has a single writer.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from finkray.claim import Claim, ClaimResult, StagedClaim
+from finkray.claim import Claim, ClaimResult, DataFile, StagedClaim
 from finkray.dead_letters.search import ClaimLetters, DeadLetters, Selection
 from finkray.intervals import IntervalSet
 from finkray.ledger.log import Ledger
@@ -28,8 +27,8 @@ from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
 
 CLAIMS_AT_A_TIME = 64
-"""Claims whose letters one entry of the ledger resolves: an entry costs one pass over the whole
-ledger, and what is staged when the process dies is done again."""
+"""Number of claims whose letters an entry of the ledger resolves. More claims make fewer entries,
+each of which costs a pass over the whole ledger; but if the process dies, more work is repeated."""
 
 
 @dataclass(slots=True)
@@ -77,14 +76,14 @@ class Resolver:
         self._kafka = Rereader(settings)
         self._done = Resolved()
 
-    def resolve(self, selection: Selection, tell: Callable[[str], None]) -> Resolved:
+    def resolve(self, selection: Selection, on_progress: Callable[[str], None]) -> Resolved:
         """Try all selected letters.
 
         Parameters
         ----------
         selection
             the letters; those that are resolved already are skipped
-        tell
+        on_progress
             receives the progress as text
 
         Raises
@@ -97,7 +96,9 @@ class Resolver:
         search = DeadLetters(self._storage)
         waiting: dict[Claim, StagedClaim] = {}
         try:
-            for letters in search.letters(replace(selection, resolved=False), tell=tell):
+            for letters in search.letters(
+                replace(selection, resolved=False), on_progress=on_progress
+            ):
                 claim = letters.result.claim
                 # A claim with files of several days: continue from its result so far.
                 before = waiting[claim] if claim in waiting else StagedClaim(letters.result, {})
@@ -114,7 +115,7 @@ class Resolver:
     def _commit(self, waiting: dict[Claim, StagedClaim]) -> None:
         if waiting:
             commit(self._ledger, self._storage, list(waiting.values()), kind="resolved")
-            self._done.alerts += sum(_alerts_in(one) for one in waiting.values())
+            self._done.alerts += sum(map(_alerts_in, waiting.values()))
             waiting.clear()
 
     def _try(self, letters: ClaimLetters, before: StagedClaim) -> StagedClaim | None:
@@ -130,43 +131,47 @@ class Resolver:
             return None
         alerts = replace(batch, dead_letters=batch.dead_letters.slice(0, 0))
         attempt = f"resolve-{time.time_ns()}"
-        made = write_claim(alerts, self._storage, self._ledger.staging, attempt)
-        result = _revised(before.result, made.result, {at: reasons[at] for at in offsets})
-        return StagedClaim(result, {**before.staged, **made.staged})
+        after = write_claim(alerts, self._storage, self._ledger.staging, attempt)
+        resolved = {offset: reasons[offset] for offset in offsets}
+        result = _revised(before.result, after.result.files, resolved)
+        return StagedClaim(result, {**before.staged, **after.staged})
 
     def _messages(self, letters: ClaimLetters) -> Iterator[RawMessage]:
         """Yield the letters as messages, in order; those kept in part are read from Kafka."""
         table = letters.table
         kept = {message.offset: message for message in kept_messages(table)}
-        about = table.select(["kafka_offset", "size_bytes", "reason"]).to_pylist()
+        rows = table.select(["kafka_offset", "size_bytes", "reason"]).to_pylist()
         # A message that is still too large is refused by its size alone.
-        wanted = {
+        cut_short = {
             row["kafka_offset"]
-            for row in about
+            for row in rows
             if row["kafka_offset"] not in kept and row["size_bytes"] <= self._max_message_bytes
         }
         source = letters.result.claim.source
-        whole = kept | {one.offset: one for one in self._kafka.messages(source, wanted)}
-        for row in about:
+        reread = self._kafka.messages(source, cut_short)
+        whole = kept | {message.offset: message for message in reread}
+        for row in rows:
             if (offset := row["kafka_offset"]) in whole:
                 yield whole[offset]
             else:
                 self._done.by_reason[row["reason"]] += 1
-                self._done.cut_short += offset in wanted
+                self._done.cut_short += offset in cut_short
 
 
-def _alerts_in(one: StagedClaim) -> int:
-    return sum(file.rows for file in one.result.files if file.path in one.staged)
+def _alerts_in(claim: StagedClaim) -> int:
+    return sum(file.rows for file in claim.result.files if file.path in claim.staged)
 
 
-def _revised(before: ClaimResult, made: ClaimResult, reasons: Mapping[int, str]) -> ClaimResult:
-    """Return the claim after letters with these offsets and reasons became alerts."""
+def _revised(
+    before: ClaimResult, files: Sequence[DataFile], reasons: Mapping[int, str]
+) -> ClaimResult:
+    """Return the claim after letters with these offsets and reasons became alerts in the files."""
     left = Counter(dict(before.dead_letters_by_reason))
     left.subtract(reasons.values())
-    known = (number for part in before.resolved for number in range(part.first, part.last + 1))
+    known = (offset for span in before.resolved for offset in range(span.first, span.last + 1))
     return replace(
         before,
-        files=(*before.files, *made.files),
+        files=(*before.files, *files),
         dead_letters_by_reason=tuple(sorted((+left).items())),
         resolved=tuple(IntervalSet.of([*known, *reasons])),
     )

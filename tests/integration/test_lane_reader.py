@@ -182,7 +182,7 @@ def test_a_topic_created_anew_is_not_read_as_the_old_one(
     lanes.read_for(1.0)
     assert lanes.offsets == list(range(6))
     assert list(lanes.reader.troubles.values()) == [
-        "the topic was deleted, or deleted and created anew"
+        "the topic was deleted, or deleted and created again"
     ]
     lanes.reader.start(Assignment(anew, 0, 2))
     lanes.read_until(lambda: len(lanes.offsets) == 15)

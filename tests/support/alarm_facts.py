@@ -16,7 +16,7 @@ def restarted(times: int, at_s: float = NOW_S) -> Troubles:
     """Return the troubles of a query that was restarted this many times at that moment."""
     troubles = Troubles()
     for _ in range(times):
-        troubles.restarted("the streaming query", at_s)
+        troubles.add_restart("the streaming query", at_s)
     return troubles
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
-from finkray.driver.claim_queue import LIVE_S, RETRY_S, ClaimQueue, share_out
+from finkray.driver.claim_queue import LIVE_S, RETRY_S, ClaimQueue, split_by_alerts
 from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
 from finkray.ingest.messages import LaneKind
@@ -79,7 +79,7 @@ def test_the_next_claims_are_sent_together_when_the_last_ones_are_done() -> None
 @given(st.lists(st.integers(0, 3000), max_size=30), st.integers(1, 6))
 def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks: int) -> None:
     claims = [dispatch(number, alerts=count) for number, count in enumerate(alerts)]
-    shares = share_out(claims, tasks)
+    shares = split_by_alerts(claims, tasks)
     assert len(shares) == min(tasks, len(claims))
     assert all(shares)
     assert sorted(one.claim for share in shares for one in share) == [one.claim for one in claims]

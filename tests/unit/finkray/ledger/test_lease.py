@@ -206,7 +206,7 @@ def test_what_is_no_lease_is_refused(storage: Storage, data: bytes) -> None:
 def test_a_process_is_known_by_more_than_its_number() -> None:
     me = ProcessId.mine()
     assert me.is_running()
-    assert me.is_near(ProcessId.mine())
+    assert me.can_see(ProcessId.mine())
     assert not replace(me, started="1").is_running()
     with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
         gone = replace(me, pid=child.pid, started="1")

@@ -70,14 +70,14 @@ def test_a_full_disk_raises_one_alarm_and_not_also_intake_stopped() -> None:
 
 def test_alerts_from_the_future_raise_the_clock_alarm() -> None:
     assert alarms_of(Facts(polled_p50_s=-30.0)) == {
-        "CLOCK": "alerts bear times that are 30 s ahead of this machine's clock"
+        "CLOCK": "alerts have times that are 30 s ahead of this machine's clock"
     }
 
 
 def test_restarts_are_remembered_for_an_hour_and_no_longer() -> None:
     troubles = Troubles()
     for minute in range(1000):
-        troubles.restarted("the streaming query", 60.0 * minute)
+        troubles.add_restart("the streaming query", 60.0 * minute)
     assert len(troubles.restarts) == 61
 
 
@@ -90,11 +90,11 @@ def test_the_schemas_that_packets_wait_for_are_named() -> None:
         return alarms_of(facts)["UNKNOWN_SCHEMA"]
 
     assert message() == "3 packets are dead letters: no schema source knows their schema"
-    troubles.met_unknown([1101])
-    troubles.met_unknown([900, 1101])
+    troubles.add_unknown_schemas([1101])
+    troubles.add_unknown_schemas([900, 1101])
     assert message().endswith("no schema source knows their schema (900, 1101)")
     for number in range(10_000):
-        troubles.met_unknown([number])
+        troubles.add_unknown_schemas([number])
     assert message().endswith("(0, 1, 2, 3, 4, 5, 6, 7 and 56 more)")
     # Resolved letters do not count, whatever was met before.
     assert alarms_of(Facts(troubles=troubles)) == {}
