@@ -1,4 +1,4 @@
-"""One view of the alerts of all surveys, so that a service is written once.
+"""Read the alerts of all surveys in shared columns, so that a service is written once.
 
     class Bright(finkray.Service):
         columns = adapter.columns("detection")
@@ -9,7 +9,7 @@
 A table may have the packets of one survey, of several of its schema versions, or of several surveys
 at once. Columns that it does not have are read as null; so are ZTF's sentinels (-999, "null").
 
-Each survey has a `View` in a file of its own; the functions here put the views together.
+Each survey has a `SurveyAdapter` in a file of its own; the functions here combine their columns.
 """
 
 import zlib
@@ -21,17 +21,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.adapter.columns import NJY_ZEROPOINT_MAG, find
-from finkray.adapter.lsst import LSST_VIEW
-from finkray.adapter.view import (
+from finkray.adapter.lsst import LSST_ADAPTER
+from finkray.adapter.survey_adapter import (
     CUTOUTS,
     DETECTION,
     HISTORY_POINT,
     NEIGHBOUR,
     SOLAR_SYSTEM,
     Part,
-    View,
+    SurveyAdapter,
 )
-from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, ZTF_VIEW
+from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, ZTF_ADAPTER
 
 __all__ = [
     "CUTOUTS",
@@ -52,19 +52,22 @@ __all__ = [
     "solar_system",
 ]
 
-VIEWS: Final[tuple[View, ...]] = (ZTF_VIEW, LSST_VIEW)
-"""One for each survey. An alert is of the last of them in whose view it has an id."""
+ADAPTERS: Final[tuple[SurveyAdapter, ...]] = (ZTF_ADAPTER, LSST_ADAPTER)
+"""One for each survey. An alert belongs to the last of these surveys whose adapter finds its id."""
 
 
 def columns(*parts: Part) -> list[str]:
-    """Return the columns of the packets that some parts need, of all surveys and versions."""
-    read = (column for part in parts for view in VIEWS for column in view.reads[part])
+    """Return the packet columns that these functions read, of all surveys and schema versions.
+
+    A function is named by its part of the alert: "detection" for `detections` and `positions`.
+    """
+    read = (column for part in parts for adapter in ADAPTERS for column in adapter.reads[part])
     return list(dict.fromkeys(read))
 
 
 def detections(alerts: pa.Table) -> pa.Table:
-    """Return what was detected: a row for each alert, columns of `DETECTION`."""
-    tables = [(view.survey.name, view.detections(alerts)) for view in reversed(VIEWS)]
+    """Return the detection of each alert: columns of `DETECTION`."""
+    tables = [(adapter.survey.name, adapter.detections(alerts)) for adapter in reversed(ADAPTERS)]
     names = [
         pc.if_else(pc.is_valid(table["alert_id"]), name, pa.scalar(None, pa.string()))
         for name, table in tables
@@ -82,7 +85,7 @@ def positions(alerts: pa.Table) -> pa.Table:
 
 def solar_system(alerts: pa.Table) -> pa.Table:
     """Return whether alerts are of known Solar System objects: columns of `SOLAR_SYSTEM`."""
-    tables = [view.solar_system(alerts) for view in reversed(VIEWS)]
+    tables = [adapter.solar_system(alerts) for adapter in reversed(ADAPTERS)]
     out = {"solar_system": reduce(pc.or_, (table["solar_system"] for table in tables))}
     for name in SOLAR_SYSTEM.names[1:]:
         out[name] = pc.coalesce(*(table[name] for table in tables))
@@ -91,7 +94,7 @@ def solar_system(alerts: pa.Table) -> pa.Table:
 
 def neighbours(alerts: pa.Table) -> pa.Table:
     """Return the nearest source that the packet names: columns of `NEIGHBOUR`, else null."""
-    tables = [view.neighbours(alerts) for view in reversed(VIEWS)]
+    tables = [adapter.neighbours(alerts) for adapter in reversed(ADAPTERS)]
     out = {name: pc.coalesce(*(table[name] for table in tables)) for name in NEIGHBOUR.names}
     return pa.table(out).cast(NEIGHBOUR)
 
@@ -105,8 +108,8 @@ def history(alerts: pa.Table) -> pa.Array:
     all_points = []
     counts = starts = np.zeros(alerts.num_rows, np.int64)
     points_before = 0
-    for view in VIEWS:
-        lists = _lists(alerts, view)
+    for adapter in ADAPTERS:
+        lists = _lists(alerts, adapter)
         starts = np.where(lists.counts > 0, lists.starts + points_before, starts)
         counts = np.where(lists.counts > 0, lists.counts, counts)
         all_points.append(lists.points)
@@ -118,28 +121,28 @@ def history(alerts: pa.Table) -> pa.Array:
 
 
 class _Lists(NamedTuple):
-    """The points of all alerts of a survey in one array, and where those of each alert begin."""
+    """The points of all alerts of a survey in an array; start and number of those of each alert."""
 
     points: pa.Array
     starts: np.ndarray
     counts: np.ndarray
 
 
-def _lists(alerts: pa.Table, view: View) -> _Lists:
-    values = find(alerts, view.history_column)
+def _lists(alerts: pa.Table, adapter: SurveyAdapter) -> _Lists:
+    values = find(alerts, adapter.history_column)
     if values is None or pa.types.is_null(values.type):
         zeros = np.zeros(alerts.num_rows, np.int64)
         return _Lists(pa.array([], HISTORY_POINT), zeros, zeros)
     counts = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     counts = counts.astype(np.int64)
-    points = view.history_points(pa.table({"point": pc.list_flatten(values)}))
+    points = adapter.history_points(pa.table({"point": pc.list_flatten(values)}))
     return _Lists(points, np.cumsum(counts) - counts, counts)
 
 
 def cutouts(alerts: pa.Table) -> pa.Table:
     """Return the three images as the packets have them; `fits_bytes` makes FITS of each."""
     out = {
-        name: pc.coalesce(*(view.cutout(alerts, name) for view in reversed(VIEWS)))
+        name: pc.coalesce(*(adapter.cutout(alerts, name) for adapter in reversed(ADAPTERS)))
         for name in CUTOUTS.names
     }
     return pa.table(out).cast(CUTOUTS)

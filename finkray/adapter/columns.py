@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finkray.adapter.view import HISTORY_POINT
+from finkray.adapter.survey_adapter import HISTORY_POINT
 
 NJY_ZEROPOINT_MAG: Final = 31.4
 """AB magnitude of 1 nJy: 8.90 + 2.5 * log10(1e9) = 31.40."""

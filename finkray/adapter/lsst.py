@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.adapter.columns import find, first_valid, mag_of_flux, numbers, points_of
-from finkray.adapter.view import CUTOUTS, NEIGHBOUR, View
+from finkray.adapter.survey_adapter import CUTOUTS, NEIGHBOUR, SurveyAdapter
 from finkray.surveys.lsst import LSST
 
 _TIMES: Final = ("midpointMjdTai", "midPointTai")
@@ -84,7 +84,7 @@ def _in(record: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{record}.{name}" for name in names)
 
 
-LSST_VIEW: Final = View(
+LSST_ADAPTER: Final = SurveyAdapter(
     survey=LSST,
     reads={
         "detection": _in(

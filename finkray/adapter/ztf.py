@@ -12,7 +12,7 @@ from finkray.adapter.columns import (
     numbers,
     points_of,
 )
-from finkray.adapter.view import CUTOUTS, View
+from finkray.adapter.survey_adapter import CUTOUTS, SurveyAdapter
 from finkray.surveys.survey import TAI_MINUS_UTC_MS
 from finkray.surveys.ztf import ZTF
 
@@ -122,7 +122,7 @@ def _sign(isdiffpos: pa.Array) -> pa.Array:
     return pc.if_else(brighter, 1.0, pc.if_else(fainter, -1.0, pa.scalar(None, pa.float64())))
 
 
-ZTF_VIEW: Final = View(
+ZTF_ADAPTER: Final = SurveyAdapter(
     survey=ZTF,
     reads={
         "detection": (

@@ -1,4 +1,4 @@
-"""What a view of one survey's alerts provides, and the columns that all surveys share."""
+"""The columns that all surveys share, and the adapter that each survey provides."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import pyarrow as pa
 from finkray.surveys.survey import Survey
 
 Part = Literal["detection", "solar_system", "neighbour", "history", "cutouts"]
+"""A part of an alert, for which the adapters provide columns."""
 
 DETECTION: Final = pa.schema(
     [
@@ -35,7 +36,7 @@ DETECTION: Final = pa.schema(
 | mjd_tai | start of the exposure | middle of the exposure |
 | band | g, r, i | u, g, r, i, z, y |
 | flux_njy, flux_err_njy | of the difference image, from magpsf and isdiffpos | psfFlux |
-| mag, mag_err | AB, of the difference's amount: magpsf, sigmapsf | from psfFlux |
+| mag, mag_err | AB, of the absolute difference flux: magpsf, sigmapsf | from psfFlux |
 """
 
 SOLAR_SYSTEM: Final = pa.schema(
@@ -56,7 +57,8 @@ NEIGHBOUR: Final = pa.schema(
     ]
 )
 """Columns of `finkray.adapter.neighbours`: how much the nearest source of Pan-STARRS looks like a
-star (ZTF `sgscore1`, from 0, a galaxy, to 1), and its distance (`distpsnr1`). LSST names none."""
+star (ZTF `sgscore1`, from 0, a galaxy, to 1), and its distance (`distpsnr1`). LSST's packets name
+no neighbour."""
 
 HISTORY_POINT: Final = pa.struct(
     [
@@ -77,28 +79,30 @@ CUTOUTS: Final = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How the alerts of one survey map to the shared columns.
+class SurveyAdapter:
+    """Maps the alerts of a survey to the shared columns.
 
-    Every function takes a table of alerts, which may be of other surveys: it returns nulls for
-    alerts and columns that are not of this survey.
+    Each function takes a table with alerts of any surveys. It returns nulls for alerts of another
+    survey, and for columns that this survey does not have.
 
     Attributes
     ----------
     survey
         the survey
     reads
-        the columns of its packets that each part needs, of all schema versions
+        for each part of an alert, the packet columns that it is read from, in all schema versions
     detections
-        returns the columns of `DETECTION` but for `survey`; `alert_id` is valid for its alerts
+        returns the columns of `DETECTION` except `survey`; `alert_id` is null for alerts of another
+        survey only
     solar_system
         returns the columns of `SOLAR_SYSTEM`; `solar_system` is never null
     neighbours
         returns the columns of `NEIGHBOUR`
     history_column
-        the list column of earlier observations
+        name of the list column of earlier observations
     history_points
-        returns `HISTORY_POINT`s for a table whose column `point` has that list's elements
+        returns a `HISTORY_POINT` for each row of a table whose column `point` has the elements of
+        that list
     cutout
         returns one image as bytes, for the name of a column of `CUTOUTS`
     """
