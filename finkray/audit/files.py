@@ -102,7 +102,7 @@ class NamedFiles:
                 if again:
                     often.setdefault(file["path"], []).append(_finding("named twice", file, claim))
         found.sort(key=lambda finding: finding.problem != "missing")
-        return [*found, *(one for same in often.values() if len(same) > 1 for one in same)]
+        return [*found, *(finding for same in often.values() if len(same) > 1 for finding in same)]
 
     @property
     def _wrong(self) -> npt.NDArray[np.bool_]:
@@ -112,7 +112,7 @@ class NamedFiles:
     def _find(
         self, keys: npt.NDArray[np.uint64]
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        """Return the index of each key among the named files, and whether it is one."""
+        """Return the index of each key among the named files, and whether it is there."""
         if not len(self._keys):
             return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)

@@ -21,7 +21,7 @@ them would take as long as 10 000 alerts."""
 
 
 class PacketRefused(ValueError):
-    """The reason why a packet is not archived; `finkray.packets.decode` turns it into a reject.
+    """A packet cannot be archived, with the reason; `finkray.packets.decode` makes it a reject.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class Header(NamedTuple):
 class Body(NamedTuple):
     """The position of the data of the block with the record: from `start` up to `end`.
 
-    `empty` are the same positions for blocks without a record beside it, which a writer leaves
-    when it is flushed; a codec may store their nothing in a few bytes.
+    `empty` has start and end of the data of each block without a record: a writer leaves such
+    blocks when it is flushed, and with some codecs their data are not of size 0.
     """
 
     start: int
@@ -114,7 +114,7 @@ def encode_header(metadata: Mapping[str, bytes]) -> bytes:
 
 
 class ContainerWriter:
-    """Puts bare records of one schema into containers, each into one of its own.
+    """Writes bare records of one schema, each as a container of its own.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
 def find_body(packet: bytes, header_bytes: int) -> Body:
     """Find the record behind a header of that size, and check everything around it.
 
-    Blocks without a record, before and after, are passed over.
+    Blocks without a record before and after it are skipped.
 
     Raises
     ------
@@ -189,8 +189,8 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
     sync = packet[header_bytes:sync_end]
     empty, block = _empty_blocks(packet, sync_end, sync)
     if block == len(packet):
-        found = "Nothing follows the header." if not empty else "All blocks are empty."
-        raise PacketRefused(DeadLetterReason.NO_RECORD, found)
+        detail = "Nothing follows the header." if not empty else "All blocks are empty."
+        raise PacketRefused(DeadLetterReason.NO_RECORD, detail)
     count, position = read_long(packet, block)
     size, start = read_long(packet, position)
     end = start + size
@@ -205,15 +205,15 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
     if packet_end > len(packet):
         raise PacketRefused(
             DeadLetterReason.TRUNCATED,
-            f"The packet has {len(packet)} bytes, and by its header {packet_end}.",
+            f"The packet has {len(packet)} bytes; by its headers it should have {packet_end}.",
         )
     if packet[end:packet_end] != sync:
         raise PacketRefused(
             DeadLetterReason.BAD_SYNC, "The marker behind the record is not that of the header."
         )
     if packet_end < len(packet):
-        behind, packet_end = _empty_blocks(packet, packet_end, sync)
-        empty += behind
+        empty_after, packet_end = _empty_blocks(packet, packet_end, sync)
+        empty += empty_after
     if packet_end < len(packet):
         raise PacketRefused(
             DeadLetterReason.TRAILING_BYTES, f"{len(packet) - packet_end} bytes follow the record."
@@ -224,9 +224,9 @@ def find_body(packet: bytes, header_bytes: int) -> Body:
 def _empty_blocks(
     packet: bytes, position: int, sync: bytes
 ) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Return where the data of each block without a record are from `position` on, and the end."""
-    found: list[tuple[int, int]] = []
-    while packet[position : position + 1] == b"\0" and len(found) < MAX_EMPTY_BLOCKS:
+    """Return start and end of the data of each empty block from `position` on, and their end."""
+    blocks: list[tuple[int, int]] = []
+    while packet[position : position + 1] == b"\0" and len(blocks) < MAX_EMPTY_BLOCKS:
         try:
             size, start = read_long(packet, position + 1)
         except PacketRefused:
@@ -234,6 +234,6 @@ def _empty_blocks(
         end = start + size
         if size < 0 or packet[end : end + SYNC_BYTES] != sync:
             break
-        found.append((start, end))
+        blocks.append((start, end))
         position = end + SYNC_BYTES
-    return tuple(found), position
+    return tuple(blocks), position

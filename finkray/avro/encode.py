@@ -40,8 +40,8 @@ from finkray.avro.schema import GUARD_BYTES, GUARD_FIELD, NOT_A_BRANCH_BYTES, Wr
 from finkray.errors import SchemaError
 
 CHUNK_BYTES: Final = 5_000_000
-"""How much is encoded at a time: 128 alerts of ZTF, 16 to 32 of LSST. With 20 MB, page faults
-double the cost; a call costs 1.5 ms (ZTF) to 4 ms (LSST) whatever is in it."""
+"""Bytes that are encoded at a time: 128 alerts of ZTF, 16 to 32 of LSST. With 20 MB, page faults
+double the cost; a call costs 1.5 ms (ZTF) to 4 ms (LSST), even for no rows."""
 
 _LEAST_ROWS: Final = 16
 
@@ -137,7 +137,7 @@ def _write_container(table: pa.Table) -> bytes:
 
 
 def _body_start(container: bytes) -> int:
-    """Where the first record begins, or the end of a container without a block."""
+    """Return the position of the first record, or the end of a container without a block."""
     position = len(read_header(container).raw) + SYNC_BYTES
     if position == len(container):
         return position
@@ -147,7 +147,7 @@ def _body_start(container: bytes) -> int:
 
 
 def _writer_form(avro: Any) -> Any:
-    """The reader's schema without the branch that only makes the reader check branch numbers."""
+    """Return the reader's schema without the branch that makes it check branch numbers."""
     if isinstance(avro, list):
         return [_writer_form(branch) for branch in avro if not _is_no_branch(branch)]
     if not isinstance(avro, dict):
@@ -180,7 +180,7 @@ def _check_column(table: pa.Table, promised: pa.Field) -> None:
 
 
 def _same_type(given: pa.DataType, promised: pa.DataType) -> bool:
-    """Whether types are equal, apart from names of a list's items and what may be null."""
+    """Return whether types are equal, apart from names of list items and nullability."""
     if given.id != promised.id:
         return False
     if pa.types.is_struct(promised):
@@ -197,7 +197,7 @@ def _same_type(given: pa.DataType, promised: pa.DataType) -> bool:
 
 
 def _shape(avro: Any, reader: pa.DataType, promised: pa.DataType) -> Shape:
-    """A function from the promised type to the one that arrow-avro writes as this Avro type."""
+    """Return a function from the promised type to what arrow-avro writes as this Avro type."""
     if isinstance(avro, list):
         if len(avro) == 2 and "null" in avro:
             code = 1 - avro.index("null")
@@ -217,7 +217,7 @@ def _shape(avro: Any, reader: pa.DataType, promised: pa.DataType) -> Shape:
 
 
 def _value_shape(avro: Any, reader: pa.DataType, promised: pa.DataType) -> Shape:
-    """The same for values, and for nulls whose union arrow-avro handles itself."""
+    """Return the same for values, and for nulls whose union arrow-avro handles itself."""
     avro_type = avro if isinstance(avro, str) else avro["type"]
     if avro_type == "record":
         return _record(avro, reader, promised)
@@ -275,7 +275,7 @@ def _map(items: Shape) -> Shape:
 def _entries(
     array: pa.Array, children: Sequence[pa.Array], written: Written
 ) -> tuple[pa.Array, list[pa.Array], Written]:
-    """Offsets from 0 on, the entries that belong to them, and which of those are written.
+    """Return offsets from 0 on, the entries that belong to them, and which of those are written.
 
     The children of a slice are whole, and below a null there may be entries.
     """
@@ -309,7 +309,7 @@ def _enum(symbols: Sequence[str]) -> Shape:
 
 
 def _union(avro: Sequence[Any], reader: pa.DataType, promised: pa.DataType) -> Shape:
-    """Of several branches, or of one: the promised members to Arrow's dense union."""
+    """Return a function from the promised members of a union to Arrow's dense union."""
     null_code = avro.index("null") if "null" in avro else None
     codes = [code for code in range(len(avro)) if code != null_code]
     member_types = [promised] if len(avro) == 1 else [field.type for field in promised]
@@ -321,14 +321,14 @@ def _union(avro: Sequence[Any], reader: pa.DataType, promised: pa.DataType) -> S
     def union(array: pa.Array, written: Written) -> pa.Array:
         members = [array] if len(avro) == 1 else [array.field(i) for i in range(len(member_types))]
         has_value = [~_is_null(array) & ~_is_null(member) for member in members]
-        given = np.sum(has_value, axis=0)
-        bad = given > 1 if null_code is not None else given != 1
+        value_count = np.sum(has_value, axis=0)
+        bad = value_count > 1 if null_code is not None else value_count != 1
         if written is not None:
             bad &= written
         if bad.any():
             count = np.count_nonzero(bad)
             raise SchemaError(f" must have one value of its union, and has not in {count} places")
-        # What is not written needs a branch all the same.
+        # Rows that are not written need a branch too.
         row_codes = np.full(len(array), codes[0] if null_code is None else null_code, np.int8)
         row_offsets = np.zeros(len(array), np.int32)
         children: list[pa.Array] = [pa.nulls(1)] * len(avro)

@@ -1,6 +1,6 @@
 """Decode many bare Avro records of one schema to Arrow, column by column.
 
-**Why a guard follows each record.** A damaged record can be read as a shorter or longer one, and
+**Why a guard follows each record.** A damaged record can decode as a shorter or longer record, and
 then shift or swallow its neighbours; a block with bytes left over makes arrow-avro wait for ever.
 So each record gets a last field, 16 random bytes that no sender can foresee, and the block claims
 more records than it has. If every row comes back with its guard and there are as many rows as
@@ -58,10 +58,10 @@ class RecordReader:
             [MAGIC, encode_long(1), b"\x16avro.schema", encode_long(len(text)), text, b"\0", _SYNC]
         )
         try:
-            given = schema_of(self._header)
+            reader_schema = schema_of(self._header)
         except Undecodable as error:
             raise SchemaError(f"the columnar reader does not take this schema: {error}") from None
-        for field, expected in zip(given, schema.reader_arrow, strict=True):
+        for field, expected in zip(reader_schema, schema.reader_arrow, strict=True):
             if not _stored_alike(field.type, expected.type):
                 raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
         self._convert = record_converter(schema.reader_arrow, list(schema.arrow))
@@ -100,7 +100,7 @@ class RecordReader:
         Damaged records come alone or in groups. So the search reads one record, then ever larger
         ranges as long as these are sound, and halves a range that is not.
         """
-        found: dict[int, str] = {}
+        faults: dict[int, str] = {}
         start, step = 0, 1
         while start < len(records):
             end = min(start + step, len(records))
@@ -114,12 +114,12 @@ class RecordReader:
                     end = middle
                 else:
                     start = middle
-            found[start] = (self._fault(records[start:end]) or fault) if step > 1 else fault
+            faults[start] = (self._fault(records[start:end]) or fault) if step > 1 else fault
             start, step = end, 1
-        return found
+        return faults
 
     def _fault(self, records: Sequence[Piece]) -> str | None:
-        """Return what is wrong with one or several of the records; None if they are sound."""
+        """Return what is wrong with the records; None if all are sound."""
         try:
             self._read_guarded(records)
         except Undecodable as error:
@@ -127,9 +127,9 @@ class RecordReader:
         return None
 
     def _read_guarded(self, records: Sequence[Piece]) -> pa.RecordBatch:
-        """Read the records to one batch as the reader returns it, with the guards still in it."""
-        given = read_batch(self._file(records), len(records))
-        batch = pa.record_batch(_Relabelled(given, self.schema.reader_arrow))
+        """Return the records as a batch of the reader's schema, with the column of guards."""
+        unlabelled = read_batch(self._file(records), len(records))
+        batch = pa.record_batch(_Relabelled(unlabelled, self.schema.reader_arrow))
         guards: bytes = batch.columns[-1].buffers()[1].to_pybytes()
         if guards != self._guard * len(records):
             raise Undecodable("the record does not end where its data end")
@@ -161,7 +161,7 @@ class _Relabelled:
 
 
 def _stored_alike(first: pa.DataType, second: pa.DataType) -> bool:
-    """Whether arrays of both types have the same buffers and children."""
+    """Return whether arrays of both types have the same buffers and children."""
     if first.num_fields != second.num_fields:
         return False
     if pa.types.is_nested(first) or pa.types.is_dictionary(first):

@@ -16,7 +16,7 @@ r"""Avro writer schemas: identity, promised Arrow schema, and the form that the 
 | time-\*, \*-nanos, wider decimals, unknown ones | the type beneath: Spark 3.5 cannot read them |
 
 All members of a union are null except the one that was written. Every column is nullable,
-whatever the schema says: so the union of schema versions has the same types as each of them.
+even if the schema allows no null, so that the union of schema versions has the types of each.
 
 These are refused with `SchemaError`: a schema whose top is not a record, recursive types, records
 whose fields hold no value, maps whose values are all null, `fixed` of no bytes or of 2 GiB, and

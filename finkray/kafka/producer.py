@@ -241,7 +241,7 @@ def kafka_error(raised: Any) -> KafkaError | None:
 
 
 def _log_event(error: KafkaError) -> None:
-    # The client retries by itself; what it gives up is reported with the message.
+    # The client retries on its own; what it gives up is reported with the message.
     log.debug("Kafka client: %s", error.str())
 
 

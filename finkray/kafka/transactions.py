@@ -32,9 +32,9 @@ class TransactionalProducer(Producer):
     the last one came: in the other order its last transaction can be missed.
 
     After any error but `ProducerFenced` abort the transaction and send its messages again (not a
-    message that Kafka refused). `transaction` aborts by itself. After a message that was not
+    message that Kafka refused). `transaction` calls `abort` itself. After a message that was not
     delivered, the next transaction can fail once more, with "skipped sequence numbers": librdkafka
-    2.16 numbers its messages anew only then. That error is retriable as well.
+    2.16 renumbers its messages only then. That error is retriable as well.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Compact a ledger: merge many small files into few, while others read and append.
 
-Safe at any crash and by any number of processes, because it decides nothing: entries never
-change, the wider file is durable under its name before a narrower one is deleted, and a reader
+A crash at any point is harmless, and so are several processes that compact at once: entries never
+change, the wider file is durable under its name before a narrower file is deleted, and a reader
 that finds both reads the wider. The next run deletes what a crash leaves behind.
 """
 
@@ -21,16 +21,16 @@ GROUP_ROWS = 16_384
 
 
 def compact(storage: Storage, through_seq: int, staging: str) -> int:
-    """Write every compacted file that is due, and delete what it replaces.
+    """Write every compacted file that is due, and delete the files that it replaces.
 
     Parameters
     ----------
     storage
-        of the ledger
+        storage of the ledger
     through_seq
         the last entry whose files are all published
     staging
-        a folder of the caller alone, for files that are being written
+        folder that only the caller uses, for files that are being written
 
     Returns
     -------
@@ -83,7 +83,7 @@ def _parts(segment: Segment) -> list[str]:
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join tables to larger ones: each table, and so each row group, holds whole entries."""
+    """Yield larger tables: each of them, and so each row group, holds whole entries."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

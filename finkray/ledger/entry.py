@@ -9,14 +9,14 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 
 `kind` is one of
 
-- ``opened``: the archive described by `holder` took the ledger over and began this epoch
+- ``opened``: the archive that `holder` describes took the ledger over and began this epoch
 - ``started``: partitions are archived from the offsets in `starts` on; a partition that is known
   gets a live lane there, beyond its end, and the offsets between are left to a backfill
 - ``committed``: `claims` were archived
-- ``repaired``: `claims` as they are after a repair, which wrote the files `remade` again;
-  `superseded` are the same claims as they were before
-- ``resolved``: the same after dead letters of theirs became alerts: `remade` are the files with
-  these alerts
+- ``repaired``: `claims` replace `superseded`, the same claims before a repair; the repair wrote the
+  files `remade` again
+- ``resolved``: `claims` replace `superseded`, the same claims before some of their dead letters
+  became alerts; `remade` are the files with these alerts
 
 `claims` are as `ClaimResult.to_json` returns them. `staged` maps the final path of each new file
 to its path in staging; the files of all entries up to `published_through` are published.
@@ -101,7 +101,7 @@ class Entry:
         Raises
         ------
         LedgerCorrupt
-            if it is no entry, is of a later format, or contains another number than its name
+            if the file is not an entry, is of a later format, or its number is not that of its name
         """
         where = log_path(seq)
         try:
@@ -132,7 +132,10 @@ class Entry:
                 "restore it from a copy of the archive"
             ) from error
         if entry.seq != seq or entry.kind not in get_args(Kind):
-            raise LedgerCorrupt(f"{where} contains number {entry.seq}, kind {entry.kind!r}")
+            raise LedgerCorrupt(
+                f"{where} contains number {entry.seq}, kind {entry.kind!r}: restore it from a copy "
+                "of the archive"
+            )
         return entry
 
 
@@ -142,7 +145,7 @@ def log_path(seq: int) -> str:
 
 
 def seq_of(path: str) -> int | None:
-    """Return the number in the path of an entry, None for another path."""
+    """Return the number in the path of an entry; None if the path is not that of an entry."""
     name = path.rpartition("/")[2]
     stem, dot, suffix = name.partition(".")
     return int(stem) if dot and suffix == "json" and stem.isdigit() and len(stem) == 20 else None

@@ -140,7 +140,7 @@ class Follower:
 def is_published(storage: Storage, entry: Entry) -> bool:
     """Return whether a later entry records that all files of this one are published."""
     later = read_entries(storage, entry.seq)
-    return any(one.published_through >= entry.seq for one in later)
+    return any(after.published_through >= entry.seq for after in later)
 
 
 def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:

@@ -2,7 +2,7 @@
 
 It keeps two archives from starting by accident; safety does not depend on it. A process that
 sleeps through its lease and wakes up is stopped by the ledger's fence (`finkray.ledger.log`),
-whatever clocks and leases say.
+regardless of clocks and leases.
 
 The lease is `ledger/lease.json`, format 1::
 

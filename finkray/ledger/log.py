@@ -104,7 +104,7 @@ class Ledger:
         Raises
         ------
         Fenced
-            if another archive took it over meanwhile and compacted its entries
+            if another archive takes it over during the call and compacts its entries
         LedgerCorrupt
             if the entries are not a valid ledger, or one that is lost or older than its archive
         StorageError
@@ -236,7 +236,7 @@ class Ledger:
         ----------
         staged
             claims; not empty. For `repaired` and `resolved` they are in the ledger already; each
-            is given with all of its current files, and its `staged` names only the new ones.
+            has all of its current files, and only the new ones in `staged`.
         kind
             `committed` for new claims, else what was done to them
 
@@ -248,7 +248,7 @@ class Ledger:
         Raises
         ------
         Fenced
-            if another archive has taken the ledger over; valid is what that one read
+            if another archive has taken the ledger over: only what that archive read is valid
         LedgerCorrupt
             if a new claim is in the ledger already, or a revised one is not: nothing was committed
         ValueError
@@ -257,33 +257,33 @@ class Ledger:
         StorageError
             if the storage refuses; see above
         """
-        for one in staged:
-            refuse_unbalanced(one.result)
-            if kind == "committed" and set(one.staged) != _paths(one.result):
-                raise ValueError(f"claim {one.result.claim}: its files are not those it staged")
+        for each in staged:
+            refuse_unbalanced(each.result)
+            if kind == "committed" and set(each.staged) != _paths(each.result):
+                raise ValueError(f"claim {each.result.claim}: its files are not those it staged")
         while True:
             self._resolve_doubt()
             done = self._committed_recently(kind, staged)
-            rest = [one for one in staged if one.result.claim not in done]
+            rest = [each for each in staged if each.result.claim not in done]
             if not rest:
                 return self._state.last_seq
             content: dict[str, Any] = {
-                "claims": tuple(one.result for one in rest),
-                "staged": {final: at for one in rest for final, at in one.staged.items()},
+                "claims": tuple(each.result for each in rest),
+                "staged": {final: at for each in rest for final, at in each.staged.items()},
             }
             if kind == "committed":
-                self._state.refuse_overlap(one.result.claim for one in rest)
+                self._state.refuse_overlap(each.result.claim for each in rest)
             else:
                 content["superseded"] = tuple(self._current_results(rest))
                 if kind == "resolved":
-                    for before, one in zip(content["superseded"], rest, strict=True):
-                        refuse_rewriting(before, one.result)
+                    for before, each in zip(content["superseded"], rest, strict=True):
+                        refuse_rewriting(before, each.result)
                 content["remade"] = tuple(content["staged"])
             if self._create(kind, **content):
                 return self._state.last_seq
 
     def mark_published(self, finals: Sequence[str]) -> None:
-        """Take note that files are published; the next entry records it for others."""
+        """Note that files are published; the next entry records it for others."""
         done = set(finals)
         for seq, staged in list(self._unpublished.items()):
             if done.issuperset(staged):
@@ -358,7 +358,7 @@ class Ledger:
 
     def _committed_recently(self, kind: ClaimKind, staged: Sequence[StagedClaim]) -> set[Claim]:
         """Return those of the claims that this run has committed in its recent entries."""
-        if not any(self._state.covers(one.result.claim) for one in staged):
+        if not any(self._state.covers(each.result.claim) for each in staged):
             return set()
         mine = [
             (result.claim, entry.staged.items())
@@ -368,10 +368,10 @@ class Ledger:
         ]
         # A claim is committed once, but may be revised more than once.
         return {
-            one.result.claim
-            for one in staged
+            each.result.claim
+            for each in staged
             for claim, files in mine
-            if claim == one.result.claim and (kind == "committed" or files >= one.staged.items())
+            if claim == each.result.claim and (kind == "committed" or files >= each.staged.items())
         }
 
     def _apply(self, entry: Entry) -> None:
@@ -386,14 +386,14 @@ class Ledger:
 
     def _current_results(self, revised: Sequence[StagedClaim]) -> Iterator[ClaimResult]:
         """Yield the current results of claims that are to be revised."""
-        known = read_results(self._storage, [one.result.claim for one in revised])
-        for one in revised:
-            before = known.get(one.result.claim)
+        known = read_results(self._storage, [each.result.claim for each in revised])
+        for each in revised:
+            before = known.get(each.result.claim)
             if before is None:
-                raise LedgerCorrupt(f"{one.result.claim} is to be revised but not in the ledger")
-            if unknown := _paths(one.result) - _paths(before) - set(one.staged):
+                raise LedgerCorrupt(f"{each.result.claim} is to be revised but not in the ledger")
+            if unknown := _paths(each.result) - _paths(before) - set(each.staged):
                 raise ValueError(
-                    f"revision of {one.result.claim}: not staged and not known: {sorted(unknown)}"
+                    f"revision of {each.result.claim}: not staged and not known: {sorted(unknown)}"
                 )
             yield before
 

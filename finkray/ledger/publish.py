@@ -67,39 +67,41 @@ def commit(
         also if a staged file does not exist: stage the claim again
     """
     publish(ledger, storage)
-    for one in staged:
-        _refuse_unstaged(ledger, storage, one)
+    for staged_claim in staged:
+        _refuse_unstaged(ledger, storage, staged_claim)
         if kind == "committed":
-            _refuse_taken(ledger, storage, one)
+            _refuse_taken(ledger, storage, staged_claim)
     seq = ledger.append(staged, kind)
     publish(ledger, storage)
     return seq
 
 
-def _refuse_unstaged(ledger: Ledger, storage: Storage, one: StagedClaim) -> None:
-    for file in (*one.result.files, *one.result.dead_letter_files):
-        at = one.staged.get(file.path)
+def _refuse_unstaged(ledger: Ledger, storage: Storage, staged_claim: StagedClaim) -> None:
+    for file in (*staged_claim.result.files, *staged_claim.result.dead_letter_files):
+        at = staged_claim.staged.get(file.path)
         if at is None or storage.size_bytes(at) == file.size_bytes:
             continue
         # Committed and published by an earlier call that was interrupted.
-        done = ledger.state.covers(one.result.claim)
+        done = ledger.state.covers(staged_claim.result.claim)
         if not done or storage.size_bytes(file.path) != file.size_bytes:
             # An archive that takes the ledger over deletes what was staged before.
             ledger.refuse_if_fenced()
-            raise StorageError(f"{at} of claim {one.result.claim} is not there, or not whole")
+            raise StorageError(
+                f"{at} of claim {staged_claim.result.claim} is not there, or not whole"
+            )
 
 
-def _refuse_taken(ledger: Ledger, storage: Storage, one: StagedClaim) -> None:
-    """Check that no file stands where one of a claim that is not committed is to be published."""
-    if ledger.state.covers(one.result.claim):
+def _refuse_taken(ledger: Ledger, storage: Storage, staged_claim: StagedClaim) -> None:
+    """Check that the final names of an uncommitted claim's files are free."""
+    if ledger.state.covers(staged_claim.result.claim):
         return  # an earlier call committed it, and may have published its files
-    taken = sorted(final for final in one.staged if storage.size_bytes(final) is not None)
+    taken = sorted(final for final in staged_claim.staged if storage.size_bytes(final) is not None)
     if taken:
         # An archive that took the ledger over may have committed the claim.
         ledger.refuse_if_fenced()
         raise LedgerCorrupt(
-            f"files that the ledger does not name stand where those of claim {one.result.claim} "
-            "belong; nothing was committed. The ledger is older than its files: restore the newest "
+            f"files that the ledger does not name stand where those of claim "
+            f"{staged_claim.result.claim} belong; nothing was committed. The ledger is older than its files: restore the newest "
             f"one, or move these files out of the archive: {', '.join(taken)}"
         )
 

@@ -97,7 +97,7 @@ def read_tables(
 ) -> Iterator[pa.Table]:
     """Yield the rows of all entries after a number, in order; see `finkray.ledger.table`.
 
-    Each table holds whole entries. Entries created meanwhile may or may not be included.
+    Each table holds whole entries. Entries created during the call may or may not be included.
     """
     names = list(columns or SCHEMA.names)
     failures = 0

@@ -77,8 +77,8 @@ _SPANS = tuple(BLOCK * FANOUT**level for level in range(LEVELS))
 def covering(storage: Storage, seq: int) -> Segment | None:
     """Return the file into which an entry is compacted, None if it is not compacted.
 
-    An entry that was compacted *before* the call is always found, whatever is compacted
-    meanwhile: a file is deleted only after the one of the next level exists, and the levels are
+    An entry that was compacted *before* the call is always found, even if more is compacted
+    during the call: a file is deleted only after that of the next level exists, and the levels are
     checked from below.
     """
     for level in range(LEVELS):
@@ -123,7 +123,7 @@ def choose_files(log_seqs: Collection[int], segments: Collection[Segment]) -> Le
     widest: list[Segment] = []
     left_over = []
     next_seq = 0
-    for segment in sorted(segments, key=lambda one: (one.first_seq, -one.last_seq)):
+    for segment in sorted(segments, key=lambda each: (each.first_seq, -each.last_seq)):
         if segment.last_seq < next_seq:
             left_over.append(segment.path)
             continue

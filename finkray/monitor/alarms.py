@@ -14,16 +14,15 @@ WHAT_TO_DO = {
     "`finkray status`: give the archive more cores or executors before Kafka's retention deletes "
     "alerts.",
     "STORAGE": "Free space on the archive's disk, or make it writable. The archive has stopped "
-    "reading and retries by itself; nothing is lost while Kafka keeps the alerts.",
+    "reading and retries on its own; nothing is lost while Kafka keeps the alerts.",
     "LOW_DISK": "Free space on the archive's disk before it is full, or lower "
     "archive.low_disk_bytes.",
     "LEASE": "Check the archive's disk and its network. Another archive could take over the folder "
-    "now; then this one stops by itself, and no alert is archived twice.",
+    "now; then this one stops on its own, and no alert is archived twice.",
     "INTAKE_STOPPED": "The ingest actors hold as much as they may, and nothing becomes durable: "
     "check the micro-batches in `finkray status` and the Ray dashboard. The archive reads on when "
     "batches are written.",
-    "ACTOR_DOWN": "Ray restarts the ingest actor by itself; check the Ray dashboard if it stays "
-    "down.",
+    "ACTOR_DOWN": "Ray restarts the ingest actor; check the Ray dashboard if it stays down.",
     "SLOW_START": "Does Ray have free CPUs for Spark's executors? See `ray status`, and the job's "
     "log in the Ray dashboard.",
     "RESTARTS": "No restart lost an alert, but the cause persists: check the archive's log, and "

@@ -21,10 +21,10 @@ from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
 
 CHUNK_ROWS = 512
 CHUNK_BYTES = 32 * 1024 * 1024
-"""How much is decoded at a time, to one Arrow batch. It bounds the memory of decoding beside its
-result, and the cost of a damaged record, which is a few more passes over its chunk. ZTF's packets
-take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about 4 ms
-whatever its size, and large buffers are moved when they grow."""
+"""Limits of what is decoded at a time, to an Arrow batch. They bound the memory of decoding beside
+its result, and the cost of a damaged record, which is a few more passes over its chunk. ZTF's
+packets take 186 us each in chunks of 64, 106 of 256, 98 of 512, 117 of 1024: a batch costs about
+4 ms at any size, and large buffers are moved when they grow."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

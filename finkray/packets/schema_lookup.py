@@ -46,11 +46,11 @@ class SchemaLookup:
     Parameters
     ----------
     sources
-        folders and registries, asked in this order
+        folders and registries, queried in this order
     known
         schemas that were found before, by cluster and schema id
     retry_s
-        pause before an unknown id is looked up again, or a source that did not answer is asked
+        pause before an unknown id is looked up again, or a source that did not answer is queried
     clock
         monotonic seconds
     """

@@ -2,7 +2,7 @@
 
 There are three wire formats. A container (`Obj` and byte 1) has its schema in its header: ZTF. A
 Confluent frame (byte 0) has the schema's id: LSST. On topics that are configured for bare records
-every message is one, whatever its first bytes.
+every message is a bare record, with any first bytes.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""How many alerts are of which class, night by night: folded from the ledger of a science store.
+"""Count the alerts of each class, night by night: a fold of the ledger of a folder of results.
 
-It is for results with a text column `class`, whoever's they are; where they also have `checked`, as
-`actors.classes` has, the catalogues are counted too. One file in the store's folder has the
-counts and how far the ledger is counted. Both change in one step, so each file of results is
-counted once, whatever crashes, and whoever starts goes on from there. Without the file everything
-is counted anew, to the same numbers.
+It works for the results of any service with a text column `class`. If they also have the column
+`checked`, as those of `actors.classes`, the answers of catalogues are counted too. One file in the
+folder has the counts and the position in the ledger. Both change in one step, so each file of
+results is counted once, even after a crash, and the next process continues from there. Without the
+file all is counted again, to the same numbers.
 
 Rows are counted: an alert that came twice counts twice.
 """

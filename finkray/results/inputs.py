@@ -143,17 +143,19 @@ class _Version:
 
     def paths(self, result: ClaimResult, alerts: int, file: DataFile) -> tuple[str, ...]:
         """Return the files with the results of a file of alerts; () if they are not all there."""
-        own = [one for one in result.files if one.path == result_path(file.path)]
+        own = [results for results in result.files if results.path == result_path(file.path)]
         if not own and result.archived >= alerts:
-            # The alerts stood in other files when they were processed.
+            # The alerts were in other files when they were processed.
             own = [
-                one
-                for one in result.files
-                if one.first_offset <= file.last_offset and one.last_offset >= file.first_offset
+                results
+                for results in result.files
+                if results.first_offset <= file.last_offset
+                and results.last_offset >= file.first_offset
             ]
-        if any(self._storage.size_bytes(one.path) is None for one in own):  # not published yet
+        paths = [results.path for results in own]
+        if any(self._storage.size_bytes(path) is None for path in paths):  # not published yet
             return ()
-        return tuple(f"{self._folder}/{one.path}" for one in own)
+        return tuple(f"{self._folder}/{path}" for path in paths)
 
 
 def open_inputs(archive: Storage, about: Described, name: str) -> list[ResultsInput]:

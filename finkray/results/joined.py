@@ -1,8 +1,8 @@
-"""Joins alerts with the results of services; reads only the columns that are asked for.
+"""Join alerts with the results of services; only the requested columns are read.
 
-A file of results stands for a file of alerts, so nothing is sorted or hashed: each file of alerts
-is read with the results for its offsets. One row for each row of the archive: an alert that came
-twice is there twice. An alert without results has null in the service's column.
+A file of results belongs to a file of alerts, so nothing is sorted or hashed: each file of alerts
+is read with the results for its offsets. There is a row for each row of the archive: an alert that
+was received twice has two rows. An alert without results has null in the service's column.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class JoinedDataset:
     alerts
         the alerts
     condition
-        which of them; None is all
+        which of them to read; None reads all
     stores
         the results
     """
@@ -68,14 +68,14 @@ class JoinedDataset:
         filter
             which rows
         """
-        wanted = filter if self._condition is None else self._condition
+        condition = filter if self._condition is None else self._condition
         if filter is not None and self._condition is not None:
-            wanted = filter & self._condition
-        needed = self._needed(columns, wanted)
-        asked = list(columns) if isinstance(columns, Sequence) else columns
+            condition = filter & self._condition
+        needed = self._needed(columns, condition)
+        selected = list(columns) if isinstance(columns, Sequence) else columns
         for fragment in self._alerts.get_fragments():
             table = self._table(fragment, needed)
-            yield from pads.dataset(table).to_batches(columns=asked, filter=wanted)
+            yield from pads.dataset(table).to_batches(columns=selected, filter=condition)
 
     def to_table(
         self,
@@ -83,8 +83,8 @@ class JoinedDataset:
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
         """Return all rows at once; see `to_batches`."""
-        asked = list(columns) if isinstance(columns, Sequence) else columns
-        empty = pads.dataset(self.schema.empty_table()).to_table(columns=asked)
+        selected = list(columns) if isinstance(columns, Sequence) else columns
+        empty = pads.dataset(self.schema.empty_table()).to_table(columns=selected)
         return pa.Table.from_batches(self.to_batches(columns, filter), empty.schema)
 
     def head(
@@ -94,14 +94,14 @@ class JoinedDataset:
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
         """Return the first rows; no more files are read than these need."""
-        found: list[pa.RecordBatch] = []
+        batches: list[pa.RecordBatch] = []
         for batch in self.to_batches(columns, filter):
-            found.append(batch)
-            if sum(map(len, found)) >= num_rows:
+            batches.append(batch)
+            if sum(map(len, batches)) >= num_rows:
                 break
         return (
-            pa.Table.from_batches(found).slice(0, num_rows)
-            if found
+            pa.Table.from_batches(batches).slice(0, num_rows)
+            if batches
             else self.to_table(
                 columns,
                 pc.scalar(False),  # noqa: FBT003
@@ -112,10 +112,10 @@ class JoinedDataset:
         """Return the number of rows."""
         return sum(len(batch) for batch in self.to_batches(["kafka_offset"], filter))
 
-    def _needed(self, columns: Columns, wanted: pc.Expression | None) -> list[str]:
-        """Return the columns that the wanted columns and the condition need."""
+    def _needed(self, columns: Columns, condition: pc.Expression | None) -> list[str]:
+        """Return the columns from which the selected columns and the condition are computed."""
         needed = {"kafka_offset"}
-        expressions = [] if wanted is None else [wanted]
+        expressions = [] if condition is None else [condition]
         if columns is None:
             return list(self.schema.names)
         if isinstance(columns, Mapping):
@@ -129,7 +129,7 @@ class JoinedDataset:
         ]
 
     def _uses(self, expression: pc.Expression, name: str) -> bool:
-        """Return whether an expression needs a column: pyarrow does not say, so it is tried."""
+        """Return whether an expression needs a column: try without, for pyarrow does not say."""
         others = self.schema.remove(self.schema.get_field_index(name))
         try:
             pads.dataset(others.empty_table()).to_table(columns={"x": expression})
@@ -191,8 +191,8 @@ class ResultFiles:
         self._listed: dict[str, list[tuple[str, ArchivePath]]] = {}
 
     def paths(self, alerts_path: str) -> list[str]:
-        """Return the file of that name; more if the alerts stood in other files when processed."""
-        wanted = parse_path(alerts_path)
+        """Return the file of that name; several if the alerts were processed from other files."""
+        alerts = parse_path(alerts_path)
         folder = result_path(alerts_path).rpartition("/")[0]
         if folder not in self._listed:
             paths = [file.path for file in self._storage.files(folder)]
@@ -200,10 +200,10 @@ class ResultFiles:
         return [
             path
             for path, known in self._listed[folder]
-            if wanted is not None
-            and (known.topic_id8, known.partition) == (wanted.topic_id8, wanted.partition)
-            and known.first_offset <= wanted.last_offset
-            and known.last_offset >= wanted.first_offset
+            if alerts is not None
+            and (known.topic_id8, known.partition) == (alerts.topic_id8, alerts.partition)
+            and known.first_offset <= alerts.last_offset
+            and known.last_offset >= alerts.first_offset
         ]
 
 

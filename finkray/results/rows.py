@@ -18,7 +18,7 @@ from finkray.surveys import SURVEYS
 
 _ALERT_IDS = tuple(path for survey in SURVEYS.values() for path in survey.alert_ids)
 _OBJECT_IDS = tuple(path for survey in SURVEYS.values() for path in survey.object_ids)
-"""Of these the first that an alert has."""
+"""The id of an alert is the first of these columns that is not null."""
 
 _KEYS = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "obs_night")
 
@@ -50,8 +50,8 @@ def _keys(table: pa.Table) -> pa.Table:
     return pa.table([*columns, *ids.values()], names=[*_KEYS, *ids])
 
 
-def _first_of(table: pa.Table, names: Sequence[str], kind: pa.DataType) -> pa.ChunkedArray:
-    return pc.coalesce(*(table[name].cast(kind) for name in names))
+def _first_of(table: pa.Table, names: Sequence[str], type_: pa.DataType) -> pa.ChunkedArray:
+    return pc.coalesce(*(table[name].cast(type_) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class RowAnswers:
     table
         the service's columns, null where an alert has an error or was skipped
     status, reason
-        of each row
+        status and reason of each row
     """
 
     first_row: int
@@ -77,28 +77,28 @@ class RowAnswers:
 def result_table(
     keys: pa.Table, answers: Sequence[RowAnswers], about: Described, now: datetime
 ) -> pa.Table:
-    """Make the rows of a file of results.
+    """Return the rows of a file of results.
 
     Parameters
     ----------
     keys
-        of the file of alerts, as `read_keys` returns them
+        keys of the file of alerts, as `read_keys` returns them
     answers
-        which together have each row once, in any order
+        the answers, in any order, which together have each row once
     about
         the service
     now
         when the answers were computed
     """
-    ordered = sorted(answers, key=lambda part: part.first_row)
+    ordered = sorted(answers, key=lambda answer: answer.first_row)
     rows = keys.num_rows
     schema = result_schema(about.output)
     own = pa.schema(list(schema)[len(RESULT_COLUMNS) :])
-    added = pa.concat_tables([*(part.table.cast(own) for part in ordered), own.empty_table()])
+    added = pa.concat_tables([*(answer.table.cast(own) for answer in ordered), own.empty_table()])
     if added.num_rows != rows:
         raise ValueError(f"{added.num_rows} answers for {rows} alerts")
-    status = [value for part in ordered for value in part.status]
-    reason = [value for part in ordered for value in part.reason]
+    status = [value for answer in ordered for value in answer.status]
+    reason = [value for answer in ordered for value in answer.reason]
     shared = {
         "service": pa.repeat(about.name, rows),
         "version": pa.repeat(about.version, rows),
@@ -115,14 +115,16 @@ def result_table(
 
 def covered_offsets(claim: Claim, gaps: Sequence[Gap]) -> np.ndarray:
     """Return the offsets of a claim that are in no gap, in order."""
-    there = np.ones(claim.offsets, bool)
+    is_covered = np.ones(claim.offsets, bool)
     for gap in gaps:
-        there[gap.first_offset - claim.first_offset : gap.last_offset - claim.first_offset + 1] = 0
-    return np.flatnonzero(there) + claim.first_offset
+        is_covered[
+            gap.first_offset - claim.first_offset : gap.last_offset - claim.first_offset + 1
+        ] = 0
+    return np.flatnonzero(is_covered) + claim.first_offset
 
 
 def gaps_between(claim: Claim, offsets: np.ndarray) -> tuple[Gap, ...]:
-    """Return what lies between the offsets of a claim as gaps.
+    """Return the offsets of a claim that are not in a list, as gaps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where results stand: the results of services, beside the alerts.
+"""The folders and files of results of services, beside the alerts.
 
     science/<name>/<version>/
         about.json                              the service, the columns it reads and adds
@@ -98,7 +98,7 @@ def result_path(alerts_path: str) -> str:
 
 
 def alerts_path(result_path: str) -> str:
-    """Return the path in the archive of the file of alerts that a file of results stands for."""
+    """Return the path in the archive of the file of alerts that a file of results belongs to."""
     return f"{ALERTS_FOLDER}/{result_path.removeprefix(f'{RESULTS_FOLDER}/')}"
 
 

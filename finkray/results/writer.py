@@ -151,8 +151,8 @@ class ResultsWriter:
         Fenced, StorageError
             as `finkray.ledger.publish.commit`
         """
-        new = [one.claim for one in self._staged if not one.revises]
-        revised = [one.claim for one in self._staged if one.revises]
+        new = [work.claim for work in self._staged if not work.revises]
+        revised = [work.claim for work in self._staged if work.revises]
         if new:
             commit(self.ledger, self.storage, new)
         if revised:

@@ -1,11 +1,11 @@
-"""What the child process of a service finds in its environment: a list of what is allowed.
+"""Make the environment of a service's child process: only a list of allowed variables.
 
-The process that starts the child has the broker's logins, tokens and whatever else the operator's
-shell had. By its name alone a secret cannot be told from another variable (`DATABASE_URL` has a
+The process that starts the child has the broker's logins, tokens and all other variables of the
+operator's shell. The name of a variable does not show whether it is a secret (`DATABASE_URL` has a
 login in its value), so only variables that programs need to run are passed, and those that the
 operator names. This keeps secrets from code that reads its environment by accident or prints it.
-It is no wall: the child runs as the same user, and on Linux a process may read the environment of
-another one of its user.
+It is not a security boundary: the child runs as the same user, and on Linux a process may read the
+environment of another process of that user.
 """
 
 import os

@@ -81,7 +81,7 @@ def limits_of(settings: Settings) -> Limits:
         pass_env=tuple(services.pass_env),
         settings=GivenSettings(
             own=services.own_tables(),
-            shared={"catalogs": settings.catalogs.placed().model_dump(mode="json")},
+            shared={"catalogs": settings.catalogs.with_absolute_folder().model_dump(mode="json")},
         ),
     )
 

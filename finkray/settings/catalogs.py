@@ -36,7 +36,7 @@ class RemoteSettings(Section):
     )
     failures: PositiveInt = Field(
         REMOTE_FAILURES,
-        description="Consecutive failures before the service is not asked for a while",
+        description="Consecutive failures before requests pause",
     )
     rest_s: PositiveFloat = Field(
         REMOTE_REST_S, description="Seconds without requests; then one request decides"
@@ -84,6 +84,6 @@ class CatalogSettings(Section):
         """Return the folder as an absolute path."""
         return Path(self.folder).expanduser().absolute()
 
-    def placed(self) -> "CatalogSettings":
+    def with_absolute_folder(self) -> "CatalogSettings":
         """Return these settings with an absolute folder."""
         return self.model_copy(update={"folder": str(self.root)})

@@ -62,7 +62,7 @@ class PacketSettings(Section):
     schema_retry_s: PositiveFloat = Field(
         60.0,
         description="Seconds before an unknown id is looked up again; its packets become dead "
-        "letters meanwhile",
+        "letters until then",
     )
     bare: ByTopic = Field(
         {},
@@ -98,8 +98,8 @@ class PacketSettings(Section):
 
     def survey_of(self, topic: str) -> str | None:
         """Return the survey of a topic's alerts; None if any Avro record is an alert there."""
-        found = _first(self.surveys, topic)
-        return None if found == ANY_SURVEY else found
+        survey = _first(self.surveys, topic)
+        return None if survey == ANY_SURVEY else survey
 
     def bare_schema_file(self, topic: str) -> str | None:
         """Return the file with the schema of a topic's bare records; None if it has none."""

@@ -2,10 +2,10 @@
 
 Everything that must survive a crash goes through `Storage`: small objects that are created
 once, the heartbeat that is replaced, files that are staged and then published.
-`finkray.storage.opening.open_storage` is the only way to get one. `LocalStorage` is a folder of a
-POSIX file system, local or shared; `MemoryStorage` serves tests. Any other implementation must
-hold to the docstrings below and pass `tests/support/storage_contract.py`, in which each
-guarantee is a test.
+`finkray.storage.opening.open_storage` is the only way to get a storage. `LocalStorage` is a
+folder of a POSIX file system, local or shared; `MemoryStorage` serves tests. Any other
+implementation must hold to the docstrings below and pass `tests/support/storage_contract.py`, in
+which each guarantee is a test.
 
 Paths are relative to the root of the storage, with forward slashes. No caller creates folders;
 one that contains nothing may be listed or not. Every method except `open` raises `StorageError`,
@@ -89,11 +89,11 @@ class StorageCheck(NamedTuple):
     name: str
     ok: bool
     detail: str
-    """What was found; if not ok, what is wrong and what to do."""
+    """The result; if not ok, what is wrong and what to do."""
 
 
 class PublishOutcome(enum.Enum):
-    """What `Storage.publish` found and did with one file."""
+    """The outcome of `Storage.publish` for a file."""
 
     MOVED = "moved"
     ALREADY_THERE = "already there"
@@ -108,16 +108,16 @@ class Storage(Protocol):
     """What finkray requires of a file system; the module says what the guarantees are for.
 
     A storage may be used by several threads at a time. Any number of processes, on any machine,
-    may use the same place through storages of their own.
+    may use the same files, each through its own storage.
     """
 
     @property
     def uri(self) -> str:
-        """Absolute URI: whoever opens it, in any working directory, gets the same place."""
+        """Absolute URI, which any process can open in any working directory."""
 
     @property
     def filesystem(self) -> pafs.FileSystem:
-        """The same place for pyarrow, to read data files with paths relative to the root."""
+        """The storage for pyarrow, to read data files with paths relative to the root."""
 
     def below(self, folder: str) -> "Storage":
         """Return the storage of a folder of this one; its paths are relative to that folder."""
@@ -184,15 +184,15 @@ class Storage(Protocol):
         """List the files directly in a folder, sorted by name; [] if there is no such folder.
 
         Files that exist throughout the call are listed, with their true size; a file that is
-        created or deleted meanwhile may or may not be. Leftovers of an interrupted `create` are
-        not listed.
+        created or deleted during the call may or may not be. Leftovers of an interrupted `create`
+        are not listed.
         """
 
     def folders(self, folder: str) -> list[str]:
         """List the folders directly in a folder, as paths, sorted by name."""
 
     def walk(self, folder: str) -> Iterator[StoredFile]:
-        """List every file below a folder at any depth, whatever its name, in no order.
+        """List every file below a folder at any depth, of any name, in no order.
 
         Lists folder after folder while it is consumed: a million files need no memory.
         """
@@ -207,7 +207,7 @@ class Storage(Protocol):
         """Write a new file in a `with` block; it is durable under its name when the block ends.
 
         When the block raises, the file is removed. A crash may leave part of a file: stage only
-        where nobody reads. A name that is taken is refused, and its file left as it is.
+        where no reader looks. A name that is taken is refused, and its file left as it is.
         """
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:

@@ -30,7 +30,7 @@ class Span:
 
 
 def utc(moment: datetime | str) -> datetime:
-    """Return a moment in UTC. A moment without a zone is UTC, whatever the machine's zone.
+    """Return a moment in UTC. A moment without a zone is in UTC, not in the machine's zone.
 
     Raises
     ------

@@ -32,8 +32,8 @@ _DURABLE_FOLDERS = 4096
 _NO_FOLDER = (-1, -1)
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full: make room, the archive goes on by itself",
-    errno.EDQUOT: "the quota is used up: raise it or make room, the archive goes on by itself",
+    errno.ENOSPC: "the disk is full: make room, the archive then continues",
+    errno.EDQUOT: "the quota is used up: raise it or make room, the archive then continues",
     errno.EROFS: "the file system is mounted read-only: mount it writable",
     errno.EACCES: "permission denied: give the archive's user the right to write there",
     errno.EPERM: "not permitted: the file system must allow this user to write and to make "

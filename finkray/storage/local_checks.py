@@ -72,4 +72,4 @@ def _one_file_system(root: Path) -> str:
     devices = {folder.stat().st_dev for folder in existing}
     if len(devices) > 1:
         raise StorageError(f"{root} spans {len(devices)} file systems: files cannot be renamed")
-    return f"{root} is one" if existing else "nothing is there yet"
+    return f"{root} is on a single one" if existing else "no folder exists yet"

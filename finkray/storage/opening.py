@@ -49,7 +49,7 @@ class StorageLocation:
 
 
 def open_storage(location: ArchiveLocation) -> Storage:
-    """Return the storage of an archive. Nothing is looked at or created yet.
+    """Return the storage of an archive, without any access to it.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """The base of all views: a fold of a ledger, whose state and position are one file.
 
-A fold takes the files of a ledger one by one, in the order of their commits, and adds each to a
+A fold takes the files of a ledger in the order of their commits, and adds each to a
 state. State and cursor are written together in one atomic step, so the kept state always is that of
 the ledger up to the cursor. Hence a fold may be killed at any moment, run late, or never: the state
 that it comes to is the same. What was not kept is read again, and what cannot be read, or is of
-another ledger, is made anew from the beginning.
+another ledger, is made again from the beginning.
 
     class Rows(Fold[int]):
         parse = staticmethod(…)         # bytes -> Kept(state, cursor)
@@ -81,7 +81,7 @@ def read_kept(
         kept = parse(data)
         seq = Position.from_cursor(kept.cursor).seq
     except ValueError:
-        log.warning("%s in %s is not readable; it will be made anew", path, storage.uri)
+        log.warning("%s in %s is not readable; it will be made again", path, storage.uri)
         return None
     return kept if seq <= read_state(storage).state.last_seq + 1 else None
 

@@ -29,7 +29,7 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
                 }
             ),
             "archive": archive.model_copy(update={"uri": absolute(archive).uri}),
-            "catalogs": settings.catalogs.placed(),
+            "catalogs": settings.catalogs.with_absolute_folder(),
             "simulator": simulator.model_copy(
                 update={
                     name: _absolute(getattr(simulator, name))
