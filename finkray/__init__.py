@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Archive", "Durable", "Service", "__version__", "open_archive", "service"]
 
-_PLACES = {
+_MODULES = {
     "Archive": "finkray.reader",
     "Durable": "finkray.ledger.follow",
     "Service": "finkray.services.service",
@@ -23,6 +23,6 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     # pyarrow's datasets bring pandas with them, a second that only those pay who read.
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -104,7 +104,7 @@ class ClaimResult:
     def dead_lettered(self) -> int:
         """Rows in dead-letter files that are not resolved."""
         letters = sum(file.rows for file in self.dead_letter_files)
-        return letters - sum(part.size for part in self.resolved)
+        return letters - sum(span.size for span in self.resolved)
 
     @property
     def in_gaps(self) -> int:
@@ -127,7 +127,7 @@ class ClaimResult:
             "dead_letters_by_reason": dict(self.dead_letters_by_reason),
             "gaps": [asdict(gap) for gap in self.gaps],
             "resolved": [
-                {"first_offset": part.first, "last_offset": part.last} for part in self.resolved
+                {"first_offset": span.first, "last_offset": span.last} for span in self.resolved
             ],
         }
 
@@ -143,8 +143,8 @@ class ClaimResult:
             gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
             # Absent in a ledger that is older than the first resolved dead letter.
             resolved=tuple(
-                Interval(part["first_offset"], part["last_offset"])
-                for part in raw.get("resolved") or ()
+                Interval(span["first_offset"], span["last_offset"])
+                for span in raw.get("resolved") or ()
             ),
         )
 

@@ -98,15 +98,15 @@ class IntervalSet:
 
     def holes(self, first: int, last: int) -> list[Interval]:
         """Return the parts of first..last that are not in the set."""
-        found = []
+        gaps = []
         at = first
-        for part in self.overlaps(first, last):
-            if at < part.first:
-                found.append(Interval(at, part.first - 1))
-            at = part.last + 1
+        for stored in self.overlaps(first, last):
+            if at < stored.first:
+                gaps.append(Interval(at, stored.first - 1))
+            at = stored.last + 1
         if at <= last:
-            found.append(Interval(at, last))
-        return found
+            gaps.append(Interval(at, last))
+        return gaps
 
     def covers(self, first: int, last: int) -> bool:
         """Return whether all of first..last is in the set."""

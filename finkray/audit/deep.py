@@ -84,7 +84,7 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
     ValueError
         if the text is no range
     """
-    wanted = chooser(text)
+    is_chosen = chooser(text)
     count = files = rows = 0
     findings: list[DeepFinding] = []
     for batch in (
@@ -92,10 +92,10 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
     ):
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             result = ClaimResult.from_json(row)
-            if wanted(result):
-                found = _look_into_claim(storage, result)
-                findings += found.findings
-                rows += found.rows
+            if is_chosen(result):
+                in_claim = _look_into_claim(storage, result)
+                findings += in_claim.findings
+                rows += in_claim.rows
                 files += len(result.files) + len(result.dead_letter_files)
                 count += 1
     return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
@@ -124,11 +124,11 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
             )
             unread = True
             continue
-        found = table["kafka_offset"].to_numpy()
-        (letters if file in result.dead_letter_files else alerts).append(found)
+        offsets = table["kafka_offset"].to_numpy()
+        (letters if file in result.dead_letter_files else alerts).append(offsets)
         findings += [
             DeepFinding(claim=claim_range, path=file.path, problem=problem, offsets=number)
-            for problem, number in _wrong_in_file(result, file, table, found)
+            for problem, number in _wrong_in_file(result, file, table, offsets)
         ]
     archived, dead = _joined(alerts), _joined(letters)
     for problem, number in _wrong_in_claim(result, archived, dead, unread=unread):
@@ -177,7 +177,7 @@ def _wrong_in_claim(
     gaps = _joined([np.arange(gap.first_offset, gap.last_offset + 1) for gap in result.gaps])
     expected = np.setdiff1d(np.arange(claim.first_offset, claim.last_offset + 1), gaps)
     # A resolved dead letter is in two files for good, and counts as the alert only.
-    resolved = _joined([np.arange(part.first, part.last + 1) for part in result.resolved])
+    resolved = _joined([np.arange(span.first, span.last + 1) for span in result.resolved])
     got = np.concatenate([archived, dead[~np.isin(dead, resolved)]])
     if not unread and (strange := len(np.setdiff1d(resolved, dead))):
         yield "resolved offsets that are no dead letters", strange

@@ -128,15 +128,15 @@ def _keys(paths: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 
 def _files_of(claims: pa.Table) -> pa.Table:
     """Return one row for each file that claims name; `claim` is the row of the claim."""
-    parts = []
+    tables = []
     for name in ("files", "dead_letter_files"):
         column = claims[name].combine_chunks()
         files = pc.list_flatten(column)
         columns = {field: pc.struct_field(files, field) for field in ("path", "rows", "size_bytes")}
         columns["dead_letters"] = pa.repeat(pa.scalar(name == "dead_letter_files"), len(files))
         columns["claim"] = pc.list_parent_indices(column).cast(pa.int64())
-        parts.append(pa.table(columns))
-    return pa.concat_tables(parts)
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def _finding(problem: FileProblem, file: dict[str, Any], claim: dict[str, Any]) -> FileFinding:
@@ -151,12 +151,12 @@ def _finding(problem: FileProblem, file: dict[str, Any], claim: dict[str, Any]) 
 
 def _resolved_in(path: str, claim: dict[str, Any]) -> int:
     """Return how many rows of a file do not count because they are resolved dead letters."""
-    spans = [(part["first_offset"], part["last_offset"]) for part in claim["resolved"] or ()]
+    spans = [(span["first_offset"], span["last_offset"]) for span in claim["resolved"] or ()]
     for file in claim["dead_letter_files"]:
         if file["path"] == path:
-            there = IntervalSet(spans).overlaps(file["first_offset"], file["last_offset"])
+            resolved = IntervalSet(spans).overlaps(file["first_offset"], file["last_offset"])
             # The offsets of files of two days may be interleaved.
-            return min(file["rows"], sum(part.size for part in there))
+            return min(file["rows"], sum(span.size for span in resolved))
     return 0
 
 
@@ -178,12 +178,12 @@ class FileComparison:
     def gone(self) -> Mapping[TopicPartition, tuple[int, int]]:
         """Return for each partition the alerts and the dead letters in missing or damaged files."""
         sums: dict[TopicPartition, tuple[int, int]] = {}
-        for found in self.findings:
-            if found.problem in ("missing", "damaged") and found.claim is not None:
-                source = found.claim.claim.source
+        for finding in self.findings:
+            if finding.problem in ("missing", "damaged") and finding.claim is not None:
+                source = finding.claim.claim.source
                 alerts, dead = sums.get(source, (0, 0))
                 sums[source] = (
-                    alerts + found.rows * (not found.dead_letters),
-                    dead + found.rows * found.dead_letters,
+                    alerts + finding.rows * (not finding.dead_letters),
+                    dead + finding.rows * finding.dead_letters,
                 )
         return sums

@@ -215,13 +215,13 @@ TWICE = "offsets more than once"
 
 def missing_ranges(report: AuditReport) -> list[Claim]:
     """Return the offsets that no claim has, which must be read from Kafka again."""
-    return [found.claim for found in report.missing_ranges]
+    return [missing.claim for missing in report.missing_ranges]
 
 
 def vanished_files(findings: Iterable[FileFinding]) -> dict[Claim, list[str]]:
     """Return the missing files that must be written again, by the claim to repair."""
     vanished: dict[Claim, list[str]] = {}
-    for found in findings:
-        if found.problem == "missing" and found.claim is not None:
-            vanished.setdefault(found.claim.claim, []).append(found.path)
+    for finding in findings:
+        if finding.problem == "missing" and finding.claim is not None:
+            vanished.setdefault(finding.claim.claim, []).append(finding.path)
     return vanished

@@ -259,18 +259,29 @@ class _Mapper:
         if len(set(names)) != len(names):
             raise SchemaError(f"the record {schema['name']} has two fields with the same name")
         avro_name = self._unique_name()
-        parts = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
+        mapped_fields = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
         # arrow-avro fails on a field that is always null; it takes no bytes, so leave it out.
-        stored = {name: part for name, part in parts.items() if part.avro != "null"}
+        stored = {
+            name: mapped_field
+            for name, mapped_field in mapped_fields.items()
+            if mapped_field.avro != "null"
+        }
         if not stored:
             raise SchemaError(f"the record {schema['name']} has no fields that hold a value")
-        fields = [{"name": f"f{i}", "type": part.avro} for i, part in enumerate(stored.values())]
+        fields = [
+            {"name": f"f{i}", "type": mapped_field.avro}
+            for i, mapped_field in enumerate(stored.values())
+        ]
         mapped = _Mapped(
             {"type": "record", "name": avro_name, "fields": fields},
-            pa.struct([pa.field(name, part.reader) for name, part in stored.items()]),
-            pa.struct([pa.field(name, part.arrow) for name, part in parts.items()]),
-            sum(part.least_avro_bytes for part in parts.values()),
-            sum(part.slot_bytes for part in parts.values()),
+            pa.struct(
+                [pa.field(name, mapped_field.reader) for name, mapped_field in stored.items()]
+            ),
+            pa.struct(
+                [pa.field(name, mapped_field.arrow) for name, mapped_field in mapped_fields.items()]
+            ),
+            sum(mapped_field.least_avro_bytes for mapped_field in mapped_fields.values()),
+            sum(mapped_field.slot_bytes for mapped_field in mapped_fields.values()),
         )
         if len(self._open) == 1:
             _check_expansion(schema["name"], mapped.least_avro_bytes, mapped.slot_bytes)
@@ -303,25 +314,27 @@ class _Mapper:
         )
 
     def _union(self, branches: list[Any]) -> _Mapped:
-        parts = [self.map(branch) for branch in branches]
-        avro = [part.avro for part in parts]
-        least = 1 + min((part.least_avro_bytes for part in parts), default=0)
-        slot = sum(part.slot_bytes for part in parts)
-        real = [part for part in parts if part.avro != "null"]
+        mapped = [self.map(branch) for branch in branches]
+        avro = [branch.avro for branch in mapped]
+        least = 1 + min((branch.least_avro_bytes for branch in mapped), default=0)
+        slot = sum(branch.slot_bytes for branch in mapped)
+        real = [branch for branch in mapped if branch.avro != "null"]
         if not real:
             raise SchemaError("a union has no branch but null")
-        if len(real) == 1 and len(parts) == 2:
+        if len(real) == 1 and len(mapped) == 2:
             name = f"other_{self._unique_name()}"
             avro.append({"type": "fixed", "name": name, "size": NOT_A_BRANCH_BYTES})
-            branch_types = [*(part.reader for part in parts), pa.binary(NOT_A_BRANCH_BYTES)]
+            branch_types = [*(branch.reader for branch in mapped), pa.binary(NOT_A_BRANCH_BYTES)]
             reader = pa.dense_union(
                 [pa.field(str(i), avro_type) for i, avro_type in enumerate(branch_types)]
             )
             return _Mapped(avro, reader, real[0].arrow, least, slot)
-        reader = pa.dense_union([pa.field(str(i), part.reader) for i, part in enumerate(parts)])
-        if len(parts) == 1:
+        reader = pa.dense_union(
+            [pa.field(str(i), branch.reader) for i, branch in enumerate(mapped)]
+        )
+        if len(mapped) == 1:
             return _Mapped(avro, reader, real[0].arrow, least, slot)
-        members = [pa.field(f"member{i}", part.arrow) for i, part in enumerate(real)]
+        members = [pa.field(f"member{i}", branch.arrow) for i, branch in enumerate(real)]
         return _Mapped(avro, reader, pa.struct(members), least, slot + 5)
 
 

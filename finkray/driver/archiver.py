@@ -246,21 +246,21 @@ class Archiver:
             if outcome.failure and outcome.failure.error_class == StorageError.__name__:
                 self._troubles.storage = outcome.failure.message
 
-    def _handle_discovery(self, found: DiscoveredPartitions) -> None:
-        self._troubles.kafka = found.trouble
-        if found.error is not None:
+    def _handle_discovery(self, discovered: DiscoveredPartitions) -> None:
+        self._troubles.kafka = discovered.trouble
+        if discovered.error is not None:
             return
-        wanted = ", ".join(self._settings.kafka.topics)
-        self._troubles.no_topic = "" if found.partitions else wanted
+        topic_names = ", ".join(self._settings.kafka.topics)
+        self._troubles.no_topic = "" if discovered.partitions else topic_names
         if self._draining_since_s is not None:
             return
         self._to_start = {
             source: offsets
-            for source, offsets in {**self._to_start, **found.new}.items()
-            if source in found.partitions
+            for source, offsets in {**self._to_start, **discovered.new}.items()
+            if source in discovered.partitions
         }
         # First: when a topic was deleted and created again, its old partitions make way.
-        gone = self._coordinator.readers.keys() - found.partitions
+        gone = self._coordinator.readers.keys() - discovered.partitions
         if gone:
             topics = sorted({source.topic for source in gone})
             log.warning("topics or partitions were deleted in Kafka: %s", ", ".join(topics))

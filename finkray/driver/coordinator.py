@@ -135,7 +135,7 @@ class Coordinator:
         Each new partition is assigned to the actor with the fewest partitions.
         """
         instructions: list[Instruction] = []
-        for source, wanted in sorted(lanes.items()):
+        for source, new_lanes in sorted(lanes.items()):
             known = self._partitions.get(source)
             if known is None:
                 loads = [0] * self._actors
@@ -149,7 +149,9 @@ class Coordinator:
             known.closing = False
             ends = {lane.end_offset for lane in known.lanes}
             instructions.extend(self._read_again(source, known.lanes))
-            known.lanes += [_Lane.beginning(lane) for lane in wanted if lane.end_offset not in ends]
+            known.lanes += [
+                _Lane.beginning(lane) for lane in new_lanes if lane.end_offset not in ends
+            ]
             known.lanes.sort(key=lambda lane: lane.first_offset)
             instructions.extend(self._advance(source))
         return instructions

@@ -92,9 +92,9 @@ class TopicDiscovery:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            found = self._discover_or_report_error()
-            self._on_discovery(found)
-            self._closing.wait(1.0 if found.trouble else self._settings.refresh_s)
+            discovered = self._discover_or_report_error()
+            self._on_discovery(discovered)
+            self._closing.wait(1.0 if discovered.trouble else self._settings.refresh_s)
         self._kafka.close()
 
     def _discover_or_report_error(self) -> DiscoveredPartitions:

@@ -78,13 +78,13 @@ def run_daemon(
     arguments
         replace the arguments of this process
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if restarts and not options.unsupervised:
-        return supervise([sys.executable, "-m", module, "--unsupervised", *given], name)
+        return supervise([sys.executable, "-m", module, "--unsupervised", *argv], name)
     code = _exit_code_of(lambda: work(options), name, logging.getLogger(module), restarts=restarts)
     # What runs at the end of a process may wait for what hangs: RayDP for a Spark that starts.
     last_resort = threading.Timer(EXIT_S, os._exit, [code])

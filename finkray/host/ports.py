@@ -13,13 +13,13 @@ itself."""
 
 def free_ports(count: int) -> list[int]:
     """Return ports on which nothing listens now, in random order."""
-    found: list[int] = []
+    ports: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
-        if len(found) == count:
+        if len(ports) == count:
             break
         if is_free(port):
-            found.append(port)
-    return found
+            ports.append(port)
+    return ports
 
 
 def is_free(port: int) -> bool:

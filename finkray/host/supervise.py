@@ -143,12 +143,12 @@ def left_in(session: int) -> list[psutil.Process]:
 
     A session id is not used again while the session has processes.
     """
-    found = []
+    left = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                left.append(process)
+    return left
 
 
 def die_with_parent(parent_pid: int) -> Callable[[], None]:

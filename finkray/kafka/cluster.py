@@ -157,13 +157,13 @@ class KafkaCluster:
             return marks.high
         moment_ms = int(start.timestamp() * 1000)
         try:
-            found = self._consumer.offsets_for_times(
+            partitions = self._consumer.offsets_for_times(
                 [KafkaPartition(source.topic, source.partition, moment_ms)],
                 timeout=self._timeout_s,
             )
         except KafkaException as error:
             raise finkray_error(error) from error
-        offset: int = found[0].offset
+        offset: int = partitions[0].offset
         # No message is as late as that: librdkafka returns a negative "end".
         return offset if offset >= 0 else marks.high
 

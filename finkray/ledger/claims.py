@@ -48,12 +48,12 @@ def claim_tables(storage: Storage, columns: Sequence[str], through_seq: int) -> 
 
 def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
     """Return the current results of those claims that the ledger has with the same bounds."""
-    wanted = set(claims)
+    requested = set(claims)
     known = read_claims(storage)
-    beginnings = pa.array(sorted({claim.first_offset for claim in wanted}), pa.int64())
+    beginnings = pa.array(sorted({claim.first_offset for claim in requested}), pa.int64())
     rows = known.filter(pc.is_in(known["first_offset"], value_set=beginnings))
     results = map(ClaimResult.from_json, rows.to_pylist(maps_as_pydicts="strict"))
-    return {result.claim: result for result in results if result.claim in wanted}
+    return {result.claim: result for result in results if result.claim in requested}
 
 
 def _versions(
@@ -61,12 +61,12 @@ def _versions(
 ) -> Iterator[pa.Table]:
     """Yield every version of every claim, with the columns that tell which one is current."""
     names = list(dict.fromkeys([*columns, *_KEY, "seq", "kind", "role"]))
-    wanted = pc.field("role") == "claim"
+    condition = pc.field("role") == "claim"
     if through_seq is not None:
-        wanted &= pc.field("seq") <= through_seq
+        condition &= pc.field("seq") <= through_seq
     yield pa.schema([SCHEMA.field(name) for name in names]).empty_table()
     for table in read_tables(storage, columns=names):
-        yield table.filter(wanted)
+        yield table.filter(condition)
 
 
 def _concat(tables: Iterable[pa.Table]) -> pa.Table:

@@ -178,21 +178,21 @@ class Lease:
             if the storage refuses
         """
         me = ProcessId.mine()
-        found = _read(storage)
-        verdict = judge(found, me, datetime.now(UTC))
-        if isinstance(verdict, Stale) and found is not None:
+        before = _read(storage)
+        verdict = judge(before, me, datetime.now(UTC))
+        if isinstance(verdict, Stale) and before is not None:
             # One and a half heartbeats: long enough for a holder whose clock differs.
-            time.sleep(1.5 * found.ttl_s / HEARTBEATS_PER_TTL)
-            if _read(storage) != found:
-                verdict = Held(found.holder, found.since)
+            time.sleep(1.5 * before.ttl_s / HEARTBEATS_PER_TTL)
+            if _read(storage) != before:
+                verdict = Held(before.holder, before.since)
         if isinstance(verdict, Held):
             raise _held(verdict)
-        if not isinstance(verdict, Free) and found is not None:
-            log.warning("taking the archive over from %s, which has ended", found.holder)
+        if not isinstance(verdict, Free) and before is not None:
+            log.warning("taking the archive over from %s, which has ended", before.holder)
         now = datetime.now(UTC)
-        epoch = 0 if found is None else found.epoch + 1
+        epoch = 0 if before is None else before.epoch + 1
         record = LeaseRecord(secrets.token_hex(8), epoch, me, now, now, ttl_s)
-        if found is None:
+        if before is None:
             if not storage.create(LEASE_PATH, record.to_bytes()):
                 raise ArchiveHeld("another archive has just taken this folder")
         else:
@@ -243,8 +243,8 @@ class Lease:
             if the storage refuses, or the lease is gone with its folder
         """
         with self._lock:
-            found = _read(self._storage)
-            if found is None:
+            stored = _read(self._storage)
+            if stored is None:
                 # It is never deleted while an archive runs. Written again, it would stand below the
                 # mount point of a disk that was unmounted.
                 raise StorageError(
@@ -252,8 +252,8 @@ class Lease:
                     "mount it again"
                 )
             # A lease of an earlier epoch was written by a zombie that has not read it yet.
-            if found.token != self._record.token and found.epoch >= self._record.epoch:
-                log.error("lease of the archive lost to %s", found.holder)
+            if stored.token != self._record.token and stored.epoch >= self._record.epoch:
+                log.error("lease of the archive lost to %s", stored.holder)
                 self._lost.set()
                 return
             record = replace(self._record, heartbeat=datetime.now(UTC))
@@ -266,9 +266,9 @@ class Lease:
         self._closing.set()
         self._thread.join()
         try:
-            found = _read(self._storage)
-            if found is not None and found.token == self._record.token:
-                self._storage.replace(LEASE_PATH, replace(found, released=True).to_bytes())
+            stored = _read(self._storage)
+            if stored is not None and stored.token == self._record.token:
+                self._storage.replace(LEASE_PATH, replace(stored, released=True).to_bytes())
         except StorageError as error:
             # The next archive on this machine sees that the process has ended.
             log.warning("lease of the archive not released: %s", error)

@@ -101,8 +101,8 @@ def _refuse_taken(ledger: Ledger, storage: Storage, staged_claim: StagedClaim) -
         ledger.refuse_if_fenced()
         raise LedgerCorrupt(
             f"files that the ledger does not name stand where those of claim "
-            f"{staged_claim.result.claim} belong; nothing was committed. The ledger is older than its files: restore the newest "
-            f"one, or move these files out of the archive: {', '.join(taken)}"
+            f"{staged_claim.result.claim} belong; nothing was committed. The ledger is older than "
+            f"its files: restore the newest one, or move these files out of the archive: {', '.join(taken)}"
         )
 
 

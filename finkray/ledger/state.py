@@ -117,12 +117,14 @@ class LedgerState:
         """Return the sums over all partitions, without what waits in Kafka beyond their ends."""
         totals = sum((partition.totals for partition in self.partitions.values()), Totals())
         return BalanceSheet(
-            received=sum(part.received() for part in self.partitions.values()),
+            received=sum(partition.received() for partition in self.partitions.values()),
             archived=totals.archived,
             dead_lettered=totals.dead_lettered,
             expired=totals.expired,
             not_delivered=totals.not_delivered,
-            waiting=sum(hole.size for part in self.partitions.values() for hole in part.deferred),
+            waiting=sum(
+                hole.size for partition in self.partitions.values() for hole in partition.deferred
+            ),
         )
 
     def frontier(self, source: TopicPartition) -> int | None:
@@ -149,8 +151,8 @@ class LedgerState:
         for claim in claims:
             known = self.partitions.get(claim.source, PartitionState()).covered
             if overlap := known.overlaps(claim.first_offset, claim.last_offset):
-                parts = ", ".join(f"{part.first}-{part.last}" for part in overlap)
-                raise LedgerCorrupt(f"{claim} is in the ledger already, at {parts}")
+                ranges = ", ".join(f"{span.first}-{span.last}" for span in overlap)
+                raise LedgerCorrupt(f"{claim} is in the ledger already, at {ranges}")
             try:
                 seen.setdefault(claim.source, IntervalSet()).add(
                     claim.first_offset, claim.last_offset
@@ -219,9 +221,9 @@ class LedgerState:
             if an offset is covered already
         """
         partition = self.partitions.setdefault(source, PartitionState())
-        for part in covered:
+        for span in covered:
             try:
-                partition.covered.add(part.first, part.last)
+                partition.covered.add(span.first, span.last)
             except ValueError as error:
                 raise LedgerCorrupt(
                     f"{source.topic}[{source.partition}]: offsets claimed twice: {error}"
@@ -265,11 +267,11 @@ def refuse_unbalanced(result: ClaimResult) -> None:
         if not claim.first_offset <= gap.first_offset <= gap.last_offset <= claim.last_offset:
             raise ValueError(f"claim {claim} has a gap {gap.first_offset}-{gap.last_offset}")
         elsewhere.add(gap.first_offset, gap.last_offset)
-    for part in result.resolved:
-        if not claim.first_offset <= part.first <= part.last <= claim.last_offset:
-            raise ValueError(f"claim {claim} has {part.first}-{part.last} resolved")
+    for span in result.resolved:
+        if not claim.first_offset <= span.first <= span.last <= claim.last_offset:
+            raise ValueError(f"claim {claim} has {span.first}-{span.last} resolved")
         # `add` raises for an offset that is resolved twice or is in a gap.
-        elsewhere.add(part.first, part.last)
+        elsewhere.add(span.first, span.last)
     if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
         raise ValueError(f"claim {claim}: its dead letters by reason do not add up")
 
@@ -287,7 +289,7 @@ def refuse_rewriting(before: ClaimResult, after: ClaimResult) -> None:
         before.dead_letter_files == after.dead_letter_files
         and before.gaps == after.gaps
         and set(before.files) <= set(after.files)
-        and all(now.covers(part.first, part.last) for part in known)
+        and all(now.covers(span.first, span.last) for span in known)
     )
     if not kept:
         raise ValueError(f"claim {after.claim}: resolving dead letters changes nothing else")

@@ -185,8 +185,8 @@ def _source(row: dict[str, Any]) -> TopicPartition:
 
 def _refuse_missing(seqs: npt.NDArray[np.int64], first_seq: int, last_seq: int) -> None:
     # Rows of an entry are adjacent, and entries in order: this keeps one number of each.
-    found = seqs[np.flatnonzero(np.diff(seqs, prepend=first_seq - 1))]
-    if not np.array_equal(found, np.arange(first_seq, last_seq + 1)):
+    present = seqs[np.flatnonzero(np.diff(seqs, prepend=first_seq - 1))]
+    if not np.array_equal(present, np.arange(first_seq, last_seq + 1)):
         raise LedgerCorrupt(
             f"the file of entries {first_seq} to {last_seq} does not hold each of them once: "
             "restore it from a copy"
@@ -234,6 +234,6 @@ def _coverage(claims: pa.Table) -> dict[TopicPartition, IntervalSet]:
 
 def _reasons(claims: pa.Table) -> dict[str, int]:
     column = claims["dead_letters_by_reason"].combine_chunks()
-    found = pa.table({"reason": column.keys, "count": column.items})
-    sums = found.group_by("reason").aggregate([("count", "sum")])
+    counts = pa.table({"reason": column.keys, "count": column.items})
+    sums = counts.group_by("reason").aggregate([("count", "sum")])
     return {row["reason"]: row["count_sum"] for row in sums.to_pylist()}

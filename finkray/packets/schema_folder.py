@@ -42,10 +42,10 @@ class SchemaFolder:
         major, minor = divmod(schema_id, 100)
         of_lsst = (self._folder / str(major) / str(minor)).glob("*.alert.avsc")
         candidates = [self._folder / f"{schema_id}.avsc", *sorted(of_lsst)]
-        found = [path for path in candidates if path.is_file()]
-        if len(found) > 1:
-            raise SchemaError(f"several files are schema {schema_id}: {', '.join(map(str, found))}")
-        return read_schema_file(found[0]) if found else None
+        files = [path for path in candidates if path.is_file()]
+        if len(files) > 1:
+            raise SchemaError(f"several files are schema {schema_id}: {', '.join(map(str, files))}")
+        return read_schema_file(files[0]) if files else None
 
 
 def read_schema_file(path: Path) -> str:

@@ -190,11 +190,11 @@ class Backlog:
             and len(self._waiting) < _MOST_WAITING
             and (entries := self._next_entries())
         ):
-            found = self._compare(entries)
+            works = self._compare(entries)
             self._next_seq = entries[-1].seq + 1
-            for work in found:
+            for work in works:
                 self._wait(work)
-            out += self._release(len(found))
+            out += self._release(len(works))
         return out
 
     def _wait(self, work: ClaimWork) -> None:
@@ -235,19 +235,23 @@ class Backlog:
 
     def _find_inputs(self, works: Sequence[ClaimWork]) -> Iterator[dict[str, Inputs] | None]:
         """Return for each claim the inputs of its files, or None if one that it needs lacks."""
-        wanted = {work.claim: (work.archived, work.files) for work in works if work.files}
-        found = [(other, other.files(wanted)) for other in self._inputs] if wanted else []
+        files_of_claims = {work.claim: (work.archived, work.files) for work in works if work.files}
+        results = (
+            [(other, other.files(files_of_claims)) for other in self._inputs]
+            if files_of_claims
+            else []
+        )
         for work in works:
             inputs = {
                 file.path: tuple(
                     (other.name, files.get(work.claim, {}).get(file.path, ()))
-                    for other, files in found
+                    for other, files in results
                 )
                 for file in work.files
             }
             lacks = any(
                 other.waits and not all(files.get(work.claim, {"": ()}).values())
-                for other, files in found
+                for other, files in results
             )
             yield None if lacks and work.files else inputs
 

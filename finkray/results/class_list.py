@@ -54,14 +54,14 @@ def newest_of_class(
     limit
         number of alerts at most
     """
-    found: list[pa.Table] = []
+    tables: list[pa.Table] = []
     for hour in night.hours:
-        found.append(_of_hour(store, hour, night.night, name))
-        if sum(map(len, found)) >= limit:
+        tables.append(_of_hour(store, hour, night.night, name))
+        if sum(map(len, tables)) >= limit:
             break
-    if not found:
+    if not tables:
         return ()
-    rows = newest(pa.concat_tables(found)).sort_by([("kafka_timestamp", "descending")])
+    rows = newest(pa.concat_tables(tables)).sort_by([("kafka_timestamp", "descending")])
     return tuple(
         ClassifiedAlert(
             alert_id=row["alert_id"],
@@ -91,6 +91,6 @@ def _of_hour(store: ResultsStore, hour: str, night: str, name: str) -> pa.Table:
     of_class = pc.coalesce(pc.field(CLASS_COLUMN), pc.field("status")) == name
     columns = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp"]
     columns += ["alert_id", "object_id", "reason"]
-    wanted = {column: pc.field(column) for column in columns}
+    selected = {column: pc.field(column) for column in columns}
     rule = pc.field(_RULE) if _RULE in output.names else pc.scalar(pa.scalar(None, pa.string()))
-    return dataset.to_table({**wanted, _RULE: rule}, filter=of_night & of_class)
+    return dataset.to_table({**selected, _RULE: rule}, filter=of_night & of_class)

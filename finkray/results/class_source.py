@@ -55,9 +55,9 @@ class ClassSource:
                 self._lists.move_to_end(key)
                 return self._lists[key]
         store = find_store(self._archive, f"{counts.name}/{counts.version}")
-        found = newest_of_class(store, night, name, LISTED)
+        alerts = newest_of_class(store, night, name, LISTED)
         with self._lock:
-            self._lists[key] = found
+            self._lists[key] = alerts
             while len(self._lists) > _KEPT_LISTS:
                 self._lists.popitem(last=False)
-        return found
+        return alerts

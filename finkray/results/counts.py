@@ -267,9 +267,9 @@ def _has_catalog_answers(output: pa.Schema) -> bool:
 
 def _counted(columns: dict[str, pa.ChunkedArray]) -> dict[tuple[str, ...], int]:
     """Return how many rows have the same values in all columns, by these values."""
-    found = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")])
-    keys = zip(*(found[name].to_pylist() for name in columns), strict=True)
-    return dict(zip(keys, found["count_all"].to_pylist(), strict=True))
+    grouped = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")])
+    keys = zip(*(grouped[name].to_pylist() for name in columns), strict=True)
+    return dict(zip(keys, grouped["count_all"].to_pylist(), strict=True))
 
 
 def _checked(nights: pa.ChunkedArray, checked: pa.ChunkedArray) -> dict[tuple[str, ...], int]:

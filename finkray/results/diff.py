@@ -114,11 +114,11 @@ def _hours(storage: Storage) -> set[str]:
 
 
 def _read(storage: Storage, folder: str, columns: list[str]) -> pa.Table:
-    wanted = [*KEYS[1:], "alert_id", "object_id", *columns]
+    names = [*KEYS[1:], "alert_id", "object_id", *columns]
     tables = []
     for file in storage.files(folder):
         with storage.open(file.path) as source:
-            table = pq.read_table(source, columns=wanted, partitioning=None)
+            table = pq.read_table(source, columns=names, partitioning=None)
         known = parse_path(file.path.replace(RESULTS_FOLDER, ALERTS_FOLDER, 1))
         topic_id8 = "" if known is None else known.topic_id8
         tables.append(table.append_column("topic_id8", pa.repeat(topic_id8, len(table))))

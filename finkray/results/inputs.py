@@ -65,18 +65,18 @@ class ResultsInput:
 
     def refresh(self, waiting: Collection[Claim]) -> set[Claim]:
         """Read what is new in the ledgers; return those of the waiting claims that may have it."""
-        found: set[Claim] = set()
+        changed: set[Claim] = set()
         stores = sorted(_stores(self._archive, self._text), key=last_written, reverse=True)
         versions = {}
         for store in stores:
             if store.version in self._versions:
                 versions[store.version] = version = self._versions[store.version]
-                found.update(claim for claim in version.catch_up() if claim in waiting)
+                changed.update(claim for claim in version.catch_up() if claim in waiting)
             else:
                 versions[store.version] = version = _Version(store)
-                found.update(claim for claim in waiting if version.covers(claim))
+                changed.update(claim for claim in waiting if version.covers(claim))
         self._versions = versions
-        return found
+        return changed
 
     def covers(self, claim: Claim) -> bool:
         """Return whether a version has the claim in its ledger."""
@@ -104,9 +104,11 @@ class ResultsInput:
             missing = [claim for claim in claims if not all(out.get(claim, {"": ()}).values())]
             for claim, result in version.results(missing).items():
                 alerts, files = claims[claim]
-                found = {file.path: version.paths(result, alerts, file) for file in files}
-                if all(found.values()) or (claim not in out and any(found.values())):
-                    out[claim] = found
+                paths_of_file = {file.path: version.paths(result, alerts, file) for file in files}
+                if all(paths_of_file.values()) or (
+                    claim not in out and any(paths_of_file.values())
+                ):
+                    out[claim] = paths_of_file
         return out
 
 

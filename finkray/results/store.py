@@ -155,14 +155,14 @@ def find_store(archive: Storage, text: str) -> ResultsStore:
     """
     name, _, version = text.partition("/")
     stores = list(list_stores(archive))
-    found = [store for store in stores if store.name == name and version in ("", store.version)]
-    if not found:
+    matching = [store for store in stores if store.name == name and version in ("", store.version)]
+    if not matching:
         known = ", ".join(f"{store.name}/{store.version}" for store in stores) or "none"
         raise ServiceError(f"there are no results {text!r} here; there are: {known}")
-    return max(found, key=last_written)
+    return max(matching, key=last_written)
 
 
-def last_written(found: ResultsStore) -> tuple[str, str]:
+def last_written(store: ResultsStore) -> tuple[str, str]:
     """Return a sort key: since when the last run wrote, then the version; "" if unknown."""
-    lease = found.storage.read(LEASE_PATH)
-    return "" if lease is None else str(json.loads(lease)["since"]), found.version
+    lease = store.storage.read(LEASE_PATH)
+    return "" if lease is None else str(json.loads(lease)["since"]), store.version

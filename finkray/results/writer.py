@@ -85,13 +85,13 @@ class ResultsWriter:
     def covered(self, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
         """Return what the results have of those of the claims that are in the ledger."""
         known = [claim for claim in claims if self.ledger.state.covers(claim)]
-        found = read_results(self.storage, known) if known else {}
+        results = read_results(self.storage, known) if known else {}
         return {
             claim: replace(
                 result,
                 files=tuple(replace(file, path=alerts_path(file.path)) for file in result.files),
             )
-            for claim, result in found.items()
+            for claim, result in results.items()
         }
 
     def stage(
@@ -227,8 +227,10 @@ def open_store(
 
 def _refuse_another(there: ServiceDescription | None, mine: ServiceDescription, name: str) -> None:
     if there is None or (there.service, there.output) != (mine.service, mine.output):
-        found = "something unknown" if there is None else f"{there.spec}, {there.output.names}"
+        other_service = (
+            "something unknown" if there is None else f"{there.spec}, {there.output.names}"
+        )
         raise ServiceError(
-            f"{name}/{mine.version} has results of {found}: give the service another version, or "
-            "its results another name"
+            f"{name}/{mine.version} has results of {other_service}: give the service another "
+            "version, or its results another name"
         )

@@ -27,8 +27,8 @@ def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str])
         one column for each name, of type null where the file has no such column
     """
     with pq.ParquetFile(source) as file:
-        wanted = leaves(file.schema, columns)
-        table = file.read(columns=wanted, use_threads=False)
+        paths = leaves(file.schema, columns)
+        table = file.read(columns=paths, use_threads=False)
         rows = file.metadata.num_rows
     return pick(table, columns, rows)
 
@@ -56,8 +56,8 @@ def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa
         number of rows, needed if the table may have no column at all
     """
     count = table.num_rows if rows is None else rows
-    found = [_column(table, name, count) for name in columns]
-    return pa.table(found, names=list(columns)) if columns else table.select([])
+    values = [_column(table, name, count) for name in columns]
+    return pa.table(values, names=list(columns)) if columns else table.select([])
 
 
 def has(schema: pa.Schema, column: str) -> bool:

@@ -133,10 +133,10 @@ def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
     for field in output:
         if answer.column_names.count(field.name) != 1:
             continue
-        found = answer.schema.field(field.name).type
-        if found != field.type and not pa.types.is_null(found):
+        answer_type = answer.schema.field(field.name).type
+        if answer_type != field.type and not pa.types.is_null(answer_type):
             faults.append(
-                f"column {field.name!r} is of type {found}, declared is {field.type}: "
+                f"column {field.name!r} is of type {answer_type}, declared is {field.type}: "
                 f"pyarrow.compute.cast(…, pa.{_maker(field.type)}) makes one of the other"
             )
         elif not field.nullable and answer[field.name].null_count:
@@ -215,7 +215,7 @@ def _columns(names: Sequence[str]) -> str:
     return f"column {listed}" if len(names) == 1 else f"columns {listed}"
 
 
-def _maker(kind: pa.DataType) -> str:
+def _maker(type_: pa.DataType) -> str:
     """Return the call of pyarrow that makes a simple type, as people write it."""
     names = {
         "double": "float64()",
@@ -223,4 +223,4 @@ def _maker(kind: pa.DataType) -> str:
         "halffloat": "float16()",
         "bool": "bool_()",
     }
-    return names.get(str(kind), f"{kind}()" if str(kind).isalnum() else str(kind))
+    return names.get(str(type_), f"{type_}()" if str(type_).isalnum() else str(type_))

@@ -341,20 +341,20 @@ def load_service(spec: str) -> Service:
         raise ServiceError(
             f"{module_name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    found: Any = module
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-        if found is None:
+    target: Any = module
+    for name in attribute.split("."):
+        target = getattr(target, name, None)
+        if target is None:
             raise ServiceError(f"{module_name} has no {attribute}{_services_of(module)}")
-    if inspect.isclass(found) and issubclass(found, Service):
+    if inspect.isclass(target) and issubclass(target, Service):
         try:
-            return found()
+            return target()
         except Exception as error:
             raise ServiceError(
                 f"{spec} is called without arguments, and then says {type(error).__name__}: {error}"
             ) from error
-    if isinstance(found, Service):
-        return found
+    if isinstance(target, Service):
+        return target
     raise ServiceError(
         f"{spec} is no service: derive it from finkray.Service, or decorate the function with "
         "@finkray.service(columns=…, output=…)"

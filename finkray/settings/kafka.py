@@ -128,7 +128,7 @@ class KafkaSettings(Section):
             return True
         if topic.startswith(OWN_TOPIC_PREFIX):
             return False
-        patterns = (wanted for wanted in self.topics if wanted.startswith("^"))
+        patterns = (configured for configured in self.topics if configured.startswith("^"))
         return any(re.search(pattern, topic) for pattern in patterns)
 
     def client_config(self) -> dict[str, str | bool | int | float]:

@@ -49,7 +49,9 @@ def open_dataset(
     ValueError
         if two files have columns of one name whose types cannot be unified
     """
-    hours = sorted(hour_folders(storage, span, topics, below), key=lambda found: found[1])
+    hours = sorted(
+        hour_folders(storage, span, topics, below), key=lambda folder_and_hour: folder_and_hour[1]
+    )
     paths = [file.path for folder, _ in hours for file in storage.files(folder)]
     partitioning = pads.HivePartitioning(FOLDER_SCHEMA)
     files_schema = _common_schema(storage, paths) if schema is None else schema
@@ -137,12 +139,12 @@ def _condition(span: Span, hours: Iterable[datetime]) -> pc.Expression | None:
     stamp = pc.field("kafka_timestamp")
     condition = None
     for hour in hours:
-        for bound, wanted in (
+        for bound, inside in (
             (span.start, stamp >= pa.scalar(span.start, _STAMP)),
             (span.end, stamp < pa.scalar(span.end, _STAMP)),
         ):
             if bound is not None and hour < bound < hour + HOUR:
-                in_span = ~_is_hour(hour) | wanted
+                in_span = ~_is_hour(hour) | inside
                 condition = in_span if condition is None else condition & in_span
     return condition
 

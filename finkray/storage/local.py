@@ -162,12 +162,12 @@ class LocalStorage:
         """See `Storage.files`."""
         prefix = f"{folder}/" if folder else ""
         with _explained("list", self.root / folder):
-            found = [
+            files = [
                 StoredFile(prefix + entry.name, _size_bytes(entry))
                 for entry in _entries(self.root / folder)
                 if not entry.is_dir(follow_symlinks=False) and not entry.name.startswith(_LEFTOVER)
             ]
-        return sorted(file for file in found if file.size_bytes >= 0)
+        return sorted(file for file in files if file.size_bytes >= 0)
 
     def folders(self, folder: str) -> list[str]:
         """See `Storage.folders`."""

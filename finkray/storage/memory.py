@@ -45,8 +45,8 @@ class _Objects:
         return data
 
 
-_PLACES: dict[str, _Objects] = {}
-_PLACES_LOCK = threading.Lock()
+_STORAGES: dict[str, _Objects] = {}
+_STORAGES_LOCK = threading.Lock()
 
 
 class MemoryStorage:
@@ -61,8 +61,8 @@ class MemoryStorage:
     """
 
     def __init__(self, name: str, folder: str = "") -> None:
-        with _PLACES_LOCK:
-            self._objects = _PLACES.setdefault(name, _Objects())
+        with _STORAGES_LOCK:
+            self._objects = _STORAGES.setdefault(name, _Objects())
         self._name = name
         self._root = folder
 
@@ -149,8 +149,8 @@ class MemoryStorage:
         """See `Storage.files`."""
         prefix = f"{folder}/" if folder else ""
         with self._objects.lock:
-            found = self._objects.folders.get(self._full(folder), {})
-            return sorted(StoredFile(prefix + name, len(data)) for name, data in found.items())
+            objects = self._objects.folders.get(self._full(folder), {})
+            return sorted(StoredFile(prefix + name, len(data)) for name, data in objects.items())
 
     def folders(self, folder: str) -> list[str]:
         """See `Storage.folders`."""
