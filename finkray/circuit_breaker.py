@@ -7,7 +7,7 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 
 class CircuitBreaker:
-    """Count failures in a row, and say whether an attempt may be made.
+    """Counts consecutive failures, and decides whether an attempt may be made.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class CircuitBreaker:
         self.opened = 0
 
     def is_resting(self, now_s: float) -> bool:
-        """Return whether it is open and its rest is not over."""
+        """Return whether the breaker is open and its rest is not over."""
         return self.state == "open" and now_s < self._rests_until_s
 
     def allows(self, now_s: float) -> bool:
-        """Return whether an attempt may be made: if it is closed, or its rest is over."""
+        """Return whether an attempt may be made: the breaker is closed, or its rest is over."""
         return self.state == "closed" or (self.state == "open" and not self.is_resting(now_s))
 
     def begin(self) -> None:
-        """Record that an attempt is made: of an open breaker it is the one that decides."""
+        """Record that an attempt is made; if the breaker is open, this attempt is the test."""
         if self.state == "open":
             self.state = "half_open"
 
@@ -62,7 +62,7 @@ class CircuitBreaker:
             self._open(now_s)
 
     def lost(self, now_s: float) -> None:
-        """Record an attempt that came to nothing by no fault: of a test another one is needed."""
+        """Record an attempt without a result and without a fault; a test must be repeated."""
         if self.state == "half_open":
             self._open(now_s)
 

@@ -25,7 +25,7 @@ VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class VersionedFolder:
-    """Build, list, use and remove the versions of one thing.
+    """Builds, lists, selects and removes the versions of something.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class VersionedFolder:
         return sorted(path.parent.name for path in self.folder.glob(f"versions/*/{self._record}"))
 
     def current(self) -> str | None:
-        """Return the version that is used; None if none is."""
+        """Return the current version; None if there is none."""
         text = self.read("current")
         return text.strip() if text else None
 
     def use(self, version: str) -> None:
-        """Make a version the one that is used.
+        """Make a version the current version.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class VersionedFolder:
         return self.folder / "versions" / version
 
     def record(self, version: str) -> dict[str, Any] | None:
-        """Return how a version was built, as `publish` was told; None if there is none."""
+        """Return how a version was built, as recorded by `publish`; None without a record."""
         text = _read(self.path(version) / self._record, self._error)
         return None if text is None else json.loads(text)
 
@@ -123,12 +123,12 @@ class VersionedFolder:
             raise self._error(f"{final}: cannot be made: {error.strerror}") from error
 
     def remove(self, version: str) -> None:
-        """Remove a version that is not used.
+        """Remove a version that is not the current version.
 
         Raises
         ------
         FinkrayError
-            of the class given: if there is no such version, or it is the one that is used
+            of the class given: if there is no such version, or it is the current version
         """
         if version not in self.versions():
             raise self._error(f"{self._name} has no version {version}")

@@ -33,7 +33,7 @@ _NOT_FOUND = -1
 
 
 class NamedFiles:
-    """All files that claims name, to be compared with the files that exist.
+    """All files that claims name, for the comparison with the files that exist.
 
     An archive has millions of files, so only a 64-bit hash of each path is kept: with sizes and
     result about 40 bytes for each file. Among ten million paths two have the same hash in one
@@ -59,7 +59,7 @@ class NamedFiles:
         self._found_sizes = np.full(len(self._keys), _NOT_FOUND, np.int64)
 
     def look_for(self, files: Iterable[StoredFile]) -> Iterator[str]:
-        """Take note of existing files; yield the paths of those that no claim names."""
+        """Note the existing files; yield the paths of those that no claim names."""
         rest = iter(files)
         while some := list(islice(rest, _BATCH_FILES)):
             paths, sizes = zip(*some, strict=True)
@@ -69,11 +69,11 @@ class NamedFiles:
 
     @property
     def any_wrong(self) -> bool:
-        """Whether there may be findings, after all existing files were given to `look_for`."""
+        """Whether there may be findings, after all existing files were passed to `look_for`."""
         return bool(np.any(self._wrong))
 
     def findings(self, claims: Iterable[pa.Table]) -> list[FileFinding]:
-        """Return what is wrong, after all existing files were given to `look_for`.
+        """Return what is wrong, after all existing files were passed to `look_for`.
 
         Parameters
         ----------

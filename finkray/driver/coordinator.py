@@ -269,7 +269,7 @@ class Coordinator:
         return [instruction for source in sources for instruction in self._advance(source)]
 
     def actor_lost(self, actor: int) -> list[Instruction]:
-        """Read the lanes of an actor again that died with all the claims that it held."""
+        """Read the lanes of a dead actor again: the claims that it held are lost."""
         instructions: list[Instruction] = []
         for source, partition in sorted(self._partitions.items()):
             if partition.actor == actor:
@@ -278,7 +278,7 @@ class Coordinator:
         return instructions
 
     def query_lost(self) -> list[Instruction]:
-        """Dispatch every claim again that is not staged, after a restart of the streaming query.
+        """Dispatch all claims that are not staged again, after a restart of the streaming query.
 
         The claims keep their generation, as they are not read again: a late outcome of the lost
         query is as good as a new one.

@@ -23,7 +23,7 @@ def handle_signals(stopping: threading.Event) -> None:
     def set_event() -> None:
         while True:
             number = received.get()
-            log.info("process was asked to stop by %s", signal.Signals(number).name)
+            log.info("process received %s; stopping", signal.Signals(number).name)
             stopping.set()
 
     threading.Thread(target=set_event, name="signals", daemon=True).start()

@@ -125,12 +125,12 @@ def supervise(command: Sequence[str], name: str) -> int:
 
 
 def _kill_leftovers(session: int) -> None:
-    """Kill processes that a process left behind in its session, such as a JVM that hangs."""
+    """Kill processes that a process left running in its session, such as a JVM that hangs."""
     ends_s = time.monotonic() + LEFTOVERS_S
     while left := left_in(session):
         if time.monotonic() > ends_s:
             names = ", ".join(process.name() for process in left)
-            log.warning("killing what the ended process left behind: %s", names)
+            log.warning("killing processes that the ended process left running: %s", names)
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()

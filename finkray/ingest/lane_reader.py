@@ -258,7 +258,7 @@ class LaneReader:
         self.troubles.pop((None, None), None)  # of the broker itself
 
     def _check_troubles(self) -> None:
-        """Ask the leaders of partitions in trouble; resume lanes and clear what is over."""
+        """Query the leaders of partitions in trouble; resume lanes; clear past troubles."""
         now_s = time.monotonic()
         if not self.troubles or now_s < self._check_troubles_at_s:
             return
@@ -282,7 +282,7 @@ class LaneReader:
                 self._clear_trouble(key)
 
     def _suspend(self, key: PartitionKey, why: str) -> None:
-        """Stop reading a lane whose next offset Kafka does not have, until it has it, if ever."""
+        """Suspend a lane: stop reading until Kafka has its next offset."""
         lane = self._lanes.get(key)
         if lane is None or not self._consumer.is_open:
             return
@@ -290,10 +290,10 @@ class LaneReader:
         self._consumer.unassign(key)
         lane.suspended = True
         self.troubles[key] = why
-        log.warning("%s[%d], next offset %d: %s", *key, lane.intake.next_offset, why)
+        log.warning("suspending %s[%d] at offset %d: %s", *key, lane.intake.next_offset, why)
         self._resume(lane)
         if lane.suspended:
-            log.warning("%s[%d] is not read for now: %s", *key, self.troubles[key])
+            log.warning("%s[%d] stays suspended: %s", *key, self.troubles[key])
 
     def _resume(self, lane: _Lane) -> None:
         """Read a suspended lane again, if Kafka has its next offset."""

@@ -29,7 +29,7 @@ class Assignment:
 
     @property
     def lane(self) -> LaneKind:
-        """Which kind of lane: only a live one has no end."""
+        """Live or backfill: only a live lane has no end."""
         return "live" if self.end_offset is None else "backfill"
 
 

@@ -1,1 +1,1 @@
-"""Bringing in what is missing, and dead letters that decode by now."""
+"""Archive missing offsets, and dead letters that decode by now."""

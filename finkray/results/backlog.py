@@ -29,11 +29,10 @@ _MOST_WAITING = 20_000
 claim in memory takes about 2 kB, and at the peak of a night three claims a second come."""
 
 Inputs = tuple[tuple[str, tuple[str, ...]], ...]
-"""For each name of results that a service reads, the files that stand for a file of alerts."""
+"""For each name of results that a service reads, the files with the results of a file of alerts."""
 
 Covered = Callable[[Sequence[Claim]], Mapping[Claim, ClaimResult]]
-"""Returns what is done already of those of the claims that are known; see
-`finkray.serving.sink.Sink.covered`."""
+"""Returns the durable results of claims that a sink has: `finkray.serving.sink.Sink.covered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,9 @@ class WantedAlerts:
     Attributes
     ----------
     from_seq
-        all of the archive's ledger from this entry on; None: none for that reason
+        the alerts of the archive's ledger from this entry on; None adds none
     span
-        and what arrived in Kafka in these hours; None: none for that reason
+        and the alerts that arrived in Kafka in these hours; None adds none
     """
 
     from_seq: int | None = None
@@ -62,12 +61,12 @@ class WantedAlerts:
 
     @property
     def first_seq(self) -> int:
-        """No entry before this one has anything that is wanted."""
+        """First entry of the ledger that may have wanted alerts."""
         return 0 if self.span is not None or self.from_seq is None else self.from_seq
 
 
 def live_from(storage: Storage, archive: Storage, since: datetime | None) -> WantedAlerts:
-    """Return what a live service processes; decided at its first start, and kept.
+    """Return the alerts that a live service processes, as decided at its first start.
 
     Parameters
     ----------
@@ -132,7 +131,7 @@ class ClaimWork:
 
 
 class Backlog:
-    """Compare the archive's ledger with a sink, entry by entry, and remember how far that went.
+    """Compares the archive's ledger with a sink, entry by entry, and keeps its position.
 
     Parameters
     ----------
@@ -198,7 +197,7 @@ class Backlog:
         return out
 
     def _wait(self, work: ClaimWork) -> None:
-        """Let a claim wait for its inputs; if an earlier entry's files of it wait, join them."""
+        """Let a claim wait for its inputs, together with its files of earlier entries that wait."""
         earlier = self._waiting.get(work.claim)
         if earlier is not None:
             paths = {file.path for file in work.files}
@@ -213,7 +212,7 @@ class Backlog:
         self._recheck[work.claim] = None
 
     def _release(self, claims: int) -> list[ClaimWork]:
-        """Take out claims whose inputs are there, of those for which that may have changed."""
+        """Remove and return claims whose inputs are there, among those that may have changed."""
         needed = [other for other in self._inputs if other.waits]
         ready: list[ClaimWork] = []
         for claim in list(self._recheck):
@@ -234,7 +233,7 @@ class Backlog:
         return out
 
     def _find_inputs(self, works: Sequence[ClaimWork]) -> Iterator[dict[str, Inputs] | None]:
-        """Return for each claim the inputs of its files, or None if one that it needs lacks."""
+        """Yield for each claim the inputs of its files, or None if a needed input is missing."""
         files_of_claims = {work.claim: (work.archived, work.files) for work in works if work.files}
         results = (
             [(other, other.files(files_of_claims)) for other in self._inputs]
@@ -260,7 +259,7 @@ class Backlog:
         self._open.pop(claim, None)
 
     def keep_position(self) -> None:
-        """Write down up to where all is done, so that the next start does not compare it again."""
+        """Write the position up to which all is done: the next start compares from there."""
         waiting = (work.seq for work in self._waiting.values())
         done_seq = min((*self._open.values(), *waiting), default=self._next_seq)
         if done_seq > self._kept_seq:

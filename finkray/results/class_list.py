@@ -1,4 +1,4 @@
-"""Lists the alerts behind a count: the newest of a class in a night."""
+"""List the alerts behind a count: the newest of a class in a night."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

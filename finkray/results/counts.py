@@ -228,7 +228,7 @@ class ClassCounters:
                 self._problems.pop(key, None)
             except FinkrayError as error:
                 if self._problems.get(key) != str(error):  # once, not each second
-                    log.warning("%s", error)
+                    log.warning("counting %s/%s failed, will retry: %s", *key, error)
                 self._problems[key] = str(error)
         return done
 

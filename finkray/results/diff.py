@@ -1,4 +1,4 @@
-"""`finkray diff`: compares two sets of results, alert by alert."""
+"""Compare two sets of results, alert by alert: `finkray diff`."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _FROM_TO = 200
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An alert that has different answers in the two.
+    """An alert that has different answers in the two sets.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ class ResultsInput:
         self.refresh(())
 
     def refresh(self, waiting: Collection[Claim]) -> set[Claim]:
-        """Read what is new in the ledgers; return those of the waiting claims that may have it."""
+        """Read new ledger entries; return the waiting claims that may have results now."""
         changed: set[Claim] = set()
         stores = sorted(_stores(self._archive, self._text), key=last_written, reverse=True)
         versions = {}

@@ -38,7 +38,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ServiceDescription:
-    """The service that results are of; written once, never changed.
+    """The service that computed results; written once, never changed.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ def store_folder(name: str, version: str) -> str:
 
 
 def read_description(store: Storage) -> ServiceDescription | None:
-    """Return the service that results are of; None if there are no results."""
+    """Return the service that computed the results; None if there are no results."""
     data = store.read(ABOUT_PATH)
     return None if data is None else ServiceDescription.from_bytes(data)
 
@@ -146,7 +146,7 @@ def list_stores(archive: Storage, name: str | None = None) -> Iterator[ResultsSt
 
 
 def find_store(archive: Storage, text: str) -> ResultsStore:
-    """Return the results of a name: of the version that ran last, or of the one after a slash.
+    """Return the results of a name: of the version after a slash, or of that which ran last.
 
     Raises
     ------
@@ -163,6 +163,6 @@ def find_store(archive: Storage, text: str) -> ResultsStore:
 
 
 def last_written(store: ResultsStore) -> tuple[str, str]:
-    """Return a sort key: since when the last run wrote, then the version; "" if unknown."""
+    """Return a sort key: the start of the last run ("" if unknown), then the version."""
     lease = store.storage.read(LEASE_PATH)
     return "" if lease is None else str(json.loads(lease)["since"]), store.version

@@ -1,4 +1,4 @@
-"""The only writer of a service's results: answers to files, files to claims, claims to the ledger.
+"""Write the results of a service: answers to files, files to claims, claims to the ledger.
 
 A sink as `finkray.serving.sink` describes it.
 """
@@ -51,7 +51,7 @@ class _StagedWork:
 
 
 class ResultsWriter:
-    """Write the results of one version of a service; made by `open_store`.
+    """Writes the results of a version of a service; made by `open_store`.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class ResultsWriter:
         return self.ledger.totals().archived
 
     def covered(self, claims: Sequence[Claim]) -> dict[Claim, ClaimResult]:
-        """Return what the results have of those of the claims that are in the ledger."""
+        """Return the durable results of those claims that the ledger of the results has."""
         known = [claim for claim in claims if self.ledger.state.covers(claim)]
         results = read_results(self.storage, known) if known else {}
         return {
@@ -199,7 +199,7 @@ class ResultsWriter:
 def open_store(
     archive: Storage, name: str, spec: str, about: Described, lease_ttl_s: float
 ) -> Iterator[ResultsWriter]:
-    """Hold the results called `name`, of this version of the service, as their only writer.
+    """Yield the only writer of the results `name` of this version of a service.
 
     Raises
     ------

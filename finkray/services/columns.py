@@ -12,7 +12,7 @@ _LIST_STEPS = frozenset({"list.element", "list.item"})
 
 
 def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str]) -> pa.Table:
-    """Read columns of a Parquet file, each under the name that was given.
+    """Read columns of a Parquet file, each under its requested name.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str])
 
 
 def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
-    """Return the paths of the Parquet columns that are needed for the columns."""
+    """Return the paths of the Parquet columns from which the columns are read."""
     paths = [schema.column(index).path for index in range(len(schema))]
     return [
         path
@@ -44,7 +44,7 @@ def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
 
 
 def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa.Table:
-    """Select columns of a table of nested alerts, each under the name that was given.
+    """Select columns of a table of nested alerts, each under its requested name.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""What a service promises, and the checks that say in words which promise is broken. Pure.
+"""The contract of a service, and the checks that describe how it is broken. Pure.
 
 | promise | checked |
 |---|---|
 | declared columns and output make sense | when it is loaded |
 | a table with the declared columns, no other, of the declared types | after each batch |
 | one row for each alert | after each batch |
-| in the alerts' order | by `finkray service check`, which asks again with the rows reversed |
+| in the alerts' order | by `finkray service check`, which processes the rows again in reverse |
 """
 
 from collections.abc import Sequence

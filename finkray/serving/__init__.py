@@ -1,1 +1,1 @@
-"""Running services: one code path for live, for the past and for both."""
+"""Run services: one code path for live alerts, for archived alerts, and for both."""

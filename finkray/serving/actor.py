@@ -112,7 +112,7 @@ class ActorHost:
             limit_s = self._limits.start_s + self._limits.batch_s
             return self._call(self._actor.run, limit_s, list(slices))
         except RayError as error:
-            log.warning("actor %s lost, retrying its batch: %s", self._name, _first_line(error))
+            log.warning("actor %s is lost; retrying its batch: %s", self._name, _first_line(error))
             return Answer(fault="lost", detail=_first_line(error))
 
     def close(self) -> None:

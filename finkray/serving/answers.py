@@ -1,4 +1,4 @@
-"""Collects the answers for the files of claims until each file of a claim has all of them. Pure."""
+"""Collect the answers for the files of claims until each file of a claim has all of them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

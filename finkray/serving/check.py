@@ -1,4 +1,4 @@
-"""`finkray service check`: finds what breaks a service's contract, and says how to repair it.
+"""Find what breaks a service's contract, and say how to repair it: `finkray service check`.
 
 The service runs as it does in production: in a child process, with limits, on files as the archive
 has them.

@@ -1,4 +1,4 @@
-"""Stages answered claims in a sink, and commits them: not one by one, and not too late."""
+"""Stage answered claims in a sink, and commit several at a time, within a time limit."""
 
 import logging
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def is_due(
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one commit made durable.
+    """The claims and results that a commit made durable.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Committed:
 
 
 class Committer:
-    """Stage and commit answered claims.
+    """Stages and commits answered claims.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Committer:
         return True
 
     def commit_if_due(self, now_s: float, *, nothing_else_to_do: bool) -> Committed | None:
-        """Commit what is staged if it is time; None if it is not, or if the storage refuses.
+        """Commit the staged claims if that is due; None if it is not, or if the storage refuses.
 
         Raises
         ------

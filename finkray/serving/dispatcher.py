@@ -1,4 +1,4 @@
-"""Assigns batches to workers, and decides what follows a failure: retry, split, blame one alert.
+"""Assign batches to workers, and decide what follows a failure: retry, split, blame one alert.
 
 Pure: events in, instructions out. The rules:
 
@@ -31,7 +31,7 @@ UNREADABLE_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class DispatcherSettings:
-    """Bounds.
+    """Limits of batches, and settings of the circuit breaker.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ Instruction = AssignBatch | RecordError | CompleteFile | AbandonFile
 
 
 class Dispatcher:
-    """Assign batches, and decide what follows a failure; see the module for the rules.
+    """Assigns batches, and decides what follows a failure; the module lists the rules.
 
     Every method may be followed by `assign`.
 

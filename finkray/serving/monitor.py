@@ -1,4 +1,4 @@
-"""Counts and measures the work of a service, for its snapshot."""
+"""Count and measure the work of a service, for its snapshot."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ WINDOW_S = 60.0
 
 
 class ServiceMonitor:
-    """Count and measure the work of a service.
+    """Counts and measures the work of a service.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ServiceMonitor:
         self.faults: Counter[str] = Counter()
 
     def answered(self, rows: int, answer: Answer, now_s: float) -> None:
-        """Take the answer for a batch, or its fault."""
+        """Count the answer for a batch, or its fault."""
         if answer.fault is None:
             self.any_answered = True
         else:
@@ -42,7 +42,7 @@ class ServiceMonitor:
         self._forget(now_s)
 
     def durable(self, rows: pa.Table, now_s: float) -> None:
-        """Take results that became durable: their `kafka_timestamp` and `status`."""
+        """Count results that became durable, by their `kafka_timestamp` and `status`."""
         if not rows.num_rows:
             return
         self.by_status.update(rows["status"].to_pylist())

@@ -1,4 +1,4 @@
-"""Runs a service: over a span of the archive, or live, with workers of any kind."""
+"""Run a service over a span of the archive, or live, with workers on Ray or on this machine."""
 
 import contextlib
 import logging
@@ -38,7 +38,7 @@ MakeHost = Callable[[int], Host]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A service to run, and over what.
+    """A service to run, with its settings, its archive and the name of its results.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Run:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return what a process of a service may take, and the settings that it may be given."""
+    """Return the limits of a service's process, and the settings that it may get."""
     services = settings.services
     return Limits(
         start_s=services.start_s,
@@ -100,9 +100,9 @@ def run_over(
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> ServiceSnapshot:
-    """Process a part of the archive, and return the last snapshot when it is done.
+    """Process the wanted alerts of an archive, and return the last snapshot.
 
-    What the sink has already is not processed again, so a run that was ended is continued.
+    Alerts that have a result are not processed again, so a run that was interrupted continues.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ def run_live(
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> None:
-    """Process what becomes durable until `stopping` is set, then drain.
+    """Process alerts as they become durable until `stopping` is set, then drain.
 
     Parameters
     ----------
     run
         the service
     since
-        at the first start: also what arrived in Kafka from this time on
+        at the first start: also alerts that arrived in Kafka from this time on
     on_snapshot
         called with a snapshot each second
     stopping
@@ -209,7 +209,7 @@ def run_live(
 
 
 class Snapshots:
-    """Make the snapshots of a run.
+    """Makes the snapshots of a run.
 
     Parameters
     ----------
@@ -317,7 +317,7 @@ def _scale(settings: ServiceSettings) -> ScaleSettings:
 
 
 def _refuse_hopeless(server: Server) -> None:
-    """Raise ServiceError if every attempt has failed: a run does not wait for the breaker."""
+    """Raise ServiceError if every attempt failed: a run does not wait for the circuit breaker."""
     if server.dispatcher.breaker == "open" and not server.monitor.any_answered:
         raise ServiceError(
             f"the service fails on everything, last with {server.dispatcher.last_fault}: "

@@ -1,4 +1,4 @@
-"""Decides the number of a service's actors: a pure function of its load."""
+"""Decide the number of a service's actors. Pure."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class ScaleSettings:
-    """Bounds.
+    """Bounds of the number of actors, and times for scaling.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class ScaleState:
-    """What is remembered between two decisions: since when fewer actors would be enough."""
+    """State between two decisions: since when fewer actors would be enough."""
 
     quiet_since_s: float | None = None
 
@@ -56,7 +56,7 @@ class ScaleState:
 def scale(
     load: Load, settings: ScaleSettings, state: ScaleState, now_s: float
 ) -> tuple[int, ScaleState]:
-    """Return the number of actors that there should be.
+    """Return the number of actors that a service should have.
 
     The number grows at once, but at most to double: an actor that starts takes CPU from those that
     work. It shrinks by one at a time, and only after `quiet_s`, for a visit comes every 37 s.

@@ -71,7 +71,7 @@ class ServeSettings:
 
 
 class Server:
-    """Process a backlog with a pool of workers.
+    """Processes a backlog with a pool of workers.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Server:
         self.more_waits = False
 
     def run(self, stopping: threading.Event, *, until_done: bool = False) -> None:
-        """Process until `stopping` is set; then finish what is in work and make it durable.
+        """Process until `stopping` is set; then finish the batches in work, and commit.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Server:
 
     @property
     def wanted_workers(self) -> int:
-        """Number of workers that were decided on last."""
+        """Number of workers that the last scaling decided on."""
         return self._scaler.decided
 
     def _nothing_left(self, *, until_done: bool) -> bool:
@@ -178,7 +178,7 @@ class Server:
         return until_done and not in_work and not self.more_waits
 
     def _begin_to_drain(self) -> None:
-        # What no worker has yet is not begun: the two ledgers say what is missing.
+        # Alerts that no worker has are left: the next start finds them by the two ledgers.
         if not self.draining:
             log.info("draining: %d workers finish their batches", len(self.dispatcher.busy))
             self.draining = True
@@ -190,7 +190,7 @@ class Server:
         if self.draining or now_s < self._next_look_s or room <= 0:
             return
         works = self._backlog.more(min(room, self._settings.commit.claims))
-        # What came may not be all: look again at once.
+        # There may be more claims: look again at once.
         self._next_look_s = now_s if works else now_s + LOOK_S
         self.more_waits = bool(works) or self._backlog.is_held_up
         for work in works:
@@ -248,7 +248,13 @@ class Server:
                 case AssignBatch(worker, batch):
                     self._pool.assign(worker, self._claims.with_inputs(batch.slices))
                 case RecordError(alert, fault, detail):
-                    log.warning("row %d of %s: %s: %s", alert.first_row, alert.file, fault, detail)
+                    log.warning(
+                        "alert in row %d of %s has no result: %s: %s",
+                        alert.first_row,
+                        alert.file,
+                        fault,
+                        detail,
+                    )
                     self._claims.add_error(alert, fault, detail)
                 case CompleteFile(file):
                     self._stage(self._claims.complete(file))

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[State]):
-    """A state as it was written down.
+    """A state, as its file has it.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def read_kept(
 
 
 class Fold(ABC, Generic[State]):
-    """Keep a state up to date with a ledger; see the module.
+    """Keeps a state up to date with a ledger; see the module.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class Fold(ABC, Generic[State]):
         return done
 
     def keep(self) -> None:
-        """Write state and cursor down, for readers and for the next start."""
+        """Write state and cursor, for readers and for the next start."""
         self.storage.replace(self._path, self.dump(self.cursor))
 
     def rebuild(self) -> None:

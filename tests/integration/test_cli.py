@@ -146,7 +146,7 @@ def test_the_last_stop_drains_and_leaves_nothing(running: Workspace, ray: LocalR
     assert not ray.folder.exists()
     assert find_local_ray(running.state) is None
     (log,) = (running.state / "logs").iterdir()
-    assert "asked to stop by SIGINT" in log.read_text()
+    assert "received SIGINT; stopping" in log.read_text()
     assert list((running.state / "settings").iterdir()) == []
 
 
@@ -192,7 +192,7 @@ def _start_and_interrupt(workspace: Workspace) -> None:
         process.wait(20)
         pytest.fail(said.read_text())
     assert "ui drains and stops" in said.read_text()
-    assert "asked to stop by SIGINT" in said.read_text()
+    assert "received SIGINT; stopping" in said.read_text()
 
 
 def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
