@@ -118,7 +118,7 @@ class AuditReport(_Frozen):
     compared_with_kafka: bool
     partitions: tuple[PartitionAudit, ...]
     checked_against_disk_alone: int = Field(
-        description="offsets of the ledger that Kafka no longer holds, or was not asked for"
+        description="offsets of the ledger that Kafka no longer holds, or was not queried about"
     )
     missing_ranges: tuple[OffsetRange, ...] = Field(description="offsets that no claim holds")
     beyond_kafka: tuple[OffsetRange, ...] = Field(

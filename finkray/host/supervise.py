@@ -54,7 +54,7 @@ class Backoff:
 
 
 def should_restart(return_code: int) -> bool:
-    """Return whether to restart a process: it asked for that, or a signal killed it."""
+    """Return whether to restart a process: it exited with `RESTART`, or a signal killed it."""
     return return_code == DaemonExit.RESTART or return_code < 0
 
 

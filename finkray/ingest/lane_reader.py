@@ -113,7 +113,7 @@ class LaneReader:
         return min((due for due in dues if due is not None), default=None)
 
     def start(self, assignment: Assignment) -> None:
-        """Read a lane, in place of the one of the same partition if there is one.
+        """Read a lane; it replaces a lane of the same partition.
 
         An assignment whose generation is not newer than the last one of the partition is ignored,
         because the driver's calls may overtake each other.
@@ -246,7 +246,7 @@ class LaneReader:
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._suspend(key, explain(error))  # type: ignore[arg-type]
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            # The client asks for the coordinator of a group, which is not used here.
+            # The client looks for the coordinator of a group, which is not used here.
             log.debug("login has no right on the consumer group, and needs none: %s", error.str())
         else:
             # The client retries; the driver shows this until the partition is read again.

@@ -161,7 +161,7 @@ class Dispatcher:
 
     @property
     def workers(self) -> int:
-        """Number of workers that have a batch or are ready for one."""
+        """Number of workers that are busy or ready."""
         return len(self._idle) + len(self._busy)
 
     @property

@@ -22,10 +22,10 @@ _ALLOWED: Final = frozenset(
         # How programs and libraries are found.
         *("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"),
         "JAVA_HOME",
-        # Who and where the process is.
+        # User, language, time zone and folders.
         *("HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LANGUAGE", "TZ"),
         *("TMPDIR", "TEMP", "TMP"),
-        # Certificates, without which nothing can be asked on the web.
+        # Certificates, which requests to the web need.
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NO_PROXY"),
         "no_proxy",
     )
