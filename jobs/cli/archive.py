@@ -26,6 +26,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from jobs.cluster.connect import connected
     from jobs.cluster.local_ray import ended_local_ray
     from jobs.cluster.started_jobs import started_jobs
+    from jobs.cluster.watcher_process import watcher_runs
     from jobs.commands.render_status import status_json, status_text
     from jobs.commands.unexpected_ends import ended_jobs, restart_notes
     from jobs.daemons.registry import jobs_on
@@ -42,7 +43,13 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
             found = (read_board(service_board(job.name), settings) for job in jobs if job.spec)
             services = [served for served in found if served is not None]
     address = cluster.address if cluster and not cluster.local else ""
-    ended = ended_jobs(started, address, reports, ended_local_ray(context.state))
+    ended = ended_jobs(
+        started,
+        address,
+        reports,
+        ended_local_ray(context.state),
+        watcher_runs=watcher_runs(context.state),
+    )
     if as_json:
         status = status_json(cluster, jobs, snapshot, services, classes=classes, ended=ended)
         typer.echo(json.dumps(status, indent=2))

@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from finkray.settings.model import Settings
+if TYPE_CHECKING:
+    # The Ray watcher imports this module, and shall stay small.
+    from finkray.settings.model import Settings
 
 
-def _no_objection(_settings: Settings) -> None:
+def _no_objection(_settings: "Settings") -> None:
     return
 
 
-def _no_text(_settings: Settings) -> str:
+def _no_text(_settings: "Settings") -> str:
     return ""
 
 
@@ -40,6 +42,8 @@ class Daemon:
         How far it is with its draining; empty if it does not say.
     stop_wait_s
         How long Ray lets it drain and end before it is killed; None: `ray.stop_wait_s`.
+    resumes
+        Whether it takes `--resume`, with which it goes on where a killed one was.
     old_modules
         Modules by which older releases started it: such jobs may still run.
     """
@@ -47,11 +51,12 @@ class Daemon:
     name: str
     module: str
     about: str
-    is_ready: Callable[["Job", Settings, Path], bool]
-    ready_text: Callable[["Job", Settings, Path], str]
-    check_start: Callable[[Settings], None] = _no_objection
-    drain_text: Callable[[Settings], str] = _no_text
+    is_ready: Callable[["Job", "Settings", Path], bool]
+    ready_text: Callable[["Job", "Settings", Path], str]
+    check_start: Callable[["Settings"], None] = _no_objection
+    drain_text: Callable[["Settings"], str] = _no_text
     stop_wait_s: float | None = None
+    resumes: bool = False
     old_modules: tuple[str, ...] = ()
 
 

@@ -25,8 +25,11 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import psutil
 
 from finkray.errors import ClusterUnavailable
 from finkray.host.interrupt import deferred_interrupts
@@ -36,10 +39,12 @@ from finkray.host.ports import LOOPBACK, free_ports, is_free
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
+from jobs.cluster.job import JobReport
 from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import kill, orphans
 from jobs.cluster.started_jobs import UnexpectedEnd
 from jobs.cluster.state import refuse_shared, write_private
+from jobs.cluster.watcher_process import end_watcher
 
 _LOG = logging.getLogger(__name__)
 
@@ -113,7 +118,7 @@ def find_local_ray(state: Path) -> LocalRay | None:
         Another user may have changed the state folder or the home of the cluster.
     """
     ray = _last(state)
-    if ray is None or not ray.process.process():
+    if ray is None or not _is_whole(ray):
         return None
     refuse_shared(ray.home, "home of the local Ray", others_may_read=False)
     return ray
@@ -122,7 +127,7 @@ def find_local_ray(state: Path) -> LocalRay | None:
 def ended_local_ray(state: Path) -> UnexpectedEnd | None:
     """Return when and how the cluster ended that no command took down; None if there is none."""
     ray = _last(state)
-    if ray is None or ray.process.process():
+    if ray is None or _is_whole(ray):
         return None
     # Only processes of Ray write there, and the raylet every few seconds.
     logs = [path for path in ray.folder.glob("session_2*/logs/*") if path.is_file()]
@@ -133,9 +138,14 @@ def ended_local_ray(state: Path) -> UnexpectedEnd | None:
         for text in exits
         for name, code in _EXITED.findall(text)
     )
+    unseen = (
+        "its raylet ended, as after a kill of one of its agents"
+        if ray.process.process()
+        else "it was killed, or the machine was restarted"
+    )
     return UnexpectedEnd(
         at=datetime.fromtimestamp(max([ray.process.started_at_unix_s, *times]), UTC),
-        reason=f"the local Ray ended: {reason or 'it was killed, or the machine was restarted'}",
+        reason=f"the local Ray ended: {reason or unseen}",
     )
 
 
@@ -160,7 +170,7 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
                 if _comes_up(ray):
                     return ray
             except BaseException:
-                if started := find_local_ray(state):
+                if (started := _last(state)) and started.process.process():
                     _end(started)
                 _clear(state)
                 raise
@@ -173,9 +183,10 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
 
 
 def stop_local_ray(state: Path) -> None:
-    """Take the cluster down with all its processes, and keep the logs of its jobs."""
+    """Take the cluster down with its watcher and all its processes; keep the logs of its jobs."""
+    end_watcher(state)
     with exclusive(state / "ray.lock"):
-        if ray := find_local_ray(state):
+        if (ray := _last(state)) and ray.process.process():
             _end(ray)
         _clear(state)
 
@@ -217,7 +228,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         *(f"--{name}={value}" for name, value in options.items()),
     ]
     environment = {
-        **_inherited(find_java().environment()),
+        **inherited(find_java().environment()),
         **ray.environment(),
         # Ray would start as many idle Python workers as there are CPUs for each new driver, and
         # each of Spark's Python workers is one.
@@ -237,7 +248,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     return ray
 
 
-def _inherited(env: Mapping[str, str]) -> dict[str, str]:
+def inherited(env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without what only this command needs: later ones use the cluster."""
     prefixes = (ENV_PREFIX, "RAY_ADDRESS", "RAY_AUTH_")
     return {name: value for name, value in env.items() if not name.startswith(prefixes)}
@@ -267,16 +278,54 @@ def _comes_up(ray: LocalRay) -> bool:
 
 def _has_node(ray: LocalRay) -> bool:
     """Return whether the dashboard answers and knows the node, which comes up after it."""
-    token = ray.token_file.read_text(encoding="utf-8")
-    request = urllib.request.Request(  # noqa: S310
-        f"{ray.dashboard_url}/nodes?view=summary", headers={"Authorization": f"Bearer {token}"}
-    )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            nodes = json.load(answer)["data"]["summary"]
+        nodes = _get(ray, "/nodes?view=summary")["data"]["summary"]
     except OSError:
         return False  # it is not up yet
     return any(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
+
+
+def job_reports(ray: LocalRay) -> dict[str, JobReport] | None:
+    """Return how each job of the cluster is, by id; None if it does not answer. Needs no Ray."""
+    try:
+        found = _get(ray, "/api/jobs/")
+    except (OSError, ValueError, HTTPException):
+        return None
+    return {
+        details["submission_id"]: JobReport.of(details)
+        for details in found
+        if details.get("submission_id")
+    }
+
+
+def _get(ray: LocalRay, path: str) -> Any:
+    """Return what the dashboard answers; an OSError if it does not."""
+    token = ray.token_file.read_text(encoding="utf-8")
+    request = urllib.request.Request(  # noqa: S310
+        f"{ray.dashboard_url}{path}", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def _is_whole(ray: LocalRay) -> bool:
+    """Return whether the head runs and has not lost its raylet.
+
+    A raylet whose agent was killed ends with exit code 0. `ray start --block` takes that for a
+    wanted end and stays, without a node and with jobs that are reported as running for ever.
+    """
+    head = ray.process.process()
+    if head is None:
+        return False
+    if not any(ray.folder.glob("session_2*/logs/raylet.out")):
+        return True  # it is still starting
+    try:
+        return any(
+            child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE
+            for child in head.children()
+        )
+    except psutil.NoSuchProcess:
+        return _is_whole(ray)  # one of them ended just now
 
 
 def _last(state: Path) -> LocalRay | None:

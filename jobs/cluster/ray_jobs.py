@@ -148,6 +148,8 @@ class Jobs:
         settings: Settings,
         exit_after_s: float | None = None,
         service: ServiceJob | None = None,
+        *,
+        resumes: bool = False,
     ) -> Job:
         """Submit a job; it may not run yet when this returns.
 
@@ -166,6 +168,8 @@ class Jobs:
             It ends by itself after this many seconds.
         service
             Which service it serves, if the daemon is the one that runs services.
+        resumes
+            Whether it goes on where one that was killed was.
 
         Raises
         ------
@@ -177,6 +181,7 @@ class Jobs:
         write_private(path, settings.to_json_with_secrets())
         command = [sys.executable, "-m", daemon.module, "--config", str(path)]
         command += service.arguments if service else []
+        command += ["--resume"] if resumes and daemon.resumes else []
         if exit_after_s is not None:
             command += ["--exit-after", f"{exit_after_s:g}"]
         runtime_env: dict[str, Any] = {

@@ -2,6 +2,8 @@
 
 ray.json           the local Ray cluster that `start` brought up
 ray.log            output of `ray start`
+watcher.json       the Ray watcher, which starts Ray and its jobs again after a kill
+watcher.log        its log
 jobs.json          the jobs that were started and not stopped since
 settings/          the settings of jobs that run, each readable by its owner alone
 logs/              logs of jobs of a local cluster that was taken down

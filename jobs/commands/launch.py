@@ -21,6 +21,7 @@ from jobs.cluster.job import Daemon, Job, ServiceJob
 from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
+from jobs.cluster.restart_plan import is_watched
 from jobs.cluster.simulated_kafka import reading_simulator
 from jobs.cluster.started_jobs import (
     Fate,
@@ -33,6 +34,7 @@ from jobs.cluster.started_jobs import (
 )
 from jobs.cluster.state import settings_file
 from jobs.commands.progress import Progress
+from jobs.commands.ray_watcher import ensure_watcher, plan_now
 from jobs.commands.unexpected_ends import end_of
 from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
 from jobs.daemons.service import SERVICE
@@ -168,7 +170,7 @@ def stop(context: CommandContext, name: str) -> None:
         if cluster is None:
             for job in forgotten:
                 settings_file(context.state, job.job_id).unlink(missing_ok=True)
-            if not started_jobs(context.state):
+            if plan_now(context.state).leave:
                 stop_local_ray(context.state)  # clears away what a killed one left
     if cluster is None:
         context.progress.say(f"{name} does not run")
@@ -223,6 +225,8 @@ def _start_local(context: CommandContext) -> tuple[Cluster, Jobs]:
         return cluster, jobs_on(cluster, context.state)
     except BaseException:
         _stop_local(context)
+        if not plan_now(context.state).leave:
+            ensure_watcher(context.state)  # jobs were killed with the last Ray
         raise
 
 
@@ -241,7 +245,10 @@ def _taken_down_if_idle(context: CommandContext, cluster: Cluster, jobs: Jobs) -
         with exclusive(context.state / "services.lock"):
             _settle(context.state, cluster, jobs)
             if cluster.local and not jobs.running():
-                _stop_local(context)
+                if plan_now(context.state).leave:
+                    _stop_local(context)
+                else:
+                    ensure_watcher(context.state)  # a job was killed, and starts again
 
 
 def _settle(state: Path, cluster: Cluster, jobs: Jobs) -> None:
@@ -289,6 +296,8 @@ def _start_job(
             service=request.service,
         )
         record_start(context.state, started)
+        if is_watched(started):
+            ensure_watcher(context.state)
     log = job.log_path(session)
     context.progress.say(f"{name}: job {job.job_id}, log {log}")
     if request.foreground:

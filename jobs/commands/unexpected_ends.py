@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.cluster.job import JobReport
+from jobs.cluster.restart_plan import is_watched
 from jobs.cluster.started_jobs import Fate, StartedJob, UnexpectedEnd, fate_of
 from ui.kit.elements import AlarmCard
 
@@ -58,6 +59,8 @@ def ended_jobs(
     address: str | None,
     reports: Mapping[str, JobReport] | None,
     ray_end: UnexpectedEnd | None,
+    *,
+    watcher_runs: bool,
 ) -> tuple[EndedJob, ...]:
     """Return the jobs that were started, not stopped, and have ended unexpectedly.
 
@@ -72,6 +75,8 @@ def ended_jobs(
         What that cluster reports of its jobs, by id; None if it does not run.
     ray_end
         How the local Ray ended, if it has.
+    watcher_runs
+        Whether the Ray watcher runs, which starts killed jobs of the local Ray again.
     """
     found = []
     for job in jobs:
@@ -81,7 +86,8 @@ def ended_jobs(
         if fate in (Fate.KILLED, Fate.FAILED):
             report = (reports or {}).get(job.job_id)
             end = end_of(report) or job.ended or (ray_end if reports is None else None)
-            found.append(EndedJob(job, end))
+            restarting = watcher_runs and fate is Fate.KILLED and is_watched(job)
+            found.append(EndedJob(job, end, restarting))
     return tuple(found)
 
 

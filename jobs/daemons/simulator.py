@@ -1,7 +1,9 @@
 """The simulator as a job: `python -m jobs.daemons.simulator --config conf/finkray.toml`.
 
 It starts a real Kafka on this machine and plays a night into it. Kafka stays when everything is
-played, so that it can be read, and ends with the job: each start is a new cluster.
+played, so that it can be read, and ends with the job: each start is a new cluster. After a kill
+(`--resume`) the same cluster comes up again, on the same port and with what it has, and the night
+is played again behind that; not if there is a manifest, which tells what was played.
 """
 
 import logging
@@ -42,8 +44,17 @@ _MESSAGE_TIMEOUT_MS: Final = 30_000
 """`ray job stop` ends Kafka together with the player, which then waits this long in vain."""
 
 
-def run(settings: Settings, stopping: threading.Event) -> None:
+def run(settings: Settings, stopping: threading.Event, *, resume: bool = False) -> None:
     """Start Kafka, play, and wait until `stopping` is set.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    stopping
+        Set to stop it.
+    resume
+        Whether to go on with the Kafka of a simulator that was killed.
 
     Raises
     ------
@@ -56,10 +67,14 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
     state = state_folder()
     simulator = settings.simulator
-    if simulator.manifest:
+    if simulator.manifest and not resume:
         refuse_used(Path(simulator.manifest))
-    with _kafka(kafka_folder(state), simulator.kafka_port) as kafka:
+    with _kafka(kafka_folder(state), simulator.kafka_port, resume=resume) as kafka:
         _LOG.info("Kafka answers on %s", kafka.bootstrap_servers)
+        if resume and simulator.manifest:
+            _LOG.warning("nothing more is played: the manifest tells what was played")
+            stopping.wait()
+            return
         try:
             _play(simulator, kafka.bootstrap_servers, state, stopping)
         except KafkaUnavailable as error:
@@ -70,10 +85,10 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
 
 @contextmanager
-def _kafka(folder: Path, port: int) -> Iterator["Kafka"]:
+def _kafka(folder: Path, port: int, *, resume: bool) -> Iterator["Kafka"]:
     from sim.broker.kafka import Kafka
 
-    if folder.exists() and Kafka.find(folder) is None:
+    if not resume and folder.exists() and Kafka.find(folder) is None:
         shutil.rmtree(folder)
     kafka = Kafka.start(folder, port=port or None, die_with_parent=True)
     try:
@@ -168,16 +183,23 @@ SIMULATOR: Final = Daemon(
     about="plays alerts into a Kafka on this machine",
     is_ready=_is_ready,
     ready_text=_ready_text,
+    resumes=True,
     old_modules=("jobs.simulator",),
 )
 
 
 def main() -> int:
     """Play alerts; return the exit code."""
+    parser = daemon_parser(SIMULATOR.module, "Play alerts into a Kafka on this machine.")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the Kafka of one that was killed"
+    )
     return run_daemon(
         SIMULATOR.module,
-        daemon_parser(SIMULATOR.module, "Play alerts into a Kafka on this machine."),
-        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        parser,
+        lambda options: run(
+            load(options.config), stop_event(options.exit_after), resume=options.resume
+        ),
         name=SIMULATOR.name,
     )
 

@@ -1,48 +1,148 @@
-"""Processes of the local Ray are killed under a job: it is told, and nothing is left behind."""
+"""Processes of the local Ray are killed under a job: the watcher brings it back, and says so."""
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
+from finkray.storage.local import LocalStorage
+from jobs.cluster.local_ray import LocalRay, find_local_ray, job_reports, stop_local_ray
+from jobs.cluster.simulated_kafka import running_kafka
+from jobs.cluster.started_jobs import started_jobs
+from jobs.cluster.watcher_process import end_watcher, watcher_runs
 from tests.support.archiving import wait_until
-from tests.support.workspace import make_workspace
+from tests.support.small_archives import archive_sample_alerts
+from tests.support.workspace import Workspace, make_workspace
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+OF_RAY = (
+    "gcs/gcs_server",
+    "raylet/raylet",
+    "dashboard/dashboard.py",
+    "ray::DashboardAgent",
+    "ray::RuntimeEnvAgent",
+)
+"""Each process of Ray's own, by a text at the beginning of its command line."""
+
+SUPERVISOR = "ray::JobSupervisor"
 
 
-def of_ray(ray: LocalRay, mark: str) -> psutil.Process:
-    """The process of this Ray with a text in its command line."""
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace with an archive of a few alerts, so that its classes can be counted."""
+    workspace = make_workspace(tmp_path)
+    archive = tmp_path / "archive"
+    archive_sample_alerts(LocalStorage(archive))
+    yield workspace.with_env(FINKRAY__ARCHIVE__URI=str(archive))
+    stop_local_ray(workspace.state)
+
+
+def local_ray(workspace: Workspace) -> LocalRay:
+    found = find_local_ray(workspace.state)
+    assert found is not None
+    return found
+
+
+def kill(ray: LocalRay, mark: str) -> None:
+    """Kill the processes of this Ray with a text at the beginning of their command line."""
     head = ray.process.process()
     assert head is not None
-    for process in head.children(recursive=True):
-        try:
-            if mark in " ".join(process.cmdline()):
-                return process
-        except psutil.NoSuchProcess:
-            continue
-    raise AssertionError(f"no process of Ray has {mark}")
+    victims = [each for each in head.children(recursive=True) if mark in _command(each)]
+    assert victims, f"no process of Ray has {mark}"
+    for victim in victims:
+        victim.kill()
 
 
-def test_status_names_the_job_that_ended_with_ray(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path)
-    started = workspace.command("start", "ui")
+def _command(process: psutil.Process) -> str:
     try:
-        assert started.returncode == 0, started.stderr
-        ray = find_local_ray(workspace.state)
-        assert ray is not None
-        of_ray(ray, "gcs_server").kill()
-        wait_until("Ray has ended", lambda: find_local_ray(workspace.state) is None)
-        text = " ".join(workspace.command("status").stdout.split())
-        assert "ALARM job-ended since " in text
-        assert "the local Ray ended: its process gcs_server ended (exit code -9" in text
-        assert "finkray start ui starts it again" in text
-        (told,) = json.loads(workspace.command("status", "--json").stdout)["ended_unexpectedly"]
-        assert told["name"] == "ui"
-        assert workspace.command("stop", "ui").returncode == 0
-        assert "nothing runs; start it with" in workspace.command("status").stdout
-        assert not ray.folder.exists()
-    finally:
-        stop_local_ray(workspace.state)
+        return " ".join(process.cmdline()[:4])  # the raylet has the agents' commands behind that
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def runs_again(workspace: Workspace, name: str, restarts: int) -> bool:
+    """Whether a job was started again so often, and runs."""
+    job, ray = started_jobs(workspace.state)[name], find_local_ray(workspace.state)
+    report = (job_reports(ray) or {}).get(job.job_id) if ray else None
+    return job.restarts == restarts and report is not None and report.status == "RUNNING"
+
+
+def processes_of(workspace: Workspace) -> list[psutil.Process]:
+    """All processes that have the state folder in their command line or environment."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if any(str(workspace.state) in word for word in words):
+            found.append(process)
+    return found
+
+
+def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspace) -> None:
+    started = workspace.command("start", "aggregation")
+    assert started.returncode == 0, started.stderr
+    for restarts, mark in enumerate((*OF_RAY, SUPERVISOR), start=1):
+        kill(local_ray(workspace), mark)
+        wait_until(
+            f"it runs again after {mark}",
+            lambda n=restarts: runs_again(workspace, "aggregation", n),  # type: ignore[misc]
+        )
+    text = " ".join(workspace.command("status").stdout.split())
+    assert "aggregation was started again after an unexpected end" in text
+    assert "restarts: 6" in text
+
+    # Without the watcher, status says what has ended and what to do, and stop confirms it.
+    end_watcher(workspace.state)
+    ray = local_ray(workspace)
+    kill(ray, OF_RAY[0])
+    wait_until("Ray has ended", lambda: find_local_ray(workspace.state) is None)
+    text = " ".join(workspace.command("status").stdout.split())
+    assert "ALARM job-ended since " in text
+    assert "the local Ray ended: its process gcs_server ended (exit code -9" in text
+    assert "finkray start aggregation starts it again" in text
+    (told,) = json.loads(workspace.command("status", "--json").stdout)["ended_unexpectedly"]
+    assert told["name"] == "aggregation"
+    assert workspace.command("stop", "aggregation").returncode == 0
+    assert "nothing runs; start it with" in workspace.command("status").stdout
+    assert not ray.home.exists()
+    assert started_jobs(workspace.state) == {}
+    assert list((workspace.state / "settings").iterdir()) == []
+    wait_until("no process is left", lambda: not processes_of(workspace))
+
+
+@pytest.mark.kafka
+def test_the_kafka_of_the_simulator_is_the_same_after_its_supervisor_was_killed(
+    workspace: Workspace,
+) -> None:
+    few = workspace.with_env(FINKRAY__SIMULATOR__ALERTS="30")
+    started = few.command("start", "simulator")
+    assert started.returncode == 0, started.stderr
+    before = running_kafka(workspace.state)
+    assert before is not None
+    pid, servers, cluster_id = before.pid, before.bootstrap_servers, before.cluster_id
+    kill(local_ray(workspace), SUPERVISOR)
+
+    def another_runs() -> bool:
+        kafka = running_kafka(workspace.state)
+        return kafka is not None and kafka.pid != pid and runs_again(workspace, "simulator", 1)
+
+    wait_until("its Kafka runs again", another_runs)
+    after = running_kafka(workspace.state)
+    assert after is not None
+    assert (after.bootstrap_servers, after.cluster_id) == (servers, cluster_id)
+    ray = local_ray(workspace)
+    assert few.command("stop", "simulator").returncode == 0
+    assert running_kafka(workspace.state) is None
+    assert find_local_ray(workspace.state) is None
+    assert not ray.home.exists()
+    assert not watcher_runs(workspace.state)
+    assert list((workspace.state / "settings").iterdir()) == []
+    wait_until("no process is left", lambda: not processes_of(workspace))

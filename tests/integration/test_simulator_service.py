@@ -60,3 +60,31 @@ def test_the_archive_is_told_what_is_played_and_where_its_schemas_are(tmp_path: 
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert running_kafka(state) is None
+
+
+def test_a_killed_simulator_goes_on_with_the_same_kafka(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    environment = {
+        **os.environ,
+        "FINKRAY_STATE": str(state),
+        "FINKRAY__SIMULATOR__ALERTS": "30",
+    }
+    command = [sys.executable, "-m", "jobs.daemons.simulator"]
+    first = subprocess.Popen(command, env=environment, cwd=tmp_path)
+    try:
+        wait_until("it plays", lambda: playing(state))
+        before = running_kafka(state)
+        assert before is not None
+        same = (before.bootstrap_servers, before.cluster_id)
+    finally:
+        first.kill()
+        first.wait()
+    wait_until("its Kafka has ended with it", lambda: running_kafka(state) is None)
+    second = subprocess.Popen([*command, "--resume"], env=environment, cwd=tmp_path)
+    try:
+        kafka = wait_until("its Kafka runs again", lambda: running_kafka(state))
+        assert (kafka.bootstrap_servers, kafka.cluster_id) == same
+    finally:
+        second.send_signal(signal.SIGINT)
+        assert second.wait(60) == 0
+    assert running_kafka(state) is None

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import psutil
 import pytest
 
 from finkray.errors import SettingsError
-from jobs.cluster.local_ray import _inherited, ended_local_ray, find_local_ray, stop_local_ray
+from jobs.cluster.local_ray import ended_local_ray, find_local_ray, inherited, stop_local_ray
 from tests.support.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -23,7 +24,7 @@ def test_the_cluster_inherits_nothing_of_one_command() -> None:
         "RAY_AUTH_TOKEN": "t",
         "RAY_BACKEND_LOG_LEVEL": "error",
     }
-    assert _inherited(env) == {"PATH": "/bin", "RAY_BACKEND_LOG_LEVEL": "error"}
+    assert inherited(env) == {"PATH": "/bin", "RAY_BACKEND_LOG_LEVEL": "error"}
 
 
 def test_what_a_killed_head_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
@@ -96,3 +97,38 @@ def test_the_end_of_a_killed_ray_is_told_by_what_it_left(tmp_path: Path) -> None
     end = ended_local_ray(tmp_path)
     assert end is not None
     assert end.reason == "the local Ray ended: its process raylet ended (exit code -9 (signal 9))"
+
+
+def test_a_ray_whose_raylet_has_ended_has_ended_although_its_head_stays(tmp_path: Path) -> None:
+    home = tmp_path / "finkray-x"
+    home.mkdir(mode=0o700)
+    logs = home / "ray" / "session_2026" / "logs"
+    logs.mkdir(parents=True)
+    raylet = tmp_path / "raylet"
+    shutil.copy(shutil.which("sleep") or "", raylet)
+    code = f"import subprocess, time; subprocess.run([{str(raylet)!r}, '60']); time.sleep(60)"
+    head = subprocess.Popen([sys.executable, "-c", code, str(home)], start_new_session=True)
+    started_at_unix_s = psutil.Process(head.pid).create_time()
+    process = {"pid": head.pid, "started_at_unix_s": started_at_unix_s, "mark": str(home)}
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "home": str(home), "folder": str(home / "ray")}
+    (tmp_path / "ray.json").write_text(json.dumps(record))
+    try:
+        wait_until("it has a raylet", lambda: psutil.Process(head.pid).children())
+        assert find_local_ray(tmp_path) is not None
+        (logs / "raylet.out").write_text("")
+        wait_until("the raylet has its name", lambda: find_local_ray(tmp_path) is not None)
+        assert ended_local_ray(tmp_path) is None
+        psutil.Process(head.pid).children()[0].kill()
+        wait_until("it has ended", lambda: find_local_ray(tmp_path) is None)
+        end = ended_local_ray(tmp_path)
+        assert end is not None
+        assert end.reason == (
+            "the local Ray ended: its raylet ended, as after a kill of one of its agents"
+        )
+        stop_local_ray(tmp_path)
+        assert not psutil.pid_exists(head.pid)
+        assert not home.exists()
+    finally:
+        head.kill()
+        head.wait()

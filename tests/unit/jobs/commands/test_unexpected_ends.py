@@ -24,33 +24,40 @@ DIED = JobReport("FAILED", "Job supervisor actor died: killed\n  at 3", None, LA
 
 
 def test_all_jobs_of_a_ray_that_ended_have_ended_with_it() -> None:
-    found = ended_jobs([ARCHIVE, BRIGHT], "", None, RAY_END)
+    found = ended_jobs([ARCHIVE, BRIGHT], "", None, RAY_END, watcher_runs=False)
     assert found == (EndedJob(ARCHIVE, RAY_END), EndedJob(BRIGHT, RAY_END))
 
 
 def test_a_job_that_was_killed_on_a_ray_that_runs() -> None:
     reports = {"archive-1": DIED, "trial-1": JobReport("RUNNING")}
-    (found,) = ended_jobs([ARCHIVE, BRIGHT], "", reports, None)
+    (found,) = ended_jobs([ARCHIVE, BRIGHT], "", reports, None, watcher_runs=False)
     assert found.job == ARCHIVE
     assert found.end == UnexpectedEnd(at=LATER, reason="Job supervisor actor died: killed")
 
 
 def test_jobs_that_run_were_stopped_or_are_done_are_not_told() -> None:
     for status in ("PENDING", "RUNNING", "STOPPED", "SUCCEEDED"):
-        assert ended_jobs([ARCHIVE], "", {"archive-1": JobReport(status)}, None) == ()
+        assert (
+            ended_jobs([ARCHIVE], "", {"archive-1": JobReport(status)}, None, watcher_runs=False)
+            == ()
+        )
 
 
 def test_of_jobs_on_another_cluster_nothing_is_known() -> None:
     elsewhere = ARCHIVE.model_copy(update={"address": "10.0.0.1:6379"})
-    assert ended_jobs([elsewhere], "", None, RAY_END) == ()
-    (found,) = ended_jobs([elsewhere], "10.0.0.1:6379", {"archive-1": DIED}, None)
+    assert ended_jobs([elsewhere], "", None, RAY_END, watcher_runs=False) == ()
+    (found,) = ended_jobs(
+        [elsewhere], "10.0.0.1:6379", {"archive-1": DIED}, None, watcher_runs=False
+    )
     assert found.end is not None
 
 
 def test_what_was_recorded_before_its_traces_went_is_told() -> None:
     job = ARCHIVE.model_copy(update={"ended": RAY_END})
-    assert ended_jobs([job], "", {}, None) == (EndedJob(job, RAY_END),)
-    assert ended_jobs([ARCHIVE], "", {}, None) == (EndedJob(ARCHIVE, None),)
+    (known,) = ended_jobs([job], "", {}, None, watcher_runs=False)
+    assert known == EndedJob(job, RAY_END)
+    (unknown,) = ended_jobs([ARCHIVE], "", {}, None, watcher_runs=False)
+    assert unknown == EndedJob(ARCHIVE, None)
 
 
 def test_a_card_says_what_ended_when_why_and_what_to_do() -> None:
@@ -87,6 +94,16 @@ def test_a_job_that_was_started_again_is_noted_while_it_runs() -> None:
 
 
 def test_a_failure_without_words_is_told_too() -> None:
-    (found,) = ended_jobs([ARCHIVE], "", {"archive-1": replace(DIED, message="")}, None)
+    (found,) = ended_jobs(
+        [ARCHIVE], "", {"archive-1": replace(DIED, message="")}, None, watcher_runs=False
+    )
     assert found.end is not None
     assert found.end.reason == "Ray gives no reason"
+
+
+def test_the_watcher_brings_back_what_was_killed_and_not_what_failed() -> None:
+    failed = JobReport("FAILED", "exit code 2", 2, LATER)
+    in_front = ARCHIVE.model_copy(update={"name": "front", "foreground": True})
+    reports = {"archive-1": DIED, "trial-1": failed}
+    found = ended_jobs([ARCHIVE, BRIGHT, in_front], "", reports, None, watcher_runs=True)
+    assert [each.restarting for each in found] == [True, False, False]
