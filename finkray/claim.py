@@ -67,7 +67,8 @@ class DataFile:
     """A Parquet file with alerts (or dead letters) of one claim.
 
     `path` is relative to the archive's root, with forward slashes. The offsets are the first
-    and last in this file. `hour_utc` is ISO 8601, or None for dead letters.
+    and last in this file. `hour_utc` is ISO 8601, or None for dead letters. `crc32` is the CRC-32
+    (of zlib) of the file's bytes; None in a ledger that is older than this key.
     """
 
     path: str
@@ -77,6 +78,7 @@ class DataFile:
     last_offset: int
     schema_fingerprint: str | None = None
     hour_utc: str | None = None
+    crc32: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

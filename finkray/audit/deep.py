@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from finkray.claim import ClaimResult, DataFile
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, span_of
 from finkray.storage.layout import parse_path
+from finkray.storage.parquet import crc32_of
 
 _OFFSETS = re.compile(r"(?P<topic>[^:]+):(?P<partition>\d+):(?P<first>\d+)-(?P<last>\d+)")
 
@@ -26,6 +28,10 @@ GRAMMAR = (
 """The syntax of a range, for people."""
 
 _BATCH_CLAIMS = 1024
+
+DAMAGED = "is damaged: its bytes differ from the checksum in the ledger"
+
+_COMPARED = ["kafka_topic", "kafka_partition", "kafka_offset"]
 
 Chooser = Callable[[ClaimResult], bool]
 
@@ -116,7 +122,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
     unread = False
     for file in (*result.files, *result.dead_letter_files):
         try:
-            table = _read(storage, file)
+            table, damaged = _read(storage, file)
         except (OSError, pa.ArrowException) as error:
             problem = f"cannot be read: {error}"
             findings.append(
@@ -124,6 +130,10 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
             )
             unread = True
             continue
+        if damaged:
+            findings.append(
+                DeepFinding(claim=claim_range, path=file.path, problem=DAMAGED, offsets=file.rows)
+            )
         offsets = table["kafka_offset"].to_numpy()
         (letters if file in result.dead_letter_files else alerts).append(offsets)
         findings += [
@@ -140,9 +150,23 @@ def _joined(offsets: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     return np.concatenate([np.empty(0, np.int64), *offsets])
 
 
-def _read(storage: Storage, file: DataFile) -> pa.Table:
+class _FileContent(NamedTuple):
+    """What is compared of a file, and whether its bytes are those that were written."""
+
+    table: pa.Table
+    damaged: bool
+
+
+def _read(storage: Storage, file: DataFile) -> _FileContent:
     with storage.open(file.path) as source:
-        return pq.read_table(source, columns=["kafka_topic", "kafka_partition", "kafka_offset"])
+        damaged = file.crc32 is not None and crc32_of(source) != file.crc32
+        source.seek(0)
+        parquet = pq.ParquetFile(source)
+        if file.crc32 is None:
+            # Of a file that is older than checksums, at least every column must be readable.
+            for column in range(parquet.metadata.num_columns):
+                parquet.read(columns=[parquet.schema.column(column).path])
+        return _FileContent(parquet.read(columns=_COMPARED), damaged)
 
 
 def _wrong_in_file(

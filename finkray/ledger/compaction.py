@@ -54,7 +54,7 @@ def _write(storage: Storage, segment: Segment, staging: str) -> bool:
     try:
         with (
             storage.stage(staged) as sink,
-            pq.ParquetWriter(sink, SCHEMA, compression="zstd") as out,
+            pq.ParquetWriter(sink, SCHEMA, compression="zstd", write_page_checksum=True) as out,
         ):
             for table in _groups(_content(storage, segment)):
                 out.write_table(table, row_group_size=len(table))

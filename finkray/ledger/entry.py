@@ -5,7 +5,8 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
     {"format": 1, "seq": 7, "epoch": 2, "kind": "committed", "at": "2026-11-24T01:02:03.456789Z",
      "writer": "9f…", "published_through": 6, "claims": [{…}, …],
      "superseded": [], "staged": {"alerts/topic=…/x.parquet": "staging/00000002/….parquet"},
-     "remade": [], "starts": [], "holder": null, "archive_id": "5e…"}
+     "remade": [], "starts": [], "holder": null, "archive_id": "5e…",
+     "crc32": 1234567}
 
 `kind` is one of
 
@@ -22,9 +23,11 @@ An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
 to its path in staging; the files of all entries up to `published_through` are published.
 `writer` is a random token of one run of an archive, `archive_id` the identity of the archive
 (`finkray.ledger.identity`); entries that are older than this key lack it.
+`crc32` is the CRC-32 of the line up to ``,"crc32":``; entries that are older than this key lack it.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +38,8 @@ from finkray.errors import LedgerCorrupt
 
 FORMAT = 1
 LOG_FOLDER = "ledger/log"
+
+_CRC32_KEY = b',"crc32":'
 
 Kind = Literal["opened", "started", "committed", "repaired", "resolved"]
 ClaimKind = Literal["committed", "repaired", "resolved"]
@@ -85,7 +90,8 @@ class Entry:
             "holder": None if self.holder is None else dict(self.holder),
             "archive_id": self.archive_id,
         }
-        return json.dumps(raw, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(raw, separators=(",", ":")).encode().removesuffix(b"}")
+        return line + _CRC32_KEY + b"%d}\n" % zlib.crc32(line)
 
     @classmethod
     def from_bytes(cls, data: bytes, seq: int) -> "Entry":
@@ -101,7 +107,8 @@ class Entry:
         Raises
         ------
         LedgerCorrupt
-            if the file is not an entry, is of a later format, or its number is not that of its name
+            if the file is not an entry, is damaged, is of a later format, or its number is not
+            that of its name
         """
         where = log_path(seq)
         try:
@@ -110,6 +117,11 @@ class Entry:
                 raise LedgerCorrupt(
                     f"{where} is of format {raw['format']}, this finkray reads format {FORMAT}: "
                     "use the version that wrote it, or a later one"
+                )
+            if "crc32" in raw and zlib.crc32(data.rpartition(_CRC32_KEY)[0]) != raw["crc32"]:
+                raise LedgerCorrupt(
+                    f"{where} is damaged, its content differs from its checksum: restore it from "
+                    "a copy of the archive"
                 )
             entry = cls(
                 seq=raw["seq"],

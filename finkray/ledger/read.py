@@ -180,7 +180,7 @@ def segment_tables(
     except FileNotFoundError as error:
         raise Compacted(segment.path) from error
     try:
-        with source, pq.ParquetFile(source) as file:
+        with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 last = file.metadata.row_group(group).column(0).statistics.max
                 if last <= after_seq:
@@ -188,19 +188,24 @@ def segment_tables(
                 table = file.read_row_group(group, columns=list(names))
                 yield _complete(table, names).filter(pc.field("seq") > after_seq)
     except pa.ArrowInvalid as error:
-        raise LedgerCorrupt(
-            f"{segment.path} cannot be read ({error}): restore it from a copy"
-        ) from error
+        raise _damaged(segment, error) from error
     except OSError as error:
+        # Arrow reports a page whose checksum differs, or that does not unpack, as one of these.
+        if error.errno is None:
+            raise _damaged(segment, error) from error
         raise StorageError(f"cannot read {segment.path}: {error}") from error
 
 
+def _damaged(segment: Segment, error: Exception) -> LedgerCorrupt:
+    return LedgerCorrupt(f"{segment.path} cannot be read ({error}): restore it from a copy")
+
+
 def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Return the columns in that order, with nulls for those added to format 1 later."""
+    """Return the columns in that order, with nulls for what was added to format 1 later."""
     for name in set(names).difference(table.column_names):
         field = SCHEMA.field(name)
         table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(list(names))
+    return table.select(list(names)).cast(pa.schema([SCHEMA.field(name) for name in names]))
 
 
 def log_entries(storage: Storage, seqs: range) -> list[Entry]:

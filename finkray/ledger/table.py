@@ -32,6 +32,7 @@ _FILE = pa.struct(
         pa.field("last_offset", pa.int64(), nullable=False),
         pa.field("schema_fingerprint", pa.string()),
         pa.field("hour_utc", pa.string()),
+        pa.field("crc32", pa.int64()),
     ]
 )
 _GAP = pa.struct(

@@ -49,10 +49,10 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
     for planned in (*_alerts(batch), *_dead_letters(batch)):
         path = f"{staging}/{attempt}-{len(staged)}.parquet"
         with storage.stage(path) as sink:
-            write_table(planned.table, sink)
+            crc32 = write_table(planned.table, sink)
             size_bytes = sink.tell()
         staged[planned.file.path] = path
-        files.append(replace(planned.file, size_bytes=size_bytes))
+        files.append(replace(planned.file, size_bytes=size_bytes, crc32=crc32))
     reasons = Counter(batch.dead_letters.column("reason").to_pylist())
     result = ClaimResult(
         claim=batch.claim,
@@ -65,7 +65,7 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
 
 
 class _PlannedFile(NamedTuple):
-    """A file to write: its rows, and its entry in the ledger but for the size."""
+    """A file to write: its rows, and its entry in the ledger but for size and checksum."""
 
     table: pa.Table
     file: DataFile

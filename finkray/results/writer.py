@@ -180,7 +180,7 @@ class ResultsWriter:
     def _write(self, file: DataFile, table: pa.Table) -> tuple[DataFile, str]:
         path = f"{self.ledger.staging}/{next(self._numbers):08d}.parquet"
         with self.storage.stage(path) as sink:
-            write_table(table, sink)
+            crc32 = write_table(table, sink)
             size_bytes = sink.tell()
         offsets = table["kafka_offset"]
         written = DataFile(
@@ -191,6 +191,7 @@ class ResultsWriter:
             last_offset=offsets[-1].as_py(),
             schema_fingerprint=file.schema_fingerprint,
             hour_utc=file.hour_utc,
+            crc32=crc32,
         )
         return written, path
 

@@ -1,17 +1,19 @@
 """The audit: each thing that can be wrong with an archive, and what it says then."""
 
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import finkray
 from finkray.audit.audit import audit, balance
-from finkray.audit.deep import chooser
+from finkray.audit.deep import DAMAGED, chooser
 from finkray.audit.files import FileComparison
 from finkray.audit.report import TWICE, AuditReport, missing_ranges, vanished_files
 from finkray.claim import Claim, Gap, TopicPartition
@@ -343,6 +345,49 @@ def test_the_deep_audit_looks_at_offsets(
     assert not report.balanced
 
 
+def test_the_deep_audit_sees_every_changed_bit(small: SmallArchive) -> None:
+    put = small.put(0, 19, dead=[3], more={"cutout": pa.array([b"\x1f\x8b" + bytes(2000)] * 19)})
+    chance = random.Random(1)
+    for path in put.staged:
+        whole = read_bytes(small.storage, path)
+        for _ in range(60):
+            data = bytearray(whole)
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            small.storage.replace(path, bytes(data))
+            report = audit(small.storage, deep="all")
+            assert not report.balanced
+            assert report.deep is not None
+            assert path in {found.path for found in report.deep.findings}
+        small.storage.replace(path, whole)
+    assert audit(small.storage, deep="all").balanced
+
+
+def test_the_deep_audit_reads_all_columns_of_a_file_without_a_checksum(
+    small: SmallArchive,
+) -> None:
+    """Such an archive is older than checksums."""
+    made = small.stage(0, 9)
+    (file,) = made.result.files
+    commit(
+        small.ledger,
+        small.storage,
+        [replace(made, result=replace(made.result, files=(replace(file, crc32=None),)))],
+    )
+    assert audit(small.storage, deep="all").balanced
+    whole = read_bytes(small.storage, file.path)
+    columns = pq.read_metadata(pa.BufferReader(whole)).row_group(0)
+    at = next(
+        columns.column(i).dictionary_page_offset or columns.column(i).data_page_offset
+        for i in range(columns.num_columns)
+        if columns.column(i).path_in_schema == "objectId"
+    )
+    small.storage.replace(file.path, whole[:at] + bytes(8) + whole[at + 8 :])
+    report = audit(small.storage, deep="all")
+    assert report.deep is not None
+    assert [found.path for found in report.deep.findings] == [file.path]
+    assert report.deep.findings[0].problem.startswith("cannot be read")
+
+
 def test_the_deep_audit_knows_what_is_not_the_claims(small: SmallArchive) -> None:
     (path,) = small.put(0, 9).staged
     (other,) = small.put(10, 19, source=OTHER).staged
@@ -350,6 +395,7 @@ def test_the_deep_audit_knows_what_is_not_the_claims(small: SmallArchive) -> Non
     report = audit(small.storage, deep=f"{ZTF.topic}:0:0-9")
     assert report.deep is not None
     assert {found.problem for found in report.deep.findings} == {
+        DAMAGED,
         "rows of another topic or partition",
         "offsets outside 0-9",
         "offsets that the ledger does not have there",

@@ -370,7 +370,8 @@ def test_a_ledger_from_before_the_first_resolved_letter_is_read(storage: Storage
     overwrite_parquet(storage, folded, old)
     for file in storage.files("ledger/log"):
         data = read_bytes(storage, file.path).replace(b',"resolved":[]', b"")
-        storage.replace(file.path, data)
+        # Nor had such a ledger checksums.
+        storage.replace(file.path, data.rpartition(b',"crc32":')[0] + b"}\n")
     assert [entry.seq for entry in read_entries(storage)] == list(range(BLOCK + 1))
     assert read_claims(storage)["resolved"].null_count == BLOCK - 1
     assert read_state(storage).state.balance().archived == BLOCK
