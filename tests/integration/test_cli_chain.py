@@ -69,7 +69,7 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
         return answer.stdout
 
     checked = follow("check")
-    assert "kafka: none runs; `finkray start archive --simulator` brings" in checked
+    assert "kafka: none runs; `finkray start archive --simulator` starts" in checked
     assert "\nno " not in checked
     follow("start", "archive")
 
