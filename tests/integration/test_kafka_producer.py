@@ -235,8 +235,13 @@ def test_a_broker_that_goes_away_in_a_transaction_loses_and_doubles_nothing(
             producer.commit()
         assert refusal.value.retriable
         own_kafka.restart()
-        producer.abort()
-        send_with_retries(producer, topic, b"second", b"third")
+        try:
+            producer.abort()
+        except ProducerFenced:  # a broker that was away for long ended the transaction by itself
+            with TransactionalProducer(client, topic, timeout_s=30) as successor:
+                send_with_retries(successor, topic, b"second", b"third")
+        else:
+            send_with_retries(producer, topic, b"second", b"third")
     assert values(client, topic) == [b"first", b"second", b"third"]
 
 
@@ -247,7 +252,8 @@ def test_an_unreachable_broker_fails_in_time_and_delivery_resumes(
     own_kafka.create_topic(topic)
     with Producer(client, timeout_s=2) as producer:
         producer.produce(topic, b"first")
-        producer.flush()
+        while producer.pending:  # on a busy machine the first connection takes longer than 2 s
+            producer.poll(1)
         own_kafka.kill()
         producer.produce(topic, b"second")
         with pytest.raises(KafkaUnavailable, match="1 messages were not delivered within 2 s"):

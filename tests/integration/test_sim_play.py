@@ -109,7 +109,7 @@ def test_the_original_pace_leaves_the_pauses_between_visits(kafka: Kafka, topic:
 
 def test_a_play_without_end_can_be_stopped(kafka: Kafka, topic: str) -> None:
     stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
+    threading.Timer(3.0, stop.set).start()
     played = play(
         itertools.cycle(_packets(10)), kafka.bootstrap_servers, topic, partitions=2, stop=stop
     )
