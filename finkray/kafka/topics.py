@@ -1,5 +1,6 @@
 """Create and delete topics, on every broker that allows it."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from finkray.kafka.errors import explain, finkray_error
 _TIMEOUT_S: Final = 30.0
 """How long a change may take. A broker that has just started needs some seconds."""
 
+_POLL_S: Final = 0.05
+
 
 def create_topic(
     config: Mapping[str, Any],
@@ -22,7 +25,7 @@ def create_topic(
     *,
     replicas: int = 1,
 ) -> None:
-    """Create a topic and wait until Kafka has it.
+    """Create a topic, and wait until Kafka names a leader of each partition.
 
     Parameters
     ----------
@@ -38,10 +41,12 @@ def create_topic(
     Raises
     ------
     KafkaUnavailable
-        if Kafka refused, or the topic exists already
+        if Kafka refused, the topic exists already, or its partitions have no leaders in time
     """
-    if not _created(config, name, partitions, settings or {}, replicas):
+    admin = _admin(config)
+    if not _created(admin, name, partitions, settings or {}, replicas):
         raise KafkaUnavailable(f"topic {name} could not be created: it already exists")
+    _wait_for_leaders(admin, name)
 
 
 def ensure_topic(
@@ -52,16 +57,18 @@ def ensure_topic(
     *,
     replicas: int = 1,
 ) -> None:
-    """Create a topic unless it exists; one that exists is left as it is.
+    """Create a topic as `create_topic` does, unless it exists; one that exists is left as it is.
 
     The parameters are those of `create_topic`.
 
     Raises
     ------
     KafkaUnavailable
-        if Kafka refused
+        if Kafka refused, or its partitions have no leaders in time
     """
-    _created(config, name, partitions, settings or {}, replicas)
+    admin = _admin(config)
+    if _created(admin, name, partitions, settings or {}, replicas):
+        _wait_for_leaders(admin, name)
 
 
 def delete_topic(config: Mapping[str, Any], name: str) -> None:
@@ -105,15 +112,38 @@ def _admin(config: Mapping[str, Any]) -> AdminClient:
         return AdminClient(admin_config(config))
 
 
+def _wait_for_leaders(admin: AdminClient, name: str) -> None:
+    """Wait until a topic is in the metadata of the brokers, with a leader for each partition.
+
+    A broker acknowledges a new topic before the metadata that it answers with has it: a client that
+    asks at once may be told that there is no such topic.
+    """
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            # All topics: a request for one creates it, where brokers create topics on request.
+            found = admin.list_topics(timeout=_TIMEOUT_S).topics.get(name)
+        except KafkaException as error:
+            raise finkray_error(error) from error
+        leaders = [each.leader for each in found.partitions.values()] if found else []
+        if leaders and min(leaders) >= 0:
+            return
+        if time.monotonic() > deadline_s:
+            raise KafkaUnavailable(
+                f"topic {name} was created, but its partitions have no leaders after "
+                f"{_TIMEOUT_S:.0f} s; check the brokers' logs"
+            )
+        time.sleep(_POLL_S)
+
+
 def _created(
-    config: Mapping[str, Any],
+    admin: AdminClient,
     name: str,
     partitions: int,
     settings: Mapping[str, str],
     replicas: int,
 ) -> bool:
     """Whether the topic was created now; False if it existed."""
-    admin = _admin(config)  # must live until the reply has come
     topic = NewTopic(name, partitions, replication_factor=replicas, config=dict(settings))
     try:
         admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[name].result()

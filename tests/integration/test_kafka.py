@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import TopicPartition
 from finkray.errors import KafkaUnavailable, SettingsError, TopicChanged
 from finkray.kafka.cluster import KafkaCluster, Watermarks
+from finkray.kafka.topics import create_topic, delete_topic
 from sim.broker.kafka import Kafka
 from tests.support.packets import add_partitions
 
@@ -115,3 +116,16 @@ def test_trouble_is_told_in_our_own_errors(cluster: KafkaCluster) -> None:
 def test_an_option_that_the_client_does_not_take_is_named() -> None:
     with pytest.raises(SettingsError, match=r"kafka\.options: .*no\.such\.option"):
         KafkaCluster({"bootstrap.servers": "127.0.0.1:1", "no.such.option": "1"})
+
+
+def test_a_topic_that_was_just_created_is_known_at_once(
+    kafka: Kafka, topic: str, cluster: KafkaCluster
+) -> None:
+    """The broker acknowledges a topic before it lists it: one of twenty was not listed."""
+    config = {"bootstrap.servers": kafka.bootstrap_servers}
+    for number in range(80):
+        name = f"{topic}_{number}"
+        create_topic(config, name, 2)
+        listed = cluster.partitions(name.__eq__)
+        assert [each.partition for each in listed] == [0, 1]
+        delete_topic(config, name)
