@@ -41,7 +41,7 @@ from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.job import JobReport
 from jobs.cluster.logs import text_end
-from jobs.cluster.orphans import kill, orphans
+from jobs.cluster.orphans import HOME_VARIABLE, kill, orphans
 from jobs.cluster.started_jobs import UnexpectedEnd
 from jobs.cluster.state import refuse_shared, write_private
 from jobs.cluster.watcher_process import end_watcher
@@ -230,6 +230,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
     environment = {
         **inherited(find_java().environment()),
         **ray.environment(),
+        HOME_VARIABLE: str(home),
         # Ray would start as many idle Python workers as there are CPUs for each new driver, and
         # each of Spark's Python workers is one.
         "RAY_prestart_worker_first_driver": "false",
@@ -355,7 +356,7 @@ def _clear(state: Path) -> None:
     ray = _last(state)
     if ray is None:
         return
-    kill(orphans(ray.process))
+    kill(orphans(ray.process, ray.home))
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
     for log in ray.folder.glob("session_2*/logs/job-driver-*.log"):

@@ -1,22 +1,41 @@
 """Find the processes that a killed Ray left behind, and no other process."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
 import psutil
 
 from finkray.host.process import ProcessRecord
 from finkray.host.supervise import left_in
 
+HOME_VARIABLE: Final = "FINKRAY_LOCAL_RAY_HOME"
+"""Environment variable of Ray's processes, its jobs and all that they start: the cluster's home.
 
-def orphans(head: ProcessRecord) -> list[psutil.Process]:
-    """Return the processes of the session of a head that was killed.
+When the raylet ends, the supervisor of a job kills its direct children: the shell of the job, and
+the watching process that would kill the shell's process group. The program of the job lives on, in
+a session of its own, unless it is connected to Ray."""
 
-    Its jobs are not among them: each has a session of its own, and a watcher of Ray that ends it
-    with its supervisor. A program that a person has opened on one of its logs is not either.
+
+def orphans(head: ProcessRecord, home: Path) -> list[psutil.Process]:
+    """Return the processes that are left of a cluster whose head was killed.
+
+    They are those of the head's session, and those that have the cluster's home in their
+    environment. A program that a person has opened on one of its logs is not among them.
     """
-    if not _is_session_of(head):
-        return []
-    return left_in(head.pid)
+    session = left_in(head.pid) if _is_session_of(head) else []
+    return [*session, *(each for each in _started_by(home) if each not in session)]
+
+
+def _started_by(home: Path) -> list[psutil.Process]:
+    """Return the processes that Ray or a job of this cluster has started, this process aside."""
+    started = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended, or is another user's
+            if process.environ().get(HOME_VARIABLE) == str(home) and process.pid != os.getpid():
+                started.append(process)
+    return started
 
 
 def _is_session_of(record: ProcessRecord) -> bool:

@@ -85,7 +85,9 @@ def ended_jobs(
         fate = fate_of(job, reports, cluster_runs=reports is not None)
         if fate in (Fate.KILLED, Fate.FAILED):
             report = (reports or {}).get(job.job_id)
-            end = end_of(report) or job.ended or (ray_end if reports is None else None)
+            known = (end_of(report), job.ended, ray_end if reports is None else None)
+            # The recorded end may be that of an earlier run, which was started again.
+            end = max(filter(None, known), key=lambda end: end.at, default=None)
             restarting = watcher_runs and fate is Fate.KILLED and is_watched(job)
             found.append(EndedJob(job, end, restarting))
     return tuple(found)

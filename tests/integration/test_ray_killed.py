@@ -86,6 +86,16 @@ def processes_of(workspace: Workspace) -> list[psutil.Process]:
     return found
 
 
+def assert_no_process_is_left(workspace: Workspace) -> None:
+    try:
+        wait_until("no process is left", lambda: not processes_of(workspace))
+    except AssertionError as error:
+        left = [
+            each.as_dict(["pid", "ppid", "status", "cmdline"]) for each in processes_of(workspace)
+        ]
+        raise AssertionError(f"{error}: {left}") from error
+
+
 def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspace) -> None:
     started = workspace.command("start", "aggregation")
     assert started.returncode == 0, started.stderr
@@ -103,8 +113,15 @@ def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspa
     end_watcher(workspace.state)
     ray = local_ray(workspace)
     kill(ray, OF_RAY[0])
-    wait_until("Ray has ended", lambda: find_local_ray(workspace.state) is None)
-    text = " ".join(workspace.command("status").stdout.split())
+    reason = "the local Ray ended: its process gcs_server ended (exit code -9"
+    texts: list[str] = []
+
+    def status_says_why() -> bool:
+        texts.append(" ".join(workspace.command("status").stdout.split()))
+        return reason in texts[-1]
+
+    wait_until("status says which process ended", status_says_why)
+    text = texts[-1]
     assert "ALARM job-ended since " in text
     assert "nothing runs: the local Ray ended, and no command stopped it" in text
     assert "finkray start aggregation starts it again" in text
@@ -115,7 +132,7 @@ def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspa
     assert not ray.home.exists()
     assert started_jobs(workspace.state) == {}
     assert list((workspace.state / "settings").iterdir()) == []
-    wait_until("no process is left", lambda: not processes_of(workspace))
+    assert_no_process_is_left(workspace)
 
 
 @pytest.mark.kafka
@@ -145,4 +162,4 @@ def test_the_kafka_of_the_simulator_is_the_same_after_its_supervisor_was_killed(
     assert not ray.home.exists()
     assert not watcher_runs(workspace.state)
     assert list((workspace.state / "settings").iterdir()) == []
-    wait_until("no process is left", lambda: not processes_of(workspace))
+    assert_no_process_is_left(workspace)

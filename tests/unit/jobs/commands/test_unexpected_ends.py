@@ -60,6 +60,15 @@ def test_what_was_recorded_before_its_traces_went_is_told() -> None:
     assert unknown == EndedJob(ARCHIVE, None)
 
 
+def test_of_two_ends_the_last_is_told() -> None:
+    earlier = UnexpectedEnd(at=AT, reason="its supervisor was killed")
+    again = ARCHIVE.model_copy(update={"ended": earlier, "restarts": 1})
+    (by_ray,) = ended_jobs([again], "", None, RAY_END, watcher_runs=False)
+    assert by_ray.end == RAY_END
+    (by_report,) = ended_jobs([again], "", {"archive-1": DIED}, None, watcher_runs=False)
+    assert by_report.end == UnexpectedEnd(at=LATER, reason="Job supervisor actor died: killed")
+
+
 def test_a_card_says_what_ended_when_why_and_what_to_do() -> None:
     first, second, third = ended_cards(
         [EndedJob(ARCHIVE, RAY_END), EndedJob(BRIGHT, None), EndedJob(ARCHIVE, None, True)]
