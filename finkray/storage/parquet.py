@@ -8,16 +8,19 @@ Levels of zstd, page sizes, memory pools and a native file instead of Python's m
 ZTF's images are gzipped, LSST's are plain FITS. With zstd for the latter, the 107 real alerts of
 LSST take 137 kB each instead of 201, for 150 us more of CPU time, 4 % of the cost of archiving one.
 A zstd level of 3 would save another 2 kB for as much CPU time again.
+
+The checksum of a file took 19 us for each alert of ZTF with Python's zlib, and takes 3 with ISA-L's
+CRC-32, which is the same function.
 """
 
 import io
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from isal import isal_zlib
 
 IMAGE_MEAN_BYTES = 1024
 """A binary column whose values are larger than this on average has images: they need no dictionary
@@ -64,7 +67,7 @@ class _Crc32Sink(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self.crc32 = isal_zlib.crc32(data, self.crc32)
         return self._sink.write(data)
 
     def tell(self) -> int:
@@ -104,7 +107,7 @@ def crc32_of(source: pa.NativeFile) -> int:
     """Return the CRC-32 of a file that is open for reading, from where it stands to its end."""
     crc32 = 0
     while chunk := source.read(_CHUNK_BYTES):
-        crc32 = zlib.crc32(chunk, crc32)
+        crc32 = isal_zlib.crc32(chunk, crc32)
     return crc32
 
 
