@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.claim import Claim, ClaimResult, DataFile
-from finkray.errors import ServiceError
+from finkray.errors import ServiceError, SettingsError
 from finkray.ledger.claims import read_results
 from finkray.ledger.read import LedgerReading, read_entries, read_state
 from finkray.results.joined import ResultFiles
@@ -177,6 +177,9 @@ def open_inputs(archive: Storage, about: Described, name: str) -> list[ResultsIn
     ServiceError
         if there are no such results, they lack a column that the service reads, or they are
         those that it writes itself
+    SettingsError
+        if the service that writes them reads, directly or through others, what this one writes:
+        each would wait for the other
     """
     for text in about.inputs:
         other, _, version = text.partition("/")
@@ -193,6 +196,7 @@ def open_inputs(archive: Storage, about: Described, name: str) -> list[ResultsIn
                 "service first"
             ) from error
         _refuse_unknown_columns(about, text, store)
+        _refuse_cycle(archive, about.version, [name, text], store)
     waiting = [ResultsInput(archive, text, waits=True) for text in about.needs]
     return waiting + [ResultsInput(archive, text, waits=False) for text in about.uses]
 
@@ -223,6 +227,38 @@ def _refuse_unknown_columns(about: Described, text: str, store: ResultsStore) ->
             f"{about.name} reads {', '.join(missing)} of {text}, which has no such column; it "
             f"has: {', '.join(names_of(schema))}"
         )
+
+
+def _refuse_cycle(archive: Storage, version: str, path: Sequence[str], store: ResultsStore) -> None:
+    """Refuse inputs that lead back to the results of a version that begin the path.
+
+    Parameters
+    ----------
+    archive
+        of the alerts
+    version
+        of the service that is about to run
+    path
+        the results that it writes, and what leads from these to the store
+    store
+        the results at the end of the path
+    """
+    for text in store.about.inputs:
+        other, _, other_version = text.partition("/")
+        if other == path[0] and other_version in ("", version):
+            steps = " reads ".join([*path, text])
+            raise SettingsError(
+                f"{steps}: services that are inputs of each other would wait for each other. Take "
+                f"{path[1]} out of the inputs of {path[0]}, or give {path[-1]} another version "
+                f"without {text}"
+            )
+        if text in path:
+            continue  # a cycle of others, which none of them can have begun together
+        try:
+            further = find_store(archive, text)
+        except ServiceError:
+            continue
+        _refuse_cycle(archive, version, [*path, text], further)
 
 
 def _stores(archive: Storage, text: str) -> Iterable[ResultsStore]:

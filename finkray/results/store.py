@@ -50,6 +50,8 @@ class ServiceDescription:
         columns that it reads
     output
         columns that it adds
+    inputs
+        results of other services that it reads, as ``classify`` or ``classify/2``
     """
 
     service: str
@@ -57,6 +59,7 @@ class ServiceDescription:
     spec: str
     columns: tuple[str, ...]
     output: pa.Schema
+    inputs: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file."""
@@ -80,6 +83,7 @@ class ServiceDescription:
                 raise ServiceError(f"{ABOUT_PATH} was written by a later version of finkray")
             del raw["output_in_words"]
             raw["columns"] = tuple(raw["columns"])
+            raw["inputs"] = tuple(raw.get("inputs", ()))  # older files lack it
             raw["output"] = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(raw["output"])))
             return cls(**raw)
         except (ValueError, KeyError, TypeError, pa.ArrowException) as error:

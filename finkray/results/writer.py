@@ -210,7 +210,9 @@ def open_store(
         if the folder has results of a service that adds other columns
     """
     storage = archive.below(store_folder(name, about.version))
-    mine = ServiceDescription(about.name, about.version, spec, about.columns, about.output)
+    mine = ServiceDescription(
+        about.name, about.version, spec, about.columns, about.output, tuple(about.inputs)
+    )
     try:
         lease = Lease.acquire(storage, ttl_s=lease_ttl_s)
     except ArchiveHeld as error:

@@ -18,6 +18,7 @@ _COLUMNS: Final = (
     Column("breaker", detail=True),
     Column("actors", number=True),
     Column("waiting", number=True),
+    Column("for inputs", number=True),
     Column("behind", number=True),
     Column("alerts/s", number=True),
     Column("alerts/s a core", number=True),
@@ -52,7 +53,8 @@ def services_table(services: Sequence[ServiceSnapshot], now: datetime) -> Table:
         tuple(_row(service, now) for service in services),
         "none runs",
         "rates, p99 and memory are of the last minute; waiting: durable alerts without a result; "
-        "behind: age of the oldest of them",
+        "behind: age of the oldest of them; for inputs: alerts that wait for results of other "
+        "services",
     )
 
 
@@ -73,6 +75,10 @@ def _row(service: ServiceSnapshot, now: datetime) -> tuple[Cell, ...]:
         Cell(service.breaker.replace("_", " "), "quiet" if service.breaker == "closed" else "bad"),
         Cell(f"{service.actors} of {service.actors_wanted}"),
         Cell(count_text(service.waiting) + ("+" if service.waiting_more else "")),
+        Cell(
+            count_text(service.waiting_for_inputs),
+            "warn" if service.waiting_for_inputs else "quiet",
+        ),
         Cell(duration_text(service.behind_s)),
         Cell(rate_text(service.alerts_per_s)),
         Cell(rate_text(service.alerts_per_s_a_core)),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import finkray
-from finkray.errors import ServiceError
+from finkray.errors import ServiceError, SettingsError
 from finkray.ledger.publish import commit
 from finkray.results.backlog import WantedAlerts
 from finkray.results.store import find_store
@@ -41,6 +41,22 @@ class Sum(finkray.Service):
         doubled = alerts["double.double"].cast(pa.int64())
         self.given += zip(alerts["kafka_offset"].to_pylist(), doubled.to_pylist(), strict=True)
         return pa.table({"sum": pc.add(alerts["kafka_offset"], doubled)})
+
+
+@dataclass
+class Again(finkray.Service):
+    """Another version of `double`, or a service that reads `sum`."""
+
+    name: str = "double"
+    version = "3"
+    columns: tuple[str, ...] = ()
+    output = pa.schema([("double", pa.int64()), ("sum", pa.int64())])
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        (sums,) = alerts.columns
+        return pa.table({"double": sums, "sum": sums})
 
 
 def waiting() -> Sum:
@@ -223,6 +239,25 @@ def test_a_column_that_the_results_lack_is_refused(small: SmallArchive) -> None:
 
     with pytest.raises(ServiceError, match="reads tripled of double, which has no such column"):
         serve(small, service=Wrong())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("between", [False, True])
+def test_services_that_are_inputs_of_each_other_are_refused(
+    small: SmallArchive, *, waits: bool, between: bool
+) -> None:
+    """The first one ran before it read the results of the other."""
+    small.put(0, 9)
+    serve(small)
+    serve(small, service=waiting())
+    if between:
+        serve(small, service=Again(name="again", columns=("sum.sum",), needs=("sum",)))
+    last = "again" if between else "sum"
+    inputs = {"needs": (last,)} if waits else {"needs": (), "uses": (last,)}
+    with pytest.raises(SettingsError) as raised:
+        serve(small, service=Again(columns=(f"{last}.sum",), **inputs))
+    path = "double reads again reads sum reads double" if between else "double reads sum reads"
+    assert path in str(raised.value)
 
 
 def test_a_service_does_not_read_what_it_writes(small: SmallArchive) -> None:

@@ -24,6 +24,7 @@ def test_each_service_shows_its_state_and_its_cost() -> None:
         "breaker": "closed",
         "actors": "2 of 3",
         "waiting": "4\u2009200",
+        "for inputs": "0",
         "behind": "3.2 s",
         "alerts/s": "620",
         "alerts/s a core": "31\u2009000",
@@ -49,6 +50,13 @@ def test_a_paused_service_is_marked_with_the_reason() -> None:
         ("closed", "quiet"),
         ("half open", "bad"),
     ]
+
+
+def test_alerts_that_wait_for_results_of_others_are_marked() -> None:
+    table = services_table([service(waiting_for_inputs=1200)], NOW)
+    heads = [column.name for column in table.columns]
+    cell = table.rows[0][heads.index("for inputs")]
+    assert (cell.text, cell.level) == ("1\u2009200", "warn")
 
 
 def test_an_old_snapshot_is_not_shown_as_the_state_of_now() -> None:
