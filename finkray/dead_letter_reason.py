@@ -60,6 +60,14 @@ class DeadLetterReason(StrEnum):
         ),
     )
     BAD_RECORD = "bad_record", "the record does not decode with its schema"
+    OTHER_COLUMNS = (
+        "other_columns",
+        (
+            "readers could not put the alert into one table with earlier ones of its survey or "
+            "topic: a field has another type, or its name differs in case alone; the detail names "
+            "both"
+        ),
+    )
 
 
 WAITING_FOR_A_SCHEMA: Final = (

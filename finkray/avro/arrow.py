@@ -1,8 +1,8 @@
 """Convert columns from the types that the columnar reader returns to the promised ones.
 
-They differ in unions (Arrow's dense unions, also where one of two branches is null), enums
-(dictionaries) and fields that are always null (left out). Null is always a branch of a union, so no
-array from the reader has nulls of its own.
+They differ in unions (Arrow's dense unions, also where one of two branches is null) and enums
+(dictionaries). Null is always a branch of a union, so no array from the reader has nulls of its
+own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,30 +16,21 @@ Convert = Callable[[pa.Array], pa.Array]
 
 
 def record_converter(
-    given: Iterable[pa.Field], promised: Sequence[pa.Field]
-) -> Callable[[Sequence[pa.Array], int], list[pa.Array]]:
-    """Return a function that converts the reader's fields of records to the promised ones.
+    given: Iterable[pa.Field], promised: Iterable[pa.Field]
+) -> Callable[[Sequence[pa.Array]], list[pa.Array]]:
+    """Return a function that converts the arrays of the reader's fields to the promised ones.
 
-    Its arguments are the arrays of the fields and the number of records.
+    The reader may have more fields behind the promised ones: the guard.
     """
-    indices = {field.name: index for index, field in enumerate(given)}
-    types = [field.type for field in given]
-    plan = [
-        (index, field.type, None if index is None else converter(types[index], field.type))
-        for field in promised
-        for index in [indices.get(field.name)]
+    converts = [
+        converter(field.type, target.type) for field, target in zip(given, promised, strict=False)
     ]
 
-    def convert(fields: Sequence[pa.Array], rows: int) -> list[pa.Array]:
-        out = []
-        for index, data_type, convert_field in plan:
-            if index is None:
-                out.append(pa.nulls(rows, data_type))
-            elif convert_field is None:
-                out.append(fields[index])
-            else:
-                out.append(convert_field(fields[index]))
-        return out
+    def convert(fields: Sequence[pa.Array]) -> list[pa.Array]:
+        return [
+            array if convert_field is None else convert_field(array)
+            for array, convert_field in zip(fields, converts, strict=False)
+        ]
 
     return convert
 
@@ -65,7 +56,7 @@ def _struct(given: pa.DataType, promised: pa.DataType) -> Convert:
     width = given.num_fields
 
     def struct(array: pa.Array) -> pa.Array:
-        columns = convert([array.field(i) for i in range(width)], len(array))
+        columns = convert([array.field(i) for i in range(width)])
         return pa.StructArray.from_arrays(columns, fields=fields)
 
     return struct

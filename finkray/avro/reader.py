@@ -64,7 +64,7 @@ class RecordReader:
         for field, expected in zip(reader_schema, schema.reader_arrow, strict=True):
             if not _stored_alike(field.type, expected.type):
                 raise SchemaError(f"{expected.name} is read as {field.type}, not {expected.type}")
-        self._convert = record_converter(schema.reader_arrow, list(schema.arrow))
+        self._convert = record_converter(schema.reader_arrow, schema.arrow)
         self._weigh = record_weigher(schema.reader_arrow, list(schema.arrow))
 
     def read(
@@ -91,7 +91,7 @@ class RecordReader:
             weights = self._weigh(batch.columns, len(records)) + list(map(len, records))
             if heavy := np.flatnonzero(weights > limits_bytes).tolist():
                 raise TooHeavy({index: int(weights[index]) for index in heavy})
-        columns = self._convert(batch.columns, len(records))
+        columns = self._convert(batch.columns)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
 
     def damaged(self, records: Sequence[Piece]) -> dict[int, str]:

@@ -8,7 +8,7 @@ r"""Avro writer schemas: identity, promised Arrow schema, and the form that the 
 | record, array, map | struct, list, map |
 | union of null and one type | that type |
 | any other union | struct of `member0`, `member1`, ... without null: as Spark's `from_avro` |
-| null | bool, always null |
+| null | no column: the field is left out. A later schema may give it any type |
 | date | date32 |
 | timestamp-millis, timestamp-micros | timestamp[ms, UTC], timestamp[us, UTC] |
 | local-timestamp-millis, local-timestamp-micros | timestamp[ms], timestamp[us] |
@@ -216,7 +216,7 @@ class _Mapper:
     def _primitive(self, schema: dict[str, Any]) -> _Mapped:
         avro_type = schema["type"]
         if avro_type == "null":
-            return _Mapped("null", pa.null(), pa.bool_(), 0, 1)
+            return _Mapped("null", pa.null(), pa.null(), 0, 0)
         if avro_type not in _PRIMITIVES:
             raise SchemaError(f"the type {avro_type} is not known")
         reader, least, slot = _PRIMITIVES[avro_type]
@@ -260,7 +260,8 @@ class _Mapper:
             raise SchemaError(f"the record {schema['name']} has two fields with the same name")
         avro_name = self._unique_name()
         mapped_fields = {field["name"]: self.map(field["type"]) for field in schema["fields"]}
-        # arrow-avro fails on a field that is always null; it takes no bytes, so leave it out.
+        # arrow-avro fails on a field that is always null, and it takes no bytes. A column of it
+        # would need a type, which would conflict with the one that a later schema gives the field.
         stored = {
             name: mapped_field
             for name, mapped_field in mapped_fields.items()
@@ -278,10 +279,10 @@ class _Mapper:
                 [pa.field(name, mapped_field.reader) for name, mapped_field in stored.items()]
             ),
             pa.struct(
-                [pa.field(name, mapped_field.arrow) for name, mapped_field in mapped_fields.items()]
+                [pa.field(name, mapped_field.arrow) for name, mapped_field in stored.items()]
             ),
-            sum(mapped_field.least_avro_bytes for mapped_field in mapped_fields.values()),
-            sum(mapped_field.slot_bytes for mapped_field in mapped_fields.values()),
+            sum(mapped_field.least_avro_bytes for mapped_field in stored.values()),
+            sum(mapped_field.slot_bytes for mapped_field in stored.values()),
         )
         if len(self._open) == 1:
             _check_expansion(schema["name"], mapped.least_avro_bytes, mapped.slot_bytes)

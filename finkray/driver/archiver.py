@@ -46,10 +46,12 @@ from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
 from finkray.host.exit_codes import DaemonExit
 from finkray.host.supervise import RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
+from finkray.ledger.claims import archived_schemas
 from finkray.ledger.log import Ledger
 from finkray.monitor.alarm_rules import Troubles
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
+from finkray.packets.table_schemas import TableSchemas
 from finkray.query.spark import MicroBatch, SparkOnRay
 from finkray.settings.model import Settings
 from finkray.status.archive import State
@@ -112,6 +114,10 @@ class Archiver:
             ledger.staging,
             f"finkray-archive-epoch-{ledger.epoch}",
             self._events.put,
+        )
+        # Before any actor decodes: what is archived decides which schemas fit its tables.
+        TableSchemas(storage, settings.packets.survey_of).complete(
+            lambda: archived_schemas(storage)
         )
         self._ingest_actors = IngestActors(
             settings, ledger.epoch, read_schema_ids(storage), self._events.put

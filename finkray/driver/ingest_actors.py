@@ -14,8 +14,12 @@ from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.messages import NOTHING, Assignment, ClaimsReceived, IngestReport, ReadyClaim
+from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
+from finkray.packets.table_schemas import TableSchemas
 from finkray.settings.model import Settings
+from finkray.settings.packets import PacketSettings
+from finkray.storage.opening import StorageLocation, absolute, open_storage
 
 TAKE_S = 0.5
 """How long an actor waits for a claim before it answers with its report alone."""
@@ -89,7 +93,11 @@ class IngestActors:
             ),
         )
         decoder = functools.partial(
-            make_decoder, settings.packets, int(settings.kafka.max_message_bytes), known_schemas
+            _make_decoder,
+            settings.packets,
+            int(settings.kafka.max_message_bytes),
+            known_schemas,
+            absolute(settings.archive),
         )
         self.budget = budget
         self.names = [f"finkray-ingest-{index}-epoch-{epoch}" for index in range(ingest.actors)]
@@ -206,6 +214,17 @@ class IngestActors:
         log.warning("killing ingest actor %s, Ray restarts it: %s", self.names[index], why)
         self._note_down(index, why)
         ray.kill(self._actors[index], no_restart=False)
+
+
+def _make_decoder(
+    packets: PacketSettings,
+    max_message_bytes: int,
+    known_schemas: Mapping[tuple[str, int], str],
+    archive: StorageLocation,
+) -> Decoder:
+    """Return the decoder of an actor, in its process."""
+    tables = TableSchemas(open_storage(archive), packets.survey_of)
+    return make_decoder(packets, max_message_bytes, known_schemas, tables)
 
 
 def _reader_failed(error: Exception) -> bool:

@@ -56,6 +56,20 @@ def read_results(storage: Storage, claims: Sequence[Claim]) -> dict[Claim, Claim
     return {result.claim: result for result in results if result.claim in requested}
 
 
+def archived_schemas(storage: Storage) -> list[tuple[str, str]]:
+    """Return each topic with each fingerprint of its alerts' schemas, in order of commit."""
+    pairs: dict[tuple[str, str], None] = {}
+    for table in _versions(storage, ("topic", "files"), None):
+        for batch in table.select(["topic", "files"]).to_batches():
+            files = batch.column("files")
+            topics = batch.column("topic").take(pc.list_parent_indices(files))
+            fingerprints = pc.struct_field(files.flatten(), "schema_fingerprint")
+            found = pa.table({"topic": topics, "fingerprint": fingerprints})
+            unique = found.group_by(found.column_names, use_threads=False).aggregate([])
+            pairs.update(dict.fromkeys(tuple(row.values()) for row in unique.to_pylist()))
+    return list(pairs)
+
+
 def _versions(
     storage: Storage, columns: Sequence[str], through_seq: int | None
 ) -> Iterator[pa.Table]:

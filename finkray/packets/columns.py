@@ -86,6 +86,18 @@ def add_columns(
     return pa.table([*added, *table.columns], names=names)
 
 
+def archived_columns(schema: pa.Schema) -> pa.Schema:
+    """Return the columns under which packets are archived, with the archive's own.
+
+    Parameters
+    ----------
+    schema
+        `finkray.avro.schema.WriterSchema.arrow` of the packets
+    """
+    names = zip(_packet_names(schema.names), schema, strict=True)
+    return pa.schema([*ADDED_COLUMNS, *(field.with_name(name) for name, field in names)])
+
+
 def packet_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the packets' own columns of archived rows, under their names in the packet.
 

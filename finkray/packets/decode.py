@@ -17,6 +17,7 @@ from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.packets.message import RawMessage
+from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
 
 CHUNK_ROWS = 512
@@ -162,17 +163,30 @@ class Decoder:
     ----------
     unwrapper
         finds the record in a message; by default, any Avro container is an alert
+    tables
+        the tables of the archive, which the alerts must fit; None: any schema is decoded
     """
 
-    def __init__(self, unwrapper: Unwrapper | None = None) -> None:
+    def __init__(
+        self, unwrapper: Unwrapper | None = None, tables: TableSchemas | None = None
+    ) -> None:
         self._unwrapper = unwrapper or Unwrapper()
+        self._tables = tables
 
     def schema_text(self, value: bytes, source: TopicPartition) -> str | None:
         """Return the schema, JSON, that a frame on that partition names; None if it is unknown."""
         return self._unwrapper.schema_text(value, source)
 
     def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
-        """Decode messages of one partition."""
+        """Decode messages of one partition.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if an entry of the table's schemas is unreadable
+        StorageError
+            if a schema is new to the table and the storage refuses
+        """
         groups: dict[str, _Group] = {}
         schema_ids: dict[int, str] = {}
         rejects: list[Reject] = []
@@ -188,11 +202,25 @@ class Decoder:
             groups[fingerprint].add(index, record, memory_limit_bytes(len(message.value or b"")))
             if schema_id is not None:
                 schema_ids[schema_id] = fingerprint
-        tables = [group.finish() for group in groups.values()]
+        tables: list[DecodedTable] = []
         for group in groups.values():
+            table = group.finish()
             rejects += group.rejects
-        return Decoded(
-            tuple(table for table in tables if table is not None),
-            tuple(sorted(rejects)),
-            schema_ids,
-        )
+            if table is None:
+                continue
+            refusal = self._refusal(source.topic, table.schema)
+            if refusal is None:
+                tables.append(table)
+                continue
+            rejects += [
+                Reject(row, DeadLetterReason.OTHER_COLUMNS, refusal) for row in table.rows.tolist()
+            ]
+        return Decoded(tuple(tables), tuple(sorted(rejects)), schema_ids)
+
+    def _refusal(self, topic: str, schema: WriterSchema) -> str | None:
+        """Return why alerts of that schema do not fit their table; None if they do.
+
+        It is asked for schemas with which a record has decoded: a damaged packet must not decide
+        which columns the table has.
+        """
+        return None if self._tables is None else self._tables.refusal(topic, schema)

@@ -8,13 +8,17 @@ from finkray.errors import SchemaError, SettingsError
 from finkray.packets.decode import Decoder
 from finkray.packets.schema_folder import SchemaFolder, read_schema_file
 from finkray.packets.schema_lookup import SchemaLookup, SchemaSource
+from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.unwrap import TopicRules, Unwrapper
 from finkray.settings.packets import PacketSettings
 from finkray.surveys import SURVEYS
 
 
 def make_decoder(
-    packets: PacketSettings, max_message_bytes: int, known: Mapping[tuple[str, int], str]
+    packets: PacketSettings,
+    max_message_bytes: int,
+    known: Mapping[tuple[str, int], str],
+    tables: TableSchemas | None = None,
 ) -> Decoder:
     """Return a decoder for the packets that the settings describe.
 
@@ -27,6 +31,8 @@ def make_decoder(
     known
         schemas that were found before, by cluster and schema id, see
         `finkray.storage.schema_ids.read_schema_ids`
+    tables
+        the tables of the archive, which the alerts must fit; None: any schema is decoded
 
     Raises
     ------
@@ -44,7 +50,7 @@ def make_decoder(
         )
 
     lookup = SchemaLookup(_sources(packets), known, packets.schema_retry_s)
-    return Decoder(Unwrapper(rules, lookup, max_message_bytes=max_message_bytes))
+    return Decoder(Unwrapper(rules, lookup, max_message_bytes=max_message_bytes), tables)
 
 
 def _sources(packets: PacketSettings) -> list[SchemaSource]:

@@ -16,9 +16,10 @@ from finkray.claim import ClaimResult, DataFile, StagedClaim
 from finkray.packets.batch import AlertBatch
 from finkray.packets.columns import hours_utc, split_by
 from finkray.storage.contract import Storage
-from finkray.storage.layout import alerts_path, dead_letters_path, schema_path
+from finkray.storage.layout import alerts_path, dead_letters_path
 from finkray.storage.parquet import write_table
 from finkray.storage.schema_ids import keep_schema_id
+from finkray.storage.schemas import keep_schema
 
 
 def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str) -> StagedClaim:
@@ -41,7 +42,7 @@ def write_claim(batch: AlertBatch, storage: Storage, staging: str, attempt: str)
         if the storage refuses; the next start deletes what was written
     """
     for fingerprint, text in batch.schemas.items():
-        _keep_schema(storage, fingerprint, text)
+        keep_schema(storage, fingerprint, text)
     for schema_id, fingerprint in batch.schema_ids.items():
         keep_schema_id(storage, batch.claim.source.cluster_id, schema_id, fingerprint)
     files: list[DataFile] = []
@@ -97,9 +98,3 @@ def _offsets(table: pa.Table) -> tuple[int, int]:
     """Return the first and the last offset of a table, whose rows are in order of offset."""
     offsets = table.column("kafka_offset")
     return offsets[0].as_py(), offsets[-1].as_py()
-
-
-def _keep_schema(storage: Storage, fingerprint: str, text: str) -> None:
-    path = schema_path(fingerprint)
-    if storage.size_bytes(path) is None:
-        storage.create(path, text.encode())

@@ -21,13 +21,12 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import KEPT_COLUMNS, kept_messages
-from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
+from finkray.redrive.decoding import archive_decoder
 from finkray.redrive.reread import Rereader
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
-from finkray.storage.schema_ids import read_schema_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,7 @@ class Redriver:
         self._kafka = Rereader(settings)
         self._storage = storage
         self._ledger = ledger
-        self._decoder = make_decoder(
-            settings.packets, int(settings.kafka.max_message_bytes), read_schema_ids(storage)
-        )
+        self._decoder = archive_decoder(settings, storage)
         self._dead_letter_bytes = int(settings.packets.dead_letter_bytes)
 
     def redrive(self, report: AuditReport, on_progress: Callable[[str], None]) -> Redriven:

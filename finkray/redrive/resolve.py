@@ -18,13 +18,12 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import make_batch
 from finkray.packets.dead_letters import kept_messages
-from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
+from finkray.redrive.decoding import archive_decoder
 from finkray.redrive.reread import Rereader
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
-from finkray.storage.schema_ids import read_schema_ids
 
 CLAIMS_AT_A_TIME = 64
 """Number of claims whose letters an entry of the ledger resolves. More claims make fewer entries,
@@ -71,8 +70,7 @@ class Resolver:
         self._storage = storage
         self._ledger = ledger
         self._max_message_bytes = int(settings.kafka.max_message_bytes)
-        known = read_schema_ids(storage)
-        self._decoder = make_decoder(settings.packets, self._max_message_bytes, known)
+        self._decoder = archive_decoder(settings, storage)
         self._kafka = Rereader(settings)
         self._done = Resolved()
 

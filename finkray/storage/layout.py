@@ -4,6 +4,7 @@
     deadletters/topic=T/year=YYYY/month=MM/day=DD/<name>
     schemas/<fingerprint>.avsc
     schemas/ids/<cluster id>/<schema id>.json
+    schemas/tables/<table>/<number>.json
 
 A file name is `<topic>-<topic id>-<partition>-<first offset>-<last offset>-<schema>.parquet`, for
 people and for sorting; only the ledger counts.
@@ -20,6 +21,7 @@ ALERTS_FOLDER = "alerts"
 DEAD_LETTERS_FOLDER = "deadletters"
 SCHEMAS_FOLDER = "schemas"
 SCHEMA_IDS_FOLDER = f"{SCHEMAS_FOLDER}/ids"
+TABLES_FOLDER = f"{SCHEMAS_FOLDER}/tables"
 
 DEAD_LETTER_MARK = "dead"
 """In the name of a dead-letter file, in place of the schema's fingerprint."""
@@ -88,6 +90,17 @@ def schema_path(fingerprint: str) -> str:
 def schema_id_path(cluster_id: str, schema_id: int) -> str:
     """Return the path of the file that maps a schema id of a Kafka cluster to a schema."""
     return f"{SCHEMA_IDS_FOLDER}/{quote(cluster_id, safe='')}/{schema_id}.json"
+
+
+def table_folder(survey: str | None, topic: str) -> str:
+    """Return the folder of the table that a survey's topics make up, or one other topic."""
+    table = f"topic={quote(topic, safe='')}" if survey is None else f"survey={survey}"
+    return f"{TABLES_FOLDER}/{table}"
+
+
+def table_schema_path(folder: str, number: int) -> str:
+    """Return the path of an entry of a table: the schema that was its `number`th."""
+    return f"{folder}/{number:06d}.json"
 
 
 def cluster_of_ids(folder: str) -> str:

@@ -14,6 +14,7 @@ from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
+from finkray.packets.table_schemas import TableSchemas
 from finkray.redrive.resolve import Resolved, Resolver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
@@ -135,7 +136,10 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
         resolved=True,
     )
     decoder = make_decoder(
-        settings.packets, int(settings.kafka.max_message_bytes), read_schema_ids(storage)
+        settings.packets,
+        int(settings.kafka.max_message_bytes),
+        read_schema_ids(storage),
+        TableSchemas(storage, settings.packets.survey_of, accepts=False),
     )
     search = DeadLetters(storage)
     letters = []

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.dead_letters.export import as_json
 from finkray.redrive.resolve import Resolved
 from finkray.text import bytes_text, count_text
@@ -145,6 +146,12 @@ def _resolved_lines(resolved: Resolved) -> Iterator[str]:
     yield f"{resolved.tried} dead letters decoded again: {resolved.alerts} are archived as alerts"
     for reason, count in sorted(resolved.by_reason.items()):
         yield f"{count} are still dead: {reason}"
+    if DeadLetterReason.OTHER_COLUMNS in resolved.by_reason:
+        yield (
+            "a redrive archives other_columns only if the schemas that came first are taken out of "
+            "the table; else `finkray deadletters export` writes the messages to files, and an "
+            "archive in another folder takes them: see docs/archive.md"
+        )
     if resolved.cut_short:
         yield (
             f"{resolved.cut_short} of them are kept with their first bytes only "

@@ -13,12 +13,11 @@ from finkray.claim import Claim, TopicPartition
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
 from finkray.packets.batch import make_batch
-from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
+from finkray.redrive.decoding import archive_decoder
 from finkray.settings.model import Settings, load
 from finkray.storage.local import LocalStorage
-from finkray.storage.schema_ids import read_schema_ids
 from tests.support.avro_cases import container, long, sized
 
 NIGHT_MS = int(datetime(2026, 11, 24, 1, tzinfo=UTC).timestamp() * 1000)
@@ -101,11 +100,7 @@ uri = "{self.folder}/archive"
         settings = self.settings
         ledger = Ledger.take_over(self.storage)
         recover(ledger, self.storage)
-        decoder = make_decoder(
-            settings.packets,
-            int(settings.kafka.max_message_bytes),
-            read_schema_ids(self.storage),
-        )
+        decoder = archive_decoder(settings, self.storage)
         messages = [
             RawMessage(first + n, begins_ms + 1000 * n, value) for n, value in enumerate(values)
         ]

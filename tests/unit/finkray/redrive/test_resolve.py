@@ -16,7 +16,8 @@ from finkray.ledger.publish import recover
 from finkray.ledger.read import read_entries, read_state
 from finkray.redrive.resolve import Resolved, Resolver
 from finkray.storage.contract import Storage
-from tests.support.dead_letters import NEW, Observatory, a_bad_night
+from tests.support.avro_cases import container, sized
+from tests.support.dead_letters import NEW, PAIR, Observatory, a_bad_night
 from tests.support.torn_storage import Killed, TornStorage
 
 
@@ -79,6 +80,22 @@ def test_letters_that_decode_now_are_alerts_once(observatory: Observatory) -> No
     assert (again.tried, again.alerts) == (3, 0)
     assert observatory.alert_offsets() == Counter([0, 1, 2, 3, 6, 7, 8, 9, 11])
     assert [entry.kind for entry in read_entries(observatory.storage)].count("resolved") == 1
+
+
+def test_alerts_that_no_reader_could_open_with_the_others_stay_dead(
+    observatory: Observatory,
+) -> None:
+    """Until the schema that came first is taken out of the table."""
+    fields = [{"name": "candid", "type": "string"}, {"name": "objectId", "type": "string"}]
+    observatory.archive(12, [container({**PAIR, "fields": fields}, sized(b"12") + sized(b"x"))])
+    selection = Selection(reasons=frozenset({"other_columns"}))
+    for _ in range(2):
+        done = redrive(observatory, selection)
+        assert (done.tried, done.alerts, done.by_reason) == (1, 0, {"other_columns": 1})
+
+    (entry,) = observatory.storage.files("schemas/tables/topic=alerts")
+    observatory.storage.delete([entry.path])
+    assert redrive(observatory, selection).alerts == 1
 
 
 def test_letters_may_be_brought_in_one_after_the_other(observatory: Observatory) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from finkray.ledger.lease import Lease
 from jobs.cli.main import main
-from tests.support.avro_cases import container, long
+from tests.support.avro_cases import container, long, sized
 from tests.support.dead_letters import (
     KNOWN,
     NEW,
@@ -190,6 +190,22 @@ def test_a_redrive_says_what_became_of_them(
         deadletters("list", "--json")
     )
     assert len(deadletters("list", "--all", "--json").json) == 4
+
+
+def test_a_redrive_says_what_archives_alerts_with_other_columns(
+    deadletters: DeadLetters, observatory: Observatory
+) -> None:
+    fields = [{"name": "candid", "type": "string"}, {"name": "objectId", "type": "string"}]
+    observatory.archive(12, [container({**PAIR, "fields": fields}, sized(b"12") + sized(b"x"))])
+
+    shown = deadletters("show", "alerts", "0", "12").text
+    assert "Readers cannot put candid (string) into one table with candid (int64)" in shown
+    lines = deadletters("redrive", "--reason", "other_columns").text.splitlines()
+    assert lines[:2] == [
+        "1 dead letters decoded again: 0 are archived as alerts",
+        "1 are still dead: other_columns",
+    ]
+    assert "docs/archive.md" in " ".join(lines[2:])
 
 
 def test_a_redrive_is_refused_while_an_archive_runs(
