@@ -1,8 +1,17 @@
-"""Run one process of the archive: take the lease, recover, archive, drain, end."""
+"""Run one process of the archive: connect, take over, recover, archive, drain, end.
+
+Taking over fences an archive that sleeps (a paused process, a suspended machine), so it comes after
+everything that may refuse this process: the lease, if it is visibly held; Ray; and the name of the
+status board, which a sleeping archive on the same Ray still has. A process that cannot serve leaves
+the sleeping one as it is.
+"""
 
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import finkray
 from finkray.driver.alarm_facts import AlarmFactsCollector
@@ -12,7 +21,7 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.errors import Fenced, SettingsError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.ledger.lease import Lease
+from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
 from finkray.monitor.alarm_rules import alarms_of
@@ -33,22 +42,24 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     ------
     ArchiveHeld
         if another archive is alive on the folder
+    ClusterUnavailable
+        if another archive on the same Ray has the name of the board; nothing was taken over
     FinkrayError
         a retriable one if a fresh process is likely to do better
     """
-    import ray
-
     stopping = threading.Event()
     handle_signals(stopping)
     # Wrong packet settings are reported here, and not later by an actor.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive)
-    with Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease:
+    refuse_if_held(storage)
+    with (
+        _board_on_ray(settings) as board,
+        Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease,
+    ):
+        handle_signals(stopping)  # Ray has installed handlers of its own
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
-        _connect(settings)
-        handle_signals(stopping)  # Ray has installed handlers of its own
-        board = start_board(ARCHIVE_BOARD)
         monitor, started = Monitor(), now()
         alarm_facts = AlarmFactsCollector(settings, storage, lease, started)
         ends_s = None if exit_after_s is None else time.monotonic() + exit_after_s
@@ -66,12 +77,24 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
             board.publish.remote(snapshot.model_dump_json())
             ledger.compact()
 
+        Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)
+    log.info("archive has drained and stopped")
+
+
+@contextmanager
+def _board_on_ray(settings: Settings) -> Iterator[Any]:
+    """Connect to Ray and yield the archive's board; end both at the end."""
+    import ray
+
+    _connect(settings)
+    try:
+        board = start_board(ARCHIVE_BOARD)
         try:
-            Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)
+            yield board
         finally:
             ray.kill(board)
-            ray.shutdown()
-    log.info("archive has drained and stopped")
+    finally:
+        ray.shutdown()
 
 
 def _connect(settings: Settings) -> None:

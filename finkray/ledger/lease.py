@@ -139,6 +139,23 @@ def judge(
     return Held(holder, lease.since)
 
 
+def refuse_if_held(storage: Storage) -> None:
+    """Check that no archive visibly holds the lease, without taking it.
+
+    A stale lease passes: it takes a while to find out whether its holder sleeps (`Lease.acquire`).
+
+    Raises
+    ------
+    ArchiveHeld
+        if another archive is alive; the message says which and what to do
+    StorageError
+        if the storage refuses
+    """
+    verdict = judge(_read(storage), ProcessId.mine(), datetime.now(UTC))
+    if isinstance(verdict, Held):
+        raise _held(verdict)
+
+
 class Lease:
     """A lease that this process holds, created by `acquire`; a thread renews it. A context manager.
 

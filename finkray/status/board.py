@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from finkray.errors import SettingsError
+from finkray.errors import ClusterUnavailable
 from finkray.status.archive import Snapshot
 from finkray.status.gauges import ARCHIVE_GAUGES, SERVICE_GAUGES, GaugeSpec
 from finkray.status.service import ServiceSnapshot
@@ -90,8 +90,8 @@ def start_board(spec: BoardSpec[SnapshotT]) -> Any:
 
     Raises
     ------
-    SettingsError
-        if a board of this name lives on in the same namespace
+    ClusterUnavailable
+        if a board of this name lives on in the same namespace; it may end later
     """
     import ray
 
@@ -103,10 +103,11 @@ def start_board(spec: BoardSpec[SnapshotT]) -> Any:
         except ValueError as error:
             # The name is taken: Ray still ends the board before, or another driver has one.
             if time.monotonic() > deadline_s:
-                raise SettingsError(
-                    f"another one has the name {spec.name} in the Ray namespace "
-                    f"{ray.get_runtime_context().namespace!r}: give this one a namespace of its "
-                    "own (ray.namespace)"
+                raise ClusterUnavailable(
+                    f"another process has the name {spec.name} in the Ray namespace "
+                    f"{ray.get_runtime_context().namespace!r}, so nothing was taken over: stop it, "
+                    "or wake it up if it sleeps (a paused process, a suspended machine). If both "
+                    "shall run, give this one a namespace of its own (ray.namespace)"
                 ) from error
             time.sleep(0.2)
 

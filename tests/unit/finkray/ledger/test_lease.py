@@ -21,6 +21,7 @@ from finkray.ledger.lease import (
     Stale,
     Verdict,
     judge,
+    refuse_if_held,
 )
 from finkray.ledger.log import Ledger
 from finkray.storage.contract import Storage
@@ -211,3 +212,21 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as child:
         gone = replace(me, pid=child.pid, started="1")
     assert not gone.is_running()
+
+
+def test_a_look_at_the_lease_refuses_a_held_one_and_writes_nothing(storage: Storage) -> None:
+    refuse_if_held(storage)
+    assert storage.read(LEASE_PATH) is None
+    with Lease.acquire(storage, ttl_s=60.0) as lease:
+        with pytest.raises(ArchiveHeld, match="is held by"):
+            refuse_if_held(storage)
+        assert not lease.lost
+    refuse_if_held(storage)
+
+
+def test_a_look_at_a_stale_lease_passes(storage: Storage) -> None:
+    """Whether its holder sleeps is found out when the lease is taken."""
+    stale = replace(record(FAR), heartbeat=datetime.now(UTC) - timedelta(hours=1))
+    storage.replace(LEASE_PATH, stale.to_bytes())
+    refuse_if_held(storage)
+    assert storage.read(LEASE_PATH) == stale.to_bytes()

@@ -1,0 +1,63 @@
+"""A second archive on the Ray of one that sleeps leaves the sleeping one as it is."""
+
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from finkray.host.exit_codes import DaemonExit
+from finkray.ledger.lease import LEASE_PATH, LeaseRecord
+from finkray.ledger.read import read_state
+from finkray.storage.local import LocalStorage
+from sim.broker.kafka import Kafka
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.packets import send
+
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+
+TTL_S = 2.0
+
+
+def lease_of(storage: LocalStorage) -> LeaseRecord:
+    data = storage.read(LEASE_PATH)
+    assert data is not None
+    return LeaseRecord.from_bytes(data)
+
+
+def test_a_sleeping_archive_goes_on_after_a_second_one_could_not_serve(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes], tmp_path: Path
+) -> None:
+    """Its driver is stopped until its lease has lapsed; a second archive starts; it wakes up."""
+    archive.settings = {"archive": {"lease_ttl_s": TTL_S}}
+    kafka.create_topic(topic)
+    sent = send(kafka.bootstrap_servers, topic, packets)
+    supervisor = archive.start()
+    archive.wait_for_offsets(sent)
+    storage = LocalStorage(archive.root)
+    (driver,) = psutil.Process(supervisor.pid).children()
+    before = lease_of(storage)
+    assert before.holder.pid == driver.pid
+    driver.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(TTL_S + 1.0)
+        (tmp_path / "second").mkdir()
+        second = replace(archive, folder=tmp_path / "second", process=None)
+        # Its supervisor would try again and again: the name may be free the next time.
+        exit_code = second.start("--unsupervised").wait(timeout=120)
+        assert exit_code == DaemonExit.RESTART, second.log.read_text()[-3000:]
+        words = second.log.read_text()
+        assert "has the name finkray-archive-board in the Ray namespace" in words
+        assert "nothing was taken over" in words
+        assert read_state(storage).state.epoch == 1
+        assert lease_of(storage).token == before.token
+    finally:
+        driver.send_signal(signal.SIGCONT)
+    wait_until("the lease is renewed", lambda: lease_of(storage).heartbeat > before.heartbeat)
+    sent += send(kafka.bootstrap_servers, topic, packets)
+    archive.wait_for_offsets(sent)
+    assert read_state(storage).state.epoch == 1
+    assert driver.is_running()
+    archive.stop()

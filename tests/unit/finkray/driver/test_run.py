@@ -1,0 +1,33 @@
+"""In which order the archive refuses, connects and takes over."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from finkray.host.exit_codes import DaemonExit
+from finkray.ledger.lease import LEASE_PATH, Lease
+from finkray.storage.local import LocalStorage
+
+
+def archive_without_ray(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the archive of a folder once; no Ray answers at the address of its settings."""
+    config = folder / "finkray.toml"
+    config.write_text(f"[archive]\nuri = '{folder / 'archive'}'\n[ray]\naddress = '127.0.0.1:1'\n")
+    command = [sys.executable, "-m", "finkray.archive", "--unsupervised", "-c", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_held_folder_is_refused_before_anything_else(tmp_path: Path) -> None:
+    with Lease.acquire(LocalStorage(tmp_path / "archive"), ttl_s=300.0):
+        ended = archive_without_ray(tmp_path)
+    assert ended.returncode == DaemonExit.HELD, ended.stderr
+    assert "the archive is held by" in ended.stderr
+
+
+def test_without_ray_nothing_is_taken_over(tmp_path: Path) -> None:
+    """A process that cannot serve takes no lease and begins no epoch."""
+    ended = archive_without_ray(tmp_path)
+    assert ended.returncode == DaemonExit.RESTART, ended.stderr
+    storage = LocalStorage(tmp_path / "archive")
+    assert storage.read(LEASE_PATH) is None
+    assert not storage.files("ledger/log")
