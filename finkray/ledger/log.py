@@ -26,24 +26,18 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from finkray.claim import Claim, ClaimResult, StagedClaim, TopicPartition
-from finkray.errors import Fenced, FinkrayError, LedgerCorrupt
+from finkray.errors import FinkrayError, LedgerCorrupt
 from finkray.ledger.claims import read_results
 from finkray.ledger.compaction import compact
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
-from finkray.ledger.identity import (
-    establish,
-    newest_files,
-    raise_bounds,
-    read_identity,
-    refuse_if_gone,
-    refuse_older_ledger,
-)
-from finkray.ledger.read import LedgerReading, read_entries, read_state
-from finkray.ledger.segment import BLOCK, FOLDED_FOLDER, covering
+from finkray.ledger.identity import raise_bounds, refuse_if_gone
+from finkray.ledger.read import LedgerReading, read_entries
+from finkray.ledger.segment import BLOCK, covering
 from finkray.ledger.state import LedgerState, refuse_rewriting, refuse_unbalanced
+from finkray.ledger.take_over import Holder, fenced, open_epoch, undo_if_compacted
 from finkray.status.archive import BalanceSheet
 from finkray.storage.contract import Storage
 
@@ -53,16 +47,6 @@ RETRY_ENTRIES = 256
 """How many recent entries to search for a retried commit: a caller retries its last one."""
 
 log = logging.getLogger(__name__)
-
-
-class Holder(Protocol):
-    """The holder of a ledger; `finkray.ledger.lease.Lease` implements it."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return host, process and the like, for people."""
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Take note of the epoch that the ledger assigned."""
 
 
 class Ledger:
@@ -111,38 +95,16 @@ class Ledger:
             if the storage refuses; retry
         """
         writer = secrets.token_hex(8)
-        # In this order: what another archive commits meanwhile is in the ledger when it is read.
-        found, files = read_identity(storage), newest_files(storage)
-        reading = read_state(storage)
-        state = reading.state
-        refuse_older_ledger(found, state, files, storage.uri)
-        archive_id = establish(storage, found, state).archive_id
-        while True:
-            entry = Entry(
-                seq=state.last_seq + 1,
-                epoch=state.epoch + 1,
-                kind="opened",
-                at=datetime.now(UTC),
-                writer=writer,
-                published_through=state.published_through,
-                holder=None if holder is None else dict(holder.describe()),
-                archive_id=archive_id,
-            )
-            if storage.create(entry.path, entry.to_bytes()):
-                break
-            # The previous writer still commits: read its new entries first. Only the new ones,
-            # so that this loop is faster than its commits.
-            reading.catch_up(storage)
-        if _undo_if_compacted(storage, entry):
-            raise _fenced(entry.seq)
-        ledger = cls(storage, writer, reading, archive_id=archive_id, is_new=not state.partitions)
-        ledger._apply(entry)
-        raise_bounds(storage, archive_id, entry.epoch, entry.seq)
-        storage.delete(reading.files.left_over)
-        for folder in (LOG_FOLDER, FOLDED_FOLDER):
-            storage.sweep(folder)
-        if holder is not None:
-            holder.begin_epoch(ledger.epoch)
+        opened = open_epoch(storage, writer, holder)
+        before = opened.before
+        ledger = cls(
+            storage,
+            writer,
+            before,
+            archive_id=opened.archive_id,
+            is_new=not before.state.partitions,
+        )
+        ledger._apply(opened.entry)
         return ledger
 
     @property
@@ -330,8 +292,8 @@ class Ledger:
         self._in_doubt = True
         if not self._storage.create(entry.path, entry.to_bytes()):
             return False
-        if _undo_if_compacted(self._storage, entry):
-            raise _fenced(entry.seq)
+        if undo_if_compacted(self._storage, entry):
+            raise fenced(entry.seq)
         self._in_doubt = False
         self._apply(entry)
         return True
@@ -353,7 +315,7 @@ class Ledger:
         entry = None if data is None else Entry.from_bytes(data, seq)
         others = entry is not None and entry.writer != self._writer
         if others or covering(self._storage, seq) is not None:
-            raise _fenced(seq)
+            raise fenced(seq)
         return entry
 
     def _committed_recently(self, kind: ClaimKind, staged: Sequence[StagedClaim]) -> set[Claim]:
@@ -415,18 +377,3 @@ def _compact(storage: Storage, through_seq: int, staging: str, archive_id: str, 
 
 def _paths(result: ClaimResult) -> set[str]:
     return {file.path for file in (*result.files, *result.dead_letter_files)}
-
-
-def _undo_if_compacted(storage: Storage, entry: Entry) -> bool:
-    """Return whether a created entry was void, its number being compacted; delete it if so."""
-    if covering(storage, entry.seq) is None:
-        return False
-    storage.delete([entry.path])
-    return True
-
-
-def _fenced(seq: int) -> Fenced:
-    return Fenced(
-        f"entry {seq} of the ledger is another archive's: it has taken this folder over, and "
-        "nothing more is written here"
-    )
