@@ -39,6 +39,12 @@ from finkray.errors import LedgerCorrupt
 FORMAT = 1
 LOG_FOLDER = "ledger/log"
 
+RESTORE = (
+    "restore it from a copy of the archive; without a copy, `finkray ledger rebuild` makes a "
+    "ledger of what is readable and of the files"
+)
+"""What helps when a file of the ledger is damaged or missing, for error messages."""
+
 _CRC32_KEY = b',"crc32":'
 
 Kind = Literal["opened", "started", "committed", "repaired", "resolved"]
@@ -120,8 +126,7 @@ class Entry:
                 )
             if "crc32" in raw and zlib.crc32(data.rpartition(_CRC32_KEY)[0]) != raw["crc32"]:
                 raise LedgerCorrupt(
-                    f"{where} is damaged, its content differs from its checksum: restore it from "
-                    "a copy of the archive"
+                    f"{where} is damaged, its content differs from its checksum: {RESTORE}"
                 )
             entry = cls(
                 seq=raw["seq"],
@@ -140,13 +145,11 @@ class Entry:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LedgerCorrupt(
-                f"{where} is not an entry of a ledger ({type(error).__name__}: {error}): "
-                "restore it from a copy of the archive"
+                f"{where} is not an entry of a ledger ({type(error).__name__}: {error}): {RESTORE}"
             ) from error
         if entry.seq != seq or entry.kind not in get_args(Kind):
             raise LedgerCorrupt(
-                f"{where} contains number {entry.seq}, kind {entry.kind!r}: restore it from a copy "
-                "of the archive"
+                f"{where} contains number {entry.seq}, kind {entry.kind!r}: {RESTORE}"
             )
         return entry
 

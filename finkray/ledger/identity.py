@@ -204,9 +204,8 @@ def refuse_older_ledger(
         problems.append(f"{len(beyond)} files have offsets that no claim has, as {named}")
     raise LedgerCorrupt(
         f"the ledger of {where} is lost, or older than the archive: {'; '.join(problems)}. "
-        "Restore the newest ledger. If there is no copy, move the files that `finkray audit` lists "
-        f"as stray out of the archive, delete {IDENTITY_PATH}, and start again: what they had is "
-        "read from Kafka again"
+        "Restore the newest ledger. If there is no copy, `finkray ledger rebuild` makes one of "
+        "what is left of it and of the files; `finkray audit` compares the files with the new one"
     )
 
 

@@ -102,7 +102,8 @@ def _refuse_taken(ledger: Ledger, storage: Storage, staged_claim: StagedClaim) -
         raise LedgerCorrupt(
             f"files that the ledger does not name stand where those of claim "
             f"{staged_claim.result.claim} belong; nothing was committed. The ledger is older than "
-            "its files: restore the newest one, or move these files out of the archive: "
+            "its files: restore the newest one, or make these files part of it with "
+            "`finkray ledger rebuild --replace-readable`: "
             f"{', '.join(taken)}"
         )
 

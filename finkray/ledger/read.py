@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.errors import LedgerCorrupt, StorageError
-from finkray.ledger.entry import LOG_FOLDER, Entry, log_path, seq_of
+from finkray.ledger.entry import LOG_FOLDER, RESTORE, Entry, log_path, seq_of
 from finkray.ledger.segment import (
     FOLDED_FOLDER,
     LedgerFiles,
@@ -197,7 +197,7 @@ def segment_tables(
 
 
 def _damaged(segment: Segment, error: Exception) -> LedgerCorrupt:
-    return LedgerCorrupt(f"{segment.path} cannot be read ({error}): restore it from a copy")
+    return LedgerCorrupt(f"{segment.path} cannot be read ({error}): {RESTORE}")
 
 
 def _complete(table: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from finkray.errors import LedgerCorrupt
-from finkray.ledger.entry import log_path
+from finkray.ledger.entry import RESTORE, log_path
 from finkray.storage.contract import Storage
 
 FOLDED_FOLDER = "ledger/folded"
@@ -137,8 +137,8 @@ def choose_files(log_seqs: Collection[int], segments: Collection[Segment]) -> Le
     for expected, seq in zip(range(next_seq, last_seq + 1), [*after, -1], strict=False):
         if expected != seq:
             raise LedgerCorrupt(
-                f"entry {expected} of the ledger is missing, the last one is {last_seq}: restore "
-                f"{log_path(expected)} or the file of {FOLDED_FOLDER} that held it from a copy"
+                f"entry {expected} of the ledger is missing, the last one is {last_seq} "
+                f"({log_path(expected)}, or the file of {FOLDED_FOLDER} that held it): {RESTORE}"
             )
     return LedgerFiles(tuple(widest), range(next_seq, last_seq + 1), tuple(left_over))
 

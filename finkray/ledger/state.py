@@ -180,16 +180,26 @@ class LedgerState:
         if entry.kind in REVISIONS:
             self._revise(entry)
         else:
-            for result in entry.claims:
-                claim = result.claim
-                covered = IntervalSet([(claim.first_offset, claim.last_offset)])
-                self.add_range(claim.source, covered, Totals.of(result))
-                self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
+            self.add_claims(entry.claims)
         for source, offset in entry.starts:
             self.add_start(source, offset)
         self.last_seq = entry.seq
         self.epoch = entry.epoch
         self.published_through = max(self.published_through, entry.published_through)
+
+    def add_claims(self, results: Iterable[ClaimResult]) -> None:
+        """Add new claims.
+
+        Raises
+        ------
+        LedgerCorrupt
+            if an offset is covered already
+        """
+        for result in results:
+            claim = result.claim
+            covered = IntervalSet([(claim.first_offset, claim.last_offset)])
+            self.add_range(claim.source, covered, Totals.of(result))
+            self.dead_letters_by_reason.update(dict(result.dead_letters_by_reason))
 
     def add_archive_id(self, archive_id: str | None, seq: int) -> None:
         """Record the archive that an entry belongs to; None for an entry older than the key.

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from finkray.claim import ClaimResult, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import IntervalSet
-from finkray.ledger.entry import REVISIONS, Entry
+from finkray.ledger.entry import RESTORE, REVISIONS, Entry
 from finkray.ledger.state import LedgerState, Totals
 
 _FILE = pa.struct(
@@ -190,7 +190,7 @@ def _refuse_missing(seqs: npt.NDArray[np.int64], first_seq: int, last_seq: int) 
     if not np.array_equal(present, np.arange(first_seq, last_seq + 1)):
         raise LedgerCorrupt(
             f"the file of entries {first_seq} to {last_seq} does not hold each of them once: "
-            "restore it from a copy"
+            f"{RESTORE}"
         )
 
 

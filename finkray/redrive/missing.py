@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.audit.report import AuditReport, missing_ranges, vanished_files
-from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
 from finkray.intervals import IntervalSet
 from finkray.ledger.claims import read_results
 from finkray.ledger.log import Ledger
@@ -141,13 +141,13 @@ class Redriver:
         before = {n for span in result.resolved for n in range(span.first, span.last + 1)}
         again = (before & dead) - archived
         messages = self._messages(claim, missing, letters, again)
-        lost = IntervalSet.of(missing - {message.offset for message in messages})
+        lost = missing - {message.offset for message in messages}
         batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
         kept_already = pc.field("kafka_offset").isin(sorted(again))
         batch = replace(batch, dead_letters=batch.dead_letters.filter(~kept_already))
         written = self._stage(batch)
         resolved = before & dead & {*archived, *batch.alert_offsets}
-        expired = tuple(Gap("expired", span.first, span.last) for span in lost)
+        gaps = self._gaps(claim.source, lost)
         repaired = ClaimResult(
             claim=claim,
             files=(*intact, *written.result.files),
@@ -157,7 +157,7 @@ class Redriver:
                     (_reasons(self._storage, letters, resolved) + _counter(written.result)).items()
                 )
             ),
-            gaps=(*result.gaps, *expired),
+            gaps=(*result.gaps, *gaps),
             resolved=tuple(IntervalSet.of(resolved)),
         )
         self._ledger.append([StagedClaim(repaired, written.staged)], kind="repaired")
@@ -165,9 +165,21 @@ class Redriver:
         sums = _sums(written.result)
         return replace(
             sums,
-            expired=sum(gap.offsets for gap in expired),
+            expired=sum(gap.offsets for gap in gaps if gap.kind == "expired"),
             files=len(written.staged),
             dead_again=len(again - resolved),
+        )
+
+    def _gaps(self, source: TopicPartition, lost: set[int]) -> tuple[Gap, ...]:
+        """Return the gaps of offsets that Kafka did not deliver: it deleted them, or never had any.
+
+        The offsets of a rebuilt claim that are in no file may never have had a message.
+        """
+        low = self._kafka.low(source) if lost else None
+        expired = {offset for offset in lost if low is None or offset < low}
+        return (
+            *(Gap("expired", *span) for span in IntervalSet.of(expired)),
+            *(Gap("not_delivered", *span) for span in IntervalSet.of(lost - expired)),
         )
 
     def _messages(

@@ -1,0 +1,359 @@
+"""Rebuild a ledger that is damaged, incomplete or lost, from what is left of it and from the files.
+
+1. Keep the entries before the first one that is missing or damaged (`finkray.ledger.salvage`).
+2. Commit again what later, readable entries say.
+3. Make claims of the files that no claim names (`finkray.ledger.file_claims`).
+
+No file is deleted: ledger files that are replaced, and data files that fit into no claim, are moved
+to ``ledger-replaced/<time>/``. Alerts that are in no file are missing in the new ledger: the next
+start of the archive, or a redrive, reads them from Kafka again.
+
+The new ledger is at least as long as the old one was, and its epochs are higher: an archive that
+slept meanwhile is fenced, and followers of the ledger go on from where they were. First of all the
+identity is raised to the new length: after a crash in the middle every start is refused until the
+rebuild is repeated, which finds the same content.
+"""
+
+import copy
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from finkray.claim import ClaimResult, TopicPartition
+from finkray.errors import Fenced, LedgerCorrupt, LedgerError, StorageError
+from finkray.intervals import IntervalSet
+from finkray.ledger.entry import Entry
+from finkray.ledger.file_claims import FileClaims, LeftOut, make_claims
+from finkray.ledger.identity import (
+    IDENTITY_PATH,
+    Identity,
+    newest_files,
+    read_identity,
+    refuse_older_ledger,
+)
+from finkray.ledger.lease import Lease, refuse_if_held
+from finkray.ledger.log import STAGING_FOLDER, Ledger
+from finkray.ledger.publish import recover
+from finkray.ledger.salvage import SET_ASIDE_FOLDER, SalvagedLedger, replay, salvage
+from finkray.ledger.segment import BLOCK
+from finkray.ledger.state import refuse_unbalanced
+from finkray.ledger.unnamed_files import KafkaTopics, read_unnamed_files
+from finkray.storage.contract import PublishOutcome, Storage
+
+CLAIMS_IN_ENTRY = 500
+"""About 0.3 MB of JSON: no reader of the ledger notices an entry of that size."""
+
+_ENTRIES_AT_A_TIME = 1000
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did, or would do.
+
+    Attributes
+    ----------
+    kept_entries
+        entries of the old ledger that were kept
+    damaged
+        files of the old ledger that cannot be read
+    replayed_claims
+        claims that readable entries after the damage had
+    claims_from_files, files, alerts, dead_letters
+        claims that were made of files, and what they have
+    in_no_file
+        offsets inside these claims that are in no file
+    missing
+        offsets between claims that no claim has
+    short_topic_ids
+        topics that neither the ledger nor Kafka knows: of their ids 8 characters are known
+    left_out
+        files that fit into no claim, and why
+    set_aside
+        the folder with everything that was moved away; None if nothing was
+    entries
+        number of entries of the new ledger; 0 if nothing was written
+    """
+
+    kept_entries: int
+    damaged: tuple[str, ...]
+    replayed_claims: int
+    claims_from_files: int
+    files: int
+    alerts: int
+    dead_letters: int
+    in_no_file: int
+    missing: int
+    short_topic_ids: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    set_aside: str | None = None
+    entries: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dictionary."""
+        return asdict(self) | {"left_out": [file._asdict() for file in self.left_out]}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The new ledger, before anything of it is written.
+
+    Attributes
+    ----------
+    salvaged
+        what is left of the old ledger
+    identity
+        of the new ledger, without its length
+    starts, committed, revisions
+        what the new ledger has beyond the entries that are kept
+    through_seq
+        the new ledger has at least an entry of this number
+    """
+
+    salvaged: SalvagedLedger
+    identity: Identity
+    through_seq: int
+    starts: set[tuple[TopicPartition, int]] = field(default_factory=set)
+    committed: list[ClaimResult] = field(default_factory=list)
+    revisions: list[Entry] = field(default_factory=list)
+
+
+def rebuild(
+    storage: Storage,
+    kafka: KafkaTopics,
+    *,
+    lease_ttl_s: float,
+    replace_readable: bool = False,
+    dry_run: bool = False,
+    tell: Tell = lambda _: None,
+) -> Rebuilt:
+    """Rebuild the ledger of an archive; the archive must not run.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    kafka
+        knows the ids of topics, which the names of files have in part
+    lease_ttl_s
+        as for an archive
+    replace_readable
+        rebuild also a ledger that is whole: files that it does not name become part of it
+    dry_run
+        change nothing
+    tell
+        receives how far it is, as text
+
+    Raises
+    ------
+    ArchiveHeld
+        if an archive runs on the folder
+    LedgerError
+        if the ledger is whole, or that of another archive; nothing was changed
+    KafkaUnavailable
+        if no broker answers; nothing was changed
+    StorageError
+        if the storage refuses; repeat the call
+    """
+    if dry_run:
+        refuse_if_held(storage)
+        return _make_plan(storage, kafka, tell, replace_readable=replace_readable)[1]
+    with Lease.acquire(storage, ttl_s=lease_ttl_s) as lease:
+        plan, rebuilt = _make_plan(storage, kafka, tell, replace_readable=replace_readable)
+        set_aside = _carry_out(storage, plan, [file.path for file in rebuilt.left_out], tell)
+        ledger = Ledger.take_over(storage, lease)
+        recover(ledger, storage)
+    return replace(rebuilt, set_aside=set_aside, entries=ledger.state.last_seq + 1)
+
+
+def _make_plan(
+    storage: Storage, kafka: KafkaTopics, tell: Tell, *, replace_readable: bool
+) -> tuple[_Plan, Rebuilt]:
+    tell("reading the ledger")
+    found, salvaged = _identity(storage), salvage(storage)
+    _refuse(storage, found, salvaged, replace_readable=replace_readable)
+    plan = _Plan(salvaged, _next_identity(storage, found, salvaged), _through_seq(found, salvaged))
+    for entry in replay(salvaged):
+        plan.starts |= set(entry.starts)
+        if entry.kind == "committed":
+            plan.committed += entry.claims
+        elif entry.claims:
+            plan.revisions.append(entry)
+    replayed = len(plan.committed)
+
+    state = copy.deepcopy(salvaged.state)
+    for source, offset in plan.starts:
+        state.add_start(source, offset)
+    state.add_claims(plan.committed)
+    named = set().union(
+        *map(_paths, salvaged.results.values()),
+        *map(_paths, plan.committed),
+        *(_paths(result) for entry in plan.revisions for result in entry.claims),
+    )
+    unnamed = read_unnamed_files(storage, named, state.partitions, kafka, tell)
+    made = FileClaims(left_out=unnamed.left_out)
+    for source, files in unnamed.by_partition.items():
+        partition = state.partitions.get(source)
+        covered = IntervalSet() if partition is None else partition.covered
+        claims = make_claims(source, files, covered)
+        made.results += claims.results
+        made.left_out += claims.left_out
+        made.offsets_in_no_file += claims.offsets_in_no_file
+    for result in made.results:
+        refuse_unbalanced(result)
+    plan.committed += made.results
+    state.add_claims(made.results)
+    return plan, Rebuilt(
+        kept_entries=salvaged.state.last_seq + 1,
+        damaged=tuple(salvaged.damaged),
+        replayed_claims=replayed,
+        claims_from_files=len(made.results),
+        files=sum(file.size_bytes > 0 for result in made.results for file in _files(result)),
+        alerts=sum(result.archived for result in made.results) - made.offsets_in_no_file,
+        dead_letters=sum(result.dead_lettered for result in made.results),
+        in_no_file=made.offsets_in_no_file,
+        missing=sum(hole.size for known in state.partitions.values() for hole in known.missing),
+        short_topic_ids=tuple(sorted(unnamed.short_topic_ids)),
+        left_out=tuple(made.left_out),
+    )
+
+
+def _identity(storage: Storage) -> Identity | None:
+    """Return the identity in the folder; None also if it cannot be read: the ledger has its id."""
+    try:
+        return read_identity(storage)
+    except LedgerCorrupt:
+        return None
+
+
+def _refuse(
+    storage: Storage, found: Identity | None, salvaged: SalvagedLedger, *, replace_readable: bool
+) -> None:
+    """Object to a ledger of another archive, and to one that needs no rebuild."""
+    state = salvaged.state
+    if found is not None and state.archive_id not in (None, found.archive_id):
+        raise LedgerCorrupt(
+            f"{storage.uri} is the folder of archive {found.archive_id}, but its ledger is that of "
+            f"archive {state.archive_id}: move the folder `ledger` away, and rebuild then"
+        )
+    if replace_readable or not salvaged.is_whole:
+        return
+    try:
+        refuse_older_ledger(found, state, newest_files(storage), storage.uri)
+    except LedgerCorrupt:
+        return
+    raise LedgerError(
+        f"the ledger of {storage.uri} is readable and has {state.last_seq + 1} entries: nothing "
+        "was changed. `finkray audit` compares it with the files; --replace-readable makes files "
+        "that it does not name part of it"
+    )
+
+
+def _next_identity(storage: Storage, found: Identity | None, salvaged: SalvagedLedger) -> Identity:
+    """Return the identity of the new ledger, with an epoch that no earlier archive had."""
+    ids = [
+        salvaged.state.archive_id,
+        None if found is None else found.archive_id,
+        *(entry.archive_id for entry in salvaged.later),
+    ]
+    staging = (folder.rpartition("/")[2] for folder in storage.folders(STAGING_FOLDER))
+    epochs = [0 if found is None else found.epoch, salvaged.max_epoch]
+    epoch = max(epochs + [int(name) for name in staging if name.isdigit()])
+    archive_id = next((known for known in ids if known), secrets.token_hex(16))
+    return Identity(archive_id, epoch)
+
+
+def _through_seq(found: Identity | None, salvaged: SalvagedLedger) -> int:
+    """Return the last number that the old ledger can have had."""
+    if found is None or found.last_seq <= salvaged.max_seq:
+        return salvaged.max_seq
+    # The identity is raised with each block that is compacted, and the next one may have begun.
+    return found.last_seq + 2 * BLOCK
+
+
+def _carry_out(storage: Storage, plan: _Plan, left_out: Sequence[str], tell: Tell) -> str | None:
+    """Write the new ledger; return the folder with what was moved away, if anything was."""
+    entries = list(_entries(storage, plan))
+    last_seq = plan.salvaged.state.last_seq + len(entries)
+    storage.replace(IDENTITY_PATH, replace(plan.identity, last_seq=last_seq).to_bytes())
+    folder = f"{SET_ASIDE_FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    moves = {f"{folder}/{path}": path for path in (*plan.salvaged.replaced, *left_out)}
+    outcomes = storage.publish(moves)
+    refused = [path for path, done in outcomes.items() if done is not PublishOutcome.MOVED]
+    if refused:
+        raise StorageError(f"these files could not be set aside, try again: {refused}")
+    for number, entry in enumerate(entries, start=1):
+        if not storage.create(entry.path, entry.to_bytes()):
+            raise Fenced(f"{entry.path} was created by another process: start the rebuild again")
+        if number % _ENTRIES_AT_A_TIME == 0:
+            tell(f"{number} of {len(entries)} entries written")
+    return folder if moves else None
+
+
+def _entries(storage: Storage, plan: _Plan) -> Iterator[Entry]:
+    """Yield the new entries, numbered."""
+    state, epoch = plan.salvaged.state, plan.salvaged.state.epoch
+    blank = Entry(
+        seq=state.last_seq,
+        epoch=epoch,
+        kind="started",
+        at=datetime.now(UTC),
+        writer=secrets.token_hex(8),
+        published_through=state.published_through,
+        archive_id=plan.identity.archive_id,
+    )
+    contents = list(_contents(storage, plan))
+    opened: dict[str, Any] = {"kind": "opened", "epoch": max(1, plan.identity.epoch)}
+    if epoch == 0:
+        contents.insert(0, opened)
+    elif epoch < plan.identity.epoch:
+        contents.append(opened)
+    seq = state.last_seq
+    for content in contents:
+        seq, epoch = seq + 1, content.get("epoch", epoch)
+        yield replace(blank, **content | {"seq": seq, "epoch": epoch})
+    while seq < plan.through_seq:
+        seq += 1
+        yield replace(blank, seq=seq, epoch=epoch)
+
+
+def _contents(storage: Storage, plan: _Plan) -> Iterator[dict[str, Any]]:
+    """Yield what the new entries have."""
+    if plan.starts:
+        yield {"starts": tuple(sorted(plan.starts))}
+    claims = sorted(plan.committed, key=lambda result: result.claim)
+    for first in range(0, len(claims), CLAIMS_IN_ENTRY):
+        some = tuple(claims[first : first + CLAIMS_IN_ENTRY])
+        yield {"kind": "committed", "claims": some, "staged": _staged(storage, plan, some)}
+    for entry in plan.revisions:
+        yield {
+            "kind": entry.kind,
+            "claims": entry.claims,
+            "superseded": entry.superseded,
+            "remade": entry.remade,
+            "staged": _staged(storage, plan, entry.claims),
+        }
+
+
+def _staged(storage: Storage, plan: _Plan, results: Sequence[ClaimResult]) -> Mapping[str, str]:
+    """Return the files of claims that are not published yet: the next start publishes them."""
+    staged = plan.salvaged.staged
+    return {
+        path: staged[path]
+        for result in results
+        for path in _paths(result)
+        if path in staged
+        and storage.size_bytes(path) is None
+        and storage.size_bytes(staged[path]) is not None
+    }
+
+
+def _files(result: ClaimResult) -> tuple[Any, ...]:
+    return (*result.files, *result.dead_letter_files)
+
+
+def _paths(result: ClaimResult) -> set[str]:
+    return {file.path for file in _files(result)}

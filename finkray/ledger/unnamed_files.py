@@ -1,0 +1,185 @@
+"""Read files that no claim names: which partition they belong to, and which offsets they have."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.claim import DataFile, TopicPartition
+from finkray.errors import StorageError
+from finkray.ledger.file_claims import FoundFile, LeftOut
+from finkray.storage.contract import Storage, StoredFile
+from finkray.storage.layout import (
+    ALERTS_FOLDER,
+    DEAD_LETTERS_FOLDER,
+    ArchivePath,
+    parse_path,
+    topic_id8,
+)
+
+_FILES_AT_A_TIME = 100
+
+_COLUMNS = ("kafka_topic", "kafka_partition", "kafka_offset")
+_LETTER_COLUMNS = ("reason", "cluster_id", "topic_id")
+_ALERT_COLUMNS = ("schema_fingerprint",)
+
+
+class KafkaTopics(Protocol):
+    """What a rebuild asks Kafka; `finkray.kafka.cluster.KafkaCluster` implements it."""
+
+    def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
+        """Return all partitions of the topics whose names are wanted."""
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster."""
+
+
+@dataclass(slots=True)
+class UnnamedFiles:
+    """Files that no claim names.
+
+    Attributes
+    ----------
+    by_partition
+        the files of each partition
+    left_out
+        files whose content is not that of a file of the archive
+    short_topic_ids
+        topics that neither the ledger nor Kafka knows: the first 8 characters of their ids, which
+        the names of files have, stand for the whole id
+    """
+
+    by_partition: dict[TopicPartition, list[FoundFile]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    short_topic_ids: set[str] = field(default_factory=set)
+
+
+def read_unnamed_files(
+    storage: Storage,
+    named: Collection[str],
+    known: Iterable[TopicPartition],
+    kafka: KafkaTopics,
+    tell: Callable[[str], None],
+) -> UnnamedFiles:
+    """Read all files of alerts and dead letters except those that are named.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    named
+        paths of the files of claims
+    known
+        partitions that the ledger knows
+    kafka
+        knows the ids of topics, which the names of files have in part
+    tell
+        receives how far it is, as text
+
+    Raises
+    ------
+    KafkaUnavailable
+        if no broker answers
+    StorageError
+        if the storage refuses
+    """
+    unnamed = UnnamedFiles()
+    groups: dict[tuple[str, str, int], list[FoundFile]] = defaultdict(list)
+    sources = set(known)
+    for path, stored in _paths(storage, named):
+        try:
+            groups[path.topic, path.topic_id8, path.partition].append(
+                _read(storage, stored, path, sources)
+            )
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            unnamed.left_out.append(LeftOut(stored.path, f"it cannot be read: {error}"))
+        except OSError as error:
+            # Arrow reports a page that does not unpack as an error without a number.
+            if error.errno is not None:
+                raise StorageError(f"cannot read {stored.path}: {error}") from error
+            unnamed.left_out.append(LeftOut(stored.path, f"it cannot be read: {error}"))
+        done = sum(map(len, groups.values())) + len(unnamed.left_out)
+        if done % _FILES_AT_A_TIME == 0:
+            tell(f"{done} files read that no claim names")
+    if groups:
+        topics = {topic for topic, _, _ in groups}
+        sources |= set(kafka.partitions(lambda name: name in topics))
+    for (topic, id8, partition), files in sorted(groups.items()):
+        ids = {
+            (source.cluster_id, source.topic_id)
+            for source in sources
+            if source.topic == topic and topic_id8(source.topic_id) == id8
+        }
+        if not ids:
+            ids = {(kafka.cluster_id(), id8)}
+            unnamed.short_topic_ids.add(topic)
+        if len(ids) > 1:
+            why = f"its topic may be one of several: {sorted(ids)}"
+            unnamed.left_out += [LeftOut(found.file.path, why) for found in files]
+            continue
+        ((cluster_id, topic_id),) = ids
+        source = TopicPartition(cluster_id, topic, topic_id, partition)
+        unnamed.by_partition[source] = files
+    return unnamed
+
+
+def _paths(storage: Storage, named: Collection[str]) -> Iterable[tuple[ArchivePath, StoredFile]]:
+    """Yield the files that are not named; other programs' files are none of the archive's."""
+    for folder in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER):
+        for stored in storage.walk(folder):
+            path = parse_path(stored.path)
+            if path is not None and stored.path not in named:
+                yield path, stored
+
+
+def _read(
+    storage: Storage, stored: StoredFile, path: ArchivePath, sources: set[TopicPartition]
+) -> FoundFile:
+    """Read a file; add the partition that dead letters name to the sources.
+
+    Raises
+    ------
+    ValueError
+        if its rows are not those that its path promises
+    """
+    has_letters = path.fingerprint8 is None
+    columns = [*_COLUMNS, *(_LETTER_COLUMNS if has_letters else _ALERT_COLUMNS)]
+    with storage.open(stored.path) as source:
+        table = pq.ParquetFile(source).read(columns=columns)
+    rows = {(row["kafka_topic"], row["kafka_partition"]) for row in _distinct(table, _COLUMNS[:2])}
+    if rows != {(path.topic, path.partition)}:
+        raise ValueError("it has no rows, or those of another topic or partition")
+    offsets = table["kafka_offset"].to_numpy().astype(np.int64)
+    fingerprint = None
+    if has_letters:
+        for row in _distinct(table, _LETTER_COLUMNS[1:]):
+            sources.add(
+                TopicPartition(row["cluster_id"], path.topic, row["topic_id"], path.partition)
+            )
+    else:
+        fingerprints = table["schema_fingerprint"].unique().to_pylist()
+        if len(fingerprints) != 1 or not str(fingerprints[0]).startswith(str(path.fingerprint8)):
+            raise ValueError("its rows are of another schema than its name says")
+        fingerprint = fingerprints[0]
+    file = DataFile(
+        path=stored.path,
+        rows=table.num_rows,
+        size_bytes=stored.size_bytes,
+        first_offset=int(offsets.min()),
+        last_offset=int(offsets.max()),
+        schema_fingerprint=fingerprint,
+        hour_utc=None if has_letters else path.hour_utc.isoformat(),
+        # Whether these bytes are those that were written is not known.
+        crc32=None,
+    )
+    return FoundFile(file, offsets, table["reason"].to_pylist() if has_letters else ())
+
+
+def _distinct(table: pa.Table, columns: Iterable[str]) -> list[dict[str, Any]]:
+    names = list(columns)
+    rows: list[dict[str, Any]] = table.group_by(names).aggregate([]).to_pylist()
+    return rows
