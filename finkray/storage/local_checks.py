@@ -1,14 +1,36 @@
-"""Check that a folder can hold an archive: files, hard links, room, one file system."""
+"""Check that a folder can hold an archive: files, hard links, room, one file system.
+
+The fence of the ledger rests on looking for a file by its name after another process has created
+it (`finkray.ledger.segment.covering`). An NFS client remembers for a while that a name did not
+exist (nfs(5), `lookupcache`), unless it is mounted so that it does not.
+"""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from finkray.errors import StorageError
 from finkray.storage.contract import StorageCheck
 from finkray.text import bytes_text
+
+MOUNTS_PATH: Final = Path("/proc/self/mountinfo")
+"""The mounts that this process sees; see proc_pid_mountinfo(5)."""
+
+_UNCACHED: Final = frozenset({"lookupcache=pos", "lookupcache=none", "noac"})
+"""Any of these options makes an NFS client ask the server for a name that did not exist before. The
+kernel shows `lookupcache=positive` so, and `actimeo=0` as four options that are 0."""
+
+
+class Mount(NamedTuple):
+    """A mounted file system: where, of which type, and all its options."""
+
+    point: str
+    type: str
+    options: frozenset[str]
 
 
 def check_folder(root: Path, needed_bytes: int) -> Iterator[StorageCheck]:
@@ -72,4 +94,50 @@ def _one_file_system(root: Path) -> str:
     devices = {folder.stat().st_dev for folder in existing}
     if len(devices) > 1:
         raise StorageError(f"{root} spans {len(devices)} file systems: files cannot be renamed")
+    _refuse_cached_lookups(root)
     return f"{root} is on a single one" if existing else "no folder exists yet"
+
+
+def _refuse_cached_lookups(root: Path) -> None:
+    try:
+        mounts = MOUNTS_PATH.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return  # not Linux
+    mount = mount_of(_nearest(root).resolve(), mounts)
+    if mount is not None and caches_missing_names(mount):
+        raise StorageError(
+            f"{root} lies on {mount.type} ({mount.point}), whose client remembers for a while that "
+            "a file did not exist: an archive that was taken over might not notice. Mount it with "
+            "lookupcache=positive on every node"
+        )
+
+
+def mount_of(folder: Path, mounts: str) -> Mount | None:
+    """Return the mount that a folder lies on. Pure.
+
+    Parameters
+    ----------
+    folder
+        absolute, without links
+    mounts
+        in the format of `/proc/self/mountinfo`
+    """
+    found = None
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        kind, _, super_options = after.split(" ", 2)
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        # Of two mounts on one folder the later one is seen.
+        if folder.is_relative_to(point) and (found is None or len(point) >= len(found.point)):
+            options = {*fields[5].split(","), *super_options.split(",")}
+            found = Mount(point, kind, frozenset(options))
+    return found
+
+
+def caches_missing_names(mount: Mount) -> bool:
+    """Return whether a client of the mount may still find no file after it was created. Pure."""
+    if mount.type not in ("nfs", "nfs4"):
+        return False
+    no_attributes = {"acdirmin=0", "acdirmax=0"} <= mount.options
+    return not (no_attributes or mount.options & _UNCACHED)

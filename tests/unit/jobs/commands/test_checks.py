@@ -80,6 +80,42 @@ def test_too_little_room(tmp_path: Path) -> None:
     assert "less than the 1000 PiB that may be held" in space.detail
 
 
+@pytest.mark.parametrize(
+    ("options", "is_fine"),
+    [
+        ("rw,vers=4.2,hard", False),
+        ("rw,vers=4.2,hard,lookupcache=all", False),
+        ("rw,vers=4.2,hard,lookupcache=pos", True),
+        ("rw,vers=4.2,hard,lookupcache=none", True),
+        ("rw,vers=4.2,acregmin=0,acregmax=0,acdirmin=0,acdirmax=0", True),
+        ("rw,vers=4.2,acdirmin=0,acdirmax=60", False),
+        ("rw,vers=3,noac", True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["nfs", "nfs4"])
+def test_a_network_file_system_that_remembers_missing_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, options: str, *, is_fine: bool
+) -> None:
+    """The folder lies on the mount that is nearest above it; names of mounts have escapes."""
+    folder = tmp_path / "an archive"
+    folder.mkdir()
+    point = str(tmp_path.resolve() / "an archive").replace(" ", "\\040")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        f"40 22 0:45 / {point} rw,noatime shared:2 - {kind} server:/data {options}\n"
+        "41 22 0:46 / /elsewhere rw - nfs4 server:/other rw\n"
+    )
+    monkeypatch.setattr("finkray.storage.local_checks.MOUNTS_PATH", mounts)
+    *_, answer = storage_checks(ArchiveSettings(uri=str(folder)), IngestSettings())
+    assert answer.ok == is_fine
+    if not is_fine:
+        assert f"lies on {kind} ({folder})" in answer.detail
+        assert "Mount it with lookupcache=positive" in answer.detail
+    *_, beside = storage_checks(ArchiveSettings(uri=str(tmp_path / "other")), IngestSettings())
+    assert beside.ok
+
+
 def test_ray_and_java(tmp_path: Path) -> None:
     assert "brings up a local one" in ray_check(tmp_path, RaySettings(address="local")).detail
     answer = ray_check(tmp_path, RaySettings(address=f"127.0.0.1:{closed_port()}"))
