@@ -21,6 +21,7 @@ from finkray.packets.batch import make_batch
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
+from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.write_claim import write_claim
 from finkray.results.backlog import WantedAlerts
 from finkray.services.messages import Spec
@@ -29,7 +30,7 @@ from finkray.settings.model import Settings
 from finkray.settings.packets import PacketSettings
 from finkray.storage.local import LocalStorage
 from tests.support import docs_pages
-from tests.support.avro_cases import container, long
+from tests.support.avro_cases import container, long, sized
 from tests.support.packets import lsst_v10_frames, real_ztf_packets
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,7 @@ def night(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(ledger, storage, [staged])
     assert staged.result.archived == 39
     archive_of_ancient_times(folder / "old")
+    archive_of_conflicts(folder / "mixed")
     return folder
 
 
@@ -87,6 +89,41 @@ def archive_of_ancient_times(folder: Path) -> None:
     ledger = Ledger.take_over(storage)
     batch = make_batch(Claim(SOURCE, 0, 1), messages, (), Decoder())
     commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
+
+
+def archive_of_conflicts(folder: Path) -> None:
+    """Two alerts, and between them four with which no reader could open the archive as one."""
+
+    def packet(body: bytes, *fields: tuple[str, object]) -> bytes:
+        typed = [{"name": name, "type": type_} for name, type_ in [("candid", "long"), *fields]]
+        return container({"type": "record", "name": "alert", "fields": typed}, body)
+
+    def items(type_: str) -> dict[str, object]:
+        fields = [{"name": "jd", "type": type_}]
+        return {"type": "array", "items": {"type": "record", "name": "past", "fields": fields}}
+
+    packets = [
+        packet(long(0) + long(5) + b"\0", ("fid", "int"), ("past", items("int"))),
+        packet(long(1) + sized(b"r"), ("fid", "string")),
+        packet(long(2) + long(5), ("FID", "int")),
+        packet(long(3) + long(1) + sized(b"x") + b"\0", ("past", items("string"))),
+        packet(long(4) + long(5) + long(6), ("ra", "int"), ("RA", "int")),
+        packet(
+            long(5) + long(1) + long(7) + b"\0" + sized(b"x"),
+            ("past", items("int")),
+            ("note", "string"),
+        ),
+    ]
+    packets_settings = PacketSettings(surveys={"": "any"})
+    storage = LocalStorage(folder)
+    ledger = Ledger.take_over(storage)
+    for number, data in enumerate(packets):
+        tables = TableSchemas(storage, packets_settings.survey_of)
+        decoder = make_decoder(packets_settings, 2**20, {}, tables)
+        claim = Claim(SOURCE, number, number)
+        batch = make_batch(claim, [RawMessage(number, FIRST_MS + number, data)], (), decoder)
+        commit(ledger, storage, [write_claim(batch, storage, ledger.staging, f"test-{number}")])
+    assert dict(ledger.state.dead_letters_by_reason) == {"other_columns": 4}
 
 
 def block(page: str, mark: str) -> str:
@@ -180,6 +217,23 @@ assert polars_frame["candid"].n_unique() == 39
     )
 
 
+def test_pyarrow_and_polars_read_an_archive_that_was_sent_other_columns(night: Path) -> None:
+    recipe = all_columns(block("docs/archive.md", "<!-- test: readers -->"))
+    run(
+        night,
+        recipe.replace("archive/alerts", "mixed/alerts")
+        + """
+import finkray
+columns = ["candid", "fid", "past", "note"]
+expected = [(0, 5, [], None), (5, None, [{"jd": 7}], "x")]
+whole = finkray.open_archive("mixed").dataset().to_table()
+for rows in (whole, pyarrow_table, polars_frame.to_arrow()):
+    rows = rows.sort_by("kafka_offset").select(columns).to_pylist()
+    assert [tuple(row.values()) for row in rows] == expected
+""",
+    )
+
+
 @pytest.mark.spark
 @pytest.mark.timeout(180)
 def test_spark_reads_the_union_of_all_versions(night: Path) -> None:
@@ -208,6 +262,12 @@ assert [plain(row) for row in rows] == [plain(row) for row in whole.to_pylist()]
         + """
 first = spark_frame.selectExpr("unix_micros(since)", "unix_date(day_of)", "kafka_offset").collect()
 assert sorted(tuple(row) for row in first) == [(-62135596800000000, -719162, 1), (FIRST_MS, 0, 0)]
+"""
+        + block("docs/archive.md", "<!-- test: spark -->").replace("archive/alerts", "mixed/alerts")
+        + """
+rows = spark_frame.orderBy("candid").select("candid", "fid", "past", "note").collect()
+expected = [(0, 5, [], None), (5, None, [{"jd": 7}], "x")]
+assert [tuple(row.asDict(recursive=True).values()) for row in rows] == expected
 spark.stop()
 """.replace("FIRST_MS", str(FIRST_MS)),
     )
