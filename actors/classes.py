@@ -123,7 +123,7 @@ def classes(known: pa.Table, neighbours: pa.Table, answers: Sequence[TypeAnswer]
         host = (score < GALAXY_BELOW) & (near <= HOST_ARCSEC)
     in_packet = known["solar_system"].to_numpy().astype(bool)
     rule = np.select(
-        [in_packet, best.found & best.galaxy, best.found, unchecked, host],
+        [in_packet, best.has_source & best.galaxy, best.has_source, unchecked, host],
         range(5),
         default=5,
     )
@@ -146,7 +146,7 @@ def classes(known: pa.Table, neighbours: pa.Table, answers: Sequence[TypeAnswer]
 class _Best:
     """For each alert the source that counts, null or False where there is none."""
 
-    found: np.ndarray
+    has_source: np.ndarray
     galaxy: np.ndarray
     types: pa.Array
     texts: pa.Array
@@ -168,13 +168,13 @@ def _best(answers: Sequence[TypeAnswer], alerts: int) -> _Best:
         usable = pc.and_(pc.equal(answer.status, MATCH), pc.is_valid(answer.types))
         row[~pc.fill_null(usable, False).to_numpy(zero_copy_only=False)] = np.inf  # noqa: FBT003
     which = np.argmin(order, axis=0)
-    found = np.isfinite(np.min(order, axis=0))
-    rows = pa.array(which * alerts + np.arange(alerts), mask=~found)
-    numbers = pa.array(which, mask=~found)
+    has_source = np.isfinite(np.min(order, axis=0))
+    rows = pa.array(which * alerts + np.arange(alerts), mask=~has_source)
+    numbers = pa.array(which, mask=~has_source)
     types = pa.concat_arrays([answer.types for answer in answers]).take(rows)
     galaxies = pc.is_in(types, pa.array(sorted(GALAXIES)))
     return _Best(
-        found=found,
+        has_source=has_source,
         galaxy=galaxies.to_numpy(zero_copy_only=False),
         types=types,
         texts=pa.concat_arrays([answer.texts for answer in answers]).take(rows),

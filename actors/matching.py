@@ -38,7 +38,7 @@ _REASONS: Final = pa.array(_REASON_NAMES)
 _UNREADABLE: Final = _REASON_NAMES.index(CATALOG_UNREADABLE)
 
 
-class _Found(NamedTuple):
+class _ShardMatches(NamedTuple):
     """Alerts with a source within the radius, the nearest source of each, and their number."""
 
     alerts: np.ndarray
@@ -90,16 +90,16 @@ def match(positions: pa.Table, catalog: Catalog) -> pa.Table:
         those at the same place, the first in the catalogue.
     """
     batch = _Batch(positions, catalog)
-    found = []
+    matches = []
     for shard, period, alerts in batch.by_shard(catalog):
         try:
-            near = _in_shard(catalog, catalog.shard(shard, period), batch, alerts)
+            of_shard = _in_shard(catalog, catalog.shard(shard, period), batch, alerts)
         except CatalogUnavailable:
             batch.reason[alerts] = _UNREADABLE
             continue
-        if near is not None:
-            found.append(near)
-    return _answer(catalog, batch.reason, found)
+        if of_shard is not None:
+            matches.append(of_shard)
+    return _answer(catalog, batch.reason, matches)
 
 
 def match_current(positions: pa.Table, catalogs: Catalogs, name: str) -> pa.Table:
@@ -172,7 +172,9 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
     return numbers
 
 
-def _in_shard(catalog: Catalog, shard: Shard, batch: _Batch, alerts: np.ndarray) -> _Found | None:
+def _in_shard(
+    catalog: Catalog, shard: Shard, batch: _Batch, alerts: np.ndarray
+) -> _ShardMatches | None:
     """Return the sources of a shard within the radius of alerts; None if there are none."""
     from astropy.coordinates import angular_separation
 
@@ -195,10 +197,10 @@ def _in_shard(catalog: Catalog, shard: Shard, batch: _Batch, alerts: np.ndarray)
     carried = shard.columns.take(pa.array(rows[best]))
     for name in carried.column_names:
         sources = sources.append_column(name, carried[name])
-    return _Found(nearest, separation[best], number, sources)
+    return _ShardMatches(nearest, separation[best], number, sources)
 
 
-def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Table:
+def _answer(catalog: Catalog, reason: np.ndarray, matches: list[_ShardMatches]) -> pa.Table:
     total = len(reason)
     schema = answer_schema(catalog)
     code = np.where(reason >= 0, 0, 1)
@@ -206,15 +208,15 @@ def _answer(catalog: Catalog, reason: np.ndarray, found: list[_Found]) -> pa.Tab
     separation = np.zeros(total)
     row = np.zeros(total, np.int64)
     done = 0
-    for near in found:
-        code[near.alerts] = 2
-        number[near.alerts] = near.number
-        separation[near.alerts] = near.separation_arcsec
-        row[near.alerts] = np.arange(done, done + len(near.alerts))
-        done += len(near.alerts)
+    for of_shard in matches:
+        code[of_shard.alerts] = 2
+        number[of_shard.alerts] = of_shard.number
+        separation[of_shard.alerts] = of_shard.separation_arcsec
+        row[of_shard.alerts] = np.arange(done, done + len(of_shard.alerts))
+        done += len(of_shard.alerts)
     matched = code == 2
     columns = pa.schema(catalog.source_fields)
-    tables = [near.sources.cast(columns) for near in found] or [columns.empty_table()]
+    tables = [of_shard.sources.cast(columns) for of_shard in matches] or [columns.empty_table()]
     sources = pa.concat_tables(tables)
     taken = sources.take(pa.array(row, mask=~matched)).combine_chunks()
     nearest = pa.StructArray.from_arrays(

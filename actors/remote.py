@@ -81,7 +81,7 @@ class Client(Protocol):
 
 @dataclass(slots=True)
 class _Reply:
-    found: Sequence[RemoteMatch] | None = None
+    matches: Sequence[RemoteMatch] | None = None
     error: str = ""
 
 
@@ -142,12 +142,12 @@ class RemoteCatalog:
         with np.errstate(invalid="ignore"):
             good = np.flatnonzero(np.isfinite(ra_deg) & (np.abs(dec_deg) <= 90.0))
         reason = np.full(len(ra_deg), NO_POSITION, object)
-        found: dict[int, RemoteMatch] = {}
+        matches: dict[int, RemoteMatch] = {}
         if len(good):
             reply = self._ask(ra_deg[good] % 360.0, dec_deg[good])
             reason[good] = reply.error or None
-            found = {int(good[match.index]): match for match in reply.found or ()}
-        return self._answer(reason.tolist(), found)
+            matches = {int(good[match.index]): match for match in reply.matches or ()}
+        return self._answer(reason.tolist(), matches)
 
     def _ask(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> _Reply:
         if not self._breaker.allows(self._clock()):
@@ -157,8 +157,8 @@ class RemoteCatalog:
 
         def work() -> None:
             try:
-                found = self._client.ask(ra_deg, dec_deg, self.radius_arcsec, cancelled)
-                reply.found = _checked(found, len(ra_deg))
+                matches = self._client.ask(ra_deg, dec_deg, self.radius_arcsec, cancelled)
+                reply.matches = _checked(matches, len(ra_deg))
             except TimeoutError:
                 reply.error = TIMED_OUT
             except Exception as error:  # noqa: BLE001 - any failure of a client means no answer
@@ -185,10 +185,10 @@ class RemoteCatalog:
             self._breaker.succeeded()
         return reply
 
-    def _answer(self, reason: list[str | None], found: dict[int, RemoteMatch]) -> pa.Table:
+    def _answer(self, reason: list[str | None], matches: dict[int, RemoteMatch]) -> pa.Table:
         rows = []
         for alert, cause in enumerate(reason):
-            match = found.get(alert)
+            match = matches.get(alert)
             if cause is not None:
                 status, number = NOT_CHECKED, None
             else:
@@ -206,9 +206,9 @@ class RemoteCatalog:
         return pa.Table.from_pylist(rows, schema=ANSWER)
 
 
-def _checked(found: Sequence[RemoteMatch], positions: int) -> Sequence[RemoteMatch]:
+def _checked(matches: Sequence[RemoteMatch], positions: int) -> Sequence[RemoteMatch]:
     """Return the matches of a client if they are of positions in the request."""
-    indices = {match.index for match in found}
-    if len(indices) != len(found) or not indices <= set(range(positions)):
+    indices = {match.index for match in matches}
+    if len(indices) != len(matches) or not indices <= set(range(positions)):
         raise ValueError("the answer has positions that are not in the request, or one twice")
-    return found
+    return matches

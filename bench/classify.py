@@ -34,7 +34,7 @@ from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.write_claim import write_claim
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.counts import ClassCounter
 from finkray.results.store import find_store
 from finkray.services.messages import Spec
@@ -155,7 +155,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     began = time.perf_counter()
     snapshot = run_over(
         run,
-        WantedAlerts(from_seq=0),
+        AlertSelection(from_seq=0),
         options.workers,
         on_snapshot=lambda _: None,
         stopping=threading.Event(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.chains.job import Job
+from bench.chains.chain_run import ChainRun
 from bench.figures import Figures
 from bench.run import CHAINS, Chain, measure
 from bench.topics import Feed, fill, send
@@ -97,15 +97,17 @@ class Comparison:
         if topic not in sizes:
             _LOG.info("Filling %s with %d alerts", topic, count)
             sizes[topic] = fill(self._kafka, topic, feed, count, options.partitions)
-        job = self._job(feed, schema, topic, count, f"{feed.name}-{chain.name}-{number}")
+        chain_run = self._chain_run(
+            feed, schema, topic, count, f"{feed.name}-{chain.name}-{number}"
+        )
         figures = measure(
             chain,
-            job,
+            chain_run,
             warm_after=int(options.warm_after / options.alerts * count),
             message_bytes=sizes[topic],
             timeout_s=options.timeout,
         )
-        self._clear(job)
+        self._clear(chain_run)
         return figures
 
     def _visit(self, chain: Chain, feed: Feed, schema: Path, alerts: int) -> float:
@@ -114,25 +116,27 @@ class Comparison:
         before = _for_each(partitions, LSST_BEFORE if feed.wire == "frame" else BEFORE)
         visit = _for_each(partitions, alerts)
         fill(self._kafka, name, feed, before, partitions)
-        job = self._job(feed, schema, name, before + visit, name.replace("_", "-"))
+        chain_run = self._chain_run(feed, schema, name, before + visit, name.replace("_", "-"))
 
         def send_all() -> None:
             send(self._kafka, name, feed, visit, partitions)
 
         visit_s = measure_visit(
             chain,
-            replace(job, keeps_reading=True),
+            replace(chain_run, keeps_reading=True),
             before,
             send_all,
             timeout_s=self._options.timeout,
         )
         self._kafka.delete_topic(name)
-        self._clear(job)
+        self._clear(chain_run)
         return visit_s
 
-    def _job(self, feed: Feed, schema: Path, topic: str, alerts: int, folder: str) -> Job:
+    def _chain_run(
+        self, feed: Feed, schema: Path, topic: str, alerts: int, folder: str
+    ) -> ChainRun:
         options = self._options
-        return Job(
+        return ChainRun(
             bootstrap_servers=self._kafka.bootstrap_servers,
             topic=topic,
             wire=feed.wire,
@@ -144,9 +148,9 @@ class Comparison:
             per_trigger=min(options.per_trigger, max(1, _alerts(options, feed) // 5)),
         )
 
-    def _clear(self, job: Job) -> None:
+    def _clear(self, chain_run: ChainRun) -> None:
         if not self._options.keep:
-            shutil.rmtree(job.folder)
+            shutil.rmtree(chain_run.folder)
 
 
 def chains_of(options: argparse.Namespace, feed: str) -> list[Chain]:

@@ -15,7 +15,7 @@ from typing import IO
 
 import pyarrow.dataset as ds
 
-from bench.chains.job import Job
+from bench.chains.chain_run import ChainRun
 from bench.figures import Figures, Progress, work_out
 from bench.meter import Meter, Sample
 from bench.topics import FEEDS
@@ -82,10 +82,10 @@ class Watched:
 
 
 def measure(
-    chain: Chain, job: Job, *, warm_after: int, message_bytes: float, timeout_s: float
+    chain: Chain, chain_run: ChainRun, *, warm_after: int, message_bytes: float, timeout_s: float
 ) -> Figures:
     """Run a chain over its whole topic; raises as `watch` does."""
-    seen = watch(chain, job, timeout_s=timeout_s)
+    seen = watch(chain, chain_run, timeout_s=timeout_s)
     return work_out(
         seen.progress,
         seen.samples,
@@ -101,9 +101,9 @@ def _nothing(_: int) -> None:
 
 
 def watch(
-    chain: Chain, job: Job, *, timeout_s: float, look: Callable[[int], None] = _nothing
+    chain: Chain, chain_run: ChainRun, *, timeout_s: float, look: Callable[[int], None] = _nothing
 ) -> Watched:
-    """Run a chain until it has archived all that the job names.
+    """Run a chain until it has archived all alerts of the run.
 
     Parameters
     ----------
@@ -116,13 +116,13 @@ def watch(
         It failed, took too long, or did not write every alert exactly once; the message
         names its log.
     """
-    folder = Path(job.folder)
+    folder = Path(chain_run.folder)
     folder.mkdir(parents=True)
     log_file = folder / "log"
     launched_unix_s = time.time()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", chain.module, job.to_json()],
+            [sys.executable, "-m", chain.module, chain_run.to_json()],
             stdout=subprocess.PIPE,
             stderr=log,
             stdin=subprocess.DEVNULL,
@@ -130,15 +130,18 @@ def watch(
             start_new_session=True,
         )
         progress, samples = _follow(process, launched_unix_s + timeout_s, look)
-    if process.returncode != 0 or not progress or progress[-1].alerts != job.alerts:
+    if process.returncode != 0 or not progress or progress[-1].alerts != chain_run.alerts:
         reached = progress[-1].alerts if progress else 0
         raise RuntimeError(
-            f"{chain.name} ended with code {process.returncode} after {reached} of {job.alerts} "
-            f"alerts. The end of {log_file}:\n{log_file.read_text(errors='replace')[-3000:]}"
+            f"{chain.name} ended with code {process.returncode} after {reached} of "
+            f"{chain_run.alerts} alerts. The end of {log_file}:\n"
+            f"{log_file.read_text(errors='replace')[-3000:]}"
         )
     rows, disk_bytes = found_below(folder)
-    if rows != job.alerts:
-        raise RuntimeError(f"{chain.name} wrote {rows} rows for {job.alerts} alerts: {folder}")
+    if rows != chain_run.alerts:
+        raise RuntimeError(
+            f"{chain.name} wrote {rows} rows for {chain_run.alerts} alerts: {folder}"
+        )
     return Watched(launched_unix_s, progress, samples, disk_bytes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.chains.job import Job
+from bench.chains.chain_run import ChainRun
 from bench.figures import Figures, median
 from bench.options import add_common, begin, working_folder
 from bench.run import CHAINS, OURS, measure
@@ -128,7 +128,7 @@ def _measure_all(
                 _LOG.info("Filling %s with %d alerts", topic, alerts)
                 sizes[topic] = fill(kafka, topic, feed, alerts, partitions)
             _LOG.info("%s: %s, round %d of %d", case.changed, case.to, number + 1, options.rounds)
-            job = Job(
+            chain_run = ChainRun(
                 bootstrap_servers=kafka.bootstrap_servers,
                 topic=topic,
                 wire=feed.wire,
@@ -142,7 +142,7 @@ def _measure_all(
             )
             figures = measure(
                 chain,
-                job,
+                chain_run,
                 warm_after=int(options.warm_share * alerts),
                 message_bytes=sizes[topic],
                 timeout_s=options.timeout,

@@ -16,7 +16,7 @@ from typing import TypeVar
 import fastavro
 from confluent_kafka import Producer
 
-from bench.chains.job import Wire
+from bench.chains.chain_run import Wire
 from finkray.avro.container import Body, Header, find_body, read_header
 from sim.broker.kafka import Kafka
 

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from bench.chains.job import Job
+from bench.chains.chain_run import ChainRun
 from bench.run import Chain, watch
 
 QUIET_S = 3.0
@@ -54,13 +54,13 @@ class Visit:
 
 
 def measure_visit(
-    chain: Chain, job: Job, before: int, send: Callable[[], object], *, timeout_s: float
+    chain: Chain, chain_run: ChainRun, before: int, send: Callable[[], object], *, timeout_s: float
 ) -> float:
     """Return the seconds from Kafka's last acknowledgement of a visit until it is in Parquet.
 
     Parameters
     ----------
-    job
+    chain_run
         of a topic that has alerts; its `alerts` include the visit's, and it `stays`
     before
         number of alerts before the visit
@@ -73,5 +73,5 @@ def measure_visit(
         as of `bench.run.watch`
     """
     visit = Visit(before, send)
-    seen = watch(chain, job, timeout_s=timeout_s, look=visit.look)
+    seen = watch(chain, chain_run, timeout_s=timeout_s, look=visit.look)
     return seen.progress[-1].at_unix_s - visit.acked_unix_s()

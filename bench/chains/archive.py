@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.chains.job import Job, Wire, report
+from bench.chains.chain_run import ChainRun, Wire, report
 from bench.running import RunningArchive, running_archive
 from finkray.ledger.entry import LOG_FOLDER, Entry
 
 _POLL_S = 0.1
 
 
-def run(job: Job) -> None:
+def run(chain_run: ChainRun) -> None:
     """Archive the topic, let the archive drain, and stop its Ray."""
     settings = settings_for(
-        job.bootstrap_servers,
-        job.topic,
-        job.wire,
-        Path(job.schema_file),
-        job.cores,
-        ingest=job.ingest,
+        chain_run.bootstrap_servers,
+        chain_run.topic,
+        chain_run.wire,
+        Path(chain_run.schema_file),
+        chain_run.cores,
+        ingest=chain_run.ingest,
     )
-    with running_archive(Path(job.folder), settings) as archive:
-        _follow(job, archive)
+    with running_archive(Path(chain_run.folder), settings) as archive:
+        _follow(chain_run, archive)
 
 
 def settings_for(
@@ -61,10 +61,10 @@ def _schemas(topic: str, wire: Wire, schema_file: Path) -> str:
             return f'[packets]\nschema_folder = "{schema_file.parent}"\n'
 
 
-def _follow(job: Job, archive: RunningArchive) -> None:
+def _follow(chain_run: ChainRun, archive: RunningArchive) -> None:
     log = archive.root / LOG_FOLDER
     next_entry = done = 0
-    while done < job.alerts:
+    while done < chain_run.alerts:
         if archive.process.poll() is not None:
             raise RuntimeError(
                 f"the archive ended with code {archive.process.returncode}. The end of its log:\n"
@@ -80,4 +80,4 @@ def _follow(job: Job, archive: RunningArchive) -> None:
 
 
 if __name__ == "__main__":
-    run(Job.from_command_line())
+    run(ChainRun.from_command_line())

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from bench.chains.job import FRAME_BYTES, Job, report
+from bench.chains.chain_run import FRAME_BYTES, ChainRun, report
 from finkray.avro.container import (
     SYNC_BYTES,
     Body,
@@ -39,38 +39,43 @@ SILENCE_S = 60.0
 """A file takes a second or two: after this long a worker has died."""
 
 
-def run(job: Job) -> None:
-    """Share the partitions among `job.cores` processes and wait for them all."""
-    job.output.mkdir(parents=True)
+def run(chain_run: ChainRun) -> None:
+    """Share the partitions among `chain_run.cores` processes and wait for them all."""
+    chain_run.output.mkdir(parents=True)
     spawn = multiprocessing.get_context("spawn")
     written: Queue[int] = spawn.Queue()
     workers = [
-        spawn.Process(target=_work, args=(job, range(worker, job.partitions, job.cores), written))
-        for worker in range(job.cores)
+        spawn.Process(
+            target=_work,
+            args=(chain_run, range(worker, chain_run.partitions, chain_run.cores), written),
+        )
+        for worker in range(chain_run.cores)
     ]
     for worker in workers:
         worker.start()
     done = 0
-    while done < job.alerts:
+    while done < chain_run.alerts:
         done += written.get(timeout=SILENCE_S)
         report(done)
     for worker in workers:
         worker.join()
 
 
-def _work(job: Job, partitions: range, written: "Queue[int]") -> None:
-    decode = _lsst_decoder(job) if job.wire == "frame" else _ztf_decoder(job)
+def _work(chain_run: ChainRun, partitions: range, written: "Queue[int]") -> None:
+    decode = _lsst_decoder(chain_run) if chain_run.wire == "frame" else _ztf_decoder(chain_run)
     options: dict[str, Any] | None = None
-    rows = ROWS_PER_LSST_FILE if job.wire == "frame" else ROWS_PER_FILE
-    for number, packets in enumerate(_chunks(job, partitions, rows)):
+    rows = ROWS_PER_LSST_FILE if chain_run.wire == "frame" else ROWS_PER_FILE
+    for number, packets in enumerate(_chunks(chain_run, partitions, rows)):
         table = decode(packets)
         options = options or _parquet_options(table)
-        pq.write_table(table, job.output / f"{partitions.start}-{number:05d}.parquet", **options)
+        pq.write_table(
+            table, chain_run.output / f"{partitions.start}-{number:05d}.parquet", **options
+        )
         written.put(len(packets))
 
 
-def _ztf_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
-    own = _own_header(job) if job.wire == "bare" else None
+def _ztf_decoder(chain_run: ChainRun) -> Callable[[list[bytes]], pa.Table]:
+    own = _own_header(chain_run) if chain_run.wire == "bare" else None
 
     def decode(packets: list[bytes]) -> pa.Table:
         header = own or _must(read_header(packets[0]))
@@ -80,9 +85,9 @@ def _ztf_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
     return decode
 
 
-def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
+def _lsst_decoder(chain_run: ChainRun) -> Callable[[list[bytes]], pa.Table]:
     """Decode by the archive's own reader: polars_avro refuses a schema that repeats a type name."""
-    text = Path(job.schema_file).read_text(encoding="utf-8")
+    text = Path(chain_run.schema_file).read_text(encoding="utf-8")
     reader = RecordReader(WriterSchema.from_text(text))
 
     def decode(packets: list[bytes]) -> pa.Table:
@@ -92,11 +97,11 @@ def _lsst_decoder(job: Job) -> Callable[[list[bytes]], pa.Table]:
     return decode
 
 
-def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
+def _chunks(chain_run: ChainRun, partitions: range, rows: int) -> Iterator[list[bytes]]:
     """Yield the messages of one file each; fewer than `rows` at the end, and in a pause."""
     consumer = Consumer(
         {
-            "bootstrap.servers": job.bootstrap_servers,
+            "bootstrap.servers": chain_run.bootstrap_servers,
             "group.id": "bench-bare-loop",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -104,10 +109,10 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
             "queued.max.messages.kbytes": 200_000,
         }
     )
-    consumer.assign([TopicPartition(job.topic, partition, 0) for partition in partitions])
-    ended, left = 0, job.alerts * len(partitions) // job.partitions
+    consumer.assign([TopicPartition(chain_run.topic, partition, 0) for partition in partitions])
+    ended, left = 0, chain_run.alerts * len(partitions) // chain_run.partitions
     chunk: list[bytes] = []
-    while left if job.keeps_reading else ended < len(partitions):
+    while left if chain_run.keeps_reading else ended < len(partitions):
         came = consumer.consume(500, timeout=0.05)
         for message in came:
             error = message.error()
@@ -121,7 +126,7 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
             if len(chunk) == rows:
                 yield chunk
                 chunk = []
-        if job.keeps_reading and chunk and not came:
+        if chain_run.keeps_reading and chunk and not came:
             yield chunk
             chunk = []
     if chunk:
@@ -129,10 +134,10 @@ def _chunks(job: Job, partitions: range, rows: int) -> Iterator[list[bytes]]:
     consumer.close()
 
 
-def _own_header(job: Job) -> Header:
+def _own_header(chain_run: ChainRun) -> Header:
     """Return a container header with the schema, for records that come without one."""
     file = io.BytesIO()
-    fastavro.writer(file, json.loads(Path(job.schema_file).read_text(encoding="utf-8")), [])
+    fastavro.writer(file, json.loads(Path(chain_run.schema_file).read_text(encoding="utf-8")), [])
     return _must(read_header(file.getvalue()))
 
 
@@ -174,4 +179,4 @@ def _parquet_options(table: pa.Table) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run(Job.from_command_line())
+    run(ChainRun.from_command_line())

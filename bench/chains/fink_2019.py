@@ -6,27 +6,27 @@ takes bare records, as Fink's simulator sent them; it cannot read ZTF's containe
 
 from pathlib import Path
 
-from bench.chains.job import FRAME_BYTES, Job
+from bench.chains.chain_run import FRAME_BYTES, ChainRun
 from bench.chains.spark import alerts_of, session, write_all
 
 
-def run(job: Job) -> None:
+def run(chain_run: ChainRun) -> None:
     """Archive the topic."""
     from pyspark.sql import functions as sql
     from pyspark.sql.avro.functions import from_avro
 
-    spark = session(job.cores)  # before any expression, which needs it
-    schema = Path(job.schema_file).read_text(encoding="utf-8")
-    skip = FRAME_BYTES if job.wire == "frame" else 0
+    spark = session(chain_run.cores)  # before any expression, which needs it
+    schema = Path(chain_run.schema_file).read_text(encoding="utf-8")
+    skip = FRAME_BYTES if chain_run.wire == "frame" else 0
     record = sql.expr(f"substring(value, {skip + 1})")
     hours = {"year": "yyyy", "month": "MM", "day": "dd", "hour": "HH"}
     decoded = (
-        alerts_of(spark, job)
+        alerts_of(spark, chain_run)
         .select("topic", "timestamp", from_avro(record, schema).alias("decoded"))
         .withColumns({name: sql.date_format("timestamp", form) for name, form in hours.items()})
     )
-    write_all(decoded.writeStream.partitionBy("topic", *hours), job)
+    write_all(decoded.writeStream.partitionBy("topic", *hours), chain_run)
 
 
 if __name__ == "__main__":
-    run(Job.from_command_line())
+    run(ChainRun.from_command_line())

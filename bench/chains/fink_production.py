@@ -13,23 +13,23 @@ from typing import Any
 
 import fastavro
 
-from bench.chains.job import FRAME_BYTES, Job
+from bench.chains.chain_run import FRAME_BYTES, ChainRun
 from bench.chains.spark import alerts_of, session, write_all
 
 
-def run(job: Job) -> None:
+def run(chain_run: ChainRun) -> None:
     """Archive the topic."""
     from pyspark.sql import functions as sql
     from pyspark.sql.avro.functions import from_avro
 
-    spark = session(job.cores)
-    schema = Path(job.schema_file).read_text(encoding="utf-8")
+    spark = session(chain_run.cores)
+    schema = Path(chain_run.schema_file).read_text(encoding="utf-8")
     # Spark's own view of the Avro schema is the function's result type.
     empty = spark.createDataFrame([], "value binary").select(from_avro("value", schema).alias("a"))
-    how = _container if job.wire == "container" else _framed(schema)
+    how = _container if chain_run.wire == "container" else _framed(schema)
     decode = sql.udf(how, empty.schema["a"].dataType)
-    decoded = alerts_of(spark, job).select(decode("value").alias("a")).select("a.*")
-    write_all(decoded.writeStream, job)
+    decoded = alerts_of(spark, chain_run).select(decode("value").alias("a")).select("a.*")
+    write_all(decoded.writeStream, chain_run)
 
 
 def _container(packet: bytes) -> Any:
@@ -49,4 +49,4 @@ def _framed(text: str) -> Callable[[bytes], Any]:
 
 
 if __name__ == "__main__":
-    run(Job.from_command_line())
+    run(ChainRun.from_command_line())

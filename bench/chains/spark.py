@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.chains.job import Job, report
+from bench.chains.chain_run import ChainRun, report
 from sim.broker.jars import cache_folder
 
 if TYPE_CHECKING:
@@ -48,26 +48,26 @@ def session(cores: int) -> "SparkSession":
     return spark
 
 
-def alerts_of(spark: "SparkSession", job: Job) -> "DataFrame":
+def alerts_of(spark: "SparkSession", chain_run: ChainRun) -> "DataFrame":
     """Read the topic from its beginning with Spark's Kafka source."""
     return (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", job.bootstrap_servers)
-        .option("subscribe", job.topic)
+        .option("kafka.bootstrap.servers", chain_run.bootstrap_servers)
+        .option("subscribe", chain_run.topic)
         .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", job.per_trigger)
+        .option("maxOffsetsPerTrigger", chain_run.per_trigger)
         .load()
     )
 
 
-def write_all(writer: "DataStreamWriter", job: Job) -> None:
+def write_all(writer: "DataStreamWriter", chain_run: ChainRun) -> None:
     """Run until everything in the topic is in Parquet files, and report each micro-batch."""
-    trigger = {"processingTime": "0 seconds"} if job.keeps_reading else {"availableNow": True}
+    trigger = {"processingTime": "0 seconds"} if chain_run.keeps_reading else {"availableNow": True}
     query = (
         writer.outputMode("append")
         .format("parquet")
-        .option("path", str(job.output))
-        .option("checkpointLocation", str(Path(job.folder) / "checkpoint"))
+        .option("path", str(chain_run.output))
+        .option("checkpointLocation", str(Path(chain_run.folder) / "checkpoint"))
         .trigger(**trigger)
         .start()
     )
@@ -80,7 +80,7 @@ def write_all(writer: "DataStreamWriter", job: Job) -> None:
                 last_batch = progress["batchId"]
                 done += progress["numInputRows"]
                 report(done)
-        if job.keeps_reading and done >= job.alerts:
+        if chain_run.keeps_reading and done >= chain_run.alerts:
             query.stop()
         time.sleep(_POLL_S)
     if error := query.exception():

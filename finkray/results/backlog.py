@@ -36,7 +36,7 @@ Covered = Callable[[Sequence[Claim]], Mapping[Claim, ClaimResult]]
 
 
 @dataclass(frozen=True, slots=True)
-class WantedAlerts:
+class AlertSelection:
     """The alerts that a service is to process.
 
     Attributes
@@ -50,8 +50,8 @@ class WantedAlerts:
     from_seq: int | None = None
     span: Span | None = None
 
-    def wants(self, seq: int, file: DataFile) -> bool:
-        """Return whether a file that an entry brought is wanted."""
+    def includes(self, seq: int, file: DataFile) -> bool:
+        """Return whether a file that an entry brought is selected."""
         if self.from_seq is not None and seq >= self.from_seq:
             return True
         if self.span is None:
@@ -61,11 +61,11 @@ class WantedAlerts:
 
     @property
     def first_seq(self) -> int:
-        """First entry of the ledger that may have wanted alerts."""
+        """First entry of the ledger that may have selected alerts."""
         return 0 if self.span is not None or self.from_seq is None else self.from_seq
 
 
-def live_from(storage: Storage, archive: Storage, since: datetime | None) -> WantedAlerts:
+def live_from(storage: Storage, archive: Storage, since: datetime | None) -> AlertSelection:
     """Return the alerts that a live service processes, as decided at its first start.
 
     Parameters
@@ -91,7 +91,7 @@ def live_from(storage: Storage, archive: Storage, since: datetime | None) -> Wan
     try:
         raw = json.loads(data or b"")
         begins = None if raw["since"] is None else datetime.fromisoformat(raw["since"])
-        return WantedAlerts(raw["from_seq"], None if begins is None else Span(start=begins))
+        return AlertSelection(raw["from_seq"], None if begins is None else Span(start=begins))
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(f"{LIVE_PATH} does not say what is served: {error}") from error
 
@@ -141,8 +141,8 @@ class Backlog:
         the folder of the service's sink, in which the position is kept
     covered
         returns what the sink has of claims
-    wanted
-        which alerts are to be processed
+    selection
+        the alerts to process
     whole
         whether claims without any file are returned too, so that the sink gets every claim
     inputs
@@ -160,7 +160,7 @@ class Backlog:
         archive: Storage,
         storage: Storage,
         covered: Covered,
-        wanted: WantedAlerts,
+        selection: AlertSelection,
         *,
         whole: bool,
         inputs: Sequence[ResultsInput] = (),
@@ -168,9 +168,9 @@ class Backlog:
         self._archive = archive
         self._storage = storage
         self._covered = covered
-        self._wanted = wanted
+        self._selection = selection
         self._whole = whole
-        self._next_seq = max(_position(storage, wanted), wanted.first_seq)
+        self._next_seq = max(_position(storage, selection), selection.first_seq)
         self._kept_seq = self._next_seq
         self._open: dict[Claim, int] = {}
         self._inputs = inputs
@@ -263,7 +263,7 @@ class Backlog:
         waiting = (work.seq for work in self._waiting.values())
         done_seq = min((*self._open.values(), *waiting), default=self._next_seq)
         if done_seq > self._kept_seq:
-            raw = {"next_seq": done_seq, "wanted": _wanted_to_json(self._wanted)}
+            raw = {"next_seq": done_seq, "wanted": _selection_to_json(self._selection)}
             self._storage.replace(POSITION_PATH, json.dumps(raw).encode())
             self._kept_seq = done_seq
 
@@ -312,7 +312,7 @@ class Backlog:
                 file
                 for claim, file in new
                 if claim == result.claim
-                and self._wanted.wants(entry.seq, file)
+                and self._selection.includes(entry.seq, file)
                 and file.path not in processed
                 and self._is_there(file)
             )
@@ -320,20 +320,20 @@ class Backlog:
                 yield ClaimWork(entry.seq, entry.at, result.claim, files, known, result.archived)
 
     def _is_live(self, entry: Entry) -> bool:
-        from_seq = self._wanted.from_seq
+        from_seq = self._selection.from_seq
         return from_seq is not None and entry.seq >= from_seq
 
 
-def _position(storage: Storage, wanted: WantedAlerts) -> int:
+def _position(storage: Storage, selection: AlertSelection) -> int:
     data = storage.read(POSITION_PATH)
     if data is None:
         return 0
     raw = json.loads(data)
-    return int(raw["next_seq"]) if raw["wanted"] == _wanted_to_json(wanted) else 0
+    return int(raw["next_seq"]) if raw["wanted"] == _selection_to_json(selection) else 0
 
 
-def _wanted_to_json(wanted: WantedAlerts) -> dict[str, object]:
-    raw = asdict(wanted)
-    if wanted.span is not None:
-        raw["span"] = [str(wanted.span.start), str(wanted.span.end)]
+def _selection_to_json(selection: AlertSelection) -> dict[str, object]:
+    raw = asdict(selection)
+    if selection.span is not None:
+        raw["span"] = [str(selection.span.start), str(selection.span.end)]
     return raw

@@ -13,7 +13,7 @@ from pathlib import Path
 from finkray.claim import DataFile
 from finkray.errors import ServiceError
 from finkray.ledger.claims import read_claims
-from finkray.results.backlog import Backlog, ClaimWork, WantedAlerts, live_from
+from finkray.results.backlog import AlertSelection, Backlog, ClaimWork, live_from
 from finkray.results.inputs import open_inputs
 from finkray.results.writer import open_store
 from finkray.services.messages import GivenSettings, Limits, Spec
@@ -93,20 +93,20 @@ def spec_of(name: str, folder: Path | None = None) -> Spec:
 
 def run_over(
     run: Run,
-    wanted: WantedAlerts,
+    selection: AlertSelection,
     workers: int | None,
     *,
     on_snapshot: Callable[[ServiceSnapshot], None],
     stopping: threading.Event,
     make_host: MakeHost | None = None,
 ) -> ServiceSnapshot:
-    """Process the wanted alerts of an archive, and return the last snapshot.
+    """Process the selected alerts of an archive, and return the last snapshot.
 
     Alerts that have a result are not processed again, so a run that was interrupted continues.
 
     Parameters
     ----------
-    run, wanted
+    run, selection
         the service, and the alerts
     workers
         number of workers; None: as many as the waiting alerts need, within the settings' bounds
@@ -131,7 +131,7 @@ def run_over(
     inputs = open_inputs(run.archive, about, run.into or about.name)
     with _opened(run, about) as sink:
         backlog = Backlog(
-            run.archive, sink.storage, sink.covered, wanted, whole=False, inputs=inputs
+            run.archive, sink.storage, sink.covered, selection, whole=False, inputs=inputs
         )
         snapshots = Snapshots(run, about, sink, "running")
 
@@ -185,9 +185,9 @@ def run_live(
     about = run.about or Worker(run.spec, limits_of(run.settings), run.archive).describe()
     inputs = open_inputs(run.archive, about, run.into or about.name)
     with _opened(run, about) as sink:
-        wanted = live_from(sink.storage, run.archive, since)
+        selection = live_from(sink.storage, run.archive, since)
         backlog = Backlog(
-            run.archive, sink.storage, sink.covered, wanted, whole=True, inputs=inputs
+            run.archive, sink.storage, sink.covered, selection, whole=True, inputs=inputs
         )
         snapshots = Snapshots(run, about, sink, "running")
 
@@ -262,14 +262,14 @@ class Snapshots:
         return self._last.model_copy(update={"state": state, "at": utc_now()})
 
 
-def count_wanted(archive: Storage, wanted: WantedAlerts) -> int:
-    """Return how many alerts of an archive are wanted, by its ledger."""
+def count_selected(archive: Storage, selection: AlertSelection) -> int:
+    """Return how many alerts of an archive are selected, by its ledger."""
     claims = read_claims(archive, ["seq", "files"])
     return sum(
         file["rows"]
         for seq, files in zip(claims["seq"].to_pylist(), claims["files"].to_pylist(), strict=True)
         for file in files
-        if wanted.wants(seq, DataFile(**file))
+        if selection.includes(seq, DataFile(**file))
     )
 
 

@@ -11,13 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from finkray.errors import ClusterUnavailable, SettingsError
 from finkray.host.interrupt import stop_on_interrupt
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.store import store_folder
 from finkray.serving.actor import actor_maker
 from finkray.serving.run import (
     MakeHost,
     Run,
-    count_wanted,
+    count_selected,
     default_workers,
     limits_of,
     run_over,
@@ -32,7 +32,7 @@ from jobs.cluster.connect import WorkerLocation, connected, is_on_this_machine
 if TYPE_CHECKING:
     from jobs.commands.launch import CommandContext
 
-EVERYTHING = WantedAlerts(from_seq=0)
+EVERYTHING = AlertSelection(from_seq=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RunResult:
         }
 
 
-def selected_alerts(begins: str | None, ends: str | None) -> WantedAlerts:
+def selected_alerts(begins: str | None, ends: str | None) -> AlertSelection:
     """Return the alerts that `--from` and `--to` select.
 
     Raises
@@ -82,13 +82,13 @@ def selected_alerts(begins: str | None, ends: str | None) -> WantedAlerts:
         raise SettingsError(f"--from, --to: {error}") from error
     if span.start and span.end and span.start >= span.end:
         raise SettingsError(f"--to {ends} is not after --from {begins}")
-    return WantedAlerts(span=span)
+    return AlertSelection(span=span)
 
 
 def run_service(
     context: "CommandContext",
     name: str,
-    wanted: WantedAlerts,
+    selection: AlertSelection,
     *,
     into: str | None = None,
     workers: int | None = None,
@@ -102,7 +102,7 @@ def run_service(
         Context of the command.
     name
         The service, as `module:Name`.
-    wanted
+    selection
         The alerts to process.
     into
         Name of the results; None: the service's own.
@@ -124,14 +124,14 @@ def run_service(
     archive = archive_of(settings)
     run = Run(archive, spec_of(name), settings, into)
     with _workers(context, run, workers, location) as pool:
-        total = count_wanted(archive, wanted)
+        total = count_selected(archive, selection)
         with (
             _shown(f"{name} on {pool.description}", total) as report,
             stop_on_interrupt() as stopping,
         ):
             snapshot = run_over(
                 run,
-                wanted,
+                selection,
                 pool.workers,
                 on_snapshot=report,
                 stopping=stopping,

@@ -23,7 +23,7 @@ from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.write_claim import write_claim
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.services.messages import Spec
 from finkray.serving.run import Run, run_over
 from finkray.settings.model import Settings
@@ -338,7 +338,7 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
             Settings(),
             "bright",
         ),
-        WantedAlerts(from_seq=0),
+        AlertSelection(from_seq=0),
         1,
         on_snapshot=lambda _: None,
         stopping=threading.Event(),

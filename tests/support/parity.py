@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import finkray
 from actors.classes import CHECKED
-from finkray.results.backlog import Backlog, WantedAlerts
+from finkray.results.backlog import AlertSelection, Backlog
 from finkray.results.rows import RowAnswers
 from finkray.results.store import ResultsStore, find_store
 from finkray.results.writer import open_store
@@ -56,7 +56,7 @@ def classify_all(small: SmallArchive, service: finkray.Service | None = None) ->
     """Run a service, by default `Parity`, on all alerts without a result, and commit."""
     about = describe(service or Parity())
     with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as writer:
-        everything = WantedAlerts(from_seq=0)
+        everything = AlertSelection(from_seq=0)
         backlog = Backlog(small.storage, writer.storage, writer.covered, everything, whole=False)
         for work in backlog.more(100):
             answers: dict[str, list[RowAnswers]] = {}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finkray.ledger.read import read_state
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.store import find_store
 from finkray.results.writer import open_store
 from finkray.services.columns import read_columns
@@ -28,7 +28,7 @@ from tests.support.small_archives import SmallArchive
 
 ROOT = str(Path(__file__).parents[2])
 SPEC = Spec("tests.support.services:Double", ROOT)
-EVERYTHING = WantedAlerts(from_seq=0)
+EVERYTHING = AlertSelection(from_seq=0)
 
 
 @dataclass
@@ -71,16 +71,16 @@ def a_run(
 
 def serve(
     small: SmallArchive,
-    wanted: WantedAlerts = EVERYTHING,
+    selection: AlertSelection = EVERYTHING,
     service: Service | None = None,
     into: str | None = None,
     before_each: Callable[[], None] = lambda: None,
     open_sink: OpenSink = open_store,
 ) -> ServiceSnapshot:
-    """Process the wanted alerts with two workers."""
+    """Process the selected alerts with two workers."""
     return run_over(
         a_run(small, into, service, open_sink),
-        wanted,
+        selection,
         2,
         on_snapshot=lambda _: None,
         stopping=threading.Event(),

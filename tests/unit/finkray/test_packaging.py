@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.storage.local import LocalStorage
 from tests.support.serving import serve
 from tests.support.small_archives import SmallArchive
@@ -119,7 +119,7 @@ def test_a_plain_install_reads_an_archive(quick_folder: Path) -> None:
     small = SmallArchive(LocalStorage(quick_folder / "archive"))
     small.put(0, 59)
     small.put(60, 69, dead=[65])
-    serve(small, WantedAlerts(from_seq=0))
+    serve(small, AlertSelection(from_seq=0))
     blocked = absent_from_a_plain_install() | {*SHIPPED, "bench", "tests"} - {"finkray"}
     done = subprocess.run(
         [

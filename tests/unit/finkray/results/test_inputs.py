@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import finkray
 from finkray.errors import ServiceError, SettingsError
 from finkray.ledger.publish import commit
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.store import find_store
 from finkray.services.service import describe
 from finkray.serving.run import run_live
@@ -91,7 +91,7 @@ def test_columns_of_results_stand_beside_those_of_the_alerts(small: SmallArchive
 
 def test_without_waiting_what_is_not_there_is_null(small: SmallArchive) -> None:
     small.put(0, 119)
-    serve(small, WantedAlerts(span=span_of("2026-11-24T02")))
+    serve(small, AlertSelection(span=span_of("2026-11-24T02")))
     serve(small, service=taking())
     assert sums(small) == {n: 3 * n if n >= 60 else None for n in range(120)}
 
@@ -113,7 +113,7 @@ def test_of_two_versions_the_one_that_ran_last_and_has_the_claim_is_read(
     class OfTheFirst(Sum):
         name = "first"
 
-    serve(small, WantedAlerts(from_seq=2), service=Twice())
+    serve(small, AlertSelection(from_seq=2), service=Twice())
     serve(small, service=waiting())
     assert sums(small) == {n: 3 * n if n < 10 else 21 * n for n in range(20)}
     serve(small, service=OfTheFirst(needs=("double/1",)))
@@ -126,7 +126,7 @@ def test_of_two_versions_the_one_that_ran_last_and_has_the_claim_is_read(
 def test_a_claim_waits_for_its_results_and_does_not_hold_up_the_others(small: SmallArchive) -> None:
     small.put(0, 119)  # of which one of two files gets results
     small.put(120, 129)
-    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
+    serve(small, AlertSelection(span=span_of("2026-11-24T01")))
     snapshot = serve(small, service=waiting())
     assert offsets(small, "sum") == list(range(120, 130))
     assert snapshot.waiting_for_inputs == 120
@@ -207,9 +207,9 @@ def test_whatever_runs_when_no_alert_is_processed_without_its_results(order: lis
                 case "input":
                     serve(small)
                 case "first hour":
-                    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
+                    serve(small, AlertSelection(span=span_of("2026-11-24T01")))
                 case "second hour":
-                    serve(small, WantedAlerts(span=span_of("2026-11-24T02")))
+                    serve(small, AlertSelection(span=span_of("2026-11-24T02")))
                 case _:
                     serve(small, service=service)
         serve(small)

@@ -8,7 +8,7 @@ import pytest
 
 import finkray
 from finkray.errors import ServiceError
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.joined import newest
 from finkray.storage.hours import span_of
 from tests.support.serving import serve
@@ -20,7 +20,7 @@ def small(small: SmallArchive) -> SmallArchive:
     """Two hours of alerts, of which only the first has results."""
     small.put(0, 59)
     small.put(60, 119, begins=NIGHT + timedelta(hours=1))
-    serve(small, WantedAlerts(span=span_of("2026-11-24T01")))
+    serve(small, AlertSelection(span=span_of("2026-11-24T01")))
     return small
 
 

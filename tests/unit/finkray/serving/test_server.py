@@ -12,7 +12,7 @@ from finkray.errors import ArchiveHeld, Fenced, StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.ledger.read import read_state
-from finkray.results.backlog import WantedAlerts
+from finkray.results.backlog import AlertSelection
 from finkray.results.store import find_store
 from finkray.results.writer import open_store
 from finkray.serving.commits import CommitSettings
@@ -38,10 +38,10 @@ class SinkInUse:
 
     def serve(
         self,
-        wanted: WantedAlerts = EVERYTHING,
+        selection: AlertSelection = EVERYTHING,
         before_each: Callable[[], None] = lambda: None,
     ) -> dict[str, int]:
-        return serve(self.small, wanted, before_each=before_each, open_sink=self.open).by_status
+        return serve(self.small, selection, before_each=before_each, open_sink=self.open).by_status
 
     def serve_live(self, until_offset: int, *puts: tuple[int, int]) -> None:
         def is_done() -> bool:
@@ -95,9 +95,9 @@ def test_a_second_run_does_nothing_again(small: SmallArchive, sink: SinkInUse) -
 
 def test_another_span_adds_to_the_same_results(small: SmallArchive, sink: SinkInUse) -> None:
     small.put(0, 119)  # of two hours, in one claim
-    sink.serve(WantedAlerts(span=span_of("2026-11-24T02")))
+    sink.serve(AlertSelection(span=span_of("2026-11-24T02")))
     assert sink.offsets == list(range(60, 120))
-    sink.serve(WantedAlerts(span=span_of("2026-11-24T01")))
+    sink.serve(AlertSelection(span=span_of("2026-11-24T01")))
     assert sink.offsets == list(range(120))
 
 

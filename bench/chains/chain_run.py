@@ -14,7 +14,7 @@ FRAME_BYTES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ChainRun:
     """One measurement of one chain.
 
     Attributes
@@ -63,12 +63,12 @@ class Job:
         return Path(self.folder) / "parquet"
 
     def to_json(self) -> str:
-        """Return the job as JSON, for a command line."""
+        """Return the run as JSON, for a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_command_line(cls) -> "Job":
-        """Return the job in this process's only argument, which `to_json` made."""
+    def from_command_line(cls) -> "ChainRun":
+        """Return the run in this process's only argument, which `to_json` made."""
         return cls(**json.loads(sys.argv[1]))
 
 
