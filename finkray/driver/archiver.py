@@ -112,6 +112,7 @@ class Archiver:
         self._feeder = Feeder(
             settings,
             ledger.staging,
+            ledger.archive_id,
             f"finkray-archive-epoch-{ledger.epoch}",
             self._events.put,
         )

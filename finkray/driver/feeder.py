@@ -36,6 +36,8 @@ class Feeder:
         all settings
     staging
         the folder, relative to the archive, that tasks write into
+    archive_id
+        the identity of the archive, which tasks look for before they write
     app_name
         of the Spark session
     on_micro_batch
@@ -46,11 +48,13 @@ class Feeder:
         self,
         settings: Settings,
         staging: str,
+        archive_id: str,
         app_name: str,
         on_micro_batch: Callable[[MicroBatch], None],
     ) -> None:
         self._settings = settings
         self._staging = staging
+        self._archive_id = archive_id
         self._app_name = app_name
         self._on_micro_batch = on_micro_batch
         self._master = RaydpMaster(app_name)
@@ -98,7 +102,11 @@ class Feeder:
             [
                 [
                     ClaimOrder(
-                        claim.claim, actor_names[claim.actor], claim.generation, self._staging
+                        claim.claim,
+                        actor_names[claim.actor],
+                        claim.generation,
+                        self._staging,
+                        self._archive_id,
                     )
                     for claim in share
                 ]
@@ -156,7 +164,7 @@ class Feeder:
 
     def _warm_up_orders(self) -> Sequence[Sequence[ClaimOrder]]:
         """Return orders that make every task slot load modules and connect before a claim comes."""
-        return [[ClaimOrder(None, "", 0, self._staging)]] * self._slots
+        return [[ClaimOrder(None, "", 0, self._staging, self._archive_id)]] * self._slots
 
     def _send(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
         if not tasks or self._spark is None:

@@ -21,15 +21,17 @@ start, and whose lost claims have alerts of older hours only, is not found here.
 `stray` in an audit, and no claim with the same file names is committed (`finkray.ledger.publish`).
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from finkray.errors import LedgerCorrupt, StorageError
-from finkray.ledger.state import LedgerState, PartitionState
 from finkray.storage.contract import Storage
 from finkray.storage.layout import (
     ALERTS_FOLDER,
@@ -38,6 +40,9 @@ from finkray.storage.layout import (
     parse_path,
     topic_id8,
 )
+
+if TYPE_CHECKING:  # Spark tasks load this module, and need no more than the identity
+    from finkray.ledger.state import LedgerState, PartitionState
 
 IDENTITY_PATH = "identity.json"
 FORMAT = 1
@@ -64,7 +69,7 @@ class Identity:
         return json.dumps({"format": FORMAT} | asdict(self)).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Identity":
+    def from_bytes(cls, data: bytes) -> Identity:
         """Parse what `to_bytes` returned.
 
         Raises

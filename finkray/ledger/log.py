@@ -56,6 +56,8 @@ class Ledger:
     ----------
     epoch
         number of this run; tasks put it into the names of staged files
+    archive_id
+        the identity of the archive
     is_new
         whether the ledger knew no partition when it was opened
     """
@@ -71,7 +73,7 @@ class Ledger:
     ) -> None:
         self._storage = storage
         self._writer = writer
-        self._archive_id = archive_id
+        self.archive_id = archive_id
         self._state = reading.state
         self._unpublished = dict(reading.unpublished)
         self._in_doubt = False
@@ -158,7 +160,7 @@ class Ledger:
         LedgerCorrupt
             if it is the folder of another archive
         """
-        refuse_if_gone(self._storage, self._archive_id)
+        refuse_if_gone(self._storage, self.archive_id)
 
     def record_starts(self, starts: Mapping[TopicPartition, int]) -> None:
         """Record the offset from which partitions are archived; known ones stay as they are."""
@@ -272,7 +274,7 @@ class Ledger:
             return None
         self._compact_at_seq = through_seq + BLOCK - (through_seq + 1) % BLOCK
         return self._compactor.submit(
-            _compact, self._storage, through_seq, self.staging, self._archive_id, self.epoch
+            _compact, self._storage, through_seq, self.staging, self.archive_id, self.epoch
         )
 
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
@@ -286,7 +288,7 @@ class Ledger:
             at=datetime.now(UTC),
             writer=self._writer,
             published_through=self._state.published_through,
-            archive_id=self._archive_id,
+            archive_id=self.archive_id,
             **content,
         )
         self._in_doubt = True

@@ -18,12 +18,14 @@ class ClaimOrder:
     """An order to archive a claim whose batch the ingest actor `actor` holds.
 
     With `claim` None, the task only prepares itself: it connects and loads its modules.
+    `archive_id` is the identity of the archive in whose folder `staging` the task writes.
     """
 
     claim: Claim | None
     actor: str
     generation: int
     staging: str
+    archive_id: str
 
     def to_json(self) -> str:
         """Return the message as one line of JSON."""
@@ -33,7 +35,7 @@ class ClaimOrder:
     def from_json(cls, text: str) -> "ClaimOrder":
         """Return the message of a line from `to_json`."""
         raw = json.loads(text)
-        return cls(_claim(raw["claim"]), raw["actor"], raw["generation"], raw["staging"])
+        return cls(**raw | {"claim": _claim(raw["claim"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,13 @@ import psutil
 import pyarrow as pa
 
 import finkray
+from finkray.claim import StagedClaim
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
+from finkray.ledger.identity import refuse_if_gone
 from finkray.packets.batch import AlertBatch
 from finkray.packets.write_claim import write_claim
 from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome
+from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
 
 FETCH_TIMEOUT_S = 30.0
@@ -75,12 +78,7 @@ def execute(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
         started_s = time.perf_counter()
         batch, batch_node_id = _fetch(order)
         fetched_s = time.perf_counter()
-        staged = write_claim(
-            batch,
-            open_storage(context.archive),
-            order.staging,
-            attempt=f"{os.getpid()}-{time.time_ns()}",
-        )
+        staged = stage(open_storage(context.archive), order, batch)
         _freeze_loaded_modules()
         return replace(
             outcome,
@@ -91,6 +89,23 @@ def execute(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
         )
     except Exception as error:  # noqa: BLE001 - the driver decides what follows
         return replace(outcome, failure=ClaimFailure.of(error))
+
+
+def stage(storage: Storage, order: ClaimOrder, batch: AlertBatch) -> StagedClaim:
+    """Write a claim into staging, if the folder is still that of the archive.
+
+    Without its disk, which was unmounted, the folder would take files that no reader finds again.
+
+    Raises
+    ------
+    StorageError
+        if the folder is gone, or the storage refuses
+    LedgerCorrupt
+        if the folder is that of another archive
+    """
+    refuse_if_gone(storage, order.archive_id)
+    attempt = f"{os.getpid()}-{time.time_ns()}"
+    return write_claim(batch, storage, order.staging, attempt)
 
 
 @functools.cache
