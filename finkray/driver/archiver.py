@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from finkray.claim import StagedClaim, TopicPartition
+from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import WAITING_FOR_A_SCHEMA
 from finkray.dead_letters.search import waiting_schema_ids
 from finkray.driver.archiver_view import ArchiverView
@@ -326,15 +326,9 @@ class Archiver:
         self._troubles.add_unknown_schemas(
             number for claim in done for number in claim.unknown_schemas
         )
-        self._note_expired(staged)
-        self._carry_out(instructions)
-
-    def _note_expired(self, staged: Sequence[StagedClaim]) -> None:
         for claim in staged:
-            expired = sum(gap.offsets for gap in claim.result.gaps if gap.kind == "expired")
-            if expired:
-                self._troubles.expired += expired
-                self._troubles.last_expired = str(claim.result.claim)
+            self._troubles.add_committed(claim.result)
+        self._carry_out(instructions)
 
     # The end.
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from finkray.claim import ClaimResult
 from finkray.dead_letter_reason import DeadLetterReason
 
 STALLED_S = 60.0
@@ -52,6 +53,10 @@ class Troubles:
         offsets that Kafka's retention deleted before they were read, in this run
     last_expired
         the claim that accounts for the last of them
+    other_columns
+        alerts with other columns that became dead letters in this run
+    last_other_columns
+        the claim of the last of them
     restarts
         what was restarted, and when on the monotonic clock
     unknown_schemas
@@ -63,8 +68,21 @@ class Troubles:
     storage: str = ""
     expired: int = 0
     last_expired: str = ""
+    other_columns: int = 0
+    last_other_columns: str = ""
     restarts: list[tuple[float, str]] = field(default_factory=list)
     unknown_schemas: set[int] = field(default_factory=set)
+
+    def add_committed(self, result: ClaimResult) -> None:
+        """Count what a committed claim says of losses and of alerts with other columns."""
+        expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
+        if expired:
+            self.expired += expired
+            self.last_expired = str(result.claim)
+        others = dict(result.dead_letters_by_reason).get(DeadLetterReason.OTHER_COLUMNS, 0)
+        if others:
+            self.other_columns += others
+            self.last_other_columns = str(result.claim)
 
     def add_restart(self, what: str, monotonic_s: float) -> None:
         """Add a restart, and forget those older than an hour."""
@@ -152,6 +170,7 @@ def alarms_of(facts: Facts) -> dict[str, str]:
         "NO_REGISTRY": _waiting_for_schema(
             facts, DeadLetterReason.SCHEMA_UNAVAILABLE, "a schema source did not answer"
         ),
+        "OTHER_COLUMNS": _other_columns(troubles),
         "CLOCK": _clock(facts),
         "DIFFERENCE": f"{facts.difference} offsets" if facts.difference else "",
     }
@@ -163,6 +182,16 @@ def _expired(troubles: Troubles) -> str:
         return ""
     return (
         f"{troubles.expired} offsets since the archive started; the last: {troubles.last_expired}"
+    )
+
+
+def _other_columns(troubles: Troubles) -> str:
+    if not troubles.other_columns:
+        return ""
+    return (
+        f"{troubles.other_columns} packets since the archive started are dead letters: readers "
+        f"could not put them into one table with earlier alerts; the last: "
+        f"{troubles.last_other_columns}"
     )
 
 

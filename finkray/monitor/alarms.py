@@ -31,6 +31,9 @@ WHAT_TO_DO = {
     "packets are archived, and `finkray deadletters redrive` archives those that waited.",
     "NO_REGISTRY": "Is packets.registry_url right, and does the registry answer? It is retried by "
     "itself; `finkray deadletters redrive` archives the packets that waited.",
+    "OTHER_COLUMNS": "`finkray deadletters list --all --reason other_columns` names the columns "
+    "and both types: ask the provider whether the schema changed on purpose. The packets are kept, "
+    "whole.",
     "CLOCK": "Set this machine's clock (`timedatectl`). Nothing is lost: latencies and the times "
     "of this page are wrong until then.",
     "DIFFERENCE": "Offsets are not accounted for: run `finkray audit`, then "

@@ -44,6 +44,7 @@ FACTS = {
     "RESTARTS": Facts(troubles=restarted(RESTARTS_PER_H), monotonic_s=NOW_S + 3000),
     "UNKNOWN_SCHEMA": Facts(dead_letters_by_reason={"unknown_schema": 3, "truncated": 1}),
     "NO_REGISTRY": Facts(dead_letters_by_reason={"schema_unavailable": 3}),
+    "OTHER_COLUMNS": Facts(troubles=Troubles(other_columns=3, last_other_columns="t[0] 12-19")),
     "CLOCK": Facts(clock_jumped_s=-3600.0),
     "DIFFERENCE": Facts(difference=-2),
 }

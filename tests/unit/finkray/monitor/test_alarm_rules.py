@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
 from finkray.monitor.alarm_rules import (
     RESTARTS_PER_H,
     SLOW_START_S,
@@ -98,3 +99,19 @@ def test_the_schemas_that_packets_wait_for_are_named() -> None:
     assert message().endswith("(0, 1, 2, 3, 4, 5, 6, 7 and 56 more)")
     # Resolved letters do not count, whatever was met before.
     assert alarms_of(Facts(troubles=troubles)) == {}
+
+
+def test_committed_claims_are_counted_for_alarms() -> None:
+    claim = Claim(TopicPartition("cluster", "t", "id", 0), 12, 19)
+    troubles = Troubles()
+    troubles.add_committed(ClaimResult(claim, (), (), (("truncated", 4),), ()))
+    assert alarms_of(Facts(troubles=troubles)) == {}
+
+    gaps = (Gap("expired", 12, 13), Gap("not_delivered", 14, 14))
+    for _ in range(2):
+        troubles.add_committed(ClaimResult(claim, (), (), (("other_columns", 5),), gaps))
+
+    alarms = alarms_of(Facts(troubles=troubles))
+    assert alarms["EXPIRED"] == f"4 offsets since the archive started; the last: {claim}"
+    assert alarms["OTHER_COLUMNS"].startswith("10 packets since the archive started")
+    assert alarms["OTHER_COLUMNS"].endswith(str(claim))
