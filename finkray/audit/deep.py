@@ -1,7 +1,10 @@
-"""The deep audit: open files and check that each offset of a claim is there, once."""
+"""The deep audit: open files and check that each offset of a claim is there, once.
+
+It also reads the files of the schemas that these alerts have.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -13,11 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.audit.report import TWICE, DeepFinding, DeepReport, OffsetRange
-from finkray.claim import ClaimResult, DataFile
+from finkray.claim import Claim, ClaimResult, DataFile
+from finkray.ledger.file_claims import NO_FINGERPRINT
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, span_of
-from finkray.storage.layout import parse_path
+from finkray.storage.layout import parse_path, schema_path
 from finkray.storage.parquet import crc32_of
+from finkray.storage.schemas import schema_problem
 
 _OFFSETS = re.compile(r"(?P<topic>[^:]+):(?P<partition>\d+):(?P<first>\d+)-(?P<last>\d+)")
 
@@ -30,6 +35,11 @@ GRAMMAR = (
 _BATCH_CLAIMS = 1024
 
 DAMAGED = "is damaged: its bytes differ from the checksum in the ledger"
+
+SCHEMA_PROBLEMS = {
+    "missing": "is missing: alerts of this claim have this schema",
+    "damaged": "is damaged: its content differs from the SHA-256 in its name",
+}
 
 _COMPARED = ["kafka_topic", "kafka_partition", "kafka_offset"]
 
@@ -93,6 +103,7 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
     is_chosen = chooser(text)
     count = files = rows = 0
     findings: list[DeepFinding] = []
+    schemas: dict[str, OffsetRange] = {}
     for batch in (
         batch for table in claims for batch in table.to_batches(max_chunksize=_BATCH_CLAIMS)
     ):
@@ -101,10 +112,34 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
             if is_chosen(result):
                 in_claim = _look_into_claim(storage, result)
                 findings += in_claim.findings
+                for fingerprint in {str(file.schema_fingerprint) for file in result.files}:
+                    schemas.setdefault(fingerprint, _range_of(result.claim))
                 rows += in_claim.rows
                 files += len(result.files) + len(result.dead_letter_files)
                 count += 1
+    findings += _wrong_schemas(storage, schemas)
     return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
+
+
+def _wrong_schemas(storage: Storage, schemas: Mapping[str, OffsetRange]) -> Iterator[DeepFinding]:
+    """Yield a finding for each schema file that is missing or damaged.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    schemas
+        by the fingerprint of a schema the first claim with alerts of it
+    """
+    for fingerprint, claim in schemas.items():
+        problem = schema_problem(storage, fingerprint)
+        if problem is not None and fingerprint != NO_FINGERPRINT:
+            path, text = schema_path(fingerprint), SCHEMA_PROBLEMS[problem]
+            yield DeepFinding(claim=claim, path=path, problem=text, offsets=0)
+
+
+def _range_of(claim: Claim) -> OffsetRange:
+    return OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +150,7 @@ class _ClaimFindings:
 
 def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
     claim = result.claim
-    claim_range = OffsetRange.of(claim.source, claim.first_offset, claim.last_offset)
+    claim_range = _range_of(claim)
     findings: list[DeepFinding] = []
     alerts: list[npt.NDArray[np.int64]] = []
     letters: list[npt.NDArray[np.int64]] = []

@@ -162,8 +162,9 @@ class TableSchemas:
             except (ValueError, KeyError, TypeError, SchemaError, ColumnConflict) as error:
                 raise LedgerCorrupt(
                     f"{file.path}, or the schema that it names, is damaged "
-                    f"({type(error).__name__}: {error}): stop the archive and delete {file.path}; "
-                    "the next alert with that schema creates it again"
+                    f"({type(error).__name__}: {error}): `finkray audit --redrive` writes a schema "
+                    f"again of which Kafka has a packet. Otherwise delete {file.path} while the "
+                    "archive is stopped; the next alert with that schema creates it again"
                 ) from error
             table.schemas[fingerprint] = columns
             table.entries.add(file.path)

@@ -6,10 +6,14 @@
 """
 
 import json
+import logging
 
 from finkray.errors import LedgerCorrupt
 from finkray.storage.contract import Storage
 from finkray.storage.layout import SCHEMA_IDS_FOLDER, cluster_of_ids, schema_id_path, schema_path
+from finkray.storage.schemas import read_schema
+
+log = logging.getLogger(__name__)
 
 
 def keep_schema_id(storage: Storage, cluster_id: str, schema_id: int, fingerprint: str) -> None:
@@ -29,6 +33,9 @@ def keep_schema_id(storage: Storage, cluster_id: str, schema_id: int, fingerprin
 def read_schema_ids(storage: Storage) -> dict[tuple[str, int], str]:
     """Return the schemas of all recorded ids, as JSON text by cluster and id.
 
+    An id whose schema is missing or damaged is left out: it is looked up again when a packet names
+    it, and its schema is then stored again.
+
     Raises
     ------
     LedgerCorrupt
@@ -41,15 +48,19 @@ def read_schema_ids(storage: Storage) -> dict[tuple[str, int], str]:
         for file in storage.files(folder):
             try:
                 raw = json.loads(storage.read(file.path) or b"")
-                text = (storage.read(schema_path(raw["fingerprint"])) or b"").decode()
-                known[cluster_of_ids(folder), int(raw["schema_id"])] = text
+                schema_id, fingerprint = int(raw["schema_id"]), str(raw["fingerprint"])
             except (ValueError, KeyError, TypeError) as error:
                 raise LedgerCorrupt(
                     f"{file.path} names no schema ({type(error).__name__}: {error}): delete it, "
                     "then the schema is looked up again"
                 ) from error
-            if not text:
-                raise LedgerCorrupt(
-                    f"the schema that {file.path} names is gone: delete {file.path}"
+            text = read_schema(storage, fingerprint)
+            if text is None:
+                log.warning(
+                    "%s, the schema with id %d, is missing or damaged; the id is looked up again",
+                    schema_path(fingerprint),
+                    schema_id,
                 )
+            else:
+                known[cluster_of_ids(folder), schema_id] = text
     return known

@@ -11,6 +11,7 @@ from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
 from finkray.redrive.missing import Redriven, Redriver
+from finkray.redrive.schemas import restore_schemas
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
@@ -40,12 +41,15 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
 def redrive_now(settings: Settings, show: Callable[[str], None]) -> Redriven:
     """Archive what an audit finds missing, as the only writer of the archive.
 
+    Schema files that are missing or damaged are written again too.
+
     Raises
     ------
     ArchiveHeld
         An archive runs on the folder: stop it first.
     """
     with taken_over(settings) as (storage, ledger):
+        restore_schemas(settings, storage, show)
         return Redriver(settings, storage, ledger).redrive(audit_now(settings), show)
 
 

@@ -25,8 +25,9 @@ WHAT_TO_DO: Final = {
     "not in Kafka yet": "Kafka has lost messages, or is not the cluster that it claims to be: ask "
     "its operator; the archive has the messages",
     "inside a file": "move a file that cannot be read, or that is damaged, out of the archive's "
-    "folder; then `finkray audit --redrive` writes it again. For all else keep the output of "
-    "`finkray audit --deep … --json`, and report it to the developers",
+    "folder; then `finkray audit --redrive` writes it again. It writes a missing or damaged schema "
+    "again at once. For all else keep the output of `finkray audit --deep … --json`, and report it "
+    "to the developers",
     "difference": "no range and no file explains it: keep the output of `finkray audit --json`, "
     "and report it to the developers",
 }
