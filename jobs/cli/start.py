@@ -77,6 +77,13 @@ def start(
         str | None,
         typer.Option(metavar="NAME", show_default=False, help="Services: name of the results."),
     ] = None,
+    new_archive: Annotated[
+        bool,
+        typer.Option(
+            "--new-archive",
+            help="Archive: begin a new one although the one that was in its folder is gone.",
+        ),
+    ] = False,
     simulator_options: dict[str, Any],
 ) -> None:
     """Start a daemon or a service as a Ray job.
@@ -91,6 +98,8 @@ def start(
     daemon = DAEMONS.get(name)
     if simulator and daemon is not ARCHIVE:
         raise typer.BadParameter("applies to `start archive` only", param_hint="--simulator")
+    if new_archive and daemon is not ARCHIVE:
+        raise typer.BadParameter("applies to `start archive` only", param_hint="--new-archive")
     if simulator_options and not simulator and daemon is not SIMULATOR:
         raise typer.BadParameter("options of the simulator need `start simulator` or --simulator")
     if daemon is None:
@@ -110,6 +119,7 @@ def start(
             foreground,
             simulator,
             simulator_configured=bool(simulator_options),
+            new_archive=new_archive,
         )
     launch.start(context, request)
 

@@ -5,6 +5,7 @@ ray.log            output of `ray start`
 watcher.json       the Ray watcher, which starts Ray and its jobs again after a kill
 watcher.log        its log
 jobs.json          the jobs that were started and not stopped since
+archives.json      which archive lay in which folder when it was started
 settings/          the settings of jobs that run, each readable by its owner alone
 logs/              logs of jobs of a local cluster that was taken down
 aggregation.json   when the class counts were last up to date

@@ -18,6 +18,7 @@ from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine
 from jobs.cluster.job import Daemon, Job, ServiceJob
+from jobs.cluster.known_archives import refuse_vanished, remember_archive
 from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
@@ -36,6 +37,7 @@ from jobs.cluster.state import settings_file
 from jobs.commands.progress import Progress
 from jobs.commands.ray_watcher import ensure_watcher, plan_now
 from jobs.commands.unexpected_ends import end_of
+from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
@@ -77,6 +79,8 @@ class StartRequest:
         Whether options were given that only a simulator which starts now can follow.
     service
         Which service, if the daemon is the one that runs services.
+    new_archive
+        Whether an archive may begin in a folder whose archive vanished.
     """
 
     name: str
@@ -86,6 +90,7 @@ class StartRequest:
     with_simulator: bool = False
     simulator_configured: bool = False
     service: ServiceJob | None = None
+    new_archive: bool = False
 
 
 def request_service(
@@ -134,7 +139,7 @@ def start(context: CommandContext, request: StartRequest) -> None:
         Ray or the job did not come up in time.
     """
     if context.cluster() is None:
-        request.daemon.check_start(context.settings)  # before a local Ray is started in vain
+        _check_start(context, request, context.settings)  # before a local Ray is started in vain
     cluster, jobs = _bring_up(context)
     with ExitStack() as ending:
         ending.enter_context(_taken_down_if_idle(context, cluster, jobs))
@@ -272,6 +277,12 @@ def _spec_of(job: StartedJob) -> str | None:
     return job.service.spec if job.service else None
 
 
+def _check_start(context: CommandContext, request: StartRequest, settings: Settings) -> None:
+    request.daemon.check_start(settings)
+    if request.daemon is ARCHIVE and not request.new_archive:
+        refuse_vanished(context.state, settings)
+
+
 def _start_job(
     context: CommandContext,
     cluster: Cluster,
@@ -284,7 +295,7 @@ def _start_job(
     name, daemon = request.name, request.daemon
     with exclusive(context.state / "services.lock"):
         jobs.refuse_second(name)
-        daemon.check_start(settings)
+        _check_start(context, request, settings)
         job = jobs.submit(name, daemon, settings, request.exit_after_s, request.service)
         started = StartedJob(
             name=name,
@@ -307,6 +318,9 @@ def _start_job(
             job = jobs.wait_until_ready(
                 job, lambda: daemon.is_ready(job, settings, context.state), READY_TIMEOUT_S
             )
+    if daemon is ARCHIVE:
+        with exclusive(context.state / "services.lock"):
+            remember_archive(context.state, settings)
     if job.ended:
         _forget(context, job)  # this command tells how it ended
     if job.status == "FAILED":

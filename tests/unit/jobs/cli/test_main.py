@@ -49,6 +49,7 @@ def test_every_command_has_examples(finkray: Finkray, command: str) -> None:
         ("nonsense",),
         ("start", "nonsense"),
         ("start", "ui", "--simulator"),
+        ("start", "ui", "--new-archive"),
         ("start", "archive", "--exit-after", "-1"),
     ],
 )
