@@ -4,7 +4,8 @@ An archive is read as one table: by pyarrow, polars, Spark and services. Their r
 all of them but Spark unite is accepted here; what any other of them refuses is a `ColumnConflict`:
 
 - a column or a nested field that only one schema has: the rows of the other have nulls;
-- int32 with int64, and float32 with float64: the wider type. Spark 3.5 reads such files apart only;
+- int32 with int64, and float32 with float64: the wider type. Spark 3.5 does not merge them, but
+  reads them by a union of the files of each schema;
 - records, lists and maps, by their fields, items and values;
 - every other pair of types conflicts. Numbers with texts cannot be one column. Integers with
   floating-point numbers would lose digits beyond 2^53, and polars refuses them;

@@ -66,6 +66,7 @@ def night(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert staged.result.archived == 39
     archive_of_ancient_times(folder / "old")
     archive_of_conflicts(folder / "mixed")
+    archive_of_two_widths(folder / "wide")
     return folder
 
 
@@ -126,6 +127,31 @@ def archive_of_conflicts(folder: Path) -> None:
     assert dict(ledger.state.dead_letters_by_reason) == {"other_columns": 4}
 
 
+def archive_of_two_widths(folder: Path) -> None:
+    """Two alerts; the numbers of the second are wider, also in a list of records."""
+
+    def packet(whole: str, real: str, data: bytes) -> bytes:
+        past = {"type": "record", "name": "past", "fields": [{"name": "jd", "type": real}]}
+        types = {"candid": whole, "x": real, "past": {"type": "array", "items": past}}
+        fields = [{"name": name, "type": type_} for name, type_ in types.items()]
+        return container({"type": "record", "name": "alert", "fields": fields}, data)
+
+    def items(value: bytes) -> bytes:
+        return long(1) + value + b"\0"
+
+    half, tenth = struct.pack("<f", 0.5), struct.pack("<d", 0.1)
+    packets = [
+        packet("int", "float", long(3) + half + items(half)),
+        packet("long", "double", long(2**40) + tenth + items(tenth)),
+    ]
+    messages = [RawMessage(n, FIRST_MS + n, data) for n, data in enumerate(packets)]
+    storage = LocalStorage(folder)
+    ledger = Ledger.take_over(storage)
+    decoder = Decoder(tables=TableSchemas(storage, lambda _: None))
+    batch = make_batch(Claim(SOURCE, 0, 1), messages, (), decoder)
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
+
+
 def block(page: str, mark: str) -> str:
     """The Python block of a page that begins with, or stands behind, the mark."""
     text = (CHECKOUT / page).read_text()
@@ -173,29 +199,18 @@ for row in pandas_frame.to_dict("records"):
     )
 
 
-def test_pyarrow_and_polars_unite_numbers_that_became_wider(tmp_path: Path) -> None:
-    def packet(whole: str, real: str, data: bytes) -> bytes:
-        fields = [{"name": "candid", "type": whole}, {"name": "x", "type": real}]
-        return container({"type": "record", "name": "alert", "fields": fields}, data)
+WIDE_ROWS = [(3, 0.5, [{"jd": 0.5}]), (2**40, 0.1, [{"jd": 0.1}])]
 
-    packets = [
-        packet("int", "float", long(3) + struct.pack("<f", 0.5)),
-        packet("long", "double", long(2**40) + struct.pack("<d", 0.1)),
-    ]
-    messages = [RawMessage(n, FIRST_MS + n, packet) for n, packet in enumerate(packets)]
-    storage = LocalStorage(tmp_path / "archive")
-    ledger = Ledger.take_over(storage)
-    batch = make_batch(Claim(SOURCE, 0, 1), messages, (), Decoder())
-    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
 
+def test_pyarrow_and_polars_unite_numbers_that_became_wider(night: Path) -> None:
+    recipe = all_columns(block("docs/archive.md", "<!-- test: readers -->"))
     run(
-        tmp_path,
-        all_columns(block("docs/archive.md", "<!-- test: readers -->"))
-        + """
-expected = [(3, 0.5), (2**40, 0.1)]
-arrow_rows = pyarrow_table.sort_by("kafka_offset").select(["candid", "x"]).to_pylist()
-assert [tuple(row.values()) for row in arrow_rows] == expected
-assert polars_frame.sort("kafka_offset").select("candid", "x").rows() == expected
+        night,
+        recipe.replace("archive/alerts", "wide/alerts")
+        + f"""
+for rows in (pyarrow_table, polars_frame.to_arrow()):
+    rows = rows.sort_by("kafka_offset").select(["candid", "x", "past"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == {WIDE_ROWS!r}
 """,
     )
 
@@ -268,6 +283,19 @@ assert sorted(tuple(row) for row in first) == [(-62135596800000000, -719162, 1),
 rows = spark_frame.orderBy("candid").select("candid", "fid", "past", "note").collect()
 expected = [(0, 5, [], None), (5, None, [{"jd": 7}], "x")]
 assert [tuple(row.asDict(recursive=True).values()) for row in rows] == expected
+"""
+        + block("docs/archive.md", "<!-- test: spark, two widths -->").replace(
+            "archive/alerts", "wide/alerts"
+        )
+        + f"""
+rows = spark_frame.orderBy("kafka_offset").select("candid", "x", "past").collect()
+assert [tuple(row.asDict(recursive=True).values()) for row in rows] == {WIDE_ROWS!r}
+assert spark_frame.schema["topic"].dataType.typeName() == "string"
+"""
+        + block("docs/archive.md", "<!-- test: spark, two widths -->")
+        + """
+assert spark_frame.count() == 39
+assert {"drbversion", "rbversion"} < set(spark_frame.schema["candidate"].dataType.fieldNames())
 spark.stop()
 """.replace("FIRST_MS", str(FIRST_MS)),
     )
