@@ -117,9 +117,7 @@ class Archiver:
             self._events.put,
         )
         # Before any actor decodes: what is archived decides which schemas fit its tables.
-        TableSchemas(storage, settings.packets.survey_of).complete(
-            lambda: archived_schemas(storage)
-        )
+        TableSchemas(storage, settings.packets).complete(lambda: archived_schemas(storage))
         self._ingest_actors = IngestActors(
             settings, ledger.epoch, read_schema_ids(storage), self._events.put
         )

@@ -223,7 +223,7 @@ def _make_decoder(
     archive: StorageLocation,
 ) -> Decoder:
     """Return the decoder of an actor, in its process."""
-    tables = TableSchemas(open_storage(archive), packets.survey_of)
+    tables = TableSchemas(open_storage(archive), packets)
     return make_decoder(packets, max_message_bytes, known_schemas, tables)
 
 

@@ -24,6 +24,7 @@ from finkray.avro.schema import WriterSchema
 from finkray.errors import LedgerCorrupt, SchemaError, StorageError
 from finkray.packets.columns import archived_columns
 from finkray.packets.table_columns import ColumnConflict, column_count, united
+from finkray.settings.packets import PacketSettings
 from finkray.storage.contract import Storage
 from finkray.storage.layout import TABLES_FOLDER, table_folder, table_schema_path
 from finkray.storage.schemas import keep_schema, read_schema
@@ -39,7 +40,8 @@ _MAX_REMEMBERED = 4096
 """How many decisions are remembered in memory."""
 
 _COMPLETE = f"{TABLES_FOLDER}/complete.json"
-"""Exists as soon as the tables have the schemas of everything that was archived before."""
+"""Has the setting `packets.surveys` with which the tables got the schemas of everything that was
+archived before: with another one, topics belong to other tables."""
 
 
 @dataclass(slots=True)
@@ -59,23 +61,23 @@ class TableSchemas:
     ----------
     storage
         of the archive
-    survey_of
-        returns the survey of a topic, or None: `finkray.settings.packets.PacketSettings.survey_of`
+    packets
+        the settings, which say of which survey a topic is
     accepts
         False: accept no new schema into a table, only say what would be refused
     """
 
-    def __init__(
-        self, storage: Storage, survey_of: Callable[[str], str | None], *, accepts: bool = True
-    ) -> None:
+    def __init__(self, storage: Storage, packets: PacketSettings, *, accepts: bool = True) -> None:
         self._storage = storage
-        self._survey_of = survey_of
+        self._packets = packets
         self._accepts = accepts
         self._tables: dict[str, _Table] = {}
         self._decided: dict[tuple[str, str], str | None] = {}
 
     def complete(self, archived: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        """Enter the schemas of an archive that was begun before tables had entries, once.
+        """Enter the schemas of what is archived, if that was not done with the same surveys.
+
+        An archive may have been begun before tables had entries, or with other surveys.
 
         Parameters
         ----------
@@ -90,7 +92,8 @@ class TableSchemas:
         StorageError
             if the storage refuses
         """
-        if self._storage.size_bytes(_COMPLETE) is None:
+        done = json.dumps({"surveys": list(self._packets.surveys.items())}).encode() + b"\n"
+        if self._storage.read(_COMPLETE) != done:
             for topic, fingerprint in archived():
                 text = read_schema(self._storage, fingerprint)
                 try:
@@ -99,7 +102,7 @@ class TableSchemas:
                     schema = None  # the audit names damaged schema files
                 if schema is not None:
                     self.refusal(topic, schema)
-            self._storage.create(_COMPLETE, b"{}\n")
+            self._storage.replace(_COMPLETE, done)
         for folder in self._storage.folders(TABLES_FOLDER):
             self._read(folder)
 
@@ -113,7 +116,7 @@ class TableSchemas:
         StorageError
             if the storage refuses
         """
-        key = (table_folder(self._survey_of(topic), topic), schema.fingerprint)
+        key = (table_folder(self._packets.survey_of(topic), topic), schema.fingerprint)
         if key not in self._decided:
             if len(self._decided) >= _MAX_REMEMBERED:
                 self._decided.clear()

@@ -21,7 +21,7 @@ def archive_decoder(settings: Settings, storage: Storage) -> Decoder:
     LedgerError, StorageError
         if the archive cannot be read
     """
-    tables = TableSchemas(storage, settings.packets.survey_of)
+    tables = TableSchemas(storage, settings.packets)
     tables.complete(lambda: archived_schemas(storage))
     return make_decoder(
         settings.packets,

@@ -139,7 +139,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
         settings.packets,
         int(settings.kafka.max_message_bytes),
         read_schema_ids(storage),
-        TableSchemas(storage, settings.packets.survey_of, accepts=False),
+        TableSchemas(storage, settings.packets, accepts=False),
     )
     search = DeadLetters(storage)
     letters = []

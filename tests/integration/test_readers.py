@@ -119,7 +119,7 @@ def archive_of_conflicts(folder: Path) -> None:
     storage = LocalStorage(folder)
     ledger = Ledger.take_over(storage)
     for number, data in enumerate(packets):
-        tables = TableSchemas(storage, packets_settings.survey_of)
+        tables = TableSchemas(storage, packets_settings)
         decoder = make_decoder(packets_settings, 2**20, {}, tables)
         claim = Claim(SOURCE, number, number)
         batch = make_batch(claim, [RawMessage(number, FIRST_MS + number, data)], (), decoder)
@@ -147,7 +147,7 @@ def archive_of_two_widths(folder: Path) -> None:
     messages = [RawMessage(n, FIRST_MS + n, data) for n, data in enumerate(packets)]
     storage = LocalStorage(folder)
     ledger = Ledger.take_over(storage)
-    decoder = Decoder(tables=TableSchemas(storage, lambda _: None))
+    decoder = Decoder(tables=TableSchemas(storage, PacketSettings(surveys={"": "any"})))
     batch = make_batch(Claim(SOURCE, 0, 1), messages, (), decoder)
     commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "test")])
 

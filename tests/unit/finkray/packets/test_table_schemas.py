@@ -66,7 +66,7 @@ class Actors:
         self.offsets: dict[str, int] = {}
 
     def actor(self) -> Any:
-        return make_decoder(PACKETS, 2**23, {}, TableSchemas(self.storage, PACKETS.survey_of))
+        return make_decoder(PACKETS, 2**23, {}, TableSchemas(self.storage, PACKETS))
 
     def archive(
         self, packets: Sequence[bytes], topic: str = "ztf_1", actor: Any = None
@@ -213,7 +213,7 @@ def test_an_archive_from_before_learns_its_tables_once(tmp_path: Path) -> None:
         return archived_schemas(archive.storage)
 
     for _ in range(2):
-        TableSchemas(archive.storage, PACKETS.survey_of).complete(archived)
+        TableSchemas(archive.storage, PACKETS).complete(archived)
 
     assert len(calls) == 1
     assert [topic for topic, _ in archived_schemas(archive.storage)] == ["ztf_1", "ztf_1", "else"]
@@ -221,12 +221,22 @@ def test_an_archive_from_before_learns_its_tables_once(tmp_path: Path) -> None:
     assert reasons(archive.archive([ODD, GOOD], "else")) == {2: "other_columns"}
 
 
+def test_topics_that_move_to_a_survey_bring_their_columns(tmp_path: Path) -> None:
+    archive = Actors(LocalStorage(tmp_path))
+    archive.archive([GOOD], "else")
+    packets = PacketSettings(surveys={"": "ztf"})
+    tables = TableSchemas(archive.storage, packets)
+    tables.complete(lambda: archived_schemas(archive.storage))
+    decoder = make_decoder(packets, 2**23, {}, tables)
+    assert reasons(archive.archive([ODD], "ztf_1", decoder)) == {0: "other_columns"}
+
+
 def test_looking_accepts_nothing() -> None:
     storage = in_memory()
     schema = WriterSchema.from_text(
         '{"type":"record","name":"a","fields":[{"name":"x","type":"int"}]}'
     )
-    assert TableSchemas(storage, PACKETS.survey_of, accepts=False).refusal("else", schema) is None
+    assert TableSchemas(storage, PACKETS, accepts=False).refusal("else", schema) is None
     assert list(storage.walk("")) == []
 
 
@@ -255,7 +265,7 @@ def test_a_damaged_entry_is_named() -> None:
     archive = Actors(in_memory())
     archive.archive([GOOD])
     archive.storage.replace("schemas/tables/survey=ztf/000000.json", b"{}")
-    tables = TableSchemas(archive.storage, PACKETS.survey_of)
+    tables = TableSchemas(archive.storage, PACKETS)
     with pytest.raises(LedgerCorrupt, match=r"survey=ztf/000000\.json"):
         tables.complete(list)
 
@@ -268,13 +278,13 @@ def test_all_versions_of_real_alerts_fit_one_table(test_data: Path) -> None:
     schemas = [table.schema for table in decoded.tables]
     assert len(schemas) > 6
     for order in (schemas, schemas[::-1]):
-        tables = TableSchemas(in_memory(), PACKETS.survey_of)
+        tables = TableSchemas(in_memory(), PACKETS)
         assert [tables.refusal("ztf_1", schema) for schema in order] == [None] * len(schemas)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_all_schemas_of_lsst_fit_one_table(test_data: Path, order: int) -> None:
-    tables = TableSchemas(in_memory(), lambda _: "lsst")
+    tables = TableSchemas(in_memory(), PacketSettings(surveys={"": "lsst"}))
     folder = SchemaFolder(test_data / "schemas" / "lsst")
     ids = [300, 400, 500, 600, 601, 700, 701, 702, 703, 704, 800, 900, 1000, 1100, 1101]
     for schema_id in ids[::order]:
