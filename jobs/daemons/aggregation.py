@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import StorageError
-from finkray.host.daemon import daemon_parser, run_daemon, stop_event
 from finkray.results.counts import ClassCounters
-from finkray.settings.model import Settings, load
+from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
+from jobs.daemons.unsupervised import run_unsupervised
 
 POLL_S: Final = 1.0
 """Seconds between two readings of the ledgers while all files are counted."""
@@ -124,12 +124,7 @@ AGGREGATION: Final = Daemon(
 
 def main() -> int:
     """Count alerts by class and night; return the exit code."""
-    return run_daemon(
-        AGGREGATION.module,
-        daemon_parser(AGGREGATION.module, "Count alerts by class and night."),
-        lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name=AGGREGATION.name,
-    )
+    return run_unsupervised(AGGREGATION, "Count alerts by class and night.", run)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import FinkrayError
-from finkray.host.daemon import daemon_parser, run_daemon, stop_event
 from finkray.host.ports import listens
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.settings.model import Settings, load
+from finkray.settings.model import Settings
 from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
 from finkray.storage.opening import open_storage
 from jobs.cluster.job import Daemon, Job
+from jobs.daemons.unsupervised import run_unsupervised
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -74,12 +74,7 @@ PAGE: Final = Daemon(
 
 def main() -> int:
     """Serve the page; return the exit code."""
-    return run_daemon(
-        PAGE.module,
-        daemon_parser(PAGE.module, "Serve the status page."),
-        lambda options: run(load(options.config), stop_event(options.exit_after)),
-        name=PAGE.name,
-    )
+    return run_unsupervised(PAGE, "Serve the status page.", run)
 
 
 if __name__ == "__main__":
