@@ -30,6 +30,7 @@ from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.avro_cases import container, sized
 from tests.support.packets import BROKEN_2016, add_partitions, expire, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -138,18 +139,26 @@ def _without_nan_trouble(expected: Any, found: Any) -> Any:
 def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
-    poison = [b"", None, b"hello", packets[0][:-10], packets[0][:1000]]
+    retyped = {"type": "record", "name": "alert", "fields": [{"name": "candid", "type": "string"}]}
+    poison = [
+        *(b"", None, b"hello", packets[0][:-10], packets[0][:1000]),
+        container(retyped, sized(b"7")),
+    ]
     values = [*packets[:3], *poison, *packets[3:6]]
     kafka.create_topic(topic)
     send(kafka.bootstrap_servers, topic, values)
     archive.wait_for_topic(topic, len(values))
-    assert archive.offsets(topic) == Counter((0, n) for n in (0, 1, 2, 8, 9, 10))
+    assert archive.offsets(topic) == Counter((0, n) for n in (0, 1, 2, 9, 10, 11))
     columns = ["kafka_offset", "value", "reason", "detail"]
     found = rows(archive, topic, columns, kind="deadletters")
     found.sort(key=lambda row: row["kafka_offset"])
-    assert [row["kafka_offset"] for row in found] == [3, 4, 5, 6, 7]
+    assert [row["kafka_offset"] for row in found] == [3, 4, 5, 6, 7, 8]
     assert [row["value"] for row in found] == poison
     assert all(row["reason"] and len(row["detail"]) > 10 for row in found)
+    # With the last of them in one table, nobody could read the archive as one.
+    assert found[-1]["reason"] == "other_columns"
+    assert "candid (int64)" in found[-1]["detail"]
+    assert "OTHER_COLUMNS" in archive.alarms()
 
 
 def test_new_topics_and_partitions_are_discovered_while_it_runs(
