@@ -119,7 +119,7 @@ class Archiver:
         # Before any actor decodes: what is archived decides which schemas fit its tables.
         TableSchemas(storage, settings.packets).complete(lambda: archived_schemas(storage))
         self._ingest_actors = IngestActors(
-            settings, ledger.epoch, read_schema_ids(storage), self._events.put
+            settings, ledger.epoch, ledger.archive_id, read_schema_ids(storage), self._events.put
         )
         self._topic_discovery: TopicDiscovery | None = None
         self._offset_committer = GroupOffsetCommitter(settings.kafka)
@@ -226,6 +226,8 @@ class Archiver:
         last = self._reports.get(actor)
         self._reports[actor] = report
         self._monitor.add_report(report, now())
+        if report.storage_trouble:
+            self._troubles.storage = report.storage_trouble
         if last is None:
             self._carry_out(self._coordinator.actor_started(actor))
         elif last.incarnation != report.incarnation:

@@ -14,6 +14,7 @@ from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.messages import NOTHING, Assignment, ClaimsReceived, IngestReport, ReadyClaim
+from finkray.ledger.identity import refuse_if_gone
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.table_schemas import TableSchemas
@@ -68,6 +69,8 @@ class IngestActors:
         all settings
     epoch
         part of the actors' names, so that they differ from those of an older run
+    archive_id
+        the identity of the archive, which actors look for before they write an entry
     known_schemas
         schemas that were found before, by cluster and schema id
     on_report
@@ -78,6 +81,7 @@ class IngestActors:
         self,
         settings: Settings,
         epoch: int,
+        archive_id: str,
         known_schemas: Mapping[tuple[str, int], str],
         on_report: Callable[[ActorReport], None],
     ) -> None:
@@ -98,6 +102,7 @@ class IngestActors:
             int(settings.kafka.max_message_bytes),
             known_schemas,
             absolute(settings.archive),
+            archive_id,
         )
         self.budget = budget
         self.names = [f"finkray-ingest-{index}-epoch-{epoch}" for index in range(ingest.actors)]
@@ -221,9 +226,13 @@ def _make_decoder(
     max_message_bytes: int,
     known_schemas: Mapping[tuple[str, int], str],
     archive: StorageLocation,
+    archive_id: str,
 ) -> Decoder:
     """Return the decoder of an actor, in its process."""
-    tables = TableSchemas(open_storage(archive), packets)
+    storage = open_storage(archive)
+    tables = TableSchemas(
+        storage, packets, before_entry=functools.partial(refuse_if_gone, storage, archive_id)
+    )
     return make_decoder(packets, max_message_bytes, known_schemas, tables)
 
 

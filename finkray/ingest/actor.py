@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
 import queue
 import threading
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finkray.claim import Claim, TopicPartition
-from finkray.errors import BatchGone, FinkrayError
+from finkray.errors import BatchGone, FinkrayError, StorageError
 from finkray.ingest.budget import Budget, LaneUsage
 from finkray.ingest.intake import CutClaim
 from finkray.ingest.lane_reader import LaneReader, PolledMessage
@@ -48,12 +49,18 @@ from finkray.timestamps import kafka_seconds
 
 if TYPE_CHECKING:  # imports polars, and each archiving task loads this class to call it
     from finkray.packets.decode import Decoder
+    from finkray.packets.message import RawMessage
 
 POLL_S = 0.05
 """The longest wait for messages, and so the longest delay of a command or of a due claim."""
 
+STORAGE_PAUSE_S = 1.0
+"""Pause before a claim is decoded again after the storage refused the entry of a new schema."""
+
 LIVE_POLL_S = 0.01
 """Time between two polls for live messages while a backfill waits for room."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class IngestActor:
 
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flushed = False
+        self._storage_trouble = ""
 
         self._changed = threading.Condition()
         self._held: dict[Claim, _HeldBatch] = {}
@@ -256,11 +264,27 @@ class IngestActor:
 
     def _hold(self, assignment: Assignment, cut: CutClaim[PolledMessage]) -> None:
         raws = [polled.raw for polled in cut.messages]
-        batch = make_batch(cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes)
+        batch = self._decode(cut, raws)
         for smaller in divide(batch):
             first, last = smaller.claim.first_offset, smaller.claim.last_offset
             messages = [polled for polled in cut.messages if first <= polled.offset <= last]
             self._hold_batch(assignment, smaller, messages)
+
+    def _decode(self, cut: CutClaim[PolledMessage], raws: Sequence[RawMessage]) -> AlertBatch:
+        """Decode a claim; wait while the storage refuses the entry of a new schema."""
+        while True:
+            try:
+                batch = make_batch(
+                    cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes
+                )
+            except StorageError as error:
+                if not self._storage_trouble:
+                    log.warning("%s waits for the archive's storage: %s", cut.claim, error)
+                self._storage_trouble = str(error)
+                time.sleep(STORAGE_PAUSE_S)
+            else:
+                self._storage_trouble = ""
+                return batch
 
     def _hold_batch(
         self, assignment: Assignment, batch: AlertBatch, messages: Sequence[PolledMessage]
@@ -313,6 +337,7 @@ class IngestActor:
             trouble="; ".join(
                 f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items()
             ),
+            storage_trouble=self._storage_trouble,
         )
 
 

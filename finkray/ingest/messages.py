@@ -98,7 +98,11 @@ NOTHING = ClaimsReceived("", 0)
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The state of an actor, sent with each reply to `take`."""
+    """The state of an actor, sent with each reply to `take`.
+
+    `trouble` is what Kafka's client reported; `storage_trouble` why the schemas of the archive's
+    tables cannot be read or written.
+    """
 
     incarnation: str
     node_id: str
@@ -111,3 +115,4 @@ class IngestReport:
     flushed: bool
     high_watermarks: Mapping[TopicPartition, int]
     trouble: str
+    storage_trouble: str = ""

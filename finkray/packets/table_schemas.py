@@ -65,12 +65,22 @@ class TableSchemas:
         the settings, which say of which survey a topic is
     accepts
         False: accept no new schema into a table, only say what would be refused
+    before_entry
+        called before an entry is created; raises `StorageError` if the archive's folder is gone
     """
 
-    def __init__(self, storage: Storage, packets: PacketSettings, *, accepts: bool = True) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        packets: PacketSettings,
+        *,
+        accepts: bool = True,
+        before_entry: Callable[[], None] = lambda: None,
+    ) -> None:
         self._storage = storage
         self._packets = packets
         self._accepts = accepts
+        self._before_entry = before_entry
         self._tables: dict[str, _Table] = {}
         self._decided: dict[tuple[str, str], str | None] = {}
 
@@ -140,6 +150,7 @@ class TableSchemas:
                 )
             if not self._accepts:
                 return None
+            self._before_entry()
             keep_schema(self._storage, schema.fingerprint, schema.text)
             raw = {"fingerprint": schema.fingerprint, "topic": topic}
             path = table_schema_path(folder, table.next_number)

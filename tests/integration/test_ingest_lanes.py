@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,17 @@ from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.messages import Assignment, ClaimsReceived, IngestReport, ReadyClaim
+from finkray.ledger.identity import refuse_if_gone
+from finkray.ledger.log import Ledger
 from finkray.packets.batch import AlertBatch
+from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.divide import MAX_FILES
+from finkray.packets.table_schemas import TableSchemas
 from finkray.settings.packets import PacketSettings
+from finkray.storage.local import LocalStorage
 from sim.broker.kafka import Kafka
+from tests.support.avro_cases import container, long
 from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -34,13 +41,17 @@ JUNK = b"x" * 100_000
 class Actor:
     """An ingest actor without Ray, and the claims that it reported."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        decoder: Callable[[], Decoder] | None = None,
+    ) -> None:
         self.claims: list[ReadyClaim] = []
         self.report: IngestReport | None = None
         self.inner = IngestActor(
             {"bootstrap.servers": bootstrap_servers},
             BUDGET,
-            functools.partial(make_decoder, PacketSettings(), MIB, {}),
+            decoder or functools.partial(make_decoder, PacketSettings(), MIB, {}),
             MIB,
             store=_itself,
         )
@@ -105,6 +116,39 @@ def test_a_burst_is_read_however_much_a_backfill_holds(
         assert claim.first_offset == first
         first = claim.last_offset + 1
     assert first == old
+
+
+def test_a_storage_that_is_gone_is_waited_for_and_reported(
+    kafka: Kafka, topic: str, tmp_path: Path
+) -> None:
+    """Below the mount point of a disk that was unmounted nothing is written."""
+    archive = LocalStorage(tmp_path / "archive")
+    archive_id = Ledger.take_over(archive).archive_id
+    identity = tmp_path / "archive" / "identity.json"
+    kept = identity.read_bytes()
+    identity.unlink()
+    guard = functools.partial(refuse_if_gone, archive, archive_id)
+
+    def decoder() -> Decoder:
+        tables = TableSchemas(archive, PacketSettings(), before_entry=guard)
+        return make_decoder(PacketSettings(), MIB, {}, tables)
+
+    kafka.create_topic(topic)
+    fields = [{"name": "candid", "type": "long"}]
+    alert = container({"type": "record", "name": "alert", "fields": fields}, long(7))
+    sent = send(kafka.bootstrap_servers, topic, [alert] * 3)
+    actor = Actor(kafka.bootstrap_servers, decoder)
+    actor.inner.assign([Assignment(TopicPartition("cluster", topic, "id", 0), 0, 1)])
+    actor.listen_until(lambda: actor.report is not None and bool(actor.report.storage_trouble))
+    assert actor.report is not None
+    assert "has no identity.json any more" in actor.report.storage_trouble
+    assert not (tmp_path / "archive" / "schemas").exists()
+    assert actor.claims == []
+
+    identity.write_bytes(kept)
+    actor.listen_until(lambda: bool(actor.claims) and not actor.report.storage_trouble)
+    assert actor.claims[-1].claim.last_offset == sent - 1
+    assert len(archive.files(f"schemas/tables/topic={topic}")) == 1
 
 
 def test_a_lost_reply_is_sent_again(kafka: Kafka, topic: str, actor: Actor) -> None:
