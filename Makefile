@@ -35,20 +35,23 @@ demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar o
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Two archives at once on two cores take as long as one after the other. Tests without an archive run
-# beside those with one, at a lower priority, on the cores that it leaves; their output is printed at the end.
+# beside those with one, at a lower priority, on the cores that it leaves; then the unit tests, on
+# all of them. The output of both is printed at the end.
 SLOWEST := --durations 25 --durations-min 5
 BESIDE_LOG := $(VENV)/test-beside.log
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
 
 test-spark: $(READY)
-	@$(BIN)/python -m pytest $(SLOWEST) -m spark tests
+	@$(BIN)/python -m pytest $(SLOWEST) -m spark tests/integration
 
 test-beside: $(READY)
-	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests >$(BESIDE_LOG) 2>&1; code=$$?; cat $(BESIDE_LOG); exit $$code
+	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests/integration; code=$$?; \
+	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; } >$(BESIDE_LOG) 2>&1; \
+	 cat $(BESIDE_LOG); exit $$code
 
 test-unit: $(READY)  ## the unit tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SLOWEST) tests/unit
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

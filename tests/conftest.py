@@ -33,6 +33,10 @@ settings.register_profile(
 )
 settings.load_profile("finkray")
 
+# Each Java process of a test lives for seconds or minutes: Java's second compiler took 40 % of the
+# CPU time of a test of Kafka, and paid nothing back.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 _DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
