@@ -8,9 +8,9 @@ that made up its columns are entries of a folder, in the order in which they cam
 A schema that adds no column has no entry. One that adds columns has its entry before any of its
 alerts leaves the process that decoded them, and an entry is created exclusively. So of two ingest
 actors that meet two conflicting schemas at once, the storage lets one create the next entry, and
-the other reads it and decides again. An entry is never changed: whatever is accepted once is
-accepted after a restart and by a redrive, and what is refused once remains so, because a table only
-grows.
+the other reads it and decides again. An entry is never changed: a schema that is accepted once
+is accepted after a restart and by a redrive, and one that is refused remains refused, because a
+table only grows.
 """
 
 import json

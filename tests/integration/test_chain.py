@@ -155,7 +155,7 @@ def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(
     assert [row["kafka_offset"] for row in found] == [3, 4, 5, 6, 7, 8]
     assert [row["value"] for row in found] == poison
     assert all(row["reason"] and len(row["detail"]) > 10 for row in found)
-    # With the last of them in one table, nobody could read the archive as one.
+    # With the last of them in one table no reader could open the archive as one.
     assert found[-1]["reason"] == "other_columns"
     assert "candid (int64)" in found[-1]["detail"]
     assert "OTHER_COLUMNS" in archive.alarms()
