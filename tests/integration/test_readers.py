@@ -277,7 +277,7 @@ assert [plain(row) for row in rows] == [plain(row) for row in whole.to_pylist()]
         + """
 first = spark_frame.selectExpr("unix_micros(since)", "unix_date(day_of)", "kafka_offset").collect()
 assert sorted(tuple(row) for row in first) == [(-62135596800000000, -719162, 1), (FIRST_MS, 0, 0)]
-"""
+""".replace("FIRST_MS", str(FIRST_MS))
         + block("docs/archive.md", "<!-- test: spark -->").replace("archive/alerts", "mixed/alerts")
         + """
 rows = spark_frame.orderBy("candid").select("candid", "fid", "past", "note").collect()
@@ -297,7 +297,7 @@ assert spark_frame.schema["topic"].dataType.typeName() == "string"
 assert spark_frame.count() == 39
 assert {"drbversion", "rbversion"} < set(spark_frame.schema["candidate"].dataType.fieldNames())
 spark.stop()
-""".replace("FIRST_MS", str(FIRST_MS)),
+""",
     )
 
 
