@@ -31,8 +31,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/finkray prepare || echo "Without it each start of Spark takes some seconds longer."
 	@touch $@
 
-demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, ARCHIVE=folder
-	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
+demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
+	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Two archives at once on two cores take as long as one after the other. Tests without an archive run
 # beside those with one, at a lower priority, on the cores that it leaves; then the unit tests, on

@@ -21,6 +21,7 @@ from typing import Any
 
 from rich.console import Console
 
+from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import FinkrayError
 from finkray.host.exit_codes import CommandExit
 from finkray.host.interrupt import Interrupts
@@ -55,6 +56,7 @@ class Options:
     alerts: int
     data: Path | None
     archive: Path
+    schemas: Path | None = None
 
 
 class Demo:
@@ -67,7 +69,8 @@ class Demo:
         self._console = console
         self._folder = folder
         self._interrupts = interrupts
-        self._schemas = folder / "schemas"
+        # Without a folder of the schemas of frames, the player fills one with those of containers.
+        self._schemas = options.schemas or folder / "schemas"
         self.survey = "ztf" if options.data is None else survey_of_files(options.data) or "ztf"
         self._began_s = time.monotonic()
 
@@ -103,7 +106,8 @@ class Demo:
 
     def _settings(self, kafka: Kafka, topic: str) -> Settings:
         self._options.archive.mkdir(parents=True, exist_ok=True)
-        self._schemas.mkdir(exist_ok=True)
+        if self._options.schemas is None:
+            self._schemas.mkdir(exist_ok=True)
         overrides: dict[str, dict[str, Any]] = {
             "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "topics": [topic]},
             "archive": {"uri": str(self._options.archive)},
@@ -133,7 +137,8 @@ class Demo:
     ) -> tuple[Played, Snapshot]:
         options = self._options
         if options.data is not None:
-            source = from_files(options.data, survey=self.survey, schema_folder=self._schemas)
+            framed = self._schemas if options.schemas is None else None
+            source = from_files(options.data, survey=self.survey, schema_folder=framed)
             count, what = None, f"the packets of {options.data}"
         else:
             source, count = made(ZtfMaker(seed=1)), options.alerts
@@ -277,9 +282,23 @@ def _report(
             f"Latency, Kafka timestamp to {stage.stage:8}: "
             f"p50 {stage.p50_s:6.2f} s   p95 {stage.p95_s:6.2f} s   p99 {stage.p99_s:6.2f} s"
         )
+    if hint := unknown_schemas_hint(last):
+        console.print(hint, markup=False)
     console.print(f"All of it took {took_s:.0f} s. Look into the data:")
     console.print(f"  {_look(uri, survey)}", markup=False)
     return audit.exit_code
+
+
+def unknown_schemas_hint(last: Snapshot) -> str:
+    """Return what to do about frames whose schemas are not known; "" if there are none."""
+    count = last.dead_letters_by_reason.get(DeadLetterReason.UNKNOWN_SCHEMA, 0)
+    if not count:
+        return ""
+    return (
+        f"{count} packets are frames that name a schema by its id, and the demo has no such "
+        "schema: give it their folder, --schemas FOLDER (make demo SCHEMAS=FOLDER), with "
+        "<id>.avsc or, as LSST publishes them, <major>/<minor>/*.alert.avsc"
+    )
 
 
 def _look(uri: str, survey: str) -> str:
@@ -306,10 +325,14 @@ def main() -> int:
         "--data", type=Path, metavar="PATH", help="folder or tar of real packets to play instead"
     )
     parser.add_argument(
+        "--schemas", type=Path, metavar="FOLDER", help="schemas of packets in Confluent frames"
+    )
+    parser.add_argument(
         "--archive", type=Path, default=Path("archive"), metavar="FOLDER", help="where to (archive)"
     )
     given = parser.parse_args()
-    options = Options(given.alerts, given.data, given.archive.absolute())
+    schemas = None if given.schemas is None else given.schemas.absolute()
+    options = Options(given.alerts, given.data, given.archive.absolute(), schemas)
     console = Console(highlight=False, soft_wrap=True)
     interrupts = Interrupts()
     interrupts.install()
