@@ -2,11 +2,15 @@
 
 A claim accounts for each of its offsets, and no file belongs to two claims. So files whose offsets
 are interleaved (of two schemas, two hours, alerts and dead letters) become one claim. An offset
-that is an alert and a dead letter is a resolved dead letter. Offsets between those of the files
-were gaps, or in a file that is lost: the files do not say. Such a claim names one more file, which
-does not exist, so that an audit finds these offsets missing, and a redrive asks Kafka.
+that is an alert and a dead letter is a resolved dead letter. Where claims began and ended, only the
+results of services still say: these have the claims of the archive.
+
+Offsets between those of the files were gaps, or in a file that is lost: the files do not say. Such
+a claim names one more file, which does not exist, so that an audit finds these offsets missing, and
+a redrive asks Kafka.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
-from finkray.intervals import IntervalSet
+from finkray.intervals import Interval, IntervalSet
 from finkray.storage.layout import alerts_path, parse_path
 
 NO_FINGERPRINT = "0" * 64
@@ -76,7 +80,10 @@ class FileClaims:
 
 
 def make_claims(
-    source: TopicPartition, files: Iterable[FoundFile], covered: IntervalSet
+    source: TopicPartition,
+    files: Iterable[FoundFile],
+    covered: IntervalSet,
+    bounds: Iterable[Interval] = (),
 ) -> FileClaims:
     """Return claims that have as many of the files as possible.
 
@@ -88,27 +95,40 @@ def make_claims(
         its files; each has a row
     covered
         the offsets that other claims have
+    bounds
+        first and last offsets of claims, as services had them; they do not overlap
     """
     made = FileClaims()
+    known = sorted(span for span in bounds if not covered.overlaps(*span))
     group: list[FoundFile] = []
-    last_offset = -1
+    span = Interval(-1, -1)
     for found in sorted(files, key=lambda each: (each.file.first_offset, each.file.path)):
         file = found.file
+        wide = _span_of(file, known)
         if covered.overlaps(file.first_offset, file.last_offset):
             made.left_out.append(LeftOut(file.path, "other claims have its offsets"))
         elif _has_twice(found.offsets):
             made.left_out.append(LeftOut(file.path, "it has an offset twice"))
-        elif file.first_offset > last_offset:
-            _finish(made, source, group)
-            group, last_offset = [found], file.last_offset
+        elif wide.first > span.last:
+            _finish(made, source, span, group)
+            group, span = [found], wide
         elif other := _same_offset(found, group):
             why = f"{other.file.path} has an offset that it has too"
             made.left_out.append(LeftOut(file.path, why))
         else:
             group.append(found)
-            last_offset = max(last_offset, file.last_offset)
-    _finish(made, source, group)
+            span = Interval(min(span.first, wide.first), max(span.last, wide.last))
+    _finish(made, source, span, group)
     return made
+
+
+def _span_of(file: DataFile, bounds: Sequence[Interval]) -> Interval:
+    """Return the bounds of the claim that a file belonged to; its own offsets if not known."""
+    at = bisect_right(bounds, (file.first_offset, file.last_offset))
+    for span in bounds[max(0, at - 1) : at + 1]:
+        if span.first <= file.first_offset and file.last_offset <= span.last:
+            return span
+    return Interval(file.first_offset, file.last_offset)
 
 
 def _has_twice(offsets: Offsets) -> bool:
@@ -124,12 +144,13 @@ def _same_offset(found: FoundFile, group: Sequence[FoundFile]) -> FoundFile | No
     return None
 
 
-def _finish(made: FileClaims, source: TopicPartition, group: Sequence[FoundFile]) -> None:
-    """Add the claim of a group of files with interleaved offsets."""
+def _finish(
+    made: FileClaims, source: TopicPartition, span: Interval, group: Sequence[FoundFile]
+) -> None:
+    """Add the claim of a group of files that belong together."""
     if not group:
         return
-    first = min(found.file.first_offset for found in group)
-    last = max(found.file.last_offset for found in group)
+    first, last = span
     archived = _joined(found.offsets for found in group if not found.has_letters)
     letters = [found for found in group if found.has_letters]
     dead = _joined(found.offsets for found in letters)

@@ -210,7 +210,7 @@ def refuse_older_ledger(
     raise LedgerCorrupt(
         f"the ledger of {where} is lost, or older than the archive: {'; '.join(problems)}. "
         "Restore the newest ledger. If there is no copy, `finkray ledger rebuild` makes one of "
-        "what is left of it and of the files; `finkray audit` compares the files with the new one"
+        "what is left of it and of the files that `finkray audit` lists as stray"
     )
 
 

@@ -16,14 +16,14 @@ rebuild is repeated, which finds the same content.
 
 import copy
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from finkray.claim import ClaimResult, TopicPartition
+from finkray.claim import Claim, ClaimResult, TopicPartition
 from finkray.errors import Fenced, LedgerCorrupt, LedgerError, StorageError
-from finkray.intervals import IntervalSet
+from finkray.intervals import Interval, IntervalSet
 from finkray.ledger.entry import Entry
 from finkray.ledger.file_claims import FileClaims, LeftOut, make_claims
 from finkray.ledger.identity import (
@@ -126,6 +126,7 @@ def rebuild(
     kafka: KafkaTopics,
     *,
     lease_ttl_s: float,
+    known_claims: Collection[Claim] = (),
     replace_readable: bool = False,
     dry_run: bool = False,
     tell: Tell = lambda _: None,
@@ -140,6 +141,8 @@ def rebuild(
         knows the ids of topics, which the names of files have in part
     lease_ttl_s
         as for an archive
+    known_claims
+        claims that services have results of: they say where claims began and ended
     replace_readable
         rebuild also a ledger that is whole: files that it does not name become part of it
     dry_run
@@ -160,9 +163,11 @@ def rebuild(
     """
     if dry_run:
         refuse_if_held(storage)
-        return _make_plan(storage, kafka, tell, replace_readable=replace_readable)[1]
+        return _make_plan(storage, kafka, known_claims, tell, replace_readable=replace_readable)[1]
     with Lease.acquire(storage, ttl_s=lease_ttl_s) as lease:
-        plan, rebuilt = _make_plan(storage, kafka, tell, replace_readable=replace_readable)
+        plan, rebuilt = _make_plan(
+            storage, kafka, known_claims, tell, replace_readable=replace_readable
+        )
         set_aside = _carry_out(storage, plan, [file.path for file in rebuilt.left_out], tell)
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
@@ -170,7 +175,12 @@ def rebuild(
 
 
 def _make_plan(
-    storage: Storage, kafka: KafkaTopics, tell: Tell, *, replace_readable: bool
+    storage: Storage,
+    kafka: KafkaTopics,
+    known_claims: Collection[Claim],
+    tell: Tell,
+    *,
+    replace_readable: bool,
 ) -> tuple[_Plan, Rebuilt]:
     tell("reading the ledger")
     found, salvaged = _identity(storage), salvage(storage)
@@ -193,12 +203,18 @@ def _make_plan(
         *map(_paths, plan.committed),
         *(_paths(result) for entry in plan.revisions for result in entry.claims),
     )
-    unnamed = read_unnamed_files(storage, named, state.partitions, kafka, tell)
+    sources = {*state.partitions, *(claim.source for claim in known_claims)}
+    unnamed = read_unnamed_files(storage, named, sources, kafka, tell)
     made = FileClaims(left_out=unnamed.left_out)
     for source, files in unnamed.by_partition.items():
         partition = state.partitions.get(source)
         covered = IntervalSet() if partition is None else partition.covered
-        claims = make_claims(source, files, covered)
+        bounds = {
+            Interval(claim.first_offset, claim.last_offset)
+            for claim in known_claims
+            if claim.source == source
+        }
+        claims = make_claims(source, files, covered, bounds)
         made.results += claims.results
         made.left_out += claims.left_out
         made.offsets_in_no_file += claims.offsets_in_no_file

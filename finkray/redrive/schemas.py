@@ -14,7 +14,7 @@ from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from finkray.storage.layout import schema_path
 from finkray.storage.schema_ids import read_schema_ids
-from finkray.storage.schemas import keep_schema, schema_problem
+from finkray.storage.schemas import schema_problem
 
 _MESSAGES_TRIED = 8
 """Messages that are decoded to find a schema: the newest, which Kafka keeps longest."""
@@ -65,7 +65,7 @@ def restore_schemas(settings: Settings, storage: Storage, tell: Callable[[str], 
                 messages = list(kafka.messages(claim.source, {claim.first_offset}))
                 found = make_batch(claim, messages, (), decoder).schemas if messages else {}
                 if fingerprint in found:
-                    keep_schema(storage, fingerprint, found[fingerprint])
+                    storage.replace(schema_path(fingerprint), found[fingerprint].encode())
                     tell(f"{schema_path(fingerprint)} was {problem}, and is written again")
                     break
             else:

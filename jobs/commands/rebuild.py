@@ -3,14 +3,20 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from finkray.errors import SettingsError
+from finkray.claim import Claim, TopicPartition
+from finkray.errors import LedgerCorrupt, SettingsError
 from finkray.kafka.cluster import KafkaCluster
+from finkray.ledger.claims import read_claims
 from finkray.ledger.identity import IDENTITY_PATH
 from finkray.ledger.rebuild import Rebuilt, rebuild
+from finkray.results.store import list_stores
 from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, DEAD_LETTERS_FOLDER
 from finkray.storage.opening import open_storage
 from finkray.text import count_text
+
+_BOUNDS: Final = ("first_offset", "last_offset")
 
 SHOWN: Final = 10
 """How many files of each list are shown; `--json` has all of them."""
@@ -41,12 +47,28 @@ def rebuild_now(
             storage,
             kafka,
             lease_ttl_s=settings.archive.lease_ttl_s,
+            known_claims=claims_of_services(storage, tell),
             replace_readable=replace_readable,
             dry_run=dry_run,
             tell=tell,
         )
     finally:
         kafka.close()
+
+
+def claims_of_services(archive: Storage, tell: Callable[[str], None]) -> set[Claim]:
+    """Return the claims that services have results of."""
+    claims: set[Claim] = set()
+    for store in list_stores(archive):
+        try:
+            table = read_claims(store.storage, [*TopicPartition._fields, *_BOUNDS])
+        except LedgerCorrupt as error:
+            tell(f"results of {store.name} {store.version} are not used: {error}")
+            continue
+        for row in table.to_pylist():
+            first, last = (row.pop(name) for name in _BOUNDS)
+            claims.add(Claim(TopicPartition(**row), first, last))
+    return claims
 
 
 def rebuilt_text(rebuilt: Rebuilt) -> str:

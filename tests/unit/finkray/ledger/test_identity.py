@@ -52,7 +52,7 @@ def test_a_ledger_that_lost_its_tail_is_refused(
     storage.delete(entries(storage)[-lost:])
     if identity_is_lost:
         storage.delete([IDENTITY_PATH])
-    refused(storage, r"files have offsets that no claim has.*finkray audit")
+    refused(storage, r"files have offsets that no claim has.*`finkray audit` lists as stray")
 
 
 @pytest.mark.parametrize("identity_is_lost", [False, True])

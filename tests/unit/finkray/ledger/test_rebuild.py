@@ -4,13 +4,14 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
-from finkray.claim import ClaimResult, Gap, TopicPartition
+from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
 from finkray.errors import ArchiveHeld, Fenced, LedgerCorrupt, LedgerError, StorageError
 from finkray.ledger.claims import read_results
 from finkray.ledger.entry import log_path
@@ -262,6 +263,25 @@ def test_offsets_of_a_lost_file_are_missing_and_not_lost(small: SmallArchive) ->
     assert (finding.problem, finding.rows) == ("missing", 3)
     assert finding.path.endswith(f"-{3:020d}-{7:020d}-{NO_FINGERPRINT[:8]}.parquet")
     assert read_state(storage).state.partitions[ZTF].frontier == 10
+
+
+def test_claims_that_services_know_keep_their_bounds(small: SmallArchive) -> None:
+    """A claim of two hours, whose files are not interleaved, and one with gaps at both ends."""
+    storage = small.storage
+    two = small.put(0, 9, every=timedelta(minutes=10))
+    ends = [Gap("not_delivered", 10, 11), Gap("not_delivered", 19, 19)]
+    small.put(10, 19, gaps=ends)
+    assert len(two.result.files) == 2
+    bounds = {Claim(ZTF, 0, 9), Claim(ZTF, 10, 19), Claim(ZTF, 20, 29)}
+    storage.delete_folder("ledger")
+    done = rebuild(storage, Topics([]), lease_ttl_s=60.0, known_claims=bounds)
+    assert (done.claims_from_files, done.in_no_file, done.short_topic_ids) == (2, 3, ())
+    assert {result.claim for result in results(storage).values()} == {
+        Claim(ZTF, 0, 9),
+        Claim(ZTF, 10, 19),
+    }
+    storage.delete_folder("ledger")
+    assert rebuilt_of(storage).claims_from_files == 3
 
 
 def test_a_lost_claim_between_others_is_missing(small: SmallArchive) -> None:

@@ -3,13 +3,18 @@
 import socket
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from finkray.claim import Claim, ClaimResult, Gap, StagedClaim
+from finkray.ledger.entry import log_path
 from finkray.ledger.file_claims import LeftOut
+from finkray.ledger.log import Ledger
 from finkray.ledger.rebuild import Rebuilt
-from jobs.commands.rebuild import rebuilt_text
+from finkray.results.store import ABOUT_PATH, ServiceDescription
+from jobs.commands.rebuild import claims_of_services, rebuilt_text
 from tests.support.commands import Finkray
-from tests.support.dead_letters import Observatory, a_bad_night
+from tests.support.dead_letters import SOURCE, Observatory, a_bad_night
 
 NOTHING = Rebuilt(
     kept_entries=3,
@@ -60,6 +65,22 @@ def test_a_folder_without_an_archive_is_2(finkray: Finkray, tmp_path: Path) -> N
     answer = finkray("ledger", "rebuild", "-c", str(observatory.config))
     assert answer.returncode == 2
     assert "there is no archive in" in answer.stderr
+
+
+def test_services_say_where_claims_began_and_ended(observatory: Observatory) -> None:
+    folder = observatory.storage.below("science/bright/1")
+    output = pa.schema([("brightness", pa.float64())])
+    about = ServiceDescription("bright", "1", "mine:Bright", ("candid",), output)
+    folder.create(ABOUT_PATH, about.to_bytes())
+    claim = Claim(SOURCE, 0, 6)
+    nothing = ClaimResult(claim, gaps=(Gap("not_delivered", 0, 6),))
+    seq = Ledger.take_over(folder).append([StagedClaim(nothing)])
+    told: list[str] = []
+    assert claims_of_services(observatory.storage, told.append) == {claim}
+    assert told == []
+    folder.replace(log_path(seq), b"damaged")
+    assert claims_of_services(observatory.storage, told.append) == set()
+    assert "results of bright 1 are not used" in told[0]
 
 
 def test_everything_that_is_not_as_before_is_said() -> None:
