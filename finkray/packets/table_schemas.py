@@ -139,8 +139,8 @@ class TableSchemas:
             table = self._read(folder)
             try:
                 union = united(table.columns, columns)
-            except ColumnConflict as conflict:
-                return _conflict_text(table, columns, conflict)
+            except ColumnConflict:
+                return _conflict_text(table, columns)
             if union.equals(table.columns):
                 return None
             if (count := column_count(union)) > MAX_TABLE_COLUMNS:
@@ -185,14 +185,13 @@ class TableSchemas:
         return table
 
 
-def _conflict_text(table: _Table, columns: pa.Schema, conflict: ColumnConflict) -> str:
+def _conflict_text(table: _Table, columns: pa.Schema) -> str:
     """Return why a schema with these columns does not fit, with the first schema that it meets."""
-    for fingerprint, earlier in table.schemas.items():
+    others = {f" of schema {name[:8]}, which came before": of for name, of in table.schemas.items()}
+    # First the schema alone: two of its own names may differ in case alone.
+    for which, earlier in {"": pa.schema([]), **others}.items():
         try:
             united(earlier, columns)
-        except ColumnConflict as found:
-            return (
-                f"Readers cannot put {found.new} into one table with {found.known} of schema "
-                f"{fingerprint[:8]}, which came before."
-            )
-    return f"Readers cannot put {conflict.known} and {conflict.new} into one table."
+        except ColumnConflict as conflict:
+            return f"Readers cannot put {conflict.new} into one table with {conflict.known}{which}."
+    raise AssertionError("a schema that fits every schema of a table fits the table")

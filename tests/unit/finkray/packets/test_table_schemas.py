@@ -137,6 +137,14 @@ def test_a_name_in_another_case_is_a_dead_letter() -> None:
     assert "candidate.FID (int32)" in batch.dead_letters["detail"][0].as_py()
 
 
+def test_two_names_of_one_schema_are_not_said_to_be_of_another() -> None:
+    archive = Actors(in_memory())
+    archive.archive([GOOD])
+    twins = alert(NUMBER, long(1) + long(1) + long(1), ("ra", "int"), ("RA", "int"))
+    (detail,) = archive.archive([twins]).dead_letters["detail"].to_pylist()
+    assert detail == "Readers cannot put RA (int32) into one table with ra (int32)."
+
+
 def test_topics_of_one_survey_are_one_table_and_other_topics_are_not() -> None:
     archive = Actors(in_memory())
     archive.archive([GOOD], "ztf_1")
