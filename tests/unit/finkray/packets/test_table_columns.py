@@ -1,4 +1,4 @@
-"""Schemas that fit are read as one table by pyarrow; others are refused with the column."""
+"""Schemas that fit are read as one table by pyarrow and polars; others name the column."""
 
 import datetime as dt
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
@@ -203,9 +204,22 @@ def write(folder: Path, columns: list[pa.Schema]) -> list[str]:
     return paths
 
 
+def read_with_polars(paths: list[str]) -> pl.DataFrame:
+    """Read files as docs/archive.md says."""
+    schemas = {tuple(pl.read_parquet_schema(path).items()) for path in paths}
+    frames = [pl.DataFrame(schema=dict(schema)) for schema in schemas]
+    cast = pl.ScanCastOptions(
+        integer_cast="upcast", float_cast="upcast", missing_struct_fields="insert"
+    )
+    unified = pl.concat(frames, how="diagonal_relaxed").schema
+    return pl.scan_parquet(
+        paths, schema=unified, missing_columns="insert", cast_options=cast
+    ).collect()
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs())
-def test_pyarrow_reads_what_fits_as_one_table(pair: tuple[pa.Schema, pa.Schema]) -> None:
+def test_pyarrow_and_polars_read_what_fits_as_one_table(pair: tuple[pa.Schema, pa.Schema]) -> None:
     if not fits(*pair):
         with pytest.raises(ColumnConflict) as raised:
             united(*pair)
@@ -219,6 +233,7 @@ def test_pyarrow_reads_what_fits_as_one_table(pair: tuple[pa.Schema, pa.Schema])
         read = [pq.read_schema(path) for path in paths]
         unified = pa.unify_schemas(read, promote_options="permissive")
         table = pads.dataset(paths, unified).to_table()
+        frame = read_with_polars(paths)
     assert shown(table.schema) == shown(union)
     expected = [
         filled(row, pa.struct(list(table.schema)))
@@ -226,6 +241,7 @@ def test_pyarrow_reads_what_fits_as_one_table(pair: tuple[pa.Schema, pa.Schema])
         for row in ({field.name: sample(field.type) for field in schema}, {})
     ]
     assert table.to_pylist() == expected
+    assert (frame.height, sorted(frame.columns)) == (4, sorted(table.column_names))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
