@@ -40,6 +40,17 @@ class DeadLetterReason(StrEnum):
     )
     NO_SCHEMA = "no_schema", "the header of the container has no schema"
     UNSUPPORTED_SCHEMA = "unsupported_schema", "the schema is invalid or cannot be archived"
+    TOO_MANY_COLUMNS = (
+        "too_many_columns",
+        "the schema has more columns than `packets.max_columns`",
+    )
+    TOO_MANY_SCHEMAS = (
+        "too_many_schemas",
+        (
+            "the topic has brought more new schemas within an hour than "
+            "`packets.new_schemas_per_h`; `finkray deadletters redrive` archives the message"
+        ),
+    )
     TRUNCATED = "truncated", "the message ends before its record does"
     NO_RECORD = "no_record", "the container has no record"
     SEVERAL_RECORDS = "several_records", "the container has more than one record"

@@ -11,6 +11,7 @@
     ├── CodeMismatch             a worker runs another version of finkray than its driver
     ├── StorageError        (r)  the storage refused: full, read-only, gone
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
+    │   └── TooManyColumns       it has more columns than allowed
     ├── SchemaUnavailable   (r)  no schema source (folder or registry) is reachable
     ├── ServiceError             a service cannot be loaded, or breaks its contract
     ├── CatalogError             a reference catalogue does not match its description
@@ -45,6 +46,7 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "StorageError",
+    "TooManyColumns",
     "TopicChanged",
 ]
 
@@ -103,6 +105,10 @@ class StorageError(FinkrayError):
 
 class SchemaError(FinkrayError):
     """An Avro schema that is not valid or cannot be archived; the message says why."""
+
+
+class TooManyColumns(SchemaError):
+    """An Avro schema with more columns than `packets.max_columns`."""
 
 
 class SchemaUnavailable(FinkrayError):

@@ -41,6 +41,20 @@ class TooHeavy(ValueError):
         self.weights_bytes = weights_bytes
 
 
+class TooMuch(ValueError):
+    """Sound records would take more memory together than there is room for.
+
+    Attributes
+    ----------
+    fitting
+        how many of the first records there is room for
+    """
+
+    def __init__(self, fitting: int) -> None:
+        super().__init__(fitting)
+        self.fitting = fitting
+
+
 class RecordReader:
     """Reads records that were written with one schema.
 
@@ -68,7 +82,10 @@ class RecordReader:
         self._weigh = record_weigher(schema.reader_arrow, list(schema.arrow))
 
     def read(
-        self, records: Sequence[Piece], limits_bytes: Sequence[int] | None = None
+        self,
+        records: Sequence[Piece],
+        limits_bytes: Sequence[int] | None = None,
+        room_bytes: int | None = None,
     ) -> pa.RecordBatch:
         """Decode the records, in order, to a batch of the promised schema.
 
@@ -78,6 +95,8 @@ class RecordReader:
             records of the schema
         limits_bytes
             memory that each of them may take in the batch; None is no limit
+        room_bytes
+            memory that all of them may take together, if there are limits; None is no limit
 
         Raises
         ------
@@ -85,12 +104,16 @@ class RecordReader:
             if any of them is damaged; `damaged` finds which
         TooHeavy
             if all are sound and any of them would take more than its limit
+        TooMuch
+            if all are sound and within their limits, and would take more than there is room for
         """
         batch = self._read_guarded(records)
         if limits_bytes is not None:
             weights = self._weigh(batch.columns, len(records)) + list(map(len, records))
             if heavy := np.flatnonzero(weights > limits_bytes).tolist():
                 raise TooHeavy({index: int(weights[index]) for index in heavy})
+            if room_bytes is not None and (ends := np.cumsum(weights))[-1] > room_bytes:
+                raise TooMuch(int(np.searchsorted(ends, room_bytes, side="right")))
         columns = self._convert(batch.columns)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
 

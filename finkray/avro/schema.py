@@ -32,14 +32,15 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from finkray.avro.parse import parse_writer_schema
-from finkray.errors import SchemaError
+from finkray.errors import SchemaError, TooManyColumns
 
 MAX_DEPTH = 32
 """Deepest nesting of types. ZTF's alerts need 3, LSST's 4."""
 
 MAX_TYPES = 10_000
 """Most types that a schema may have once named types are written out: 2 n names can mean 2^n
-columns. LSST's alerts have about 700."""
+columns. LSST's alerts have about 700. It bounds types that are no columns, as records in records;
+`max_columns` of `WriterSchema.from_text` bounds the columns."""
 
 MAX_EXPANSION = 2048
 """Most bytes of Arrow that one byte of Avro may become at worst. A null costs one byte of Avro, but
@@ -80,6 +81,9 @@ class WriterSchema:
         and, where they are stored alike, types (int64 and timestamps, for example): a table of the
         reader becomes one of this schema without a copy. Differs from `arrow` (with the guard)
         only in unions and enums.
+    columns
+        The number of columns that the promised schema has in Parquet, those in records, lists and
+        maps included.
     """
 
     text: str
@@ -87,13 +91,23 @@ class WriterSchema:
     arrow: pa.Schema
     reader_text: str
     reader_arrow: pa.Schema
+    columns: int
 
     @classmethod
-    def from_text(cls, text: str | bytes) -> "WriterSchema":
+    def from_text(cls, text: str | bytes, max_columns: int = MAX_TYPES) -> "WriterSchema":
         """Parse the text of a writer schema.
+
+        Parameters
+        ----------
+        text
+            JSON
+        max_columns
+            the most columns that it may have, see `columns`
 
         Raises
         ------
+        TooManyColumns
+            if it has more than `max_columns`
         SchemaError
             if it is not a valid Avro schema, or one of those that are refused; the message says
             why
@@ -109,7 +123,8 @@ class WriterSchema:
         if not isinstance(parsed, dict) or parsed.get("type") not in _RECORDS:
             raise SchemaError("the top of the schema is not a record")
         try:
-            top = _Mapper().map(parsed)
+            mapper = _Mapper(max_columns)
+            top = mapper.map(parsed)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # fastavro does not check what it does not use, such as a size that is text.
             raise SchemaError(f"not a valid Avro schema: {_short(error)}") from error
@@ -121,6 +136,7 @@ class WriterSchema:
             arrow=pa.schema(list(top.arrow)),
             reader_text=json.dumps({**top.avro, "fields": fields}, separators=(",", ":")),
             reader_arrow=pa.schema([*top.reader, pa.field(GUARD_FIELD, pa.binary(GUARD_BYTES))]),
+            columns=mapper.columns,
         )
 
 
@@ -167,10 +183,12 @@ class _Mapped(NamedTuple):
 class _Mapper:
     """Maps one schema, parsed by fastavro, type by type."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_columns: int) -> None:
         self._named: dict[str, dict[str, Any]] = {}
         self._open: list[str] = []
         self._types = 0
+        self._max_columns = max_columns
+        self.columns = 0
 
     def map(self, schema: Any) -> _Mapped:
         self._types += 1
@@ -192,6 +210,12 @@ class _Mapper:
             "fixed": self._fixed,
         }.get(avro_type, self._primitive)
         return self._inside(schema, build)
+
+    def _count_column(self) -> None:
+        """Count a column of the promised schema, as soon as it is met: a refusal must be cheap."""
+        self.columns += 1
+        if self.columns > self._max_columns:
+            raise TooManyColumns(f"the schema has more than {self._max_columns} columns")
 
     def _unique_name(self) -> str:
         return f"t{self._types}"
@@ -219,6 +243,7 @@ class _Mapper:
             return _Mapped("null", pa.null(), pa.null(), 0, 0)
         if avro_type not in _PRIMITIVES:
             raise SchemaError(f"the type {avro_type} is not known")
+        self._count_column()
         reader, least, slot = _PRIMITIVES[avro_type]
         logical = schema.get("logicalType")
         if avro_type == "bytes" and logical == "decimal":
@@ -239,6 +264,7 @@ class _Mapper:
         size = schema["size"]
         if not 1 <= size < NOT_A_BRANCH_BYTES:
             raise SchemaError(f"the type {schema['name']} is fixed at {size} bytes")
+        self._count_column()
         avro: dict[str, Any] = {"type": "fixed", "name": self._unique_name(), "size": size}
         decimal = _decimal_type(schema) if schema.get("logicalType") == "decimal" else None
         if decimal is not None:
@@ -251,6 +277,7 @@ class _Mapper:
         return _Mapped(avro, pa.binary(size), pa.binary(size), size, size)
 
     def _enum(self, schema: dict[str, Any]) -> _Mapped:
+        self._count_column()
         avro = {"type": "enum", "name": self._unique_name(), "symbols": schema["symbols"]}
         return _Mapped(avro, pa.dictionary(pa.int32(), pa.string()), pa.string(), 1, 4)
 
@@ -302,6 +329,7 @@ class _Mapper:
         )
 
     def _map(self, schema: dict[str, Any]) -> _Mapped:
+        self._count_column()  # of the keys
         values = self.map(schema["values"])
         if values.avro == "null":
             raise SchemaError("a map has no values but null")

@@ -344,7 +344,16 @@ class Coordinator:
 
 
 def _dispatch(actor: int, lane: _Lane, ready: ReadyClaim, *, delayed: bool = False) -> Dispatch:
-    return Dispatch(actor, ready.claim, ready.generation, delayed, lane.kind, len(ready.kafka_s))
+    return Dispatch(
+        actor,
+        ready.claim,
+        ready.generation,
+        delayed,
+        lane.kind,
+        alerts=len(ready.kafka_s),
+        write_cost=ready.write_cost,
+        held_bytes=ready.held_bytes,
+    )
 
 
 def _fail(what: str, failure: ClaimFailure) -> Fail:

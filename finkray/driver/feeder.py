@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from finkray.driver.claim_queue import ClaimQueue, split_by_alerts
+from finkray.driver.claim_queue import ClaimQueue, split_by_cost
 from finkray.driver.instructions import Dispatch
 from finkray.errors import ClusterUnavailable
 from finkray.query.messages import ClaimOrder
@@ -110,7 +110,7 @@ class Feeder:
                     )
                     for claim in share
                 ]
-                for share in split_by_alerts(self._queue.take(now_s), self._slots)
+                for share in split_by_cost(self._queue.take(now_s), self._slots)
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:

@@ -27,7 +27,10 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Send the claim, which has `alerts`, to the streaming query; after a pause if `delayed`."""
+    """Send the claim, which has `alerts`, to the streaming query; after a pause if `delayed`.
+
+    `write_cost` and `held_bytes` are those of its `ReadyClaim`.
+    """
 
     actor: int
     claim: Claim
@@ -35,6 +38,8 @@ class Dispatch:
     delayed: bool = False
     lane: LaneKind = "live"
     alerts: int = 0
+    write_cost: int = 1
+    held_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.batch import AlertBatch, make_batch
 from finkray.packets.dead_letters import schema_ids_waited_for
-from finkray.packets.divide import divide
+from finkray.packets.divide import divide, write_cost
 from finkray.timestamps import kafka_seconds
 
 if TYPE_CHECKING:  # imports polars, and each archiving task loads this class to call it
@@ -303,6 +303,7 @@ class IngestActor:
             lane=assignment.lane,
             visits=count_visits(table for _, table in batch.tables),
             unknown_schemas=schema_ids_waited_for(batch.dead_letters),
+            write_cost=write_cost(batch),
         )
         with self._changed:
             self._held[claim] = _HeldBatch(handle, nbytes, assignment.lane, assignment.generation)

@@ -71,6 +71,8 @@ class ReadyClaim:
         the counts of its visits, see `finkray.ingest.visits`
     unknown_schemas
         ids of the schemas that its dead letters wait for
+    write_cost
+        see `finkray.packets.divide.write_cost`
     """
 
     claim: Claim
@@ -83,6 +85,7 @@ class ReadyClaim:
     lane: LaneKind = "live"
     visits: tuple[VisitCount, ...] = ()
     unknown_schemas: tuple[int, ...] = ()
+    write_cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from finkray.packets.columns import add_columns
 from finkray.packets.dead_letters import dead_letter_table
 
 if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
-    from finkray.packets.decode import Decoder
+    from finkray.packets.decode import Decoded, Decoder
     from finkray.packets.message import RawMessage
 
 
@@ -78,7 +78,19 @@ def make_batch(
     dead_letter_bytes
         how many bytes of a message its dead letter keeps; None: all
     """
-    decoded = decoder.decode(messages, claim.source)
+    return batch_of(
+        claim, messages, gaps, decoder.decode(messages, claim.source), dead_letter_bytes
+    )
+
+
+def batch_of(
+    claim: Claim,
+    messages: Sequence[RawMessage],
+    gaps: Sequence[Gap],
+    decoded: Decoded,
+    dead_letter_bytes: int | None = None,
+) -> AlertBatch:
+    """Return the batch of a claim whose messages are decoded; parameters as for `make_batch`."""
     schemas = {table.schema.fingerprint: table.schema.text for table in decoded.tables}
     return AlertBatch(
         claim=claim,

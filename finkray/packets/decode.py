@@ -1,6 +1,10 @@
 """Decode the messages of an alert stream to Arrow tables, one for each writer schema.
 
 A message that does not decode is a `Reject` with a reason; the others are decoded all the same.
+
+The cost of messages is not bounded by their size: a schema of 1000 columns takes 5 kB of text, and
+decompression may make 16 bytes of one. So `Decoder.decode` stops when `DecodeBounds` are reached,
+and says how many messages it took.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -11,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from finkray.avro.container import PacketRefused
-from finkray.avro.reader import RecordReader, TooHeavy
+from finkray.avro.reader import RecordReader, TooHeavy, TooMuch
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
+from finkray.packets.bounds import DecodeBounds
 from finkray.packets.message import RawMessage
 from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
@@ -47,6 +52,17 @@ class Reject:
     detail: str
 
 
+@dataclass(slots=True)
+class _Room:
+    """The bytes that tables may still take; None is no bound."""
+
+    left_bytes: int | None
+
+    def take(self, nbytes: int) -> None:
+        if self.left_bytes is not None:
+            self.left_bytes = max(0, self.left_bytes - nbytes)
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedTable:
     """The messages of one writer schema.
@@ -65,17 +81,26 @@ class DecodedTable:
     table: pa.Table
     rows: np.ndarray
 
+    def before(self, index: int) -> "DecodedTable":
+        """Return the rows of messages before this index, as a copy if that leaves any out."""
+        kept = self.rows < index
+        if kept.all():
+            return self
+        return DecodedTable(self.schema, self.table.filter(pa.array(kept)), self.rows[kept])
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """The decoded messages: each is a row of one table, or one of the rejects (in order of index).
 
-    `schema_ids` has the fingerprint of the schema for each schema id in a Confluent frame.
+    `schema_ids` has the fingerprint of the schema for each schema id in a Confluent frame. `count`
+    is how many of the messages were taken, from the first on: all, if no bound was reached.
     """
 
     tables: tuple[DecodedTable, ...]
     rejects: tuple[Reject, ...]
     schema_ids: Mapping[int, str] = field(default_factory=dict)
+    count: int = 0
 
 
 class _Chunk(NamedTuple):
@@ -84,6 +109,9 @@ class _Chunk(NamedTuple):
     rows: list[int]
     records: list[Piece]
     limits: list[int]
+
+    def first(self, count: int) -> "_Chunk":
+        return _Chunk(self.rows[:count], self.records[:count], self.limits[:count])
 
     def without(self, removed: Container[int]) -> "_Chunk":
         kept = [index for index in range(len(self.rows)) if index not in removed]
@@ -95,10 +123,17 @@ class _Chunk(NamedTuple):
 
 
 class _Group:
-    """The messages of one schema, decoded as soon as there are enough for a chunk."""
+    """The messages of one schema, decoded as soon as there are enough for a chunk.
 
-    def __init__(self, reader: RecordReader) -> None:
+    Attributes
+    ----------
+    left_at
+        index of the first message that there was no room for; no later one is decoded
+    """
+
+    def __init__(self, reader: RecordReader, room: _Room) -> None:
         self._reader = reader
+        self._room = room
         self._rows: list[int] = []
         self._records: list[Piece] = []
         self._limits: list[int] = []
@@ -106,6 +141,7 @@ class _Group:
         self._decoded_rows: list[int] = []
         self._batches: list[pa.RecordBatch] = []
         self.rejects: list[Reject] = []
+        self.left_at: int | None = None
 
     def add(self, row: int, record: Piece, limit_bytes: int) -> None:
         self._rows.append(row)
@@ -137,9 +173,20 @@ class _Group:
 
     def _keep(self, chunk: _Chunk) -> None:
         try:
-            if chunk.rows:
-                self._batches.append(self._reader.read(chunk.records, chunk.limits))
+            if chunk.rows and self.left_at is None:
+                room_bytes = self._room.left_bytes
+                # The first message of all is decoded without room too, or none would ever be.
+                alone = chunk.rows == [0]
+                batch = self._reader.read(
+                    chunk.records, chunk.limits, None if alone else room_bytes
+                )
+                self._room.take(batch.nbytes)
+                self._batches.append(batch)
                 self._decoded_rows += chunk.rows
+        except TooMuch as much:
+            fitting = max(much.fitting, int(chunk.rows[0] == 0))
+            self._keep(chunk.first(fitting))
+            self.left_at = chunk.rows[fitting]
         except TooHeavy as heavy:
             for index, size_bytes in heavy.weights_bytes.items():
                 self.rejects.append(_too_large(chunk.rows[index], size_bytes, chunk.limits[index]))
@@ -177,8 +224,13 @@ class Decoder:
         """Return the schema, JSON, that a frame on that partition names; None if it is unknown."""
         return self._unwrapper.schema_text(value, source)
 
-    def decode(self, messages: Sequence[RawMessage], source: TopicPartition) -> Decoded:
-        """Decode messages of one partition.
+    def decode(
+        self,
+        messages: Sequence[RawMessage],
+        source: TopicPartition,
+        bounds: DecodeBounds | None = None,
+    ) -> Decoded:
+        """Decode messages of one partition, from the first on up to the bounds; at least one.
 
         Raises
         ------
@@ -187,6 +239,8 @@ class Decoder:
         StorageError
             if a schema is new to the table and the storage refuses
         """
+        room = _Room(None if bounds is None else bounds.decoded_bytes)
+        columns, record_bytes, count = 0, 0, len(messages)
         groups: dict[str, _Group] = {}
         schema_ids: dict[int, str] = {}
         rejects: list[Reject] = []
@@ -197,16 +251,30 @@ class Decoder:
                 rejects.append(Reject(index, refused.reason, refused.detail))
                 continue
             fingerprint = reader.schema.fingerprint
+            columns += 0 if fingerprint in groups else reader.schema.columns
+            record_bytes += len(record)
+            if (
+                bounds is not None
+                and groups
+                and (columns > bounds.columns or record_bytes > bounds.decoded_bytes)
+            ):
+                count = index
+                break
             if fingerprint not in groups:
-                groups[fingerprint] = _Group(reader)
-            groups[fingerprint].add(index, record, memory_limit_bytes(len(message.value or b"")))
+                groups[fingerprint] = _Group(reader, room)
+            group = groups[fingerprint]
+            group.add(index, record, memory_limit_bytes(len(message.value or b"")))
             if schema_id is not None:
                 schema_ids[schema_id] = fingerprint
-        tables: list[DecodedTable] = []
+            if group.left_at is not None:
+                break
+        finished = [group.finish() for group in groups.values()]
         for group in groups.values():
-            table = group.finish()
             rejects += group.rejects
-            if table is None:
+            count = count if group.left_at is None else min(count, group.left_at)
+        tables: list[DecodedTable] = []
+        for table in (each.before(count) for each in finished if each is not None):
+            if not len(table.rows):
                 continue
             refusal = self._refusal(source.topic, table.schema)
             if refusal is None:
@@ -215,7 +283,8 @@ class Decoder:
             rejects += [
                 Reject(row, DeadLetterReason.OTHER_COLUMNS, refusal) for row in table.rows.tolist()
             ]
-        return Decoded(tuple(tables), tuple(sorted(rejects)), schema_ids)
+        taken = sorted(reject for reject in rejects if reject.index < count)
+        return Decoded(tuple(tables), tuple(taken), schema_ids, count)
 
     def _refusal(self, topic: str, schema: WriterSchema) -> str | None:
         """Return why alerts of that schema do not fit their table; None if they do.

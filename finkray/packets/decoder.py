@@ -6,6 +6,7 @@ from pathlib import Path
 from finkray.avro.schema import WriterSchema
 from finkray.errors import SchemaError, SettingsError
 from finkray.packets.decode import Decoder
+from finkray.packets.new_schemas import NewSchemas
 from finkray.packets.schema_folder import SchemaFolder, read_schema_file
 from finkray.packets.schema_lookup import SchemaLookup, SchemaSource
 from finkray.packets.table_schemas import TableSchemas
@@ -19,6 +20,8 @@ def make_decoder(
     max_message_bytes: int,
     known: Mapping[tuple[str, int], str],
     tables: TableSchemas | None = None,
+    *,
+    any_number_of_schemas: bool = False,
 ) -> Decoder:
     """Return a decoder for the packets that the settings describe.
 
@@ -33,6 +36,8 @@ def make_decoder(
         `finkray.storage.schema_ids.read_schema_ids`
     tables
         the tables of the archive, which the alerts must fit; None: any schema is decoded
+    any_number_of_schemas
+        ignore `packets.new_schemas_per_h`: for a command that a person waits for
 
     Raises
     ------
@@ -40,7 +45,7 @@ def make_decoder(
         if the schema of bare records cannot be read or is not valid, or the registry's client
         refuses its options
     """
-    bare = {path: _bare_schema(path) for path in packets.bare.values()}
+    bare = {path: _bare_schema(path, packets.max_columns) for path in packets.bare.values()}
 
     def rules(topic: str) -> TopicRules:
         survey, path = packets.survey_of(topic), packets.bare_schema_file(topic)
@@ -50,7 +55,14 @@ def make_decoder(
         )
 
     lookup = SchemaLookup(_sources(packets), known, packets.schema_retry_s)
-    return Decoder(Unwrapper(rules, lookup, max_message_bytes=max_message_bytes), tables)
+    unwrapper = Unwrapper(
+        rules,
+        lookup,
+        max_message_bytes=max_message_bytes,
+        max_columns=packets.max_columns,
+        new_schemas=None if any_number_of_schemas else NewSchemas(packets.new_schemas_per_h),
+    )
+    return Decoder(unwrapper, tables)
 
 
 def _sources(packets: PacketSettings) -> list[SchemaSource]:
@@ -65,10 +77,10 @@ def _sources(packets: PacketSettings) -> list[SchemaSource]:
     return sources
 
 
-def _bare_schema(path: str) -> str:
+def _bare_schema(path: str, max_columns: int) -> str:
     try:
         text = read_schema_file(Path(path).expanduser())
-        WriterSchema.from_text(text)
+        WriterSchema.from_text(text, max_columns)
     except SchemaError as error:
         raise SettingsError(f"packets.bare: {error}") from error
     return text

@@ -13,11 +13,12 @@ from finkray.avro.codec import decompress
 from finkray.avro.container import Header, PacketRefused, find_body, read_header
 from finkray.avro.frame import read_schema_id
 from finkray.avro.reader import RecordReader
-from finkray.avro.schema import WriterSchema
+from finkray.avro.schema import MAX_TYPES, WriterSchema
 from finkray.avro.stream import Piece
 from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
-from finkray.errors import SchemaError
+from finkray.errors import SchemaError, TooManyColumns
+from finkray.packets.new_schemas import NewSchemas
 from finkray.packets.schema_lookup import SchemaLookup
 from finkray.surveys.survey import Survey
 
@@ -89,6 +90,11 @@ class Unwrapper:
         messages larger than this are refused as `too_large`; None: no limit
     max_record_bytes
         records larger than this, decompressed, are refused as `too_large`
+    max_columns
+        records with a schema of more columns are refused as `too_many_columns`
+    new_schemas
+        limits how many new schemas a topic may bring, further ones are refused as
+        `too_many_schemas`; None: no limit
     """
 
     def __init__(
@@ -98,11 +104,15 @@ class Unwrapper:
         *,
         max_message_bytes: int | None = None,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        max_columns: int = MAX_TYPES,
+        new_schemas: NewSchemas | None = None,
     ) -> None:
         self._rules = rules
         self._lookup = lookup or SchemaLookup()
         self._max_message_bytes = max_message_bytes
         self._max_record_bytes = max_record_bytes
+        self._max_columns = max_columns
+        self._new_schemas = new_schemas
         self._sources: list[_Source] = []
         self._topics: dict[str, TopicRules] = {}
         self._bare: dict[str, _Known] = {}
@@ -131,9 +141,9 @@ class Unwrapper:
         if rules.bare_schema is not None:
             unwrapped = self._bare_record(value, rules.bare_schema)
         elif value.startswith(avro_frame.MAGIC):
-            unwrapped = self._framed(value, source.cluster_id)
+            unwrapped = self._framed(value, source)
         else:
-            unwrapped = self._contained(value)
+            unwrapped = self._contained(value, source.topic)
         if len(unwrapped.record) > self._max_record_bytes:
             raise PacketRefused(
                 DeadLetterReason.TOO_LARGE, f"The record has {len(unwrapped.record)} bytes."
@@ -173,16 +183,18 @@ class Unwrapper:
             self._bare[text] = self._reader_for(text)
         return Unwrapped(_usable(self._bare[text]), value)
 
-    def _framed(self, value: bytes, cluster_id: str) -> Unwrapped:
+    def _framed(self, value: bytes, source: TopicPartition) -> Unwrapped:
         schema_id = read_schema_id(value)
-        key = (cluster_id, schema_id)
+        key = (source.cluster_id, schema_id)
         if key not in self._by_id:
-            self._by_id[key] = self._reader_for(self._lookup.text(*key))
+            text = self._lookup.text(*key)
+            self._refuse_too_many(source.topic, text.encode())
+            self._by_id[key] = self._reader_for(text)
         record = memoryview(value)[avro_frame.FRAME_BYTES :]
         return Unwrapped(_usable(self._by_id[key]), record, schema_id)
 
-    def _contained(self, value: bytes) -> Unwrapped:
-        header, known = self._source_of(value)
+    def _contained(self, value: bytes, topic: str) -> Unwrapped:
+        header, known = self._source_of(value, topic)
         reader = _usable(known)
         body = find_body(value, len(header.raw))
         record: Piece = memoryview(value)[body.start : body.end]
@@ -193,7 +205,7 @@ class Unwrapper:
             _refuse_data(header.codec, value[start:end])
         return Unwrapped(reader, record)
 
-    def _source_of(self, value: bytes) -> _Source:
+    def _source_of(self, value: bytes, topic: str) -> _Source:
         for index, source in enumerate(self._sources):
             # Comparing the whole header costs 1 us, hashing it 15 us; two schemas may be equal in
             # any part of it.
@@ -208,14 +220,24 @@ class Unwrapper:
                 source = _Source(header, self._sources.pop(index).reader)
                 break
         else:
+            self._refuse_too_many(topic, header.schema_text)
             source = _Source(header, self._reader_for(header.schema_text))
         self._sources.insert(0, source)
         del self._sources[MAX_SCHEMAS:]
         return source
 
+    def _refuse_too_many(self, topic: str, text: bytes) -> None:
+        """Refuse a schema that is not cached if the topic has brought too many new ones."""
+        if self._new_schemas is not None and not self._new_schemas.admits(topic, text):
+            raise PacketRefused(
+                DeadLetterReason.TOO_MANY_SCHEMAS,
+                "The topic has brought more new schemas within an hour than "
+                "packets.new_schemas_per_h.",
+            )
+
     def _reader_for(self, text: str | bytes) -> _Known:
         try:
-            schema = WriterSchema.from_text(text)
+            schema = WriterSchema.from_text(text, self._max_columns)
             if schema.fingerprint not in self._readers:
                 if len(self._readers) >= MAX_SCHEMAS:
                     self._readers.clear()
@@ -240,6 +262,11 @@ def _refuse_data(codec: str, data: bytes) -> None:
 
 
 def _usable(known: _Known) -> RecordReader:
+    if isinstance(known, TooManyColumns):
+        raise PacketRefused(
+            DeadLetterReason.TOO_MANY_COLUMNS,
+            f"The packet cannot be archived: {known}, which packets.max_columns allows.",
+        )
     if isinstance(known, SchemaError):
         raise PacketRefused(
             DeadLetterReason.UNSUPPORTED_SCHEMA, f"Its schema cannot be archived: {known}."

@@ -28,4 +28,5 @@ def archive_decoder(settings: Settings, storage: Storage) -> Decoder:
         int(settings.kafka.max_message_bytes),
         read_schema_ids(storage),
         tables,
+        any_number_of_schemas=True,
     )

@@ -3,7 +3,15 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, ByteSize, Field, PositiveFloat, SecretStr, field_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+)
 
 from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 from finkray.surveys import SURVEYS
@@ -63,6 +71,17 @@ class PacketSettings(Section):
         60.0,
         description="Seconds before an unknown id is looked up again; its packets become dead "
         "letters until then",
+    )
+    max_columns: PositiveInt = Field(
+        1600,
+        le=10_000,
+        description="Most columns that the schema of a packet may have, those in records included "
+        "(ZTF's has 205, LSST's 390); packets with more become dead letters",
+    )
+    new_schemas_per_h: PositiveInt = Field(
+        64,
+        description="Most new schemas of a topic within an hour; packets with further ones become "
+        "dead letters",
     )
     bare: ByTopic = Field(
         {},

@@ -140,6 +140,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
         int(settings.kafka.max_message_bytes),
         read_schema_ids(storage),
         TableSchemas(storage, settings.packets, accepts=False),
+        any_number_of_schemas=True,
     )
     search = DeadLetters(storage)
     letters = []

@@ -48,6 +48,7 @@ SURFACE = {
         "ServiceError",
         "SettingsError",
         "StorageError",
+        "TooManyColumns",
         "TopicChanged",
     ],
     finkray.testing: ["SAMPLE", "alerts", "run"],

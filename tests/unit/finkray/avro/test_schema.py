@@ -7,10 +7,11 @@ from typing import Any
 
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from finkray.avro.schema import MAX_DEPTH, MAX_TYPES, WriterSchema
-from finkray.errors import SchemaError
+from finkray.errors import SchemaError, TooManyColumns
 
 
 def record(*fields: Any, name: str = "r", **more: Any) -> dict[str, Any]:
@@ -86,6 +87,26 @@ for depth in range(MAX_DEPTH):
 DOUBLING: Any = [record("int", name="r0")]
 for level in range(1, 20):
     DOUBLING.append(record(f"r{level - 1}", f"r{level - 1}", name=f"r{level}"))
+
+COLUMNS = {
+    "numbers": (record("int", "double"), 2),
+    "nullable": (record(["null", "int"], "null", ["null", "string"]), 2),
+    "a union": (record(["null", "int", "string"]), 2),
+    "nested": (record(record("int", "int", name="e"), {"type": "array", "items": "int"}), 3),
+    "a map": (record({"type": "map", "values": ["null", "long"]}), 2),
+    "a name used again": (record(record("int", "int", name="e"), "e", ["null", "e"]), 6),
+}
+
+
+@pytest.mark.parametrize("what", COLUMNS)
+def test_columns_are_counted_as_parquet_has_them(what: str, tmp_path: Path) -> None:
+    schema, count = COLUMNS[what]
+    known = WriterSchema.from_text(json.dumps(schema), max_columns=count)
+    pq.write_table(known.arrow.empty_table(), tmp_path / "file.parquet")
+    assert known.columns == pq.read_metadata(tmp_path / "file.parquet").num_columns == count
+    with pytest.raises(TooManyColumns, match=f"more than {count - 1} columns"):
+        WriterSchema.from_text(json.dumps(schema), max_columns=count - 1)
+
 
 REFUSED = {
     "no JSON": ("{", "not a valid Avro schema"),

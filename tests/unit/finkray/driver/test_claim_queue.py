@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finkray.claim import Claim, TopicPartition
-from finkray.driver.claim_queue import LIVE_S, RETRY_S, ClaimQueue, split_by_alerts
+from finkray.driver.claim_queue import (
+    LIVE_S,
+    MICRO_BATCH_BYTES,
+    MICRO_BATCH_FILES,
+    RETRY_S,
+    ClaimQueue,
+    split_by_cost,
+)
 from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
 from finkray.ingest.messages import LaneKind
@@ -79,13 +86,68 @@ def test_the_next_claims_are_sent_together_when_the_last_ones_are_done() -> None
 @given(st.lists(st.integers(0, 3000), max_size=30), st.integers(1, 6))
 def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks: int) -> None:
     claims = [dispatch(number, alerts=count) for number, count in enumerate(alerts)]
-    shares = split_by_alerts(claims, tasks)
+    shares = split_by_cost(claims, tasks)
     assert len(shares) == min(tasks, len(claims))
     assert all(shares)
     assert sorted(one.claim for share in shares for one in share) == [one.claim for one in claims]
     sums = [sum(one.alerts for one in share) for share in shares]
     if sums:
         assert max(sums) - min(sums) <= max(alerts) + len(alerts)
+
+
+def costly(topic: str, number: int, files: int, nbytes: int = 0) -> Dispatch:
+    claim = Claim(A._replace(topic=topic), number, number)
+    return Dispatch(0, claim, 1, alerts=1, write_cost=files, held_bytes=nbytes)
+
+
+def test_a_claim_of_a_quiet_topic_is_in_the_next_micro_batch() -> None:
+    claims = queue()
+    for number in range(50):
+        claims.add(costly("flood", number, files=64), 0.0)
+    first = claims.take(0.0)
+    assert len(first) == MICRO_BATCH_FILES // 64
+    claims.add(costly("calm", 0, files=1), 0.1)
+    claims.done(one.claim for one in first)
+    assert "calm" in [one.claim.source.topic for one in claims.take(0.2)]
+
+
+COSTS = st.tuples(
+    st.sampled_from(["a", "b", "c"]),
+    st.integers(1, 2 * MICRO_BATCH_FILES),
+    st.integers(0, 2 * MICRO_BATCH_BYTES),
+)
+
+
+@given(st.lists(COSTS, max_size=40))
+def test_micro_batches_are_bounded_and_topics_take_turns(drawn: list[tuple[str, int, int]]) -> None:
+    claims = queue()
+    waiting: dict[str, list[int]] = {"a": [], "b": [], "c": []}
+    for number, (topic, files, nbytes) in enumerate(drawn):
+        claims.add(costly(topic, number, files, nbytes), 0.0)
+        waiting[topic].append(number)
+    last: list[str] = []
+    while taken := claims.take(0.0):
+        if len(taken) > 1:
+            assert sum(one.write_cost for one in taken) <= MICRO_BATCH_FILES
+            assert sum(one.held_bytes for one in taken) <= MICRO_BATCH_BYTES
+        for one in taken:
+            topic = one.claim.source.topic
+            assert waiting[topic].pop(0) == one.claim.first_offset
+            # Since its last turn, each other topic that waits has had one.
+            since = last[len(last) - last[::-1].index(topic) :] if topic in last else []
+            others = {name for name in waiting if name != topic and waiting[name]}
+            assert topic not in last or others <= set(since)
+            last.append(topic)
+        claims.done(one.claim for one in taken)
+    assert not any(waiting.values())
+
+
+def test_costly_live_claims_leave_the_backfill_a_claim() -> None:
+    claims = queue()
+    for number in range(9):
+        claims.add(costly("flood", number, files=MICRO_BATCH_FILES), 0.0)
+    claims.add(dispatch(100, "backfill"), 0.0)
+    assert [one.lane for one in claims.take(0.0)] == ["live", "backfill"]
 
 
 def test_a_refused_claim_is_dispatched_again_after_a_pause() -> None:

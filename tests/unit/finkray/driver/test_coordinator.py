@@ -34,7 +34,7 @@ FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
 def ready_claim(source: TopicPartition, first: int, last: int, generation: int) -> ReadyClaim:
     none = np.array([])
-    return ReadyClaim(Claim(source, first, last), generation, 100, 100, none, none, 0.0)
+    return ReadyClaim(Claim(source, first, last), generation, 0, 0, none, none, 0.0)
 
 
 def staged(claim: Claim, generation: int) -> ClaimOutcome:

@@ -62,6 +62,55 @@ WIDE = {
 }
 
 
+WIDE_RECORD = {
+    "type": "record",
+    "name": "wide",
+    "fields": [{"name": f"x{n}", "type": "boolean"} for n in range(100)],
+}
+
+
+def of_columns(hundreds: int, name: str = "first") -> bytes:
+    """A packet whose few bytes are a hundred columns each, by the names of its types."""
+    fields = [
+        {"name": name, "type": "long"},
+        {"name": "wide0", "type": WIDE_RECORD},
+        *({"name": f"wide{n}", "type": "wide"} for n in range(1, hundreds)),
+    ]
+    schema = {"type": "record", "name": "alert", "fields": fields}
+    return container(schema, long(7) + bytes(100 * hundreds))
+
+
+def test_a_packet_of_too_many_columns_is_a_dead_letter() -> None:
+    decoder = make_decoder(PacketSettings(surveys={"": "any"}), LIMIT, {})
+    values = [of_columns(15), of_columns(16), of_columns(99), of_columns(101), GOOD]
+    decoded = decoder.decode(messages(values), SOURCE)
+    found = {reject.index: (reject.reason, reject.detail) for reject in decoded.rejects}
+    assert {reason for reason, _ in found.values()} == {"too_many_columns"}
+    assert sorted(found) == [1, 2, 3]
+    assert "more than 1600 columns" in found[1][1]
+    wider = make_decoder(PacketSettings(surveys={"": "any"}, max_columns=1601), LIMIT, {})
+    assert [one.index for one in wider.decode(messages(values), SOURCE).rejects] == [2, 3]
+
+
+def test_a_topic_that_brings_too_many_schemas_gets_dead_letters_for_the_others() -> None:
+    packets = PacketSettings(surveys={"": "any"}, new_schemas_per_h=5)
+    decoder = make_decoder(packets, LIMIT, {})
+    values = [of_columns(1, f"w{n}") for n in range(9)]
+    refused = [(reject.index, reject.reason) for reject in decode_twice(decoder, values)]
+    assert refused == [(n, "too_many_schemas") for n in range(5, 9)]
+    other = SOURCE._replace(topic="other")
+    assert not decoder.decode(messages(values[:5]), other).rejects
+    redriven = make_decoder(packets, LIMIT, {}, any_number_of_schemas=True)
+    assert not redriven.decode(messages(values), SOURCE).rejects
+
+
+def decode_twice(decoder: Decoder, values: list[bytes]) -> tuple[Any, ...]:
+    """Decode the messages again: those of schemas that the topic has stay alerts."""
+    first = decoder.decode(messages(list(values)), SOURCE).rejects
+    assert decoder.decode(messages(list(values)), SOURCE).rejects == first
+    return first
+
+
 def with_history(items: object) -> dict[str, Any]:
     """The schema of an alert of ZTF, with a history of such items."""
     where = [{"name": name, "type": "double"} for name in ("jd", "ra", "dec")]

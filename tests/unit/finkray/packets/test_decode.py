@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from finkray.packets.bounds import DecodeBounds
 from finkray.packets.decode import CHUNK_ROWS, Decoded, Decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.unwrap import Unwrapper
@@ -298,6 +299,56 @@ def test_a_large_record_decodes() -> None:
     assert decoded_rows(decoded)[0] == {"number": 7, "text": text}
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers(0, 3000)), min_size=1),
+    st.integers(0, 9),
+    st.integers(0, 20_000),
+)
+def test_bounded_steps_decode_the_same_messages(
+    drawn: list[tuple[str | None, int]], columns: int, decoded_bytes: int
+) -> None:
+    """Messages of three schemas of two columns, and bad ones, step by step."""
+    values = [
+        b"text" if name is None else container({**PAIR, "name": name}, pair(n, "x" * n))
+        for name, n in drawn
+    ]
+    given_messages = messages(list(values))
+    decoder = Decoder()
+    whole = decoder.decode(given_messages, SOURCE)
+    bounds = DecodeBounds(columns, decoded_bytes)
+    rows: dict[int, Any] = {}
+    rejected: dict[int, str] = {}
+    start = 0
+    while start < len(values):
+        step = decoder.decode(given_messages[start:], SOURCE, bounds)
+        assert step.count >= 1
+        found = decoded_rows(step)
+        assert sorted([*found, *reasons(step)]) == list(range(step.count))
+        if len(found) > 1:
+            assert sum(one.schema.columns for one in step.tables) <= max(columns, 2)
+            assert sum(len(row["text"]) for row in found.values()) <= decoded_bytes
+        rows |= {start + index: row for index, row in found.items()}
+        rejected |= {start + index: reason for index, reason in reasons(step).items()}
+        start += step.count
+    assert rows == decoded_rows(whole)
+    assert rejected == reasons(whole)
+
+
+def test_the_memory_of_a_step_is_bounded_also_where_the_records_are_small() -> None:
+    """400 bytes of nulls become 50 kB of numbers, which each message may."""
+    row = {"type": "record", "name": "row", "fields": [
+        {"name": f"x{n}", "type": "double"} for n in range(16)]}  # fmt: skip
+    schema = {
+        **PAIR,
+        "fields": [{"name": "rows", "type": {"type": "array", "items": ["null", row]}}],
+    }
+    packet = container(schema, long(400) + long(0) * 400 + b"\0")
+    decoder = Decoder()
+    step = decoder.decode(messages([packet] * 100), SOURCE, DecodeBounds(100, 1_000_000))
+    assert 2 <= step.count < 20
+    assert sum(one.table.nbytes for one in step.tables) <= 1_000_000
+
+
 def test_numbers_that_mean_nothing_stay_as_they_are() -> None:
     fields = [{"name": "x", "type": "float"}, {"name": "y", "type": ["null", "double"]}]
     schema = {"type": "record", "name": "r", "fields": fields}
@@ -316,7 +367,7 @@ def test_numbers_that_mean_nothing_stay_as_they_are() -> None:
 
 
 def test_messages_of_which_none_decodes() -> None:
-    assert Decoder().decode([], SOURCE) == Decoded((), ())
+    assert Decoder().decode([], SOURCE) == Decoded((), (), {}, 0)
     decoded = Decoder().decode([RawMessage(5, None, b"x"), RawMessage(6, None, None)], SOURCE)
     assert decoded.tables == ()
     assert reasons(decoded) == {0: "not_avro", 1: "tombstone"}

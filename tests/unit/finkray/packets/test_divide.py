@@ -11,8 +11,9 @@ from finkray.claim import Claim
 from finkray.ingest.intake import gaps_between
 from finkray.ledger.log import Ledger
 from finkray.packets.batch import AlertBatch, make_batch
+from finkray.packets.bounds import DecodeBounds
 from finkray.packets.decode import Decoder
-from finkray.packets.divide import MAX_FILES, cut_points, divide
+from finkray.packets.divide import MAX_FILES, BatchSteps, cut_points, divide, write_cost
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
 from finkray.storage.local import LocalStorage
@@ -91,9 +92,38 @@ def test_divided_batches_are_consecutive_and_hold_each_message_once(
     assert sorted(n for part in parts for n in part.alert_offsets) == sorted(batch.alert_offsets)
 
 
+def wide_packet(number: int) -> bytes:
+    """A packet of 1001 columns in 5 kB, with a schema of its own."""
+    record = {"type": "record", "name": "wide", "fields": [
+        {"name": f"x{n}", "type": "boolean"} for n in range(100)]}  # fmt: skip
+    fields = [
+        {"name": f"w{number}", "type": "long"},
+        {"name": "wide0", "type": record},
+        *({"name": f"wide{n}", "type": "wide"} for n in range(1, 10)),
+    ]
+    return container({"type": "record", "name": "a", "fields": fields}, long(7) + bytes(1000))
+
+
+def test_packets_with_a_schema_each_become_claims_that_cost_little() -> None:
+    messages = [RawMessage(n, FIRST_MS, wide_packet(n)) for n in range(3, 43)]
+    claim = Claim(SOURCE, 1, 44)
+    bounds = DecodeBounds.of_claim(2**20)
+    gaps = gaps_between(claim, messages)
+    parts = list(BatchSteps(claim, messages, gaps, Decoder(), bounds=bounds))
+    assert (parts[0].claim.first_offset, parts[-1].claim.last_offset) == (1, 44)
+    for one, after in itertools.pairwise(parts):
+        assert after.claim.first_offset == one.claim.last_offset + 1
+    assert [offset for part in parts for offset in part.alert_offsets] == list(range(3, 43))
+    assert all(write_cost(part) <= MAX_FILES for part in parts)
+    # A file of 1001 columns costs as four: that makes steps of 16, and claims of 16.
+    assert max(part.claim.offsets for part in parts) <= 18
+
+
 def test_where_a_claim_is_cut() -> None:
     placed = list(enumerate("aabacabca", start=10))
     assert cut_points(placed, 3) == []
     assert cut_points(placed, 2) == [14, 16, 18]
     assert cut_points(placed, 1) == [12, 13, 14, 15, 16, 17, 18]
     assert cut_points([], 1) == []
+    assert cut_points(placed, 3, lambda file: 2 if file == "a" else 1) == [14, 16, 18]
+    assert cut_points(placed, 1, lambda _: 5) == cut_points(placed, 1)
