@@ -1,12 +1,15 @@
 """The ingest actor: it reads partitions, cuts claims, decodes them and holds the batches.
 
+    Kafka ─poll─> messages ─cut─> claims that wait ─decode, topics in turn─> held batches
+
 It reports each ready claim to the driver (`take`), tells the archiving Spark task where the batch
 is (`locate`), and frees the batch when the driver knows that the claim is durable (`drop`). It
 never holds more bytes than its budget: without room it polls no messages, and after some seconds it
 pauses its partitions, so that the Kafka client discards its own queue too.
 
 Live lanes and backfills have a consumer each. Live lanes are read first, and backfills get the rest
-of the budget; see `finkray.ingest.budget`.
+of the budget; see `finkray.ingest.budget`. Topics take turns in decoding, a bounded step each, and
+one that uses more than its share of the memory is not read further; see `finkray.ingest.shares`.
 """
 
 from __future__ import annotations
@@ -21,14 +24,13 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from finkray.claim import Claim, TopicPartition
-from finkray.errors import BatchGone, FinkrayError, StorageError
+from finkray.errors import FinkrayError
 from finkray.ingest.budget import Budget, LaneUsage
+from finkray.ingest.decode_queue import DecodedBatch, DecodeQueue
+from finkray.ingest.held_batches import HeldBatches
 from finkray.ingest.intake import CutClaim
 from finkray.ingest.lane_reader import LaneReader, PolledMessage
 from finkray.ingest.messages import (
@@ -39,38 +41,34 @@ from finkray.ingest.messages import (
     LaneKind,
     ReadyClaim,
 )
-from finkray.ingest.visits import count_visits
+from finkray.ingest.ready import ready_claim
+from finkray.ingest.shares import may_decode, poll_credit, waiting_topics
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
-from finkray.packets.batch import AlertBatch, make_batch
-from finkray.packets.dead_letters import schema_ids_waited_for
-from finkray.packets.divide import divide, write_cost
-from finkray.timestamps import kafka_seconds
+from finkray.packets.batch import AlertBatch
+from finkray.packets.bounds import DecodeBounds
 
 if TYPE_CHECKING:  # imports polars, and each archiving task loads this class to call it
     from finkray.packets.decode import Decoder
-    from finkray.packets.message import RawMessage
 
 POLL_S = 0.05
 """The longest wait for messages, and so the longest delay of a command or of a due claim."""
 
-STORAGE_PAUSE_S = 1.0
-"""Pause before a claim is decoded again after the storage refused the entry of a new schema."""
-
 LIVE_POLL_S = 0.01
 """Time between two polls for live messages while a backfill waits for room."""
 
+DECODE_S = 0.1
+"""After this time of decoding, in steps, the actor polls again. A step takes 0.5 s at most."""
+
+READ_AHEAD_S = 0.05
+"""How long the actor polls, without waiting, while claims wait to be decoded: a credit is some 50
+messages by default, and the client's queue may have thousands of one topic."""
+
+FLUSH_S = 15.0
+"""How long a flush may take to decode the claims that wait: a third of a drain. What is left is
+read again at the next start."""
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldBatch:
-    """A batch in memory: what `store` returned for it, its size and its lane."""
-
-    handle: Any
-    nbytes: int
-    lane: LaneKind
-    generation: int
 
 
 class IngestActor:
@@ -101,25 +99,31 @@ class IngestActor:
     ) -> None:
         self._budget = budget
         kafka = KafkaCluster(kafka_config)
-        lane_reader = functools.partial(_lane_reader, kafka_config, kafka, budget, self._hold)
+        bounds = DecodeBounds.of_claim(budget.limits.claim_bytes)
+        self._decode_queue = DecodeQueue(make_decoder(), bounds, dead_letter_bytes)
+        lane_reader = functools.partial(
+            _lane_reader,
+            kafka_config,
+            kafka,
+            budget,
+            self._decode_queue.add,
+        )
         self._readers: dict[LaneKind, LaneReader] = {
             "live": lane_reader(budget.queue_bytes),
             "backfill": lane_reader(budget.backfill_queue_bytes),
         }
         self._store = store or _ray_put
-        self._decoder = make_decoder()
-        self._dead_letter_bytes = dead_letter_bytes
         self._incarnation = uuid.uuid4().hex
         self._node_id = _node_id()
 
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._flush_by_s: float | None = None
         self._flushed = False
-        self._storage_trouble = ""
+        self._waiting_topics: set[str] = set()
+        self._may_decode_more = False
 
         self._changed = threading.Condition()
-        self._held: dict[Claim, _HeldBatch] = {}
-        self._held_bytes: Counter[LaneKind] = Counter()
-        self._held_claims: Counter[LaneKind] = Counter()
+        self._held = HeldBatches()
         self._ready: deque[ReadyClaim] = deque()
         self._acknowledged = 0
         self._failure: BaseException | None = None
@@ -180,15 +184,13 @@ class IngestActor:
             if the claim is not held here.
         """
         with self._changed:
-            held = self._held.get(claim)
-        if held is None:
-            raise BatchGone(f"{claim} is not held by this actor")
-        return held.handle
+            return self._held.handle(claim)
 
     def drop(self, claims: Sequence[Claim]) -> None:
         """Free batches that are durable, or void."""
         with self._changed:
-            self._free(claims)
+            self._held.free(claims)
+            self._changed.notify_all()
 
     def whereabouts(self) -> tuple[str, int]:
         """Return the node id and the process id of this actor."""
@@ -207,6 +209,8 @@ class IngestActor:
                 self._read()
                 for reader in self._readers.values():
                     reader.cut_due()
+                self._decode()
+                self._end_flush()
         except BaseException as error:  # noqa: BLE001 - `take` raises it in the driver
             with self._changed:
                 self._failure = error
@@ -219,38 +223,43 @@ class IngestActor:
     def _start_lane(self, assignment: Assignment) -> None:
         source, lane = assignment.source, assignment.lane
         self._readers[lane].start(assignment)
+        self._decode_queue.forget(source, lane, assignment.generation)
         with self._changed:
-            # Claims of older generations are void; the driver may not know them and drop them.
-            self._free(
-                [
-                    claim
-                    for claim, held in self._held.items()
-                    if claim.source == source
-                    and held.lane == lane
-                    and held.generation < assignment.generation
-                ]
-            )
-
-    def _free(self, claims: Sequence[Claim]) -> None:
-        for claim in claims:
-            held = self._held.pop(claim, None)
-            if held is not None:
-                self._held_bytes[held.lane] -= held.nbytes
-                self._held_claims[held.lane] -= 1
-        self._changed.notify_all()
+            self._held.free_void(source, lane, assignment.generation)
+            self._changed.notify_all()
 
     def _flush(self) -> None:
         for reader in self._readers.values():
             reader.flush()
+        self._flush_by_s = time.monotonic() + FLUSH_S
+
+    def _end_flush(self) -> None:
+        """Report `flushed` when no claim waits to be decoded, or after `FLUSH_S`."""
+        if self._flush_by_s is None or self._flushed:
+            return
+        if len(self._decode_queue) and time.monotonic() < self._flush_by_s:
+            return
+        if len(self._decode_queue):
+            log.warning(
+                "%d claims are not decoded %.0f s after the flush; they are read again at the next "
+                "start",
+                len(self._decode_queue),
+                FLUSH_S,
+            )
+            self._decode_queue.clear()
         self._flushed = True
 
     def _read(self) -> None:
         live, backfill = self._readers["live"], self._readers["backfill"]
         dues = (reader.due_in_s() for reader in self._readers.values())
         wait_s = min([POLL_S, *(due_in_s for due_in_s in dues if due_in_s is not None)])
+        if self._may_decode_more:
+            wait_s = 0.0
         backfilling = backfill.active
-        live_credit = self._budget.live_credit(*self._usage(), backfilling=backfilling)
+        live_credit = self._live_credit()
         read = live.read(live_credit, 0.0 if backfilling else wait_s)
+        if self._may_decode_more:
+            read += self._read_ahead()
         credit = 0
         if backfilling:
             credit = self._budget.backfill_credit(*self._usage())
@@ -262,60 +271,74 @@ class IngestActor:
             with self._changed:
                 self._changed.wait(wait_s)
 
-    def _hold(self, assignment: Assignment, cut: CutClaim[PolledMessage]) -> None:
-        raws = [polled.raw for polled in cut.messages]
-        batch = self._decode(cut, raws)
-        for smaller in divide(batch):
-            first, last = smaller.claim.first_offset, smaller.claim.last_offset
-            messages = [polled for polled in cut.messages if first <= polled.offset <= last]
-            self._hold_batch(assignment, smaller, messages)
+    def _read_ahead(self) -> int:
+        """Poll for a while: messages of calm topics may lie behind many of a costly one."""
+        read, ends_s = 0, time.monotonic() + READ_AHEAD_S
+        while (credit := self._live_credit()) and time.monotonic() < ends_s:
+            polled = self._readers["live"].read(credit, 0.0)
+            if not polled:
+                break
+            read += polled
+        return read
 
-    def _decode(self, cut: CutClaim[PolledMessage], raws: Sequence[RawMessage]) -> AlertBatch:
-        """Decode a claim; wait while the storage refuses the entry of a new schema."""
-        while True:
-            try:
-                batch = make_batch(
-                    cut.claim, raws, cut.gaps, self._decoder, self._dead_letter_bytes
-                )
-            except StorageError as error:
-                if not self._storage_trouble:
-                    log.warning("%s waits for the archive's storage: %s", cut.claim, error)
-                self._storage_trouble = str(error)
-                time.sleep(STORAGE_PAUSE_S)
+    def _live_credit(self) -> int:
+        """Hold topics back that use more than their share; return the credit of a poll."""
+        backfilling = self._readers["backfill"].active
+        live, backfill = self._usage()
+        used = self._used_by_topic()
+        room_bytes = self._budget.room_bytes(backfilling=backfilling) - backfill.all_bytes
+        waiting = waiting_topics(used, room_bytes, self._waiting_topics)
+        for topic in waiting - self._waiting_topics:
+            log.info("holding back topic %s: %d bytes of it are in memory", topic, used[topic])
+        self._waiting_topics = waiting
+        self._readers["live"].hold_back(waiting)
+        credit = self._budget.live_credit(live, backfill, backfilling=backfilling)
+        return poll_credit(credit, len(used))
+
+    def _used_by_topic(self) -> Counter[str]:
+        """Return what the messages and batches of each live topic take."""
+        used = self._readers["live"].pending_by_topic()
+        used.update(self._decode_queue.by_topic("live"))
+        for topic in used:
+            used[topic] += self._held.bytes_of("live", topic)
+        return used
+
+    def _decode(self) -> None:
+        """Decode for a while, step by step: live lanes first, topics in turn."""
+        ends_s = time.monotonic() + DECODE_S
+        self._may_decode_more = True
+        while self._may_decode_more and time.monotonic() < ends_s:
+            decoded = self._decode_step("live") or self._decode_step("backfill")
+            if decoded is None:
+                self._may_decode_more = False
             else:
-                self._storage_trouble = ""
-                return batch
+                self._hold_batch(decoded)
 
-    def _hold_batch(
-        self, assignment: Assignment, batch: AlertBatch, messages: Sequence[PolledMessage]
-    ) -> None:
-        claim = batch.claim
-        raws = [polled.raw for polled in messages]
-        handle, nbytes = self._store(batch), batch.nbytes
-        ready = ReadyClaim(
-            claim=claim,
-            generation=assignment.generation,
-            held_bytes=nbytes,
-            raw_bytes=sum(len(raw.value or b"") for raw in raws),
-            kafka_s=kafka_seconds([raw.timestamp_ms for raw in raws]),
-            polled_s=np.array([polled.polled_s for polled in messages]),
-            decoded_s=time.time(),
-            lane=assignment.lane,
-            visits=count_visits(table for _, table in batch.tables),
-            unknown_schemas=schema_ids_waited_for(batch.dead_letters),
-            write_cost=write_cost(batch),
+    def _decode_step(self, lane: LaneKind) -> DecodedBatch | None:
+        room_bytes = self._budget.room_bytes(backfilling=self._readers["backfill"].active)
+        all_held_bytes = self._held.bytes_of()
+        return self._decode_queue.step(
+            lane,
+            lambda topic: may_decode(self._held.bytes_of(lane, topic), all_held_bytes, room_bytes),
         )
+
+    def _hold_batch(self, decoded: DecodedBatch) -> None:
+        assignment, batch, _ = decoded
+        handle, nbytes = self._store(batch), batch.nbytes
+        ready = ready_claim(decoded, nbytes)
         with self._changed:
-            self._held[claim] = _HeldBatch(handle, nbytes, assignment.lane, assignment.generation)
-            self._held_bytes[assignment.lane] += nbytes
-            self._held_claims[assignment.lane] += 1
+            self._held.add(batch.claim, handle, nbytes, assignment.lane, assignment.generation)
             self._ready.append(ready)
             self._changed.notify_all()
 
     def _usage(self) -> tuple[LaneUsage, LaneUsage]:
         """Return what the live lanes and the backfills hold."""
         live, backfill = (
-            LaneUsage(self._held_bytes[lane], reader.pending_bytes, self._held_claims[lane])
+            LaneUsage(
+                self._held.bytes_of(lane),
+                reader.pending_bytes + self._decode_queue.waiting_bytes[lane],
+                self._held.claims_of(lane),
+            )
             for lane, reader in self._readers.items()
         )
         return live, backfill
@@ -335,11 +358,12 @@ class IngestActor:
             paused=live.stalled,
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
-            trouble="; ".join(
-                f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items()
-            ),
-            storage_trouble=self._storage_trouble,
+            trouble=_listed(troubles),
         )
+
+
+def _listed(troubles: Mapping[Any, str]) -> str:
+    return "; ".join(f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items())
 
 
 def _lane_reader(

@@ -68,6 +68,11 @@ class Budget:
         queues = self.queue_bytes + (self.backfill_queue_bytes if backfilling else 0)
         return 2 * queues + self.limits.claim_bytes
 
+    def room_bytes(self, *, backfilling: bool) -> int:
+        """Return how many bytes topics may use, so that there is room for one more message."""
+        reserve_bytes = self.reserve_bytes(backfilling=backfilling)
+        return max(0, self.limit_bytes - reserve_bytes - self.max_message_bytes)
+
     def live_credit(self, live: LaneUsage, backfill: LaneUsage, *, backfilling: bool) -> int:
         """Return how many messages the live lanes may fetch: as many as there is room for."""
         return message_credit(

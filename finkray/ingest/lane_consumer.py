@@ -1,7 +1,10 @@
-"""The Kafka consumer of a lane reader: open while lanes are read, paused without credit."""
+"""The Kafka consumer of a lane reader: open while lanes are read, paused without credit.
+
+Single partitions are paused too, while their topic has to wait.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -33,7 +36,9 @@ class LaneConsumer:
         self._make_consumer = make_consumer
         self._consumer: Consumer | None = None
         self._stalled_since_s: float | None = None
-        self._paused = False
+        self._assigned: set[PartitionKey] = set()
+        self._paused: set[PartitionKey] = set()
+        self._waiting: set[PartitionKey] = set()
 
     @property
     def is_open(self) -> bool:
@@ -50,20 +55,27 @@ class LaneConsumer:
         if self._consumer is None:
             self._consumer = self._make_consumer()
         self._consumer.incremental_assign([KafkaPartition(*key, offset)])
+        self._assigned.add(key)
 
     def unassign(self, key: PartitionKey) -> None:
         """Stop reading this partition, if it is read."""
-        if self._consumer is not None and any(
-            (assigned.topic, assigned.partition) == key for assigned in self._consumer.assignment()
-        ):
+        if self._consumer is not None and key in self._assigned:
+            # It must not be paused when it is assigned again.
+            self._pause_only(self._consumer, self._paused - {key})
             self._consumer.incremental_unassign([KafkaPartition(*key)])
+            self._assigned.remove(key)
+
+    def hold_back(self, keys: Collection[PartitionKey]) -> None:
+        """Read these partitions no further, and all others, from the next poll on."""
+        self._waiting = set(keys)
 
     def close(self) -> None:
         """Close the consumer, if it is open."""
         if self._consumer is not None:
             self._consumer.close()
         self._consumer = None
-        self._stalled_since_s, self._paused = None, False
+        self._stalled_since_s = None
+        self._assigned, self._paused, self._waiting = set(), set(), set()
 
     def poll(self, most_messages: int, timeout_s: float) -> list[Message]:
         """Return at most this many messages.
@@ -77,9 +89,7 @@ class LaneConsumer:
             self._stall(self._consumer)
             return []
         self._stalled_since_s = None
-        if self._paused:
-            self._consumer.resume(self._consumer.assignment())
-            self._paused = False
+        self._pause_only(self._consumer, self._waiting & self._assigned)
         return self._consumer.consume(min(most_messages, MESSAGES_PER_POLL), timeout_s)
 
     def check_leader(self, key: PartitionKey, timeout_s: float) -> None:
@@ -110,6 +120,13 @@ class LaneConsumer:
         now_s = time.monotonic()
         if self._stalled_since_s is None:
             self._stalled_since_s = now_s
-        elif not self._paused and now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
-            consumer.pause(consumer.assignment())
-            self._paused = True
+        elif now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
+            self._pause_only(consumer, set(self._assigned))
+
+    def _pause_only(self, consumer: Consumer, keys: set[PartitionKey]) -> None:
+        """Pause these partitions, and resume the others."""
+        if pausing := keys - self._paused:
+            consumer.pause([KafkaPartition(*key) for key in pausing])
+        if resuming := self._paused - keys:
+            consumer.resume([KafkaPartition(*key) for key in resuming])
+        self._paused = keys

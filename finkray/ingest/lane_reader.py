@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -100,6 +101,17 @@ class LaneReader:
     def pending_bytes(self) -> int:
         """Bytes of messages that are not in a claim yet; thread-safe."""
         return sum(lane.intake.pending_bytes for lane in list(self._lanes.values()))
+
+    def pending_by_topic(self) -> Counter[str]:
+        """Return the bytes of messages that are not in a claim yet, for each topic that is read."""
+        pending: Counter[str] = Counter()
+        for (topic, _), lane in self._lanes.items():
+            pending[topic] += lane.intake.pending_bytes
+        return pending
+
+    def hold_back(self, topics: Collection[str]) -> None:
+        """Read these topics no further, and all others, from the next `read` on."""
+        self._consumer.hold_back([key for key in self._lanes if key[0] in topics])
 
     @property
     def stalled(self) -> bool:

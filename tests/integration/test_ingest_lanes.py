@@ -70,6 +70,10 @@ class Actor:
         assert self.report.held_bytes <= BUDGET.limit_bytes
         return len(taken)
 
+    def close(self) -> None:
+        self.inner.flush()
+        self.listen_until(lambda: self.report is not None and self.report.flushed)
+
     def of(self, lane: str) -> list[Claim]:
         return [one.claim for one in self.claims if one.lane == lane]
 
@@ -82,8 +86,7 @@ def _itself(batch: AlertBatch) -> AlertBatch:
 def actor(kafka: Kafka) -> Iterator[Actor]:
     made = Actor(kafka.bootstrap_servers)
     yield made
-    made.inner.flush()
-    made.listen_until(lambda: made.report is not None and made.report.flushed)
+    made.close()
 
 
 def test_a_burst_is_read_however_much_a_backfill_holds(
@@ -182,6 +185,96 @@ def test_claims_of_a_lost_reply_are_freed_when_their_lane_is_read_again(
         assert actor.report is not None
         held_bytes.append(actor.report.held_bytes)
     assert held_bytes[0] == pytest.approx(held_bytes[1], rel=0.1)
+
+
+RECORD = {
+    "type": "record",
+    "name": "wide",
+    "fields": [{"name": f"x{n}", "type": "boolean"} for n in range(100)],
+}
+
+
+def wide(number: int) -> bytes:
+    """A packet of 1001 columns in 5 kB, with a schema of its own."""
+    fields = [
+        {"name": f"w{number}", "type": "long"},
+        {"name": "wide0", "type": RECORD},
+        *({"name": f"wide{n}", "type": "wide"} for n in range(1, 10)),
+    ]
+    return container({"type": "record", "name": "a", "fields": fields}, long(7) + bytes(1000))
+
+
+@pytest.fixture
+def two_topics(kafka: Kafka, topic: str) -> tuple[str, str]:
+    """A topic that floods, and one that is calm."""
+    names = (f"{topic}-flood", f"{topic}-calm")
+    for name in names:
+        kafka.create_topic(name)
+    return names
+
+
+def test_a_costly_topic_does_not_hold_up_another_one(
+    kafka: Kafka, two_topics: tuple[str, str]
+) -> None:
+    """Every packet has a schema of its own, as many as the settings allow here."""
+    flood, calm = two_topics
+    settings = PacketSettings(surveys={"": "any"}, new_schemas_per_h=1000)
+    actor = Actor(kafka.bootstrap_servers, functools.partial(make_decoder, settings, MIB, {}))
+    sent = send(kafka.bootstrap_servers, flood, [wide(n) for n in range(300)])
+    actor.inner.assign(
+        [
+            Assignment(TopicPartition("cluster", name, "id", 0), 0, number)
+            for number, name in enumerate(two_topics)
+        ]
+    )
+    actor.listen_until(lambda: bool(actor.claims))
+    send(kafka.bootstrap_servers, calm, [JUNK] * 3)
+    decoded_before = len(actor.claims)
+    actor.listen_until(lambda: any(one.claim.source.topic == calm for one in actor.claims))
+    order = [one.claim.source.topic for one in actor.claims]
+    # The rest of the flood is not decoded yet: the calm topic had its turn between two steps.
+    assert actor.claims[-1].claim.last_offset < sent - 1
+    assert order.index(calm) - decoded_before < 8
+    actor.listen_until(lambda: covers(actor, flood, sent))
+    assert all(one.write_cost <= MAX_FILES for one in actor.claims)
+    actor.close()
+
+
+def test_a_topic_that_floods_leaves_room_for_another_one(
+    kafka: Kafka, two_topics: tuple[str, str], actor: Actor
+) -> None:
+    """Nobody makes its claims durable, so it fills its share and waits."""
+    flood, calm = two_topics
+    sent = send(kafka.bootstrap_servers, flood, [JUNK] * 300)
+    actor.inner.assign(
+        [
+            Assignment(TopicPartition("cluster", name, "id", 0), 0, number)
+            for number, name in enumerate(two_topics)
+        ]
+    )
+    actor.listen_until(lambda: bool(actor.claims))
+    while actor.listen(2.0):
+        pass
+    assert not covers(actor, flood, sent)
+    send(kafka.bootstrap_servers, calm, [JUNK] * 5)
+    actor.listen_until(lambda: covers(actor, calm, 5))
+    assert actor.report is not None
+    assert not actor.report.paused
+
+    # What is durable makes room, and the flood is read to its end.
+    while not covers(actor, flood, sent):
+        actor.inner.drop([one.claim for one in actor.claims])
+        actor.listen(0.5)
+
+
+def covers(actor: Actor, topic: str, end: int) -> bool:
+    """Whether the claims of a topic cover it to before this offset; they must follow each other."""
+    first = 0
+    for one in actor.claims:
+        if one.claim.source.topic == topic:
+            assert one.claim.first_offset == first
+            first = one.claim.last_offset + 1
+    return first == end
 
 
 def test_messages_of_many_days_are_several_claims(kafka: Kafka, topic: str, actor: Actor) -> None:

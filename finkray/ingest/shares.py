@@ -1,0 +1,68 @@
+"""Decide which topics have to wait, so that none takes the room of the others. Pure.
+
+A topic may use twice the room that is left (a *dynamic threshold*, as switches share the memory of
+their ports). So one topic that floods gets two thirds of the room, two get two fifths each, and
+there is always room for a topic that has nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+SHARE: Final = 2
+"""What a topic may use, in parts of the room that is left."""
+
+SURE: Final = 0.25
+"""The part of the room that is divided evenly: with no more than that, a topic never waits."""
+
+CREDIT_PARTS: Final = 4
+"""With several topics a poll may take this part of the room that is left, so that one whose
+messages are as large as allowed does not take all of it before it is held back."""
+
+RESUME: Final = 0.25
+"""A topic that has to wait is read again when it uses this part of what it may use. Kafka's client
+throws away what it fetched of a topic that waits, so the change must be rare."""
+
+
+def waiting_topics(
+    used_bytes: Mapping[str, int], room_bytes: int, waiting: Collection[str]
+) -> set[str]:
+    """Return the topics that are not to be read further for now.
+
+    Parameters
+    ----------
+    used_bytes
+        for each topic that is read, what of it is in memory
+    room_bytes
+        what all of them may use together
+    waiting
+        the topics that wait at present
+    """
+    if len(used_bytes) < 2:
+        return set()
+    left_bytes = max(0, room_bytes - sum(used_bytes.values()))
+    sure_bytes = SURE * room_bytes / len(used_bytes)
+    return {
+        topic
+        for topic, used in used_bytes.items()
+        if used > max(sure_bytes, SHARE * left_bytes * (RESUME if topic in waiting else 1))
+    }
+
+
+def poll_credit(credit: int, topics: int) -> int:
+    """Return how many messages a poll may take, of as many as there is room for."""
+    return credit if topics < 2 or credit == 0 else max(1, credit // CREDIT_PARTS)
+
+
+def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int) -> bool:
+    """Return whether another claim of a topic may be decoded, which then is held.
+
+    Parameters
+    ----------
+    held_bytes
+        what of the topic is held; without any, it always may
+    all_held_bytes
+        what of all topics is held
+    room_bytes
+        what all of them may use together
+    """
+    return held_bytes == 0 or held_bytes <= SHARE * (room_bytes - all_held_bytes)
