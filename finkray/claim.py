@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from finkray.intervals import Interval
 
-GapKind = Literal["expired", "not_delivered"]
+GapKind = Literal["expired", "not_delivered", "unreadable"]
 
 
 class TopicPartition(NamedTuple):
@@ -50,6 +50,8 @@ class Gap:
     `expired`: Kafka's retention had deleted them before they were read, a loss.
     `not_delivered`: transaction markers, aborted or compacted messages, which Kafka
     does not tell apart; nothing is lost.
+    `unreadable`: record batches that Kafka's client could not read, because their checksum differed
+    or they could not be decompressed; `finkray audit --redrive` reads them again.
     """
 
     kind: GapKind
@@ -112,6 +114,10 @@ class ClaimResult:
     def in_gaps(self) -> int:
         """Offsets at which there was no message."""
         return sum(gap.offsets for gap in self.gaps)
+
+    def in_gaps_of(self, kind: GapKind) -> int:
+        """Return the number of offsets in gaps of that kind."""
+        return sum(gap.offsets for gap in self.gaps if gap.kind == kind)
 
     @property
     def balanced(self) -> bool:

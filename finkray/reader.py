@@ -158,8 +158,8 @@ class Archive:
 
         Columns: `seq`, `epoch`, `kind` and `at` of the ledger's entry; `cluster_id`, `topic`,
         `topic_id`, `partition`, `first_offset`, `last_offset` of the claim; the sums
-        `archived`, `dead_lettered`, `expired`, `not_delivered`; `files`, `dead_letter_files`,
-        `dead_letters_by_reason`, `gaps`, and `remade`.
+        `archived`, `dead_lettered`, `expired`, `not_delivered`, `unreadable`; `files`,
+        `dead_letter_files`, `dead_letters_by_reason`, `gaps`, and `remade`.
 
         Raises
         ------

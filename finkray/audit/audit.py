@@ -157,6 +157,7 @@ def _partition(
         dead_lettered=known.totals.dead_lettered - gone[1],
         expired=known.totals.expired,
         not_delivered=known.totals.not_delivered,
+        unreadable=known.totals.unreadable,
         deferred=deferred,
         waiting=deferred + (0 if marks is None else max(0, marks.high - known.live_from)),
     )

@@ -68,6 +68,7 @@ class PartitionAudit(_Frozen):
     dead_lettered: int
     expired: int
     not_delivered: int
+    unreadable: int = 0
     deferred: int = Field(0, description="offsets left to the backfill, which is not there yet")
     waiting: int = Field(description="offsets that are not in the ledger yet, deferred ones too")
     received: int = Field(description="offsets that must be accounted for: all but deferred ones")
@@ -82,6 +83,7 @@ class PartitionAudit(_Frozen):
             dead_lettered=self.dead_lettered,
             expired=self.expired,
             not_delivered=self.not_delivered,
+            unreadable=self.unreadable,
         ).difference
 
 
@@ -105,7 +107,7 @@ class DeepReport(_Frozen):
 
 
 class AuditReport(_Frozen):
-    """The balance sheet: received = archived + dead_lettered + expired + not_delivered.
+    """The balance sheet, as in `finkray.status.archive.BalanceSheet`.
 
     Rows of missing or damaged files do not count as archived.
     """
@@ -160,6 +162,12 @@ class AuditReport(_Frozen):
     def not_delivered(self) -> int:
         """Offsets at which there never was a message to read."""
         return sum(partition.not_delivered for partition in self.partitions)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def unreadable(self) -> int:
+        """Offsets of record batches that Kafka's client could not read."""
+        return sum(partition.unreadable for partition in self.partitions)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

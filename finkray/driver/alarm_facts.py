@@ -48,6 +48,11 @@ class AlarmFactsCollector:
             actor_troubles={
                 names[index]: report.trouble for index, report in reports.items() if report.trouble
             },
+            actor_unreadable={
+                names[index]: report.unreadable
+                for index, report in reports.items()
+                if report.unreadable
+            },
             actors_down={names[index]: why for index, why in view.actors_down.items()},
             stalled_s={
                 names[index]: monitor.stalled_s(report, at) for index, report in reports.items()

@@ -124,6 +124,7 @@ class IngestActors:
                 budget,
                 decoder,
                 int(settings.packets.dead_letter_bytes),
+                unreadable_tries=settings.kafka.unreadable_tries,
             )
             for name in self.names
         ]

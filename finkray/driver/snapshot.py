@@ -60,6 +60,7 @@ def make_snapshot(
             dead_lettered=totals.dead_lettered,
             expired=totals.expired,
             not_delivered=totals.not_delivered,
+            unreadable=totals.unreadable,
             waiting=view.lag + view.backlog,
         ),
         micro_batch=monitor.micro_batches(),

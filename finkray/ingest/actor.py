@@ -32,7 +32,8 @@ from finkray.ingest.budget import Budget, LaneUsage
 from finkray.ingest.decode_queue import DecodedBatch, DecodeQueue
 from finkray.ingest.held_batches import HeldBatches
 from finkray.ingest.intake import CutClaim
-from finkray.ingest.lane_reader import LaneReader, PolledMessage
+from finkray.ingest.lane import PolledMessage
+from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import (
     NOTHING,
     Assignment,
@@ -43,6 +44,7 @@ from finkray.ingest.messages import (
 )
 from finkray.ingest.ready import ready_claim
 from finkray.ingest.shares import may_decode, poll_credit, waiting_topics
+from finkray.ingest.unreadable import TRIES
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.batch import AlertBatch
@@ -87,6 +89,8 @@ class IngestActor:
     store
         puts a batch where an archiving task can get it (`ray.put` in a Ray actor) and returns what
         `locate` returns to the task
+    unreadable_tries
+        how often a record batch that cannot be read is tried before it is skipped
     """
 
     def __init__(
@@ -95,7 +99,9 @@ class IngestActor:
         budget: Budget,
         make_decoder: Callable[[], Decoder],
         dead_letter_bytes: int,
+        *,
         store: Callable[[AlertBatch], Any] | None = None,
+        unreadable_tries: int = TRIES,
     ) -> None:
         self._budget = budget
         kafka = KafkaCluster(kafka_config)
@@ -107,10 +113,11 @@ class IngestActor:
             kafka,
             budget,
             self._decode_queue.add,
+            unreadable_tries=unreadable_tries,
         )
         self._readers: dict[LaneKind, LaneReader] = {
-            "live": lane_reader(budget.queue_bytes),
-            "backfill": lane_reader(budget.backfill_queue_bytes),
+            "live": lane_reader(queue_bytes=budget.queue_bytes),
+            "backfill": lane_reader(queue_bytes=budget.backfill_queue_bytes),
         }
         self._store = store or _ray_put
         self._incarnation = uuid.uuid4().hex
@@ -346,6 +353,7 @@ class IngestActor:
     def _report(self) -> IngestReport:
         live, backfill = self._readers["live"], self._readers["backfill"]
         troubles = {**backfill.troubles, **live.troubles}
+        unreadable = {**backfill.unreadable, **live.unreadable}
         return IngestReport(
             incarnation=self._incarnation,
             node_id=self._node_id,
@@ -359,6 +367,8 @@ class IngestActor:
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
             trouble=_listed(troubles),
+            storage_trouble=self._decode_queue.storage_trouble,
+            unreadable=_listed(unreadable),
         )
 
 
@@ -371,6 +381,8 @@ def _lane_reader(
     kafka: KafkaCluster,
     budget: Budget,
     hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
+    *,
+    unreadable_tries: int,
     queue_bytes: int,
 ) -> LaneReader:
     make_consumer = functools.partial(
@@ -379,7 +391,7 @@ def _lane_reader(
         queue_bytes=queue_bytes,
         max_message_bytes=budget.max_message_bytes,
     )
-    return LaneReader(make_consumer, kafka, budget.limits, hold)
+    return LaneReader(make_consumer, kafka, budget.limits, hold, unreadable_tries)
 
 
 def _ray_put(batch: AlertBatch) -> Any:

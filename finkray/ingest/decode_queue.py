@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from finkray.claim import TopicPartition
 from finkray.errors import StorageError
 from finkray.ingest.intake import CutClaim
-from finkray.ingest.lane_reader import PolledMessage
+from finkray.ingest.lane import PolledMessage
 from finkray.ingest.messages import Assignment, LaneKind
 from finkray.packets.batch import AlertBatch
 from finkray.packets.bounds import DecodeBounds

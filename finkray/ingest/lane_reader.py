@@ -4,18 +4,26 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.errors import FinkrayError, TopicChanged
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
+from finkray.ingest.lane import Lane, PolledMessage
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
+from finkray.ingest.probes import Probes
+from finkray.ingest.unreadable import (
+    TRIES,
+    GiveUp,
+    Probe,
+    Skip,
+    UnreadableBatches,
+    unreadable_claim,
+)
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.errors import explain, finkray_error
-from finkray.packets.message import RawMessage
+from finkray.kafka.errors import explain, finkray_error, is_unreadable
 
 CHECK_TROUBLES_S = 3.0
 """How often a partition in trouble is checked: a quiet one does not report its recovery."""
@@ -24,28 +32,6 @@ LEADER_TIMEOUT_S = 1.0
 """A healthy broker answers within milliseconds; reading waits for as long as it does not."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PolledMessage:
-    """A message, and when it was polled in seconds of Unix time."""
-
-    offset: int
-    raw: RawMessage
-    polled_s: float
-
-
-@dataclass(slots=True)
-class _Lane:
-    """A lane. A `suspended` one is not read until Kafka has its next offset."""
-
-    assignment: Assignment
-    intake: PartitionIntake[PolledMessage]
-    suspended: bool = False
-
-    @property
-    def ended(self) -> bool:
-        return self.intake.next_offset == self.assignment.end_offset
 
 
 class LaneReader:
@@ -61,6 +47,8 @@ class LaneReader:
         when claims are cut
     hold
         called with each claim and the assignment that it belongs to
+    unreadable_tries
+        how often a record batch that cannot be read is tried before it is skipped
 
     Attributes
     ----------
@@ -79,14 +67,17 @@ class LaneReader:
         kafka: KafkaCluster,
         limits: CutLimits,
         hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
+        unreadable_tries: int = TRIES,
     ) -> None:
         self._consumer = LaneConsumer(make_consumer)
+        self._probes = Probes(make_consumer)
         self._kafka = kafka
         self._limits = limits
         self._hold = hold
-        self._lanes: dict[PartitionKey, _Lane] = {}
+        self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
         self._check_troubles_at_s = 0.0
+        self._unreadable = UnreadableBatches(unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
         self.messages = 0
@@ -101,6 +92,11 @@ class LaneReader:
     def pending_bytes(self) -> int:
         """Bytes of messages that are not in a claim yet; thread-safe."""
         return sum(lane.intake.pending_bytes for lane in list(self._lanes.values()))
+
+    @property
+    def unreadable(self) -> dict[PartitionKey, str]:
+        """What is wrong with record batches that cannot be read now; thread-safe."""
+        return self._unreadable.texts
 
     def pending_by_topic(self) -> Counter[str]:
         """Return the bytes of messages that are not in a claim yet, for each topic that is read."""
@@ -137,7 +133,7 @@ class LaneReader:
         self._newest_generation[key] = assignment.generation
         if key in self._lanes:
             self._remove(key)
-        lane = _Lane(assignment, PartitionIntake(source, assignment.offset))
+        lane = Lane(assignment, PartitionIntake(source, assignment.offset))
         self._lanes[key] = lane
         self._skip_expired(key)
         if lane.ended:
@@ -175,6 +171,7 @@ class LaneReader:
         messages = self._consumer.poll(most_messages, timeout_s)
         for message in messages:
             self._receive(message)
+        self._pass_unreadable()
         if most_messages > 0:
             self._check_troubles()
         return len(messages)
@@ -187,6 +184,8 @@ class LaneReader:
     def _remove(self, key: PartitionKey) -> None:
         lane = self._lanes.pop(key)
         self.troubles.pop(key, None)
+        self._unreadable.forget(key)
+        self._probes.stop(key)
         self.high_watermarks.pop(lane.assignment.source, None)
         self._consumer.unassign(key)
 
@@ -199,20 +198,19 @@ class LaneReader:
             self._handle_error(key, error, message)
             return
         lane = self._lanes.get(key)
-        if lane is None:
+        if lane is None or lane.suspended:
             return  # it was in the client's queue when the partition was unassigned
         end = lane.assignment.end_offset
         if end is not None and message.offset() >= end:
             self._finish(key, end)
             return
-        value = message.value()
-        timestamp_type, timestamp_ms = message.timestamp()
-        raw = RawMessage(message.offset(), timestamp_ms if timestamp_type else None, value)
-        size_bytes = len(value) if value is not None else 0
-        lane.intake.add(PolledMessage(raw.offset, raw, time.time()), size_bytes, time.monotonic())
+        polled = PolledMessage.of(message)
+        size_bytes = len(polled.raw.value or b"")
+        lane.intake.add(polled, size_bytes, time.monotonic())
         self.messages += 1
         self.message_bytes += size_bytes
         self._clear_trouble(key)
+        self._unreadable.forget(key)
         if end is not None and message.offset() == end - 1:
             self._finish(key, end)
         elif lane.intake.full(self._limits):
@@ -255,6 +253,8 @@ class LaneReader:
                 self._finish(key, end)  # type: ignore[arg-type]
             else:
                 lane.intake.reached_end(message.offset(), time.monotonic())
+        elif is_unreadable(error) and key in self._lanes:
+            self._note_unreadable(key, message.offset(), explain(error))
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._suspend(key, explain(error))  # type: ignore[arg-type]
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
@@ -288,7 +288,8 @@ class LaneReader:
                     continue
                 return
             lane = self._lanes.get(key)  # type: ignore[arg-type]
-            if lane is not None and lane.suspended:
+            searching = self._unreadable.searching(key)  # type: ignore[arg-type]
+            if lane is not None and lane.suspended and not searching:
                 self._resume(lane)
             else:
                 self._clear_trouble(key)
@@ -296,7 +297,7 @@ class LaneReader:
     def _suspend(self, key: PartitionKey, why: str) -> None:
         """Suspend a lane: stop reading until Kafka has its next offset."""
         lane = self._lanes.get(key)
-        if lane is None or not self._consumer.is_open:
+        if lane is None or lane.suspended or not self._consumer.is_open:
             return
         self._cut(key, flush=True)
         self._consumer.unassign(key)
@@ -307,7 +308,7 @@ class LaneReader:
         if lane.suspended:
             log.warning("%s[%d] stays suspended: %s", *key, self.troubles[key])
 
-    def _resume(self, lane: _Lane) -> None:
+    def _resume(self, lane: Lane) -> None:
         """Read a suspended lane again, if Kafka has its next offset."""
         source, intake = lane.assignment.source, lane.intake
         key = (source.topic, source.partition)
@@ -335,6 +336,12 @@ class LaneReader:
                 "messages were lost there, and new ones below that are not read"
             )
             return
+        end = lane.assignment.end_offset
+        end_offset = high if end is None else min(high, end)
+        now_s = time.monotonic()
+        if self._unreadable.search(key, intake.next_offset, end_offset, now_s):
+            self._follow(self._unreadable.first_probe(key, now_s))
+            return
         lane.suspended = False
         log.info("reading %s[%d] again from offset %d", *key, intake.next_offset)
         self._consumer.assign(key, intake.next_offset)
@@ -359,3 +366,60 @@ class LaneReader:
             log.warning("%s expired in Kafka before it was read: %d offsets", claim, gap.offsets)
             self._hold(lane.assignment, CutClaim(claim, (), (gap,), 0))
             intake.next_offset = low
+
+    # Record batches that cannot be read.
+
+    def _note_unreadable(self, key: PartitionKey, offset: int, why: str) -> None:
+        """Suspend a lane at a record batch that cannot be read; it is tried again.
+
+        The client goes on behind a batch whose checksum differs, at a wrong position: what it
+        sends after the error is ignored.
+        """
+        lane = self._lanes[key]
+        if lane.suspended:
+            return
+        end = lane.assignment.end_offset
+        if end is not None and offset >= end:
+            self._finish(key, end)
+            return
+        self._cut(key, flush=True)
+        self._consumer.unassign(key)
+        lane.suspended = True
+        next_offset = lane.intake.next_offset
+        self._unreadable.failed(key, offset, next_offset, why, time.monotonic())
+        log.warning("%s[%d]: %s", *key, self._unreadable.texts[key])
+
+    def _pass_unreadable(self) -> None:
+        """Try batches again that could not be read; find the ends of those to skip."""
+        now_s = time.monotonic()
+        for key, answer in self._probes.answers():
+            self._unreadable.answer(key, answer.failed_at)
+        for step in self._unreadable.next_steps(now_s):
+            self._follow(step)
+        for key in self._unreadable.due(now_s):
+            self._resume(self._lanes[key])
+
+    def _follow(self, step: Probe | Skip | GiveUp) -> None:
+        match step:
+            case Probe(key, offset):
+                self._probes.start(key, offset)
+            case GiveUp(key):
+                self._probes.stop(key)
+                log.warning("%s[%d]: Kafka does not answer; trying again", *key)
+            case Skip(key, first, last):
+                self._probes.stop(key)
+                self._skip_unreadable(key, self._lanes[key], first, last)
+
+    def _skip_unreadable(self, key: PartitionKey, lane: Lane, first: int, last: int) -> None:
+        """Account for the offsets of a record batch that cannot be read, and continue behind it."""
+        intake = lane.intake
+        cut = unreadable_claim(intake.source, intake.next_offset, first, last)
+        log.warning("skipping %s: %s", cut.claim, self._unreadable.texts[key])
+        self._hold(lane.assignment, cut)
+        intake.next_offset = last + 1
+        lane.suspended = False
+        self._unreadable.forget(key)
+        if lane.ended:
+            self.stop(lane.assignment.source)
+        else:
+            self._consumer.assign(key, intake.next_offset)

@@ -104,7 +104,7 @@ class IngestReport:
     """The state of an actor, sent with each reply to `take`.
 
     `trouble` is what Kafka's client reported; `storage_trouble` why the schemas of the archive's
-    tables cannot be read or written.
+    tables cannot be read or written; `unreadable` which record batches cannot be read.
     """
 
     incarnation: str
@@ -119,3 +119,4 @@ class IngestReport:
     high_watermarks: Mapping[TopicPartition, int]
     trouble: str
     storage_trouble: str = ""
+    unreadable: str = ""

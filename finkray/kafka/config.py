@@ -92,6 +92,10 @@ def assigned_consumer_config(
         "fetch.queue.backoff.ms": 10,
         **config,
         # The archive's guarantees depend on these, so no option may change them.
+        # A bit that changed in the broker's log or on the wire must not become a value. In a loop
+        # that consumes messages of 66 kB it costs 62 us of CPU time each in place of 52, at best of
+        # 18 tries in turn; archiving an alert takes 360 us.
+        "check.crcs": True,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,

@@ -52,6 +52,10 @@ HELP: Final[Mapping[str, str]] = {
 }
 """What a person can do about errors that no retry ends, by Kafka's name of the error."""
 
+_UNREADABLE: Final = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "_NOT_IMPLEMENTED"})
+"""Errors about the content of a record batch: its checksum differs, its data cannot be
+decompressed, its format or codec is unknown. librdkafka reports them with the batch's offset."""
+
 _TOPIC_CHANGED: Final = frozenset(
     {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_ID"}
 )
@@ -88,6 +92,11 @@ def finkray_error(error: KafkaError | KafkaException, what: str = "") -> Finkray
     if name in _FENCED:
         return ProducerFenced(text)
     return MessageRefused(text) if name in _REFUSED else KafkaUnavailable(text)
+
+
+def is_unreadable(error: KafkaError) -> bool:
+    """Return whether the error says that a record batch cannot be read."""
+    return error.name() in _UNREADABLE
 
 
 def explain(error: KafkaError) -> str:

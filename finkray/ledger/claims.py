@@ -70,6 +70,13 @@ def archived_schemas(storage: Storage) -> list[tuple[str, str]]:
     return list(pairs)
 
 
+def read_unreadable(storage: Storage) -> list[ClaimResult]:
+    """Return the claims with record batches that could not be read, in order of commit."""
+    known = read_claims(storage)
+    rows = known.filter(pc.field("unreadable") > 0).to_pylist(maps_as_pydicts="strict")
+    return [ClaimResult.from_json(row) for row in rows]
+
+
 def _versions(
     storage: Storage, columns: Sequence[str], through_seq: int | None
 ) -> Iterator[pa.Table]:

@@ -25,6 +25,7 @@ class Totals:
     dead_lettered: int = 0
     expired: int = 0
     not_delivered: int = 0
+    unreadable: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
         return Totals(*map(add, astuple(self), astuple(other)))
@@ -39,8 +40,9 @@ class Totals:
             claims=1,
             archived=result.archived,
             dead_lettered=result.dead_lettered,
-            expired=sum(gap.offsets for gap in result.gaps if gap.kind == "expired"),
-            not_delivered=sum(gap.offsets for gap in result.gaps if gap.kind == "not_delivered"),
+            expired=result.in_gaps_of("expired"),
+            not_delivered=result.in_gaps_of("not_delivered"),
+            unreadable=result.in_gaps_of("unreadable"),
         )
 
 
@@ -122,6 +124,7 @@ class LedgerState:
             dead_lettered=totals.dead_lettered,
             expired=totals.expired,
             not_delivered=totals.not_delivered,
+            unreadable=totals.unreadable,
             waiting=sum(
                 hole.size for partition in self.partitions.values() for hole in partition.deferred
             ),

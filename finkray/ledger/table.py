@@ -49,7 +49,7 @@ _SPAN = pa.struct(
     ]
 )
 _SOURCE_FIELDS = TopicPartition._fields
-_SUM_FIELDS = ("archived", "dead_lettered", "expired", "not_delivered")
+_SUM_FIELDS = ("archived", "dead_lettered", "expired", "not_delivered", "unreadable")
 
 SCHEMA = pa.schema(
     [
@@ -199,7 +199,8 @@ def _totals(claims: pa.Table) -> dict[TopicPartition, Totals]:
         [("seq", "count"), *((name, "sum") for name in _SUM_FIELDS)]
     )
     return {
-        _source(row): Totals(row["seq_count"], *(row[f"{name}_sum"] for name in _SUM_FIELDS))
+        # Null where a file is older than the first unreadable gap.
+        _source(row): Totals(row["seq_count"], *(row[f"{name}_sum"] or 0 for name in _SUM_FIELDS))
         for row in sums.to_pylist()
     }
 

@@ -57,6 +57,10 @@ class Troubles:
         alerts with other columns that became dead letters in this run
     last_other_columns
         the claim of the last of them
+    unreadable
+        offsets of record batches that could not be read, and were skipped, in this run
+    last_unreadable
+        the claim that accounts for the last of them
     restarts
         what was restarted, and when on the monotonic clock
     unknown_schemas
@@ -70,15 +74,19 @@ class Troubles:
     last_expired: str = ""
     other_columns: int = 0
     last_other_columns: str = ""
+    unreadable: int = 0
+    last_unreadable: str = ""
     restarts: list[tuple[float, str]] = field(default_factory=list)
     unknown_schemas: set[int] = field(default_factory=set)
 
     def add_committed(self, result: ClaimResult) -> None:
         """Count what a committed claim says of losses and of alerts with other columns."""
-        expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
-        if expired:
+        if expired := result.in_gaps_of("expired"):
             self.expired += expired
             self.last_expired = str(result.claim)
+        if unreadable := result.in_gaps_of("unreadable"):
+            self.unreadable += unreadable
+            self.last_unreadable = str(result.claim)
         others = dict(result.dead_letters_by_reason).get(DeadLetterReason.OTHER_COLUMNS, 0)
         if others:
             self.other_columns += others
@@ -110,6 +118,8 @@ class Facts:
         the time of these facts
     actor_troubles
         what Kafka's client reported to ingest actors, by the actor's name
+    actor_unreadable
+        which record batches ingest actors cannot read now, by the actor's name
     actors_down
         why an ingest actor does not answer, by its name
     stalled_s
@@ -135,6 +145,7 @@ class Facts:
     troubles: Troubles = field(default_factory=Troubles)
     monotonic_s: float = 0.0
     actor_troubles: Mapping[str, str] = field(default_factory=dict)
+    actor_unreadable: Mapping[str, str] = field(default_factory=dict)
     actors_down: Mapping[str, str] = field(default_factory=dict)
     stalled_s: Mapping[str, float] = field(default_factory=dict)
     difference: int = 0
@@ -156,6 +167,7 @@ def alarms_of(facts: Facts) -> dict[str, str]:
         "KAFKA_UNREACHABLE": troubles.kafka or _listed(facts.actor_troubles),
         "NO_TOPIC": troubles.no_topic and f"no topic in Kafka matches {troubles.no_topic}",
         "EXPIRED": _expired(troubles),
+        "UNREADABLE": _unreadable(facts),
         "LAG_GROWS": _lag_grows(facts),
         "STORAGE": troubles.storage,
         "LOW_DISK": _low_disk(facts),
@@ -193,6 +205,18 @@ def _other_columns(troubles: Troubles) -> str:
         f"could not put them into one table with earlier alerts; the last: "
         f"{troubles.last_other_columns}"
     )
+
+
+def _unreadable(facts: Facts) -> str:
+    now = _listed(facts.actor_unreadable)
+    troubles = facts.troubles
+    if not troubles.unreadable:
+        return now
+    skipped = (
+        f"{troubles.unreadable} offsets skipped since the archive started; the last: "
+        f"{troubles.last_unreadable}"
+    )
+    return f"{now}; {skipped}" if now else skipped
 
 
 def _lag_grows(facts: Facts) -> str:

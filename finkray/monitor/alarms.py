@@ -10,6 +10,9 @@ WHAT_TO_DO = {
     "topic that is created later is discovered without a restart.",
     "EXPIRED": "Kafka's retention deleted alerts before they were read: they are lost upstream. "
     "Ask the provider for a replay, and find out why the archive was behind.",
+    "UNREADABLE": "Record batches in Kafka are damaged, or cannot be decompressed. Ask Kafka's "
+    "operator to check the disks of the partition's brokers. After kafka.unreadable_tries the "
+    "archive skips a batch; `finkray audit --redrive` reads it again.",
     "LAG_GROWS": "More alerts arrive than are written. Check `held` and the micro-batches in "
     "`finkray status`: give the archive more cores or executors before Kafka's retention deletes "
     "alerts.",

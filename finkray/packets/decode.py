@@ -272,19 +272,28 @@ class Decoder:
         for group in groups.values():
             rejects += group.rejects
             count = count if group.left_at is None else min(count, group.left_at)
+        taken = [each.before(count) for each in finished if each is not None]
+        tables, unfitting = self._fitting(
+            [table for table in taken if len(table.rows)], source.topic
+        )
+        rejects = sorted(reject for reject in [*rejects, *unfitting] if reject.index < count)
+        return Decoded(tuple(tables), tuple(rejects), schema_ids, count)
+
+    def _fitting(
+        self, decoded: Sequence[DecodedTable], topic: str
+    ) -> tuple[list[DecodedTable], list[Reject]]:
+        """Return the tables that fit the topic's table of the archive, and rejects for the rest."""
         tables: list[DecodedTable] = []
-        for table in (each.before(count) for each in finished if each is not None):
-            if not len(table.rows):
-                continue
-            refusal = self._refusal(source.topic, table.schema)
+        rejects: list[Reject] = []
+        for table in decoded:
+            refusal = self._refusal(topic, table.schema)
             if refusal is None:
                 tables.append(table)
                 continue
             rejects += [
                 Reject(row, DeadLetterReason.OTHER_COLUMNS, refusal) for row in table.rows.tolist()
             ]
-        taken = sorted(reject for reject in rejects if reject.index < count)
-        return Decoded(tuple(tables), tuple(taken), schema_ids, count)
+        return tables, rejects
 
     def _refusal(self, topic: str, schema: WriterSchema) -> str | None:
         """Return why alerts of that schema do not fit their table; None if they do.

@@ -38,8 +38,8 @@ takes 40 to 100 us to write and 250 bytes of the file."""
 class BatchSteps:
     """Decodes the messages of a claim, step by step, to batches of consecutive smaller claims.
 
-    Each step is bounded in time and memory, and so is the cost of writing each batch. After an error
-    the same step is tried again.
+    Each step is bounded in time and memory, and so is the cost of writing each batch. After an
+    error the same step is tried again.
 
     Parameters
     ----------

@@ -1,5 +1,7 @@
 """Archive what an audit found missing: offsets that no claim has, and files that vanished.
 
+Offsets in `unreadable` gaps are read again too: a broker may have got back a sound copy.
+
 It writes under the archive's lease, so the archive must not run at the same
 time. Offsets that Kafka no longer has are recorded as `expired`.
 """
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 from finkray.audit.report import AuditReport, missing_ranges, vanished_files
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
 from finkray.intervals import IntervalSet
-from finkray.ledger.claims import read_results
+from finkray.ledger.claims import read_results, read_unreadable
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish
 from finkray.packets.batch import AlertBatch, make_batch
@@ -96,6 +98,10 @@ class Redriver:
                 commit(self._ledger, self._storage, [staged])
                 on_progress(f"{staged.result.claim}: {staged.result.archived} alerts archived")
                 done += _sums(staged.result)
+        for result in read_unreadable(self._storage) if report.unreadable else ():
+            read = self._read_unreadable(result)
+            on_progress(f"{result.claim}: {_sentence(read)} of its unreadable record batches")
+            done += read
         vanished = vanished_files(report.file_findings)
         for claim, result in sorted(read_results(self._storage, list(vanished)).items()):
             repaired = self._repair(result, vanished[claim])
@@ -124,6 +130,38 @@ class Redriver:
                         cut.claim, cut.messages, cut.gaps, self._decoder, self._dead_letter_bytes
                     )
                 )
+
+    def _read_unreadable(self, result: ClaimResult) -> Redriven:
+        """Read the unreadable gaps of a claim again; what Kafka cannot send stays in them."""
+        claim = result.claim
+        low = self._kafka.low(claim.source)
+        messages: list[RawMessage] = []
+        gaps: list[Gap] = []
+        for gap in result.gaps:
+            first = gap.first_offset if low is None else max(low, gap.first_offset)
+            if gap.kind != "unreadable" or low is None or first > gap.last_offset:
+                gaps.append(gap)
+                continue
+            if first > gap.first_offset:
+                gaps.append(replace(gap, last_offset=first - 1))
+            for cut in self._kafka.cuts(Claim(claim.source, first, gap.last_offset)):
+                messages += cut.messages
+                gaps += cut.gaps
+        if tuple(gaps) == result.gaps:
+            return Redriven()
+        batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
+        written = self._stage(batch)
+        reasons = Counter(dict(result.dead_letters_by_reason)) + _counter(written.result)
+        read = replace(
+            result,
+            files=(*result.files, *written.result.files),
+            dead_letter_files=(*result.dead_letter_files, *written.result.dead_letter_files),
+            dead_letters_by_reason=tuple(sorted(reasons.items())),
+            gaps=tuple(gaps),
+        )
+        self._ledger.append([StagedClaim(read, written.staged)], kind="repaired")
+        publish(self._ledger, self._storage)
+        return _sums(written.result)
 
     def _repair(self, result: ClaimResult, vanished: Sequence[str]) -> Redriven:
         """Write the vanished files of a claim again, and record offsets that are lost.
@@ -203,8 +241,11 @@ class Redriver:
 
 
 def _sums(result: ClaimResult) -> Redriven:
-    expired = sum(gap.offsets for gap in result.gaps if gap.kind == "expired")
-    return Redriven(result.archived, result.dead_lettered, expired)
+    return Redriven(result.archived, result.dead_lettered, result.in_gaps_of("expired"))
+
+
+def _sentence(read: Redriven) -> str:
+    return f"{read.alerts} alerts archived and {read.dead_letters} dead letters"
 
 
 def _offsets_of(storage: Storage, files: Sequence[DataFile]) -> set[int]:

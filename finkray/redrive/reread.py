@@ -1,16 +1,18 @@
-"""Read offsets from Kafka again: missing ones, and messages whose dead letter was cut short."""
+"""Read offsets from Kafka again: missing ones, unreadable ones, and dead letters cut short."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
+from finkray.ingest.probes import probe_answer
+from finkray.ingest.unreadable import BatchEndSearch, find_last_offset, unreadable_claim
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.errors import is_unreadable
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
@@ -78,22 +80,26 @@ class Rereader:
     def cuts(self, span: Claim) -> Iterator[CutClaim[RawMessage]]:
         """Yield the offsets of the span as claims of the usual size, in order.
 
+        A record batch that cannot be read becomes a claim with an `unreadable` gap.
+
         Raises
         ------
         KafkaUnavailable
             if no broker answers
         """
-        source = span.source
-        consumer = assigned_consumer(
-            self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=self._max_message_bytes
-        )
-        intake: PartitionIntake[RawMessage] = PartitionIntake(source, span.first_offset)
+        consumer = self._consumer_at(span.source, span.first_offset)
+        intake: PartitionIntake[RawMessage] = PartitionIntake(span.source, span.first_offset)
         try:
-            consumer.assign([KafkaPartition(source.topic, source.partition, span.first_offset)])
             while intake.next_offset <= span.last_offset:
-                message = consumer.poll(SILENCE_S)
-                if message is None:
-                    raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
+                message = self._poll(consumer, span)
+                if _is_unreadable(message) and message.offset() <= span.last_offset:
+                    before = intake.cut(self._limits, 0.0, flush=True)
+                    if before is not None:
+                        yield before
+                    yield self._skip(message.offset(), span, intake)
+                    consumer.close()
+                    consumer = self._consumer_at(span.source, intake.next_offset)
+                    continue
                 at_end = self._add(message, span, intake)
                 full = intake.pending_bytes >= self._limits.claim_bytes
                 cut = intake.cut(self._limits, 0.0, flush=at_end) if at_end or full else None
@@ -102,11 +108,47 @@ class Rereader:
         finally:
             consumer.close()
 
-    def _add(self, message: Any, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
+    def _consumer_at(self, source: TopicPartition, offset: int) -> Consumer:
+        consumer = assigned_consumer(
+            self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=self._max_message_bytes
+        )
+        consumer.assign([KafkaPartition(source.topic, source.partition, offset)])
+        return consumer
+
+    @staticmethod
+    def _poll(consumer: Consumer, span: Claim) -> Message:
+        message = consumer.poll(SILENCE_S)
+        if message is None:
+            raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
+        return message
+
+    def _skip(
+        self, offset: int, span: Claim, intake: PartitionIntake[RawMessage]
+    ) -> CutClaim[RawMessage]:
+        """Return a claim of a record batch that cannot be read, and continue behind it."""
+
+        def is_inside(probed: int) -> bool:
+            # A consumer of its own: see `finkray.ingest.probes`.
+            consumer = self._consumer_at(span.source, probed)
+            try:
+                while (answer := probe_answer(self._poll(consumer, span))) is None:
+                    pass
+            finally:
+                consumer.close()
+            return answer.failed_at == offset
+
+        first = max(offset, intake.next_offset)
+        last = find_last_offset(BatchEndSearch(first, span.last_offset + 1), is_inside)
+        cut = unreadable_claim(span.source, intake.next_offset, first, last)
+        intake.next_offset = last + 1
+        return cut
+
+    def _add(self, message: Message, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
         """Add a message to the intake; return whether it was the last of the span."""
         error, offset = message.error(), message.offset()
         at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
-        if at_end or (error is None and offset > span.last_offset):
+        behind = offset > span.last_offset and (error is None or is_unreadable(error))
+        if at_end or behind:
             intake.reached_end(span.last_offset + 1, 0.0)
         elif error is not None:
             raise KafkaUnavailable(f"Kafka failed at {span}: {error.str()}")
@@ -116,3 +158,8 @@ class Rereader:
             raw = RawMessage(offset, timestamp_ms if timestamp_type else None, value)
             intake.add(raw, len(value) if value is not None else 0, 0.0)
         return at_end or offset >= span.last_offset
+
+
+def _is_unreadable(message: Message) -> bool:
+    error = message.error()
+    return error is not None and is_unreadable(error)

@@ -10,6 +10,7 @@ from pydantic import (
     ByteSize,
     Field,
     PositiveFloat,
+    PositiveInt,
     SecretStr,
     field_validator,
     model_validator,
@@ -80,6 +81,11 @@ class KafkaSettings(Section):
         ByteSize(8 * MiB),
         ge=1024,
         description="Largest message that is archived; a larger one becomes a dead letter",
+    )
+    unreadable_tries: PositiveInt = Field(
+        3,
+        description="How often, every 3 s, a record batch is tried that cannot be decompressed or "
+        "whose checksum differs; then its offsets become a gap of the kind `unreadable`",
     )
     sasl_username: str = Field(
         "",

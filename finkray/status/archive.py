@@ -92,7 +92,7 @@ class VisitStatus(_Frozen):
 
 
 class BalanceSheet(_Frozen):
-    """received = archived + dead_lettered + expired + not_delivered + difference.
+    """received = archived + dead_lettered + expired + not_delivered + unreadable + difference.
 
     Counts all offsets up to each partition's end in the ledger, except those of a backfill that are
     not archived yet; `waiting` counts these, and the offsets in Kafka beyond the end.
@@ -103,13 +103,14 @@ class BalanceSheet(_Frozen):
     dead_lettered: int = 0
     expired: int = 0
     not_delivered: int = 0
+    unreadable: int = 0
     waiting: int = 0
 
     @property
     def difference(self) -> int:
         """Offsets that are not accounted for; any value but 0 raises an alarm."""
-        accounted = self.archived + self.dead_lettered + self.expired + self.not_delivered
-        return self.received - accounted
+        in_gaps = self.expired + self.not_delivered + self.unreadable
+        return self.received - self.archived - self.dead_lettered - in_gaps
 
 
 class Alarm(_Frozen):

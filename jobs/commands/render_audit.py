@@ -48,6 +48,7 @@ def balance_of(report: AuditReport) -> BalanceSheet:
         dead_lettered=report.dead_lettered,
         expired=report.expired,
         not_delivered=report.not_delivered,
+        unreadable=report.unreadable,
         waiting=report.waiting,
     )
 
@@ -66,6 +67,11 @@ def _lines(report: AuditReport) -> Iterator[Text]:
         yield Text(
             f"{count_text(report.deferred)} of the waiting offsets wait for the backfill, which a "
             "running archive works off"
+        )
+    if report.unreadable:
+        yield Text(
+            f"{count_text(report.unreadable)} offsets could not be read from Kafka: `finkray audit "
+            "--redrive` reads them again; stop the archive first"
         )
     if report.unpublished_files:
         yield Text(

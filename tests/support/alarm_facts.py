@@ -34,6 +34,7 @@ FACTS = {
     "KAFKA_UNREACHABLE": Facts(troubles=Troubles(kafka="no broker answers")),
     "NO_TOPIC": Facts(troubles=Troubles(no_topic="^ztf_")),
     "EXPIRED": Facts(troubles=Troubles(expired=8, last_expired="t[0] 12-19")),
+    "UNREADABLE": Facts(troubles=Troubles(unreadable=64, last_unreadable="t[0] 5-68")),
     "LAG_GROWS": lags(0, 5_000, 10_000, 15_000, 20_000),
     "STORAGE": Facts(troubles=Troubles(storage="the disk is full")),
     "LOW_DISK": Facts(free_bytes=2**30, low_disk_bytes=2**31),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.intake import CutClaim, CutLimits
-from finkray.ingest.lane_reader import LaneReader, PolledMessage
+from finkray.ingest.lane import PolledMessage
+from finkray.ingest.lane_reader import LaneReader
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from sim.broker.kafka import Kafka

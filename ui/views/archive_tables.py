@@ -30,6 +30,7 @@ def balance_table(sheet: BalanceSheet) -> Table:
         ("dead-lettered", sheet.dead_lettered, "warn" if sheet.dead_lettered else "quiet"),
         ("gaps: expired upstream", sheet.expired, "warn" if sheet.expired else "quiet"),
         ("gaps: not delivered", sheet.not_delivered, "quiet"),
+        ("gaps: unreadable", sheet.unreadable, "warn" if sheet.unreadable else "quiet"),
         ("difference", sheet.difference, "good" if sheet.difference == 0 else "bad"),
         ("waiting in Kafka", sheet.waiting, "quiet"),
     )

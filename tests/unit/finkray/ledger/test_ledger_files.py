@@ -68,7 +68,8 @@ def histories(draw: st.DrawFn) -> list[Entry]:
                 dead = draw(st.integers(0, size - 1))
                 first = offsets[source]
                 offsets[source] += size
-                gaps = [Gap("not_delivered", first, first)] if dead < size - 1 else []
+                kind_of_gap = draw(st.sampled_from(["not_delivered", "expired", "unreadable"]))
+                gaps = [Gap(kind_of_gap, first, first)] if dead < size - 1 else []
                 claims.append(result(first, first + size - 1, source=source, dead=dead, gaps=gaps))
             entries.append(Entry(epoch=epoch, kind="committed", claims=tuple(claims), **common))
         elif kind == "v":

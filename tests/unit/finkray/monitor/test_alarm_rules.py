@@ -58,6 +58,17 @@ def test_a_trouble_that_one_actors_kafka_client_reports_is_an_alarm() -> None:
     }
 
 
+def test_a_record_batch_that_cannot_be_read_now_is_named_beside_those_skipped() -> None:
+    now = {"ingest-0": "t[1]: the record batch at offset 7 cannot be read"}
+    assert alarms_of(Facts(actor_unreadable=now)) == {
+        "UNREADABLE": "ingest-0: t[1]: the record batch at offset 7 cannot be read"
+    }
+    troubles = Troubles(unreadable=64, last_unreadable="t[0] 5-68")
+    message = alarms_of(Facts(troubles=troubles, actor_unreadable=now))["UNREADABLE"]
+    assert message.startswith("ingest-0: t[1]: ")
+    assert message.endswith("; 64 offsets skipped since the archive started; the last: t[0] 5-68")
+
+
 def test_a_growing_lag_is_told_from_the_bursts_of_visits() -> None:
     assert alarms_of(lags(0, 5_000, 10_000, 15_000, 20_000, burst=10_000)) == {
         "LAG_GROWS": "from 0 to 20000 alerts within 10 min, and never less"

@@ -49,7 +49,7 @@ def test_everything_of_a_busy_night_is_there() -> None:
         "union index out of range 14",
         "ingest-1 251 MiB 256 MiB 98 % 9 paused 2 9f3c2b7a",
         f"received {sheet.received} archived {sheet.archived} dead-lettered 17 gaps: expired",
-        "upstream 40 gaps: not delivered 4 difference 0 waiting in Kafka 2000",
+        "upstream 40 gaps: not delivered 4 gaps: unreadable 0 difference 0 waiting in Kafka 2000",
         "ztf_20261124_programid1 3 897 4200 150003 150900 ingest-1",
         "ztf_20261124_programid1 2 unknown 0 150002 unknown ingest-0",
     ):

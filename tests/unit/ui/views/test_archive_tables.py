@@ -20,11 +20,17 @@ def column(table: Table, index: int) -> list[str]:
 
 def test_the_balance_sheet_has_every_part() -> None:
     sheet = BalanceSheet(
-        received=1000, archived=900, dead_lettered=50, expired=40, not_delivered=10, waiting=7
+        received=1000,
+        archived=900,
+        dead_lettered=50,
+        expired=30,
+        not_delivered=12,
+        unreadable=8,
+        waiting=7,
     )
     table = balance_table(sheet)
     assert column(table, 0)[-2:] == ["difference", "waiting in Kafka"]
-    assert column(table, 1) == ["1\u2009000", "900", "50", "40", "10", "0", "7"]
+    assert column(table, 1) == ["1\u2009000", "900", "50", "30", "12", "8", "0", "7"]
 
 
 def test_latency_has_a_row_for_each_stage_and_three_quantiles() -> None:

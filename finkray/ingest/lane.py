@@ -1,0 +1,41 @@
+"""A lane as a lane reader has it, and a message of it."""
+
+import time
+from dataclasses import dataclass
+
+from confluent_kafka import Message
+
+from finkray.ingest.intake import PartitionIntake
+from finkray.ingest.messages import Assignment
+from finkray.packets.message import RawMessage
+
+
+@dataclass(frozen=True, slots=True)
+class PolledMessage:
+    """A message, and when it was polled in seconds of Unix time."""
+
+    offset: int
+    raw: RawMessage
+    polled_s: float
+
+    @classmethod
+    def of(cls, message: Message) -> "PolledMessage":
+        """Return a message without an error, which was polled just now."""
+        timestamp_type, timestamp_ms = message.timestamp()
+        offset = message.offset()
+        stamp_ms = timestamp_ms if timestamp_type else None
+        return cls(offset, RawMessage(offset, stamp_ms, message.value()), time.time())
+
+
+@dataclass(slots=True)
+class Lane:
+    """A lane. A `suspended` one is not read until Kafka has its next offset, or can send it."""
+
+    assignment: Assignment
+    intake: PartitionIntake[PolledMessage]
+    suspended: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether all offsets of the lane are in claims."""
+        return self.intake.next_offset == self.assignment.end_offset
