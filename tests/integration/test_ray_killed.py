@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import finkray
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay, find_local_ray, job_reports, stop_local_ray
 from jobs.cluster.simulated_kafka import running_kafka
@@ -19,9 +20,10 @@ from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
+RAYLET = "raylet/raylet"
 OF_RAY = (
     "gcs/gcs_server",
-    "raylet/raylet",
+    RAYLET,
     "dashboard/dashboard.py",
     "ray::DashboardAgent",
     "ray::RuntimeEnvAgent",
@@ -136,30 +138,62 @@ def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspa
 
 
 @pytest.mark.kafka
-def test_the_kafka_of_the_simulator_is_the_same_after_its_supervisor_was_killed(
-    workspace: Workspace,
-) -> None:
-    few = workspace.with_env(FINKRAY__SIMULATOR__ALERTS="30")
-    started = few.command("start", "simulator")
+@pytest.mark.spark
+def test_a_night_goes_on_after_the_raylet_was_killed(workspace: Workspace) -> None:
+    """Archive and simulator run again with the same Kafka; no alert is lost or doubled."""
+    archive = workspace.folder / "night"
+    night = Workspace(
+        workspace.folder,
+        {
+            **{name: value for name, value in workspace.env.items() if "__KAFKA__" not in name},
+            "FINKRAY__ARCHIVE__URI": str(archive),
+            "FINKRAY__RAY__LOCAL_CPUS": "2",
+            "FINKRAY__RAY__LOCAL_OBJECT_STORE_BYTES": "1 GiB",
+            "FINKRAY__SIMULATOR__ALERTS": "30",
+        },
+    )
+    started = night.command("start", "archive", "--simulator")
     assert started.returncode == 0, started.stderr
-    before = running_kafka(workspace.state)
+    before = running_kafka(night.state)
     assert before is not None
     pid, servers, cluster_id = before.pid, before.bootstrap_servers, before.cluster_id
-    kill(local_ray(workspace), SUPERVISOR)
+    wait_until("alerts are archived", lambda: len(archived(archive)) >= 30)
+    kill(local_ray(night), RAYLET)
 
-    def another_runs() -> bool:
-        kafka = running_kafka(workspace.state)
-        return kafka is not None and kafka.pid != pid and runs_again(workspace, "simulator", 1)
+    def all_run_again() -> bool:
+        kafka = running_kafka(night.state)
+        return (
+            kafka is not None
+            and kafka.pid != pid
+            and all(runs_again(night, name, 1) for name in ("simulator", "archive"))
+        )
 
-    wait_until("its Kafka runs again", another_runs)
-    after = running_kafka(workspace.state)
+    wait_until("archive and simulator run again", all_run_again)
+    after = running_kafka(night.state)
     assert after is not None
     assert (after.bootstrap_servers, after.cluster_id) == (servers, cluster_id)
-    ray = local_ray(workspace)
-    assert few.command("stop", "simulator").returncode == 0
-    assert running_kafka(workspace.state) is None
-    assert find_local_ray(workspace.state) is None
+    # The simulator plays its night once more.
+    wait_until("the second night is archived", lambda: len(archived(archive)) >= 60)
+    audit = night.command("audit", "--simulator")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    offsets = archived(archive)
+    assert len(offsets) == len(set(offsets))
+
+    ray = local_ray(night)
+    for name in ("archive", "simulator"):
+        stopped = night.command("stop", name)
+        assert stopped.returncode == 0, stopped.stderr
+    assert running_kafka(night.state) is None
+    assert find_local_ray(night.state) is None
     assert not ray.home.exists()
-    assert not watcher_runs(workspace.state)
-    assert list((workspace.state / "settings").iterdir()) == []
-    assert_no_process_is_left(workspace)
+    assert not watcher_runs(night.state)
+    assert list((night.state / "settings").iterdir()) == []
+    assert_no_process_is_left(night)
+
+
+def archived(root: Path) -> list[tuple[int, int]]:
+    """Partition and offset of each alert that readers of the archive see."""
+    if not (root / "alerts").exists():
+        return []
+    columns = finkray.open_archive(root).dataset().to_table(["kafka_partition", "kafka_offset"])
+    return list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
