@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.audit.report import AuditReport, missing_ranges, vanished_files
-from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, GapKind, StagedClaim, TopicPartition
 from finkray.intervals import IntervalSet
 from finkray.ledger.claims import read_results, read_unreadable
 from finkray.ledger.log import Ledger
@@ -26,7 +26,7 @@ from finkray.packets.dead_letters import KEPT_COLUMNS, kept_messages
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
 from finkray.redrive.decoding import archive_decoder
-from finkray.redrive.reread import Rereader
+from finkray.redrive.reread import Reread, Rereader
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 
@@ -178,14 +178,14 @@ class Redriver:
         missing = set(range(claim.first_offset, claim.last_offset + 1)) - archived - dead - in_gaps
         before = {n for span in result.resolved for n in range(span.first, span.last + 1)}
         again = (before & dead) - archived
-        messages = self._messages(claim, missing, letters, again)
+        messages, unreadable = self._messages(claim, missing, letters, again)
         lost = missing - {message.offset for message in messages}
         batch = make_batch(claim, messages, (), self._decoder, self._dead_letter_bytes)
         kept_already = pc.field("kafka_offset").isin(sorted(again))
         batch = replace(batch, dead_letters=batch.dead_letters.filter(~kept_already))
         written = self._stage(batch)
         resolved = before & dead & {*archived, *batch.alert_offsets}
-        gaps = self._gaps(claim.source, lost)
+        gaps = self._gaps(claim.source, lost, unreadable)
         repaired = ClaimResult(
             claim=claim,
             files=(*intact, *written.result.files),
@@ -208,21 +208,28 @@ class Redriver:
             dead_again=len(again - resolved),
         )
 
-    def _gaps(self, source: TopicPartition, lost: set[int]) -> tuple[Gap, ...]:
-        """Return the gaps of offsets that Kafka did not deliver: it deleted them, or never had any.
+    def _gaps(
+        self, source: TopicPartition, lost: set[int], unreadable: set[int]
+    ) -> tuple[Gap, ...]:
+        """Return the gaps of offsets that Kafka did not deliver.
 
-        The offsets of a rebuilt claim that are in no file may never have had a message.
+        It deleted them, cannot send them, or never had a message there: the offsets of a rebuilt
+        claim that are in no file may be of transaction markers.
         """
         low = self._kafka.low(source) if lost else None
         expired = {offset for offset in lost if low is None or offset < low}
-        return (
-            *(Gap("expired", *span) for span in IntervalSet.of(expired)),
-            *(Gap("not_delivered", *span) for span in IntervalSet.of(lost - expired)),
+        kinds: dict[GapKind, set[int]] = {
+            "expired": expired,
+            "unreadable": lost & unreadable,
+            "not_delivered": lost - expired - unreadable,
+        }
+        return tuple(
+            Gap(kind, *span) for kind, offsets in kinds.items() for span in IntervalSet.of(offsets)
         )
 
     def _messages(
         self, claim: Claim, missing: set[int], letters: Sequence[DataFile], again: set[int]
-    ) -> list[RawMessage]:
+    ) -> Reread:
         """Return the messages at missing offsets that Kafka still has, and letters, in order."""
         kept: dict[int, RawMessage] = {}
         for file in letters if again else ():
@@ -231,9 +238,9 @@ class Redriver:
             rows = table.filter(pc.field("kafka_offset").isin(sorted(again)))
             kept |= {message.offset: message for message in kept_messages(rows)}
         # A letter that is kept in part is whole in Kafka only.
-        for message in self._kafka.messages(claim.source, missing | (again - kept.keys())):
-            kept[message.offset] = message
-        return [kept[offset] for offset in sorted(kept)]
+        reread = self._kafka.read(claim.source, missing | (again - kept.keys()))
+        kept |= {message.offset: message for message in reread.messages}
+        return Reread([kept[offset] for offset in sorted(kept)], reread.unreadable)
 
     def _stage(self, batch: AlertBatch) -> StagedClaim:
         attempt = f"redrive-{time.time_ns()}"

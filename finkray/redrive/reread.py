@@ -1,6 +1,7 @@
 """Read offsets from Kafka again: missing ones, unreadable ones, and dead letters cut short."""
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -21,6 +22,13 @@ SILENCE_S = 30.0
 as unreachable."""
 
 _QUEUE_BYTES = 16 * 1024 * 1024
+
+
+class Reread(NamedTuple):
+    """What was read again, in order of offset, and the offsets that cannot be read."""
+
+    messages: list[RawMessage]
+    unreadable: set[int]
 
 
 class Rereader:
@@ -70,12 +78,33 @@ class Rereader:
         KafkaUnavailable
             if no broker answers
         """
-        low = self.low(source) if offsets else None
-        if low is None or low > max(offsets):
-            return
-        span = Claim(source, max(low, min(offsets)), max(offsets))
-        for cut in self.cuts(span):
+        for cut in self._cuts_of(source, offsets):
             yield from (message for message in cut.messages if message.offset in offsets)
+
+    def read(self, source: TopicPartition, offsets: Collection[int]) -> Reread:
+        """Return the messages that Kafka still holds, and offsets that it holds and cannot send.
+
+        Raises
+        ------
+        KafkaUnavailable
+            if no broker answers
+        """
+        messages: list[RawMessage] = []
+        unreadable: set[int] = set()
+        for cut in self._cuts_of(source, offsets):
+            messages += (message for message in cut.messages if message.offset in offsets)
+            for gap in cut.gaps:
+                if gap.kind == "unreadable":
+                    unreadable |= set(range(gap.first_offset, gap.last_offset + 1))
+        return Reread(messages, unreadable & set(offsets))
+
+    def _cuts_of(
+        self, source: TopicPartition, offsets: Collection[int]
+    ) -> Iterator[CutClaim[RawMessage]]:
+        """Yield the claims of the offsets that Kafka may still hold, and of those between them."""
+        low = self.low(source) if offsets else None
+        if low is not None and low <= max(offsets):
+            yield from self.cuts(Claim(source, max(low, min(offsets)), max(offsets)))
 
     def cuts(self, span: Claim) -> Iterator[CutClaim[RawMessage]]:
         """Yield the offsets of the span as claims of the usual size, in order.
