@@ -4,6 +4,8 @@ from typing import Any
 
 from finkray.kafka.config import (
     CLIENT_DEFAULTS,
+    FETCH_BYTES,
+    FETCH_OF_PARTITION_BYTES,
     TRANSACTION_TIMEOUT_MS,
     admin_config,
     assigned_consumer_config,
@@ -24,6 +26,16 @@ def test_what_only_a_consumer_takes_goes_to_consumers_alone() -> None:
         assert other["bootstrap.servers"] == given["bootstrap.servers"]
     consumer = assigned_consumer_config(given, queue_bytes=2**20, max_message_bytes=2**20)
     assert given.items() <= (consumer | {"message.max.bytes": given["message.max.bytes"]}).items()
+
+
+def test_a_fetch_is_small_however_large_queue_and_messages_are() -> None:
+    """The client decompresses a whole fetch, up to 1000 times its size."""
+    consumer = assigned_consumer_config(config(), queue_bytes=2**24, max_message_bytes=2**23)
+    assert consumer["fetch.message.max.bytes"] == FETCH_OF_PARTITION_BYTES
+    assert consumer["fetch.max.bytes"] == consumer["message.max.bytes"] == FETCH_BYTES
+    far = config(**{"fetch.message.max.bytes": 2**23, "fetch.max.bytes": 2**24})
+    wanted = assigned_consumer_config(far, queue_bytes=2**24, max_message_bytes=2**23)
+    assert (wanted["fetch.message.max.bytes"], wanted["fetch.max.bytes"]) == (2**23, 2**24)
 
 
 def test_options_win_over_defaults_and_not_over_guarantees() -> None:
