@@ -32,7 +32,7 @@ from finkray.ingest.budget import Budget, LaneUsage
 from finkray.ingest.decode_queue import DecodedBatch, DecodeQueue
 from finkray.ingest.held_batches import HeldBatches
 from finkray.ingest.intake import CutClaim
-from finkray.ingest.lane import PolledMessage
+from finkray.ingest.lane import PolledMessage, partitions_text
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import (
     NOTHING,
@@ -67,8 +67,7 @@ READ_AHEAD_S = 0.05
 messages by default, and the client's queue may have thousands of one topic."""
 
 FLUSH_S = 15.0
-"""How long a flush may take to decode the claims that wait: a third of a drain. What is left is
-read again at the next start."""
+"""How long a flush may decode what waits, a third of a drain; a start reads the rest again."""
 
 log = logging.getLogger(__name__)
 
@@ -352,8 +351,6 @@ class IngestActor:
 
     def _report(self) -> IngestReport:
         live, backfill = self._readers["live"], self._readers["backfill"]
-        troubles = {**backfill.troubles, **live.troubles}
-        unreadable = {**backfill.unreadable, **live.unreadable}
         return IngestReport(
             incarnation=self._incarnation,
             node_id=self._node_id,
@@ -366,14 +363,10 @@ class IngestActor:
             paused=live.stalled,
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
-            trouble=_listed(troubles),
+            trouble=partitions_text(backfill.troubles | live.troubles),
             storage_trouble=self._decode_queue.storage_trouble,
-            unreadable=_listed(unreadable),
+            unreadable=partitions_text(backfill.unreadable | live.unreadable),
         )
-
-
-def _listed(troubles: Mapping[Any, str]) -> str:
-    return "; ".join(f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items())
 
 
 def _lane_reader(

@@ -1,7 +1,9 @@
-"""A lane as a lane reader has it, and a message of it."""
+"""A lane as a lane reader has it, a message of it, and what is wrong with lanes."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -39,3 +41,8 @@ class Lane:
     def ended(self) -> bool:
         """Whether all offsets of the lane are in claims."""
         return self.intake.next_offset == self.assignment.end_offset
+
+
+def partitions_text(troubles: Mapping[Any, str]) -> str:
+    """Return the troubles of partitions, by topic and partition, as one text for people."""
+    return "; ".join(f"{topic}[{partition}]: {why}" for (topic, partition), why in troubles.items())

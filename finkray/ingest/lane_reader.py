@@ -13,15 +13,8 @@ from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.ingest.lane import Lane, PolledMessage
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
-from finkray.ingest.probes import Probes
-from finkray.ingest.unreadable import (
-    TRIES,
-    GiveUp,
-    Probe,
-    Skip,
-    UnreadableBatches,
-    unreadable_claim,
-)
+from finkray.ingest.unreadable import TRIES, unreadable_claim
+from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.errors import explain, finkray_error, is_unreadable
 
@@ -70,14 +63,13 @@ class LaneReader:
         unreadable_tries: int = TRIES,
     ) -> None:
         self._consumer = LaneConsumer(make_consumer)
-        self._probes = Probes(make_consumer)
         self._kafka = kafka
         self._limits = limits
         self._hold = hold
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
         self._check_troubles_at_s = 0.0
-        self._unreadable = UnreadableBatches(unreadable_tries)
+        self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
         self.messages = 0
@@ -185,7 +177,6 @@ class LaneReader:
         lane = self._lanes.pop(key)
         self.troubles.pop(key, None)
         self._unreadable.forget(key)
-        self._probes.stop(key)
         self.high_watermarks.pop(lane.assignment.source, None)
         self._consumer.unassign(key)
 
@@ -338,9 +329,7 @@ class LaneReader:
             return
         end = lane.assignment.end_offset
         end_offset = high if end is None else min(high, end)
-        now_s = time.monotonic()
-        if self._unreadable.search(key, intake.next_offset, end_offset, now_s):
-            self._follow(self._unreadable.first_probe(key, now_s))
+        if self._unreadable.search(key, intake.next_offset, end_offset):
             return
         lane.suspended = False
         log.info("reading %s[%d] again from offset %d", *key, intake.next_offset)
@@ -386,29 +375,14 @@ class LaneReader:
         self._consumer.unassign(key)
         lane.suspended = True
         next_offset = lane.intake.next_offset
-        self._unreadable.failed(key, offset, next_offset, why, time.monotonic())
-        log.warning("%s[%d]: %s", *key, self._unreadable.texts[key])
+        self._unreadable.failed(key, offset, next_offset, why)
 
     def _pass_unreadable(self) -> None:
-        """Try batches again that could not be read; find the ends of those to skip."""
-        now_s = time.monotonic()
-        for key, answer in self._probes.answers():
-            self._unreadable.answer(key, answer.failed_at)
-        for step in self._unreadable.next_steps(now_s):
-            self._follow(step)
-        for key in self._unreadable.due(now_s):
+        """Skip batches whose ends are found, and read partitions again that are due."""
+        for key, first, last in self._unreadable.skips():
+            self._skip_unreadable(key, self._lanes[key], first, last)
+        for key in self._unreadable.due():
             self._resume(self._lanes[key])
-
-    def _follow(self, step: Probe | Skip | GiveUp) -> None:
-        match step:
-            case Probe(key, offset):
-                self._probes.start(key, offset)
-            case GiveUp(key):
-                self._probes.stop(key)
-                log.warning("%s[%d]: Kafka does not answer; trying again", *key)
-            case Skip(key, first, last):
-                self._probes.stop(key)
-                self._skip_unreadable(key, self._lanes[key], first, last)
 
     def _skip_unreadable(self, key: PartitionKey, lane: Lane, first: int, last: int) -> None:
         """Account for the offsets of a record batch that cannot be read, and continue behind it."""

@@ -122,6 +122,7 @@ class _Batch:
     tries: int
     retry_at_s: float
     search: BatchEndSearch | None = None
+    probed: bool = False
     probe_by_s: float = 0.0
     inside: bool | None = None
 
@@ -174,7 +175,7 @@ class UnreadableBatches:
             self._batches[key].retry_at_s = now_s + PROBE_S
         return due
 
-    def search(self, key: PartitionKey, next_offset: int, end_offset: int, now_s: float) -> bool:
+    def search(self, key: PartitionKey, next_offset: int, end_offset: int) -> bool:
         """Return whether the batch is to be skipped, and begin the search for its end.
 
         Parameters
@@ -185,8 +186,6 @@ class UnreadableBatches:
             where its lane continues
         end_offset
             where the partition or the lane ends
-        now_s
-            monotonic seconds
         """
         batch = self._batches.get(key)
         if batch is None or batch.tries < self._tries:
@@ -196,8 +195,7 @@ class UnreadableBatches:
             return False
         batch.first_offset = first
         batch.search = BatchEndSearch(first, end_offset)
-        batch.inside = None
-        batch.probe_by_s = now_s + PROBE_S
+        batch.probed = False
         return True
 
     def searching(self, key: PartitionKey) -> bool:
@@ -214,17 +212,15 @@ class UnreadableBatches:
         if batch.inside is None:
             batch.inside = failed_at == batch.reported_offset
 
-    def first_probe(self, key: PartitionKey, now_s: float) -> Probe | Skip:
-        """Return what follows from the beginning of a search."""
-        return self._next(key, self._batches[key], now_s)
-
     def next_steps(self, now_s: float) -> list[Probe | Skip | GiveUp]:
-        """Return what follows from the answers to probes since the last call."""
+        """Return what follows from new searches, and from answers to probes since the last call."""
         steps: list[Probe | Skip | GiveUp] = []
         for key, batch in self._batches.items():
             if batch.search is None:
                 continue
-            if batch.inside is not None:
+            if not batch.probed:
+                steps.append(self._next(key, batch, now_s))
+            elif batch.inside is not None:
                 batch.search.answer(inside=batch.inside)
                 steps.append(self._next(key, batch, now_s))
             elif now_s >= batch.probe_by_s:
@@ -235,8 +231,8 @@ class UnreadableBatches:
 
     @staticmethod
     def _next(key: PartitionKey, batch: _Batch, now_s: float) -> Probe | Skip:
-        assert batch.search is not None  # noqa: S101 - for mypy: both callers have checked it
-        batch.inside = None
+        assert batch.search is not None  # noqa: S101 - for mypy: the caller has checked it
+        batch.probed, batch.inside = True, None
         batch.probe_by_s = now_s + PROBE_S
         last = batch.search.last_offset
         if last is not None:

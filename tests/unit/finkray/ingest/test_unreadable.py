@@ -46,18 +46,18 @@ def test_a_batch_is_tried_again_and_then_skipped() -> None:
     assert "offset 10 cannot be read, try 1 of 2: it is damaged" in batches.texts[KEY]
     assert batches.due(RETRY_S - 0.1) == []
     assert batches.due(RETRY_S) == [KEY]
-    assert not batches.search(KEY, 10, 100, RETRY_S)
+    assert not batches.search(KEY, 10, 100)
     batches.failed(KEY, 10, 10, "it is damaged", 4.0)
     assert batches.due(4.0 + RETRY_S) == [KEY]
-    assert batches.search(KEY, 10, 100, 7.0)
-    step = batches.first_probe(KEY, 7.0)
+    assert batches.search(KEY, 10, 100)
+    (step,) = batches.next_steps(7.0)
     while isinstance(step, Probe):
         assert batches.next_steps(7.0) == []
         batches.answer(KEY, 10 if step.offset <= 12 else None)
         # What follows in the same fetch says nothing more.
         batches.answer(KEY, None)
         batches.answer(KEY, 10)
-        (step,) = batches.next_steps(7.0)  # type: ignore[assignment]
+        (step,) = batches.next_steps(7.0)
     assert step == Skip(KEY, 10, 12)
     batches.forget(KEY)
     assert not batches.texts
@@ -67,17 +67,17 @@ def test_another_batch_and_a_batch_that_became_readable_count_anew() -> None:
     batches = UnreadableBatches(tries=2)
     batches.failed(KEY, 10, 10, "why", 0.0)
     batches.failed(KEY, 20, 20, "why", 1.0)
-    assert not batches.search(KEY, 20, 100, 2.0)
+    assert not batches.search(KEY, 20, 100)
     batches.forget(KEY)
     batches.failed(KEY, 20, 20, "why", 3.0)
-    assert not batches.search(KEY, 20, 100, 4.0)
+    assert not batches.search(KEY, 20, 100)
 
 
 def test_another_batch_that_cannot_be_read_is_outside() -> None:
     batches = UnreadableBatches(tries=1)
     batches.failed(KEY, 10, 10, "why", 0.0)
-    assert batches.search(KEY, 10, 12, 0.0)
-    assert batches.first_probe(KEY, 0.0) == Probe(KEY, 11)
+    assert batches.search(KEY, 10, 12)
+    assert batches.next_steps(0.0) == [Probe(KEY, 11)]
     batches.answer(KEY, 11)
     assert batches.next_steps(0.0) == [Skip(KEY, 10, 10)]
 
@@ -85,21 +85,21 @@ def test_another_batch_that_cannot_be_read_is_outside() -> None:
 def test_a_probe_without_an_answer_is_given_up_and_begun_again() -> None:
     batches = UnreadableBatches(tries=1)
     batches.failed(KEY, 10, 10, "why", 0.0)
-    assert batches.search(KEY, 10, 20, 0.0)
-    batches.first_probe(KEY, 0.0)
+    assert batches.search(KEY, 10, 20)
+    batches.next_steps(0.0)
     assert batches.next_steps(PROBE_S - 0.1) == []
     assert batches.next_steps(PROBE_S) == [GiveUp(KEY)]
     assert not batches.searching(KEY)
     assert batches.due(PROBE_S + RETRY_S) == [KEY]
-    assert batches.search(KEY, 10, 20, 20.0)
+    assert batches.search(KEY, 10, 20)
 
 
 def test_a_batch_at_the_end_needs_no_probe_and_one_that_expired_is_not_skipped() -> None:
     batches = UnreadableBatches(tries=1)
     batches.failed(KEY, 10, 11, "why", 0.0)
-    assert not batches.search(KEY, 12, 12, 0.0)
-    assert batches.search(KEY, 11, 12, 0.0)
-    assert batches.first_probe(KEY, 0.0) == Skip(KEY, 11, 11)
+    assert not batches.search(KEY, 12, 12)
+    assert batches.search(KEY, 11, 12)
+    assert batches.next_steps(0.0) == [Skip(KEY, 11, 11)]
 
 
 def test_the_claim_of_a_batch_covers_the_offsets_before_it() -> None:
