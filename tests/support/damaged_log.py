@@ -12,6 +12,7 @@ from sim.broker.kafka import Kafka
 LENGTH_AT = 8
 """Where a record batch has its length, which counts the bytes after it."""
 
+LAST_OFFSET_DELTA_AT = 23
 HEADER_BYTES = 61
 
 
@@ -28,16 +29,24 @@ def send_batch(kafka: Kafka, topic: str, values: list[bytes], codec: str = "none
             "compression.type": codec,
         }
     )
+    # A producer that does not know the topic yet may send its first message alone.
+    assert producer.list_topics(topic, timeout=60).topics[topic].partitions
     for value in values:
         producer.produce(topic, value, partition=0)
     assert producer.flush(120) == 0
+    data = _log(kafka, topic).read_bytes()
+    start = _starts(data)[-1]
+    (last_delta,) = struct.unpack_from(">i", data, start + LAST_OFFSET_DELTA_AT)
+    assert last_delta == len(values) - 1, "the messages became several record batches"
 
 
 @contextmanager
 def changed_bit(kafka: Kafka, topic: str, number: int) -> Iterator[None]:
     """Change a bit in the middle of a record batch, as a disk does, and change it back."""
-    log = next(Path(kafka.folder).rglob(f"{topic}-0/*.log"))
-    at = _middle(log.read_bytes(), number)
+    log = _log(kafka, topic)
+    data = log.read_bytes()
+    start = _starts(data)[number]
+    at = start + HEADER_BYTES + (_size(data, start) - HEADER_BYTES) // 2
     _flip(log, at)
     try:
         yield
@@ -45,11 +54,17 @@ def changed_bit(kafka: Kafka, topic: str, number: int) -> Iterator[None]:
         _flip(log, at)
 
 
-def _middle(data: bytes, number: int) -> int:
-    start = 0
-    for _ in range(number):
+def _log(kafka: Kafka, topic: str) -> Path:
+    return next(Path(kafka.folder).rglob(f"{topic}-0/*.log"))
+
+
+def _starts(data: bytes) -> list[int]:
+    """Return where each record batch of a log starts; behind the last are zeros, if anything."""
+    starts, start = [], 0
+    while start + HEADER_BYTES <= len(data) and _size(data, start) > HEADER_BYTES:
+        starts.append(start)
         start += _size(data, start)
-    return start + HEADER_BYTES + (_size(data, start) - HEADER_BYTES) // 2
+    return starts
 
 
 def _size(data: bytes, start: int) -> int:
