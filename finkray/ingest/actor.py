@@ -323,9 +323,13 @@ class IngestActor:
     def _decode_step(self, lane: LaneKind) -> DecodedBatch | None:
         room_bytes = self._budget.room_bytes(backfilling=self._readers["backfill"].active)
         all_held_bytes = self._held.bytes_of()
+        # What the backfills hold is bounded by their credit.
+        topics = len(self._readers["live"].pending_by_topic()) if lane == "live" else 1
         return self._decode_queue.step(
             lane,
-            lambda topic: may_decode(self._held.bytes_of(lane, topic), all_held_bytes, room_bytes),
+            lambda topic: may_decode(
+                self._held.bytes_of(lane, topic), all_held_bytes, room_bytes, topics
+            ),
         )
 
     def _hold_batch(self, decoded: DecodedBatch) -> None:

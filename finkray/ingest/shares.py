@@ -53,7 +53,7 @@ def poll_credit(credit: int, topics: int) -> int:
     return credit if topics < 2 or credit == 0 else max(1, credit // CREDIT_PARTS)
 
 
-def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int) -> bool:
+def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int, topics: int) -> bool:
     """Return whether another claim of a topic may be decoded, which then is held.
 
     Parameters
@@ -64,5 +64,8 @@ def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int) -> bool:
         what of all topics is held
     room_bytes
         what all of them may use together
+    topics
+        how many share the room; one alone may use all of it
     """
-    return held_bytes == 0 or held_bytes <= SHARE * (room_bytes - all_held_bytes)
+    left_bytes = room_bytes - all_held_bytes
+    return held_bytes == 0 or (held_bytes <= SHARE * left_bytes if topics > 1 else left_bytes >= 0)
