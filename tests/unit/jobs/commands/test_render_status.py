@@ -126,7 +126,7 @@ def test_a_service_shows_its_cost_and_that_it_is_paused() -> None:
     text = " ".join(raw.replace("\u2009", "").split())
     assert "ALARM service-paused: bright is paused: raised: ConnectionError: no catalogue" in text
     assert "finkray service check mymodule:Bright --archive" in text
-    assert "bright 1 running 2 of 3 4200 12 s 620 15000 4.9 s 17 88417" in text
+    assert "bright 1 running 2 of 3 4200 0 12 s 620 15000 4.9 s 17 88417" in text
     printed = status_json(CLUSTER, [ARCHIVE], None, [bright])["own_services"]
     assert printed[0]["breaker"] == "open"
 
