@@ -1,10 +1,20 @@
 """Connect this process to a Ray cluster, with errors from the tree of finkray.errors."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from finkray.errors import ClusterUnavailable, SettingsError
+
+CONNECT_TRIES: Final = 2
+"""How often Ray tries to connect. A try of an address where nothing answers takes 41 s, and Ray's
+own default of 20 tries would be 14 minutes without an error; a supervisor tries again anyway."""
+
+_TRIES_VARIABLE: Final = "RAY_gcs_server_port_wait_time_s"
+"""Despite its name Ray takes it for the number of tries of a process that connects
+(`ray._private.node.Node._init_gcs_client`)."""
 
 
 def connect_to_ray(
@@ -42,7 +52,7 @@ def connect_to_ray(
     """
     import ray
 
-    with errors_of_ray():
+    with errors_of_ray(), _few_tries():
         context = ray.init(
             address="auto" if address == "local" else address,
             namespace=namespace,
@@ -51,6 +61,22 @@ def connect_to_ray(
             runtime_env={"working_dir": working_dir} if working_dir else None,
         )
     return Path(context.address_info["session_dir"])
+
+
+@contextmanager
+def _few_tries() -> Iterator[None]:
+    """Let Ray try to connect `CONNECT_TRIES` times, unless the environment says how often.
+
+    The variable is removed again: `ray start`, which inherits it, takes it for seconds.
+    """
+    if _TRIES_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[_TRIES_VARIABLE] = str(CONNECT_TRIES)
+    try:
+        yield
+    finally:
+        del os.environ[_TRIES_VARIABLE]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """In which order the archive refuses, connects and takes over."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ def archive_without_ray(folder: Path) -> "subprocess.CompletedProcess[str]":
     config = folder / "finkray.toml"
     config.write_text(f"[archive]\nuri = '{folder / 'archive'}'\n[ray]\naddress = '127.0.0.1:1'\n")
     command = [sys.executable, "-m", "finkray.archive", "--unsupervised", "-c", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    env = {**os.environ, "RAY_gcs_server_port_wait_time_s": "1"}  # one try to connect, of 41 s
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=240, env=env
+    )
 
 
 def test_a_held_folder_is_refused_before_anything_else(tmp_path: Path) -> None:
