@@ -364,7 +364,7 @@ class IngestActor:
             messages=live.messages + backfill.messages,
             message_bytes=live.message_bytes + backfill.message_bytes,
             # A backfill that waits for room is no cause for an alarm.
-            paused=live.stalled,
+            paused=live.stalled or bool(self._waiting_topics),
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
             trouble=partitions_text(backfill.troubles | live.troubles),
