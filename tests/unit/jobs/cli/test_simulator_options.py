@@ -33,7 +33,16 @@ def test_an_option_that_is_given_replaces_the_setting_and_no_other() -> None:
 
 
 def test_each_option_is_a_setting() -> None:
-    own = {"name", "config", "simulator", "exit_after", "foreground", "since", "into"}
+    own = {
+        "name",
+        "config",
+        "simulator",
+        "exit_after",
+        "foreground",
+        "since",
+        "into",
+        "new_archive",
+    }
     options = set(inspect.signature(start).parameters) - own
     assert len(options) == 13
     assert options <= set(SimulatorSettings.model_fields)
