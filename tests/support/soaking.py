@@ -7,6 +7,7 @@ which a few outliers do not move.
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -14,8 +15,8 @@ import psutil
 
 from finkray.host.java import find_java
 from jobs.cluster.local_ray import LocalRay
-from tests.support.archiving import ArchiveUnderTest
-from tests.support.killing import KINDS
+from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.killing import KINDS, Finder
 
 MIB = 1024 * 1024
 
@@ -60,12 +61,17 @@ class Sample:
         )
 
 
+def _all_of(find: Finder, archive: ArchiveUnderTest, ray: LocalRay) -> list[psutil.Process]:
+    return list(find(archive, ray))
+
+
 def take_sample(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: Path) -> Sample:
     """Take a sample; `scratch` is where the driver and Spark have their temporary folders."""
     memory: dict[str, int] = {}
     pids = set()
     for kind, find in KINDS.items():
-        for process in find(archive, ray):
+        # A process that changes its title has no command line for a moment, and is not found.
+        for process in wait_until(f"a {kind}", partial(_all_of, find, archive, ray)):
             memory[kind] = memory.get(kind, 0) + memory_bytes(process)
             pids.add(process.pid)
     for process in psutil.Process(ray.process.pid).children(recursive=True):
