@@ -30,7 +30,7 @@ def test_what_only_a_consumer_takes_goes_to_consumers_alone() -> None:
 
 def test_a_fetch_is_small_however_large_queue_and_messages_are() -> None:
     """The client decompresses a whole fetch, up to 1000 times its size."""
-    consumer = assigned_consumer_config(config(), queue_bytes=2**24, max_message_bytes=2**23)
+    consumer = assigned_consumer_config(config(), queue_bytes=2**25, max_message_bytes=2**25)
     assert consumer["fetch.message.max.bytes"] == FETCH_OF_PARTITION_BYTES
     assert consumer["fetch.max.bytes"] == consumer["message.max.bytes"] == FETCH_BYTES
     far = config(**{"fetch.message.max.bytes": 2**23, "fetch.max.bytes": 2**24})
