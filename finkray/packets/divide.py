@@ -20,6 +20,7 @@ from finkray.claim import Claim, Gap
 from finkray.packets.batch import AlertBatch, batch_of
 from finkray.packets.bounds import DecodeBounds
 from finkray.packets.columns import hours_utc
+from finkray.packets.table_columns import column_count
 
 if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
     from finkray.packets.decode import Decoder
@@ -107,7 +108,7 @@ def write_cost(batch: AlertBatch) -> int:
 
 def file_cost(schema: pa.Schema) -> int:
     """Return what a file of this schema costs to write, in files of few columns."""
-    return 1 + sum(_columns(field.type) for field in schema) // COLUMNS_PER_FILE
+    return 1 + column_count(schema) // COLUMNS_PER_FILE
 
 
 def divide(batch: AlertBatch, most_files: int = MAX_FILES) -> list[AlertBatch]:
@@ -174,13 +175,6 @@ def _files(batch: AlertBatch) -> list[tuple[str, pa.Table, np.ndarray]]:
     files = [(fingerprint, table, hours_utc(table)) for fingerprint, table in batch.tables]
     days = hours_utc(batch.dead_letters).astype("datetime64[D]")
     return [*files, ("", batch.dead_letters, days)]
-
-
-def _columns(data_type: pa.DataType) -> int:
-    """Return how many columns a field of that type has in Parquet."""
-    if pa.types.is_nested(data_type):
-        return sum(_columns(data_type.field(i).type) for i in range(data_type.num_fields))
-    return 1
 
 
 def _of_claim(batch: AlertBatch, claim: Claim) -> AlertBatch:
