@@ -136,14 +136,26 @@ def read_entries(storage: Storage, after_seq: int = -1) -> Iterator[Entry]:
             return
 
 
-def _files(storage: Storage) -> LedgerFiles:
-    seqs = [seq for file in storage.files(LOG_FOLDER) if (seq := seq_of(file.path)) is not None]
-    segments = [
+def list_ledger(storage: Storage) -> tuple[set[int], set[Segment]]:
+    """Return the numbers of the entries of the log, and the compacted files; others do not count.
+
+    Raises
+    ------
+    StorageError
+        if the storage refuses
+    """
+    # In this order: an entry that is compacted meanwhile is in one of them at least.
+    seqs = {seq for file in storage.files(LOG_FOLDER) if (seq := seq_of(file.path)) is not None}
+    segments = {
         segment
         for file in storage.files(FOLDED_FOLDER)
         if (segment := Segment.of(file.path)) is not None
-    ]
-    return choose_files(seqs, segments)
+    }
+    return seqs, segments
+
+
+def _files(storage: Storage) -> LedgerFiles:
+    return choose_files(*list_ledger(storage))
 
 
 def _state(storage: Storage) -> LedgerReading:

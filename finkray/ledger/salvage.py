@@ -12,9 +12,9 @@ from typing import Final
 
 from finkray.claim import Claim, ClaimResult
 from finkray.errors import LedgerCorrupt
-from finkray.ledger.entry import LOG_FOLDER, REVISIONS, Entry, log_path, seq_of
-from finkray.ledger.read import Compacted, segment_tables
-from finkray.ledger.segment import FOLDED_FOLDER, Segment
+from finkray.ledger.entry import REVISIONS, Entry, log_path
+from finkray.ledger.read import Compacted, list_ledger, segment_tables
+from finkray.ledger.segment import Segment
 from finkray.ledger.state import LedgerState
 from finkray.ledger.table import SCHEMA, to_entries
 from finkray.storage.contract import Storage
@@ -86,12 +86,7 @@ def salvage(storage: Storage) -> SalvagedLedger:
         if the storage refuses
     """
     salvaged = SalvagedLedger()
-    seqs = {seq for file in storage.files(LOG_FOLDER) if (seq := seq_of(file.path)) is not None}
-    segments = {
-        segment
-        for file in storage.files(FOLDED_FOLDER)
-        if (segment := Segment.of(file.path)) is not None
-    }
+    seqs, segments = list_ledger(storage)
     salvaged.max_seq = max([-1, *seqs, *(segment.last_seq for segment in segments)])
     readings = _Readings(storage, salvaged.damaged)
     while _keep_next(salvaged, seqs, segments, readings):
@@ -239,10 +234,4 @@ def _keep_next(
 
 def _entries_set_aside(storage: Storage) -> list[Entry]:
     """Return the readable entries that an earlier rebuild has set aside."""
-    seqs = {seq for file in storage.files(LOG_FOLDER) if (seq := seq_of(file.path)) is not None}
-    segments = {
-        segment
-        for file in storage.files(FOLDED_FOLDER)
-        if (segment := Segment.of(file.path)) is not None
-    }
-    return _Readings(storage, []).entries(seqs, segments, -1)
+    return _Readings(storage, []).entries(*list_ledger(storage), -1)
