@@ -100,6 +100,16 @@ class ClaimResult:
     resolved: tuple[Interval, ...] = ()
 
     @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Files of alerts, then those of dead letters."""
+        return (*self.files, *self.dead_letter_files)
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths of all files."""
+        return {file.path for file in self.all_files}
+
+    @property
     def archived(self) -> int:
         """Rows in data files."""
         return sum(file.rows for file in self.files)

@@ -72,7 +72,7 @@ def chooser(text: str) -> Chooser:
         raise ValueError(f"{text!r} is no range ({error}): expected {GRAMMAR}") from error
 
     def lies_in(result: ClaimResult) -> bool:
-        for file in (*result.files, *result.dead_letter_files):
+        for file in result.all_files:
             path = parse_path(file.path)
             if path is not None:
                 length = timedelta(days=1) if path.fingerprint8 is None else HOUR
@@ -115,7 +115,7 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
                 for fingerprint in {str(file.schema_fingerprint) for file in result.files}:
                     schemas.setdefault(fingerprint, _range_of(result.claim))
                 rows += in_claim.rows
-                files += len(result.files) + len(result.dead_letter_files)
+                files += len(result.all_files)
                 count += 1
     findings += _wrong_schemas(storage, schemas)
     return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
@@ -155,7 +155,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
     alerts: list[npt.NDArray[np.int64]] = []
     letters: list[npt.NDArray[np.int64]] = []
     unread = False
-    for file in (*result.files, *result.dead_letter_files):
+    for file in result.all_files:
         try:
             table, damaged = _read(storage, file)
         except (OSError, pa.ArrowException) as error:

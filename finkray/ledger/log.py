@@ -223,7 +223,7 @@ class Ledger:
         """
         for each in staged:
             refuse_unbalanced(each.result)
-            if kind == "committed" and set(each.staged) != _paths(each.result):
+            if kind == "committed" and set(each.staged) != each.result.paths:
                 raise ValueError(f"claim {each.result.claim}: its files are not those it staged")
         while True:
             self._resolve_doubt()
@@ -355,7 +355,7 @@ class Ledger:
             before = known.get(each.result.claim)
             if before is None:
                 raise LedgerCorrupt(f"{each.result.claim} is to be revised but not in the ledger")
-            if unknown := _paths(each.result) - _paths(before) - set(each.staged):
+            if unknown := each.result.paths - before.paths - set(each.staged):
                 raise ValueError(
                     f"revision of {each.result.claim}: not staged and not known: {sorted(unknown)}"
                 )
@@ -375,7 +375,3 @@ def _compact(storage: Storage, through_seq: int, staging: str, archive_id: str, 
         # No commit depends on it, and the next block triggers another attempt.
         log.warning("ledger not compacted, will retry with the next block: %s", error)
         return 0
-
-
-def _paths(result: ClaimResult) -> set[str]:
-    return {file.path for file in (*result.files, *result.dead_letter_files)}

@@ -77,7 +77,7 @@ def commit(
 
 
 def _refuse_unstaged(ledger: Ledger, storage: Storage, staged_claim: StagedClaim) -> None:
-    for file in (*staged_claim.result.files, *staged_claim.result.dead_letter_files):
+    for file in staged_claim.result.all_files:
         at = staged_claim.staged.get(file.path)
         if at is None or storage.size_bytes(at) == file.size_bytes:
             continue

@@ -199,9 +199,9 @@ def _make_plan(
         state.add_start(source, offset)
     state.add_claims(plan.committed)
     named = set().union(
-        *map(_paths, salvaged.results.values()),
-        *map(_paths, plan.committed),
-        *(_paths(result) for entry in plan.revisions for result in entry.claims),
+        *(result.paths for result in salvaged.results.values()),
+        *(result.paths for result in plan.committed),
+        *(result.paths for entry in plan.revisions for result in entry.claims),
     )
     sources = {*state.partitions, *(claim.source for claim in known_claims)}
     unnamed = read_unnamed_files(storage, named, sources, kafka, tell)
@@ -227,7 +227,7 @@ def _make_plan(
         damaged=tuple(salvaged.damaged),
         replayed_claims=replayed,
         claims_from_files=len(made.results),
-        files=sum(file.size_bytes > 0 for result in made.results for file in _files(result)),
+        files=sum(file.size_bytes > 0 for result in made.results for file in result.all_files),
         alerts=sum(result.archived for result in made.results) - made.offsets_in_no_file,
         dead_letters=sum(result.dead_lettered for result in made.results),
         in_no_file=made.offsets_in_no_file,
@@ -360,16 +360,8 @@ def _staged(storage: Storage, plan: _Plan, results: Sequence[ClaimResult]) -> Ma
     return {
         path: staged[path]
         for result in results
-        for path in _paths(result)
+        for path in result.paths
         if path in staged
         and storage.size_bytes(path) is None
         and storage.size_bytes(staged[path]) is not None
     }
-
-
-def _files(result: ClaimResult) -> tuple[Any, ...]:
-    return (*result.files, *result.dead_letter_files)
-
-
-def _paths(result: ClaimResult) -> set[str]:
-    return {file.path for file in _files(result)}
