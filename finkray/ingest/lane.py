@@ -12,6 +12,12 @@ from finkray.ingest.messages import Assignment
 from finkray.packets.message import RawMessage
 
 
+def raw_message(message: Message) -> RawMessage:
+    """Return a message of the client, which has no error, as the decoder takes it."""
+    timestamp_type, timestamp_ms = message.timestamp()
+    return RawMessage(message.offset(), timestamp_ms if timestamp_type else None, message.value())
+
+
 @dataclass(frozen=True, slots=True)
 class PolledMessage:
     """A message, and when it was polled in seconds of Unix time."""
@@ -23,10 +29,8 @@ class PolledMessage:
     @classmethod
     def of(cls, message: Message) -> "PolledMessage":
         """Return a message without an error, which was polled just now."""
-        timestamp_type, timestamp_ms = message.timestamp()
-        offset = message.offset()
-        stamp_ms = timestamp_ms if timestamp_type else None
-        return cls(offset, RawMessage(offset, stamp_ms, message.value()), time.time())
+        raw = raw_message(message)
+        return cls(raw.offset, raw, time.time())
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from finkray.storage.contract import Storage
 from finkray.storage.schema_ids import read_schema_ids
 
 
-def archive_decoder(settings: Settings, storage: Storage) -> Decoder:
+def archive_decoder(settings: Settings, storage: Storage, *, read_only: bool = False) -> Decoder:
     """Return a decoder that knows the schemas of the archive, and the tables that alerts must fit.
 
-    The caller is the archive's only writer.
+    The caller is the archive's only writer, unless the decoder is `read_only`: then no schema is
+    accepted into a table.
 
     Raises
     ------
@@ -21,8 +22,9 @@ def archive_decoder(settings: Settings, storage: Storage) -> Decoder:
     LedgerError, StorageError
         if the archive cannot be read
     """
-    tables = TableSchemas(storage, settings.packets)
-    tables.complete(lambda: archived_schemas(storage))
+    tables = TableSchemas(storage, settings.packets, accepts=not read_only)
+    if not read_only:
+        tables.complete(lambda: archived_schemas(storage))
     return make_decoder(
         settings.packets,
         int(settings.kafka.max_message_bytes),

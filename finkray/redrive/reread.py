@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
+from finkray.ingest.lane import raw_message
 from finkray.ingest.probes import probe_answer
 from finkray.ingest.unreadable import BatchEndSearch, find_last_offset, unreadable_claim
 from finkray.kafka.cluster import KafkaCluster
@@ -182,10 +183,8 @@ class Rereader:
         elif error is not None:
             raise KafkaUnavailable(f"Kafka failed at {span}: {error.str()}")
         else:
-            timestamp_type, timestamp_ms = message.timestamp()
-            value = message.value()
-            raw = RawMessage(offset, timestamp_ms if timestamp_type else None, value)
-            intake.add(raw, len(value) if value is not None else 0, 0.0)
+            raw = raw_message(message)
+            intake.add(raw, len(raw.value or b""), 0.0)
         return at_end or offset >= span.last_offset
 
 

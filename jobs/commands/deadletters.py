@@ -12,13 +12,11 @@ from finkray.dead_letters.export import export as export_to
 from finkray.dead_letters.inspection import Inspection, hex_head, inspect_message
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError
-from finkray.packets.decoder import make_decoder
 from finkray.packets.message import RawMessage
-from finkray.packets.table_schemas import TableSchemas
+from finkray.redrive.decoding import archive_decoder
 from finkray.redrive.resolve import Resolved, Resolver
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
-from finkray.storage.schema_ids import read_schema_ids
 from jobs.cluster.archive import archive_of
 from jobs.commands.audit import taken_over
 
@@ -135,13 +133,7 @@ def show(settings: Settings, topic: str, partition: int, offset: int) -> list[Le
         last_offset=offset,
         resolved=True,
     )
-    decoder = make_decoder(
-        settings.packets,
-        int(settings.kafka.max_message_bytes),
-        read_schema_ids(storage),
-        TableSchemas(storage, settings.packets, accepts=False),
-        any_number_of_schemas=True,
-    )
+    decoder = archive_decoder(settings, storage, read_only=True)
     search = DeadLetters(storage)
     letters = []
     for result, table in search.letters(selection):
