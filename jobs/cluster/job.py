@@ -15,6 +15,10 @@ def _no_objection(_settings: "Settings") -> None:
     return
 
 
+def _nothing(_settings: "Settings", _state: Path) -> None:
+    return
+
+
 def _no_text(_settings: "Settings") -> str:
     return ""
 
@@ -38,6 +42,12 @@ class Daemon:
         One line on what a job of it does, for the person who started it. Called as `is_ready`.
     check_start
         Raises a `FinkrayError` if it cannot be started with these settings.
+    check_folder
+        Raises a `FinkrayError` if what it worked on when it was started last is gone. Not called
+        if the person who starts it accepts that.
+    note_folder
+        Records in the state folder what it works on. Called when it is ready, under the lock of
+        the services.
     drain_text
         How far it is with its draining; empty if it does not say.
     stop_wait_s
@@ -54,6 +64,8 @@ class Daemon:
     is_ready: Callable[["Job", "Settings", Path], bool]
     ready_text: Callable[["Job", "Settings", Path], str]
     check_start: Callable[["Settings"], None] = _no_objection
+    check_folder: Callable[["Settings", Path], None] = _nothing
+    note_folder: Callable[["Settings", Path], None] = _nothing
     drain_text: Callable[["Settings"], str] = _no_text
     stop_wait_s: float | None = None
     resumes: bool = False

@@ -18,7 +18,6 @@ from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine
 from jobs.cluster.job import Daemon, Job, ServiceJob
-from jobs.cluster.known_archives import refuse_vanished, remember_archive
 from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
@@ -37,7 +36,6 @@ from jobs.cluster.state import settings_file
 from jobs.commands.progress import Progress
 from jobs.commands.ray_watcher import ensure_watcher, plan_now
 from jobs.commands.unexpected_ends import end_of
-from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
@@ -279,8 +277,8 @@ def _spec_of(job: StartedJob) -> str | None:
 
 def _check_start(context: CommandContext, request: StartRequest, settings: Settings) -> None:
     request.daemon.check_start(settings)
-    if request.daemon is ARCHIVE and not request.new_archive:
-        refuse_vanished(context.state, settings)
+    if not request.new_archive:
+        request.daemon.check_folder(settings, context.state)
 
 
 def _start_job(
@@ -318,9 +316,8 @@ def _start_job(
             job = jobs.wait_until_ready(
                 job, lambda: daemon.is_ready(job, settings, context.state), READY_TIMEOUT_S
             )
-    if daemon is ARCHIVE:
-        with exclusive(context.state / "services.lock"):
-            remember_archive(context.state, settings)
+    with exclusive(context.state / "services.lock"):
+        daemon.note_folder(settings, context.state)
     if job.ended:
         _forget(context, job)  # this command tells how it ended
     if job.status == "FAILED":

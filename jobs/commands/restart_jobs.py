@@ -13,7 +13,6 @@ from finkray.errors import FinkrayError
 from finkray.host.lock import exclusive
 from finkray.settings.model import load
 from jobs.cluster.connect import Cluster
-from jobs.cluster.known_archives import refuse_vanished
 from jobs.cluster.local_ray import ended_local_ray, find_local_ray, start_local_ray
 from jobs.cluster.orphans import kill
 from jobs.cluster.ray_jobs import Jobs
@@ -22,7 +21,6 @@ from jobs.cluster.started_jobs import StartedJob, record_ends, record_start, sta
 from jobs.cluster.state import settings_file
 from jobs.commands.ray_watcher import plan_now, state_option
 from jobs.commands.unexpected_ends import end_of
-from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.registry import DAEMONS, jobs_on
 from jobs.daemons.service import SERVICE
 
@@ -57,13 +55,13 @@ def _start(state: Path, cluster: Cluster, jobs: Jobs, old: StartedJob) -> bool:
     try:
         _wait_for_end(state, old)
         settings = load(_settings(state, old))
-        if old.name == ARCHIVE.name:
-            refuse_vanished(state, settings)
+        daemon = SERVICE if old.service else DAEMONS[old.name]
+        daemon.check_folder(settings, state)
         ray = settings.ray.model_copy(update={"address": cluster.address})
         left_s = None if old.exit_after_s is None else remaining_s(old, datetime.now(UTC))
         job = jobs.submit(
             old.name,
-            SERVICE if old.service else DAEMONS[old.name],
+            daemon,
             settings.model_copy(update={"ray": ray}),
             left_s,
             old.service,

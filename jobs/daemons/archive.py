@@ -18,6 +18,18 @@ def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
     return f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
 
 
+def _check_folder(settings: Settings, state: Path) -> None:
+    from jobs.cluster.known_archives import refuse_vanished
+
+    refuse_vanished(state, settings)
+
+
+def _note_folder(settings: Settings, state: Path) -> None:
+    from jobs.cluster.known_archives import remember_archive
+
+    remember_archive(state, settings)
+
+
 def _drain_text(settings: Settings) -> str:
     snapshot = read_board(ARCHIVE_BOARD, settings)
     return f"{bytes_text(snapshot.held_bytes)} held" if snapshot else ""
@@ -29,5 +41,7 @@ ARCHIVE: Final = Daemon(
     about="archives alerts from Kafka as Parquet",
     is_ready=_is_ready,
     ready_text=_ready_text,
+    check_folder=_check_folder,
+    note_folder=_note_folder,
     drain_text=_drain_text,
 )
