@@ -36,19 +36,20 @@ demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar o
 
 # Two archives at once on two cores take as long as one after the other. Tests without an archive run
 # beside those with one, at a lower priority, on the cores that it leaves; then the unit tests, on
-# all of them. The output of both is printed at the end.
+# all of them. Lines of the second group begin with "beside", so that each shows as it comes.
 SLOWEST := --durations 25 --durations-min 5
-BESIDE_LOG := $(VENV)/test-beside.log
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
 
 test-spark: $(READY)
 	@$(BIN)/python -m pytest $(SLOWEST) -m spark tests/integration
 
+test-beside: SHELL := /bin/bash
+test-beside: .SHELLFLAGS := -o pipefail -c
 test-beside: $(READY)
 	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests/integration; code=$$?; \
-	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; } >$(BESIDE_LOG) 2>&1; \
-	 cat $(BESIDE_LOG); exit $$code
+	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
+	 | { trap '' INT; sed -u 's/^/beside | /'; }  # Ctrl-C ends what it reads
 
 test-unit: $(READY)  ## the unit tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SLOWEST) tests/unit
@@ -64,10 +65,10 @@ format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff check --fix .
 
 chaos: $(READY)  ## kill processes at random under a stream with every trouble at once: KILLS=N
-	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200
+	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200 -o faulthandler_timeout=0
 
 soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N
-	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s
+	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s -o faulthandler_timeout=0
 
 bench: $(READY)  ## compare the rates with a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
