@@ -11,8 +11,10 @@
 A test that kills or reconfigures a broker starts its own: `Kafka.running(...)`.
 """
 
+import faulthandler
 import os
 import re
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -36,6 +38,15 @@ settings.load_profile("finkray")
 # Each Java process of a test lives for seconds or minutes: Java's second compiler took 40 % of the
 # CPU time of a test of Kafka, and paid nothing back.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End a pytest that cannot end, for example by a thread that a test left, and say where."""
+    # pytest-xdist ends its own workers, which wait for each other here.
+    if not hasattr(config, "workerinput"):
+        faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
+
 
 _DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
