@@ -5,12 +5,10 @@ write, live ones and those of `finkray run`, and writes the counts into each fol
 where `finkray status` and the page read them. It needs no Ray and delays no service.
 """
 
-import json
 import logging
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +19,7 @@ from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
+from jobs.daemons.last_look import has_looked, record_look
 from jobs.daemons.unsupervised import run_unsupervised
 
 POLL_S: Final = 1.0
@@ -31,8 +30,6 @@ WRITE_S: Final = 10.0
 
 FILES: Final = 500
 """Most files of each folder in one round, so that a request to stop is seen soon."""
-
-_LAST_LOOK_FILE: Final = "aggregation.json"
 
 log = logging.getLogger("jobs.daemons.aggregation")
 
@@ -60,19 +57,10 @@ def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
         if not behind or time.monotonic() - written_s >= WRITE_S:
             _write(counters, new)
             new, written_s = set(), time.monotonic()
-        _record_look(state)
+        record_look(state, AGGREGATION.name)
         if not behind:
             stopping.wait(POLL_S)
     _write(counters, new)
-
-
-def last_look(state: Path) -> datetime | None:
-    """Return when the ledgers were last read by a job with this state folder, UTC; None: never."""
-    path = state / _LAST_LOOK_FILE
-    try:
-        return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["at"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
 
 
 def _refresh(counters: ClassCounters) -> dict[tuple[str, str], int]:
@@ -92,15 +80,8 @@ def _write(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:
             log.warning("counts of %s/%s not written, will retry: %s", name, version, error)
 
 
-def _record_look(state: Path) -> None:
-    new = state / f"{_LAST_LOOK_FILE}.new"
-    new.write_text(json.dumps({"at": datetime.now(UTC).isoformat()}), encoding="utf-8")
-    new.replace(state / _LAST_LOOK_FILE)
-
-
 def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:
-    looked = last_look(state)
-    return looked is not None and looked >= job.since
+    return has_looked(job, state)
 
 
 def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:

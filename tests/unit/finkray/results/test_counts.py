@@ -22,7 +22,8 @@ from finkray.results.counts import (
     read_counts,
 )
 from finkray.results.store import find_store
-from jobs.daemons.aggregation import aggregate, last_look
+from jobs.daemons.aggregation import aggregate
+from jobs.daemons.last_look import last_look
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all, parity_store, put_night
 from tests.support.services import Double
@@ -194,7 +195,7 @@ def test_the_aggregation_keeps_pace_and_leaves_what_it_counted(
         wait_for_alerts(small, 10)
         put_night(small, 10, SECOND)
         wait_for_alerts(small, 20)
-        assert last_look(tmp_path) is not None
+        assert last_look(tmp_path, "aggregation") is not None
     finally:
         stopping.set()
         thread.join()
