@@ -16,6 +16,7 @@
     ├── ServiceError             a service cannot be loaded, or breaks its contract
     ├── CatalogError             a reference catalogue does not match its description
     ├── CatalogUnavailable  (r)  a shard of a reference catalogue cannot be read now
+    ├── NightError               the HATS collection of a night cannot be built, or is damaged
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken over this ledger: stop at once
@@ -40,6 +41,7 @@ __all__ = [
     "LedgerCorrupt",
     "LedgerError",
     "MessageRefused",
+    "NightError",
     "ProducerFenced",
     "SchemaError",
     "SchemaUnavailable",
@@ -129,6 +131,10 @@ class CatalogUnavailable(FinkrayError):
     """A shard of a reference catalogue cannot be read now."""
 
     retriable = True
+
+
+class NightError(FinkrayError):
+    """The HATS collection of a night cannot be built, or is damaged; the message says why."""
 
 
 class LedgerError(FinkrayError):

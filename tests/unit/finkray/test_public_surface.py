@@ -42,6 +42,7 @@ SURFACE = {
         "LedgerCorrupt",
         "LedgerError",
         "MessageRefused",
+        "NightError",
         "ProducerFenced",
         "SchemaError",
         "SchemaUnavailable",

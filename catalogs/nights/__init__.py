@@ -1,0 +1,1 @@
+"""HATS nights: one sky-partitioned collection for each observing night, made from the archive."""

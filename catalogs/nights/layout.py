@@ -1,0 +1,76 @@
+"""Paths of HATS nights in an archive, relative to its root, with forward slashes.
+
+    hats/nights.json                                  which files of the archive have which nights
+    hats/first_survey.json                            the survey whose nights lie in hats/nights
+    hats/nights/<obs_night>/collection.properties     written last: the commit
+    hats/nights/<obs_night>/g<N>/object_lc            objects with nested light curves
+    hats/nights/<obs_night>/g<N>/object_lc_10arcs     their margin
+    hats/nights/<obs_night>/g<N>/object_lc_<id>       the index of object ids
+    hats/nights/<obs_night>/g<N>/alerts               alerts, flat
+    hats/nights/<obs_night>/g<N>/build                while the generation is built
+
+A HATS collection has the alerts of one survey. The nights of the first survey of which an archive
+builds a night lie in `hats/nights`, those of another one in `hats/nights-<survey>`.
+"""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from finkray.storage.contract import Storage
+from finkray.surveys.survey import Survey
+
+HATS_FOLDER: Final = "hats"
+INDEX_PATH: Final = f"{HATS_FOLDER}/nights.json"
+COLLECTION_FILE: Final = "collection.properties"
+
+OBJECTS: Final = "object_lc"
+ALERTS: Final = "alerts"
+MARGIN_ARCSEC: Final = 10.0
+MARGIN: Final = f"{OBJECTS}_{MARGIN_ARCSEC:.0f}arcs"
+
+OBJECT_ID: Final = {"ztf": "objectId", "lsst": "diaObjectId"}
+"""By survey, the column of the object's id; the index is over it."""
+
+_FIRST_SURVEY_PATH: Final = f"{HATS_FOLDER}/first_survey.json"
+
+
+def nights_folder(storage: Storage, survey: str, *, decide: bool = False) -> str:
+    """Return the folder of a survey's nights.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    survey
+        its name
+    decide
+        make this survey the first one if none is yet
+    """
+    if decide:
+        storage.create(_FIRST_SURVEY_PATH, json.dumps({"survey": survey}).encode() + b"\n")
+    data = storage.read(_FIRST_SURVEY_PATH)
+    first = survey if data is None else json.loads(data)["survey"]
+    return f"{HATS_FOLDER}/nights" if survey == first else f"{HATS_FOLDER}/nights-{survey}"
+
+
+def generation_folder(night_folder: str, generation: int) -> str:
+    """Return the folder of a generation of a night."""
+    return f"{night_folder}/g{generation}"
+
+
+def generation_of(folder: str) -> int | None:
+    """Return the number in the name of a generation's folder; None for any other folder."""
+    name = folder.rpartition("/")[2]
+    return int(name[1:]) if name[:1] == "g" and name[1:].isdigit() else None
+
+
+def index_name(survey: str) -> str:
+    """Return the name of the index of object ids."""
+    return f"{OBJECTS}_{OBJECT_ID[survey]}"
+
+
+def night_end(survey: Survey, night: date) -> datetime:
+    """Return when an observing night has ended, UTC: when the next one begins."""
+    midnight = datetime(night.year, night.month, night.day, tzinfo=UTC)
+    return midnight + timedelta(days=1, hours=survey.night_begins_utc_hour)

@@ -1,0 +1,24 @@
+"""How a build tells of its progress, and how it is asked to end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class BuildStopped(Exception):
+    """The build was asked to end; the next one continues it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Called by a build between two steps of its work.
+
+    Attributes
+    ----------
+    go_on
+        raises `BuildStopped` to end the build
+    tell
+        reports progress
+    """
+
+    go_on: Callable[[], None] = lambda: None
+    tell: Callable[[str], None] = lambda _: None
