@@ -9,6 +9,7 @@ archives.json      which archive lay in which folder when it was started
 settings/          the settings of jobs that run, each readable by its owner alone
 logs/              logs of jobs of a local cluster that was taken down
 aggregation.json   when the class counts were last up to date
+hats.json          when the archive was last searched for nights to build
 simulator/         the simulator's Kafka
 *.lock             held while a command changes any of these
 """

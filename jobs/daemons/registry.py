@@ -13,12 +13,13 @@ from jobs.cluster.job import Daemon
 from jobs.cluster.ray_jobs import Jobs
 from jobs.daemons.aggregation import AGGREGATION
 from jobs.daemons.archive import ARCHIVE
+from jobs.daemons.hats import HATS
 from jobs.daemons.page import PAGE
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
 
 DAEMONS: Final[Mapping[str, Daemon]] = {
-    daemon.name: daemon for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION)
+    daemon.name: daemon for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS)
 }
 """By name, in the order of help texts. `SERVICE`, which runs any service, is not one of them."""
 

@@ -1,0 +1,103 @@
+"""Commands about HATS nights: `finkray hats …`."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finkray.errors import NightError
+from finkray.host.exit_codes import CommandExit
+from finkray.surveys import SURVEYS
+from jobs.cli.common import AsJson, Config, command_context, examples
+
+app = typer.Typer(
+    help="HATS nights: one sky-partitioned collection a night, for LSDB (docs/hats.md).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command(
+    epilog=examples(
+        "finkray hats build --night 2026-11-24",
+        "finkray hats build --night 2026-11-24 --incomplete",
+        "finkray hats build --night 2026-11-24 --survey lsst --json",
+    )
+)
+def build(
+    night: Annotated[
+        str,
+        typer.Option(
+            metavar="D", show_default=False, help="The observing night, as 2026-11-24 (obs_night)."
+        ),
+    ],
+    config: Config = None,
+    *,
+    survey: Annotated[
+        str | None,
+        typer.Option(metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."),
+    ] = None,
+    incomplete: Annotated[
+        bool,
+        typer.Option("--incomplete", help="Also if the night is not over: what there is of it."),
+    ] = False,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            show_default=False,
+            help="Folder of the local disk for some 3 kB an alert; default: the temporary folder.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the collection of a night, or a new generation of it if more alerts have come.
+
+    Readers see it when it is whole. Ctrl-C ends the build; the same command continues it. A night
+    that has all alerts already is left as it is.
+    """
+    from finkray.host.interrupt import stop_on_interrupt
+    from jobs.commands.hats import NightsCommand, built_text
+
+    if survey is not None and survey not in SURVEYS:
+        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
+    context = command_context(config)
+    with (
+        stop_on_interrupt() as stopping,
+        context.progress.waiting(f"building night {night}") as tell,
+    ):
+        built = NightsCommand(context.settings, stopping, tell).build(
+            _date(night), survey, scratch, None if incomplete else datetime.now(UTC)
+        )
+    if built is None:
+        context.progress.tell("interrupted; the same command continues")
+        raise typer.Exit(CommandExit.INTERRUPTED)
+    if as_json:
+        typer.echo(json.dumps([night.to_json() for night in built], indent=2))
+        return
+    for each in built:
+        context.progress.say(built_text(each))
+
+
+@app.command("list", epilog=examples("finkray hats list", "finkray hats list --json"))
+def list_(config: Config = None, *, as_json: AsJson = False) -> None:
+    """List the nights that are built, with their alerts, objects and folder."""
+    from jobs.commands.hats import built_text, list_nights
+
+    context = command_context(config)
+    nights = list_nights(context.settings)
+    if as_json:
+        typer.echo(json.dumps([night.to_json() for night in nights], indent=2))
+    elif not nights:
+        context.progress.say("no night is built: finkray hats build --night 2026-11-24")
+    for each in [] if as_json else nights:
+        context.progress.say(built_text(each))
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise NightError(f"{text!r} is no night: expected a date, as 2026-11-24") from error
