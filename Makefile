@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 ALERTS  ?= 10000
+NIGHT_ALERTS ?= 100000
 DATA    ?=
 ARCHIVE ?=
 KILLS   ?= 12
@@ -16,7 +17,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services lock clean
+.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +84,9 @@ bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million 
 	@$(BIN)/python -m bench.crossmatch
 	@$(BIN)/python -m bench.classify
 	@$(BIN)/python -m bench.beside
+
+bench-store: $(READY)  ## the HATS collection of a night: NIGHT_ALERTS=N
+	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
 
 lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock
