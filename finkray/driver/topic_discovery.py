@@ -16,6 +16,10 @@ QUERY_S = 10.0
 """How long one discovery queries the offsets of new partitions: as long as the time limit of a
 query for a single partition. The next discovery queries the rest."""
 
+RENEW_CLIENT_S = 30.0
+"""Time without a successful discovery after which the Kafka client is made anew. Some clients whose
+broker hung for some seconds never connected again (librdkafka 2.x)."""
+
 _PARTITIONS_NAMED = 3
 
 log = logging.getLogger(__name__)
@@ -76,6 +80,7 @@ class TopicDiscovery:
     ) -> None:
         self._settings = settings
         self._kafka = KafkaCluster(settings.client_config())
+        self._answered_at_s = time.monotonic()
         self._new_archive = new_archive
         self._on_discovery = on_discovery
         self._first_partitions: frozenset[TopicPartition] | None = None
@@ -99,6 +104,8 @@ class TopicDiscovery:
 
     def _discover_or_report_error(self) -> DiscoveredPartitions:
         try:
+            if time.monotonic() - self._answered_at_s >= RENEW_CLIENT_S:
+                self._renew_client()
             return self._discover()
         except FinkrayError as error:
             return DiscoveredPartitions(frozenset(), {}, error=str(error))
@@ -106,6 +113,15 @@ class TopicDiscovery:
             # The thread must survive: without it tomorrow's topic would not be found.
             log.warning("topic discovery failed, will retry", exc_info=True)
             return DiscoveredPartitions(frozenset(), {}, error=f"topic discovery failed: {error!r}")
+
+    def _renew_client(self) -> None:
+        log.info(
+            "Kafka did not answer the topic discovery for %.0f s; connecting anew", RENEW_CLIENT_S
+        )
+        self._answered_at_s = time.monotonic()
+        renewed = KafkaCluster(self._settings.client_config())
+        self._kafka.close()
+        self._kafka = renewed
 
     def _discover(self) -> DiscoveredPartitions:
         partitions = frozenset(self._kafka.partitions(self._settings.wants))
@@ -124,6 +140,7 @@ class TopicDiscovery:
                 new[source] = self._offsets(source)
             except FinkrayError as error:
                 unreadable[source] = str(error)
+        self._answered_at_s = time.monotonic()
         self._unreadable = unreadable.keys()
         self._known = partitions - unreadable.keys()
         return DiscoveredPartitions(partitions, new, unreadable)

@@ -94,13 +94,13 @@ def test_a_night_at_a_site(
             os.kill(leader, signal.SIGCONT)
         send(doors, topics["lz4"], packets)
         archive.wait_for_offsets(4 * 12 + 10 + 24)
-        wait_until("the end of the alarm", lambda: not kafka_alarm(archive))
+        wait_for_the_end_of_the_alarm(archive)
 
         site.broker.kill()
         wait_until("the alarm about the broker", lambda: kafka_alarm(archive))
         site.broker.restart()
         # No alert comes meanwhile: that Kafka answers again is enough.
-        wait_until("the end of the alarm", lambda: not kafka_alarm(archive))
+        wait_for_the_end_of_the_alarm(archive)
         send(doors, topics["snappy"], packets)
         archive.wait_for_offsets(4 * 12 + 10 + 36)
         told = finkray(archive, "status", "--json")
@@ -159,6 +159,21 @@ def kafka_alarm(archive: ArchiveUnderTest) -> str:
     snapshot = archive.snapshot()
     alarms = snapshot.alarms if snapshot else ()
     return next((alarm.message for alarm in alarms if alarm.code == "KAFKA_UNREACHABLE"), "")
+
+
+def wait_for_the_end_of_the_alarm(archive: ArchiveUnderTest) -> None:
+    told = ""
+
+    def ended() -> bool:
+        nonlocal told
+        told = kafka_alarm(archive)
+        return not told
+
+    try:
+        wait_until("the end of the alarm", ended)
+    except AssertionError as error:
+        error.add_note(told)
+        raise
 
 
 def finkray(archive: ArchiveUnderTest, *words: str) -> str:

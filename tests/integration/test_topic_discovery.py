@@ -3,12 +3,15 @@
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from finkray.claim import TopicPartition
 from finkray.driver.lanes import PartitionOffsets
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
+from finkray.host.ports import free_ports
+from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.kafka import KafkaSettings
 from sim.broker.kafka import Kafka
 from tests.support.lane_reading import fill, made
@@ -56,6 +59,29 @@ def test_only_a_new_archive_starts_where_the_settings_say(
     fill(kafka, source, 6)
     with topic_discovery(settings_for(kafka, topic, start), new_archive=new_archive) as looks:
         assert look_that_finds(looks) == {source: PartitionOffsets(begins, 6)}
+
+
+def test_a_client_that_gets_no_answer_is_replaced(
+    kafka: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a broker that hung: some clients never connect again."""
+    source = made(kafka, topic)
+    servers = iter([f"127.0.0.1:{free_ports(1)[0]}"])
+
+    class FirstIsLost(KafkaCluster):
+        """A client that looks for its brokers where there is none, the first time."""
+
+        def __init__(self, config: dict[str, Any]) -> None:
+            first = next(servers, config["bootstrap.servers"])
+            super().__init__({**config, "bootstrap.servers": first}, timeout_s=1.0)
+
+    monkeypatch.setattr("finkray.driver.topic_discovery.KafkaCluster", FirstIsLost)
+    monkeypatch.setattr("finkray.driver.topic_discovery.RENEW_CLIENT_S", 3.0)
+    with topic_discovery(settings_for(kafka, topic)) as looks:
+        assert looks.get(timeout=60).error
+        while not (found := looks.get(timeout=60)).new:
+            assert found.error
+        assert source in found.new
 
 
 def test_topics_created_after_the_first_discovery_are_read_from_their_beginning(
