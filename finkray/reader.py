@@ -1,6 +1,6 @@
 """Read an archive. Any number of readers may do so at any time, beside the one writer."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -14,7 +14,7 @@ from finkray.ledger.follow import Durable, Follower, Position
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, utc
-from finkray.storage.opening import StorageLocation, open_storage
+from finkray.storage.opening import Option, StorageLocation, open_storage
 
 if TYPE_CHECKING:
     from finkray.audit.audit import KafkaView
@@ -205,23 +205,25 @@ class Archive:
         return audit(self._storage, kafka, wants=wants, deep=deep)
 
 
-def open_archive(uri: str | Path) -> Archive:
+def open_archive(uri: str | Path, options: Mapping[str, Option] | None = None) -> Archive:
     """Open an archive for reading.
 
     Parameters
     ----------
     uri
-        its folder, or ``file:///folder``. A storage that needs options is opened by the settings
-        instead: `finkray.storage.opening.open_storage`
+        its folder, ``file:///folder`` or ``s3://bucket/prefix``
+    options
+        of the storage, as `archive.options` of the settings; a folder takes none, and an object
+        store needs none if the environment has its credentials
 
     Raises
     ------
     StorageError
-        if there is no such folder
+        if there is no such folder, or the store refuses
     ValueError
-        if the scheme of the URI is not supported
+        if the scheme of the URI is not supported, or the storage does not take an option
     """
-    storage = open_storage(StorageLocation(str(uri)))
+    storage = open_storage(StorageLocation(str(uri), options or {}))
     if not storage.exists():
         raise StorageError(f"there is no archive at {storage.uri}: no such folder")
     return Archive(storage)

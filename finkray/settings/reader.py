@@ -21,9 +21,12 @@ from finkray.errors import SettingsError
 ENV_PREFIX: Final = "FINKRAY__"
 
 SECRET_NAME: Final = re.compile(
-    r"password|secret|token|jaas|ssl\.key\.pem|oauthbearer\.config|user\.info", re.IGNORECASE
+    r"password|secret|token|jaas|ssl\.key\.pem|oauthbearer\.config|user\.info"
+    r"|(account|access|sas|encryption)_key",
+    re.IGNORECASE,
 )
-"""Keys whose values are never shown, as librdkafka, the registry's client and Spark name them."""
+"""Keys whose values are never shown, as librdkafka, the registry's client, Spark and the clients of
+object stores name them."""
 
 _LOGIN_IN_URL: Final = re.compile(r"//[^/\s'\"]*@")
 

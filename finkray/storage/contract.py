@@ -3,9 +3,9 @@
 Everything that must survive a crash goes through `Storage`: small objects that are created
 once, the heartbeat that is replaced, files that are staged and then published.
 `finkray.storage.opening.open_storage` is the only way to get a storage. `LocalStorage` is a
-folder of a POSIX file system, local or shared; `MemoryStorage` serves tests. Any other
-implementation must hold to the docstrings below and pass `tests/support/storage_contract.py`, in
-which each guarantee is a test.
+folder of a POSIX file system, local or shared; `ObjectStorage` is a prefix in an object store;
+`MemoryStorage` serves tests. Any other implementation must hold to the docstrings below and pass
+`tests/support/storage_contract.py`, in which each guarantee is a test.
 
 Paths are relative to the root of the storage, with forward slashes. No caller creates folders;
 one that contains nothing may be listed or not. Every method except `open` raises `StorageError`,
@@ -32,10 +32,10 @@ How the methods map
 method         POSIX (`LocalStorage`)  hdfs://                      s3://
 =============  ======================  ===========================  ==========================
 `create`       write aside, fsync,     write aside, hsync, then     PUT with ``If-None-Match:
-               link, fsync the folder  rename: it fails if the      *``; 412 is False. 409 and
-                                       name is taken. (``create``   lost answers: read, and
-                                       without overwrite shows a    compare
-                                       part.)
+               link, fsync the folder  rename: it fails if the      *``; on 412 and 409 look
+                                       name is taken. (``create``   whose word the object has:
+                                       without overwrite shows a    after a lost answer it is
+                                       part.)                       one's own
 `replace`      write aside, fsync,     rename with OVERWRITE        PUT
                rename, fsync           (FileContext)
 `read`,        open                    open                         GET, with ranges
@@ -43,16 +43,17 @@ method         POSIX (`LocalStorage`)  hdfs://                      s3://
 `files`,       scandir                 listStatus                   ListObjectsV2 with
 `folders`                                                           delimiter /, all pages
 `walk`         scandir                 listFiles, recursive         ListObjectsV2, all pages
-`stage`        O_EXCL, fsync, fsync    create, hsync, close         multipart upload: nothing
-               the folder                                           is there until completed
+`stage`        O_EXCL, fsync, fsync    create, hsync, close         PUT with ``If-None-Match:
+               the folder                                           *``, whole
 `publish`      link, fsync each        rename, which replaces       multipart copy, completed
                folder once, unlink     nothing                      with ``If-None-Match: *``,
                                                                     then delete the staged one
 `sync`         fsync the folder        nothing: the name node's     nothing
                                        journal is durable
-`sweep`        remove left-overs       remove left-overs            abort multipart uploads
+`sweep`        remove left-overs       remove left-overs            nothing; a lifecycle rule
+                                                                    aborts multipart uploads
 `free_bytes`   statvfs                 getStatus                    None
-`filesystem`   LocalFileSystem         HadoopFileSystem             S3FileSystem
+`filesystem`   LocalFileSystem         HadoopFileSystem             ranges of `open`
 =============  ======================  ===========================  ==========================
 
 pyarrow's own file systems suffice to read data files, not for the rest: they have neither
@@ -134,6 +135,17 @@ class Storage(Protocol):
         ----------
         needed_bytes
             how much must fit at least
+        """
+
+    def refuse_unfit(self) -> None:
+        """Check, before a first archive is begun here, that the promises above are kept.
+
+        A file system keeps them; of object stores some do not.
+
+        Raises
+        ------
+        SettingsError
+            if they are not kept, a right is missing, or the storage does not answer
         """
 
     def free_bytes(self) -> int | None:

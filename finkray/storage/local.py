@@ -112,6 +112,9 @@ class LocalStorage:
         """See `Storage.checks`."""
         return check_folder(self.root, needed_bytes)
 
+    def refuse_unfit(self) -> None:
+        """See `Storage.refuse_unfit`: a POSIX file system is trusted."""
+
     def free_bytes(self) -> int | None:
         """See `Storage.free_bytes`. A quota below the disk's size is not taken into account."""
         with suppress(OSError):

@@ -67,8 +67,8 @@ def open_storage(location: ArchiveLocation) -> Storage:
     if opener is None:
         raise ValueError(
             f"{scheme}:// is not supported: an archive lies in a folder that all nodes see "
-            "under one path and that has hard links (a local disk, NFS 4, Lustre, CephFS); give "
-            "the folder, or file:///folder"
+            "under one path and that has hard links (a local disk, NFS 4, Lustre, CephFS), or in "
+            "an object store; give the folder, or file:///folder, or s3://bucket/prefix"
         )
     return opener(location.uri, location.storage_options())
 
@@ -96,9 +96,18 @@ def _open_memory(uri: str, options: Mapping[str, Option]) -> Storage:
     return MemoryStorage.from_uri(uri, options)
 
 
+def _open_objects(uri: str, options: Mapping[str, Option]) -> Storage:
+    from finkray.storage.objects import ObjectStorage
+
+    return ObjectStorage.from_uri(uri, options)
+
+
 _OPENERS: Final[Mapping[str, Callable[[str, Mapping[str, Option]], Storage]]] = {
     "": _open_local,
     "file": _open_local,
     "memory": _open_memory,
+    "s3": _open_objects,
+    "gs": _open_objects,
+    "az": _open_objects,
 }
 """By scheme. Each imports its module when it is used: a client library may take long to load."""

@@ -67,6 +67,9 @@ class TornStorage:
     def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:
         return self.inner.checks(needed_bytes)
 
+    def refuse_unfit(self) -> None:
+        self.inner.refuse_unfit()
+
     def free_bytes(self) -> int | None:
         return self.inner.free_bytes()
 

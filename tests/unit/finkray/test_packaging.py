@@ -167,7 +167,9 @@ def test_the_command_says_what_a_plain_install_lacks() -> None:
 def test_the_extras_together_are_what_the_code_imports() -> None:
     requirements = declared()
     shipped = {
-        name_of(line) for extra in ("plain", "broker", "catalogs") for line in requirements[extra]
+        name_of(line)
+        for extra in ("plain", "broker", "catalogs", "stores")
+        for line in requirements[extra]
     } - {"finkray"}
     modules = metadata.packages_distributions()
     used: dict[str, Path] = {}
@@ -180,7 +182,7 @@ def test_the_extras_together_are_what_the_code_imports() -> None:
     assert shipped == set(used), "an extra brings what nothing imports"
 
 
-@pytest.mark.parametrize("extra", ["plain", "broker", "catalogs", "dev"])
+@pytest.mark.parametrize("extra", ["plain", "broker", "catalogs", "stores", "dev"])
 def test_the_lock_pins_all_that_is_declared(extra: str) -> None:
     lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
     pinned = set(re.findall(r"^([a-z0-9-]+)==", lock.replace("_", "-"), re.MULTILINE))

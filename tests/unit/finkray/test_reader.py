@@ -175,8 +175,8 @@ def test_an_archive_that_is_empty_or_not_there(tmp_path: Path) -> None:
     assert archive.audit().balanced
     with pytest.raises(StorageError, match="no such folder"):
         finkray.open_archive(tmp_path / "none")
-    with pytest.raises(ValueError, match="s3:// is not supported"):
-        finkray.open_archive("s3://bucket/archive")
+    with pytest.raises(ValueError, match="ftp:// is not supported"):
+        finkray.open_archive("ftp://bucket/archive")
     assert finkray.open_archive(tmp_path.as_uri()).uri == str(tmp_path)
 
 

@@ -112,7 +112,10 @@ def test_the_environment_speaks_json_for_lists_that_are_empty_by_default() -> No
             "[packets]\nregistry_url = 'http://a:hunter2@host'",
             "name and password belong into registry_username",
         ),
-        ("[archive]\nuri = 's3://bucket/x'", "s3:// is not supported: an archive lies in a folder"),
+        (
+            "[archive]\nuri = 'ftp://bucket/x'",
+            "ftp:// is not supported: an archive lies in a folder",
+        ),
         ("[archive]\nuri = 'file://folder'", "expected three slashes"),
         ("[ray]\naddress = 'http://127.0.0.1:8265'", 'expected "auto", "local" or host:port'),
         ("[simulator]\npace = 'fast'", 'expected "max", "realtime"'),

@@ -18,8 +18,17 @@ def test_a_uri_means_a_storage_or_is_refused(tmp_path: Path) -> None:
     assert uri_of(f"file://{tmp_path}/a%20b") == f"{tmp_path}/a b"
     assert uri_of(str(tmp_path)) == str(tmp_path)
     assert uri_of("memory://night/a") == "memory://night/a"
-    for uri in ("s3://bucket/archive", "hdfs://name-node:8020/archive", "gs://bucket"):
+    for uri in ("s3://bucket/a b/c", "s3://bucket", "gs://bucket/night%20", "az://container/a"):
+        assert uri_of(uri) == uri
+    assert uri_of("s3://bucket/a/") == "s3://bucket/a"
+    for uri in ("hdfs://name-node:8020/archive", "ftp://host/archive"):
         with pytest.raises(ValueError, match=r"is not supported.*give the folder, or file:///"):
+            uri_of(uri)
+    for uri in ("s3://", "s3:///archive", "s3://b_@d/archive"):
+        with pytest.raises(ValueError, match="names no bucket"):
+            uri_of(uri)
+    for uri in ("s3://bucket/a//b", "s3://bucket/../b", "s3://bucket/a*"):
+        with pytest.raises(ValueError, match=r"leave it out|do not keep"):
             uri_of(uri)
     with pytest.raises(ValueError, match="three slashes"):
         uri_of("file://host/archive")
@@ -42,6 +51,22 @@ def test_a_storage_refuses_options_it_does_not_take_without_showing_them(uri: st
         ArchiveSettings(uri=uri, options=options)
     assert "hunter2" not in str(e.value)
     assert "x1-north" not in str(e.value)
+
+
+def test_an_unknown_option_of_a_store_is_refused_without_its_value() -> None:
+    for options in (
+        {"secret_access_keey": "hunter2"},
+        {"access_key_id": "hunter2"},
+        {"timeout_s": "hunter2"},
+        {"root_certificate_file": "/no/such/hunter2"},
+    ):
+        with pytest.raises(ValidationError) as refused:
+            ArchiveSettings(uri="s3://bucket/archive", options=options)
+        assert "hunter2" not in str(refused.value)
+    keys = {"access_key_id": "hunter2", "secret_access_key": "hunter2"}
+    settings = ArchiveSettings(uri="s3://bucket/archive", options=keys)
+    assert "hunter2" not in repr(settings)
+    assert open_storage(settings).uri == "s3://bucket/archive"
 
 
 def test_a_location_travels_and_does_not_show_its_options() -> None:

@@ -1,0 +1,312 @@
+"""An archive in an object store: ``s3://bucket/prefix``, and ``gs://`` and ``az://`` alike.
+
+Requests are sent by obstore, which tries them again with growing pauses. Such a try may meet what
+an earlier one did, whose answer was lost: so each object carries a random word in its metadata, by
+which its creator knows it again. `finkray.storage.object_checks` tries a store before an archive
+trusts it.
+"""
+
+import io
+import random
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from finkray.errors import SettingsError, StorageError
+from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
+from finkray.storage.object_checks import check_store
+from finkray.storage.object_client import Option, endpoint_of, resolved, shared_client
+from finkray.storage.object_errors import explained, is_no_object
+from finkray.storage.object_file import open_object
+from finkray.storage.object_publishing import publish_object
+from finkray.storage.object_uri import ObjectUri, refuse_odd_key
+from finkray.storage.read_only import read_only_filesystem
+
+if TYPE_CHECKING:
+    from finkray.storage.object_client import Client
+
+CREATOR: Final = "finkraycreator"
+"""Name of the metadata with the creator's random word. Azure allows letters, digits and underscores
+in such names, and proxies drop headers with underscores."""
+
+PUBLISH_THREADS: Final = 8
+"""Copies at a time: one takes half a second at Amazon, and three requests."""
+
+_CONFLICT_TRIES: Final = 8
+_CONFLICT_PAUSE_S: Final = 0.05
+
+
+class ObjectStorage:
+    """A storage in an object store.
+
+    Parameters
+    ----------
+    uri
+        bucket and prefix
+    options
+        see `finkray.storage.object_client.make_client`
+    """
+
+    def __init__(self, uri: ObjectUri, options: Mapping[str, Option]) -> None:
+        self._uri = uri
+        self._options = dict(options)
+
+    @classmethod
+    def from_uri(cls, uri: str, options: Mapping[str, Option]) -> "ObjectStorage":
+        """Return the storage of a URI.
+
+        Raises
+        ------
+        ValueError
+            if the URI is malformed, an option is unknown, or the client library is not installed
+        """
+        storage = cls(ObjectUri.parse(uri), options)
+        if options:
+            storage._client(uploads=False)
+        return storage
+
+    def __repr__(self) -> str:
+        return f"ObjectStorage({self.uri!r})"
+
+    def __reduce__(self) -> tuple[type["ObjectStorage"], tuple[ObjectUri, dict[str, Option]]]:
+        return ObjectStorage, (self._uri, self._options)
+
+    @property
+    def uri(self) -> str:
+        """See `Storage.uri`."""
+        return str(self._uri)
+
+    @property
+    def filesystem(self) -> pafs.FileSystem:
+        """See `Storage.filesystem`. It can only read."""
+        return read_only_filesystem(self)
+
+    def below(self, folder: str) -> "ObjectStorage":
+        """See `Storage.below`."""
+        return ObjectStorage(self._uri.below(folder), self._options)
+
+    def exists(self) -> bool:
+        """See `Storage.exists`."""
+        return next(self.walk(""), None) is not None
+
+    def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:  # noqa: ARG002 - has no bound
+        """See `Storage.checks`."""
+        return check_store(self, self._written_at)
+
+    def refuse_unfit(self) -> None:
+        """See `Storage.refuse_unfit`."""
+        for check in self.checks(0):
+            if not check.ok:
+                raise SettingsError(f"no archive is begun in {self.uri}: {check.detail}")
+
+    def free_bytes(self) -> int | None:
+        """See `Storage.free_bytes`: a store has no bound that could be asked for."""
+        return None
+
+    def create(self, path: str, data: bytes) -> bool:
+        """See `Storage.create`."""
+        return self._create("create", path, data, uploads=False)
+
+    def replace(self, path: str, data: bytes) -> None:
+        """See `Storage.replace`."""
+        import obstore
+
+        with self._explained("replace", path):
+            obstore.put(self._client(), self._key(path), data, use_multipart=False)
+
+    def read(self, path: str) -> bytes | None:
+        """See `Storage.read`."""
+        import obstore
+
+        with self._explained("read", path):
+            try:
+                return bytes(obstore.get(self._client(), self._key(path)).bytes())
+            except FileNotFoundError as error:
+                if not is_no_object(error):
+                    raise
+                return None
+
+    def open(self, path: str) -> pa.NativeFile:
+        """See `Storage.open`."""
+        return open_object(self._client(), self._key(path), f"{self.uri}/{path}")
+
+    def size_bytes(self, path: str) -> int | None:
+        """See `Storage.size_bytes`. Without its bucket an object just does not exist."""
+        import obstore
+
+        with self._explained("look at", path):
+            try:
+                return obstore.head(self._client(), self._key(path))["size"]
+            except FileNotFoundError:
+                return None
+
+    def files(self, folder: str) -> list[StoredFile]:
+        """See `Storage.files`."""
+        return sorted(self._stored(each) for each in self._level(folder)["objects"])
+
+    def folders(self, folder: str) -> list[str]:
+        """See `Storage.folders`."""
+        return sorted(self._uri.path(key) for key in self._level(folder)["common_prefixes"])
+
+    def walk(self, folder: str) -> Iterator[StoredFile]:
+        """See `Storage.walk`. Lists page after page: 1000 objects each on s3://."""
+        import obstore
+
+        with self._explained("list", folder):
+            for page in obstore.list(self._client(), self._key(folder) or None, chunk_size=1000):
+                for each in page:
+                    yield self._stored(each)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """See `Storage.delete`. On s3:// one request deletes 1000 objects."""
+        import obstore
+
+        keys = [self._key(path) for path in paths]
+        if not keys:
+            return
+        with self._explained("delete", self._uri.path(keys[0])):
+            try:
+                obstore.delete(self._client(), keys)
+            except FileNotFoundError as error:
+                if not is_no_object(error):
+                    raise
+                # gs:// and az:// stop at an object that is gone.
+                for key in keys:
+                    self._delete_one(key)
+
+    def delete_folder(self, folder: str) -> None:
+        """See `Storage.delete_folder`."""
+        self.delete([file.path for file in self.walk(folder)])
+
+    @contextmanager
+    def stage(self, path: str) -> Iterator[BinaryIO]:
+        """See `Storage.stage`. The file is held in memory until the block ends, and sent whole."""
+        file = io.BytesIO()
+        yield file
+        if not self._create("write", path, file.getbuffer(), uploads=True):
+            raise StorageError(f"cannot write {self.uri}/{path}: the name is taken")
+
+    def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
+        """See `Storage.publish`: copies first, `PUBLISH_THREADS` at a time, then one deletion."""
+        if not moves:
+            return {}
+        pool = ThreadPoolExecutor(min(PUBLISH_THREADS, len(moves)), "publish")
+        try:
+            answers = pool.map(lambda move: self._publish(*move), moves.items())
+            outcomes = dict(zip(moves, answers, strict=True))
+        finally:
+            # After a refusal the copies that have not begun are left to the next call.
+            pool.shutdown(cancel_futures=True)
+        self.delete(
+            moves[final]
+            for final, outcome in outcomes.items()
+            if outcome in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE)
+        )
+        return outcomes
+
+    def sync(self, folder: str) -> None:
+        """See `Storage.sync`: what a store has answered for is durable."""
+
+    def sweep(self, folder: str) -> None:
+        """See `Storage.sweep`: an interrupted call leaves no object.
+
+        It may leave an open multipart upload, which no list shows: docs/storage.md has the
+        lifecycle rule that removes them.
+        """
+
+    def _create(self, what: str, path: str, data: Any, *, uploads: bool) -> bool:
+        """Create an object; False if another creator's is there."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        key, word = self._key(path), secrets.token_hex(8)
+        client = self._client(uploads=uploads)
+        with self._explained(what, path):
+            for attempt in range(_CONFLICT_TRIES):
+                try:
+                    obstore.put(
+                        client,
+                        key,
+                        data,
+                        mode="create",
+                        use_multipart=False,
+                        attributes={CREATOR: word},
+                    )
+                except (AlreadyExistsError, PreconditionError):
+                    creator = self._creator(key)
+                    if creator is not None:
+                        return creator == word
+                    # A conflict (409) with a creation that has not ended says neither yes nor no.
+                    pause_s = _CONFLICT_PAUSE_S * 2**attempt
+                    time.sleep(random.uniform(0, pause_s))  # noqa: S311 - against a lockstep
+                else:
+                    return True
+        raise StorageError(
+            f"cannot {what} {self.uri}/{path}: the store reports a conflict, and no object, "
+            f"{_CONFLICT_TRIES} times: look into the store's log"
+        )
+
+    def _creator(self, key: str) -> str | None:
+        """Return the word of the creator; empty if it left none, None without an object."""
+        import obstore
+
+        try:
+            found = obstore.get(self._client(), key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        return found.attributes.get(CREATOR, "")
+
+    def _publish(self, final: str, staged: str) -> PublishOutcome:
+        with self._explained("publish", final):
+            return publish_object(self._client(uploads=True), self._key(staged), self._key(final))
+
+    def _written_at(self, path: str) -> datetime | None:
+        """Return when an object was written, by the store's clock; None if it does not exist."""
+        import obstore
+
+        with self._explained("look at", path):
+            try:
+                return obstore.head(self._client(), self._key(path))["last_modified"]
+            except FileNotFoundError:
+                return None
+
+    def _delete_one(self, key: str) -> None:
+        import obstore
+
+        try:
+            obstore.delete(self._client(), key)
+        except FileNotFoundError:
+            return
+
+    def _level(self, folder: str) -> Any:
+        import obstore
+
+        with self._explained("list", folder):
+            return obstore.list_with_delimiter(self._client(), self._key(folder) or None)
+
+    def _stored(self, meta: Any) -> StoredFile:
+        return StoredFile(self._uri.path(meta["path"]), meta["size"])
+
+    def _key(self, path: str) -> str:
+        key = self._uri.key(path)
+        try:
+            refuse_odd_key(key)
+        except ValueError as error:
+            raise StorageError(f"{self.uri} cannot hold {path!r}: {error}") from error
+        return key
+
+    def _client(self, *, uploads: bool = False) -> "Client":
+        options = tuple(sorted(resolved(self._uri, self._options).items()))
+        return shared_client(self._uri.scheme, self._uri.bucket, options, uploads=uploads)
+
+    def _explained(self, what: str, path: str) -> AbstractContextManager[None]:
+        target = f"{self.uri}/{path}" if path else self.uri
+        endpoint = endpoint_of(self._uri, self._options)
+        return explained(what, target, self._uri.bucket, endpoint)
