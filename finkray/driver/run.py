@@ -21,6 +21,7 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.errors import Fenced, SettingsError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
+from finkray.ledger.identity import read_identity
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
@@ -44,6 +45,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         if another archive is alive on the folder
     ClusterUnavailable
         if another archive on the same Ray has the name of the board; nothing was taken over
+    SettingsError
+        if the archive is new, and its storage does not keep what an archive rests on
     FinkrayError
         a retriable one if a fresh process is likely to do better
     """
@@ -53,6 +56,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive)
     refuse_if_held(storage)
+    if read_identity(storage) is None:
+        storage.refuse_unfit()
     with (
         _board_on_ray(settings) as board,
         Lease.acquire(storage, ttl_s=settings.archive.lease_ttl_s) as lease,

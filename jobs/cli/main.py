@@ -8,7 +8,7 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
-from jobs.cli import archive, deadletters, hats, ledger, services, start
+from jobs.cli import archive, deadletters, hats, ledger, services, start, storage
 from jobs.cli.catalog import catalog
 from jobs.cli.simulator import simulator_app
 
@@ -43,6 +43,7 @@ for commands in (start.app, archive.app, services.app):
     app.add_typer(commands)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(storage.app, name="storage")
 app.add_typer(catalog, name="catalog")
 app.add_typer(hats.app, name="hats")
 app.add_typer(simulator_app, name="simulator")

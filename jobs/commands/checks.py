@@ -4,21 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from finkray.errors import (
     ClusterUnavailable,
     FinkrayError,
     KafkaUnavailable,
+    SettingsError,
 )
 from finkray.host.java import find_java
 from finkray.host.ray_connection import errors_of_ray
 from finkray.kafka.cluster import KafkaCluster
-from finkray.settings.archive import ArchiveSettings
 from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import Settings, load
 from finkray.settings.ray import RaySettings
-from finkray.storage.opening import open_storage
+from finkray.storage.opening import ArchiveLocation, StorageLocation, open_storage
 from finkray.text import count_text
 from jobs.cluster.connect import find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
@@ -131,7 +132,32 @@ def _topics(settings: KafkaSettings) -> str:
     return f"{count_text(len(topics))} with {count_text(len(partitions))} partitions: {names}"
 
 
-def storage_checks(archive: ArchiveSettings, ingest: IngestSettings) -> Iterator[Check]:
+def uri_checks(uri: str, settings: Settings) -> Iterator[Check]:
+    """Check the storage of a URI, by default that of the settings.
+
+    Parameters
+    ----------
+    uri
+        of the storage; empty for `archive.uri`. With the scheme of that one it has its options
+    settings
+        of the archive
+
+    Raises
+    ------
+    SettingsError
+        The URI names no storage.
+    """
+    archive: ArchiveLocation = settings.archive
+    if uri:
+        same = urlsplit(uri).scheme == urlsplit(settings.archive.uri).scheme
+        archive = StorageLocation(uri, settings.archive.storage_options() if same else {})
+    try:
+        yield from storage_checks(archive, settings.ingest)
+    except ValueError as error:
+        raise SettingsError(f"{uri}: {error}") from error
+
+
+def storage_checks(archive: ArchiveLocation, ingest: IngestSettings) -> Iterator[Check]:
     """Check what the archive needs of its storage."""
     for answer in open_storage(archive).checks(int(ingest.held_bytes)):
         yield Check(answer.name, ok=answer.ok, detail=answer.detail)
