@@ -18,7 +18,8 @@ import pyarrow.dataset as ds
 import finkray
 from finkray.ledger.read import read_state
 from finkray.status.archive import BalanceSheet, Snapshot
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 from tests.support import commands
 
 WAIT_S = 180.0
@@ -87,6 +88,13 @@ class ArchiveUnderTest:
         return path
 
     @property
+    def storage(self) -> Storage:
+        """The archive's storage: the folder, unless the settings name another one."""
+        keys = self.settings.get("archive", {})
+        uri = str(keys.get("uri", self.root))
+        return open_storage(StorageLocation(uri, keys.get("options", {})))
+
+    @property
     def log(self) -> Path:
         """The log of all processes of the archive."""
         return self.folder / "archive.log"
@@ -149,7 +157,7 @@ class ArchiveUnderTest:
 
     def balance(self, topic: str = "") -> BalanceSheet:
         """Return the balance sheet of the ledger, for all topics or for one."""
-        state = read_state(LocalStorage(self.root)).state
+        state = read_state(self.storage).state
         chosen = {at: part for at, part in state.partitions.items() if topic in ("", at.topic)}
         return replace(state, partitions=chosen).balance()
 
