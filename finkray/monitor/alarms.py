@@ -16,8 +16,9 @@ WHAT_TO_DO = {
     "LAG_GROWS": "More alerts arrive than are written. Check `held` and the micro-batches in "
     "`finkray status`: give the archive more cores or executors before Kafka's retention deletes "
     "alerts.",
-    "STORAGE": "Free space on the archive's disk, or make it writable. The archive has stopped "
-    "reading and retries on its own; nothing is lost while Kafka keeps the alerts.",
+    "STORAGE": "Free space on the archive's disk, or make it writable; of an object store see "
+    "docs/storage.md. The archive has stopped reading and retries on its own; nothing is lost "
+    "while Kafka keeps the alerts.",
     "LOW_DISK": "Free space on the archive's disk before it is full, or lower "
     "archive.low_disk_bytes.",
     "LEASE": "Check the archive's disk and its network. Another archive could take over the folder "
