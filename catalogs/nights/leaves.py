@@ -54,17 +54,12 @@ def objects_leaf(night: NightInput, places: Places, runs: Runs, pixel: Pixel) ->
     if not np.array_equal(numbers, np.arange(first, end)):
         raise NightError(f"pixel {pixel} has {len(numbers)} rows for {end - first} objects")
     points = runs.slice("points", first, end)
-    having, curves = united(RAW_POINT.empty_table() if points is None else points)
-    # An object whose only source was withdrawn has no point: its curve is null.
-    at = np.searchsorted(having, numbers)
-    found = at < len(having)
-    found[found] = having[at[found]] == numbers[found]
-    curve = curves.take(pa.array(at, pa.int64(), mask=~found))
+    curves = united(RAW_POINT.empty_table() if points is None else points, numbers)
     place = places.object_place[first:end]
     return (
         with_column(rows.drop_columns([NUMBER]), INDEX, place)
         .append_column(ALERTS_COLUMN, pa.array(places.object_alerts[first:end], pa.int64()))
-        .append_column(CURVE, curve)
+        .append_column(CURVE, curves)
         .cast(objects_schema(night))
     )
 

@@ -119,18 +119,20 @@ def raw_points(alerts: pa.Table, objects: np.ndarray, survey: str) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def united(points: pa.Table) -> tuple[np.ndarray, pa.StructArray]:
-    """Return the light curves of raw points: each measurement once, in the order of time.
+def united(points: pa.Table, objects: np.ndarray) -> pa.StructArray:
+    """Return the light curves of objects: each measurement once, in the order of time.
 
     Parameters
     ----------
     points
-        `RAW_POINT`
+        `RAW_POINT` of these objects
+    objects
+        their numbers, ascending
 
     Returns
     -------
-    tuple
-        the objects' numbers, ascending, and for each a record of equally long lists: `POINT`
+    pa.StructArray
+        for each object a record of equally long lists (`curve_type`), empty if it has no point
     """
     points = points.combine_chunks()
     number = {name: _numpy(points[name]) for name in ("object", "kind_code", "from_history")}
@@ -148,14 +150,14 @@ def united(points: pa.Table) -> tuple[np.ndarray, pa.StructArray]:
     time = np.nan_to_num(_numpy(points["mjd_tai"])[kept], nan=np.inf)
     kept = kept[np.lexsort((ids[kept], number["kind_code"][kept], time, number["object"][kept]))]
     rows = points.take(pa.array(kept)).combine_chunks()
-    objects, counts = np.unique(_numpy(rows["object"]), return_counts=True)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    ends = np.searchsorted(_numpy(rows["object"]), objects, side="right")
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
     kinds = pa.array(_KINDS).take(rows["kind_code"].combine_chunks())
     lists = []
     for field in POINT:
         values = kinds if field.name == "kind" else _whole(rows[field.name])
         lists.append(pa.ListArray.from_arrays(offsets, values))
-    return objects, pa.StructArray.from_arrays(lists, fields=list(curve_type()))
+    return pa.StructArray.from_arrays(lists, fields=list(curve_type()))
 
 
 def curve_type() -> pa.StructType:

@@ -64,7 +64,7 @@ def measurement(candid: int | None, ra: float, dec: float, **more: Any) -> dict[
 class Made:
     """An alert: its object, its detection, its history, and its night."""
 
-    object_id: str
+    object_id: str | None
     candidate: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()
     night: date | None = NIGHT
@@ -116,7 +116,7 @@ class NightArchive:
                 "kafka_timestamp": pa.array(stamps, pa.timestamp("ms", "UTC")),
                 "obs_night": pa.array([alert.night for alert in alerts], pa.date32()),
                 "schema_fingerprint": [_FINGERPRINT] * count,
-                "objectId": [alert.object_id for alert in alerts],
+                "objectId": pa.array([alert.object_id for alert in alerts], pa.string()),
                 "candid": pa.array([alert.candidate["candid"] for alert in alerts], pa.int64()),
                 "candidate": pa.array([dict(alert.candidate) for alert in alerts], _POINT),
                 "prv_candidates": pa.array(

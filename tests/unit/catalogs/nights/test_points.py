@@ -37,9 +37,8 @@ def alerts(*rows: tuple[dict[str, Any], list[dict[str, Any]]], **more: Any) -> p
 
 def curve(table: pa.Table, survey: str = "ztf") -> pd.DataFrame:
     """Return the light curve of alerts of one object."""
-    objects, curves = united(raw_points(table, np.zeros(len(table), np.int64), survey))
-    assert objects.tolist() == [0]
-    return pd.DataFrame(curves[0].as_py())[POINT.names]
+    (points,) = united(raw_points(table, np.zeros(len(table), np.int64), survey), np.array([0]))
+    return pd.DataFrame(points.as_py())[POINT.names]
 
 
 def test_an_alert_counts_before_its_rounded_copy_in_a_history() -> None:
@@ -120,6 +119,8 @@ def test_a_withdrawn_source_of_lsst_is_left_out() -> None:
     sources = [source | {"diaSourceId": n, "midpointMjdTai": 60_000.0 + n} for n in (3, 4)]
     table = pa.table({"diaSource": sources, "prvDiaSources": [earlier, withdrawn]})
     assert curve(table, "lsst")["point_id"].tolist() == [2, 3, 4]
+    alone = pa.table({"diaSource": [sources[0] | {"timeWithdrawnMjdTai": 60_001.0}]})
+    assert len(curve(alone, "lsst")) == 0
 
 
 def test_no_point_of_lssts_real_alerts_is_lost(tmp_path: Path, test_data: Path) -> None:
@@ -170,7 +171,7 @@ def test_the_points_of_lsst_are_numbers_in_the_order_of_time(test_data: Path) ->
     real = real_lsst_alerts(test_data)[:3]
     columns = ("diaSource", "prvDiaSources", "prvDiaForcedSources")
     table = pa.table({name: [alert[name] for alert in real] for name in columns})
-    _, curves = united(raw_points(table, np.arange(3), "lsst"))
+    curves = united(raw_points(table, np.arange(3), "lsst"), np.arange(3))
     for points in curves.to_pylist():
         assert np.all(np.diff(points["mjd_tai"]) >= 0)
         assert np.isfinite(points["flux_njy"]).all()
