@@ -9,6 +9,7 @@ Needs neither Docker nor an installed Kafka: the jars come through `sim.broker.j
 
 import json
 import logging
+import signal
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,7 @@ from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.kafka import topics
+from sim.broker import class_data
 from sim.broker.config import new_cluster_id, server_properties, to_properties
 from sim.broker.jars import kafka_jars
 from sim.broker.login import Login
@@ -68,6 +70,8 @@ class Kafka:
         self._login = login
         self._die_with_parent = die_with_parent
         self._child: subprocess.Popen[bytes] | None = None
+        self._class_file: Path | None = None
+        """The CDS file that the running child writes when it is shut down."""
 
     @classmethod
     def start(
@@ -190,7 +194,9 @@ class Kafka:
         """
         if self._child is not None:
             _end_child(self._child, grace_s)
-            self._child = None
+            if self._class_file is not None and self._child.returncode != -signal.SIGKILL:
+                class_data.keep_written(self._class_file, self.folder)
+            self._child, self._class_file = None, None
         if record := self._process():
             record.end(grace_s)
         self._process_file.unlink(missing_ok=True)
@@ -264,7 +270,8 @@ class Kafka:
 
     def _launch(self, port: int | None) -> None:
         java = find_java()
-        classpath = f"{kafka_jars(java)}/*"
+        jars = kafka_jars(java)
+        class_file = class_data.class_data_file(java, jars)
         node = self._settle_node(port)
         properties = self.folder / "server.properties"
         data = self.folder / "data"
@@ -275,7 +282,8 @@ class Kafka:
             extra={**self._login_properties(node), **self._extra},
         )
         properties.write_text(to_properties(settings))
-        jvm = [str(java.executable), "-cp", classpath, f"-Dlog4j2.configurationFile={_LOG4J}"]
+        jvm = [str(java.executable), "-cp", f"{jars}/*", f"-Dlog4j2.configurationFile={_LOG4J}"]
+        jvm += class_data.reading_options(class_file)
         if not (data / "meta.properties").exists():
             # In one argument: an id may begin with a dash.
             arguments = ["format", f"--cluster-id={node.cluster_id}", "-c", str(properties)]
@@ -289,6 +297,10 @@ class Kafka:
             if formatted.returncode != 0:
                 output = (formatted.stdout + formatted.stderr).strip()
                 raise KafkaUnavailable(f"Kafka could not prepare {data}: {output}")
+        # Only whoever starts a broker as a child knows that it wrote all of its classes.
+        if self._die_with_parent and not class_file.exists():
+            self._class_file = class_file
+            jvm += class_data.writing_options(self.folder)
         self._child = start_detached(
             [*jvm, f"-Xmx{self._heap_mb}m", "kafka.Kafka", str(properties)],
             log=self.log_path,

@@ -12,6 +12,7 @@ from finkray.errors import FinkrayError
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from sim.broker.jars import kafka_jars
+from sim.broker.kafka import Kafka
 
 pytestmark = pytest.mark.kafka
 
@@ -77,3 +78,24 @@ def test_who_comes_second_waits_for_who_fetches(tmp_path: Path, jars: Path) -> N
         shutil.copytree(jars, cache / jars.name)
     out, _ = second.communicate(timeout=60)
     assert out.strip() == str(cache / jars.name)
+
+
+def test_a_broker_starts_from_the_classes_of_one_that_was_shut_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kafka.jsa"
+    monkeypatch.setattr("sim.broker.class_data.class_data_file", lambda _java, _jars: file)
+    with Kafka.running(tmp_path / "killed") as first:
+        first.kill()
+    assert not file.exists()
+    with Kafka.running(tmp_path / "shut-down"):
+        pass
+    written = file.read_bytes()
+    with Kafka.running(tmp_path / "next") as broker:
+        broker.create_topic("night")
+        assert str(file) in Path(f"/proc/{broker.pid}/maps").read_text()
+        assert "warning" not in broker.log_path.read_text().lower()
+    assert file.read_bytes() == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("kafka.jsa", "killed", "next", "shut-down")
+    ]
