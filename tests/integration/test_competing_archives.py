@@ -1,4 +1,7 @@
-"""Archives that compete for one folder and are killed or stopped at any moment; readers watch."""
+"""Archives that compete for one storage and are killed or stopped at any moment; readers watch.
+
+On a folder, and on an object store.
+"""
 
 import os
 import random
@@ -7,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,18 +24,39 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.segment import BLOCK
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 from tests.support.competing_archive import EXIT_FENCED
 from tests.support.ledgers import ZTF, compact_now, content
+from tests.support.object_store import running_store
+from tests.support.store_proxy import Fault, running_proxy
 
 KILLS = int(os.environ.get("KILLS", "12"))
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.fixture
+def storage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Storage]:
+    """An empty storage, which other processes open by its URI."""
+    if request.param == "folder":
+        yield open_storage(StorageLocation(str(tmp_path / "archive")))
+        return
+    with ExitStack() as stack:
+        store = stack.enter_context(running_store(tmp_path / "store", "observatory"))
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        if request.param != "s3":
+            proxy = stack.enter_context(running_proxy(store, Fault.LOSE_ANSWERS))
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield open_storage(StorageLocation("s3://observatory/a b"))
+
+
 class Watcher:
     """Lists, follows and sums up all the time, as readers do that know nothing of kills."""
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.seen: dict[str, int] = {}
         self.followed: list[str] = []
@@ -76,12 +102,12 @@ class Watcher:
             raise self.failure
 
 
-def start(root: Path, ttl_s: float, seed: int) -> subprocess.Popen[str]:
+def start(storage: Storage, ttl_s: float, seed: int) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-m",
         "tests.support.competing_archive",
-        str(root),
+        storage.uri,
         str(ttl_s),
         str(seed),
     ]
@@ -96,13 +122,13 @@ def epoch_of(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.chaos
-def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage", ["folder", "s3 that loses answers"], indirect=True)
+def test_killed_at_any_moment_nothing_is_lost_or_twice(storage: Storage) -> None:
     """The holder is killed again and again while the next one is already waiting."""
     seed = random.randrange(10**6)
     chance = random.Random(seed)
-    storage = LocalStorage(tmp_path / "archive")
     watcher = Watcher(storage)
-    running = [start(storage.root, 60.0, seed), start(storage.root, 60.0, seed + 1)]
+    running = [start(storage, 60.0, seed), start(storage, 60.0, seed + 1)]
     epochs = []
     try:
         for kill in range(KILLS):
@@ -113,7 +139,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
             holder.kill()
             holder.wait()
             running.remove(holder)
-            running.append(start(storage.root, 60.0, seed + kill + 2))
+            running.append(start(storage, 60.0, seed + kill + 2))
         epoch_of(_holder(storage, running))
         time.sleep(0.5)
     finally:
@@ -126,20 +152,20 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.chaos
-def test_one_that_slept_through_its_lease_is_fenced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage", ["folder", "s3"], indirect=True)
+def test_one_that_slept_through_its_lease_is_fenced(storage: Storage) -> None:
     """The holder is stopped, not killed; its lease runs out; it wakes up beside its successor."""
     seed = random.randrange(10**6)
     chance = random.Random(seed)
-    storage = LocalStorage(tmp_path / "archive")
     watcher = Watcher(storage)
-    sleeper = start(storage.root, 1.0, seed)
+    sleeper = start(storage, 1.0, seed)
     started = [sleeper]
     try:
         for nap in range(2):
             epoch = epoch_of(sleeper)
             time.sleep(chance.uniform(0.1, 0.5))
             sleeper.send_signal(signal.SIGSTOP)
-            successor = start(storage.root, 1.0, seed + nap + 1)
+            successor = start(storage, 1.0, seed + nap + 1)
             started.append(successor)
             begun = epoch_of(successor)
             assert begun > epoch
@@ -147,7 +173,7 @@ def test_one_that_slept_through_its_lease_is_fenced(tmp_path: Path) -> None:
             assert sleeper.wait(timeout=60) == EXIT_FENCED, f"seed {seed}"
             time.sleep(chance.uniform(0.1, 0.5))
             assert successor.poll() is None
-            sleeper = start(storage.root, 1.0, seed + nap + 100)
+            sleeper = start(storage, 1.0, seed + nap + 100)
             started.append(sleeper)
             successor.kill()
             successor.wait()
@@ -159,7 +185,7 @@ def test_one_that_slept_through_its_lease_is_fenced(tmp_path: Path) -> None:
     _ends_well(storage, watcher)
 
 
-def _holder(storage: LocalStorage, running: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+def _holder(storage: Storage, running: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
     """The process whose epoch is the latest, once one of them has begun it."""
     deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s:
@@ -175,7 +201,7 @@ def _holder(storage: LocalStorage, running: list[subprocess.Popen[str]]) -> subp
     raise AssertionError("nobody has taken the archive over")
 
 
-def _ends_well(storage: LocalStorage, watcher: Watcher) -> None:
+def _ends_well(storage: Storage, watcher: Watcher) -> None:
     last = Ledger.take_over(storage)
     recover(last, storage)
     watcher.look()

@@ -19,8 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from finkray.driver.run import run_archive
 from finkray.errors import SettingsError, StorageError
 from finkray.settings.archive import ArchiveSettings
+from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
 from finkray.storage.objects import ObjectStorage
 from finkray.storage.opening import Option, StorageLocation, open_storage
@@ -110,6 +112,17 @@ def test_a_store_that_breaks_its_promise_is_refused(
         assert why in bad.detail
         with pytest.raises(SettingsError, match=r"no archive is begun in s3://archive/a b/"):
             storage.refuse_unfit()
+
+
+def test_no_archive_is_begun_on_a_store_that_breaks_its_promise(
+    store: ObjectStore, uri: str
+) -> None:
+    with running_proxy(store, Fault.IGNORE_CONDITIONS) as proxy:
+        options = store.options(endpoint=proxy.endpoint)
+        settings = Settings(archive=ArchiveSettings(uri=uri, options=options))
+        with pytest.raises(SettingsError, match="ignores If-None-Match"):
+            run_archive(settings)
+    assert list(opened(uri, store.options()).walk("")) == []
 
 
 def test_a_store_that_never_answers_costs_a_bounded_time(store: ObjectStore, uri: str) -> None:

@@ -1,6 +1,6 @@
 """A process that archives made-up claims as fast as it can, until it is killed.
 
-    python -m tests.support.competing_archive ROOT TTL_S SEED
+    python -m tests.support.competing_archive URI TTL_S SEED
 
 Takes the lease (waits while another process holds it), recovers, then stages, commits and
 publishes claims from the ledger's frontier on, and compacts. Prints `epoch N` when it begins an
@@ -10,22 +10,22 @@ epoch; exits with code 3 when it is fenced.
 import random
 import sys
 import time
-from pathlib import Path
 
 from finkray.errors import ArchiveHeld, Fenced, StorageError
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, recover
-from finkray.storage.local import LocalStorage
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
 from tests.support.ledgers import ZTF, result, stage
 
 EXIT_FENCED = 3
 
 
-def main(root: Path, ttl_s: float, seed: int) -> int:
+def main(uri: str, ttl_s: float, seed: int) -> int:
     """Archive until killed or fenced; return the exit code."""
     chance = random.Random(seed)
-    storage = LocalStorage(root)
+    storage = open_storage(StorageLocation(uri))
     while True:
         try:
             lease = Lease.acquire(storage, ttl_s)
@@ -43,7 +43,7 @@ def main(root: Path, ttl_s: float, seed: int) -> int:
         return EXIT_FENCED
 
 
-def archive_some(ledger: Ledger, storage: LocalStorage, chance: random.Random) -> None:
+def archive_some(ledger: Ledger, storage: Storage, chance: random.Random) -> None:
     """Commit a few claims from the frontier on."""
     first = ledger.frontier(ZTF) or 0
     claims = []
@@ -61,4 +61,4 @@ def archive_some(ledger: Ledger, storage: LocalStorage, chance: random.Random) -
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
