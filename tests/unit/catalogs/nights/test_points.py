@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -143,6 +142,8 @@ def test_no_point_of_lssts_real_alerts_is_lost(tmp_path: Path, test_data: Path) 
                 lists = row["lc"]
                 points = set(zip(lists["kind"], lists["point_id"], strict=True))
                 assert len(points) == len(lists["kind"])
+                assert np.all(np.diff(lists["mjd_tai"]) >= 0)
+                assert np.isfinite(lists["flux_njy"]).all()
                 found[night.night, row["diaObjectId"]] = points
                 rows += len(points)
     assert found == expected_points(test_data)
@@ -165,14 +166,3 @@ def expected_points(test_data: Path) -> dict[tuple[str, int], set[tuple[str, int
         forced = alert["prvDiaForcedSources"] or []
         points |= {("forced", each["diaForcedSourceId"]) for each in forced}
     return dict(out)
-
-
-def test_the_points_of_lsst_are_numbers_in_the_order_of_time(test_data: Path) -> None:
-    real = real_lsst_alerts(test_data)[:3]
-    columns = ("diaSource", "prvDiaSources", "prvDiaForcedSources")
-    table = pa.table({name: [alert[name] for alert in real] for name in columns})
-    curves = united(raw_points(table, np.arange(3), "lsst"), np.arange(3))
-    for points in curves.to_pylist():
-        assert np.all(np.diff(points["mjd_tai"]) >= 0)
-        assert np.isfinite(points["flux_njy"]).all()
-    assert pc.all(pc.is_valid(curves)).as_py()
