@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from finkray.errors import StorageError
 from finkray.host.exit_codes import CommandExit
 from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
 
@@ -34,7 +35,13 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     context = command_context(config)
     settings, cluster = context.settings, context.cluster()
     jobs, snapshot, services, reports = [], None, [], None
-    classes, started = counts_of(settings), started_jobs(context.state).values()
+    started = started_jobs(context.state).values()
+    try:
+        classes = counts_of(settings)
+    except StorageError as error:
+        # The snapshot says what is wrong with the storage, and must be seen now of all times.
+        classes = ()
+        typer.echo(f"finkray: classes are not counted: {error}", err=True)
     if cluster:
         asked = jobs_on(cluster, context.state)
         jobs, reports = list(asked.running().values()), asked.reports()
