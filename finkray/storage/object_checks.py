@@ -8,8 +8,9 @@ them; on loopback it takes a second or two, at 50 ms a request some ten.
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -122,28 +123,26 @@ def _race(place: Storage) -> str:
         place.create(staged, b"%d" % writer)
         return place.publish({final: staged})[final] is PublishOutcome.MOVED
 
-    for what, act, count in (
-        ("created", create, RACED_CREATES),
-        ("copied", copy, RACED_COPIES),
-    ):
-        for winners, content in _raced(act, place, what, count):
-            if len(winners) != 1 or content != b"%d" % winners[0]:
-                raise StorageError(
-                    f"of two that {what} one object at the same time {len(winners)} succeeded: the "
-                    "store looks first and writes then, so two archives could both commit: update "
-                    "the store, or use one whose conditional writes are atomic"
-                )
+    for what, act, count in (("created", create, RACED_CREATES), ("copied", copy, RACED_COPIES)):
+        with closing(_raced(act, place, what, count)) as races:
+            for winners, content in races:
+                if len(winners) != 1 or content != b"%d" % winners[0]:
+                    raise StorageError(
+                        f"of two that {what} one object at the same time {len(winners)} succeeded: "
+                        "the store looks first and writes then, so two archives could both commit: "
+                        "update the store, or use one whose conditional writes are atomic"
+                    )
     return f"of 2 x {RACED_CREATES} creations and 2 x {RACED_COPIES} copies one each wins"
 
 
 def _raced(
     act: Callable[[int, int], bool], place: Storage, folder: str, count: int
-) -> list[tuple[list[int], bytes | None]]:
+) -> Generator[tuple[list[int], bytes | None], None, None]:
     """Let two writers act on each of some objects at the same time.
 
-    Returns
-    -------
-    list
+    Yields
+    ------
+    tuple
         for each object the writers that were told that they succeeded, and its content
     """
 
@@ -158,8 +157,11 @@ def _raced(
             winners = [writer for writer, won in enumerate(pair.map(run, range(2))) if won]
         return winners, place.read(f"{folder}/{n}")
 
-    with ThreadPoolExecutor(_PAIRS) as pool:
-        return list(pool.map(both, range(count)))
+    pool = ThreadPoolExecutor(_PAIRS)
+    try:
+        yield from pool.map(both, range(count))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _lists(place: Storage) -> str:

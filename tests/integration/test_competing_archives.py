@@ -31,6 +31,9 @@ from tests.support.ledgers import ZTF, compact_now, content
 from tests.support.object_store import running_store
 from tests.support.store_proxy import Fault, running_proxy
 
+# The first test of all that needs the object store builds it.
+pytestmark = pytest.mark.timeout(900)
+
 KILLS = int(os.environ.get("KILLS", "12"))
 REPOSITORY = Path(__file__).parents[2]
 

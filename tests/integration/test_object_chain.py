@@ -17,7 +17,7 @@ from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.packets import send
 
-pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 
 URI = "s3://observatory/nights/a b"
 

@@ -33,6 +33,9 @@ from tests.support.small_archives import SmallArchive
 from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
 from tests.support.store_proxy import Fault, running_proxy
 
+# The first test of all that needs the store builds it.
+pytestmark = pytest.mark.timeout(900)
+
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
 
 
