@@ -82,18 +82,20 @@ class SchemaLookup:
         if key in self._known:
             return self._known[key]
         now_s = self._clock()
-        self._missed = {
-            missed: miss for missed, miss in self._missed.items() if miss.until_s > now_s
-        }
+        self._missed = {of: miss for of, miss in self._missed.items() if miss.until_s > now_s}
         if key in self._missed:
-            raise self._missed[key].refusal
+            # A new error: one that is raised again keeps the frames of all that it passed before,
+            # and with them the packets that were decoded there.
+            missed = self._missed[key].refusal
+            raise PacketRefused(missed.reason, missed.detail)
         if len(self._missed) >= MAX_UNKNOWN:
             detail = f"Schema {schema_id} is not looked up: too many others are unknown."
             raise PacketRefused(DeadLetterReason.UNKNOWN_SCHEMA, detail)
         try:
             self._known[key] = self._find(schema_id, now_s)
         except PacketRefused as refusal:
-            self._missed[key] = _Miss(now_s + self._retry_s, refusal)
+            kept = PacketRefused(refusal.reason, refusal.detail)
+            self._missed[key] = _Miss(now_s + self._retry_s, kept)
             raise
         return self._known[key]
 

@@ -1,7 +1,10 @@
 """Schemas are looked up by their ids once and cached, without a flood of requests."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +84,26 @@ def test_an_unknown_schema_is_looked_up_again_after_a_pause() -> None:
     clock.now_s += 1
     assert lookup.text("cluster", 7) == SCHEMA
     assert source.asked == [7, 7]
+
+
+class Packet:
+    """Stands for the messages that a caller has while a schema is looked up."""
+
+
+def test_packets_of_an_unknown_schema_do_not_stay_in_memory() -> None:
+    lookup = SchemaLookup()
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def decode() -> None:
+        packet = Packet()
+        alive.add(packet)
+        with pytest.raises(PacketRefused):
+            lookup.text("cluster", 7)
+
+    for _ in range(10):
+        decode()
+    gc.collect()
+    assert not alive
 
 
 def test_a_source_that_does_not_answer_is_not_asked_for_a_while() -> None:
