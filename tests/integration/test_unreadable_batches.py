@@ -7,6 +7,7 @@ import pytest
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.messages import Assignment
+from finkray.ledger.claims import read_results, read_unreadable
 from finkray.redrive.missing import Redriven
 from finkray.redrive.reread import Rereader
 from jobs.commands.audit import audit_now, redrive_now
@@ -120,6 +121,37 @@ def test_unreadable_offsets_are_read_again_on_command(
         assert report.balanced
         assert redrive_now(observatory.settings, print) == Redriven()
     assert redrive_now(observatory.settings, print) == Redriven(alerts=3)
+    report = audit_now(observatory.settings, deep="all")
+    assert (report.archived, report.unreadable, report.difference) == (9, 0, 0)
+    assert report.balanced
+
+
+def test_a_repair_counts_what_kafka_cannot_send_any_more_as_unreadable(
+    tmp_path: Path, kafka: Kafka, source: TopicPartition
+) -> None:
+    """A file of the archive vanished, and one of the record batches behind it is damaged by now."""
+    packets = [container(PAIR, record(n)) for n in range(9)]
+    for first in (0, 3, 6):
+        send_batch(kafka, source.topic, packets[first : first + 3])
+    observatory = Observatory(tmp_path, bootstrap_servers=kafka.bootstrap_servers)
+    observatory.archive(0, packets[:5], source=source)
+    observatory.archive(5, packets[5:], source=source)
+    storage = observatory.storage
+    claim = Claim(source, 0, 4)
+    (vanished,) = read_results(storage, [claim])[claim].files
+    (storage.root / vanished.path).unlink()
+    with changed_bit(kafka, source.topic, 1):
+        assert redrive_now(observatory.settings, print) == Redriven(alerts=3, files=1)
+        # Offset 5 is in the same batch, and in a file that is still there.
+        assert sorted(observatory.alert_offsets()) == [0, 1, 2, 5, 6, 7, 8]
+        (repaired,) = read_unreadable(storage)
+        assert repaired.gaps == (Gap("unreadable", 3, 4),)
+        report = audit_now(observatory.settings, deep="all")
+        assert (report.archived, report.unreadable, report.difference) == (7, 2, 0)
+        assert report.balanced
+        assert redrive_now(observatory.settings, print) == Redriven()
+    assert redrive_now(observatory.settings, print) == Redriven(alerts=2)
+    assert set(observatory.alert_offsets().values()) == {1}
     report = audit_now(observatory.settings, deep="all")
     assert (report.archived, report.unreadable, report.difference) == (9, 0, 0)
     assert report.balanced
