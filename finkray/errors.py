@@ -7,6 +7,7 @@
     ├── MessageRefused           Kafka will never accept this message, as one that is too large
     ├── ProducerFenced           a newer producer has the same transactional id: stop at once
     ├── BatchGone           (r)  the ingest actor does not hold the batch (any more)
+    ├── MemoryExceeded      (r)  an ingest actor took more memory than it may, and ends
     ├── ClusterUnavailable  (r)  Ray, Spark or the JVM behind it stopped answering
     ├── CodeMismatch             a worker runs another version of finkray than its driver
     ├── StorageError        (r)  the storage refused: full, read-only, gone
@@ -40,6 +41,7 @@ __all__ = [
     "KafkaUnavailable",
     "LedgerCorrupt",
     "LedgerError",
+    "MemoryExceeded",
     "MessageRefused",
     "NightError",
     "ProducerFenced",
@@ -85,6 +87,12 @@ class ProducerFenced(FinkrayError):
 
 class BatchGone(FinkrayError):
     """The ingest actor does not hold the batch of the claim (any more)."""
+
+    retriable = True
+
+
+class MemoryExceeded(FinkrayError):
+    """An ingest actor took more memory than `ingest.memory_bytes`, and ends."""
 
     retriable = True
 

@@ -53,6 +53,11 @@ class AlarmFactsCollector:
                 for index, report in reports.items()
                 if report.unreadable
             },
+            held_back_s={
+                f"{names[index]}: {topic}": seconds
+                for index, report in reports.items()
+                for topic, seconds in report.held_back_s.items()
+            },
             actors_down={names[index]: why for index, why in view.actors_down.items()},
             stalled_s={
                 names[index]: monitor.stalled_s(report, at) for index, report in reports.items()

@@ -27,7 +27,7 @@ from finkray.driver.committer import Committer
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
 from finkray.driver.group_offsets import GroupOffsetCommitter
-from finkray.driver.ingest_actors import ActorReport, IngestActors
+from finkray.driver.ingest_actors import ActorOutOfMemory, ActorReport, IngestActors
 from finkray.driver.instructions import (
     Assign,
     Discard,
@@ -206,11 +206,15 @@ class Archiver:
     # Events.
 
     def _handle(
-        self, event: ActorReport | MicroBatch | DiscoveredPartitions | _SparkStarted
+        self,
+        event: ActorReport | ActorOutOfMemory | MicroBatch | DiscoveredPartitions | _SparkStarted,
     ) -> None:
         match event:
             case ActorReport():
                 self._handle_report(event)
+            case ActorOutOfMemory(actor, why):
+                name = self._ingest_actors.names[actor]
+                self._troubles.add_out_of_memory(f"{name}: {why}", time.monotonic())
             case MicroBatch():
                 self._handle_micro_batch(event)
             case DiscoveredPartitions():

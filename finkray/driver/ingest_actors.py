@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finkray.claim import Claim
-from finkray.errors import ClusterUnavailable
+from finkray.errors import ClusterUnavailable, MemoryExceeded
 from finkray.ingest.actor import IngestActor
 from finkray.ingest.budget import Budget
 from finkray.ingest.intake import CutLimits
@@ -53,6 +53,14 @@ class ActorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ActorOutOfMemory:
+    """An actor took more memory than it may, and ended; `why` names what it read."""
+
+    actor: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SilentActor:
     """An actor that does not answer: since when on the monotonic clock, and Ray's reason."""
 
@@ -73,8 +81,8 @@ class IngestActors:
         the identity of the archive, which actors look for before they write an entry
     known_schemas
         schemas that were found before, by cluster and schema id
-    on_report
-        called with each `ActorReport`, from one thread for each actor
+    on_event
+        called with each `ActorReport` and `ActorOutOfMemory`, from one thread for each actor
     """
 
     def __init__(
@@ -83,7 +91,7 @@ class IngestActors:
         epoch: int,
         archive_id: str,
         known_schemas: Mapping[tuple[str, int], str],
-        on_report: Callable[[ActorReport], None],
+        on_event: Callable[[ActorReport | ActorOutOfMemory], None],
     ) -> None:
         import ray
 
@@ -125,10 +133,11 @@ class IngestActors:
                 decoder,
                 int(settings.packets.dead_letter_bytes),
                 unreadable_tries=settings.kafka.unreadable_tries,
+                memory_bytes=ingest.actor_memory_bytes,
             )
             for name in self.names
         ]
-        self._on_report = on_report
+        self._on_event = on_event
         self._closing = threading.Event()
         self.down: dict[int, SilentActor] = {}
         self._threads = [
@@ -194,12 +203,16 @@ class IngestActors:
                 timeout_s = FIRST_ANSWER_S
                 if self._closing.is_set():
                     return
+                out_of_memory = _out_of_memory(error)
+                if out_of_memory and index not in self.down:
+                    self._on_event(ActorOutOfMemory(index, out_of_memory))
                 if index not in self.down:
                     log.warning(
                         "ingest actor %s is down, Ray restarts it: %s", self.names[index], error
                     )
-                self._note_down(index, str(error))
-                if _reader_failed(error):
+                self._note_down(index, out_of_memory or str(error))
+                # One that is out of memory ends by itself.
+                if _reader_failed(error) and not out_of_memory:
                     self._restart(index, "its reading thread failed")
                 time.sleep(DOWN_PAUSE_S)
             else:
@@ -208,7 +221,7 @@ class IngestActors:
                 same = received.incarnation == report.incarnation
                 before = received.claims if same else 0
                 received = ClaimsReceived(report.incarnation, before + len(claims))
-                self._on_report(ActorReport(index, claims, report))
+                self._on_event(ActorReport(index, claims, report))
 
     def _note_down(self, index: int, why: str) -> None:
         known = self.down.get(index)
@@ -235,6 +248,12 @@ def _make_decoder(
         storage, packets, before_entry=functools.partial(refuse_if_gone, storage, archive_id)
     )
     return make_decoder(packets, max_message_bytes, known_schemas, tables)
+
+
+def _out_of_memory(error: Exception) -> str:
+    """Return why an actor that took too much memory ends; "" if it did not."""
+    cause = getattr(error, "cause", None)
+    return str(cause) if isinstance(cause, MemoryExceeded) else ""
 
 
 def _reader_failed(error: Exception) -> bool:

@@ -27,13 +27,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from finkray.claim import Claim, TopicPartition
-from finkray.errors import FinkrayError
+from finkray.errors import FinkrayError, MemoryExceeded
 from finkray.ingest.budget import Budget, LaneUsage
+from finkray.ingest.consumers import consumers_of_lanes
 from finkray.ingest.decode_queue import DecodedBatch, DecodeQueue
 from finkray.ingest.held_batches import HeldBatches
-from finkray.ingest.intake import CutClaim
-from finkray.ingest.lane import PolledMessage, partitions_text
+from finkray.ingest.lane import partitions_text, positions_text
 from finkray.ingest.lane_reader import LaneReader
+from finkray.ingest.memory_watch import MemoryWatch
 from finkray.ingest.messages import (
     NOTHING,
     Assignment,
@@ -42,11 +43,11 @@ from finkray.ingest.messages import (
     LaneKind,
     ReadyClaim,
 )
+from finkray.ingest.ray_actor import node_id, put_batch, was_restarted
 from finkray.ingest.ready import ready_claim
-from finkray.ingest.shares import may_decode, poll_credit, waiting_topics
+from finkray.ingest.shares import HeldBackTopics, may_decode, poll_credit
 from finkray.ingest.unreadable import TRIES
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.consumer import assigned_consumer
 from finkray.packets.batch import AlertBatch
 from finkray.packets.bounds import DecodeBounds
 
@@ -69,6 +70,12 @@ messages by default, and the client's queue may have thousands of one topic."""
 FLUSH_S = 15.0
 """How long a flush may decode what waits, a third of a drain; a start reads the rest again."""
 
+LAST_WORDS_S = 0.3
+"""How long the driver has to learn why an actor ends: a call of `take` waits almost always."""
+
+REPLY_S = 0.1
+"""How long Ray has to send that reply."""
+
 log = logging.getLogger(__name__)
 
 
@@ -90,6 +97,10 @@ class IngestActor:
         `locate` returns to the task
     unreadable_tries
         how often a record batch that cannot be read is tried before it is skipped
+    memory_bytes
+        most memory of this process, which ends when it takes more; 0 sets no bound
+    restarted
+        whether Ray started this actor in place of one that died; None asks Ray
     """
 
     def __init__(
@@ -101,31 +112,31 @@ class IngestActor:
         *,
         store: Callable[[AlertBatch], Any] | None = None,
         unreadable_tries: int = TRIES,
+        memory_bytes: int = 0,
+        restarted: bool | None = None,
     ) -> None:
         self._budget = budget
         kafka = KafkaCluster(kafka_config)
         bounds = DecodeBounds.of_claim(budget.limits.claim_bytes)
         self._decode_queue = DecodeQueue(make_decoder(), bounds, dead_letter_bytes)
-        lane_reader = functools.partial(
-            _lane_reader,
-            kafka_config,
-            kafka,
-            budget,
-            self._decode_queue.add,
-            unreadable_tries=unreadable_tries,
-        )
+        bounded = memory_bytes > 0 and (was_restarted() if restarted is None else restarted)
+        if bounded:
+            log.warning("the last actor died: reading one record batch at a time for a while")
+        self._consumers = consumers_of_lanes(kafka_config, budget, memory_bytes, bounded=bounded)
         self._readers: dict[LaneKind, LaneReader] = {
-            "live": lane_reader(queue_bytes=budget.queue_bytes),
-            "backfill": lane_reader(queue_bytes=budget.backfill_queue_bytes),
+            lane: LaneReader(
+                consumers.open, kafka, budget.limits, self._decode_queue.add, unreadable_tries
+            )
+            for lane, consumers in self._consumers.items()
         }
-        self._store = store or _ray_put
+        self._store = store or put_batch
         self._incarnation = uuid.uuid4().hex
-        self._node_id = _node_id()
+        self._node_id = node_id()
 
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flush_by_s: float | None = None
         self._flushed = False
-        self._waiting_topics: set[str] = set()
+        self._held_back = HeldBackTopics()
         self._may_decode_more = False
 
         self._changed = threading.Condition()
@@ -133,9 +144,12 @@ class IngestActor:
         self._ready: deque[ReadyClaim] = deque()
         self._acknowledged = 0
         self._failure: BaseException | None = None
+        self._failure_told = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._thread.start()
+        if memory_bytes > 0:
+            MemoryWatch(memory_bytes, functools.partial(self._end_for_memory, memory_bytes))
 
     # What the driver calls.
 
@@ -164,6 +178,8 @@ class IngestActor:
 
         Raises
         ------
+        MemoryExceeded
+            if this process takes more memory than it may, and ends
         FinkrayError
             if the reading thread failed: this actor must be restarted
         """
@@ -175,6 +191,9 @@ class IngestActor:
             self._changed.wait_for(
                 lambda: bool(self._ready) or self._failure is not None, timeout_s
             )
+            if isinstance(self._failure, MemoryExceeded):
+                self._failure_told.set()
+                raise self._failure
             if self._failure is not None:
                 raise FinkrayError(
                     f"the reading thread of the ingest actor failed: {self._failure!r}"
@@ -212,6 +231,7 @@ class IngestActor:
         try:
             while not self._stopping:
                 self._run_commands()
+                self._reopen_outdated()
                 self._read()
                 for reader in self._readers.values():
                     reader.cut_due()
@@ -221,6 +241,25 @@ class IngestActor:
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
+
+    def _end_for_memory(self, memory_bytes: int, used_bytes: int) -> None:
+        """End this process, after the driver was told why; its lanes are read again."""
+        why = (
+            f"it took {used_bytes >> 20} MiB of memory, of at most {memory_bytes >> 20}, while it "
+            f"read {positions_text(reader.positions for reader in self._readers.values())}"
+        )
+        log.error("ending this ingest actor: %s", why)
+        with self._changed:
+            self._failure = MemoryExceeded(why)
+            self._changed.notify_all()
+        if self._failure_told.wait(LAST_WORDS_S):
+            time.sleep(REPLY_S)
+        os._exit(1)
+
+    def _reopen_outdated(self) -> None:
+        for lane, consumers in self._consumers.items():
+            if consumers.outdated():
+                self._readers[lane].reopen()
 
     def _run_commands(self) -> None:
         while not self._commands.empty():
@@ -293,11 +332,8 @@ class IngestActor:
         live, backfill = self._usage()
         used = self._used_by_topic()
         room_bytes = self._budget.room_bytes(backfilling=backfilling) - backfill.all_bytes
-        waiting = waiting_topics(used, room_bytes, self._waiting_topics)
-        for topic in waiting - self._waiting_topics:
-            log.info("holding back topic %s: %d bytes of it are in memory", topic, used[topic])
-        self._waiting_topics = waiting
-        self._readers["live"].hold_back(waiting)
+        self._held_back.update(used, room_bytes, time.monotonic())
+        self._readers["live"].hold_back(self._held_back.topics)
         credit = self._budget.live_credit(live, backfill, backfilling=backfilling)
         return poll_credit(credit, len(used))
 
@@ -364,41 +400,11 @@ class IngestActor:
             messages=live.messages + backfill.messages,
             message_bytes=live.message_bytes + backfill.message_bytes,
             # A backfill that waits for room is no cause for an alarm.
-            paused=live.stalled or bool(self._waiting_topics),
+            paused=live.stalled or bool(self._held_back.topics),
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
             trouble=partitions_text(backfill.troubles | live.troubles),
             storage_trouble=self._decode_queue.storage_trouble,
             unreadable=partitions_text(backfill.unreadable | live.unreadable),
+            held_back_s=self._held_back.seconds(time.monotonic()),
         )
-
-
-def _lane_reader(
-    kafka_config: Mapping[str, Any],
-    kafka: KafkaCluster,
-    budget: Budget,
-    hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
-    *,
-    unreadable_tries: int,
-    queue_bytes: int,
-) -> LaneReader:
-    make_consumer = functools.partial(
-        assigned_consumer,
-        kafka_config,
-        queue_bytes=queue_bytes,
-        max_message_bytes=budget.max_message_bytes,
-    )
-    return LaneReader(make_consumer, kafka, budget.limits, hold, unreadable_tries)
-
-
-def _ray_put(batch: AlertBatch) -> Any:
-    import ray
-
-    # In a list, so that a task that calls `locate` gets the reference and not yet the batch.
-    return [ray.put(batch)]
-
-
-def _node_id() -> str:
-    import ray
-
-    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""

@@ -137,6 +137,12 @@ class PartitionIntake(Generic[M]):
         self._end_offset = end_offset
 
     @property
+    def read_to(self) -> int:
+        """The offset behind the last message; thread-safe."""
+        messages = self._messages[-1:]
+        return messages[0].offset + 1 if messages else self.next_offset
+
+    @property
     def waiting(self) -> bool:
         """Whether there are offsets that a claim could be cut of."""
         return bool(self._messages) or self._end_offset > self.next_offset

@@ -6,8 +6,10 @@ Single partitions are paused too, while their topic has to wait.
 import time
 from collections.abc import Callable, Collection
 
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Message
 from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.kafka.consumer import PartitionConsumer
 
 STALL_BEFORE_PAUSE_S = 5.0
 """Time without credit after which partitions are paused. Pausing discards the Kafka client's queue,
@@ -32,11 +34,12 @@ class LaneConsumer:
         opens a consumer as `finkray.kafka.consumer.assigned_consumer` does
     """
 
-    def __init__(self, make_consumer: Callable[[], Consumer]) -> None:
+    def __init__(self, make_consumer: Callable[[], PartitionConsumer]) -> None:
         self._make_consumer = make_consumer
-        self._consumer: Consumer | None = None
+        self._consumer: PartitionConsumer | None = None
         self._stalled_since_s: float | None = None
         self._assigned: set[PartitionKey] = set()
+        self._positions: dict[PartitionKey, int] = {}
         self._paused: set[PartitionKey] = set()
         self._waiting: set[PartitionKey] = set()
 
@@ -56,6 +59,7 @@ class LaneConsumer:
             self._consumer = self._make_consumer()
         self._consumer.incremental_assign([KafkaPartition(*key, offset)])
         self._assigned.add(key)
+        self._positions[key] = offset
 
     def unassign(self, key: PartitionKey) -> None:
         """Stop reading this partition, if it is read."""
@@ -64,6 +68,15 @@ class LaneConsumer:
             self._pause_only(self._consumer, self._paused - {key})
             self._consumer.incremental_unassign([KafkaPartition(*key)])
             self._assigned.remove(key)
+
+    def reopen(self) -> None:
+        """Open a new consumer, which reads on where this one is, if one is open."""
+        if self._consumer is None:
+            return
+        positions = {key: self._positions[key] for key in self._assigned}
+        self.close()
+        for key, offset in positions.items():
+            self.assign(key, offset)
 
     def hold_back(self, keys: Collection[PartitionKey]) -> None:
         """Read these partitions no further, and all others, from the next poll on."""
@@ -90,7 +103,9 @@ class LaneConsumer:
             return []
         self._stalled_since_s = None
         self._pause_only(self._consumer, self._waiting & self._assigned)
-        return self._consumer.consume(min(most_messages, MESSAGES_PER_POLL), timeout_s)
+        messages = self._consumer.consume(min(most_messages, MESSAGES_PER_POLL), timeout_s)
+        self._note_positions(messages)
+        return messages
 
     def check_leader(self, key: PartitionKey, timeout_s: float) -> None:
         """Check that the partition's leader answers.
@@ -116,14 +131,20 @@ class LaneConsumer:
         _, high = self._consumer.get_watermark_offsets(KafkaPartition(*key), cached=True)
         return high if high >= 0 else None
 
-    def _stall(self, consumer: Consumer) -> None:
+    def _note_positions(self, messages: Collection[Message]) -> None:
+        for message in messages:
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if message.error() is None and None not in (topic, partition, offset):
+                self._positions[topic, partition] = offset + 1
+
+    def _stall(self, consumer: PartitionConsumer) -> None:
         now_s = time.monotonic()
         if self._stalled_since_s is None:
             self._stalled_since_s = now_s
         elif now_s - self._stalled_since_s >= STALL_BEFORE_PAUSE_S:
             self._pause_only(consumer, set(self._assigned))
 
-    def _pause_only(self, consumer: Consumer, keys: set[PartitionKey]) -> None:
+    def _pause_only(self, consumer: PartitionConsumer, keys: set[PartitionKey]) -> None:
         """Pause these partitions, and resume the others."""
         if pausing := keys - self._paused:
             consumer.pause([KafkaPartition(*key) for key in pausing])

@@ -5,17 +5,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
-from finkray.claim import Claim, Gap, TopicPartition
+from finkray.claim import TopicPartition
 from finkray.errors import FinkrayError, TopicChanged
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
-from finkray.ingest.lane import Lane, PolledMessage
+from finkray.ingest.lane import Lane, PolledMessage, expired_claim, lost_tail_text
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
+from finkray.ingest.probes import batch_offset
 from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.consumer import PartitionConsumer
 from finkray.kafka.errors import explain, finkray_error, is_unreadable
 
 CHECK_TROUBLES_S = 3.0
@@ -56,7 +58,7 @@ class LaneReader:
 
     def __init__(
         self,
-        make_consumer: Callable[[], Consumer],
+        make_consumer: Callable[[], PartitionConsumer],
         kafka: KafkaCluster,
         limits: CutLimits,
         hold: Callable[[Assignment, CutClaim[PolledMessage]], None],
@@ -145,6 +147,16 @@ class LaneReader:
         lane = self._lanes.get(key)
         if lane is not None and lane.assignment.source == source:
             self._remove(key)
+
+    def reopen(self) -> None:
+        """Open a new consumer, which reads on where this one is."""
+        self._consumer.reopen()
+
+    @property
+    def positions(self) -> dict[PartitionKey, int]:
+        """The next offset of each lane that is read; thread-safe."""
+        lanes = list(self._lanes.items())
+        return {key: lane.intake.read_to for key, lane in lanes if not lane.suspended}
 
     def flush(self) -> None:
         """Cut claims of all messages in memory, and stop reading all lanes."""
@@ -245,7 +257,7 @@ class LaneReader:
             else:
                 lane.intake.reached_end(message.offset(), time.monotonic())
         elif is_unreadable(error) and key in self._lanes:
-            self._note_unreadable(key, message.offset(), explain(error))
+            self._note_unreadable(key, batch_offset(message), explain(error))
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._suspend(key, explain(error))  # type: ignore[arg-type]
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
@@ -322,10 +334,7 @@ class LaneReader:
         if high < intake.next_offset:
             # Kafka lost its last messages and assigns their offsets to new ones, which must not be
             # archived under the offsets of the old ones.
-            self.troubles[key] = (
-                f"it ends at offset {high} in Kafka, before {intake.next_offset}, which is next: "
-                "messages were lost there, and new ones below that are not read"
-            )
+            self.troubles[key] = lost_tail_text(high, intake.next_offset)
             return
         end = lane.assignment.end_offset
         end_offset = high if end is None else min(high, end)
@@ -350,10 +359,9 @@ class LaneReader:
         end = lane.assignment.end_offset
         low = marks.low if end is None else min(marks.low, end)
         if low > intake.next_offset:
-            gap = Gap("expired", intake.next_offset, low - 1)
-            claim = Claim(intake.source, gap.first_offset, gap.last_offset)
-            log.warning("%s expired in Kafka before it was read: %d offsets", claim, gap.offsets)
-            self._hold(lane.assignment, CutClaim(claim, (), (gap,), 0))
+            cut = expired_claim(intake.source, intake.next_offset, low)
+            log.warning("%s expired in Kafka before it was read", cut.claim)
+            self._hold(lane.assignment, cut)
             intake.next_offset = low
 
     # Record batches that cannot be read.

@@ -1,7 +1,7 @@
 """Messages between the driver and an ingest actor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
@@ -104,7 +104,9 @@ class IngestReport:
     """The state of an actor, sent with each reply to `take`.
 
     `trouble` is what Kafka's client reported; `storage_trouble` why the schemas of the archive's
-    tables cannot be read or written; `unreadable` which record batches cannot be read.
+    tables cannot be read or written; `unreadable` which record batches cannot be read;
+    `held_back_s` which topics use more than their share of the memory, and for how long they have
+    been read no further.
     """
 
     incarnation: str
@@ -120,3 +122,4 @@ class IngestReport:
     trouble: str
     storage_trouble: str = ""
     unreadable: str = ""
+    held_back_s: Mapping[str, float] = field(default_factory=dict)

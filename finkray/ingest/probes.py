@@ -6,13 +6,17 @@ also reaches later assignments of the same consumer.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.ingest.lane_consumer import PartitionKey
+from finkray.kafka.consumer import PartitionConsumer
 from finkray.kafka.errors import is_unreadable
+
+NO_OFFSET: Final = -1
+"""Stands for the offset of a record batch that ended the process which read it."""
 
 
 class ProbeAnswer(NamedTuple):
@@ -26,7 +30,13 @@ def probe_answer(message: Message) -> ProbeAnswer | None:
     error = message.error()
     if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
         return ProbeAnswer(None)
-    return ProbeAnswer(message.offset()) if is_unreadable(error) else None
+    return ProbeAnswer(batch_offset(message)) if is_unreadable(error) else None
+
+
+def batch_offset(message: Message) -> int:
+    """Return the offset of the record batch that an error is about; `NO_OFFSET` if not known."""
+    offset = message.offset()
+    return NO_OFFSET if offset is None else offset
 
 
 class Probes:
@@ -38,9 +48,9 @@ class Probes:
         opens a consumer as `finkray.kafka.consumer.assigned_consumer` does
     """
 
-    def __init__(self, make_consumer: Callable[[], Consumer]) -> None:
+    def __init__(self, make_consumer: Callable[[], PartitionConsumer]) -> None:
         self._make_consumer = make_consumer
-        self._consumers: dict[PartitionKey, Consumer] = {}
+        self._consumers: dict[PartitionKey, PartitionConsumer] = {}
 
     def start(self, key: PartitionKey, offset: int) -> None:
         """Begin to read a partition from this offset on, in place of an earlier probe of it."""

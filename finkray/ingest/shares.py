@@ -5,6 +5,7 @@ their ports). So one topic that floods gets two thirds of the room, two get two 
 there is always room for a topic that has nothing.
 """
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -21,6 +22,12 @@ messages are as large as allowed does not take all of it before it is held back.
 RESUME: Final = 0.25
 """A topic that has to wait is read again when it uses this part of what it may use. Kafka's client
 throws away what it fetched of a topic that waits, so the change must be rare."""
+
+
+HELD_BACK_AGAIN_S: Final = 10.0
+"""A topic that was read for less than this between two waits was held back all the time."""
+
+log = logging.getLogger(__name__)
 
 
 def waiting_topics(
@@ -69,3 +76,31 @@ def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int, topics: in
     """
     left_bytes = room_bytes - all_held_bytes
     return held_bytes == 0 or (held_bytes <= SHARE * left_bytes if topics > 1 else left_bytes >= 0)
+
+
+class HeldBackTopics:
+    """The topics that are not read further for now, and for how long."""
+
+    def __init__(self) -> None:
+        self.topics: set[str] = set()
+        self._since_s: dict[str, float] = {}
+        self._last_s: dict[str, float] = {}
+
+    def update(self, used_bytes: Mapping[str, int], room_bytes: int, now_s: float) -> None:
+        """Decide anew, see `waiting_topics`."""
+        before, self.topics = self.topics, waiting_topics(used_bytes, room_bytes, self.topics)
+        for topic in self.topics - before:
+            used = used_bytes[topic]
+            log.info("holding back topic %s: %d bytes of it are in memory", topic, used)
+        for topic in self.topics:
+            if now_s - self._last_s.get(topic, float("-inf")) > HELD_BACK_AGAIN_S:
+                self._since_s[topic] = now_s
+            self._last_s[topic] = now_s
+
+    def seconds(self, now_s: float) -> dict[str, float]:
+        """Return for how long topics have been held back that were so lately; thread-safe."""
+        return {
+            topic: now_s - self._since_s[topic]
+            for topic, last_s in list(self._last_s.items())
+            if now_s - last_s <= HELD_BACK_AGAIN_S
+        }

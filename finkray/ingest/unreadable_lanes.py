@@ -4,11 +4,10 @@ import logging
 import time
 from collections.abc import Callable
 
-from confluent_kafka import Consumer
-
 from finkray.ingest.lane_consumer import PartitionKey
 from finkray.ingest.probes import Probes
 from finkray.ingest.unreadable import GiveUp, Probe, Skip, UnreadableBatches
+from finkray.kafka.consumer import PartitionConsumer
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ class UnreadableLanes:
         how often a batch is read before it is skipped
     """
 
-    def __init__(self, make_consumer: Callable[[], Consumer], tries: int) -> None:
+    def __init__(self, make_consumer: Callable[[], PartitionConsumer], tries: int) -> None:
         self._batches = UnreadableBatches(tries)
         self._probes = Probes(make_consumer)
 

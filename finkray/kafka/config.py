@@ -45,6 +45,10 @@ a fetch at once, before anything is counted, and keeps them until their last mes
 three runs on two cores; with these 3361 and 3973, with 8 and 64 MiB 3812. `kafka.options` may say
 otherwise."""
 
+SMALL_FETCH_BYTES: Final = 64 * 1024
+"""Most bytes of a fetch while it is not known what it unpacks to: 66 MB at most with gzip, or one
+record batch, which Kafka sends whole."""
+
 _CONSUMER_ONLY: Final = (
     "fetch.",
     "queued.",
@@ -112,6 +116,22 @@ def assigned_consumer_config(
         # A consumer uses this for a check alone: that a fetch has room for one message. Kafka sends
         # the first record batch whole, however large it is (KIP-74).
         "message.max.bytes": min(queue_bytes, FETCH_BYTES, max_message_bytes),
+    }
+
+
+def one_batch_config(config: Mapping[str, Any], *, max_message_bytes: int) -> dict[str, Any]:
+    """Return the properties of a consumer that fetches one record batch at a time."""
+    return {
+        **assigned_consumer_config(
+            config, queue_bytes=FETCH_BYTES, max_message_bytes=max_message_bytes
+        ),
+        # No option may change these. Kafka sends the first record batch whole (KIP-74), and the
+        # next is fetched when the last message of this one was polled.
+        "fetch.message.max.bytes": 1,
+        "fetch.max.bytes": 1000,
+        "message.max.bytes": 1000,
+        "queued.min.messages": 1,
+        "queued.max.messages.kbytes": 1,
     }
 
 

@@ -1,11 +1,44 @@
 """A consumer that reads given partitions from given offsets."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.kafka.config import assigned_consumer_config, options_explained
+
+
+class PartitionConsumer(Protocol):
+    """What finkray calls of `confluent_kafka.Consumer` to read assigned partitions."""
+
+    def assign(self, partitions: list[TopicPartition], /) -> Any:
+        """Read these partitions and no others."""
+
+    def incremental_assign(self, partitions: list[TopicPartition], /) -> Any:
+        """Read these partitions too."""
+
+    def incremental_unassign(self, partitions: list[TopicPartition], /) -> Any:
+        """Stop reading these partitions."""
+
+    def pause(self, partitions: list[TopicPartition], /) -> Any:
+        """Leave these partitions out, and discard what was fetched of them."""
+
+    def resume(self, partitions: list[TopicPartition], /) -> Any:
+        """Read paused partitions again."""
+
+    def poll(self, timeout: float, /) -> Message | None:
+        """Return the next message or event, or None."""
+
+    def consume(self, num_messages: int, timeout: float, /) -> list[Message]:
+        """Return the next messages and events."""
+
+    def get_watermark_offsets(
+        self, partition: TopicPartition, /, timeout: float = ..., *, cached: bool = ...
+    ) -> tuple[int, int]:
+        """Return the low and the high watermark."""
+
+    def close(self) -> Any:
+        """End the consumer."""
 
 
 def assigned_consumer(

@@ -22,6 +22,9 @@ SLOW_START_S = 180.0
 RESTARTS_PER_H = 3
 """One restart repairs itself and only goes to the log; three in an hour have a lasting cause."""
 
+MEMORY_ALARM_S = 3600.0
+"""An actor that took too much memory is restarted within seconds, too soon for a person to see."""
+
 AHEAD_S = 2.0
 """Alerts cannot arrive before they are sent. If half seem to, by this much, a clock is wrong."""
 
@@ -61,6 +64,8 @@ class Troubles:
         offsets of record batches that could not be read, and were skipped, in this run
     last_unreadable
         the claim that accounts for the last of them
+    out_of_memory, out_of_memory_at_s
+        the last actor that took too much memory and what it read; when on the monotonic clock
     restarts
         what was restarted, and when on the monotonic clock
     unknown_schemas
@@ -76,6 +81,8 @@ class Troubles:
     last_other_columns: str = ""
     unreadable: int = 0
     last_unreadable: str = ""
+    out_of_memory: str = ""
+    out_of_memory_at_s: float = -math.inf
     restarts: list[tuple[float, str]] = field(default_factory=list)
     unknown_schemas: set[int] = field(default_factory=set)
 
@@ -91,6 +98,10 @@ class Troubles:
         if others:
             self.other_columns += others
             self.last_other_columns = str(result.claim)
+
+    def add_out_of_memory(self, what: str, monotonic_s: float) -> None:
+        """Take note of an actor that took too much memory, and of what it read."""
+        self.out_of_memory, self.out_of_memory_at_s = what, monotonic_s
 
     def add_restart(self, what: str, monotonic_s: float) -> None:
         """Add a restart, and forget those older than an hour."""
@@ -124,6 +135,9 @@ class Facts:
         why an ingest actor does not answer, by its name
     stalled_s
         for how long each actor has read nothing because it had no room
+    held_back_s
+        for how long each topic of an actor has been read no further because it takes more than
+        its share of the memory, by the actor's name and the topic
     difference
         offsets that are not accounted for
     dead_letters_by_reason
@@ -148,6 +162,7 @@ class Facts:
     actor_unreadable: Mapping[str, str] = field(default_factory=dict)
     actors_down: Mapping[str, str] = field(default_factory=dict)
     stalled_s: Mapping[str, float] = field(default_factory=dict)
+    held_back_s: Mapping[str, float] = field(default_factory=dict)
     difference: int = 0
     dead_letters_by_reason: Mapping[str, int] = field(default_factory=dict)
     starting_s: float = 0.0
@@ -173,7 +188,9 @@ def alarms_of(facts: Facts) -> dict[str, str]:
         "LOW_DISK": _low_disk(facts),
         "LEASE": _lease(facts),
         "INTAKE_STOPPED": _intake_stopped(facts),
+        "TOPIC_HELD_BACK": _held_back(facts),
         "ACTOR_DOWN": _listed(facts.actors_down),
+        "ACTOR_MEMORY": _out_of_memory(facts),
         "SLOW_START": _slow_start(facts),
         "RESTARTS": _restarts(facts),
         "UNKNOWN_SCHEMA": _waiting_for_schema(
@@ -251,6 +268,19 @@ def _intake_stopped(facts: Facts) -> str:
         return ""  # the storage is the cause
     stalled = {name: s for name, s in facts.stalled_s.items() if s >= STALLED_S}
     return _listed({name: f"no room for {s:.0f} s" for name, s in stalled.items()})
+
+
+def _held_back(facts: Facts) -> str:
+    if facts.troubles.storage:
+        return ""  # the storage is the cause
+    held = {name: s for name, s in facts.held_back_s.items() if s >= STALLED_S}
+    return _listed({name: f"held back for {s:.0f} s" for name, s in held.items()})
+
+
+def _out_of_memory(facts: Facts) -> str:
+    troubles = facts.troubles
+    lately = facts.monotonic_s - troubles.out_of_memory_at_s < MEMORY_ALARM_S
+    return troubles.out_of_memory if lately else ""
 
 
 def _slow_start(facts: Facts) -> str:

@@ -26,7 +26,13 @@ WHAT_TO_DO = {
     "INTAKE_STOPPED": "The ingest actors hold as much as they may, and nothing becomes durable: "
     "check the micro-batches in `finkray status` and the Ray dashboard. The archive reads on when "
     "batches are written.",
+    "TOPIC_HELD_BACK": "The topic sends more than can be written, and is read no further until "
+    "some of it is durable; other topics keep their latency. If its alerts are wanted sooner, give "
+    "the archive more cores or ingest.held_bytes; else ask its sender.",
     "ACTOR_DOWN": "Ray restarts the ingest actor; check the Ray dashboard if it stays down.",
+    "ACTOR_MEMORY": "Record batches of Kafka unpacked to more than ingest.memory_bytes. The actor "
+    "was restarted, reads with small fetches, and nothing is lost. If it happens again, find the "
+    "topic's sender: a few kB of gzip may become gigabytes.",
     "SLOW_START": "Does Ray have free CPUs for Spark's executors? See `ray status`, and the job's "
     "log in the Ray dashboard.",
     "RESTARTS": "No restart lost an alert, but the cause persists: check the archive's log, and "

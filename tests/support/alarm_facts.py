@@ -40,6 +40,15 @@ FACTS = {
     "LOW_DISK": Facts(free_bytes=2**30, low_disk_bytes=2**31),
     "LEASE": Facts(lease_silent_s=16.0, lease_ttl_s=15.0),
     "INTAKE_STOPPED": Facts(stalled_s={"ingest-0": STALLED_S, "ingest-1": 0.0}),
+    "TOPIC_HELD_BACK": Facts(held_back_s={"ingest-0: flood": STALLED_S, "ingest-0: calm": 1.0}),
+    "ACTOR_MEMORY": Facts(
+        troubles=Troubles(
+            out_of_memory="ingest-0: it took 1600 MiB of memory, of at most 1536, while it read "
+            "t[0] at offset 5",
+            out_of_memory_at_s=NOW_S,
+        ),
+        monotonic_s=NOW_S + 60,
+    ),
     "ACTOR_DOWN": Facts(actors_down={"ingest-1": "it was killed"}),
     "SLOW_START": Facts(starting_s=SLOW_START_S),
     "RESTARTS": Facts(troubles=restarted(RESTARTS_PER_H), monotonic_s=NOW_S + 3000),

@@ -9,7 +9,7 @@ from finkray.ingest.intake import CutClaim, CutLimits
 from finkray.ingest.lane import PolledMessage
 from finkray.ingest.lane_reader import LaneReader
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.consumer import PartitionConsumer, assigned_consumer
 from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.packets import send
@@ -20,11 +20,16 @@ LIMITS = CutLimits(claim_bytes=10**6, claim_rows=4, linger_s=0.1)
 class Lanes:
     """A lane reader, and the claims that it cut."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        make_consumer: Callable[[], PartitionConsumer] | None = None,
+    ) -> None:
         config = {"bootstrap.servers": bootstrap_servers}
         self.cuts: list[CutClaim[PolledMessage]] = []
         self.reader = LaneReader(
-            functools.partial(
+            make_consumer
+            or functools.partial(
                 assigned_consumer, config, queue_bytes=2**20, max_message_bytes=2**20
             ),
             KafkaCluster(config),

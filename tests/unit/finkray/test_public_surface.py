@@ -41,6 +41,7 @@ SURFACE = {
         "KafkaUnavailable",
         "LedgerCorrupt",
         "LedgerError",
+        "MemoryExceeded",
         "MessageRefused",
         "NightError",
         "ProducerFenced",

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finkray.ingest.shares import SHARE, SURE, may_decode, poll_credit, waiting_topics
+from finkray.ingest.shares import (
+    HELD_BACK_AGAIN_S,
+    SHARE,
+    SURE,
+    HeldBackTopics,
+    may_decode,
+    poll_credit,
+    waiting_topics,
+)
 
 USED = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 1000), max_size=6)
 
@@ -49,3 +57,18 @@ def test_something_may_always_be_decoded(mine: int, others: int, room: int) -> N
         assert mine + others < room
     # A topic alone fills the room, so that reading stops, and is seen to, when nothing is durable.
     assert may_decode(mine, mine, room, 1) == (mine <= room or mine == 0)
+
+
+def test_a_topic_is_held_back_for_as_long_as_it_has_no_real_break() -> None:
+    held_back = HeldBackTopics()
+    flood, calm = {"flood": 900, "calm": 0}, {"flood": 0, "calm": 0}
+    for second in range(0, 100, 5):
+        # It is read for a moment between two waits.
+        held_back.update(flood, 1000, float(second))
+        assert held_back.topics == {"flood"}
+        assert held_back.seconds(second + 1.0) == {"flood": second + 1.0}
+        held_back.update(calm, 1000, second + 2.0)
+        assert not held_back.topics
+    assert held_back.seconds(95 + HELD_BACK_AGAIN_S + 1) == {}
+    held_back.update(flood, 1000, 200.0)
+    assert held_back.seconds(203.0) == {"flood": 3.0}

@@ -9,6 +9,7 @@ from finkray.kafka.config import (
     TRANSACTION_TIMEOUT_MS,
     admin_config,
     assigned_consumer_config,
+    one_batch_config,
     producer_config,
     transactional_config,
 )
@@ -36,6 +37,14 @@ def test_a_fetch_is_small_however_large_queue_and_messages_are() -> None:
     far = config(**{"fetch.message.max.bytes": 2**23, "fetch.max.bytes": 2**24})
     wanted = assigned_consumer_config(far, queue_bytes=2**24, max_message_bytes=2**23)
     assert (wanted["fetch.message.max.bytes"], wanted["fetch.max.bytes"]) == (2**23, 2**24)
+
+
+def test_no_option_lets_a_bounded_consumer_fetch_more_than_one_batch() -> None:
+    far = config(**{"fetch.message.max.bytes": 2**23, "queued.min.messages": 1000})
+    wanted = one_batch_config(far, max_message_bytes=2**23)
+    assert (wanted["fetch.message.max.bytes"], wanted["queued.min.messages"]) == (1, 1)
+    # The client raises the bound of a fetch to that of a message.
+    assert wanted["message.max.bytes"] <= wanted["fetch.max.bytes"] <= 1000
 
 
 def test_options_win_over_defaults_and_not_over_guarantees() -> None:
