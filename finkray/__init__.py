@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finkray.ledger.follow import Durable
-    from finkray.reader import Archive, open_archive
+    from finkray.reader import Archive, lightcurve, open_archive
     from finkray.services.service import Service, service
 
 __version__ = "0.1.0"
 
-__all__ = ["Archive", "Durable", "Service", "__version__", "open_archive", "service"]
+__all__ = ["Archive", "Durable", "Service", "__version__", "lightcurve", "open_archive", "service"]
 
 _MODULES = {
     "Archive": "finkray.reader",
     "Durable": "finkray.ledger.follow",
     "Service": "finkray.services.service",
+    "lightcurve": "finkray.reader",
     "open_archive": "finkray.reader",
     "service": "finkray.services.service",
 }

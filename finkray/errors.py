@@ -17,6 +17,7 @@
     ├── ServiceError             a service cannot be loaded, or breaks its contract
     ├── CatalogError             a reference catalogue does not match its description
     ├── CatalogUnavailable  (r)  a shard of a reference catalogue cannot be read now
+    ├── UnknownObject            the archive has no alert of the object
     ├── NightError               the HATS collection of a night cannot be built, or is damaged
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
@@ -52,6 +53,7 @@ __all__ = [
     "StorageError",
     "TooManyColumns",
     "TopicChanged",
+    "UnknownObject",
 ]
 
 
@@ -139,6 +141,10 @@ class CatalogUnavailable(FinkrayError):
     """A shard of a reference catalogue cannot be read now."""
 
     retriable = True
+
+
+class UnknownObject(FinkrayError):
+    """The archive has no alert of the object whose light curve is read."""
 
 
 class NightError(FinkrayError):

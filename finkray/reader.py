@@ -1,5 +1,6 @@
 """Read an archive. Any number of readers may do so at any time, beside the one writer."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +154,85 @@ class Archive:
 
         return newest(self.results(name, start, end, topic).to_table())
 
+    def lightcurve(
+        self,
+        object_id: str | int,
+        *,
+        bands: str | Collection[str] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        kinds: str | Collection[str] | None = None,
+    ) -> pa.Table:
+        """Return the light curve of an object, each measurement once, in order of time.
+
+        Its points come from the object's alerts and the histories in them; the columns are
+        explained at `finkray.curves.schema.POINT`. All files of the archive are looked through.
+
+        Parameters
+        ----------
+        object_id
+            ZTF's objectId, or LSST's diaObjectId or ssObjectId
+        bands
+            one of u, g, r, i, z, y or several; None is all
+        start, end
+            UTC times of the exposure, from `start` up to, not including, `end`: as in `dataset`
+        kinds
+            `detection`, `limit`, `forced`, or several; None is all
+
+        Raises
+        ------
+        UnknownObject
+            if the archive has no alert of the object
+        ValueError
+            if a band, a kind or a time is malformed
+        StorageError
+            if a file cannot be read
+        """
+        from finkray.curves.reading import Choice, read_curve
+
+        return read_curve(self._storage, object_id, Choice.of(bands, start, end, kinds))
+
+    def lightcurves(
+        self,
+        object_ids: Collection[str | int],
+        *,
+        bands: str | Collection[str] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        kinds: str | Collection[str] | None = None,
+    ) -> pa.Table:
+        """Return the light curves of several objects in one table, as `lightcurve` returns one.
+
+        The files are looked through once. Objects of which there is no alert have no row.
+        """
+        from finkray.curves.reading import Choice, read_curves
+
+        return read_curves(self._storage, object_ids, Choice.of(bands, start, end, kinds))
+
+    def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> pa.Table:
+        """Return the objects with an alert in a circle, the nearest first.
+
+        The columns are explained at `finkray.curves.reading.OBJECT`. All files of the archive are
+        looked through.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            the centre, ICRS
+        radius_arcsec
+            at most 36 000
+
+        Raises
+        ------
+        ValueError
+            if the circle is none
+        StorageError
+            if a file cannot be read
+        """
+        from finkray.curves.reading import objects_in_cone
+
+        return objects_in_cone(self._storage, ra_deg, dec_deg, radius_arcsec)
+
     def ledger(self) -> pa.Table:
         """Return one row for each claim, in order of commit: its offsets and their outcome.
 
@@ -227,6 +307,34 @@ def open_archive(uri: str | Path, options: Mapping[str, Option] | None = None) -
     if not storage.exists():
         raise StorageError(f"there is no archive at {storage.uri}: no such folder")
     return Archive(storage)
+
+
+def lightcurve(
+    object_id: str | int,
+    *,
+    bands: str | Collection[str] | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    kinds: str | Collection[str] | None = None,
+) -> pa.Table:
+    """Return the light curve of an object of the archive that the settings name.
+
+    The settings are those of the file in ``FINKRAY_CONFIG``, or ``conf/finkray.toml`` of the
+    current folder if there is one. Parameters and errors are those of `Archive.lightcurve`.
+
+    Raises
+    ------
+    SettingsError
+        if a setting is wrong
+    """
+    from finkray.settings.model import load
+
+    default = Path("conf/finkray.toml")
+    named = os.environ.get("FINKRAY_CONFIG")
+    config = Path(named) if named else default if default.exists() else None
+    location = load(config, os.environ).archive
+    archive = open_archive(location.uri, location.storage_options())
+    return archive.lightcurve(object_id, bands=bands, start=start, end=end, kinds=kinds)
 
 
 def _chosen(

@@ -5,6 +5,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from finkray.claim import Claim, TopicPartition
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import AlertBatch
+from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
+from finkray.packets.write_claim import write_claim
+from finkray.storage.contract import Storage
+from tests.support.small_archives import NIGHT
+
+FINGERPRINT = "ab" * 32
 _IMAGE = [("jd", pa.float64()), ("fid", pa.int32()), ("pid", pa.int64())]
 _REFERENCE = [
     *[(name, pa.int32()) for name in ("field", "rcid")],
@@ -151,3 +161,25 @@ def ztf_table(*alerts: dict[str, Any]) -> pa.Table:
 def lsst_table(*alerts: dict[str, Any]) -> pa.Table:
     """Return alerts of LSST as a table."""
     return pa.Table.from_pylist(list(alerts), LSST_SCHEMA)
+
+
+def archive_table(storage: Storage, alerts: pa.Table, topic: str = "ztf") -> None:
+    """Archive alerts as one claim of a topic in a new archive."""
+    count = alerts.num_rows
+    columns = {
+        "kafka_topic": pa.repeat(pa.scalar(topic), count),
+        "kafka_partition": pa.repeat(pa.scalar(0, pa.int32()), count),
+        "kafka_offset": pa.array(range(count), pa.int64()),
+        "kafka_timestamp": pa.repeat(pa.scalar(NIGHT, pa.timestamp("ms", "UTC")), count),
+    }
+    table = pa.table({**columns, **{name: alerts[name] for name in alerts.column_names}})
+    batch = AlertBatch(
+        claim=Claim(TopicPartition("cluster", topic, f"id-of-{topic}", 0), 0, count - 1),
+        tables=((FINGERPRINT, table),),
+        schemas={FINGERPRINT: "{}"},
+        schema_ids={},
+        dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
+        gaps=(),
+    )
+    ledger = Ledger.take_over(storage)
+    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])

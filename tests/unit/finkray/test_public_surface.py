@@ -10,7 +10,15 @@ import finkray.errors
 import finkray.testing
 
 SURFACE = {
-    finkray: ["Archive", "Durable", "Service", "__version__", "open_archive", "service"],
+    finkray: [
+        "Archive",
+        "Durable",
+        "Service",
+        "__version__",
+        "lightcurve",
+        "open_archive",
+        "service",
+    ],
     finkray.adapter: [
         "CUTOUTS",
         "DETECTION",
@@ -52,6 +60,7 @@ SURFACE = {
         "StorageError",
         "TooManyColumns",
         "TopicChanged",
+        "UnknownObject",
     ],
     finkray.testing: ["SAMPLE", "alerts", "run"],
 }

@@ -202,6 +202,7 @@ def test_importing_finkray_is_light() -> None:
         "Durable",
         "Service",
         "__version__",
+        "lightcurve",
         "open_archive",
         "service",
     }
