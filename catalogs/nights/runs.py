@@ -18,8 +18,9 @@ from catalogs.nights.places import NO_PLACE, Places
 from catalogs.nights.points import raw_points
 from catalogs.nights.steps import Steps
 
-RUN_ROWS: Final = 50_000
-"""Alerts of a run. Of ZTF they need some 300 MB with their histories."""
+RUN_ROWS: Final = 25_000
+"""Alerts of a run. Of ZTF they need 750 MB while they are read and sorted with their histories;
+50 000 need 1250 MB, and take as much CPU time."""
 
 RUN_BYTES: Final = 512 * 2**20
 """Bytes in memory of the columns of a run: of LSST, whose histories are 75 times longer."""
@@ -27,7 +28,8 @@ RUN_BYTES: Final = 512 * 2**20
 NUMBER: Final = "object"
 """Column of the number of the object."""
 
-KINDS: Final = ("alerts", "objects", "points")
+KEYS: Final = {"alerts": INDEX, "objects": NUMBER, "points": NUMBER}
+"""By kind of run, the column by which it is sorted."""
 
 
 class Runs:
@@ -41,32 +43,39 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._keys: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
-        self.rows = dict.fromkeys(KINDS, 0)
+        self._starts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in KEYS}
 
-    def add(self, kind: str, rows: pa.Table, key: str) -> None:
-        """Write rows, sorted by a column, as the kind's next run."""
-        keys = rows[key].to_numpy()
+    def add(self, kind: str, rows: pa.Table) -> None:
+        """Write rows, sorted by the key of their kind, as its next run."""
+        if not rows.num_rows:
+            return
+        keys = rows[KEYS[kind]].to_numpy()
         order = np.argsort(keys, kind="stable")
-        path = self._path(kind, len(self._keys[kind]))
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        path = self._path(kind, len(self._starts[kind]))
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_table(rows.take(pa.array(order)).combine_chunks())
-        self._keys[kind].append(keys[order])
-        self.rows[kind] += rows.num_rows
+        # An object has many points: its key and first row are enough.
+        different, starts = np.unique(keys[order], return_index=True)
+        self._starts[kind].append((different, np.append(starts, len(keys))))
 
     def slice(self, kind: str, first: int, end: int) -> pa.Table | None:
-        """Return the rows whose key is at least `first` and below `end`; None if there are none."""
+        """Return the rows whose key is at least `first` and below `end`; None if there are none.
+
+        A run is mapped as long as its slice is used: pages of runs that stay mapped would count as
+        memory of this process.
+        """
         tables = []
-        for number, keys in enumerate(self._keys[kind]):
-            start, stop = np.searchsorted(keys, [first, end])
+        for number, (keys, starts) in enumerate(self._starts[kind]):
+            start, stop = starts[np.searchsorted(keys, [first, end])]
             if stop > start:
-                with pa.memory_map(str(self._path(kind, number))) as pages:
+                # The slice keeps the pages mapped when the file is closed.
+                with pa.memory_map(self._path(kind, number)) as pages:
                     table = pa.ipc.open_file(pages).read_all()
                     tables.append(table.slice(start, stop - start))
         return pa.concat_tables(tables) if tables else None
 
-    def _path(self, kind: str, number: int) -> Path:
-        return self._folder / f"{kind}-{number:05d}.arrow"
+    def _path(self, kind: str, number: int) -> str:
+        return str(self._folder / f"{kind}-{number:05d}.arrow")
 
 
 def make_runs(
@@ -86,13 +95,11 @@ def make_runs(
         place, objects = places.alert_place[numbers], places.alert_object[numbers]
         flat = night.flatten(alerts)
         there = np.flatnonzero(place != NO_PLACE)
-        runs.add("alerts", with_column(flat.take(pa.array(there)), INDEX, place[there]), INDEX)
+        runs.add("alerts", with_column(flat.take(pa.array(there)), INDEX, place[there]))
         known = np.flatnonzero(objects != NO_PLACE)
         latest = known[places.object_latest[objects[known]] == numbers[known]]
-        rows = with_column(flat.take(pa.array(latest)), NUMBER, objects[latest])
-        runs.add("objects", rows, NUMBER)
-        points = raw_points(alerts, objects, night.survey.name)
-        runs.add("points", points, NUMBER)
+        runs.add("objects", with_column(flat.take(pa.array(latest)), NUMBER, objects[latest]))
+        runs.add("points", raw_points(alerts, objects, night.survey.name))
         steps.tell(f"sorted {first:,} alerts")
         steps.go_on()
     return runs
