@@ -18,6 +18,7 @@
     ├── CatalogError             a reference catalogue does not match its description
     ├── CatalogUnavailable  (r)  a shard of a reference catalogue cannot be read now
     ├── UnknownObject            the archive has no alert of the object
+    ├── TooFewPoints             a light curve has too few points for a period
     ├── NightError               the HATS collection of a night cannot be built, or is damaged
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
@@ -51,6 +52,7 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "StorageError",
+    "TooFewPoints",
     "TooManyColumns",
     "TopicChanged",
     "UnknownObject",
@@ -145,6 +147,10 @@ class CatalogUnavailable(FinkrayError):
 
 class UnknownObject(FinkrayError):
     """The archive has no alert of the object whose light curve is read."""
+
+
+class TooFewPoints(FinkrayError):
+    """A light curve has too few points for a period; the message says how many it has."""
 
 
 class NightError(FinkrayError):

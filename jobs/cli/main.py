@@ -8,7 +8,7 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
-from jobs.cli import archive, deadletters, hats, ledger, services, start, storage
+from jobs.cli import archive, curves, deadletters, hats, ledger, services, start, storage
 from jobs.cli.catalog import catalog
 from jobs.cli.simulator import simulator_app
 
@@ -21,6 +21,7 @@ Examples:
   finkray status                     what runs, since when, how fast
   finkray audit --simulator          is every alert accounted for?
   finkray deadletters list           what did not decode, and why
+  finkray lightcurve ZTF20abfcszi    what is known of an object; finkray cone finds it
   finkray stop archive               drain, make durable, end
   finkray stop simulator             the last stop also ends the local Ray
 """
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (start.app, archive.app, services.app):
+for commands in (start.app, archive.app, services.app, curves.app):
     app.add_typer(commands)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(ledger.app, name="ledger")

@@ -58,6 +58,7 @@ SURFACE = {
         "ServiceError",
         "SettingsError",
         "StorageError",
+        "TooFewPoints",
         "TooManyColumns",
         "TopicChanged",
         "UnknownObject",

@@ -1,0 +1,197 @@
+"""Commands about objects: `finkray lightcurve`, `finkray cone` and `finkray periodogram`."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from jobs.cli.common import AsJson, Config, command_context, console, examples
+
+app = typer.Typer(rich_markup_mode=None)
+"""Commands of `finkray` itself."""
+
+Value = TypeVar("Value")
+
+ObjectId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        show_default=False,
+        help="ZTF's objectId, or LSST's diaObjectId or ssObjectId.",
+    ),
+]
+Bands = Annotated[
+    list[str] | None,
+    typer.Option("--band", metavar="B", help="Only u, g, r, i, z or y; may be repeated."),
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
+
+# A declination such as -12.5 is no option.
+_NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
+
+
+@app.command(
+    epilog=examples(
+        "finkray lightcurve ZTF20abfcszi",
+        "finkray lightcurve ZTF20abfcszi --band g --band r --kind detection --csv > curve.csv",
+        "finkray lightcurve 169355936030359646 --start 2026-03-01 --json",
+    )
+)
+def lightcurve(
+    object_id: ObjectId,
+    config: Config = None,
+    *,
+    band: Bands = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind", metavar="K", help="Only detection, limit or forced; may be repeated."
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="From this time of exposure on, UTC, as 2026-03-01T05."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="T", help="Before this time of exposure, UTC.")
+    ] = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the light curve of an object: each measurement once, from alerts and their histories.
+
+    All files of the archive are looked through. docs/lightcurves.md explains the columns.
+    """
+    from jobs.commands.curves import archive_to_read, curve_text, json_of, write_csv
+
+    _refuse_two_formats(as_csv=as_csv, as_json=as_json)
+    context = command_context(config)
+    archive = archive_to_read(context.settings)
+    with context.progress.waiting(f"looking for {object_id} in {archive.uri}"):
+        points = _usage(
+            lambda: archive.lightcurve(object_id, bands=band, start=start, end=end, kinds=kind)
+        )
+    if as_csv:
+        write_csv(points)
+    elif as_json:
+        typer.echo(json_of(points))
+    else:
+        console().print(curve_text(points))
+
+
+@app.command(
+    context_settings=_NEGATIVE_NUMBERS,
+    epilog=examples(
+        "finkray cone 150.1 2.2 3",
+        "finkray cone 10:00:24.0 +02:12:00 1arcmin",
+        "finkray cone 7.806 -85.009 10 --json",
+    ),
+)
+def cone(
+    ra: Annotated[
+        str,
+        typer.Argument(
+            metavar="RA", show_default=False, help="Degrees, or hours as 10:00:24.0 or 10h00m24s."
+        ),
+    ],
+    dec: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEC", show_default=False, help="Degrees, also as -21:07:12 or -21d07m12s."
+        ),
+    ],
+    radius: Annotated[
+        str,
+        typer.Argument(
+            metavar="RADIUS", show_default=False, help="Arcsec, or with a unit as 1arcmin."
+        ),
+    ],
+    config: Config = None,
+    *,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the objects with an alert in a circle of the sky (ICRS), the nearest first.
+
+    All files of the archive are looked through.
+    """
+    from finkray.curves.sky import checked_circle
+    from jobs.commands.curves import (
+        angle_deg,
+        archive_to_read,
+        cone_text,
+        json_of,
+        radius_arcsec,
+        write_csv,
+    )
+
+    _refuse_two_formats(as_csv=as_csv, as_json=as_json)
+    circle = _usage(
+        lambda: checked_circle(
+            angle_deg(ra, in_hours=True), angle_deg(dec, in_hours=False), radius_arcsec(radius)
+        )
+    )
+    context = command_context(config)
+    archive = archive_to_read(context.settings)
+    with context.progress.waiting(f"looking for objects in {archive.uri}"):
+        objects = archive.cone(*circle)
+    if as_csv:
+        write_csv(objects)
+    elif as_json:
+        typer.echo(json_of(objects))
+    else:
+        console().print(cone_text(objects))
+
+
+@app.command(
+    epilog=examples(
+        "finkray periodogram ZTF18abcdefg",
+        "finkray periodogram ZTF18abcdefg --band r --terms 3 --json",
+    )
+)
+def periodogram(
+    object_id: ObjectId,
+    config: Config = None,
+    *,
+    band: Bands = None,
+    shortest: Annotated[
+        float, typer.Option(metavar="DAYS", help="Shortest period that is searched.")
+    ] = 0.1,
+    terms: Annotated[
+        int, typer.Option(metavar="N", help="Terms of the fitted series: 3 for RR Lyrae.")
+    ] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Show the three highest peaks of an object's periodogram in each band, with daily aliases.
+
+    A band needs 15 detections. Eclipsing binaries show at half of their period.
+    """
+    from jobs.commands.curves import (
+        archive_to_read,
+        periodograms,
+        periodograms_json,
+        periodograms_text,
+    )
+
+    context = command_context(config)
+    archive = archive_to_read(context.settings)
+    with context.progress.waiting(f"looking for {object_id} in {archive.uri}"):
+        points = _usage(lambda: archive.lightcurve(object_id, bands=band, kinds="detection"))
+        found = _usage(lambda: periodograms(points, band or (), shortest, terms))
+    if as_json:
+        typer.echo(periodograms_json(found))
+    else:
+        console().print(periodograms_text(found))
+
+
+def _refuse_two_formats(*, as_csv: bool, as_json: bool) -> None:
+    if as_csv and as_json:
+        raise typer.BadParameter("expected --csv or --json, not both")
+
+
+def _usage(call: Callable[[], Value]) -> Value:
+    """Return what a call returns; an argument that it refuses ends the command with code 2."""
+    try:
+        return call()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

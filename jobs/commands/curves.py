@@ -1,0 +1,219 @@
+"""`finkray lightcurve`, `cone` and `periodogram`: read the archive of the settings, and render."""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodogram, usable
+from finkray.curves.reading import BANDS
+from finkray.errors import TooFewPoints
+from finkray.reader import Archive
+from finkray.settings.model import Settings
+from jobs.cluster.archive import archive_of
+
+
+def archive_to_read(settings: Settings) -> Archive:
+    """Return the archive of the settings.
+
+    Raises
+    ------
+    SettingsError
+        There is no archive.
+    """
+    return Archive(archive_of(settings))
+
+
+def angle_deg(text: str, *, in_hours: bool) -> float:
+    """Return an angle in degrees.
+
+    Parameters
+    ----------
+    text
+        A number of degrees, or sexagesimal as `13:05:02.1`, `13h05m02.1s` or `-21d07m12s`.
+    in_hours
+        Sexagesimal text without a unit is in hours, as a right ascension is.
+
+    Raises
+    ------
+    ValueError
+        The text is no angle.
+    """
+    try:
+        return _finite(text)
+    except ValueError:
+        return _sexagesimal(text, "hourangle" if in_hours else "deg", "deg")
+
+
+def radius_arcsec(text: str) -> float:
+    """Return a radius in arcsec: a number of them, or with a unit as `1arcmin` or `0.1deg`.
+
+    Raises
+    ------
+    ValueError
+        The text is no angle.
+    """
+    try:
+        return _finite(text)
+    except ValueError:
+        return _sexagesimal(text, None, "arcsec")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no angle")
+    return number
+
+
+def _sexagesimal(text: str, unit: str | None, into: str) -> float:
+    from astropy import units
+    from astropy.coordinates import Angle
+
+    try:
+        return float(Angle(text, unit=unit).to_value(into))
+    except (ValueError, TypeError, units.UnitsError) as error:
+        raise ValueError(f"{text!r} is no angle: expected as 150.1, 10:00:24.5 or 1d30m") from error
+
+
+def write_csv(table: pa.Table) -> None:
+    """Print a table as CSV, with empty fields for nulls."""
+    sink = pa.BufferOutputStream()
+    pacsv.write_csv(table, sink, pacsv.WriteOptions(quoting_style="needed"))
+    sys.stdout.write(sink.getvalue().to_pybytes().decode())
+
+
+def json_of(table: pa.Table) -> str:
+    """Return the rows of a table as JSON; a number that is not finite is null."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    clean = [{name: _json_value(value) for name, value in row.items()} for row in rows]
+    return json.dumps(clean, indent=2)
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def curve_text(points: pa.Table) -> RenderableType:
+    """Return the main columns of a light curve as a table, and a line that counts its points."""
+    table = Table(
+        "MJD (TAI)", "band", "kind", "flux nJy", "±", "limit", "apparent mag", "±", "note", box=None
+    )
+    for point in points.to_pylist():
+        table.add_row(
+            _number(point["mjd_tai"], 5),
+            point["band"] or "",
+            point["kind"],
+            _number(point["flux_njy"], 1),
+            _number(point["flux_err_njy"], 1),
+            _number(point["limit_mag"], 2),
+            _number(point["apparent_mag"], 3),
+            _number(point["apparent_mag_err"], 3),
+            _note(point),
+        )
+    kinds = points["kind"].to_pylist()
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    return Group(table, f"{points.num_rows} points{f': {counts}' if counts else ''}")
+
+
+def cone_text(objects: pa.Table) -> RenderableType:
+    """Return the objects of a cone as a table."""
+    if not objects.num_rows:
+        return "no object has an alert in this circle"
+    table = Table(
+        "object",
+        "survey",
+        "arcsec",
+        "RA deg",
+        "Dec deg",
+        "alerts",
+        "first MJD",
+        "last MJD",
+        box=None,
+    )
+    for each in objects.to_pylist():
+        table.add_row(
+            each["object_id"] or "",
+            each["survey"],
+            _number(each["separation_arcsec"], 2),
+            _number(each["ra_deg"], 6),
+            _number(each["dec_deg"], 6),
+            str(each["alerts"]),
+            _number(each["first_mjd_tai"], 3),
+            _number(each["last_mjd_tai"], 3),
+        )
+    return table
+
+
+def periodograms(
+    points: pa.Table, bands: Sequence[str], shortest_days: float, terms: int
+) -> list[Periodogram]:
+    """Return the periodogram of each of the bands, or of all bands with enough points.
+
+    Raises
+    ------
+    TooFewPoints
+        A band that is asked for has too few points, or no band has enough.
+    ValueError
+        The periods cannot be searched.
+    """
+    in_band = usable(points)["band"].to_pylist()
+    counts = {band: in_band.count(band) for band in BANDS if band in in_band}
+    chosen = bands or [band for band, count in counts.items() if count >= FEWEST_POINTS]
+    if not chosen:
+        found = ", ".join(f"{count} in {band}" for band, count in counts.items()) or "none"
+        raise TooFewPoints(
+            f"no band has {FEWEST_POINTS} usable detections, which a period needs: {found}"
+        )
+    return [periodogram(points, band, shortest_days=shortest_days, terms=terms) for band in chosen]
+
+
+def periodograms_json(found: Sequence[Periodogram]) -> str:
+    """Return periodograms as JSON."""
+    return json.dumps([asdict(each) for each in found], indent=2)
+
+
+def periodograms_text(found: Sequence[Periodogram]) -> RenderableType:
+    """Return the peaks of each band as a table."""
+    parts: list[RenderableType] = []
+    for each in found:
+        parts.append(
+            f"band {each.band}: {each.points} detections in {each.span_days:.1f} days, fitted in "
+            f"{each.quantity}"
+        )
+        table = Table("", "period days", "power", "false alarm", "daily aliases", "note", box=None)
+        for rank, peak in enumerate(each.peaks, 1):
+            alarm = peak.false_alarm_probability
+            table.add_row(
+                str(rank),
+                f"{peak.period_days:.6f}",
+                f"{peak.power:.3f}",
+                "" if alarm is None else f"{alarm:.1e}",
+                ", ".join(f"{period:.4f}" for period in peak.daily_aliases_days),
+                _peak_note(peak),
+            )
+        parts.append(table)
+    return Group(*parts)
+
+
+def _peak_note(peak: Peak) -> str:
+    notes = [f"daily alias of {peak.alias_of}"] if peak.alias_of else []
+    return ", ".join([*notes, "of the nightly sampling"] if peak.is_daily else notes)
+
+
+def _note(point: dict[str, Any]) -> str:
+    notes = [name for name in ("double", "time_absurd") if point[name]]
+    if point["apparent_status"] not in {"ok", "no_flux"}:
+        notes.append(point["apparent_status"])
+    return ", ".join(notes)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
