@@ -1,0 +1,71 @@
+"""docs/lightcurves.md and the README's light curve are true, on the first alerts of the demo."""
+
+import itertools
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from finkray.curves.magnitudes import STATUSES
+from finkray.curves.schema import POINT
+from sim.ztf.alerts import ZtfMaker
+from tests.support import docs_pages
+from tests.support.real_archives import RealArchive
+
+CHECKOUT = Path(__file__).parents[3]
+PAGE = CHECKOUT / "docs" / "lightcurves.md"
+Follow = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def follow(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Follow:
+    """Run a command in a folder with an archive of the first alerts that `make demo` plays."""
+    folder = tmp_path_factory.mktemp("demo")
+    packets = [alert.packet for alert in itertools.islice(ZtfMaker(seed=1).alerts(), 600)]
+    RealArchive(folder / "archive", test_data).put("ztf_demo", packets)
+    for name, text in docs_pages.files(PAGE).items():
+        (folder / name).write_text(text)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FINKRAY_STATE": str(folder / "state"),
+        "HOME": str(folder),
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    return lambda command: docs_pages.follow(command, folder, environment)
+
+
+def test_who_follows_the_page_sees_a_light_curve(follow: Follow) -> None:
+    cone, curve, as_csv, _ = docs_pages.commands(PAGE, live=False)
+    assert "ZTF18qgkqsxu" in follow(cone)
+    shown = follow(curve)
+    assert " detection" in shown
+    assert follow(f"{as_csv}; wc -l < curve.csv").strip() > "1"
+    (sexagesimal,) = re.findall(r"`(01:21:\S+ -15:\S+)`", PAGE.read_text())
+    (found,) = json.loads(follow(f"finkray cone {sexagesimal} 3 --json"))
+    assert found["object_id"] == "ZTF18qgkqsxu"
+    printed = follow("python first_curve.py")
+    assert re.search(r"ZTF18qgkqsxu \d\d points", printed)
+    assert "2 objects" in printed
+
+
+def test_the_readme_leads_from_the_demo_to_a_light_curve(follow: Follow) -> None:
+    lines = [
+        line.partition("#")[0].strip()
+        for block in docs_pages.blocks("sh", CHECKOUT / "README.md")
+        for line in block.splitlines()
+        if line.startswith(".venv/bin/finkray ")
+    ]
+    cone, curve = (line.removeprefix(".venv/bin/") for line in lines)
+    assert curve.split()[-1] in follow(cone)
+    assert "points: " in follow(curve)
+
+
+def test_the_page_has_every_column_and_status() -> None:
+    text = PAGE.read_text()
+    rows = re.findall(r"^\| (`.*?`) \| ", text, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert set(named) == {*POINT.names, *STATUSES}
