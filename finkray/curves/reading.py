@@ -1,7 +1,7 @@
 """Read light curves and objects of an archive.
 
 There is no index yet: each call looks through the narrow columns of all files of the archive, and
-reads histories only of the alerts that it selects.
+reads histories only in the files with alerts that it selects.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -50,6 +50,9 @@ _MOVED_ARCSEC: Final = 3.0
 """A source of LSST that went over to another object lies within this distance of both."""
 
 _CIRCLES_PER_SCAN: Final = 100
+
+_FILE_NAME: Final = "__filename"
+"""pyarrow's name for the path of a row's file."""
 
 _UNIX_EPOCH_MJD: Final = 40_587.0
 _INT64_MAX: Final = 2**63 - 1
@@ -206,9 +209,19 @@ class _Topic:
         ]
         chosen = {name: pc.field(*name.split(".")) for name in names}
         try:
-            return self.dataset.to_table(columns=chosen, filter=condition)
+            dataset = self._files_with(condition) if histories else self.dataset
+            return dataset.to_table(columns=chosen, filter=condition)
         except (OSError, pa.ArrowException) as error:
             raise StorageError(f"an alert file cannot be read: {error}") from error
+
+    def _files_with(self, condition: pc.Expression) -> pads.Dataset:
+        """Return the files with such alerts: a scan would read the histories of all files."""
+        found = self.dataset.to_table(columns=[_FILE_NAME], filter=condition)
+        paths = set(found[_FILE_NAME].to_pylist())
+        files = [file for file in self.dataset.get_fragments() if file.path in paths]
+        return pads.FileSystemDataset(
+            files, self.dataset.schema, self.dataset.format, self.dataset.filesystem
+        )
 
 
 def _topics(storage: Storage) -> Iterator[_Topic]:
@@ -218,8 +231,8 @@ def _topics(storage: Storage) -> Iterator[_Topic]:
             continue
         try:
             dataset, _ = open_dataset(storage, Span(), frozenset([topic]))
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"an alert file cannot be read: {error}") from error
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StorageError(f"the alerts of topic {topic} cannot be read: {error}") from error
         for survey in SURVEYS.values():
             if any(has(dataset.schema, field) for field in _POSITION_FIELDS[survey.name][0]):
                 yield _Topic(survey.name, dataset)
