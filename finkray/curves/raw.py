@@ -16,7 +16,8 @@ HISTORIES: Final[Mapping[str, Mapping[str, str]]] = {
     "ztf": {"prv_candidates": "detection", "fp_hists": "forced"},
     "lsst": {"prvDiaSources": "detection", "prvDiaForcedSources": "forced"},
 }
-"""By survey, the columns with earlier observations, and the kind of their points."""
+"""By survey, the columns with earlier observations, and the kind of their points. A survey that
+is not here has no light curves."""
 
 RAW: Final = pa.schema(
     [

@@ -25,7 +25,6 @@ from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, utc
 from finkray.storage.layout import ALERTS_FOLDER
-from finkray.surveys import SURVEYS
 from finkray.surveys.survey import TAI_MINUS_UTC_MS
 
 OBJECT: Final = pa.schema(
@@ -233,9 +232,9 @@ def _topics(storage: Storage) -> Iterator[_Topic]:
             dataset, _ = open_dataset(storage, Span(), frozenset([topic]))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise StorageError(f"the alerts of topic {topic} cannot be read: {error}") from error
-        for survey in SURVEYS.values():
-            if any(has(dataset.schema, field) for field in _POSITION_FIELDS[survey.name][0]):
-                yield _Topic(survey.name, dataset)
+        for survey, (ra_fields, _) in _POSITION_FIELDS.items():
+            if any(has(dataset.schema, field) for field in ra_fields):
+                yield _Topic(survey, dataset)
 
 
 def _all_points(storage: Storage, ids: Collection[str | int]) -> pa.Table:
