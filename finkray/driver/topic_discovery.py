@@ -10,15 +10,12 @@ from finkray.claim import TopicPartition
 from finkray.driver.lanes import PartitionOffsets
 from finkray.errors import FinkrayError
 from finkray.kafka.cluster import KafkaCluster, Start
+from finkray.kafka.config import RENEW_CLIENT_S
 from finkray.settings.kafka import KafkaSettings
 
 QUERY_S = 10.0
 """How long one discovery queries the offsets of new partitions: as long as the time limit of a
 query for a single partition. The next discovery queries the rest."""
-
-RENEW_CLIENT_S = 30.0
-"""Time without a successful discovery after which the Kafka client is made anew. Some clients whose
-broker hung for some seconds never connected again (librdkafka 2.x)."""
 
 _PARTITIONS_NAMED = 3
 

@@ -17,6 +17,7 @@ from finkray.ingest.probes import batch_offset
 from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
+from finkray.kafka.config import RENEW_CLIENT_S
 from finkray.kafka.consumer import PartitionConsumer
 from finkray.kafka.errors import explain, finkray_error, is_unreadable
 
@@ -71,6 +72,7 @@ class LaneReader:
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
         self._check_troubles_at_s = 0.0
+        self._answered_at_s = time.monotonic()
         self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
@@ -173,6 +175,8 @@ class LaneReader:
             self.troubles.clear()
             return 0
         messages = self._consumer.poll(most_messages, timeout_s)
+        if any(message.error() is None for message in messages):
+            self._answered_at_s = time.monotonic()
         for message in messages:
             self._receive(message)
         self._pass_unreadable()
@@ -275,10 +279,12 @@ class LaneReader:
     def _check_troubles(self) -> None:
         """Query the leaders of partitions in trouble; resume lanes; clear past troubles."""
         now_s = time.monotonic()
-        if not self.troubles or now_s < self._check_troubles_at_s:
+        if now_s < self._check_troubles_at_s:
             return
         self._check_troubles_at_s = now_s + CHECK_TROUBLES_S
-        for key in list(self.troubles):
+        silent = now_s - self._answered_at_s >= RENEW_CLIENT_S
+        # Silence alone: no message was sent, or the client has no connection, and does not say so.
+        for key in list(self.troubles) or [(None, None)] * silent:
             # A trouble of a broker is over when any partition's leader answers.
             queried = key if key in self._lanes else next(iter(self._lanes), None)
             if queried is None:
@@ -289,7 +295,13 @@ class LaneReader:
                 log.debug("leader of %s[%s] does not answer yet: %s", *queried, error)
                 if isinstance(finkray_error(error), TopicChanged):
                     continue
+                self.troubles.setdefault(key, explain(error.args[0]))
+                if silent:
+                    log.info("no leader answered for %.0f s; connecting anew", RENEW_CLIENT_S)
+                    self._answered_at_s = now_s
+                    self.reopen()
                 return
+            self._answered_at_s = now_s
             lane = self._lanes.get(key)  # type: ignore[arg-type]
             searching = self._unreadable.searching(key)  # type: ignore[arg-type]
             if lane is not None and lane.suspended and not searching:

@@ -23,6 +23,10 @@ CLIENT_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """Properties of every client, unless the settings' options say otherwise."""
 
+RENEW_CLIENT_S: Final = 30.0
+"""Time without an answer after which a client is made anew. Some clients whose broker hung for some
+seconds never connect again (librdkafka 2.x)."""
+
 _PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
     # Alerts in batches of 27 messages (270 a second): zstd at level 1 has the best ratio for
     # the CPU it takes, and gzip takes up to 20 times as much.

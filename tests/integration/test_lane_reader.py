@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from finkray.claim import Gap, TopicPartition
+from finkray.host.ports import free_ports
 from finkray.ingest.messages import Assignment
+from finkray.kafka.consumer import assigned_consumer
 from sim.broker.kafka import Kafka
 from tests.support import packets
 from tests.support.lane_reading import Lanes, fill, made
@@ -187,4 +189,26 @@ def test_a_topic_created_anew_is_not_read_as_the_old_one(
     lanes.reader.start(Assignment(anew, 0, 2))
     lanes.read_until(lambda: len(lanes.offsets) == 15)
     assert lanes.offsets[6:] == list(range(9))
+    assert not lanes.reader.troubles
+
+
+def test_a_consumer_that_gets_no_answer_is_replaced(
+    kafka: Kafka, source: TopicPartition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a broker that hung: some clients never connect again."""
+    servers = iter([f"127.0.0.1:{free_ports(1)[0]}"])
+
+    def consumer() -> Consumer:
+        found = next(servers, kafka.bootstrap_servers)
+        config = {"bootstrap.servers": found}
+        return assigned_consumer(config, queue_bytes=2**20, max_message_bytes=2**20)
+
+    monkeypatch.setattr("finkray.ingest.lane_reader.RENEW_CLIENT_S", 3.0)
+    fill(kafka, source, 12)
+    lanes = Lanes(kafka.bootstrap_servers, consumer)
+    lanes.reader.start(Assignment(source, 5, 1, end_offset=12))
+    lanes.read_until(lambda: bool(lanes.reader.troubles))
+    assert lanes.offsets == []
+    lanes.read_to_the_end()
+    lanes.assert_covered(source, 5, 12)
     assert not lanes.reader.troubles
