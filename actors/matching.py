@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from catalogs.catalog import Catalog, Catalogs
-from catalogs.index import around, sky_index
+from catalogs.index import around
 from catalogs.shard import Shard
 from finkray.errors import CatalogUnavailable
+from finkray.index.pixels import sky_index
 
 MATCH: Final = "match"
 NONE: Final = "none"

@@ -26,13 +26,13 @@ from catalogs.hats_layout import (
     finish_collection,
     write_leaf,
 )
-from catalogs.index import sky_index
 from catalogs.partition import HISTOGRAM_ORDER, Margins, Ranges, cut, shift
 from catalogs.positions import Extent, Placeholders, Positions, Reader
 from catalogs.sources import open_source
 from catalogs.spill import Spill
 from catalogs.store import Built, CatalogStore
 from finkray.errors import CatalogError
+from finkray.index.pixels import sky_index
 
 Tell = Callable[[str], None]
 """Reports progress."""

@@ -1,30 +1,15 @@
-"""The index `_healpix_29`: the HEALPix pixel of order 29 (NESTED) that a position lies in."""
+"""Pixels around positions, from their index `_healpix_29`: the pixel of order 29 (NESTED)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
-from catalogs.partition import INDEX_ORDER, shift
-
-if TYPE_CHECKING:
-    from astropy.coordinates import Latitude, Longitude
+from catalogs.partition import shift
+from finkray.index.pixels import INDEX_ORDER
 
 _NARROWEST: Final = 1.6
 """The narrowest pixel is this many times narrower than the mean one (from
 `hats.pixel_math.healpix_shim.order2mindist`)."""
-
-
-def sky_index(ra_deg: np.ndarray, dec_deg: np.ndarray) -> np.ndarray:
-    """Return `_healpix_29` of positions: finite, with declinations within 90 degrees."""
-    import cdshealpix
-
-    if not len(ra_deg):
-        return np.empty(0, np.int64)
-    lon, lat = _angles(ra_deg, dec_deg)
-    index: np.ndarray = cdshealpix.lonlat_to_healpix(lon, lat, INDEX_ORDER, num_threads=1).astype(
-        np.int64
-    )
-    return index
 
 
 def ring_order(radius_arcsec: float) -> int:
@@ -51,10 +36,3 @@ def around(index: np.ndarray, order: int) -> np.ndarray:
     pixels = (index >> shift(order)).astype(np.uint64)
     ring: np.ndarray = cdshealpix.neighbours(pixels, order, num_threads=1).astype(np.int64)
     return ring
-
-
-def _angles(ra_deg: np.ndarray, dec_deg: np.ndarray) -> "tuple[Longitude, Latitude]":
-    from astropy import units
-    from astropy.coordinates import Latitude, Longitude
-
-    return Longitude(ra_deg, units.deg), Latitude(np.clip(dec_deg, -90.0, 90.0), units.deg)

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from finkray.index.pixels import INDEX_ORDER
+
 if TYPE_CHECKING:
     from hats.pixel_math import HealpixPixel
-
-INDEX_ORDER: Final = 29
-"""The order of the column `_healpix_29`."""
 
 HISTOGRAM_ORDER: Final = 8
 """Sources are counted in pixels of 14 arcmin; no shard is smaller."""

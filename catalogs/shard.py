@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.hats_layout import INDEX
-from catalogs.index import sky_index
 from catalogs.motion import carried
 from catalogs.partition import shift
 from finkray.errors import CatalogUnavailable
+from finkray.index.pixels import sky_index
 
 
 class Shard:

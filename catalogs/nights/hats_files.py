@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from catalogs.hats_layout import INDEX, leaf_path
 from catalogs.nights.layout import COLLECTION_FILE
-from catalogs.partition import INDEX_ORDER, Margins
+from catalogs.partition import Margins
+from finkray.index.pixels import INDEX_ORDER
 from finkray.storage.contract import Storage
 
 Pixel = tuple[int, int]

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalogs.index import sky_index
 from catalogs.nights.inputs import NightInput, place_values
 from catalogs.nights.steps import Steps
 from catalogs.partition import HISTOGRAM_ORDER, cut, shift
 from finkray import adapter
+from finkray.index.pixels import sky_index
 
 NO_PLACE: Final = -1
 """In place of `_healpix_29` of an alert without a position, or of the number of an object."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from actors.crossmatch import match, match_current
 from actors.matching import answer_schema
 from catalogs.catalog import Catalogs
-from catalogs.index import sky_index
 from finkray.errors import CatalogError
+from finkray.index.pixels import sky_index
 from tests.support.made_catalogs import ARCSEC, alerts, assert_as_astropy, made
 
 RADIUS = 2.0
