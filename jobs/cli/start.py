@@ -43,6 +43,7 @@ app = typer.Typer(rich_markup_mode=None)
         "finkray start classify",
         "finkray start aggregation",
         "finkray start hats",
+        "finkray start index",
         "finkray start mymodule:Bright",
         "finkray start mymodule:Bright --from 2026-11-24 --into trial",
     )

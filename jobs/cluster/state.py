@@ -10,6 +10,7 @@ settings/          the settings of jobs that run, each readable by its owner alo
 logs/              logs of jobs of a local cluster that was taken down
 aggregation.json   when the class counts were last up to date
 hats.json          when the archive was last searched for nights to build
+index.json         when the archive was last searched for files to index
 simulator/         the simulator's Kafka
 *.lock             held while a command changes any of these
 """

@@ -14,12 +14,13 @@ from jobs.cluster.ray_jobs import Jobs
 from jobs.daemons.aggregation import AGGREGATION
 from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.hats import HATS
+from jobs.daemons.index import INDEX
 from jobs.daemons.page import PAGE
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
 
 DAEMONS: Final[Mapping[str, Daemon]] = {
-    daemon.name: daemon for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS)
+    daemon.name: daemon for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS, INDEX)
 }
 """By name, in the order of help texts. `SERVICE`, which runs any service, is not one of them."""
 
