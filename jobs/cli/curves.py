@@ -1,11 +1,18 @@
 """Commands about objects: `finkray lightcurve`, `finkray cone` and `finkray periodogram`."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from finkray.errors import SettingsError
 from jobs.cli.common import AsJson, Config, command_context, console, examples
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from jobs.commands.progress import Progress
 
 app = typer.Typer(rich_markup_mode=None)
 """Commands of `finkray` itself."""
@@ -35,6 +42,7 @@ _NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
         "finkray lightcurve ZTF20abfcszi",
         "finkray lightcurve ZTF20abfcszi --band g --band r --kind detection --csv > curve.csv",
         "finkray lightcurve 169355936030359646 --start 2026-03-01 --json",
+        "finkray lightcurve ZTF20abfcszi --plot curve.png",
     )
 )
 def lightcurve(
@@ -55,6 +63,10 @@ def lightcurve(
     end: Annotated[
         str | None, typer.Option(metavar="T", help="Before this time of exposure, UTC.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the curve into this .png, .pdf or .svg as well."),
+    ] = None,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,12 +77,16 @@ def lightcurve(
     from jobs.commands.curves import archive_to_read, curve_text, json_of, write_csv
 
     _refuse_two_formats(as_csv=as_csv, as_json=as_json)
+    if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise typer.BadParameter(f"{plot} ends in none of .png, .pdf and .svg")
     context = command_context(config)
     archive = archive_to_read(context.settings)
     with context.progress.waiting(f"looking for {object_id} in {archive.uri}"):
         points = _usage(
             lambda: archive.lightcurve(object_id, bands=band, start=start, end=end, kinds=kind)
         )
+    if plot is not None:
+        _draw(context.progress, points, object_id, plot)
     if as_csv:
         write_csv(points)
     elif as_json:
@@ -182,6 +198,16 @@ def periodogram(
         typer.echo(periodograms_json(found))
     else:
         console().print(periodograms_text(found))
+
+
+def _draw(progress: "Progress", points: "pa.Table", object_id: str, file: Path) -> None:
+    from jobs.commands.curve_picture import draw_curve
+
+    try:
+        drawn = draw_curve(points, object_id, file)
+    except OSError as error:
+        raise SettingsError(f"cannot write {file}: {error.strerror}") from error
+    progress.say(f"{file} shows {drawn} of {points.num_rows} points")
 
 
 def _refuse_two_formats(*, as_csv: bool, as_json: bool) -> None:

@@ -39,11 +39,12 @@ def follow(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Follow:
 
 
 def test_who_follows_the_page_sees_a_light_curve(follow: Follow) -> None:
-    cone, curve, as_csv, _ = docs_pages.commands(PAGE, live=False)
+    cone, curve, as_csv, as_picture, _ = docs_pages.commands(PAGE, live=False)
     assert "ZTF18qgkqsxu" in follow(cone)
     shown = follow(curve)
     assert " detection" in shown
     assert follow(f"{as_csv}; wc -l < curve.csv").strip() > "1"
+    assert "curve.png shows " in follow(as_picture)
     (sexagesimal,) = re.findall(r"`(01:21:\S+ -15:\S+)`", PAGE.read_text())
     (found,) = json.loads(follow(f"finkray cone {sexagesimal} 3 --json"))
     assert found["object_id"] == "ZTF18qgkqsxu"
@@ -60,8 +61,10 @@ def test_the_readme_leads_from_the_demo_to_a_light_curve(follow: Follow) -> None
         if line.startswith(".venv/bin/finkray ")
     ]
     cone, curve = (line.removeprefix(".venv/bin/") for line in lines)
-    assert curve.split()[-1] in follow(cone)
-    assert "points: " in follow(curve)
+    assert curve.split()[2] in follow(cone)
+    shown = follow(curve)
+    assert "points: " in shown
+    assert "curve.png shows " in shown
 
 
 def test_the_page_has_every_column_and_status() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +40,31 @@ def test_a_light_curve_is_shown_as_text_csv_and_json(finkray: Finkray) -> None:
     assert len(points) == sum(row["band"] == "g" for row in rows)
     late = json.loads(finkray("lightcurve", TDE, "--json", "--start", "2020-08-20").stdout)
     assert 0 < len(late) < 57
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_a_light_curve_is_drawn(finkray: Finkray, tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"curve.{ending}"
+    drawn = finkray("lightcurve", TDE, "--plot", str(file))
+    assert drawn.returncode == 0, drawn.stderr
+    assert f"{file} shows 57 of 57 points" in drawn.stdout + drawn.stderr
+    start = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[ending]
+    assert file.read_bytes().startswith(start)
+    if ending == "svg":
+        groups = ET.parse(file).iter("{http://www.w3.org/2000/svg}use")
+        assert sum(1 for _ in groups) >= 57  # a marker for each point
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_picture_that_cannot_be_written_is_refused(finkray: Finkray, tmp_path: Path) -> None:
+    for file, code, message in (
+        (tmp_path / "curve.doc", 2, "ends in none of .png, .pdf and .svg"),
+        (tmp_path / "nowhere" / "curve.png", 2, "No such file or directory"),
+    ):
+        refused = finkray("lightcurve", TDE, "--plot", str(file))
+        assert refused.returncode == code, refused.stderr
+        assert message in " ".join(refused.stderr.split())
 
 
 @pytest.mark.usefixtures("archive")
