@@ -86,8 +86,9 @@ bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million 
 	@$(BIN)/python -m bench.classify
 	@$(BIN)/python -m bench.beside
 
-bench-store: $(READY)  ## the HATS collection of a night: NIGHT_ALERTS=N
+bench-store: $(READY)  ## the HATS collection of a night: NIGHT_ALERTS=N; the object index
 	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
+	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
 
 lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock

@@ -14,18 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finkray.adapter.columns import find
 from finkray.claim import StagedClaim
 from finkray.errors import StorageError
+from finkray.index.alert_rows import ID_COLUMNS
 from finkray.index.follower import IndexFollower
 from finkray.index.manifest import INDEX_FOLDER, RUNS_FOLDER, read_manifest, step_numbers, sweep
 from finkray.index.objects import ObjectIndex
 from finkray.index.pixels import separations_arcsec
 from finkray.ledger.claims import read_claims
 from finkray.ledger.publish import commit
+from finkray.services.columns import has
 from finkray.storage.contract import Storage
 from finkray.storage.local import LocalStorage
 from finkray.storage.memory import MemoryStorage
 from tests.support.night_archives import Made, NightArchive, measurement
+from tests.support.real_archives import real_archive
 from tests.support.torn_storage import Killed, TornStorage
 
 NAMES = ["ZTF26aaaaaaa", "ZTF26aaaaaab", "ZTF26zzzzzzz", "ZTF26000001", "name of a star", None]
@@ -341,3 +345,24 @@ def test_a_later_format_of_the_index_is_explained() -> None:
     )
     with pytest.raises(StorageError, match=r"format 2.*delete the folder index/"):
         ObjectIndex.open(storage)
+
+
+def test_real_alerts_of_both_surveys_are_found_by_every_id(tmp_path: Path, test_data: Path) -> None:
+    storage = real_archive(tmp_path, test_data).storage
+    wanted: set[tuple[str, str, int]] = set()
+    for files in read_claims(storage, ["files"])["files"].to_pylist():
+        for file in files:
+            with storage.open(file["path"]) as source, pq.ParquetFile(source) as parquet:
+                names = [name for name in ID_COLUMNS if has(parquet.schema_arrow, name)]
+                table = parquet.read(columns=names)
+            for column in filter(None, (find(table, name) for name in names)):
+                ids = enumerate(column.to_pylist())
+                wanted |= {(str(each), file["path"], row) for row, each in ids if each}
+    asked = sorted({name for name, _, _ in wanted})
+    assert any(name.isdigit() for name in asked)
+    for _ in ("not indexed", "indexed"):
+        found = ObjectIndex.open(storage).rows_of(asked)
+        rows = list(zip(*found.to_pydict().values(), strict=True))
+        assert len(rows) == len(wanted)
+        assert set(rows) == wanted
+        small(storage).catch_up()
