@@ -55,7 +55,7 @@ class BlockFile:
         return self._reader.read_all().replace_schema_metadata()
 
     def of_keys(self, keys: np.ndarray) -> pa.Table:
-        """Return the rows that have one of some keys."""
+        """Return the rows that have one of some keys, which are sorted."""
         return self._blocks(np.stack([keys, keys], axis=1), keys)
 
     def in_ranges(self, ranges: np.ndarray) -> pa.Table:
@@ -87,10 +87,14 @@ class BlockFile:
 
 
 def _equal_any(values: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    if len(keys) == 1:
-        equal: np.ndarray = values == keys[0]
-        return equal
-    return np.isin(values, keys)
+    """Return which of some sorted values are among some keys, sorted too."""
+    first, last = np.searchsorted(keys, values[0]), np.searchsorted(keys, values[-1], "right")
+    wanted = keys[first:last]
+    mask = np.zeros(len(values), bool)
+    begin, end = np.searchsorted(values, wanted), np.searchsorted(values, wanted, "right")
+    for one, other in zip(begin.tolist(), end.tolist(), strict=True):
+        mask[one:other] = True
+    return mask
 
 
 def _in_ranges(values: np.ndarray, ranges: np.ndarray) -> np.ndarray:

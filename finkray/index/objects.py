@@ -239,10 +239,11 @@ class ObjectIndex:
 
     def _named(self, found: pa.Table, names: list[str], keys: np.ndarray) -> pa.Table:
         """Replace keys by the ids that were asked for; what has a hash is compared by name."""
-        exact = pa.table({"key": keys, "object_id": pa.array(names, pa.string())})
         hashed = is_hashed(found["key"].to_numpy())
-        out = found.filter(pa.array(~hashed)).join(exact, "key", join_type="inner")
-        parts = [out.select(["object_id", "path", "row"])]
+        exact = found.filter(pa.array(~hashed))
+        at = pc.index_in(exact["key"], value_set=pa.array(keys))
+        ids = pa.array(names, pa.string()).take(at)
+        parts = [exact.set_column(0, "object_id", ids)]
         of_file: dict[str, list[list[str | None]]] = {}
         asked = set(names)
         doubtful = []
