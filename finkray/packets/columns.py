@@ -16,19 +16,16 @@ hour.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray.claim import TopicPartition
+from finkray.packets.decoded_table import DecodedTable
+from finkray.packets.message import RawMessage
 from finkray.surveys import SURVEYS
 from finkray.timestamps import is_plausible
-
-if TYPE_CHECKING:  # the decoder imports polars, which a writer does not need
-    from finkray.packets.decode import DecodedTable
-    from finkray.packets.message import RawMessage
 
 ADDED_COLUMNS = pa.schema(
     [

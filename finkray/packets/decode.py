@@ -21,6 +21,7 @@ from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.packets.bounds import DecodeBounds
+from finkray.packets.decoded_table import DecodedTable
 from finkray.packets.message import RawMessage
 from finkray.packets.table_schemas import TableSchemas
 from finkray.packets.unwrap import Unwrapper, memory_limit_bytes
@@ -61,32 +62,6 @@ class _Room:
     def take(self, nbytes: int) -> None:
         if self.left_bytes is not None:
             self.left_bytes = max(0, self.left_bytes - nbytes)
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedTable:
-    """The messages of one writer schema.
-
-    Attributes
-    ----------
-    schema
-        the writer schema
-    table
-        the packets' columns, of the type `schema.arrow`
-    rows
-        for each row the index of its message; ascending
-    """
-
-    schema: WriterSchema
-    table: pa.Table
-    rows: np.ndarray
-
-    def before(self, index: int) -> "DecodedTable":
-        """Return the rows of messages before this index, as a copy if that leaves any out."""
-        kept = self.rows < index
-        if kept.all():
-            return self
-        return DecodedTable(self.schema, self.table.filter(pa.array(kept)), self.rows[kept])
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.errors import SchemaError
 from finkray.packets.columns import add_columns, packet_columns
-from finkray.packets.decode import DecodedTable, Decoder
+from finkray.packets.decode import Decoder
+from finkray.packets.decoded_table import DecodedTable
 from finkray.packets.message import RawMessage
 from finkray.packets.unwrap import Unwrapper
 from finkray.storage.parquet import write_table

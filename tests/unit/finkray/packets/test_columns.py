@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from finkray.avro.schema import WriterSchema
 from finkray.claim import TopicPartition
 from finkray.packets.columns import ADDED_COLUMNS, add_columns, hours_utc, split_by
-from finkray.packets.decode import DecodedTable, Decoder
+from finkray.packets.decode import Decoder
+from finkray.packets.decoded_table import DecodedTable
 from finkray.packets.message import RawMessage
 from tests.support.packets import real_ztf_packets
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from fastavro.io.binary_decoder import BinaryDecoder
 
-from finkray.packets.decode import DecodedTable
+from finkray.packets.decoded_table import DecodedTable
 from finkray.packets.decoder import make_decoder
 from finkray.settings.packets import PacketSettings
 from tests.support.avro_cases import SOURCE, container, differences, long, messages
