@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -20,6 +21,7 @@ from finkray.storage.opening import Option, StorageLocation, open_storage
 if TYPE_CHECKING:
     from finkray.audit.audit import KafkaView
     from finkray.audit.report import AuditReport
+    from finkray.curves.lookup import AlertFiles
     from finkray.results.joined import JoinedDataset
 
 Moment = datetime | str
@@ -44,6 +46,13 @@ class Archive:
     def uri(self) -> str:
         """Absolute URI of the archive."""
         return self._storage.uri
+
+    @cached_property
+    def _alert_files(self) -> "AlertFiles":
+        """Its files of alerts, with the object index that look-ups share."""
+        from finkray.curves.lookup import AlertFiles
+
+        return AlertFiles(self._storage)
 
     @overload
     def dataset(
@@ -166,7 +175,8 @@ class Archive:
         """Return the light curve of an object, each measurement once, in order of time.
 
         Its points come from the object's alerts and the histories in them; the columns are
-        explained at `finkray.curves.schema.POINT`. All files of the archive are looked through.
+        explained at `finkray.curves.schema.POINT`. With an object index (docs/index.md) only files
+        with alerts of the object are opened, otherwise all files of the archive are looked through.
 
         Parameters
         ----------
@@ -190,7 +200,7 @@ class Archive:
         """
         from finkray.curves.reading import Choice, read_curve
 
-        return read_curve(self._storage, object_id, Choice.of(bands, start, end, kinds))
+        return read_curve(self._alert_files, object_id, Choice.of(bands, start, end, kinds))
 
     def lightcurves(
         self,
@@ -203,17 +213,19 @@ class Archive:
     ) -> pa.Table:
         """Return the light curves of several objects in one table, as `lightcurve` returns one.
 
-        The files are looked through once. Objects of which there is no alert have no row.
+        Many at once cost less than one after another. Objects of which there is no alert have no
+        row.
         """
         from finkray.curves.reading import Choice, read_curves
 
-        return read_curves(self._storage, object_ids, Choice.of(bands, start, end, kinds))
+        return read_curves(self._alert_files, object_ids, Choice.of(bands, start, end, kinds))
 
     def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> pa.Table:
         """Return the objects with an alert in a circle, the nearest first.
 
-        The columns are explained at `finkray.curves.reading.OBJECT`. All files of the archive are
-        looked through.
+        The columns are explained at `finkray.curves.reading.OBJECT`. With an object index
+        (docs/index.md) and the extra `catalogs` only files with alerts in the circle are opened,
+        otherwise all files of the archive are looked through.
 
         Parameters
         ----------
@@ -231,7 +243,7 @@ class Archive:
         """
         from finkray.curves.reading import objects_in_cone
 
-        return objects_in_cone(self._storage, ra_deg, dec_deg, radius_arcsec)
+        return objects_in_cone(self._alert_files, ra_deg, dec_deg, radius_arcsec)
 
     def ledger(self) -> pa.Table:
         """Return one row for each claim, in order of commit: its offsets and their outcome.

@@ -9,5 +9,5 @@ directly, which costs time and changes no answer.
         positions.arrow                (pixel, file, row, key, ra, dec), sorted by HEALPix pixel
         files.arrow                    number, path and rows of the run's files
 
-`IndexFollower` writes it, `ObjectIndex` reads it.
+`IndexFollower` writes it, `ObjectIndex` reads it, `finkray.curves.lookup` uses it for light curves.
 """

@@ -1,8 +1,7 @@
 """Find the alerts of objects and of circles on the sky: which file, and which row of it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +9,13 @@ import pyarrow.compute as pc
 
 from finkray.errors import StorageError
 from finkray.index.alert_rows import AlertRows, DamagedFile, read_alert_rows, read_names
-from finkray.index.keys import is_hashed, keys_of, name_of
+from finkray.index.circle import checked_circle, separations_arcsec
+from finkray.index.keys import NO_KEY, is_hashed, keys_of, name_of
 from finkray.index.manifest import Manifest, read_manifest
 from finkray.index.pending import Pending, entries_after
-from finkray.index.pixels import circle_ranges, separations_arcsec
+from finkray.index.pixels import circle_ranges
 from finkray.index.run import OpenRun
+from finkray.index.status import IndexStatus
 from finkray.ledger.entry import Entry
 from finkray.storage.contract import Storage
 
@@ -44,43 +45,15 @@ OBJECTS: Final = pa.schema(
 )
 """Columns of `ObjectIndex.objects`: alerts in the circle, and the position of the nearest."""
 
-MOST_ARCSEC: Final = 36_000.0
-
 _ATTEMPTS: Final = 3
 
+_DAMAGE: Final = (
+    *(DamagedFile, OSError, pa.ArrowException),
+    # What a file of the index that is not of the index leads to.
+    *(KeyError, IndexError, TypeError, ValueError),
+)
+
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStatus:
-    """How far the index is.
-
-    Attributes
-    ----------
-    indexed_alerts, indexed_files
-        in its runs
-    unindexed_alerts, unindexed_files
-        in the ledger and in no run: look-ups read these files directly
-    skipped_files
-        files that could not be read when they were due; counted as unindexed too
-    runs, size_bytes
-        of the index
-    next_entry
-        the first ledger entry that is not indexed
-    """
-
-    indexed_alerts: int
-    indexed_files: int
-    unindexed_alerts: int
-    unindexed_files: int
-    skipped_files: int
-    runs: int
-    size_bytes: int
-    next_entry: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary."""
-        return asdict(self)
 
 
 class ObjectIndex:
@@ -177,6 +150,51 @@ class ObjectIndex:
             return ROWS.empty_table()
         return self._retried(lambda: self._rows_of(names, keys, np.array(sorted(known), np.int64)))
 
+    def files_of(self, object_ids: Collection[str | int]) -> list[str]:
+        """Return the files that may have alerts of objects, and all that have: `rows_of` is exact.
+
+        No file of alerts that a run holds is opened.
+
+        Raises
+        ------
+        StorageError
+            as `rows_of`
+        """
+        keys = keys_of(list(object_ids))
+        wanted = np.unique(keys[keys != NO_KEY])
+        if not len(wanted):
+            return []
+        return self._retried(
+            lambda: self._files(
+                lambda run: run.of_keys(wanted), lambda rows: np.isin(rows.keys, wanted)
+            )
+        )
+
+    def files_in_circle(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> list[str]:
+        """Return the files with alerts in a circle; as `rows_in_cone`, which says which alerts.
+
+        Raises
+        ------
+        ValueError, StorageError
+            as `rows_in_cone`
+        """
+        at_ra, at_dec, radius = checked_circle(ra_deg, dec_deg, radius_arcsec)
+        ranges = circle_ranges(at_ra, at_dec, radius)
+
+        def near(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+            within: np.ndarray = separations_arcsec(ra, dec, at_ra, at_dec) <= radius
+            return within
+
+        def in_run(run: OpenRun) -> pa.Table:
+            found = run.in_ranges(ranges)
+            return found.filter(
+                pa.array(near(found["ra_deg"].to_numpy(), found["dec_deg"].to_numpy()))
+            )
+
+        return self._retried(
+            lambda: self._files(in_run, lambda rows: near(rows.ra_deg, rows.dec_deg))
+        )
+
     def rows_in_cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> pa.Table:
         """Return the alerts in a circle, the nearest first: columns `CONE_ROWS`.
 
@@ -187,13 +205,8 @@ class ObjectIndex:
         StorageError
             if index or files cannot be read
         """
-        if not -360 <= ra_deg <= 360 or not -90 <= dec_deg <= 90:
-            raise ValueError(f"({ra_deg}, {dec_deg}) is no position: expected degrees, ICRS")
-        if not 0 < radius_arcsec <= MOST_ARCSEC:
-            raise ValueError(
-                f"radius {radius_arcsec} is not above 0 and at most {MOST_ARCSEC:.0f} arcsec"
-            )
-        return self._retried(lambda: self._rows_in_cone(ra_deg % 360, dec_deg, radius_arcsec))
+        circle = checked_circle(ra_deg, dec_deg, radius_arcsec)
+        return self._retried(lambda: self._rows_in_cone(*circle))
 
     def objects(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> pa.Table:
         """Return the objects with an alert in a circle, the nearest first: columns `OBJECTS`.
@@ -211,6 +224,20 @@ class ObjectIndex:
         )
         renamed = found.select(["object_id", "row_count", *(f"{name}_first" for name in columns)])
         return renamed.rename_columns(OBJECTS.names).cast(OBJECTS)
+
+    def _files(
+        self, in_run: Callable[[OpenRun], pa.Table], in_file: Callable[[AlertRows], np.ndarray]
+    ) -> list[str]:
+        """Return the files in which a run or a file that no run holds has wanted alerts."""
+        files: set[str] = set()
+        for run in self._runs.values():
+            numbers = np.unique(in_run(run)["file"].to_numpy())
+            numbers = numbers[~np.isin(numbers, self._void)]
+            paths = run.paths(numbers)
+            files.update(paths[number] for number in numbers.tolist())
+        files -= self._pending.replaced
+        files.update(path for path, rows in self._fresh_rows() if in_file(rows).any())
+        return sorted(files)
 
     def _rows_of(self, names: list[str], keys: np.ndarray, wanted: np.ndarray) -> pa.Table:
         parts = []
@@ -342,7 +369,7 @@ class ObjectIndex:
             except FileNotFoundError:
                 self._runs.clear()
                 self.refresh()
-            except (DamagedFile, OSError, pa.ArrowException) as error:
+            except _DAMAGE as error:
                 raise StorageError(f"an alert file or the index cannot be read: {error}") from error
         raise StorageError(
             f"runs of the object index in {self._storage.uri} or files of alerts vanish while they "

@@ -54,16 +54,3 @@ def _angles(ra_deg: np.ndarray, dec_deg: np.ndarray) -> "tuple[Longitude, Latitu
     from astropy.coordinates import Latitude, Longitude
 
     return Longitude(ra_deg, units.deg), Latitude(np.clip(dec_deg, -90.0, 90.0), units.deg)
-
-
-def separations_arcsec(
-    ra_deg: np.ndarray, dec_deg: np.ndarray, at_ra_deg: float, at_dec_deg: float
-) -> np.ndarray:
-    """Return the distance of positions from a point, by the haversine formula."""
-    dec, at_dec = np.radians(dec_deg), np.radians(at_dec_deg)
-    half = (
-        np.sin((dec - at_dec) / 2) ** 2
-        + np.cos(at_dec) * np.cos(dec) * np.sin(np.radians(ra_deg - at_ra_deg) / 2) ** 2
-    )
-    angle: np.ndarray = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600
-    return angle

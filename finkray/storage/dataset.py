@@ -53,6 +53,29 @@ def open_dataset(
         hour_folders(storage, span, topics, below), key=lambda folder_and_hour: folder_and_hour[1]
     )
     paths = [file.path for folder, _ in hours for file in storage.files(folder)]
+    dataset = dataset_of_files(storage, paths, schema)
+    return dataset, _condition(span, {hour for _, hour in hours})
+
+
+def dataset_of_files(
+    storage: Storage, paths: Sequence[str], schema: pa.Schema | None = None
+) -> pads.Dataset:
+    """Return the dataset of some files of a storage.
+
+    Parameters
+    ----------
+    storage
+        of the archive, or of results
+    paths
+        of the files, the earliest first
+    schema
+        as for `open_dataset`
+
+    Raises
+    ------
+    ValueError
+        as `open_dataset`
+    """
     partitioning = pads.HivePartitioning(FOLDER_SCHEMA)
     files_schema = _common_schema(storage, paths) if schema is None else schema
     factory = pads.FileSystemDatasetFactory(
@@ -61,8 +84,7 @@ def open_dataset(
         pads.ParquetFileFormat(),
         pads.FileSystemFactoryOptions(partitioning=partitioning),
     )
-    dataset = factory.finish(pa.unify_schemas([files_schema, FOLDER_SCHEMA]))
-    return dataset, _condition(span, {hour for _, hour in hours})
+    return factory.finish(pa.unify_schemas([files_schema, FOLDER_SCHEMA]))
 
 
 def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:

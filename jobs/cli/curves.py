@@ -72,7 +72,8 @@ def lightcurve(
 ) -> None:
     """Show the light curve of an object: each measurement once, from alerts and their histories.
 
-    All files of the archive are looked through. docs/lightcurves.md explains the columns.
+    Without an object index (finkray index build) all files of the archive are looked through.
+    docs/lightcurves.md explains the columns.
     """
     from jobs.commands.curves import archive_to_read, curve_text, json_of, write_csv
 
@@ -129,9 +130,9 @@ def cone(
 ) -> None:
     """List the objects with an alert in a circle of the sky (ICRS), the nearest first.
 
-    All files of the archive are looked through.
+    Without an object index (finkray index build) all files of the archive are looked through.
     """
-    from finkray.curves.sky import checked_circle
+    from finkray.index.circle import checked_circle
     from jobs.commands.curves import (
         angle_deg,
         archive_to_read,

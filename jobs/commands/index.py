@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from finkray.index.follower import IndexFollower
 from finkray.index.manifest import Manifest
-from finkray.index.objects import IndexStatus, ObjectIndex
+from finkray.index.objects import ObjectIndex
+from finkray.index.status import IndexStatus
 from finkray.settings.model import Settings
 from finkray.text import bytes_text
 from jobs.cluster.archive import archive_of

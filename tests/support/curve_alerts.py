@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from finkray.claim import Claim, TopicPartition
+from finkray.claim import Claim, ClaimResult, StagedClaim, TopicPartition
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
@@ -163,23 +163,53 @@ def lsst_table(*alerts: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(alerts), LSST_SCHEMA)
 
 
+class CurveArchive:
+    """An archive written by the test; each topic has one partition that begins at offset 0."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._ledger = Ledger.take_over(storage)
+        self._ends: dict[str, int] = {}
+        self._attempts = 0
+
+    def put(self, alerts: pa.Table, topic: str) -> ClaimResult:
+        """Archive alerts as one claim."""
+        first = self._ends.get(topic, 0)
+        self._ends[topic] = first + alerts.num_rows
+        staged = self._stage(alerts, topic, first)
+        commit(self._ledger, self.storage, [staged])
+        return staged.result
+
+    def write_again(self, before: ClaimResult, alerts: pa.Table) -> None:
+        """Replace the file of a claim by one with other alerts, as a repair may."""
+        self.storage.delete([file.path for file in before.files])
+        claim = before.claim
+        staged = self._stage(alerts, claim.source.topic, claim.first_offset)
+        assert [file.path for file in staged.result.files] == [file.path for file in before.files]
+        commit(self._ledger, self.storage, [staged], kind="repaired")
+
+    def _stage(self, alerts: pa.Table, topic: str, first: int) -> StagedClaim:
+        count = alerts.num_rows
+        columns = {
+            "kafka_topic": pa.repeat(pa.scalar(topic), count),
+            "kafka_partition": pa.repeat(pa.scalar(0, pa.int32()), count),
+            "kafka_offset": pa.array(range(first, first + count), pa.int64()),
+            "kafka_timestamp": pa.repeat(pa.scalar(NIGHT, pa.timestamp("ms", "UTC")), count),
+        }
+        table = pa.table({**columns, **{name: alerts[name] for name in alerts.column_names}})
+        source = TopicPartition("cluster", topic, f"id-of-{topic}", 0)
+        batch = AlertBatch(
+            claim=Claim(source, first, first + count - 1),
+            tables=((FINGERPRINT, table),),
+            schemas={FINGERPRINT: "{}"},
+            schema_ids={},
+            dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
+            gaps=(),
+        )
+        self._attempts += 1
+        return write_claim(batch, self.storage, self._ledger.staging, str(self._attempts))
+
+
 def archive_table(storage: Storage, alerts: pa.Table, topic: str = "ztf") -> None:
     """Archive alerts as one claim of a topic in a new archive."""
-    count = alerts.num_rows
-    columns = {
-        "kafka_topic": pa.repeat(pa.scalar(topic), count),
-        "kafka_partition": pa.repeat(pa.scalar(0, pa.int32()), count),
-        "kafka_offset": pa.array(range(count), pa.int64()),
-        "kafka_timestamp": pa.repeat(pa.scalar(NIGHT, pa.timestamp("ms", "UTC")), count),
-    }
-    table = pa.table({**columns, **{name: alerts[name] for name in alerts.column_names}})
-    batch = AlertBatch(
-        claim=Claim(TopicPartition("cluster", topic, f"id-of-{topic}", 0), 0, count - 1),
-        tables=((FINGERPRINT, table),),
-        schemas={FINGERPRINT: "{}"},
-        schema_ids={},
-        dead_letters=DEAD_LETTER_SCHEMA.empty_table(),
-        gaps=(),
-    )
-    ledger = Ledger.take_over(storage)
-    commit(ledger, storage, [write_claim(batch, storage, ledger.staging, "1")])
+    CurveArchive(storage).put(alerts, topic)
