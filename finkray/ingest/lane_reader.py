@@ -24,6 +24,9 @@ from finkray.kafka.errors import explain, finkray_error, is_unreadable
 CHECK_TROUBLES_S = 3.0
 """How often a partition in trouble is checked: a quiet one does not report its recovery."""
 
+QUIET_S = 30.0
+"""Time without a message after which a leader is queried."""
+
 LEADER_TIMEOUT_S = 1.0
 """A healthy broker answers within milliseconds; reading waits for as long as it does not."""
 
@@ -72,7 +75,8 @@ class LaneReader:
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
         self._check_troubles_at_s = 0.0
-        self._answered_at_s = time.monotonic()
+        self._heard_at_s = time.monotonic()
+        self._silent_since_s: float | None = None
         self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
@@ -175,8 +179,8 @@ class LaneReader:
             self.troubles.clear()
             return 0
         messages = self._consumer.poll(most_messages, timeout_s)
-        if any(message.error() is None for message in messages):
-            self._answered_at_s = time.monotonic()
+        if any(_is_of_kafka(message) for message in messages):
+            self._heard_at_s, self._silent_since_s = time.monotonic(), None
         for message in messages:
             self._receive(message)
         self._pass_unreadable()
@@ -282,9 +286,9 @@ class LaneReader:
         if now_s < self._check_troubles_at_s:
             return
         self._check_troubles_at_s = now_s + CHECK_TROUBLES_S
-        silent = now_s - self._answered_at_s >= RENEW_CLIENT_S
-        # Silence alone: no message was sent, or the client has no connection, and does not say so.
-        for key in list(self.troubles) or [(None, None)] * silent:
+        quiet = now_s - self._heard_at_s >= QUIET_S
+        # Quiet alone: no message was sent, or the client has no connection, and does not say so.
+        for key in list(self.troubles) or [(None, None)] * quiet:
             # A trouble of a broker is over when any partition's leader answers.
             queried = key if key in self._lanes else next(iter(self._lanes), None)
             if queried is None:
@@ -295,19 +299,26 @@ class LaneReader:
                 log.debug("leader of %s[%s] does not answer yet: %s", *queried, error)
                 if isinstance(finkray_error(error), TopicChanged):
                     continue
-                self.troubles.setdefault(key, explain(error.args[0]))
-                if silent:
-                    log.info("no leader answered for %.0f s; connecting anew", RENEW_CLIENT_S)
-                    self._answered_at_s = now_s
-                    self.reopen()
+                self._note_silence(key, explain(error.args[0]), now_s)
                 return
-            self._answered_at_s = now_s
+            self._heard_at_s, self._silent_since_s = now_s, None
             lane = self._lanes.get(key)  # type: ignore[arg-type]
             searching = self._unreadable.searching(key)  # type: ignore[arg-type]
             if lane is not None and lane.suspended and not searching:
                 self._resume(lane)
             else:
                 self._clear_trouble(key)
+
+    def _note_silence(self, key: tuple[str | None, int | None], why: str, now_s: float) -> None:
+        """Take note that a leader did not answer; connect anew if none does for long."""
+        if self._silent_since_s is None:
+            self._silent_since_s = now_s  # a first request connects, which may take its time
+            return
+        self.troubles.setdefault(key, why)
+        if now_s - self._silent_since_s >= RENEW_CLIENT_S:
+            log.info("no leader answered for %.0f s; connecting anew", RENEW_CLIENT_S)
+            self._silent_since_s = None
+            self.reopen()
 
     def _suspend(self, key: PartitionKey, why: str) -> None:
         """Suspend a lane: stop reading until Kafka has its next offset."""
@@ -417,3 +428,9 @@ class LaneReader:
             self.stop(lane.assignment.source)
         else:
             self._consumer.assign(key, intake.next_offset)
+
+
+def _is_of_kafka(message: Message) -> bool:
+    """Return whether a broker sent something: the client reports lost connections as messages."""
+    error = message.error()
+    return error is None or is_unreadable(error)
