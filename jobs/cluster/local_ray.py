@@ -35,7 +35,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.host.interrupt import deferred_interrupts
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
-from finkray.host.ports import LOOPBACK, free_ports, is_free
+from finkray.host.ports import LOOPBACK, free_ports, is_free, listens
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
@@ -166,8 +166,8 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
         _clear(state)
         for left in reversed(range(START_TRIES)):
             try:
-                ray = _launch(state, settings)
-                if _comes_up(ray):
+                ray, last_port = _launch(state, settings)
+                if _comes_up(ray, last_port):
                     return ray
             except BaseException:
                 if (started := _last(state)) and started.process.process():
@@ -191,7 +191,8 @@ def stop_local_ray(state: Path) -> None:
         _clear(state)
 
 
-def _launch(state: Path, settings: RaySettings) -> LocalRay:
+def _launch(state: Path, settings: RaySettings) -> tuple[LocalRay, int]:
+    """Start the processes; return the cluster, and the port on which it listens last."""
     home = _make_home()
     folder = home / "ray"
     write_private(home / "auth_token", secrets.token_hex(32))
@@ -246,7 +247,7 @@ def _launch(state: Path, settings: RaySettings) -> LocalRay:
         ray = replace(ray, process=process)
         record = {**asdict(ray), "home": str(home), "folder": str(folder)}
         write_private(state / "ray.json", json.dumps(record, indent=2))
-    return ray
+    return ray, client
 
 
 def inherited(env: Mapping[str, str]) -> dict[str, str]:
@@ -263,11 +264,15 @@ def _make_home() -> Path:
     )
 
 
-def _comes_up(ray: LocalRay) -> bool:
-    """Wait until the cluster can be used; return False if it has ended instead."""
+def _comes_up(ray: LocalRay, last_port: int) -> bool:
+    """Wait until the cluster can be used; return False if it has ended instead.
+
+    It also ends when another program takes one of its ports first, though it may have a node by
+    then: so its last port counts too.
+    """
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while ray.process.process():
-        if _has_node(ray):
+        if listens(LOOPBACK, last_port) and _has_node(ray):
             return True
         if time.monotonic() > deadline_s:
             raise ClusterUnavailable(
