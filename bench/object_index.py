@@ -2,7 +2,7 @@
 
 Archives made alerts of ZTF, whose rows have what the index reads and no more, in files of 500 rows;
 indexes them in a process of its own, once at once and once file by file as the daemon does in a
-slow stream; then looks up objects and circles.
+slow stream; then looks up objects and circles, and reads light curves and cones.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.write_claim import write_claim
+from finkray.reader import Archive
 from finkray.storage.opening import StorageLocation, open_storage
 
 FILE_ROWS: Final = 500
@@ -40,6 +41,8 @@ CLAIMS: Final = 40
 
 ALERTS_PER_OBJECT: Final = 6
 SOUGHT: Final = 500
+CURVES: Final = 100
+WITHOUT_INDEX: Final = 3
 
 _FIRST: Final = datetime(2026, 11, 25, 2, tzinfo=UTC)
 _SOURCE: Final = TopicPartition("bench", "ztf_20261124_programid1", "bench-topic", 0)
@@ -130,15 +133,22 @@ def measure(uri: str, alerts: int) -> dict[str, Any]:
     costs["found"] = sum(places)
     circles = list(zip(rng.uniform(0, 360, SOUGHT), rng.uniform(-80, 80, SOUGHT), strict=True))
     many = [object_name(number) for number in sought]
+    archive = Archive(storage)
+    archive.lightcurves(many[:1])  # opens the index, once
     costs["open_ms"] = _times_ms([lambda: ObjectIndex.open(storage).rows_of(["77"])] * 20)[0]
     looks: dict[str, list[Callable[[], object]]] = {
         "object": [partial(index.rows_of, [name]) for name in many],
         "cone_3": [partial(index.rows_in_cone, ra, dec, 3.0) for ra, dec in circles],
         "cone_60": [partial(index.rows_in_cone, ra, dec, 60.0) for ra, dec in circles],
         "all_at_once": [partial(index.rows_of, many)],
+        "curve": [partial(archive.lightcurves, [name]) for name in many[:CURVES]],
+        "archive_cone_3": [partial(archive.cone, ra, dec, 3.0) for ra, dec in circles[:CURVES]],
     }
     for name, of_name in looks.items():
         costs[f"{name}_p50_ms"], costs[f"{name}_p95_ms"] = _times_ms(of_name)
+    storage.delete_folder(INDEX_FOLDER)
+    without = [partial(archive.lightcurves, [name]) for name in many[:WITHOUT_INDEX]]
+    costs["curve_without_index_p50_ms"], _ = _times_ms(without)
     return costs
 
 
@@ -169,8 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "p50/p95 in ms: "
         + ", ".join(
             f"{name} {costs[f'{name}_p50_ms']:.2f}/{costs[f'{name}_p95_ms']:.2f}"
-            for name in ("object", "cone_3", "cone_60")
+            for name in ("object", "cone_3", "cone_60", "curve", "archive_cone_3")
         )
+        + f"; curve without index {costs['curve_without_index_p50_ms']:.0f} ms"
         + f"; {SOUGHT} objects at once {costs['all_at_once_p50_ms']:.0f} ms"
     )
     if options.json:
