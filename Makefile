@@ -38,7 +38,8 @@ demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar o
 
 # Two archives at once on two cores take as long as one after the other. Tests without an archive run
 # beside those with one, at a lower priority, on the cores that it leaves; then the unit tests, on
-# all of them. Lines of the second group begin with "beside", so that each shows as it comes.
+# all of them, unless Ctrl-C ended the others (2 of pytest). Lines of the second group begin with
+# "beside", so that each shows as it comes.
 SLOWEST := --durations 25 --durations-min 5
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
@@ -50,6 +51,7 @@ test-beside: SHELL := /bin/bash
 test-beside: .SHELLFLAGS := -o pipefail -c
 test-beside: $(READY)
 	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests/integration; code=$$?; \
+	   [ $$code -ne 2 ] || exit 2; \
 	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }  # Ctrl-C ends what it reads
 
