@@ -10,7 +10,7 @@ from tests.support.damaged_log import send_batch
 from tests.support.lane_reading import fill, made
 from tests.support.packets import send
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 PROCESS_BYTES = 200 * MIB
 """What an actor's process takes when it reads nothing."""

@@ -18,7 +18,7 @@ from tests.support.damaged_log import changed_bit, send_batch
 from tests.support.lane_reading import Lanes, fill, made
 from tests.support.packets import send
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 MIB = 2**20
 MEMORY_BYTES = 128 * MIB
