@@ -6,6 +6,7 @@ Others were tried and are not fit (docs/storage.md): S3Proxy 4.1 lists the tempo
 writers, and in SeaweedFS 4.48 both of two copies to one name succeed.
 """
 
+import functools
 import hashlib
 import http.client
 import os
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports
@@ -142,7 +145,19 @@ def running_store(folder: Path, *buckets: str) -> Iterator[ObjectStore]:
 
 
 def built_versitygw() -> Path:
-    """Return the program in the cache; build it there if it is missing."""
+    """Return the program in the cache; build it there if it is missing.
+
+    Where no Go modules can be had, the test is skipped.
+    """
+    program, failure = _built_once()
+    if failure:
+        pytest.skip(f"versitygw, the object store of the tests, cannot be built: {failure}")
+    return program
+
+
+@functools.cache
+def _built_once() -> tuple[Path, str]:
+    """Return the path of the program, and why it cannot be built, or nothing."""
     pins = b"".join((_VERSITYGW / name).read_bytes() for name in ("go.mod", "go.sum"))
     folder = cache_folder() / f"versitygw-{hashlib.sha256(pins).hexdigest()[:12]}"
     program = folder / "versitygw"
@@ -150,11 +165,14 @@ def built_versitygw() -> Path:
         if not program.exists():
             folder.mkdir(parents=True, exist_ok=True)
             unfinished = folder / "versitygw.new"
-            command = [_go(folder), "build", "-trimpath", "-mod=readonly", "-o", str(unfinished)]
-            command.append("github.com/versity/versitygw/cmd/versitygw")
-            subprocess.run(command, cwd=_VERSITYGW, check=True)
+            try:
+                command = [_go(folder), "build", "-trimpath", "-mod=readonly"]
+                command += ["-o", str(unfinished), "github.com/versity/versitygw/cmd/versitygw"]
+                subprocess.run(command, cwd=_VERSITYGW, stderr=subprocess.PIPE, check=True)
+            except subprocess.CalledProcessError as error:
+                return program, (error.stderr or b"").decode(errors="replace")[-500:] or str(error)
             unfinished.rename(program)
-    return program
+    return program, ""
 
 
 def _go(folder: Path) -> str:
