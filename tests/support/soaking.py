@@ -6,6 +6,7 @@ which a few outliers do not move.
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,8 +73,10 @@ def take_sample(archive: ArchiveUnderTest, ray: LocalRay, claims: int, scratch: 
     for kind, find in KINDS.items():
         # A process that changes its title has no command line for a moment, and is not found.
         for process in wait_until(f"a {kind}", partial(_all_of, find, archive, ray)):
-            memory[kind] = memory.get(kind, 0) + memory_bytes(process)
-            pids.add(process.pid)
+            # A child has the command line of its parent until it runs its own program.
+            with suppress(psutil.NoSuchProcess):
+                memory[kind] = memory.get(kind, 0) + memory_bytes(process)
+                pids.add(process.pid)
     for process in psutil.Process(ray.process.pid).children(recursive=True):
         if process.name() in RAY_PROCESSES:
             memory[process.name()] = own_bytes(process)
