@@ -19,7 +19,7 @@ from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
-from jobs.daemons.last_look import has_looked, record_look
+from jobs.daemons.last_look import check_archive, has_looked, record_look
 from jobs.daemons.unsupervised import run_unsupervised
 
 POLL_S: Final = 1.0
@@ -80,25 +80,17 @@ def _write(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:
             log.warning("counts of %s/%s not written, will retry: %s", name, version, error)
 
 
-def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:
-    return has_looked(job, state)
-
-
 def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
     return f"aggregation: running, counts classes by night in {settings.archive.uri}"
-
-
-def _check_start(settings: Settings) -> None:
-    archive_of(settings)
 
 
 AGGREGATION: Final = Daemon(
     name="aggregation",
     module="jobs.daemons.aggregation",
     about="counts alerts by class and night",
-    is_ready=_is_ready,
+    is_ready=has_looked,
     ready_text=_ready_text,
-    check_start=_check_start,
+    check_start=check_archive,
     old_modules=("jobs.aggregation",),
 )
 

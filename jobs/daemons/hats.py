@@ -15,7 +15,7 @@ from finkray.settings.model import Settings
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
-from jobs.daemons.last_look import has_looked, record_look
+from jobs.daemons.last_look import check_archive, has_looked, record_look
 from jobs.daemons.unsupervised import run_unsupervised
 
 POLL_S: Final = 30.0
@@ -46,25 +46,17 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         stopping.wait(POLL_S)
 
 
-def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:
-    return has_looked(job, state)
-
-
 def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
     return f"hats: running, builds the HATS collection of each night in {settings.archive.uri}"
-
-
-def _check_start(settings: Settings) -> None:
-    archive_of(settings)
 
 
 HATS: Final = Daemon(
     name="hats",
     module="jobs.daemons.hats",
     about="builds the HATS collection of each complete night",
-    is_ready=_is_ready,
+    is_ready=has_looked,
     ready_text=_ready_text,
-    check_start=_check_start,
+    check_start=check_archive,
 )
 
 

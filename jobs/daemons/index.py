@@ -18,7 +18,7 @@ from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
-from jobs.daemons.last_look import has_looked, record_look
+from jobs.daemons.last_look import check_archive, has_looked, record_look
 from jobs.daemons.unsupervised import run_unsupervised
 
 POLL_S: Final = 10.0
@@ -69,25 +69,17 @@ def index(archive: Storage, stopping: threading.Event, state: Path) -> None:
         stopping.wait(POLL_S)
 
 
-def _is_ready(job: Job, _settings: Settings, state: Path) -> bool:
-    return has_looked(job, state)
-
-
 def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
     return f"index: running, indexes objects and positions in {settings.archive.uri}"
-
-
-def _check_start(settings: Settings) -> None:
-    archive_of(settings)
 
 
 INDEX: Final = Daemon(
     name="index",
     module="jobs.daemons.index",
     about="indexes objects and positions of alerts",
-    is_ready=_is_ready,
+    is_ready=has_looked,
     ready_text=_ready_text,
-    check_start=_check_start,
+    check_start=check_archive,
 )
 
 

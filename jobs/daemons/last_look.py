@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from finkray.settings.model import Settings
+from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Job
 
 
@@ -23,7 +25,18 @@ def last_look(state: Path, daemon: str) -> datetime | None:
         return None
 
 
-def has_looked(job: Job, state: Path) -> bool:
-    """Return whether the daemon of a job has looked since the job was started."""
+def has_looked(job: Job, _settings: Settings, state: Path) -> bool:
+    """Return whether the daemon of a job has looked since the job was started: `is_ready`."""
     looked = last_look(state, job.daemon.name)
     return looked is not None and looked >= job.since
+
+
+def check_archive(settings: Settings) -> None:
+    """Check that there is an archive to follow: `check_start`.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    archive_of(settings)
