@@ -1,11 +1,14 @@
 """The files and commands that a page of docs/ tells its readers to make and to give."""
 
+import os
 import re
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "services.md"
+CHECKOUT = Path(__file__).parents[2]
+PAGE = CHECKOUT / "docs" / "services.md"
 
 
 def blocks(language: str, page: Path = PAGE) -> list[str]:
@@ -43,6 +46,19 @@ def follow(command: str, folder: Path, environment: Mapping[str, str]) -> str:
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def follower(page: Path, folder: Path) -> Callable[[str], str]:
+    """Write the files of the page into a folder; return what runs its commands there."""
+    for name, text in files(page).items():
+        (folder / name).write_text(text)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FINKRAY_STATE": str(folder / "state"),
+        "HOME": str(folder),
+        "PYTHONPATH": str(CHECKOUT),
+    }
+    return lambda command: follow(command, folder, environment)
 
 
 def spark_code() -> str:

@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +14,7 @@ from sim.ztf.alerts import ZtfMaker
 from tests.support import docs_pages
 from tests.support.real_archives import RealArchive
 
-CHECKOUT = Path(__file__).parents[3]
-PAGE = CHECKOUT / "docs" / "lightcurves.md"
+PAGE = docs_pages.CHECKOUT / "docs" / "lightcurves.md"
 Follow = Callable[[str], str]
 
 
@@ -27,15 +24,7 @@ def follow(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Follow:
     folder = tmp_path_factory.mktemp("demo")
     packets = [alert.packet for alert in itertools.islice(ZtfMaker(seed=1).alerts(), 600)]
     RealArchive(folder / "archive", test_data).put("ztf_demo", packets)
-    for name, text in docs_pages.files(PAGE).items():
-        (folder / name).write_text(text)
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "FINKRAY_STATE": str(folder / "state"),
-        "HOME": str(folder),
-        "PYTHONPATH": str(CHECKOUT),
-    }
-    return lambda command: docs_pages.follow(command, folder, environment)
+    return docs_pages.follower(PAGE, folder)
 
 
 def test_who_follows_the_page_sees_a_light_curve(follow: Follow) -> None:
@@ -56,7 +45,7 @@ def test_who_follows_the_page_sees_a_light_curve(follow: Follow) -> None:
 def test_the_readme_leads_from_the_demo_to_a_light_curve(follow: Follow) -> None:
     lines = [
         line.partition("#")[0].strip()
-        for block in docs_pages.blocks("sh", CHECKOUT / "README.md")
+        for block in docs_pages.blocks("sh", docs_pages.CHECKOUT / "README.md")
         for line in block.splitlines()
         if line.startswith(".venv/bin/finkray ")
     ]
