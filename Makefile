@@ -25,7 +25,7 @@ help:  ## list the targets
 setup: $(READY)  ## make the environment: everything pinned, with hashes
 
 $(READY): requirements.lock pyproject.toml
-	@echo "Installing the environment into $(VENV): about 165 packages, 2.2 GB, once"
+	@echo "Installing the environment into $(VENV): about 175 packages, 2.4 GB, once"
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
