@@ -14,6 +14,7 @@ from finkray.ingest.lane import Lane, PolledMessage, expired_claim, lost_tail_te
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
 from finkray.ingest.probes import batch_offset
+from finkray.ingest.silence import Silence
 from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
@@ -23,9 +24,6 @@ from finkray.kafka.errors import explain, finkray_error, is_unreadable
 
 CHECK_TROUBLES_S = 3.0
 """How often a partition in trouble is checked: a quiet one does not report its recovery."""
-
-QUIET_S = 30.0
-"""Time without a message after which a leader is queried."""
 
 LEADER_TIMEOUT_S = 1.0
 """A healthy broker answers within milliseconds; reading waits for as long as it does not."""
@@ -75,8 +73,7 @@ class LaneReader:
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
         self._check_troubles_at_s = 0.0
-        self._heard_at_s = time.monotonic()
-        self._silent_since_s: float | None = None
+        self._silence = Silence(time.monotonic())
         self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.troubles: dict[tuple[str | None, int | None], str] = {}
@@ -180,7 +177,7 @@ class LaneReader:
             return 0
         messages = self._consumer.poll(most_messages, timeout_s)
         if any(_is_of_kafka(message) for message in messages):
-            self._heard_at_s, self._silent_since_s = time.monotonic(), None
+            self._silence.heard(time.monotonic())
         for message in messages:
             self._receive(message)
         self._pass_unreadable()
@@ -286,9 +283,7 @@ class LaneReader:
         if now_s < self._check_troubles_at_s:
             return
         self._check_troubles_at_s = now_s + CHECK_TROUBLES_S
-        quiet = now_s - self._heard_at_s >= QUIET_S
-        # Quiet alone: no message was sent, or the client has no connection, and does not say so.
-        for key in list(self.troubles) or [(None, None)] * quiet:
+        for key in list(self.troubles) or [(None, None)] * self._silence.is_quiet(now_s):
             # A trouble of a broker is over when any partition's leader answers.
             queried = key if key in self._lanes else next(iter(self._lanes), None)
             if queried is None:
@@ -301,7 +296,7 @@ class LaneReader:
                     continue
                 self._note_silence(key, explain(error.args[0]), now_s)
                 return
-            self._heard_at_s, self._silent_since_s = now_s, None
+            self._silence.heard(now_s)
             lane = self._lanes.get(key)  # type: ignore[arg-type]
             searching = self._unreadable.searching(key)  # type: ignore[arg-type]
             if lane is not None and lane.suspended and not searching:
@@ -311,13 +306,11 @@ class LaneReader:
 
     def _note_silence(self, key: tuple[str | None, int | None], why: str, now_s: float) -> None:
         """Take note that a leader did not answer; connect anew if none does for long."""
-        if self._silent_since_s is None:
-            self._silent_since_s = now_s  # a first request connects, which may take its time
+        if not self._silence.unanswered(now_s):
             return
         self.troubles.setdefault(key, why)
-        if now_s - self._silent_since_s >= RENEW_CLIENT_S:
+        if self._silence.renews_client(now_s):
             log.info("no leader answered for %.0f s; connecting anew", RENEW_CLIENT_S)
-            self._silent_since_s = None
             self.reopen()
 
     def _suspend(self, key: PartitionKey, why: str) -> None:

@@ -203,8 +203,8 @@ def test_a_consumer_that_gets_no_answer_is_replaced(
         config = {"bootstrap.servers": found}
         return assigned_consumer(config, queue_bytes=2**20, max_message_bytes=2**20)
 
-    monkeypatch.setattr("finkray.ingest.lane_reader.QUIET_S", 1.0)
-    monkeypatch.setattr("finkray.ingest.lane_reader.RENEW_CLIENT_S", 3.0)
+    monkeypatch.setattr("finkray.ingest.silence.QUIET_S", 1.0)
+    monkeypatch.setattr("finkray.ingest.silence.RENEW_CLIENT_S", 3.0)
     fill(kafka, source, 12)
     lanes = Lanes(kafka.bootstrap_servers, consumer)
     lanes.reader.start(Assignment(source, 5, 1, end_offset=12))
