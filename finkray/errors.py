@@ -20,6 +20,7 @@
     ├── UnknownObject            the archive has no alert of the object
     ├── TooFewPoints             a light curve has too few points for a period
     ├── NightError               the HATS collection of a night cannot be built, or is damaged
+    ├── OutlierError             a model of outliers cannot be built, or is damaged
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken over this ledger: stop at once
@@ -46,6 +47,7 @@ __all__ = [
     "MemoryExceeded",
     "MessageRefused",
     "NightError",
+    "OutlierError",
     "ProducerFenced",
     "SchemaError",
     "SchemaUnavailable",
@@ -155,6 +157,10 @@ class TooFewPoints(FinkrayError):
 
 class NightError(FinkrayError):
     """The HATS collection of a night cannot be built, or is damaged; the message says why."""
+
+
+class OutlierError(FinkrayError):
+    """A model of outliers cannot be built or used, or is damaged; the message says why."""
 
 
 class LedgerError(FinkrayError):

@@ -33,7 +33,7 @@ _TAI_MINUS_UTC_DAYS: Final = TAI_MINUS_UTC_MS / 86_400_000
 def _detections(alerts: pa.Table) -> pa.Table:
     mag = _number(alerts, "candidate.magpsf")
     mag_err = _number(alerts, "candidate.sigmapsf")
-    sign = _sign(first_valid(alerts, pa.string(), "candidate.isdiffpos"))
+    sign = sign_of_isdiffpos(first_valid(alerts, pa.string(), "candidate.isdiffpos"))
     flux, flux_err = flux_of_mag(mag, mag_err, sign)
     return pa.table(
         {
@@ -81,7 +81,7 @@ def _neighbours(alerts: pa.Table) -> pa.Table:
 
 
 def _history_points(table: pa.Table) -> pa.Array:
-    sign = _sign(first_valid(table, pa.string(), "point.isdiffpos"))
+    sign = sign_of_isdiffpos(first_valid(table, pa.string(), "point.isdiffpos"))
     mag, mag_err = _number(table, "point.magpsf"), _number(table, "point.sigmapsf")
     flux, flux_err = flux_of_mag(mag, mag_err, sign)
     return points_of(
@@ -111,7 +111,7 @@ def _band(fid: pa.Array) -> pa.Array:
     return _BANDS.take(pc.if_else(known, fid, 0))
 
 
-def _sign(isdiffpos: pa.Array) -> pa.Array:
+def sign_of_isdiffpos(isdiffpos: pa.Array) -> pa.Array:
     """Return 1 for a detection brighter than the template, -1 for a fainter one, else null.
 
     ZTF writes `t`, `f`, `1` or `0`; packets that went through another broker or a table have the

@@ -52,6 +52,7 @@ SURFACE = {
         "MemoryExceeded",
         "MessageRefused",
         "NightError",
+        "OutlierError",
         "ProducerFenced",
         "SchemaError",
         "SchemaUnavailable",

@@ -1,0 +1,152 @@
+"""The two detectors: an isolation forest, and the distance to near neighbours. Pure.
+
+Both give the same bits for the same reference and seed, whatever the number of threads, the size of
+a batch and the order of its rows.
+"""
+
+from types import ModuleType
+from typing import Final
+
+import numpy as np
+
+from finkray.errors import OutlierError
+from finkray.outliers.arrays import Floats
+
+TREES: Final = 300
+SUBSAMPLE: Final = 256
+"""Rows for each tree; the usual number (Liu, Ting and Zhou 2008)."""
+
+NEIGHBOURS: Final = 10
+NEIGHBOUR_ROWS: Final = 2048
+"""Most rows among which neighbours are looked for: the time for an alert grows with them."""
+
+_CHUNK: Final = 256
+"""Rows whose distances are in memory at a time: 2 MB of them stay in the cache."""
+
+
+def coniferest_module() -> ModuleType:
+    """Return the library of forests.
+
+    Raises
+    ------
+    OutlierError
+        if it is not installed
+    """
+    try:
+        import coniferest.isoforest
+    except ImportError as error:
+        raise OutlierError(
+            "outliers need the package coniferest: pip install 'finkray[outliers]'"
+        ) from error
+    return coniferest.isoforest
+
+
+class Forest:
+    """An isolation forest on those columns of a reference that are not constant.
+
+    Parameters
+    ----------
+    reference
+        shape (rows, columns), finite
+    seed
+        of the trees
+    threads
+        how many threads score; the scores are the same for any number
+    """
+
+    def __init__(self, reference: Floats, seed: int, threads: int) -> None:
+        self.used = np.flatnonzero(np.ptp(reference, axis=0) > 0)
+        if not len(self.used):
+            raise OutlierError(
+                "all features are constant over these alerts: no forest can be built"
+            )
+        self._forest = coniferest_module().IsolationForest(
+            n_trees=TREES,
+            n_subsamples=min(SUBSAMPLE, len(reference)),
+            random_seed=seed,
+            n_jobs=threads,
+        )
+        self._forest.fit(self._input(reference))
+
+    def score(self, values: Floats) -> Floats:
+        """Return how quickly rows are isolated, from 0 to 1: an ordinary one has about 0.4."""
+        if not len(values):
+            return np.empty(0)
+        return -np.asarray(self._forest.score_samples(self._input(values)))
+
+    def signature(self, values: Floats) -> Floats:
+        """Return how much each column shortened the paths; 0 for a column that is not used."""
+        out = np.zeros(values.shape)
+        if len(values):
+            signature = np.asarray(self._forest.feature_signature(self._input(values)))
+            # A feature that no tree asked on the way has 0 / 0.
+            out[:, self.used] = np.nan_to_num(signature)
+        return out
+
+    def leaves(self, values: Floats) -> np.ndarray:
+        """Return the leaf of each row in each tree: shape (rows, TREES)."""
+        if not len(values):
+            return np.empty((0, TREES), np.int64)
+        leaves: np.ndarray = np.asarray(self._forest.apply(self._input(values)))
+        return leaves
+
+    def _input(self, values: Floats) -> Floats:
+        # coniferest takes NaN without a word, and sends it down one side.
+        if not np.isfinite(values).all():
+            raise OutlierError("a value that is not finite was about to reach the forest")
+        return np.ascontiguousarray(values[:, self.used])
+
+
+class Neighbours:
+    """Distances to a sample of the reference, in normal scores.
+
+    Parameters
+    ----------
+    reference
+        normal scores of the reference in whole steps, as `finkray.outliers.ranks` gives them
+    seed
+        of the choice, where there are more than `NEIGHBOUR_ROWS`
+    """
+
+    def __init__(self, reference: np.ndarray, seed: int) -> None:
+        rows = len(reference)
+        chosen = np.random.default_rng(seed).permutation(rows)[:NEIGHBOUR_ROWS]
+        self.rows = np.sort(chosen)
+        self._points = np.ascontiguousarray(reference[self.rows], np.float32)
+        self._squares = (self._points**2).sum(axis=1)
+        self._count = min(NEIGHBOURS, len(self.rows) - 1)
+
+    def distances(self, normal: np.ndarray) -> tuple[Floats, np.ndarray]:
+        """Return the distance to the tenth neighbour, in steps, and the nearest reference row."""
+        return self._distances(normal, self._count - 1, None)
+
+    def own_distances(self, normal: np.ndarray) -> Floats:
+        """Return the distance of each reference row to its tenth neighbour but itself."""
+        is_point = np.zeros(len(normal), bool)
+        is_point[self.rows] = True
+        return self._distances(normal, self._count - 1, is_point)[0]
+
+    def parts(self, normal: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        """Return the squared difference to the nearest row, column by column."""
+        where = np.searchsorted(self.rows, nearest)
+        return (normal - self._points[where]) ** 2
+
+    def _distances(
+        self, normal: np.ndarray, kth: int, is_point: np.ndarray | None
+    ) -> tuple[Floats, np.ndarray]:
+        out, nearest = np.empty(len(normal)), np.empty(len(normal), np.int64)
+        for start in range(0, len(normal), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            rows = np.ascontiguousarray(normal[chunk], np.float32)
+            # All numbers are whole and below 2^24, so float32 has them exactly in whatever order
+            # they are added: the answer depends on no thread, library or processor.
+            squares = self._squares - 2.0 * (rows @ self._points.T)
+            squares += (rows**2).sum(axis=1)[:, None]
+            nearest[chunk] = self.rows[np.argmin(squares, axis=1)]
+            if is_point is None:
+                out[chunk] = np.partition(squares, kth, axis=1)[:, kth]
+            else:
+                # A reference row that is itself among the points has a distance of 0 too many.
+                both = np.partition(squares, (kth, kth + 1), axis=1)
+                out[chunk] = np.where(is_point[chunk], both[:, kth + 1], both[:, kth])
+        return np.sqrt(out), nearest

@@ -1,0 +1,96 @@
+"""The reasons of a score: which features are odd, and which ones the detectors used. Pure."""
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.outliers.arrays import Floats
+from finkray.outliers.feature import Feature
+from finkray.outliers.ranks import Places
+
+DRIVERS: Final = 3
+"""Reasons of an alert."""
+
+DRIVER: Final = pa.struct(
+    [
+        ("name", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("high", pa.bool_()),
+        ("share", pa.float64()),
+        ("contribution", pa.float64()),
+    ]
+)
+"""A reason: a feature, its value in the unit that a person reads, whether it is above the median,
+the share of ordinary alerts that lie at least as far out on that side, and which share of the score
+it made, 0 to 1."""
+
+DRIVER_LIST: Final = pa.list_(DRIVER)
+
+
+def contributions(signature: Floats, parts: np.ndarray) -> Floats:
+    """Return the share of each feature in the score: rows sum up to 1, or are 0.
+
+    Parameters
+    ----------
+    signature
+        how much each feature shortened the paths in the forest
+    parts
+        squared difference of each feature to the nearest neighbour
+    """
+    return 0.5 * (_shares(np.maximum(signature, 0.0)) + _shares(parts.astype(np.float64)))
+
+
+def drivers(
+    features: tuple[Feature, ...], values: Floats, places: Places, contribution: Floats
+) -> pa.Array:
+    """Return the reasons of each alert, the most telling first: a list of `DRIVER`.
+
+    The first is the value that is furthest out; the others are those that are both far out and
+    used by the score. Only features with a value are named.
+    """
+    tail = np.fmin(places.below, places.above)
+    surprise = np.where(np.isnan(tail), 0.0, -np.log(np.fmin(tail, 1.0)))
+    known = np.isfinite(values) & ~np.isnan(tail)
+    order = np.where(known, contribution * surprise, -1.0)
+    oddest = np.argmax(np.where(known, surprise + 1e-6 * contribution, -1.0), axis=1)
+    rows = np.arange(len(values))
+    order[rows, oddest] = np.where(known[rows, oddest], np.inf, -1.0)
+    best = np.argsort(-order, axis=1, kind="stable")[:, :DRIVERS]
+    counts = np.minimum(known.sum(axis=1), DRIVERS)
+    named = np.arange(best.shape[1]) < counts[:, None]
+    row, feature = np.broadcast_to(rows[:, None], best.shape)[named], best[named]
+    high = places.above[row, feature] <= places.below[row, feature]
+    columns = [
+        pa.array([each.name for each in features]).take(pa.array(feature)),
+        pa.array(_quantities(features, feature, values[row, feature])),
+        pa.array([each.unit for each in features]).take(pa.array(feature)),
+        pa.array(high),
+        pa.array(tail[row, feature]),
+        pa.array(contribution[row, feature]),
+    ]
+    items = pa.StructArray.from_arrays(columns, fields=list(DRIVER))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items)
+
+
+def words(features: tuple[Feature, ...], driver: dict[str, Any]) -> str:
+    """Return a reason in words that a person understands; of a feature not known, its name."""
+    about = {feature.name: feature for feature in features}.get(driver["name"])
+    if about is None:
+        return f"{driver['name']} {driver['value']:.3g} {driver['unit']}".strip()
+    return about.words(driver["value"], driver["share"], high=driver["high"])
+
+
+def _quantities(features: tuple[Feature, ...], which: np.ndarray, values: Floats) -> Floats:
+    out = np.empty(len(values))
+    for number in np.unique(which):
+        mask = which == number
+        out[mask] = features[number].quantities(values[mask])
+    return out
+
+
+def _shares(amounts: Floats) -> Floats:
+    total = amounts.sum(axis=1, keepdims=True)
+    return np.divide(amounts, total, out=np.zeros(amounts.shape), where=total > 0)

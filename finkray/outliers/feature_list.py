@@ -1,0 +1,154 @@
+"""The features by survey, and the table of features that models are made of. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from finkray import adapter
+from finkray.errors import OutlierError
+from finkray.outliers import features_lsst, features_ztf
+from finkray.outliers.arrays import Floats, columns_of, floats
+from finkray.outliers.feature import Feature
+
+QUALITY_PREFIX: Final = "quality."
+IDS: Final = (("alert_id", pa.int64()), ("object_id", pa.string()))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureList:
+    """The features of a survey's alerts.
+
+    Attributes
+    ----------
+    survey
+        name of the survey
+    version
+        another one after each change of what a feature is: models of another version are refused
+    features
+        the features, in the order of the columns
+    quality
+        numbers about the image: 1 where a high value is bad, -1 where a low one is
+    columns
+        packet columns that they are read from
+    """
+
+    survey: str
+    version: str
+    features: tuple[Feature, ...]
+    quality: Mapping[str, float]
+    columns: tuple[str, ...]
+    _features: Callable[[pa.Table], Floats]
+    _quality: Callable[[pa.Table], Floats]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def quality_names(self) -> list[str]:
+        """Names of the columns of numbers about the image, in a table of features."""
+        return [f"{QUALITY_PREFIX}{name}" for name in self.quality]
+
+    def table(self, alerts: pa.Table) -> pa.Table:
+        """Return the features of alerts: a row for each.
+
+        Parameters
+        ----------
+        alerts
+            nested alerts of this survey as the archive has them, or columns of the names in
+            `columns`. What is not there counts as missing
+
+        Returns
+        -------
+        Table
+            `alert_id`, `object_id`, the features and the numbers about the image, as float64;
+            null where a value is missing, and where an alert is of another survey
+
+        Raises
+        ------
+        OutlierError
+            If none of the columns is there.
+        """
+        records = {column.partition(".")[0] for column in self.columns}
+        have = {name.partition(".")[0] for name in alerts.column_names}
+        if not records & have:
+            raise OutlierError(
+                f"these are no alerts of {self.survey}: a table needs {sorted(records)}, "
+                f"or the features themselves; it has {sorted(have)[:8]}"
+            )
+        detections = adapter.detections(alerts.combine_chunks())
+        ids = {name: detections[name] for name, _ in IDS}
+        values = _columns(self.names, self._features(alerts))
+        quality = _columns(self.quality_names, self._quality(alerts))
+        return pa.table({**ids, **values, **quality})
+
+
+FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
+    "ztf": FeatureList(
+        survey="ztf",
+        version="ztf-1",
+        features=features_ztf.FEATURES,
+        quality=features_ztf.QUALITY,
+        columns=features_ztf.COLUMNS,
+        _features=features_ztf.features,
+        _quality=features_ztf.quality,
+    ),
+    "lsst": FeatureList(
+        survey="lsst",
+        version="lsst-1",
+        features=features_lsst.FEATURES,
+        quality=features_lsst.QUALITY,
+        columns=features_lsst.COLUMNS,
+        _features=features_lsst.features,
+        _quality=features_lsst.quality,
+    ),
+}
+
+
+def feature_list(survey: str) -> FeatureList:
+    """Return the features of a survey.
+
+    Raises
+    ------
+    OutlierError
+        if there are none
+    """
+    if survey not in FEATURE_LISTS:
+        raise OutlierError(
+            f"there are no features of the survey {survey!r}: expected one of "
+            f"{', '.join(FEATURE_LISTS)}"
+        )
+    return FEATURE_LISTS[survey]
+
+
+def features_of(alerts: pa.Table, survey: str) -> pa.Table:
+    """Return the table of features of alerts, as `FeatureList.table`; one that is given stays.
+
+    Raises
+    ------
+    OutlierError
+        if there are no features of the survey
+    """
+    about = feature_list(survey)
+    if set(about.names) <= set(alerts.column_names):
+        return alerts
+    return about.table(alerts)
+
+
+def matrix(table: pa.Table, names: list[str]) -> Floats:
+    """Return columns of a table of features: shape (rows, names), NaN where there is no value."""
+    read = columns_of(table, names)
+    if not table.num_rows:
+        return np.empty((0, len(names)))
+    return np.stack([floats(read[name]) for name in names], axis=1)
+
+
+def _columns(names: list[str], values: Floats) -> dict[str, pa.Array]:
+    return {
+        name: pa.array(column, mask=np.isnan(column))
+        for name, column in zip(names, np.asfortranarray(values).T, strict=True)
+    }

@@ -1,0 +1,325 @@
+"""The features of LSST's alerts, from the packet alone, and the numbers about image quality. Pure.
+
+All are made of fluxes: differences are negative as often as positive, and have no magnitudes then.
+No feature divides by a mean that may be zero; what is divided by is the root of a sum of squares
+with an error in it. None tells the date, the place on the sky or the pixel. A missing value
+is NaN: an alert of a Solar System object has no history.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finkray import adapter
+from finkray.outliers.arrays import (
+    Floats,
+    Groups,
+    columns_of,
+    first_floats,
+    flat,
+    floats,
+    list_counts,
+    texts,
+)
+from finkray.outliers.feature import Feature
+
+FEATURES: Final = (
+    Feature("snr", "sigma", "flux of the difference", "asinh"),
+    Feature("flux", "100 nJy", "flux of the difference", "asinh"),
+    Feature("template", "100 nJy", "flux of the template", "asinh"),
+    Feature("contrast", "", "change divided by the flux of the template", "asinh5"),
+    Feature("size", "", "size of the source divided by that of a point", "log10"),
+    Feature("solar_system", "", "a known Solar System object (1 yes, 0 no)"),
+    Feature("detections", "", "earlier detections in the band", "log1p"),
+    Feature("detections_other", "", "earlier detections in other bands", "log1p"),
+    Feature("negative_share", "", "share of detections that are fainter than the template"),
+    Feature("days_since_first", "d", "time since the first detection", "log1p"),
+    Feature("days_since_last", "d", "time since the last detection", "log1p"),
+    Feature("change", "sigma", "change since the last detection in the band", "asinh"),
+    Feature("change_rate", "sigma/d", "change a day since the last detection in the band", "asinh"),
+    Feature("rank", "scatters", "flux above the median of the detections in the band", "asinh"),
+    Feature("jump", "scatters", "flux above the median of the forced fluxes in the band", "asinh"),
+    Feature("forced_chi2", "", "reduced chi2 of constant forced flux in the band", "log10"),
+    Feature("forced_median", "sigma", "median of the forced fluxes in the band", "asinh"),
+    Feature("forced_trend", "scatters", "newer less older forced fluxes in the band", "asinh"),
+    Feature("colour", "", "contrast of the fluxes of this and of the other band within 1.5 days"),
+    Feature("scatter", "arcsec", "scatter of the position over the detections", "log10"),
+)  # fmt: skip
+"""The features, in the order of the columns."""
+
+QUALITY: Final[Mapping[str, float]] = {
+    "reliability": -1.0,
+    "dipole": 1.0,
+    "dipole_contrast": 1.0,
+    "trail_length": 1.0,
+    "glint_trail": 1.0,
+    "pixel_flags": 1.0,
+    "psf_chi2": 1.0,
+    "aperture_excess": 1.0,
+}
+"""Numbers about the image, which are never features: 1 where a high value is bad, -1 where a low
+one is. `pixel_flags` counts the flags of `FLAGS` that are set."""
+
+FLAGS: Final = (
+    *("bad", "cr", "crCenter", "edge", "interpolated", "interpolatedCenter", "nodata"),
+    *("nodataCenter", "offimage", "saturated", "saturatedCenter", "streak", "streakCenter"),
+    *("suspect", "suspectCenter"),
+)
+_FLUX: Final = ("psfFlux", "psFlux")
+_ERROR: Final = ("psfFluxErr", "psFluxErr")
+_TIME: Final = ("midpointMjdTai", "midPointTai")
+_DEC: Final = ("dec", "decl")
+_BAND: Final = ("band", "filterName")
+_SOURCE: Final = (
+    *("ra", *_DEC, *_TIME, *_BAND, *_FLUX, *_ERROR),
+    *("templateFlux", "templateFluxErr", "ixx", "iyy", "ixxPSF", "iyyPSF"),
+    *("reliability", "isDipole", "dipoleFluxDiff", "dipoleMeanFlux", "trailLength", "glint_trail"),
+    *("psfChi2", "psfNdata", "apFlux", "apFluxErr", *(f"pixelFlags_{flag}" for flag in FLAGS)),
+)
+_PREVIOUS: Final = ("ra", *_DEC, *_TIME, *_BAND, *_FLUX, *_ERROR)
+_FORCED: Final = (*_TIME, *_BAND, *_FLUX, *_ERROR)
+
+COLUMNS: Final = (
+    *(f"diaSource.{name}" for name in _SOURCE),
+    *(f"prvDiaSources.{name}" for name in _PREVIOUS),
+    *(f"prvDiaForcedSources.{name}" for name in _FORCED),
+    *(name for name in adapter.columns("solar_system") if not name.startswith("candidate.")),
+)
+"""The packet columns that `features` and `quality` read, of all schema versions."""
+
+_SAME_EXPOSURE_D: Final = 1e-4
+"""Points within 9 s of the detection are of its own exposure; a visit takes 30 s."""
+_FLUX_UNIT_NJY: Final = 100.0
+"""The arcsinh of a flux in this unit is near its logarithm where a visit detects anything."""
+_ARCSEC: Final = 3600.0
+
+
+def features(alerts: pa.Table) -> Floats:
+    """Return the features of LSST's alerts.
+
+    Parameters
+    ----------
+    alerts
+        nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
+        are not there count as missing
+
+    Returns
+    -------
+    ndarray
+        float64 of shape (alerts, 20), in the order of `FEATURES`; NaN where a value is missing
+    """
+    read = columns_of(alerts, COLUMNS)
+    now = _Now.of(read)
+    known = adapter.solar_system(pa.table(read))["solar_system"]
+    solar_system = pc.cast(known, pa.float64()).to_numpy()
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        columns = [*_detection(now, read), solar_system, *_sources(now, read)]
+    out = np.stack(columns, axis=1)
+    # Without time and flux there is no detection: zeros counted in its history mean nothing.
+    is_detection = np.isfinite(now.mjd) | np.isfinite(now.flux)
+    return np.where(np.isfinite(out) & is_detection[:, None], out, np.nan)
+
+
+def quality(alerts: pa.Table) -> Floats:
+    """Return numbers about the image of each alert: shape (alerts, 8), ordered as `QUALITY`."""
+    read = columns_of(alerts, [name for name in COLUMNS if name.startswith("diaSource.")])
+    number = {name: _number(read, name) for name in _SOURCE if name not in _BAND}
+    flags = np.stack([number[f"pixelFlags_{flag}"] for flag in FLAGS], axis=1)
+    unknown = np.all(np.isnan(flags), axis=1)
+    flux = first_floats(read, *_paths("diaSource", _FLUX))
+    error = first_floats(read, *_paths("diaSource", _ERROR))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = np.abs(number["apFlux"] - flux) / np.hypot(number["apFluxErr"], error)
+        dipole = np.abs(number["dipoleFluxDiff"]) / (np.abs(number["dipoleMeanFlux"]) + error)
+        columns = [
+            number["reliability"],
+            number["isDipole"],
+            dipole,
+            number["trailLength"],
+            number["glint_trail"],
+            np.where(unknown, np.nan, np.nansum(flags, axis=1)),
+            number["psfChi2"] / number["psfNdata"],
+            excess,
+        ]
+    out = np.stack(columns, axis=1)
+    return np.where(np.isfinite(out), out, np.nan)
+
+
+@dataclass(frozen=True)
+class _Now:
+    """The detections: a value for each alert."""
+
+    mjd: Floats
+    band: np.ndarray
+    ra: Floats
+    dec: Floats
+    flux: Floats
+    error: Floats
+
+    @classmethod
+    def of(cls, read: Mapping[str, pa.Array]) -> "_Now":
+        return cls(
+            first_floats(read, *_paths("diaSource", _TIME)),
+            _bands(pc.coalesce(*(texts(read[path]) for path in _paths("diaSource", _BAND)))),
+            _number(read, "ra"),
+            first_floats(read, *_paths("diaSource", _DEC)),
+            first_floats(read, *_paths("diaSource", _FLUX)),
+            first_floats(read, *_paths("diaSource", _ERROR)),
+        )
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Earlier points of one list of the packets, in the order of time."""
+
+    groups: Groups
+    days: Floats  # before the detection, positive
+    same_band: np.ndarray
+    east: Floats
+    north: Floats
+    flux: Floats
+    error: Floats
+
+    @classmethod
+    def of(cls, now: _Now, read: Mapping[str, pa.Array], record: str) -> "_Points":
+        times = [read[path] for path in _paths(record, _TIME)]
+        counts = np.max([list_counts(values) for values in times], axis=0)
+        alert = np.repeat(np.arange(len(counts)), counts)
+
+        def number(names: tuple[str, ...]) -> Floats:
+            arrays = {
+                path: flat(read[path], counts) for path in _paths(record, names) if path in read
+            }
+            return first_floats(arrays, *arrays) if arrays else np.full(len(alert), np.nan)
+
+        bands = [texts(flat(read[path], counts)) for path in _paths(record, _BAND)]
+        days = now.mjd[alert] - number(_TIME)
+        flux, error = number(_FLUX), number(_ERROR)
+        ra, dec = number(("ra",)), number(_DEC)
+        # Sorted by time; the order of what is left of an alert does not depend on the packet's.
+        order = np.lexsort((flux, -days, alert))
+        kept = order[((days > _SAME_EXPOSURE_D) & np.isfinite(flux))[order]]
+        east = ((ra - now.ra[alert] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(now.dec[alert]))
+        values = (east * _ARCSEC, (dec - now.dec[alert]) * _ARCSEC, flux, error)
+        same = _bands(pc.coalesce(*bands)) == now.band[alert]
+        groups = Groups(alert[kept], len(counts))
+        return cls(groups, days[kept], same[kept], *(column[kept] for column in values))
+
+
+def _detection(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    template, template_error = _number(read, "templateFlux"), _number(read, "templateFluxErr")
+    noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), now.error))
+    size = (_number(read, "ixx") + _number(read, "iyy")) / (
+        _number(read, "ixxPSF") + _number(read, "iyyPSF")
+    )
+    return [
+        np.arcsinh(now.flux / now.error),
+        np.arcsinh(now.flux / _FLUX_UNIT_NJY),
+        np.arcsinh(template / _FLUX_UNIT_NJY),
+        np.arcsinh(5.0 * now.flux / noise),
+        np.log10(np.clip(size, 1e-2, 1e3)),
+    ]
+
+
+def _sources(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = _Points.of(now, read, "prvDiaSources")
+    groups = points.groups
+    every = np.ones(len(points.days), bool)
+    same = points.same_band
+    detections = groups.count(every)
+    negative = groups.sum((points.flux < 0).astype(float), every) + (now.flux < 0)
+    first, last = groups.first(points.days, every), groups.last(points.days, every)
+    last_flux, last_error = groups.last(points.flux, same), groups.last(points.error, same)
+    sigma = (now.flux - last_flux) / np.hypot(now.error, last_error)
+    return [
+        np.log1p(groups.count(same)),
+        np.log1p(groups.count(~same)),
+        negative / (detections + 1.0),
+        np.log1p(np.where(detections > 0, first, 0.0)),
+        np.log1p(last),
+        np.arcsinh(sigma),
+        np.arcsinh(sigma / np.maximum(groups.last(points.days, same), 0.5)),
+        _jump(now, points),
+        *_forced(now, read),
+        _colour(now, points),
+        _scatter(points),
+    ]
+
+
+def _forced(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = _Points.of(now, read, "prvDiaForcedSources")
+    groups, same = points.groups, points.same_band & (points.error > 0)
+    weight = 1.0 / points.error**2
+    count, total = groups.count(same), groups.sum(weight, same)
+    median = groups.median(points.flux, same)
+    delta = points.flux - median[groups.alert]  # of these, sums of squares lose nothing
+    mean = groups.sum(weight * delta, same) / total
+    chi2 = groups.sum(weight * (delta - mean[groups.alert]) ** 2, same) / (count - 1.0)
+    middle = groups.median(points.days, same)[groups.alert]
+    newer = groups.median(points.flux, same & (points.days < middle))
+    older = groups.median(points.flux, same & (points.days > middle))
+    scatter = _spread(points, same)
+    return [
+        _jump(now, points),
+        np.where(count >= 2, np.log10(np.maximum(chi2, 1e-4)), np.nan),
+        np.arcsinh(median / groups.median(points.error, same)),
+        np.where(count >= 4, np.arcsinh((newer - older) / scatter), np.nan),
+    ]
+
+
+def _jump(now: _Now, points: _Points) -> Floats:
+    """Return the flux less the median in the band, over scatter and error together."""
+    same = points.same_band
+    median = points.groups.median(points.flux, same)
+    noise = np.hypot(_spread(points, same), now.error)
+    enough = points.groups.count(same) >= 2
+    return np.where(enough, np.arcsinh((now.flux - median) / noise), np.nan)
+
+
+def _spread(points: _Points, mask: np.ndarray) -> Floats:
+    """Return the robust scatter of fluxes about their median, with the error as the least."""
+    groups = points.groups
+    median = groups.median(points.flux, mask)
+    deviation = 1.4826 * groups.median(np.abs(points.flux - median[groups.alert]), mask)
+    return np.fmax(deviation, groups.median(points.error, mask & np.isfinite(points.error)))
+
+
+def _colour(now: _Now, points: _Points) -> Floats:
+    """Return the contrast to the latest flux of another band, from -1 to 1 in amount.
+
+    Bands are not told apart: LSST's six have too few pairs in a packet.
+    """
+    other = ~points.same_band & (points.days <= 1.5)
+    flux = points.groups.last(points.flux, other)
+    error = points.groups.last(points.error, other)
+    return (now.flux - flux) / np.sqrt(now.flux**2 + flux**2 + now.error**2 + error**2)
+
+
+def _scatter(points: _Points) -> Floats:
+    """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
+    groups = points.groups
+    placed = np.isfinite(points.east) & np.isfinite(points.north)
+    count = groups.count(placed) + 1.0
+    east, north = (np.where(placed, values, 0.0) for values in (points.east, points.north))
+    square = groups.sum(east**2 + north**2, placed) / count
+    mean = (groups.sum(east, placed) / count) ** 2 + (groups.sum(north, placed) / count) ** 2
+    return np.where(count >= 2, np.log10(np.sqrt(np.maximum(square - mean, 0.0)) + 0.01), np.nan)
+
+
+def _number(read: Mapping[str, pa.Array], name: str) -> Floats:
+    return floats(read[f"diaSource.{name}"])
+
+
+def _bands(values: pa.Array) -> np.ndarray:
+    """Return a number for each band; -1 where it is not known."""
+    index = pc.index_in(values, pa.array(["u", "g", "r", "i", "z", "y"]))
+    numbers: np.ndarray = pc.fill_null(index, -1).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _paths(record: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{record}.{name}" for name in names)

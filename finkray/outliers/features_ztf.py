@@ -1,0 +1,358 @@
+"""The features of ZTF's alerts, from the packet alone, and the numbers about image quality. Pure.
+
+None tells the date, the place on the sky or the pixel. A missing value is NaN. Every feature of an
+alert depends on that alert alone, so shuffling and slicing a table changes nothing.
+
+| group | what it is made of |
+|---|---|
+| where | the nearest sources of the reference image and of Pan-STARRS, the Solar System |
+| now | the detection itself |
+| 30 days | the packet's history up to the detection, in the band of the detection unless said |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, sign_of_isdiffpos
+from finkray.outliers.arrays import Floats, Groups, columns_of, flat, floats, list_counts, texts
+from finkray.outliers.feature import Feature
+
+FEATURES: Final = (
+    Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 30)"),
+    Feature("magnr", "mag", "magnitude of the nearest source of the reference image"),
+    Feature("chinr", "", "misfit of the reference source to a point (chinr)"),
+    Feature("sharpnr", "", "sharpness of the reference source (sharpnr)"),
+    Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 30)"),
+    Feature("sgscore1", "", "star score of the nearest Pan-STARRS source (0 galaxy, 1 star)"),
+    Feature("srmag1", "mag", "r magnitude of the nearest Pan-STARRS source"),
+    Feature("ps_g_r", "mag", "colour g-r of the nearest Pan-STARRS source"),
+    Feature("ps_r_i", "mag", "colour r-i of the nearest Pan-STARRS source"),
+    Feature("nmtchps", "", "number of Pan-STARRS sources within 30 arcsec", "log1p"),
+    Feature("solar_system", "", "a known Solar System object within 5 arcsec (1 yes, 0 no)"),
+    Feature("magpsf", "mag", "magnitude of the difference"),
+    Feature("sign", "", "direction of the change (1 brighter, -1 fainter)"),
+    Feature("contrast", "", "change divided by the flux of the reference source", "asinh5"),
+    Feature("mag_over_ps", "mag", "magnitude of the difference less that of the Pan-STARRS source"),
+    Feature("detections", "", "earlier detections in the band in 30 days", "log1p"),
+    Feature("detections_other", "", "earlier detections in other bands in 30 days", "log1p"),
+    Feature("detected_share", "", "share of earlier images of the band with a detection"),
+    Feature("negative_share", "", "share of detections that are fainter than the reference"),
+    Feature("days_since_first", "d", "time since the first detection in 30 days", "log1p"),
+    Feature("range", "mag", "range of magnitudes in the band in 30 days"),
+    Feature("over_brightest", "mag", "magnitude less the brightest one before in the band"),
+    Feature("chi2", "", "reduced chi2 of constant brightness in the band", "log10"),
+    Feature("change_rate", "mag/d", "change since the last detection (brighter: < 0)", "asinh5"),
+    Feature("days_since_last", "d", "time since the last detection in the band", "log10"),
+    Feature("slope", "mag/d", "slope of the last 30 days (brighter: < 0)", "asinh5"),
+    Feature("g_r", "mag", "colour g-r of the difference within 1.5 days"),
+    Feature("limit_gap", "d", "time between the last limit and the first detection", "log10"),
+    Feature("over_limit", "mag", "first detection above the last limit"),
+    Feature("deepest_limit", "mag", "magnitude above the deepest limit in 30 days"),
+    Feature("scatter", "arcsec", "scatter of the position over the detections", "log10"),
+)  # fmt: skip
+"""The 31 features, in the order of the columns."""
+
+QUALITY: Final[Mapping[str, float]] = {
+    "seeratio": 1.0,
+    "elong": 1.0,
+    "aimagerat": 1.0,
+    "bimagerat": 1.0,
+    "nneg": 1.0,
+    "nbad": 1.0,
+    "sumrat": -1.0,
+    "classtar": -1.0,
+    "chipsf": 1.0,
+    "magdiff": 1.0,
+    "rb": -1.0,
+    "log_snr": -1.0,
+    "over_diffmaglim": -1.0,
+}
+"""Numbers about the image, which are never features: 1 where a high value is bad, -1 where a low
+one is. `magdiff` is the amount of the packet's value."""
+
+_CANDIDATE: Final = (
+    *("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim"),
+    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "sgmag1", "srmag1"),
+    *("simag1", "nmtchps", "ssdistnr", "seeratio", "elong", "aimagerat", "bimagerat", "nneg"),
+    *("nbad", "sumrat", "classtar", "chipsf", "magdiff", "rb"),
+)
+_HISTORY: Final = ("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim")
+
+COLUMNS: Final = (
+    *(f"candidate.{name}" for name in _CANDIDATE),
+    *(f"prv_candidates.{name}" for name in _HISTORY),
+)
+"""The packet columns that `features` and `quality` read."""
+
+_SAME_EXPOSURE_D: Final = 1e-5
+"""Entries of the history within 0.9 s of the detection are the detection itself."""
+_LEAST_ERROR_MAG: Final = 0.02
+_FAR: Final = 30.0
+"""Distances are cut here: ZTF searches sources within 30 arcsec."""
+_ARCSEC: Final = 3600.0
+
+
+def features(alerts: pa.Table) -> Floats:
+    """Return the features of ZTF's alerts.
+
+    Parameters
+    ----------
+    alerts
+        nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
+        are not there count as missing
+
+    Returns
+    -------
+    ndarray
+        float64 of shape (alerts, 31), in the order of `FEATURES`; NaN where a value is missing
+    """
+    read = columns_of(alerts, COLUMNS)
+    now = _Now.of(read)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        columns = [*_where(read), *_now(now, read), *_past(now, read)]
+    out = np.stack(columns, axis=1)
+    # Without time and magnitude there is no detection: zeros counted in its history mean nothing.
+    is_detection = np.isfinite(now.jd) | np.isfinite(now.mag)
+    return np.where(np.isfinite(out) & is_detection[:, None], out, np.nan)
+
+
+def quality(alerts: pa.Table) -> Floats:
+    """Return numbers about the image of each alert: shape (alerts, 13), ordered as `QUALITY`."""
+    read = columns_of(alerts, [name for name in COLUMNS if name.startswith("candidate.")])
+    number = {name: _number(read, name) for name in _CANDIDATE if name != "isdiffpos"}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        number["magdiff"] = np.abs(number["magdiff"])
+        number["log_snr"] = np.log10(1.0857 / number["sigmapsf"])
+        number["over_diffmaglim"] = number["diffmaglim"] - number["magpsf"]
+    out = np.stack([number[name] for name in QUALITY], axis=1)
+    return np.where(np.isfinite(out), out, np.nan)
+
+
+@dataclass(frozen=True)
+class _Now:
+    """The detections: a value for each alert."""
+
+    jd: Floats
+    fid: Floats
+    ra: Floats
+    dec: Floats
+    mag: Floats
+    error: Floats
+    sign: Floats
+
+    @classmethod
+    def of(cls, read: Mapping[str, pa.Array]) -> "_Now":
+        jd, fid, ra, dec = (_number(read, name) for name in ("jd", "fid", "ra", "dec"))
+        mag, error = _number(read, "magpsf"), _number(read, "sigmapsf")
+        return cls(jd, fid, ra, dec, mag, error, _sign(read["candidate.isdiffpos"]))
+
+
+def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
+    score, near = _number(read, "sgscore1"), _number(read, "ssdistnr")
+    g, r, i = (_number(read, name) for name in ("sgmag1", "srmag1", "simag1"))
+    known = (near >= 0) & (near <= NEAR_KNOWN_ARCSEC)
+    return [
+        _distance(_number(read, "distnr")),
+        _number(read, "magnr"),
+        _number(read, "chinr"),
+        _number(read, "sharpnr"),
+        _distance(_number(read, "distpsnr1")),
+        # Pan-STARRS's score is exactly 0.5 where it is not known, negative where there is none.
+        np.where((score == 0.5) | (score < 0), np.nan, score),
+        r,
+        g - r,
+        r - i,
+        np.log1p(np.maximum(_number(read, "nmtchps"), 0)),
+        known.astype(np.float64),
+    ]
+
+
+def _now(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    distance, reference = _number(read, "distnr"), _number(read, "magnr")
+    contrast = np.arcsinh(5.0 * now.sign * 10.0 ** (-0.4 * (now.mag - reference)))
+    has_reference = (distance >= 0) & (distance < 1.5)
+    return [
+        now.mag,
+        now.sign,
+        np.where(has_reference, contrast, np.nan),
+        now.mag - _number(read, "srmag1"),
+    ]
+
+
+def _past(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = _Points.of(now, read)
+    groups, alert = points.groups, points.groups.alert
+    is_detection = np.isfinite(points.mag)
+    same_band = points.fid == now.fid[alert]
+    is_limit = ~is_detection & np.isfinite(points.limit)
+    detected, limited = is_detection & same_band, is_limit & same_band
+    detections = groups.count(detected)
+    limits = groups.count(limited)
+    has_before = detections > 0
+    negatives = groups.sum((points.sign < 0).astype(float), is_detection) + (now.sign < 0)
+    signed = groups.count(is_detection & np.isfinite(points.sign)) + np.isfinite(now.sign)
+    first_jd = groups.first(points.jd, is_detection)
+    brightest = groups.smallest(points.mag, detected)
+    faintest = groups.largest(points.mag, detected)
+    # A first detection is the oldest one in the band: in the history, or this one.
+    first_in_band = np.where(has_before, groups.first(points.jd, detected), now.jd)
+    first_mag = np.where(has_before, groups.first(points.mag, detected), now.mag)
+    before_first = limited & (points.jd < first_in_band[alert])
+    rate, interval = _since_last(now, points, detected)
+    return [
+        np.log1p(detections),
+        np.log1p(groups.count(is_detection & ~same_band)),
+        detections / (detections + limits),
+        negatives / signed,
+        np.log1p(np.where(np.isnan(first_jd), 0.0, now.jd - first_jd)),
+        np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
+        now.mag - brightest,
+        _chi2(now, points, detected),
+        rate,
+        interval,
+        _slope(now, points, detected),
+        _colour(now, points, is_detection),
+        np.log10(first_in_band - groups.last(points.jd, before_first)),
+        groups.last(points.limit, before_first) - first_mag,
+        groups.largest(points.limit, limited) - now.mag,
+        _scatter(now, points, is_detection),
+    ]
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The history before each detection, in the order of time; one entry an exposure and band."""
+
+    groups: Groups
+    jd: Floats
+    fid: Floats
+    ra: Floats
+    dec: Floats
+    mag: Floats
+    error: Floats
+    limit: Floats
+    sign: Floats
+
+    @classmethod
+    def of(cls, now: _Now, read: Mapping[str, pa.Array]) -> "_Points":
+        counts = list_counts(read["prv_candidates.jd"])
+        alert = np.repeat(np.arange(len(counts)), counts)
+
+        def of_points(name: str) -> Floats:
+            return floats(flat(read[f"prv_candidates.{name}"], counts), sentinel=True)
+
+        names = ("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "diffmaglim")
+        values = [of_points(name) for name in names]
+        values.append(_sign(flat(read["prv_candidates.isdiffpos"], counts)))
+        jd, fid, ra, dec, mag = values[:5]
+        usable = jd < now.jd[alert] - _SAME_EXPOSURE_D
+        # A source may be there twice in an exposure: the entry nearest to the detection counts.
+        away = np.hypot(
+            _degrees(ra - now.ra[alert]) * _shrink(now.dec[alert]), dec - now.dec[alert]
+        )
+        away = np.where(np.isfinite(mag), np.where(np.isnan(away), 1e3, away), 1e4)
+        order = np.lexsort((away, fid, jd, alert))
+        order = order[usable[order]]
+        again = np.zeros(len(order), bool)
+        again[1:] = (
+            (alert[order][1:] == alert[order][:-1])
+            & (jd[order][1:] - jd[order][:-1] < _SAME_EXPOSURE_D)
+            & (fid[order][1:] == fid[order][:-1])
+        )
+        kept = order[~again]
+        return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
+
+
+def _since_last(now: _Now, points: _Points, detected: np.ndarray) -> tuple[Floats, Floats]:
+    """Return the change since the last detection in the band, and log10 of the days since."""
+    days = now.jd[points.groups.alert] - points.jd
+    apart = detected & (days >= 0.02)
+    last_mag = points.groups.last(points.mag, apart)
+    interval = points.groups.last(days, apart)
+    rate = np.arcsinh(5.0 * (now.mag - last_mag) / np.maximum(interval, 0.5))
+    return rate, np.log10(interval)
+
+
+def _chi2(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+    """Return log10 of the reduced chi2 about the weighted mean, of at least two points."""
+    groups = points.groups
+    weight = _weight(points.error)
+    own = _weight(now.error)
+    # Differences to the newest magnitude: sums of squares of these lose nothing.
+    delta = points.mag - now.mag[groups.alert]
+    total = groups.sum(weight, detected) + own
+    mean = groups.sum(weight * delta, detected) / total
+    residual = delta - mean[groups.alert]
+    chi2 = groups.sum(weight * residual**2, detected) + own * mean**2
+    count = groups.count(detected)
+    return np.where(count >= 1, np.log10(np.maximum(chi2 / count, 1e-4)), np.nan)
+
+
+def _weight(error: Floats) -> Floats:
+    known = np.where(error >= 0, error, np.nan)
+    return 1.0 / np.fmax(known, _LEAST_ERROR_MAG) ** 2
+
+
+def _slope(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+    """Return the least-squares slope of at least three points over at least half an hour."""
+    groups = points.groups
+    days = points.jd - now.jd[groups.alert]
+    delta = points.mag - now.mag[groups.alert]
+    count = groups.count(detected) + 1.0
+    mean_days = groups.sum(days, detected) / count
+    mean_delta = groups.sum(delta, detected) / count
+    off = days - mean_days[groups.alert]
+    spread = groups.sum(off**2, detected) + mean_days**2
+    product = (
+        groups.sum(off * (delta - mean_delta[groups.alert]), detected) + mean_days * mean_delta
+    )
+    enough = (count >= 3) & (-groups.smallest(days, detected) >= 0.02)
+    return np.where(enough, np.arcsinh(5.0 * product / spread), np.nan)
+
+
+def _colour(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
+    """Return g-r of the detection and the latest one of the other band within 1.5 days."""
+    alert = points.groups.alert
+    other = (3.0 - now.fid)[alert]  # g is 1, r is 2
+    near = is_detection & (points.fid == other) & (now.jd[alert] - points.jd <= 1.5)
+    latest = points.groups.last(points.mag, near)
+    is_g_or_r = (now.fid == 1) | (now.fid == 2)
+    return np.where(is_g_or_r, np.where(now.fid == 1, now.mag - latest, latest - now.mag), np.nan)
+
+
+def _scatter(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
+    """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
+    groups, alert = points.groups, points.groups.alert
+    placed = is_detection & np.isfinite(points.ra) & np.isfinite(points.dec)
+    east = _degrees(points.ra - now.ra[alert]) * _shrink(now.dec[alert]) * _ARCSEC
+    north = (points.dec - now.dec[alert]) * _ARCSEC
+    count = groups.count(placed) + 1.0
+    square = groups.sum(east**2 + north**2, placed) / count
+    mean = (groups.sum(east, placed) / count) ** 2 + (groups.sum(north, placed) / count) ** 2
+    scatter = np.sqrt(np.maximum(square - mean, 0.0))
+    return np.where(count >= 2, np.log10(scatter + 0.01), np.nan)
+
+
+def _number(read: Mapping[str, pa.Array], name: str) -> Floats:
+    return floats(read[f"candidate.{name}"], sentinel=True)
+
+
+def _sign(values: pa.Array) -> Floats:
+    return floats(sign_of_isdiffpos(texts(values)))
+
+
+def _distance(values: Floats) -> Floats:
+    return np.where(values >= 0, np.minimum(values, _FAR), np.nan)
+
+
+def _degrees(difference: Floats) -> Floats:
+    """Return a difference of right ascensions between -180 and 180 degrees."""
+    return (difference + 180.0) % 360.0 - 180.0
+
+
+def _shrink(dec: Floats) -> Floats:
+    return np.cos(np.radians(dec))

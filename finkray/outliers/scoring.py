@@ -1,0 +1,156 @@
+"""Score rows of features with the detectors that are built of a model's data. Pure."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.outliers.arrays import Floats
+from finkray.outliers.detectors import Forest, Neighbours
+from finkray.outliers.explanation import contributions
+from finkray.outliers.feature_list import FeatureList, matrix
+from finkray.outliers.ranks import STEPS, Places, Ranks
+from finkray.outliers.thumbs import Thumbs
+
+_WORST = 3
+"""The worst numbers about an image that count: a bad image is bad in a few ways, not in all."""
+
+
+class ModelData(Protocol):
+    """What detectors are built of: see `finkray.outliers.model.OutlierModel`."""
+
+    @property
+    def about(self) -> FeatureList:
+        """The features."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of forest and samples."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads score."""
+
+    @property
+    def reference(self) -> pa.Table:
+        """Features of ordinary alerts."""
+
+    @property
+    def thumbs(self) -> pa.Table:
+        """Features of alerts with thumbs."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring found out about a batch; `thumb` is None without thumbs."""
+
+    values: Floats
+    filled: Floats
+    places: Places
+    plain: Floats
+    score: Floats
+    p_model: Floats
+    known: np.ndarray
+    nearest: np.ndarray
+    thumb: np.ndarray | None
+
+
+class Scorer:
+    """What is built of a model's data: it can always be built again."""
+
+    def __init__(self, data: ModelData) -> None:
+        values = matrix(data.reference, data.about.names)
+        self._ranks = Ranks(values)
+        self._medians = self._ranks.medians()
+        filled = self._filled(values)
+        places = self._ranks.places(values)
+        self._forest = Forest(filled, data.seed, data.threads)
+        self._neighbours = Neighbours(places.normal, data.seed)
+        forest = self._forest.score(filled)
+        distance = self._neighbours.own_distances(places.normal)
+        self._forest_scale, self._distance_scale = _scale(forest), _scale(distance)
+        self._ordinary = np.sort(self._plain(forest, distance))
+        signs = np.array(list(data.about.quality.values()))
+        self._signs = signs / STEPS
+        self._quality_ranks = Ranks(matrix(data.reference, data.about.quality_names))
+        badness = self._badness(matrix(data.reference, data.about.quality_names))
+        self._badness_sorted = np.sort(badness[np.isfinite(badness)])
+        self._thumbs = self._learnt(data)
+
+    def score(self, values: Floats) -> Scored:
+        """Return the scores of rows of features; NaN is a missing value."""
+        filled, places = self._filled(values), self._ranks.places(values)
+        distance, nearest = self._neighbours.distances(places.normal)
+        plain = self._plain(self._forest.score(filled), distance)
+        # The share of the reference that scores at least as high, this alert counted.
+        above = len(self._ordinary) - np.searchsorted(self._ordinary, plain, "left")
+        thumb = None
+        score = plain
+        if self._thumbs is not None:
+            shift, thumb = self._thumbs.shift(self._forest.leaves(filled))
+            score = plain + shift
+        return Scored(
+            values=values,
+            filled=filled,
+            places=places,
+            plain=plain,
+            score=score,
+            p_model=(1 + above) / (1 + len(self._ordinary)),
+            known=np.isfinite(values).sum(axis=1),
+            nearest=nearest,
+            thumb=thumb,
+        )
+
+    def contributions(self, scored: Scored) -> Floats:
+        """Return the share of each feature in the scores."""
+        signature = self._forest.signature(scored.filled)
+        parts = self._neighbours.parts(scored.places.normal, scored.nearest)
+        return contributions(signature, parts)
+
+    def quality(self, values: Floats) -> Floats:
+        """Return the share of the reference with images at least as bad; NaN if not known."""
+        badness = self._badness(values)
+        ordinary = self._badness_sorted
+        worse = len(ordinary) - np.searchsorted(ordinary, badness, "left")
+        return np.where(np.isfinite(badness), (1 + worse) / (1 + len(ordinary)), np.nan)
+
+    def _badness(self, values: Floats) -> Floats:
+        """Return the mean of the worst normal scores of what is known about an image."""
+        if not values.shape[1]:
+            return np.full(len(values), np.nan)
+        bad = self._quality_ranks.places(values).normal * self._signs
+        worst = np.sort(np.where(np.isfinite(values), bad, -np.inf), axis=1)[:, -_WORST:]
+        count = np.isfinite(worst).sum(axis=1)
+        total = np.where(np.isfinite(worst), worst, 0.0).sum(axis=1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def _filled(self, values: Floats) -> Floats:
+        return np.where(np.isfinite(values), values, self._medians)
+
+    def _plain(self, forest: Floats, distance: Floats) -> Floats:
+        parts = [
+            (scores - middle) / width
+            for scores, (middle, width) in (
+                (forest, self._forest_scale),
+                (distance, self._distance_scale),
+            )
+        ]
+        return 0.5 * (parts[0] + parts[1])
+
+    def _learnt(self, data: ModelData) -> Thumbs | None:
+        if not data.thumbs.num_rows:
+            return None
+        values = matrix(data.thumbs, data.about.names)
+        filled, places = self._filled(values), self._ranks.places(values)
+        distance, _ = self._neighbours.distances(places.normal)
+        plain = self._plain(self._forest.score(filled), distance)
+        return Thumbs(self._forest.leaves(filled), data.thumbs["up"].to_pylist(), plain)
+
+
+def _scale(scores: Floats) -> tuple[float, float]:
+    """Return the median, and how far above it the strangest 1 % begin."""
+    ordered = np.sort(scores)
+    middle = float(ordered[(len(ordered) - 1) // 2])
+    upper = float(ordered[int(np.ceil(0.99 * (len(ordered) - 1)))])
+    return middle, max(upper - middle, 1e-6)

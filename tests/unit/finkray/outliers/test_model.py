@@ -1,0 +1,184 @@
+"""A model: the same rows give the same bits; what it says of strange alerts; what it refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from finkray.errors import OutlierError
+from finkray.outliers import files
+from finkray.outliers.explanation import words
+from finkray.outliers.feature_list import features_of
+from finkray.outliers.model import OutlierModel
+from tests.support.outlier_alerts import (
+    made_alerts,
+    real_lsst_table,
+    real_ztf_alerts,
+    shuffled,
+    tidal_disruption,
+)
+
+_SCORE = """
+import hashlib, sys
+import pyarrow.parquet as pq
+from finkray.outliers.files import load
+table = pq.read_table(sys.argv[2])
+out = load(sys.argv[1], threads=int(sys.argv[3])).explain(table)
+digest = hashlib.sha256()
+for name in ("score", "p_model", "quality"):
+    digest.update(out[name].to_numpy(zero_copy_only=False).tobytes())
+digest.update(repr(out["drivers"].to_pylist()).encode())
+print(digest.hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def ordinary(test_data: Path) -> pa.Table:
+    names = ("20180626_skyportal_205", "20200101_fink-broker_50", "20210720_ampel_100_nocutouts")
+    tables = [features_of(real_ztf_alerts(test_data, name), "ztf") for name in names]
+    return pa.concat_tables(tables)
+
+
+@pytest.fixture(scope="module")
+def model(ordinary: pa.Table) -> OutlierModel:
+    return OutlierModel.fit(ordinary, survey="ztf", seed=3)
+
+
+def test_order_batches_and_duplicates_change_no_bit(
+    ordinary: pa.Table, model: OutlierModel
+) -> None:
+    other, order = shuffled(ordinary)
+    again = OutlierModel.fit(pa.concat_tables([other, other.slice(0, 30)]), survey="ztf", seed=3)
+    assert again.digest == model.digest
+    whole = model.explain(ordinary)
+    assert again.explain(other).equals(whole.take(pa.array(order)))
+    parts = [model.explain(ordinary.slice(at, 37)) for at in range(0, ordinary.num_rows, 37)]
+    assert pa.concat_tables(parts).equals(whole)
+    assert OutlierModel.fit(ordinary, survey="ztf", seed=4).digest != model.digest
+
+
+def test_processes_with_other_numbers_of_threads_give_the_same_bits(
+    tmp_path: Path, ordinary: pa.Table, model: OutlierModel
+) -> None:
+    taught = model.learn(ordinary.slice(0, 6), [True, False] * 3)
+    files.save(taught, tmp_path / "model")
+    pa.parquet.write_table(ordinary, tmp_path / "alerts.parquet")
+    said = set()
+    for threads in ("1", "2"):
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        arguments = [tmp_path / "model", tmp_path / "alerts.parquet", threads]
+        run = subprocess.run(
+            [sys.executable, "-c", _SCORE, *map(str, arguments)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        said.add(run.stdout)
+    assert len(said) == 1
+
+
+def test_a_tidal_disruption_is_stranger_than_ordinary_alerts(
+    test_data: Path, model: OutlierModel, ordinary: pa.Table
+) -> None:
+    strange = model.explain(tidal_disruption(test_data))
+    normal = np.array(model.score(ordinary)["score"])
+    share_below = np.mean(np.array(strange["score"])[:, None] > normal)
+    assert share_below > 0.9
+    drivers = strange["drivers"].to_pylist()
+    assert all(len(each) == 3 for each in drivers)
+    assert all(0 < d["share"] <= 1 and 0 <= d["contribution"] <= 1 for e in drivers for d in e)
+    assert "% of alerts are as " in words(model.about.features, drivers[0][0])
+
+
+def test_thumbs_lift_what_is_alike_and_can_be_taken_back(
+    test_data: Path, model: OutlierModel, ordinary: pa.Table
+) -> None:
+    disruption = features_of(tidal_disruption(test_data), "ztf")
+    taught = model.learn(disruption.slice(0, 3), [True] * 3)
+    taught = taught.learn(ordinary.slice(0, 5), [False] * 5)
+    others = disruption.slice(3)
+    before = np.array(model.score(others)["score"])
+    after = np.array(taught.score(others)["score"])
+    assert (after > before).mean() > 0.8
+    assert taught.digest != model.digest
+    assert taught.without_thumbs().digest == model.digest
+    plain = taught.score(ordinary)["plain_score"]
+    assert plain.equals(model.score(ordinary)["score"])
+    back = taught.learn(disruption.slice(0, 3), [False] * 3)
+    assert back.thumbs.num_rows == 8, "the last thumb for an alert counts"
+
+
+def test_a_model_comes_back_from_its_files(tmp_path: Path, model: OutlierModel) -> None:
+    files.save(model, tmp_path / "model", {"nights": 3})
+    again = files.load(tmp_path / "model", survey="ztf")
+    assert again.digest == model.digest
+    assert again.score(model.reference).equals(model.score(model.reference))
+
+
+def test_damaged_files_and_another_survey_are_refused(tmp_path: Path, model: OutlierModel) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(OutlierError, match="there is no model"):
+        files.load(folder)
+    files.save(model, folder)
+    with pytest.raises(OutlierError, match="is of the survey ztf, not of lsst"):
+        files.load(folder, survey="lsst")
+    reference = folder / files.REFERENCE
+    whole = reference.read_bytes()
+    other = model.reference.slice(1)
+    pa.parquet.write_table(other, reference)
+    with pytest.raises(OutlierError, match="is damaged: its rows have the digest"):
+        files.load(folder)
+    reference.write_bytes(whole[:100])
+    with pytest.raises(OutlierError, match=r"is damaged: reference\.parquet is not readable"):
+        files.load(folder)
+    reference.unlink()
+    with pytest.raises(OutlierError, match=r"is damaged: reference\.parquet is missing"):
+        files.load(folder)
+    (folder / files.MANIFEST).write_text('{"survey": ')
+    with pytest.raises(OutlierError, match=r"is damaged: manifest\.json is not readable"):
+        files.load(folder)
+
+
+def test_alerts_without_any_value_have_no_score_and_few_alerts_no_model(
+    model: OutlierModel, ordinary: pa.Table
+) -> None:
+    names = model.about.names
+    bare = pa.table({"alert_id": pa.array([1, 2])} | {n: pa.nulls(2, pa.float64()) for n in names})
+    out = model.explain(bare)
+    assert out["score"].null_count == out["stage"].null_count == 2
+    assert out["known"].to_pylist() == [0, 0]
+    assert out["drivers"].to_pylist() == [[], []]
+    for rows in (bare, ordinary.slice(0, 1)):
+        with pytest.raises(OutlierError, match="a model needs at least 50 alerts of ztf"):
+            OutlierModel.fit(rows, survey="ztf")
+    assert model.score(ordinary.slice(0, 0)).num_rows == 0
+
+
+def test_constant_and_empty_features_are_left_out_of_the_forest(ordinary: pa.Table) -> None:
+    constant = ordinary.set_column(
+        ordinary.column_names.index("sign"), "sign", pa.repeat(1.0, ordinary.num_rows)
+    )
+    empty = constant.set_column(
+        constant.column_names.index("chi2"), "chi2", pa.nulls(ordinary.num_rows, pa.float64())
+    )
+    scores = OutlierModel.fit(empty, survey="ztf").score(ordinary)
+    assert np.isfinite(np.array(scores["score"])).all()
+    all_constant = {name: pa.repeat(1.0, 60) for name in ordinary.column_names[2:]}
+    with pytest.raises(OutlierError, match="all features are constant"):
+        OutlierModel.fit(pa.table(all_constant), survey="ztf")
+
+
+def test_features_of_another_survey_are_refused(test_data: Path, model: OutlierModel) -> None:
+    lsst = features_of(real_lsst_table(test_data), "lsst")
+    assert model.score(made_alerts())["score"].null_count == 0
+    for table in (lsst, real_lsst_table(test_data)):
+        with pytest.raises(OutlierError, match="these are no alerts of ztf: a table needs"):
+            model.score(table)
+    lsst_model = OutlierModel.fit(lsst, survey="lsst")
+    assert lsst_model.explain(lsst)["score"].null_count == 0
