@@ -246,13 +246,16 @@ class _Build:
         of_alerts: list[Pixel],
         of_objects: list[Pixel],
     ) -> None:
+        # Of ZTF a point belongs to each object that has it.
+        ztf = night.survey.name == "ztf"
+        beside = {} if ztf else places.objects_beside(of_objects)
         work: list[tuple[str, Pixel, Callable[[Pixel], pa.Table]]] = [
             *(
                 (ALERTS, pixel, lambda pixel: alerts_leaf(night, runs, pixel))
                 for pixel in of_alerts
             ),
             *(
-                (OBJECTS, pixel, lambda pixel: objects_leaf(night, places, runs, pixel))
+                (OBJECTS, pixel, lambda at: objects_leaf(night, places, runs, at, beside.get(at)))
                 for pixel in of_objects
             ),
         ]

@@ -29,7 +29,8 @@ run, takes seconds."""
 KEEP_OLD: Final = timedelta(days=1)
 """How long a generation is kept for its readers after the next one."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+"""1 had fewer columns in its light curves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Read the alerts of one night from the files that the ledger names: flat columns and histories."""
+"""Read the alerts of one night from the files that the ledger names: what its catalogues need."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from catalogs.nights.index import NightFacts, survey_of
 from catalogs.nights.layout import OBJECT_ID
-from catalogs.nights.points import HISTORIES
 from finkray import adapter
+from finkray.curves.raw import HISTORIES
+from finkray.curves.raw import columns as point_columns
 from finkray.errors import NightError, StorageError
 from finkray.ledger.claims import claim_tables
 from finkray.services.columns import has
@@ -60,8 +61,8 @@ class NightInput:
         in the order in which they are read, the same each time
     flat
         the columns of the alerts, the same for all leaves
-    histories
-        top-level columns with earlier observations
+    point_sources
+        columns, and fields of records, from which light curves are made
     row_bytes
         by fingerprint of the schema, bytes in memory of an alert's columns that are read
     """
@@ -71,7 +72,7 @@ class NightInput:
     night: date
     files: tuple[NightFile, ...]
     flat: tuple[Flat, ...]
-    histories: tuple[str, ...]
+    point_sources: tuple[str, ...]
     row_bytes: Mapping[str, float]
 
     @property
@@ -140,7 +141,13 @@ class NightInput:
     def flat_sources(self) -> list[str]:
         """Top-level columns that `flatten` needs."""
         paths = [*(column.path for column in self.flat), *adapter.columns("detection")]
-        return list(dict.fromkeys(path.partition(".")[0] for path in paths))
+        return list(dict.fromkeys(map(_top, paths)))
+
+    @property
+    def all_sources(self) -> list[str]:
+        """What `flatten` and light curves need."""
+        flat = self.flat_sources
+        return [*flat, *(path for path in self.point_sources if _top(path) not in flat)]
 
     def _read_file(self, file: NightFile, columns: Sequence[str]) -> pa.Table:
         with _opened(self.storage, file.path) as source:
@@ -184,15 +191,15 @@ def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -
         raise NightError(f"night {night} of {survey} cannot be one table: {error}") from error
     described = SURVEYS[survey]
     flat = tuple(_flat_columns(schema, described))
-    histories = tuple(name for name in HISTORIES[survey] if name in schema.names)
-    tops = {described.record, *(column.path for column in flat), *histories}
+    of_points = tuple(name for name in point_columns(survey) if has(schema, name))
+    tops = {described.record, *(column.path for column in flat), *HISTORIES[survey]}
     return NightInput(
         storage=storage,
         survey=described,
         night=night,
         files=tuple(sorted(files)),
         flat=flat,
-        histories=histories,
+        point_sources=of_points,
         row_bytes={
             fingerprint: _row_bytes(storage, same_schema[-1], tops)
             for fingerprint, same_schema in by_fingerprint.items()
@@ -246,6 +253,10 @@ def _flat_columns(schema: pa.Schema, survey: Survey) -> Iterator[Flat]:
             yield Flat(field.name, f"{survey.record}.{field.name}", field.type)
     for name in POSITION:
         yield Flat(name, f"{survey.record}.{name}", pa.float64())
+
+
+def _top(path: str) -> str:
+    return path.partition(".")[0]
 
 
 def _bytes(data_type: pa.DataType) -> bool:

@@ -1,18 +1,20 @@
 """The third pass: one leaf after another, from slices of the runs."""
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 
 from catalogs.hats_layout import INDEX
+from catalogs.nights.curves import CURVE, light_curves
 from catalogs.nights.inputs import NightInput
 from catalogs.nights.places import Places
-from catalogs.nights.points import RAW_POINT, curve_type, united
 from catalogs.nights.runs import NUMBER, Runs, with_column
 from catalogs.partition import shift
 from finkray.errors import NightError
 
-CURVE = "lc"
-ALERTS_COLUMN = "n_alerts"
+CURVE_COLUMN: Final = "lc"
+ALERTS_COLUMN: Final = "n_alerts"
 
 Pixel = tuple[int, int]
 
@@ -24,7 +26,7 @@ def alerts_schema(night: NightInput) -> pa.Schema:
 
 def objects_schema(night: NightInput) -> pa.Schema:
     """Return the columns of the catalogue of objects."""
-    fields = [pa.field(ALERTS_COLUMN, pa.int64()), pa.field(CURVE, curve_type())]
+    fields = [pa.field(ALERTS_COLUMN, pa.int64()), pa.field(CURVE_COLUMN, CURVE)]
     return pa.schema([*alerts_schema(night), *fields])
 
 
@@ -37,8 +39,19 @@ def alerts_leaf(night: NightInput, runs: Runs, pixel: Pixel) -> pa.Table:
     return rows.take(pa.array(order)).select(alerts_schema(night).names)
 
 
-def objects_leaf(night: NightInput, places: Places, runs: Runs, pixel: Pixel) -> pa.Table:
+def objects_leaf(
+    night: NightInput, places: Places, runs: Runs, pixel: Pixel, beside: np.ndarray | None
+) -> pa.Table:
     """Return the objects of a pixel: columns of the latest alert, number of alerts, light curve.
+
+    Parameters
+    ----------
+    night, places, runs
+        what is known of the night
+    pixel
+        of the leaf
+    beside
+        numbers of objects in other pixels to which points may have gone over
 
     Raises
     ------
@@ -53,13 +66,15 @@ def objects_leaf(night: NightInput, places: Places, runs: Runs, pixel: Pixel) ->
     numbers = rows[NUMBER].to_numpy()
     if not np.array_equal(numbers, np.arange(first, end)):
         raise NightError(f"pixel {pixel} has {len(numbers)} rows for {end - first} objects")
-    points = runs.slice("points", first, end)
-    curves = united(RAW_POINT.empty_table() if points is None else points, numbers)
+    points = [runs.slice("points", first, end)]
+    if beside is not None:
+        points.append(runs.of_keys("points", beside))
+    curves = light_curves([table for table in points if table is not None], numbers)
     place = places.object_place[first:end]
     return (
         with_column(rows.drop_columns([NUMBER]), INDEX, place)
         .append_column(ALERTS_COLUMN, pa.array(places.object_alerts[first:end], pa.int64()))
-        .append_column(CURVE, curves)
+        .append_column(CURVE_COLUMN, curves)
         .cast(objects_schema(night))
     )
 

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from catalogs.nights.inputs import NightInput, place_values
 from catalogs.nights.steps import Steps
-from catalogs.partition import HISTOGRAM_ORDER, cut, shift
+from catalogs.partition import HISTOGRAM_ORDER, Margins, cut, shift
 from finkray import adapter
+from finkray.curves.rules import MOVED_ARCSEC
 from finkray.index.pixels import sky_index
 
 NO_PLACE: Final = -1
@@ -61,6 +62,23 @@ class Places:
         """Return the pixels of the leaves of objects, which are cut by the number of alerts."""
         counts = _histogram(self.object_place, self.object_alerts)
         return cut(counts, leaf_rows, margin_arcsec)
+
+    def objects_beside(self, pixels: list[tuple[int, int]]) -> dict[tuple[int, int], np.ndarray]:
+        """Return the numbers of the objects in other pixels to which points may have gone over.
+
+        Parameters
+        ----------
+        pixels
+            of the leaves of objects
+
+        Returns
+        -------
+        dict
+            by pixel; one without such objects is left out
+        """
+        margins = Margins(pixels, MOVED_ARCSEC)
+        leaves = set(pixels)
+        return {pixel: found for pixel, found in margins.find(self.object_place) if pixel in leaves}
 
 
 def find_places(night: NightInput, steps: Steps) -> Places:

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from catalogs.hats_layout import INDEX
+from catalogs.nights.curves import NUMBER as POINT_NUMBER
+from catalogs.nights.curves import numbered_points
 from catalogs.nights.inputs import NightInput
 from catalogs.nights.places import NO_PLACE, Places
-from catalogs.nights.points import raw_points
 from catalogs.nights.steps import Steps
 
 RUN_ROWS: Final = 25_000
@@ -28,7 +29,7 @@ RUN_BYTES: Final = 512 * 2**20
 NUMBER: Final = "object"
 """Column of the number of the object."""
 
-KEYS: Final = {"alerts": INDEX, "objects": NUMBER, "points": NUMBER}
+KEYS: Final = {"alerts": INDEX, "objects": NUMBER, "points": POINT_NUMBER}
 """By kind of run, the column by which it is sorted."""
 
 
@@ -59,20 +60,31 @@ class Runs:
         self._starts[kind].append((different, np.append(starts, len(keys))))
 
     def slice(self, kind: str, first: int, end: int) -> pa.Table | None:
-        """Return the rows whose key is at least `first` and below `end`; None if there are none.
-
-        A run is mapped as long as its slice is used: pages of runs that stay mapped would count as
-        memory of this process.
-        """
+        """Return the rows whose key is at least `first` and below `end`; None if there are none."""
         tables = []
         for number, (keys, starts) in enumerate(self._starts[kind]):
             start, stop = starts[np.searchsorted(keys, [first, end])]
             if stop > start:
-                # The slice keeps the pages mapped when the file is closed.
-                with pa.memory_map(self._path(kind, number)) as pages:
-                    table = pa.ipc.open_file(pages).read_all()
-                    tables.append(table.slice(start, stop - start))
+                tables.append(self._mapped(kind, number).slice(start, stop - start))
         return pa.concat_tables(tables) if tables else None
+
+    def of_keys(self, kind: str, wanted: np.ndarray) -> pa.Table | None:
+        """Return the rows with one of some keys; None if there are none."""
+        tables = []
+        for number, (keys, starts) in enumerate(self._starts[kind]):
+            found = np.flatnonzero(np.isin(keys, wanted))
+            rows = [np.arange(starts[at], starts[at + 1]) for at in found]
+            if rows:
+                tables.append(self._mapped(kind, number).take(pa.array(np.concatenate(rows))))
+        return pa.concat_tables(tables) if tables else None
+
+    def _mapped(self, kind: str, number: int) -> pa.Table:
+        """Return a run, mapped as long as the table or a slice of it is used.
+
+        Pages of runs that stay mapped would count as memory of this process.
+        """
+        with pa.memory_map(self._path(kind, number)) as pages:
+            return pa.ipc.open_file(pages).read_all()
 
     def _path(self, kind: str, number: int) -> str:
         return str(self._folder / f"{kind}-{number:05d}.arrow")
@@ -86,10 +98,9 @@ def make_runs(
 ) -> Runs:
     """Read all alerts of a night again, and put them aside by place."""
     runs = Runs(folder)
-    columns = [*night.flat_sources, *night.histories]
     first = 0
     for group in night.groups(RUN_ROWS, RUN_BYTES):
-        alerts = night.read(group, columns)
+        alerts = night.read(group, night.all_sources)
         numbers = np.arange(first, first + alerts.num_rows)
         first += alerts.num_rows
         place, objects = places.alert_place[numbers], places.alert_object[numbers]
@@ -99,7 +110,7 @@ def make_runs(
         known = np.flatnonzero(objects != NO_PLACE)
         latest = known[places.object_latest[objects[known]] == numbers[known]]
         runs.add("objects", with_column(flat.take(pa.array(latest)), NUMBER, objects[latest]))
-        runs.add("points", raw_points(alerts, objects, night.survey.name))
+        runs.add("points", numbered_points(alerts, objects, night.survey.name))
         steps.tell(f"sorted {first:,} alerts")
         steps.go_on()
     return runs

@@ -64,8 +64,10 @@ def with_magnitudes(points: pl.DataFrame) -> pl.DataFrame:
     )
     counted = (pl.col("kind") == "detection") & (pl.col("apparent_status") != "no_flux")
     group = ["survey", "object_id", "band"]
-    mixed = (counted & good).any().over(group) & (counted & ~good).any().over(group)
-    return out.with_columns(apparent_mixed=mixed)
+    mixed = out.filter(counted).group_by(group).agg(apparent_mixed=good.any() & (~good).any())
+    mixed = mixed.filter("apparent_mixed")
+    out = out.join(mixed, on=group, how="left", nulls_equal=True, maintain_order="left")
+    return out.with_columns(pl.col("apparent_mixed").fill_null(False))  # noqa: FBT003
 
 
 def _magnitude(flux_njy: pl.Expr) -> pl.Expr:

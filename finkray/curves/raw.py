@@ -103,7 +103,7 @@ def object_ids(alerts: pa.Table, survey: str) -> pa.Array:
     return pc.coalesce(*ids).cast(pa.string())
 
 
-def raw_points(alerts: pa.Table, survey: str) -> pl.DataFrame:
+def raw_points(alerts: pa.Table, survey: str, objects: pa.Array | None = None) -> pl.DataFrame:
     """Return all points of alerts as the packets have them: columns of `RAW`.
 
     Parameters
@@ -112,11 +112,15 @@ def raw_points(alerts: pa.Table, survey: str) -> pl.DataFrame:
         packets of one survey, with any of the columns of `columns`
     survey
         its name
+    objects
+        for each alert what stands for its object in the column `object_id`, of any type; None is
+        the ids
     """
     alerts = alerts.combine_chunks()
     detections = adapter.detections(alerts)
+    ids = object_ids(alerts, survey)
     of_packet: dict[str, pa.Array] = {
-        "object_id": object_ids(alerts, survey),
+        "object_id": ids if objects is None else objects,
         "alert_id": _whole(detections["alert_id"]),
         "packet_mjd": _whole(detections["mjd_tai"]),
     }
@@ -126,7 +130,7 @@ def raw_points(alerts: pa.Table, survey: str) -> pl.DataFrame:
     own |= _of_image(alerts, record, survey)
     own |= {"kind": _repeated("detection", alerts.num_rows), "key": of_packet["alert_id"]}
     own |= {"own_alert": _repeated(value=True, count=alerts.num_rows), **of_packet}
-    own["names_object"] = _names_object(alerts, record, of_packet["object_id"])
+    own["names_object"] = _names_object(alerts, record, ids)
     tables = [_table(survey, own, alerts.num_rows)]
     for column in HISTORIES[survey]:
         values = find(alerts, column)
@@ -137,7 +141,7 @@ def raw_points(alerts: pa.Table, survey: str) -> pl.DataFrame:
         entries = pa.table({"point": pc.list_flatten(values)})
         entry = {"own_alert": _repeated(value=False, count=len(parents)), **packet}
         entry |= _history(entries, column, survey)
-        entry["names_object"] = _names_object(entries, "point", packet["object_id"])
+        entry["names_object"] = _names_object(entries, "point", ids.take(parents))
         tables.append(_table(survey, entry, len(parents)))
     return pl.DataFrame(pa.concat_tables(tables))
 
@@ -239,14 +243,19 @@ def _whole(values: pa.ChunkedArray) -> pa.Array:
 
 
 def _table(survey: str, columns_by_name: Mapping[str, pa.Array], count: int) -> pa.Table:
-    """Return a table of `RAW`; a column that is not given is null, and no point is withdrawn."""
+    """Return a table of `RAW`; a column that is not given is null, and no point is withdrawn.
+
+    `object_id` has the type that is given.
+    """
     given = {
         "survey": _repeated(survey, count),
         "withdrawn": pa.array(np.zeros(count, bool)),
         **columns_by_name,
     }
+    at = RAW.get_field_index("object_id")
+    schema = RAW.set(at, RAW.field(at).with_type(given["object_id"].type))
     arrays = [
         given[field.name].cast(field.type) if field.name in given else pa.nulls(count, field.type)
-        for field in RAW
+        for field in schema
     ]
-    return pa.table(arrays, schema=RAW)
+    return pa.table(arrays, schema=schema)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from finkray import adapter
 from finkray.curves.lookup import AlertFiles, Circle, IndexedFiles
 from finkray.curves.raw import object_ids, raw_points
-from finkray.curves.rules import united
+from finkray.curves.rules import MOVED_ARCSEC, united
 from finkray.curves.schema import KINDS, POINT
 from finkray.curves.sky import BOX_REACH
 from finkray.curves.topics import Topic, topics
@@ -44,9 +44,6 @@ separation are those of its alert nearest to the centre; the other columns count
 circle."""
 
 BANDS: Final = ("u", "g", "r", "i", "z", "y")
-
-_MOVED_ARCSEC: Final = 3.0
-"""A source of LSST that went over to another object lies within this distance of both."""
 
 _CIRCLES_PER_SCAN: Final = 100
 
@@ -206,7 +203,7 @@ def _near_objects(
         for other in _with_alerts_near(storage, topic, some, index):
             condition = None
             for ra_deg, dec_deg in some:
-                box = other.in_box((ra_deg, dec_deg, _MOVED_ARCSEC))
+                box = other.in_box((ra_deg, dec_deg, MOVED_ARCSEC))
                 condition = box if condition is None or box is None else condition | box
             if condition is not None:
                 yield other.read(condition)
@@ -221,7 +218,7 @@ def _with_alerts_near(
     """Return a topic with the files that may have alerts in the boxes around some positions."""
     if index is None:
         return [topic]
-    files = index.in_circles((*place, _MOVED_ARCSEC * BOX_REACH) for place in places)
+    files = index.in_circles((*place, MOVED_ARCSEC * BOX_REACH) for place in places)
     found = topics(storage, files)
     return [each for each in found if (each.name, each.survey) == (topic.name, topic.survey)]
 

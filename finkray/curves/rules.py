@@ -17,6 +17,7 @@ the one nearest to the object's mean position are marked `double`.
 The result depends on the set of the packets alone, not on their order or how often each comes.
 """  # noqa: E501 - a table
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -31,11 +32,17 @@ EARLIEST_MJD: Final = 51_544.0
 LATEST_MJD: Final = 88_069.0
 """2000-01-01 up to, not including, 2100-01-01, as in `finkray.timestamps`."""
 
+MOVED_ARCSEC: Final = 3.0
+"""A source of LSST that went over to another object lies within this distance of both."""
+
 _LATER_THAN_PACKET_DAYS: Final = 0.01
 """An entry of a history is at most as late as its packet; both times have errors of seconds."""
 
 _IDENTITY: Final = ("survey", "kind", "key", "_object", "_mjd", "_band")
 _IMAGE: Final = ("survey", "object_id", "image", "detector")
+_DECIDING: Final = ("processed_mjd", "withdrawn", "own_alert", "packet_mjd", "alert_id")
+_SAYS_OBJECT: Final = ("packet_mjd", "names_object", "alert_id", "object_id")
+_ORDER: Final = ("survey", "object_id", "mjd_tai", "kind", "key", "band")
 
 
 def curve_points(alerts: pa.Table) -> pa.Table:
@@ -54,13 +61,22 @@ def united(raw: pl.DataFrame) -> pa.Table:
     raw
         columns of `finkray.curves.raw.RAW`
     """
+    out: pa.Table = united_points(raw).to_arrow()
+    return out.cast(POINT)
+
+
+def united_points(raw: pl.DataFrame) -> pl.DataFrame:
+    """Return points of packets, each once, by object, time, kind and key: columns of `POINT`.
+
+    Parameters
+    ----------
+    raw
+        columns of `finkray.curves.raw.RAW`; `object_id` may be of any type that has an order
+    """
     raw = raw.filter(pl.col("alert_id").is_not_null() & pl.col("object_id").is_not_null())
     points = _newest_versions(_with_identity(raw))
-    points = _without_limits_of_detections(points)
-    points = points.sort("survey", "object_id", "mjd_tai", "kind", "key", "band", nulls_last=True)
-    points = with_magnitudes(_with_doubles(points))
-    out: pa.Table = points.select(POINT.names).to_arrow()
-    return out.cast(POINT)
+    points = _without_limits_of_detections(points).sort(_ORDER, nulls_last=True)
+    return with_magnitudes(_with_doubles(points)).select(POINT.names)
 
 
 def is_absurd(mjd: pl.Expr) -> pl.Expr:
@@ -82,23 +98,62 @@ def _with_identity(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def _newest_versions(raw: pl.DataFrame) -> pl.DataFrame:
-    newest = raw.sort(
-        "packet_mjd", "names_object", "alert_id", "object_id", descending=True, nulls_last=True
-    ).unique(_IDENTITY, keep="first", maintain_order=True)
-    objects = newest.select(*_IDENTITY, "object_id")
-    # The values themselves come last: two packets that differ in nothing else have one order.
-    order = ["processed_mjd", "withdrawn", "own_alert", "packet_mjd", "alert_id"]
-    order += [name for name in RAW.names if name not in order]
-    chosen = raw.with_columns(_alert=pl.col("own_alert").any().over(_IDENTITY))
-    chosen = chosen.sort(order, descending=True, nulls_last=True)
-    chosen = chosen.unique(_IDENTITY, keep="first", maintain_order=True)
-    chosen = chosen.drop("object_id").join(objects, on=_IDENTITY, nulls_equal=True)
-    chosen = chosen.filter(~pl.col("withdrawn"))
+    """Return of each measurement the version that counts."""
+    versions = _by_measurement(raw, _DECIDING)
+    chosen = versions.filter("_first").select("_group", "_row")
+    again = versions.filter(pl.col("_best") & ~pl.col("_first"))
+    if again.height:
+        # The values themselves come last: two packets that differ in nothing else have one order.
+        values = [name for name in RAW.names if name not in _DECIDING]
+        tied = versions.filter(pl.col("_best") & pl.col("_group").is_in(again["_group"].implode()))
+        tied = tied.select("_group", "_row").with_columns(raw[tied["_row"]].select(values))
+        tied = tied.sort("_group", *values, descending=True, nulls_last=True)
+        tied = tied.unique("_group", keep="first", maintain_order=True)
+        chosen = chosen.update(tied.select("_group", "_row"), on="_group").sort("_group")
+    own = versions.filter("own_alert")["_group"].unique()
+    points = raw[chosen["_row"]].with_columns(own_alert=chosen["_group"].is_in(own.implode()))
+    if (points["survey"] != "ztf").any():  # of ZTF the object is part of the identity
+        newest = _by_measurement(raw, _SAYS_OBJECT).filter("_first")
+        points = points.with_columns(object_id=raw["object_id"][newest["_row"]])
+    points = points.filter(~pl.col("withdrawn"))
     too_late = pl.col("mjd_tai") > pl.col("packet_mjd") + _LATER_THAN_PACKET_DAYS
-    return chosen.with_columns(
+    return points.with_columns(
         time_absurd=is_absurd(pl.col("mjd_tai")) | too_late.fill_null(False),  # noqa: FBT003
-        own_alert=pl.col("_alert"),
     )
+
+
+def _by_measurement(raw: pl.DataFrame, deciding: Sequence[str]) -> pl.DataFrame:
+    """Return the versions of each measurement one after another, the one that counts first.
+
+    Parameters
+    ----------
+    raw
+        points of packets, with their identity
+    deciding
+        columns of which the greater value counts, the first column before the others
+
+    Returns
+    -------
+    pl.DataFrame
+        `_row` of `raw`; `_group`, the number of the measurement, the same for any `deciding`;
+        whether the version is the `_first` of its measurement, and `_best`, equal to the first in
+        the columns `deciding`; and these columns
+    """
+    descending = [False] * len(_IDENTITY) + [True] * len(deciding)
+    rows = raw.select(*_IDENTITY, *deciding).with_row_index("_row")
+    rows = rows.sort(*_IDENTITY, *deciding, descending=descending, nulls_last=True)
+    rows = rows.with_columns(_first=_differs_from_row_before(_IDENTITY))
+    rows = rows.with_columns(
+        _group=pl.col("_first").cum_sum(),
+        _step=(pl.col("_first") | _differs_from_row_before(deciding)).cum_sum(),
+    )
+    of_first = pl.when("_first").then("_step").forward_fill()
+    return rows.select("_row", "_group", "_first", *deciding, _best=pl.col("_step") == of_first)
+
+
+def _differs_from_row_before(names: Sequence[str]) -> pl.Expr:
+    differs = [pl.col(name).ne_missing(pl.col(name).shift()) for name in names]
+    return pl.any_horizontal(*differs) | (pl.int_range(pl.len()) == 0)
 
 
 def _without_limits_of_detections(points: pl.DataFrame) -> pl.DataFrame:
@@ -110,26 +165,27 @@ def _without_limits_of_detections(points: pl.DataFrame) -> pl.DataFrame:
 
 def _with_doubles(points: pl.DataFrame) -> pl.DataFrame:
     """Mark detections of one image but the nearest to the mean of those alone in their image."""
+    points = points.with_row_index("_row")
+    measured = pl.col("ra_deg").is_not_null() & pl.col("dec_deg").is_not_null()
+    detections = points.filter((pl.col("kind") == "detection") & measured)
+    of_image = detections.filter(pl.col("image").is_not_null()).group_by(_IMAGE).len()
+    of_object = ["survey", "object_id"]
+    objects = of_image.filter(pl.col("len") > 1).select(of_object).unique()
+    some = detections.join(objects, on=of_object, how="semi").sort("_row")
     ra, dec = pl.col("ra_deg") * np.pi / 180, pl.col("dec_deg") * np.pi / 180
     axes = {"_x": dec.cos() * ra.cos(), "_y": dec.cos() * ra.sin(), "_z": dec.sin()}
-    is_detection = (pl.col("kind") == "detection") & pl.col("_x").is_not_null()
-    detections = is_detection.sum().over(_IMAGE)
-    points = points.with_columns(**axes).with_columns(
-        _detection=is_detection,
-        _several=is_detection & (detections > 1) & pl.col("image").is_not_null(),
+    some = some.with_columns(
+        _several=(pl.len().over(_IMAGE) > 1) & pl.col("image").is_not_null(), **axes
     )
-    of_object = ["survey", "object_id"]
-    alone = pl.col("_detection") & ~pl.col("_several")
-    used = alone | (pl.col("_detection") & ~alone.any().over(of_object))
+    alone = ~pl.col("_several")
+    used = alone | ~alone.any().over(of_object)
     squared = pl.sum_horizontal(
         (pl.col(axis) - pl.when(used).then(pl.col(axis)).mean().over(of_object)) ** 2
         for axis in axes
     )
     # 1e-18 of the unit sphere is 0.2 mas: nearer to each other than that, the keys decide.
-    points = points.with_columns(_squared=pl.when("_several").then(squared.round(18)))
-    first = points.filter("_several").sort("_squared", "key", nulls_last=True)
-    first = first.unique(_IMAGE, keep="first", maintain_order=True)
-    nearest = first.select(*_IDENTITY[:4], _nearest=pl.lit(True))  # noqa: FBT003
-    points = points.join(nearest, on=_IDENTITY[:4], how="left", nulls_equal=True)
-    points = points.with_columns(double=pl.col("_several") & pl.col("_nearest").is_null())
-    return points.sort("survey", "object_id", "mjd_tai", "kind", "key", "band", nulls_last=True)
+    some = some.with_columns(_squared=squared.round(18)).filter("_several")
+    some = some.sort("_squared", "key", nulls_last=True)
+    nearest = some.unique(_IMAGE, keep="first", maintain_order=True)["_row"]
+    doubles = some.filter(~pl.col("_row").is_in(nearest.implode()))["_row"]
+    return points.with_columns(double=pl.col("_row").is_in(doubles.implode()))

@@ -175,7 +175,7 @@ def test_an_object_is_found_by_its_id(night: Path, rows: pd.DataFrame) -> None:
     wanted = rows["objectId"].iloc[1234]
     found = catalog.id_search(values={"objectId": wanted}).compute(progress_bar=False)
     assert list(found["objectId"]) == [wanted]
-    assert set(found["lc"].iloc[0]["point_id"]) >= set(rows[rows["objectId"] == wanted]["candid"])
+    assert set(found["lc"].iloc[0]["key"]) >= set(rows[rows["objectId"] == wanted]["candid"])
 
 
 def test_a_cross_match_carries_the_light_curves_along(night: Path, rows: pd.DataFrame) -> None:
