@@ -29,8 +29,8 @@ class MadeAlert:
     schema_version
         The version of the packet's schema.
     period_days, event_jd
-        The period of a periodic object; the beginning of a supernova or the closest approach of a
-        lens (UTC). Else None.
+        The period of a periodic object; the time of an event as in
+        `sim.sky.population.Population.event_jd` (UTC). Else None.
     """
 
     packet: bytes

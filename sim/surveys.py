@@ -19,7 +19,13 @@ class MakerType(Protocol):
     """Creates a maker of a survey's alerts: `sim.ztf.alerts.ZtfMaker`, say."""
 
     def __call__(
-        self, seed: int, *, schema_version: Any, alerts_per_visit: int, plane_alerts: int | None
+        self,
+        seed: int,
+        *,
+        schema_version: Any,
+        alerts_per_visit: int,
+        plane_alerts: int | None,
+        strange_percent: float = 0.0,
     ) -> Maker:
         """Create the maker; its parameters are those of `sim.ztf.alerts.ZtfMaker`."""
         ...

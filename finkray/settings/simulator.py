@@ -58,6 +58,13 @@ class SimulatorSettings(Section):
         "",
         description="Folder or tar of Avro packets to play; empty plays generated ones",
     )
+    strange: float = Field(
+        0.0,
+        ge=0,
+        le=50,
+        description="Percentage of the alerts that are of nine strange kinds; 0 makes one of these "
+        "kinds alone, 1 % of the alerts",
+    )
     poison: Share = Field(
         0.0, description="Broken messages between the alerts, as a share of these"
     )

@@ -23,6 +23,7 @@ _OPTIONS: Final = (
     _Option("alerts_per_visit", int, "N", "alerts of one visit"),
     _Option("pace", str, "PACE", "max, realtime (a visit each 37 s), xN (N times as fast), or N/s"),
     _Option("seed", int, "N", "the same seed makes the same alerts"),
+    _Option("strange", float, "PERCENT", "alerts of nine strange kinds, for detectors of outliers"),
     _Option("poison", float, "SHARE", "broken messages between the alerts"),
     _Option("duplicates", float, "SHARE", "alerts that are sent again"),
     _Option("out_of_order", float, "SHARE", "alerts that are sent after their turn"),

@@ -33,6 +33,7 @@ from sim.maker import MadeAlert, refuse_impossible
 from sim.sky.geometry import Field, Ints, in_galactic_plane
 from sim.sky.kinds import KINDS, LASTING, Kind
 from sim.sky.population import Population, count, joined, none_for_nan, passing, populated
+from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts, with_strange
 
 MOST_SOURCES = 1_200
 """No alert has more previous detections."""
@@ -54,6 +55,7 @@ _SEEN_SHARE = {
     Kind.STRANGE: 0.9,
     Kind.ASTEROID: 0.8,
     Kind.ARTEFACT: 0.8,
+    **STRANGE_SEEN_SHARE,
 }
 
 
@@ -98,6 +100,9 @@ class LsstMaker:
         as many).
     first_night
         The first night; supernovae explode until 300 days later.
+    strange_percent
+        Percentage of the alerts that are of the kinds in `sim.sky.kinds.STRANGE_KINDS`; 0 makes
+        `Kind.STRANGE` alone, 1 % of the alerts.
 
     Raises
     ------
@@ -113,6 +118,7 @@ class LsstMaker:
         alerts_per_visit: int = 250,
         plane_alerts: int | None = None,
         first_night: date = date(2026, 3, 9),
+        strange_percent: float = 0.0,
     ) -> None:
         refuse_impossible(
             seed, schema_version, get_args(Version), alerts_per_visit, plane_alerts or 1
@@ -122,6 +128,7 @@ class LsstMaker:
         self.alerts_per_visit = alerts_per_visit
         self.plane_alerts = plane_alerts or alerts_per_visit
         self._first_night = first_night
+        self._strange_percent = strange_percent
         self._major = schema_id(schema_version) // 100
         self._frame = b"\x00" + schema_id(schema_version).to_bytes(4, "big")
         self._cutouts = CutoutPool(seed)
@@ -145,12 +152,15 @@ class LsstMaker:
 
     def _lasting_of(self, field: Field) -> Population:
         rng = np.random.default_rng((self.seed, 12, field.number))
-        counts: dict[Kind, int] = {kind: self._count(field, kind) for kind in LASTING}
+        strange_rng = np.random.default_rng((self.seed, 17, field.number))
+        counts = lasting_counts(
+            strange_rng, self._most_of(field), _SEEN_SHARE, self._strange_percent
+        )
         size = sum(counts.values())
         # The corners have no detectors: a quarter more than needed is always enough.
         share = rng.random((size + size // 2 + 100, 2)) - 0.5
         places, inside = on_camera(field, share * camera_deg())
-        return populated(
+        population = populated(
             rng,
             counts,
             places.take(np.flatnonzero(inside)[:size]),
@@ -158,6 +168,9 @@ class LsstMaker:
             begins_jd=float(utc_jd(visits_to(self._first_night, 0).mjd_tai[-1:])[0]),
             deeper_mag=_DEEPER_MAG,
         )
+        if not self._strange_percent:
+            return population
+        return with_strange(strange_rng, population, deeper_mag=_DEEPER_MAG)
 
     def _objects_in(self, field: Field, visits: Visits, number: int) -> tuple[Population, Ints]:
         """Return the objects in the field of the newest visit, and the identity of each."""
@@ -181,8 +194,10 @@ class LsstMaker:
         return found.take(np.flatnonzero(inside))
 
     def _count(self, field: Field, kind: Kind) -> int:
-        most = self.plane_alerts if in_galactic_plane(field) else self.alerts_per_visit
-        return count(kind, most, _SEEN_SHARE[kind])
+        return count(kind, self._most_of(field), _SEEN_SHARE[kind])
+
+    def _most_of(self, field: Field) -> int:
+        return self.plane_alerts if in_galactic_plane(field) else self.alerts_per_visit
 
     def _some(self, number: int, now: Sightings, visits: Visits) -> Iterator[MadeAlert]:
         """Yield the alerts of some of the objects that are detected now."""

@@ -14,7 +14,7 @@ from sim.avro_rows import Column
 from sim.lsst.cutouts import CUTOUT_SIZES
 from sim.lsst.visits import BANDS, BLUENESS, Visits
 from sim.sky.geometry import Floats, Ints, offset
-from sim.sky.kinds import STARS, Kind
+from sim.sky.kinds import GALAXIES, STARS, Kind
 from sim.sky.noise import keys, normal, uniform
 from sim.sky.population import Population
 
@@ -25,6 +25,7 @@ TAI_MINUS_UTC_DAYS = 37 / 86_400
 _JD_OF_MJD = 2_400_000.5
 _NJY_PER_FLUX = 10 ** (0.4 * (ZERO_MAG - 25))
 _THRESHOLD = 5.0
+_PIXEL_ARCSEC = 0.2
 _CALIBRATION_ERROR = 0.005
 _PROCESSING_DAYS = 60 / 86_400
 _FIRST_MJD = 60_000
@@ -72,8 +73,13 @@ class Sightings:
     def reference_njy(self) -> Floats:
         """The flux at the position in the reference image."""
         magnitude = self.objects.reference_mag(BLUENESS[self.visits.band])
-        there = self.objects.is_kind(*STARS, Kind.ACTIVE_GALAXY, Kind.SUPERNOVA)
+        there = self.objects.is_kind(*STARS, *GALAXIES)
         return np.where(there, 10 ** (0.4 * (ZERO_MAG - magnitude)), 0.0)
+
+    @cached_property
+    def there(self) -> Population:
+        """The objects where they are at the time of the visit."""
+        return self.objects.at(utc_jd(self.visits.mjd_tai), _PIXEL_ARCSEC)
 
     @cached_property
     def error_njy(self) -> Floats:
@@ -124,7 +130,7 @@ class Sightings:
         signal_to_noise = np.abs(self.measured_njy) / self.error_njy
         error_arcsec = np.hypot(0.01, 0.4 / np.maximum(signal_to_noise, 3))
         east, north = (error_arcsec * normal(self.keys, stream) for stream in (2, 3))
-        places = self.objects.places
+        places = self.there.places
         ra_deg, dec_deg = offset(places.ra_deg, places.dec_deg, east, north)
         return ra_deg, dec_deg, error_arcsec / 3600
 
@@ -148,9 +154,7 @@ def source_columns(seen: Sightings) -> dict[str, Column]:
     signal_to_noise = np.abs(flux) / error
     x, y = (
         axis + 20 * normal(keys(seen.seed, seen.visits.visit, seen.visits.band), stream)
-        for stream, axis in enumerate(
-            (seen.objects.places.x_pixels, seen.objects.places.y_pixels), 3
-        )
+        for stream, axis in enumerate((seen.there.places.x_pixels, seen.there.places.y_pixels), 3)
     )
     moment = (0.42 * seen.visits.seeing_arcsec(seen.seed)) ** 2
     wider = np.where(artefact, 0.2, 1.0)
@@ -212,7 +216,10 @@ def source_columns(seen: Sightings) -> dict[str, Column]:
 def forced_columns(seen: Sightings) -> dict[str, Column]:
     """Return the columns of diaForcedSource: the flux at an object's position, detected or not."""
     places, noise = seen.objects.places, normal(seen.keys, 20)
-    flux = seen.flux_njy + seen.error_njy * noise
+    here = seen.objects.light_at_place(
+        utc_jd(seen.visits.mjd_tai), seen.visits.seeing_arcsec(seen.seed)
+    )
+    flux = here * seen.flux_njy + seen.error_njy * noise
     return {
         "diaForcedSourceId": seen.source_id,
         "diaObjectId": seen.object_id,

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from finkray.errors import SettingsError
 from sim.player.sender import Sent
+from sim.sky.kinds import STRANGE_KINDS, Kind
 
 MESSAGES: Final = pa.schema(
     [
@@ -49,11 +50,13 @@ OBJECTS: Final = pa.schema(
         ("dec_deg", pa.float64()),
         ("period_days", pa.float64()),
         ("event_jd", pa.float64()),
+        ("strange_in", pa.string()),
         ("first_candid", pa.int64()),
         ("first_jd", pa.float64()),
     ]
 )
-"""Columns as in `sim.maker.MadeAlert`."""
+"""Columns as in `sim.maker.MadeAlert`; `strange_in` says where a strange kind can be seen,
+`packet` or `curve`, and is null for other kinds."""
 
 _ROWS_TO_A_FILE = 20_000
 _FORMAT = 1
@@ -147,6 +150,7 @@ class ManifestWriter:
                     "dec_deg": alert.dec_deg,
                     "period_days": alert.period_days,
                     "event_jd": alert.event_jd,
+                    "strange_in": _strange_in(alert.kind),
                     "first_candid": alert.candid,
                     "first_jd": alert.jd,
                 }
@@ -158,6 +162,11 @@ class ManifestWriter:
         new = self._folder / "run.json.new"
         new.write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
         new.replace(self._folder / "run.json")
+
+
+def _strange_in(kind: Kind) -> str | None:
+    visible = STRANGE_KINDS.get(kind)
+    return None if visible is None else str(visible)
 
 
 @dataclass

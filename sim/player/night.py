@@ -62,6 +62,7 @@ def _maker(survey: SimulatedSurvey, version: str, settings: SimulatorSettings) -
         schema_version=version,
         alerts_per_visit=settings.alerts_per_visit,
         plane_alerts=settings.plane_alerts,
+        strange_percent=settings.strange,
     )
 
 

@@ -1,5 +1,6 @@
 """Types of objects: the truth that their alerts do not contain."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +18,21 @@ class Kind(StrEnum):
     STRANGE = "strange object"
     ASTEROID = "asteroid"
     ARTEFACT = "artefact"
+    HOSTLESS = "bright hostless transient"
+    DEEP_DIP = "deep dip of a steady star"
+    FAST_BLUE = "fast blue transient"
+    DRIFTER = "drifting source"
+    JUMP = "sudden jump"
+    TWO_PEAKS = "two-peaked transient"
+    CHIRP = "chirping star"
+    RUNAWAY = "ever faster rise"
+
+
+class Visible(StrEnum):
+    """Where a strange kind can be told from ordinary ones."""
+
+    PACKET = "packet"
+    CURVE = "curve"
 
 
 KINDS: Final = tuple(Kind)
@@ -27,14 +43,45 @@ STARS: Final = (
     Kind.FLARE_STAR,
     Kind.MICROLENSING,
     Kind.STRANGE,
+    Kind.DEEP_DIP,
+    Kind.JUMP,
+    Kind.CHIRP,
+    Kind.RUNAWAY,
 )
-"""Types that are a point in the reference image; the strange ones too."""
+"""Types that are a point in the reference image."""
+
+GALAXIES: Final = (Kind.ACTIVE_GALAXY, Kind.SUPERNOVA, Kind.FAST_BLUE, Kind.TWO_PEAKS)
+"""Types that are in or beside a galaxy of the reference image."""
+
+STRANGE_KINDS: Final[Mapping[Kind, Visible]] = {
+    Kind.HOSTLESS: Visible.PACKET,
+    Kind.DEEP_DIP: Visible.PACKET,
+    Kind.FAST_BLUE: Visible.PACKET,
+    Kind.DRIFTER: Visible.PACKET,
+    Kind.JUMP: Visible.PACKET,
+    Kind.STRANGE: Visible.CURVE,
+    Kind.TWO_PEAKS: Visible.CURVE,
+    Kind.CHIRP: Visible.CURVE,
+    Kind.RUNAWAY: Visible.CURVE,
+}
+"""Types that fit no class, and where they can be seen: in a single packet, or only in the curve of
+the object. Without a wish for strange ones there is `STRANGE` alone."""
 
 PASSING: Final = (Kind.ASTEROID, Kind.ARTEFACT)
 """Types that appear at a position only once."""
 
 LASTING: Final = tuple(kind for kind in KINDS if kind not in PASSING)
-NEW: Final = (Kind.SUPERNOVA, Kind.MICROLENSING)
+NEW: Final = (
+    Kind.SUPERNOVA,
+    Kind.MICROLENSING,
+    Kind.HOSTLESS,
+    Kind.DEEP_DIP,
+    Kind.FAST_BLUE,
+    Kind.DRIFTER,
+    Kind.JUMP,
+    Kind.TWO_PEAKS,
+    Kind.RUNAWAY,
+)
 """Types that are not known before the simulation begins."""
 
 PERIODIC: Final = (Kind.RR_LYRAE, Kind.MIRA, Kind.ECLIPSING)
@@ -51,4 +98,4 @@ ALERTS_SHARE: Final = {
     Kind.ASTEROID: 0.17,
     Kind.ARTEFACT: 0.05,
 }
-"""Share of all alerts by the type of the object."""
+"""Share of all alerts by the type of the object, where no share of strange ones is set."""

@@ -5,13 +5,13 @@ Fluxes are in units in which 25 mag is 1, so that an exposure with zero point z 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.sky import curves
-from sim.sky.geometry import Floats, Ints, Places
+from sim.sky.geometry import Floats, Ints, Places, offset
 from sim.sky.kinds import ALERTS_SHARE, KINDS, NEW, PERIODIC, STARS, Kind
 
 REFERENCE_MAG = 25.0
@@ -23,6 +23,7 @@ _FOR_EVER_DAYS = 1e12
 
 
 _WAVES = 4
+_FWHM_OF_SIGMA = 2.355
 _ERUPTION_SCALE = 1.6
 """The rise times the decline reach about 1 / 1.6 at the brightest."""
 
@@ -54,6 +55,10 @@ class Population:
     shape
         Eclipses: their width as a share of the period. Flares: their decay in days. A lens:
         its closest approach in Einstein radii.
+    drift_east_arcsec_per_day, drift_north_arcsec_per_day
+        A drifting source: its motion since `onset_jd`. Else 0.
+
+    `sim.sky.strange` says what these are for strange objects.
     """
 
     kind: npt.NDArray[np.int8]
@@ -70,6 +75,8 @@ class Population:
     amplitudes_mag: Floats
     phases: Floats
     shape: Floats
+    drift_east_arcsec_per_day: Floats
+    drift_north_arcsec_per_day: Floats
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -85,7 +92,11 @@ class Population:
 
     @property
     def event_jd(self) -> Floats:
-        """The beginning of a supernova, or the closest approach of a lens; else NaN."""
+        """The time of an event, else NaN.
+
+        That is the beginning of a transient, the closest approach of a lens, the middle of a deep
+        dip, or the end of an ever faster rise.
+        """
         return np.where(self.is_kind(*NEW), self.onset_jd, np.nan)
 
     def take(self, which: Ints) -> "Population":
@@ -113,19 +124,75 @@ class Population:
         days = jd - self.onset_jd
         share = curves.eruption(days, self.rise_days, _between(self.fall_days_gr, blueness))
         lensed = np.zeros(len(self))
+        self._strange(days, fainter_mag, share, _between(self.fall_days_gr, blueness))
         if len(here := np.flatnonzero(self.is_kind(Kind.ECLIPSING))):
             depth_mag = self.amplitudes_mag[here, 0]
             fainter_mag[here] = curves.eclipses_mag(turns[here, 0], depth_mag, self.shape[here])
         if len(here := np.flatnonzero(self.is_kind(Kind.FLARE_STAR))):
             share[here] = curves.flares(days[here], self.periods_days[here, 0], self.shape[here])
-        if len(here := np.flatnonzero(self.is_kind(Kind.STRANGE))):
-            share[here] = curves.shrinking_steps(days[here], self.periods_days[here, 0])
         if len(here := np.flatnonzero(self.is_kind(Kind.MICROLENSING))):
             einstein_days, impact = self.rise_days[here], self.shape[here]
             lensed[here] = curves.microlensing(days[here], einstein_days, impact)
-        own = _flux(self.reference_mag(blueness))
+        own = flux_of(self.reference_mag(blueness))
         changed = np.expm1(-0.4 * np.log(10) * fainter_mag) + lensed
         return own * changed + _between(self.eruption_flux_gr, blueness) * share
+
+    def _strange(self, days: Floats, fainter_mag: Floats, share: Floats, fall_days: Floats) -> None:
+        """Put the curves of the strange objects into both arrays."""
+        period, height, shape = self.periods_days[:, 0], self.amplitudes_mag[:, 0], self.shape
+        if len(here := np.flatnonzero(self.is_kind(Kind.STRANGE))):
+            share[here] = curves.shrinking_steps(days[here], period[here])
+        if len(here := np.flatnonzero(self.is_kind(Kind.DEEP_DIP))):
+            fainter_mag[here] = curves.dip_mag(days[here], self.rise_days[here], height[here])
+        if len(here := np.flatnonzero(self.is_kind(Kind.DRIFTER))):
+            share[here] = curves.plateau(days[here], shape[here])
+        if len(here := np.flatnonzero(self.is_kind(Kind.TWO_PEAKS))):
+            rise_days = self.rise_days[here]
+            share[here] = curves.two_peaks(
+                days[here], rise_days, fall_days[here], period[here], shape[here]
+            )
+        if len(here := np.flatnonzero(self.is_kind(Kind.CHIRP))):
+            longest_days = self.rise_days[here]
+            fainter_mag[here] = curves.chirp_mag(
+                days[here], period[here], longest_days, shape[here], height[here]
+            )
+        if len(here := np.flatnonzero(self.is_kind(Kind.RUNAWAY))):
+            share[here] = curves.runaway(days[here], self.rise_days[here])
+
+    def drifted_arcsec(self, jd: float | Floats) -> tuple[Floats, Floats]:
+        """Return how far each object has drifted from its place, to the east and to the north."""
+        drifts = self.is_kind(Kind.DRIFTER)
+        days = np.where(drifts, np.clip(jd - np.where(drifts, self.onset_jd, 0), 0, None), 0)
+        return self.drift_east_arcsec_per_day * days, self.drift_north_arcsec_per_day * days
+
+    def at(self, jd: float | Floats, pixel_arcsec: float) -> "Population":
+        """Return the objects where they are at that time; the reference sources stay."""
+        if not self.is_kind(Kind.DRIFTER).any():
+            return self
+        east, north = self.drifted_arcsec(jd)
+        there = self.places
+        ra_deg, dec_deg = offset(there.ra_deg, there.dec_deg, east, north)
+        moved = replace(
+            there,
+            ra_deg=ra_deg,
+            dec_deg=dec_deg,
+            x_pixels=there.x_pixels + east / pixel_arcsec,
+            y_pixels=there.y_pixels + north / pixel_arcsec,
+        )
+        return replace(
+            self,
+            places=moved,
+            host_east_arcsec=self.host_east_arcsec - east,
+            host_north_arcsec=self.host_north_arcsec - north,
+        )
+
+    def light_at_place(self, jd: float | Floats, seeing_arcsec: Floats) -> Floats:
+        """Return the share of the flux that a fit at each object's fixed place measures.
+
+        It is below 1 for what has drifted away: the overlap of two Gaussian point spread functions.
+        """
+        sigma_arcsec = seeing_arcsec / _FWHM_OF_SIGMA
+        return np.exp(-((np.hypot(*self.drifted_arcsec(jd)) / (2 * sigma_arcsec)) ** 2))
 
 
 def joined(populations: Sequence[Population]) -> Population:
@@ -170,6 +237,7 @@ def populated(
         return np.isin(kind, [KINDS.index(wanted) for wanted in kinds])
 
     star, supernova, lens = of(*STARS), of(Kind.SUPERNOVA), of(Kind.MICROLENSING)
+    in_cycles = of(Kind.FLARE_STAR, Kind.STRANGE, Kind.CHIRP)
     red = np.where(star, 19.0 - 5 * rng.beta(1, 2.5, size), rng.uniform(16.5, 20.5, size))
     # A flaring star is a red dwarf, which is below the limit between its flares.
     red = np.where(of(Kind.FLARE_STAR), rng.uniform(18.5, 21.0, size), red) + deeper_mag
@@ -180,9 +248,9 @@ def populated(
     happens = begins_jd + rng.uniform(*SUPERNOVA_DAYS, size)
     erupts = of(Kind.SUPERNOVA, Kind.FLARE_STAR, Kind.STRANGE)
     peak_mag = rng.uniform(16.8, 19.6, size) + deeper_mag
-    scale = np.where(supernova, _ERUPTION_SCALE, 1.0) * _flux(peak_mag)
+    scale = np.where(supernova, _ERUPTION_SCALE, 1.0) * flux_of(peak_mag)
     cycles_from = begins_jd - rng.uniform(1_000, 2_000, size)
-    onset = np.where(supernova | lens, happens, np.where(erupts, cycles_from, np.inf))
+    onset = np.where(of(*NEW), happens, np.where(in_cycles, cycles_from, np.inf))
     width = np.where(
         of(Kind.ECLIPSING), rng.uniform(0.03, 0.08, size), rng.uniform(0.05, 0.15, size)
     )
@@ -201,6 +269,8 @@ def populated(
         amplitudes_mag=amplitudes,
         phases=rng.random((size, _WAVES)),
         shape=np.where(lens, rng.uniform(0.05, 0.5, size), width),
+        drift_east_arcsec_per_day=np.zeros(size),
+        drift_north_arcsec_per_day=np.zeros(size),
     )
 
 
@@ -220,13 +290,15 @@ def passing(
         host_north_arcsec=apart * np.sin(angle),
         # Constant light: an eruption that rises at once and never falls.
         onset_jd=np.zeros(size),
-        eruption_flux_gr=_flux(np.stack([red_mag + 0.5, red_mag], axis=1)),
+        eruption_flux_gr=flux_of(np.stack([red_mag + 0.5, red_mag], axis=1)),
         rise_days=np.ones(size),
         fall_days_gr=np.full((size, 2), _FOR_EVER_DAYS),
         periods_days=np.ones((size, _WAVES)),
         amplitudes_mag=np.zeros((size, _WAVES)),
         phases=np.zeros((size, _WAVES)),
         shape=np.ones(size),
+        drift_east_arcsec_per_day=np.zeros(size),
+        drift_north_arcsec_per_day=np.zeros(size),
     )
 
 
@@ -240,7 +312,8 @@ def none_for_nan(values: Floats) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124
 
 
-def _flux(mag: Floats) -> Floats:
+def flux_of(mag: Floats) -> Floats:
+    """Return fluxes in units of the flux of 25 mag."""
     return 10 ** (-0.4 * (mag - REFERENCE_MAG))
 
 

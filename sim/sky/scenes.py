@@ -5,7 +5,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from sim.sky.kinds import STARS, Kind
+from sim.sky.kinds import GALAXIES, STARS, Kind
 
 
 class Scene(IntEnum):
@@ -20,9 +20,11 @@ class Scene(IntEnum):
 
 _SCENES = {
     **dict.fromkeys(STARS, Scene.STAR),
+    **dict.fromkeys(GALAXIES, Scene.BESIDE_GALAXY),
     Kind.ACTIVE_GALAXY: Scene.GALAXY,
-    Kind.SUPERNOVA: Scene.BESIDE_GALAXY,
     Kind.ASTEROID: Scene.NOTHING,
+    Kind.HOSTLESS: Scene.NOTHING,
+    Kind.DRIFTER: Scene.NOTHING,
     Kind.ARTEFACT: Scene.BROKEN,
 }
 

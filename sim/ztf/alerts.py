@@ -29,7 +29,7 @@ from sim.ztf.fields import CANDIDATE
 from sim.ztf.frame import Frame
 from sim.ztf.history import FieldHistory
 from sim.ztf.names import asteroid_name, object_name
-from sim.ztf.neighbours import neighbours
+from sim.ztf.neighbours import after_drift, neighbours
 from sim.ztf.packet import PacketWriter, PastEntries
 from sim.ztf.population import artefacts, asteroids
 from sim.ztf.schedule import Exposure, night_of, night_plan
@@ -37,6 +37,10 @@ from sim.ztf.schema import Version
 
 _KEPT_ALERTS = 20_000
 """Limit of the fields in memory: alerts of one visit to each of them, about 250 MB."""
+
+
+_FEWEST_SERIALS = 10
+"""A visit has one asteroid and one artefact at least, however few alerts are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class ZtfMaker:
     first_night
         The first night; if it is cloudy, the next clear one. Supernovae explode until 300
         days later.
+    strange_percent
+        Percentage of the alerts that are of the kinds in `sim.sky.kinds.STRANGE_KINDS`; 0 makes
+        `Kind.STRANGE` alone, 1 % of the alerts.
     fields
         Numbers of the only fields to observe, as in `sim.ztf.camera.grid`; default: all. Their
         alerts are the same as if the other fields were visited too.
@@ -96,6 +103,7 @@ class ZtfMaker:
         alerts_per_visit: int = 250,
         plane_alerts: int | None = None,
         first_night: date = date(2026, 1, 15),
+        strange_percent: float = 0.0,
         fields: Collection[int] | None = None,
     ) -> None:
         refuse_impossible(
@@ -111,6 +119,7 @@ class ZtfMaker:
         self.alerts_per_visit = alerts_per_visit
         self.plane_alerts = plane_alerts or alerts_per_visit
         self._first_night = night_of(first_night)
+        self._strange_percent = strange_percent
         self._fields = known_fields if fields is None else known_fields.intersection(fields)
         self._cutouts = CutoutPool(seed)
         self._writer = PacketWriter(schema_version)
@@ -153,6 +162,7 @@ class ZtfMaker:
                 alerts_per_visit=self._most_of(field),
                 first_night=self._first_night,
                 version=self.schema_version,
+                strange_percent=self._strange_percent,
             )
         histories.move_to_end(field.number)
         kept = min(40, max(2, _KEPT_ALERTS // self._most_of(field)))
@@ -172,7 +182,7 @@ class ZtfMaker:
         before = taken(groups[0].detections)
         # No visit has more of these than its average of alerts, and no night has a thousand visits.
         serial = (exposure.night - self._first_night) * 1_000 + exposure.number
-        serial *= max(self.alerts_per_visit, self.plane_alerts, len(KINDS))
+        serial *= max(self.alerts_per_visit, self.plane_alerts, _FEWEST_SERIALS)
         for bodies in (asteroids(self.seed, exposure, most), artefacts(self.seed, exposure, most)):
             group = self._passing(frame, history, bodies, before, serial)
             groups.append(group)
@@ -199,7 +209,7 @@ class ZtfMaker:
             sources=names,
             past=history.before(detections),
             known={
-                **{name: column[which] for name, column in history.neighbours.items()},
+                **_nearby(history, which, frame.exposure.jd),
                 "ndethist": history.detected_count[which],
                 "ncovhist": history.covered_count,
                 "jdstarthist": first_jd,
@@ -301,6 +311,12 @@ class ZtfMaker:
         }
         count = len(detections.which)
         return encode_rows(CANDIDATE, columns, rows=count, null_first=self.schema_version != "3.3")
+
+
+def _nearby(history: FieldHistory, which: Ints, jd: float) -> dict[str, Column]:
+    """Return the columns of the catalogue sources near these objects, where they are now."""
+    columns = {name: column[which] for name, column in history.neighbours.items()}
+    return {**after_drift(columns, *history.population.take(which).drifted_arcsec(jd))}
 
 
 def _sharper(score: Floats) -> Floats:

@@ -65,7 +65,8 @@ def detect(
     which = np.flatnonzero(seen)
     # In the order of the candids: by channel, then by number within it.
     which = which[np.argsort(everywhere[which], kind="stable")]
-    there, channel, true_dn = population.take(which), everywhere[which], true_dn[which]
+    there = population.take(which).at(frame.exposure.jd, PIXEL_ARCSEC)
+    channel, true_dn = everywhere[which], true_dn[which]
 
     number = numbers(channel, taken)
     positive = true_dn > 0
@@ -108,6 +109,8 @@ def forced_photometry(
     channel = population.places.channel
     error_dn = frame.conditions.flux_error_dn[channel]
     flux = population.difference_flux(frame.exposure.jd, frame.exposure.blueness)
+    seeing_arcsec = PIXEL_ARCSEC * frame.conditions.seeing_pixels[channel]
+    flux = flux * population.light_at_place(frame.exposure.jd, seeing_arcsec)
     flux_dn = frame.dn(flux, channel) + error_dn * rng.normal(size=len(population))
     measured = {
         "forcediffimflux": flux_dn,

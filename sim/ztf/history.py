@@ -42,13 +42,21 @@ class FieldHistory:
     """The lasting objects of one field and their measurements."""
 
     def __init__(
-        self, seed: int, field: Field, *, alerts_per_visit: int, first_night: int, version: Version
+        self,
+        seed: int,
+        field: Field,
+        *,
+        alerts_per_visit: int,
+        first_night: int,
+        version: Version,
+        strange_percent: float = 0.0,
     ) -> None:
         self._seed = seed
         self._field = field
         self._alerts_per_visit = alerts_per_visit
         self._first_night = first_night
         self._version: Version = version
+        self._strange_percent = strange_percent
         self._epochs: deque[_Epoch] = deque()
         self._counted_to_jd = 0.0
         # These stay when the rest is dropped. Variable stars and active galaxies were known
@@ -63,7 +71,13 @@ class FieldHistory:
     @cached_property
     def population(self) -> Population:
         """The field's lasting objects."""
-        return lasting(self._seed, self._field, self._alerts_per_visit, self._first_night)
+        return lasting(
+            self._seed,
+            self._field,
+            self._alerts_per_visit,
+            self._first_night,
+            self._strange_percent,
+        )
 
     @cached_property
     def neighbours(self) -> Columns:

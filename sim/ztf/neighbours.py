@@ -16,6 +16,8 @@ Columns = dict[str, npt.NDArray[Any]]
 
 MISSING = -999.0
 MISSING_NAME = "null"
+_RANKS = (1, 2, 3)
+_ANGLES = 9_973
 _BANDS = ("sg", "sr", "si", "sz")
 _REDDER_BY_MAG = np.array([0.0, 0.6, 0.8, 0.9])
 _BAND_MISSING_SHARE = 0.2
@@ -31,6 +33,41 @@ def neighbours(rng: np.random.Generator, population: Population) -> Columns:
     }
 
 
+def after_drift(columns: Columns, east_arcsec: Floats, north_arcsec: Floats) -> Columns:
+    """Return the columns for objects that have moved by this much: catalogue sources stay.
+
+    In which direction a source is, follows from its number; Gaia's have none and take that of the
+    first one.
+    """
+    moved = np.flatnonzero((east_arcsec != 0) | (north_arcsec != 0))
+    if not len(moved):
+        return columns
+    changed = {name: column.copy() for name, column in columns.items()}
+    east, north = east_arcsec[moved], north_arcsec[moved]
+
+    def now(name: str, number: str) -> Floats:
+        before = columns[name][moved]
+        angle = columns[number][moved] % _ANGLES * (2 * np.pi / _ANGLES)
+        after = np.hypot(before * np.cos(angle) - east, before * np.sin(angle) - north)
+        return np.where(before == MISSING, MISSING, after)
+
+    for name in ("neargaia", "neargaiabright"):
+        changed[name][moved] = now(name, "objectidps1")
+    distances = np.stack([now(f"distpsnr{rank}", f"objectidps{rank}") for rank in _RANKS])
+    order = np.argsort(np.where(distances == MISSING, np.inf, distances), axis=0)
+    for start in ("objectidps", "sgscore", *(f"{band}mag" for band in _BANDS)):
+        values = np.stack([columns[f"{start}{rank}"][moved] for rank in _RANKS])
+        for rank, sorted_values in zip(
+            _RANKS, np.take_along_axis(values, order, axis=0), strict=True
+        ):
+            changed[f"{start}{rank}"][moved] = sorted_values
+    for rank, sorted_values in zip(
+        _RANKS, np.take_along_axis(distances, order, axis=0), strict=True
+    ):
+        changed[f"distpsnr{rank}"][moved] = sorted_values
+    return changed
+
+
 def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
     size = len(population)
     # The closest source is the star or galaxy itself; the others are unrelated and farther out.
@@ -38,7 +75,7 @@ def _pan_starrs(rng: np.random.Generator, population: Population) -> Columns:
     farther = np.sort(rng.uniform(5, 30, (size, 2)), axis=1)
     distances = np.column_stack([np.minimum(own_arcsec, 0.9 * farther[:, 0]), farther])
     columns: Columns = {"nmtchps": 3 + rng.poisson(6, size)}
-    for rank in (1, 2, 3):
+    for rank in _RANKS:
         distance = distances[:, rank - 1]
         missing = np.zeros(size, bool)
         if rank == 3:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from sim.sky.geometry import Field
-from sim.sky.kinds import LASTING, Kind
+from sim.sky.kinds import Kind
 from sim.sky.population import Population, count, passing, populated
+from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts, with_strange
 from sim.ztf.camera import camera_deg, places, random_places
 from sim.ztf.schedule import Exposure, night_begins_jd
 
@@ -23,23 +24,30 @@ _SEEN_SHARE = {
     Kind.STRANGE: 0.9,
     Kind.ASTEROID: 0.97,
     Kind.ARTEFACT: 0.97,
+    **STRANGE_SEEN_SHARE,
 }
 
 
-def lasting(seed: int, field: Field, alerts_per_visit: int, first_night: int) -> Population:
-    """Return the field's objects that keep their positions in all nights."""
+def lasting(
+    seed: int,
+    field: Field,
+    alerts_per_visit: int,
+    first_night: int,
+    strange_percent: float = 0.0,
+) -> Population:
+    """Return the field's objects that are there in more than one night."""
     rng = np.random.default_rng((seed, 3, field.number))
-    counts: dict[Kind, int] = {
-        kind: count(kind, alerts_per_visit, _SEEN_SHARE[kind]) for kind in LASTING
-    }
+    strange_rng = np.random.default_rng((seed, 17, field.number))
+    counts = lasting_counts(strange_rng, alerts_per_visit, _SEEN_SHARE, strange_percent)
     size = sum(counts.values())
-    return populated(
+    population = populated(
         rng,
         counts,
         random_places(rng, field, size),
         first_serial=field.number * size,
         begins_jd=night_begins_jd(first_night),
     )
+    return with_strange(strange_rng, population) if strange_percent else population
 
 
 def asteroids(seed: int, exposure: Exposure, alerts_per_visit: int) -> Population:

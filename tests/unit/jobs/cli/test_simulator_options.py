@@ -44,7 +44,7 @@ def test_each_option_is_a_setting() -> None:
         "new_archive",
     }
     options = set(inspect.signature(start).parameters) - own
-    assert len(options) == 13
+    assert len(options) == 14
     assert options <= set(SimulatorSettings.model_fields)
 
 
