@@ -166,6 +166,11 @@ def _survey(source: _Input, ids: Path, tell: Tell) -> _Survey:
 def _check_survey(survey: _Survey, source: _Input) -> None:
     description, checks = source.description, source.description.checks
     place = description.position
+    if description.source.rows not in (0, survey.rows):
+        raise CatalogError(
+            f"{description.source.path}: has {survey.rows:,} rows, source.rows says "
+            f"{description.source.rows:,}: fetch it again, or correct the description"
+        )
     found = source.placeholders()
     if found and checks.placeholder_positions == "refuse":
         raise CatalogError(

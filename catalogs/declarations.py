@@ -35,6 +35,13 @@ _OTHER_SKY_NAMES: Final = (
      "another equinox than J2000"),
 )  # fmt: skip
 
+_UNIT_IN_NAME: Final = re.compile(
+    r"_?(?:alpha|delta|raj2000|dej2000|raj|dej|ra|decl|dec|de)(?:_?icrs)?"
+    r"[\s_.]*[\[(]?(?P<unit>[a-z]+)[\])]?",
+    re.I,
+)
+"""`RArad`, `dec_deg`, `ra [rad]`; `RAh` has the hours alone, or hours with a fraction."""
+
 _OTHER_SKY_UCDS: Final = (
     (re.compile(r"pos\.galactic|pos_gal", re.I), "galactic"),
     (re.compile(r"pos\.ecliptic|pos_ec_", re.I), "ecliptic"),
@@ -103,7 +110,7 @@ def check_declarations(file: TableFile, description: Description) -> None:
 
 def _unit_contradictions(column: Column, unit: str, like: str, key: str) -> list[str]:
     if says_nothing(column.unit):
-        return []
+        return _name_contradictions(column, unit, key) if like == "deg" else []
     declared, described = read_unit(column.unit, like), read_unit(unit, like)
     if declared is None:
         kind = "angle" if like == "deg" else "motion"
@@ -112,6 +119,17 @@ def _unit_contradictions(column: Column, unit: str, like: str, key: str) -> list
     if described is None or not is_same(declared, described):
         return [f"{column.name}: the file says {column.unit}, the description {unit} ({key})"]
     return []
+
+
+def _name_contradictions(column: Column, unit: str, key: str) -> list[str]:
+    """Compare the unit that the name of a position's column ends with, if it ends with one."""
+    found = _UNIT_IN_NAME.fullmatch(column.name)
+    declared = read_unit(found["unit"], "deg") if found else None
+    if found is None or declared is None or is_same(declared, read_unit(unit, "deg")):
+        return []
+    return [
+        f"{column.name}: by its name it is in {found['unit']}, the description says {unit} ({key})"
+    ]
 
 
 def _sky_contradictions(column: Column, axis: str, epoch_year: float) -> list[str]:

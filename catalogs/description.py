@@ -20,7 +20,14 @@ import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from catalogs.units import read_unit
 from finkray.settings.reader import read_settings
@@ -104,6 +111,9 @@ class SourceSection(Section):
     table: str = Field(
         "",
         description="Name or number of the table to read, where a FITS file or VOTable has several",
+    )
+    rows: NonNegativeInt = Field(
+        0, description="How many rows the files have together, where that is known; 0: not known"
     )
 
 
@@ -197,6 +207,11 @@ class ChecksSection(Section):
     declarations: Literal["refuse", "ignore"] = Field(
         "refuse",
         description="A unit, frame, equinox or epoch in the file that contradicts the description",
+    )
+    integrity: Literal["refuse", "ignore"] = Field(
+        "refuse",
+        description="A file that may be damaged or cut short: a FITS checksum that differs, a CSV "
+        "file whose last line has no end",
     )
     unlikely_units: Literal["refuse", "accept"] = Field(
         "refuse",

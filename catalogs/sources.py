@@ -146,6 +146,7 @@ def open_source(description: Description) -> Source:
         description.catalog.id,
         description.source.table,
         description.source.delimiter,
+        description.checks.integrity == "refuse",
     )
     if form == "hats":
         with _naming_the_file(Path(path)):

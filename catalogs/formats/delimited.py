@@ -7,7 +7,8 @@ a long integer, else text.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -30,6 +31,10 @@ from finkray.errors import CatalogError
 _BLOCK_BYTES: Final = 16 * 1024 * 1024
 _INTEGER: Final = r"^(?:0|-?[1-9][0-9]*)$"
 _NUMBER: Final = r"^[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_END: Final = "\x02\x03"
+"""Each value of a row that is added behind the last one: it becomes part of a value before it if
+that begins with a quote and does not end with one."""
+
 _LONG_INTEGER: Final = r"^[+-]?[0-9]{16,}$"
 
 
@@ -45,6 +50,7 @@ class DelimitedFile:
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
         self._head = read_head(path, wanted)
+        self._integrity = wanted.integrity
         self._id = wanted.id
         self.hint = self._head.hint
         self._encoding = "utf8"
@@ -54,8 +60,14 @@ class DelimitedFile:
         """All columns in order, with what a units line, ECSV or VizieR's comments declare."""
         frames, by_name = vizier_facts(self._head.comments)
         return [
-            Column(name, unit, by_name.get(name, ("", ()))[0], by_name.get(name, ("", frames))[1])
-            for name, unit in zip(self._head.names, self._head.units, strict=True)
+            column
+            if column.frames
+            else replace(
+                column,
+                ucd=by_name.get(column.name, (column.ucd, ()))[0],
+                frames=by_name.get(column.name, ("", frames))[1],
+            )
+            for column in self._head.columns
         ]
 
     def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
@@ -94,8 +106,8 @@ class DelimitedFile:
 
         known = {name: f"c{self._head.names.index(name)}" for name in names}
         with open_decompressed(self.path) as file:
-            file.seek(self._head.start)
-            rows = _Rows(file, self.path, self._head)
+            file.seek(max(0, self._head.start - 1))
+            rows = _Rows(file, self.path, self._head, must_end=self._integrity)
             if rows.are_none():
                 return
             reader = arrow_csv.open_csv(
@@ -116,11 +128,33 @@ class DelimitedFile:
                     quoted_strings_can_be_null=False,
                 ),
             )
-            for batch in reader:
-                table = pa.Table.from_batches([batch]).rename_columns(list(known))
+            for table in self._without_end(reader):
                 for start in range(0, table.num_rows, PIECE_ROWS):
-                    piece = table.slice(start, PIECE_ROWS)
+                    piece = table.rename_columns(list(known)).slice(start, PIECE_ROWS)
                     yield pa.table({name: _trimmed(piece[name]) for name in names})
+
+    def _without_end(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """Yield the rows up to the one that `_Rows` adds.
+
+        Raises
+        ------
+        CatalogError
+            That row is not there: a quote before it was not closed.
+        """
+        held: pa.Table | None = None
+        for batch in batches:
+            if batch.num_rows:
+                if held is not None:
+                    yield held
+                held = pa.Table.from_batches([batch])
+        last = {} if held is None else held.slice(held.num_rows - 1).to_pylist()[0]
+        if held is None or set(last.values()) != {_END}:
+            raise CatalogError(
+                f"{self.path}: a value begins with a quote that is not closed: the file is cut "
+                "short within it, or the quote is part of the value. Fetch it again, or put such a "
+                'value in quotes, with "" for each quote in it'
+            )
+        yield held.slice(0, held.num_rows - 1)
 
 
 def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -189,20 +223,30 @@ class _Rows(io.RawIOBase):
 
     Only a file that begins with comments may have more of them: elsewhere a line that begins with #
     is a row.
+
+    Parameters
+    ----------
+    must_end
+        refuse a last line that has no end: a file that was cut short within its last value looks
+        so, and like nothing else that tells
     """
 
-    def __init__(self, file: BinaryIO, path: Path, head: Head) -> None:
+    def __init__(self, file: BinaryIO, path: Path, head: Head, *, must_end: bool) -> None:
         self._file = file
         self._path = path
         self._head = head
+        self._must_end = must_end
+        # The last byte of the head: a file may be cut short there.
+        self._last = file.read(1) if head.start else b"\n"
         self._ready = b""
         self._rest = b""
+        self._ended = False
 
     def are_none(self) -> bool:
         """Whether nothing comes but blank lines, which pyarrow refuses. Before anything is read."""
-        while not self._ready.strip() and self._fill():
+        while not self._ready.strip() and not self._ended and self._fill():
             pass
-        return not self._ready.strip()
+        return self._ended
 
     def readable(self) -> bool:
         return True
@@ -210,10 +254,31 @@ class _Rows(io.RawIOBase):
     def _fill(self) -> bool:
         """Read on; False at the end."""
         block = self._file.read(1024 * 1024)
+        if not block:
+            self._check_end()
         if not block and not self._rest:
-            return False
+            return self._add_end()
+        self._last = block[-1:] or self._last
         self._ready += self._rows_of(block) if self._head.comments else block
         return True
+
+    def _add_end(self) -> bool:
+        """Add the row that shows that all rows before it were read; False if it was added."""
+        if self._ended:
+            return False
+        self._ended = True
+        line_end = b"" if self._last in b"\r\n" else b"\n"
+        row = self._head.delimiter.join([_END] * len(self._head.names))
+        self._ready += line_end + row.encode() + b"\n"
+        return True
+
+    def _check_end(self) -> None:
+        if self._must_end and self._last not in b"\r\n":
+            raise CatalogError(
+                f"{self._path}: its last line has no end: it may be cut short within its last "
+                "value. Fetch it again; if it is whole, append a line feed, or set "
+                'checks.integrity = "ignore"'
+            )
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from catalogs.formats.astropy_header import declared_columns, read_header
 from catalogs.formats.compressed import open_decompressed
-from catalogs.formats.table_file import Frame, Wanted
+from catalogs.formats.table_file import Column, Frame, Wanted
 from finkray.errors import CatalogError
 
 _HEAD_BYTES: Final = 4 * 1024 * 1024
@@ -51,8 +52,8 @@ class Head:
 
     Attributes
     ----------
-    names, units
-        of the columns, in order
+    columns
+        in order, with what a line of units or an ECSV header declares
     comments
         lines that begin with #
     start
@@ -61,12 +62,16 @@ class Head:
         what may be wrong if a wanted column is not among the names
     """
 
-    names: tuple[str, ...]
-    units: tuple[str, ...]
+    columns: tuple[Column, ...]
     comments: tuple[str, ...]
     start: int
     delimiter: str
     hint: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, in order."""
+        return [column.name for column in self.columns]
 
 
 def read_head(path: Path, wanted: Wanted) -> Head:
@@ -99,7 +104,7 @@ def read_head(path: Path, wanted: Wanted) -> Head:
             seen.append(cells)
     names = next((cells for cells in seen if len(cells) > 1), seen[0] if seen else [])
     hint = _hint(lines, wanted)
-    return Head(tuple(names), ("",) * len(names), tuple(comments), 0, delimiter, hint)
+    return Head(tuple(map(Column, names)), tuple(comments), 0, delimiter, hint)
 
 
 class _Line(NamedTuple):
@@ -153,12 +158,13 @@ def _with_units(
 ) -> Head:
     """Return the head that ends with the line of names, or with the units and dashes of VizieR."""
     below = [split_cells(line.text, delimiter) for line in lines[1:3]]
-    units, last = ("",) * len(names), 0
+    units, last = [""] * len(names), 0
     if below and _are_dashes(below[0]):
         last = 1
     elif len(below) > 1 and _are_dashes(below[1]) and len(below[0]) <= len(names):
-        units, last = tuple(below[0] + [""] * (len(names) - len(below[0]))), 2
-    return Head(tuple(names), units, tuple(comments), lines[last].end, delimiter)
+        units, last = below[0] + [""] * (len(names) - len(below[0])), 2
+    columns = tuple(Column(name, unit) for name, unit in zip(names, units, strict=True))
+    return Head(columns, tuple(comments), lines[last].end, delimiter)
 
 
 def _are_dashes(cells: Sequence[str]) -> bool:
@@ -166,20 +172,17 @@ def _are_dashes(cells: Sequence[str]) -> bool:
 
 
 def _ecsv_head(path: Path, lines: Sequence[_Line]) -> Head:
-    from astropy.table.meta import YamlParseError, get_header_from_yaml
-
     comments = [line.text for line in lines if line.text.startswith("#")]
     rest = [line for line in lines if line.text.strip() and not line.text.startswith("#")]
     if not rest:
         raise CatalogError(f"{path}: has no line with the names of the columns")
-    try:
-        header = get_header_from_yaml([text[1:].removeprefix(" ") for text in comments[1:]])
-    except YamlParseError as error:
-        raise CatalogError(f"{path}: its ECSV header cannot be read: {error}") from error
+    lines_of_yaml = [text[1:].removeprefix(" ") for text in comments[1:]]
+    header = read_header(lines_of_yaml, f"{path}: its ECSV header")
     delimiter = header.get("delimiter", " ")
-    units = {entry["name"]: str(entry.get("unit") or "") for entry in header["datatype"]}
+    declared = declared_columns(header)
     names = tuple(split_cells(rest[0].text, delimiter))
-    return Head(names, tuple(units.get(name, "") for name in names), (), rest[0].end, delimiter)
+    columns = tuple(declared.get(name, Column(name)) for name in names)
+    return Head(columns, (), rest[0].end, delimiter)
 
 
 def _hint(lines: Sequence[_Line], wanted: Wanted) -> str:

@@ -10,8 +10,11 @@ astropy is wrong there or does not tell:
 - In an ASCII table blanks and the text of TNULL are null, for floating-point columns too; astropy
   fails on some of those that VizieR writes (astropy issues 5134, 7346).
 
-Text is read as bytes, since astropy takes it for ASCII. DATASUM is not compared: the files that
-Fermi publishes of 4LAC-DR3 have a wrong one.
+Text is read as bytes, since astropy takes it for ASCII.
+
+DATASUM and CHECKSUM are compared, where a table has them. Not every difference is damage: some
+programs change a table and leave its checksums as they were, as those of 4LAC-DR3 are. So
+`checks.integrity` of the description can ignore them.
 """
 
 import re
@@ -25,9 +28,15 @@ import numpy as np
 import pyarrow as pa
 
 from catalogs.columns import json_text
+from catalogs.formats.astropy_header import (
+    comment_lines,
+    declared_columns,
+    frames_of_keywords,
+    read_header,
+)
 from catalogs.formats.choice import Candidate, choose
 from catalogs.formats.compressed import decompressed_copy
-from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, Wanted
+from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
 from finkray.errors import CatalogError
 
 _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
@@ -56,16 +65,9 @@ class FitsFile:
             ]
             self._number = choose(path, candidates, wanted, "HDU").number
             hdu = hdus[self._number]
-            frames = _frames(hdu.header, hdus[0].header)
-            self._columns = [
-                Column(
-                    column.name,
-                    str(column.unit or ""),
-                    str(hdu.header.get(f"TUCD{number + 1}", "")),
-                    frames,
-                )
-                for number, column in enumerate(hdu.columns)
-            ]
+            if wanted.integrity:
+                self._check_sums(hdu)
+            self._columns = _declared(hdu, hdus[0].header)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -90,6 +92,17 @@ class FitsFile:
                 raise CatalogError(
                     f"{self.path}: is cut short: HDU {number} ends at byte {end:,}, the file at "
                     f"{size:,}: fetch it again"
+                )
+
+    def _check_sums(self, hdu: Any) -> None:
+        """Refuse a table whose DATASUM or CHECKSUM differs from what is there."""
+        sums = {"DATASUM": hdu.verify_datasum, "CHECKSUM": hdu.verify_checksum}
+        for keyword, verify in sums.items():
+            if verify() == 0:
+                raise CatalogError(
+                    f"{self.path}: {keyword} of HDU {self._number} differs from that of its "
+                    "content: the file is damaged, or a program changed it without its checksums. "
+                    'Fetch it again; if it is right, checks.integrity = "ignore"'
                 )
 
     def columns(self) -> Sequence[Column]:
@@ -166,25 +179,27 @@ def _whole(null: Any) -> Any:
         return null
 
 
+def _declared(hdu: Any, primary: Mapping[str, Any]) -> list[Column]:
+    """Return the columns with what the headers of table and file declare of them."""
+    frames = frames_of_keywords(hdu.header, primary)
+    comments = [str(comment) for comment in hdu.header.get("COMMENT", ())]
+    lines = comment_lines(comments)
+    serialized = declared_columns(read_header(lines, "its COMMENT cards")) if lines else {}
+    columns = []
+    for number, column in enumerate(hdu.columns):
+        ucd = str(hdu.header.get(f"TUCD{number + 1}", ""))
+        known = serialized.get(column.name, Column(column.name))
+        columns.append(
+            Column(column.name, str(column.unit or ""), ucd or known.ucd, known.frames or frames)
+        )
+    return columns
+
+
 def _is_table(hdu: Any) -> bool:
     from astropy.io import fits
 
     # A compressed image is a binary table too.
     return isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and not hdu.header.get("ZIMAGE")
-
-
-def _frames(header: Any, primary: Any) -> tuple[Frame, ...]:
-    """Return the frame of a table: as its own header says, else the file's first."""
-    for source in (header, primary):
-        system = source.get("RADESYS", source.get("RADECSYS", ""))
-        equinox, epoch = source.get("EQUINOX", ""), source.get("EPOCH", "")
-        if epoch == equinox or (equinox == "" and epoch in (1950.0, 2000.0)):
-            # EPOCH is the old name of EQUINOX (FITS 4.0, section 8.3).
-            equinox, epoch = epoch, ""
-        if system or equinox != "" or epoch != "":
-            keys = [key for key in ("RADESYS", "RADECSYS", "EQUINOX", "EPOCH") if key in source]
-            return (Frame(", ".join(keys), str(system), str(equinox), str(epoch)),)
-    return ()
 
 
 def _of_binary(cards: _Cards, stored: np.ndarray, decoded: Callable[[], Any]) -> pa.Array:

@@ -1,16 +1,17 @@
 """Parquet files, with the units that their writers leave in the metadata."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from catalogs.formats.astropy_header import declared_columns, read_header
 from catalogs.formats.table_file import PIECE_ROWS, Column, Frame
 from catalogs.formats.votable_outline import outline_of_text
-from finkray.errors import CatalogError
 
 MAGIC: Final = b"PAR1"
 
@@ -48,7 +49,7 @@ class ParquetFile:
 
     def _column(self, field: pa.Field, declared: Column | None) -> Column:
         if declared is not None:
-            return declared
+            return replace(declared, frames=(*declared.frames, *self._frames))
         metadata = field.metadata or {}
         unit, ucd = (_first(metadata, keys) for keys in (_UNIT_KEYS, _UCD_KEYS))
         return Column(field.name, unit, ucd, self._frames)
@@ -85,18 +86,6 @@ def _declared(metadata: Mapping[bytes, bytes]) -> dict[str, Column]:
         if len(tables) == 1:
             return {column.name: column for column in tables[0].columns}
     if _ASTROPY in metadata:
-        return _of_astropy(metadata[_ASTROPY].decode("utf-8", "replace"))
+        text = metadata[_ASTROPY].decode("utf-8", "replace")
+        return declared_columns(read_header(text.splitlines(), f"its metadata {_ASTROPY.decode()}"))
     return {}
-
-
-def _of_astropy(text: str) -> dict[str, Column]:
-    from astropy.table.meta import YamlParseError, get_header_from_yaml
-
-    try:
-        header: dict[str, Any] = get_header_from_yaml(text.splitlines())
-    except YamlParseError as error:
-        raise CatalogError(f"its metadata {_ASTROPY.decode()} cannot be read: {error}") from error
-    return {
-        entry["name"]: Column(entry["name"], str(entry.get("unit") or ""))
-        for entry in header.get("datatype", [])
-    }

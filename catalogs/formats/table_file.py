@@ -89,6 +89,9 @@ class Wanted:
         name or number of the table to read; empty: the only one with the position's columns
     delimiter
         between two values of a text file
+    integrity
+        refuse a file that may be damaged or cut short: FITS checksums that differ, a text file
+        whose last line has no end
     """
 
     columns: tuple[str, ...]
@@ -96,3 +99,4 @@ class Wanted:
     id: str = ""
     table: str = ""
     delimiter: str = ","
+    integrity: bool = True

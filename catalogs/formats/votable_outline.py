@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 from xml.parsers import expat
 
-from catalogs.formats.table_file import Column, Frame
+from catalogs.formats.table_file import Column
+from catalogs.formats.votable_frames import Frames
 from finkray.errors import CatalogError
 
 _BYTES: Final = {
@@ -23,9 +24,13 @@ _BYTES: Final = {
 """Bytes of a value in the binary formats (VOTable 1.5, section 6)."""
 
 
+_VALUES: Final = ("TR", "TD")
+"""Elements of which there are as many as values."""
+
+
 @dataclass
 class Field:
-    """A FIELD: its column, datatype and array size, and the ids of COOSYS that it refers to."""
+    """A FIELD: its column, datatype and array size, and the ids of frames that it refers to."""
 
     column: Column
     datatype: str
@@ -170,19 +175,6 @@ def outline_of_text(text: bytes) -> Outline:
     return outline_of(io.BytesIO(text))
 
 
-@dataclass
-class _Systems:
-    """The coordinate systems of a document, by id or without one."""
-
-    by_id: dict[str, Frame] = field(default_factory=dict)
-    unnamed: list[Frame] = field(default_factory=list)
-
-    def frames(self, *references: str) -> tuple[Frame, ...]:
-        """Return the frame that a column refers to; all of the document if it refers to none."""
-        named = [self.by_id[ref] for ref in references if ref in self.by_id]
-        return tuple(named or [*self.by_id.values(), *self.unnamed])
-
-
 class _Reader:
     """Builds an outline from the events of the XML parser."""
 
@@ -193,11 +185,10 @@ class _Reader:
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
         self._outline = Outline()
-        self._systems = _Systems()
+        self._frames = Frames()
         self._path: list[str] = []
         self._table: OutlinedTable | None = None
         self._ids: dict[str, list[Field]] = {}
-        self._groups: list[str] = []
         self._base64 = ""
         self._status_text: list[str] | None = None
 
@@ -206,10 +197,10 @@ class _Reader:
         if not self._path and tag != "VOTABLE":
             raise CatalogError(f"is no VOTable: the document is {name.rsplit(' ', 1)[-1]}")
         self._path.append(tag)
+        if tag not in _VALUES:
+            self._frames.start(self._path, attributes)
         if tag in ("INFO", "PARAM"):
             self._info(tag, attributes)
-        elif tag == "COOSYS":
-            self._coosys(attributes)
         elif tag == "TABLE":
             rows = attributes.get("nrows", "")
             label = attributes.get("name") or attributes.get("ID") or ""
@@ -228,19 +219,6 @@ class _Reader:
             # A cone search reports a failure this way (SCS 1.03, section 2.3).
             self._outline.statuses.append(("ERROR", value))
 
-    def _coosys(self, attributes: Mapping[str, str]) -> None:
-        name = attributes.get("ID", "")
-        frame = Frame(
-            f"COOSYS {name}".strip(),
-            attributes.get("system", ""),
-            attributes.get("equinox", ""),
-            attributes.get("epoch", ""),
-        )
-        if name:
-            self._systems.by_id[name] = frame
-        else:
-            self._systems.unnamed.append(frame)
-
     def _in_table(self, table: OutlinedTable, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "FIELD":
             column = Column(
@@ -252,11 +230,6 @@ class _Reader:
             entry = Field(column, datatype, size, [attributes.get("ref", "")])
             table.fields.append(entry)
             self._ids.setdefault(attributes.get("ID", ""), []).append(entry)
-        elif tag == "GROUP":
-            self._groups.append(attributes.get("ref", ""))
-        elif tag == "FIELDREF":
-            for entry in self._ids.get(attributes.get("ref", ""), []):
-                entry.references += self._groups
         elif tag == "STREAM":
             table.external = attributes.get("href", "")
             table.encoding = attributes.get("encoding", "")
@@ -276,6 +249,8 @@ class _Reader:
             decodable = len(self._base64) // 4 * 4
             self._decode(self._table, self._base64[:decodable])
             self._base64 = self._base64[decodable:]
+        elif tag and tag not in _VALUES:
+            self._frames.text(self._path, text)
 
     def _decode(self, table: OutlinedTable, text: str) -> None:
         try:
@@ -285,12 +260,12 @@ class _Reader:
 
     def _end(self, _: str) -> None:
         tag = self._path.pop()
+        if tag not in _VALUES:
+            self._frames.end(tag)
         if tag == "INFO" and self._status_text is not None:
             value, _ = self._outline.statuses[-1]
             self._outline.statuses[-1] = (value, "".join(self._status_text).strip())
             self._status_text = None
-        elif tag == "GROUP" and self._groups:
-            self._groups.pop()
         elif tag == "STREAM" and self._table is not None:
             if self._base64:
                 raise CatalogError("its binary stream ends within a group of base64")
@@ -298,13 +273,17 @@ class _Reader:
                 self._table.rows = self._table.stream_rows()
                 self._table.stream = bytearray()
         elif tag == "TABLE" and self._table is not None:
+            for column, references in self._frames.of_columns.items():
+                for entry in self._ids.get(column, []):
+                    entry.references += references
+            self._frames.of_columns.clear()
             self._table = None
 
     def finish(self) -> Outline:
         """Return the outline with the frames of the columns, as COOSYS may follow the table."""
         for table in self._outline.tables:
             for entry in table.fields:
-                frames = self._systems.frames(*entry.references)
+                frames = self._frames.resolve(entry.references)
                 entry.column = replace(entry.column, frames=frames)
         return self._outline
 

@@ -51,7 +51,7 @@ def store(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             radius_arcsec=60.0,
             catalog={"id": "Source_Name", "columns": ("CLASS", "Redshift")},
             position={"ra": "RA_Counterpart", "dec": "DEC_Counterpart"},
-            checks={"null_positions": "drop"},
+            checks={"null_positions": "drop", "integrity": "ignore"},
         ),
     )
     return folder

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +63,69 @@ def test_names_of_other_frames_are_refused(tmp_path: Path, ra: str, dec: str, sk
 def test_names_of_our_frame_are_accepted(tmp_path: Path, names: tuple[str, str]) -> None:
     path = source(tmp_path, **{name: np.linspace(1, 2, 12) for name in names})
     assert len(rows_of(path, position={"ra": names[0], "dec": names[1]})) == 12
+
+
+@pytest.mark.parametrize(
+    ("names", "unit"),
+    [
+        (("RArad", "DErad"), "rad"),
+        (("ra_rad", "dec_rad"), "rad"),
+        (("ra [radians]", "dec [radians]"), "radians"),
+        (("RAh", "DEh"), "h"),
+        (("ra(hours)", "dec(hours)"), "hours"),
+        (("RAJ2000_arcsec", "DEJ2000_arcsec"), "arcsec"),
+        (("ra_icrs_mas", "de_icrs_mas"), "mas"),
+    ],
+)
+def test_a_unit_in_a_name_that_contradicts_the_description_is_refused(
+    tmp_path: Path, names: tuple[str, str], unit: str
+) -> None:
+    path = source(tmp_path, **{name: np.linspace(1.0, 1.2, 12) for name in names})
+    position = dict(zip(("ra", "dec"), names, strict=True))
+    assert f"by its name it is in {unit}, the description says deg" in refused(
+        tmp_path, path, position=position
+    )
+    agreeing = {**position, "ra_unit": unit, "dec_unit": unit}
+    assert len(rows_of(path, position=agreeing)) == 12
+
+
+@pytest.mark.parametrize("form", ["ascii.ecsv", "fits", "parquet"])
+@pytest.mark.parametrize(
+    ("frame", "equinox", "told"),
+    [("fk4", "B1950", "fk4"), ("fk5", "J1975", "equinox J1975"), ("icrs", None, "")],
+)
+def test_the_frame_of_an_astropy_coordinate_is_heard(
+    tmp_path: Path, form: str, frame: str, equinox: str | None, told: str
+) -> None:
+    more = {"equinox": equinox} if equinox else {}
+    sky = SkyCoord([10, 11], [1, 2], unit="deg", frame=frame, **more)
+    path = tmp_path / f"x.{form.rpartition('.')[2]}"
+    Table({"id": [1, 2], "pos": sky}).write(path, format=form)
+    position = {"ra": "pos.ra", "dec": "pos.dec"}
+    if told:
+        assert f"the file says {told}" in refused(tmp_path, path, position=position)
+    else:
+        assert len(rows_of(path, position=position)) == 2
+
+
+@pytest.mark.parametrize("form", ["ascii.ecsv", "parquet"])
+def test_the_keywords_and_ucds_of_an_astropy_table_are_heard(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x.{form.rpartition('.')[2]}"
+    table = Table({"id": [1, 2], "ra": [1.0, 2.0], "dec": [3.0, 4.0]})
+    table.meta |= {"RADESYS": "FK5", "EQUINOX": 1950.0}
+    table["ra"].meta["ucd"] = "pos.galactic.lon"
+    table.write(path, format=form)
+    message = refused(tmp_path, path)
+    assert "the file says equinox 1950.0 (RADESYS, EQUINOX)" in message
+    assert "pos.galactic.lon" in message
+
+
+def test_another_number_of_rows_than_described_is_refused(tmp_path: Path) -> None:
+    """Of CSV that was cut short behind a row, nothing else tells."""
+    path = tmp_path / "x.csv"
+    path.write_text("id,ra,dec\n1,10,5\n2,11,5\n")
+    assert "has 2 rows, source.rows says 3" in refused(tmp_path, path, files={"rows": 3})
+    assert make(tmp_path / "whole", describe(path, files={"rows": 2})).rows == 2
 
 
 @pytest.mark.parametrize(

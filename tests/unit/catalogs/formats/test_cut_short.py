@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finkray.errors import CatalogError
-from tests.support.made_catalogs import rows_of
+from tests.support.made_catalogs import refusal, rows_of
 
 COUNT = 40
 
@@ -94,7 +94,7 @@ def test_a_file_that_ends_at_any_byte_is_refused_or_has_all_rows(
 def test_plain_csv_that_ends_within_a_row_is_refused(
     tmp_path_factory: pytest.TempPathFactory, at: int
 ) -> None:
-    """But for the last value, of which nothing tells that it is not whole."""
+    """What ends behind a whole row cannot be told from a file that has no more."""
     path = tmp_path_factory.mktemp("cut") / "rows.csv"
     text = as_csv()[:at]
     path.write_text(text)
@@ -102,5 +102,24 @@ def test_plain_csv_that_ends_within_a_row_is_refused(
         read = rows_of(path, ("id", "name"))
     except CatalogError:
         return
-    assert text.count(",") % 3 == 0
-    assert len(read) == text.count(",") // 3 - 1
+    assert text.endswith("\n")
+    assert len(read) == text.count("\n") - 1
+
+
+def test_csv_without_a_last_line_end_is_read_if_the_description_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,ra,dec\n1,10,5\n2,11,5")
+    assert "its last line has no end" in refusal(path)
+    assert len(rows_of(path, checks={"integrity": "ignore"})) == 2
+    path.write_text("id,ra,dec")
+    assert "its last line has no end" in refusal(path)
+
+
+def test_a_quote_that_is_not_closed_is_refused(tmp_path: Path) -> None:
+    """It may be the end of a cut file, or take the rows behind it into one value."""
+    path = tmp_path / "rows.csv"
+    for rows in ('1,10,5,"ab\n', '1,10,5,"ab\n2,11,5,c\n', '1,10,"5,ab\n2,11,5,c\n'):
+        path.write_text(f"id,ra,dec,name\n{rows}")
+        assert str(path) in refusal(path, ("id", "name"))
+    path.write_text('id,ra,dec,name\n1,10,5,"a\nb"\n2,11,5,5" near\n')
+    assert [row["name"] for row in rows_of(path, ("name",))] == ["a\nb", '5" near']

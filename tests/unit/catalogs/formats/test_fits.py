@@ -1,6 +1,8 @@
 """FITS: what is missing is null, what the file declares is heard, what is cut short is refused."""
 
 import gzip
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +291,30 @@ def test_integers_with_any_null_come_back(tmp_path: Path, code: str, data: st.Da
         None if number == null else number * 0.5 + 3.0 if scaled else number for number in stored
     ]
     assert values_of(path, "n") == expected
+
+
+def summed(path: Path) -> Path:
+    """Write three rows with DATASUM and CHECKSUM."""
+    position = [fits.Column(name, "D", array=np.arange(3.0)) for name in ("ra", "dec")]
+    columns = [fits.Column("id", "K", array=np.arange(3)), *position]
+    hdu = fits.BinTableHDU.from_columns(columns)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, checksum=True)
+    return path
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_changed_bit_is_refused_where_the_table_has_checksums(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = summed(tmp_path / "x.fits")
+    whole = path.read_bytes()
+    path.write_bytes(pack(whole))
+    assert len(rows_of(path)) == 3
+    changes = {"DATASUM": whole.rindex(struct.pack(">d", 2.0))}
+    changes["CHECKSUM"] = whole.index(b"NAXIS1  =", 2880) + 60
+    for keyword, place in changes.items():
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(pack(bytes(damaged)))
+        assert f"{keyword} of HDU 1 differs" in refusal(path)
+        assert len(rows_of(path, checks={"integrity": "ignore"})) == 3
