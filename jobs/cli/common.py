@@ -12,7 +12,7 @@ from rich.console import Console
 from finkray.settings.model import load
 
 if TYPE_CHECKING:
-    from jobs.commands.launch import CommandContext
+    from jobs.commands.context import CommandContext
 
 DEFAULT_CONFIG: Final = Path("conf/finkray.toml")
 
@@ -40,7 +40,7 @@ def command_context(
 ) -> "CommandContext":
     """Return the context of a command, with the settings that its options override."""
     from jobs.cluster.state import state_folder
-    from jobs.commands.launch import CommandContext
+    from jobs.commands.context import CommandContext
     from jobs.commands.progress import Progress
 
     return CommandContext(

@@ -1,4 +1,4 @@
-"""`finkray start` and `finkray stop`."""
+"""`finkray start`, `finkray stop` and `finkray logs`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -126,16 +126,57 @@ def start(
     launch.start(context, request)
 
 
-@app.command(epilog=examples("finkray stop archive", "finkray stop bright"))
-def stop(name: _Name, config: Config = None) -> None:
-    """Drain and stop one job (archive, simulator, ui, bright); other jobs keep running.
+@app.command(
+    epilog=examples("finkray stop archive", "finkray stop bright classify", "finkray stop --all")
+)
+def stop(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME...",
+            show_default=False,
+            help=f"{_KNOWN}, or a service of yours by its name or as module:Name.",
+        ),
+    ] = None,
+    config: Config = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Stop all jobs.")] = False,
+) -> None:
+    """Drain and stop jobs (archive, simulator, ui, bright); other jobs keep running.
 
-    The archive commits what it holds and exits. The local Ray that `start` started is stopped with
-    the last job on it.
+    The archive commits what it holds and exits. Several jobs drain at the same time. The local Ray
+    that `start` started is stopped with the last job on it.
     """
-    from jobs.commands import launch
+    from jobs.commands.stop import stop as stop_jobs
 
-    launch.stop(command_context(config), name)
+    if bool(names) == everything:
+        raise typer.BadParameter("expected names of jobs, or --all", param_hint="NAME")
+    stop_jobs(command_context(config), names or ())
+
+
+@app.command(
+    epilog=examples("finkray logs archive", "finkray logs bright -f", "finkray logs ui -n 0")
+)
+def logs(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", show_default=False, help="Of a job, as in `status`.")
+    ],
+    config: Config = None,
+    *,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="N", min=0, help="How many lines; 0: all.")
+    ] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show the log of the last job of a name on this machine, also after it has ended.
+
+    Of a job on a Ray cluster that finkray did not start: `ray job logs`, or Ray's dashboard.
+    """
+    from jobs.commands.logs import show_log
+
+    show_log(command_context(config), name, lines, follow=follow)
 
 
 def _spec(name: str) -> str:

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from http.client import HTTPException
@@ -62,6 +62,8 @@ _EXIT_LOG: Final = "ray_process_exit.log"
 """Where `ray start --block` names a process of Ray that has ended, before it ends the others."""
 
 _EXITED: Final = re.compile(r"^ *(\w+) \[exit code=(.+)\]$", re.MULTILINE)
+
+_JOB_LOGS: Final = "job-driver-*.log"
 
 _LONGEST_TEMP: Final = 24
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
@@ -147,6 +149,13 @@ def ended_local_ray(state: Path) -> UnexpectedEnd | None:
         at=datetime.fromtimestamp(max([ray.process.started_at_unix_s, *times]), UTC),
         reason=f"the local Ray ended: {reason or unseen}",
     )
+
+
+def job_logs(state: Path) -> dict[str, Path]:
+    """Return the logs of jobs by job id: those of the last cluster, and those that were kept."""
+    ray = _last(state)
+    found = [*(state / "logs").glob(_JOB_LOGS), *(_logs_of_jobs(ray) if ray else ())]
+    return {path.stem.removeprefix("job-driver-"): path for path in found}
 
 
 def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
@@ -349,6 +358,10 @@ def _last(state: Path) -> LocalRay | None:
     )
 
 
+def _logs_of_jobs(ray: LocalRay) -> Iterator[Path]:
+    return ray.folder.glob(f"session_2*/logs/{_JOB_LOGS}")
+
+
 def _end(ray: LocalRay) -> None:
     parent = ray.process.process()
     children = parent.children(recursive=True) if parent else []
@@ -364,7 +377,7 @@ def _clear(state: Path) -> None:
     kill(orphans(ray.process, ray.home))
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
-    for log in ray.folder.glob("session_2*/logs/job-driver-*.log"):
+    for log in _logs_of_jobs(ray):
         shutil.copyfile(log, logs / log.name)
     shutil.rmtree(ray.home, ignore_errors=True)
     (state / "ray.json").unlink()

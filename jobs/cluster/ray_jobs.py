@@ -208,29 +208,28 @@ class Jobs:
         """Ask a job to drain and to end; it has not ended when this returns."""
         self._ask(lambda: self._client.stop_job(job.job_id))
 
-    def stop(self, job: Job, progress: Callable[[float], None]) -> Job:
-        """Ask a job to drain and to end, and wait until it has ended.
+    def wait_until_ended(self, job: Job, progress: Callable[[float], None]) -> Job:
+        """Wait until a job has ended that was asked to stop.
 
         Parameters
         ----------
         job
             Which one.
         progress
-            Called now and then with the seconds since the request.
+            Called now and then with the seconds since this call.
 
         Raises
         ------
         ClusterUnavailable
             It has not ended long after Ray should have killed it.
         """
-        self.ask_to_stop(job)
-        asked_s = time.monotonic()
+        since_s = time.monotonic()
         while not (job := self.refresh(job)).ended:
-            waited_s = time.monotonic() - asked_s
+            waited_s = time.monotonic() - since_s
             if waited_s > job.stop_wait_s + STOP_GRACE_S:
                 raise ClusterUnavailable(
                     f"{job.name} has not ended {waited_s:.0f} s after it was asked to: "
-                    f"see `ray job logs {job.job_id}`"
+                    f"see `finkray logs {job.name}`"
                 )
             progress(waited_s)
             time.sleep(POLL_S)
@@ -272,7 +271,7 @@ class Jobs:
             if time.monotonic() > deadline_s:
                 raise ClusterUnavailable(
                     f"{job.name} is not ready after {timeout_s:.0f} s; it is left to start: "
-                    f"see `ray job logs {job.job_id}`"
+                    f"see `finkray logs {job.name}`"
                 )
             time.sleep(POLL_S)
         return job

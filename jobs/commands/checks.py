@@ -23,6 +23,8 @@ from finkray.storage.opening import ArchiveLocation, StorageLocation, open_stora
 from finkray.text import count_text
 from jobs.cluster.connect import find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
+from jobs.cluster.started_jobs import started_jobs
+from jobs.daemons.simulator import SIMULATOR
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """A healthy Kafka answers in milliseconds; a login at a distant one takes a second or two."""
@@ -94,8 +96,12 @@ def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
 
 
 def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
-    """Check the simulator's Kafka, if it runs."""
+    """Check the simulator's Kafka, if it runs; one that was started must run."""
     if running_kafka(state) is None:
+        if SIMULATOR.name in started_jobs(state):
+            detail = "the simulator was started, and its Kafka does not run: finkray logs simulator"
+            yield Check("kafka", ok=False, detail=detail)
+            return
         detail = "none runs; `finkray start archive --simulator` starts the simulator's"
         yield Check("kafka", ok=True, detail=detail)
         return

@@ -1,8 +1,7 @@
-"""`finkray start` and `finkray stop`: the cluster, the job on it, and the progress shown."""
+"""`finkray start`: the cluster, the job on it, and the progress shown."""
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,48 +12,29 @@ from finkray.host.interrupt import stop_on_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
-from finkray.text import duration_text
 from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
-from jobs.cluster.connect import Cluster, connected, find_cluster, is_on_this_machine
+from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.job import Daemon, Job, ServiceJob
-from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
 from jobs.cluster.restart_plan import is_watched
 from jobs.cluster.simulated_kafka import reading_simulator
 from jobs.cluster.started_jobs import (
-    Fate,
     StartedJob,
-    fate_of,
     forget,
-    record_ends,
     record_start,
     started_jobs,
 )
-from jobs.cluster.state import settings_file
-from jobs.commands.progress import Progress
-from jobs.commands.ray_watcher import ensure_watcher, plan_now
-from jobs.commands.unexpected_ends import end_of
-from jobs.daemons.registry import DAEMONS, jobs_on, spec_named
+from jobs.commands.context import CommandContext
+from jobs.commands.local_cluster import bring_up, taken_down_if_idle
+from jobs.commands.ray_watcher import ensure_watcher
+from jobs.daemons.registry import DAEMONS
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
 
 READY_TIMEOUT_S: Final = 240.0
 """Spark on Ray needs 20 s to its first micro-batch; the simulator fetches Kafka at first."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandContext:
-    """What a command works with: its settings, the state folder, and the progress it shows."""
-
-    settings: Settings
-    state: Path
-    progress: Progress
-
-    def cluster(self) -> Cluster | None:
-        """Return the cluster that the settings mean; None if it is our own and does not run."""
-        return find_cluster(self.state, self.settings.ray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +118,9 @@ def start(context: CommandContext, request: StartRequest) -> None:
     """
     if context.cluster() is None:
         _check_start(context, request, context.settings)  # before a local Ray is started in vain
-    cluster, jobs = _bring_up(context)
+    cluster, jobs = bring_up(context)
     with ExitStack() as ending:
-        ending.enter_context(_taken_down_if_idle(context, cluster, jobs))
+        ending.enter_context(taken_down_if_idle(context, cluster, jobs))
         settings = placed(context.settings, cluster)
         session = ending.enter_context(connected(cluster, settings.ray))
         if request.with_simulator:
@@ -156,123 +136,11 @@ def start(context: CommandContext, request: StartRequest) -> None:
         _start_job(context, cluster, jobs, request, settings, session=session)
 
 
-def stop(context: CommandContext, name: str) -> None:
-    """Let a job drain and end, and take our own cluster down after the last one.
-
-    Raises
-    ------
-    ClusterUnavailable
-        It did not end in time.
-    """
-    with exclusive(context.state / "services.lock"):
-        cluster = context.cluster()
-        # Before it ends, so that it is not taken for a job that ended unexpectedly.
-        started = started_jobs(context.state)
-        same = [job.name for job in started.values() if _spec_of(job) == spec_named(name)]
-        forgotten = forget(context.state, [name] if name in started or len(same) != 1 else same)
-        if cluster is None:
-            for job in forgotten:
-                settings_file(context.state, job.job_id).unlink(missing_ok=True)
-            if plan_now(context.state).leave:
-                stop_local_ray(context.state)  # clears away what a killed one left
-    if cluster is None:
-        context.progress.say(f"{name} does not run")
-        return
-    jobs = jobs_on(cluster, context.state)
-    with _taken_down_if_idle(context, cluster, jobs):
-        running = jobs.running()
-        of_spec = [job for job in running.values() if job.spec == spec_named(name)]
-        found = running.get(name) or (of_spec[0] if len(of_spec) == 1 else None)
-        if found is None:
-            context.progress.say(f"{name} does not run")
-            return
-        with (
-            connected(cluster, context.settings.ray),
-            context.progress.waiting(f"{name} drains") as tell,
-        ):
-            daemon = found.daemon
-            jobs.stop(found, lambda waited_s: tell(_drain_text(context, daemon, waited_s)))
-        context.progress.say(f"{name} has ended")
-
-
-def _bring_up(context: CommandContext) -> tuple[Cluster, Jobs]:
-    """Return the cluster that is there, else a local one, and the jobs on it."""
-    with exclusive(context.state / "services.lock"):
-        cluster = context.cluster()
-        if cluster is None:
-            return _start_local(context)
-        if not is_on_this_machine(cluster):
-            raise FinkrayError(
-                f"the head of Ray at {cluster.address} is another machine: give this command there,"
-                " or submit the job as the README says (ray job submit)"
-            )
-        return cluster, jobs_on(cluster, context.state)
-
-
-def _start_local(context: CommandContext) -> tuple[Cluster, Jobs]:
-    """Start a local cluster.
-
-    Called under the lock, so that no other command submits a job to a cluster that is stopped
-    after a failed start.
-    """
-    try:
-        if end := ended_local_ray(context.state):
-            record_ends(context.state, lambda job: None if job.address else end)
-        with context.progress.waiting("a local Ray starts"):
-            local = start_local_ray(context.state, context.settings.ray)
-        context.progress.say(
-            f"local Ray: {local.address}, dashboard {local.dashboard_url} "
-            f"(its token is in {local.token_file})"
-        )
-        cluster = Cluster(local.address, local)
-        return cluster, jobs_on(cluster, context.state)
-    except BaseException:
-        _stop_local(context)
-        if not plan_now(context.state).leave:
-            ensure_watcher(context.state)  # jobs were killed with the last Ray
-        raise
-
-
-def _stop_local(context: CommandContext) -> None:
-    with context.progress.waiting("the local Ray stops"):
-        stop_local_ray(context.state)
-    context.progress.say(f"local Ray: stopped; logs are kept in {context.state / 'logs'}")
-
-
-@contextmanager
-def _taken_down_if_idle(context: CommandContext, cluster: Cluster, jobs: Jobs) -> Iterator[None]:
-    """Take our own cluster down at the end if no job is left on it, however the command ends."""
-    try:
-        yield
-    finally:
-        with exclusive(context.state / "services.lock"):
-            _settle(context.state, cluster, jobs)
-            if cluster.local and not jobs.running():
-                if plan_now(context.state).leave:
-                    _stop_local(context)
-                else:
-                    ensure_watcher(context.state)  # a job was killed, and starts again
-
-
-def _settle(state: Path, cluster: Cluster, jobs: Jobs) -> None:
-    """Bring the record of the jobs that were started in line with what the cluster reports."""
-    reports, address = jobs.reports(), "" if cluster.local else cluster.address
-    started = [job for job in started_jobs(state).values() if job.address == address]
-    done = [job for job in started if fate_of(job, reports, cluster_runs=True) is Fate.DONE]
-    forget(state, [job.name for job in done])
-    record_ends(state, lambda job: end_of(reports.get(job.job_id)))
-    jobs.forget_ended(but=[job.job_id for job in started_jobs(state).values()])
-
-
 def _forget(context: CommandContext, job: Job) -> None:
     with exclusive(context.state / "services.lock"):
         started = started_jobs(context.state).get(job.name)
         if started and started.job_id == job.job_id:
             forget(context.state, [job.name])
-
-
-def _spec_of(job: StartedJob) -> str | None:
-    return job.service.spec if job.service else None
 
 
 def _check_start(context: CommandContext, request: StartRequest, settings: Settings) -> None:
@@ -347,8 +215,3 @@ def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
             job = jobs.refresh(job)
     context.progress.write(text.more())
     return job
-
-
-def _drain_text(context: CommandContext, daemon: Daemon, waited_s: float) -> str:
-    texts = (duration_text(waited_s), daemon.drain_text(context.settings))
-    return ", ".join(text for text in texts if text)

@@ -30,7 +30,7 @@ from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import WorkerLocation, connected, is_on_this_machine
 
 if TYPE_CHECKING:
-    from jobs.commands.launch import CommandContext
+    from jobs.commands.context import CommandContext
 
 EVERYTHING = AlertSelection(from_seq=0)
 

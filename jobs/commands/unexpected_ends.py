@@ -48,9 +48,8 @@ class EndedJob:
             return "the Ray watcher starts it again: see watcher.log in the state folder"
         name = self.job.service.spec if self.job.service else self.job.name
         return (
-            f"no alert is lost. finkray start {name} starts it again; finkray stop {self.job.name} "
-            "confirms the end. Its log is in the folder logs of the state folder, or in Ray's "
-            "dashboard under Jobs"
+            f"no alert is lost. finkray logs {self.job.name} shows its log; finkray start {name} "
+            f"starts it again; finkray stop {self.job.name} confirms the end"
         )
 
 

@@ -92,14 +92,14 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
     assert head is not None
     _assert_not_shown(SECRET, [head, *head.children(recursive=True)])
 
+    assert "archive" in follow("logs", "archive")
     follow("stop", "archive")
     services = json.loads(finkray("status", "--json").stdout)["services"]
     assert {service["name"] for service in services} == {"simulator", "ui"}
     assert finkray("audit", "--simulator", "--deep", "all").returncode == 0
 
     processes = [head, *head.children(recursive=True)]
-    follow("stop", "ui")
-    follow("stop", "simulator")
+    follow("stop", "--all")
     assert list(page) == []
     assert find_local_ray(Path(env["FINKRAY_STATE"])) is None
     assert psutil.wait_procs(processes, timeout=10)[1] == []

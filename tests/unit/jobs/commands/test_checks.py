@@ -1,6 +1,7 @@
 import errno
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,17 @@ import pytest
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
+from finkray.settings.model import Settings
 from finkray.settings.ray import RaySettings
-from jobs.commands.checks import all_checks, java_check, kafka_checks, ray_check, storage_checks
+from jobs.cluster.started_jobs import StartedJob, record_start
+from jobs.commands.checks import (
+    all_checks,
+    java_check,
+    kafka_checks,
+    ray_check,
+    simulator_checks,
+    storage_checks,
+)
 
 
 def closed_port() -> int:
@@ -30,6 +40,16 @@ def test_a_kafka_that_does_not_answer_is_told_with_the_reason() -> None:
     (answer,) = kafka_checks(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
     assert not answer.ok
     assert "Connection refused" in answer.detail
+
+
+def test_a_simulator_that_was_started_must_have_its_kafka(tmp_path: Path) -> None:
+    (before,) = simulator_checks(Settings(), tmp_path)
+    assert before.ok
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    record_start(tmp_path, StartedJob(name="simulator", job_id="simulator-1", started_at=at))
+    (answer,) = simulator_checks(Settings(), tmp_path)
+    assert not answer.ok
+    assert "finkray logs simulator" in answer.detail
 
 
 def test_an_option_that_librdkafka_does_not_know() -> None:

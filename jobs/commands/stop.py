@@ -1,0 +1,119 @@
+"""`finkray stop`: jobs drain at the same time, the simulator after those that read its Kafka."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from finkray.errors import FinkrayError, SettingsError
+from finkray.host.lock import exclusive
+from finkray.results.store import list_stores
+from finkray.text import duration_text
+from jobs.cluster.archive import archive_of
+from jobs.cluster.connect import Cluster, connected
+from jobs.cluster.job import Job
+from jobs.cluster.local_ray import stop_local_ray
+from jobs.cluster.ray_jobs import Jobs
+from jobs.cluster.started_jobs import StartedJob, forget, started_jobs
+from jobs.cluster.state import settings_file
+from jobs.commands.context import CommandContext
+from jobs.commands.local_cluster import taken_down_if_idle
+from jobs.commands.ray_watcher import plan_now
+from jobs.daemons.registry import DAEMONS, SHIPPED, jobs_on, spec_named
+from jobs.daemons.simulator import SIMULATOR
+
+_SIMILARITY: Final = 0.6
+"""Similarity of two names, of 1, from which on one is suggested for the other."""
+
+
+def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
+    """Let jobs drain and end, and take the local Ray down after the last one.
+
+    Parameters
+    ----------
+    context
+        Of the command.
+    names
+        Of jobs, or ``module:Name`` of services; empty: all jobs.
+
+    Raises
+    ------
+    SettingsError
+        A name is none of a job that runs or ever ran; nothing is stopped.
+    ClusterUnavailable
+        A job did not end in time.
+    """
+    with exclusive(context.state / "services.lock"):
+        cluster = context.cluster()
+        jobs = None if cluster is None else jobs_on(cluster, context.state)
+        running = {} if jobs is None else jobs.running()
+        started = started_jobs(context.state)
+        names = names or list(dict.fromkeys([*running, *started]))
+        _refuse_unknown(context, names, {*running, *started})
+        # Before they end, so that none is taken for a job that ended unexpectedly.
+        ids = {job.name: job.service.spec if job.service else None for job in started.values()}
+        forgotten = forget(context.state, [_named(name, ids) or name for name in names])
+        if cluster is None:
+            _clear(context, forgotten)
+    specs = {job.name: job.spec for job in running.values()}
+    found = [running[key] for name in names if (key := _named(name, specs))]
+    for name in names:
+        if _named(name, specs) is None:
+            context.progress.say(f"{name} does not run")
+    if not names:
+        context.progress.say("no job runs")
+    if cluster is not None and jobs is not None:
+        with taken_down_if_idle(context, cluster, jobs):
+            _stop(context, cluster, jobs, found)
+
+
+def _named(name: str, specs: Mapping[str, str | None]) -> str | None:
+    """Return which job a name means, of jobs with the specs of their services; None if none."""
+    if name in specs:
+        return name
+    of_spec = [job for job, spec in specs.items() if spec == spec_named(name)]
+    return of_spec[0] if len(of_spec) == 1 else None
+
+
+def _refuse_unknown(context: CommandContext, names: Iterable[str], jobs: Iterable[str]) -> None:
+    known = {*DAEMONS, *SHIPPED, *jobs}
+    # A service that was stopped before is known by its results alone.
+    if unknown := [name for name in names if name not in known and ":" not in name]:
+        with suppress(FinkrayError):
+            known |= {store.name for store in list_stores(archive_of(context.settings))}
+        unknown = [name for name in unknown if name not in known]
+    for name in unknown:
+        close = difflib.get_close_matches(name, sorted(known), 1, _SIMILARITY)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
+        raise SettingsError(f"no job is named {name!r}, and no results are: {hint}")
+
+
+def _clear(context: CommandContext, forgotten: Iterable[StartedJob]) -> None:
+    """Delete what jobs left whose cluster has ended."""
+    for job in forgotten:
+        settings_file(context.state, job.job_id).unlink(missing_ok=True)
+    if plan_now(context.state).leave:
+        stop_local_ray(context.state)  # clears away what a killed one left
+
+
+def _stop(context: CommandContext, cluster: Cluster, jobs: Jobs, found: Sequence[Job]) -> None:
+    if not found:
+        return
+    with connected(cluster, context.settings.ray):
+        # Jobs that drain may still read the simulator's Kafka.
+        for is_kafka in (False, True):
+            ending = [job for job in found if (job.daemon is SIMULATOR) == is_kafka]
+            for job in ending:
+                jobs.ask_to_stop(job)
+            for job in ending:
+                _wait(context, jobs, job)
+
+
+def _wait(context: CommandContext, jobs: Jobs, job: Job) -> None:
+    def text(waited_s: float) -> str:
+        texts = (duration_text(waited_s), job.daemon.drain_text(context.settings))
+        return ", ".join(text for text in texts if text)
+
+    with context.progress.waiting(f"{job.name} drains") as tell:
+        jobs.wait_until_ended(job, lambda waited_s: tell(text(waited_s)))
+    context.progress.say(f"{job.name} has ended")

@@ -1,0 +1,59 @@
+"""`finkray stop` and `finkray logs`, without a Ray."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs.cluster.started_jobs import StartedJob, record_start, started_jobs
+from tests.support.commands import Finkray
+
+AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def test_a_name_that_no_job_has_is_an_error_and_nothing_is_stopped(
+    finkray: Finkray, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    record_start(state, StartedJob(name="bright", job_id="bright-1", started_at=AT))
+    answer = finkray("stop", "bright", "archiv")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "finkray: no job is named 'archiv', and no results are: did you mean archive?\n"
+    )
+    assert "bright" in started_jobs(state)
+
+
+def test_jobs_of_a_ray_that_is_gone_are_forgotten(finkray: Finkray, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    for name in ("archive", "bright"):
+        record_start(state, StartedJob(name=name, job_id=f"{name}-1", started_at=AT))
+    answer = finkray("stop", "--all")
+    assert answer.stdout == "archive does not run\nbright does not run\n"
+    assert (answer.returncode, started_jobs(state)) == (0, {})
+    assert finkray("stop", "--all").stdout == "no job runs\n"
+
+
+def test_what_to_stop_is_said_by_names_or_by_all(finkray: Finkray) -> None:
+    for words in ((), ("archive", "--all")):
+        answer = finkray("stop", *words)
+        assert (answer.returncode, "names of jobs, or --all" in answer.stderr) == (2, True)
+
+
+def test_the_log_of_the_last_job_of_a_name_is_shown(finkray: Finkray, tmp_path: Path) -> None:
+    logs = tmp_path / "state" / "logs"
+    logs.mkdir(parents=True)
+    (tmp_path / "state").chmod(0o700)
+    for job, text in (
+        ("finkray-archive-20261124-030000-0a1b", "an older one\n"),
+        ("finkray-archive-20261125-030000-0a1b", "one\ntwo \x1b[2J\nthree\n"),
+        ("finkray-archive-of-me-20261126-030000-0a1b", "of another name\n"),
+    ):
+        (logs / f"job-driver-{job}.log").write_text(text)
+    assert finkray("logs", "archive", "-n", "2").stdout == "two \\x1b[2J\nthree\n"
+    assert finkray("logs", "archive", "-n", "0").stdout.startswith("one\n")
+    answer = finkray("logs", "ui")
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "finkray: there is no log of ui: the logs that are kept are of archive, archive-of-me\n"
+    )
