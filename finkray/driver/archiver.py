@@ -258,8 +258,9 @@ class Archiver:
                 self._troubles.storage = outcome.failure.message
 
     def _handle_discovery(self, discovered: DiscoveredPartitions) -> None:
-        self._troubles.kafka = discovered.trouble
-        if discovered.error is not None:
+        answered = discovered.error is None
+        self._troubles.add_discovery(discovered.trouble, answered=answered)
+        if not answered:
             return
         topic_names = ", ".join(self._settings.kafka.topics)
         self._troubles.no_topic = "" if discovered.partitions else topic_names

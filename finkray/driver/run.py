@@ -77,7 +77,7 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
             at = now()
             monitor.tick(view.lag, at)
             facts = alarm_facts.collect(view, ledger, monitor, at)
-            monitor.raise_alarms(alarms_of(facts), at)
+            monitor.raised.update(alarms_of(facts), at)
             snapshot = make_snapshot(settings, view, ledger, monitor, started=started, at=at)
             board.publish.remote(snapshot.model_dump_json())
             ledger.compact()

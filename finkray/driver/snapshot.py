@@ -69,7 +69,8 @@ def make_snapshot(
         dead_letters_by_reason=dict(ledger.state.dead_letters_by_reason),
         partitions=_partitions(view),
         actors=_actors(view),
-        alarms=monitor.alarms,
+        alarms=monitor.raised.current,
+        past_alarms=monitor.raised.past,
         history=monitor.history(at),
     )
 

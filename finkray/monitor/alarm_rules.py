@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from finkray.claim import ClaimResult
 from finkray.dead_letter_reason import DeadLetterReason
+from finkray.kafka.errors import HELP
 
 STALLED_S = 60.0
 """Back-pressure stops an actor for moments; for a minute only if no batch becomes durable."""
@@ -85,6 +86,24 @@ class Troubles:
     out_of_memory_at_s: float = -math.inf
     restarts: list[tuple[float, str]] = field(default_factory=list)
     unknown_schemas: set[int] = field(default_factory=set)
+    _kafka_silent: bool = False
+
+    def add_discovery(self, trouble: str, *, answered: bool) -> None:
+        """Take note of a topic discovery.
+
+        While Kafka does not answer, its client gives one and the same outage changing reasons
+        (refused, timed out, all brokers down), so the first one stays.
+
+        Parameters
+        ----------
+        trouble
+            what went wrong; "" if nothing did
+        answered
+            whether Kafka answered
+        """
+        if answered or not self._kafka_silent or any(each in trouble for each in HELP.values()):
+            self.kafka = trouble
+        self._kafka_silent = not answered
 
     def add_committed(self, result: ClaimResult) -> None:
         """Count what a committed claim says of losses and of alerts with other columns."""

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import Moment, wall_s_of
+from finkray.monitor.raised_alarms import RaisedAlarms
 from finkray.monitor.visits import Visits
 from finkray.status.archive import (
-    Alarm,
     MicroBatchStatus,
     RatePoint,
     Stage,
@@ -61,7 +60,15 @@ class _Curve(NamedTuple):
 
 
 class Monitor:
-    """The figures of one run of the archive; the driver's loop feeds and reads it."""
+    """The figures of one run of the archive; the driver's loop feeds and reads it.
+
+    Attributes
+    ----------
+    visits
+        the last visits
+    raised
+        the alarms
+    """
 
     def __init__(self) -> None:
         self._read_by_incarnation: dict[str, tuple[int, int]] = {}
@@ -74,8 +81,8 @@ class Monitor:
         self._batches = 0
         self._last_batch = (0, 0, 0.0)
         self._writer_nodes: set[str] = set()
-        self._alarms: dict[str, Alarm] = {}
         self.visits = Visits()
+        self.raised = RaisedAlarms()
 
     def add_report(self, report: IngestReport, at: Moment) -> None:
         """Add the counters of an actor, which start at 0 with each incarnation of it."""
@@ -112,30 +119,6 @@ class Monitor:
                 "durable": at.wall_s - claim.kafka_s,
             }
             self._latencies.append(_Durable(at.monotonic_s, stages))
-
-    def raise_alarms(self, messages: Mapping[str, str], at: Moment) -> None:
-        """Raise these alarms and clear all others; an alarm that is raised already keeps its time.
-
-        Parameters
-        ----------
-        messages
-            the message of each alarm, by its code (see `finkray.monitor.alarms`)
-        """
-        now = _utc(at.wall_s)
-        self._alarms = {
-            code: Alarm(
-                code=code,
-                since=self._alarms[code].since if code in self._alarms else now,
-                message=message,
-                what_to_do=WHAT_TO_DO[code],
-            )
-            for code, message in messages.items()
-        }
-
-    @property
-    def alarms(self) -> tuple[Alarm, ...]:
-        """The alarms that are raised, oldest first."""
-        return tuple(sorted(self._alarms.values(), key=lambda alarm: alarm.since))
 
     def tick(self, lag: int, at: Moment) -> None:
         """Add a point to the curves, from the present state of the counters."""

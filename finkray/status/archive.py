@@ -122,6 +122,15 @@ class Alarm(_Frozen):
     what_to_do: str
 
 
+class PastAlarm(_Frozen):
+    """An alarm that is over, with its last message."""
+
+    code: str
+    since: datetime
+    until: datetime
+    message: str
+
+
 class RatePoint(_Frozen):
     """One point of the curves: alerts/s read, alerts/s made durable, lag."""
 
@@ -158,4 +167,7 @@ class Snapshot(_Frozen):
     partitions: tuple[PartitionStatus, ...] = ()
     actors: tuple[ActorStatus, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    past_alarms: tuple[PastAlarm, ...] = Field(
+        (), description="alarms of this run that are over, the latest first"
+    )
     history: tuple[RatePoint, ...] = ()

@@ -25,6 +25,7 @@ from ui.views.archive_tables import (
     latency_table,
     micro_batches_table,
     partitions_table,
+    past_alarms_table,
     visits_table,
 )
 from ui.views.classes import classes_table
@@ -35,6 +36,8 @@ _PARTITIONS_SHOWN: Final = 24
 
 _VISITS_SHOWN: Final = 6
 """Three minutes of LSST; `--json` has more."""
+
+_PAST_ALARMS_SHOWN: Final = 4
 
 _CLASSES_SHOWN: Final = 12
 """The page has all, and so does `--json`."""
@@ -141,6 +144,7 @@ def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:
         balance_table(snapshot.balance),
         latency_table(snapshot.latency),
         visits_table(snapshot.visits, _VISITS_SHOWN),
+        past_alarms_table(snapshot.past_alarms, _PAST_ALARMS_SHOWN),
         dead_letters_table(snapshot.dead_letters_by_reason),
         micro_batches_table(snapshot.micro_batch),
         actors_table(snapshot.actors),

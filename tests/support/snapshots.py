@@ -9,6 +9,7 @@ from finkray.status.archive import (
     BalanceSheet,
     MicroBatchStatus,
     PartitionStatus,
+    PastAlarm,
     RatePoint,
     Snapshot,
     StageLatency,
@@ -68,6 +69,14 @@ def busy_night(at: datetime = NIGHT, **changes: Any) -> Snapshot:
         "actors": (
             _actor("ingest-0", 228 * MIB, paused=False),
             _actor("ingest-1", 251 * MIB, paused=True),
+        ),
+        "past_alarms": (
+            PastAlarm(
+                code="KAFKA_UNREACHABLE",
+                since=at - timedelta(hours=2),
+                until=at - timedelta(hours=2) + timedelta(seconds=42),
+                message="no broker answers in time",
+            ),
         ),
         "history": history,
     }

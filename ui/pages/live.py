@@ -28,6 +28,7 @@ from ui.views.archive_tables import (
     latency_table,
     micro_batches_table,
     partitions_table,
+    past_alarms_table,
     visits_table,
 )
 
@@ -62,11 +63,12 @@ def small_tables_html(snapshot: Snapshot | None) -> str:
 
 
 def wide_tables_html(snapshot: Snapshot | None) -> str:
-    """Return the visits, the actors, the partitions, and which archive this is."""
+    """Return visits, past alarms, actors and partitions, and which archive this is."""
     if snapshot is None:
         return ""
     return (
         table_html(visits_table(snapshot.visits), wide=True, tall=True)
+        + table_html(past_alarms_table(snapshot.past_alarms), wide=True, tall=True)
         + table_html(actors_table(snapshot.actors), wide=True)
         + table_html(partitions_table(snapshot.partitions), wide=True, tall=True)
         + facts_html(archive_facts(snapshot))

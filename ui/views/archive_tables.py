@@ -7,6 +7,7 @@ from finkray.status.archive import (
     BalanceSheet,
     MicroBatchStatus,
     PartitionStatus,
+    PastAlarm,
     StageLatency,
     VisitStatus,
 )
@@ -147,6 +148,24 @@ def visits_table(visits: Sequence[VisitStatus], limit: int | None = None) -> Tab
         ),
         "no visit since the archive started",
         "arrivals are Kafka timestamps; last after: the first arrival; durable after: the last one",
+    )
+
+
+def past_alarms_table(past: Sequence[PastAlarm], limit: int | None = None) -> Table:
+    """Return the alarms that are over, the latest first; at most `limit` of them."""
+    return Table(
+        "alarms that are over",
+        (Column("alarm"), Column("since"), Column("for", number=True), Column("message")),
+        tuple(
+            (
+                Cell(alarm.code),
+                Cell(time_text(alarm.since)),
+                Cell(duration_text((alarm.until - alarm.since).total_seconds())),
+                Cell(alarm.message),
+            )
+            for alarm in past[:limit]
+        ),
+        "none since the archive started",
     )
 
 

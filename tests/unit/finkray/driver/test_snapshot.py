@@ -84,7 +84,7 @@ def test_making_a_snapshot_changes_nothing(
 ) -> None:
     monitor = Monitor()
     monitor.tick(view.lag, START)
-    monitor.raise_alarms({"STORAGE": "full"}, START)
+    monitor.raised.update({"STORAGE": "full"}, START)
     first = make_snapshot(settings, view, ledger, monitor, started=START, at=LATER)
     assert make_snapshot(settings, view, ledger, monitor, started=START, at=LATER) == first
     assert [alarm.code for alarm in first.alarms] == ["STORAGE"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
+from finkray.kafka.errors import HELP
 from finkray.monitor.alarm_rules import (
     RESTARTS_PER_H,
     SLOW_START_S,
@@ -126,3 +127,19 @@ def test_committed_claims_are_counted_for_alarms() -> None:
     assert alarms["EXPIRED"] == f"4 offsets since the archive started; the last: {claim}"
     assert alarms["OTHER_COLUMNS"].startswith("10 packets since the archive started")
     assert alarms["OTHER_COLUMNS"].endswith(str(claim))
+
+
+def test_an_outage_of_kafka_keeps_its_first_reason_until_kafka_answers() -> None:
+    troubles = Troubles()
+    troubles.add_discovery("connection refused", answered=False)
+    troubles.add_discovery("timed out after 2004 ms", answered=False)
+    assert troubles.kafka == "connection refused"
+    login = HELP["_AUTHENTICATION"]
+    troubles.add_discovery(login, answered=False)
+    assert troubles.kafka == login, "what a person can act on is shown at once"
+    troubles.add_discovery("2 partitions have no leader", answered=True)
+    assert troubles.kafka == "2 partitions have no leader"
+    troubles.add_discovery("timed out", answered=False)
+    assert troubles.kafka == "timed out"
+    troubles.add_discovery("", answered=True)
+    assert troubles.kafka == ""

@@ -9,7 +9,6 @@ import pytest
 
 from finkray.claim import Claim, TopicPartition
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.monitor.clock import REMEMBERED_S, JumpWatch, Moment
 from finkray.monitor.figures import RATE_WINDOW_S, Monitor
 
@@ -92,19 +91,3 @@ def test_the_time_of_a_stall_does_not_depend_on_the_wall_clock(jump_s: float) ->
     # A little gets through: that is back-pressure, and no standstill.
     monitor.add_report(report(6, paused=True), at(100))
     assert monitor.stalled_s(report(6), at(100)) == 0
-
-
-def test_an_alarm_keeps_its_start_time_and_ends_with_its_facts() -> None:
-    monitor, at = Monitor(), clock(0.0)
-    monitor.raise_alarms({"STORAGE": "full"}, at(0))
-    (first,) = monitor.alarms
-    monitor.raise_alarms({"STORAGE": "read-only", "NO_TOPIC": "^ztf_"}, at(5))
-    known = {alarm.code: alarm for alarm in monitor.alarms}
-    assert known["STORAGE"].since == first.since
-    assert known["STORAGE"].message == "read-only"
-    assert known["STORAGE"].what_to_do == WHAT_TO_DO["STORAGE"]
-    monitor.raise_alarms({}, at(6))
-    assert monitor.alarms == ()
-    monitor.raise_alarms({"STORAGE": "full again"}, at(7))
-    (again,) = monitor.alarms
-    assert again.since - first.since == timedelta(seconds=7)

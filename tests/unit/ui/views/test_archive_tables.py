@@ -10,6 +10,7 @@ from ui.views.archive_tables import (
     latency_table,
     micro_batches_table,
     partitions_table,
+    past_alarms_table,
     visits_table,
 )
 
@@ -78,6 +79,17 @@ def test_visits_say_when_they_arrived_and_how_soon_they_were_durable() -> None:
     assert [cell.text for cell in second][-2:] == ["2.2 s", "3.1 s"]
     assert "Kafka" in table.note
     assert visits_table(()).rows == ()
+
+
+def test_alarms_that_are_over_say_since_when_and_for_how_long() -> None:
+    table = past_alarms_table(busy_night().past_alarms)
+    assert [cell.text for cell in table.rows[0]] == [
+        "KAFKA_UNREACHABLE",
+        "2026-11-24 01:12:45",
+        "42 s",
+        "no broker answers in time",
+    ]
+    assert "none since the archive started" in table_html(past_alarms_table(()))
 
 
 def test_a_limit_keeps_the_partitions_that_lag_most_and_says_so() -> None:
