@@ -85,7 +85,7 @@ def test_alarms_that_are_over_say_since_when_and_for_how_long() -> None:
     table = past_alarms_table(busy_night().past_alarms)
     assert [cell.text for cell in table.rows[0]] == [
         "KAFKA_UNREACHABLE",
-        "2026-11-24 01:12:45",
+        "2026-11-24 01:12:45 UTC",
         "42 s",
         "no broker answers in time",
     ]
