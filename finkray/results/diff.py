@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from finkray.errors import ServiceError
 from finkray.results.store import RESULTS_FOLDER, ResultsStore
 from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.contract import Storage
@@ -89,12 +90,27 @@ def diff(first: ResultsStore, second: ResultsStore, examples: int = 20) -> Diffe
         as `finkray.results.store.find_store` returns them
     examples
         number of changes that are kept
+
+    Raises
+    ------
+    ServiceError
+        if they have no column in common
     """
     outputs = (first.about.output, second.about.output)
     mine, others = (set(output.names) for output in outputs)
     shared = [name for name in outputs[0].names if name in others]
+    names = (f"{first.name}/{first.version}", f"{second.name}/{second.version}")
+    if not shared:
+        have = (
+            f"{name} has {', '.join(output.names)}"
+            for name, output in zip(names, outputs, strict=True)
+        )
+        raise ServiceError(
+            f"there is nothing to compare: {' and '.join(names)} have no column in common; "
+            + "; ".join(have)
+        )
     out = Difference(
-        names=(f"{first.name}/{first.version}", f"{second.name}/{second.version}"),
+        names=names,
         columns_only=(tuple(sorted(mine - others)), tuple(sorted(others - mine))),
     )
     columns = ["status", *shared]

@@ -26,6 +26,8 @@ from finkray.storage.parquet import write_table
 _LIKE = 0.85
 """Similarity of two names, of 1, from which on one is suggested for the other."""
 
+_NOT_TRIED = "nothing was tried: with nulls for a column, no answer says what the code does"
+
 _SHOWN = 3
 """Number of alerts that are named as examples."""
 
@@ -79,7 +81,11 @@ def check_service(
         try:
             yield Finding("loads", ok=True, detail=f"{about.name}, version {about.version}")
             yield _pickles(worker.unpicklable)
-            yield _columns(about, alerts.schema)
+            columns = _columns(about, alerts.schema)
+            yield columns
+            if not columns.ok:
+                yield Finding("schema and rows", ok=False, detail=_NOT_TRIED)
+                return
             if about.inputs:
                 # Results are found by their offset, which is unique within a partition only.
                 alerts = _of_one_partition(alerts, alerts)

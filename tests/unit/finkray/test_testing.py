@@ -130,6 +130,14 @@ def test_a_good_service_keeps_every_promise(tmp_path: Path) -> None:
     assert "alerts/s a core" in found["cost"].detail
 
 
+def test_code_that_was_not_tried_has_no_yes(tmp_path: Path) -> None:
+    columns = "['candidate.magpfs', 'candidate.rb']"
+    found = findings("Typo", tmp_path, f"\nclass Typo(Good):\n    columns = {columns}\n")
+    assert [name for name, one in found.items() if one.ok] == ["loads", "pickles"]
+    assert "nothing was tried" in found["schema and rows"].detail
+    assert list(found) == PROMISES[:4]
+
+
 def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) -> None:
     columns = "['candidate.magpsf', 'diaSource.psfFlux', 'diaSource.ra']"
     found = findings("Both", tmp_path, f"\nclass Both(Good):\n    columns = {columns}\n")

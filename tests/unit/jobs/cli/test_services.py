@@ -128,6 +128,10 @@ def test_two_versions_are_compared_alert_by_alert(finkray: Finkray, small: Small
     assert "20  True -> False" in text
     same = finkray("diff", "bright/1", "bright/1")
     assert same.returncode == 0
+    finkray("run", "mymodule:Loud", "--workers", "1", "--to", "2026-11-24T02")
+    refused = finkray("diff", "bright/1", "loud/1")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "there is nothing to compare: bright/1 and loud/1 have no column" in refused.stderr
 
 
 def test_the_results_that_there_are_can_be_listed(finkray: Finkray, small: SmallArchive) -> None:
