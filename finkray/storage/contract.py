@@ -4,8 +4,9 @@ Everything that must survive a crash goes through `Storage`: small objects that 
 once, the heartbeat that is replaced, files that are staged and then published.
 `finkray.storage.opening.open_storage` is the only way to get a storage. `LocalStorage` is a
 folder of a POSIX file system, local or shared; `ObjectStorage` is a prefix in an object store;
-`MemoryStorage` serves tests. Any other implementation must hold to the docstrings below and pass
-`tests/support/storage_contract.py`, in which each guarantee is a test.
+`HdfsStorage` is a folder of HDFS; `MemoryStorage` serves tests. Any other implementation must hold
+to the docstrings below and pass `tests/support/storage_contract.py`, in which each guarantee is a
+test.
 
 Paths are relative to the root of the storage, with forward slashes. No caller creates folders;
 one that contains nothing may be listed or not. Every method except `open` raises `StorageError`,
@@ -31,18 +32,19 @@ How the methods map
 =============  ======================  ===========================  ==========================
 method         POSIX (`LocalStorage`)  hdfs://                      s3://
 =============  ======================  ===========================  ==========================
-`create`       write aside, fsync,     write aside, hsync, then     PUT with ``If-None-Match:
-               link, fsync the folder  rename: it fails if the      *``; on 412 and 409 look
-                                       name is taken. (``create``   whose word the object has:
-                                       without overwrite shows a    after a lost answer it is
-                                       part.)                       one's own
-`replace`      write aside, fsync,     rename with OVERWRITE        PUT
-               rename, fsync           (FileContext)
+`create`       write aside, fsync,     write aside, hsync, close,   PUT with ``If-None-Match:
+               link, fsync the folder  then rename: it fails if     *``; on 412 and 409 look
+                                       the name is taken.           whose word the object has:
+                                       (``create`` without          after a lost answer it is
+                                       overwrite shows a part.)     one's own
+`replace`      write aside, fsync,     write aside, hsync, close,   PUT
+               rename, fsync           rename with overwrite
 `read`,        open                    open                         GET, with ranges
 `open`
 `files`,       scandir                 listStatus                   ListObjectsV2 with
 `folders`                                                           delimiter /, all pages
-`walk`         scandir                 listFiles, recursive         ListObjectsV2, all pages
+`walk`         scandir                 listStatus, folder by        ListObjectsV2, all pages
+                                       folder
 `stage`        O_EXCL, fsync, fsync    create, hsync, close         PUT with ``If-None-Match:
                the folder                                           *``, whole
 `publish`      link, fsync each        rename, which replaces       multipart copy, completed
@@ -52,8 +54,8 @@ method         POSIX (`LocalStorage`)  hdfs://                      s3://
                                        journal is durable
 `sweep`        remove left-overs       remove left-overs            nothing; a lifecycle rule
                                                                     aborts multipart uploads
-`free_bytes`   statvfs                 getStatus                    None
-`filesystem`   LocalFileSystem         HadoopFileSystem             ranges of `open`
+`free_bytes`   statvfs                 None                         None
+`filesystem`   LocalFileSystem         ranges of `open`             ranges of `open`
 =============  ======================  ===========================  ==========================
 
 pyarrow's own file systems suffice to read data files, not for the rest: they have neither

@@ -1,39 +1,30 @@
-"""Try an object store before an archive trusts it, and say which promise it breaks.
+"""What an object store is asked beside the questions to every store: its clock."""
 
-Stores that call themselves compatible with S3 have ignored conditions, or looked and then acted, so
-that of several creators all were told that they had won. The ledger would be worthless there, and
-nothing would show it. The check writes some 500 small objects below ``check-<random>/`` and deletes
-them; on loopback it takes a second or two, at 50 ms a request some ten.
-"""
-
-import secrets
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from finkray.errors import StorageError
-from finkray.storage.contract import PublishOutcome, Storage, StorageCheck
-
-RACED_CREATES: Final = 200
-RACED_COPIES: Final = 20
-"""A copy takes three requests, and half a second at Amazon."""
-
-_PAIRS: Final = 12
-"""Names that are raced for at a time, by two writers each."""
-
-_LISTED: Final = 20
+from finkray.storage.contract import Storage, StorageCheck
+from finkray.storage.store_checks import StoreWords, check_store
 
 CLOCK_TOLERANCE_S: Final = 300
 """S3 refuses a signature that is 900 s off."""
 
+_WORDS: Final = StoreWords(
+    publication="copy",
+    publications="copies",
+    ignored="the store ignores If-None-Match, so two archives would both commit: update the store, "
+    "or use one that has conditional writes",
+    racy="the store looks first and writes then, so two archives could both commit: update the "
+    "store, or use one whose conditional writes are atomic",
+)
 
-def check_store(
+
+def check_object_store(
     storage: Storage, written_at: Callable[[str], datetime | None]
 ) -> Iterator[StorageCheck]:
-    """Check a store; see `Storage.checks`. Each check needs the ones before.
+    """Check an object store; see `Storage.checks`.
 
     Parameters
     ----------
@@ -42,49 +33,18 @@ def check_store(
     written_at
         returns when a path was written, by the store's clock; None if it does not exist
     """
-    folder = f"check-{secrets.token_hex(8)}"
-    place = storage.below(folder)
-    questions: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("storage", lambda: _rights(place, storage.uri)),
-        ("clock", lambda: _clock(place, lambda path: written_at(f"{folder}/{path}"))),
-        ("conditions", lambda: _conditions(place)),
-        ("race", lambda: _race(place)),
-        ("lists", lambda: _lists(place)),
-    )
-    try:
-        for name, question in questions:
-            try:
-                yield StorageCheck(name, ok=True, detail=question())
-            except StorageError as error:
-                yield StorageCheck(name, ok=False, detail=str(error))
-                return
-    finally:
-        _tidy(place)
+
+    def clock(folder: str) -> str:
+        return _clock(storage, f"{folder}/clock", written_at)
+
+    return check_store(storage, _WORDS, [("clock", clock)])
 
 
-def _rights(place: Storage, uri: str) -> str:
-    """Use each right that an archive needs; the message of a refusal names the request."""
-    place.create("rights/created", b"1")
-    place.replace("rights/replaced", b"1")
-    place.replace("rights/replaced", b"2")
-    if place.read("rights/replaced") != b"2":
-        raise StorageError(f"{uri} returns an old object after it was replaced: use another store")
-    with place.stage("rights/staged") as file:
-        file.write(b"staged")
-    place.publish({"rights/published": "rights/staged"})
-    if [file.path for file in place.walk("rights")] == []:
-        raise StorageError(f"{uri} lists nothing of what was written: use another store")
-    place.delete(["rights/published", "rights/replaced"])
-    if place.read("rights/published") is not None:
-        raise StorageError(f"{uri} still returns an object that was deleted: use another store")
-    return f"{uri} takes, lists, returns and deletes objects"
-
-
-def _clock(place: Storage, written_at: Callable[[str], datetime | None]) -> str:
-    place.replace("clock", b"1")
-    stamp = written_at("clock")
+def _clock(storage: Storage, path: str, written_at: Callable[[str], datetime | None]) -> str:
+    storage.replace(path, b"1")
+    stamp = written_at(path)
     if stamp is None:
-        raise StorageError(f"{place.uri}/clock was written and is not there: use another store")
+        raise StorageError(f"{storage.uri}/{path} was written and is not there: use another store")
     apart_s = abs((datetime.now(UTC) - stamp).total_seconds())
     if apart_s > CLOCK_TOLERANCE_S:
         raise StorageError(
@@ -92,100 +52,3 @@ def _clock(place: Storage, written_at: Callable[[str], datetime | None]) -> str:
             "requests from 900 s on: set the clock (chrony or systemd-timesyncd)"
         )
     return f"differs by less than {max(1, round(apart_s)) + 1} s from the store's"
-
-
-def _conditions(place: Storage) -> str:
-    """Create and publish onto names that are taken."""
-    ignored = (
-        "the store ignores If-None-Match, so two archives would both commit: update the store, "
-        "or use one that has conditional writes"
-    )
-    if not place.create("taken", b"first") or place.create("taken", b"second"):
-        raise StorageError(f"a second creation of one object was not refused: {ignored}")
-    if place.read("taken") != b"first":
-        raise StorageError(f"a refused creation replaced an object: {ignored}")
-    with place.stage("staged") as file:
-        file.write(b"other")
-    outcome = place.publish({"taken": "staged"})["taken"]
-    if outcome is not PublishOutcome.TAKEN or place.read("taken") != b"first":
-        raise StorageError(f"publishing replaced an object that was there already: {ignored}")
-    return "a name that is taken is refused, to a creation and to a copy"
-
-
-def _race(place: Storage) -> str:
-    """Let two writers create and publish the same names at the same time."""
-
-    def create(writer: int, n: int) -> bool:
-        return place.create(f"created/{n}", b"%d" % writer)
-
-    def copy(writer: int, n: int) -> bool:
-        final, staged = f"copied/{n}", f"copies/{writer}-{n}"
-        place.create(staged, b"%d" % writer)
-        return place.publish({final: staged})[final] is PublishOutcome.MOVED
-
-    for what, act, count in (("created", create, RACED_CREATES), ("copied", copy, RACED_COPIES)):
-        with closing(_raced(act, place, what, count)) as races:
-            for winners, content in races:
-                if len(winners) != 1 or content != b"%d" % winners[0]:
-                    raise StorageError(
-                        f"of two that {what} one object at the same time {len(winners)} succeeded: "
-                        "the store looks first and writes then, so two archives could both commit: "
-                        "update the store, or use one whose conditional writes are atomic"
-                    )
-    return f"of 2 x {RACED_CREATES} creations and 2 x {RACED_COPIES} copies one each wins"
-
-
-def _raced(
-    act: Callable[[int, int], bool], place: Storage, folder: str, count: int
-) -> Generator[tuple[list[int], bytes | None], None, None]:
-    """Let two writers act on each of some objects at the same time.
-
-    Yields
-    ------
-    tuple
-        for each object the writers that were told that they succeeded, and its content
-    """
-
-    def both(n: int) -> tuple[list[int], bytes | None]:
-        start = threading.Barrier(2)
-
-        def run(writer: int) -> bool:
-            start.wait()
-            return act(writer, n)
-
-        with ThreadPoolExecutor(2) as pair:
-            winners = [writer for writer, won in enumerate(pair.map(run, range(2))) if won]
-        return winners, place.read(f"{folder}/{n}")
-
-    pool = ThreadPoolExecutor(_PAIRS)
-    try:
-        yield from pool.map(both, range(count))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _lists(place: Storage) -> str:
-    for n in range(_LISTED):
-        path = f"lists/{n:02d} a=b"
-        place.create(path, b"1")
-        if path not in {file.path for file in place.files("lists")}:
-            raise StorageError(
-                f"{place.uri}/{path} was written and is not listed: the store's lists are late, "
-                "and an archive would miss files; use one with strong consistency"
-            )
-    place.delete([f"lists/{n:02d} a=b" for n in range(0, _LISTED, 2)])
-    left = len(place.files("lists"))
-    if left != _LISTED // 2:
-        raise StorageError(
-            f"{place.uri}/lists shows {left} objects, of {_LISTED // 2} that are left: the "
-            "store's lists are late; use one with strong consistency"
-        )
-    return "show each object right after it was written, and none that was deleted"
-
-
-def _tidy(place: Storage) -> None:
-    """Delete what the checks wrote, if the store lets them."""
-    try:
-        place.delete_folder("")
-    except StorageError:
-        return

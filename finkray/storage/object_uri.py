@@ -3,11 +3,10 @@
 import re
 from typing import Final, NamedTuple
 
+from finkray.storage.odd_paths import OBJECT_ODD, refuse_odd_path
+
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 """A name of a bucket of S3 or Google, or of a container of Azure; each store allows fewer."""
-
-_ODD: Final = re.compile(r"[\x00-\x1f\x7f\\*]")
-"""Characters that the stores, or the client library, do not keep as they are."""
 
 
 class ObjectUri(NamedTuple):
@@ -44,7 +43,7 @@ class ObjectUri(NamedTuple):
                 "letters, digits, dots and hyphens"
             )
         prefix = prefix.strip("/")
-        refuse_odd_key(prefix)
+        refuse_odd_path(prefix, OBJECT_ODD)
         return cls(scheme, bucket, prefix)
 
     def __str__(self) -> str:
@@ -62,21 +61,3 @@ class ObjectUri(NamedTuple):
     def path(self, key: str) -> str:
         """Return the path of a key below the prefix."""
         return key[len(self.prefix) + 1 :] if self.prefix else key
-
-
-def refuse_odd_key(key: str) -> None:
-    """Check that a store keeps a key as it is.
-
-    Raises
-    ------
-    ValueError
-        if a part between slashes is empty, `.` or `..`, or a character is not kept
-    """
-    if key and any(segment in ("", ".", "..") for segment in key.split("/")):
-        raise ValueError(f"{key!r} has an empty part, '.' or '..' between slashes: leave it out")
-    found = _ODD.search(key)
-    if found:
-        raise ValueError(
-            f"{key!r} has the character {found[0]!r}, which stores do not keep as it is: use "
-            "letters, digits, '-', '_', '.', '='"
-        )

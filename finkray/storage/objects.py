@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from finkray.errors import SettingsError, StorageError
+from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
-from finkray.storage.object_checks import check_store
+from finkray.storage.object_checks import check_object_store
 from finkray.storage.object_client import Option, endpoint_of, resolved, shared_client
 from finkray.storage.object_errors import explained, is_no_object
 from finkray.storage.object_file import open_object
 from finkray.storage.object_publishing import publish_object
-from finkray.storage.object_uri import ObjectUri, refuse_odd_key
+from finkray.storage.object_uri import ObjectUri
+from finkray.storage.odd_paths import OBJECT_ODD, refuse_odd_path
 from finkray.storage.read_only import read_only_filesystem
+from finkray.storage.store_checks import refuse_unfit_store
 
 if TYPE_CHECKING:
     from finkray.storage.object_client import Client
@@ -98,13 +100,11 @@ class ObjectStorage:
 
     def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:  # noqa: ARG002 - has no bound
         """See `Storage.checks`."""
-        return check_store(self, self._written_at)
+        return check_object_store(self, self._written_at)
 
     def refuse_unfit(self) -> None:
         """See `Storage.refuse_unfit`."""
-        for check in self.checks(0):
-            if not check.ok:
-                raise SettingsError(f"no archive is begun in {self.uri}: {check.detail}")
+        refuse_unfit_store(self)
 
     def free_bytes(self) -> int | None:
         """See `Storage.free_bytes`: a store has no bound that could be asked for."""
@@ -297,7 +297,7 @@ class ObjectStorage:
     def _key(self, path: str) -> str:
         key = self._uri.key(path)
         try:
-            refuse_odd_key(key)
+            refuse_odd_path(key, OBJECT_ODD)
         except ValueError as error:
             raise StorageError(f"{self.uri} cannot hold {path!r}: {error}") from error
         return key

@@ -67,8 +67,9 @@ def open_storage(location: ArchiveLocation) -> Storage:
     if opener is None:
         raise ValueError(
             f"{scheme}:// is not supported: an archive lies in a folder that all nodes see "
-            "under one path and that has hard links (a local disk, NFS 4, Lustre, CephFS), or in "
-            "an object store; give the folder, or file:///folder, or s3://bucket/prefix"
+            "under one path and that has hard links (a local disk, NFS 4, Lustre, CephFS), in an "
+            "object store, or in HDFS; give the folder, or file:///folder, or s3://bucket/prefix, "
+            "or hdfs://host:port/folder"
         )
     return opener(location.uri, location.storage_options())
 
@@ -102,6 +103,12 @@ def _open_objects(uri: str, options: Mapping[str, Option]) -> Storage:
     return ObjectStorage.from_uri(uri, options)
 
 
+def _open_hdfs(uri: str, options: Mapping[str, Option]) -> Storage:
+    from finkray.storage.hdfs import HdfsStorage
+
+    return HdfsStorage.from_uri(uri, options)
+
+
 _OPENERS: Final[Mapping[str, Callable[[str, Mapping[str, Option]], Storage]]] = {
     "": _open_local,
     "file": _open_local,
@@ -109,5 +116,6 @@ _OPENERS: Final[Mapping[str, Callable[[str, Mapping[str, Option]], Storage]]] = 
     "s3": _open_objects,
     "gs": _open_objects,
     "az": _open_objects,
+    "hdfs": _open_hdfs,
 }
 """By scheme. Each imports its module when it is used: a client library may take long to load."""

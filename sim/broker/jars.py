@@ -1,4 +1,4 @@
-"""Fetch the jars of Apache Kafka once, check them, and keep them in the user's cache.
+"""Fetch sets of jars, as those of Apache Kafka, once; check them and keep them in a cache.
 
 Ivy, which is among pyspark's own jars, fetches them from its default repository, or from those of
 the settings file that `FINKRAY_IVY_SETTINGS` names (a mirror, for example).
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from finkray.errors import FinkrayError, KafkaUnavailable
@@ -21,10 +22,40 @@ from sim.broker.trust import java_trust_options
 
 _LOG = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
-_DEPENDENCIES = _HERE / "jars.xml"
 _CHECKSUMS = _HERE / "jars.sha256"
 _FETCH_TIMEOUT_S = 900
 """The download of 43 MB took 45 s on a fast connection; a slow one gets a quarter of an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class JarSet:
+    """Jars that one server needs.
+
+    Attributes
+    ----------
+    name
+        How the folder's name begins.
+    owner
+        Whose jars they are, for messages.
+    dependencies
+        What Ivy resolves.
+    checksums
+        What must come of it: lines as `sha256sum` writes them.
+    megabytes
+        What is to be downloaded.
+    unavailable
+        What is raised if the jars cannot be fetched.
+    """
+
+    name: str
+    owner: str
+    dependencies: Path
+    checksums: Path
+    megabytes: int
+    unavailable: type[FinkrayError]
+
+
+_KAFKA = JarSet("kafka", "Kafka", _HERE / "jars.xml", _CHECKSUMS, 43, KafkaUnavailable)
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -36,17 +67,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def kafka_jars(java: Java, cache: Path | None = None) -> Path:
-    """Return the folder with Kafka's jars, complete and checked; fetch them if it is missing.
-
-    Safe to call from several processes at once: the first fetches, the others wait. The folder gets
-    its name only when it is complete, so that no interrupted download has that name.
-
-    Parameters
-    ----------
-    java
-        The Java that runs Ivy.
-    cache
-        The folder that holds the jars' folder; default: `cache_folder()`.
+    """Return the folder with Kafka's jars; see `checked_jars`.
 
     Raises
     ------
@@ -55,9 +76,33 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
     FinkrayError
         The fetched jars do not have the committed checksums.
     """
-    expected = _read_checksums(_CHECKSUMS.read_text())
+    return checked_jars(_KAFKA, java, cache)
+
+
+def checked_jars(jars: JarSet, java: Java, cache: Path | None = None) -> Path:
+    """Return the folder with a set of jars, complete and checked; fetch them if it is missing.
+
+    Safe to call from several processes at once: the first fetches, the others wait. The folder gets
+    its name only when it is complete, so that no interrupted download has that name.
+
+    Parameters
+    ----------
+    jars
+        The set.
+    java
+        The Java that runs Ivy.
+    cache
+        The folder that holds the jars' folder; default: `cache_folder()`.
+
+    Raises
+    ------
+    FinkrayError
+        The jars are not in the cache and could not be fetched (`jars.unavailable`), or the fetched
+        ones do not have the committed checksums.
+    """
+    expected = _read_checksums(jars.checksums.read_text())
     # Another set of jars gets another folder: a cache serves several versions of finkray.
-    name = "kafka-" + hashlib.sha256(_CHECKSUMS.read_bytes()).hexdigest()[:12]
+    name = f"{jars.name}-" + hashlib.sha256(jars.checksums.read_bytes()).hexdigest()[:12]
     cache = cache or cache_folder()
     folder = cache / name
     with exclusive(cache / f"{name}.lock"):
@@ -66,16 +111,19 @@ def kafka_jars(java: Java, cache: Path | None = None) -> Path:
             if not faults:
                 return folder
             _LOG.warning(
-                "fetching Kafka's jars again, because the cache is damaged: %s", "; ".join(faults)
+                "fetching the jars of %s again, because the cache is damaged: %s",
+                jars.owner,
+                "; ".join(faults),
             )
             shutil.rmtree(folder)
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=cache) as scratch:
             fetched = Path(scratch) / "jars"
-            _fetch(java, fetched, Path(scratch))
+            _fetch(jars, java, fetched, Path(scratch))
             faults = differences(fetched, expected)
             if faults:
                 raise FinkrayError(
-                    f"Kafka's jars are not those of {_CHECKSUMS.name}: {'; '.join(faults)}. "
+                    f"{jars.owner}'s jars are not those of {jars.checksums.name}: "
+                    f"{'; '.join(faults)}. "
                     "Nothing was kept; try again, and check FINKRAY_IVY_SETTINGS if it fails again."
                 )
             fetched.rename(folder)
@@ -100,27 +148,28 @@ def _read_checksums(text: str) -> dict[str, str]:
     return {name: checksum for checksum, name in pairs}
 
 
-def _fetch(java: Java, folder: Path, scratch: Path) -> None:
+def _fetch(jars: JarSet, java: Java, folder: Path, scratch: Path) -> None:
     command = [str(java.executable), *java_trust_options(scratch / "trusted.p12")]
     command += ["-jar", str(_ivy_jar()), "-warn"]
     if settings := os.environ.get("FINKRAY_IVY_SETTINGS"):
         command += ["-settings", settings]
-    command += ["-cache", str(scratch / "ivy"), "-ivy", str(_DEPENDENCIES), "-confs", "default"]
+    command += ["-cache", str(scratch / "ivy"), "-ivy", str(jars.dependencies)]
+    command += ["-confs", "default"]
     command += ["-retrieve", f"{folder}/[artifact]-[revision](-[classifier]).[ext]"]
-    _LOG.info("fetching the jars of Apache Kafka (43 MB)")
+    _LOG.info("fetching the jars of %s (%d MB)", jars.owner, jars.megabytes)
     try:
         subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=_FETCH_TIMEOUT_S
         )
     except subprocess.TimeoutExpired as error:
-        raise KafkaUnavailable(
-            f"Kafka's jars could not be fetched within {_FETCH_TIMEOUT_S} s."
+        raise jars.unavailable(
+            f"{jars.owner}'s jars could not be fetched within {_FETCH_TIMEOUT_S} s."
         ) from error
     except subprocess.CalledProcessError as error:
         tail = "\n".join((error.stdout + error.stderr).splitlines()[-20:])
-        raise KafkaUnavailable(
-            "Kafka's jars could not be fetched; the first start needs a network, or a mirror in "
-            f"FINKRAY_IVY_SETTINGS. Output of Ivy:\n{tail}"
+        raise jars.unavailable(
+            f"{jars.owner}'s jars could not be fetched; the first start needs a network, or a "
+            f"mirror in FINKRAY_IVY_SETTINGS. Output of Ivy:\n{tail}"
         ) from error
 
 
@@ -130,4 +179,4 @@ def _ivy_jar() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for jar in sorted(Path(folder).glob("jars/ivy-*.jar")):
             return jar
-    raise FinkrayError("pyspark, whose Ivy fetches Kafka's jars, is not installed.")
+    raise FinkrayError("pyspark, whose Ivy fetches jars, is not installed.")

@@ -4,10 +4,12 @@
 `packets`      twelve real packets of ZTF, of one schema version
 `archive`      an archive of the test's own on that Ray, reading the session's Kafka; its
                process is started by the test and ended with it
+`hdfs`         a real HDFS, one for the session: use a folder of your own, and leave it running
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
+from tests.support.hdfs_server import HdfsServer, running_hdfs
 from tests.support.packets import real_ztf_packets
 
 
@@ -55,3 +58,14 @@ def archive(
     )
     yield under_test
     under_test.kill()
+
+
+@pytest.fixture(scope="session")
+def hdfs() -> Iterator[HdfsServer]:
+    """A real HDFS, in memory if the machine has a folder there: flushes cost nothing."""
+    memory = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
+        running_hdfs(Path(folder) / "hdfs") as server,
+    ):
+        yield server

@@ -21,8 +21,18 @@ def test_a_uri_means_a_storage_or_is_refused(tmp_path: Path) -> None:
     for uri in ("s3://bucket/a b/c", "s3://bucket", "gs://bucket/night%20", "az://container/a"):
         assert uri_of(uri) == uri
     assert uri_of("s3://bucket/a/") == "s3://bucket/a"
-    for uri in ("hdfs://name-node:8020/archive", "ftp://host/archive"):
-        with pytest.raises(ValueError, match=r"is not supported.*give the folder, or file:///"):
+    for uri in ("hdfs://name-node:8020/archive/a b", "hdfs://[::1]:8020", "hdfs://10.0.0.1:8020/a"):
+        assert uri_of(uri) == uri
+    assert uri_of("hdfs://name-node:8020//a/") == "hdfs://name-node:8020/a"
+    with pytest.raises(ValueError, match=r"is not supported.*give the folder, or file:///"):
+        uri_of("ftp://host/archive")
+    for uri in ("hdfs://", "hdfs:///archive", "hdfs://user@host:8020/archive"):
+        with pytest.raises(ValueError, match="names no name node"):
+            uri_of(uri)
+    with pytest.raises(ValueError, match="HADOOP_CONF_DIR"):
+        uri_of("hdfs://unknown-name-service/archive")
+    for uri in ("hdfs://host:1/a:b", "hdfs://host:1/a//b", "hdfs://host:1/a/../b"):
+        with pytest.raises(ValueError, match=r"leave it out|do not keep"):
             uri_of(uri)
     for uri in ("s3://", "s3:///archive", "s3://b_@d/archive"):
         with pytest.raises(ValueError, match="names no bucket"):
