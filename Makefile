@@ -17,7 +17,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store lock clean
+.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million 
 bench-store: $(READY)  ## the HATS collection of a night: NIGHT_ALERTS=N; the object index
 	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
 	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
+
+bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed
+	@$(BIN)/python -m bench.outliers
 
 lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""Measure the detection of outliers: `python -m bench.outliers`."""
