@@ -245,6 +245,49 @@ class Archive:
 
         return objects_in_cone(self._alert_files, ra_deg, dec_deg, radius_arcsec)
 
+    def outliers(
+        self,
+        night: str | None = None,
+        *,
+        top: int = 20,
+        context: str | None = None,
+        survey: str | None = None,
+        results: str = "outliers",
+    ) -> pa.Table:
+        """Return the strangest objects of a night with reasons, the strangest first.
+
+        The columns are explained at `finkray.outliers.listing`. The service `outliers` must have
+        scored the night (docs/outliers.md), and the extra `outliers` must be installed.
+
+        Parameters
+        ----------
+        night
+            the observing night, as 2026-11-24; None: the newest night that has scores
+        top
+            how many objects at most
+        context
+            `asteroid`, `star`, `galaxy`, `unknown`, `nothing`, or `transient-like`, which is the
+            last three together; None is all
+        survey
+            `ztf` or `lsst`; None is both
+        results
+            name of the results, or ``name/version``
+
+        Raises
+        ------
+        ServiceError
+            if there are no such results
+        ValueError
+            if there is no such context or survey
+        StorageError
+            if a file cannot be read
+        """
+        from finkray.outliers.listing import outliers_of
+
+        return outliers_of(
+            self._storage, night=night, top=top, context=context, survey=survey, results=results
+        )
+
     def ledger(self) -> pa.Table:
         """Return one row for each claim, in order of commit: its offsets and their outcome.
 

@@ -23,6 +23,11 @@ def columns_of(alerts: pa.Table, names: Sequence[str]) -> dict[str, pa.Array]:
     return {name: _whole(picked[name]) for name in names}
 
 
+def column_of(table: pa.Table, name: str) -> pa.Array:
+    """Return a column in one piece; nulls if the table has none of that name."""
+    return columns_of(table, [name])[name]
+
+
 def floats(values: pa.Array, *, sentinel: bool = False) -> Floats:
     """Return numbers as float64; NaN for null, for what is not finite and for what is no number.
 

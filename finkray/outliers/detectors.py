@@ -116,24 +116,18 @@ class Neighbours:
         self._squares = (self._points**2).sum(axis=1)
         self._count = min(NEIGHBOURS, len(self.rows) - 1)
 
-    def distances(self, normal: np.ndarray) -> tuple[Floats, np.ndarray]:
-        """Return the distance to the tenth neighbour, in steps, and the nearest reference row."""
-        return self._distances(normal, self._count - 1, None)
+    def distances(self, normal: np.ndarray, own: np.ndarray) -> tuple[Floats, np.ndarray]:
+        """Return the distance to the tenth neighbour, in steps, and the nearest reference row.
 
-    def own_distances(self, normal: np.ndarray) -> Floats:
-        """Return the distance of each reference row to its tenth neighbour but itself."""
-        is_point = np.zeros(len(normal), bool)
-        is_point[self.rows] = True
-        return self._distances(normal, self._count - 1, is_point)[0]
-
-    def parts(self, normal: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """Return the squared difference to the nearest row, column by column."""
-        where = np.searchsorted(self.rows, nearest)
-        return (normal - self._points[where]) ** 2
-
-    def _distances(
-        self, normal: np.ndarray, kth: int, is_point: np.ndarray | None
-    ) -> tuple[Floats, np.ndarray]:
+        Parameters
+        ----------
+        normal
+            normal scores in whole steps, shape (rows, columns)
+        own
+            the reference row that is the alert itself, which is no neighbour of it; -1 if none is
+        """
+        at = np.searchsorted(self.rows, own)
+        is_point = (own >= 0) & (self.rows[np.minimum(at, len(self.rows) - 1)] == own)
         out, nearest = np.empty(len(normal)), np.empty(len(normal), np.int64)
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
@@ -142,11 +136,13 @@ class Neighbours:
             # they are added: the answer depends on no thread, library or processor.
             squares = self._squares - 2.0 * (rows @ self._points.T)
             squares += (rows**2).sum(axis=1)[:, None]
+            itself = np.flatnonzero(is_point[chunk])
+            squares[itself, at[chunk][itself]] = np.inf
             nearest[chunk] = self.rows[np.argmin(squares, axis=1)]
-            if is_point is None:
-                out[chunk] = np.partition(squares, kth, axis=1)[:, kth]
-            else:
-                # A reference row that is itself among the points has a distance of 0 too many.
-                both = np.partition(squares, (kth, kth + 1), axis=1)
-                out[chunk] = np.where(is_point[chunk], both[:, kth + 1], both[:, kth])
+            out[chunk] = np.partition(squares, self._count - 1, axis=1)[:, self._count - 1]
         return np.sqrt(out), nearest
+
+    def parts(self, normal: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+        """Return the squared difference to the nearest row, column by column."""
+        where = np.searchsorted(self.rows, nearest)
+        return (normal - self._points[where]) ** 2

@@ -12,7 +12,7 @@ bits in any order, process and number of threads, and `digest` names them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -80,8 +80,8 @@ class OutlierModel:
 
     survey: str
     seed: int
-    reference: pa.Table
-    thumbs: pa.Table
+    reference: pa.Table = field(repr=False)
+    thumbs: pa.Table = field(repr=False)
     threads: int = 1
 
     @classmethod
@@ -230,7 +230,7 @@ class OutlierModel:
         return pa.concat_tables(batches).cast(schema) if batches else schema.empty_table()
 
     def _score(self, table: pa.Table) -> tuple[pa.Table, Scored]:
-        scored = self._scorer.score(matrix(table, self.about.names))
+        scored = self._scorer.score(table)
         quality = self._scorer.quality(matrix(table, self.about.quality_names))
         unknown = scored.known == 0
         similar = self.reference["alert_id"].take(pa.array(scored.nearest))

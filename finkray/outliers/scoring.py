@@ -5,8 +5,9 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from finkray.outliers.arrays import Floats
+from finkray.outliers.arrays import Floats, column_of
 from finkray.outliers.detectors import Forest, Neighbours
 from finkray.outliers.explanation import contributions
 from finkray.outliers.feature_list import FeatureList, matrix
@@ -60,7 +61,9 @@ class Scorer:
     """What is built of a model's data: it can always be built again."""
 
     def __init__(self, data: ModelData) -> None:
-        values = matrix(data.reference, data.about.names)
+        self._names = data.about.names
+        self._ids = data.reference["alert_id"].combine_chunks()
+        values = matrix(data.reference, self._names)
         self._ranks = Ranks(values)
         self._medians = self._ranks.medians()
         filled = self._filled(values)
@@ -68,7 +71,7 @@ class Scorer:
         self._forest = Forest(filled, data.seed, data.threads)
         self._neighbours = Neighbours(places.normal, data.seed)
         forest = self._forest.score(filled)
-        distance = self._neighbours.own_distances(places.normal)
+        distance, _ = self._neighbours.distances(places.normal, np.arange(len(values)))
         self._forest_scale, self._distance_scale = _scale(forest), _scale(distance)
         self._ordinary = np.sort(self._plain(forest, distance))
         signs = np.array(list(data.about.quality.values()))
@@ -78,10 +81,11 @@ class Scorer:
         self._badness_sorted = np.sort(badness[np.isfinite(badness)])
         self._thumbs = self._learnt(data)
 
-    def score(self, values: Floats) -> Scored:
-        """Return the scores of rows of features; NaN is a missing value."""
+    def score(self, table: pa.Table) -> Scored:
+        """Return the scores of a table of features."""
+        values = matrix(table, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
-        distance, nearest = self._neighbours.distances(places.normal)
+        distance, nearest = self._neighbours.distances(places.normal, self._own(table))
         plain = self._plain(self._forest.score(filled), distance)
         # The share of the reference that scores at least as high, this alert counted.
         above = len(self._ordinary) - np.searchsorted(self._ordinary, plain, "left")
@@ -125,6 +129,14 @@ class Scorer:
         total = np.where(np.isfinite(worst), worst, 0.0).sum(axis=1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
+    def _own(self, table: pa.Table) -> np.ndarray:
+        """Return the row of the reference that is each alert itself; -1 if none is."""
+        index = pc.index_in(column_of(table, "alert_id").cast(pa.int64()), self._ids)
+        # A null in both is no alert that is the same.
+        found = pc.if_else(pc.is_valid(column_of(table, "alert_id")), index, None)
+        out: np.ndarray = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+        return out.astype(np.int64)
+
     def _filled(self, values: Floats) -> Floats:
         return np.where(np.isfinite(values), values, self._medians)
 
@@ -141,9 +153,9 @@ class Scorer:
     def _learnt(self, data: ModelData) -> Thumbs | None:
         if not data.thumbs.num_rows:
             return None
-        values = matrix(data.thumbs, data.about.names)
+        values = matrix(data.thumbs, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
-        distance, _ = self._neighbours.distances(places.normal)
+        distance, _ = self._neighbours.distances(places.normal, self._own(data.thumbs))
         plain = self._plain(self._forest.score(filled), distance)
         return Thumbs(self._forest.leaves(filled), data.thumbs["up"].to_pylist(), plain)
 

@@ -34,8 +34,9 @@ RESULT_COLUMNS = pa.schema(
 )
 """Columns of results before the service's own; see `finkray.results.store`."""
 
-SHARED_TABLES = frozenset({"catalogs"})
-"""Tables of finkray's settings that a service may read: those without any secret."""
+SHARED_TABLES = frozenset({"catalogs", "outliers"})
+"""Tables without any secret that a service may read: the settings of the catalogues, and the folder
+of the models of outliers."""
 
 _RESERVED = frozenset(name.lower() for name in (*RESULT_COLUMNS.names, *FOLDER_KEYS))
 

@@ -69,8 +69,8 @@ class Service:
         the table ``[services.<name>]`` of the settings file; set before `setup` is called. The
         default version is another for other settings, but for those whose names look like secrets
     shares
-        names of other tables of the settings that this service reads; only ``catalogs`` may be
-        named
+        names of other tables that this service reads: ``catalogs``, the settings of the
+        catalogues, or ``outliers``, the folder of the models
     shared
         these tables, by name; set before `setup` is called
     """

@@ -13,6 +13,7 @@ from pathlib import Path
 from finkray.claim import DataFile
 from finkray.errors import ServiceError
 from finkray.ledger.claims import read_claims
+from finkray.outliers.location import shared_table
 from finkray.results.backlog import AlertSelection, Backlog, ClaimWork, live_from
 from finkray.results.inputs import open_inputs
 from finkray.results.writer import open_store
@@ -81,7 +82,10 @@ def limits_of(settings: Settings) -> Limits:
         pass_env=tuple(services.pass_env),
         settings=GivenSettings(
             own=services.own_tables(),
-            shared={"catalogs": settings.catalogs.with_absolute_folder().model_dump(mode="json")},
+            shared={
+                "catalogs": settings.catalogs.with_absolute_folder().model_dump(mode="json"),
+                "outliers": shared_table(settings),
+            },
         ),
     )
 

@@ -8,7 +8,18 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
-from jobs.cli import archive, curves, deadletters, hats, index, ledger, services, start, storage
+from jobs.cli import (
+    archive,
+    curves,
+    deadletters,
+    hats,
+    index,
+    ledger,
+    outliers,
+    services,
+    start,
+    storage,
+)
 from jobs.cli.catalog import catalog
 from jobs.cli.simulator import simulator_app
 
@@ -48,6 +59,7 @@ app.add_typer(storage.app, name="storage")
 app.add_typer(catalog, name="catalog")
 app.add_typer(hats.app, name="hats")
 app.add_typer(index.app, name="index")
+app.add_typer(outliers.app, name="outliers")
 app.add_typer(simulator_app, name="simulator")
 
 

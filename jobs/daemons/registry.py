@@ -27,6 +27,7 @@ DAEMONS: Final[Mapping[str, Daemon]] = {
 SHIPPED: Final[Mapping[str, str]] = {
     "classify": "actors.classify:Classify",
     "crossmatch": "actors.crossmatch:Crossmatch",
+    "outliers": "actors.outliers:Outliers",
     "remote_crossmatch": "actors.remote_crossmatch:RemoteCrossmatch",
 }
 """``module:Name`` of each service that ships with finkray, by its name."""

@@ -168,7 +168,7 @@ def test_the_extras_together_are_what_the_code_imports() -> None:
     requirements = declared()
     shipped = {
         name_of(line)
-        for extra in ("plain", "broker", "catalogs", "stores")
+        for extra in ("plain", "broker", "catalogs", "outliers", "stores")
         for line in requirements[extra]
     } - {"finkray"}
     modules = metadata.packages_distributions()

@@ -336,5 +336,7 @@ def test_other_settings_are_another_version_and_another_secret_is_not() -> None:
 def test_only_tables_without_secrets_are_shared() -> None:
     service = WithLimit()
     service.shares = ["catalogs", "kafka"]
-    with pytest.raises(ServiceError, match=r"shares names \['kafka'\]: .* \['catalogs'\]"):
+    with pytest.raises(
+        ServiceError, match=r"shares names \['kafka'\]: .* \['catalogs', 'outliers'\]"
+    ):
         describe(service)

@@ -1,0 +1,209 @@
+"""Commands about outliers: `finkray outliers …`."""
+
+import json
+from typing import Annotated, Final
+
+import typer
+
+from finkray.host.exit_codes import CommandExit
+from finkray.surveys import SURVEYS
+from jobs.cli.common import AsJson, Config, command_context, examples
+
+app = typer.Typer(
+    help="Outliers: how strange each alert is, with reasons (docs/outliers.md).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+CONTEXTS: Final = ("transient-like", "asteroid", "star", "galaxy", "unknown", "nothing")
+"""Names of `finkray.outliers.context.CONTEXTS`, which is not imported for a help text."""
+
+Survey = Annotated[
+    str | None,
+    typer.Option(
+        "--survey", metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."
+    ),
+]
+_Version = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", show_default=False, help="Its version, or the first digits."),
+]
+
+
+@app.command(
+    epilog=examples(
+        "finkray outliers train --from 2026-11-20 --to 2026-11-24",
+        "finkray outliers train --from 2026-11-20 --to 2026-11-24 --survey lsst --no-use",
+    )
+)
+def train(
+    begins: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="TIME", show_default=False, help="Alerts received from this hour on."
+        ),
+    ],
+    ends: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="TIME", show_default=False, help="Alerts received before, UTC."
+        ),
+    ],
+    config: Config = None,
+    *,
+    survey: Survey = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples and of the forest.")] = 0,
+    rows: Annotated[
+        int, typer.Option(min=50, metavar="N", help="Reference alerts of a model, at most.")
+    ] = 4096,
+    use: Annotated[
+        bool, typer.Option("--use/--no-use", help="Score alerts with the model from now on.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Build a model of what is ordinary, from the alerts of some nights of the archive.
+
+    The same alerts and the same seed give the same model. Ctrl-C ends it; nothing is kept then.
+    """
+    from finkray.host.interrupt import stop_on_interrupt
+    from finkray.outliers.training import TrainingStopped
+    from jobs.commands.outliers import span_of_options, train_models
+
+    _refuse_survey(survey)
+    span = span_of_options(begins, ends)
+    context = command_context(config)
+    try:
+        with (
+            stop_on_interrupt() as stopping,
+            context.progress.waiting(f"reading alerts from {begins} to {ends}") as tell,
+        ):
+            trained = list(
+                train_models(
+                    context.settings,
+                    span,
+                    survey,
+                    seed=seed,
+                    rows=rows,
+                    use=use,
+                    tell=tell,
+                    stopping=stopping,
+                )
+            )
+    except TrainingStopped:
+        context.progress.tell("interrupted; no model was kept")
+        raise typer.Exit(CommandExit.INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps([model.to_json() for model in trained], indent=2))
+        return
+    for model in trained:
+        context.progress.say(model.text())
+
+
+@app.command(epilog=examples("finkray outliers models", "finkray outliers models --json"))
+def models(config: Config = None, *, survey: Survey = None, as_json: AsJson = False) -> None:
+    """List the models, and which one of each survey is in use."""
+    from jobs.commands.outliers import model_text, model_to_json, stored_models
+
+    _refuse_survey(survey)
+    context = command_context(config)
+    found = stored_models(context.settings, survey)
+    if as_json:
+        typer.echo(json.dumps([model_to_json(model) for model in found], indent=2))
+    elif not found:
+        context.progress.say("there is no model: finkray outliers train --from … --to …")
+    for model in [] if as_json else found:
+        context.progress.say(model_text(model))
+
+
+@app.command(epilog=examples("finkray outliers use 3f2a"))
+def use(version: _Version, config: Config = None) -> None:
+    """Score alerts with a model from now on; a running service takes it with its next batch."""
+    from jobs.commands.outliers import store_with
+
+    context = command_context(config)
+    store, model = store_with(context.settings, version)
+    store.use(model.version)
+    context.progress.say(f"{model.manifest.survey} {model.version} is in use from now on")
+
+
+@app.command(epilog=examples("finkray outliers revert --survey ztf"))
+def revert(
+    config: Config = None,
+    *,
+    survey: Annotated[
+        str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
+    ] = "ztf",
+) -> None:
+    """Put the model in use again that was in use before the present one."""
+    from jobs.commands.outliers import store_of
+
+    _refuse_survey(survey)
+    context = command_context(config)
+    version = store_of(context.settings, survey).revert()
+    context.progress.say(f"{survey} {version} is in use again")
+
+
+@app.command(epilog=examples("finkray outliers show 3f2a"))
+def show(version: _Version, config: Config = None) -> None:
+    """Show what a model was built of, as JSON."""
+    from jobs.commands.outliers import model_to_json, store_with
+
+    context = command_context(config)
+    _, model = store_with(context.settings, version)
+    typer.echo(json.dumps(model_to_json(model), indent=2))
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "finkray outliers list",
+        "finkray outliers list --night 2026-11-24 --top 50 --context transient-like",
+        "finkray outliers list --json",
+    ),
+)
+def list_(
+    config: Config = None,
+    *,
+    night: Annotated[
+        str | None,
+        typer.Option(metavar="D", show_default=False, help="Observing night; default: the newest."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many objects at most.")] = 20,
+    context: Annotated[
+        str | None,
+        typer.Option(metavar="C", show_default=False, help=f"Only {', '.join(CONTEXTS)}."),
+    ] = None,
+    survey: Survey = None,
+    results: Annotated[
+        str, typer.Option(metavar="NAME", help="Results to rank, or NAME/VERSION.")
+    ] = "outliers",
+    as_json: AsJson = False,
+) -> None:
+    """List the strangest objects of a night, one line each, with the reasons below it."""
+    from finkray.outliers.listing import outliers_of
+    from jobs.cluster.archive import archive_of
+    from jobs.commands.outliers import list_lines
+
+    _refuse_survey(survey)
+    if context is not None and context not in CONTEXTS:
+        raise typer.BadParameter(f"expected one of {', '.join(CONTEXTS)}", param_hint="--context")
+    command = command_context(config)
+    table = outliers_of(
+        archive_of(command.settings),
+        night=night,
+        top=top,
+        context=context,
+        survey=survey,
+        results=results,
+        keep=True,
+    )
+    if as_json:
+        typer.echo(json.dumps(table.to_pylist(), indent=2))
+        return
+    for line in list_lines(table, night):
+        command.progress.say(line)
+
+
+def _refuse_survey(survey: str | None) -> None:
+    if survey is not None and survey not in SURVEYS:
+        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")

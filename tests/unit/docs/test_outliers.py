@@ -1,0 +1,46 @@
+"""docs/outliers.md is true: followed word by word on an archive of real alerts."""
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+import finkray
+from tests.support import docs_pages
+from tests.support.packets import lsst_v10_frames, real_ztf_packets
+from tests.support.real_archives import RealArchive
+
+PAGE = docs_pages.CHECKOUT / "docs" / "outliers.md"
+
+
+def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data: Path) -> None:
+    real = RealArchive(tmp_path / "archive", test_data)
+    real.put("ztf", list(real_ztf_packets(test_data, "20180626_skyportal_205")))
+    real.put("lsst", lsst_v10_frames(test_data)[:60])
+    follow = docs_pages.follower(PAGE, tmp_path)
+    train, models, run, listed, transients, again, all_models = docs_pages.commands(
+        PAGE, live=False
+    )
+    trained = re.findall(r"^(ztf|lsst) ([0-9a-f]{16}): (\d+) reference", follow(train), re.M)
+    assert [(survey, int(rows)) for survey, _, rows in trained] == [("ztf", 205), ("lsst", 60)]
+    assert follow(models).count("in use") == 2
+    assert "265 alerts (265 ok)" in follow(run)
+    lines = follow(listed).splitlines()
+    assert len(lines) == 20, "five objects with three reasons each"
+    assert all("% of alerts are as " in line for line in lines if line.startswith("       "))
+    found = json.loads(follow(transients))
+    assert found
+    assert {row["context"] for row in found} <= {"galaxy", "unknown", "nothing"}
+    assert follow("python read_outliers.py").count("\n") == 5
+    assert "'drivers': [{'name': " in follow("python own_model.py")
+    (seeded,) = re.findall(r"([0-9a-f]{16}): 205 reference alerts .* not in use", follow(again))
+    versions = {model["version"]: model["in_use"] for model in json.loads(follow(all_models))}
+    assert versions == {version: True for _, version, _ in trained} | {seeded: False}
+    assert f"ztf {seeded} is in use" in follow(f"finkray outliers use {seeded[:6]}")
+    assert f"ztf {trained[0][1]} is in use again" in follow("finkray outliers revert")
+    assert json.loads(follow(f"finkray outliers show {seeded}"))["facts"]["alerts"] == 205
+
+    scored = finkray.open_archive(tmp_path / "archive").results("outliers").to_table()
+    assert scored["score"].null_count == 0
+    assert set(pc.unique(scored["survey"]).to_pylist()) == {"ztf", "lsst"}

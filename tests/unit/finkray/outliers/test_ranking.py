@@ -1,0 +1,208 @@
+"""The ranking of a night: a fold that may be killed, calibrated by the night, one row an object."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import finkray
+from actors.outliers import OUTLIERS
+from finkray.outliers import ranking
+from finkray.outliers.listing import LISTED, Wanted, listed, outliers_of
+from finkray.outliers.ranking import BAD_QUALITY, RANKING_PATH, NightGroup, Ranking, contexts_named
+from finkray.results.store import ResultsStore, find_store
+from finkray.services.contract import RESULT_COLUMNS
+from tests.support.ledgers import quick_storage
+from tests.support.parity import FIRST, SECOND, classify_all
+from tests.support.small_archives import NIGHT, SmallArchive
+
+CONTEXTS = ("star", "galaxy", "nothing", "asteroid", "unknown")
+
+
+class Made(finkray.Service):
+    """Scores that only the offset decides; every tenth alert has none."""
+
+    name = "outliers"
+    version = "1"
+    columns = ("kafka_offset",)
+    output = OUTLIERS
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        return pa.Table.from_pylist(
+            [made(offset) for offset in alerts["kafka_offset"].to_pylist()], OUTLIERS
+        )
+
+
+def made(offset: int, **changes: object) -> dict[str, object]:
+    plain = float(np.random.default_rng(offset).normal())
+    row: dict[str, object] = {
+        "score": plain,
+        "plain_score": plain,
+        "p_model": 0.5,
+        "stage": "packet",
+        "drivers": [
+            {"name": "g_r", "value": 2.0, "unit": "mag", "high": True, "share": 0.002}
+            | {"contribution": 0.4}
+        ],
+        "known": 20,
+        "quality": 0.005 if offset % 7 == 0 else 0.6,
+        "context": CONTEXTS[offset % 5],
+        "similar_alert_id": 9,
+        "survey": "ztf",
+        "model": "abc",
+        "note": None,
+    }
+    if offset % 10 == 9:
+        row |= {"score": None, "plain_score": None, "p_model": None, "stage": None, "known": 0}
+    return row | changes
+
+
+def put(small: SmallArchive, first: int, night: date) -> None:
+    """Archive twenty alerts of five objects and score them."""
+    offsets = range(first, first + 20)
+    more = {
+        "obs_night": pa.array([night] * 20, pa.date32()),
+        "candid": pa.array(offsets, pa.int64()),
+        "objectId": pa.array([f"ZTF{offset % 13}" for offset in offsets]),
+    }
+    small.put(first, first + 19, begins=NIGHT + timedelta(seconds=first), more=more)
+    classify_all(small, Made())
+
+
+def store(small: SmallArchive) -> ResultsStore:
+    return find_store(small.storage, "outliers")
+
+
+def everything(ranking: Ranking, night: date = FIRST) -> pa.Table:
+    return listed(ranking.groups, Wanted(str(night), 1000, contexts_named(None)))
+
+
+ACTIONS = st.lists(st.sampled_from(["put", "fold", "keep", "killed"]), min_size=3, max_size=8)
+
+
+@settings(max_examples=10)
+@given(actions=ACTIONS)
+def test_whatever_is_killed_when_the_list_is_the_same(actions: list[str]) -> None:
+    with quick_storage() as storage:
+        small = SmallArchive(storage)
+        put(small, 0, FIRST)
+        fold, offset = Ranking(store(small)), 20
+        for action in actions:
+            if action == "put":
+                put(small, offset, (FIRST, SECOND)[offset // 20 % 2])
+                offset += 20
+            elif action == "fold":
+                fold.catch_up(1)
+            elif action == "keep":
+                fold.keep()
+            else:
+                fold = Ranking(store(small))
+        fold.catch_up(100)
+        anew = Ranking(store(small))
+        anew.rebuild()
+        anew.catch_up(100)
+        for night in (FIRST, SECOND):
+            assert everything(fold, night).equals(everything(anew, night))
+        assert fold.dump("1:0:0") == anew.dump("1:0:0")
+
+
+def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArchive) -> None:
+    put(small, 0, FIRST)
+    put(small, 20, FIRST)
+    table = outliers_of(small.storage, night=None, top=50, context=None, survey="ztf", keep=True)
+    assert table.schema == LISTED
+    scored = [offset for offset in range(40) if offset % 10 != 9]
+    best: dict[str, tuple[bool, float]] = {}
+    for offset in scored:
+        name = f"ZTF{offset % 13}"
+        good_and_score = (offset % 7 != 0, float(made(offset)["score"]))  # type: ignore[arg-type]
+        best[name] = max(best.get(name, (False, -9.0)), good_and_score)
+    rows = table.to_pylist()
+    of_object = {row["object_id"]: (not row["bad_image"], row["score"]) for row in rows}
+    assert of_object == best
+    good = [row["plain_score"] for row in rows if not row["bad_image"]]
+    assert good == sorted(good, reverse=True)
+    bad = [row["bad_image"] for row in rows]
+    assert bad == sorted(bad), "bad images come last"
+    assert all((row["quality"] <= BAD_QUALITY) == row["bad_image"] for row in rows)
+    assert rows[0]["reasons"] == [
+        "colour g-r of the difference within 1.5 days 2 mag: 0.2 % of alerts are as high"
+    ]
+    assert store(small).storage.read(RANKING_PATH)
+    archive = finkray.open_archive(small.storage.uri)
+    assert archive.outliers("2026-11-23", top=50).equals(table)
+    few = archive.outliers(top=3, context="transient-like")
+    assert set(few["context"].to_pylist()) <= {"galaxy", "unknown", "nothing"}
+    with pytest.raises(ValueError, match="'planet' is no context: expected one of"):
+        archive.outliers(context="planet")
+    with pytest.raises(ValueError, match="'atlas' is no survey"):
+        archive.outliers(survey="atlas")
+
+
+def group(night: str, scores: np.ndarray, model: str = "m", **changes: object) -> NightGroup:
+    rows = [
+        {
+            **made(number, context="star", quality=0.5, model=model, **changes),
+            "plain_score": score,
+            "score": score,
+            "p_model": 0.5,
+            "object_id": f"{night}-{number}",
+            "alert_id": number,
+            "kafka_topic": "ztf",
+            "kafka_partition": 0,
+            "kafka_offset": number,
+        }
+        for number, score in enumerate(scores.tolist())
+    ]
+    keys = [field for field in RESULT_COLUMNS if field.name in rows[0]]
+    schema = pa.schema([*OUTLIERS, *keys])
+    out = NightGroup("ztf", night, model)
+    out.add(pa.Table.from_pylist(rows, schema))
+    return out
+
+
+def test_p_values_of_a_night_are_those_of_the_night_and_not_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking, "OBJECTS_KEPT", 5000)
+    rng = np.random.default_rng(1)
+    calm, wild = rng.normal(0, 1, 3000), rng.normal(2, 2, 3000)
+    groups = {
+        ("ztf", night, "m"): group(night, scores)
+        for night, scores in (("2026-11-23", calm), ("2026-11-24", wild))
+    }
+    for night in ("2026-11-23", "2026-11-24"):
+        p = listed(groups, Wanted(night, 5000, contexts_named(None)))["p_night"].to_numpy()
+        assert 0.045 <= np.mean(p <= 0.05) <= 0.055
+        assert 0.005 <= np.mean(p <= 0.01) <= 0.015
+
+
+def test_a_night_that_has_just_begun_is_compared_with_the_nights_before() -> None:
+    rng = np.random.default_rng(2)
+    before = group("2026-11-23", rng.normal(size=3000))
+    begun = group("2026-11-24", np.array([0.1, 6.0]))
+    groups = {("ztf", each.night, "m"): each for each in (before, begun)}
+    rows = listed(groups, Wanted(None, 5, contexts_named(None))).to_pylist()
+    assert [row["score"] for row in rows] == [6.0, 0.1]
+    assert rows[0]["p_night"] < 0.001
+    assert 0.4 < rows[1]["p_night"] < 0.6
+    alone = listed({("ztf", "2026-11-24", "m"): begun}, Wanted(None, 5, contexts_named(None)))
+    assert alone["p_night"].to_pylist() == [2 / 3, 1.0]
+
+
+def test_half_of_a_list_stays_without_thumbs() -> None:
+    one = group("2026-11-24", np.arange(30.0))
+    liked = [
+        each.model_copy(update={"score": 40.0 - each.plain_score}) for each in one.candidates()
+    ]
+    taught = NightGroup("ztf", "2026-11-24", "m")
+    taught.plain = one.plain
+    taught._keep(liked)
+    table = listed({("ztf", "2026-11-24", "m"): taught}, Wanted(None, 10, contexts_named(None)))
+    assert table["order"].to_pylist() == ["score", "thumbs"] * 5
+    plain = [row["plain_score"] for row in table.to_pylist() if row["order"] == "score"]
+    thumbs = [row["plain_score"] for row in table.to_pylist() if row["order"] == "thumbs"]
+    assert (plain, thumbs) == ([29, 28, 27, 26, 25], [0, 1, 2, 3, 4])
