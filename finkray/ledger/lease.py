@@ -151,7 +151,7 @@ def refuse_if_held(storage: Storage) -> None:
     StorageError
         if the storage refuses
     """
-    verdict = judge(_read(storage), ProcessId.mine(), datetime.now(UTC))
+    verdict = judge(read_lease(storage), ProcessId.mine(), datetime.now(UTC))
     if isinstance(verdict, Held):
         raise _held(verdict)
 
@@ -195,12 +195,12 @@ class Lease:
             if the storage refuses
         """
         me = ProcessId.mine()
-        before = _read(storage)
+        before = read_lease(storage)
         verdict = judge(before, me, datetime.now(UTC))
         if isinstance(verdict, Stale) and before is not None:
             # One and a half heartbeats: long enough for a holder whose clock differs.
             time.sleep(1.5 * before.ttl_s / HEARTBEATS_PER_TTL)
-            if _read(storage) != before:
+            if read_lease(storage) != before:
                 verdict = Held(before.holder, before.since)
         if isinstance(verdict, Held):
             raise _held(verdict)
@@ -260,7 +260,7 @@ class Lease:
             if the storage refuses, or the lease is gone with its folder
         """
         with self._lock:
-            stored = _read(self._storage)
+            stored = read_lease(self._storage)
             if stored is None:
                 # It is never deleted while an archive runs. Written again, it would stand below the
                 # mount point of a disk that was unmounted.
@@ -283,7 +283,7 @@ class Lease:
         self._closing.set()
         self._thread.join()
         try:
-            stored = _read(self._storage)
+            stored = read_lease(self._storage)
             if stored is not None and stored.token == self._record.token:
                 self._storage.replace(LEASE_PATH, replace(stored, released=True).to_bytes())
         except StorageError as error:
@@ -304,7 +304,16 @@ class Lease:
                 failing = False
 
 
-def _read(storage: Storage) -> LeaseRecord | None:
+def read_lease(storage: Storage) -> LeaseRecord | None:
+    """Return the lease of an archive; None if it never had one.
+
+    Raises
+    ------
+    LedgerCorrupt
+        if the file is no lease
+    StorageError
+        if the storage refuses
+    """
     data = storage.read(LEASE_PATH)
     return None if data is None else LeaseRecord.from_bytes(data)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from finkray.errors import StorageError
+from finkray.errors import LedgerCorrupt, StorageError
 from finkray.host.exit_codes import CommandExit
 from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
 
@@ -22,7 +22,9 @@ app = typer.Typer(rich_markup_mode=None)
 )
 def status(config: Config = None, *, as_json: AsJson = False) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
+    from finkray.ledger.at_rest import read_at_rest
     from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
+    from finkray.storage.opening import open_storage
     from jobs.cluster.archive import counts_of
     from jobs.cluster.connect import connected
     from jobs.cluster.local_ray import ended_local_ray
@@ -57,8 +59,16 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
         ended_local_ray(context.state),
         watcher_runs=watcher_runs(context.state),
     )
+    at_rest = None
+    if snapshot is None:
+        try:
+            at_rest = read_at_rest(open_storage(settings.archive))
+        except (StorageError, LedgerCorrupt) as error:
+            typer.echo(f"finkray: how the archive is cannot be read: {error}", err=True)
     if as_json:
-        status = status_json(cluster, jobs, snapshot, services, classes=classes, ended=ended)
+        status = status_json(
+            cluster, jobs, snapshot, services, classes=classes, ended=ended, at_rest=at_rest
+        )
         typer.echo(json.dumps(status, indent=2))
     else:
         text = status_text(
@@ -69,6 +79,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
             services,
             classes=classes,
             ended=ended,
+            at_rest=at_rest,
             notes=restart_notes(started, [job.job_id for job in jobs]),
         )
         console().print(text)

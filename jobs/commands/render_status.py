@@ -7,6 +7,7 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from finkray.ledger.at_rest import ArchiveAtRest
 from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
@@ -28,6 +29,7 @@ from ui.views.archive_tables import (
     past_alarms_table,
     visits_table,
 )
+from ui.views.at_rest import at_rest_banner
 from ui.views.classes import classes_table
 from ui.views.services import pause_cards, services_table
 
@@ -51,8 +53,12 @@ def status_json(
     *,
     classes: Sequence[ClassCounts] = (),
     ended: Sequence[EndedJob] = (),
+    at_rest: ArchiveAtRest | None = None,
 ) -> dict[str, Any]:
-    """Return what `finkray status --json` prints; `snapshot` is null when no archive runs."""
+    """Return what `finkray status --json` prints; `snapshot` is null when no archive runs.
+
+    `archive_at_rest` is then what its folder tells: never started, stopped or died.
+    """
     return {
         "cluster": None
         if cluster is None
@@ -71,6 +77,7 @@ def status_json(
             for job in jobs
         ],
         "ended_unexpectedly": [job.to_json() for job in ended],
+        "archive_at_rest": None if at_rest is None else at_rest.to_json(),
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
         "own_services": [service.model_dump(mode="json") for service in services],
         "classes": [counts.model_dump(mode="json", exclude={"cursor"}) for counts in classes],
@@ -86,11 +93,14 @@ def status_text(
     *,
     classes: Sequence[ClassCounts] = (),
     ended: Sequence[EndedJob] = (),
+    at_rest: ArchiveAtRest | None = None,
     notes: Sequence[str] = (),
 ) -> RenderableType:
     """Return what `finkray status` prints: jobs, those that ended, services, classes, archive."""
     blocks = [_jobs(cluster, jobs, now, ended), *map(alarm_text, ended_cards(ended))]
     blocks += [Text(visible_text(note)) for note in notes]
+    if at_rest is not None:
+        blocks.append(banner_text("archive", at_rest_banner(at_rest, now)))
     if services:
         blocks += map(alarm_text, pause_cards(services))
         blocks.append(table_text(services_table(services, now)))

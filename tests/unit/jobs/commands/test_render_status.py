@@ -95,7 +95,8 @@ def test_json_has_the_whole_snapshot() -> None:
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
     lists = ("services", "ended_unexpectedly", "own_services", "classes")
-    nothing = {"cluster": None, "snapshot": None, **{name: [] for name in lists}}
+    nulls = dict.fromkeys(("cluster", "snapshot", "archive_at_rest"))
+    nothing = {**nulls, **{name: [] for name in lists}}
     assert status_json(None, [], None) == nothing
 
 

@@ -1,0 +1,74 @@
+"""What the folder of an archive tells when no process reports."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from finkray.errors import LedgerCorrupt
+from finkray.host.process_id import ProcessId
+from finkray.ledger.at_rest import read_at_rest
+from finkray.ledger.lease import LEASE_PATH, Lease
+from finkray.storage.local import LocalStorage
+from tests.support.small_archives import SmallArchive
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "archive")
+
+
+def test_a_folder_without_an_archive_was_never_started(storage: LocalStorage) -> None:
+    found = read_at_rest(storage)
+    assert (found.rest, found.heartbeat_at, found.archived) == ("never_started", None, 0)
+
+
+def test_a_released_lease_is_an_archive_that_was_stopped(storage: LocalStorage) -> None:
+    lease = Lease.acquire(storage, ttl_s=15.0)
+    small = SmallArchive(storage)
+    small.put(0, 9)
+    assert read_at_rest(storage).rest == "runs"
+    lease.release()
+    found = read_at_rest(storage)
+    assert (found.rest, found.archived) == ("stopped", 10)
+    assert found.holder == str(ProcessId.mine())
+    assert found.durable_at is not None
+    assert found.heartbeat_at is not None
+    assert found.to_json()["state"] == "stopped"
+
+
+def test_an_archive_whose_process_was_killed_died(storage: LocalStorage) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from finkray.ledger.lease import Lease;"
+        "from finkray.storage.local import LocalStorage;"
+        "Lease.acquire(LocalStorage(Path(sys.argv[1])), 3600.0); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(storage.root)], check=False)
+    assert storage.exists()
+    assert read_at_rest(storage).rest == "died"
+
+
+def test_an_archive_of_another_machine_died_when_it_is_silent(storage: LocalStorage) -> None:
+    Lease.acquire(storage, ttl_s=15.0).release()
+    raw = json.loads((storage.root / LEASE_PATH).read_bytes())
+    far = replace(ProcessId.mine(), boot_id="another", host="far")
+    for age_s, rest in ((5, "runs"), (60, "died")):
+        heartbeat = datetime.now(UTC) - timedelta(seconds=age_s)
+        raw |= {
+            "released": False,
+            "holder": far.to_json(),
+            "heartbeat": heartbeat.isoformat(),
+        }
+        (storage.root / LEASE_PATH).write_text(json.dumps(raw))
+        assert read_at_rest(storage).rest == rest
+
+
+def test_a_damaged_lease_is_named(storage: LocalStorage) -> None:
+    Lease.acquire(storage, ttl_s=15.0).release()
+    (storage.root / LEASE_PATH).write_text("{")
+    with pytest.raises(LedgerCorrupt, match=r"lease\.json is not a lease"):
+        read_at_rest(storage)
