@@ -14,7 +14,7 @@ from finkray.errors import StorageError
 from finkray.ledger.claims import read_claims
 from finkray.ledger.follow import Durable, Follower, Position
 from finkray.storage.contract import Storage
-from finkray.storage.dataset import open_dataset
+from finkray.storage.dataset import dataset_of_files, open_dataset, select_files
 from finkray.storage.hours import Span, utc
 from finkray.storage.opening import Option, StorageLocation, open_storage
 
@@ -83,7 +83,9 @@ class Archive:
         """Return the alerts as a pyarrow dataset over the files that exist now.
 
         It has the columns of all schema versions, also those of nested records, with nulls where
-        a version lacks one, and `topic`, `year`, `month`, `day`, `hour` from the folders.
+        a version lacks one, and `topic`, `year`, `month`, `day`, `hour` from the folders. Columns
+        without images and lists are read from the nights that `finkray hats` has built, where these
+        have all alerts of the files; the rows are the same, in any order.
 
         Parameters
         ----------
@@ -105,13 +107,18 @@ class Archive:
         ServiceError
             if there are no such results
         """
-        alerts, condition = open_dataset(self._storage, *_chosen(start, end, topic))
+        span, topics = _chosen(start, end, topic)
+        files, condition = select_files(self._storage, span, topics)
+        alerts = dataset_of_files(self._storage, [file.path for file in files])
         if with_services:
             from finkray.results.joined import JoinedDataset
             from finkray.results.store import find_store
 
             stores = [find_store(self._storage, name) for name in with_services]
             return JoinedDataset(alerts, condition, stores)
+        from finkray.nights.dataset import with_nights
+
+        alerts = with_nights(self._storage, alerts, files, span)
         return alerts if condition is None else alerts.filter(condition)
 
     def results(

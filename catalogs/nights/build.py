@@ -1,7 +1,8 @@
 """Build the collection of an observing night from the alerts that the ledger names.
 
 1. Places: id, position and time of all alerts are read; an object lies where its latest alert is.
-2. Runs: all alerts are read again, and put aside on the local disk in runs sorted by place.
+2. Runs: all alerts are read again, and put aside on the local disk in runs sorted by place; their
+   narrow columns are written, hour by hour.
 3. Leaves: one after another from slices of the runs; a leaf that is durable is not made again.
 4. The margin, the index of object ids and the metadata are made from the leaves.
 5. The number of alerts is compared with the ledger's; then the collection is committed.
@@ -46,6 +47,7 @@ from catalogs.nights.layout import (
     nights_folder,
 )
 from catalogs.nights.leaves import alerts_leaf, alerts_schema, objects_leaf, objects_schema
+from catalogs.nights.narrow import narrow_writer
 from catalogs.nights.places import Places, find_places
 from catalogs.nights.runs import Runs, make_runs
 from catalogs.nights.steps import Steps
@@ -209,13 +211,19 @@ class _Build:
         request, plan = self._request, self._request.plan
         night = night_input(self._storage, request.survey, request.night, request.facts)
         places = find_places(night, self._steps)
-        runs = make_runs(night, places, self._scratch, self._steps)
+        at = self._generation.folder
+        with narrow_writer(self._storage, at, night.narrow, list(night.left_out)) as narrow:
+            runs = make_runs(night, places, narrow, self._scratch, self._steps)
         of_alerts = places.alert_pixels(plan.leaf_rows, MARGIN_ARCSEC)
         of_objects = places.object_pixels(plan.object_leaf_rows, MARGIN_ARCSEC)
         self._write_leaves(night, places, runs, of_alerts, of_objects)
         alerts, objects = self._finish(night, of_alerts, of_objects)
         archived = len(places.alert_place)
-        if alerts + places.without_position != archived or objects != len(places.object_place):
+        if (
+            alerts + places.without_position != archived
+            or objects != len(places.object_place)
+            or narrow.rows != archived
+        ):
             raise NightError(
                 f"night {request.night} has {archived} alerts in the ledger's files and "
                 f"{alerts} in the catalogue, {places.without_position} without a position: "

@@ -17,9 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from catalogs.nights.hats_files import Pixel, parse_collection
-from catalogs.nights.layout import COLLECTION_FILE, generation_folder, generation_of
+from catalogs.nights.layout import generation_of
 from finkray.errors import NightError
 from finkray.host.process_id import ProcessId
+from finkray.nights.layout import COLLECTION_FILE, generation_folder
 from finkray.storage.contract import Storage
 
 OWNER_SILENT_S: Final = 900.0
@@ -29,8 +30,8 @@ run, takes seconds."""
 KEEP_OLD: Final = timedelta(days=1)
 """How long a generation is kept for its readers after the next one."""
 
-_FORMAT: Final = 2
-"""1 had fewer columns in its light curves."""
+_FORMAT: Final = 3
+"""1 had fewer columns in its light curves, 2 no narrow columns."""
 
 
 @dataclass(frozen=True, slots=True)

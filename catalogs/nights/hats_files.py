@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalogs.hats_layout import INDEX, leaf_path
-from catalogs.nights.layout import COLLECTION_FILE
 from catalogs.partition import Margins
 from finkray.index.pixels import INDEX_ORDER
+from finkray.nights.layout import COLLECTION_FILE
 from finkray.storage.contract import Storage
 
 Pixel = tuple[int, int]

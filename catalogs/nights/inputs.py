@@ -18,6 +18,7 @@ from finkray.curves.raw import HISTORIES
 from finkray.curves.raw import columns as point_columns
 from finkray.errors import NightError, StorageError
 from finkray.ledger.claims import claim_tables
+from finkray.nights.layout import is_narrow
 from finkray.services.columns import has
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import unify
@@ -36,6 +37,7 @@ class NightFile(NamedTuple):
 
     path: str
     rows: int
+    size_bytes: int
     fingerprint: str
 
 
@@ -61,6 +63,10 @@ class NightInput:
         in the order in which they are read, the same each time
     flat
         the columns of the alerts, the same for all leaves
+    narrow
+        the columns without images and lists, as the hourly files have them
+    left_out
+        names of the other columns
     point_sources
         columns, and fields of records, from which light curves are made
     row_bytes
@@ -72,6 +78,8 @@ class NightInput:
     night: date
     files: tuple[NightFile, ...]
     flat: tuple[Flat, ...]
+    narrow: pa.Schema
+    left_out: tuple[str, ...]
     point_sources: tuple[str, ...]
     row_bytes: Mapping[str, float]
 
@@ -122,8 +130,7 @@ class NightInput:
         NightError
             if a file has not the rows that the ledger says
         """
-        tables = [self._read_file(file, columns) for file in files]
-        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return joined([self.read_file(file, columns) for file in files])
 
     def flatten(self, alerts: pa.Table) -> pa.Table:
         """Return the flat columns of alerts that were read with `flat_sources`."""
@@ -145,11 +152,12 @@ class NightInput:
 
     @property
     def all_sources(self) -> list[str]:
-        """What `flatten` and light curves need."""
-        flat = self.flat_sources
-        return [*flat, *(path for path in self.point_sources if _top(path) not in flat)]
+        """What `flatten`, the narrow columns and light curves need."""
+        whole = list(dict.fromkeys([*self.flat_sources, *self.narrow.names]))
+        return [*whole, *(path for path in self.point_sources if _top(path) not in whole)]
 
-    def _read_file(self, file: NightFile, columns: Sequence[str]) -> pa.Table:
+    def read_file(self, file: NightFile, columns: Sequence[str]) -> pa.Table:
+        """Return the alerts of the night in a file; see `read`."""
         with _opened(self.storage, file.path) as source:
             wanted = [name for name in columns if has(source.schema_arrow, name)]
             table = source.read(columns=[*dict.fromkeys([_NIGHT, *wanted])])
@@ -160,6 +168,11 @@ class NightInput:
             )
         ours = pc.fill_null(pc.equal(table[_NIGHT], self.night), False)  # noqa: FBT003
         return table if pc.all(ours).as_py() else table.filter(ours)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of tables of several files as one table, with nulls for what a file lacks."""
+    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
 def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -> NightInput:
@@ -193,12 +206,15 @@ def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -
     flat = tuple(_flat_columns(schema, described))
     of_points = tuple(name for name in point_columns(survey) if has(schema, name))
     tops = {described.record, *(column.path for column in flat), *HISTORIES[survey]}
+    tops.update(field.name for field in schema if is_narrow(field.type))
     return NightInput(
         storage=storage,
         survey=described,
         night=night,
         files=tuple(sorted(files)),
         flat=flat,
+        narrow=pa.schema([field for field in schema if is_narrow(field.type)]),
+        left_out=tuple(field.name for field in schema if not is_narrow(field.type)),
         point_sources=of_points,
         row_bytes={
             fingerprint: _row_bytes(storage, same_schema[-1], tops)
@@ -231,7 +247,7 @@ def _ledger_files(storage: Storage, facts: NightFacts) -> list[NightFile]:
                 value_set=folders,
             )
             files += [
-                NightFile(row["path"], row["rows"], row["schema_fingerprint"])
+                NightFile(row["path"], row["rows"], row["size_bytes"], row["schema_fingerprint"])
                 for row in flat.filter(inside).to_pylist()
             ]
     return sorted(files)

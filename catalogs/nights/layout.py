@@ -7,6 +7,7 @@
     hats/nights/<obs_night>/g<N>/object_lc_10arcs     their margin
     hats/nights/<obs_night>/g<N>/object_lc_<id>       the index of object ids
     hats/nights/<obs_night>/g<N>/alerts               alerts, flat
+    hats/nights/<obs_night>/g<N>/narrow               as hourly files, without images and lists
     hats/nights/<obs_night>/g<N>/build                while the generation is built
 
 A HATS collection has the alerts of one survey. The nights of the first survey of which an archive
@@ -17,12 +18,11 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from finkray.nights.layout import HATS_FOLDER
 from finkray.storage.contract import Storage
 from finkray.surveys.survey import Survey
 
-HATS_FOLDER: Final = "hats"
 INDEX_PATH: Final = f"{HATS_FOLDER}/nights.json"
-COLLECTION_FILE: Final = "collection.properties"
 
 OBJECTS: Final = "object_lc"
 ALERTS: Final = "alerts"
@@ -52,11 +52,6 @@ def nights_folder(storage: Storage, survey: str, *, decide: bool = False) -> str
     data = storage.read(_FIRST_SURVEY_PATH)
     first = survey if data is None else json.loads(data)["survey"]
     return f"{HATS_FOLDER}/nights" if survey == first else f"{HATS_FOLDER}/nights-{survey}"
-
-
-def generation_folder(night_folder: str, generation: int) -> str:
-    """Return the folder of a generation of a night."""
-    return f"{night_folder}/g{generation}"
 
 
 def generation_of(folder: str) -> int | None:

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from catalogs.nights.generation import Committed, read_committed
-from catalogs.nights.layout import ALERTS, HATS_FOLDER, generation_folder
+from catalogs.nights.layout import ALERTS
+from finkray.nights.layout import HATS_FOLDER, generation_folder
 from finkray.storage.contract import Storage
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 from catalogs.hats_layout import INDEX
 from catalogs.nights.curves import NUMBER as POINT_NUMBER
 from catalogs.nights.curves import numbered_points
-from catalogs.nights.inputs import NightInput
+from catalogs.nights.inputs import NightInput, joined
+from catalogs.nights.narrow import NarrowWriter
 from catalogs.nights.places import NO_PLACE, Places
 from catalogs.nights.steps import Steps
 
@@ -93,14 +94,19 @@ class Runs:
 def make_runs(
     night: NightInput,
     places: Places,
+    narrow: NarrowWriter,
     folder: Path,
     steps: Steps,
 ) -> Runs:
-    """Read all alerts of a night again, and put them aside by place."""
+    """Read all alerts of a night again; write their narrow columns, and put them aside by place."""
     runs = Runs(folder)
+    columns = night.all_sources
     first = 0
     for group in night.groups(RUN_ROWS, RUN_BYTES):
-        alerts = night.read(group, night.all_sources)
+        tables = [night.read_file(file, columns) for file in group]
+        for file, table in zip(group, tables, strict=True):
+            narrow.add(file, table)
+        alerts = joined(tables)
         numbers = np.arange(first, first + alerts.num_rows)
         first += alerts.num_rows
         place, objects = places.alert_place[numbers], places.alert_object[numbers]

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from finkray.storage.contract import Storage
+from finkray.storage.contract import Storage, StoredFile
 from finkray.storage.hours import HOUR, Span, hour_folders
 from finkray.storage.layout import ALERTS_FOLDER, parse_path
 
@@ -49,12 +49,25 @@ def open_dataset(
     ValueError
         if two files have columns of one name whose types cannot be unified
     """
+    files, condition = select_files(storage, span, topics, below)
+    return dataset_of_files(storage, [file.path for file in files], schema), condition
+
+
+def select_files(
+    storage: Storage, span: Span, topics: frozenset[str] | None, below: str = ALERTS_FOLDER
+) -> tuple[list[StoredFile], pc.Expression | None]:
+    """Return the files with alerts of a span, the earliest first, and the filter for their rows.
+
+    Parameters
+    ----------
+    storage, span, topics, below
+        as for `open_dataset`
+    """
     hours = sorted(
         hour_folders(storage, span, topics, below), key=lambda folder_and_hour: folder_and_hour[1]
     )
-    paths = [file.path for folder, _ in hours for file in storage.files(folder)]
-    dataset = dataset_of_files(storage, paths, schema)
-    return dataset, _condition(span, {hour for _, hour in hours})
+    files = [file for folder, _ in hours for file in storage.files(folder)]
+    return files, _condition(span, {hour for _, hour in hours})
 
 
 def dataset_of_files(

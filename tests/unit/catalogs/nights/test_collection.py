@@ -16,7 +16,8 @@ import pytest
 from hats.catalog import PartitionInfo
 from hats.io.validation import is_valid_catalog
 
-import finkray
+from finkray.storage.dataset import open_dataset
+from finkray.storage.hours import Span
 from finkray.storage.local import LocalStorage
 from tests.support.night_archives import NightArchive, build, near, random_sky
 
@@ -58,7 +59,8 @@ def night(archive: Path) -> Path:
 @pytest.fixture(scope="module")
 def rows(archive: Path) -> pd.DataFrame:
     """The alerts of the hourly files."""
-    table = finkray.open_archive(archive).dataset().to_table(["objectId", "candid", "candidate"])
+    hourly, _ = open_dataset(LocalStorage(archive), Span(), None)
+    table = hourly.to_table(["objectId", "candid", "candidate"])
     flat = pd.DataFrame(table["candidate"].to_pylist())
     return flat.assign(objectId=table["objectId"].to_pylist())
 

@@ -4,8 +4,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,8 +19,11 @@ from catalogs.nights.listing import built_nights
 from catalogs.nights.steps import Steps
 from finkray.curves.raw import columns
 from finkray.curves.rules import curve_points
+from finkray.nights.layout import is_narrow
 from finkray.services.columns import pick
 from finkray.storage.contract import Storage
+from finkray.storage.dataset import open_dataset
+from finkray.storage.hours import Span
 from finkray.storage.local import LocalStorage
 from tests.support.curve_alerts import FIRST_MJD, archive_table, lsst_alert, lsst_source, lsst_table
 from tests.support.packets import lsst_v10_frames, real_ztf_packets
@@ -57,7 +62,8 @@ def expected(storage: Storage) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """The same by the rules of `finkray.curves` from the hourly files."""
     out: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for survey in ("ztf", "lsst"):
-        alerts = finkray.open_archive(storage.uri).dataset(topic=survey).to_table()
+        hourly, _ = open_dataset(storage, Span(), frozenset([survey]))
+        alerts = hourly.to_table()
         for night in pc.unique(alerts["obs_night"]).to_pylist():
             of_night = alerts.filter(pc.field("obs_night") == pa.scalar(night, pa.date32()))
             has_object = (
@@ -75,21 +81,43 @@ def expected(storage: Storage) -> dict[tuple[str, str], list[dict[str, Any]]]:
     return out
 
 
-def test_a_night_has_the_light_curves_of_the_archive_to_the_last_column(
-    tmp_path: Path, test_data: Path
-) -> None:
-    archive = RealArchive(tmp_path / "archive", test_data)
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Storage:
+    """An archive of real alerts of both surveys, with all its nights."""
+    archive = RealArchive(tmp_path_factory.mktemp("real") / "archive", test_data)
     archive.put("ztf", list(real_ztf_packets(test_data, "20180626_skyportal_205")))
     archive.put("lsst", lsst_v10_frames(test_data))
     build_all(archive.storage, 20)
-    found = curves(archive.storage)
-    assert found == expected(archive.storage)
+    return archive.storage
+
+
+def test_a_night_has_the_light_curves_of_the_archive_to_the_last_column(real: Storage) -> None:
+    found = curves(real)
+    assert found == expected(real)
     points = [point for curve in found.values() for point in curve]
     assert len(points) > 14_000
     assert sum(point["double"] for point in points) > 10
     assert {"ok", "no_flux", "no_reference"} <= {point["apparent_status"] for point in points}
-    alerts = sum(night.committed.alerts for night in built_nights(archive.storage))
-    assert alerts == 107 + 205
+    assert sum(night.committed.alerts for night in built_nights(real)) == 107 + 205
+
+
+def test_the_narrow_columns_of_real_alerts_are_those_of_the_hourly_files(real: Storage) -> None:
+    for survey, record in (("ztf", "candidate"), ("lsst", "diaObject")):
+        dataset = finkray.open_archive(real.uri).dataset(topic=survey)
+        hourly, _ = open_dataset(real, Span(), frozenset([survey]))
+        names = [field.name for field in hourly.schema if is_narrow(field.type)]
+        assert record in names
+        assert all(each.path.startswith("hats/") for each in scanned(dataset, names))
+        rows, expected_rows = (
+            pl.DataFrame(each.to_table(names)).sort("kafka_offset") for each in (dataset, hourly)
+        )
+        assert rows.equals(expected_rows)  # NaN equals NaN here
+        assert hourly.to_table(names).schema.equals(dataset.to_table(names).schema)
+
+
+def scanned(dataset: Any, names: list[str]) -> list[pads.Fragment]:
+    """The files that a scan of columns reads."""
+    return [batch.fragment for batch in dataset.scanner(columns=names).scan_batches()]
 
 
 @pytest.mark.parametrize("newest", [1, 2])

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hats.io.validation import is_valid_catalog
 
-import finkray
 from catalogs.nights.build import build_night, refuse_incomplete, requests
 from catalogs.nights.generation import Generation, delete_old, read_committed
 from catalogs.nights.index import NightIndex
@@ -22,6 +21,8 @@ from finkray.errors import NightError, StorageError
 from finkray.host.process_id import ProcessId, _start_time
 from finkray.ledger.publish import commit
 from finkray.storage.contract import Storage
+from finkray.storage.dataset import open_dataset
+from finkray.storage.hours import Span
 from finkray.storage.local import LocalStorage
 from tests.support.ledgers import quick_storage
 from tests.support.night_archives import (
@@ -57,7 +58,8 @@ def rows_of_night(storage: Storage) -> list[tuple[str, int, int]]:
 
 def rows_of_archive(storage: Storage, night: date = NIGHT) -> list[tuple[str, int, int]]:
     """The coordinates of the alerts of a night in the hourly files."""
-    table = finkray.open_archive(storage.uri).dataset().to_table([*COORDINATES, "obs_night"])
+    hourly, _ = open_dataset(storage, Span(), None)
+    table = hourly.to_table([*COORDINATES, "obs_night"])
     of_night = table.filter(pc.field("obs_night") == pa.scalar(night)).select(COORDINATES)
     return sorted(tuple(row.values()) for row in of_night.to_pylist())
 
