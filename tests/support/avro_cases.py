@@ -340,6 +340,8 @@ def same(one: Any, other: Any) -> bool:
 
 def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
     """Yield where two values differ, for the message of a failed test."""
+    if _identical(one, other):
+        return
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for key in one:
             yield from differences(one[key], other[key], f"{path}.{key}")
@@ -348,3 +350,23 @@ def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
             yield from differences(a, b, f"{path}[{i}]")
     elif not same(one, other):
         yield f"{path}: {one!r} is not {other!r}"
+
+
+def _identical(one: Any, other: Any) -> bool:
+    """Return whether two values are equal and of one type, quickly; NaN equals nothing.
+
+    An alert of LSST has 100 000 values: each record is compared at once.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        values = [other[key] for key in one] if one.keys() == other.keys() else []
+        return len(values) == len(other) and _all_identical(list(one.values()), values)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and _all_identical(one, other)
+    return same(one, other)
+
+
+def _all_identical(ones: list[Any], others: list[Any]) -> bool:
+    kinds = list(map(type, ones))
+    if {dict, list, tuple}.isdisjoint(kinds):
+        return kinds == list(map(type, others)) and ones == others
+    return all(map(_identical, ones, others))

@@ -1,5 +1,6 @@
 """Real packets, as they came from the telescopes, and functions that send them to Kafka."""
 
+import functools
 import io
 import lzma
 import tarfile
@@ -47,21 +48,31 @@ def framed(schema_id: int, record: bytes) -> bytes:
     return b"\0" + schema_id.to_bytes(4, "big") + record
 
 
-def real_lsst_alerts(test_data: Path) -> list[Any]:
-    """Return 107 alerts with up to 1172 previous sources, schema 10.0, as fastavro reads them."""
+def real_lsst_packets(test_data: Path) -> Iterator[tuple[bytes, Any]]:
+    """Yield 107 alerts with up to 1172 previous sources, schema 10.0.
+
+    Each as a frame, as it would stand on the topic, and as fastavro reads it.
+    """
     with lzma.open(test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz") as file:
-        return list(fastavro.reader(file))
+        reader = fastavro.block_reader(file)
+        schema: Any = reader.writer_schema
+        for block in reader:
+            stream = io.BytesIO(block.bytes_.getvalue())
+            for _ in range(block.num_records):
+                start = stream.tell()
+                alert = fastavro.schemaless_reader(stream, schema, None)
+                yield framed(1000, stream.getbuffer()[start : stream.tell()].tobytes()), alert
 
 
-def lsst_v10_frames(test_data: Path) -> list[bytes]:
+def real_lsst_alerts(test_data: Path) -> list[Any]:
+    """Return the same alerts as fastavro reads them."""
+    return [alert for _, alert in real_lsst_packets(test_data)]
+
+
+@functools.cache
+def lsst_v10_frames(test_data: Path) -> tuple[bytes, ...]:
     """Return the same alerts as frames, as they would stand on the topic."""
-    schema = lsst_schema(test_data, 1000)
-    frames = []
-    for alert in real_lsst_alerts(test_data):
-        out = io.BytesIO()
-        fastavro.schemaless_writer(out, schema, alert)
-        frames.append(framed(1000, out.getvalue()))
-    return frames
+    return tuple(frame for frame, _ in real_lsst_packets(test_data))
 
 
 def lsst_samples(test_data: Path) -> list[LsstSample]:

@@ -1,12 +1,9 @@
 """Arrow columns back to Avro records: what was decoded comes back, and nothing wrong is written."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-import fastavro
-import fastavro.schema
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -153,14 +150,6 @@ def test_every_real_alert_of_lsst_is_encoded_as_it_came(test_data: Path, tmp_pat
         out = RecordEncoder(schema).encode(archived(decoded, messages(list(originals)), tmp_path))
 
         assert out == originals
-        parsed = fastavro.schema.parse_schema(json.loads(schemas[schema_id]))
-        for record, original in zip(out, originals, strict=True):
-            assert not list(
-                differences(
-                    fastavro.schemaless_reader(io.BytesIO(original), parsed),
-                    fastavro.schemaless_reader(io.BytesIO(record), parsed),
-                )
-            )
     assert len(real) == 107
     assert len(samples) > 5
 

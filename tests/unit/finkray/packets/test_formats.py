@@ -23,8 +23,7 @@ from tests.support.packets import (
     framed,
     lsst_samples,
     lsst_schema,
-    lsst_v10_frames,
-    real_lsst_alerts,
+    real_lsst_packets,
     real_ztf_packets,
 )
 
@@ -60,8 +59,7 @@ def assert_equal_to_fastavro(values: list[bytes], expected: list[Any], decoder: 
 
 def test_the_real_alerts_of_lsst_in_their_frames(test_data: Path) -> None:
     """107 alerts with up to 1172 previous sources, as they would be on the topic."""
-    alerts = real_lsst_alerts(test_data)
-    values = lsst_v10_frames(test_data)
+    values, alerts = map(list, zip(*real_lsst_packets(test_data), strict=True))
     assert len(values) == 107
     assert max(len(alert["prvDiaSources"] or ()) for alert in alerts) > 1000
 
