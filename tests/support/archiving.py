@@ -1,6 +1,5 @@
 """A real archive under test: its settings, its process, and what a reader sees of it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from finkray.status.archive import BalanceSheet, Snapshot
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
 from tests.support import commands
+from tests.support.board_reader import board_reader
 
 WAIT_S = 180.0
 """Time limit of a wait: enough for a first start of Spark on a busy machine."""
@@ -73,7 +73,7 @@ class ArchiveUnderTest:
             },
             "archive": {"uri": str(self.root), "lease_ttl_s": 5.0, "low_disk_bytes": 0},
             "ingest": {"held_bytes": "256 MiB", "claim_bytes": "4 MiB", "linger_s": 0.3},
-            "ray": {"namespace": f"test-{self.root.parent.name}"},
+            "ray": {"namespace": self.namespace},
         }
         for section, keys in self.settings.items():
             sections.setdefault(section, {}).update(keys)
@@ -86,6 +86,11 @@ class ArchiveUnderTest:
             )
         )
         return path
+
+    @property
+    def namespace(self) -> str:
+        """The Ray namespace of the archive's actors."""
+        return f"test-{self.root.parent.name}"
 
     @property
     def storage(self) -> Storage:
@@ -178,9 +183,9 @@ class ArchiveUnderTest:
         )
 
     def snapshot(self) -> Snapshot | None:
-        """Return the snapshot that `finkray status --json` prints, None if no archive runs."""
-        status = json.loads(self.finkray("status", "--json").stdout or "{}").get("snapshot")
-        return Snapshot.model_validate(status) if status else None
+        """Return the snapshot on the archive's board, None if no archive runs."""
+        of_ray = ((k, v) for k, v in self.environment.items() if k.startswith("RAY_"))
+        return board_reader(*sorted(of_ray)).read(self.namespace)
 
     def alarms(self) -> set[str]:
         """Return the codes of the raised alarms."""
