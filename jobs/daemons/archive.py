@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Final
 
+from finkray.errors import KafkaUnavailable
 from finkray.settings.model import Settings
+from finkray.status.archive import Snapshot
 from finkray.status.board import ARCHIVE_BOARD, read_board
 from finkray.text import bytes_text
 from jobs.cluster.job import Daemon, Job
@@ -14,8 +16,25 @@ def _is_ready(_job: Job, settings: Settings, _state: Path) -> bool:
     return snapshot is not None and snapshot.state != "starting"
 
 
-def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
+def ready_text(settings: Settings, snapshot: Snapshot | None) -> str:
+    """Return one line on an archive that has started.
+
+    Raises
+    ------
+    KafkaUnavailable
+        It runs, and Kafka does not answer: the person who started it must know.
+    """
+    for alarm in snapshot.alarms if snapshot else ():
+        if alarm.code == "KAFKA_UNREACHABLE":
+            raise KafkaUnavailable(
+                f"the archive runs and waits for Kafka: {alarm.message}. {alarm.what_to_do} "
+                "`finkray stop archive` ends it"
+            )
     return f"archive: running, from {settings.kafka.bootstrap_servers} to {settings.archive.uri}"
+
+
+def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
+    return ready_text(settings, read_board(ARCHIVE_BOARD, settings))
 
 
 def _check_folder(settings: Settings, state: Path) -> None:
