@@ -71,7 +71,8 @@ def read_unit(text: str, like: str) -> Any | None:
     for standard in (None, "cds", "fits", "vounit"):
         try:
             unit = units.Unit(bare, format=standard)
-            if unit.is_equivalent(units.Unit(like)):
+            # Some words, such as `unknown`, are None to astropy.
+            if unit is not None and unit.is_equivalent(units.Unit(like)):
                 return unit
         except (ValueError, TypeError, OverflowError):  # the last of `1a100`, a year to the 100th
             continue

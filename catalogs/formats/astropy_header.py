@@ -17,6 +17,10 @@ _CARD_CHARACTERS: Final = 70
 
 _OLD_EPOCHS: Final = (1950.0, 2000.0)
 
+_SYSTEM_KEYS: Final = ("RADESYS", "RADECSYS", "COORDSYS", "COOSYS")
+_OF_LETTERS: Final = {"C": "equatorial", "Q": "equatorial", "G": "galactic", "E": "ecliptic"}
+"""HEALPix's letters in COORDSYS."""
+
 
 def read_header(lines: Sequence[str], what: str) -> Mapping[str, Any]:
     """Return the header in these lines of YAML.
@@ -73,14 +77,16 @@ def comment_lines(comments: Sequence[str]) -> list[str]:
 def frames_of_keywords(*headers: Mapping[str, Any]) -> tuple[Frame, ...]:
     """Return the frame that FITS keywords declare: those of the first header that has any."""
     for header in headers:
-        system = header.get("RADESYS", header.get("RADECSYS", ""))
+        systems = (str(header[key]) for key in _SYSTEM_KEYS if header.get(key))
+        system = next(systems, "").strip()
+        system = _OF_LETTERS.get(system.upper(), system)
         equinox, epoch = header.get("EQUINOX", ""), header.get("EPOCH", "")
         if epoch == equinox or (equinox == "" and epoch in _OLD_EPOCHS):
             # EPOCH is the old name of EQUINOX (FITS 4.0, section 8.3).
             equinox, epoch = epoch, ""
         if system or equinox != "" or epoch != "":
-            keys = [key for key in ("RADESYS", "RADECSYS", "EQUINOX", "EPOCH") if key in header]
-            return (Frame(", ".join(keys), str(system), str(equinox), str(epoch)),)
+            keys = [key for key in (*_SYSTEM_KEYS, "EQUINOX", "EPOCH") if key in header]
+            return (Frame(", ".join(keys), system, str(equinox), str(epoch)),)
     return ()
 
 

@@ -36,12 +36,15 @@ from catalogs.formats.astropy_header import (
 )
 from catalogs.formats.choice import Candidate, choose
 from catalogs.formats.compressed import decompressed_copy
-from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
+from catalogs.formats.table_file import PIECE_ROWS, Column, Frame, Wanted
 from finkray.errors import CatalogError
 
 _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 
 _BLANKS: Final = b" \x00\t"
+
+_OTHER_AXES: Final = ("GL", "EL", "SL", "HL", "TL")
+"""First letters of coordinates that are not equatorial, as GLON (FITS 4.0, section 8.3)."""
 
 
 class FitsFile:
@@ -189,9 +192,10 @@ def _declared(hdu: Any, primary: Mapping[str, Any]) -> list[Column]:
     for number, column in enumerate(hdu.columns):
         ucd = str(hdu.header.get(f"TUCD{number + 1}", ""))
         known = serialized.get(column.name, Column(column.name))
-        columns.append(
-            Column(column.name, str(column.unit or ""), ucd or known.ucd, known.frames or frames)
-        )
+        axis = str(hdu.header.get(f"TCTYP{number + 1}", "")).strip().upper()
+        # As a coordinate of an image the column may have a frame of its own.
+        own = (Frame(f"TCTYP{number + 1}", axis),) if axis.startswith(_OTHER_AXES) else known.frames
+        columns.append(Column(column.name, str(column.unit or ""), ucd or known.ucd, own or frames))
     return columns
 
 

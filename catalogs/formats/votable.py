@@ -12,14 +12,15 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from catalogs.columns import json_text
+from catalogs.columns import NULL_WORDS, json_text
 from catalogs.formats.choice import Candidate, choose
 from catalogs.formats.compressed import open_decompressed
 from catalogs.formats.table_file import PIECE_ROWS, Column, Wanted
 from catalogs.formats.votable_outline import Outline, outline_of, statuses
 from finkray.errors import CatalogError
 
-_BINARY_ENCODINGS: Final = ("", "none", "base64")
+_NULL_DASHES: Final = ("-", "---")
+"""Stand for a missing number in some documents, beside `NULL_WORDS`."""
 
 
 class VoTableFile:
@@ -52,10 +53,17 @@ class VoTableFile:
         self._number = chosen.number - 1
         self._table = outline.tables[self._number]
         self._check_table()
-        self._array: Any = None
+        self._tables = len(outline.tables)
+        self._names = [column.name for column in self._table.columns]
+        self._arrays: dict[str, Any] = {}
 
     def _check_table(self) -> None:
         table, path = self._table, self.path
+        if table.reference:
+            raise CatalogError(
+                f"{path}: the columns of the table are those of another one ({table.reference}), "
+                "which is not read: ask the service for a table with FIELDs of its own"
+            )
         if table.external:
             raise CatalogError(
                 f"{path}: the values are not in the document but in {table.external}: fetch that, "
@@ -73,10 +81,12 @@ class VoTableFile:
 
     def types(self, names: Sequence[str]) -> Mapping[str, pa.DataType]:
         """Read the table, and return the types of its columns."""
+        self._read(names)
         return {name: _as_arrow(name, self._values(name)[:0]).type for name in names}
 
     def pieces(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows; what is masked is null."""
+        self._read(names)
         columns = {name: self._values(name) for name in names}
         for start in range(0, self._table.rows, PIECE_ROWS):
             yield pa.table(
@@ -87,12 +97,10 @@ class VoTableFile:
             )
 
     def _values(self, name: str) -> Any:
-        if self._array is None:
-            self._array = self._parse()
-        number = [column.name for column in self._table.columns].index(name)
-        values = self._array[self._array.dtype.names[number]]
+        values = self._arrays[name]
         if self._table.flag_bytes:
             # astropy leaves the flags of texts out (astropy issue 8995).
+            number = self._names.index(name)
             flags = np.frombuffer(self._table.flags, np.uint8)
             flags = flags.reshape(-1, self._table.flag_bytes)[:, number // 8]
             gone = (flags >> (7 - number % 8)) & 1 == 1
@@ -100,19 +108,38 @@ class VoTableFile:
             values[gone] = np.ma.masked
         return values
 
-    def _parse(self) -> Any:
+    def _read(self, names: Sequence[str]) -> None:
+        """Read these columns, unless they are read already."""
+        if set(names) <= self._arrays.keys():
+            return
+        numbers = sorted({self._names.index(name) for name in names})
+        # astropy takes numbers of columns for all tables of a document.
+        chosen = numbers if self._tables == 1 else range(len(self._names))
+        array = self._parse(list(chosen))
+        self._arrays = {
+            self._names[number]: array[array.dtype.names[position]]
+            for position, number in enumerate(chosen)
+            if number in numbers
+        }
+
+    def _parse(self, numbers: list[int]) -> Any:
         from astropy.io.votable import parse
 
-        with warnings.catch_warnings():
-            # Of spellings in the header, which are compared with the description elsewhere.
-            warnings.simplefilter("ignore")
+        columns = numbers if self._tables == 1 else None
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
             with open_decompressed(self.path) as file:
-                document = parse(file, table_number=self._number, verify="ignore")
-        names = [column.name for column in self._table.columns]
+                document = parse(file, columns=columns, table_number=self._number, verify="warn")
+        # The others are of spellings in the header, which are compared with the description.
+        if lossy := next((text for text in map(_loss, found) if text), ""):
+            raise CatalogError(
+                f"{self.path}: a value does not fit the datatype of its column ({lossy}): it would "
+                "be cut or changed. Correct the datatype or arraysize in the document"
+            )
         tables = [
             table
             for table in document.iter_tables()
-            if [_name(field) for field in table.fields] == names
+            if [_name(field) for field in table.all_fields] == self._names
         ]
         # Of the tables that were not asked for astropy keeps the fields, and no rows.
         array = max((table.array for table in tables), key=len, default=())
@@ -123,6 +150,17 @@ class VoTableFile:
                 "service for TABLEDATA, or make it Parquet or FITS"
             )
         return array
+
+
+def _loss(warning: warnings.WarningMessage) -> str:
+    """Return the text of a warning that says that astropy changed a value; else an empty text."""
+    from astropy.io.votable.exceptions import E02, W30, W46, W51
+
+    text = str(warning.message)
+    if issubclass(warning.category, W30):
+        literal = text.partition("float '")[2].partition("'")[0].strip()
+        return "" if literal in (*NULL_WORDS, *_NULL_DASHES) else text
+    return text if issubclass(warning.category, E02 | W46 | W51) else ""
 
 
 def _name(field: Any) -> str:

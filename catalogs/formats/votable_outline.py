@@ -24,6 +24,10 @@ _BYTES: Final = {
 """Bytes of a value in the binary formats (VOTable 1.5, section 6)."""
 
 
+_STATUS_NAME: Final = re.compile("STATUS|WARN|OVERFLOW|TRUNCAT")
+_CUT: Final = re.compile(r"\btruncated\b|\boverflow(ed)?\b", re.IGNORECASE)
+"""What an INFO of such a name says of an answer that is not whole."""
+
 _VALUES: Final = ("TR", "TD")
 """Elements of which there are as many as values."""
 
@@ -58,6 +62,8 @@ class OutlinedTable:
         the null flags of each row of BINARY2, one after the other
     external
         address of the values if they are not in the document
+    reference
+        ID of the table that has the FIELDs of this one; empty if they are its own
     """
 
     label: str
@@ -69,6 +75,7 @@ class OutlinedTable:
     flags: bytearray = field(default_factory=bytearray)
     encoding: str = ""
     external: str = ""
+    reference: str = ""
 
     @property
     def columns(self) -> list[Column]:
@@ -189,6 +196,7 @@ class _Reader:
         self._path: list[str] = []
         self._table: OutlinedTable | None = None
         self._ids: dict[str, list[Field]] = {}
+        self._fields_of: dict[str, list[Field]] = {}
         self._base64 = ""
         self._status_text: list[str] | None = None
 
@@ -205,19 +213,27 @@ class _Reader:
             rows = attributes.get("nrows", "")
             label = attributes.get("name") or attributes.get("ID") or ""
             self._table = OutlinedTable(label, int(rows) if rows.isdigit() else None)
+            self._table.reference = attributes.get("ref", "")
+            self._table.fields += self._fields_of.get(self._table.reference, [])
+            if attributes.get("ID"):
+                self._fields_of[attributes["ID"]] = self._table.fields
             self._ids = {}
             self._outline.tables.append(self._table)
         elif self._table is not None:
             self._in_table(self._table, tag, attributes)
 
     def _info(self, tag: str, attributes: Mapping[str, str]) -> None:
-        name, value = attributes.get("name", "").upper(), attributes.get("value", "")
+        name = (attributes.get("name") or attributes.get("ID") or "").upper()
+        value = attributes.get("value", "")
         if name == "QUERY_STATUS" and value.strip().upper() != "OK":
             self._outline.statuses.append((value, ""))
             self._status_text = []
         elif name == "ERROR" and (tag == "INFO" or self._table is None):
             # A cone search reports a failure this way (SCS 1.03, section 2.3).
             self._outline.statuses.append(("ERROR", value))
+        elif tag == "INFO" and _STATUS_NAME.search(name) and _CUT.search(value):
+            # VizieR: `truncated result (maxtup=50)`.
+            self._outline.statuses.append((name, value))
 
     def _in_table(self, table: OutlinedTable, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "FIELD":
@@ -231,7 +247,7 @@ class _Reader:
             table.fields.append(entry)
             self._ids.setdefault(attributes.get("ID", ""), []).append(entry)
         elif tag == "STREAM":
-            table.external = attributes.get("href", "")
+            table.external = attributes.get("href", "") or table.external
             table.encoding = attributes.get("encoding", "")
         elif tag in ("FITS", "PARQUET"):
             table.external = table.external or f"a {tag} stream"

@@ -23,9 +23,10 @@ arcsec."""
 
 _BANDS: Final = pa.array([None, "g", "r", "i"])
 _SENTINEL: Final = -999.0
-_BRIGHTER: Final = pa.array(["t", "true", "y", "yes", "1", "1.0", "+", "+1", "positive"])
-_FAINTER: Final = pa.array(["f", "false", "n", "no", "0", "0.0", "-", "-1", "-1.0", "negative"])
-"""Spellings of `isdiffpos`, in lower case."""
+_BRIGHTER: Final = pa.array(["t", "true", "y", "yes", "+", "pos", "positive"])
+_FAINTER: Final = pa.array(["f", "false", "n", "no", "-", "neg", "negative"])
+"""Words for `isdiffpos`, in lower case."""
+_NUMBER: Final = r"^[+-]?[0-9]+(?:\.[0-9]*)?$"
 _MJD_OF_JD_0: Final = 2_400_000.5
 _TAI_MINUS_UTC_DAYS: Final = TAI_MINUS_UTC_MS / 86_400_000
 
@@ -117,8 +118,12 @@ def sign_of_isdiffpos(isdiffpos: pa.Array) -> pa.Array:
     ZTF writes `t`, `f`, `1` or `0`; packets that went through another broker or a table have the
     spellings of booleans and numbers.
     """
-    text = pc.utf8_lower(pc.utf8_trim_whitespace(isdiffpos))
-    brighter, fainter = pc.is_in(text, _BRIGHTER), pc.is_in(text, _FAINTER)
+    text = pc.utf8_lower(pc.utf8_trim(isdiffpos, " \t\r\n\x00'\""))
+    numeric = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
+    number = pc.utf8_ltrim(numeric, "+").cast(pa.float64())
+    brighter = pc.or_(pc.is_in(text, _BRIGHTER), pc.fill_null(pc.equal(number, 1.0), False))  # noqa: FBT003
+    is_faint = pc.or_kleene(pc.equal(number, 0.0), pc.equal(number, -1.0))
+    fainter = pc.or_(pc.is_in(text, _FAINTER), pc.fill_null(is_faint, False))  # noqa: FBT003
     return pc.if_else(brighter, 1.0, pc.if_else(fainter, -1.0, pa.scalar(None, pa.float64())))
 
 

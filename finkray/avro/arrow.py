@@ -3,16 +3,27 @@
 They differ in unions (Arrow's dense unions, also where one of two branches is null) and enums
 (dictionaries). Null is always a branch of a union, so no array from the reader has nulls of its
 own.
+
+A date or time outside the years 1 to 9999 becomes null. Readers cannot take it: Spark computes
+microseconds from milliseconds, and refuses the whole column of a file if one overflows; Python's
+`datetime`, and so `to_pylist` and pandas' dates, end at these years.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from finkray.avro.schema import NOT_A_BRANCH_BYTES
 
 Convert = Callable[[pa.Array], pa.Array]
+
+_FIRST_DAY = -719_162
+_LAST_DAY = 2_932_896
+"""0001-01-01 and 9999-12-31 as days since 1970."""
+
+_IN_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
 
 
 def record_converter(
@@ -36,18 +47,42 @@ def record_converter(
 
 
 def converter(given: pa.DataType, promised: pa.DataType) -> Convert | None:
-    """Return a function from the given type to the promised one; None if they are equal."""
-    if given == promised:
+    """Return a function from the given type to the promised one; None if nothing is to change."""
+    if given == promised and not _has_times(given):
         return None
-    if pa.types.is_union(given):
-        return _union(given, promised)
-    if pa.types.is_struct(given):
-        return _struct(given, promised)
-    if pa.types.is_map(given):
-        return _map(given, promised)
-    if pa.types.is_list(given):
-        return _list(given, promised)
-    return lambda array: array.cast(promised)
+    nested = {
+        pa.types.is_union: _union,
+        pa.types.is_struct: _struct,
+        pa.types.is_map: _map,
+        pa.types.is_list: _list,
+    }
+    for is_type, build in nested.items():
+        if is_type(given):
+            return build(given, promised)
+    return _representable if _is_time(given) else lambda array: array.cast(promised)
+
+
+def _is_time(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(data_type) or pa.types.is_date32(data_type))
+
+
+def _has_times(data_type: pa.DataType) -> bool:
+    if _is_time(data_type):
+        return True
+    return any(_has_times(data_type.field(i).type) for i in range(data_type.num_fields))
+
+
+def _representable(times: pa.Array) -> pa.Array:
+    """Return dates or times; null for those outside the years 1 to 9999."""
+    is_date = pa.types.is_date32(times.type)
+    numbers = times.cast(pa.int32() if is_date else pa.int64())
+    per_day = 1 if is_date else _IN_A_DAY[times.type.unit]
+    first, last = _FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day - 1
+    found = pc.min_max(numbers).as_py()
+    if found["min"] is None or (first <= found["min"] and found["max"] <= last):
+        return times
+    inside = pc.and_(pc.greater_equal(numbers, first), pc.less_equal(numbers, last))
+    return pc.if_else(inside, times, pa.scalar(None, times.type))
 
 
 def _struct(given: pa.DataType, promised: pa.DataType) -> Convert:

@@ -15,6 +15,8 @@ r"""Avro writer schemas: identity, promised Arrow schema, and the form that the 
 | decimal up to 38 digits | decimal128 |
 | time-\*, \*-nanos, wider decimals, unknown ones | the type beneath: Spark 3.5 cannot read them |
 
+A date or time outside the years 1 to 9999 is null (`finkray.avro.arrow`).
+
 All members of a union are null except the one that was written. Every column is nullable,
 even if the schema allows no null, so that the union of schema versions has the types of each.
 

@@ -34,7 +34,9 @@ def test_every_spelling_of_a_motion_is_that_motion(unit: str, texts: tuple[str, 
         assert factor(read, "mas/yr") == pytest.approx(right, rel=1e-12), text
 
 
-@pytest.mark.parametrize("text", ["furlong", "D", "s", "min", "mag", "h:m:s", "deg/yr", "pc", "?"])
+@pytest.mark.parametrize(
+    "text", ["furlong", "D", "s", "min", "mag", "h:m:s", "deg/yr", "pc", "?", "unknown"]
+)
 def test_what_is_no_angle_is_none(text: str) -> None:
     assert read_unit(text, "deg") is None
 

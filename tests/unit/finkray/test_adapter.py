@@ -286,9 +286,15 @@ def test_the_neighbour_that_ztf_names(
 @pytest.mark.parametrize(
     ("spelling", "sign"),
     [
-        *((text, 1) for text in ("t", "T", "1", "true", "True", " t ", "1.0", "y")),
-        *((text, -1) for text in ("f", "F", "0", "false", "FALSE", "0.0", "-1", "n")),
-        *((text, None) for text in ("", "?", "null", "2", "tr", None)),
+        *(
+            (text, 1)
+            for text in ("t", "T", "1", "true", "True", " t ", "1.0", "y", "+1.00", "pos", "'t'")
+        ),
+        *(
+            (text, -1)
+            for text in ("f", "F", "0", "false", "FALSE", "0.0", "-1", "n", "-1.00", "neg")
+        ),
+        *((text, None) for text in ("", "?", "null", "2", "tr", "1e0", "-999", None)),
         *((value, sign) for value, sign in ((True, 1), (False, -1), (1, 1), (0, -1), (7, None))),
     ],
 )

@@ -241,6 +241,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         ({"RADESYS": "ICRS", "EPOCH": 2016.0}, "epoch 2016.0"),
         ({"TUCD2": "pos.galactic.lon"}, "pos.galactic.lon"),
         ({"TUCD2": "pos.eq.dec"}, "pos.eq.dec"),
+        ({"TCTYP2": "GLON-CAR"}, "the file says GLON-CAR (TCTYP2"),
+        ({"COORDSYS": "G"}, "the file says galactic (COORDSYS"),
+        ({"COORDSYS": "ECLIPTIC"}, "the file says ECLIPTIC (COORDSYS"),
     ],
 )
 def test_frames_that_contradict_the_description_are_refused(
@@ -255,6 +258,7 @@ def test_frames_that_contradict_the_description_are_refused(
     "header",
     [
         {"RADESYS": "ICRS"},
+        {"TCTYP2": "RA---TAN", "COORDSYS": "C"},
         {"RADECSYS": "FK5", "EQUINOX": 2000.0},
         {"EQUINOX": 2000.0, "EPOCH": 2000.0},
         {"EPOCH": 2000.0},

@@ -261,6 +261,52 @@ def test_a_column_is_compared_with_the_coosys_that_it_refers_to(tmp_path: Path) 
     assert "eq_FK4" in refusal(write(tmp_path, document(table(grouped + group), before=both)))
 
 
+@pytest.mark.parametrize(
+    ("field", "cell"),
+    [
+        ('datatype="long"', str(2**63)),
+        ('datatype="short"', "70000"),
+        ('datatype="unsignedByte"', "-1"),
+        ('datatype="char" arraysize="2"', "abcd"),
+        ('datatype="unicodeChar" arraysize="2"', "abcd"),
+        ('datatype="double"', "1.2.3"),
+        ('datatype="int" arraysize="3"', "1 2"),
+        ('datatype="float" arraysize="2"', "1 2 3"),
+    ],
+)
+def test_a_value_that_astropy_would_cut_or_change_is_refused(
+    tmp_path: Path, field: str, cell: str
+) -> None:
+    data = f"<TABLEDATA><TR><TD>1</TD><TD>1</TD><TD>1</TD><TD>{cell}</TD></TR></TABLEDATA>"
+    path = write(tmp_path, document(table(f'{FIELDS}<FIELD name="x" {field}/>', data)))
+    assert "does not fit the datatype of its column" in refusal(path, ("id", "x"))
+    assert len(rows_of(path)) == 1, "a column that is not wanted plays no part"
+
+
+def test_a_dash_for_a_number_is_missing(tmp_path: Path) -> None:
+    data = "<TABLEDATA><TR><TD>1</TD><TD>1</TD><TD>1</TD><TD>-</TD></TR></TABLEDATA>"
+    path = write(tmp_path, document(table(f'{FIELDS}<FIELD name="x" datatype="double"/>', data)))
+    assert values_of(path, "x") == [None]
+
+
+def test_a_table_with_the_columns_of_another_is_refused(tmp_path: Path) -> None:
+    first = f'<TABLE ID="a">{FIELDS}</TABLE>'
+    second = f'<TABLE ref="a"><DATA><TABLEDATA>{rows()}</TABLEDATA></DATA></TABLE>'
+    assert "are those of another one (a)" in refusal(write(tmp_path, document(first, second)))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        '<INFO name="Warning" value="truncated result (maxtup=50)"/>',
+        '<INFO name="status" value="Overflow: 50 rows"/>',
+        '<INFO ID="Error" value="no such table"/>',
+    ],
+)
+def test_an_info_that_says_that_rows_are_missing_is_refused(tmp_path: Path, info: str) -> None:
+    assert "says that it is not whole" in refusal(write(tmp_path, document(table(), info)))
+
+
 STC_PARAM = '<PARAM name="p" datatype="char" arraysize="*" utype="stc:{}" value="{}"/>'
 STC_FRAME = "AstroCoordSystem.SpaceFrame.CoordRefFrame"
 STC_COLUMNS = '<FIELDref ref="c1"/><FIELDref ref="c2"/>'

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,3 +89,23 @@ def test_schema_files_with_defaults_of_the_wrong_type_are_put_together(tmp_path:
     assert found["fields"][0] == whole["fields"][0]
     assert found["fields"][1] == {"name": "default", "type": place, "default": "none"}
     assert WriterSchema.from_text(json.dumps(found)).arrow.names == ["number", "default"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"precision": "x"},
+        {"precision": 0},
+        {"precision": 2, "scale": 5},
+        {"precision": 2, "scale": -1},
+        {"precision": 99},
+        {"precision": True},
+        {},
+    ],
+)
+def test_an_invalid_decimal_is_the_type_beneath(more: dict[str, Any]) -> None:
+    fixed = {"type": "fixed", "name": "two", "size": 2, "logicalType": "decimal", **more}
+    schema = WriterSchema.from_text(
+        json.dumps({"type": "record", "name": "a", "fields": [{"name": "n", "type": fixed}]})
+    )
+    assert RecordReader(schema).read([b"ab"]).to_pylist() == [{"n": b"ab"}]
