@@ -353,7 +353,7 @@ def open_archive(uri: str | Path, options: Mapping[str, Option] | None = None) -
     Parameters
     ----------
     uri
-        its folder, ``file:///folder`` or ``s3://bucket/prefix``
+        its folder, ``file:///folder``, ``s3://bucket/prefix`` or ``hdfs://host:port/folder``
     options
         of the storage, as `archive.options` of the settings; a folder takes none, and an object
         store needs none if the environment has its credentials

@@ -14,7 +14,8 @@ class ArchiveSettings(Section):
         min_length=1,
         description="Folder of the archive: a path (relative to the folder of the command) or "
         "`file:///path`; all nodes must see it under the same path. Or a prefix in an object "
-        "store: `s3://bucket/prefix` (docs/storage.md)",
+        "store, or a folder of HDFS: `s3://bucket/prefix`, `hdfs://host:port/folder` "
+        "(docs/storage.md)",
     )
     options: Options = Field(
         {},

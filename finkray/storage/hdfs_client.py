@@ -32,12 +32,13 @@ TIMEOUT_S: Final = 10.0
 The loop of the driver waits for its commits: three such calls in a row must end before the watchdog
 takes it for one that hangs (`archive.hang_s`, 120 s)."""
 
-_RETRIES: Final[Mapping[str, Option]] = {
+_RETRY_PAUSES: Final[Mapping[str, Option]] = {
     "dfs.client.failover.sleep.base.millis": 100,
     "dfs.client.failover.sleep.max.millis": 1000,
 }
-"""With its 15 attempts the library then tries for 13 s to connect, instead of 182 s: so long does a
-thread live that was given up."""
+_RETRIES: Final = "dfs.client.failover.max.attempts"
+"""With the library's own pauses and 15 attempts it tries for 182 s to connect. With these pauses
+and as many attempts as a call may take seconds it says why it could not before the limit passes."""
 
 _KERBEROS: Final = frozenset({"kerberos_principal", "kerberos_keytab", "kerberos_cache"})
 _OWN_OPTIONS: Final = frozenset({"timeout_s", "config_dir"}) | _KERBEROS
@@ -136,15 +137,17 @@ def make_client(uri: HdfsUri, options: Mapping[str, Option]) -> "Client":
         raise ValueError(
             "hdfs:// needs the package hdfs-native: pip install 'finkray[stores]'"
         ) from error
-    timeout_of(options)
+    retries = {**_RETRY_PAUSES, _RETRIES: max(1, int(timeout_of(options)))}
     unknown = sorted(name for name in options if name not in _OWN_OPTIONS and "." not in name)
     if unknown:
         raise ValueError(
             f"hdfs:// takes no option {', '.join(unknown)}: it takes settings of Hadoop, such as "
             f"dfs.client.use.datanode.hostname, and {', '.join(sorted(_OWN_OPTIONS))}"
         )
+    if _KERBEROS & options.keys() and "kerberos_principal" not in options:
+        raise ValueError("hdfs:// needs kerberos_principal beside a keytab or a cache")
     settings = {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
-    config = {name: _text(value) for name, value in {**_RETRIES, **settings}.items()}
+    config = {name: _text(value) for name, value in {**retries, **settings}.items()}
     login = {name: str(options[name]) for name in _KERBEROS if name in options}
     config_dir = options.get("config_dir")
     try:

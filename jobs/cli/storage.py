@@ -9,7 +9,7 @@ from finkray.host.exit_codes import CommandExit
 from jobs.cli.common import AsJson, Config, command_context, console, examples
 
 app = typer.Typer(
-    help="The storage that an archive lies on: a folder, or an object store.",
+    help="The storage that an archive lies on: a folder, an object store, or HDFS.",
     epilog=examples("finkray storage check", "finkray storage check s3://bucket/prefix"),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -39,9 +39,9 @@ def check(
 ) -> None:
     """Try a storage before an archive trusts it.
 
-    An object store must refuse what exists already, also when two ask at the same time, and list
-    what was written: some do not, and two archives would both commit there. Some 500 small objects
-    are written below the URI and deleted again. The options are those of archive.options, if
+    A store must refuse what exists already, also when two ask at the same time, and list what was
+    written: some object stores do not, and two archives would both commit there. Some 500 small
+    files are written below the URI and deleted again. The options are those of archive.options, if
     archive.uri is of the same kind. The exit code is 1 if the storage is not fit.
     """
     from jobs.commands.checks import uri_checks

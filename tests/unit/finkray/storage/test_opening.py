@@ -79,6 +79,22 @@ def test_an_unknown_option_of_a_store_is_refused_without_its_value() -> None:
     assert open_storage(settings).uri == "s3://bucket/archive"
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"replicas": "hunter2"}, "takes no option replicas: it takes settings of Hadoop"),
+        ({"timeout_s": "hunter2"}, "timeout_s must be a number"),
+        ({"kerberos_keytab": "/hunter2"}, "needs kerberos_principal"),
+    ],
+)
+def test_an_option_that_hdfs_does_not_take_is_refused(
+    options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message) as refused:
+        ArchiveSettings(uri="hdfs://name-node:8020/archive", options=options)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_location_travels_and_does_not_show_its_options() -> None:
     location = StorageLocation("s3://bucket", {"secret_access_key": "hunter2"})
     assert "hunter2" not in repr(location)
