@@ -1,0 +1,148 @@
+"""Features of curves: scale-free, of each curve alone, and what their names say."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finkray.outliers.curve_detector import CurveDetector
+from finkray.outliers.curve_features import CURVE_FEATURES, LEAST_POINTS, curve_features
+from finkray.outliers.p_values import TailP, combined
+
+NAMES = [feature.name for feature in CURVE_FEATURES]
+
+
+def made(seed: int, curves: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return random curves of 3 to 20 points."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(3, 20, curves)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    days = np.concatenate([np.sort(rng.uniform(0, 90, count)) for count in counts])
+    flux = rng.normal(0, 10, len(days)) + np.repeat(rng.normal(0, 20, curves), counts)
+    return days, flux, rng.uniform(0.5, 2, len(days)), offsets
+
+
+def of(days: list[float], flux: list[float], error: float = 0.01) -> dict[str, float]:
+    """Return the features of one curve by name."""
+    found = curve_features(
+        np.array(days), np.array(flux), np.full(len(days), error), np.array([0, len(days)])
+    )
+    return dict(zip(NAMES, found[0].tolist(), strict=True))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e4, 1e4))
+def test_unit_epoch_and_pace_change_nothing(seed: int, scale: float, shift: float) -> None:
+    days, flux, error, offsets = made(seed)
+    plain = curve_features(days, flux, error, offsets)
+    scaled = curve_features(days, scale * flux, scale * error, offsets)
+    moved = curve_features(3.0 * days + shift, flux, error, offsets)
+    assert np.allclose(plain, scaled, rtol=1e-6, atol=1e-6, equal_nan=True)
+    # Slopes are compared with each other: rounding of times may turn one comparison.
+    steady = [number for number, name in enumerate(NAMES) if name != "acceleration"]
+    assert np.allclose(plain[:, steady], moved[:, steady], rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_curve_has_the_same_features_alone_and_among_others(seed: int) -> None:
+    days, flux, error, offsets = made(seed)
+    together = curve_features(days, flux, error, offsets)
+    for number, (start, end) in enumerate(itertools.pairwise(offsets)):
+        here = slice(start, end)
+        alone = curve_features(days[here], flux[here], error[here], np.array([0, end - start]))
+        assert np.allclose(together[number], alone[0], atol=1e-9, equal_nan=True)
+        assert np.isfinite(together[number]).all() == (end - start >= LEAST_POINTS)
+
+
+def test_curves_that_say_nothing_have_no_features_and_no_warning() -> None:
+    days = np.arange(8.0)
+    for flux in (np.ones(8), np.full(8, np.nan)):
+        assert np.isnan(curve_features(days, flux, np.ones(8), np.array([0, 8]))).all()
+    assert np.isnan(curve_features(np.ones(8), days, np.ones(8), np.array([0, 8]))).all()
+    assert np.isnan(curve_features(days, days, np.zeros(8), np.array([0, 8]))).all()
+    empty = np.empty(0)
+    assert curve_features(empty, empty, empty, np.array([0])).shape == (0, len(NAMES))
+    assert np.isnan(curve_features(empty, empty, empty, np.array([0, 0]))).all()
+
+
+def test_bad_points_are_left_out() -> None:
+    days, flux, error = np.arange(9.0), np.arange(9.0) ** 2, np.ones(9)
+    good = curve_features(days[:8], flux[:8], error[:8], np.array([0, 8]))
+    for spoilt in (np.nan, np.inf):
+        flux[8] = spoilt
+        assert np.array_equal(curve_features(days, flux, error, np.array([0, 9])), good)
+
+
+def test_against_the_textbook() -> None:
+    rng = np.random.default_rng(1)
+    days, flux = np.sort(rng.uniform(0, 50, 30)), rng.normal(5, 2, 30)
+    found = of(days.tolist(), flux.tolist(), 0.5)
+    assert found["eta"] == pytest.approx(np.sum(np.diff(flux) ** 2) / 29 / flux.var())
+    off = (flux - flux.mean()) / flux.std()
+    assert found["skew"] == pytest.approx(np.mean(off**3))
+    assert found["kurtosis"] == pytest.approx(np.log1p(np.mean(off**4)))
+    assert found["trend"] == pytest.approx(np.corrcoef(days, flux)[0, 1])
+    inside = np.ptp(np.quantile(flux, [0.25, 0.75])) / np.ptp(flux)
+    assert found["half_range"] == pytest.approx(inside)
+    error = np.maximum(0.5, 0.02 * np.abs(flux))
+    weighted = np.average(flux, weights=error**-2)
+    chi2 = np.sum(((flux - weighted) / error) ** 2) / 29
+    assert found["chi2"] == pytest.approx(np.log10(chi2))
+
+
+def test_shapes_have_the_features_of_their_names() -> None:
+    days = np.linspace(0, 60, 25)
+    hump = np.exp(-(((days - 15) / 6) ** 2))
+    second = np.exp(-(((days - 45) / 6) ** 2))
+    one, two = of(days.tolist(), hump.tolist()), of(days.tolist(), (hump + 0.8 * second).tolist())
+    assert one["second_peak"] == 0
+    assert two["second_peak"] == pytest.approx(0.8, abs=0.05)
+    assert two["dip_between"] > 0.7 > one["dip_between"]
+    steps = of(days.tolist(), np.where(days % 20 < 10, 1.0, -0.5).tolist())
+    assert steps["largest_gap"] == 1
+    assert steps["flat_share"] > 0.7
+    chirp = of(days.tolist(), np.sin(2 * np.pi * (days / 35) ** 2).tolist())
+    assert chirp["crossings_late"] > 0
+    rise = of(days.tolist(), (1 / (62 - days)).tolist())
+    assert rise["acceleration"] == 1
+    assert rise["when_highest"] == 1
+
+
+def test_p_values_go_on_beyond_the_reference_in_order() -> None:
+    reference = np.random.default_rng(2).exponential(size=2_000)
+    p = TailP(reference)
+    inside = p(np.quantile(reference, [0.1, 0.5, 0.9]))
+    assert inside == pytest.approx([0.9, 0.5, 0.1], abs=0.01)
+    beyond = p(np.array([8.0, 10.0, 14.0, np.nan]))
+    assert np.all(np.diff(beyond[:3]) < 0)
+    assert beyond[1] == pytest.approx(np.exp(-10.0), rel=1.5)
+    assert np.isnan(beyond[3])
+
+
+def test_combined_p_values_are_uniform_and_missing_ones_are_not_asked() -> None:
+    rng = np.random.default_rng(3)
+    p = rng.random((20_000, 3))
+    p[:, 1] = p[:, 0]  # as dependent as can be
+    p[rng.random(20_000) < 0.3, 2] = np.nan
+    for level in (0.05, 0.01):
+        assert (combined(p) <= level).mean() == pytest.approx(level, rel=0.2)
+    alone = np.array([[0.03, np.nan], [1e-9, np.nan], [np.nan, np.nan]])
+    assert combined(alone)[:2] == pytest.approx([0.03, 1e-9])
+    assert np.isnan(combined(alone)[2])
+
+
+def test_the_detector_finds_the_odd_curve_in_whatever_band_it_is() -> None:
+    rng = np.random.default_rng(4)
+    reference = {"g": rng.normal(size=(300, 5)), "r": rng.normal(size=(300, 5))}
+    detector = CurveDetector(reference, seed=1)
+    g, r = rng.normal(size=(40, 5)), rng.normal(size=(40, 5))
+    g[7], r[9], g[3], r[3] = 6.0, -6.0, np.nan, np.nan
+    p = detector.p_values({"g": g, "r": r})
+    assert set(np.argsort(p)[:2].tolist()) == {7, 9}
+    assert np.isnan(p[3])
+    assert np.array_equal(p[:5], detector.p_values({"g": g[:5], "r": r[:5]}), equal_nan=True)
+    again = CurveDetector(reference, seed=1, threads=2).p_values({"g": g, "r": r})
+    assert np.array_equal(p, again, equal_nan=True)
