@@ -78,7 +78,8 @@ class _Band:
         self._forest = Forest(normal.astype(np.float64), seed, threads)
         self._neighbours = Neighbours(normal, seed)
         self._forest_p = TailP(self._forest.score(normal.astype(np.float64)))
-        self._distance_p = TailP(self._neighbours.own_distances(normal))
+        itself = np.arange(len(normal))
+        self._distance_p = TailP(self._neighbours.distances(normal, itself)[0])
 
     def p_values(self, values: Floats) -> Floats:
         """Return the p-values of both: shape (rows, 2)."""
@@ -86,5 +87,6 @@ class _Band:
         normal = self._ranks.places(values[known]).normal
         out = np.full((len(values), 2), np.nan)
         out[known, 0] = self._forest_p(self._forest.score(normal.astype(np.float64)))
-        out[known, 1] = self._distance_p(self._neighbours.distances(normal)[0])
+        of_none = np.full(len(normal), -1)
+        out[known, 1] = self._distance_p(self._neighbours.distances(normal, of_none)[0])
         return out
