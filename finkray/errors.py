@@ -119,6 +119,10 @@ class StorageError(FinkrayError):
     retriable = True
 
 
+class LedgerReplaced(FinkrayError):
+    """The ledger was rebuilt: its entries have other numbers than when it was followed."""
+
+
 class SchemaError(FinkrayError):
     """An Avro schema that is not valid or cannot be archived; the message says why."""
 

@@ -20,7 +20,7 @@ from catalogs.nights.steps import Steps
 from finkray.ledger.follow import Durable, Position
 from finkray.storage.contract import Storage
 from finkray.surveys import SURVEYS
-from finkray.views.fold import Fold, Kept
+from finkray.views.fold import Fold, Kept, marked, unmarked
 
 FILES: Final = 500
 """Files between two writings of the view, and two looks for a request to stop."""
@@ -38,7 +38,8 @@ class NightFacts:
     folders
         folders of hours that have alerts of the night
     cursor
-        of the ledger, after the last file with alerts of the night: it changes when more come
+        of the ledger, after the last file with alerts of the night, with its mark: it changes when
+        more come, or the ledger is rebuilt
     """
 
     folders: set[str] = field(default_factory=set)
@@ -47,7 +48,7 @@ class NightFacts:
     @property
     def through_entry(self) -> int:
         """Number of the last ledger entry with alerts of the night."""
-        at = Position.from_cursor(self.cursor)
+        at = Position.from_cursor(unmarked(self.cursor)[0])
         return at.seq if at.files else at.seq - 1
 
 
@@ -105,7 +106,7 @@ class NightIndex(Fold[Nights]):
         for night in nights:
             facts = self.nights.setdefault((str(survey), night), NightFacts())
             facts.folders.add(folder)
-            facts.cursor = durable.cursor
+            facts.cursor = marked(durable.cursor, durable.mark)
             self.changed.add((str(survey), night))
 
     def dump(self, cursor: str) -> bytes:

@@ -1,11 +1,13 @@
 """Follow an archive: each new file once, in the order in which claims were committed."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from finkray.claim import Claim, DataFile
+from finkray.errors import LedgerReplaced
 from finkray.ledger.entry import REVISIONS, Entry
 from finkray.ledger.read import read_entries
 from finkray.storage.contract import Storage
@@ -36,6 +38,8 @@ class Durable:
         whether the file was written again because it was missing: its alerts may have been seen
     resolved
         whether its alerts were dead letters before: they come late, and for the first time
+    mark
+        of the entry that committed it; see `mark_of`
     """
 
     cursor: str
@@ -44,6 +48,7 @@ class Durable:
     uri: str
     repaired: bool
     resolved: bool
+    mark: str
 
     @property
     def path(self) -> str:
@@ -62,6 +67,11 @@ class Position:
 
     seq: int = 0
     files: int = 0
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last entry of which files were taken, or that has none; -1 at the start."""
+        return self.seq if self.files else self.seq - 1
 
     def to_cursor(self) -> str:
         """Return the cursor that callers store."""
@@ -91,14 +101,28 @@ class Follower:
         of the archive
     at
         where to start
+    mark
+        of the last entry before `at`, if it is known
+    recognises
+        look whether the ledger was rebuilt since
     """
 
-    def __init__(self, storage: Storage, at: Position) -> None:
+    def __init__(
+        self, storage: Storage, at: Position, mark: str | None = None, *, recognises: bool = False
+    ) -> None:
         self._storage = storage
         self._at = at
+        self._mark = mark
+        self._recognises = recognises
 
     def follow(self, wait_s: float | None) -> Iterator[Durable]:
-        """Yield new files until none comes for `wait_s` seconds; None waits for ever."""
+        """Yield new files until none comes for `wait_s` seconds; None waits for ever.
+
+        Raises
+        ------
+        LedgerReplaced
+            if it recognises that the entry before `at` is another one
+        """
         quiet_since_s = time.monotonic()
         while True:
             for durable in self._published():
@@ -110,7 +134,13 @@ class Follower:
 
     def _published(self) -> Iterator[Durable]:
         """Yield the new files up to the first one that is not published yet."""
-        for entry in read_entries(self._storage, self._at.seq - 1):
+        before = self._at.last_seq if self._recognises else self._at.seq
+        for entry in read_entries(self._storage, max(-1, before - 1)):
+            if self._recognises and entry.seq == before:
+                if self._mark not in (None, mark_of(entry)):
+                    raise LedgerReplaced(f"entry {entry.seq} is not the one that was read before")
+                if not self._at.files:
+                    continue
             new = new_files(entry)
             done = self._at.files if entry.seq == self._at.seq else 0
             for number, (claim, file) in enumerate(new[done:], start=done + 1):
@@ -119,6 +149,7 @@ class Follower:
                     return
                 end = number == len(new)
                 self._at = Position(entry.seq + 1) if end else Position(entry.seq, number)
+                self._remember(entry)
                 # Publishing may have ended between the two checks.
                 if exists or self._exists(file):
                     yield Durable(
@@ -128,10 +159,16 @@ class Follower:
                         uri=f"{self._storage.uri}/{file.path}",
                         repaired=entry.kind == "repaired",
                         resolved=entry.kind == "resolved",
+                        mark=mark_of(entry),
                     )
                 else:
                     log.warning("%s is missing from the archive, see `finkray audit`", file.path)
             self._at = Position(entry.seq + 1)
+            self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        if self._recognises:
+            self._mark = mark_of(entry)
 
     def _exists(self, file: DataFile) -> bool:
         return self._storage.size_bytes(file.path) is not None
@@ -141,6 +178,12 @@ def is_published(storage: Storage, entry: Entry) -> bool:
     """Return whether a later entry records that all files of this one are published."""
     later = read_entries(storage, entry.seq)
     return any(after.published_through >= entry.seq for after in later)
+
+
+def mark_of(entry: Entry) -> str:
+    """Return what tells an entry from one of the same number in a ledger that was rebuilt."""
+    text = f"{entry.seq} {entry.at.isoformat()} {entry.writer}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:

@@ -1,10 +1,11 @@
 """The base of all views: a fold of a ledger, whose state and position are one file.
 
-A fold takes the files of a ledger in the order of their commits, and adds each to a
-state. State and cursor are written together in one atomic step, so the kept state always is that of
-the ledger up to the cursor. Hence a fold may be killed at any moment, run late, or never: the state
-that it comes to is the same. What was not kept is read again, and what cannot be read, or is of
-another ledger, is made again from the beginning.
+A fold takes the files of a ledger in the order of their commits, and adds each to a state. State
+and cursor are written together in one atomic step, so the kept state always is that of the ledger
+up to the cursor. Hence a fold may be killed at any moment, run late, or never: the state that it
+comes to is the same. What was not kept is read again, and what cannot be read, or is of another
+ledger, is made again from the beginning. The cursor in the file has the mark of the ledger's entry
+there, by which a ledger that was rebuilt with other numbers is recognised.
 
     class Rows(Fold[int]):
         parse = staticmethod(…)         # bytes -> Kept(state, cursor)
@@ -26,15 +27,17 @@ from typing import Final, Generic, TypeVar
 
 import pyarrow as pa
 
-from finkray.errors import StorageError
-from finkray.ledger.follow import Durable, Follower, Position
-from finkray.ledger.read import read_state
+from finkray.errors import LedgerReplaced, StorageError
+from finkray.ledger.follow import Durable, Follower, Position, mark_of
+from finkray.ledger.read import read_entries, read_state
 from finkray.storage.contract import Storage
 
 State = TypeVar("State")
 
 START: Final = Position().to_cursor()
 """The cursor before the first file of a ledger."""
+
+_MARK: Final = "@"
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ class Kept(Generic[State]):
     state
         the state
     cursor
-        the position in the ledger that it is the state of
+        the position in the ledger that it is the state of; a fold's has the mark of the entry
     """
 
     state: State
@@ -79,11 +82,30 @@ def read_kept(
         return None
     try:
         kept = parse(data)
-        seq = Position.from_cursor(kept.cursor).seq
+        cursor, mark = unmarked(kept.cursor)
+        position = Position.from_cursor(cursor)
     except ValueError:
         log.warning("%s in %s is not readable; it will be made again", path, storage.uri)
         return None
-    return kept if seq <= read_state(storage).state.last_seq + 1 else None
+    if mark is None:  # of an earlier finkray, or of no entry
+        same = position.seq <= read_state(storage).state.last_seq + 1
+    else:
+        last = next(read_entries(storage, position.last_seq - 1), None)
+        same = last is not None and last.seq == position.last_seq and mark_of(last) == mark
+    if not same:
+        log.warning("%s in %s is of another ledger; it will be made again", path, storage.uri)
+    return kept if same else None
+
+
+def marked(cursor: str, mark: str | None) -> str:
+    """Return a cursor with the mark of its entry."""
+    return cursor if mark is None else f"{cursor}{_MARK}{mark}"
+
+
+def unmarked(cursor: str) -> tuple[str, str | None]:
+    """Return a cursor without its mark, and the mark; None if it has none."""
+    plain, _, mark = cursor.partition(_MARK)
+    return plain, mark or None
 
 
 class Fold(ABC, Generic[State]):
@@ -112,7 +134,7 @@ class Fold(ABC, Generic[State]):
         self._title = title
         self.caught_up_at = datetime.now(UTC)
         kept = read_kept(storage, path, self.parse)
-        self.cursor = START if kept is None else kept.cursor
+        self.cursor, self._mark = unmarked(START if kept is None else kept.cursor)
         self._follower = self._follow()
         self.restore(None if kept is None else kept.state)
 
@@ -147,11 +169,19 @@ class Fold(ABC, Generic[State]):
         StorageError
             if a file cannot be read now; the next call tries it again
         """
+        try:
+            return self._add_new(files)
+        except LedgerReplaced as error:
+            log.warning("%s: the ledger was rebuilt (%s); making them again", self._title, error)
+            self.rebuild()
+            return self._add_new(files)
+
+    def _add_new(self, files: int) -> int:
         done = 0
         try:
             for durable in self._follower.follow(wait_s=0):
                 self.add(durable)
-                self.cursor = durable.cursor
+                self.cursor, self._mark = durable.cursor, durable.mark
                 done += 1
                 if done == files:
                     break
@@ -163,13 +193,14 @@ class Fold(ABC, Generic[State]):
 
     def keep(self) -> None:
         """Write state and cursor, for readers and for the next start."""
-        self.storage.replace(self._path, self.dump(self.cursor))
+        self.storage.replace(self._path, self.dump(marked(self.cursor, self._mark)))
 
     def rebuild(self) -> None:
         """Forget the state, and begin at the first file of the ledger."""
-        self.cursor = START
+        self.cursor, self._mark = START, None
         self._follower = self._follow()
         self.restore(None)
 
     def _follow(self) -> Follower:
-        return Follower(self.storage, Position.from_cursor(self.cursor))
+        at = Position.from_cursor(self.cursor)
+        return Follower(self.storage, at, self._mark, recognises=True)

@@ -2,9 +2,9 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
@@ -15,6 +15,22 @@ from finkray.storage.local import LocalStorage
 from finkray.storage.memory import MemoryStorage
 
 ZTF = TopicPartition("cluster", "ztf_20261124_programid1", "topicid8-and-more", 0)
+OTHER = ZTF._replace(partition=1)
+
+
+@dataclass
+class Topics:
+    """The partitions that a Kafka cluster has, for a rebuild."""
+
+    known: list[TopicPartition] = field(default_factory=lambda: [ZTF, OTHER])
+
+    def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
+        """Return those whose topic is wanted."""
+        return [source for source in self.known if wants(source.topic)]
+
+    def cluster_id(self) -> str:
+        """Return the id of the cluster."""
+        return "cluster"
 
 
 def result(

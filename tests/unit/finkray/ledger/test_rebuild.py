@@ -2,8 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pyarrow.parquet as pq
@@ -24,24 +22,9 @@ from finkray.ledger.rebuild import Rebuilt, rebuild
 from finkray.ledger.salvage import SET_ASIDE_FOLDER
 from finkray.ledger.segment import BLOCK, Segment
 from finkray.storage.contract import Storage
-from tests.support.ledgers import ZTF, compact_now
+from tests.support.ledgers import OTHER, ZTF, Topics, compact_now
 from tests.support.small_archives import SmallArchive
 from tests.support.torn_storage import TornStorage
-
-OTHER = ZTF._replace(partition=1)
-
-
-@dataclass
-class Topics:
-    """The partitions that a Kafka cluster has."""
-
-    known: list[TopicPartition] = field(default_factory=lambda: [ZTF, OTHER])
-
-    def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
-        return [source for source in self.known if wants(source.topic)]
-
-    def cluster_id(self) -> str:
-        return "cluster"
 
 
 def rebuilt_of(storage: Storage, topics: Topics | None = None, **how: bool) -> Rebuilt:
