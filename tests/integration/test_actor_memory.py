@@ -5,10 +5,8 @@ import pytest
 from finkray.claim import TopicPartition
 from sim.broker.kafka import Kafka
 from tests.support.actor_process import MIB, run_actor
-from tests.support.archiving import ArchiveUnderTest
 from tests.support.damaged_log import send_batch
 from tests.support.lane_reading import fill, made
-from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -67,28 +65,3 @@ def test_an_actor_ends_before_a_batch_takes_all_memory_and_its_successor_skips_t
     assert second.gaps == [["unreadable", 3, 902]]
     assert "takes more than 250 MiB of memory" in second.unreadable
     assert second.peak_bytes < memory_bytes
-
-
-@pytest.mark.ray
-@pytest.mark.spark
-@pytest.mark.timeout(600)
-def test_an_archive_goes_past_a_batch_that_takes_all_memory_and_says_so(
-    archive: ArchiveUnderTest, kafka: Kafka, source: TopicPartition, packets: list[bytes]
-) -> None:
-    fill(kafka, source, 1)
-    sent = send(kafka.bootstrap_servers, source.topic, packets)
-    send_batch(kafka, source.topic, [bytes(MIB)] * 900, "gzip")
-    sent += send(kafka.bootstrap_servers, source.topic, packets)
-    archive.settings = {"ingest": {"memory_bytes": "640 MiB"}}
-    archive.start()
-    archive.wait_for_offsets(901 + sent, wait_s=400)
-    balance = archive.balance()
-    assert (balance.archived, balance.dead_lettered, balance.unreadable) == (sent, 1, 900)
-    assert set(archive.offsets().values()) == {1}
-    snapshot = archive.snapshot()
-    assert snapshot is not None
-    messages = {alarm.code: alarm.message for alarm in snapshot.alarms}
-    assert f"{source.topic}[0] at offset" in messages["ACTOR_MEMORY"]
-    assert f"{source.topic}[0] {1 + len(packets)}-" in messages["UNREADABLE"]
-    assert "was restarted by Ray; its lanes are read again" in archive.log.read_text()
-    archive.stop()

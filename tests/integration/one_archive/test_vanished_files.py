@@ -2,20 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
 
-from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest
 from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
-
-TOPIC = "ztf_redrive"
 
 
 def finkray(archive: ArchiveUnderTest, *words: str) -> tuple[int, str]:
@@ -28,50 +24,42 @@ def told(archive: ArchiveUnderTest, *words: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def archive(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka: Kafka,
-    ray_cluster: LocalRay,
-    packets: list[bytes],
-) -> Iterator[ArchiveUnderTest]:
-    """It has taken in twelve alerts and a dead letter, and has left.
+@pytest.fixture
+def stopped(shared: ArchiveUnderTest) -> ArchiveUnderTest:
+    """The archive when it has stopped; each test mends what it did to it."""
+    if shared.process is not None and shared.process.poll() is None:
+        shared.stop()
+    return shared
 
-    Each test mends what it did to it.
-    """
-    folder = tmp_path_factory.mktemp("redrive")
-    one = ArchiveUnderTest(
-        folder / "archive", folder, kafka.bootstrap_servers, [TOPIC], ray_cluster.environment()
+
+def test_vanished_files_are_found_and_made_again(
+    stopped: ArchiveUnderTest, early_topic: str
+) -> None:
+    archive = stopped
+    alerts, dead_letters = (
+        sorted(
+            path for path in (archive.root / kind).rglob("*.parquet") if early_topic in str(path)
+        )
+        for kind in ("alerts", "deadletters")
     )
-    kafka.create_topic(TOPIC)
-    send(kafka.bootstrap_servers, TOPIC, [*packets, b"poison"])
-    one.start()
-    one.wait_for_offsets(13)
-    one.stop()
-    yield one
-    one.kill()
-
-
-def test_vanished_files_are_found_and_made_again(archive: ArchiveUnderTest) -> None:
-    before = {
-        path: ds.dataset(path).to_table() for path in (archive.root / "alerts").rglob("*.parquet")
-    }
+    before = {path: ds.dataset(path).to_table() for path in alerts}
     assert finkray(archive, "audit", "--deep", "all")[0] == 0
 
-    for folder in ("alerts", "deadletters"):
-        next((archive.root / folder).rglob("*.parquet")).unlink()
+    alerts[0].unlink()
+    dead_letters[0].unlink()
     code, text = finkray(archive, "audit")
     assert code == 1
     assert "missing" in text
     code, text = finkray(archive, "audit", "--deep", "all", "--redrive")
     assert code == 0, text
-    assert archive.offsets() == Counter((0, n) for n in range(12))
+    assert archive.offsets(early_topic) == Counter((0, n) for n in range(12))
     for path, table in before.items():
         assert ds.dataset(path).to_table().equals(table)
     assert finkray(archive, "audit", "--deep", "all")[0] == 0
 
 
-def test_a_stray_file_is_a_duplicate(archive: ArchiveUnderTest) -> None:
+def test_a_stray_file_is_a_duplicate(stopped: ArchiveUnderTest) -> None:
+    archive = stopped
     path = next((archive.root / "alerts").rglob("*.parquet"))
     path.with_name("copy.parquet").write_bytes(path.read_bytes())
     code, text = finkray(archive, "audit")
@@ -82,9 +70,9 @@ def test_a_stray_file_is_a_duplicate(archive: ArchiveUnderTest) -> None:
 
 
 def test_what_waits_in_kafka_is_shown_and_is_no_difference(
-    archive: ArchiveUnderTest, kafka: Kafka, packets: list[bytes]
+    stopped: ArchiveUnderTest, kafka: Kafka, early_topic: str, packets: list[bytes]
 ) -> None:
-    send(kafka.bootstrap_servers, TOPIC, packets)
-    sheet = told(archive)
+    send(kafka.bootstrap_servers, early_topic, packets)
+    sheet = told(stopped)
     assert sum(part["waiting"] for part in sheet["partitions"]) == 12
-    assert finkray(archive, "audit")[0] == 0
+    assert finkray(stopped, "audit")[0] == 0
