@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from tests.support.board_reader import board_reader
 
 WAIT_S = 180.0
 """Time limit of a wait: enough for a first start of Spark on a busy machine."""
+
+SNAPSHOT_S = 5.0
+"""How long a snapshot may take to come: an archive publishes one each second."""
 
 
 def wait_until(what: str, done: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
@@ -183,9 +187,18 @@ class ArchiveUnderTest:
         )
 
     def snapshot(self) -> Snapshot | None:
-        """Return the snapshot on the archive's board, None if no archive runs."""
+        """Return the first snapshot from now on of the archive's board, None if no archive runs.
+
+        If none comes, as from an archive that sleeps, return the last one.
+        """
         of_ray = ((k, v) for k, v in self.environment.items() if k.startswith("RAY_"))
-        return board_reader(*sorted(of_ray)).read(self.namespace)
+        reader = board_reader(*sorted(of_ray))
+        now, deadline_s = datetime.now(UTC), time.monotonic() + SNAPSHOT_S
+        while (snapshot := reader.read(self.namespace)) is not None and snapshot.at < now:
+            if time.monotonic() > deadline_s:
+                break
+            time.sleep(0.1)
+        return snapshot
 
     def alarms(self) -> set[str]:
         """Return the codes of the raised alarms."""
