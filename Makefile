@@ -17,7 +17,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-spark test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup demo test test-archive test-own-ray test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,24 +36,27 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Two archives at once on two cores take as long as one after the other. Tests without an archive run
-# beside those with one, at a lower priority, on the cores that it leaves; then the unit tests, on
-# all of them, unless Ctrl-C ended the others (2 of pytest). Lines of the second group begin with
-# "beside", so that each shows as it comes.
+# Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Each
+# has a Kafka of its own, and one archive at a time. Lines of the second and the third group begin with
+# their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(MAKE) --no-print-directory -j 2 test-spark test-beside
+	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
-test-spark: $(READY)
-	@$(BIN)/python -m pytest $(SLOWEST) -m spark tests/integration
+test-archive: $(READY)  ## archives on a Ray that the tests share
+	@$(BIN)/python -m pytest $(SLOWEST) -m "ray and not own_ray and not chaos" tests/integration
 
-test-beside: SHELL := /bin/bash
-test-beside: .SHELLFLAGS := -o pipefail -c
-test-beside: $(READY)
-	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark" tests/integration; code=$$?; \
+test-own-ray test-beside: SHELL := /bin/bash
+test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
+test-own-ray: $(READY)  ## commands and daemons that start a Ray of their own, and processes that are killed
+	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "ray and (own_ray or chaos)" tests/integration 2>&1 \
+	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
+
+test-beside: $(READY)  ## Kafka, storages, pages; then the unit tests
+	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not ray" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
 	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
-	 | { trap '' INT; sed -u 's/^/beside | /'; }  # Ctrl-C ends what it reads
+	 | { trap '' INT; sed -u 's/^/beside | /'; }
 
 test-unit: $(READY)  ## the unit tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SLOWEST) tests/unit

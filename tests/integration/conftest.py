@@ -23,6 +23,14 @@ from tests.support.hdfs_server import HdfsServer, running_hdfs
 from tests.support.packets import real_ztf_packets
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that need Ray and do not share the session's: `own_ray`."""
+    for item in items:
+        shares = "ray_cluster" in getattr(item, "fixturenames", ())
+        if item.get_closest_marker("ray") and not shares:
+            item.add_marker(pytest.mark.own_ray)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
     """A local Ray with a token of its own; it ends with pytest."""
