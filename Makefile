@@ -4,6 +4,7 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PREPARED := $(VENV)/.prepared
 
 ALERTS  ?= 10000
 NIGHT_ALERTS ?= 100000
@@ -17,42 +18,48 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-archive test-own-ray test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## make the environment: everything pinned, with hashes
+setup: $(PREPARED)  ## make the environment: everything pinned, with hashes
+
+environment: $(READY)  # the packages alone
 
 $(READY): requirements.lock pyproject.toml
 	@echo "Installing the environment into $(VENV): about 175 packages, 2.4 GB, once"
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q actors catalogs finkray jobs sim ui  # where Python itself may not write it
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip uses one core; some templates do not compile
+	@touch $@
+
+$(PREPARED): $(READY)
 	@$(BIN)/finkray prepare || echo "Without it each start of Spark takes some seconds longer."
 	@touch $@
 
-demo: $(READY)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
+demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Each
 # has a Kafka of its own, and one archive at a time. Lines of the second and the third group begin with
 # their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
-test: $(READY)  ## the whole suite, with a real Kafka, Ray and Spark
+test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
-test-archive: $(READY)  ## archives on a Ray that the tests share
+test-archive: $(PREPARED)  ## archives on a Ray that the tests share
 	@$(BIN)/python -m pytest $(SLOWEST) -m "ray and not own_ray and not chaos" tests/integration
 
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(READY)  ## commands and daemons that start a Ray of their own, and processes that are killed
+test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and processes that are killed
 	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "ray and (own_ray or chaos)" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
-test-beside: $(READY)  ## Kafka, storages, pages; then the unit tests
+test-beside: $(PREPARED)  ## Kafka, storages, pages; then the unit tests
 	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not ray" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
 	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
@@ -71,27 +78,27 @@ format: $(READY)  ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-chaos: $(READY)  ## kill processes at random under a stream with every trouble at once: KILLS=N
+chaos: $(PREPARED)  ## kill processes at random under a stream with every trouble at once: KILLS=N
 	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200 -o faulthandler_timeout=0
 
-soak: $(READY)  ## a long run, in which nothing may grow: CLAIMS=N
+soak: $(PREPARED)  ## a long run, in which nothing may grow: CLAIMS=N
 	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s -o faulthandler_timeout=0
 
-bench: $(READY)  ## compare the rates with a bare loop and Fink's two pipelines
+bench: $(PREPARED)  ## compare the rates with a bare loop and Fink's two pipelines
 	@$(BIN)/python -m bench
 
-bench-quick: $(READY)  ## the ratio to the bare loop alone, in three minutes
+bench-quick: $(PREPARED)  ## the ratio to the bare loop alone, in three minutes
 	@$(BIN)/python -m bench --chains finkray,bare-loop --feeds containers,bare --alerts 30000 --warm-after 10000 --rounds 1 --visit 0 --lsst-visit 0
 
-bench-scaling: $(READY)  ## what partitions, actors, and the sizes of claims and packets do
+bench-scaling: $(PREPARED)  ## what partitions, actors, and the sizes of claims and packets do
 	@$(BIN)/python -m bench.scaling
 
-bench-services: $(READY)  ## the cross-match beside astropy's, 1 and 20 million sources; classify; services beside the archive
+bench-services: $(PREPARED)  ## the cross-match beside astropy's, 1 and 20 million sources; classify; services beside the archive
 	@$(BIN)/python -m bench.crossmatch
 	@$(BIN)/python -m bench.classify
 	@$(BIN)/python -m bench.beside
 
-bench-store: $(READY)  ## the HATS collection of a night: NIGHT_ALERTS=N; the object index
+bench-store: $(PREPARED)  ## the HATS collection of a night: NIGHT_ALERTS=N; the object index
 	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
 	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
 
