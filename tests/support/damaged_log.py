@@ -21,7 +21,7 @@ def send_batch(kafka: Kafka, topic: str, values: list[bytes], codec: str = "none
     producer = Producer(
         {
             "bootstrap.servers": kafka.bootstrap_servers,
-            "linger.ms": 2000,
+            "linger.ms": 60_000,  # it ends with the flush
             "message.max.bytes": 1_000_000_000,
             "batch.size": 2_147_483_647,
             "batch.num.messages": 100_000,
