@@ -4,10 +4,12 @@ Both give the same bits for the same reference and seed, whatever the number of 
 a batch and the order of its rows.
 """
 
+from functools import cache
 from types import ModuleType
 from typing import Final
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
@@ -80,7 +82,7 @@ class Forest:
         if len(values):
             signature = np.asarray(self._forest.feature_signature(self._input(values)))
             # A feature that no tree asked on the way has 0 / 0.
-            out[:, self.used] = np.nan_to_num(signature)
+            out[:, self.used] = -np.nan_to_num(signature)
         return out
 
     def leaves(self, values: Floats) -> np.ndarray:
@@ -113,7 +115,10 @@ class Neighbours:
         chosen = np.random.default_rng(seed).permutation(rows)[:NEIGHBOUR_ROWS]
         self.rows = np.sort(chosen)
         self._points = np.ascontiguousarray(reference[self.rows], np.float32)
-        self._squares = (self._points**2).sum(axis=1)
+        squares = (self._points**2).sum(axis=1)
+        # One product of (rows, 1, squares of rows) with it gives all squared distances.
+        one = np.ones(len(self.rows), np.float32)
+        self._factor = np.ascontiguousarray(np.vstack([-2.0 * self._points.T, squares, one]))
         self._count = min(NEIGHBOURS, len(self.rows) - 1)
 
     def distances(self, normal: np.ndarray, own: np.ndarray) -> tuple[Floats, np.ndarray]:
@@ -129,20 +134,37 @@ class Neighbours:
         at = np.searchsorted(self.rows, own)
         is_point = (own >= 0) & (self.rows[np.minimum(at, len(self.rows) - 1)] == own)
         out, nearest = np.empty(len(normal)), np.empty(len(normal), np.int64)
+        # A second thread gains nothing on products this small, and spins while it waits.
+        with _blas().limit(limits=1, user_api="blas"):
+            self._fill(normal, at, is_point, out, nearest)
+        return np.sqrt(out), nearest
+
+    def _fill(
+        self,
+        normal: np.ndarray,
+        at: np.ndarray,
+        is_point: np.ndarray,
+        out: Floats,
+        nearest: np.ndarray,
+    ) -> None:
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             rows = np.ascontiguousarray(normal[chunk], np.float32)
             # All numbers are whole and below 2^24, so float32 has them exactly in whatever order
             # they are added: the answer depends on no thread, library or processor.
-            squares = self._squares - 2.0 * (rows @ self._points.T)
-            squares += (rows**2).sum(axis=1)[:, None]
+            own_squares = (rows**2).sum(axis=1)
+            squares = np.column_stack([rows, np.ones_like(own_squares), own_squares]) @ self._factor
             itself = np.flatnonzero(is_point[chunk])
             squares[itself, at[chunk][itself]] = np.inf
             nearest[chunk] = self.rows[np.argmin(squares, axis=1)]
             out[chunk] = np.partition(squares, self._count - 1, axis=1)[:, self._count - 1]
-        return np.sqrt(out), nearest
 
     def parts(self, normal: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """Return the squared difference to the nearest row, column by column."""
         where = np.searchsorted(self.rows, nearest)
         return (normal - self._points[where]) ** 2
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -45,6 +45,7 @@ class Ranks:
 
     def __init__(self, reference: Floats) -> None:
         self.columns = [np.sort(column[np.isfinite(column)]) for column in reference.T]
+        self._steps = [_normal_steps(len(column)) for column in self.columns]
 
     def medians(self) -> Floats:
         """Return the lower median of each column; 0 of one without values."""
@@ -66,12 +67,14 @@ class Ranks:
             less = np.searchsorted(ordered, column, "left")
             below[:, number] = np.where(known, (1 + at_most) / (1 + count), np.nan)
             above[:, number] = np.where(known, (1 + count - less) / (1 + count), np.nan)
-            normal[:, number] = np.where(known, _normal_steps(count)[at_most + less], 0.0)
+            normal[:, number] = np.where(known, self._steps[number][at_most + less], 0.0)
         return Places(below, above, normal)
 
 
 def _normal_steps(count: int) -> np.ndarray:
     """Return the normal score of each sum of two ranks, 0 to 2 x count, in whole steps."""
+    if not count:
+        return np.zeros(1, np.float32)
     # The middle of the ranks, kept off 0 and 1 by half a rank.
     share = np.clip(np.arange(2 * count + 1) / (2.0 * count), 0.5 / count, 1 - 0.5 / count)
     score = np.clip(ndtri(share), -_LARGEST, _LARGEST)

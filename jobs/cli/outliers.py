@@ -7,6 +7,7 @@ import typer
 
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
+from jobs.cli import thumbs
 from jobs.cli.common import AsJson, Config, command_context, examples
 
 app = typer.Typer(
@@ -14,6 +15,17 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.command(
+    epilog=examples(
+        "finkray outliers thumb 2459198754215015010 up",
+        "finkray outliers thumb ZTF20abfcszi down --user group-a --note 'a dipole'",
+    )
+)(thumbs.thumb)
+app.command(epilog=examples("finkray outliers refit", "finkray outliers refit --user group-a"))(
+    thumbs.refit
+)
+app.add_typer(thumbs.thumbs_app, name="thumbs")
 
 CONTEXTS: Final = ("transient-like", "asteroid", "star", "galaxy", "unknown", "nothing")
 """Names of `finkray.outliers.context.CONTEXTS`, which is not imported for a help text."""

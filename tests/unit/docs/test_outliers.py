@@ -34,9 +34,24 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     assert {row["context"] for row in found} <= {"galaxy", "unknown", "nothing"}
     assert follow("python read_outliers.py").count("\n") == 5
     assert "'drivers': [{'name': " in follow("python own_model.py")
+    assert follow("python judge.py").count("group-a") == 6
+    thumbs = json.loads(follow("finkray outliers thumbs list --json"))
+    assert [thumb["action"] for thumb in thumbs] == ["down", "up"] * 3
+    assert all(thumb["shown"]["reasons"] and thumb["features"]["magpsf"] for thumb in thumbs)
+    assert "thumb 2 is taken back" in follow("finkray outliers thumbs undo 2")
+    taught = json.loads(follow("finkray outliers refit --user group-a --json"))
+    assert (taught["up"], taught["down"], taught["in_use"]) == (
+        2,
+        3,
+        taught["after"] >= taught["before"],
+    )
+    if taught["in_use"]:
+        follow("finkray outliers revert")
     (seeded,) = re.findall(r"([0-9a-f]{16}): 205 reference alerts .* not in use", follow(again))
     versions = {model["version"]: model["in_use"] for model in json.loads(follow(all_models))}
-    assert versions == {version: True for _, version, _ in trained} | {seeded: False}
+    assert versions == {version: True for _, version, _ in trained} | dict.fromkeys(
+        (seeded, taught["version"]), False
+    )
     assert f"ztf {seeded} is in use" in follow(f"finkray outliers use {seeded[:6]}")
     assert f"ztf {trained[0][1]} is in use again" in follow("finkray outliers revert")
     assert json.loads(follow(f"finkray outliers show {seeded}"))["facts"]["alerts"] == 205

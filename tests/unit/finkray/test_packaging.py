@@ -182,7 +182,7 @@ def test_the_extras_together_are_what_the_code_imports() -> None:
     assert shipped == set(used), "an extra brings what nothing imports"
 
 
-@pytest.mark.parametrize("extra", ["plain", "broker", "catalogs", "stores", "dev"])
+@pytest.mark.parametrize("extra", ["plain", "broker", "catalogs", "outliers", "stores", "dev"])
 def test_the_lock_pins_all_that_is_declared(extra: str) -> None:
     lock = (CHECKOUT / "requirements.lock").read_text(encoding="utf-8")
     pinned = set(re.findall(r"^([a-z0-9-]+)==", lock.replace("_", "-"), re.MULTILINE))

@@ -1,0 +1,113 @@
+"""Commands about what users think of outliers: `finkray outliers thumb`, `thumbs` and `refit`."""
+
+import enum
+import getpass
+import json
+from typing import Annotated
+
+import typer
+
+from finkray.surveys import SURVEYS
+from jobs.cli.common import AsJson, Config, command_context, examples
+
+thumbs_app = typer.Typer(
+    help="The log of thumbs: list them, take one back.", no_args_is_help=True, rich_markup_mode=None
+)
+
+_User = Annotated[
+    str | None,
+    typer.Option("--user", metavar="U", show_default=False, help="Default: your login name."),
+]
+_OnlyUser = Annotated[
+    str | None, typer.Option("--user", metavar="U", show_default=False, help="Only theirs.")
+]
+
+
+class Direction(enum.StrEnum):
+    """The two thumbs."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+def thumb(
+    alert: Annotated[
+        str,
+        typer.Argument(metavar="ALERT", show_default=False, help="Id of the alert or its object."),
+    ],
+    direction: Annotated[Direction, typer.Argument(show_default=False, help="More of these?")],
+    config: Config = None,
+    *,
+    user: _User = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A remark, kept with it.")] = "",
+) -> None:
+    """Say that you want more alerts like this one (up), or no more of them (down)."""
+    from jobs.commands.thumbs import give_thumb
+
+    context = command_context(config)
+    entry = give_thumb(context.settings, alert, direction.value, _named(user), note)
+    context.progress.say(
+        f"thumb {entry.number}: {entry.user} {entry.action} {entry.survey} alert {entry.alert_id}; "
+        "finkray outliers refit learns it"
+    )
+
+
+@thumbs_app.command(
+    "list", epilog=examples("finkray outliers thumbs list", "finkray outliers thumbs list --json")
+)
+def list_(config: Config = None, *, user: _OnlyUser = None, as_json: AsJson = False) -> None:
+    """List the thumbs that count: those not taken back, and a user's last one of each alert."""
+    from jobs.commands.thumbs import thumb_log, thumb_text
+
+    context = command_context(config)
+    active = thumb_log(context.settings).active(user)
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in active], indent=2))
+    elif not active:
+        context.progress.say("there are no thumbs: finkray outliers thumb ALERT up")
+    for entry in [] if as_json else active:
+        context.progress.say(thumb_text(entry))
+
+
+@thumbs_app.command(epilog=examples("finkray outliers thumbs undo 3"))
+def undo(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, show_default=False)],
+    config: Config = None,
+    *,
+    user: _User = None,
+) -> None:
+    """Take a thumb back, by a further entry of the log."""
+    from jobs.commands.thumbs import thumb_log
+
+    context = command_context(config)
+    entry = thumb_log(context.settings).undo(number, _named(user))
+    context.progress.say(f"thumb {number} is taken back (entry {entry.number})")
+
+
+def refit(
+    config: Config = None,
+    *,
+    survey: Annotated[
+        str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
+    ] = "ztf",
+    user: _OnlyUser = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the model in use learn the thumbs, of one user or of all, and put the new one in use.
+
+    A model that ranks thumbs it has not seen worse than without thumbs is kept and not used.
+    """
+    from jobs.commands.thumbs import refit_model
+
+    if survey not in SURVEYS:
+        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
+    context = command_context(config)
+    refitted = refit_model(context.settings, survey, user)
+    if as_json:
+        typer.echo(json.dumps(refitted.to_json(), indent=2))
+    else:
+        context.progress.say(refitted.text())
+
+
+def _named(user: str | None) -> str:
+    return user or getpass.getuser()
