@@ -43,24 +43,25 @@ $(PREPARED): $(READY)
 demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Each
-# has a Kafka of its own, and one archive at a time. Lines of the second and the third group begin with
-# their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
+# Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
+# they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
+# archive at a time at most. Lines of the second and the third group begin with their names, so that each
+# line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
 test-archive: $(PREPARED)  ## archives on a Ray that the tests share
-	@$(BIN)/python -m pytest $(SLOWEST) -m "ray and not own_ray and not chaos" tests/integration
+	@$(BIN)/python -m pytest $(SLOWEST) -m "spark and not own_ray and not chaos" tests/integration
 
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and processes that are killed
-	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "ray and (own_ray or chaos)" tests/integration 2>&1 \
+test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and an archive whose processes are killed
+	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
-test-beside: $(PREPARED)  ## Kafka, storages, pages; then the unit tests
-	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not ray" tests/integration; code=$$?; \
+test-beside: $(PREPARED)  ## Kafka, storages, services, pages; then the unit tests
+	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
 	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }
