@@ -21,6 +21,7 @@ def kafka_unix_s(storage: Storage, claim: Mapping[str, Any]) -> np.ndarray:
     stamps = []
     for file in claim["files"]:
         with storage.open(file["path"]) as source:
-            stamps.append(pq.read_table(source, columns=["kafka_timestamp"], partitioning=None))
+            table = pq.read_table(source, columns=["kafka_timestamp"], partitioning=None)
+        stamps.append(table.slice(file["first_row"] or 0, file["rows"]))
     found = [np.asarray(table.column(0).cast(pa.int64())) for table in stamps]
     return np.concatenate([np.array([]), *found]) / 1e3

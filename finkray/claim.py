@@ -1,6 +1,6 @@
 """The claim: the unit in which the archive reads offsets and accounts for them."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from finkray.intervals import Interval
@@ -66,11 +66,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file with alerts (or dead letters) of one claim.
+    """The alerts (or dead letters) of one claim in a Parquet file.
+
+    Most files have the alerts of one claim. Small claims of one commit may share a file: then each
+    of them names the file, with its own `rows`, which begin at `first_row`; `file_rows` are the
+    rows of all, and None if the file is not shared. Files of dead letters are never shared.
 
     `path` is relative to the archive's root, with forward slashes. The offsets are the first
-    and last in this file. `hour_utc` is ISO 8601, or None for dead letters. `crc32` is the CRC-32
-    (of zlib) of the file's bytes; None in a ledger that is older than this key.
+    and last of these rows. `hour_utc` is ISO 8601, or None for dead letters. `size_bytes` and
+    `crc32` are of the file, `crc32` the CRC-32 (of zlib) of its bytes; None in a ledger that is
+    older than this key.
     """
 
     path: str
@@ -81,6 +86,47 @@ class DataFile:
     schema_fingerprint: str | None = None
     hour_utc: str | None = None
     crc32: int | None = None
+    first_row: int = 0
+    file_rows: int | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several claims share the file."""
+        return self.file_rows is not None
+
+    @property
+    def key(self) -> str:
+        """The path, followed by the first row if the file is shared: no other claim has it."""
+        return f"{self.path}{_ROW_MARK}{self.first_row}" if self.is_shared else self.path
+
+    @property
+    def whole(self) -> "DataFile":
+        """The file with the rows of all its claims; the offsets stay those of this claim."""
+        if self.file_rows is None:
+            return self
+        return replace(self, rows=self.file_rows, first_row=0, file_rows=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dictionary, as it is in the ledger."""
+        raw = asdict(self)
+        if not self.is_shared:
+            del raw["first_row"], raw["file_rows"]
+        return raw
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "DataFile":
+        """Parse what `to_json` returned; a compacted ledger has nulls for absent keys."""
+        return cls(**raw | {"first_row": raw.get("first_row") or 0})
+
+
+_ROW_MARK = "@"
+"""Kafka allows letters, digits, ., _ and - in the names of topics: no path has this character."""
+
+
+def path_of_key(key: str) -> tuple[str, int]:
+    """Return path and first row of the `key` of a file."""
+    path, _, first_row = key.partition(_ROW_MARK)
+    return path, int(first_row or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +186,8 @@ class ClaimResult:
             **self.claim.source._asdict(),
             "first_offset": self.claim.first_offset,
             "last_offset": self.claim.last_offset,
-            "files": [asdict(file) for file in self.files],
-            "dead_letter_files": [asdict(file) for file in self.dead_letter_files],
+            "files": [file.to_json() for file in self.files],
+            "dead_letter_files": [file.to_json() for file in self.dead_letter_files],
             "dead_letters_by_reason": dict(self.dead_letters_by_reason),
             "gaps": [asdict(gap) for gap in self.gaps],
             "resolved": [
@@ -155,8 +201,8 @@ class ClaimResult:
         source = TopicPartition(raw["cluster_id"], raw["topic"], raw["topic_id"], raw["partition"])
         return cls(
             claim=Claim(source, raw["first_offset"], raw["last_offset"]),
-            files=tuple(DataFile(**file) for file in raw["files"]),
-            dead_letter_files=tuple(DataFile(**file) for file in raw["dead_letter_files"]),
+            files=tuple(map(DataFile.from_json, raw["files"])),
+            dead_letter_files=tuple(map(DataFile.from_json, raw["dead_letter_files"])),
             dead_letters_by_reason=tuple(sorted(raw["dead_letters_by_reason"].items())),
             gaps=tuple(Gap(**gap) for gap in raw["gaps"]),
             # Absent in a ledger that is older than the first resolved dead letter.

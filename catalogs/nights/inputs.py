@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from catalogs.nights.index import NightFacts, survey_of
 from catalogs.nights.layout import OBJECT_ID
 from finkray import adapter
+from finkray.claim import DataFile
 from finkray.curves.raw import HISTORIES
 from finkray.curves.raw import columns as point_columns
 from finkray.errors import NightError, StorageError
@@ -237,7 +238,7 @@ def _row_bytes(storage: Storage, file: NightFile, tops: Collection[str]) -> floa
 def _ledger_files(storage: Storage, facts: NightFacts) -> list[NightFile]:
     """Return the files of the ledger in the folders of a night, by path."""
     folders = pa.array(sorted(facts.folders), pa.string())
-    files = []
+    files: dict[str, NightFile] = {}
     for table in claim_tables(storage, ["files"], facts.through_entry):
         for batch in table.to_batches():
             flat = batch.column("files").flatten()
@@ -246,11 +247,11 @@ def _ledger_files(storage: Storage, facts: NightFacts) -> list[NightFile]:
                 pc.replace_substring_regex(paths, pattern="/[^/]*$", replacement=""),
                 value_set=folders,
             )
-            files += [
-                NightFile(row["path"], row["rows"], row["size_bytes"], row["schema_fingerprint"])
-                for row in flat.filter(inside).to_pylist()
-            ]
-    return sorted(files)
+            for row in flat.filter(inside).to_pylist():
+                file = DataFile.from_json(row).whole
+                fingerprint = str(file.schema_fingerprint)
+                files[file.path] = NightFile(file.path, file.rows, file.size_bytes, fingerprint)
+    return sorted(files.values())
 
 
 def _flat_columns(schema: pa.Schema, survey: Survey) -> Iterator[Flat]:

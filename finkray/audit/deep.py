@@ -104,18 +104,20 @@ def look_into(storage: Storage, claims: Iterable[pa.Table], text: str) -> DeepRe
     count = files = rows = 0
     findings: list[DeepFinding] = []
     schemas: dict[str, OffsetRange] = {}
+    files_read = _Files(storage)
     for batch in (
         batch for table in claims for batch in table.to_batches(max_chunksize=_BATCH_CLAIMS)
     ):
         for row in batch.to_pylist(maps_as_pydicts="strict"):
             result = ClaimResult.from_json(row)
             if is_chosen(result):
-                in_claim = _look_into_claim(storage, result)
+                in_claim = _look_into_claim(files_read, result)
                 findings += in_claim.findings
                 for fingerprint in {str(file.schema_fingerprint) for file in result.files}:
                     schemas.setdefault(fingerprint, _range_of(result.claim))
                 rows += in_claim.rows
-                files += len(result.all_files)
+                # The first claim of a file that several share counts it.
+                files += sum(file.first_row == 0 for file in result.all_files)
                 count += 1
     findings += _wrong_schemas(storage, schemas)
     return DeepReport(range=text, claims=count, files=files, rows=rows, findings=tuple(findings))
@@ -148,7 +150,7 @@ class _ClaimFindings:
     findings: list[DeepFinding]
 
 
-def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
+def _look_into_claim(files: "_Files", result: ClaimResult) -> _ClaimFindings:
     claim = result.claim
     claim_range = _range_of(claim)
     findings: list[DeepFinding] = []
@@ -157,7 +159,7 @@ def _look_into_claim(storage: Storage, result: ClaimResult) -> _ClaimFindings:
     unread = False
     for file in result.all_files:
         try:
-            table, damaged = _read(storage, file)
+            table, damaged = files.read(file)
         except (OSError, pa.ArrowException) as error:
             problem = f"cannot be read: {error}"
             findings.append(
@@ -192,16 +194,34 @@ class _FileContent(NamedTuple):
     damaged: bool
 
 
-def _read(storage: Storage, file: DataFile) -> _FileContent:
-    with storage.open(file.path) as source:
-        damaged = file.crc32 is not None and crc32_of(source) != file.crc32
-        source.seek(0)
-        parquet = pq.ParquetFile(source)
-        if file.crc32 is None:
-            # Of a file that is older than checksums, at least every column must be readable.
-            for column in range(parquet.metadata.num_columns):
-                parquet.read(columns=[parquet.schema.column(column).path])
-        return _FileContent(parquet.read(columns=_COMPARED), damaged)
+class _Files:
+    """Reads what claims have in files; a file that claims share is read once for all of them."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._shared: tuple[str, _FileContent] | None = None
+
+    def read(self, file: DataFile) -> _FileContent:
+        """Return what a claim has in a file; the rows of all claims if they are too many or few."""
+        if not file.is_shared:
+            return self._read(file)
+        if self._shared is None or self._shared[0] != file.path:
+            self._shared = file.path, self._read(file)
+        table, damaged = self._shared[1]
+        if len(table) == file.file_rows:
+            table = table.slice(file.first_row, file.rows)
+        return _FileContent(table, damaged)
+
+    def _read(self, file: DataFile) -> _FileContent:
+        with self._storage.open(file.path) as source:
+            damaged = file.crc32 is not None and crc32_of(source) != file.crc32
+            source.seek(0)
+            parquet = pq.ParquetFile(source)
+            if file.crc32 is None:
+                # Of a file that is older than checksums, at least every column must be readable.
+                for column in range(parquet.metadata.num_columns):
+                    parquet.read(columns=[parquet.schema.column(column).path])
+            return _FileContent(parquet.read(columns=_COMPARED), damaged)
 
 
 def _wrong_in_file(

@@ -31,6 +31,9 @@ FILE_COLUMNS = ["files", "dead_letter_files"]
 _BATCH_FILES = 65_536
 _NOT_FOUND = -1
 
+_ROUNDING = 1e-6
+"""Sums of shares are inexact; the share of one row in a file is larger than this."""
+
 
 class NamedFiles:
     """All files that claims name, for the comparison with the files that exist.
@@ -47,15 +50,20 @@ class NamedFiles:
 
     def __init__(self, claims: Iterable[pa.Table]) -> None:
         keys, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        shares = [np.empty(0, np.float64)]
         for table in claims:
             files = _files_of(table)
             keys.append(_keys(files["path"]))
             sizes.append(files["size_bytes"].to_numpy())
-        self._keys, first, counts = np.unique(
-            np.concatenate(keys), return_index=True, return_counts=True
+            shares.append(files["share"].to_numpy())
+        self._keys, first, numbers = np.unique(
+            np.concatenate(keys), return_index=True, return_inverse=True
         )
         self._sizes = np.concatenate(sizes)[first]
-        self._named_twice = counts > 1
+        # 1 if the claims that name a file have each of its rows once.
+        named = np.bincount(numbers, np.concatenate(shares), len(self._keys))
+        self._named_twice = named > 1 + _ROUNDING
+        self._named_in_part = named < 1 - _ROUNDING
         self._found_sizes = np.full(len(self._keys), _NOT_FOUND, np.int64)
 
     def look_for(self, files: Iterable[StoredFile]) -> Iterator[str]:
@@ -88,17 +96,20 @@ class NamedFiles:
             wrong = np.flatnonzero(self._wrong[at])
             owners = files["claim"].take(wrong)
             rows = table.select(CLAIM_COLUMNS).drop_columns("files").take(owners).to_pylist()
-            there, several = (
+            for file, claim, size, again, in_part in zip(
+                files.take(wrong).to_pylist(),
+                rows,
                 self._found_sizes[at[wrong]].tolist(),
                 self._named_twice[at[wrong]].tolist(),
-            )
-            for file, claim, size, again in zip(
-                files.take(wrong).to_pylist(), rows, there, several, strict=True
+                self._named_in_part[at[wrong]].tolist(),
+                strict=True,
             ):
                 if size == _NOT_FOUND:
                     found.append(_finding("missing", file, claim))
                 elif size != file["size_bytes"]:
                     found.append(_finding("damaged", file, claim))
+                elif in_part:
+                    found.append(_finding("named in part", file, claim))
                 if again:
                     often.setdefault(file["path"], []).append(_finding("named twice", file, claim))
         found.sort(key=lambda finding: finding.problem != "missing")
@@ -107,7 +118,7 @@ class NamedFiles:
     @property
     def _wrong(self) -> npt.NDArray[np.bool_]:
         missing_or_damaged: npt.NDArray[np.bool_] = self._found_sizes != self._sizes
-        return missing_or_damaged | self._named_twice
+        return missing_or_damaged | self._named_twice | self._named_in_part
 
     def _find(
         self, keys: npt.NDArray[np.uint64]
@@ -127,12 +138,17 @@ def _keys(paths: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 
 
 def _files_of(claims: pa.Table) -> pa.Table:
-    """Return one row for each file that claims name; `claim` is the row of the claim."""
+    """Return one row for each file that a claim names; `claim` is the row of the claim.
+
+    `share` is the part of the file's rows that the claim has: 1 if it shares it with no other.
+    """
     tables = []
     for name in ("files", "dead_letter_files"):
         column = claims[name].combine_chunks()
         files = pc.list_flatten(column)
         columns = {field: pc.struct_field(files, field) for field in ("path", "rows", "size_bytes")}
+        share = pc.divide(columns["rows"].cast(pa.float64()), pc.struct_field(files, "file_rows"))
+        columns["share"] = pc.fill_null(share, 1.0)
         columns["dead_letters"] = pa.repeat(pa.scalar(name == "dead_letter_files"), len(files))
         columns["claim"] = pc.list_parent_indices(column).cast(pa.int64())
         tables.append(pa.table(columns))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from finkray.claim import Claim, TopicPartition
 from finkray.status.archive import BalanceSheet
 
-FileProblem = Literal["missing", "damaged", "stray", "named twice"]
+FileProblem = Literal["missing", "damaged", "stray", "named twice", "named in part"]
 
 
 class _Frozen(BaseModel):
@@ -43,7 +43,9 @@ class FileFinding(_Frozen):
 
     `missing`: the ledger names it, and it does not exist. `damaged`: it has another size.
     `stray`: it exists, and the ledger does not name it: readers that list files count its rows
-    twice. `named twice`: two claims name it.
+    twice. `named twice`: two claims name it, and not as a file that they share. `named in part`:
+    claims shared it, and some of them have their alerts in other files now, because it was missing
+    for a while: readers that list files count these alerts twice.
     """
 
     path: str
@@ -191,7 +193,7 @@ class AuditReport(_Frozen):
     @property
     def duplicates(self) -> int:
         """Findings in files that make readers see an alert twice."""
-        twice = sum(find.problem in ("stray", "named twice") for find in self.file_findings)
+        twice = sum(find.problem not in ("missing", "damaged") for find in self.file_findings)
         inside = [] if self.deep is None else self.deep.findings
         return twice + sum(find.problem == TWICE for find in inside)
 

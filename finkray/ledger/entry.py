@@ -1,6 +1,7 @@
 """One entry of the ledger: its content, and its format as JSON.
 
-An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1::
+An entry is a JSON file ``ledger/log/<seq, 20 digits>.json`` of format 1, or of format 2 if claims
+of it share files, which readers of format 1 would take for files that are named twice::
 
     {"format": 1, "seq": 7, "epoch": 2, "kind": "committed", "at": "2026-11-24T01:02:03.456789Z",
      "writer": "9f…", "published_through": 6, "claims": [{…}, …],
@@ -37,6 +38,7 @@ from finkray.claim import ClaimResult, TopicPartition
 from finkray.errors import LedgerCorrupt
 
 FORMAT = 1
+FORMAT_WITH_SHARED_FILES = 2
 LOG_FOLDER = "ledger/log"
 
 RESTORE = (
@@ -78,10 +80,16 @@ class Entry:
         """Path of the entry."""
         return log_path(self.seq)
 
+    @property
+    def _format(self) -> int:
+        results = (*self.claims, *self.superseded)
+        shared = any(file.is_shared for result in results for file in result.files)
+        return FORMAT_WITH_SHARED_FILES if shared else FORMAT
+
     def to_bytes(self) -> bytes:
         """Return the content of the file: one line of JSON, the same bytes each time."""
         raw = {
-            "format": FORMAT,
+            "format": self._format,
             "seq": self.seq,
             "epoch": self.epoch,
             "kind": self.kind,
@@ -119,10 +127,10 @@ class Entry:
         where = log_path(seq)
         try:
             raw = json.loads(data)
-            if raw["format"] != FORMAT:
+            if raw["format"] not in (FORMAT, FORMAT_WITH_SHARED_FILES):
                 raise LedgerCorrupt(
-                    f"{where} is of format {raw['format']}, this finkray reads format {FORMAT}: "
-                    "use the version that wrote it, or a later one"
+                    f"{where} is of format {raw['format']}, this finkray reads format {FORMAT} and "
+                    f"{FORMAT_WITH_SHARED_FILES}: use the version that wrote it, or a later one"
                 )
             if "crc32" in raw and zlib.crc32(data.rpartition(_CRC32_KEY)[0]) != raw["crc32"]:
                 raise LedgerCorrupt(

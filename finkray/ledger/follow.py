@@ -29,9 +29,10 @@ class Durable:
     cursor
         where to continue after this file: pass it to `follow`. Opaque; store it with your results
     claim
-        the range of offsets that the file's alerts come from
+        the range of offsets that the file's alerts come from; the first one, if several claims
+        share the file
     file
-        path in the archive, rows, first and last offset, writer schema, hour
+        path in the archive, rows, first and last offset (of `claim`), writer schema, hour
     uri
         where to read the file
     repaired
@@ -187,10 +188,18 @@ def mark_of(entry: Entry) -> str:
 
 
 def new_files(entry: Entry) -> list[tuple[Claim, DataFile]]:
-    """Return the files of alerts that an entry added, in its order."""
-    return [
-        (result.claim, file)
-        for result in entry.claims
-        for file in result.files
-        if entry.kind not in REVISIONS or file.path in entry.remade
-    ]
+    """Return the files of alerts that an entry added, in its order, each once and whole.
+
+    A file that several claims share comes with the first of them.
+    """
+    files: dict[str, tuple[Claim, DataFile]] = {}
+    for result in entry.claims:
+        for file in result.files:
+            if is_new(entry, file):
+                files.setdefault(file.path, (result.claim, file.whole))
+    return list(files.values())
+
+
+def is_new(entry: Entry, file: DataFile) -> bool:
+    """Return whether an entry added a file that one of its claims names."""
+    return entry.kind not in REVISIONS or file.path in entry.remade

@@ -38,8 +38,9 @@ from finkray.ledger.log import STAGING_FOLDER, Ledger
 from finkray.ledger.publish import recover
 from finkray.ledger.salvage import SET_ASIDE_FOLDER, SalvagedLedger, replay, salvage
 from finkray.ledger.segment import BLOCK
-from finkray.ledger.state import refuse_unbalanced
-from finkray.ledger.unnamed_files import KafkaTopics, read_unnamed_files
+from finkray.ledger.sharing import sharing_groups
+from finkray.ledger.state import LedgerState, refuse_unbalanced
+from finkray.ledger.unnamed_files import KafkaTopics, UnnamedFiles, read_unnamed_files
 from finkray.storage.contract import PublishOutcome, Storage
 
 CLAIMS_IN_ENTRY = 500
@@ -205,19 +206,7 @@ def _make_plan(
     )
     sources = {*state.partitions, *(claim.source for claim in known_claims)}
     unnamed = read_unnamed_files(storage, named, sources, kafka, tell)
-    made = FileClaims(left_out=unnamed.left_out)
-    for source, files in unnamed.by_partition.items():
-        partition = state.partitions.get(source)
-        covered = IntervalSet() if partition is None else partition.covered
-        bounds = {
-            Interval(claim.first_offset, claim.last_offset)
-            for claim in known_claims
-            if claim.source == source
-        }
-        claims = make_claims(source, files, covered, bounds)
-        made.results += claims.results
-        made.left_out += claims.left_out
-        made.offsets_in_no_file += claims.offsets_in_no_file
+    made = _claims_of_files(unnamed, state, known_claims)
     for result in made.results:
         refuse_unbalanced(result)
     plan.committed += made.results
@@ -227,7 +216,11 @@ def _make_plan(
         damaged=tuple(salvaged.damaged),
         replayed_claims=replayed,
         claims_from_files=len(made.results),
-        files=sum(file.size_bytes > 0 for result in made.results for file in result.all_files),
+        files=sum(
+            file.size_bytes > 0 and file.first_row == 0
+            for result in made.results
+            for file in result.all_files
+        ),
         alerts=sum(result.archived for result in made.results) - made.offsets_in_no_file,
         dead_letters=sum(result.dead_lettered for result in made.results),
         in_no_file=made.offsets_in_no_file,
@@ -235,6 +228,38 @@ def _make_plan(
         short_topic_ids=tuple(sorted(unnamed.short_topic_ids)),
         left_out=tuple(made.left_out),
     )
+
+
+def _claims_of_files(
+    unnamed: UnnamedFiles, state: LedgerState, known_claims: Collection[Claim]
+) -> FileClaims:
+    """Make claims of the files that no claim names.
+
+    A file with alerts of several partitions is left out of all of them if it is of one.
+    """
+    left_out: dict[str, LeftOut] = {}
+    while True:
+        made = FileClaims(left_out=[*unnamed.left_out, *left_out.values()])
+        again = False
+        for source, files in unnamed.by_partition.items():
+            partition = state.partitions.get(source)
+            covered = IntervalSet() if partition is None else partition.covered
+            bounds = {
+                Interval(claim.first_offset, claim.last_offset)
+                for claim in known_claims
+                if claim.source == source
+            }
+            kept = [found for found in files if found.file.path not in left_out]
+            claims = make_claims(source, kept, covered, bounds)
+            shared = {found.file.path for found in kept if found.file.is_shared}
+            newly = {out.path: out for out in claims.left_out if out.path in shared}
+            left_out |= newly
+            again = again or bool(newly)
+            made.results += claims.results
+            made.left_out += claims.left_out
+            made.offsets_in_no_file += claims.offsets_in_no_file
+        if not again:
+            return made
 
 
 def _identity(storage: Storage) -> Identity | None:
@@ -340,10 +365,14 @@ def _contents(storage: Storage, plan: _Plan) -> Iterator[dict[str, Any]]:
     """Yield what the new entries have."""
     if plan.starts:
         yield {"starts": tuple(sorted(plan.starts))}
-    claims = sorted(plan.committed, key=lambda result: result.claim)
-    for first in range(0, len(claims), CLAIMS_IN_ENTRY):
-        some = tuple(claims[first : first + CLAIMS_IN_ENTRY])
-        yield {"kind": "committed", "claims": some, "staged": _staged(storage, plan, some)}
+    claims: list[ClaimResult] = []
+    for together in sharing_groups(sorted(plan.committed, key=lambda result: result.claim)):
+        if claims and len(claims) + len(together) > CLAIMS_IN_ENTRY:
+            yield _committed(storage, plan, claims)
+            claims = []
+        claims += together
+    if claims:
+        yield _committed(storage, plan, claims)
     for entry in plan.revisions:
         yield {
             "kind": entry.kind,
@@ -352,6 +381,14 @@ def _contents(storage: Storage, plan: _Plan) -> Iterator[dict[str, Any]]:
             "remade": entry.remade,
             "staged": _staged(storage, plan, entry.claims),
         }
+
+
+def _committed(storage: Storage, plan: _Plan, claims: Sequence[ClaimResult]) -> dict[str, Any]:
+    return {
+        "kind": "committed",
+        "claims": tuple(claims),
+        "staged": _staged(storage, plan, claims),
+    }
 
 
 def _staged(storage: Storage, plan: _Plan, results: Sequence[ClaimResult]) -> Mapping[str, str]:

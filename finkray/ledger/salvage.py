@@ -15,6 +15,7 @@ from finkray.errors import LedgerCorrupt
 from finkray.ledger.entry import REVISIONS, Entry, log_path
 from finkray.ledger.read import Compacted, list_ledger, segment_tables
 from finkray.ledger.segment import Segment
+from finkray.ledger.sharing import sharing_groups
 from finkray.ledger.state import LedgerState
 from finkray.ledger.table import SCHEMA, to_entries
 from finkray.storage.contract import Storage
@@ -119,15 +120,16 @@ def replay(salvaged: SalvagedLedger) -> Iterator[Entry]:
         if entry.starts:
             yield _again(entry, starts=entry.starts)
         before = {result.claim: result for result in entry.superseded}
+        known = new.keys() | results.keys()
+        for group in sharing_groups(entry.claims):
+            if known.isdisjoint(result.claim for result in group):
+                _add_if_all_fit(state, new, group)
         revised = []
         for result in entry.claims:
             claim = result.claim
             current = new.get(claim) or results.get(claim)
-            if current is None:
-                if _fits(state, result):
-                    new[claim] = result
             # Entries that were set aside come after those of the ledger, and may be older.
-            elif entry.kind in REVISIONS and before.get(claim) == current:
+            if current and entry.kind in REVISIONS and before.get(claim) == current:
                 if claim in new:
                     new[claim] = result
                 else:
@@ -148,15 +150,16 @@ def _again(entry: Entry, **content: object) -> Entry:
     return Entry(0, 0, entry.kind, entry.at, "", 0, **content)  # type: ignore[arg-type]
 
 
-def _fits(state: LedgerState, result: ClaimResult) -> bool:
-    """Add the offsets of a claim, unless some of them are there already."""
-    claim = result.claim
+def _add_if_all_fit(
+    state: LedgerState, new: dict[Claim, ClaimResult], group: Sequence[ClaimResult]
+) -> None:
+    """Add claims that share files, unless some of their offsets are there already."""
     try:
-        state.refuse_overlap([claim])
+        state.refuse_overlap(result.claim for result in group)
     except LedgerCorrupt:
-        return False
-    state.add_claims([result])
-    return True
+        return
+    state.add_claims(group)
+    new |= {result.claim: result for result in group}
 
 
 class _Readings:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from operator import add, sub
 
-from finkray.claim import Claim, ClaimResult, TopicPartition
+from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
 from finkray.errors import LedgerCorrupt
 from finkray.intervals import Interval, IntervalSet
 from finkray.ledger.entry import REVISIONS, Entry
@@ -287,6 +287,29 @@ def refuse_unbalanced(result: ClaimResult) -> None:
         elsewhere.add(span.first, span.last)
     if sum(count for _, count in result.dead_letters_by_reason) != result.dead_lettered:
         raise ValueError(f"claim {claim}: its dead letters by reason do not add up")
+
+
+def refuse_partly_shared(results: Iterable[ClaimResult]) -> None:
+    """Check that the claims that share a file are all there, and have each of its rows once.
+
+    Raises
+    ------
+    ValueError
+        if not: published, the file would have alerts that no claim accounts for
+    """
+    shares: dict[str, list[DataFile]] = {}
+    for result in results:
+        for file in result.files:
+            if file.is_shared:
+                shares.setdefault(file.path, []).append(file)
+    for path, files in shares.items():
+        next_row = 0
+        for file in sorted(files, key=lambda each: each.first_row):
+            if file.first_row != next_row:
+                break
+            next_row += file.rows
+        if any(file.file_rows != next_row for file in files):
+            raise ValueError(f"{path}: the claims that share it do not have each of its rows once")
 
 
 def refuse_rewriting(before: ClaimResult, after: ClaimResult) -> None:

@@ -33,6 +33,8 @@ _FILE = pa.struct(
         pa.field("schema_fingerprint", pa.string()),
         pa.field("hour_utc", pa.string()),
         pa.field("crc32", pa.int64()),
+        pa.field("first_row", pa.int64()),
+        pa.field("file_rows", pa.int64()),
     ]
 )
 _GAP = pa.struct(

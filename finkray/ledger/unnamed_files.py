@@ -1,7 +1,7 @@
 """Read files that no claim names: which partition they belong to, and which offsets they have."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -90,11 +90,10 @@ def read_unnamed_files(
     unnamed = UnnamedFiles()
     groups: dict[tuple[str, str, int], list[FoundFile]] = defaultdict(list)
     sources = set(known)
-    for path, stored in _paths(storage, named):
+    for done, (path, stored) in enumerate(_paths(storage, named), start=1):
         try:
-            groups[path.topic, path.topic_id8, path.partition].append(
-                _read(storage, stored, path, sources)
-            )
+            for partition, found in _read(storage, stored, path, sources):
+                groups[path.topic, path.topic_id8, partition].append(found)
         except (pa.ArrowException, ValueError, KeyError) as error:
             unnamed.left_out.append(LeftOut(stored.path, f"it cannot be read: {error}"))
         except OSError as error:
@@ -102,9 +101,19 @@ def read_unnamed_files(
             if error.errno is not None:
                 raise StorageError(f"cannot read {stored.path}: {error}") from error
             unnamed.left_out.append(LeftOut(stored.path, f"it cannot be read: {error}"))
-        done = sum(map(len, groups.values())) + len(unnamed.left_out)
         if done % _FILES_AT_A_TIME == 0:
             tell(f"{done} files read that no claim names")
+    _find_topics(unnamed, groups, sources, kafka)
+    return unnamed
+
+
+def _find_topics(
+    unnamed: UnnamedFiles,
+    groups: Mapping[tuple[str, str, int], list[FoundFile]],
+    sources: set[TopicPartition],
+    kafka: KafkaTopics,
+) -> None:
+    """Add the files, which are grouped by what their names say, to the partitions they are of."""
     if groups:
         topics = {topic for topic, _, _ in groups}
         sources |= set(kafka.partitions(lambda name: name in topics))
@@ -119,12 +128,13 @@ def read_unnamed_files(
             unnamed.short_topic_ids.add(topic)
         if len(ids) > 1:
             why = f"its topic may be one of several: {sorted(ids)}"
-            unnamed.left_out += [LeftOut(found.file.path, why) for found in files]
+            unnamed.left_out += [
+                LeftOut(found.file.path, why) for found in files if found.file.first_row == 0
+            ]
             continue
         ((cluster_id, topic_id),) = ids
         source = TopicPartition(cluster_id, topic, topic_id, partition)
         unnamed.by_partition[source] = files
-    return unnamed
 
 
 def _paths(storage: Storage, named: Collection[str]) -> Iterable[tuple[ArchivePath, StoredFile]]:
@@ -138,8 +148,8 @@ def _paths(storage: Storage, named: Collection[str]) -> Iterable[tuple[ArchivePa
 
 def _read(
     storage: Storage, stored: StoredFile, path: ArchivePath, sources: set[TopicPartition]
-) -> FoundFile:
-    """Read a file; add the partition that dead letters name to the sources.
+) -> list[tuple[int, FoundFile]]:
+    """Read a file; return its rows by partition. Add what dead letters name to the sources.
 
     Raises
     ------
@@ -151,9 +161,12 @@ def _read(
     with storage.open(stored.path) as source:
         table = pq.ParquetFile(source).read(columns=columns)
     rows = {(row["kafka_topic"], row["kafka_partition"]) for row in _distinct(table, _COLUMNS[:2])}
-    if rows != {(path.topic, path.partition)}:
+    if {topic for topic, _ in rows} != {path.topic} or (
+        path.others == 0 and rows != {(path.topic, path.partition)}
+    ):
         raise ValueError("it has no rows, or those of another topic or partition")
     offsets = table["kafka_offset"].to_numpy().astype(np.int64)
+    partitions = table["kafka_partition"].to_numpy()
     fingerprint = None
     if has_letters:
         for row in _distinct(table, _LETTER_COLUMNS[1:]):
@@ -165,18 +178,35 @@ def _read(
         if len(fingerprints) != 1 or not str(fingerprints[0]).startswith(str(path.fingerprint8)):
             raise ValueError("its rows are of another schema than its name says")
         fingerprint = fingerprints[0]
-    file = DataFile(
-        path=stored.path,
-        rows=table.num_rows,
-        size_bytes=stored.size_bytes,
-        first_offset=int(offsets.min()),
-        last_offset=int(offsets.max()),
-        schema_fingerprint=fingerprint,
-        hour_utc=None if has_letters else path.hour_utc.isoformat(),
-        # Whether these bytes are those that were written is not known.
-        crc32=None,
-    )
-    return FoundFile(file, offsets, table["reason"].to_pylist() if has_letters else ())
+    # Claims that share a file lie in it one after the other, in order of partition and offset.
+    begins = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist()]
+    ends = [*begins[1:], table.num_rows]
+    if len(begins) > len(rows):
+        raise ValueError("the rows of its partitions are mixed")
+    reasons = table["reason"].to_pylist() if has_letters else ()
+    return [
+        (
+            int(partitions[first]),
+            FoundFile(
+                DataFile(
+                    path=stored.path,
+                    rows=end - first,
+                    size_bytes=stored.size_bytes,
+                    first_offset=int(offsets[first:end].min()),
+                    last_offset=int(offsets[first:end].max()),
+                    schema_fingerprint=fingerprint,
+                    hour_utc=None if has_letters else path.hour_utc.isoformat(),
+                    # Whether these bytes are those that were written is not known.
+                    crc32=None,
+                    first_row=first,
+                    file_rows=table.num_rows if len(begins) > 1 else None,
+                ),
+                offsets[first:end],
+                reasons,
+            ),
+        )
+        for first, end in zip(begins, ends, strict=True)
+    ]
 
 
 def _distinct(table: pa.Table, columns: Iterable[str]) -> list[dict[str, Any]]:

@@ -213,7 +213,8 @@ def _with_offsets(files: Sequence[StoredFile], rows: pa.Table) -> set[str]:
     out = set()
     for file in files:
         known = parse_path(file.path)
-        if known is None:
+        # The name of a file that claims share has the offsets of one of them.
+        if known is None or known.others:
             out.add(file.path)
             continue
         found = offsets.get(known.partition, _NO_OFFSETS)

@@ -274,7 +274,8 @@ def _reasons(
 
 def _column(storage: Storage, file: DataFile, name: str) -> list[Any]:
     with storage.open(file.path) as source:
-        values: list[Any] = pq.read_table(source, columns=[name]).column(0).to_pylist()
+        table = pq.read_table(source, columns=[name])
+    values: list[Any] = table.column(0).slice(file.first_row, file.rows).to_pylist()
     return values
 
 

@@ -12,12 +12,13 @@ from datetime import datetime
 from finkray.claim import Claim, ClaimResult, DataFile
 from finkray.errors import ServiceError
 from finkray.ledger.entry import Entry
-from finkray.ledger.follow import is_published, new_files
+from finkray.ledger.follow import is_new, is_published, new_files
 from finkray.ledger.read import read_entries, read_state
 from finkray.results.inputs import ResultsInput
 from finkray.results.store import POSITION_PATH
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, Span
+from finkray.storage.layout import own_path
 
 LIVE_PATH = "live.json"
 
@@ -113,7 +114,7 @@ class ClaimWork:
     archived
         number of alerts that the archive has of the whole claim
     inputs
-        by the path of a file, where the results of other services for its alerts are
+        by the key of a file, where the results of other services for its alerts are
     """
 
     seq: int
@@ -200,8 +201,8 @@ class Backlog:
         """Let a claim wait for its inputs, together with its files of earlier entries that wait."""
         earlier = self._waiting.get(work.claim)
         if earlier is not None:
-            paths = {file.path for file in work.files}
-            kept = [file for file in earlier.files if file.path not in paths]
+            keys = {file.key for file in work.files}
+            kept = [file for file in earlier.files if file.key not in keys]
             work = replace(
                 work,
                 seq=earlier.seq,
@@ -242,8 +243,8 @@ class Backlog:
         )
         for work in works:
             inputs = {
-                file.path: tuple(
-                    (other.name, files.get(work.claim, {}).get(file.path, ()))
+                file.key: tuple(
+                    (other.name, files.get(work.claim, {}).get(file.key, ()))
                     for other, files in results
                 )
                 for file in work.files
@@ -304,16 +305,15 @@ class Backlog:
         return [work for entry in entries for work in self._works(entry, before)]
 
     def _works(self, entry: Entry, before: Mapping[Claim, ClaimResult]) -> Iterator[ClaimWork]:
-        new = new_files(entry)
         for result in entry.claims:
             known = before.get(result.claim)
             processed = set() if known is None else {file.path for file in known.files}
             files = tuple(
                 file
-                for claim, file in new
-                if claim == result.claim
+                for file in result.files
+                if is_new(entry, file)
                 and self._selection.includes(entry.seq, file)
-                and file.path not in processed
+                and own_path(result.claim.source, file) not in processed
                 and self._is_there(file)
             )
             if files or (self._whole and known is None and self._is_live(entry)):

@@ -5,6 +5,7 @@ that names them in `uses` gets what is there when its turn comes. Each file of r
 file of alerts, so to read them beside the alerts needs no search.
 """
 
+import functools
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
@@ -16,7 +17,7 @@ from finkray.claim import Claim, ClaimResult, DataFile
 from finkray.errors import ServiceError, SettingsError
 from finkray.ledger.claims import read_results
 from finkray.ledger.read import LedgerReading, read_entries, read_state
-from finkray.results.joined import ResultFiles
+from finkray.results.joined import KEYS, ResultFiles
 from finkray.results.store import (
     ResultsStore,
     find_store,
@@ -29,6 +30,7 @@ from finkray.results.store import (
 from finkray.services.columns import has, names_of
 from finkray.services.service import Described, input_name
 from finkray.storage.contract import Storage
+from finkray.storage.layout import own_path
 
 _RECENT_CLAIMS: Final = 8192
 """Claims of new entries that are remembered, so that a live service does not read the other
@@ -95,7 +97,7 @@ class ResultsInput:
         Returns
         -------
         dict
-            for each claim, by the path of the file of alerts, the paths in the archive of the
+            for each claim, by the key of the file of alerts, the paths in the archive of the
             files with its results, () if these are not all there; a claim without any results
             is not here
         """
@@ -104,7 +106,7 @@ class ResultsInput:
             missing = [claim for claim in claims if not all(out.get(claim, {"": ()}).values())]
             for claim, result in version.results(missing).items():
                 alerts, files = claims[claim]
-                paths_of_file = {file.path: version.paths(result, alerts, file) for file in files}
+                paths_of_file = {file.key: version.paths(result, alerts, file) for file in files}
                 if all(paths_of_file.values()) or (
                     claim not in out and any(paths_of_file.values())
                 ):
@@ -145,7 +147,8 @@ class _Version:
 
     def paths(self, result: ClaimResult, alerts: int, file: DataFile) -> tuple[str, ...]:
         """Return the files with the results of a file of alerts; () if they are not all there."""
-        own = [results for results in result.files if results.path == result_path(file.path)]
+        path = result_path(own_path(result.claim.source, file))
+        own = [results for results in result.files if results.path == path]
         if not own and result.archived >= alerts:
             # The alerts were in other files when they were processed.
             own = [
@@ -213,10 +216,15 @@ def read_input(archive: Storage, text: str, alerts_paths: Sequence[str]) -> pa.T
     files = ResultFiles(store)
     tables = [result_schema(store.about.output).empty_table()]
     for alerts_path in alerts_paths:
-        for path in files.paths(alerts_path):
+        for path in files.paths(alerts_path, functools.partial(_keys_of, archive, alerts_path)):
             with store.storage.open(path) as source:
                 tables.append(pq.read_table(source, partitioning=None))
     return pa.concat_tables(tables)
+
+
+def _keys_of(archive: Storage, alerts_path: str) -> pa.Table:
+    with archive.open(alerts_path) as source:
+        return pq.read_table(source, columns=list(KEYS), partitioning=None)
 
 
 def _refuse_unknown_columns(about: Described, text: str, store: ResultsStore) -> None:

@@ -5,16 +5,21 @@ is read with the results for its offsets. There is a row for each row of the arc
 was received twice has two rows. An alert without results has null in the service's column.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from finkray.intervals import Interval
 from finkray.results.store import RESULTS_FOLDER, ResultsStore, result_path, result_schema
 from finkray.storage.layout import ALERTS_FOLDER, ArchivePath, parse_path
+
+KEYS: Final = ("kafka_partition", "kafka_offset")
+"""The key of an alert within its topic."""
 
 _ABOUT = ("status", "reason", "version", "computed_at")
 """Fields of a service's record before its own columns."""
@@ -114,7 +119,7 @@ class JoinedDataset:
 
     def _needed(self, columns: Columns, condition: pc.Expression | None) -> list[str]:
         """Return the columns from which the selected columns and the condition are computed."""
-        needed = {"kafka_offset"}
+        needed = set(KEYS)
         expressions = [] if condition is None else [condition]
         if columns is None:
             return list(self.schema.names)
@@ -142,7 +147,7 @@ class JoinedDataset:
         table = fragment.to_table(schema=self._alerts.schema, columns=own)
         for column in self._results:
             if column.name in needed:
-                records = column.records(fragment.path, table["kafka_offset"])
+                records = column.records(fragment.path, table)
                 table = table.append_column(pa.field(column.name, column.type), records)
         return table
 
@@ -158,23 +163,44 @@ class _ResultsColumn:
         self.type = pa.struct([schema.field(name) for name in self._names])
         self._files = ResultFiles(store)
 
-    def records(self, alerts_path: str, offsets: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return a record for each offset of a file of alerts, null where there is none."""
-        results = self._read(alerts_path)
+    def records(self, alerts_path: str, alerts: pa.Table) -> pa.ChunkedArray:
+        """Return a record for each alert of a file, null where there is none.
+
+        Parameters
+        ----------
+        alerts_path
+            the file
+        alerts
+            its alerts, with the columns `KEYS`
+        """
+        results = self._read(alerts_path, alerts)
         if results is None:
-            return pa.chunked_array([pa.nulls(len(offsets), self.type)])
+            return pa.chunked_array([pa.nulls(len(alerts), self.type)])
         arrays = [results[name].combine_chunks() for name in self._names]
         records = pa.StructArray.from_arrays(arrays, fields=list(self.type))
-        rows = pc.index_in(offsets, value_set=results["kafka_offset"])
-        return pa.chunked_array([records.take(rows.combine_chunks())], self.type)
+        rows = _rows_of(alerts, results)
+        return pa.chunked_array([records.take(rows)], self.type)
 
-    def _read(self, alerts_path: str) -> pa.Table | None:
+    def _read(self, alerts_path: str, alerts: pa.Table) -> pa.Table | None:
         tables = []
-        for path in self._files.paths(alerts_path):
+        for path in self._files.paths(alerts_path, lambda: alerts):
             with self._storage.open(path) as source:
-                columns = ["kafka_offset", *self._names]
+                columns = [*KEYS, *self._names]
                 tables.append(pq.read_table(source, columns=columns, partitioning=None))
         return pa.concat_tables(tables) if tables else None
+
+
+def _rows_of(alerts: pa.Table, results: pa.Table) -> pa.Array:
+    """Return for each alert the number of its row in the results, null where there is none."""
+    numbers = pa.array(np.arange(len(results)), pa.int64())
+    rows = np.full(len(alerts), -1, np.int64)
+    partitions = alerts["kafka_partition"].to_numpy()
+    for partition in np.unique(partitions).tolist():
+        mine = pc.equal(results["kafka_partition"], partition)
+        at = pc.index_in(alerts["kafka_offset"], value_set=results["kafka_offset"].filter(mine))
+        found = pc.fill_null(numbers.filter(mine.combine_chunks()).take(at.combine_chunks()), -1)
+        rows = np.where(partitions == partition, found.to_numpy(), rows)
+    return pa.array(rows, mask=rows < 0)
 
 
 class ResultFiles:
@@ -190,9 +216,23 @@ class ResultFiles:
         self._storage = store.storage
         self._listed: dict[str, list[tuple[str, ArchivePath]]] = {}
 
-    def paths(self, alerts_path: str) -> list[str]:
-        """Return the file of that name; several if the alerts were processed from other files."""
+    def paths(self, alerts_path: str, keys: Callable[[], pa.Table]) -> list[str]:
+        """Return the file of that name; several if the alerts were processed from other files.
+
+        Each claim of a file that several share has a file of results of its own.
+
+        Parameters
+        ----------
+        alerts_path
+            the file
+        keys
+            returns the columns `KEYS` of its alerts; called if several claims share it
+        """
         alerts = parse_path(alerts_path)
+        if alerts is None:
+            return []
+        own = {alerts.partition: Interval(alerts.first_offset, alerts.last_offset)}
+        spans = _spans_of(keys()) if alerts.others else own
         folder = result_path(alerts_path).rpartition("/")[0]
         if folder not in self._listed:
             paths = [file.path for file in self._storage.files(folder)]
@@ -200,11 +240,22 @@ class ResultFiles:
         return [
             path
             for path, known in self._listed[folder]
-            if alerts is not None
-            and (known.topic_id8, known.partition) == (alerts.topic_id8, alerts.partition)
-            and known.first_offset <= alerts.last_offset
-            and known.last_offset >= alerts.first_offset
+            if known.topic_id8 == alerts.topic_id8
+            and (span := spans.get(known.partition)) is not None
+            and known.first_offset <= span.last
+            and known.last_offset >= span.first
         ]
+
+
+def _spans_of(keys: pa.Table) -> dict[int, Interval]:
+    """Return the first and the last offset of each partition."""
+    bounds = keys.group_by("kafka_partition").aggregate(
+        [("kafka_offset", "min"), ("kafka_offset", "max")]
+    )
+    return {
+        row["kafka_partition"]: Interval(row["kafka_offset_min"], row["kafka_offset_max"])
+        for row in bounds.to_pylist()
+    }
 
 
 def _parse(path: str) -> ArchivePath | None:

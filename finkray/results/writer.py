@@ -37,6 +37,7 @@ from finkray.results.store import (
 )
 from finkray.services.service import Described
 from finkray.storage.contract import Storage
+from finkray.storage.layout import own_path
 from finkray.storage.parquet import write_table
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class ResultsWriter:
         work
             the claim
         answers
-            for the path of each of its files the answers for its rows; a file without answers
+            for the key of each of its files the answers for its rows; a file without answers
             could not be read and is left out
 
         Returns
@@ -122,12 +123,12 @@ class ResultsWriter:
         had = np.zeros(0, np.int64) if before is None else covered_offsets(work.claim, before.gaps)
         offsets, files, staged, rows = [had], [], {}, []
         for file in work.files:
-            if file.path not in answers:
+            if file.key not in answers:
                 continue
-            table = self._table(file, answers[file.path], had)
+            table = self._table(file, answers[file.key], had)
             if table.num_rows == 0:
                 continue
-            written, staged_path = self._write(file, table)
+            written, staged_path = self._write(work.claim, file, table)
             staged[written.path] = staged_path
             files.append(written)
             offsets.append(table["kafka_offset"].to_numpy())
@@ -171,20 +172,21 @@ class ResultsWriter:
                 keys = read_keys(source)
         except OSError as error:
             raise StorageError(f"{file.path} of the archive cannot be read: {error}") from error
+        keys = keys.slice(file.first_row, file.rows)
         table = result_table(keys, answers, self.about, datetime.now(UTC))
         if had.size:
             known = np.isin(table["kafka_offset"].to_numpy(), had)
             table = table.filter(pa.array(~known))
         return table
 
-    def _write(self, file: DataFile, table: pa.Table) -> tuple[DataFile, str]:
+    def _write(self, claim: Claim, file: DataFile, table: pa.Table) -> tuple[DataFile, str]:
         path = f"{self.ledger.staging}/{next(self._numbers):08d}.parquet"
         with self.storage.stage(path) as sink:
             crc32 = write_table(table, sink)
             size_bytes = sink.tell()
         offsets = table["kafka_offset"]
         written = DataFile(
-            path=result_path(file.path),
+            path=result_path(own_path(claim.source, file)),
             rows=table.num_rows,
             size_bytes=size_bytes,
             first_offset=offsets[0].as_py(),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from finkray.claim import path_of_key
 from finkray.services.service import Described
 
 Fault = Literal["raised", "contract", "time", "memory", "died", "unreadable", "start", "lost"]
@@ -84,14 +85,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some rows of a file of alerts.
+    """Some rows of what a claim has in a file of alerts.
 
     Attributes
     ----------
     file
-        its path in the archive
+        the key of the file, as `finkray.claim.DataFile.key`
     first_row, rows
-        number of the first row, and how many rows
+        number of the first row among those of the claim, and how many rows
     inputs
         for each name of other services' results that the service reads, the paths in the
         archive of the files with the results for this file of alerts; none where there are no
@@ -106,7 +107,7 @@ class Slice:
     @property
     def files(self) -> tuple[str, ...]:
         """The paths of all files that the slice is read from."""
-        return (self.file, *(path for _, paths in self.inputs for path in paths))
+        return (path_of_key(self.file)[0], *(path for _, paths in self.inputs for path in paths))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class AnsweredClaim:
     work
         the claim
     answers
-        by the path of the file; a file that could not be read is not here
+        by the key of the file; a file that could not be read is not here
     """
 
     work: ClaimWork
@@ -68,11 +68,11 @@ class OpenClaims:
         return min(works, key=lambda work: work.seq, default=None)
 
     def open(self, work: ClaimWork) -> dict[str, int]:
-        """Add a claim, and return the number of rows of each of its files by path.
+        """Add a claim, and return the number of rows of each of its files by key.
 
         A claim without any row has no file to process: call `take_empty` for it.
         """
-        rows = {file.path: file.rows for file in work.files if file.rows}
+        rows = {file.key: file.rows for file in work.files if file.rows}
         self._claims[work.claim] = _OpenClaim(work, set(rows))
         self._claim_of.update(dict.fromkeys(rows, work.claim))
         return rows

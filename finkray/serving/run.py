@@ -273,7 +273,7 @@ def count_selected(archive: Storage, selection: AlertSelection) -> int:
         file["rows"]
         for seq, files in zip(claims["seq"].to_pylist(), claims["files"].to_pylist(), strict=True)
         for file in files
-        if selection.includes(seq, DataFile(**file))
+        if selection.includes(seq, DataFile.from_json(file))
     )
 
 

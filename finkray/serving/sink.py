@@ -81,7 +81,7 @@ class Sink(Protocol):
             the claim; `work.before` is what `covered` returned for it, and no offset that has a
             result there gets another one
         answers
-            for the path of each of its files the answers for its rows, in any order; a file
+            for the key of each of its files the answers for its rows, in any order; a file
             without an entry could not be read and is left out
 
         Returns

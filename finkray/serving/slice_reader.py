@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finkray.claim import path_of_key
 from finkray.services.messages import Slice
 from finkray.services.service import Described, input_name
 
@@ -12,7 +13,7 @@ ReadColumns = Callable[[str, Sequence[str]], pa.Table]
 """Reads columns of a file, by its path in the archive, as `read_columns` does."""
 
 _KEY = "kafka_offset"
-"""The key of a row: a file has alerts of a single partition, and each offset once."""
+"""The key of a row: a claim has alerts of a single partition, and each offset once."""
 
 
 class SliceReader:
@@ -41,12 +42,15 @@ class SliceReader:
         OSError, ArrowException
             if a file cannot be read
         """
-        key = slice_.file, slice_.inputs
+        path, _ = path_of_key(slice_.file)
+        key = path, slice_.inputs
         if self._last is None or self._last[0] != key:
-            alerts = self._alerts(slice_.file)
+            alerts = self._alerts(path)
             self._last = key, self._fits(alerts), self._table(slice_, alerts)
         _, fits, table = self._last
-        return fits, table.slice(slice_.first_row, slice_.rows)
+        # Other claims may share the file: their rows are read, and are not those of the slice.
+        first_row = path_of_key(slice_.file)[1] + slice_.first_row
+        return fits, table.slice(first_row, slice_.rows)
 
     def _alerts(self, file: str) -> pa.Table:
         about = self._about

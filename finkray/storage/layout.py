@@ -7,7 +7,8 @@
     schemas/tables/<table>/<number>.json
 
 A file name is `<topic>-<topic id>-<partition>-<first offset>-<last offset>-<schema>.parquet`, for
-people and for sorting; only the ledger counts.
+people and for sorting; only the ledger counts. The name of a file that several claims share has
+the offsets of the first of them, and `-and<number of the others>` before the schema.
 """
 
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from urllib.parse import quote, unquote
 
-from finkray.claim import TopicPartition
+from finkray.claim import DataFile, TopicPartition
 
 ALERTS_FOLDER = "alerts"
 DEAD_LETTERS_FOLDER = "deadletters"
@@ -31,7 +32,8 @@ _TOPIC_IN_NAME_CHARS = 120
 
 _NAME = re.compile(
     r"(?P<topic>.+)-(?P<topic_id8>.{8})-(?P<partition>\d{5,})"
-    r"-(?P<first>\d{20})-(?P<last>\d{20})-(?P<schema>[0-9a-f]{8}|dead)\.parquet"
+    r"-(?P<first>\d{20})-(?P<last>\d{20})(-and(?P<others>\d+))?"
+    r"-(?P<schema>[0-9a-f]{8}|dead)\.parquet"
 )
 _FOLDER = re.compile(
     r"(?P<kind>alerts|deadletters)/topic=(?P<topic>[^/]+)"
@@ -51,6 +53,8 @@ class ArchivePath:
         the first 8 characters of Kafka's id of the topic
     fingerprint8
         the first 8 hexadecimal digits of the writer schema's fingerprint; None for dead letters
+    others
+        how many claims have rows in the file beside the one that partition and offsets are of
     """
 
     topic: str
@@ -60,6 +64,7 @@ class ArchivePath:
     last_offset: int
     hour_utc: datetime
     fingerprint8: str | None
+    others: int = 0
 
 
 def alerts_path(
@@ -68,10 +73,25 @@ def alerts_path(
     first_offset: int,
     last_offset: int,
     fingerprint: str,
+    *,
+    others: int = 0,
 ) -> str:
-    """Return the path of the alerts of one hour and schema between two offsets."""
+    """Return the path of the alerts of one hour and schema between two offsets.
+
+    With `others`, so many claims have alerts in the file beside the one with these offsets.
+    """
     folder = f"{ALERTS_FOLDER}/{_day_folder(source.topic, hour_utc)}/hour={hour_utc.hour:02d}"
-    return f"{folder}/{_name(source, first_offset, last_offset, fingerprint[:8])}"
+    schema = f"and{others}-{fingerprint[:8]}" if others else fingerprint[:8]
+    return f"{folder}/{_name(source, first_offset, last_offset, schema)}"
+
+
+def own_path(source: TopicPartition, file: DataFile) -> str:
+    """Return the path of a claim's alerts if they were in a file that no other claim shares."""
+    if not file.is_shared:
+        return file.path
+    hour = datetime.fromisoformat(str(file.hour_utc))
+    fingerprint = str(file.schema_fingerprint)
+    return alerts_path(source, hour, file.first_offset, file.last_offset, fingerprint)
 
 
 def dead_letters_path(
@@ -132,6 +152,7 @@ def parse_path(path: str) -> ArchivePath | None:
         last_offset=int(in_name["last"]),
         hour_utc=hour_utc,
         fingerprint8=in_name["schema"] if is_alerts else None,
+        others=int(in_name["others"] or 0),
     )
 
 

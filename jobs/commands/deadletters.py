@@ -183,6 +183,6 @@ def _alert_files(storage: Storage, result: ClaimResult, offset: int) -> tuple[st
         if file.first_offset <= offset <= file.last_offset:
             with storage.open(file.path) as source:
                 offsets = pq.read_table(source, columns=["kafka_offset"])["kafka_offset"]
-            if offset in offsets.to_pylist():
+            if offset in offsets.slice(file.first_row, file.rows).to_pylist():
                 paths.append(file.path)
     return tuple(paths)

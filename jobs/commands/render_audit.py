@@ -20,6 +20,8 @@ WHAT_TO_DO: Final = {
     "damaged": "move the file out of the archive's folder; then it is missing, and "
     "`finkray audit --redrive` writes it again",
     "stray": "move the file out of the archive's folder: no claim needs it",
+    "named in part": "move the file out of the archive's folder, then `finkray audit --redrive` "
+    "writes the alerts of the claims that need it again",
     "named twice": "the ledger contradicts itself, and no command repairs that: keep the output of "
     "`finkray audit --json`, and report it to the developers",
     "not in Kafka yet": "Kafka has lost messages, or is not the cluster that it claims to be: ask "

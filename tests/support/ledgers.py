@@ -49,6 +49,23 @@ def result(
     )
 
 
+def sharing(results: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Return the claims with one file of alerts for all of them, where each has its own."""
+    files = [file for each in results for file in each.files]
+    if len(files) < 2:
+        return list(results)
+    path = files[0].path.replace("-abcdef01.", f"-and{len(files) - 1}-abcdef01.")
+    rows = sum(file.rows for file in files)
+    shared, first_row = [], 0
+    for each in results:
+        for file in each.files:
+            own = replace(file, path=path, size_bytes=len(content(path, rows)))
+            each = replace(each, files=(replace(own, first_row=first_row, file_rows=rows),))  # noqa: PLW2901
+            first_row += file.rows
+        shared.append(each)
+    return shared
+
+
 def resolved(before: ClaimResult, letters: int = 1) -> StagedClaim:
     """Return the claim with its last `letters` dead letters as alerts in one more file."""
     last = min([before.claim.last_offset + 1, *(part.first for part in before.resolved)]) - 1
@@ -86,7 +103,7 @@ def stage(storage: Storage, folder: str, one: ClaimResult) -> StagedClaim:
         at = f"{folder}/{file.path.rpartition('/')[2]}"
         storage.delete([at])
         with storage.stage(at) as out:
-            out.write(content(file.path, file.rows))
+            out.write(content(file.path, file.whole.rows))
         staged[file.path] = at
     return StagedClaim(one, staged)
 

@@ -88,11 +88,12 @@ class RememberingSink:
         had = np.zeros(0, np.int64) if before is None else covered_offsets(work.claim, before.gaps)
         files, tables = [], []
         for file in work.files:
-            if file.path not in answers:
+            if file.key not in answers:
                 continue
             with self._archive.filesystem.open_input_file(file.path) as source:
                 keys = read_keys(source)
-            table = result_table(keys, answers[file.path], self._about, datetime.now(UTC))
+            keys = keys.slice(file.first_row, file.rows)
+            table = result_table(keys, answers[file.key], self._about, datetime.now(UTC))
             table = table.filter(pa.array(~np.isin(table["kafka_offset"].to_numpy(), had)))
             files.append(file)
             tables.append(table)

@@ -16,7 +16,7 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit
 from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
-from finkray.packets.write_claim import write_claim
+from finkray.packets.write_claim import write_claim, write_claims
 from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF
 
@@ -31,7 +31,24 @@ class SmallArchive:
         self.ledger = Ledger.take_over(storage)
         self.attempts = 0
 
-    def stage(
+    def stage(self, first: int, last: int, **how: Any) -> StagedClaim:
+        """Stage a claim of the batch that `batch` makes."""
+        self.attempts += 1
+        batch = self.batch(first, last, **how)
+        return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
+
+    def stage_together(self, *batches: AlertBatch) -> list[StagedClaim]:
+        """Stage claims that share files."""
+        self.attempts += 1
+        return write_claims(batches, self.storage, self.ledger.staging, str(self.attempts))
+
+    def put_together(self, *batches: AlertBatch) -> list[StagedClaim]:
+        """Stage claims that share files, commit and publish them."""
+        staged = self.stage_together(*batches)
+        commit(self.ledger, self.storage, staged)
+        return staged
+
+    def batch(
         self,
         first: int,
         last: int,
@@ -43,8 +60,8 @@ class SmallArchive:
         dead: Sequence[int] = (),
         gaps: Sequence[Gap] = (),
         more: dict[str, pa.Array] | None = None,
-    ) -> StagedClaim:
-        """Stage a claim whose alert at offset n came `n - first` times `every` after `begins`.
+    ) -> AlertBatch:
+        """Make a claim whose alert at offset n came `n - first` times `every` after `begins`.
 
         `more` are further columns of its alerts.
         """
@@ -83,8 +100,7 @@ class SmallArchive:
             },
             schema=DEAD_LETTER_SCHEMA,
         )
-        self.attempts += 1
-        batch = AlertBatch(
+        return AlertBatch(
             claim=Claim(source, first, last),
             tables=((fingerprint, table),) if offsets else (),
             schemas={fingerprint: schema},
@@ -92,7 +108,6 @@ class SmallArchive:
             dead_letters=letters,
             gaps=tuple(gaps),
         )
-        return write_claim(batch, self.storage, self.ledger.staging, str(self.attempts))
 
     def resolve(self, before: ClaimResult, *offsets: int) -> StagedClaim:
         """Resolve dead letters of a claim: commit and publish one more file with their alerts."""

@@ -32,6 +32,7 @@ from tests.support.ledgers import (
     quick_storage,
     resolved,
     result,
+    sharing,
     stage,
 )
 from tests.support.torn_storage import Killed, TornStorage
@@ -106,19 +107,22 @@ class LedgerMachine(RuleBasedStateMachine):
             min_size=1,
             max_size=3,
         ),
+        together=st.booleans(),
         fault=faults,
     )
     def commit(
         self,
         sizes: list[tuple[TopicPartition, int, int, int]],
         fault: tuple[int, bool, bool] | None,
+        *,
+        together: bool,
     ) -> None:
+        """Commit claims, which share a file or do not; and those of a commit that failed."""
         assert self.living is not None
         archive, storage = self.living
-        for source, lane, size, kind in sizes:
-            self.handed_in.append(
-                stage(self.storage, archive.staging, self.claim(source, lane, size, kind))
-            )
+        claims = [self.claim(*size) for size in sizes]
+        for claim in sharing(claims) if together else claims:
+            self.handed_in.append(stage(self.storage, archive.staging, claim))
         if fault is not None:
             storage.arm(fault[0], kills=fault[1], done_first=fault[2])
         try:
@@ -242,7 +246,7 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         for folder in ("alerts", "deadletters"):
             for path, _ in self.storage.walk(folder):
-                assert self.storage.read(path) == content(path, possible[path].rows)
+                assert self.storage.read(path) == content(path, possible[path].whole.rows)
 
     @invariant()
     def followers_see_each_file_once(self) -> None:

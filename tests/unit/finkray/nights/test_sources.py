@@ -2,16 +2,19 @@
 
 import itertools
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finkray.claim import TopicPartition
+from finkray.nights.dataset import _with_offsets
 from finkray.nights.layout import SOURCES, narrow_file
 from finkray.nights.sources import BuiltNight, Part, choose
 from finkray.storage.contract import StoredFile
+from finkray.storage.layout import alerts_path
 
 NIGHTS = (date(2026, 11, 23), date(2026, 11, 24))
 HOURS = ("alerts/topic=ztf/hour=04", "alerts/topic=ztf/hour=05")
@@ -118,3 +121,13 @@ def test_an_hour_with_a_source_that_changed_is_read_from_its_files(change: str) 
     parts, _ = choose(archive.listed(), archive.nights.values())
     narrow = [part.path for part in parts if part.path in archive.narrow]
     assert narrow == [narrow_file(archive.nights[NIGHTS[0]].generation, HOURS[1])]
+
+
+def test_a_file_that_claims_share_may_have_any_offset() -> None:
+    """Its name has the offsets of one of them."""
+    hour = datetime(2026, 11, 24, 1, tzinfo=UTC)
+    source = TopicPartition("cluster", "ztf", "topic-id", 0)
+    alone, shared = (alerts_path(source, hour, 0, 9, "ab" * 32, others=n) for n in (0, 3))
+    rows = pa.table({"kafka_partition": [5], "kafka_offset": [7]})
+    files = [StoredFile(path, 1) for path in (alone, shared)]
+    assert _with_offsets(files, rows) == {shared}

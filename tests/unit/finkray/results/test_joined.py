@@ -59,8 +59,9 @@ def test_columns_and_conditions_may_be_of_both(archive: finkray.Archive) -> None
 def test_only_what_is_needed_is_read(archive: finkray.Archive) -> None:
     joined = archive.dataset(with_services=["double"])
     needed = joined._needed(["objectId"], pc.field("double", "double") > pc.field("hour"))
-    assert needed == ["kafka_offset", "objectId", "hour", "double"]
-    assert joined._needed({"x": pc.field("candidate", "jd")}, None) == ["kafka_offset", "candidate"]
+    assert needed == ["kafka_partition", "kafka_offset", "objectId", "hour", "double"]
+    keys = ["kafka_partition", "kafka_offset"]
+    assert joined._needed({"x": pc.field("candidate", "jd")}, None) == [*keys, "candidate"]
 
 
 def test_a_span_cuts_both(archive: finkray.Archive) -> None:
