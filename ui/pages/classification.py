@@ -25,7 +25,7 @@ from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.kit.reading import Reading, failure_banner
 from ui.sources import CLASS_COUNTS, CLASS_LISTS
-from ui.views.classes import NOT_CHECKED, class_shares
+from ui.views.classes import NOT_CHECKED, class_shares, shown_class
 
 PATH: Final = "classification"
 
@@ -34,27 +34,30 @@ CLASSIFY_HINT: Final = "no alert has a class yet; start it with: finkray start c
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the address of the page chooses; each may be empty.
+    """What the address of the page chooses.
 
     Attributes
     ----------
     results
-        Name and version of results, as classify/1.
+        Name and version of results, as classify/1; empty: not chosen.
     night
-        An observing night, as 2026-11-24.
+        An observing night, as 2026-11-24; empty: not chosen.
     name
-        A class.
+        A class, whose name may be empty; None: not chosen.
     """
 
     results: str = ""
     night: str = ""
-    name: str = ""
+    name: str | None = None
 
     @property
     def href(self) -> str:
         """Return the address that makes this choice, relative to the first page."""
-        parameters = {"results": self.results, "night": self.night, "class": self.name}
-        return f"{PATH}?{urlencode({key: value for key, value in parameters.items() if value})}"
+        parameters = {"results": self.results, "night": self.night}
+        chosen = {key: value for key, value in parameters.items() if value}
+        if self.name is not None:
+            chosen["class"] = self.name
+        return f"{PATH}?{urlencode(chosen)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,9 @@ def select(counts: Sequence[ClassCounts], choice: Choice) -> Selection | None:
     newest = max(there, key=lambda pair: (pair[0].name == "classify", pair[1].hours[:1]))
     results, latest = chosen[0] if chosen else newest
     night = results.night(choice.night) or latest
-    name = choice.name if choice.name in night.classes else next(iter(night.classes))
+    name = choice.name
+    if name is None or name not in night.classes:
+        name = next(iter(night.classes))
     return Selection(results, night, name)
 
 
@@ -121,7 +126,7 @@ def class_bars(selection: Selection) -> tuple[Bar, ...]:
     results, night = results_name(selection.counts), selection.night
     return tuple(
         Bar(
-            name=share.name,
+            name=shown_class(share.name),
             value=share.alerts,
             share=share.share,
             width=share.width,
@@ -163,7 +168,7 @@ def alerts_table(selection: Selection, alerts: Sequence[ClassifiedAlert]) -> Tab
     """Return the alerts behind the chosen bar."""
     total = selection.night.classes[selection.name]
     return Table(
-        f"the newest of {count_text(total)} alerts: {selection.name}",
+        f"the newest of {count_text(total)} alerts: {shown_class(selection.name)}",
         tuple(Column(name) for name in ("candid", "object", "arrived", "rule", "topic")),
         tuple(
             (
@@ -238,7 +243,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
 
     def load(opening: gr.Request) -> tuple[Choice, str, str, str, str]:
         query = opening.query_params
-        opened = Choice(query.get("results", ""), query.get("night", ""), query.get("class", ""))
+        opened = Choice(query.get("results", ""), query.get("night", ""), query.get("class"))
         return opened, *update(opened)
 
     def update(choice: Choice) -> tuple[str, str, str, str]:

@@ -29,6 +29,11 @@ class ClassShare(NamedTuple):
     level: Level
 
 
+def shown_class(name: str) -> str:
+    """Return the name of a class as people see it: a service may call one by an empty text."""
+    return name or "(empty)"
+
+
 def class_shares(night: NightCounts) -> tuple[ClassShare, ...]:
     """Return the classes of a night, the largest first."""
     largest = max(night.classes.values(), default=1)
@@ -48,7 +53,7 @@ def classes_table(title: str, night: NightCounts, limit: int | None = None) -> T
     """Return the classes of a night as a table; those beyond `limit` share one row."""
     shares = class_shares(night)
     rows = [
-        (Cell(share.name, share.level), Cell(share.alerts), Cell(share.share))
+        (Cell(shown_class(share.name), share.level), Cell(share.alerts), Cell(share.share))
         for share in shares[:limit]
     ]
     rest = [*night.classes.values()][len(rows) :]

@@ -90,6 +90,18 @@ def test_the_address_of_what_is_shown_shows_it_again() -> None:
     )
 
 
+def test_a_class_with_an_empty_name_has_a_link_of_its_own() -> None:
+    night = NightCounts(night=LAST, classes={"QSO": 5, "": 3}, hours=())
+    of_night = counts(nights=(night,))
+    found = select([of_night], Choice(name=""))
+    assert found is not None
+    assert found.name == ""
+    assert found.choice.href.endswith("&class=")
+    assert [bar.name for bar in class_bars(found)] == ["QSO", "(empty)"]
+    assert [bar.chosen for bar in class_bars(found)] == [False, True]
+    assert alerts_table(found, []).title == "the newest of 3 alerts: (empty)"
+
+
 def test_each_class_has_a_bar_in_proportion_and_a_link_to_its_list() -> None:
     bars = class_bars(shown(Choice(name="RR*")))
     assert [bar.name for bar in bars][:3] == ["Unknown", "Solar System", "RR*"]
