@@ -24,7 +24,7 @@ from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.soaking import MIB, Sample, grown_bytes, take_sample
 
 CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "2000"))
-SAMPLES = 18
+SAMPLES = 12
 PARTITIONS = 4
 MAX_WAITING = 100
 """Limit of the messages that wait in Kafka: a queue of this length is not growth."""
@@ -150,6 +150,7 @@ def send_until_durable(archive: ArchiveUnderTest, feed: Feed, claims: int) -> in
     """Send alerts until `claims` of them are durable; return how many are."""
 
     def enough() -> int:
+        time.sleep(0.4)  # each look reads the ledger, and the alerts on their way last for seconds
         durable = archive.balance().received
         feed.send(durable)
         assert archive.process is not None
