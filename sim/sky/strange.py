@@ -73,11 +73,29 @@ def lasting_counts(
         for kind in ordinary
         if kind not in STRANGE_KINDS
     }
-    alerts_of_each = alerts_per_visit * strange_percent / 100 / len(STRANGE_KINDS)
-    for kind in STRANGE_KINDS:
-        wanted = alerts_of_each / seen_share[kind]
+    for kind, wanted in _wanted(alerts_per_visit, seen_share, strange_percent).items():
         counts[kind] = int(wanted) + int(rng.random() < wanted % 1)
     return counts
+
+
+def most_lasting(
+    alerts_per_visit: int, seen_share: Mapping[Kind, float], strange_percent: float
+) -> int:
+    """Return how many objects `lasting_counts` gives at most, the same for every generator."""
+    rng = np.random.default_rng(0)
+    counts = lasting_counts(rng, alerts_per_visit, seen_share, strange_percent)
+    if strange_percent:
+        wanted = _wanted(alerts_per_visit, seen_share, strange_percent)
+        counts |= {kind: int(objects) + 1 for kind, objects in wanted.items()}
+    return sum(counts.values())
+
+
+def _wanted(
+    alerts_per_visit: int, seen_share: Mapping[Kind, float], strange_percent: float
+) -> dict[Kind, float]:
+    """Return how many objects of each strange kind there should be on average."""
+    alerts_of_each = alerts_per_visit * strange_percent / 100 / len(STRANGE_KINDS)
+    return {kind: alerts_of_each / seen_share[kind] for kind in STRANGE_KINDS}
 
 
 def with_strange(

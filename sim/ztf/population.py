@@ -7,7 +7,7 @@ import numpy as np
 from sim.sky.geometry import Field
 from sim.sky.kinds import Kind
 from sim.sky.population import Population, count, passing, populated
-from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts, with_strange
+from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts, most_lasting, with_strange
 from sim.ztf.camera import camera_deg, places, random_places
 from sim.ztf.schedule import Exposure, night_begins_jd
 
@@ -40,11 +40,13 @@ def lasting(
     strange_rng = np.random.default_rng((seed, 17, field.number))
     counts = lasting_counts(strange_rng, alerts_per_visit, _SEEN_SHARE, strange_percent)
     size = sum(counts.values())
+    # How many objects are strange is random: serials, and so names, of two fields must not meet.
+    serials = most_lasting(alerts_per_visit, _SEEN_SHARE, strange_percent)
     population = populated(
         rng,
         counts,
         random_places(rng, field, size),
-        first_serial=field.number * size,
+        first_serial=field.number * serials,
         begins_jd=night_begins_jd(first_night),
     )
     return with_strange(strange_rng, population) if strange_percent else population

@@ -88,6 +88,17 @@ def test_at_least_five_kinds_show_in_a_packet_and_four_in_the_curve() -> None:
     assert where.count(Visible.CURVE) >= 4
 
 
+def test_no_two_fields_share_the_name_of_an_object() -> None:
+    # How many objects a field has differs.
+    fields = [
+        lasting(3, Field(number, 10.0, 20.0), 12, 3301, strange_percent=30)
+        for number in range(430, 436)
+    ]
+    assert len({len(field) for field in fields}) > 1
+    serials = np.concatenate([field.serial for field in fields])
+    assert len(np.unique(serials)) == len(serials)
+
+
 def test_neither_number_nor_place_nor_order_betrays_a_strange_object(population: Any) -> None:
     strange = population.is_kind(*STRANGE_KINDS)
     rank = np.flatnonzero(strange) / len(strange)
