@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.options import begin
-from bench.outliers import detection, public, reasons, report, taste
+from bench.outliers import curves, detection, public, reasons, report, taste
 from bench.outliers.alerts import (
     NIGHTS,
     TDE,
@@ -85,7 +85,15 @@ def _sky(skies: Mapping[int, SimulatedSky]) -> dict[str, Any]:
         "of the kind's objects in the top 20",
         report.detection_table(stage_a, "packet"),
     )
-    return {"stage_a": stage_a}
+    curve_found = [curves.stage_b(sky, seed) for seed, sky in skies.items()]
+    stage_b = {
+        name: detection.averaged([one[name] for one in curve_found]) for name in curve_found[0]
+    }
+    _print(
+        "Stage B, of the objects that have a curve, and both stages, of all objects",
+        report.detection_table(stage_b, "curve"),
+    )
+    return {"stage_a": stage_a, "stage_b": stage_b}
 
 
 def _public(
@@ -166,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add: Callable[..., Any] = parser.add_argument
     add("--parts", type=_parts, default=list(PARTS), metavar="A,B", help=", ".join(PARTS))
     add("--seeds", type=int, default=5, metavar="N", help="1 to N (%(default)s)")
-    add("--nights", type=int, default=45, metavar="N", help="of the sky (%(default)s)")
+    add("--nights", type=int, default=90, metavar="N", help="of the sky (%(default)s)")
     add("--alerts-per-visit", type=int, default=250, metavar="N", help="(%(default)s)")
     add("--strange", type=float, default=1.0, metavar="PERCENT", help="of alerts (%(default)s)")
     add(

@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finkray.claim import TopicPartition
-from finkray.outliers.arrays import columns_of, floats
+from finkray.outliers.arrays import columns_of, flat, floats, list_counts
 from finkray.outliers.feature_list import features_of
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
@@ -22,6 +23,8 @@ from sim.ztf.alerts import ZtfMaker
 
 READ: Final = ("objectId", "candid", "candidate", "prv_candidates")
 """The columns that are kept: images are not looked at."""
+
+_FORCED: Final = ("jd", "fid", "forcediffimflux", "forcediffimfluxunc", "magzpsci", "procstatus")
 
 TDE: Final = Path("ztf/ztf_20200802-0831_fink-filters_ZTF20abfcszi_21.parquet")
 NIGHTS: Final = {
@@ -41,6 +44,7 @@ _FIELDS: Final = (430, 431, 432, 433, 434, 435)
 """Neighbouring fields that are up all night when the simulation begins."""
 
 _AT_A_TIME: Final = 2_000
+_SAME_EXPOSURE_D: Final = 1e-5
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class SimulatedSky:
     field
         The field that it is in.
     points
-        The detection itself: columns `object_id`, `jd`, `band`, `flux`, `error`. Flux is in units
-        of the flux of 25 mag.
+        Points of the objects' curves: columns `object_id`, `jd`, `band`, `flux`, `error`, sorted by
+        object and time; the alerts' detections, and forced photometry where there is none. Flux is
+        in units of the flux of 25 mag. Its rows are not those of the alerts.
     """
 
     features: pa.Table
@@ -71,12 +76,14 @@ class SimulatedSky:
     def take(self, rows: np.ndarray) -> "SimulatedSky":
         """Return some of the alerts."""
         picked = pa.array(np.flatnonzero(rows) if rows.dtype == bool else rows)
+        features = self.features.take(picked)
+        wanted = pc.is_in(self.points["object_id"], features["object_id"].unique())
         return SimulatedSky(
-            self.features.take(picked),
+            features,
             self.numbers[rows],
             self.kind[rows],
             self.field[rows],
-            self.points.take(picked),
+            self.points.filter(wanted),
         )
 
 
@@ -109,8 +116,18 @@ def simulated_sky(
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.kind for part in parts]),
         np.concatenate([part.field for part in parts]),
-        pa.concat_tables([part.points for part in parts]).combine_chunks(),
+        each_once(pa.concat_tables([part.points for part in parts])),
     )
+
+
+def each_once(points: pa.Table) -> pa.Table:
+    """Sort points by object and time; of an exposure keep a detection before a forced one."""
+    order = points.sort_by([(name, "ascending") for name in ("object_id", "jd", "forced")])
+    names = order["object_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    jd = order["jd"].to_numpy()
+    again = np.zeros(len(jd), bool)
+    again[1:] = (names[1:] == names[:-1]) & (np.diff(jd) < _SAME_EXPOSURE_D)
+    return order.filter(pa.array(~again)).drop_columns(["forced"]).combine_chunks()
 
 
 def simulated_table(seed: int, count: int) -> pa.Table:
@@ -130,12 +147,12 @@ def public_tde(data: Path) -> pa.Table:
     return pq.read_table(data / TDE, columns=list(READ))
 
 
-def decoded(packets: Sequence[bytes]) -> pa.Table:
-    """Return packets of one schema as a table without images, in their order."""
+def decoded(packets: Sequence[bytes], columns: Sequence[str] = READ) -> pa.Table:
+    """Return some columns of packets as a table, in the order of the packets."""
     messages = [RawMessage(number, number, packet) for number, packet in enumerate(packets)]
     found = Decoder().decode(messages, TopicPartition("cluster", "ztf", "id", 0))
     rows = np.concatenate([table.rows for table in found.tables])
-    tables = [table.table.select(list(READ)) for table in found.tables]
+    tables = [table.table.select(list(columns)) for table in found.tables]
     return pa.concat_tables(tables, promote_options="permissive").take(pa.array(np.argsort(rows)))
 
 
@@ -152,7 +169,7 @@ def all_numbers(alerts: pa.Table) -> np.ndarray:
 
 
 def _part(alerts: Sequence[MadeAlert]) -> SimulatedSky:
-    table = decoded([alert.packet for alert in alerts])
+    table = decoded([alert.packet for alert in alerts], (*READ, "fp_hists"))
     read = columns_of(
         table, [f"candidate.{name}" for name in ("magpsf", "sigmapsf", "isdiffpos", "field")]
     )
@@ -168,15 +185,40 @@ def _part(alerts: Sequence[MadeAlert]) -> SimulatedSky:
             "band": [alert.filter_id for alert in alerts],
             "flux": flux,
             "error": np.abs(flux) * floats(read["candidate.sigmapsf"]) / 1.0857,
+            "forced": np.zeros(len(alerts), bool),
         }
     )
+    points = pa.concat_tables([points, _forced_points(table, alerts)])
+    features = features_of(table, "ztf")
     return SimulatedSky(
-        features_of(table, "ztf"),
+        # A copy: columns that share memory with the packets would keep all of these.
+        features.take(pa.array(np.arange(len(alerts)))),
         all_numbers(table),
         np.array([KINDS.index(alert.kind) for alert in alerts]),
         floats(read["candidate.field"]).astype(np.int64),
         points,
     )
+
+
+def _forced_points(table: pa.Table, alerts: Sequence[MadeAlert]) -> pa.Table:
+    """Return the forced photometry in the history of alerts."""
+    read = columns_of(table, [f"fp_hists.{name}" for name in _FORCED])
+    counts = list_counts(read["fp_hists.jd"])
+    values = {name: flat(read[f"fp_hists.{name}"], counts) for name in _FORCED}
+    to_flux = 10 ** (-0.4 * (floats(values["magzpsci"]) - 25))
+    points = pa.table(
+        {
+            "object_id": pa.array([alert.object_id for alert in alerts]).take(
+                pa.array(np.repeat(np.arange(len(alerts)), counts))
+            ),
+            "jd": floats(values["jd"]),
+            "band": floats(values["fid"]).astype(np.int64),
+            "flux": to_flux * floats(values["forcediffimflux"]),
+            "error": to_flux * floats(values["forcediffimfluxunc"]),
+            "forced": np.ones(int(counts.sum()), bool),
+        }
+    )
+    return points.filter(pc.equal(values["procstatus"], "0"))
 
 
 def _batches(alerts: Iterable[MadeAlert]) -> Iterator[list[MadeAlert]]:

@@ -1,6 +1,6 @@
 """Score light curves of several bands against those of a reference. Pure.
 
-Forest and neighbours stand side by side: where one is blind the other often sees. Each band and
+Forest and local density stand side by side: where one is blind the other often sees. Each band and
 detector has a p-value, and an object the combination of its own.
 """
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
-from finkray.outliers.detectors import Forest, Neighbours
+from finkray.outliers.density import LocalDensity
+from finkray.outliers.detectors import Forest
 from finkray.outliers.p_values import TailP, combined
 from finkray.outliers.ranks import Ranks
 
@@ -70,23 +71,29 @@ class CurveDetector:
 
 
 class _Band:
-    """Forest and neighbours of one band."""
+    """Forest and local density of one band.
+
+    The forest is on the values, in which a curve far beyond all others is far; the density is on
+    ranks, in which all features count alike.
+    """
 
     def __init__(self, reference: Floats, seed: int, threads: int) -> None:
         self._ranks = Ranks(reference)
-        normal = self._ranks.places(reference).normal
-        self._forest = Forest(normal.astype(np.float64), seed, threads)
-        self._neighbours = Neighbours(normal, seed)
-        self._forest_p = TailP(self._forest.score(normal.astype(np.float64)))
-        itself = np.arange(len(normal))
-        self._distance_p = TailP(self._neighbours.distances(normal, itself)[0])
+        self._medians = self._ranks.medians()
+        filled = self._filled(reference)
+        self._forest = Forest(filled, seed, threads)
+        self._forest_p = TailP(self._forest.score(filled))
+        self._density = LocalDensity(self._ranks.places(reference).normal, seed)
+        self._density_p = TailP(self._density.own)
 
     def p_values(self, values: Floats) -> Floats:
         """Return the p-values of both: shape (rows, 2)."""
         known = np.isfinite(values).any(axis=1)
         normal = self._ranks.places(values[known]).normal
         out = np.full((len(values), 2), np.nan)
-        out[known, 0] = self._forest_p(self._forest.score(normal.astype(np.float64)))
-        of_none = np.full(len(normal), -1)
-        out[known, 1] = self._distance_p(self._neighbours.distances(normal, of_none)[0])
+        out[known, 0] = self._forest_p(self._forest.score(self._filled(values[known])))
+        out[known, 1] = self._density_p(self._density.factors(normal))
         return out
+
+    def _filled(self, values: Floats) -> Floats:
+        return np.where(np.isfinite(values), values, self._medians)

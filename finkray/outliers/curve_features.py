@@ -17,6 +17,8 @@ from finkray.outliers.feature import Feature
 LEAST_POINTS: Final = 6
 """Curves with fewer points have no features."""
 
+_HALF, _TENTH = 0.5, 0.1
+
 _LEAST_ERROR_SHARE: Final = 0.02
 """Errors are at least this share of a flux: those of bright sources are not known better."""
 
@@ -35,6 +37,9 @@ CURVE_FEATURES: Final = (
     Feature("flat_share", "", "share of steps within the noise"),
     Feature("largest_step", "", "largest step by the range"),
     Feature("largest_gap", "", "largest gap between neighbouring fluxes by the range"),
+    Feature("two_levels", "", "scatter about the best two levels by the whole scatter", "log10"),
+    Feature("above_half", "", "share of fluxes above the middle of the range"),
+    Feature("above_tenth", "", "share of fluxes above a tenth of the range"),
     Feature("trend", "", "correlation of flux and time (-1 to 1)"),
     Feature("curvature", "", "share of the scatter that a parabola explains beyond a line"),
     Feature("cusum", "", "range of the cumulative sum of deviations"),
@@ -100,7 +105,7 @@ def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarra
     Returns
     -------
     ndarray
-        float64 of shape (curves, 25), in the order of `CURVE_FEATURES`; NaN in the whole row of a
+        float64 of shape (curves, 28), in the order of `CURVE_FEATURES`; NaN in the whole row of a
         curve with fewer than `LEAST_POINTS` points, or whose times or fluxes are all the same
     """
     out = np.full((len(offsets) - 1, len(CURVE_FEATURES)), np.nan)
@@ -201,9 +206,26 @@ def _turned(curves: _Curves, upward: Floats) -> np.ndarray:
 
 
 def _levels(curves: _Curves) -> list[Floats]:
+    """Return the largest gap, how well two levels fit, and shares above two heights."""
     order = np.lexsort((curves.flux, curves.curve))
-    gaps = np.where(curves.inner, np.diff(curves.flux[order], prepend=0.0), 0.0)
-    return [curves.largest(gaps)]
+    ordered = curves.flux[order]
+    gaps = np.where(curves.inner, np.diff(ordered, prepend=0.0), 0.0)
+    off = ordered - curves.spread(curves.mean(curves.flux))
+    # Sums up to each point of the ordered curve, which is where the two levels are divided; what is
+    # explained by the means of both sides is largest at the best division.
+    below = np.cumsum(off)
+    below -= curves.spread(below[curves.starts] - off[curves.starts])
+    lower = np.arange(len(off)) - curves.spread(curves.starts.astype(np.float64)) + 1
+    upper = curves.spread(curves.counts) - lower
+    explained = np.where(upper > 0, below**2 / lower + below**2 / np.maximum(upper, 1), 0.0)
+    variance = curves.sum(off**2)
+    left = np.maximum(variance - curves.largest(explained), 0.0)
+    return [
+        curves.largest(gaps),
+        np.log10(np.maximum(left / variance, 1e-4)),
+        curves.mean((curves.flux > _HALF).astype(np.float64)),
+        curves.mean((curves.flux > _TENTH).astype(np.float64)),
+    ]
 
 
 def _course(curves: _Curves) -> list[Floats]:

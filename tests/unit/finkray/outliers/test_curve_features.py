@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import LocalOutlierFactor
 
 from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.curve_features import CURVE_FEATURES, LEAST_POINTS, curve_features
+from finkray.outliers.density import LocalDensity
 from finkray.outliers.p_values import TailP, combined
 
 NAMES = [feature.name for feature in CURVE_FEATURES]
@@ -85,6 +87,9 @@ def test_against_the_textbook() -> None:
     assert found["skew"] == pytest.approx(np.mean(off**3))
     assert found["kurtosis"] == pytest.approx(np.log1p(np.mean(off**4)))
     assert found["trend"] == pytest.approx(np.corrcoef(days, flux)[0, 1])
+    ordered = np.sort(flux)
+    within = [np.var(ordered[:k]) * k + np.var(ordered[k:]) * (30 - k) for k in range(1, 30)]
+    assert found["two_levels"] == pytest.approx(np.log10(min(within) / 30 / flux.var()))
     inside = np.ptp(np.quantile(flux, [0.25, 0.75])) / np.ptp(flux)
     assert found["half_range"] == pytest.approx(inside)
     error = np.maximum(0.5, 0.02 * np.abs(flux))
@@ -103,6 +108,8 @@ def test_shapes_have_the_features_of_their_names() -> None:
     assert two["dip_between"] > 0.7 > one["dip_between"]
     steps = of(days.tolist(), np.where(days % 20 < 10, 1.0, -0.5).tolist())
     assert steps["largest_gap"] == 1
+    assert steps["two_levels"] == -4
+    assert steps["above_half"] == steps["above_tenth"] == pytest.approx(0.5, abs=0.1)
     assert steps["flat_share"] > 0.7
     chirp = of(days.tolist(), np.sin(2 * np.pi * (days / 35) ** 2).tolist())
     assert chirp["crossings_late"] > 0
@@ -146,3 +153,15 @@ def test_the_detector_finds_the_odd_curve_in_whatever_band_it_is() -> None:
     assert np.array_equal(p[:5], detector.p_values({"g": g[:5], "r": r[:5]}), equal_nan=True)
     again = CurveDetector(reference, seed=1, threads=2).p_values({"g": g, "r": r})
     assert np.array_equal(p, again, equal_nan=True)
+
+
+def test_the_local_outlier_factor_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    reference = np.round(32 * rng.normal(size=(300, 6)))
+    asked = np.round(32 * rng.normal(size=(50, 6)) * 2)
+    theirs = LocalOutlierFactor(20, novelty=True).fit(reference)
+    ours = LocalDensity(reference, seed=1)
+    # Distances are whole numbers: of neighbours equally far away each takes another one.
+    assert ours.factors(asked) == pytest.approx(-theirs.score_samples(asked), rel=0.01)
+    expected = np.sort(-theirs.negative_outlier_factor_)
+    assert np.sort(ours.own) == pytest.approx(expected, rel=0.01)
