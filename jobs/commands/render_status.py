@@ -7,9 +7,9 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from finkray.ledger.at_rest import ArchiveAtRest
 from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
+from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
 from finkray.text import duration_text, time_text, visible_text
 from jobs.cluster.connect import Cluster

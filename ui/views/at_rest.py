@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from finkray.ledger.at_rest import ArchiveAtRest, Rest
+from finkray.status.at_rest import ArchiveAtRest, Rest
 from finkray.text import count_text, duration_text, time_text
 from ui.kit.elements import Banner, Level
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from finkray.ledger.at_rest import ArchiveAtRest, Rest
+from finkray.status.at_rest import ArchiveAtRest, Rest
 from ui.views.at_rest import at_rest_banner
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

@@ -1,0 +1,44 @@
+"""How an archive is of which no process reports: never started, stopped or dead."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Rest = Literal["never_started", "stopped", "died", "runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveAtRest:
+    """An archive as its folder tells.
+
+    Attributes
+    ----------
+    rest
+        how it is; `died` also where its machine is away, as far as its silence tells
+    heartbeat_at
+        when its process last renewed the lease, UTC; None if it has never run
+    holder
+        that process, in words; "" if it has never run
+    durable_at
+        when the last claim became durable, UTC; None if none did
+    archived, dead_lettered
+        alerts and dead letters in the ledger
+    """
+
+    rest: Rest
+    heartbeat_at: datetime | None = None
+    holder: str = ""
+    durable_at: datetime | None = None
+    archived: int = 0
+    dead_lettered: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `finkray status --json` prints of it."""
+        return {
+            "state": self.rest,
+            "heartbeat_at": self.heartbeat_at.isoformat() if self.heartbeat_at else None,
+            "holder": self.holder or None,
+            "durable_at": self.durable_at.isoformat() if self.durable_at else None,
+            "archived": self.archived,
+            "dead_lettered": self.dead_lettered,
+        }
