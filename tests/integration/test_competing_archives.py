@@ -1,6 +1,6 @@
 """Archives that compete for one storage and are killed or stopped at any moment; readers watch.
 
-On a folder, and on an object store.
+On a folder, on an object store and on HDFS.
 """
 
 import os
@@ -27,11 +27,12 @@ from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
 from tests.support.competing_archive import EXIT_FENCED
+from tests.support.hdfs_proxy import running_proxy as running_hdfs_proxy
 from tests.support.ledgers import ZTF, compact_now, content
 from tests.support.object_store import running_store
 from tests.support.store_proxy import Fault, running_proxy
 
-# The first test of all that needs the object store builds it.
+# The first test of all that needs a store builds or fetches it.
 pytestmark = pytest.mark.timeout(900)
 
 KILLS = int(os.environ.get("KILLS", "12"))
@@ -47,6 +48,13 @@ def storage(
         yield open_storage(StorageLocation(str(tmp_path / "archive")))
         return
     with ExitStack() as stack:
+        if request.param.startswith("hdfs"):
+            hdfs = request.getfixturevalue("hdfs")
+            uri = hdfs.uri
+            if request.param != "hdfs":
+                uri = stack.enter_context(running_hdfs_proxy(hdfs)).uri
+            yield open_storage(StorageLocation(f"{uri}/a b/{tmp_path.name}"))
+            return
         store = stack.enter_context(running_store(tmp_path / "store", "observatory"))
         for name, value in store.environment.items():
             monkeypatch.setenv(name, value)
@@ -125,7 +133,9 @@ def epoch_of(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("storage", ["folder", "s3 that loses answers"], indirect=True)
+@pytest.mark.parametrize(
+    "storage", ["folder", "s3 that loses answers", "hdfs that loses answers"], indirect=True
+)
 def test_killed_at_any_moment_nothing_is_lost_or_twice(storage: Storage) -> None:
     """The holder is killed again and again while the next one is already waiting."""
     seed = random.randrange(10**6)
@@ -155,7 +165,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(storage: Storage) -> None
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("storage", ["folder", "s3"], indirect=True)
+@pytest.mark.parametrize("storage", ["folder", "s3", "hdfs"], indirect=True)
 def test_one_that_slept_through_its_lease_is_fenced(storage: Storage) -> None:
     """The holder is stopped, not killed; its lease runs out; it wakes up beside its successor."""
     seed = random.randrange(10**6)
