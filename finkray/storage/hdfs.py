@@ -1,6 +1,6 @@
 """An archive in HDFS: ``hdfs://host:port/folder``.
 
-Calls are made by hdfs-native, each within a limit of time (`finkray.storage.hdfs_client`). What is
+Calls are made by hdfs-native, each within a limit of time (`finkray.storage.hdfs_time`). What is
 written appears by a rename (`finkray.storage.hdfs_writing`). `finkray.storage.hdfs_checks` tries a
 store before an archive trusts it.
 """
@@ -18,15 +18,13 @@ from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
 from finkray.storage.hdfs_checks import Room, check_hdfs
 from finkray.storage.hdfs_client import (
     Option,
-    Progress,
-    forget_client,
     make_client,
-    shared_client,
+    shared_connection,
     timeout_of,
-    within,
 )
 from finkray.storage.hdfs_errors import explained
 from finkray.storage.hdfs_reading import read_range
+from finkray.storage.hdfs_time import Progress
 from finkray.storage.hdfs_uri import HdfsUri
 from finkray.storage.hdfs_writing import (
     LEFTOVER,
@@ -309,12 +307,8 @@ class HdfsStorage:
         """Make a call within the limit of time; a StorageError says what to do."""
         target = f"{self.uri}/{path}" if path else self.uri
         with explained(what, target, self._uri.server):
-            client = shared_client(self._uri, self._options)
-            try:
-                return within(timeout_of(self._options), lambda progress: call(client, progress))
-            except TimeoutError:
-                forget_client(self._uri, self._options)
-                raise
+            connection = shared_connection(self._uri, self._options)
+            return connection.call(timeout_of(self._options), call)
 
 
 def _is_leftover(found: "FileStatus") -> bool:

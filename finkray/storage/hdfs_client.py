@@ -1,22 +1,16 @@
-"""Clients of HDFS, by the library hdfs-native, and a limit of time for each call.
-
-The library waits for minutes while a name node is away, and for ever for one that accepts a
-connection and answers nothing. So each call runs in a thread of its own, which is given up when the
-limit has passed; what it was about to do next it leaves undone. Given-up threads end when the
-library does. The library's asynchronous client could be cancelled, but it panics when it waits for
-a name node (0.14.7).
+"""Clients of HDFS, by the library hdfs-native.
 
 User, Kerberos and the addresses of name services come from where Hadoop's tools look for them:
 `HADOOP_USER_NAME`, `KRB5CCNAME`, `HADOOP_CONF_DIR`.
 """
 
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from finkray.storage.hdfs_time import Progress, within
 from finkray.storage.hdfs_uri import HdfsUri
 
 if TYPE_CHECKING:
@@ -40,78 +34,16 @@ _RETRIES: Final = "dfs.client.failover.max.attempts"
 """With the library's own pauses and 15 attempts it tries for 182 s to connect. With these pauses
 and as many attempts as a call may take seconds it says why it could not before the limit passes."""
 
+_LATE_CALLS: Final = 32
+"""So many threads may wait for a name node that does not answer: some never end, as the library has
+no limit for an answer."""
+
+_RENEWED_AFTER_S: Final = 60.0
+"""How old a client must be to be replaced after a call without an answer: each has threads of its
+own, which stay as long as its calls."""
+
 _KERBEROS: Final = frozenset({"kerberos_principal", "kerberos_keytab", "kerberos_cache"})
 _OWN_OPTIONS: Final = frozenset({"timeout_s", "config_dir"}) | _KERBEROS
-
-
-class GivenUp(Exception):
-    """The limit of time of a call has passed."""
-
-
-class Progress:
-    """The way by which a call that takes several steps, and the thread that waits, know each other.
-
-    Parameters
-    ----------
-    limit_s
-        how long the call, or each stretch of it that ends with `moved`, may take
-    """
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._ends_s = time.monotonic() + limit_s
-        self._given_up = False
-
-    def check(self) -> None:
-        """End the call if it was given up: to be called before a step that changes something."""
-        if self._given_up:
-            raise GivenUp
-
-    def moved(self) -> None:
-        """Say that a step was done: the limit counts anew."""
-        self.check()
-        self._ends_s = time.monotonic() + self._limit_s
-
-    def left_s(self) -> float:
-        """Return how long the call may still take."""
-        return self._ends_s - time.monotonic()
-
-    def give_up(self) -> None:
-        """Let the call end before its next step."""
-        self._given_up = True
-
-
-def within(limit_s: float, call: Callable[[Progress], T]) -> T:
-    """Return what a call returns, or raise what it raises, within a limit of time.
-
-    Raises
-    ------
-    TimeoutError
-        if it takes longer. What it has begun may still be carried out
-    """
-    progress = Progress(limit_s)
-    answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answers.put((call(progress), None))
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            answers.put((None, error))
-
-    threading.Thread(target=run, name="hdfs", daemon=True).start()
-    while (left_s := progress.left_s()) > 0:
-        try:
-            answer, error = answers.get(timeout=left_s)
-        except queue.Empty:
-            continue
-        if error is None:
-            return answer  # type: ignore[return-value]  # of the call itself
-        if isinstance(error, Exception):
-            raise error
-        # A panic of the library is no Exception.
-        raise RuntimeError(f"the client library failed: {error}") from error
-    progress.give_up()
-    raise TimeoutError(f"no answer within {limit_s:g} s")
 
 
 def make_client(uri: HdfsUri, options: Mapping[str, Option]) -> "Client":
@@ -178,35 +110,78 @@ def timeout_of(options: Mapping[str, Option]) -> float:
     return timeout_s
 
 
-_CLIENTS: dict[tuple[object, ...], "Client"] = {}
-_CLIENTS_LOCK = threading.Lock()
+class Connection:
+    """The client of this process for a name node, and the calls that got no answer.
+
+    Parameters
+    ----------
+    make
+        returns a new client
+    """
+
+    def __init__(self, make: Callable[[], "Client"]) -> None:
+        self._make = make
+        self._client = make()
+        self._made_s = time.monotonic()
+        self._late: list[Progress] = []
+        self._lock = threading.Lock()
+        self._probing = threading.Lock()
+
+    def call(self, limit_s: float, call: Callable[["Client", Progress], T]) -> T:
+        """Return what a call returns, or raise what it raises, within a limit of time.
+
+        While many earlier calls are without an answer, one at a time tries whether the name node is
+        back, and others are refused.
+
+        Raises
+        ------
+        TimeoutError
+            if it takes longer, or others try already. What it has begun may still be carried out
+        """
+        with self._lock:
+            self._late = [progress for progress in self._late if not progress.ended]
+            is_probe = len(self._late) >= _LATE_CALLS
+        if not is_probe:
+            return self._within(limit_s, call)
+        if not self._probing.acquire(blocking=False):
+            raise TimeoutError("earlier calls are without an answer")
+        try:
+            return self._within(limit_s, call)
+        finally:
+            self._probing.release()
+
+    def _within(self, limit_s: float, call: Callable[["Client", Progress], T]) -> T:
+        progress, client = Progress(limit_s), self._client
+        try:
+            return within(progress, lambda progress: call(client, progress))
+        except TimeoutError:
+            with self._lock:
+                self._late.append(progress)
+                # A new connection may get through where the old one is dead.
+                if time.monotonic() - self._made_s > _RENEWED_AFTER_S:
+                    self._client, self._made_s = self._make(), time.monotonic()
+            raise
 
 
-def shared_client(uri: HdfsUri, options: Mapping[str, Option]) -> "Client":
-    """Return the client of this process for a name node: its connections are used again.
+_CONNECTIONS: dict[tuple[object, ...], Connection] = {}
+_CONNECTIONS_LOCK = threading.Lock()
+
+
+def shared_connection(uri: HdfsUri, options: Mapping[str, Option]) -> Connection:
+    """Return the connection of this process to a name node.
 
     Raises
     ------
     ValueError
         as `make_client`
     """
-    key = _key(uri, options)
-    with _CLIENTS_LOCK:
-        if key not in _CLIENTS:
-            _CLIENTS[key] = make_client(uri, options)
-        return _CLIENTS[key]
-
-
-def forget_client(uri: HdfsUri, options: Mapping[str, Option]) -> None:
-    """Let the next call make a new client: the connections of the old one answer nothing."""
-    with _CLIENTS_LOCK:
-        _CLIENTS.pop(_key(uri, options), None)
-
-
-def _key(uri: HdfsUri, options: Mapping[str, Option]) -> tuple[object, ...]:
     # The threads of a client do not survive a fork.
     user = os.environ.get("HADOOP_USER_NAME")
-    return (os.getpid(), user, uri.authority, *sorted(options.items()))
+    key = (os.getpid(), user, uri.authority, *sorted(options.items()))
+    with _CONNECTIONS_LOCK:
+        if key not in _CONNECTIONS:
+            _CONNECTIONS[key] = Connection(lambda: make_client(uri, options))
+        return _CONNECTIONS[key]
 
 
 def _text(value: Option) -> str:

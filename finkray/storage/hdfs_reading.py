@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from finkray.errors import StorageError
-from finkray.storage.hdfs_client import Progress
+from finkray.storage.hdfs_time import Progress
 
 if TYPE_CHECKING:
     from hdfs_native import Client

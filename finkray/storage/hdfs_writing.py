@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome
-from finkray.storage.hdfs_client import Progress
 from finkray.storage.hdfs_errors import is_connection
+from finkray.storage.hdfs_time import Progress
 
 if TYPE_CHECKING:
     from hdfs_native import Client, FileStatus

@@ -1,58 +1,48 @@
-"""Calls of a library that may wait for ever, within a limit of time."""
+"""Many calls to a name node that says nothing: few threads, and it is found again."""
 
+import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from finkray.storage.hdfs_client import GivenUp, Progress, within
+from finkray.host.ports import LOOPBACK
+from finkray.storage import hdfs_client
+from finkray.storage.hdfs_client import Connection, make_client
+from finkray.storage.hdfs_uri import HdfsUri
 
 
-class Panic(BaseException):
-    """As the library's."""
+def test_calls_without_an_answer_do_not_pile_up() -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        uri = HdfsUri(f"{LOOPBACK}:{silent.getsockname()[1]}", "")
+        options = {"dfs.client.failover.max.attempts": 1}
+        connection = Connection(lambda: make_client(uri, options))
+        before = threading.active_count()
+        for _ in range(hdfs_client._LATE_CALLS + 3):
+            with pytest.raises(TimeoutError, match="no answer within"):
+                connection.call(0.01, _look)
+        # Now one at a time tries; others are refused at once.
+        probe = threading.Thread(target=_probe, args=(connection,), daemon=True)
+        probe.start()
+        time.sleep(0.1)
+        started_s = time.monotonic()
+        with pytest.raises(TimeoutError, match="earlier calls are without an answer"):
+            connection.call(0.5, _look)
+        assert time.monotonic() - started_s < 0.4
+        assert threading.active_count() <= before + hdfs_client._LATE_CALLS + 5
+        probe.join()
+    # The listener is gone, so the library ends its waiting calls.
+    ends_s = time.monotonic() + 30
+    while threading.active_count() > before and time.monotonic() < ends_s:
+        time.sleep(0.05)
+    assert connection.call(5, lambda _, __: "answered") == "answered"
 
 
-def test_a_call_returns_or_raises_what_it_does() -> None:
-    assert within(5, lambda _: 7) == 7
-    with pytest.raises(KeyError):
-        within(5, lambda _: {}["a"])
+def _probe(connection: Connection) -> None:
+    with suppress(TimeoutError):
+        connection.call(0.5, _look)
 
 
-def test_a_panic_of_the_library_is_an_error() -> None:
-    def panic(_: Progress) -> None:
-        raise Panic("no reactor")
-
-    with pytest.raises(RuntimeError, match="no reactor"):
-        within(5, panic)
-
-
-def test_a_call_that_was_given_up_does_not_take_its_next_step() -> None:
-    goes_on, ended = threading.Event(), threading.Event()
-    steps = []
-
-    def call(progress: Progress) -> None:
-        goes_on.wait(10)
-        try:
-            progress.check()
-            steps.append("next")
-        except GivenUp:
-            ended.set()
-            raise
-
-    started_s = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
-        within(0.05, call)
-    assert time.monotonic() - started_s < 5
-    goes_on.set()
-    assert ended.wait(10)
-    assert steps == []
-
-
-def test_the_limit_counts_anew_with_each_step_that_was_done() -> None:
-    def call(progress: Progress) -> str:
-        for _ in range(6):
-            time.sleep(0.1)
-            progress.moved()
-        return "done"
-
-    assert within(0.5, call) == "done"
+def _look(client: object, _: object) -> object:
+    return client.get_file_info("/")  # type: ignore[attr-defined]

@@ -1,0 +1,88 @@
+"""A limit of time for each call of a library that has none.
+
+The library waits for minutes while a name node is away, and for ever for one that accepts a
+connection and answers nothing. So each call runs in a thread of its own, which is given up when the
+limit has passed; what it was about to do next it leaves undone. Given-up threads end when the
+library does. The library's asynchronous client could be cancelled, but it panics when it waits for
+a name node (0.14.7).
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class GivenUp(Exception):
+    """The limit of time of a call has passed."""
+
+
+class Progress:
+    """The way by which a call that takes several steps, and the thread that waits, know each other.
+
+    Parameters
+    ----------
+    limit_s
+        how long the call, or each stretch of it that ends with `moved`, may take
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.ended = False
+        self._ends_s = time.monotonic() + limit_s
+        self._given_up = False
+
+    def check(self) -> None:
+        """End the call if it was given up: to be called before a step that changes something."""
+        if self._given_up:
+            raise GivenUp
+
+    def moved(self) -> None:
+        """Say that a step was done: the limit counts anew."""
+        self.check()
+        self._ends_s = time.monotonic() + self.limit_s
+
+    def left_s(self) -> float:
+        """Return how long the call may still take."""
+        return self._ends_s - time.monotonic()
+
+    def give_up(self) -> None:
+        """Let the call end before its next step."""
+        self._given_up = True
+
+
+def within(progress: Progress, call: Callable[[Progress], T]) -> T:
+    """Return what a call returns, or raise what it raises, within a limit of time.
+
+    Raises
+    ------
+    TimeoutError
+        if it takes longer. What it has begun may still be carried out
+    """
+    answers: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((call(progress), None))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            answers.put((None, error))
+        finally:
+            progress.ended = True
+
+    threading.Thread(target=run, name="hdfs", daemon=True).start()
+    while (left_s := progress.left_s()) > 0:
+        try:
+            answer, error = answers.get(timeout=left_s)
+        except queue.Empty:
+            continue
+        if error is None:
+            return answer  # type: ignore[return-value]  # of the call itself
+        if isinstance(error, Exception):
+            raise error
+        # A panic of the library is no Exception.
+        raise RuntimeError(f"the client library failed: {error}") from error
+    progress.give_up()
+    raise TimeoutError(f"no answer within {progress.limit_s:g} s")
