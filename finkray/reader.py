@@ -259,6 +259,7 @@ class Archive:
         top: int = 20,
         context: str | None = None,
         survey: str | None = None,
+        mute: Collection[str] = (),
         results: str = "outliers",
     ) -> pa.Table:
         """Return the strangest objects of a night with reasons, the strangest first.
@@ -277,13 +278,15 @@ class Archive:
             last three together; None is all
         survey
             `ztf` or `lsst`; None is both
+        mute
+            classes of the service `classify` whose objects are left out
         results
             name of the results, or ``name/version``
 
         Raises
         ------
         ServiceError
-            if there are no such results
+            if there are no such results, or classes are muted and there are none of `classify`
         ValueError
             if there is no such context or survey
         StorageError
@@ -292,7 +295,13 @@ class Archive:
         from finkray.outliers.listing import outliers_of
 
         return outliers_of(
-            self._storage, night=night, top=top, context=context, survey=survey, results=results
+            self._storage,
+            night=night,
+            top=top,
+            context=context,
+            survey=survey,
+            mute=mute,
+            results=results,
         )
 
     def ledger(self) -> pa.Table:

@@ -1,15 +1,16 @@
-"""The list of a night: who is on it, in which order, with which p-values and reasons. Pure.
+"""The list of a night: who is on it, in which order, with which p-values and reasons.
 
 | column | meaning |
 |---|---|
 | p_night | share of alerts of the night that score at least as high, this one counted: without thumbs |
 | p_context | the same among alerts of its context |
 | order | what put the object on its place: `score`, or `thumbs` where what users like decided |
+| class | that `classify` gave, null without one |
 | bad_image | the image is among the worst 1 %: such objects come last |
 """  # noqa: E501 - a table
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from finkray.outliers.explanation import DRIVER_LIST, words
 from finkray.outliers.feature_list import FEATURE_LISTS
+from finkray.outliers.muting import classes_of, muted
 from finkray.outliers.ranking import (
     BIN,
     Candidate,
@@ -35,6 +37,8 @@ ENOUGH: Final = 2000
 
 NIGHTS_BEFORE: Final = 5
 
+_LOOKED_UP: Final = 200
+
 LISTED: Final = pa.schema(
     [
         ("rank", pa.int32()),
@@ -43,6 +47,7 @@ LISTED: Final = pa.schema(
         ("survey", pa.string()),
         ("night", pa.string()),
         ("context", pa.string()),
+        ("class", pa.string()),
         ("score", pa.float64()),
         ("plain_score", pa.float64()),
         ("p_night", pa.float64()),
@@ -94,6 +99,7 @@ def outliers_of(
     context: str | None,
     survey: str | None,
     results: str = "outliers",
+    mute: Collection[str] = (),
     keep: bool = False,
 ) -> pa.Table:
     """Return the list of a night of an archive: columns of `LISTED`, the strangest object first.
@@ -112,13 +118,15 @@ def outliers_of(
         its name; None is all
     results
         name of the results, or ``name/version``
+    mute
+        classes of `classify` whose objects are left out
     keep
         whether the ranking is written down beside the results, so that the next call reads less
 
     Raises
     ------
     ServiceError
-        If there are no such results.
+        If there are no such results, or classes are muted and there are none of `classify`.
     ValueError
         If there is no such context or survey, or `top` is less than 1.
     StorageError
@@ -128,11 +136,15 @@ def outliers_of(
         raise ValueError(f"top = {top}: expected at least 1")
     if survey is not None and survey not in FEATURE_LISTS:
         raise ValueError(f"{survey!r} is no survey: expected one of {', '.join(FEATURE_LISTS)}")
-    wanted = Wanted(night, top, contexts_named(context), survey)
+    # Of more objects than are wanted the class is looked up, for some of them are muted.
+    looked_up = max(5 * top, _LOOKED_UP) if mute else top
+    wanted = Wanted(night, looked_up, contexts_named(context), survey)
     ranking = Ranking(find_store(archive, results))
     if ranking.catch_up(files=sys.maxsize) and keep:
         ranking.keep()
-    return listed(ranking.groups, wanted)
+    table = listed(ranking.groups, wanted)
+    classes = classes_of(archive, table["alert_id"].to_pylist(), needed=bool(mute))
+    return muted(table, classes, mute, top)
 
 
 def listed(groups: Groups, wanted: Wanted) -> pa.Table:

@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from finkray.ledger.follow import Durable
 from finkray.outliers.context import CONTEXTS
-from finkray.results.store import ResultsStore
+from finkray.results.folds import StoreFolds
+from finkray.results.store import ResultsStore, list_stores
+from finkray.services.contract import RESULT_COLUMNS
+from finkray.storage.contract import Storage
 from finkray.views.fold import Fold, Kept
 
 RANKING_PATH: Final = "ranking.json"
@@ -222,6 +225,26 @@ class Ranking(Fold[RankingState]):
         """Return the state as its file holds it."""
         groups = [self.groups[key].to_state() for key in sorted(self.groups)]
         return RankingState(cursor=cursor, groups=groups).model_dump_json().encode()
+
+
+class Rankings(StoreFolds[Ranking]):
+    """Rank all results of an archive that are of the service `outliers`, under whatever name.
+
+    Parameters
+    ----------
+    archive
+        where the alerts are, and the results beside them
+    """
+
+    def __init__(self, archive: Storage) -> None:
+        super().__init__("ranking", lambda: ranked_stores(archive), Ranking)
+
+
+def ranked_stores(archive: Storage) -> Iterator[ResultsStore]:
+    """Yield the results that have scores, contexts and reasons."""
+    for store in list_stores(archive):
+        if {*_COLUMNS} <= {*RESULT_COLUMNS.names, *store.about.output.names}:
+            yield store
 
 
 def is_bad(quality: float | None) -> bool:

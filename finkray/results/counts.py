@@ -9,7 +9,6 @@ file all is counted again, to the same numbers.
 Rows are counted: an alert that came twice counts twice.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from finkray.errors import FinkrayError
 from finkray.ledger.follow import Durable
+from finkray.results.folds import StoreFolds
 from finkray.results.store import ResultsStore, list_stores
 from finkray.storage.contract import Storage
 from finkray.views.fold import Fold, Kept, read_kept
@@ -31,8 +30,6 @@ CHECKED_COLUMN = "checked"
 
 NO_NIGHT = "no night"
 """Of alerts that do not say when they were."""
-
-log = logging.getLogger(__name__)
 
 
 class _Fact(BaseModel):
@@ -188,7 +185,7 @@ class _Night:
         return self._counts
 
 
-class ClassCounters:
+class ClassCounters(StoreFolds[ClassCounter]):
     """Count all results of an archive that have classes.
 
     Parameters
@@ -198,47 +195,11 @@ class ClassCounters:
     """
 
     def __init__(self, archive: Storage) -> None:
-        self._archive = archive
-        self._counters: dict[tuple[str, str], ClassCounter] = {}
-        self._problems: dict[tuple[str, str], str] = {}
-
-    def refresh(self, files: int) -> dict[tuple[str, str], int]:
-        """Count what is new; return how many files were counted, by name and version.
-
-        A folder that cannot be read now does not hold up the others.
-
-        Parameters
-        ----------
-        files
-            of each folder, at most
-
-        Raises
-        ------
-        StorageError, ServiceError
-            if the folders of results cannot be listed
-        """
-        there = {(store.name, store.version): store for store in classified_stores(self._archive)}
-        self._counters = {key: counter for key, counter in self._counters.items() if key in there}
-        done = {}
-        for key, store in there.items():
-            try:
-                if key not in self._counters:
-                    self._counters[key] = ClassCounter(store)
-                done[key] = self._counters[key].catch_up(files)
-                self._problems.pop(key, None)
-            except FinkrayError as error:
-                if self._problems.get(key) != str(error):  # once, not each second
-                    log.warning("counting %s/%s failed, will retry: %s", *key, error)
-                self._problems[key] = str(error)
-        return done
-
-    def keep(self, key: tuple[str, str]) -> None:
-        """Write the counts of one folder down."""
-        self._counters[key].keep()
+        super().__init__("counting", lambda: classified_stores(archive), ClassCounter)
 
     def counts(self) -> tuple[ClassCounts, ...]:
         """Return the counts of all folders, by name and version."""
-        return tuple(self._counters[key].counts() for key in sorted(self._counters))
+        return tuple(self.folds[key].counts() for key in sorted(self.folds))
 
 
 def classified_stores(archive: Storage) -> Iterator[ResultsStore]:

@@ -170,7 +170,7 @@ def show(version: _Version, config: Config = None) -> None:
     epilog=examples(
         "finkray outliers list",
         "finkray outliers list --night 2026-11-24 --top 50 --context transient-like",
-        "finkray outliers list --json",
+        "finkray outliers list --mute 'Solar System' --mute 'RR*' --json",
     ),
 )
 def list_(
@@ -186,6 +186,12 @@ def list_(
         typer.Option(metavar="C", show_default=False, help=f"Only {', '.join(CONTEXTS)}."),
     ] = None,
     survey: Survey = None,
+    mute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mute", metavar="CLASS", help="Leave a class of classify out; may be repeated."
+        ),
+    ] = None,
     results: Annotated[
         str, typer.Option(metavar="NAME", help="Results to rank, or NAME/VERSION.")
     ] = "outliers",
@@ -207,6 +213,7 @@ def list_(
         context=context,
         survey=survey,
         results=results,
+        mute=mute or (),
         keep=True,
     )
     if as_json:

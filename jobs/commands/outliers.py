@@ -160,8 +160,9 @@ def list_lines(table: pa.Table, night: str | None) -> Iterator[str]:
     for row in table.to_pylist():
         image = "  BAD IMAGE" if row["bad_image"] else ""
         liked = "  by thumbs" if row["order"] == "thumbs" else ""
+        what = row["class"] or row["context"]
         yield (
-            f"{row['rank']:>3}  {row['object_id']}  {row['night']}  {row['context']}  "
+            f"{row['rank']:>3}  {row['object_id']}  {row['night']}  {what}  "
             f"score {row['score']:.2f}  p {row['p_night']:.2g} (in its context "
             f"{row['p_context']:.2g})  alert {row['alert_id']}{image}{liked}"
         )

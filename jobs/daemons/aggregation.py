@@ -2,18 +2,22 @@
 
 It follows all results that have classes, those of `classify` and those of services that users
 write, live ones and those of `finkray run`, and writes the counts into each folder of results,
-where `finkray status` and the page read them. It needs no Ray and delays no service.
+where `finkray status` and the page read them. In the same way it ranks the results of `outliers`.
+It needs no Ray and delays no service.
 """
 
 import logging
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from finkray.errors import StorageError
+from finkray.outliers.ranking import Rankings
 from finkray.results.counts import ClassCounters
+from finkray.results.folds import Key, StoreFolds
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
@@ -46,38 +50,48 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
 
 def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
-    """Count the classes of an archive until `stopping` is set, and write the last counts."""
-    counters = ClassCounters(archive)
-    new: set[tuple[str, str]] = set()
+    """Count the classes of an archive and rank its outliers until `stopping` is set.
+
+    What was counted last is written before it returns.
+    """
+    new: list[tuple[StoreFolds[Any], set[Key]]] = [
+        (ClassCounters(archive), set()),
+        (Rankings(archive), set()),
+    ]
     written_s = time.monotonic()
     while not stopping.is_set():
-        done = _refresh(counters)
-        new |= {key for key, files in done.items() if files}
-        behind = any(files >= FILES for files in done.values())
+        behind = False
+        for folds, keys in new:
+            done = _refresh(folds)
+            keys |= {key for key, files in done.items() if files}
+            behind |= any(files >= FILES for files in done.values())
         if not behind or time.monotonic() - written_s >= WRITE_S:
-            _write(counters, new)
-            new, written_s = set(), time.monotonic()
+            _write(new)
+            written_s = time.monotonic()
         record_look(state, AGGREGATION.name)
         if not behind:
             stopping.wait(POLL_S)
-    _write(counters, new)
+    _write(new)
 
 
-def _refresh(counters: ClassCounters) -> dict[tuple[str, str], int]:
+def _refresh(folds: StoreFolds[Any]) -> dict[Key, int]:
     try:
-        return counters.refresh(FILES)
+        return folds.refresh(FILES)
     except StorageError as error:
         log.warning("counting failed, will retry: %s", error)
         return {}
 
 
-def _write(counters: ClassCounters, keys: set[tuple[str, str]]) -> None:
-    for name, version in keys:
-        try:
-            counters.keep((name, version))
-        except StorageError as error:
-            # They are in memory: what is written later, or counted again, is the same.
-            log.warning("counts of %s/%s not written, will retry: %s", name, version, error)
+def _write(new: Iterable[tuple[StoreFolds[Any], set[Key]]]) -> None:
+    """Write what has changed, and forget that it has."""
+    for folds, keys in new:
+        for key in keys & set(folds.folds):
+            try:
+                folds.keep(key)
+            except StorageError as error:
+                # They are in memory: what is written later, or counted again, is the same.
+                log.warning("counts of %s/%s not written, will retry: %s", *key, error)
+        keys.clear()
 
 
 def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:

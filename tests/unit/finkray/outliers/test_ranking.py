@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 
 import finkray
 from actors.outliers import OUTLIERS
+from finkray.errors import ServiceError
 from finkray.outliers import ranking
 from finkray.outliers.listing import LISTED, Wanted, listed, outliers_of
-from finkray.outliers.ranking import BAD_QUALITY, RANKING_PATH, NightGroup, Ranking, contexts_named
+from finkray.outliers.ranking import (
+    BAD_QUALITY,
+    RANKING_PATH,
+    NightGroup,
+    Ranking,
+    Rankings,
+    contexts_named,
+)
 from finkray.results.store import ResultsStore, find_store
 from finkray.services.contract import RESULT_COLUMNS
 from tests.support.ledgers import quick_storage
-from tests.support.parity import FIRST, SECOND, classify_all
+from tests.support.parity import FIRST, SECOND, Parity, classify_all
 from tests.support.small_archives import NIGHT, SmallArchive
 
 CONTEXTS = ("star", "galaxy", "nothing", "asteroid", "unknown")
@@ -34,6 +42,18 @@ class Made(finkray.Service):
         return pa.Table.from_pylist(
             [made(offset) for offset in alerts["kafka_offset"].to_pylist()], OUTLIERS
         )
+
+
+class Classified(Parity):
+    """Gives the name of `classify` to the classes of `Parity`."""
+
+    name = "classify"
+
+    def process(self, alerts: pa.Table) -> pa.Table:
+        offsets = alerts["kafka_offset"].to_pylist()
+        names = [("even", "odd")[offset % 2] for offset in offsets]
+        nothing = pa.nulls(len(offsets))
+        return pa.table([names, nothing, nothing], names=self.output.names).cast(self.output)
 
 
 def made(offset: int, **changes: object) -> dict[str, object]:
@@ -136,10 +156,31 @@ def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArc
     assert archive.outliers("2026-11-23", top=50).equals(table)
     few = archive.outliers(top=3, context="transient-like")
     assert set(few["context"].to_pylist()) <= {"galaxy", "unknown", "nothing"}
+    assert set(table["class"].to_pylist()) == {None}
+    with pytest.raises(ServiceError, match="classes cannot be muted: there are no results"):
+        archive.outliers(mute=["odd"])
+    classify_all(small, Classified())
+    unmuted = archive.outliers(top=50).to_pylist()
+    assert all(row["class"] == ("even", "odd")[row["alert_id"] % 2] for row in unmuted)
+    even = archive.outliers(top=4, mute=["odd"])
+    assert even["rank"].to_pylist() == [1, 2, 3, 4]
+    kept = [row["object_id"] for row in unmuted if row["class"] == "even"]
+    assert even["object_id"].to_pylist() == kept[:4]
     with pytest.raises(ValueError, match="'planet' is no context: expected one of"):
         archive.outliers(context="planet")
     with pytest.raises(ValueError, match="'atlas' is no survey"):
         archive.outliers(survey="atlas")
+
+
+def test_rankings_follow_all_results_with_scores_and_no_others(small: SmallArchive) -> None:
+    put(small, 0, FIRST)
+    classify_all(small, Classified())
+    rankings = Rankings(small.storage)
+    assert rankings.refresh(100) == {("outliers", "1"): 1}
+    rankings.keep(("outliers", "1"))
+    kept = Ranking.parse(store(small).storage.read(RANKING_PATH) or b"").state
+    assert [(group.night, group.model) for group in kept.groups] == [("2026-11-23", "abc")]
+    assert outliers_of(small.storage, night=None, top=3, context=None, survey=None).num_rows == 3
 
 
 def group(night: str, scores: np.ndarray, model: str = "m", **changes: object) -> NightGroup:
