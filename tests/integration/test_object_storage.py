@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import sys
 import time
 import tomllib
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -19,8 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+import finkray
 from finkray.driver.run import run_archive
 from finkray.errors import SettingsError, StorageError
+from finkray.index.follower import IndexFollower
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
@@ -28,6 +32,7 @@ from finkray.storage.objects import ObjectStorage
 from finkray.storage.opening import Option, StorageLocation, open_storage
 from jobs.cli.main import app
 from tests.support.docs_pages import blocks, commands, follow
+from tests.support.night_archives import NightArchive, build, random_sky
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.small_archives import SmallArchive
 from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
@@ -37,6 +42,7 @@ from tests.support.store_proxy import Fault, running_proxy
 pytestmark = pytest.mark.timeout(900)
 
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
+HATS_PAGE = PAGE.with_name("hats.md")
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +255,39 @@ def test_the_page_is_followed_word_by_word(
         assert open_storage(ArchiveSettings(uri=given["uri"], options=options)).uri == given["uri"]
     rights = [right for block in blocks("json", PAGE) for right in json.loads(block)["Statement"]]
     assert {right["Effect"] for right in rights} == {"Allow"}
+
+
+def test_a_night_and_the_index_in_an_object_store_are_read_as_in_a_folder(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**store.environment, "AWS_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(name, value)
+    (code,) = (block for block in blocks("python", HATS_PAGE) if "UPath" in block)
+    night = re.search(r"s3://[^\"]+", code)
+    assert night is not None
+    uri = night[0].partition("/hats/")[0]
+    sky = random_sky(60)
+    made = NightArchive(open_storage(StorageLocation(uri)))
+    made.put(sky[:30])
+    made.put(sky[30:])
+    assert build(made.storage).alerts == 60
+    made.put(random_sky(4, seed=8))  # not in the night yet
+
+    dataset = finkray.open_archive(uri).dataset()
+    assert dataset.to_table(["objectId", "candidate.magpsf"]).num_rows == 64
+    # The file that is not in the night is read beside the narrow columns of the others.
+    files = {batch.fragment.path for batch in dataset.scanner(["objectId"]).scan_batches()}
+    assert [path.split("/")[0] for path in sorted(files)] == ["alerts", "hats"]
+    with dask.config.set(scheduler="synchronous"):
+        exec(code, {})
+    assert "30 objects; most points: 6" in capsys.readouterr().out
+
+    assert IndexFollower(made.storage).catch_up() == 3
+    archive = finkray.open_archive(uri)
+    curve = archive.lightcurve(str(sky[4].object_id))
+    assert curve.num_rows == 2 + 2
+    near = archive.cone(sky[4].candidate["ra"], sky[4].candidate["dec"], 3)
+    assert near["object_id"].to_pylist() == [sky[4].object_id]
 
 
 def test_a_claim_costs_as_many_requests_as_the_page_says(store: ObjectStore, uri: str) -> None:
