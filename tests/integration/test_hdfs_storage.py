@@ -205,6 +205,23 @@ def test_what_a_killed_writer_left_open_is_taken_away(storage: Storage, uri: str
     assert not any(".tmp-" in path for path in left), left
 
 
+def test_a_forked_worker_has_connections_of_its_own(storage: Storage) -> None:
+    """As Spark's Python workers are forked, and a client's threads do not survive that."""
+    assert storage.create("log/1", b"parent")
+    worker = multiprocessing.get_context("fork").Process(target=_stage_and_create, args=(storage,))
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
+    assert storage.read("staging/1") == b"child"
+    assert storage.create("log/3", b"parent")
+
+
+def _stage_and_create(storage: Storage) -> None:
+    put(storage, "staging/1", b"child")
+    assert not storage.create("log/1", b"child")
+    assert storage.create("log/2", b"child")
+
+
 def _write_and_hang(uri: str, staged: str, ready: Any) -> None:
     """Leave a staged file and one aside open for writing, as a crash in the middle would."""
     from hdfs_native import Client, WriteOptions
