@@ -21,7 +21,7 @@ from finkray.ledger.file_claims import NO_FINGERPRINT
 from finkray.storage.contract import Storage
 from finkray.storage.hours import HOUR, span_of
 from finkray.storage.layout import parse_path, schema_path
-from finkray.storage.parquet import crc32_of
+from finkray.storage.parquet import crc32_of, read_every_column
 from finkray.storage.schemas import schema_problem
 
 _OFFSETS = re.compile(r"(?P<topic>[^:]+):(?P<partition>\d+):(?P<first>\d+)-(?P<last>\d+)")
@@ -219,8 +219,7 @@ class _Files:
             parquet = pq.ParquetFile(source)
             if file.crc32 is None:
                 # Of a file that is older than checksums, at least every column must be readable.
-                for column in range(parquet.metadata.num_columns):
-                    parquet.read(columns=[parquet.schema.column(column).path])
+                read_every_column(parquet)
             return _FileContent(parquet.read(columns=_COMPARED), damaged)
 
 

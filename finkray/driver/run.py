@@ -21,7 +21,7 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.errors import Fenced, SettingsError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.ledger.identity import read_identity
+from finkray.ledger.identity import read_identity, refuse_if_gone
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
@@ -47,6 +47,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
         if another archive on the same Ray has the name of the board; nothing was taken over
     SettingsError
         if the archive is new, and its storage does not keep what an archive rests on
+    LedgerCorrupt
+        if the folder is that of another archive than `archive.id`
     FinkrayError
         a retriable one if a fresh process is likely to do better
     """
@@ -55,6 +57,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     # Wrong packet settings are reported here, and not later by an actor.
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive)
+    if settings.archive.id:
+        refuse_if_gone(storage, settings.archive.id)
     refuse_if_held(storage)
     if read_identity(storage) is None:
         storage.refuse_unfit()

@@ -20,6 +20,7 @@ from finkray.storage.layout import (
     parse_path,
     topic_id8,
 )
+from finkray.storage.parquet import crc32_of, read_every_column
 
 _FILES_AT_A_TIME = 100
 
@@ -159,7 +160,12 @@ def _read(
     has_letters = path.fingerprint8 is None
     columns = [*_COLUMNS, *(_LETTER_COLUMNS if has_letters else _ALERT_COLUMNS)]
     with storage.open(stored.path) as source:
-        table = pq.ParquetFile(source).read(columns=columns)
+        parquet = pq.ParquetFile(source)
+        table = parquet.read(columns=columns)
+        # With a checksum an audit no longer reads every column, so they are read once, here.
+        read_every_column(parquet)
+        source.seek(0)
+        crc32 = crc32_of(source)
     rows = {(row["kafka_topic"], row["kafka_partition"]) for row in _distinct(table, _COLUMNS[:2])}
     if {topic for topic, _ in rows} != {path.topic} or (
         path.others == 0 and rows != {(path.topic, path.partition)}
@@ -196,8 +202,9 @@ def _read(
                     last_offset=int(offsets[first:end].max()),
                     schema_fingerprint=fingerprint,
                     hour_utc=None if has_letters else path.hour_utc.isoformat(),
-                    # Whether these bytes are those that were written is not known.
-                    crc32=None,
+                    # Whether these bytes are those that were written is not known; what changes
+                    # later is.
+                    crc32=crc32,
                     first_row=first,
                     file_rows=table.num_rows if len(begins) > 1 else None,
                 ),

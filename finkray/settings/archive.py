@@ -22,6 +22,12 @@ class ArchiveSettings(Section):
         description="Options of the storage that `uri` names, such as credentials, passed on as "
         "they are; a folder takes none",
     )
+    id: str = Field(
+        "",
+        description="The identity that the archive must have (`archive_id` in its "
+        "`identity.json`): a start on a folder without it waits, as for a disk that is not "
+        "mounted. Empty: any, and a new one on an empty folder",
+    )
     lease_ttl_s: float = Field(
         15.0,
         ge=1,

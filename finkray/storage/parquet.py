@@ -111,6 +111,18 @@ def crc32_of(source: pa.NativeFile) -> int:
     return crc32
 
 
+def read_every_column(parquet: pq.ParquetFile) -> None:
+    """Read all columns of a file, one at a time, and keep none.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowException
+        if any of them cannot be read
+    """
+    for column in range(parquet.metadata.num_columns):
+        parquet.read(columns=[parquet.schema.column(column).path])
+
+
 def _leaves(
     path: str, data_type: pa.DataType, chunks: Sequence[pa.Array], *, repeated: bool
 ) -> Iterator[_Leaf]:
