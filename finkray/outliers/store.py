@@ -7,6 +7,7 @@ A model is never changed. An entry is created exclusively, so of two commands th
 use at once one is first, the other one follows it or is refused; the history is kept whole.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from finkray.errors import OutlierError
 from finkray.outliers.files import Manifest, load, read_manifest, save
 from finkray.outliers.model import OutlierModel
 from finkray.storage.contract import Storage
+
+log = logging.getLogger(__name__)
 
 
 class Use(BaseModel):
@@ -65,17 +68,15 @@ class ModelStore:
         self._survey = survey
 
     def models(self) -> list[StoredModel]:
-        """Return all models, the oldest first.
-
-        Raises
-        ------
-        OutlierError
-            If a model is damaged.
-        """
+        """Return all models, the oldest first; a damaged one is logged and left out."""
         in_use = self.in_use()
         found = []
         for folder in self._folder.folders(""):
-            manifest = read_manifest(self._folder.below(folder))
+            try:
+                manifest = read_manifest(self._folder.below(folder))
+            except OutlierError as error:
+                log.warning("%s", error)
+                continue
             if manifest is not None:
                 found.append(StoredModel(folder, manifest, in_use=folder == in_use))
         return sorted(found, key=lambda model: str(model.manifest.facts.get("trained_at", "")))

@@ -52,6 +52,9 @@ def test_a_model_that_is_not_there_or_damaged_is_not_put_in_use(
     with pytest.raises(OutlierError, match="is damaged"):
         store.use(version)
     assert store.in_use() is None
+    other = store.add(models[1], {})
+    (tmp_path / f"models/ztf/{version}/manifest.json").write_text("{")
+    assert [model.version for model in store.models()] == [other], "the others are listed"
 
 
 def test_of_two_uses_at_once_one_is_refused(models: list[OutlierModel]) -> None:
