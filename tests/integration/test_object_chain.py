@@ -1,36 +1,78 @@
-"""From Kafka to an object store and back, with the store killed in the middle."""
+"""From Kafka to an object store or HDFS and back, with the store killed in the middle.
+
+CHAIN_STORES=s3,hdfs runs it on both: HDFS alone is two starts of a server, some 20 s of CPU time.
+"""
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
 import pytest
+from hdfs_native.fsspec import HdfsFileSystem
 
 import finkray
+from finkray.host.ports import LOOPBACK
 from finkray.kafka.cluster import KafkaCluster
 from finkray.status.archive import Snapshot
+from finkray.storage.opening import Option
 from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
+from tests.support.hdfs_server import HdfsServer, running_hdfs
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
 
-URI = "s3://observatory/nights/a b"
+FOLDER = "nights/a b"
+STORES = os.environ.get("CHAIN_STORES", "s3").split(",")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    with running_store(tmp_path / "store", "observatory") as store:
-        yield store
+class Store(NamedTuple):
+    """A store of the test's own, and how an archive and a reader without finkray open it."""
+
+    server: ObjectStore | HdfsServer
+    uri: str
+    options: dict[str, Option]
+    object_ids: Callable[[], list[str]]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path, quick_folder: Path) -> Iterator[Store]:
+    with ExitStack() as stack:
+        if request.param == "s3":
+            s3 = stack.enter_context(running_store(tmp_path / "store", "observatory"))
+            uri = f"s3://observatory/{FOLDER}"
+            yield Store(s3, uri, s3.options(timeout_s=3, retry_s=2), lambda: by_polars(s3, uri))
+        else:
+            hdfs = stack.enter_context(running_hdfs(quick_folder / "store"))
+            uri = f"{hdfs.uri}/{FOLDER}"
+            yield Store(hdfs, uri, {"timeout_s": 3}, lambda: by_pyarrow(hdfs))
+
+
+def by_polars(store: ObjectStore, uri: str) -> list[str]:
+    scanned = pl.scan_parquet(
+        f"{uri}/alerts/**/*.parquet", storage_options=store.polars_options()
+    ).select("objectId")
+    return scanned.collect()["objectId"].to_list()
+
+
+def by_pyarrow(store: HdfsServer) -> list[str]:
+    hdfs = pafs.PyFileSystem(pafs.FSSpecHandler(HdfsFileSystem(LOOPBACK, store.port)))
+    dataset = pads.dataset(f"/{FOLDER}/alerts", filesystem=hdfs, format="parquet")
+    return list(dataset.to_table(columns=["objectId"])["objectId"].to_pylist())
 
 
 @pytest.fixture
 def archive(
-    store: ObjectStore, tmp_path: Path, kafka: Kafka, topic: str, ray_cluster: LocalRay
+    store: Store, tmp_path: Path, kafka: Kafka, topic: str, ray_cluster: LocalRay
 ) -> Iterator[ArchiveUnderTest]:
     under_test = ArchiveUnderTest(
         tmp_path / "archive",
@@ -38,15 +80,15 @@ def archive(
         kafka.bootstrap_servers,
         [topic],
         ray_cluster.environment(),
-        {"archive": {"uri": URI, "options": store.options(timeout_s=3, retry_s=2)}},
+        {"archive": {"uri": store.uri, "options": store.options}},
     )
     yield under_test
     under_test.kill()
 
 
-def test_a_night_on_s3_is_whole_though_its_store_was_killed(
+def test_a_night_in_a_store_is_whole_though_the_store_was_killed(
     archive: ArchiveUnderTest,
-    store: ObjectStore,
+    store: Store,
     kafka: Kafka,
     topic: str,
     packets: list[bytes],
@@ -56,11 +98,11 @@ def test_a_night_on_s3_is_whole_though_its_store_was_killed(
     archive.start()
     archive.wait_for_offsets(sent)
 
-    store.kill()
+    store.server.kill()
     sent += send(kafka.bootstrap_servers, topic, packets * 4, partitions=2)
     snapshot = wait_until("the alarm", lambda: storage_alarm(archive), wait_s=60)
-    assert any(URI in alarm.message for alarm in snapshot.alarms), snapshot.alarms
-    store.start()
+    assert any(store.uri in alarm.message for alarm in snapshot.alarms), snapshot.alarms
+    store.server.start()
     archive.wait_for_offsets(sent)
     wait_until("the end of the alarm", lambda: "STORAGE" not in archive.alarms())
     log = archive.log.read_text()
@@ -72,7 +114,7 @@ def test_a_night_on_s3_is_whole_though_its_store_was_killed(
     assert not archive.root.exists()
     sheet = archive.balance()
     assert (sheet.received, sheet.archived, sheet.dead_lettered) == (sent, sent - 1, 1)
-    opened = finkray.open_archive(URI, store.options())
+    opened = finkray.open_archive(store.uri, store.options)
     table = opened.dataset().to_table(columns=["kafka_partition", "kafka_offset", "objectId"])
     found = Counter(zip(*(c.to_pylist() for c in table.columns[:2]), strict=True))
     assert set(found.values()) == {1}
@@ -80,10 +122,7 @@ def test_a_night_on_s3_is_whole_though_its_store_was_killed(
     assert opened.audit(
         KafkaCluster({"bootstrap.servers": kafka.bootstrap_servers}), deep="all"
     ).balanced
-    scanned = pl.scan_parquet(
-        f"{URI}/alerts/**/*.parquet", storage_options=store.polars_options()
-    ).select("objectId")
-    assert sorted(scanned.collect()["objectId"]) == sorted(table["objectId"].to_pylist())
+    assert sorted(store.object_ids()) == sorted(table["objectId"].to_pylist())
     assert list(archive.storage.walk("staging")) == []
 
 
