@@ -99,7 +99,8 @@ bench-services: $(PREPARED)  ## the cross-match beside astropy's, 1 and 20 milli
 	@$(BIN)/python -m bench.classify
 	@$(BIN)/python -m bench.beside
 
-bench-store: $(PREPARED)  ## the HATS collection of a night: NIGHT_ALERTS=N; the object index
+bench-store: $(PREPARED)  ## the files of a trickle; the HATS collection of a night: NIGHT_ALERTS=N; the object index
+	@$(BIN)/python -m bench.trickle
 	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
 	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
 

@@ -7,6 +7,8 @@ as there are task slots; when no live claim arrives, backfill claims may fill it
 The query gets its next claims when it is done with the previous ones, and all at once. So they
 are shared among few tasks: a task costs the JVMs 12 ms of CPU time, however small it is.
 
+In a trickle, live claims wait for each other and share files: see `finkray.driver.trickle`.
+
 Topics take turns, and what a micro-batch costs to write is bounded. So a claim of a quiet topic is
 in the next micro-batch, and that one ends soon, whatever another topic sends.
 """
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from finkray.claim import Claim
 from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
+from finkray.driver.trickle import Trickle, share_files
 from finkray.turns import Turns
 
 LIVE_S = 10.0
@@ -44,27 +47,38 @@ class ClaimQueue:
         how many tasks the query runs at a time
     backfill_per_s
         limit of the backfills' alerts per second; 0 sets no limit
+    trickle
+        decides when live claims wait and share files
     """
 
-    def __init__(self, *, most_claims: int, slots: int, backfill_per_s: float) -> None:
+    def __init__(
+        self, *, most_claims: int, slots: int, backfill_per_s: float, trickle: Trickle
+    ) -> None:
         self._most_claims = most_claims
+        self._trickle = trickle
         self._slots = slots
         self._cap = TokenBucket(backfill_per_s)
         self._draining = False
         self._live: Turns[str, Dispatch] = Turns()
         self._backfill: Turns[str, Dispatch] = Turns()
         self._delayed: deque[tuple[float, Dispatch]] = deque()
+        self._waiting: set[tuple[Claim, int]] = set()
         self._dispatched: set[Claim] = set()
         self._live_until_s = float("-inf")
 
     def add(self, dispatch: Dispatch, now_s: float) -> None:
-        """Queue a claim."""
+        """Queue a claim, unless it waits already."""
+        key = dispatch.claim, dispatch.generation
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
         if dispatch.delayed:
             self._delayed.append((now_s + RETRY_S, dispatch))
             return
         self._add(dispatch)
         if dispatch.lane == "live":
             self._live_until_s = now_s + LIVE_S
+            self._trickle.add(dispatch, now_s)
 
     def take(self, now_s: float) -> list[Dispatch]:
         """Return the claims to send to the query now; none until it is done with the previous."""
@@ -73,11 +87,16 @@ class ClaimQueue:
         if self._dispatched:
             return []
         batch = _MicroBatch()
-        while len(batch.claims) < self._most_claims and batch.take_next(self._live):
-            pass
+        share = self._trickle.is_on(now_s, self._live) and not self._draining
+        if not share or self._trickle.may_begin(now_s):
+            # Claims that share a file cost as much as one.
+            while (share or len(batch.claims) < self._most_claims) and batch.take_next(self._live):
+                pass
+            if batch.claims:
+                self._trickle.begun(now_s, is_trickle=share)
         live_is_quiet = now_s >= self._live_until_s
         backfill_slots = (
-            self._most_claims - len(batch.claims)
+            max(0, self._most_claims - len(batch.claims))
             if live_is_quiet or self._draining
             else self._slots
         )
@@ -91,7 +110,8 @@ class ClaimQueue:
             backfill_slots -= 1
             anyway = False
         self._dispatched = {dispatch.claim for dispatch in batch.claims}
-        return batch.claims
+        self._waiting -= {(dispatch.claim, dispatch.generation) for dispatch in batch.claims}
+        return share_files(batch.claims) if share else batch.claims
 
     def done(self, claims: Iterable[Claim]) -> None:
         """Note that the query is done with these claims."""
@@ -103,7 +123,7 @@ class ClaimQueue:
 
     def clear(self) -> None:
         """Forget all claims."""
-        for waiting in (self._live, self._backfill, self._delayed, self._dispatched):
+        for waiting in (self._live, self._backfill, self._delayed, self._dispatched, self._waiting):
             waiting.clear()
 
     def _add(self, dispatch: Dispatch) -> None:
@@ -142,17 +162,20 @@ ALERTS_PER_FILE = 50
 take 360 ms."""
 
 
-def split_by_cost(claims: Sequence[Dispatch], tasks: int) -> list[list[Dispatch]]:
-    """Split the claims of a micro-batch into at most `tasks`, each about as long to write."""
-    shares: list[list[Dispatch]] = [[] for _ in range(min(tasks, len(claims)))]
+def split_by_cost(
+    groups: Sequence[Sequence[Dispatch]], tasks: int
+) -> list[list[Sequence[Dispatch]]]:
+    """Split the groups of a micro-batch into at most `tasks`, each about as long to write."""
+    shares: list[list[Sequence[Dispatch]]] = [[] for _ in range(min(tasks, len(groups)))]
     costs = [0] * len(shares)
-    for claim in sorted(claims, key=lambda claim: -_alerts_worth(claim)):
+    for group in sorted(groups, key=lambda group: -_alerts_worth(group)):
         least = costs.index(min(costs))
-        shares[least].append(claim)
-        costs[least] += _alerts_worth(claim)
+        shares[least].append(group)
+        costs[least] += _alerts_worth(group)
     return shares
 
 
-def _alerts_worth(claim: Dispatch) -> int:
-    """Return what a claim costs to write, in alerts."""
-    return max(1, claim.alerts) + ALERTS_PER_FILE * max(0, claim.write_cost - 1)
+def _alerts_worth(group: Sequence[Dispatch]) -> int:
+    """Return what claims that share files cost to write, in alerts."""
+    files = max(claim.write_cost for claim in group)
+    return sum(max(1, claim.alerts) for claim in group) + ALERTS_PER_FILE * max(0, files - 1)

@@ -8,6 +8,10 @@ each lane the claims are committed in order and without a hole. If a claim is lo
 its batch is gone), all claims of the lane that are not committed are void: the lane is read again
 from its frontier under a new generation, and claims of an older generation are discarded.
 
+Claims of a trickle may share files. They are committed at once or not at all: if one of them is
+void, its files are, and the others, whose batches are still held, are dispatched again. A claim
+under load shares no file, and waits for those before it in its lane alone.
+
 An actor has one consumer for live lanes and one for backfills, and a consumer reads at one offset
 of a partition at a time. So the backfills of a partition are archived one after the other, oldest
 first, because the oldest expire first.
@@ -19,6 +23,7 @@ from dataclasses import dataclass, field
 from finkray.claim import Claim, TopicPartition
 from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
 from finkray.driver.lanes import Lane
+from finkray.driver.staged_groups import StagedGroups, groups_by_files
 from finkray.errors import BatchGone, StorageError
 from finkray.ingest.messages import Assignment, LaneKind, ReadyClaim
 from finkray.query.messages import ClaimFailure, ClaimOutcome
@@ -46,6 +51,16 @@ class _Lane:
     @property
     def kind(self) -> LaneKind:
         return "live" if self.end_offset is None else "backfill"
+
+    def next_staged(self) -> list[ClaimOutcome]:
+        """Return the staged claims that follow the frontier without a hole."""
+        staged, offset = [], self.frontier
+        for claim in sorted(self.staged):
+            if claim.first_offset != offset:
+                break
+            staged.append(self.staged[claim])
+            offset = claim.last_offset + 1
+        return staged
 
     def holds(self, offset: int) -> bool:
         return self.first_offset <= offset and (self.end_offset is None or offset < self.end_offset)
@@ -82,6 +97,7 @@ class Coordinator:
         self._started: set[int] = set()
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._generation = _IDLE
+        self._groups = StagedGroups()
         self._draining = False
 
     @property
@@ -203,20 +219,18 @@ class Coordinator:
     def outcomes(self, outcomes: Sequence[ClaimOutcome]) -> list[Instruction]:
         """Note which claims the tasks of a micro-batch staged; decide what follows a failure."""
         instructions: list[Instruction] = []
-        for outcome in outcomes:
+        for group in groups_by_files(outcomes):
+            if len(group) > 1:
+                instructions.extend(self._judge_group(group))
+                continue
+            (outcome,) = group
             claim = outcome.claim
             if claim is None:
                 if outcome.failure is not None:
                     instructions.append(_fail("preparing a Spark task", outcome.failure))
                 continue
-            lane = self._lane(claim)
-            expected = (
-                lane is not None
-                and lane.generation == outcome.generation
-                and claim in lane.in_flight
-                and claim not in lane.staged
-            )
-            if lane is None or not expected:
+            lane = self._expecting(outcome)
+            if lane is None:
                 instructions.append(Discard(outcome))
             elif outcome.failure is not None:
                 instructions.extend(self._judge_failure(lane, claim, outcome.failure))
@@ -225,16 +239,11 @@ class Coordinator:
         return instructions
 
     def committable(self) -> list[ClaimOutcome]:
-        """Return staged claims whose predecessors are committed or precede them in the list."""
-        committable = []
-        for _, lane in self._all_lanes():
-            offset = lane.frontier
-            for claim in sorted(lane.staged):
-                if claim.first_offset != offset:
-                    break
-                committable.append(lane.staged[claim])
-                offset = claim.last_offset + 1
-        return committable
+        """Return staged claims whose predecessors are committed or precede them in the list.
+
+        Those that share files are all in the list, or none of them: commit it at once.
+        """
+        return self._groups.committable(lane.next_staged() for _, lane in self._all_lanes())
 
     def committed(self, claims: Sequence[Claim]) -> tuple[list[Instruction], list[ReadyClaim]]:
         """Advance the frontiers past durable claims; return instructions and the ready claims."""
@@ -247,6 +256,7 @@ class Coordinator:
             lane.staged.pop(claim)
             done.append(lane.in_flight.pop(claim))
             lane.frontier = claim.last_offset + 1
+            self._groups.remove([claim])
             instructions.append(Drop(self._partitions[claim.source].actor, (claim,)))
         for source in {claim.source: None for claim in claims}:
             instructions.extend(self._advance(source))
@@ -290,6 +300,35 @@ class Coordinator:
             if claim not in lane.staged
         ]
 
+    def _expecting(self, outcome: ClaimOutcome) -> _Lane | None:
+        """Return the lane that waits for the outcome; None if its claim is void, or staged."""
+        claim = outcome.claim
+        lane = None if claim is None else self._lane(claim)
+        waits = (
+            lane is not None
+            and lane.generation == outcome.generation
+            and claim in lane.in_flight
+            and claim not in lane.staged
+        )
+        return lane if waits else None
+
+    def _judge_group(self, group: Sequence[ClaimOutcome]) -> list[Instruction]:
+        """Take note of staged claims that share files, unless one of them is void."""
+        expected = {o.claim: lane for o in group if o.claim and (lane := self._expecting(o))}
+        if len(expected) == len(group):
+            for outcome in group:
+                if outcome.claim is not None:
+                    expected[outcome.claim].staged[outcome.claim] = outcome
+            self._groups.add(list(expected))
+            return []
+        return [
+            *map(Discard, group),
+            *(self._again(lane, claim) for claim, lane in expected.items()),
+        ]
+
+    def _again(self, lane: _Lane, claim: Claim) -> Dispatch:
+        return _dispatch(self._partitions[claim.source].actor, lane, lane.in_flight[claim])
+
     def _judge_failure(self, lane: _Lane, claim: Claim, failure: ClaimFailure) -> list[Instruction]:
         if failure.error_class == BatchGone.__name__:
             return self._read_again(claim.source, [lane]) + self._advance(claim.source)
@@ -299,8 +338,20 @@ class Coordinator:
         return [_fail(str(claim), failure)]
 
     def _read_again(self, source: TopicPartition, lanes: Iterable[_Lane]) -> list[Instruction]:
-        """Forget the uncommitted claims of lanes; `_advance` has the lanes read again."""
+        """Forget the uncommitted claims of lanes; `_advance` has the lanes read again.
+
+        Claims of other lanes that share files with them are dispatched again.
+        """
+        lanes = list(lanes)
+        void = {claim for lane in lanes for claim in lane.staged}
+        others = {other for claim in void for other in self._groups.of(claim)} - void
         instructions: list[Instruction] = []
+        for claim in sorted(others):
+            other_lane = self._lane(claim)
+            if other_lane is not None:
+                instructions.append(Discard(other_lane.staged.pop(claim)))
+                instructions.append(self._again(other_lane, claim))
+        self._groups.remove(void | others)
         for lane in lanes:
             instructions.extend(Discard(outcome) for outcome in lane.staged.values())
             if lane.in_flight:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from finkray.driver.claim_queue import ClaimQueue, split_by_cost
 from finkray.driver.instructions import Dispatch
+from finkray.driver.trickle import Trickle, groups_of
 from finkray.errors import ClusterUnavailable
 from finkray.query.messages import ClaimOrder
 from finkray.query.raydp_master import RaydpMaster
-from finkray.query.spark import MicroBatch, SparkOnRay
+from finkray.query.spark import MicroBatch, SparkOnRay, Tasks
 from finkray.query.task import TaskContext
 from finkray.settings.model import Settings
 from finkray.storage.opening import absolute
@@ -60,10 +61,16 @@ class Feeder:
         self._master = RaydpMaster(app_name)
         self._spark: SparkOnRay | None = None
         self._slots = settings.spark.executors * settings.spark.executor_cores
+        # An actor's share of the held bytes has room for eight claims: two halves may wait.
+        claim_bytes = min(
+            settings.ingest.claim_bytes, settings.ingest.held_bytes // settings.ingest.actors // 8
+        )
+        self._shared_bytes = claim_bytes // 2
         self._queue = ClaimQueue(
             most_claims=settings.spark.claims_per_micro_batch,
             slots=self._slots,
             backfill_per_s=settings.ingest.backfill_per_s,
+            trickle=Trickle(settings.spark.trickle_s, self._shared_bytes),
         )
         self._outstanding = 0
         self._restarts = 0
@@ -101,16 +108,21 @@ class Feeder:
         self._send(
             [
                 [
-                    ClaimOrder(
-                        claim.claim,
-                        actor_names[claim.actor],
-                        claim.generation,
-                        self._staging,
-                        self._archive_id,
-                    )
-                    for claim in share
+                    [
+                        ClaimOrder(
+                            claim.claim,
+                            actor_names[claim.actor],
+                            claim.generation,
+                            self._staging,
+                            self._archive_id,
+                        )
+                        for claim in group
+                    ]
+                    for group in share
                 ]
-                for share in split_by_cost(self._queue.take(now_s), self._slots)
+                for share in split_by_cost(
+                    groups_of(self._queue.take(now_s), self._shared_bytes), self._slots
+                )
             ]
         )
         if self._outstanding == 0 and now_s - self._last_batch_s > KEEP_WARM_S:
@@ -162,14 +174,14 @@ class Feeder:
         self._outstanding = self._slots
         self._last_batch_s = time.monotonic()
 
-    def _warm_up_orders(self) -> Sequence[Sequence[ClaimOrder]]:
+    def _warm_up_orders(self) -> Tasks:
         """Return orders that make every task slot load modules and connect before a claim comes."""
-        return [[ClaimOrder(None, "", 0, self._staging, self._archive_id)]] * self._slots
+        return [[[ClaimOrder(None, "", 0, self._staging, self._archive_id)]]] * self._slots
 
-    def _send(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
+    def _send(self, tasks: Tasks) -> None:
         if not tasks or self._spark is None:
             return
         if self._outstanding == 0:
             self._last_batch_s = time.monotonic()
         self._spark.send_orders(tasks)
-        self._outstanding += sum(map(len, tasks))
+        self._outstanding += sum(len(group) for groups in tasks for group in groups)

@@ -29,7 +29,8 @@ class Revoke:
 class Dispatch:
     """Send the claim, which has `alerts`, to the streaming query; after a pause if `delayed`.
 
-    `write_cost` and `held_bytes` are those of its `ReadyClaim`.
+    `write_cost` and `held_bytes` are those of its `ReadyClaim`. With `shares_files`, which the
+    queue sets, its alerts may lie in one file with those of other claims of the micro-batch.
     """
 
     actor: int
@@ -40,6 +41,7 @@ class Dispatch:
     alerts: int = 0
     write_cost: int = 1
     held_bytes: int = 0
+    shares_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """Messages between the driver and the tasks of the Structured Streaming query.
 
-An order is sent to a task as one row of text, and an outcome comes back as one. Both are JSON, so
-that Spark's own logs can be read without finkray.
+The orders for claims that share files are sent to a task as one row of text, and the outcome of
+each comes back as one. Both are JSON, so that Spark's own logs can be read without finkray.
 """
 
 import json
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,15 +28,15 @@ class ClaimOrder:
     staging: str
     archive_id: str
 
-    def to_json(self) -> str:
-        """Return the message as one line of JSON."""
-        return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> "ClaimOrder":
-        """Return the message of a line from `to_json`."""
-        raw = json.loads(text)
-        return cls(**raw | {"claim": _claim(raw["claim"])})
+def orders_to_json(orders: Sequence[ClaimOrder]) -> str:
+    """Return the orders for claims that may share files as one line of JSON."""
+    return json.dumps([asdict(order) for order in orders])
+
+
+def orders_from_json(text: str) -> list[ClaimOrder]:
+    """Return the orders of a line from `orders_to_json`."""
+    return [ClaimOrder(**raw | {"claim": _claim(raw["claim"])}) for raw in json.loads(text)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ClaimFailure:
 class ClaimOutcome:
     """The result of an order: a staged claim or a failure.
 
+    Outcomes whose staged claims share files belong together: all of them count, or none.
     `node_id` is the Ray node that wrote the batch, `batch_node_id` the one that read it from Kafka.
     """
 

@@ -28,10 +28,13 @@ from finkray.errors import ClusterUnavailable
 from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
 from finkray.query.authenticated_master import use_authenticated_master
-from finkray.query.messages import ClaimOrder, ClaimOutcome
+from finkray.query.messages import ClaimOrder, ClaimOutcome, orders_to_json
 from finkray.query.secret_properties import passed_by_file, split_secrets
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.spark import SparkSettings
+
+Tasks = Sequence[Sequence[Sequence[ClaimOrder]]]
+"""For each task its groups of orders; the claims of a group may share files."""
 
 NO_EXECUTOR_S = 20.0
 """Spark counts as gone after this time without an executor. A killed executor was restarted within
@@ -210,7 +213,7 @@ class SparkOnRay:
         self._session.sparkContext.addPyFile(str(code))
         self.code_archive = code.name
 
-    def start_query(self, context: TaskContext, first: Sequence[Sequence[ClaimOrder]]) -> None:
+    def start_query(self, context: TaskContext, first: Tasks) -> None:
         """Start the query, or restart it after it failed; earlier orders are forgotten.
 
         The `first` orders, by tasks, become one micro-batch. If they were sent after the start, the
@@ -224,7 +227,7 @@ class SparkOnRay:
         with _calls_into_java():
             self._start_query(context, first)
 
-    def _start_query(self, context: TaskContext, first: Sequence[Sequence[ClaimOrder]]) -> None:
+    def _start_query(self, context: TaskContext, first: Tasks) -> None:
         from pyspark.sql import DataFrame
 
         self._queries += 1
@@ -252,8 +255,8 @@ class SparkOnRay:
             .start()
         )
 
-    def send_orders(self, tasks: Sequence[Sequence[ClaimOrder]]) -> None:
-        """Add orders to the stream: one block, and so one task, for each sequence.
+    def send_orders(self, tasks: Tasks) -> None:
+        """Add orders to the stream: one block, and so one task, for each sequence of groups.
 
         Raises
         ------
@@ -261,8 +264,8 @@ class SparkOnRay:
             if Spark's driver is gone
         """
         with self._sending, _calls_into_java():
-            for orders in tasks:
-                lines = [order.to_json() for order in orders]
+            for groups in tasks:
+                lines = [orders_to_json(orders) for orders in groups]
                 block = self._jvm.org.apache.spark.api.python.PythonUtils.toSeq(lines)
                 self._source.addData(block)
 

@@ -10,7 +10,7 @@ import gc
 import os
 import time
 import zipimport
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from finkray.claim import StagedClaim
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch
 from finkray.ledger.identity import refuse_if_gone
 from finkray.packets.batch import AlertBatch
-from finkray.packets.write_claim import write_claim
-from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome
+from finkray.packets.write_claim import write_claims
+from finkray.query.messages import ClaimFailure, ClaimOrder, ClaimOutcome, orders_from_json
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
 
@@ -62,37 +62,73 @@ def archive_claims(context: TaskContext, batches: Iterator[pa.RecordBatch]) -> I
     """Execute the orders of one partition of the query; for `DataFrame.mapInArrow`."""
     for batch in batches:
         outcomes = [
-            execute(context, ClaimOrder.from_json(text)).to_json()
+            outcome.to_json()
             for text in batch.column(0).to_pylist()
+            for outcome in execute(context, orders_from_json(text))
         ]
         yield pa.RecordBatch.from_pydict({"outcome": pa.array(outcomes, pa.string())})
 
 
-def execute(context: TaskContext, order: ClaimOrder) -> ClaimOutcome:
-    """Fetch and stage one claim; return the staged claim or the failure."""
-    outcome = ClaimOutcome(order.claim, order.generation, None, None, pid=os.getpid())
+def execute(context: TaskContext, orders: Sequence[ClaimOrder]) -> list[ClaimOutcome]:
+    """Fetch and stage claims that may share files; return each one's staged claim or failure.
+
+    Claims whose batch is gone fail alone. The others are staged together, or all fail.
+    """
+    outcomes = [
+        ClaimOutcome(order.claim, order.generation, None, None, pid=os.getpid()) for order in orders
+    ]
     try:
-        outcome = replace(outcome, node_id=prepare_worker(context))
-        if order.claim is None:
-            return outcome
-        started_s = time.perf_counter()
-        batch, batch_node_id = _fetch(order)
-        fetched_s = time.perf_counter()
-        staged = stage(open_storage(context.archive), order, batch)
-        _freeze_loaded_modules()
-        return replace(
-            outcome,
-            staged=staged,
-            batch_node_id=batch_node_id,
-            fetch_s=fetched_s - started_s,
-            write_s=time.perf_counter() - fetched_s,
-        )
+        node_id = prepare_worker(context)
     except Exception as error:  # noqa: BLE001 - the driver decides what follows
-        return replace(outcome, failure=ClaimFailure.of(error))
+        return [replace(outcome, failure=ClaimFailure.of(error)) for outcome in outcomes]
+    fetched: list[_Fetched] = []
+    done: list[ClaimOutcome] = []
+    for order, prepared in zip(orders, outcomes, strict=True):
+        outcome = replace(prepared, node_id=node_id)
+        if order.claim is None:
+            done.append(outcome)
+            continue
+        started_s = time.perf_counter()
+        try:
+            batch, batch_node_id = _fetch(order)
+        except Exception as error:  # noqa: BLE001 - the same
+            done.append(replace(outcome, failure=ClaimFailure.of(error)))
+            continue
+        fetch_s = time.perf_counter() - started_s
+        fetched.append(
+            _Fetched(replace(outcome, batch_node_id=batch_node_id, fetch_s=fetch_s), batch)
+        )
+    return done + (_stage_fetched(context, orders[0], fetched) if fetched else [])
 
 
-def stage(storage: Storage, order: ClaimOrder, batch: AlertBatch) -> StagedClaim:
-    """Write a claim into staging, if the folder is still that of the archive.
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A claim whose batch is here, and its outcome so far."""
+
+    outcome: ClaimOutcome
+    batch: AlertBatch
+
+
+def _stage_fetched(
+    context: TaskContext, order: ClaimOrder, fetched: Sequence[_Fetched]
+) -> list[ClaimOutcome]:
+    """Stage claims together; `order` is any of theirs, which name the same folder and archive."""
+    started_s = time.perf_counter()
+    try:
+        staged = stage(open_storage(context.archive), order, [each.batch for each in fetched])
+    except Exception as error:  # noqa: BLE001 - the same
+        failure = ClaimFailure.of(error)
+        return [replace(each.outcome, failure=failure) for each in fetched]
+    _freeze_loaded_modules()
+    write_s = time.perf_counter() - started_s
+    return [
+        replace(each.outcome, staged=claim, write_s=write_s)
+        for each, claim in zip(fetched, staged, strict=True)
+    ]
+
+
+def stage(storage: Storage, order: ClaimOrder, batches: Sequence[AlertBatch]) -> list[StagedClaim]:
+    """Write claims into staging, in shared files, if the folder is still that of the archive.
 
     Without its disk, which was unmounted, the folder would take files that no reader finds again.
 
@@ -105,7 +141,7 @@ def stage(storage: Storage, order: ClaimOrder, batch: AlertBatch) -> StagedClaim
     """
     refuse_if_gone(storage, order.archive_id)
     attempt = f"{os.getpid()}-{time.time_ns()}"
-    return write_claim(batch, storage, order.staging, attempt)
+    return write_claims(batches, storage, order.staging, attempt)
 
 
 @functools.cache

@@ -17,5 +17,12 @@ class SparkSettings(Section):
         0.5, ge=0, description="Ray CPUs that each executor reserves; not a limit"
     )
     claims_per_micro_batch: PositiveInt = Field(8, description="Most claims in one micro-batch")
+    trickle_s: float = Field(
+        5.0,
+        ge=0,
+        le=60,
+        description="In a trickle, seconds from one micro-batch to the next, whose small claims "
+        "share files, so that there are fewer; `0`: claims neither wait nor share",
+    )
     resources: Resources = Field({}, description="Custom Ray resources that each executor requests")
     conf: Options = Field({}, description="Any property of Spark; overrides what finkray sets")

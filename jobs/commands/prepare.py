@@ -62,7 +62,7 @@ def _run_micro_batch(ray_address: str, java_option: str) -> None:
         # The task only gets ready: its claim order is empty.
         spark.start_query(
             TaskContext(ray_address, "finkray-prepare", StorageLocation(""), spark.code_archive),
-            [[ClaimOrder(None, "", 0, "", "")]],
+            [[[ClaimOrder(None, "", 0, "", "")]]],
         )
         (outcome,) = batches.get(timeout=_MICRO_BATCH_S).outcomes
     except queue.Empty:

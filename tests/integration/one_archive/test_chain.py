@@ -15,12 +15,13 @@ import pyarrow.dataset as ds
 import pytest
 
 import finkray
+from finkray.audit.audit import audit
 from finkray.claim import TopicPartition
 from finkray.status.archive import Snapshot
 from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
-from tests.support.avro_cases import container, differences, sized
+from tests.support.avro_cases import container, differences, long, sized
 from tests.support.packets import BROKEN_2016, add_partitions, real_ztf_packets, send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -80,6 +81,35 @@ def test_real_packets_of_every_version_arrive_as_fastavro_reads_them(
         f"alerts/topic={topic}/year=2025/month=11/day=24/hour={hour}" for hour in (15, 16)
     }
     assert archive.alarms() == set()
+
+
+def test_claims_of_a_trickle_share_files_and_each_alert_is_there_once(
+    archive: ArchiveUnderTest, kafka: Kafka, topic: str
+) -> None:
+    """An alert to each of eight partitions, until none of the load before counts any more."""
+    schema = {"type": "record", "name": "one", "fields": [{"name": "candid", "type": "long"}]}
+    packets = [container(schema, long(number)) for number in range(8)]
+    kafka.create_topic(topic, partitions=8)
+    rounds = 0
+    while not shared_files(archive, topic):
+        assert rounds < 40, "no claims share a file"
+        rounds += 1
+        send(kafka.bootstrap_servers, topic, packets, partitions=8, timestamp_ms=NIGHT_MS)
+        archive.wait_for_topic(topic, 8 * rounds)
+    found = rows(archive, topic, ["kafka_partition", "kafka_offset", "candid"])
+    assert sorted(tuple(row.values()) for row in found) == [
+        (partition, offset, partition) for partition in range(8) for offset in range(rounds)
+    ]
+    for partition in range(8):
+        deep = audit(archive.storage, deep=f"{topic}:{partition}:0-{rounds}").deep
+        assert deep is not None
+        assert (deep.rows, deep.findings) == (rounds, ())
+
+
+def shared_files(archive: ArchiveUnderTest, topic: str) -> set[str]:
+    ledger = finkray.open_archive(archive.root).ledger().to_pylist()
+    claims = [claim for claim in ledger if claim["topic"] == topic]
+    return {file["path"] for claim in claims for file in claim["files"] if file["file_rows"]}
 
 
 def test_a_broken_packet_is_one_dead_letter_with_its_bytes_and_a_reason(

@@ -16,6 +16,7 @@ from finkray.driver.claim_queue import (
 )
 from finkray.driver.instructions import Dispatch
 from finkray.driver.token_bucket import TokenBucket
+from finkray.driver.trickle import Trickle
 from finkray.ingest.messages import LaneKind
 
 A = TopicPartition("cluster", "ztf", "id", 0)
@@ -28,7 +29,8 @@ def dispatch(
 
 
 def queue(backfill_per_s: float = 0.0) -> ClaimQueue:
-    return ClaimQueue(most_claims=8, slots=2, backfill_per_s=backfill_per_s)
+    never = Trickle(0.0, 0)
+    return ClaimQueue(most_claims=8, slots=2, backfill_per_s=backfill_per_s, trickle=never)
 
 
 def taken(queue: ClaimQueue, now_s: float) -> list[int]:
@@ -86,11 +88,12 @@ def test_the_next_claims_are_sent_together_when_the_last_ones_are_done() -> None
 @given(st.lists(st.integers(0, 3000), max_size=30), st.integers(1, 6))
 def test_tasks_share_the_claims_of_a_micro_batch_evenly(alerts: list[int], tasks: int) -> None:
     claims = [dispatch(number, alerts=count) for number, count in enumerate(alerts)]
-    shares = split_by_cost(claims, tasks)
+    shares = split_by_cost([[claim] for claim in claims], tasks)
     assert len(shares) == min(tasks, len(claims))
     assert all(shares)
-    assert sorted(one.claim for share in shares for one in share) == [one.claim for one in claims]
-    sums = [sum(one.alerts for one in share) for share in shares]
+    split = [one.claim for share in shares for (one,) in share]
+    assert sorted(split) == [one.claim for one in claims]
+    sums = [sum(one.alerts for (one,) in share) for share in shares]
     if sums:
         assert max(sums) - min(sums) <= max(alerts) + len(alerts)
 

@@ -1,6 +1,8 @@
 """Claims of a partition are committed in order, once, and without a hole, whatever is lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from finkray.claim import Claim, ClaimResult, Gap, StagedClaim, TopicPartition
+from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.instructions import (
     Assign,
@@ -24,10 +26,13 @@ from finkray.driver.lanes import Lane
 from finkray.errors import BatchGone, ClusterUnavailable, CodeMismatch, StorageError
 from finkray.ingest.messages import Assignment, ReadyClaim
 from finkray.intervals import IntervalSet
+from finkray.ledger.state import refuse_partly_shared
 from finkray.query.messages import ClaimFailure, ClaimOutcome
 
 A = TopicPartition("cluster", "ztf", "id", 0)
 B = TopicPartition("cluster", "ztf", "id", 1)
+
+Kind = TypeVar("Kind", bound=Instruction)
 
 FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
@@ -40,6 +45,20 @@ def ready_claim(source: TopicPartition, first: int, last: int, generation: int) 
 def staged(claim: Claim, generation: int) -> ClaimOutcome:
     gap = Gap("not_delivered", claim.first_offset, claim.last_offset)
     return ClaimOutcome(claim, generation, StagedClaim(ClaimResult(claim, gaps=(gap,)), {}), None)
+
+
+def staged_together(claims: Sequence[tuple[Claim, int]], path: str) -> list[ClaimOutcome]:
+    """The outcomes of claims, each with its generation, that share a file."""
+    rows = sum(claim.offsets for claim, _ in claims)
+    outcomes, first_row = [], 0
+    for claim, generation in claims:
+        first, last = claim.first_offset, claim.last_offset
+        file = DataFile(path, claim.offsets, 1, first, last, "ab", "2026-11-24T01:00:00+00:00")
+        file = replace(file, first_row=first_row, file_rows=rows)
+        staged_claim = StagedClaim(ClaimResult(claim, files=(file,)), {path: f"staging/{path}"})
+        outcomes.append(ClaimOutcome(claim, generation, staged_claim, None))
+        first_row += claim.offsets
+    return outcomes
 
 
 def failed(claim: Claim | None, generation: int, error: Exception) -> ClaimOutcome:
@@ -255,6 +274,75 @@ def test_a_partition_that_was_not_listed_for_a_moment_is_read_on() -> None:
     assert coordinator.frontiers == {A: 5}
 
 
+# Claims that share files.
+
+
+def sharing() -> tuple[Coordinator, dict[TopicPartition, int], list[ClaimOutcome]]:
+    """Two claims each of A and B are ready; the second of A and the first of B share a file."""
+    coordinator, generation = reading(A, B)
+    for actor, source in enumerate([A, B]):
+        claims = [ready_claim(source, first, first + 4, generation[source]) for first in (0, 5)]
+        coordinator.claims_ready(actor, claims)
+    together = [(Claim(A, 5, 9), generation[A]), (Claim(B, 0, 4), generation[B])]
+    return coordinator, generation, staged_together(together, "x")
+
+
+def test_claims_that_share_a_file_are_committed_at_once() -> None:
+    coordinator, generation, outcomes = sharing()
+    assert coordinator.outcomes(outcomes) == []
+    assert coordinator.committable() == []
+    coordinator.outcomes([staged(Claim(A, 0, 4), generation[A])])
+    claims = [outcome.claim for outcome in coordinator.committable() if outcome.claim]
+    assert claims == [Claim(A, 0, 4), Claim(A, 5, 9), Claim(B, 0, 4)]
+    coordinator.committed(claims)
+    assert coordinator.frontiers == {A: 10, B: 5}
+
+
+def test_claims_that_share_no_file_do_not_wait_for_those_that_do() -> None:
+    coordinator, generation = reading(A, B)
+    coordinator.claims_ready(0, [ready_claim(A, 0, 4, generation[A])])
+    coordinator.claims_ready(1, [ready_claim(B, 0, 4, generation[B])])
+    coordinator.claims_ready(1, [ready_claim(B, 5, 9, generation[B])])
+    coordinator.outcomes([staged(Claim(B, 0, 4), generation[B])])
+    assert [outcome.claim for outcome in coordinator.committable()] == [Claim(B, 0, 4)]
+
+
+def test_two_files_whose_claims_wait_for_each_other_are_committed_at_once() -> None:
+    coordinator, generation, _ = sharing()
+    for first, second in (((A, 5), (B, 0)), ((A, 0), (B, 5))):
+        claims = [(Claim(source, at, at + 4), generation[source]) for source, at in (first, second)]
+        assert coordinator.committable() == []
+        coordinator.outcomes(staged_together(claims, f"with-{first[1]}"))
+    assert len(coordinator.committable()) == 4
+
+
+def test_if_a_claim_is_void_those_that_share_its_file_are_dispatched_again() -> None:
+    coordinator, generation, outcomes = sharing()
+    coordinator.outcomes(outcomes)
+    gone = failed(Claim(A, 0, 4), generation[A], BatchGone("gone"))
+    instructions = coordinator.outcomes([gone])
+    again = Dispatch(1, Claim(B, 0, 4), generation[B])
+    discarded = of_type(instructions, Discard)
+    assert all(Discard(outcome) in discarded for outcome in outcomes)
+    assert of_type(instructions, Dispatch) == [again]
+    assert set(assigned(instructions)) == {A}
+    coordinator.outcomes([staged(Claim(B, 0, 4), generation[B])])
+    assert [outcome.claim for outcome in coordinator.committable()] == [Claim(B, 0, 4)]
+
+
+def test_a_shared_file_with_a_void_claim_is_discarded_when_it_comes() -> None:
+    coordinator, generation, outcomes = sharing()
+    coordinator.actor_lost(0)
+    assert coordinator.outcomes(outcomes) == [
+        *map(Discard, outcomes),
+        Dispatch(1, Claim(B, 0, 4), generation[B]),
+    ]
+
+
+def of_type(instructions: Sequence[Instruction], kind: type[Kind]) -> list[Kind]:
+    return [instruction for instruction in instructions if isinstance(instruction, kind)]
+
+
 # Lanes.
 
 
@@ -372,6 +460,9 @@ class Night(RuleBasedStateMachine):
         self.came: set[int] = set()
         self.reader: dict[Key, tuple[int, Assignment, int]] = {}
         self.tasks: list[Dispatch] = []
+        self.late: list[Dispatch] = []
+        self.shared_files = 0
+        self.discarded: set[str] = set()
         self.ledger = {A: IntervalSet(), B: IntervalSet()}
         # As an archive leaves it that was away twice and was not done with the first backlog.
         self.live_from = {A: 25, B: 7}
@@ -398,13 +489,19 @@ class Night(RuleBasedStateMachine):
                 self.reader = {k: v for k, v in self.reader.items() if k[0] != instruction.source}
             elif isinstance(instruction, Dispatch):
                 self.tasks.append(instruction)
+            elif isinstance(instruction, Discard):
+                if instruction.outcome.staged is not None:
+                    self.discarded |= set(instruction.outcome.staged.staged.values())
             else:
                 assert not isinstance(instruction, Fail)
 
     @precondition(lambda self: self.reader)
-    @rule(data=st.data(), offsets=st.integers(1, 5))
-    def an_actor_publishes(self, data: st.DataObject, offsets: int) -> None:
-        self.report_ready(data.draw(st.sampled_from(sorted(self.reader, key=str))), offsets)
+    @rule(data=st.data(), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    def an_actor_publishes(self, data: st.DataObject, sizes: list[int]) -> None:
+        key = data.draw(st.sampled_from(sorted(self.reader, key=str)))
+        for offsets in sizes:
+            if key in self.reader:
+                self.report_ready(key, offsets)
 
     def report_ready(self, key: Key, offsets: int) -> None:
         actor, given, first = self.reader[key]
@@ -433,6 +530,7 @@ class Night(RuleBasedStateMachine):
     def a_task_ends(self, data: st.DataObject, kind: str) -> None:
         task = self.tasks.pop(data.draw(st.integers(0, len(self.tasks) - 1)))
         if kind == "lost":
+            self.late += [task, *self.tasks]
             self.tasks.clear()
             self.obey(self.coordinator.query_lost())
             return
@@ -440,6 +538,26 @@ class Night(RuleBasedStateMachine):
         make = staged(task.claim, task.generation)
         outcome = make if good else failed(task.claim, task.generation, FAILURES[kind]("why"))
         self.obey(self.coordinator.outcomes([outcome] * (2 if kind == "twice" else 1)))
+
+    @precondition(lambda self: len(self.tasks) > 1)
+    @rule(at=st.integers(0, 9), number=st.integers(2, 4))
+    def a_task_stages_claims_in_one_file(self, at: int, number: int) -> None:
+        at %= len(self.tasks) - 1
+        chosen = {task.claim: task for task in self.tasks[at : at + number]}
+        self.stage_in_one_file(self.tasks, list(chosen.values()))
+
+    @precondition(lambda self: self.late)
+    @rule(number=st.integers(1, 3))
+    def an_outcome_of_a_lost_query_comes_after_all(self, number: int) -> None:
+        chosen = {task.claim: task for task in self.late[:number]}
+        self.stage_in_one_file(self.late, list(chosen.values()))
+
+    def stage_in_one_file(self, tasks: list[Dispatch], chosen: list[Dispatch]) -> None:
+        for task in chosen:
+            tasks.remove(task)
+        self.shared_files += 1
+        claims = [(task.claim, task.generation) for task in chosen]
+        self.obey(self.coordinator.outcomes(staged_together(claims, str(self.shared_files))))
 
     @rule(actor=st.integers(0, 1))
     def an_actor_reports_for_the_first_time(self, actor: int) -> None:
@@ -474,7 +592,12 @@ class Night(RuleBasedStateMachine):
 
     @rule()
     def the_committer_commits(self) -> None:
-        ready = [outcome.claim for outcome in self.coordinator.committable() if outcome.claim]
+        outcomes = self.coordinator.committable()
+        ready = [outcome.claim for outcome in outcomes if outcome.claim]
+        staged_claims = [outcome.staged for outcome in outcomes if outcome.staged]
+        # A file that is shared has all of its claims, and was not deleted.
+        refuse_partly_shared(each.result for each in staged_claims)
+        assert not self.discarded & {at for each in staged_claims for at in each.staged.values()}
         for claim in ready:
             # Each offset once, and within its lane without a hole.
             assert claim.first_offset == self.ledger[claim.source].first_free(claim.first_offset)
@@ -510,8 +633,8 @@ class Night(RuleBasedStateMachine):
             for key in [key for key in self.reader if key[1] is not None]:
                 self.report_ready(key, 100)
             while self.tasks:
-                task = self.tasks.pop(0)
-                self.obey(self.coordinator.outcomes([staged(task.claim, task.generation)]))
+                chosen = {task.claim: task for task in self.tasks[:3]}
+                self.stage_in_one_file(self.tasks, list(chosen.values()))
             self.the_committer_commits()
         assert self.coordinator.in_flight == 0
         for source, covered in self.ledger.items():
