@@ -10,16 +10,19 @@ import json
 import logging
 import multiprocessing
 import resource
+import statistics
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 
 from bench.options import add_common, begin, working_folder
 from catalogs.nights.build import build_night, requests
@@ -34,7 +37,10 @@ from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
 from finkray.packets.write_claim import write_claim
+from finkray.reader import open_archive
 from finkray.storage.contract import Storage
+from finkray.storage.dataset import open_dataset
+from finkray.storage.hours import Span
 from finkray.storage.opening import StorageLocation, open_storage
 
 PACKETS: Final = Path("ztf/ztf_20181129_fink-alert-simulator_498.tar.xz")
@@ -44,6 +50,9 @@ CLAIM_ROWS: Final = 996
 SOURCE: Final = TopicPartition("cluster", "ztf_20181129_programid1", "bench-topic", 0)
 FIRST: Final = datetime(2018, 11, 29, 2, tzinfo=UTC)
 NIGHT_S: Final = 10 * 3600
+
+READS: Final = 3
+"""Times that a read is measured."""
 
 _IMAGES: Final = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 _LOG = logging.getLogger("bench")
@@ -160,6 +169,50 @@ def measure(uri: str) -> dict[str, Any]:
     }
 
 
+def measure_reading(uri: str) -> dict[str, dict[str, float]]:
+    """Read a built night as users do, and the same from the hourly files alone.
+
+    Returns
+    -------
+    dict
+        by what is read, seconds `night_s` and `hourly_s`: the median of `READS` times
+    """
+    storage = open_storage(StorageLocation(uri))
+    magnitude = pc.field("candidate", "magpsf")
+    columns = {"object": pc.field("objectId"), "magnitude": magnitude}
+    by_filter = {"filter": pc.field("candidate", "fid"), "magnitude": magnitude}
+
+    def two_columns(dataset: pads.Dataset) -> pa.Table:
+        return dataset.to_table(columns)
+
+    def grouped(dataset: pads.Dataset) -> pa.Table:
+        table = dataset.to_table(by_filter)
+        return table.group_by("filter").aggregate([("magnitude", "mean"), ("magnitude", "count")])
+
+    def night() -> pads.Dataset:
+        return open_archive(uri).dataset()
+
+    def hourly() -> pads.Dataset:
+        return open_dataset(storage, Span(), None)[0]
+
+    reads = {"two columns": two_columns, "group-by": grouped}
+    return {
+        name: {"night_s": _median_s(night, read), "hourly_s": _median_s(hourly, read)}
+        for name, read in reads.items()
+    }
+
+
+def _median_s(
+    opened: Callable[[], pads.Dataset], read: Callable[[pads.Dataset], pa.Table]
+) -> float:
+    times = []
+    for _ in range(READS):
+        begun_s = time.perf_counter()
+        read(opened())
+        times.append(time.perf_counter() - begun_s)
+    return statistics.median(times)
+
+
 def _sizes(storage: Storage) -> dict[str, int]:
     files = list(storage.walk("hats/nights"))
     leaves = [file for file in files if "/object_lc/dataset/Norder=" in file.path]
@@ -177,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _LOG.info("Building the night")
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             measured = pool.apply(measure, (str(folder / "archive"),))
+            reading = pool.apply(measure_reading, (str(folder / "archive"),))
     alerts = measured["alerts"]
     print(
         f"{alerts} alerts of {measured['objects']} objects in {measured['object_leaves']} leaves: "
@@ -185,8 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{measured['wall_s']:.1f} s, peak memory {measured['peak_rss_bytes'] / 1e6:.0f} MB, "
         f"{measured['bytes'] / alerts / 1e3:.2f} kB an alert on disk"
     )
+    for name, took in reading.items():
+        print(f"{name}: {took['night_s']:.2f} s, {took['hourly_s']:.2f} s from hourly files alone")
     if options.json:
-        options.json.write_text(json.dumps(measured, indent=2), encoding="utf-8")
+        options.json.write_text(
+            json.dumps({**measured, "reading": reading}, indent=2), encoding="utf-8"
+        )
     return 0 if alerts == options.alerts else 1
 
 
