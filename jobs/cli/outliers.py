@@ -7,6 +7,7 @@ import typer
 
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
+from finkray.surveys.ztf import ZTF
 from jobs.cli import thumbs
 from jobs.cli.common import AsJson, Config, command_context, examples
 
@@ -144,7 +145,7 @@ def revert(
     *,
     survey: Annotated[
         str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
-    ] = "ztf",
+    ] = ZTF.name,
 ) -> None:
     """Put the model in use again that was in use before the present one."""
     from jobs.commands.outliers import store_of

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from finkray.surveys import SURVEYS
+from finkray.surveys.ztf import ZTF
 from jobs.cli.common import AsJson, Config, command_context, examples
 
 thumbs_app = typer.Typer(
@@ -89,7 +90,7 @@ def refit(
     *,
     survey: Annotated[
         str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
-    ] = "ztf",
+    ] = ZTF.name,
     user: _OnlyUser = None,
     as_json: AsJson = False,
 ) -> None:
