@@ -144,7 +144,8 @@ class Redriver:
                 continue
             if first > gap.first_offset:
                 gaps.append(replace(gap, last_offset=first - 1))
-            for cut in self._kafka.cuts(Claim(claim.source, first, gap.last_offset)):
+            span = Claim(claim.source, first, gap.last_offset)
+            for cut in self._kafka.cuts(span, bounded=True):
                 messages += cut.messages
                 gaps += cut.gaps
         if tuple(gaps) == result.gaps:

@@ -1,19 +1,21 @@
 """Read offsets from Kafka again: missing ones, unreadable ones, and dead letters cut short."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import KafkaUnavailable
+from finkray.ingest.bounded_consumer import BoundedConsumer
+from finkray.ingest.consumers import BOUNDED_PARTS
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.ingest.lane import raw_message
-from finkray.ingest.probes import probe_answer
+from finkray.ingest.probes import batch_offset, probe_answer
 from finkray.ingest.unreadable import BatchEndSearch, find_last_offset, unreadable_claim
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.consumer import PartitionConsumer, assigned_consumer
 from finkray.kafka.errors import is_unreadable
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
@@ -44,6 +46,7 @@ class Rereader:
     def __init__(self, settings: Settings) -> None:
         self._config = settings.kafka.client_config()
         self._max_message_bytes = int(settings.kafka.max_message_bytes)
+        self._memory_bytes = settings.ingest.actor_memory_bytes // BOUNDED_PARTS
         self._limits = CutLimits(
             settings.ingest.claim_bytes, settings.ingest.claim_rows, settings.ingest.linger_s
         )
@@ -107,28 +110,37 @@ class Rereader:
         if low is not None and low <= max(offsets):
             yield from self.cuts(Claim(source, max(low, min(offsets)), max(offsets)))
 
-    def cuts(self, span: Claim) -> Iterator[CutClaim[RawMessage]]:
+    def cuts(self, span: Claim, *, bounded: bool = False) -> Iterator[CutClaim[RawMessage]]:
         """Yield the offsets of the span as claims of the usual size, in order.
 
         A record batch that cannot be read becomes a claim with an `unreadable` gap.
+
+        Parameters
+        ----------
+        span
+            the offsets
+        bounded
+            unpack one record batch at a time, in a process with half of `ingest.memory_bytes`: for
+            batches that an ingest actor went past. It is slower
 
         Raises
         ------
         KafkaUnavailable
             if no broker answers
         """
-        consumer = self._consumer_at(span.source, span.first_offset)
+        open_at = self._bounded_at if bounded else self._consumer_at
+        consumer = open_at(span.source, span.first_offset)
         intake: PartitionIntake[RawMessage] = PartitionIntake(span.source, span.first_offset)
         try:
             while intake.next_offset <= span.last_offset:
                 message = self._poll(consumer, span)
-                if _is_unreadable(message) and message.offset() <= span.last_offset:
+                if _is_unreadable(message) and batch_offset(message) <= span.last_offset:
                     before = intake.cut(self._limits, 0.0, flush=True)
                     if before is not None:
                         yield before
-                    yield self._skip(message.offset(), span, intake)
+                    yield self._skip(batch_offset(message), span, intake, open_at)
                     consumer.close()
-                    consumer = self._consumer_at(span.source, intake.next_offset)
+                    consumer = open_at(span.source, intake.next_offset)
                     continue
                 at_end = self._add(message, span, intake)
                 full = intake.pending_bytes >= self._limits.claim_bytes
@@ -138,28 +150,42 @@ class Rereader:
         finally:
             consumer.close()
 
-    def _consumer_at(self, source: TopicPartition, offset: int) -> Consumer:
+    def _consumer_at(self, source: TopicPartition, offset: int) -> PartitionConsumer:
         consumer = assigned_consumer(
             self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=self._max_message_bytes
         )
         consumer.assign([KafkaPartition(source.topic, source.partition, offset)])
         return consumer
 
+    def _bounded_at(self, source: TopicPartition, offset: int) -> PartitionConsumer:
+        consumer = BoundedConsumer(
+            self._config,
+            max_message_bytes=self._max_message_bytes,
+            memory_bytes=self._memory_bytes,
+            on_no_memory=lambda: None,
+        )
+        consumer.assign([KafkaPartition(source.topic, source.partition, offset)])
+        return consumer
+
     @staticmethod
-    def _poll(consumer: Consumer, span: Claim) -> Message:
+    def _poll(consumer: PartitionConsumer, span: Claim) -> Message:
         message = consumer.poll(SILENCE_S)
         if message is None:
             raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
         return message
 
     def _skip(
-        self, offset: int, span: Claim, intake: PartitionIntake[RawMessage]
+        self,
+        offset: int,
+        span: Claim,
+        intake: PartitionIntake[RawMessage],
+        open_at: Callable[[TopicPartition, int], PartitionConsumer],
     ) -> CutClaim[RawMessage]:
         """Return a claim of a record batch that cannot be read, and continue behind it."""
 
         def is_inside(probed: int) -> bool:
             # A consumer of its own: see `finkray.ingest.probes`.
-            consumer = self._consumer_at(span.source, probed)
+            consumer = open_at(span.source, probed)
             try:
                 while (answer := probe_answer(self._poll(consumer, span))) is None:
                     pass
@@ -175,7 +201,7 @@ class Rereader:
 
     def _add(self, message: Message, span: Claim, intake: PartitionIntake[RawMessage]) -> bool:
         """Add a message to the intake; return whether it was the last of the span."""
-        error, offset = message.error(), message.offset()
+        error, offset = message.error(), batch_offset(message)
         at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
         behind = offset > span.last_offset and (error is None or is_unreadable(error))
         if at_end or behind:

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from finkray.claim import Gap, TopicPartition
+from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.bounded_consumer import BoundedConsumer
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
+from finkray.redrive.reread import Rereader
+from finkray.settings.ingest import IngestSettings
+from finkray.settings.kafka import KafkaSettings
+from finkray.settings.model import Settings
 from sim.broker.kafka import Kafka
 from tests.support.damaged_log import changed_bit, send_batch
 from tests.support.lane_reading import Lanes, fill, made
@@ -88,6 +92,24 @@ def test_a_batch_that_unpacks_to_too_much_is_a_gap_and_all_others_are_read(
     assert len(ended) >= 3
     assert not lanes.reader.troubles
     assert psutil.Process().memory_info().rss - before < 150 * MIB
+
+
+def test_a_redrive_reads_such_a_batch_in_a_bounded_process_too(
+    kafka: Kafka, source: TopicPartition
+) -> None:
+    send_batch(kafka, source.topic, [b"good"] * 3)
+    send_batch(kafka, source.topic, [bytes(MIB)] * 400, "gzip")
+    send_batch(kafka, source.topic, [b"good"] * 2)
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topics=(source.topic,)),
+        ingest=IngestSettings(memory_bytes=512 * MIB, held_bytes=64 * MIB),
+    )
+    before = psutil.Process().memory_info().rss
+    cuts = list(Rereader(settings).cuts(Claim(source, 0, 404), bounded=True))
+    assert [gap for cut in cuts for gap in cut.gaps] == [Gap("unreadable", 3, 402)]
+    assert [message.offset for cut in cuts for message in cut.messages] == [0, 1, 2, 403, 404]
+    assert psutil.Process().memory_info().rss - before < 150 * MIB
+    assert not processes()
 
 
 def test_another_partition_is_read_while_one_has_such_a_batch(
