@@ -39,7 +39,7 @@ LOOK_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def packets(test_data: Path) -> list[bytes]:
+def burst_packets(test_data: Path) -> list[bytes]:
     return list(real_ztf_packets(test_data, "20200101*"))
 
 
@@ -77,13 +77,15 @@ def waiting_alerts(archive: ArchiveUnderTest, topic: str) -> int:
 
 
 @contextmanager
-def burst_going_on(archive: ArchiveUnderTest, topic: str, packets: list[bytes]) -> Iterator[None]:
+def burst_going_on(
+    archive: ArchiveUnderTest, topic: str, burst_packets: list[bytes]
+) -> Iterator[None]:
     """Some hundred alerts in a second."""
     ending = threading.Event()
 
     def run() -> None:
         while not ending.wait(0.05):
-            send(archive.bootstrap_servers, topic, packets, partitions=2)
+            send(archive.bootstrap_servers, topic, burst_packets, partitions=2)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -95,10 +97,10 @@ def burst_going_on(archive: ArchiveUnderTest, topic: str, packets: list[bytes]) 
 
 
 def test_a_burst_after_long_quiet_meets_warm_workers(
-    archive: ArchiveUnderTest, night: str, packets: list[bytes], ray_cluster: LocalRay
+    archive: ArchiveUnderTest, night: str, burst_packets: list[bytes], ray_cluster: LocalRay
 ) -> None:
     """Two days of quiet are as many times a minute: what would end workers is the first."""
-    send(archive.bootstrap_servers, night, packets, partitions=2)
+    send(archive.bootstrap_servers, night, burst_packets, partitions=2)
     archive.wait_for_topic(night, in_kafka(archive, night))
     wait_until("both slots are warm", lambda: len(python_workers(ray_cluster)) == 2)
     before, quiet_since_s = python_workers(ray_cluster), time.monotonic()
@@ -106,7 +108,7 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     assert KEEP_WARM_S < IDLE_S
     time.sleep(max(0.0, quiet_since_s + IDLE_S + LOOK_S + 1 - time.monotonic()))
     assert python_workers(ray_cluster) == before
-    send(archive.bootstrap_servers, night, packets * 10, partitions=2)
+    send(archive.bootstrap_servers, night, burst_packets * 10, partitions=2)
     archive.wait_for_topic(night, in_kafka(archive, night))
     assert python_workers(ray_cluster) == before
     assert waiting_alerts(archive, night) == 0
@@ -150,17 +152,17 @@ def python_workers(ray: LocalRay) -> set[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
-    archive: ArchiveUnderTest, night: str, packets: list[bytes], number: signal.Signals
+    archive: ArchiveUnderTest, night: str, burst_packets: list[bytes], number: signal.Signals
 ) -> None:
     """SIGINT, which is Ctrl-C and what `ray job stop` sends, and SIGTERM: both drain."""
     process = archive.process
     assert process is not None
     # Where the last stop was in the middle of a burst, this start reads on there.
-    send(archive.bootstrap_servers, night, packets, partitions=2)
+    send(archive.bootstrap_servers, night, burst_packets, partitions=2)
     archive.wait_for_topic(night, in_kafka(archive, night))
     assert waiting_alerts(archive, night) == 0
     stops = archive.log.read_text().count("archive has drained and stopped")
-    with burst_going_on(archive, night, packets[:20]):
+    with burst_going_on(archive, night, burst_packets[:20]):
         archive.wait_for_offsets(archive.balance(night).received + 200, topic=night)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
@@ -172,13 +174,13 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
 
 
 def test_the_start_after_a_stop_reads_the_rest_from_kafka_and_reports_what_expired(
-    shared: ArchiveUnderTest, night: str, packets: list[bytes]
+    shared: ArchiveUnderTest, night: str, burst_packets: list[bytes]
 ) -> None:
     archive = shared
     if archive.process is not None and archive.process.poll() is None:
         archive.stop()
     assert LocalStorage(archive.root).read(LEASE_PATH) is not None
-    send(archive.bootstrap_servers, night, packets, partitions=2)
+    send(archive.bootstrap_servers, night, burst_packets, partitions=2)
     before = archive.balance(night)
     with closing(KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})) as kafka:
         end = kafka.watermarks(night, 0).high
