@@ -88,8 +88,9 @@ def test_a_night_at_a_site(
         assert leader is not None
         os.kill(leader, signal.SIGSTOP)
         try:
-            # Until a client has given its connection up: from then on, some never tried again.
-            wait_until("the alarm about the leader", lambda: "_TRANSPORT" in kafka_alarm(archive))
+            # For three of the clients' time limits: by then a client has given its connection up,
+            # and from then on, some never tried again.
+            wait_until("the alarm about the leader", lambda: kafka_alarm_s(archive) > 15)
         finally:
             os.kill(leader, signal.SIGCONT)
         send(doors, topics["lz4"], packets)
@@ -159,6 +160,13 @@ def kafka_alarm(archive: ArchiveUnderTest) -> str:
     snapshot = archive.snapshot()
     alarms = snapshot.alarms if snapshot else ()
     return next((alarm.message for alarm in alarms if alarm.code == "KAFKA_UNREACHABLE"), "")
+
+
+def kafka_alarm_s(archive: ArchiveUnderTest) -> float:
+    """Return for how many seconds the alarm about Kafka has been raised; 0 if it is not."""
+    snapshot = archive.snapshot()
+    since = [a.since for a in snapshot.alarms if a.code == "KAFKA_UNREACHABLE"] if snapshot else []
+    return (snapshot.at - since[0]).total_seconds() if snapshot and since else 0.0
 
 
 def wait_for_the_end_of_the_alarm(archive: ArchiveUnderTest) -> None:

@@ -107,8 +107,9 @@ def test_nothing_but_the_archive_grows_with_the_number_of_claims(
     archive.settings = {
         "kafka": {"max_message_bytes": "64 KiB"},
         "ingest": {"claim_bytes": 1024, "claim_rows": 1},
-        # Few, so that the first compaction of the ledger, and the imports it needs, come early.
-        "spark": {"claims_per_micro_batch": 6},
+        # Few, so that the first compaction of the ledger, and the imports it needs, come early;
+        # and without the wait of a trickle, so that each claim has a file of its own.
+        "spark": {"claims_per_micro_batch": 9, "trickle_s": 0},
         "spark.conf": {'"spark.local.dir"': str(scratch)},
     }
     archive.start()
