@@ -24,7 +24,7 @@ TRIES: Final = 3
 
 PROBE_S: Final = 10.0
 """How long the answer to a probe may take. A broker that does not answer says nothing about the
-batch: the search starts again later."""
+batch: the search continues later, with what it knows."""
 
 
 @dataclass(slots=True)
@@ -122,6 +122,7 @@ class _Batch:
     tries: int
     retry_at_s: float
     search: BatchEndSearch | None = None
+    interrupted: BatchEndSearch | None = None
     probed: bool = False
     probe_by_s: float = 0.0
     inside: bool | None = None
@@ -194,7 +195,12 @@ class UnreadableBatches:
         if first >= end_offset:
             return False
         batch.first_offset = first
-        batch.search = BatchEndSearch(first, end_offset)
+        known = batch.interrupted
+        batch.search = (
+            known
+            if known is not None and known.first_offset == first
+            else BatchEndSearch(first, end_offset)
+        )
         batch.probed = False
         return True
 
@@ -224,7 +230,7 @@ class UnreadableBatches:
                 batch.search.answer(inside=batch.inside)
                 steps.append(self._next(key, batch, now_s))
             elif now_s >= batch.probe_by_s:
-                batch.search = None
+                batch.search, batch.interrupted = None, batch.search
                 batch.retry_at_s = now_s + RETRY_S
                 steps.append(GiveUp(key))
         return steps

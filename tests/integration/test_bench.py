@@ -15,16 +15,16 @@ def test_a_measurement_archives_every_alert_and_reports(
 ) -> None:
     report = tmp_path / "report.json"
     words = [
-        *("--chains", "bare-loop", "--alerts", "2300", "--rounds", "1", "--warm-after", "1000"),
-        *("--lsst-alerts", "200", "--visit", "400", "--lsst-visit", "200"),
+        *("--chains", "bare-loop", "--alerts", "700", "--rounds", "1", "--warm-after", "300"),
+        *("--lsst-alerts", "60", "--visit", "120", "--lsst-visit", "60"),
         *("--data", str(test_data), "--folder", str(tmp_path), "--json", str(report)),
     ]
     assert main(words) == 0
     feeds = json.loads(report.read_text())["feeds"]
     assert {feed: found["bare-loop"]["median"]["alerts"] for feed, found in feeds.items()} == {
-        "containers": 2300,
-        "bare": 2300,
-        "lsst": 200,
+        "containers": 700,
+        "bare": 700,
+        "lsst": 60,
     }
     for feed in feeds:
         assert -10 < feeds[feed]["bare-loop"]["visit_s"] < 60

@@ -82,16 +82,23 @@ def test_another_batch_that_cannot_be_read_is_outside() -> None:
     assert batches.next_steps(0.0) == [Skip(KEY, 10, 10)]
 
 
-def test_a_probe_without_an_answer_is_given_up_and_begun_again() -> None:
+def test_a_search_continues_where_a_probe_had_no_answer() -> None:
     batches = UnreadableBatches(tries=1)
     batches.failed(KEY, 10, 10, "why", 0.0)
     assert batches.search(KEY, 10, 20)
-    batches.next_steps(0.0)
+    assert batches.next_steps(0.0) == [Probe(KEY, 11)]
+    batches.answer(KEY, 10)
+    assert batches.next_steps(0.0) == [Probe(KEY, 13)]
     assert batches.next_steps(PROBE_S - 0.1) == []
     assert batches.next_steps(PROBE_S) == [GiveUp(KEY)]
     assert not batches.searching(KEY)
     assert batches.due(PROBE_S + RETRY_S) == [KEY]
-    assert batches.search(KEY, 10, 20)
+    assert batches.search(KEY, 10, 25), "messages that came meanwhile lie behind the batch"
+    assert batches.next_steps(20.0) == [Probe(KEY, 13)]
+    batches.answer(KEY, 13)
+    assert batches.next_steps(20.0) == [Probe(KEY, 12)]
+    batches.answer(KEY, 12)
+    assert batches.next_steps(20.0) == [Skip(KEY, 10, 11)]
 
 
 def test_a_batch_at_the_end_needs_no_probe_and_one_that_expired_is_not_skipped() -> None:
