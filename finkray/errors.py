@@ -11,6 +11,7 @@
     ├── ClusterUnavailable  (r)  Ray, Spark or the JVM behind it stopped answering
     ├── CodeMismatch             a worker runs another version of finkray than its driver
     ├── StorageError        (r)  the storage refused: full, read-only, gone
+    ├── LedgerReplaced           the ledger was rebuilt: whatever follows it begins anew
     ├── SchemaError              an Avro schema that is invalid or cannot be archived
     │   └── TooManyColumns       it has more columns than allowed
     ├── SchemaUnavailable   (r)  no schema source (folder or registry) is reachable
@@ -44,6 +45,7 @@ __all__ = [
     "KafkaUnavailable",
     "LedgerCorrupt",
     "LedgerError",
+    "LedgerReplaced",
     "MemoryExceeded",
     "MessageRefused",
     "NightError",

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from finkray.errors import StorageError
-from finkray.outliers.ranking import Rankings
 from finkray.results.counts import ClassCounters
 from finkray.results.folds import Key, StoreFolds
 from finkray.settings.model import Settings
@@ -54,6 +53,8 @@ def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
 
     What was counted last is written before it returns.
     """
+    from finkray.outliers.ranking import Rankings  # brings pandas, and each command loads this list
+
     new: list[tuple[StoreFolds[Any], set[Key]]] = [
         (ClassCounters(archive), set()),
         (Rankings(archive), set()),

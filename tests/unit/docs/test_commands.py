@@ -59,7 +59,9 @@ def test_every_command_is_one(page: str, line: str) -> None:
 @pytest.mark.parametrize(("page", "line"), modules())
 def test_every_module_takes_what_it_is_called_with(page: str, line: str) -> None:
     name, *words = shlex.split(line)
-    module = importlib.import_module(f"{name}.__main__" if name == "bench" else name)
+    module = importlib.import_module(name)
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"{name}.__main__")
     if words and words != ["--help"]:
         module._parser().parse_args(words)  # exits at an option that is none
     else:

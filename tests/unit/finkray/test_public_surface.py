@@ -49,6 +49,7 @@ SURFACE = {
         "KafkaUnavailable",
         "LedgerCorrupt",
         "LedgerError",
+        "LedgerReplaced",
         "MemoryExceeded",
         "MessageRefused",
         "NightError",

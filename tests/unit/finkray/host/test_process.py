@@ -53,6 +53,8 @@ def test_another_process_with_the_same_id_is_not_recognised(tmp_path: Path) -> N
     record = ProcessRecord.of(child.pid, mark=str(tmp_path))
     earlier = replace(record, started_at_unix_s=record.started_at_unix_s - 60)
     elsewhere = replace(record, mark=str(tmp_path / "elsewhere"))
+    while not psutil.Process(child.pid).cmdline():
+        time.sleep(0.01)  # while it executes its program it has none, and could be any
     try:
         for other in (earlier, elsewhere):
             assert other.process() is None

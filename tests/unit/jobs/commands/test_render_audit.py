@@ -56,7 +56,7 @@ def test_a_redrive_is_advised_only_where_it_helps(problem: FileProblem) -> None:
     assert f"{problem}: alerts/a.parquet" in text
     advice = text.split("NOT balanced ")[1]
     assert advice == f"{problem}: {WHAT_TO_DO[problem]}"
-    assert ("--redrive" in advice) == (problem in ("missing", "damaged"))
+    assert ("--redrive" in advice) == (problem in ("missing", "damaged", "named in part"))
 
 
 def test_a_redrive_is_not_advised_for_messages_that_kafka_lost() -> None:
