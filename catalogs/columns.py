@@ -139,6 +139,8 @@ def _common(first: pa.DataType, other: pa.DataType) -> pa.DataType:
 def _integer_or_decimal(decimal: pa.DataType) -> pa.DataType:
     """Return a decimal that also holds every 64-bit integer; pyarrow's own has a digit too few."""
     precision = max(decimal.precision, 20 + decimal.scale)
+    if pa.types.is_decimal256(decimal):  # of decimals that no 128 bits hold together
+        return pa.decimal256(precision, decimal.scale) if precision <= 76 else pa.string()
     return pa.decimal128(precision, decimal.scale) if precision <= 38 else pa.string()
 
 
