@@ -8,7 +8,7 @@ from tests.support.actor_process import MIB, run_actor
 from tests.support.damaged_log import send_batch
 from tests.support.lane_reading import fill, made
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1000)]
 
 PROCESS_BYTES = 200 * MIB
 """What an actor's process takes when it reads nothing."""

@@ -38,7 +38,7 @@ class Lanes:
         )
 
     def read_until(self, done: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + 240
+        deadline_s = time.monotonic() + 400
         while not done():
             assert time.monotonic() < deadline_s
             self.reader.read(100, 0.05)
