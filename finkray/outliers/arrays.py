@@ -151,3 +151,12 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def feature_matrix(columns: Sequence[Floats], is_detection: np.ndarray) -> Floats:
+    """Return columns side by side: NaN where a value is not finite, or no detection is known.
+
+    Without time and brightness there is no detection: zeros counted in its history mean nothing.
+    """
+    out = np.stack(columns, axis=1)
+    return np.where(np.isfinite(out) & is_detection[:, None], out, np.nan)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from finkray.outliers.arrays import Floats
+from finkray.outliers.distances import Points
 
 DENSITY_NEIGHBOURS: Final = 20
 DENSITY_ROWS: Final = 2048
@@ -32,10 +33,9 @@ class LocalDensity:
 
     def __init__(self, reference: np.ndarray, seed: int) -> None:
         chosen = np.random.default_rng(seed).permutation(len(reference))[:DENSITY_ROWS]
-        self._points = np.ascontiguousarray(reference[np.sort(chosen)], np.float32)
-        self._squares = (self._points**2).sum(axis=1)
-        self._count = min(DENSITY_NEIGHBOURS, len(self._points) - 1)
-        distances, which = self._nearest(self._points, self._count + 1)
+        self._points = Points(reference[np.sort(chosen)])
+        self._count = min(DENSITY_NEIGHBOURS, len(chosen) - 1)
+        distances, which = self._nearest(self._points.normal, self._count + 1)
         # The first neighbour of a point is itself, or one in the same place.
         self._reach = distances[:, -1]
         self._density = self._densities(distances[:, 1:], which[:, 1:])
@@ -57,10 +57,7 @@ class LocalDensity:
         distances, nearest = np.empty((len(normal), count)), np.empty((len(normal), count), int)
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            rows = np.ascontiguousarray(normal[chunk], np.float32)
-            # Whole numbers below 2^24, exact in float32 in whatever order they are added.
-            squares = self._squares - 2.0 * (rows @ self._points.T)
-            squares += (rows**2).sum(axis=1)[:, None]
+            squares = self._points.squared_distances(normal[chunk])
             which = np.argpartition(squares, count - 1, axis=1)[:, :count]
             some = np.take_along_axis(squares, which, axis=1)
             order = np.argsort(some, axis=1, kind="stable")

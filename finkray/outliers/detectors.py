@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
+from finkray.outliers.distances import Points
 
 TREES: Final = 300
 SUBSAMPLE: Final = 256
@@ -114,11 +115,7 @@ class Neighbours:
         rows = len(reference)
         chosen = np.random.default_rng(seed).permutation(rows)[:NEIGHBOUR_ROWS]
         self.rows = np.sort(chosen)
-        self._points = np.ascontiguousarray(reference[self.rows], np.float32)
-        squares = (self._points**2).sum(axis=1)
-        # One product of (rows, 1, squares of rows) with it gives all squared distances.
-        one = np.ones(len(self.rows), np.float32)
-        self._factor = np.ascontiguousarray(np.vstack([-2.0 * self._points.T, squares, one]))
+        self._points = Points(reference[self.rows])
         self._count = min(NEIGHBOURS, len(self.rows) - 1)
 
     def distances(self, normal: np.ndarray, own: np.ndarray) -> tuple[Floats, np.ndarray]:
@@ -149,11 +146,7 @@ class Neighbours:
     ) -> None:
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            rows = np.ascontiguousarray(normal[chunk], np.float32)
-            # All numbers are whole and below 2^24, so float32 has them exactly in whatever order
-            # they are added: the answer depends on no thread, library or processor.
-            own_squares = (rows**2).sum(axis=1)
-            squares = np.column_stack([rows, np.ones_like(own_squares), own_squares]) @ self._factor
+            squares = self._points.squared_distances(normal[chunk])
             itself = np.flatnonzero(is_point[chunk])
             squares[itself, at[chunk][itself]] = np.inf
             nearest[chunk] = self.rows[np.argmin(squares, axis=1)]
@@ -162,7 +155,7 @@ class Neighbours:
     def parts(self, normal: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """Return the squared difference to the nearest row, column by column."""
         where = np.searchsorted(self.rows, nearest)
-        return (normal - self._points[where]) ** 2
+        return (normal - self._points.normal[where]) ** 2
 
 
 @cache

@@ -19,6 +19,7 @@ from finkray.outliers.arrays import (
     Floats,
     Groups,
     columns_of,
+    feature_matrix,
     first_floats,
     flat,
     floats,
@@ -118,10 +119,7 @@ def features(alerts: pa.Table) -> Floats:
     solar_system = pc.cast(known, pa.float64()).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         columns = [*_detection(now, read), solar_system, *_sources(now, read)]
-    out = np.stack(columns, axis=1)
-    # Without time and flux there is no detection: zeros counted in its history mean nothing.
-    is_detection = np.isfinite(now.mjd) | np.isfinite(now.flux)
-    return np.where(np.isfinite(out) & is_detection[:, None], out, np.nan)
+    return feature_matrix(columns, np.isfinite(now.mjd) | np.isfinite(now.flux))
 
 
 def quality(alerts: pa.Table) -> Floats:

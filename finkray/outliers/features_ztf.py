@@ -18,7 +18,16 @@ import numpy as np
 import pyarrow as pa
 
 from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, sign_of_isdiffpos
-from finkray.outliers.arrays import Floats, Groups, columns_of, flat, floats, list_counts, texts
+from finkray.outliers.arrays import (
+    Floats,
+    Groups,
+    columns_of,
+    feature_matrix,
+    flat,
+    floats,
+    list_counts,
+    texts,
+)
 from finkray.outliers.feature import Feature
 
 FEATURES: Final = (
@@ -114,10 +123,7 @@ def features(alerts: pa.Table) -> Floats:
     now = _Now.of(read)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         columns = [*_where(read), *_now(now, read), *_past(now, read)]
-    out = np.stack(columns, axis=1)
-    # Without time and magnitude there is no detection: zeros counted in its history mean nothing.
-    is_detection = np.isfinite(now.jd) | np.isfinite(now.mag)
-    return np.where(np.isfinite(out) & is_detection[:, None], out, np.nan)
+    return feature_matrix(columns, np.isfinite(now.jd) | np.isfinite(now.mag))
 
 
 def quality(alerts: pa.Table) -> Floats:
