@@ -51,8 +51,8 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
         names = names or list(dict.fromkeys([*running, *started]))
         _refuse_unknown(context, names, {*running, *started})
         # Before they end, so that none is taken for a job that ended unexpectedly.
-        ids = {job.name: job.service.spec if job.service else None for job in started.values()}
-        forgotten = forget(context.state, [_named(name, ids) or name for name in names])
+        of_started = {j.name: j.service.spec if j.service else None for j in started.values()}
+        forgotten = forget(context.state, [_named(name, of_started) or name for name in names])
         if cluster is None:
             _clear(context, forgotten)
     specs = {job.name: job.spec for job in running.values()}
