@@ -57,6 +57,16 @@ class NightBuilder:
         self._index: NightIndex | None = None
         self._not_before_s: dict[_Night, float] = {}
         self._problems: dict[_Night, str] = {}
+        self._look_problem = ""
+
+    @property
+    def problem(self) -> str:
+        """What fails at present; "" is nothing."""
+        of_nights = (
+            f"night {night.isoformat()} of {survey}: {problem}"
+            for (survey, night), problem in sorted(self._problems.items())
+        )
+        return "; ".join([*filter(None, [self._look_problem]), *of_nights])
 
     def look(self) -> None:
         """Read what is new in the ledger."""
@@ -68,7 +78,9 @@ class NightBuilder:
             return
         except FinkrayError as error:
             log.warning("looking for nights failed, will retry: %s", error)
+            self._look_problem = f"looking for nights: {error}"
             return
+        self._look_problem = ""
         # At the first look all nights are new: those that are over have settled.
         after_s = 0.0 if first else self._settle_s
         for night in self._index.changed:

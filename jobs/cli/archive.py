@@ -31,6 +31,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     from jobs.cluster.started_jobs import started_jobs
     from jobs.cluster.watcher_process import watcher_runs
     from jobs.commands.render_status import status_json, status_text
+    from jobs.commands.store_status import StoreStatus, read_store_status
     from jobs.commands.unexpected_ends import ended_jobs, restart_notes
     from jobs.daemons.registry import jobs_on
 
@@ -65,9 +66,20 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
             at_rest = read_at_rest(open_storage(settings.archive))
         except (StorageError, LedgerCorrupt) as error:
             typer.echo(f"finkray: how the archive is cannot be read: {error}", err=True)
+    try:
+        store = read_store_status(open_storage(settings.archive), context.state)
+    except StorageError:  # said above, or by the snapshot
+        store = StoreStatus()
     if as_json:
         status = status_json(
-            cluster, jobs, snapshot, services, classes=classes, ended=ended, at_rest=at_rest
+            cluster,
+            jobs,
+            snapshot,
+            services,
+            classes=classes,
+            ended=ended,
+            at_rest=at_rest,
+            store=store,
         )
         typer.echo(json.dumps(status, indent=2))
     else:
@@ -80,6 +92,7 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
             classes=classes,
             ended=ended,
             at_rest=at_rest,
+            store=store,
             notes=restart_notes(started, [job.job_id for job in jobs]),
         )
         console().print(text)

@@ -14,6 +14,7 @@ from finkray.status.service import ServiceSnapshot
 from finkray.text import duration_text, time_text, visible_text
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
+from jobs.commands.store_status import StoreStatus, store_lines
 from jobs.commands.unexpected_ends import EndedJob, ended_cards
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.reading import Reading
@@ -44,6 +45,9 @@ _PAST_ALARMS_SHOWN: Final = 4
 _CLASSES_SHOWN: Final = 12
 """The page has all, and so does `--json`."""
 
+NO_STORE: Final = StoreStatus()
+"""Of an archive without HATS nights and object index."""
+
 
 def status_json(
     cluster: Cluster | None,
@@ -54,6 +58,7 @@ def status_json(
     classes: Sequence[ClassCounts] = (),
     ended: Sequence[EndedJob] = (),
     at_rest: ArchiveAtRest | None = None,
+    store: StoreStatus = NO_STORE,
 ) -> dict[str, Any]:
     """Return what `finkray status --json` prints; `snapshot` is null when no archive runs.
 
@@ -81,6 +86,7 @@ def status_json(
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
         "own_services": [service.model_dump(mode="json") for service in services],
         "classes": [counts.model_dump(mode="json", exclude={"cursor"}) for counts in classes],
+        **store.to_json(),
     }
 
 
@@ -94,6 +100,7 @@ def status_text(
     classes: Sequence[ClassCounts] = (),
     ended: Sequence[EndedJob] = (),
     at_rest: ArchiveAtRest | None = None,
+    store: StoreStatus = NO_STORE,
     notes: Sequence[str] = (),
 ) -> RenderableType:
     """Return what `finkray status` prints: jobs, those that ended, services, classes, archive."""
@@ -101,6 +108,8 @@ def status_text(
     blocks += [Text(visible_text(note)) for note in notes]
     if at_rest is not None:
         blocks.append(banner_text("archive", at_rest_banner(at_rest, now)))
+    if lines := store_lines(store, now):
+        blocks.append(Text(visible_text("\n".join(lines))))
     if services:
         blocks += map(alarm_text, pause_cards(services))
         blocks.append(table_text(services_table(services, now)))

@@ -41,8 +41,9 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     state = state_folder()
     while not stopping.is_set():
         builder.look()
-        record_look(state, HATS.name)
+        record_look(state, HATS.name, builder.problem)
         builder.build_due()
+        record_look(state, HATS.name, builder.problem)
         stopping.wait(POLL_S)
 
 

@@ -65,7 +65,7 @@ def index(archive: Storage, stopping: threading.Event, state: Path) -> None:
             if problem != str(error):  # once, not at each retry
                 log.warning("indexing failed, will retry: %s", error)
             problem = str(error)
-        record_look(state, INDEX.name)
+        record_look(state, INDEX.name, problem)
         stopping.wait(POLL_S)
 
 

@@ -1,28 +1,34 @@
-"""When a daemon that follows the archive last looked at it, in a file of the state folder."""
+"""When a daemon that follows the archive last looked at it, and what fails, in the state folder."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from finkray.settings.model import Settings
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Job
 
 
-def record_look(state: Path, daemon: str) -> None:
-    """Record that a daemon looks now."""
+def record_look(state: Path, daemon: str, problem: str = "") -> None:
+    """Record that a daemon looks now, and what fails at present; "" is nothing."""
+    look = {"at": datetime.now(UTC).isoformat(), "problem": problem}
     new = state / f"{daemon}.json.new"
-    new.write_text(json.dumps({"at": datetime.now(UTC).isoformat()}), encoding="utf-8")
+    new.write_text(json.dumps(look), encoding="utf-8")
     new.replace(state / f"{daemon}.json")
 
 
 def last_look(state: Path, daemon: str) -> datetime | None:
     """Return when a daemon with this state folder last looked, UTC; None: never."""
-    path = state / f"{daemon}.json"
     try:
-        return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["at"])
-    except (FileNotFoundError, ValueError, KeyError):
+        return datetime.fromisoformat(_look(state, daemon)["at"])
+    except (ValueError, KeyError):
         return None
+
+
+def last_problem(state: Path, daemon: str) -> str:
+    """Return what failed when a daemon last looked; "" if nothing did, or it never looked."""
+    return str(_look(state, daemon).get("problem", ""))
 
 
 def has_looked(job: Job, _settings: Settings, state: Path) -> bool:
@@ -40,3 +46,12 @@ def check_archive(settings: Settings) -> None:
         There is none.
     """
     archive_of(settings)
+
+
+def _look(state: Path, daemon: str) -> dict[str, Any]:
+    path = state / f"{daemon}.json"
+    try:
+        look = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return look if isinstance(look, dict) else {}

@@ -81,10 +81,12 @@ def test_a_night_that_cannot_be_built_is_told_once_and_tried_later(
     assert builder.build_due() == []
     assert builder.build_due() == []
     assert caplog.text.count("night 2026-11-24 of ztf not built, will retry") == 1
+    assert builder.problem.startswith("night 2026-11-24 of ztf: ")
     made.storage.replace(file.path, data)
     again = NightBuilder(made.storage, threading.Event(), settle_s=0.0, now=Clock(END))
     again.look()
     assert again.build_due() == [("ztf", NIGHT)]
+    assert again.problem == ""
 
 
 def test_a_request_to_stop_ends_a_build(made: NightArchive) -> None:

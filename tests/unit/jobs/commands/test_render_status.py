@@ -95,7 +95,7 @@ def test_json_has_the_whole_snapshot() -> None:
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
     lists = ("services", "ended_unexpectedly", "own_services", "classes")
-    nulls = dict.fromkeys(("cluster", "snapshot", "archive_at_rest"))
+    nulls = dict.fromkeys(("cluster", "snapshot", "archive_at_rest", "hats", "index"))
     nothing = {**nulls, **{name: [] for name in lists}}
     assert status_json(None, [], None) == nothing
 
