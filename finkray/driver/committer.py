@@ -52,6 +52,8 @@ class Committer:
 
         Raises
         ------
+        Fenced
+            if another archive has taken the ledger over
         ClusterUnavailable
             if staged files are gone: a retry cannot help, a fresh process reads the claims again
         """
@@ -80,7 +82,9 @@ class Committer:
 
     def _raise_if_files_are_gone(self, staged: Sequence[StagedClaim]) -> None:
         try:
-            self._ledger.refuse_if_gone()
+            # An archive that takes the ledger over deletes what was staged before, also between
+            # the refusal and this look.
+            self._ledger.refuse_if_fenced()
             gone = [
                 final
                 for claim in staged

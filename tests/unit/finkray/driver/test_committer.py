@@ -3,8 +3,9 @@
 import pytest
 
 from finkray.driver.committer import RETRY_STORAGE_S, Committer
-from finkray.errors import ClusterUnavailable
+from finkray.errors import ClusterUnavailable, Fenced
 from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
 from finkray.ledger.read import read_state
 from tests.support.ledgers import result, stage
 from tests.support.torn_storage import TornStorage
@@ -56,6 +57,18 @@ def test_claims_whose_staged_files_are_gone_need_a_fresh_process(
     storage.delete(claim.staged.values())
     with pytest.raises(ClusterUnavailable, match="1 staged files were removed"):
         committer.commit([claim])
+
+
+def test_staged_files_that_a_successor_has_deleted_are_a_fence(
+    storage: TornStorage, ledger: Ledger
+) -> None:
+    committer = Committer(ledger, storage)
+    claim = stage(storage, ledger.staging, result(0, 9))
+    recover(Ledger.take_over(storage), storage)
+    storage.arm(0, kills=False, done_first=False)
+    with pytest.raises(Fenced):
+        committer.commit([claim])
+    assert archived(storage) == 0
 
 
 def test_discarded_files_are_deleted_and_a_refusal_leaves_them(
