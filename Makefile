@@ -12,13 +12,16 @@ DATA    ?=
 ARCHIVE ?=
 KILLS   ?= 12
 CLAIMS  ?= 20000
+TAKE_OVERS ?= 1000
+OUTAGE_S ?= 60
+STORES  ?= folder or s3 or hdfs
 JOBS    ?= 2
 
 export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores take-overs soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +84,12 @@ format: $(READY)  ## put the code into shape
 
 chaos: $(PREPARED)  ## kill processes at random under a stream with every trouble at once: KILLS=N
 	@FINKRAY_CHAOS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_chaos.py -s --timeout 7200 -o faulthandler_timeout=0
+
+chaos-stores: $(READY)  ## kill writers of an archive and its store, with lost answers and an outage: KILLS=N OUTAGE_S=N STORES="s3 or hdfs"
+	@KILLS=$(KILLS) OUTAGE_S=$(OUTAGE_S) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "killed and ($(STORES))" -o faulthandler_timeout=0
+
+take-overs: $(READY)  ## take an archive over from holders that sleep and wake up: TAKE_OVERS=N STORES="s3 or hdfs"
+	@TAKE_OVERS=$(TAKE_OVERS) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "slept and ($(STORES))" -o faulthandler_timeout=0
 
 soak: $(PREPARED)  ## a long run, in which nothing may grow: CLAIMS=N
 	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s -o faulthandler_timeout=0

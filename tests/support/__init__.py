@@ -7,7 +7,9 @@ Processes of ours
     archiving            an archive as a process, `wait_until`
     commands, workspace  the `finkray` command line; a folder and environment to run it in
     docs_pages           the files and commands of a page of docs/
-    killing, competing_archive, soaking    what a chaos test and a long run need
+    killing, soaking     what a chaos test and a long run need
+    competing_archive, competitors    processes that compete for one archive
+    watcher              a reader that lists and follows an archive all the while
 
 Servers
     site_kafka           a Kafka with TLS, logins and access rules

@@ -43,7 +43,10 @@ class NameNodeProxy:
         """
         with ExitStack() as stack:
             stack.enter_context(client)
-            server = socket.create_connection((LOOPBACK, self._server.port))
+            try:
+                server = socket.create_connection((LOOPBACK, self._server.port))
+            except OSError:
+                return  # the name node is down
             stack.enter_context(server)
             loses = threading.Event()
             answers = threading.Thread(

@@ -48,8 +48,8 @@ class SmallArchive:
         commit(self.ledger, self.storage, staged)
         return staged
 
+    @staticmethod
     def batch(
-        self,
         first: int,
         last: int,
         *,

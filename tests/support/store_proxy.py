@@ -93,7 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
         if liar and self.command == "PUT" and self.headers.get("If-None-Match"):
             self._write_without_condition(fault, body)
             return
-        answer, data = self._ask(body)
+        try:
+            answer, data = self._ask(body)
+        except (OSError, http.client.HTTPException):
+            self.close_connection = True  # the store is down
+            return
         if fault is Fault.LOSE_ANSWERS:
             number = next(self.server.count)
             if number % 4 == 0:
