@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray import adapter
+from finkray.curves.choice import BANDS, mjd_tai_of, names_of
 from finkray.curves.lookup import AlertFiles, Circle, IndexedFiles
 from finkray.curves.raw import object_ids, raw_points
 from finkray.curves.rules import MOVED_ARCSEC, united
@@ -25,7 +26,6 @@ from finkray.errors import UnknownObject
 from finkray.index.circle import checked_circle, separations_arcsec
 from finkray.storage.contract import Storage
 from finkray.storage.hours import utc
-from finkray.surveys.survey import TAI_MINUS_UTC_MS
 
 OBJECT: Final = pa.schema(
     [
@@ -43,11 +43,7 @@ OBJECT: Final = pa.schema(
 separation are those of its alert nearest to the centre; the other columns count its alerts in the
 circle."""
 
-BANDS: Final = ("u", "g", "r", "i", "z", "y")
-
 _CIRCLES_PER_SCAN: Final = 100
-
-_UNIX_EPOCH_MJD: Final = 40_587.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +79,10 @@ class Choice:
             if a band or a kind is unknown, or a time is malformed
         """
         return cls(
-            _names(bands, BANDS, "band"),
+            names_of(bands, BANDS, "band"),
             None if start is None else utc(start),
             None if end is None else utc(end),
-            _names(kinds, KINDS, "kind"),
+            names_of(kinds, KINDS, "kind"),
         )
 
     def of_points(self, points: pa.Table) -> pa.Table:
@@ -95,9 +91,9 @@ class Choice:
             if names is not None:
                 points = points.filter(pc.field(column).isin(sorted(names)))
         if self.start is not None:
-            points = points.filter(pc.field("mjd_tai") >= _mjd_tai(self.start))
+            points = points.filter(pc.field("mjd_tai") >= mjd_tai_of(self.start))
         if self.end is not None:
-            points = points.filter(pc.field("mjd_tai") < _mjd_tai(self.end))
+            points = points.filter(pc.field("mjd_tai") < mjd_tai_of(self.end))
         return points
 
 
@@ -248,19 +244,3 @@ def _objects_of(alerts: pa.Table, survey: str, circle: Circle) -> pl.DataFrame:
         }
     )
     return pl.DataFrame(table)
-
-
-def _names(
-    given: str | Collection[str] | None, known: Sequence[str], what: str
-) -> frozenset[str] | None:
-    if given is None:
-        return None
-    names = frozenset([given] if isinstance(given, str) else given)
-    unknown = sorted(names - set(known))
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is no {what}: expected {', '.join(known)}")
-    return names
-
-
-def _mjd_tai(moment: datetime) -> float:
-    return _UNIX_EPOCH_MJD + (moment.timestamp() + TAI_MINUS_UTC_MS / 1000) / 86_400

@@ -8,12 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from finkray import adapter
 from finkray.curves.raw import columns
 from finkray.curves.sky import in_box
 from finkray.errors import StorageError
+from finkray.nights.dataset import with_nights
 from finkray.services.columns import has
 from finkray.storage.contract import Storage
-from finkray.storage.dataset import dataset_of_files, open_dataset
+from finkray.storage.dataset import dataset_of_files, select_files
 from finkray.storage.hours import Span
 from finkray.storage.layout import ALERTS_FOLDER
 
@@ -79,6 +81,22 @@ class Topic:
         except (OSError, pa.ArrowException) as error:
             raise StorageError(f"an alert file cannot be read: {error}") from error
 
+    def batches(self, condition: pc.Expression | None) -> Iterator[pa.RecordBatch]:
+        """Yield the columns of detections and ids of objects of the alerts that meet a condition.
+
+        Raises
+        ------
+        StorageError
+            if a file cannot be read
+        """
+        fields = (*adapter.columns("detection"), *_OBJECT_FIELDS[self.survey])
+        names = [name for name in dict.fromkeys(fields) if has(self.dataset.schema, name)]
+        chosen = {name: pc.field(*name.split(".")) for name in names}
+        try:
+            yield from self.dataset.to_batches(columns=chosen, filter=condition)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"an alert file cannot be read: {error}") from error
+
     def is_of(self, names: Collection[str]) -> pc.Expression | None:
         """Return whether an alert is of one of these objects; None if none can be."""
         wanted: list[str] | list[int] = sorted(names)
@@ -134,7 +152,7 @@ def topics(storage: Storage, files: Collection[str] | None = None) -> Iterator[T
     for topic in _names(storage) if of_topic is None else sorted(of_topic):
         try:
             if of_topic is None:
-                dataset, _ = open_dataset(storage, Span(), frozenset([topic]))
+                dataset = _all_files(storage, topic)
             else:
                 dataset = dataset_of_files(storage, of_topic[topic])
         except (OSError, ValueError, pa.ArrowException) as error:
@@ -142,6 +160,13 @@ def topics(storage: Storage, files: Collection[str] | None = None) -> Iterator[T
         for survey, (ra_fields, _) in _POSITION_FIELDS.items():
             if any(has(dataset.schema, field) for field in ra_fields):
                 yield Topic(topic, survey, dataset, selected=files is not None)
+
+
+def _all_files(storage: Storage, topic: str) -> pads.Dataset:
+    """Return the dataset of a topic, which reads narrow columns from built nights."""
+    files, _ = select_files(storage, Span(), frozenset([topic]))
+    alerts = dataset_of_files(storage, [file.path for file in files])
+    return with_nights(storage, alerts, files, Span())
 
 
 def _names(storage: Storage) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finkray.curves.reading import BANDS
+from finkray.curves.choice import BANDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

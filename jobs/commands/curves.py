@@ -12,8 +12,8 @@ import pyarrow.csv as pacsv
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from finkray.curves.choice import BANDS
 from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodogram, usable
-from finkray.curves.reading import BANDS
 from finkray.errors import TooFewPoints
 from finkray.reader import Archive
 from finkray.settings.model import Settings
