@@ -22,6 +22,7 @@
     ├── TooFewPoints             a light curve has too few points for a period
     ├── NightError               the HATS collection of a night cannot be built, or is damaged
     ├── OutlierError             a model of outliers cannot be built, or is damaged
+    ├── FilterError              a filter of alerts cannot be read or published
     └── LedgerError
         ├── LedgerCorrupt        the ledger contradicts itself or an entry is missing
         ├── Fenced               a newer archive has taken over this ledger: stop at once
@@ -41,6 +42,7 @@ __all__ = [
     "ClusterUnavailable",
     "CodeMismatch",
     "Fenced",
+    "FilterError",
     "FinkrayError",
     "KafkaUnavailable",
     "LedgerCorrupt",
@@ -167,6 +169,10 @@ class NightError(FinkrayError):
 
 class OutlierError(FinkrayError):
     """A model of outliers cannot be built or used, or is damaged; the message says why."""
+
+
+class FilterError(FinkrayError):
+    """A filter of alerts cannot be read, found or published; the message says why."""
 
 
 class LedgerError(FinkrayError):

@@ -1,0 +1,333 @@
+"""Judge batches with many filters, each in a process of its own, with limits on time and memory."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.errors import FilterError
+from finkray.serving.environment import child_environment
+from finkray.serving.memory import ProcessMemory
+from finkray.streamout.filter_file import FilterFile
+from finkray.streamout.nursery import PID_BYTES
+from finkray.streamout.verdict import NOT_JUDGED, PASSED, Fault, Verdicts
+
+_LOOK_S: Final = 0.05
+"""Interval between two looks at the memory of busy processes."""
+
+ALONE_S: Final = 2.0
+"""How long a process may go on after twice the time limit of a batch, before it is ended: a filter
+in Python is interrupted by the limit itself, then its alerts are tried in halves."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLimits:
+    """Bounds of a filter's process: time for loading and for a batch, resident memory."""
+
+    load_s: float = 60.0
+    batch_s: float = 5.0
+    memory_bytes: int = 1024 * 2**20
+    nice: int = 5
+
+    @property
+    def end_s(self) -> float:
+        """Time after which a process without an answer is ended."""
+        return 2 * self.batch_s + ALONE_S
+
+
+class Unjudged(Exception):
+    """A process gave no answer for a batch.
+
+    Attributes
+    ----------
+    fault
+        why
+    ended
+        whether the process was ended, or ended itself
+    """
+
+    def __init__(self, fault: Fault, detail: str, *, ended: bool) -> None:
+        super().__init__(f"{fault}: {detail}")
+        self.fault = fault
+        self.ended = ended
+
+
+class Nursery:
+    """The process that forks filter processes.
+
+    Parameters
+    ----------
+    nice
+        niceness of the filter processes
+    """
+
+    def __init__(self, nice: int) -> None:
+        mine, its = socket.socketpair()
+        with its:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "finkray.streamout.nursery"),
+                    *(str(its.fileno()), str(os.getpid()), str(nice)),
+                ],
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=child_environment(os.environ),
+                start_new_session=True,
+            )
+        self._socket = mine
+
+    def fork(self) -> tuple[int, Connection]:
+        """Return process id of a new filter process, and the connection to it.
+
+        Raises
+        ------
+        FilterError
+            if the nursery has ended
+        """
+        mine, its = socket.socketpair()
+        try:
+            with its:
+                socket.send_fds(self._socket, [b"f"], [its.fileno()])
+            answer = self._socket.recv(PID_BYTES, socket.MSG_WAITALL)
+        except OSError:
+            answer = b""
+        if len(answer) != PID_BYTES:
+            mine.close()
+            raise FilterError("the process that starts filters has ended")
+        return int.from_bytes(answer, "big"), Connection(mine.detach())
+
+    def close(self) -> None:
+        """End the nursery, and with it all filter processes."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class FilterProcess:
+    """One filter in its process. Not for two threads at a time."""
+
+    def __init__(self, definition: FilterFile, pid: int, connection: Connection) -> None:
+        self.definition = definition
+        self.connection = connection
+        self.pid = pid
+        self._memory = ProcessMemory(pid)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory of the process without files that it shares."""
+        return self._memory.own_bytes()
+
+    def load(self, limits: FilterLimits) -> None:
+        """Load the filter.
+
+        Raises
+        ------
+        FilterError
+            if it cannot be loaded within its limits
+        """
+        raw = asdict(self.definition)
+        keys = ("language", "text", "function", "name", "arguments", "columns_as")
+        order = {"do": "load", "filter": {key: raw[key] for key in keys}}
+        try:
+            self.connection.send_bytes(json.dumps(order).encode())
+            if not self.connection.poll(limits.load_s):
+                detail = f"it was not loaded within {limits.load_s:g} s"
+            else:
+                answer = json.loads(self.connection.recv_bytes())
+                if answer["ok"]:
+                    return
+                detail = answer["detail"]
+        except (EOFError, OSError):
+            detail = "its process ended while it was loaded"
+        self.end()
+        raise FilterError(f"filter {self.definition.name}: {detail}")
+
+    def send(self, columns: pa.Buffer, limits: FilterLimits) -> None:
+        """Give a batch to the process."""
+        order = {"do": "judge", "limit_s": limits.batch_s}
+        with contextlib.suppress(OSError):  # the process has ended: `receive` says so
+            self.connection.send_bytes(json.dumps(order).encode())
+            self.connection.send_bytes(columns)
+
+    def receive(self) -> Verdicts:
+        """Return the verdicts, which have come.
+
+        Raises
+        ------
+        Unjudged
+            if there are none
+        """
+        try:
+            answer: dict[str, Any] = json.loads(self.connection.recv_bytes())
+            if answer["ok"]:
+                return _verdicts(answer, self.connection.recv_bytes())
+        except (EOFError, OSError):
+            self.end()
+            raise Unjudged("died", "its process ended", ended=True) from None
+        raise Unjudged(answer["fault"], answer["detail"], ended=False)
+
+    def end(self) -> None:
+        """End the process, and those that it started."""
+        self.connection.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class FilterPool:
+    """The processes of all filters.
+
+    Parameters
+    ----------
+    limits
+        of each process
+    """
+
+    def __init__(self, limits: FilterLimits) -> None:
+        self.limits = limits
+        self._nursery: Nursery | None = None
+        self._processes: dict[str, FilterProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def load(self, definition: FilterFile) -> FilterProcess:
+        """Return the process of a filter, started and loaded if it is not there.
+
+        Raises
+        ------
+        FilterError
+            if it cannot be loaded within its limits
+        """
+        known = self._processes.get(definition.name)
+        if known is not None and known.definition == definition:
+            return known
+        self.drop(definition.name)
+        process = self._fork(definition)
+        process.load(self.limits)
+        self._processes[definition.name] = process
+        return process
+
+    def judge(self, batches: Mapping[str, pa.Table]) -> dict[str, Verdicts | Unjudged]:
+        """Judge a batch with several filters at a time, which are loaded.
+
+        Parameters
+        ----------
+        batches
+            for each filter, by name, its columns under the names of its arguments
+
+        Returns
+        -------
+        dict
+            for each filter its verdicts, or why there are none
+        """
+        out: dict[str, Verdicts | Unjudged] = {}
+        waiting: dict[Connection, str] = {}
+        for name, table in batches.items():
+            process = self._processes[name]
+            process.send(_stream(table), self.limits)
+            waiting[process.connection] = name
+        ends_s = time.monotonic() + self.limits.end_s
+        while waiting:
+            ready = wait(list(waiting), timeout=_LOOK_S)
+            for connection in [each for each in waiting if each in ready]:
+                name = waiting.pop(connection)
+                out[name] = self._received(name)
+            for connection, name in list(waiting.items()):
+                if ended := self._refused(self._processes[name], late=time.monotonic() > ends_s):
+                    del waiting[connection]
+                    self.drop(name)
+                    out[name] = ended
+        return out
+
+    def memory_bytes(self) -> dict[str, int]:
+        """Return the memory of each process, by filter."""
+        return {name: process.memory_bytes for name, process in self._processes.items()}
+
+    def drop(self, name: str) -> None:
+        """End the process of a filter, if there is one."""
+        process = self._processes.pop(name, None)
+        if process is not None:
+            process.end()
+
+    def close(self) -> None:
+        """End all processes."""
+        for name in list(self._processes):
+            self.drop(name)
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
+
+    def _fork(self, definition: FilterFile) -> FilterProcess:
+        for last in (False, True):
+            self._nursery = self._nursery or Nursery(self.limits.nice)
+            try:
+                return FilterProcess(definition, *self._nursery.fork())
+            except FilterError:
+                self._nursery.close()
+                self._nursery = None
+                if last:
+                    raise
+        raise AssertionError  # the second try returns or raises
+
+    def _received(self, name: str) -> Verdicts | Unjudged:
+        process = self._processes[name]
+        try:
+            verdicts: Verdicts | Unjudged = process.receive()
+        except Unjudged as error:
+            verdicts = error
+            if error.ended:
+                self.drop(name)
+                return verdicts
+        if over := self._refused(process, late=False):  # what leaks a little in each batch
+            self.drop(name)
+            return verdicts if isinstance(verdicts, Verdicts) else over
+        return verdicts
+
+    def _refused(self, process: FilterProcess, *, late: bool) -> Unjudged | None:
+        if late:
+            return Unjudged("time", f"no answer within {self.limits.end_s:g} s", ended=True)
+        taken = process.memory_bytes
+        if taken > self.limits.memory_bytes:
+            limits = f"{taken / 2**20:.0f} MiB of {self.limits.memory_bytes / 2**20:.0f} MiB"
+            return Unjudged("memory", f"it took {limits}", ended=True)
+        return None
+
+
+def _verdicts(answer: Mapping[str, Any], bits: bytes) -> Verdicts:
+    rows = answer["rows"]
+    size = (rows + 7) // 8
+    passed, valid = (
+        np.unpackbits(np.frombuffer(part, np.uint8), count=rows)
+        for part in (bits[:size], bits[size:])
+    )
+    codes = np.where(valid == 1, passed * PASSED, NOT_JUDGED).astype(np.uint8)
+    reasons: dict[str, list[int]] = {}
+    named = set()
+    for row, fault, detail in answer["errors"]:
+        reasons.setdefault(f"{fault}: {detail}", []).append(row)
+        named.add(row)
+    nulls = [row for row in np.flatnonzero(codes == NOT_JUDGED).tolist() if row not in named]
+    if nulls:
+        reasons["null: its answer is null"] = nulls
+    return Verdicts(codes, reasons)
+
+
+def _stream(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()

@@ -1,0 +1,239 @@
+"""Filters: what a file may say, which columns it reads, and how each misbehaviour is contained."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from finkray.errors import FilterError
+from finkray.streamout.filter_columns import find_columns, refuse_unknown
+from finkray.streamout.filter_file import FilterFile, filter_of_text, read_filter
+from finkray.streamout.filter_process import FilterLimits, FilterPool, Unjudged
+from finkray.streamout.verdict import NOT_JUDGED, NOT_PASSED, PASSED, Verdicts
+
+BRIGHT = "def bright(magpsf):\n    return magpsf < 17\n"
+MAGS = [16.0, 18.0, 15.5, 20.0]
+ROWS = 64
+
+
+def python(body: str, arguments: str = "magpsf", head: str = "", name: str = "odd") -> FilterFile:
+    return filter_of_text(f"{name}.py", f"{head}\ndef {name}({arguments}):\n    {body}\n")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[FilterPool]:
+    os.environ["FINKRAY__KAFKA__SASL_PASSWORD"] = "a secret"
+    limits = FilterLimits(batch_s=0.5, memory_bytes=400 * 2**20, load_s=20)
+    try:
+        with FilterPool(limits) as made:
+            yield made
+    finally:
+        del os.environ["FINKRAY__KAFKA__SASL_PASSWORD"]
+
+
+def judged(pool: FilterPool, definition: FilterFile, table: pa.Table) -> Verdicts | Unjudged:
+    pool.load(definition)
+    return pool.judge({definition.name: table})[definition.name]
+
+
+def verdicts(pool: FilterPool, definition: FilterFile, table: pa.Table) -> Verdicts:
+    said = judged(pool, definition, table)
+    assert isinstance(said, Verdicts), said
+    return said
+
+
+ALIKE = {
+    "numpy": python("return magpsf < 17"),
+    "pandas": python("return magpsf < 17", head='COLUMNS_AS = "pandas"'),
+    "pyarrow": python(
+        "return pc.less(magpsf, 17)",
+        head='import pyarrow.compute as pc\nCOLUMNS_AS = "pyarrow"',
+    ),
+    "polars": python("return magpsf < 17", head='COLUMNS_AS = "polars"'),
+    "sql": filter_of_text("odd.toml", 'sql = "magpsf < 17"'),
+    "polars expression": filter_of_text("odd.toml", "polars = 'pl.col(\"magpsf\") < 17'"),
+}
+
+
+@pytest.mark.parametrize("form", ALIKE)
+def test_each_form_of_a_filter_says_the_same(pool: FilterPool, form: str) -> None:
+    said = verdicts(pool, ALIKE[form], pa.table({"magpsf": MAGS}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED, PASSED, NOT_PASSED]
+    assert said.reasons == {}
+
+
+def test_a_null_answer_is_not_judged_and_never_false(pool: FilterPool) -> None:
+    table = pa.table({"magpsf": [16.0, None, 18.0]})
+    for definition in (
+        filter_of_text("odd.toml", 'sql = "magpsf < 17"'),
+        python("return pc.less(magpsf, 17)", head=(
+            'import pyarrow.compute as pc\nCOLUMNS_AS = "pyarrow"')),
+        python("return np.array([True, np.nan, False], dtype=object)", head="import numpy as np"),
+    ):  # fmt: skip
+        said = verdicts(pool, definition, table)
+        assert said.codes.tolist() == [PASSED, NOT_JUDGED, NOT_PASSED]
+        assert said.reasons == {"null: its answer is null": [1]}
+
+
+BAD_ANSWERS = {
+    "another length": ("return (magpsf < 17)[:-1]", "contract: it returned 63 booleans for 64"),
+    "numbers": ("return magpsf * 1.0", "contract: it returned float64, not booleans"),
+    "NaN": ("return np.where(magpsf < 17, np.nan, 1.0)", "contract: it returned float64, not bool"),
+    "nothing": ("pass", "contract: it returned NoneType, not booleans"),
+    "an exception": ("raise KeyError('x')", "raised: KeyError: 'x'"),
+    "a connection": (
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "raised: PermissionError: a filter may not use the network",
+    ),
+    "a program": ("import subprocess; subprocess.run(['id'])", "raised: PermissionError: a filter"),
+    "its end": ("import os; os._exit(3)", "died: its process ended"),
+    "too much memory": (
+        "x = b'x' * (700 * 2**20); import time; time.sleep(3)",
+        "memory: it took",
+    ),
+    "a loop": ("while True: pass", "time: no answer"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ANSWERS)
+def test_a_filter_that_misbehaves_is_contained_with_the_reason(pool: FilterPool, what: str) -> None:
+    body, message = BAD_ANSWERS[what]
+    odd = python(body, head="import numpy as np")
+    good = filter_of_text("bright.py", BRIGHT)
+    table = pa.table({"magpsf": np.linspace(15, 20, ROWS)})
+    for definition in (odd, good):
+        pool.load(definition)
+    said = pool.judge({"odd": table, "bright": table})
+    assert isinstance(said["odd"], Unjudged)
+    assert message in str(said["odd"])
+    beside = said["bright"]
+    assert isinstance(beside, Verdicts)
+    assert beside.count(PASSED) == np.count_nonzero(np.linspace(15, 20, ROWS) < 17)
+
+
+def test_the_alerts_that_hurt_a_filter_are_named_and_the_others_judged(pool: FilterPool) -> None:
+    """One alert raises, another one hangs in Python."""
+    odd = python(
+        "\n    ".join(
+            [
+                "if (magpsf == 3).any(): raise ValueError('three')",
+                "while (magpsf == 40).any(): pass",
+                "return magpsf < 17",
+            ]
+        )
+    )
+    said = verdicts(pool, odd, pa.table({"magpsf": np.arange(float(ROWS))}))
+    assert said.count(NOT_JUDGED) == 2
+    assert said.count(PASSED) == 16
+    assert {reason.partition(":")[0]: rows for reason, rows in said.reasons.items()} == {
+        "raised": [3],
+        "time": [40],
+    }
+
+
+def test_a_filter_gets_no_secret_of_the_broker(pool: FilterPool) -> None:
+    odd = python(
+        "return np.full(len(magpsf), any('SASL' in name for name in os.environ))",
+        head="import os\nimport numpy as np",
+    )
+    assert verdicts(pool, odd, pa.table({"magpsf": MAGS})).count(PASSED) == 0
+
+
+def test_a_hundred_filters_take_little_memory_and_a_changed_one_is_loaded_anew(
+    pool: FilterPool,
+) -> None:
+    table = pa.table({"magpsf": MAGS})
+    first = verdicts(pool, filter_of_text("bright.py", BRIGHT), table)
+    changed = verdicts(pool, filter_of_text("bright.py", BRIGHT.replace("17", "30")), table)
+    assert (first.count(PASSED), changed.count(PASSED)) == (2, 4)
+    assert pool.memory_bytes()["bright"] < 400 * 2**20
+
+
+def test_a_filter_that_cannot_be_loaded_says_why(pool: FilterPool) -> None:
+    for text, message in (
+        ("import no_such_module\n" + BRIGHT, "ModuleNotFoundError: No module named 'no_such"),
+        ("import os\nos._exit(1)\n" + BRIGHT, "its process ended while it was loaded"),
+    ):
+        with pytest.raises(FilterError, match=f"filter bright: .*{message}"):
+            pool.load(filter_of_text("bright.py", text))
+
+
+BAD_FILES = {
+    "a name": ("Bright.py", BRIGHT, "with lower-case letters"),
+    "a suffix": ("bright.txt", BRIGHT, r"ends with \.py or \.toml"),
+    "syntax": ("bright.py", "def bright(", "not valid Python"),
+    "two functions": ("x.py", "def a(m): ...\ndef b(m): ...", "expected one function.*found: a, b"),
+    "no function": ("x.py", "a = 1", "found: none"),
+    "no argument": ("x.py", "def x(): ...", "has no argument"),
+    "a default": ("x.py", "def x(a=1): ...", "no default"),
+    "a computed constant": ("x.py", "NEEDS = f()\ndef x(a): ...", "NEEDS is computed"),
+    "a form": ("x.py", "COLUMNS_AS = 'dask'\ndef x(a): ...", "expected one of numpy, pandas"),
+    "columns": ("x.py", "COLUMNS = {'b': 'c'}\ndef x(a): ...", "b, which is no argument"),
+    "needs": ("x.py", "NEEDS = 'classify'\ndef x(a): ...", r"expected a list, as \['classify'\]"),
+    "a survey": ("x.py", "SURVEY = 'atlas'\ndef x(a): ...", "expected ztf or lsst"),
+    "TOML": ("x.toml", "sql = ", "not valid TOML"),
+    "a key": ("x.toml", "where = 'a < 1'", "where is not known; expected about, needs"),
+    "both": ("x.toml", "sql = 'a < 1'\npolars = '1'", "either sql or polars"),
+    "SQL": ("x.toml", "sql = 'a <'", "sql is no expression"),
+    "a number": ("x.toml", "sql = 3", "expected a text"),
+    "no column": ("x.toml", "sql = '1 < 2'", "reads no column"),
+    "polars": ("x.toml", "polars = 'pl.col(names) < 1'", "expected one name"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_a_file_that_is_no_filter_is_refused_with_what_to_write(what: str) -> None:
+    name, text, message = BAD_FILES[what]
+    with pytest.raises(FilterError, match=message):
+        filter_of_text(name, text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FilterError, match=r"none\.py cannot be read"):
+        read_filter(tmp_path / "none.py")
+
+
+ALERTS = pa.schema(
+    [
+        ("objectId", pa.string()),
+        ("candidate", pa.struct([("magpsf", pa.float32()), ("ra", pa.float64())])),
+        ("other", pa.struct([("score", pa.float64())])),
+        ("another", pa.struct([("score", pa.float64())])),
+        ("prv_candidates", pa.list_(pa.struct([("magpsf", pa.float32())]))),
+    ]
+)
+SERVICES = {"classify": pa.schema([("class", pa.string())])}
+
+
+def test_names_are_found_in_the_packet_the_detection_and_the_services() -> None:
+    definition = python(
+        "...", "objectId, magpsf, other__score, classify__class, classify__status, gone"
+    )
+    found = find_columns(definition, ALERTS, SERVICES)
+    assert found.packet == {
+        "objectId": "objectId",
+        "magpsf": "candidate.magpsf",
+        "other__score": "other.score",
+    }
+    assert found.services == {
+        "classify__class": ("classify", "class"),
+        "classify__status": ("classify", "status"),
+    }
+    assert found.missing == ("gone",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head", "message"),
+    [
+        ("magpf", "", r"reads magpf, which no alert has; there is .*magpsf"),
+        ("score", "", "score may be other.score or another.score: name one"),
+        ("magpsf", "NEEDS = ['sorter']", "needs 'sorter', and there are no results .*: classify"),
+        ("classify__clas", "", r"reads classify\.clas, which no alert has; there is .*class"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named(arguments: str, head: str, message: str) -> None:
+    with pytest.raises(FilterError, match=message):
+        refuse_unknown(python("...", arguments, head), [ALERTS], SERVICES)
