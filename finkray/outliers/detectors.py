@@ -16,8 +16,10 @@ from finkray.outliers.arrays import Floats
 from finkray.outliers.distances import Points
 
 TREES: Final = 300
-SUBSAMPLE: Final = 256
-"""Rows for each tree; the usual number (Liu, Ting and Zhou 2008)."""
+SUBSAMPLE: Final = 128
+"""Rows for each tree. With 256, the usual number (Liu, Ting and Zhou 2008), trees are deep enough
+to follow the dense groups of one night: others look strange (AUC up to 0.03 more), and fewer of the
+real transients reach the top 20."""
 
 NEIGHBOURS: Final = 10
 NEIGHBOUR_ROWS: Final = 2048

@@ -90,7 +90,7 @@ class FeatureList:
 FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     "ztf": FeatureList(
         survey="ztf",
-        version="ztf-1",
+        version="ztf-2",
         features=features_ztf.FEATURES,
         quality=features_ztf.QUALITY,
         columns=features_ztf.COLUMNS,

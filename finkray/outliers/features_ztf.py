@@ -3,6 +3,12 @@
 None tells the date, the place on the sky or the pixel. A missing value is NaN. Every feature of an
 alert depends on that alert alone, so shuffling and slicing a table changes nothing.
 
+None follows the conditions of a night more than the source: with the density of the field, the
+colours of its stars (dust), the depth of the images and the days between visits as features, an
+ordinary alert of another night is strange. Brightness is therefore counted from the limit of the
+image, and numbers that count visits have a value only where no star is: a variable star is
+detected as often as its field is visited, anything else as long as it lasts.
+
 | group | what it is made of |
 |---|---|
 | where | the nearest sources of the reference image and of Pan-STARRS, the Solar System |
@@ -31,39 +37,33 @@ from finkray.outliers.arrays import (
 from finkray.outliers.feature import Feature
 
 FEATURES: Final = (
-    Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 30)"),
+    Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 10)"),
     Feature("magnr", "mag", "magnitude of the nearest source of the reference image"),
     Feature("chinr", "", "misfit of the reference source to a point (chinr)"),
     Feature("sharpnr", "", "sharpness of the reference source (sharpnr)"),
-    Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 30)"),
+    Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 10)"),
     Feature("sgscore1", "", "star score of the nearest Pan-STARRS source (0 galaxy, 1 star)"),
     Feature("srmag1", "mag", "r magnitude of the nearest Pan-STARRS source"),
-    Feature("ps_g_r", "mag", "colour g-r of the nearest Pan-STARRS source"),
-    Feature("ps_r_i", "mag", "colour r-i of the nearest Pan-STARRS source"),
-    Feature("nmtchps", "", "number of Pan-STARRS sources within 30 arcsec", "log1p"),
     Feature("solar_system", "", "a known Solar System object within 5 arcsec (1 yes, 0 no)"),
-    Feature("magpsf", "mag", "magnitude of the difference"),
+    Feature("over_image_limit", "mag", "brightness above the limit of the image"),
     Feature("sign", "", "direction of the change (1 brighter, -1 fainter)"),
     Feature("contrast", "", "change divided by the flux of the reference source", "asinh5"),
     Feature("mag_over_ps", "mag", "magnitude of the difference less that of the Pan-STARRS source"),
-    Feature("detections", "", "earlier detections in the band in 30 days", "log1p"),
-    Feature("detections_other", "", "earlier detections in other bands in 30 days", "log1p"),
-    Feature("detected_share", "", "share of earlier images of the band with a detection"),
+    Feature("detections", "", "earlier detections in the band, no star there", "log1p"),
+    Feature("detections_other", "", "earlier detections in other bands, no star there", "log1p"),
+    Feature("detected_share", "", "share of images of the band with a detection, no star there"),
+    Feature("days_since_first", "d", "time since the first detection, no star there", "log1p"),
     Feature("negative_share", "", "share of detections that are fainter than the reference"),
-    Feature("days_since_first", "d", "time since the first detection in 30 days", "log1p"),
     Feature("range", "mag", "range of magnitudes in the band in 30 days"),
     Feature("over_brightest", "mag", "magnitude less the brightest one before in the band"),
     Feature("chi2", "", "reduced chi2 of constant brightness in the band", "log10"),
-    Feature("change_rate", "mag/d", "change since the last detection (brighter: < 0)", "asinh5"),
-    Feature("days_since_last", "d", "time since the last detection in the band", "log10"),
-    Feature("slope", "mag/d", "slope of the last 30 days (brighter: < 0)", "asinh5"),
+    Feature("change", "mag", "change since the last detection in the band (brighter: < 0)"),
+    Feature("trend", "mag", "change of a line through the last 30 days (brighter: < 0)"),
     Feature("g_r", "mag", "colour g-r of the difference within 1.5 days"),
-    Feature("limit_gap", "d", "time between the last limit and the first detection", "log10"),
     Feature("over_limit", "mag", "first detection above the last limit"),
-    Feature("deepest_limit", "mag", "magnitude above the deepest limit in 30 days"),
     Feature("scatter", "arcsec", "scatter of the position over the detections", "log10"),
 )  # fmt: skip
-"""The 31 features, in the order of the columns."""
+"""The features, in the order of the columns."""
 
 QUALITY: Final[Mapping[str, float]] = {
     "seeratio": 1.0,
@@ -85,8 +85,8 @@ one is. `magdiff` is the amount of the packet's value."""
 
 _CANDIDATE: Final = (
     *("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim"),
-    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "sgmag1", "srmag1"),
-    *("simag1", "nmtchps", "ssdistnr", "seeratio", "elong", "aimagerat", "bimagerat", "nneg"),
+    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "srmag1", "ssdistnr"),
+    *("seeratio", "elong", "aimagerat", "bimagerat", "nneg"),
     *("nbad", "sumrat", "classtar", "chipsf", "magdiff", "rb"),
 )
 _HISTORY: Final = ("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim")
@@ -100,8 +100,16 @@ COLUMNS: Final = (
 _SAME_EXPOSURE_D: Final = 1e-5
 """Entries of the history within 0.9 s of the detection are the detection itself."""
 _LEAST_ERROR_MAG: Final = 0.02
-_FAR: Final = 30.0
-"""Distances are cut here: ZTF searches sources within 30 arcsec."""
+_FAR: Final = 10.0
+"""Distances are cut here, and sources farther away say nothing: how far the next one is follows the
+density of the field."""
+_SAME_ARCSEC: Final = 1.5
+"""A source of Pan-STARRS within this distance is the detected one (ZTF's own radius)."""
+_STAR: Final = 0.5
+"""Star score from which on a source counts as a star; where it is not known (0.5), most are."""
+_LEAST_INTERVAL_D: Final = 0.02
+"""Two exposures within half an hour are as good as one. Changes are in magnitudes, not in
+magnitudes a day: the days between visits are the survey's."""
 _ARCSEC: Final = 3600.0
 
 
@@ -117,7 +125,7 @@ def features(alerts: pa.Table) -> Floats:
     Returns
     -------
     ndarray
-        float64 of shape (alerts, 31), in the order of `FEATURES`; NaN where a value is missing
+        float64 of shape (alerts, 25), in the order of `FEATURES`; NaN where a value is missing
     """
     read = columns_of(alerts, COLUMNS)
     now = _Now.of(read)
@@ -158,22 +166,16 @@ class _Now:
 
 
 def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
-    score, near = _number(read, "sgscore1"), _number(read, "ssdistnr")
-    g, r, i = (_number(read, name) for name in ("sgmag1", "srmag1", "simag1"))
-    known = (near >= 0) & (near <= NEAR_KNOWN_ARCSEC)
+    score, known = _number(read, "sgscore1"), _number(read, "ssdistnr")
+    reference, catalogued = (_distance(_number(read, name)) for name in ("distnr", "distpsnr1"))
+    # Pan-STARRS's score is exactly 0.5 where it is not known, negative where there is none.
+    score = np.where((score == 0.5) | (score < 0), np.nan, score)
     return [
-        _distance(_number(read, "distnr")),
-        _number(read, "magnr"),
-        _number(read, "chinr"),
-        _number(read, "sharpnr"),
-        _distance(_number(read, "distpsnr1")),
-        # Pan-STARRS's score is exactly 0.5 where it is not known, negative where there is none.
-        np.where((score == 0.5) | (score < 0), np.nan, score),
-        r,
-        g - r,
-        r - i,
-        np.log1p(np.maximum(_number(read, "nmtchps"), 0)),
-        known.astype(np.float64),
+        reference,
+        *(_near(_number(read, name), reference) for name in ("magnr", "chinr", "sharpnr")),
+        catalogued,
+        *(_near(values, catalogued) for values in (score, _number(read, "srmag1"))),
+        ((known >= 0) & (known <= NEAR_KNOWN_ARCSEC)).astype(np.float64),
     ]
 
 
@@ -181,12 +183,20 @@ def _now(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     distance, reference = _number(read, "distnr"), _number(read, "magnr")
     contrast = np.arcsinh(5.0 * now.sign * 10.0 ** (-0.4 * (now.mag - reference)))
     has_reference = (distance >= 0) & (distance < 1.5)
+    over_catalogued = now.mag - _number(read, "srmag1")
     return [
-        now.mag,
+        _number(read, "diffmaglim") - now.mag,
         now.sign,
         np.where(has_reference, contrast, np.nan),
-        now.mag - _number(read, "srmag1"),
+        _near(over_catalogued, _distance(_number(read, "distpsnr1"))),
     ]
+
+
+def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
+    """Return whether the source of Pan-STARRS at the position is a star, or may be one."""
+    distance, score = _number(read, "distpsnr1"), _number(read, "sgscore1")
+    unknown = ~(score >= 0)
+    return (distance >= 0) & (distance < _SAME_ARCSEC) & (unknown | (score >= _STAR))
 
 
 def _past(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
@@ -208,23 +218,22 @@ def _past(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     first_in_band = np.where(has_before, groups.first(points.jd, detected), now.jd)
     first_mag = np.where(has_before, groups.first(points.mag, detected), now.mag)
     before_first = limited & (points.jd < first_in_band[alert])
-    rate, interval = _since_last(now, points, detected)
-    return [
+    counts = [
         np.log1p(detections),
         np.log1p(groups.count(is_detection & ~same_band)),
         detections / (detections + limits),
-        negatives / signed,
         np.log1p(np.where(np.isnan(first_jd), 0.0, now.jd - first_jd)),
+    ]
+    return [
+        *(np.where(_is_star(read), np.nan, values) for values in counts),
+        negatives / signed,
         np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
         now.mag - brightest,
         _chi2(now, points, detected),
-        rate,
-        interval,
-        _slope(now, points, detected),
+        _change(now, points, detected),
+        _trend(now, points, detected),
         _colour(now, points, is_detection),
-        np.log10(first_in_band - groups.last(points.jd, before_first)),
         groups.last(points.limit, before_first) - first_mag,
-        groups.largest(points.limit, limited) - now.mag,
         _scatter(now, points, is_detection),
     ]
 
@@ -273,14 +282,10 @@ class _Points:
         return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
 
 
-def _since_last(now: _Now, points: _Points, detected: np.ndarray) -> tuple[Floats, Floats]:
-    """Return the change since the last detection in the band, and log10 of the days since."""
+def _change(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+    """Return the magnitude less that of the last detection in the band."""
     days = now.jd[points.groups.alert] - points.jd
-    apart = detected & (days >= 0.02)
-    last_mag = points.groups.last(points.mag, apart)
-    interval = points.groups.last(days, apart)
-    rate = np.arcsinh(5.0 * (now.mag - last_mag) / np.maximum(interval, 0.5))
-    return rate, np.log10(interval)
+    return now.mag - points.groups.last(points.mag, detected & (days >= _LEAST_INTERVAL_D))
 
 
 def _chi2(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
@@ -303,8 +308,8 @@ def _weight(error: Floats) -> Floats:
     return 1.0 / np.fmax(known, _LEAST_ERROR_MAG) ** 2
 
 
-def _slope(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
-    """Return the least-squares slope of at least three points over at least half an hour."""
+def _trend(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+    """Return by how much a line through at least three points changes from first to last."""
     groups = points.groups
     days = points.jd - now.jd[groups.alert]
     delta = points.mag - now.mag[groups.alert]
@@ -316,8 +321,9 @@ def _slope(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
     product = (
         groups.sum(off * (delta - mean_delta[groups.alert]), detected) + mean_days * mean_delta
     )
-    enough = (count >= 3) & (-groups.smallest(days, detected) >= 0.02)
-    return np.where(enough, np.arcsinh(5.0 * product / spread), np.nan)
+    span = -groups.smallest(days, detected)
+    enough = (count >= 3) & (span >= _LEAST_INTERVAL_D)
+    return np.where(enough, span * product / spread, np.nan)
 
 
 def _colour(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
@@ -353,6 +359,11 @@ def _sign(values: pa.Array) -> Floats:
 
 def _distance(values: Floats) -> Floats:
     return np.where(values >= 0, np.minimum(values, _FAR), np.nan)
+
+
+def _near(values: Floats, distance: Floats) -> Floats:
+    """Return values that describe a source, where it is near."""
+    return np.where(distance < _FAR, values, np.nan)
 
 
 def _degrees(difference: Floats) -> Floats:

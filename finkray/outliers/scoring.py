@@ -14,6 +14,11 @@ from finkray.outliers.feature_list import FeatureList, matrix
 from finkray.outliers.ranks import STEPS, Places, Ranks
 from finkray.outliers.thumbs import Thumbs
 
+DISTANCE_WEIGHT = 0.3
+"""What the distance to neighbours counts in the score; the forest counts the rest. Painted
+supernovae in the top 20 of a real night that the model does not know, of 15 cases: 88 % with 0,
+86 % with 0.3, 79 % with 0.5; kinds of the simulator in the top 20 are fewer with 0."""
+
 _WORST = 3
 """The worst numbers about an image that count: a bad image is bad in a few ways, not in all."""
 
@@ -141,14 +146,14 @@ class Scorer:
         return np.where(np.isfinite(values), values, self._medians)
 
     def _plain(self, forest: Floats, distance: Floats) -> Floats:
-        parts = [
+        by_forest, by_distance = (
             (scores - middle) / width
             for scores, (middle, width) in (
                 (forest, self._forest_scale),
                 (distance, self._distance_scale),
             )
-        ]
-        return 0.5 * (parts[0] + parts[1])
+        )
+        return (1.0 - DISTANCE_WEIGHT) * by_forest + DISTANCE_WEIGHT * by_distance
 
     def _learnt(self, data: ModelData) -> Thumbs | None:
         if not data.thumbs.num_rows:

@@ -37,7 +37,9 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     assert follow("python judge.py").count("group-a") == 6
     thumbs = json.loads(follow("finkray outliers thumbs list --json"))
     assert [thumb["action"] for thumb in thumbs] == ["down", "up"] * 3
-    assert all(thumb["shown"]["reasons"] and thumb["features"]["magpsf"] for thumb in thumbs)
+    assert all(
+        thumb["shown"]["reasons"] and thumb["features"]["over_image_limit"] for thumb in thumbs
+    )
     assert "thumb 2 is taken back" in follow("finkray outliers thumbs undo 2")
     taught = json.loads(follow("finkray outliers refit --user group-a --json"))
     assert (taught["up"], taught["down"], taught["in_use"]) == (

@@ -96,6 +96,21 @@ def test_a_tidal_disruption_is_stranger_than_ordinary_alerts(
     assert "% of alerts are as " in words(model.about.features, drivers[0][0])
 
 
+def test_another_night_is_ordinary_and_real_transients_are_in_its_top_20(
+    test_data: Path, model: OutlierModel, ordinary: pa.Table
+) -> None:
+    night = features_of(real_ztf_alerts(test_data, "20181129_fink-alert-simulator_498"), "ztf")
+    # Picked by hand, most of them supernovae: 9 of 12 are in the top 20 of 498.
+    picked = np.array(model.score(real_ztf_alerts(test_data, "202002_kowalski_12"))["score"])
+    least = np.sort(np.array(model.score(night)["score"]))[-20]
+    assert (picked > least).sum() >= 8
+    order = np.random.default_rng(1).permutation(ordinary.num_rows)
+    half, rest = (ordinary.take(pa.array(part)) for part in np.array_split(order, 2))
+    fitted = OutlierModel.fit(half, survey="ztf", seed=1)
+    other, known = (np.array(fitted.score(table)["score"]) for table in (night, rest))
+    assert np.mean(other[:, None] > known) < 0.72, "0.66 over all splits; 0.5 would be alike"
+
+
 def test_thumbs_lift_what_is_alike_and_can_be_taken_back(
     test_data: Path, model: OutlierModel, ordinary: pa.Table
 ) -> None:
