@@ -65,7 +65,7 @@ def write_claims(
     staged: dict[Claim, dict[str, str]] = {batch.claim: {} for batch in batches}
     for number, shares in enumerate(_files(batches)):
         path = f"{staging}/{attempt}-{number}.parquet"
-        with storage.stage(path) as sink:
+        with storage.stage(path, shares[0].file.path) as sink:
             crc32 = write_table(pa.concat_tables([share.table for share in shares]), sink)
             size_bytes = sink.tell()
         for share in shares:

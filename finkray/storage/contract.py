@@ -46,10 +46,13 @@ method         POSIX (`LocalStorage`)  hdfs://                      s3://
 `walk`         scandir                 listStatus, folder by        ListObjectsV2, all pages
                                        folder
 `stage`        O_EXCL, fsync, fsync    create, hsync, close         PUT with ``If-None-Match:
-               the folder                                           *``, whole
-`publish`      link, fsync each        rename, which replaces       multipart copy, completed
-               folder once, unlink     nothing                      with ``If-None-Match: *``,
-                                                                    then delete the staged one
+               the folder                                           *``, whole; with a final name
+                                                                    an upload that stays open,
+                                                                    and PUT of its ticket
+`publish`      link, fsync each        rename, which replaces       complete the upload, or
+               folder once, unlink     nothing                      multipart copy, both with
+                                                                    ``If-None-Match: *``; then
+                                                                    delete the staged one
 `sync`         fsync the folder        nothing: the name node's     nothing
                                        journal is durable
 `sweep`        remove left-overs       remove left-overs            nothing; a lifecycle rule
@@ -65,9 +68,9 @@ Ceph from Tentacle on) and strong consistency (Amazon S3 since 2020).
 On s3:// a plain CopyObject with ``If-None-Match: *`` silently replaces on several servers
 (versitygw, S3Proxy), and Amazon supports the condition later than on PUT. What every tested
 server honours: CreateMultipartUpload, UploadPartCopy, CompleteMultipartUpload with
-``If-None-Match: *``. It copies each file once inside the store. To save the copy, a storage may
-upload the parts to the final name at `stage`, keep the upload open and complete it at `publish`:
-an open upload is in no list and cannot be read.
+``If-None-Match: *``. It copies each file once inside the store. Where a file is staged with its
+final name the copy is saved: an open upload is in no list and cannot be read
+(`finkray.storage.object_publishing`).
 """
 
 import enum
@@ -217,11 +220,20 @@ class Storage(Protocol):
     def delete_folder(self, folder: str) -> None:
         """Delete a folder with its content, if it exists."""
 
-    def stage(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def stage(self, path: str, final: str | None = None) -> AbstractContextManager[BinaryIO]:
         """Write a new file in a `with` block; it is durable under its name when the block ends.
 
         When the block raises, the file is removed. A crash may leave part of a file: stage only
         where no reader looks. A name that is taken is refused, and its file left as it is.
+
+        Parameters
+        ----------
+        path
+            name of the staged file
+        final
+            the name under which it will be published, if that is known. The storage may keep the
+            file there, unseen, until `publish`: only `size_bytes`, `publish`, `delete` and
+            `delete_folder` are promised for the staged name then, and no other final name
         """
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:

@@ -213,7 +213,7 @@ class HdfsStorage:
         self._call("delete", folder, lambda client, _: client.delete(full, recursive=True))
 
     @contextmanager
-    def stage(self, path: str) -> Iterator[BinaryIO]:
+    def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:  # noqa: ARG002 - is renamed
         """See `Storage.stage`. The file is held in memory until the block ends."""
         full = self._full(path)
         file = io.BytesIO()

@@ -210,7 +210,7 @@ class LocalStorage:
             shutil.rmtree(target)
 
     @contextmanager
-    def stage(self, path: str) -> Iterator[BinaryIO]:
+    def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:  # noqa: ARG002 - a link suffices
         """See `Storage.stage`."""
         target = self.root / path
         with _explained("write", target):

@@ -179,7 +179,7 @@ class MemoryStorage:
         self.delete([file.path for file in self.walk(folder)])
 
     @contextmanager
-    def stage(self, path: str) -> Iterator[BinaryIO]:
+    def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:  # noqa: ARG002 - is renamed
         """See `Storage.stage`."""
         taken = StorageError(f"cannot write {self.uri}/{path}: the name is taken")
         if self.read(path) is not None:

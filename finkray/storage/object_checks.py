@@ -12,8 +12,8 @@ CLOCK_TOLERANCE_S: Final = 300
 """S3 refuses a signature that is 900 s off."""
 
 _WORDS: Final = StoreWords(
-    publication="copy",
-    publications="copies",
+    publication="publication",
+    publications="publications",
     ignored="the store ignores If-None-Match, so two archives would both commit: update the store, "
     "or use one that has conditional writes",
     racy="the store looks first and writes then, so two archives could both commit: update the "

@@ -40,7 +40,10 @@ _S3_DEFAULTS: Final[Mapping[str, Option]] = {"copy_if_not_exists": "multipart"}
 """Without it the library refuses a copy that never replaces. The checksum of a payload costs
 0.6 ms/MiB, and is left out where TLS protects the bytes as well."""
 
-_OWN_OPTIONS: Final = frozenset({"timeout_s", "retry_s", "root_certificate_file"})
+PUBLISH_OPTION: Final = "publish"
+PUBLISH_WAYS: Final = ("deferred", "copy")
+
+_OWN_OPTIONS: Final = frozenset({"timeout_s", "retry_s", "root_certificate_file", PUBLISH_OPTION})
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
@@ -53,8 +56,9 @@ def make_client(uri: ObjectUri, options: Mapping[str, Option], *, uploads: bool)
     uri
         its bucket is that of the client; keys are not relative to its prefix
     options
-        of the library for the store, as `region` or `endpoint`, and `timeout_s`, `retry_s` and
-        `root_certificate_file` (PEM, of a store with a private authority)
+        of the library for the store, as `region` or `endpoint`, and `timeout_s`, `retry_s`,
+        `root_certificate_file` (PEM, of a store with a private authority) and `publish`, one of
+        `PUBLISH_WAYS`
     uploads
         whether requests may take `UPLOAD_TIMEOUTS` times as long
 
@@ -74,8 +78,10 @@ def make_client(uri: ObjectUri, options: Mapping[str, Option], *, uploads: bool)
     config = {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
     endpoint = str(config.get("endpoint", ""))
     if uri.scheme == "s3":
-        config = {**_S3_DEFAULTS, "unsigned_payload": _protected(endpoint), **config}
-    timeout_s = _seconds(options, "timeout_s", TIMEOUT_S) * (UPLOAD_TIMEOUTS if uploads else 1)
+        config = {**_S3_DEFAULTS, "unsigned_payload": is_protected(endpoint), **config}
+    if options.get(PUBLISH_OPTION, PUBLISH_WAYS[0]) not in PUBLISH_WAYS:
+        raise ValueError(f"{PUBLISH_OPTION} must be one of {', '.join(PUBLISH_WAYS)}")
+    timeout_s = seconds(options, "timeout_s", TIMEOUT_S) * (UPLOAD_TIMEOUTS if uploads else 1)
     try:
         client: Client = makers[uri.scheme](
             uri.bucket,
@@ -94,7 +100,7 @@ def make_client(uri: ObjectUri, options: Mapping[str, Option], *, uploads: bool)
                     "max_backoff": timedelta(seconds=5),
                     "base": 2.0,
                 },
-                "retry_timeout": timedelta(seconds=_seconds(options, "retry_s", RETRY_S)),
+                "retry_timeout": timedelta(seconds=seconds(options, "retry_s", RETRY_S)),
             },
         )
     except (BaseError, ValueError, TypeError) as error:
@@ -129,7 +135,7 @@ def endpoint_of(uri: ObjectUri, options: Mapping[str, Option]) -> str:
     return str(given or f"the default endpoint of {uri.scheme}://")
 
 
-def _protected(endpoint: str) -> bool:
+def is_protected(endpoint: str) -> bool:
     """Return whether bytes on their way cannot be changed: TLS, or this machine."""
     parts = urlsplit(endpoint)
     if not endpoint or parts.scheme == "https":
@@ -140,15 +146,21 @@ def _protected(endpoint: str) -> bool:
         return parts.hostname == "localhost"
 
 
-def _seconds(options: Mapping[str, Option], name: str, default: float) -> float:
-    value = options.get(name, default)
+def seconds(options: Mapping[str, Option], name: str, default: float) -> float:
+    """Return an option that is a number of seconds.
+
+    Raises
+    ------
+    ValueError
+        if it is none, or not above 0
+    """
     try:
-        seconds = float(value)
+        value = float(options.get(name, default))
     except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
+        value = 0.0
+    if not value > 0:
         raise ValueError(f"{name} must be a number of seconds above 0")
-    return seconds
+    return value
 
 
 def _root_certificate(options: Mapping[str, Option]) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -22,24 +22,38 @@ import pyarrow.fs as pafs
 from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
 from finkray.storage.object_checks import check_object_store
-from finkray.storage.object_client import Option, endpoint_of, resolved, shared_client
+from finkray.storage.object_client import (
+    PUBLISH_OPTION,
+    Option,
+    endpoint_of,
+    resolved,
+    shared_client,
+)
 from finkray.storage.object_errors import explained, is_no_object
 from finkray.storage.object_file import open_object
-from finkray.storage.object_publishing import publish_object
+from finkray.storage.object_publishing import (
+    CREATOR,
+    Ticket,
+    attributes_of,
+    complete,
+    copy_object,
+    ticket_of,
+    upload,
+)
 from finkray.storage.object_uri import ObjectUri
 from finkray.storage.odd_paths import OBJECT_ODD, refuse_odd_path
 from finkray.storage.read_only import read_only_filesystem
+from finkray.storage.s3_uploads import S3Uploads, find_keys, shared_uploads
 from finkray.storage.store_checks import refuse_unfit_store
 
 if TYPE_CHECKING:
     from finkray.storage.object_client import Client
 
-CREATOR: Final = "finkraycreator"
-"""Name of the metadata with the creator's random word. Azure allows letters, digits and underscores
-in such names, and proxies drop headers with underscores."""
-
 PUBLISH_THREADS: Final = 8
-"""Copies at a time: one takes half a second at Amazon, and three requests."""
+"""Publications at a time: a copy takes half a second at Amazon, and three requests."""
+
+STAGING: Final = "staging/"
+"""Below it alone may objects be tickets, whose uploads are given up when they are deleted."""
 
 _CONFLICT_TRIES: Final = 8
 _CONFLICT_PAUSE_S: Final = 0.05
@@ -143,9 +157,11 @@ class ObjectStorage:
 
         with self._explained("look at", path):
             try:
-                return obstore.head(self._client(), self._key(path))["size"]
+                found = obstore.get(self._client(), self._key(path), options={"head": True})
             except FileNotFoundError:
                 return None
+        ticket = Ticket.of(found.attributes)
+        return found.meta["size"] if ticket is None else ticket.size_bytes
 
     def files(self, folder: str) -> list[StoredFile]:
         """See `Storage.files`."""
@@ -166,9 +182,15 @@ class ObjectStorage:
 
     def delete(self, paths: Iterable[str]) -> None:
         """See `Storage.delete`. On s3:// one request deletes 1000 objects."""
+        paths = list(paths)
+        for path in paths:
+            if path.startswith(STAGING):
+                self._abort(path)
+        self._delete([self._key(path) for path in paths])
+
+    def _delete(self, keys: list[str]) -> None:
         import obstore
 
-        keys = [self._key(path) for path in paths]
         if not keys:
             return
         with self._explained("delete", self._uri.path(keys[0])):
@@ -186,15 +208,26 @@ class ObjectStorage:
         self.delete([file.path for file in self.walk(folder)])
 
     @contextmanager
-    def stage(self, path: str) -> Iterator[BinaryIO]:
-        """See `Storage.stage`. The file is held in memory until the block ends, and sent whole."""
+    def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:
+        """See `Storage.stage`. The file is held in memory until the block ends, and sent whole.
+
+        With a final name it is uploaded to its final key, where it appears when it is published,
+        and a ticket is staged: `finkray.storage.object_publishing`.
+        """
         file = io.BytesIO()
         yield file
-        if not self._create("write", path, file.getbuffer(), uploads=True):
+        uploads = None
+        if final is not None and path.startswith(STAGING) and self._options_defer():
+            uploads = self._uploads()
+        if uploads is None or final is None:
+            staged = self._create("write", path, file.getbuffer(), uploads=True)
+        else:
+            staged = self._stage_ticket(uploads, path, final, file.getbuffer())
+        if not staged:
             raise StorageError(f"cannot write {self.uri}/{path}: the name is taken")
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
-        """See `Storage.publish`: copies first, `PUBLISH_THREADS` at a time, then one deletion."""
+        """See `Storage.publish`: `PUBLISH_THREADS` files at a time, then one deletion."""
         if not moves:
             return {}
         pool = ThreadPoolExecutor(min(PUBLISH_THREADS, len(moves)), "publish")
@@ -202,12 +235,14 @@ class ObjectStorage:
             answers = pool.map(lambda move: self._publish(*move), moves.items())
             outcomes = dict(zip(moves, answers, strict=True))
         finally:
-            # After a refusal the copies that have not begun are left to the next call.
+            # After a refusal the files that have not begun are left to the next call.
             pool.shutdown(cancel_futures=True)
-        self.delete(
-            moves[final]
-            for final, outcome in outcomes.items()
-            if outcome in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE)
+        self._delete(
+            [
+                self._key(moves[final])
+                for final, outcome in outcomes.items()
+                if outcome in (PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE)
+            ]
         )
         return outcomes
 
@@ -221,12 +256,21 @@ class ObjectStorage:
         lifecycle rule that removes them.
         """
 
-    def _create(self, what: str, path: str, data: Any, *, uploads: bool) -> bool:
+    def _create(
+        self,
+        what: str,
+        path: str,
+        data: Any,
+        *,
+        uploads: bool,
+        attributes: Mapping[str, str] | None = None,
+    ) -> bool:
         """Create an object; False if another creator's is there."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        key, word = self._key(path), secrets.token_hex(8)
+        attributes = attributes or {CREATOR: secrets.token_hex(8)}
+        key, word = self._key(path), attributes[CREATOR]
         client = self._client(uploads=uploads)
         with self._explained(what, path):
             for attempt in range(_CONFLICT_TRIES):
@@ -237,12 +281,12 @@ class ObjectStorage:
                         data,
                         mode="create",
                         use_multipart=False,
-                        attributes={CREATOR: word},
+                        attributes=dict(attributes),
                     )
                 except (AlreadyExistsError, PreconditionError):
-                    creator = self._creator(key)
-                    if creator is not None:
-                        return creator == word
+                    found = attributes_of(self._client(), key)
+                    if found is not None:
+                        return found.get(CREATOR) == word
                     # A conflict (409) with a creation that has not ended says neither yes nor no.
                     pause_s = _CONFLICT_PAUSE_S * 2**attempt
                     time.sleep(random.uniform(0, pause_s))  # noqa: S311 - against a lockstep
@@ -253,19 +297,30 @@ class ObjectStorage:
             f"{_CONFLICT_TRIES} times: look into the store's log"
         )
 
-    def _creator(self, key: str) -> str | None:
-        """Return the word of the creator; empty if it left none, None without an object."""
-        import obstore
-
+    def _stage_ticket(self, uploads: S3Uploads, path: str, final: str, data: memoryview) -> bool:
+        """Upload a file to its final key and stage its ticket; False if the name is taken."""
+        key = self._key(final)
+        with self._explained("write", path):
+            ticket = upload(uploads, key, data, secrets.token_hex(8))
+        staged = False
         try:
-            found = obstore.get(self._client(), key, options={"head": True})
-        except FileNotFoundError:
-            return None
-        return found.attributes.get(CREATOR, "")
+            content, attributes = f"an open upload to {key}\n".encode(), ticket.attributes()
+            staged = self._create("write", path, content, uploads=False, attributes=attributes)
+        finally:
+            if not staged:
+                with suppress(OSError):
+                    uploads.abort(key, ticket.upload_id)
+        return staged
 
     def _publish(self, final: str, staged: str) -> PublishOutcome:
+        client = self._client(uploads=True)
         with self._explained("publish", final):
-            return publish_object(self._client(uploads=True), self._key(staged), self._key(final))
+            ticket = ticket_of(client, self._key(staged))
+            if ticket is None:
+                return copy_object(client, self._key(staged), self._key(final))
+            if ticket.final != self._key(final):
+                raise OSError(f"it was staged to become {ticket.final}")
+            return complete(client, self._needed_uploads(), ticket)
 
     def _written_at(self, path: str) -> datetime | None:
         """Return when an object was written, by the store's clock; None if it does not exist."""
@@ -276,6 +331,33 @@ class ObjectStorage:
                 return obstore.head(self._client(), self._key(path))["last_modified"]
             except FileNotFoundError:
                 return None
+
+    def _abort(self, path: str) -> None:
+        """Give up the upload of a staged file, if its object is a ticket."""
+        with self._explained("delete", path):
+            ticket = ticket_of(self._client(), self._key(path))
+            if ticket is not None:
+                self._needed_uploads().abort(ticket.final, ticket.upload_id)
+
+    def _options_defer(self) -> bool:
+        return self._options.get(PUBLISH_OPTION) != "copy"
+
+    def _uploads(self) -> S3Uploads | None:
+        """Return what sends requests of uploads; None without keys, and for other stores."""
+        options = resolved(self._uri, self._options)
+        keys = find_keys(options) if self._uri.scheme == "s3" else None
+        if keys is None:
+            return None
+        return shared_uploads(self._uri.bucket, tuple(sorted(options.items())), keys)
+
+    def _needed_uploads(self) -> S3Uploads:
+        uploads = self._uploads()
+        if uploads is None:
+            raise OSError(
+                "the file was staged as an open upload, and no access_key_id and secret_access_key "
+                "are given: give those with which it was staged"
+            )
+        return uploads
 
     def _delete_one(self, key: str) -> None:
         import obstore

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import sys
 import time
 import tomllib
@@ -22,9 +23,12 @@ import pytest
 from typer.testing import CliRunner
 
 import finkray
+from finkray.audit.audit import audit
 from finkray.driver.run import run_archive
 from finkray.errors import SettingsError, StorageError
 from finkray.index.follower import IndexFollower
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import recover
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
@@ -47,13 +51,21 @@ HATS_PAGE = PAGE.with_name("hats.md")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with running_store(tmp_path_factory.mktemp("store"), "archive", "observatory") as store:
+    with running_store(
+        tmp_path_factory.mktemp("store"), "archive", "observatory", "uploads"
+    ) as store:
         yield store
 
 
 @pytest.fixture
 def uri() -> str:
     return f"s3://archive/a b/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def uploads_uri() -> str:
+    """In a bucket in which no other test leaves an open upload."""
+    return f"s3://uploads/a b/{uuid.uuid4().hex}"
 
 
 @pytest.fixture
@@ -75,16 +87,17 @@ class TestObjectStorage(SharedStorageContract):
         return functools.partial(ObjectStorage.from_uri, uri, {})
 
 
+@pytest.mark.parametrize("way", ["deferred", "copy"])
 def test_with_lost_answers_each_object_is_created_and_published_once(
-    store: ObjectStore, uri: str
+    store: ObjectStore, uri: str, way: str
 ) -> None:
     with running_proxy(store, Fault.LOSE_ANSWERS) as proxy:
-        storage = opened(uri, store.options(endpoint=proxy.endpoint))
+        storage = opened(uri, store.options(endpoint=proxy.endpoint, publish=way))
         assert [storage.create(f"log/{n}", b"%d" % n) for n in range(40)] == [True] * 40
         assert [storage.create(f"log/{n}", b"?") for n in range(8)] == [False] * 8
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(20)}
-        for staged in moves.values():
-            put(storage, staged, staged.encode())
+        for final, staged in moves.items():
+            put(storage, staged, staged.encode(), final)
         outcomes = Counter(storage.publish(moves).values())
         assert set(outcomes) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
         assert proxy.lost > 20
@@ -92,6 +105,60 @@ def test_with_lost_answers_each_object_is_created_and_published_once(
     assert {direct.read(final) for final in moves} == {path.encode() for path in moves.values()}
     assert [direct.read(f"log/{n}") for n in range(40)] == [b"%d" % n for n in range(40)]
     assert list(direct.walk("staging")) == []
+
+
+def test_open_uploads_are_completed_or_given_up_by_what_the_ledger_says(
+    store: ObjectStore, uploads_uri: str
+) -> None:
+    storage = opened(uploads_uri, store.options())
+    small = SmallArchive(storage)
+    small.ledger.append([small.stage(0, 9)])  # killed before it publishes
+    small.stage(10, 19)  # killed before it commits
+    assert len(open_uploads(store)) == 2
+    assert list(storage.walk("alerts")) == []
+
+    successor = Ledger.take_over(storage)
+    assert recover(successor, storage).published == 1
+    assert len(list(storage.walk("alerts"))) == 1
+    assert open_uploads(store) == []
+    assert list(storage.walk("staging")) == []
+    assert audit(storage, deep="all").balanced
+
+
+def test_an_upload_that_the_store_has_given_up_is_reported_as_lost(
+    store: ObjectStore, uploads_uri: str
+) -> None:
+    """As a lifecycle rule does that is shorter than an outage."""
+    storage = opened(uploads_uri, store.options())
+    small = SmallArchive(storage)
+    small.ledger.append([small.stage(0, 9)])
+    for upload in open_uploads(store):
+        shutil.rmtree(upload)
+    assert len(recover(Ledger.take_over(storage), storage).lost) == 1
+
+
+def test_what_was_staged_for_a_copy_is_published_by_an_archive_that_defers(
+    store: ObjectStore, uploads_uri: str
+) -> None:
+    moves = {f"alerts/{way}": f"staging/1/{way}" for way in ("copy", "deferred")}
+    for final, staged in moves.items():
+        way = final.rpartition("/")[2]
+        put(opened(uploads_uri, store.options(publish=way)), staged, way.encode(), final)
+    assert len(open_uploads(store)) == 1
+    for way in ("deferred", "copy"):
+        final = f"alerts/{way}"
+        storage = opened(
+            uploads_uri, store.options(publish="copy" if way == "deferred" else "deferred")
+        )
+        assert storage.publish({final: moves[final]}) == {final: PublishOutcome.MOVED}
+        assert storage.read(final) == way.encode()
+    with pytest.raises(ValueError, match="publish must be one of deferred, copy"):
+        opened(uploads_uri, store.options(publish="rename"))
+
+
+def open_uploads(store: ObjectStore) -> list[Path]:
+    """Return the folders that versitygw has for the open uploads of that bucket."""
+    return list((store.objects / "uploads" / ".sgwtmp" / "multipart").glob("*/*"))
 
 
 def test_a_fit_store_is_trusted_and_nothing_is_left(storage: Storage) -> None:

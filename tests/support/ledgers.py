@@ -102,7 +102,7 @@ def stage(storage: Storage, folder: str, one: ClaimResult) -> StagedClaim:
     for file in (*one.files, *one.dead_letter_files):
         at = f"{folder}/{file.path.rpartition('/')[2]}"
         storage.delete([at])
-        with storage.stage(at) as out:
+        with storage.stage(at, file.path) as out:
             out.write(content(file.path, file.whole.rows))
         staged[file.path] = at
     return StagedClaim(one, staged)

@@ -34,8 +34,8 @@ from tests.support.ledgers import ZTF, content, result, stage
 MakeStorage = Callable[[], Storage]
 
 
-def put(storage: Storage, path: str, data: bytes = b"data") -> None:
-    with storage.stage(path) as file:
+def put(storage: Storage, path: str, data: bytes = b"data", final: str | None = None) -> None:
+    with storage.stage(path, final) as file:
         file.write(data)
 
 
@@ -215,6 +215,33 @@ class StorageContract:
         assert {file.path for file in other.walk("alerts")} == set(moves)
         assert all(other.read(final) == final.encode() for final in moves)
         assert list(storage.walk("staging")) == []
+
+    def test_a_file_staged_with_its_final_name_is_unseen_until_it_is_published(
+        self, storage: Storage, other: Storage
+    ) -> None:
+        moves = {f"alerts/a=1/{n}": f"staging/7/{n}" for n in range(4)}
+        for final, staged in moves.items():
+            put(storage, staged, final.encode(), final)
+            assert other.size_bytes(staged) == len(final)
+            assert other.size_bytes(final) is None
+            assert other.read(final) is None
+        assert list(other.walk("alerts")) == []
+        assert set(other.publish(moves).values()) == {PublishOutcome.MOVED}
+        assert set(storage.publish(moves).values()) == {PublishOutcome.ALREADY_THERE}
+        assert {file.path for file in other.walk("")} == set(moves)
+        assert all(other.read(final) == final.encode() for final in moves)
+
+        (final, *_) = moves
+        put(storage, "staging/7/later", b"another's", final)
+        assert storage.publish({final: "staging/7/later"}) == {final: PublishOutcome.TAKEN}
+        assert other.read(final) == final.encode()
+        put(storage, "staging/7/never", b"never published", "alerts/a=1/never")
+        storage.delete(["staging/7/later"])
+        other.delete_folder("staging/7")
+        assert {file.path for file in other.walk("")} == set(moves)
+        assert storage.publish({"alerts/a=1/never": "staging/7/never"}) == {
+            "alerts/a=1/never": PublishOutcome.LOST
+        }
 
     def test_publishing_replaces_nothing(self, storage: Storage) -> None:
         put(storage, "staging/one", b"mine")

@@ -16,8 +16,8 @@ import obstore
 
 from finkray.host.ports import LOOPBACK
 from finkray.storage.object_client import make_client
+from finkray.storage.object_publishing import CREATOR
 from finkray.storage.object_uri import ObjectUri
-from finkray.storage.objects import CREATOR
 from tests.support.object_store import ObjectStore
 
 _HOP_HEADERS: Final = ("transfer-encoding", "connection", "content-length")

@@ -111,8 +111,8 @@ class TornStorage:
             self.inner.delete_folder(folder)
 
     @contextmanager
-    def stage(self, path: str) -> Iterator[BinaryIO]:
-        with self.step(), self.inner.stage(path) as file:
+    def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:
+        with self.step(), self.inner.stage(path, final) as file:
             yield file
 
     def publish(self, moves: Mapping[str, str]) -> dict[str, PublishOutcome]:
