@@ -1,4 +1,4 @@
-"""Decide which nights are due, and build them: the work of `finkray start hats`."""
+"""Decide which nights are due, build and consolidate them: the work of `finkray start hats`."""
 
 import logging
 import threading
@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Final
 
+from catalogs.nights.all_nights import AllNights, consolidate, find_all
 from catalogs.nights.build import NightRequest, build_night
 from catalogs.nights.generation import delete_old, read_committed
 from catalogs.nights.index import NightIndex
-from catalogs.nights.layout import night_end, nights_folder
+from catalogs.nights.layout import all_folder, night_end, nights_folder
 from catalogs.nights.steps import BuildStopped, Steps
 from finkray.errors import FinkrayError, StorageError
 from finkray.storage.contract import Storage
@@ -22,6 +23,9 @@ generation and not many."""
 
 RETRY_S: Final = 600.0
 """Seconds before a night that could not be built is tried again."""
+
+LOOK_AT_ALL_S: Final = 3600.0
+"""Seconds between two looks whether the nights are to be consolidated."""
 
 _Night = tuple[str, date]
 
@@ -58,6 +62,8 @@ class NightBuilder:
         self._not_before_s: dict[_Night, float] = {}
         self._problems: dict[_Night, str] = {}
         self._look_problem = ""
+        self._all_problem = ""
+        self._all_not_before_s = 0.0
 
     @property
     def problem(self) -> str:
@@ -66,7 +72,8 @@ class NightBuilder:
             f"night {night.isoformat()} of {survey}: {problem}"
             for (survey, night), problem in sorted(self._problems.items())
         )
-        return "; ".join([*filter(None, [self._look_problem]), *of_nights])
+        others = filter(None, [self._look_problem, self._all_problem])
+        return "; ".join([*others, *of_nights])
 
     def look(self) -> None:
         """Read what is new in the ledger."""
@@ -107,6 +114,29 @@ class NightBuilder:
                 built.append(night)
         return built
 
+    def consolidate_due(self) -> list[str]:
+        """Consolidate the nights of each survey that is due; return these surveys.
+
+        It waits while a night that is over has alerts that its generation lacks.
+        """
+        if self._index is None or time.monotonic() < self._all_not_before_s:
+            return []
+        self._all_not_before_s = time.monotonic() + LOOK_AT_ALL_S
+        done = []
+        try:
+            for nights in find_all(self._storage, self._index):
+                if self._all_due(nights) and not self._stopping.is_set():
+                    self._consolidate(nights)
+                    done.append(nights.survey)
+            self._all_problem = ""
+        except BuildStopped:
+            self._all_not_before_s = 0.0
+        except FinkrayError as error:
+            if self._all_problem != f"consolidation: {error}":  # once, not at each retry
+                log.warning("nights not consolidated, will retry: %s", error)
+            self._all_problem = f"consolidation: {error}"
+        return done
+
     def due(self) -> list[_Night]:
         """Return the nights that are complete and not built, or built of fewer alerts."""
         due = []
@@ -141,6 +171,26 @@ class NightBuilder:
             committed.alerts,
             committed.objects,
             committed.through_entry,
+            time.monotonic() - begun_s,
+        )
+
+    def _all_due(self, nights: AllNights) -> bool:
+        folder = all_folder(self._storage, nights.survey)
+        delete_old(self._storage, folder, self._now())
+        survey = SURVEYS[nights.survey]
+        waits = any(self._now() >= night_end(survey, night) for night in nights.left_out)
+        return not waits and nights.is_due(read_committed(self._storage, folder), self._now())
+
+    def _consolidate(self, nights: AllNights) -> None:
+        begun_s = time.monotonic()
+        committed = consolidate(self._storage, nights, self._steps)
+        log.info(
+            "%d nights of %s consolidated: generation %d with %d alerts of %d objects, in %.1f s",
+            len(nights.built),
+            nights.survey,
+            committed.generation,
+            committed.alerts,
+            committed.objects,
             time.monotonic() - begun_s,
         )
 

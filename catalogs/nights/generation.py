@@ -30,6 +30,9 @@ run, takes seconds."""
 KEEP_OLD: Final = timedelta(days=1)
 """How long a generation is kept for its readers after the next one."""
 
+ALL: Final = "all"
+ALL_TITLE: Final = "the collection of all nights"
+
 _FORMAT: Final = 3
 """1 had fewer columns in its light curves, 2 no narrow columns."""
 
@@ -41,9 +44,10 @@ class Plan:
     Attributes
     ----------
     survey, night
-        whose alerts
+        whose alerts; the night is `all` for the collection of all nights
     cursor
-        of the ledger, after the last file with alerts of the night
+        of the ledger, after the last file with alerts of the night; of the collection of all
+        nights, what stands for those of its nights
     leaf_rows
         alerts of a leaf
     object_leaf_rows
@@ -58,6 +62,11 @@ class Plan:
     leaf_rows: int
     object_leaf_rows: int
     format: int = _FORMAT
+
+    @property
+    def title(self) -> str:
+        """What is built, for messages."""
+        return ALL_TITLE if self.night == ALL else f"night {self.night}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +228,7 @@ def open_generation(storage: Storage, night_folder: str, plan: Plan) -> Generati
         if number <= committed or not found.is_planned():
             continue
         if owner := found.owner():
-            raise NightError(f"night {plan.night} is being built by {owner}: wait for its end")
+            raise NightError(f"{plan.title} is being built by {owner}: wait for its end")
         if found.plan() == plan:
             found.report()
             return found

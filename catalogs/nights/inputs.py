@@ -1,4 +1,4 @@
-"""Read the alerts of one night from the files that the ledger names: what its catalogues need."""
+"""Read the alerts of some nights from the files that the ledger names: what catalogues need."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ _NIGHT: Final = "obs_night"
 
 
 class NightFile(NamedTuple):
-    """A file of the archive that may have alerts of the night, as the ledger names it."""
+    """A file of the archive that may have alerts of the nights, as the ledger names it."""
 
     path: str
     rows: int
@@ -52,13 +52,13 @@ class Flat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NightInput:
-    """The files of a night, and the columns that its catalogues have.
+    """The files of one night or several, and the columns that their catalogues have.
 
     Attributes
     ----------
     storage
         of the archive
-    survey, night
+    survey, nights
         whose alerts
     files
         in the order in which they are read, the same each time
@@ -76,7 +76,7 @@ class NightInput:
 
     storage: Storage
     survey: Survey
-    night: date
+    nights: frozenset[date]
     files: tuple[NightFile, ...]
     flat: tuple[Flat, ...]
     narrow: pa.Schema
@@ -115,7 +115,7 @@ class NightInput:
             yield group
 
     def read(self, files: Sequence[NightFile], columns: Sequence[str]) -> pa.Table:
-        """Return the alerts of the night in some files, in the order of the files.
+        """Return the alerts of the nights in some files, in the order of the files.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class NightInput:
         return [*whole, *(path for path in self.point_sources if _top(path) not in whole)]
 
     def read_file(self, file: NightFile, columns: Sequence[str]) -> pa.Table:
-        """Return the alerts of the night in a file; see `read`."""
+        """Return the alerts of the nights in a file; see `read`."""
         with _opened(self.storage, file.path) as source:
             wanted = [name for name in columns if has(source.schema_arrow, name)]
             table = source.read(columns=[*dict.fromkeys([_NIGHT, *wanted])])
@@ -167,7 +167,8 @@ class NightInput:
                 f"{file.path} has {table.num_rows} rows and the ledger says {file.rows}: "
                 "`finkray audit --deep` tells which files differ"
             )
-        ours = pc.fill_null(pc.equal(table[_NIGHT], self.night), False)  # noqa: FBT003
+        # An alert without a night is of none of these.
+        ours = pc.is_in(table[_NIGHT], value_set=pa.array(sorted(self.nights), pa.date32()))
         return table if pc.all(ours).as_py() else table.filter(ours)
 
 
@@ -176,8 +177,10 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
-def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -> NightInput:
-    """Find the files of a night, and its columns.
+def night_input(
+    storage: Storage, survey: str, nights: Collection[date], facts: NightFacts
+) -> NightInput:
+    """Find the files of one night or several, and their columns.
 
     Raises
     ------
@@ -202,7 +205,9 @@ def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -
     try:
         schema = unify(schemas)
     except ValueError as error:
-        raise NightError(f"night {night} of {survey} cannot be one table: {error}") from error
+        raise NightError(
+            f"nights {min(nights)} to {max(nights)} of {survey} cannot be one table: {error}"
+        ) from error
     described = SURVEYS[survey]
     flat = tuple(_flat_columns(schema, described))
     of_points = tuple(name for name in point_columns(survey) if has(schema, name))
@@ -211,7 +216,7 @@ def night_input(storage: Storage, survey: str, night: date, facts: NightFacts) -
     return NightInput(
         storage=storage,
         survey=described,
-        night=night,
+        nights=frozenset(nights),
         files=tuple(sorted(files)),
         flat=flat,
         narrow=pa.schema([field for field in schema if is_narrow(field.type)]),
@@ -236,7 +241,7 @@ def _row_bytes(storage: Storage, file: NightFile, tops: Collection[str]) -> floa
 
 
 def _ledger_files(storage: Storage, facts: NightFacts) -> list[NightFile]:
-    """Return the files of the ledger in the folders of a night, by path."""
+    """Return the files of the ledger in the folders of the nights, by path."""
     folders = pa.array(sorted(facts.folders), pa.string())
     files: dict[str, NightFile] = {}
     for table in claim_tables(storage, ["files"], facts.through_entry):

@@ -9,9 +9,11 @@
     hats/nights/<obs_night>/g<N>/alerts               alerts, flat
     hats/nights/<obs_night>/g<N>/narrow               as hourly files, without images and lists
     hats/nights/<obs_night>/g<N>/build                while the generation is built
+    hats/all/collection.properties, hats/all/g<N>/…   all built nights as one collection, not narrow
 
 A HATS collection has the alerts of one survey. The nights of the first survey of which an archive
-builds a night lie in `hats/nights`, those of another one in `hats/nights-<survey>`.
+builds a night lie in `hats/nights`, those of another one in `hats/nights-<survey>`; `hats/all` and
+`hats/all-<survey>` have all of them.
 """
 
 import json
@@ -49,9 +51,18 @@ def nights_folder(storage: Storage, survey: str, *, decide: bool = False) -> str
     """
     if decide:
         storage.create(_FIRST_SURVEY_PATH, json.dumps({"survey": survey}).encode() + b"\n")
+    return _of_survey(storage, survey, "nights")
+
+
+def all_folder(storage: Storage, survey: str) -> str:
+    """Return the folder of the collection of all nights of a survey."""
+    return _of_survey(storage, survey, "all")
+
+
+def _of_survey(storage: Storage, survey: str, name: str) -> str:
     data = storage.read(_FIRST_SURVEY_PATH)
     first = survey if data is None else json.loads(data)["survey"]
-    return f"{HATS_FOLDER}/nights" if survey == first else f"{HATS_FOLDER}/nights-{survey}"
+    return f"{HATS_FOLDER}/{name}" if survey == first else f"{HATS_FOLDER}/{name}-{survey}"
 
 
 def generation_of(folder: str) -> int | None:

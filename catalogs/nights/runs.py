@@ -94,18 +94,19 @@ class Runs:
 def make_runs(
     night: NightInput,
     places: Places,
-    narrow: NarrowWriter,
+    narrow: NarrowWriter | None,
     folder: Path,
     steps: Steps,
 ) -> Runs:
-    """Read all alerts of a night again; write their narrow columns, and put them aside by place."""
+    """Read all alerts again, and put them aside by place; write their narrow columns if wanted."""
     runs = Runs(folder)
     columns = night.all_sources
     first = 0
     for group in night.groups(RUN_ROWS, RUN_BYTES):
         tables = [night.read_file(file, columns) for file in group]
-        for file, table in zip(group, tables, strict=True):
-            narrow.add(file, table)
+        if narrow is not None:
+            for file, table in zip(group, tables, strict=True):
+                narrow.add(file, table)
         alerts = joined(tables)
         numbers = np.arange(first, first + alerts.num_rows)
         first += alerts.num_rows

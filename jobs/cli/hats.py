@@ -18,6 +18,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_Survey = Annotated[
+    str | None,
+    typer.Option(metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."),
+]
+_Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        show_default=False,
+        help="Folder of the local disk for some 3 kB an alert; default: the temporary folder.",
+    ),
+]
+
 
 @app.command(
     epilog=examples(
@@ -35,22 +48,12 @@ def build(
     ],
     config: Config = None,
     *,
-    survey: Annotated[
-        str | None,
-        typer.Option(metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."),
-    ] = None,
+    survey: _Survey = None,
     incomplete: Annotated[
         bool,
         typer.Option("--incomplete", help="Also if the night is not over: what there is of it."),
     ] = False,
-    scratch: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            show_default=False,
-            help="Folder of the local disk for some 3 kB an alert; default: the temporary folder.",
-        ),
-    ] = None,
+    scratch: _Scratch = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the collection of a night, or a new generation of it if more alerts have come.
@@ -61,8 +64,7 @@ def build(
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.hats import NightsCommand, built_text
 
-    if survey is not None and survey not in SURVEYS:
-        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
+    _known(survey)
     context = command_context(config)
     with (
         stop_on_interrupt() as stopping,
@@ -81,6 +83,44 @@ def build(
         context.progress.say(built_text(each))
 
 
+@app.command(
+    epilog=examples(
+        "finkray hats consolidate",
+        "finkray hats consolidate --survey lsst --scratch /data/scratch",
+    )
+)
+def consolidate(
+    config: Config = None,
+    *,
+    survey: _Survey = None,
+    scratch: _Scratch = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build one collection of all nights that are built, or a new generation of it.
+
+    Each object has one row and one light curve. finkray start hats does it once a week. Readers
+    see it when it is whole. Ctrl-C ends the work; the same command continues it.
+    """
+    from finkray.host.interrupt import stop_on_interrupt
+    from jobs.commands.hats import NightsCommand, consolidated_text
+
+    context = command_context(config)
+    with (
+        stop_on_interrupt() as stopping,
+        context.progress.waiting("consolidating the nights") as tell,
+    ):
+        command = NightsCommand(context.settings, stopping, tell)
+        done = command.consolidate(_known(survey), scratch)
+    if done is None:
+        context.progress.tell("interrupted; the same command continues")
+        raise typer.Exit(CommandExit.INTERRUPTED)
+    if as_json:
+        typer.echo(json.dumps([each.to_json() for each in done], indent=2))
+        return
+    for each in done:
+        context.progress.say(consolidated_text(each))
+
+
 @app.command("list", epilog=examples("finkray hats list", "finkray hats list --json"))
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     """List the nights that are built, with their alerts, objects and folder."""
@@ -94,6 +134,12 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
         context.progress.say("no night is built: finkray hats build --night 2026-11-24")
     for each in [] if as_json else nights:
         context.progress.say(built_text(each))
+
+
+def _known(survey: str | None) -> str | None:
+    if survey is not None and survey not in SURVEYS:
+        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
+    return survey
 
 
 def _date(text: str) -> date:

@@ -1,16 +1,20 @@
-"""`finkray hats`: build and list HATS nights."""
+"""`finkray hats`: build, list and consolidate HATS nights."""
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
+from catalogs.nights.all_nights import AllNights, consolidate, find_all
 from catalogs.nights.build import build_night, refuse_incomplete, requests
+from catalogs.nights.generation import Committed
 from catalogs.nights.index import NightIndex
-from catalogs.nights.layout import nights_folder
+from catalogs.nights.layout import all_folder, nights_folder
 from catalogs.nights.listing import BuiltNight, built_night, built_nights
 from catalogs.nights.steps import BuildStopped, Steps
+from finkray.errors import NightError
 from finkray.settings.model import Settings
 from jobs.cluster.archive import archive_of
 
@@ -74,9 +78,83 @@ class NightsCommand:
             return None
         return [each for each in built if each is not None]
 
+    def consolidate(self, survey: str | None, scratch: Path | None) -> "list[Consolidated] | None":
+        """Consolidate the nights of one survey or of all; None if the work was ended.
+
+        Raises
+        ------
+        NightError
+            No night is built, or another process consolidates.
+        StorageError
+            The storage refuses.
+        """
+        try:
+            index = NightIndex(self._storage)
+            index.update(self._steps)
+            found = [
+                each for each in find_all(self._storage, index) if survey in (None, each.survey)
+            ]
+            if not any(each.built for each in found):
+                raise NightError(
+                    "no night is built with all its alerts: finkray hats build --night D"
+                )
+            done = []
+            for nights in found:
+                if nights.built:
+                    committed = consolidate(self._storage, nights, self._steps, scratch=scratch)
+                    uri = f"{self._storage.uri}/{all_folder(self._storage, nights.survey)}"
+                    done.append(Consolidated(uri, nights, committed))
+        except BuildStopped:
+            return None
+        return done
+
     def _go_on(self) -> None:
         if self._stopping.is_set():
             raise BuildStopped
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidated:
+    """The collection of all nights of a survey.
+
+    Attributes
+    ----------
+    uri
+        as `lsdb.open_catalog` takes it
+    nights
+        what it is made of
+    committed
+        its generation
+    """
+
+    uri: str
+    nights: AllNights
+    committed: Committed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dictionary."""
+        committed = asdict(self.committed) | {"built_at": self.committed.built_at.isoformat()}
+        del committed["cursor"], committed["format"]
+        return {
+            "uri": self.uri,
+            "nights": [night.isoformat() for night in sorted(self.nights.built)],
+            "left_out": [night.isoformat() for night in self.nights.left_out],
+            **committed,
+        }
+
+
+def consolidated_text(done: Consolidated) -> str:
+    """Return a line about the collection of all nights."""
+    built, left_out = done.committed, done.nights.left_out
+    text = (
+        f"{len(done.nights.built):,} nights of {built.survey}: {built.alerts:,} alerts of "
+        f"{built.objects:,} objects, generation {built.generation}, in {done.uri}"
+    )
+    if left_out:
+        text += (
+            f"; {len(left_out):,} nights that are not built are left out, the first {left_out[0]}"
+        )
+    return text
 
 
 def list_nights(settings: Settings) -> list[BuiltNight]:

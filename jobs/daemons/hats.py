@@ -1,8 +1,8 @@
 """Build the HATS collection of each night once it is complete: `python -m jobs.daemons.hats`.
 
 A night is complete when the next one begins at the site and no more alerts of it have come for a
-while. Alerts that come later make a new generation of their night. The work has a low priority,
-and needs no Ray.
+while. Alerts that come later make a new generation of their night. Once a week all nights are
+consolidated. The work has a low priority, and needs no Ray.
 """
 
 import os
@@ -42,7 +42,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     while not stopping.is_set():
         builder.look()
         record_look(state, HATS.name, builder.problem)
-        builder.build_due()
+        if not builder.build_due():
+            builder.consolidate_due()
         record_look(state, HATS.name, builder.problem)
         stopping.wait(POLL_S)
 

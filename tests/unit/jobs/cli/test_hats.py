@@ -38,6 +38,13 @@ def test_a_night_is_built_listed_and_left_as_it_is(archive: NightArchive, finkra
     assert listed["uri"] == f"{archive.storage.uri}/hats/nights/2020-01-02"
     assert listed["alerts_uri"] == f"{listed['uri']}/g1/alerts"
     assert (listed["survey"], listed["generation"], listed["without_position"]) == ("ztf", 1, 0)
+    told = finkray("hats", "consolidate").stdout
+    assert "1 nights of ztf: 20 alerts of 10 objects, generation 1, in " in told
+    assert "left out: 1 nights that are not built, the first 2096-01-02" in told
+    (done,) = json.loads(finkray("hats", "consolidate", "--json").stdout)
+    assert (done["nights"], done["left_out"]) == (["2020-01-02"], ["2096-01-02"])
+    assert done["uri"] == f"{archive.storage.uri}/hats/all"
+    assert finkray("hats", "list", "--json").stdout.count("alerts_uri") == 1  # nights alone
 
 
 def test_what_cannot_be_built_is_told(archive: NightArchive, finkray: Finkray) -> None:
@@ -53,6 +60,12 @@ def test_what_cannot_be_built_is_told(archive: NightArchive, finkray: Finkray) -
         assert words in answer.stderr
     assert finkray("hats", "build", "--night", "2096-01-02", "--incomplete").returncode == 0
     assert not archive.storage.folders("hats/nights/2020-01-02")
+    for options, code, words in (
+        (["--survey", "lsst"], 1, "no night is built with all its alerts"),
+        (["--survey", "sdss"], 2, "expected ztf or lsst"),
+    ):
+        answer = finkray("hats", "consolidate", *options)
+        assert (answer.returncode, words in answer.stderr) == (code, True)
 
 
 def test_without_an_archive_it_says_so(finkray: Finkray) -> None:
