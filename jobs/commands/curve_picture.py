@@ -32,7 +32,7 @@ def axis_of(points: pa.Table) -> Axis:
     return "apparent_mag" if known > detections.num_rows / 2 else "flux_njy"
 
 
-def draw_curve(points: pa.Table, title: str, file: Path) -> int:
+def draw_curve(points: pa.Table, title: str, file: Path, *, dpi: int = 150) -> int:
     """Draw a light curve; return how many of its points are in the picture.
 
     Points with an absurd time and second extractions of one image are left out, and points that
@@ -46,6 +46,8 @@ def draw_curve(points: pa.Table, title: str, file: Path) -> int:
         above the picture
     file
         its ending names the format: .png, .pdf or .svg
+    dpi
+        pixels an inch of a .png; the picture is 9 inches wide
 
     Raises
     ------
@@ -72,7 +74,7 @@ def draw_curve(points: pa.Table, title: str, file: Path) -> int:
         axes.axhline(0, color="grey", linewidth=0.8)
     if drawn:
         axes.legend()
-    figure.savefig(file, dpi=150)
+    figure.savefig(file, dpi=dpi)
     return drawn
 
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from matplotlib.image import imread
 
 from finkray.curves.magnitudes import STATUSES
 from finkray.curves.schema import POINT
+from jobs.commands.curve_picture import draw_curve
+from jobs.commands.public_curve import PICTURE, public_curve
 from sim.ztf.alerts import ZtfMaker
 from tests.support import docs_pages
 from tests.support.real_archives import RealArchive
@@ -54,6 +57,20 @@ def test_the_readme_leads_from_the_demo_to_a_light_curve(follow: Follow) -> None
     shown = follow(curve)
     assert "points: " in shown
     assert "curve.png shows " in shown
+
+
+def test_the_curve_in_the_picture_is_what_the_page_says(test_data: Path, tmp_path: Path) -> None:
+    curve, raw = public_curve(test_data)
+    in_histories_alone = curve.num_rows - curve["own_alert"].to_pylist().count(True)
+    text = " ".join(PAGE.read_text().split())
+    said = f"they have {raw} points, which are {curve.num_rows} measurements; {in_histories_alone}"
+    assert f"{said} of these were never an alert" in text
+    assert f"]({PICTURE.name})" in text
+    again = tmp_path / PICTURE.name
+    assert draw_curve(curve, "ZTF20abfcszi", again, dpi=72) == curve.num_rows
+    drawn, committed = (imread(path) for path in (again, PICTURE))
+    assert drawn.shape == committed.shape
+    assert abs(drawn - committed).mean() < 0.02  # fonts differ between versions of matplotlib
 
 
 def test_the_page_has_every_column_and_status() -> None:
