@@ -27,6 +27,7 @@ from finkray.settings.section import Section
 from finkray.settings.services import ServiceSettings
 from finkray.settings.simulator import SimulatorSettings
 from finkray.settings.spark import SparkSettings
+from finkray.settings.streamout import StreamoutSettings
 from finkray.settings.ui import UiSettings
 
 
@@ -39,6 +40,7 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     spark: SparkSettings = SparkSettings()
     services: ServiceSettings = ServiceSettings()
+    streamout: StreamoutSettings = StreamoutSettings()
     ray: RaySettings = RaySettings()
     catalogs: CatalogSettings = CatalogSettings()
     ui: UiSettings = UiSettings()
@@ -67,6 +69,17 @@ class Settings(Section):
                     f"services.batch_s = {self.services.batch_s:g}, after which a batch is ended"
                 )
         return self
+
+    def streamout_client_config(self) -> dict[str, str | bool | int | float]:
+        """Return the properties for librdkafka of the clients of streaming out, secrets in clear.
+
+        Raises
+        ------
+        SettingsError
+            If `kafka.sasl_password_file` cannot be read or is empty.
+        """
+        own = self.streamout.own_client_config()
+        return own if "bootstrap.servers" in own else self.kafka.client_config() | own
 
     def to_json_with_secrets(self) -> str:
         """Return all settings as JSON for `load`, secrets in clear: for a private file alone."""

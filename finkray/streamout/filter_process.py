@@ -19,6 +19,7 @@ import pyarrow as pa
 from finkray.errors import FilterError
 from finkray.serving.environment import child_environment
 from finkray.serving.memory import ProcessMemory
+from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.nursery import PID_BYTES
 from finkray.streamout.verdict import NOT_JUDGED, PASSED, Fault, Verdicts
@@ -35,15 +36,25 @@ in Python is interrupted by the limit itself, then its alerts are tried in halve
 class FilterLimits:
     """Bounds of a filter's process: time for loading and for a batch, resident memory."""
 
-    load_s: float = 60.0
-    batch_s: float = 5.0
-    memory_bytes: int = 1024 * 2**20
-    nice: int = 5
+    load_s: float
+    batch_s: float
+    memory_bytes: int
+    nice: int
 
     @property
     def end_s(self) -> float:
         """Time after which a process without an answer is ended."""
         return 2 * self.batch_s + ALONE_S
+
+
+def limits_of(settings: StreamoutSettings) -> FilterLimits:
+    """Return the limits of a filter's process."""
+    return FilterLimits(
+        load_s=settings.load_s,
+        batch_s=settings.batch_s,
+        memory_bytes=settings.memory_bytes,
+        nice=settings.nice,
+    )
 
 
 class Unjudged(Exception):

@@ -10,8 +10,10 @@ from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
 from jobs.cli import (
     archive,
+    consume,
     curves,
     deadletters,
+    filters,
     hats,
     index,
     ledger,
@@ -51,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (start.app, archive.app, services.app, curves.app):
+for commands in (start.app, archive.app, services.app, curves.app, consume.app):
     app.add_typer(commands)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(ledger.app, name="ledger")
@@ -60,6 +62,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(hats.app, name="hats")
 app.add_typer(index.app, name="index")
 app.add_typer(outliers.app, name="outliers")
+app.add_typer(filters.app, name="filter")
 app.add_typer(simulator_app, name="simulator")
 
 

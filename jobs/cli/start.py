@@ -44,6 +44,7 @@ app = typer.Typer(rich_markup_mode=None)
         "finkray start aggregation",
         "finkray start hats",
         "finkray start index",
+        "finkray start streamout",
         "finkray start mymodule:Bright",
         "finkray start mymodule:Bright --from 2026-11-24 --into trial",
     )

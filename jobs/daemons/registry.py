@@ -18,9 +18,11 @@ from jobs.daemons.index import INDEX
 from jobs.daemons.page import PAGE
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
+from jobs.daemons.streamout import STREAMOUT
 
 DAEMONS: Final[Mapping[str, Daemon]] = {
-    daemon.name: daemon for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS, INDEX)
+    daemon.name: daemon
+    for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS, INDEX, STREAMOUT)
 }
 """By name, in the order of help texts. `SERVICE`, which runs any service, is not one of them."""
 

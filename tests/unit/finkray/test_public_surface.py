@@ -45,6 +45,7 @@ SURFACE = {
         "ClusterUnavailable",
         "CodeMismatch",
         "Fenced",
+        "FilterError",
         "FinkrayError",
         "KafkaUnavailable",
         "LedgerCorrupt",

@@ -26,7 +26,7 @@ def python(body: str, arguments: str = "magpsf", head: str = "", name: str = "od
 @pytest.fixture(scope="module")
 def pool() -> Iterator[FilterPool]:
     os.environ["FINKRAY__KAFKA__SASL_PASSWORD"] = "a secret"
-    limits = FilterLimits(batch_s=0.5, memory_bytes=400 * 2**20, load_s=20)
+    limits = FilterLimits(batch_s=0.5, memory_bytes=400 * 2**20, load_s=20, nice=5)
     try:
         with FilterPool(limits) as made:
             yield made

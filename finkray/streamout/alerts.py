@@ -1,0 +1,157 @@
+"""Read the alerts of a file: the columns of all filters once, then those of what passed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from finkray.avro.schema import WriterSchema
+from finkray.errors import SchemaError
+from finkray.packets.columns import archived_columns
+from finkray.results.joined import KEYS, ResultFiles
+from finkray.results.store import ResultsStore, last_written, list_stores
+from finkray.services.columns import pick, read_columns
+from finkray.storage.contract import Storage
+from finkray.storage.schemas import read_schema
+from finkray.streamout.filter_columns import FilterColumns
+from finkray.streamout.output_schema import (
+    SOURCE_COLUMNS,
+    OutputSchema,
+    Services,
+    service_record_type,
+    survey_name,
+)
+from finkray.streamout.wire import OBJECT_COLUMNS
+
+_STATE_COLUMNS: Final = ("status", "version", "computed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class PacketSchema:
+    """A writer schema of the archive.
+
+    Attributes
+    ----------
+    text
+        as JSON
+    columns
+        of the archive, for its packets
+    survey
+        whose packets they are; None if it is not known
+    """
+
+    text: str
+    columns: pa.Schema
+    survey: str | None
+
+
+class AlertReader:
+    """Reads files of alerts and the results of services for them.
+
+    Parameters
+    ----------
+    archive
+        the archive
+    """
+
+    def __init__(self, archive: Storage) -> None:
+        self._archive = archive
+        self._schemas: dict[str, PacketSchema | str] = {}
+
+    def packet_schema(self, fingerprint: str | None) -> PacketSchema | str:
+        """Return a writer schema, or why it cannot be had."""
+        fingerprint = fingerprint or ""
+        if fingerprint not in self._schemas:
+            self._schemas[fingerprint] = self._read_schema(fingerprint)
+        return self._schemas[fingerprint]
+
+    def columns(self, path: str, found: Iterable[FilterColumns]) -> pa.Table:
+        """Read the packet's columns of all filters of a file, and where its alerts came from."""
+        names = [name for columns in found for name in columns.packet.values()]
+        with self._archive.open(path) as source:
+            return read_columns(source, list(dict.fromkeys([*SOURCE_COLUMNS, *names])))
+
+    def passed(self, path: str, schemas: Iterable[OutputSchema], rows: np.ndarray) -> pa.Table:
+        """Read the columns of messages for some rows of a file, and the ids of their objects."""
+        wanted = list(dict.fromkeys(name for schema in schemas for name in schema.columns))
+        with self._archive.open(path) as source, pq.ParquetFile(source) as file:
+            top = [name.partition(".")[0] for name in OBJECT_COLUMNS]
+            ids = [name for name in top if name in file.schema_arrow.names]
+            # pyarrow reads a record whole if its name is given: objects' ids are read apart.
+            table = file.read(columns=wanted, use_threads=False).take(pa.array(rows))
+            extra = [name for name in dict.fromkeys(ids) if name not in wanted]
+            if extra:
+                more = file.read(
+                    columns=[name for name in OBJECT_COLUMNS if name.partition(".")[0] in extra],
+                    use_threads=False,
+                ).take(pa.array(rows))
+                for name in more.column_names:
+                    table = table.append_column(name, more[name])
+        return table
+
+    def object_columns(self, table: pa.Table) -> pa.Table:
+        """Return the columns in which the ids of objects stand."""
+        return pick(table, OBJECT_COLUMNS)
+
+    def services(self) -> dict[str, ResultsStore]:
+        """Return the results of services by name: of the version that ran last."""
+        stores: dict[str, ResultsStore] = {}
+        for store in sorted(list_stores(self._archive), key=last_written):
+            stores[store.name] = store
+        return stores
+
+    def answers(self, store: ResultsStore, path: str, alerts: pa.Table) -> pa.ChunkedArray:
+        """Return the records of a service for the alerts of a file, null where there are none.
+
+        Parameters
+        ----------
+        store
+            the results
+        path
+            the file of alerts
+        alerts
+            its alerts, with the columns `KEYS`
+        """
+        record_type = service_record_type(store.about.output)
+        names = [*_STATE_COLUMNS, *store.about.output.names]
+        tables = []
+        for results_path in ResultFiles(store).paths(path, lambda: alerts):
+            with store.storage.open(results_path) as source:
+                tables.append(pq.read_table(source, columns=[*KEYS, *names], partitioning=None))
+        if not tables:
+            return pa.chunked_array([pa.nulls(alerts.num_rows, record_type)])
+        results = pa.concat_tables(tables).combine_chunks()
+        records = pa.StructArray.from_arrays(
+            [
+                results[name].combine_chunks().cast(field.type)
+                for name, field in zip(names, record_type, strict=True)
+            ],
+            fields=list(record_type),
+        )
+        rows = pc.index_in(_keys(alerts), value_set=_keys(results).combine_chunks())
+        return pa.chunked_array([records.take(rows.combine_chunks())])
+
+    def _read_schema(self, fingerprint: str) -> PacketSchema | str:
+        text = read_schema(self._archive, fingerprint)
+        if text is None:
+            return f"the archive has not the writer schema {fingerprint[:8]}: see finkray audit"
+        try:
+            schema = WriterSchema.from_text(text)
+        except SchemaError as error:
+            return f"the writer schema {fingerprint[:8]} is not valid: {error}"
+        return PacketSchema(text, archived_columns(schema.arrow), survey_name(schema.arrow))
+
+
+def service_columns(stores: Mapping[str, ResultsStore]) -> Services:
+    """Return the own columns of each service."""
+    return {name: store.about.output for name, store in stores.items()}
+
+
+def _keys(table: pa.Table) -> pa.ChunkedArray:
+    """Return partition and offset as one text each: a file has alerts of one topic."""
+    parts = [table[name].cast(pa.string()) for name in KEYS]
+    return pc.binary_join_element_wise(*parts, ":")

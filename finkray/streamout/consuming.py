@@ -1,0 +1,238 @@
+"""Read a topic of a filter: decode its alerts, save them, and go on exactly where it stopped.
+
+What was saved says where to go on: the name of a file has the partition, and the first and the last
+offset of its messages. A file appears whole, by a rename. So a reader that is killed at any moment
+goes on behind its last file; no message is missing and none is there twice.
+"""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.avro.container import SYNC_BYTES, encode_header, encode_long
+from finkray.avro.frame import FRAME_BYTES, MAGIC, read_schema_id
+from finkray.avro.reader import RecordReader
+from finkray.avro.schema import WriterSchema
+from finkray.errors import FinkrayError, SchemaUnavailable, StorageError
+from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.errors import finkray_error
+from finkray.kafka.topics import partition_count
+from finkray.streamout.sender import read_schemas
+
+Format = Literal["parquet", "avro"]
+
+BATCH_MESSAGES: Final = 1000
+BATCH_BYTES: Final = 64 * 2**20
+_QUEUE_BYTES: Final = 64 * 2**20
+_TIMEOUT_S: Final = 30.0
+_LOOK_S: Final = 0.5
+
+_FILE: Final = re.compile(
+    r"(?P<topic>.+)-(?P<partition>\d{5})-(?P<first>\d{20})-(?P<last>\d{20})\..+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Messages of one partition and one schema, one after the other.
+
+    Attributes
+    ----------
+    topic, partition, first, last
+        where they are: the first and the last offset
+    schema
+        of the records
+    records
+        bare records
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    schema: str
+    records: tuple[bytes, ...]
+
+    def table(self) -> pa.Table:
+        """Return the alerts as columns."""
+        reader = RecordReader(WriterSchema.from_text(self.schema))
+        return pa.Table.from_batches([reader.read(list(self.records))])
+
+
+class TopicReader:
+    """Reads the committed messages of a topic.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included
+    topic
+        its name
+    instance
+        of streaming out, whose schemas the topic has
+    positions
+        by partition, where to begin; the others are read from their beginning
+
+    Raises
+    ------
+    FinkrayError
+        if there is no such topic
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        instance: str,
+        positions: Mapping[int, int],
+    ) -> None:
+        self._config = config
+        self._topic = topic
+        self._instance = instance
+        self._schemas: dict[int, str] = {}
+        count = partition_count(config, topic)
+        if count is None:
+            raise FinkrayError(f"there is no topic {topic}: finkray filter list names the topics")
+        self._begins = {partition: positions.get(partition, 0) for partition in range(count)}
+
+    def batches(self, go_on: Callable[[bool], bool]) -> Iterator[Received]:
+        """Yield what the topic has, then what comes.
+
+        Parameters
+        ----------
+        go_on
+            called after each look, with whether all partitions were read to their end; False ends
+            the reading
+
+        Raises
+        ------
+        KafkaUnavailable
+            if Kafka does not answer
+        SchemaUnavailable
+            if the schema of a message is not known
+        """
+        consumer: Consumer = assigned_consumer(
+            self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=_QUEUE_BYTES
+        )
+        with closing(consumer):
+            consumer.assign([self._start(consumer, *begin) for begin in self._begins.items()])
+            at_end: set[int] = set()
+            while True:
+                yield from self._received(consumer, at_end)
+                if not go_on(len(at_end) == len(self._begins)):
+                    return
+
+    def _start(self, consumer: Consumer, partition: int, offset: int) -> KafkaPartition:
+        low, _ = consumer.get_watermark_offsets(
+            KafkaPartition(self._topic, partition), timeout=_TIMEOUT_S
+        )
+        return KafkaPartition(self._topic, partition, max(low, offset))
+
+    def _received(self, consumer: Consumer, at_end: set[int]) -> Iterator[Received]:
+        by_partition: dict[int, list[tuple[int, str, bytes]]] = {}
+        size = 0
+        for message in consumer.consume(BATCH_MESSAGES, _LOOK_S):
+            error = message.error()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
+                    raise finkray_error(error)
+                at_end.add(message.partition())
+                continue
+            at_end.discard(message.partition())
+            schema, record = self._open(message.key(), message.value())
+            size += len(record)
+            entry = (message.offset(), schema, record)
+            by_partition.setdefault(message.partition(), []).append(entry)
+            if size >= BATCH_BYTES:
+                yield from self._grouped(by_partition)
+                by_partition, size = {}, 0
+        yield from self._grouped(by_partition)
+
+    def _grouped(
+        self, by_partition: Mapping[int, list[tuple[int, str, bytes]]]
+    ) -> Iterator[Received]:
+        for partition, messages in sorted(by_partition.items()):
+            for schema, group in groupby(messages, key=lambda each: each[1]):
+                members = list(group)
+                records = tuple(record for _, _, record in members)
+                first, last = members[0][0], members[-1][0]
+                yield Received(self._topic, partition, first, last, schema, records)
+
+    def _open(self, key: bytes | None, value: bytes) -> tuple[str, bytes]:
+        """Return schema and record of a message in either wire."""
+        if key is not None and key.startswith(b"{"):
+            return key.decode(), value
+        if not value.startswith(MAGIC):
+            raise FinkrayError(f"a message of {self._topic} is in no form that finkray sends")
+        schema_id = read_schema_id(value)
+        if schema_id not in self._schemas:
+            self._schemas = read_schemas(self._config, self._instance).texts()
+        if schema_id not in self._schemas:
+            raise SchemaUnavailable(
+                f"the schema {schema_id} of {self._topic} is not in the topic of the schemas of "
+                f"{self._instance}: is streamout.instance right?"
+            )
+        return self._schemas[schema_id], value[FRAME_BYTES:]
+
+
+def saved_positions(folder: Path, topic: str) -> dict[int, int]:
+    """Return by partition where to go on behind the files that were saved."""
+    positions: dict[int, int] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        found = _FILE.fullmatch(path.name)
+        if found and found["topic"] == topic:
+            partition, after = int(found["partition"]), int(found["last"]) + 1
+            positions[partition] = max(positions.get(partition, 0), after)
+    return positions
+
+
+def save(received: Received, folder: Path, form: Format) -> Path:
+    """Write messages to a file of their own, whole or not at all; return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{received.topic}-{received.partition:05d}-{received.first:020d}-{received.last:020d}"
+    path = folder / f"{name}.{form}"
+    draft = folder / f".{uuid.uuid4().hex}"
+    try:
+        with draft.open("wb") as sink:
+            if form == "parquet":
+                pq.write_table(received.table(), sink, compression="zstd")
+            else:
+                sink.write(_container(received))
+            sink.flush()
+            os.fsync(sink.fileno())
+        draft.rename(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def lines(received: Received) -> Iterator[str]:
+    """Yield a line of JSON for each alert; images are shown by their size."""
+    for row in received.table().to_pylist():
+        yield json.dumps(row, default=_shown)
+
+
+def _shown(value: Any) -> str:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+def _container(received: Received) -> bytes:
+    sync = os.urandom(SYNC_BYTES)
+    data = b"".join(received.records)
+    header = encode_header({"avro.codec": b"null", "avro.schema": received.schema.encode()})
+    count = encode_long(len(received.records)) + encode_long(len(data))
+    return header + sync + count + data + sync

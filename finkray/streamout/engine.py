@@ -1,0 +1,267 @@
+"""Follow the archive, judge its alerts, and send what passes, each alert once.
+
+    for each group of filters at the same position of the ledger, the furthest first:
+        read and judge files                     filters in processes of their own
+        one transaction: messages, progress      visible to readers as a whole or not at all
+
+Filters that are at the same position share all reading. One that hangs, dies or fails stays behind
+alone, rests, and catches up later from its own position. Nothing local is kept: a new process
+fences the old one, reads the progress from Kafka and goes on.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from finkray.errors import ProducerFenced, SchemaError
+from finkray.ledger.follow import Position
+from finkray.settings.streamout import StreamoutSettings
+from finkray.storage.contract import Storage
+from finkray.streamout.alerts import AlertReader
+from finkray.streamout.judging import Judge
+from finkray.streamout.ledger_files import LedgerFile, files_from
+from finkray.streamout.messages import JudgedFile, MessageMaker
+from finkray.streamout.progress import Progress
+from finkray.streamout.published import FilterStore, PublishedFilter
+from finkray.streamout.sender import Sender
+from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, PASSED, Verdicts
+
+STEP_ALERTS: Final = 2000
+"""A step ends with the file that reaches it, so that new filters and stops are seen soon."""
+
+TRANSACTION_BYTES: Final = 16 * 2**20
+"""A transaction ends with the file that reaches it: it must be written well within
+`transaction.timeout.ms`, and readers see nothing of it before."""
+
+log = logging.getLogger(__name__)
+
+
+class Streamout:
+    """One instance of streaming out.
+
+    Parameters
+    ----------
+    archive
+        the archive
+    config
+        librdkafka's properties of the clients that write, secrets included
+    settings
+        of streaming out
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka does not answer
+    """
+
+    def __init__(
+        self, archive: Storage, config: Mapping[str, Any], settings: StreamoutSettings
+    ) -> None:
+        self._archive = archive
+        self._config = config
+        self._settings = settings
+        self._store = FilterStore(archive)
+        self._reader = AlertReader(archive)
+        self._judge = Judge(settings, self._reader)
+        self._maker = MessageMaker(self._reader)
+        self._sender: Sender | None = Sender(config, settings)
+        self._progress = dict(self._sender.progress)
+
+    @property
+    def progress(self) -> Mapping[str, Progress]:
+        """The progress of each filter that ever ran, by name."""
+        return self._progress
+
+    def faults(self) -> dict[str, str]:
+        """Return why filters rest that rest now, by name."""
+        return {
+            name: self._judge.state(name).last_fault
+            for name in self._progress
+            if self._judge.rests(name)
+        }
+
+    def step(self) -> bool:
+        """Advance each group of filters by some files; return whether there was anything to do.
+
+        Raises
+        ------
+        ProducerFenced
+            if a newer process has the name of this instance: end
+        FinkrayError
+            if Kafka or the storage refuses; the next call goes on
+        """
+        if self._sender is None:
+            self._sender = Sender(self._config, self._settings)
+            self._progress = dict(self._sender.progress)
+        advanced = [self._advance(group) for group in self._groups()]
+        return any(advanced)
+
+    def close(self) -> None:
+        """End the filters' processes and leave Kafka."""
+        self._judge.pool.close()
+        if self._sender is not None:
+            self._sender.close()
+
+    def _groups(self) -> list[list[PublishedFilter]]:
+        """Return the filters that run now, those at one position together, the furthest first."""
+        groups: dict[Position, list[PublishedFilter]] = {}
+        for published in self._store.all():
+            progress = self._progress_of(published)
+            if progress.version != published.definition.version:
+                self._judge.forget(published.name)
+                progress.version = published.definition.version
+            if published.state != "active":
+                self._judge.pool.drop(published.name)
+            elif not self._judge.rests(published.name):
+                groups.setdefault(Position.from_cursor(progress.cursor), []).append(published)
+        positions = sorted(groups, key=lambda at: (at.seq, at.files), reverse=True)
+        return [groups[position] for position in positions]
+
+    def _progress_of(self, published: PublishedFilter) -> Progress:
+        return self._progress.setdefault(
+            published.name,
+            Progress(
+                filter=published.name,
+                version=published.definition.version,
+                begin=published.cursor,
+                cursor=published.cursor,
+            ),
+        )
+
+    def _advance(self, group: Sequence[PublishedFilter]) -> bool:
+        first = self._progress[group[0].name]
+        files = files_from(self._archive, Position.from_cursor(first.cursor), first.mark)
+        items = list(_some(files))
+        going = list(group)
+        judged = []
+        for item in items:
+            found = self._judged(item, going)
+            going = [each for each in going if each.name in found.verdicts]
+            if not going:
+                break
+            judged.append(found)
+        advances = bool(judged)
+        while judged:
+            judged = self._send(judged, group)
+        return advances
+
+    def _judged(self, item: LedgerFile, filters: Sequence[PublishedFilter]) -> JudgedFile:
+        """Judge a file; filters that have nothing to judge in it have no rows."""
+        empty = Verdicts.not_judged(0, "")
+        empty.reasons.clear()
+        wanting = [each for each in filters if self._wants(item, each)]
+        if item.file is None or not item.exists or not wanting:
+            return JudgedFile(item, {each.name: empty for each in filters}, {})
+        verdicts, answers = self._judge.judge(item, [each.definition for each in wanting])
+        schema = self._reader.packet_schema(item.file.schema_fingerprint)
+        for each in filters:
+            survey = each.definition.survey
+            is_others = not isinstance(schema, str) and survey not in (None, schema.survey)
+            if each not in wanting or is_others:
+                verdicts[each.name] = empty
+        return JudgedFile(item, verdicts, answers)
+
+    def _wants(self, item: LedgerFile, published: PublishedFilter) -> bool:
+        """Return whether a filter has not judged a file: a repaired one it mostly has."""
+        missing = self._progress[published.name].missing
+        return not item.repaired or any(claim in missing for claim in item.claims)
+
+    def _send(
+        self, judged: Sequence[JudgedFile], group: Sequence[PublishedFilter]
+    ) -> list[JudgedFile]:
+        """Send the first files in one transaction; return the others."""
+        sender = self._sender
+        assert sender is not None  # noqa: S101 - `step` makes it
+        after = {
+            each.name: self._progress[each.name].copy()
+            for each in group
+            if each.name in judged[0].verdicts
+        }
+        if not any(found.item.rows for found in judged):
+            for found in judged:
+                self._move(after, found)
+            self._progress |= after
+            return []
+        taken = size = 0
+        try:
+            with sender.transaction():
+                for found in judged:
+                    size += self._send_file(sender, found, group, after)
+                    taken += 1
+                    if size >= TRANSACTION_BYTES:
+                        break
+                for progress in after.values():
+                    sender.write_progress(progress)
+        except BaseException as error:
+            # What the sender knows may be of the aborted transaction: schemas, and the fence.
+            sender.close()
+            self._sender = None
+            if not isinstance(error, ProducerFenced):
+                log.warning("a transaction was aborted and is made again: %s", error)
+            raise
+        self._progress |= after
+        return list(judged[taken:])
+
+    def _send_file(
+        self,
+        sender: Sender,
+        found: JudgedFile,
+        group: Sequence[PublishedFilter],
+        after: Mapping[str, Progress],
+    ) -> int:
+        """Send what passed of a file, and count it; return the bytes."""
+        filters = [each for each in group if each.name in found.verdicts]
+        now = datetime.now(UTC)
+        size = 0
+        for published, message in self._maker.messages(found, filters, now):
+            progress = after[published.name]
+            refused = message.refused
+            if not refused:
+                try:
+                    text = message.schema_text
+                    schema = sender.schema_id(published.topic, text), text.encode()
+                except SchemaError as error:
+                    refused = str(error)
+            if not refused:
+                sent = sender.send(published, message.object_id, message.record, schema)
+                if sent is None:
+                    refused = "larger than the topic takes"
+                else:
+                    progress.sent += 1
+                    progress.sent_bytes += sent
+                    size += sent
+            if refused:
+                progress.count_refused(refused, message.source)
+        self._move(after, found)
+        return size
+
+    def _move(self, after: Mapping[str, Progress], found: JudgedFile) -> None:
+        """Count the verdicts of a file, and move the filters behind it."""
+        item = found.item
+        for name, verdicts in found.verdicts.items():
+            progress = after[name]
+            progress.cursor = found.after.to_cursor()
+            progress.mark = item.mark
+            progress.at = datetime.now(UTC)
+            if item.file is not None and not item.exists:
+                log.warning("%s is missing from the archive, see `finkray audit`", item.file.path)
+                progress.missing.extend(item.claims)
+                continue
+            progress.missing = [each for each in progress.missing if each not in item.claims]
+            progress.alerts += len(verdicts.codes)
+            progress.passed += verdicts.count(PASSED)
+            progress.not_passed += verdicts.count(NOT_PASSED)
+            for reason, rows in verdicts.reasons.items():
+                names = [f"{item.claims[0]} row {row}" for row in rows[:NAMED_ALERTS]]
+                progress.count_not_judged(reason, len(rows), names)
+
+
+def _some(files: Iterator[LedgerFile]) -> Iterator[LedgerFile]:
+    """Yield files up to the one with which they have `STEP_ALERTS` alerts."""
+    alerts = 0
+    for item in files:
+        yield item
+        alerts += item.rows
+        if alerts >= STEP_ALERTS:
+            return

@@ -1,0 +1,97 @@
+"""The files that the archive's ledger names, from a position on, one after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from finkray.claim import Claim, DataFile
+from finkray.errors import LedgerReplaced
+from finkray.ledger.entry import Entry
+from finkray.ledger.follow import Position, is_published, mark_of, new_files
+from finkray.ledger.read import read_entries, read_state
+from finkray.storage.contract import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFile:
+    """A file of alerts of an entry, or the end of an entry without files.
+
+    Attributes
+    ----------
+    after
+        the position behind it
+    mark
+        of its entry; see `finkray.ledger.follow.mark_of`
+    file
+        None of an entry without files
+    claims
+        names of the claims with rows in the file
+    repaired
+        whether the file was written again because it was missing
+    exists
+        whether it is there; one that is missing may be repaired later
+    """
+
+    after: Position
+    mark: str
+    file: DataFile | None
+    claims: tuple[str, ...] = ()
+    repaired: bool = False
+    exists: bool = True
+
+    @property
+    def rows(self) -> int:
+        """Number of alerts."""
+        return 0 if self.file is None else self.file.rows
+
+
+def end_of_ledger(archive: Storage) -> Position:
+    """Return the position behind all entries there are."""
+    return Position(read_state(archive).state.last_seq + 1)
+
+
+def files_from(archive: Storage, at: Position, mark: str | None) -> Iterator[LedgerFile]:
+    """Yield the files behind a position, up to the first that is not published yet.
+
+    Raises
+    ------
+    LedgerReplaced
+        if the entry before the position is not the one with that mark
+    """
+    for entry in read_entries(archive, max(-1, at.last_seq - 1)):
+        if entry.seq == at.last_seq:
+            if mark not in (None, mark_of(entry)):
+                raise LedgerReplaced(
+                    f"entry {entry.seq} of the ledger is not the one that was read before: the "
+                    "ledger was rebuilt. Publish the filters again under other names"
+                )
+            if not at.files:
+                continue
+        new = new_files(entry)
+        done = at.files if entry.seq == at.seq else 0
+        for number, (_, file) in enumerate(new[done:], start=done + 1):
+            exists = archive.size_bytes(file.path) is not None
+            if not exists and not is_published(archive, entry):
+                return
+            is_last = number == len(new)
+            yield LedgerFile(
+                Position(entry.seq + 1) if is_last else Position(entry.seq, number),
+                mark_of(entry),
+                file,
+                tuple(_names_of(entry, file)),
+                repaired=entry.kind == "repaired",
+                # Publishing may have ended between the two checks.
+                exists=exists or archive.size_bytes(file.path) is not None,
+            )
+        if not new:
+            yield LedgerFile(Position(entry.seq + 1), mark_of(entry), None)
+
+
+def _names_of(entry: Entry, file: DataFile) -> Iterator[str]:
+    for result in entry.claims:
+        if any(own.path == file.path for own in result.files):
+            yield claim_name(result.claim)
+
+
+def claim_name(claim: Claim) -> str:
+    """Return a text that no other claim has, also after its topic was created again."""
+    return f"{claim.source.topic_id}/{claim}"

@@ -1,0 +1,190 @@
+"""Make the messages of a file: each projection is encoded once for all filters that send it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.errors import FinkrayError, SchemaError
+from finkray.ledger.follow import Position
+from finkray.streamout.alerts import AlertReader, PacketSchema
+from finkray.streamout.judging import services_of
+from finkray.streamout.ledger_files import LedgerFile
+from finkray.streamout.output_schema import (
+    MessageEncoder,
+    OutputSchema,
+    sent_bytes,
+    source_bytes,
+)
+from finkray.streamout.published import PublishedFilter
+from finkray.streamout.verdict import Verdicts
+from finkray.streamout.wire import object_ids
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFile:
+    """A file with what the filters of a group said of its alerts.
+
+    Attributes
+    ----------
+    item
+        the file
+    verdicts
+        by filter
+    answers
+        the records of the services that were read
+    """
+
+    item: LedgerFile
+    verdicts: Mapping[str, Verdicts]
+    answers: Mapping[str, pa.ChunkedArray]
+
+    @property
+    def after(self) -> Position:
+        """The position behind the file."""
+        return self.item.after
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, or why there is none.
+
+    Attributes
+    ----------
+    object_id
+        of the alert
+    record
+        the bare record; empty if it was refused
+    schema_text
+        its schema
+    source
+        where the alert came from, for people
+    refused
+        why it is not sent; empty if it is
+    """
+
+    object_id: bytes
+    record: bytes
+    schema_text: str
+    source: str
+    refused: str = ""
+
+
+class MessageMaker:
+    """Makes messages of the alerts that passed.
+
+    Parameters
+    ----------
+    reader
+        reads alerts
+    """
+
+    def __init__(self, reader: AlertReader) -> None:
+        self._reader = reader
+        self._encoders: dict[tuple[object, ...], MessageEncoder | str] = {}
+
+    def messages(
+        self, judged: JudgedFile, filters: Sequence[PublishedFilter], at: datetime
+    ) -> Iterator[tuple[PublishedFilter, Message]]:
+        """Yield the messages of a file, filter by filter, in the order of its rows.
+
+        Parameters
+        ----------
+        judged
+            the file and the verdicts
+        filters
+            the filters that judged it
+        at
+            when they are sent
+        """
+        file = judged.item.file
+        rows_of = {each.name: judged.verdicts[each.name].passed for each in filters}
+        rows = np.unique(np.concatenate([*rows_of.values(), np.array([], np.int64)]))
+        if file is None or not len(rows):
+            return
+        schema = self._reader.packet_schema(file.schema_fingerprint)
+        assert isinstance(schema, PacketSchema)  # noqa: S101 - else nothing passed
+        encoders = {each.name: self._encoder(schema, each, judged) for each in filters}
+        known = [e.schema for e in encoders.values() if isinstance(e, MessageEncoder)]
+        alerts = self._reader.passed(file.path, known, rows)
+        objects = object_ids(self._reader.object_columns(alerts))
+        sources = source_bytes(alerts)
+        encoded: dict[int, list[bytes | str]] = {}
+        for each in filters:
+            encoder = encoders[each.name]
+            places = np.searchsorted(rows, rows_of[each.name]).tolist()
+            if isinstance(encoder, str):
+                for place in places:
+                    source = source_text(alerts, place)
+                    yield each, Message(objects[place], b"", "", source, encoder)
+                continue
+            if id(encoder) not in encoded:
+                encoded[id(encoder)] = _encode(encoder, alerts)
+            tails = _tails(encoder, judged.answers, rows)
+            same = sent_bytes("alert", each.name, each.definition.version, at)
+            for place in places:
+                packet = encoded[id(encoder)][place]
+                source = source_text(alerts, place)
+                text = encoder.schema.text
+                if isinstance(packet, str):
+                    yield each, Message(objects[place], b"", text, source, packet)
+                else:
+                    record = packet + sources[place] + same + tails[place]
+                    yield each, Message(objects[place], record, text, source)
+
+    def _encoder(
+        self, schema: PacketSchema, published: PublishedFilter, judged: JudgedFile
+    ) -> MessageEncoder | str:
+        """Return the encoder of the messages of a filter, or why there is none."""
+        services = {
+            name: _own_columns(judged.answers[name].type)
+            for name in services_of(published.definition)
+            if name in judged.answers
+        }
+        key = (
+            schema.text,
+            published.projection.text,
+            tuple((name, own) for name, own in services.items()),
+        )
+        if key not in self._encoders:
+            try:
+                output = OutputSchema.of(schema.text, published.projection, services)
+                self._encoders[key] = MessageEncoder(output)
+            except FinkrayError as error:
+                self._encoders[key] = f"no schema: {error}"
+        return self._encoders[key]
+
+
+def source_text(alerts: pa.Table, row: int) -> str:
+    """Return where an alert came from, for people: `topic[partition]@offset`."""
+    names = ("kafka_topic", "kafka_partition", "kafka_offset")
+    topic, partition, offset = (alerts[name][row].as_py() for name in names)
+    return f"{topic}[{partition}]@{offset}"
+
+
+def _encode(encoder: MessageEncoder, alerts: pa.Table) -> list[bytes | str]:
+    """Return the beginning of each message, or why an alert cannot be encoded."""
+    try:
+        return list(encoder.packets(alerts))
+    except SchemaError:
+        out: list[bytes | str] = []
+        for row in range(alerts.num_rows):
+            try:
+                out += encoder.packets(alerts.slice(row, 1))
+            except SchemaError as error:
+                out.append(f"not encoded: {error}")
+        return out
+
+
+def _tails(
+    encoder: MessageEncoder, answers: Mapping[str, pa.ChunkedArray], rows: np.ndarray
+) -> list[bytes]:
+    taken = {name: records.take(pa.array(rows)) for name, records in answers.items()}
+    return encoder.services(pa.table(taken) if taken else None, len(rows))
+
+
+def _own_columns(record: pa.DataType) -> pa.Schema:
+    """Return a service's own columns of its record in a message."""
+    return pa.schema(list(record)[3:])

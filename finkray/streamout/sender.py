@@ -1,0 +1,191 @@
+"""Write to Kafka in transactions: messages, new schemas and the progress of filters."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from finkray.errors import FinkrayError
+from finkray.kafka.config import admin_config
+from finkray.kafka.topics import ensure_topic, partition_count
+from finkray.kafka.transactions import TransactionalProducer
+from finkray.settings.streamout import StreamoutSettings
+from finkray.streamout.progress import Progress
+from finkray.streamout.published import PublishedFilter
+from finkray.streamout.topics import (
+    COMPACTED,
+    SchemaBook,
+    progress_topic,
+    read_to_end,
+    schemas_topic,
+)
+from finkray.streamout.wire import key_and_value, partition_of
+
+ROOM_BYTES: Final = 512
+"""What a message takes in Kafka beside key and value, at most: its header and its batch's."""
+
+_DESCRIBE_S: Final = 30.0
+
+
+def create_filter_topic(config: Mapping[str, Any], settings: StreamoutSettings, topic: str) -> None:
+    """Create the topic of a filter unless it exists.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka refuses
+    """
+    own = {"max.message.bytes": str(int(settings.max_message_bytes))}
+    ensure_topic(config, topic, settings.partitions, own, replicas=settings.replication_factor)
+
+
+def create_own_topics(config: Mapping[str, Any], settings: StreamoutSettings) -> None:
+    """Create the topics of progress and schemas unless they exist.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka refuses
+    """
+    for topic in (progress_topic(settings.instance), schemas_topic(settings.instance)):
+        ensure_topic(config, topic, 1, COMPACTED, replicas=settings.replication_factor)
+
+
+def read_progress(config: Mapping[str, Any], instance: str) -> dict[str, Progress]:
+    """Return the progress of each filter, by name; {} if nothing ever ran."""
+    topic = progress_topic(instance)
+    if partition_count(config, topic) is None:
+        return {}
+    records = (Progress.from_bytes(value) for _, value in read_to_end(config, topic))
+    return {progress.filter: progress for progress in records}
+
+
+def read_schemas(config: Mapping[str, Any], instance: str) -> SchemaBook:
+    """Return the schemas of all topics of an instance; none if nothing ever ran."""
+    topic = schemas_topic(instance)
+    exists = partition_count(config, topic) is not None
+    return SchemaBook(read_to_end(config, topic) if exists else iter(()))
+
+
+class Sender:
+    """The one writer of an instance. A newer one fences it.
+
+    Creating it fences the older ones, then reads how far they came: in the other order their last
+    transaction could be missed.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included
+    settings
+        of streaming out
+
+    Attributes
+    ----------
+    progress
+        of each filter, as it is committed
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka does not answer
+    """
+
+    def __init__(self, config: Mapping[str, Any], settings: StreamoutSettings) -> None:
+        self._config = config
+        self._settings = settings
+        create_own_topics(config, settings)
+        self._producer = TransactionalProducer(config, f"finkray-streamout-{settings.instance}")
+        self._partitions: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
+        self.progress = read_progress(config, settings.instance)
+        self._book = read_schemas(config, settings.instance)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Begin a transaction; commit it at the end of the block, abort it if the block raises.
+
+        Raises
+        ------
+        FinkrayError
+            as `TransactionalProducer.transaction`. Then make a new sender: what this one knows may
+            be of the aborted transaction
+        """
+        with self._producer.transaction():
+            yield
+
+    def schema_id(self, topic: str, text: str) -> int:
+        """Return the id of a schema; write it into the open transaction if it is new.
+
+        Raises
+        ------
+        SchemaError
+            if readers of the schema could not read what is in the topic
+        """
+        known = self._book.id_of(topic, text)
+        if known is not None:
+            return known
+        new, key, value = self._book.register(topic, text)
+        self._producer.produce(schemas_topic(self._settings.instance), value, key=key)
+        return new
+
+    def send(
+        self,
+        published: PublishedFilter,
+        object_id: bytes,
+        record: bytes,
+        schema: tuple[int, bytes],
+    ) -> int | None:
+        """Write a message into the open transaction; return its size, None if it is too large.
+
+        Parameters
+        ----------
+        published
+            the filter
+        object_id
+            of the alert
+        record
+            the bare record
+        schema
+            its id and text
+        """
+        topic = published.topic
+        if topic not in self._partitions:
+            self._learn(topic)
+        key, value = key_and_value(published.wire, record, object_id, *schema)
+        size = len(key) + len(value)
+        if size + ROOM_BYTES > self._limits[topic]:
+            return None
+        partition = partition_of(object_id, self._partitions[topic])
+        self._producer.produce(topic, value, key=key, partition=partition)
+        return size
+
+    def write_progress(self, progress: Progress) -> None:
+        """Write the progress of a filter into the open transaction."""
+        topic = progress_topic(self._settings.instance)
+        self._producer.produce(topic, progress.to_bytes(), key=progress.filter.encode())
+
+    def close(self) -> None:
+        """Leave Kafka; an open transaction is aborted."""
+        with suppress(FinkrayError):
+            self._producer.close()
+
+    def _learn(self, topic: str) -> None:
+        """Learn how many partitions a topic has, and its largest message."""
+        create_filter_topic(self._config, self._settings, topic)
+        self._partitions[topic] = partition_count(self._config, topic) or 1
+        own = int(self._settings.max_message_bytes)
+        self._limits[topic] = min(own, _largest_message(self._config, topic) or own)
+
+
+def _largest_message(config: Mapping[str, Any], topic: str) -> int | None:
+    """Return the largest message of a topic; None if the login may not know."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    admin = AdminClient(admin_config(config))
+    try:
+        found = admin.describe_configs([resource])[resource].result(_DESCRIBE_S)
+    except KafkaException:
+        return None
+    return int(found["max.message.bytes"].value)

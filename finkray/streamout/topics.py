@@ -1,0 +1,119 @@
+"""The topics of streaming out beside those of the filters: progress and schemas, both compacted."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any, Final
+
+from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from finkray.errors import KafkaUnavailable, SchemaError
+from finkray.kafka.consumer import assigned_consumer
+from finkray.kafka.errors import finkray_error
+from finkray.streamout.compatibility import compatibility_problems
+
+FIRST_ID: Final = 100_000
+"""Ids of LSST's own schemas are 100 x major + minor of their version: those of messages that are
+sent here have others."""
+
+COMPACTED: Final = {"cleanup.policy": "compact"}
+
+_READ_S: Final = 30.0
+_QUEUE_BYTES: Final = 16 * 2**20
+
+
+def progress_topic(instance: str) -> str:
+    """Return the topic of the progress of an instance."""
+    return f"finkray_streamout_{instance}"
+
+
+def schemas_topic(instance: str) -> str:
+    """Return the topic of the schemas of an instance."""
+    return f"finkray_schemas_{instance}"
+
+
+def read_to_end(config: Mapping[str, Any], topic: str) -> Iterator[tuple[bytes | None, bytes]]:
+    """Yield key and value of the committed messages of a topic with one partition.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if Kafka does not answer in time
+    """
+    consumer = assigned_consumer(config, queue_bytes=_QUEUE_BYTES, max_message_bytes=_QUEUE_BYTES)
+    with closing(consumer):
+        low, _ = consumer.get_watermark_offsets(KafkaPartition(topic, 0), timeout=_READ_S)
+        consumer.assign([KafkaPartition(topic, 0, low)])
+        while True:
+            message = consumer.poll(_READ_S)
+            if message is None:
+                raise KafkaUnavailable(f"{topic} could not be read to its end")
+            error = message.error()
+            if error is None:
+                if message.value() is not None:
+                    yield message.key(), message.value()
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
+                return
+            else:
+                raise finkray_error(error)
+
+
+class SchemaBook:
+    """The schemas of all topics of an instance, each with its id.
+
+    Parameters
+    ----------
+    records
+        key and value of what is in the topic of the schemas
+    """
+
+    def __init__(self, records: Iterator[tuple[bytes | None, bytes]]) -> None:
+        self._ids: dict[tuple[str, str], int] = {}
+        self._newest: dict[str, str] = {}
+        for _, value in records:
+            raw = json.loads(value)
+            self._add(raw["id"], raw["subject"], raw["schema"])
+
+    def id_of(self, topic: str, text: str) -> int | None:
+        """Return the id of a schema of a topic; None if it has none."""
+        return self._ids.get((topic, text))
+
+    def refuse_incompatible(self, topic: str, text: str) -> None:
+        """Raise SchemaError if readers of a schema could not read what is in a topic.
+
+        Raises
+        ------
+        SchemaError
+            names the fields
+        """
+        if (topic, text) in self._ids or topic not in self._newest:
+            return
+        problems = compatibility_problems(json.loads(text), json.loads(self._newest[topic]))
+        if problems:
+            raise SchemaError(
+                f"the schema of {topic} cannot change so: {'; '.join(problems[:5])}. Publish the "
+                "filter under another name, with another topic"
+            )
+
+    def register(self, topic: str, text: str) -> tuple[int, bytes, bytes]:
+        """Give a new schema an id; return it, and key and value of its record.
+
+        Raises
+        ------
+        SchemaError
+            as `refuse_incompatible`
+        """
+        self.refuse_incompatible(topic, text)
+        schema_id = max(self._ids.values(), default=FIRST_ID - 1) + 1
+        self._add(schema_id, topic, text)
+        value = {"id": schema_id, "subject": topic, "schema": text}
+        return schema_id, str(schema_id).encode(), json.dumps(value).encode()
+
+    def texts(self) -> dict[int, str]:
+        """Return the text of each schema by its id."""
+        return {schema_id: text for (_, text), schema_id in self._ids.items()}
+
+    def _add(self, schema_id: int, topic: str, text: str) -> None:
+        self._ids[topic, text] = schema_id
+        self._newest[topic] = text

@@ -1,0 +1,167 @@
+"""Judge archived alerts with a filter, and send nothing: what it would have done."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finkray.claim import DataFile
+from finkray.errors import FilterError
+from finkray.ledger.follow import Position
+from finkray.settings.streamout import StreamoutSettings
+from finkray.storage.contract import Storage
+from finkray.storage.dataset import select_files
+from finkray.storage.hours import Span
+from finkray.streamout.alerts import AlertReader
+from finkray.streamout.filter_file import FilterFile
+from finkray.streamout.judging import Judge
+from finkray.streamout.ledger_files import LedgerFile
+from finkray.streamout.publishing import check_filter
+from finkray.streamout.verdict import PASSED
+from finkray.streamout.wire import object_ids
+
+EXAMPLES: Final = 10
+"""Objects that passed which are shown."""
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a filter said of archived alerts.
+
+    Attributes
+    ----------
+    name
+        of the filter
+    alerts, passed
+        numbers of alerts
+    not_judged
+        numbers by reason
+    by_night
+        for each observing night the alerts, and those that passed
+    examples
+        objects of which alerts passed
+    seconds
+        how long the filter's process took
+    """
+
+    name: str
+    alerts: int = 0
+    passed: int = 0
+    not_judged: Counter[str] = field(default_factory=Counter)
+    by_night: dict[str, tuple[int, int]] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Share of the alerts that passed."""
+        return self.passed / max(1, self.alerts)
+
+    @property
+    def alerts_per_s(self) -> float:
+        """Alerts a second on one core, with reading."""
+        return self.alerts / max(1e-9, self.seconds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "filter": self.name,
+            "alerts": self.alerts,
+            "passed": self.passed,
+            "share": self.share,
+            "not_judged": dict(self.not_judged),
+            "by_night": {
+                night: {"alerts": alerts, "passed": passed}
+                for night, (alerts, passed) in sorted(self.by_night.items())
+            },
+            "examples": self.examples,
+            "alerts_per_s": self.alerts_per_s,
+        }
+
+
+def try_filter(
+    archive: Storage,
+    settings: StreamoutSettings,
+    path: Path,
+    span: Span,
+    *,
+    tell: Callable[[str], None],
+    stopping: threading.Event,
+) -> Trial:
+    """Judge the alerts of some hours, or until `stopping` is set.
+
+    Raises
+    ------
+    FilterError
+        if anything is wrong with the filter, or its process fails again and again
+    """
+    reader = AlertReader(archive)
+    # There is nothing to wait for: results that a filter needs are there, or its alerts are not
+    # judged.
+    judge = Judge(settings.model_copy(update={"needs_s": 0.0}), reader)
+    try:
+        definition = check_filter(archive, judge.pool, path)
+        trial = Trial(definition.name)
+        files, _ = select_files(archive, span, None)
+        for number, file in enumerate(files, start=1):
+            if stopping.is_set():
+                break
+            _try_file(archive, judge, definition, file.path, trial)
+            tell(f"file {number} of {len(files)}: {trial.alerts:,} alerts, {trial.passed:,} passed")
+        return trial
+    finally:
+        judge.pool.close()
+
+
+def _try_file(
+    archive: Storage,
+    judge: Judge,
+    definition: FilterFile,
+    path: str,
+    trial: Trial,
+) -> None:
+    reader = AlertReader(archive)
+    with archive.open(path) as source, pq.ParquetFile(source) as parquet:
+        columns = ["schema_fingerprint", "obs_night"]
+        table = parquet.read(
+            columns=[name for name in columns if name in parquet.schema_arrow.names],
+            use_threads=False,
+        )
+    fingerprint = table["schema_fingerprint"][0].as_py()
+    file = DataFile(path, table.num_rows, 0, 0, 0, schema_fingerprint=fingerprint)
+    item = LedgerFile(Position(), "", file, (path,))
+    begun_s = time.perf_counter()
+    verdicts, _ = judge.judge(item, [definition])
+    if definition.name not in verdicts:
+        schema = reader.packet_schema(fingerprint)
+        if isinstance(schema, str) or definition.survey in (None, schema.survey):
+            state = judge.state(definition.name)
+            raise FilterError(f"filter {definition.name}: {state.last_fault}")
+        return  # alerts of another survey
+    trial.seconds += time.perf_counter() - begun_s
+    said = verdicts[definition.name]
+    trial.alerts += len(said.codes)
+    trial.passed += said.count(PASSED)
+    trial.not_judged += said.counts_by_reason()
+    _count_nights(table, said.passed.tolist(), trial)
+    if len(trial.examples) < EXAMPLES and said.count(PASSED):
+        rows = said.passed[: EXAMPLES - len(trial.examples)]
+        alerts = reader.passed(path, [], rows)
+        names = [name.decode() for name in object_ids(reader.object_columns(alerts))]
+        trial.examples += [name for name in dict.fromkeys(names) if name not in trial.examples]
+
+
+def _count_nights(table: pa.Table, passed: list[int], trial: Trial) -> None:
+    if "obs_night" not in table.column_names:
+        return
+    nights = [str(night) for night in table["obs_night"].to_pylist()]
+    counts, counts_passed = Counter(nights), Counter(nights[row] for row in passed)
+    for night, alerts in counts.items():
+        before = trial.by_night.get(night, (0, 0))
+        trial.by_night[night] = (before[0] + alerts, before[1] + counts_passed[night])

@@ -1,0 +1,148 @@
+"""`finkray filter`: check, test, publish and list filters."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from finkray.errors import SettingsError
+from finkray.settings.model import Settings
+from finkray.storage.hours import Span, utc
+from finkray.streamout.alerts import AlertReader, service_columns
+from finkray.streamout.filter_columns import find_columns
+from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.progress import Progress
+from finkray.streamout.projection import Projection
+from finkray.streamout.published import FilterStore, PublishedFilter
+from finkray.streamout.publishing import check_filter, publish_filter, recent_schemas
+from finkray.streamout.sender import read_progress
+from finkray.streamout.trial import Trial, try_filter
+from finkray.streamout.wire import Wire
+from jobs.cluster.archive import archive_of
+
+
+def check_now(settings: Settings, file: Path) -> Iterator[str]:
+    """Check a filter; yield lines on what it reads.
+
+    Raises
+    ------
+    FilterError
+        If anything is wrong with it.
+    """
+    archive = archive_of(settings)
+    with FilterPool(limits_of(settings.streamout)) as pool:
+        definition = check_filter(archive, pool, file)
+        memory = pool.memory_bytes()[definition.name]
+    services = service_columns(AlertReader(archive).services())
+    yield f"{definition.name} {definition.version}: {definition.about or 'says nothing of itself'}"
+    for schema in recent_schemas(archive):
+        found = find_columns(definition, schema.columns, services)
+        reads = [*found.packet.values(), *(f"{s}.{c}" for s, c in found.services.values())]
+        lacks = [definition.arguments[each] for each in found.missing]
+        text = f"  alerts of {schema.survey or 'an unknown survey'}: reads {', '.join(reads)}"
+        yield text + (f"; not judged, they lack {', '.join(lacks)}" if lacks else "")
+    if definition.needs:
+        yield f"  needs results of {', '.join(definition.needs)}"
+    yield f"  its process takes {memory / 2**20:.0f} MiB"
+
+
+def try_now(
+    settings: Settings,
+    file: Path,
+    begins: str,
+    ends: str,
+    *,
+    tell: Callable[[str], None],
+    stopping: threading.Event,
+) -> Trial:
+    """Judge archived alerts with a filter.
+
+    Raises
+    ------
+    SettingsError
+        If a time is none.
+    FilterError
+        If anything is wrong with the filter.
+    """
+    try:
+        span = Span(utc(begins), utc(ends))
+    except ValueError as error:
+        raise SettingsError(f"--from, --to: {error}") from error
+    return try_filter(
+        archive_of(settings), settings.streamout, file, span, tell=tell, stopping=stopping
+    )
+
+
+def trial_lines(trial: Trial, max_share: float) -> Iterator[str]:
+    """Yield lines on a trial."""
+    yield (
+        f"{trial.name}: {trial.passed:,} of {trial.alerts:,} alerts pass ({trial.share:.2%}), "
+        f"{trial.alerts_per_s:,.0f} alerts/s"
+    )
+    for night, (alerts, passed) in sorted(trial.by_night.items()):
+        yield f"  night {night}: {passed:,} of {alerts:,} ({passed / max(1, alerts):.2%})"
+    for reason, count in trial.not_judged.most_common():
+        yield f"  not judged, {count:,}: {reason}"
+    if trial.examples:
+        yield f"  for example {', '.join(trial.examples)}"
+    if trial.share > max_share:
+        yield (
+            f"  more than {max_share:.0%} pass (streamout.max_share): a topic of that size is "
+            "more than most subscribers can follow"
+        )
+
+
+def publish_now(
+    settings: Settings, file: Path, *, topic: str, projection: Projection, wire: Wire
+) -> PublishedFilter:
+    """Publish a filter.
+
+    Raises
+    ------
+    FilterError
+        If anything is wrong with it.
+    """
+    with FilterPool(limits_of(settings.streamout)) as pool:
+        return publish_filter(
+            archive_of(settings),
+            settings.streamout_client_config(),
+            settings.streamout,
+            pool,
+            file,
+            topic=topic,
+            projection=projection,
+            wire=wire,
+        )
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """Return the published filters with their progress, as plain values.
+
+    Raises
+    ------
+    KafkaUnavailable
+        If Kafka does not answer.
+    """
+    published = FilterStore(archive_of(settings)).all()
+    if not published:
+        return []
+    done = read_progress(settings.streamout_client_config(), settings.streamout.instance)
+    rows = []
+    for each in published:
+        version = each.definition.version
+        nothing = Progress(each.name, version, each.cursor, each.cursor)
+        progress = done.get(each.name, nothing).to_json()
+        del progress["filter"], progress["version"], progress["format"]
+        rows.append(
+            {
+                "name": each.name,
+                "version": version,
+                "topic": each.topic,
+                "projection": each.projection.text,
+                "wire": each.wire.value,
+                "state": each.state,
+                "about": each.definition.about,
+                **progress,
+            }
+        )
+    return rows

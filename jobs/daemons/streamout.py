@@ -1,0 +1,96 @@
+"""Send alerts that pass filters to Kafka: `python -m jobs.daemons.streamout --config FILE`.
+
+Exit codes: see `finkray.host.exit_codes.DaemonExit`.
+"""
+
+import logging
+import sys
+import threading
+from typing import Final
+
+from finkray.errors import FinkrayError
+from finkray.host.daemon import daemon_parser, run_daemon, stop_event
+from finkray.settings.model import Settings, load
+from jobs.cluster.archive import archive_of
+from jobs.cluster.job import Daemon, Job
+from jobs.cluster.state import state_folder
+from jobs.daemons.last_look import check_archive, has_looked, record_look
+
+POLL_S: Final = 0.2
+"""Pause after a look that found nothing: a look costs two listings of small folders."""
+
+RETRY_S: Final = 1.0
+
+log = logging.getLogger("jobs.daemons.streamout")
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Send until `stopping` is set.
+
+    Raises
+    ------
+    SettingsError
+        There is no archive.
+    ProducerFenced
+        A newer process has the name of this instance.
+    FinkrayError
+        A retriable one if a fresh process may succeed.
+    """
+    # Its libraries take a second to load, and every command imports this module.
+    from finkray.streamout.engine import Streamout
+
+    archive = archive_of(settings)
+    state = state_folder()
+    engine = Streamout(archive, settings.streamout_client_config(), settings.streamout)
+    problem = ""
+    try:
+        while not stopping.is_set():
+            pause_s = POLL_S
+            try:
+                if engine.step():
+                    pause_s = 0.0
+                problem = ""
+            except FinkrayError as error:
+                if not error.retriable:
+                    raise
+                if problem != str(error):  # once, not at each retry
+                    log.warning("streaming out pauses, will retry: %s", error)
+                problem = str(error)
+                pause_s = RETRY_S
+            record_look(state, STREAMOUT.name)
+            stopping.wait(pause_s)
+    finally:
+        engine.close()
+    log.info("streaming out has ended in good order")
+
+
+def _ready_text(_job: Job, settings: Settings, _state: object) -> str:
+    return (
+        f"streamout: running, sends what passes the filters of {settings.archive.uri}; "
+        "finkray filter list"
+    )
+
+
+STREAMOUT: Final = Daemon(
+    name="streamout",
+    module="jobs.daemons.streamout",
+    about="sends alerts that pass filters to Kafka topics",
+    is_ready=has_looked,
+    ready_text=_ready_text,
+    check_start=check_archive,
+)
+
+
+def main() -> int:
+    """Send under supervision; return the exit code."""
+    return run_daemon(
+        STREAMOUT.module,
+        daemon_parser(STREAMOUT.module, "Send alerts that pass filters to Kafka topics."),
+        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        name=STREAMOUT.name,
+        restarts=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

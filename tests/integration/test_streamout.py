@@ -1,0 +1,252 @@
+"""Streaming out on a real Kafka: each alert that passes is in its topic once, whatever happens."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from finkray.errors import FilterError, ProducerFenced, SchemaError, SettingsError
+from finkray.settings.streamout import StreamoutSettings
+from finkray.streamout.engine import Streamout
+from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.published import FilterStore
+from finkray.streamout.sender import read_progress
+from finkray.streamout.wire import Wire, partition_of
+from sim.broker.kafka import Kafka
+from tests.support.archiving import wait_until
+from tests.support.packets import real_ztf_packets
+from tests.support.real_archives import RealArchive
+from tests.support.streaming_out import BRIGHT, OutStream
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "12"))
+
+
+@pytest.fixture(scope="module")
+def packets(test_data: Path) -> list[bytes]:
+    return list(real_ztf_packets(test_data, "20180626_skyportal_205"))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[FilterPool]:
+    with FilterPool(limits_of(StreamoutSettings())) as made:
+        yield made
+
+
+@pytest.fixture
+def out(
+    kafka: Kafka,
+    topic: str,
+    tmp_path: Path,
+    test_data: Path,
+    packets: list[bytes],
+    pool: FilterPool,
+) -> OutStream:
+    archive = RealArchive(tmp_path / "archive", test_data)
+    archive.put("ztf", packets[:20])
+    config = {"bootstrap.servers": kafka.bootstrap_servers}
+    instance = re.sub(r"[^a-z0-9_-]", "", topic.lower())[-40:]
+    settings = StreamoutSettings(instance=f"t{instance}", needs_s=0.3, breaker_rest_s=0.5)
+    return OutStream(archive, tmp_path, config, settings, pool)
+
+
+@pytest.fixture
+def engine(out: OutStream) -> Iterator[Streamout]:
+    made = Streamout(out.archive.storage, out.config, out.settings)
+    yield made
+    made.close()
+
+
+def run_to_end(engine: Streamout) -> None:
+    while engine.step():
+        pass
+
+
+def test_what_passes_is_sent_once_with_where_it_came_from(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    out.publish("bright", BRIGHT)
+    out.publish("faint", 'sql = "magpsf >= 18"', "full", Wire.FINK, suffix="toml")
+    run_to_end(engine)
+    out.archive.put("ztf", packets)
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+
+    alerts = out.alerts(out.topic("bright"))
+    faint = list(out.messages(out.topic("faint")))
+    assert len(alerts) + len(faint) == 2 * len(packets), "published after the first 20"
+    assert all(alert["candidate"]["magpsf"] < 18 for alert in alerts)
+    assert set(alerts[0]) == {"objectId", "candid", "candidate", "finkray"}
+    assert set(out.sources(out.topic("bright")).values()) == {1}
+    for partition, key, value in out.messages(out.topic("bright")):
+        assert key.decode() == out.read(value)["objectId"]
+        assert partition == partition_of(key, out.settings.partitions)
+    assert {key[:1] for _, key, _ in faint} == {b"{"}
+    progress = read_progress(out.config, out.settings.instance)
+    assert {each.difference for each in progress.values()} == {0}
+    assert progress["bright"].alerts == 2 * len(packets)
+    assert progress["bright"].sent == len(alerts)
+    assert progress["faint"].sent == len(faint)
+
+
+def test_the_later_process_goes_on_and_the_older_one_ends(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    out.publish("bright", BRIGHT)
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+    later = Streamout(out.archive.storage, out.config, out.settings)
+    try:
+        out.archive.put("ztf", packets)
+        with pytest.raises(ProducerFenced):
+            engine.step()
+        run_to_end(later)
+    finally:
+        later.close()
+    sources = out.sources(out.topic("bright"))
+    assert set(sources.values()) == {1}
+    assert len(sources) == later.progress["bright"].sent
+
+
+def test_a_filter_that_fails_stays_behind_alone_and_catches_up_when_it_is_mended(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    out.publish("bright", BRIGHT)
+    out.publish("broken", "def broken(magpsf):\n    import os; os._exit(1)\n")
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+    assert engine.progress["bright"].alerts == len(packets)
+    assert "its process ended" in engine.faults()["broken"]
+    assert engine.progress["broken"].alerts == 0
+    out.publish("broken", BRIGHT.replace("bright", "broken"))
+    wait_until(
+        "the mended filter to catch up",
+        lambda: engine.step() and engine.progress["broken"].alerts == len(packets),
+    )
+    assert out.sources(out.topic("broken")) == out.sources(out.topic("bright"))
+
+
+def test_a_message_that_is_too_large_is_counted_and_named(
+    out: OutStream, packets: list[bytes]
+) -> None:
+    settings = out.settings.model_copy(update={"max_message_bytes": 30_000})
+    out.publish("whole", BRIGHT.replace("bright", "whole"), "cutouts")
+    out.publish("lite", BRIGHT.replace("bright", "lite"))
+    out.archive.put("ztf", packets)
+    engine = Streamout(out.archive.storage, out.config, settings)
+    try:
+        run_to_end(engine)
+    finally:
+        engine.close()
+    progress = engine.progress["whole"]
+    assert progress.refused["larger than the topic takes"] > 0
+    assert progress.named["larger than the topic takes"][0].startswith("ztf[0]@")
+    assert progress.difference == 0
+    assert engine.progress["lite"].refused.total() == 0
+
+
+def test_paused_filters_go_on_where_they_were_and_retired_ones_do_not(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    store = FilterStore(out.archive.storage)
+    for name in ("paused", "retired"):
+        out.publish(name, BRIGHT.replace("bright", name))
+    store.set_state("paused", "paused")
+    store.set_state("retired", "retired")
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+    assert {each.alerts for each in engine.progress.values()} == {0}
+    store.set_state("paused", "active")
+    run_to_end(engine)
+    assert engine.progress["paused"].alerts == len(packets)
+    with pytest.raises(FilterError, match="retired is retired: publish it under another name"):
+        store.set_state("retired", "active")
+
+
+def test_what_cannot_work_is_refused_when_it_is_published(
+    out: OutStream, packets: list[bytes]
+) -> None:
+    with pytest.raises(FilterError, match="reads magpf, which no alert has; there is"):
+        out.publish("typo", "def typo(magpf):\n    return magpf < 18\n")
+    with pytest.raises(SettingsError, match="no field candidat; they have"):
+        out.publish("other", BRIGHT.replace("bright", "other"), "candidat")
+    out.publish("bright", BRIGHT, "objectId,candid")
+    engine = Streamout(out.archive.storage, out.config, out.settings)
+    try:
+        out.archive.put("ztf", packets)
+        run_to_end(engine)
+    finally:
+        engine.close()
+    with pytest.raises(SchemaError, match="candidate would be new, without a default"):
+        out.publish("bright", BRIGHT, "lite")
+
+
+def settings_file(out: OutStream) -> Path:
+    path = out.folder / "finkray.toml"
+    path.write_text(
+        f'[kafka]\nbootstrap_servers = "{out.config["bootstrap.servers"]}"\n'
+        f'[archive]\nuri = "{out.archive.storage.uri}"\n'
+        f'[streamout]\ninstance = "{out.settings.instance}"\n'
+    )
+    return path
+
+
+def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
+    """Every other kill is a stop: the process sleeps, and wakes after its successor began."""
+    out.publish("bright", BRIGHT)
+    out.publish("full", 'sql = "magpsf < 19"', "full", suffix="toml")
+    command = [sys.executable, "-m", "jobs.daemons.streamout", "-c", str(settings_file(out))]
+    environment = {**os.environ, "FINKRAY_STATE": str(out.folder)}
+    rng, sleeping = random.Random(7), []
+    log = (out.folder / "log").open("wb")
+    process = None
+    try:
+        for kill in range(KILLS):
+            process = subprocess.Popen(
+                [*command, "--unsupervised"], env=environment, stdout=log, stderr=log
+            )
+            out.archive.put("ztf", packets)
+            looked = out.folder / "streamout.json"
+            looked.unlink(missing_ok=True)
+            if kill % 2 or kill % 3 == 0:  # it has begun: a sleeper must not be the newest
+                wait_until("a first look", looked.exists)
+                time.sleep(rng.uniform(0.0, 0.5))
+            else:
+                time.sleep(rng.uniform(0.5, 3.0))
+            if kill % 2:
+                os.kill(process.pid, signal.SIGSTOP)
+                sleeping.append(process)
+            else:
+                process.kill()
+                process.wait()
+        engine = Streamout(out.archive.storage, out.config, out.settings)
+        for zombie in sleeping:
+            os.kill(zombie.pid, signal.SIGCONT)
+        try:
+            run_to_end(engine)
+            out.archive.put("ztf", packets)
+            for zombie in sleeping:
+                assert zombie.wait(120) != 0, "a newer process has its name"
+            run_to_end(engine)
+        finally:
+            engine.close()
+    finally:
+        log.close()
+        for each in [*sleeping, *([process] if process else [])]:
+            each.kill()
+            each.wait()
+    for name in ("bright", "full"):
+        sources = out.sources(out.topic(name))
+        progress = engine.progress[name]
+        assert set(sources.values()) == {1}
+        assert progress.alerts == (KILLS + 1) * len(packets)
+        assert progress.sent == len(sources) > 0
+        assert progress.difference == 0
