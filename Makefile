@@ -21,7 +21,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores take-overs soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ chaos: $(PREPARED)  ## kill processes at random under a stream with every troubl
 
 chaos-stores: $(READY)  ## kill writers of an archive and its store, with lost answers and an outage: KILLS=N OUTAGE_S=N STORES="s3 or hdfs"
 	@KILLS=$(KILLS) OUTAGE_S=$(OUTAGE_S) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "killed and ($(STORES))" -o faulthandler_timeout=0
+
+chaos-streamout: $(READY)  ## kill and stop the process that sends alerts at random: KILLS=N
+	@FINKRAY_STREAMOUT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_streamout.py -s -k killed --timeout 14400 -o faulthandler_timeout=0
 
 take-overs: $(READY)  ## take an archive over from holders that sleep and wake up: TAKE_OVERS=N STORES="s3 or hdfs"
 	@TAKE_OVERS=$(TAKE_OVERS) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "slept and ($(STORES))" -o faulthandler_timeout=0

@@ -30,7 +30,9 @@ class StreamoutSettings(Section):
         description="Partitions of a new topic. A transaction that touches 10 partitions takes "
         "7 ms, 100 take 74 ms",
     )
-    replication_factor: PositiveInt = Field(1, description="Copies of each partition of a new topic")
+    replication_factor: PositiveInt = Field(
+        1, description="Copies of each partition of a new topic"
+    )
     max_message_bytes: ByteSize = Field(
         ByteSize(10 * MiB),
         ge=1024,

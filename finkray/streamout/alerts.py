@@ -79,19 +79,13 @@ class AlertReader:
         """Read the columns of messages for some rows of a file, and the ids of their objects."""
         wanted = list(dict.fromkeys(name for schema in schemas for name in schema.columns))
         with self._archive.open(path) as source, pq.ParquetFile(source) as file:
-            top = [name.partition(".")[0] for name in OBJECT_COLUMNS]
-            ids = [name for name in top if name in file.schema_arrow.names]
-            # pyarrow reads a record whole if its name is given: objects' ids are read apart.
-            table = file.read(columns=wanted, use_threads=False).take(pa.array(rows))
-            extra = [name for name in dict.fromkeys(ids) if name not in wanted]
-            if extra:
-                more = file.read(
-                    columns=[name for name in OBJECT_COLUMNS if name.partition(".")[0] in extra],
-                    use_threads=False,
-                ).take(pa.array(rows))
-                for name in more.column_names:
-                    table = table.append_column(name, more[name])
-        return table
+            names = file.schema_arrow.names
+            ids = [
+                name
+                for name in OBJECT_COLUMNS
+                if name.partition(".")[0] in names and name.partition(".")[0] not in wanted
+            ]
+            return file.read(columns=[*wanted, *ids], use_threads=False).take(pa.array(rows))
 
     def object_columns(self, table: pa.Table) -> pa.Table:
         """Return the columns in which the ids of objects stand."""

@@ -129,9 +129,12 @@ def audit(
         ),
     ] = False,
 ) -> None:
-    """Check that every alert is accounted for once: in Kafka, the ledger and the files."""
+    """Check that every alert is accounted for once: in Kafka, the ledger and the files.
+
+    Of published filters also: what each judged, and what it sent.
+    """
     from jobs.cluster.simulated_kafka import meant_kafka
-    from jobs.commands.audit import audit_now, redrive_now
+    from jobs.commands.audit import audit_now, filter_balances, redrive_now
     from jobs.commands.render_audit import audit_text
 
     context = command_context(config)
@@ -140,10 +143,16 @@ def audit(
         if redrive:
             redrive_now(settings, context.progress.tell)
         report = audit_now(settings, deep)
+        filters = filter_balances(settings)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        sent = {each.name: each.to_json() for each in filters}
+        typer.echo(json.dumps({**report.to_json(), "streamout": sent}, indent=2))
     else:
         console().print(audit_text(report))
+        for each in filters:
+            console().print(f"filter {each.text}", markup=False, soft_wrap=True)
+    if report.exit_code == 0 and any(each.problem for each in filters):
+        raise typer.Exit(CommandExit.NO)
     raise typer.Exit(report.exit_code)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
@@ -15,6 +16,9 @@ from finkray.redrive.schemas import restore_schemas
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
+
+if TYPE_CHECKING:
+    from finkray.streamout.balance import FilterBalance
 
 
 def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
@@ -36,6 +40,26 @@ def audit_now(settings: Settings, deep: str | None = None) -> AuditReport:
         raise SettingsError(f"--deep: {error}") from error
     finally:
         kafka.close()
+
+
+def filter_balances(settings: Settings) -> "list[FilterBalance]":
+    """Return what each published filter judged and sent, compared with the ledger.
+
+    Raises
+    ------
+    KafkaUnavailable
+        The Kafka of streaming out does not answer.
+    """
+    from finkray.streamout.balance import balances
+    from finkray.streamout.published import FilterStore
+    from finkray.streamout.sender import read_progress
+
+    archive = archive_of(settings)
+    published = FilterStore(archive).all()
+    if not published:
+        return []
+    config = settings.streamout_client_config()
+    return balances(archive, published, read_progress(config, settings.streamout.instance))
 
 
 def redrive_now(settings: Settings, show: Callable[[str], None]) -> Redriven:

@@ -27,7 +27,7 @@ from tests.support.streaming_out import BRIGHT, OutStream
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "12"))
+KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "6"))
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +199,7 @@ def settings_file(out: OutStream) -> Path:
     return path
 
 
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
     """Every other kill is a stop: the process sleeps, and wakes after its successor began."""
     out.publish("bright", BRIGHT)

@@ -1,7 +1,7 @@
 """Helpers of the tests. A helper that two test modules need lies here, and only here.
 
 Fixtures are in conftest.py files: `tests/` (for all), `tests/integration/` (a Ray, an archive),
-`tests/unit/jobs/` (commands inside the test), `tests/unit/finkray/` and its `ledger/`.
+`tests/unit/finkray/` and its `ledger/`.
 
 Processes of ours
     archiving            an archive as a process, `wait_until`

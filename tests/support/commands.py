@@ -19,7 +19,7 @@ class Answer(NamedTuple):
 
 
 Finkray = Callable[..., Answer]
-"""The type of the fixture `finkray` of tests/unit/jobs: run a command inside the test."""
+"""The type of the fixture `finkray` of tests/conftest.py: run a command inside the test."""
 
 
 def finkray(
