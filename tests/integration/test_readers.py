@@ -3,12 +3,14 @@
 The code is that of docs/archive.md and README.md, word by word.
 """
 
+import ast
 import hashlib
 import re
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -36,7 +38,7 @@ from tests.support.packets import lsst_v10_frames, real_ztf_packets
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCE = TopicPartition("cluster", "ztf_20261124_programid1", "an-id-of-a-topic", 0)
 SPARK = """
-import os, sys
+import os, sys, traceback
 from finkray.host.java import find_java
 os.environ.update(find_java().environment())
 os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -44,7 +46,17 @@ from pyspark.sql import SparkSession
 spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
          .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
          .getOrCreate())
+for line in sys.stdin:
+    try:
+        exec(eval(line), {"spark": spark})
+    except Exception:
+        print(repr(traceback.format_exc()), flush=True)
+    else:
+        print(repr(""), flush=True)
+spark.stop()
 """
+"""Runs each line of its input, the text of a program as a Python literal, with a `spark` of its
+own; answers with the traceback."""
 FIRST_MS = 1_795_482_000_000  # 2026-11-24T01:00:00Z
 
 
@@ -166,6 +178,33 @@ def run(folder: Path, code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture(scope="module")
+def run_with_spark(night: Path) -> Iterator[Callable[[str], None]]:
+    """Runs code in the folder `night`, in one process with a Spark that has nothing of ours."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SPARK],
+        cwd=night,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None
+    assert stdout is not None
+
+    def run(code: str) -> None:
+        stdin.write(f"{code!r}\n")
+        stdin.flush()
+        answer = stdout.readline()
+        assert answer, "the process with Spark ended"
+        assert ast.literal_eval(answer) == "", ast.literal_eval(answer)
+
+    yield run
+    stdin.close()
+    assert process.wait(60) == 0
+
+
 SELECTIONS = ('.select(["candid", "kafka_offset"])', '.select("candid", "kafka_offset")')
 """What the recipes select; without it they show all columns."""
 
@@ -251,11 +290,9 @@ for rows in (whole, pyarrow_table, polars_frame.to_arrow()):
 
 @pytest.mark.spark
 @pytest.mark.timeout(180)
-def test_spark_reads_the_union_of_all_versions(night: Path) -> None:
-    run(
-        night,
-        SPARK
-        + block("docs/archive.md", "<!-- test: spark -->")
+def test_spark_reads_the_union_of_all_versions(run_with_spark: Callable[[str], None]) -> None:
+    run_with_spark(
+        block("docs/archive.md", "<!-- test: spark -->")
         + """
 assert spark_frame.count() == 39
 names = set(spark_frame.schema["candidate"].dataType.fieldNames())
@@ -296,20 +333,21 @@ assert spark_frame.schema["topic"].dataType.typeName() == "string"
         + """
 assert spark_frame.count() == 39
 assert {"drbversion", "rbversion"} < set(spark_frame.schema["candidate"].dataType.fieldNames())
-spark.stop()
 """,
     )
 
 
 @pytest.mark.spark
 @pytest.mark.timeout(180)
-def test_everybody_reads_images_that_were_compressed(test_data: Path, tmp_path: Path) -> None:
+def test_everybody_reads_images_that_were_compressed(
+    test_data: Path, night: Path, run_with_spark: Callable[[str], None]
+) -> None:
     """Those of LSST: 4 of its real alerts, in which there are 12."""
     packets = lsst_v10_frames(test_data)[:4]
     messages = [RawMessage(n, FIRST_MS + n, packet) for n, packet in enumerate(packets)]
     folder = str(test_data / "schemas" / "lsst")
     settings = PacketSettings(schema_folder=folder, surveys={"": "lsst"})
-    storage = LocalStorage(tmp_path / "archive")
+    storage = LocalStorage(night / "images")
     ledger = Ledger.take_over(storage)
     decoder = make_decoder(settings, max(map(len, packets)), {})
     batch = make_batch(Claim(SOURCE, 0, 3), messages, (), decoder)
@@ -318,25 +356,22 @@ def test_everybody_reads_images_that_were_compressed(test_data: Path, tmp_path: 
     names = ["cutoutDifference", "cutoutScience", "cutoutTemplate"]
     written = {name: list(map(_digest, alerts[name].to_pylist())) for name in names}
     assert len({each for column in written.values() for each in column}) == 12
-    (path,) = (tmp_path / "archive" / "alerts").rglob("*.parquet")
+    (path,) = (night / "images" / "alerts").rglob("*.parquet")
     assert path.stat().st_size < 0.7 * sum(map(len, packets))
 
-    run(
-        tmp_path,
-        SPARK
-        + f"""
+    run_with_spark(
+        f"""
 from hashlib import sha256
 import pandas as pd, polars as pl, pyarrow.dataset as ds
 from pyspark.sql.functions import sha2
 written = {written!r}
-table = ds.dataset("archive/alerts", partitioning="hive").to_table()
-spark_frame = spark.read.parquet("archive/alerts").orderBy("kafka_offset")
+table = ds.dataset("images/alerts", partitioning="hive").to_table()
+spark_frame = spark.read.parquet("images/alerts").orderBy("kafka_offset")
 for name, digests in written.items():
     for images in (table[name].to_pylist(), list(pd.read_parquet({str(path)!r})[name]),
                    list(pl.read_parquet({str(path)!r})[name])):
         assert [sha256(image).hexdigest() for image in images] == digests
     assert [row[0] for row in spark_frame.select(sha2(name, 256)).collect()] == digests
-spark.stop()
 """,
     )
 
@@ -358,7 +393,9 @@ assert claims.num_rows == 1
 
 @pytest.mark.spark
 @pytest.mark.timeout(180)
-def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> None:
+def test_spark_joins_alerts_with_what_a_service_said_of_them(
+    night: Path, run_with_spark: Callable[[str], None]
+) -> None:
     snapshot = run_over(
         Run(
             LocalStorage(night / "archive"),
@@ -373,10 +410,8 @@ def test_spark_joins_alerts_with_what_a_service_said_of_them(night: Path) -> Non
     )
     assert snapshot.results == 39
     join = docs_pages.spark_code().replace('"status", "bright"', '"status", "double"')
-    run(
-        night,
-        SPARK
-        + f"archive, version = 'archive', {snapshot.version!r}\n"
+    run_with_spark(
+        f"archive, version = 'archive', {snapshot.version!r}\n"
         + join
         + """
 rows = joined.select("kafka_offset", "status", "double").orderBy("kafka_offset").collect()
