@@ -40,7 +40,8 @@ from tests.support.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
 
-KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "12"))
+KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "11"))
+"""Each kind of process once, the broker, and everything at once."""
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
 PARTITIONS = 3
 BACKLOG = 1200
