@@ -43,7 +43,7 @@ from finkray.storage.object_publishing import (
 from finkray.storage.object_uri import ObjectUri
 from finkray.storage.odd_paths import OBJECT_ODD, refuse_odd_path
 from finkray.storage.read_only import read_only_filesystem
-from finkray.storage.s3_uploads import S3Uploads, find_keys, shared_uploads
+from finkray.storage.s3_uploads import S3Uploads, shared_uploads
 from finkray.storage.store_checks import refuse_unfit_store
 
 if TYPE_CHECKING:
@@ -343,19 +343,17 @@ class ObjectStorage:
         return self._options.get(PUBLISH_OPTION) != "copy"
 
     def _uploads(self) -> S3Uploads | None:
-        """Return what sends requests of uploads; None without keys, and for other stores."""
-        options = resolved(self._uri, self._options)
-        keys = find_keys(options) if self._uri.scheme == "s3" else None
-        if keys is None:
+        """Return what sends requests of uploads; None without credentials, and for other stores."""
+        if self._uri.scheme != "s3":
             return None
-        return shared_uploads(self._uri.bucket, tuple(sorted(options.items())), keys)
+        return shared_uploads(self._uri.bucket, resolved(self._uri, self._options))
 
     def _needed_uploads(self) -> S3Uploads:
         uploads = self._uploads()
         if uploads is None:
             raise OSError(
-                "the file was staged as an open upload, and no access_key_id and secret_access_key "
-                "are given: give those with which it was staged"
+                "the file was staged as an open upload, and botocore or credentials are missing: "
+                "give those with which it was staged"
             )
         return uploads
 

@@ -1,23 +1,17 @@
 """Multipart uploads that stay open until another process completes them, on stores that speak S3.
 
 An open upload is in no list, and its object cannot be read. obstore opens and completes an upload
-in one call, so these requests are sent here, by Python's own HTTP client. They need keys that are
-given (`Keys.find`): a role of the machine, which obstore finds by itself, is not looked for.
+in one call, so these requests are sent by botocore, which also finds the credentials of a machine's
+role.
 """
 
 import functools
-import hashlib
-import http.client
 import os
 import random
-import re
-import ssl
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from html import unescape
-from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
 from finkray.storage.object_client import (
     RETRY_S,
@@ -27,22 +21,31 @@ from finkray.storage.object_client import (
     is_protected,
     seconds,
 )
-from finkray.storage.s3_signature import UNSIGNED_PAYLOAD, Keys, query_string, signed_headers
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _TRY_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
-_UPLOAD_ID: Final = re.compile(r"<UploadId>([^<]+)</UploadId>")
+_TAKEN: Final = frozenset({409, 412})
+"""Another completion is under way, or the key is taken."""
+
+_CONNECTIONS: Final = 32
 
 
 class S3Refusal(OSError):
-    """An answer of a store that is not the expected one; its text is as that of obstore."""
+    """An answer of a store that is not the expected one; its text is as that of obstore.
 
+    Attributes
+    ----------
+    status
+        of HTTP
+    code
+        of the store, such as NoSuchUpload; empty if it gave none
+    """
 
-class _Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    text: str
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"status code: {status}: <Code>{code}</Code> {message}")
+        self.status = status
+        self.code = code
 
 
 class S3Uploads:
@@ -57,178 +60,149 @@ class S3Uploads:
         the bucket
     options
         of the archive, with the endpoint
-    keys
-        to sign with
+    session
+        of botocore, with credentials
     """
 
-    def __init__(self, bucket: str, options: Mapping[str, Option], keys: Keys) -> None:
-        region = str(options.get("region") or os.environ.get("AWS_REGION") or "us-east-1")
-        endpoint = str(options.get("endpoint") or f"https://s3.{region}.amazonaws.com")
-        parts = urlsplit(endpoint)
+    def __init__(self, bucket: str, options: Mapping[str, Option], session: Any) -> None:
+        from botocore.config import Config
+
+        endpoint = str(options.get("endpoint") or "")
         hosted = str(options.get("virtual_hosted_style_request", "")).lower() == "true"
-        self._folder = parts.path.rstrip("/") + ("" if hosted else f"/{quote(bucket)}")
-        self._host = parts.netloc
-        self._is_tls = parts.scheme == "https"
-        self._signs_payload = not is_protected(endpoint)
-        self._region, self._keys = region, keys
-        self._timeout_s = seconds(options, "timeout_s", TIMEOUT_S) * UPLOAD_TIMEOUTS
+        timeout_s = seconds(options, "timeout_s", TIMEOUT_S) * UPLOAD_TIMEOUTS
+        self._bucket = bucket
         self._retry_s = seconds(options, "retry_s", RETRY_S)
-        certificate = options.get("root_certificate_file")
-        self._tls = (
-            ssl.create_default_context(cafile=None if certificate is None else str(certificate))
-            if self._is_tls
-            else None
+        self._client: Any = session.create_client(
+            "s3",
+            region_name=str(options.get("region") or os.environ.get("AWS_REGION") or "us-east-1"),
+            endpoint_url=endpoint or None,
+            verify=options.get("root_certificate_file"),
+            config=Config(
+                connect_timeout=min(5.0, timeout_s),
+                read_timeout=timeout_s,
+                max_pool_connections=_CONNECTIONS,
+                # Tried again here, for a time: botocore counts.
+                retries={"total_max_attempts": 1},
+                # Not every store that speaks S3 knows the checksums that became the default.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={
+                    "addressing_style": "virtual" if hosted else "path",
+                    "payload_signing_enabled": not is_protected(endpoint),
+                },
+            ),
         )
-        self._idle: list[http.client.HTTPConnection] = []
-        self._process_id = os.getpid()
 
     def begin(self, key: str, metadata: Mapping[str, str]) -> str:
         """Open an upload to a key; the object will have the metadata. Return the upload's id."""
-        headers = {f"x-amz-meta-{name}": value for name, value in metadata.items()}
-        answer = self._send("POST", key, {"uploads": ""}, headers=headers)
-        found = _UPLOAD_ID.search(answer.text)
-        if found is None:
-            raise S3Refusal(f"no id of an upload in the answer: {answer.text[:200]}")
-        return unescape(found[1])
+        answer = self._send(self._client.create_multipart_upload, Key=key, Metadata=dict(metadata))
+        return str(answer["UploadId"])
 
     def put(self, key: str, upload_id: str, data: bytes | memoryview) -> str:
         """Send the only part of an upload; return its ETag."""
-        query = {"partNumber": "1", "uploadId": upload_id}
-        return self._send("PUT", key, query, data=data).headers["etag"]
+        answer = self._send(
+            self._client.upload_part, Key=key, UploadId=upload_id, PartNumber=1, Body=bytes(data)
+        )
+        return str(answer["ETag"])
 
     def complete(self, key: str, upload_id: str, e_tag: str) -> bool:
         """Complete an upload, unless the key is taken; return False if the upload is gone.
 
         Neither answer says whose object there is now, if any: look at it.
         """
-        body = (
-            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
-            f"<ETag>{e_tag}</ETag></Part></CompleteMultipartUpload>"
-        )
-        answer = self._send(
-            "POST",
-            key,
-            {"uploadId": upload_id},
-            headers={"if-none-match": "*"},
-            data=body.encode(),
-            expected=frozenset({200, 404, 409, 412}),
-        )
-        if answer.status == 404 and "<Code>NoSuchUpload</Code>" not in answer.text:
-            raise _refusal(answer)
-        return answer.status != 404
+        try:
+            self._send(
+                self._client.complete_multipart_upload,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": e_tag}]},
+                IfNoneMatch="*",
+            )
+        except S3Refusal as refusal:
+            if refusal.code == "NoSuchUpload":
+                return False
+            if refusal.status not in _TAKEN:
+                raise
+        return True
 
     def abort(self, key: str, upload_id: str) -> None:
         """Give an upload up; one that is gone is no error."""
-        query = {"uploadId": upload_id}
-        self._send("DELETE", key, query, expected=frozenset({200, 204, 404}))
+        try:
+            self._send(self._client.abort_multipart_upload, Key=key, UploadId=upload_id)
+        except S3Refusal as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
 
-    def _send(
-        self,
-        method: str,
-        key: str,
-        query: Mapping[str, str],
-        *,
-        headers: Mapping[str, str] | None = None,
-        data: bytes | memoryview = b"",
-        expected: frozenset[int] = frozenset({200}),
-    ) -> _Answer:
-        """Send a request, again and again while the store is away or busy.
+    def _send(self, request: Callable[..., Any], **arguments: Any) -> Any:
+        """Send a request, again and again while the store is away or busy; return its answer.
 
         Raises
         ------
+        S3Refusal
+            if the answer is an error
         OSError
-            if there is no expected answer in time
+            if there is no answer in time
         """
+        from botocore.exceptions import BotoCoreError, ClientError
+
         ends_s = time.monotonic() + self._retry_s
         pause_s = _FIRST_PAUSE_S
         while True:
-            problem: Exception
+            problem: OSError
             try:
-                answer = self._ask(method, key, query, headers or {}, data)
-            except (OSError, http.client.HTTPException) as error:
-                problem = error
-            else:
-                # An answer of 200 to a completion may have an error in it.
-                failed = answer.status == 200 and "<Error>" in answer.text
-                if answer.status in expected and not failed:
-                    return answer
-                problem = _refusal(answer)
-                if answer.status not in _TRY_AGAIN and not failed:
-                    raise problem
+                return request(Bucket=self._bucket, **arguments)
+            except ClientError as error:
+                problem = _refusal(error)
+                if problem.status not in _TRY_AGAIN:
+                    raise problem from error
+            except BotoCoreError as error:
+                problem = OSError(f"error sending request: timed out or cannot connect: {error}")
             if time.monotonic() + pause_s > ends_s:
-                if isinstance(problem, S3Refusal):
-                    raise problem
-                raise OSError(f"error sending request: timed out or cannot connect: {problem}")
+                raise problem
             time.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - against a lockstep
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _ask(
-        self,
-        method: str,
-        key: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        data: bytes | memoryview,
-    ) -> _Answer:
-        path = f"{self._folder}/{quote(key)}"
-        signed = signed_headers(
-            method,
-            path,
-            query,
-            {"host": self._host, **headers},
-            payload_sha256=(
-                hashlib.sha256(data).hexdigest() if self._signs_payload else UNSIGNED_PAYLOAD
-            ),
-            keys=self._keys,
-            region=self._region,
-            now=datetime.now(UTC),
-        )
-        connection = self._connection()
-        try:
-            connection.request(
-                method,
-                f"{path}?{query_string(query)}",
-                body=data,
-                headers={**signed, "content-length": str(len(data))},
-            )
-            response = connection.getresponse()
-            text = response.read().decode(errors="replace")
-            found = {name.lower(): value for name, value in response.getheaders()}
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.append(connection)
-        return _Answer(response.status, found, text)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._process_id != os.getpid():  # a fork must not share its parent's connections
-            self._idle, self._process_id = [], os.getpid()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            pass
-        if self._tls is not None:
-            return http.client.HTTPSConnection(
-                self._host, timeout=self._timeout_s, context=self._tls
-            )
-        return http.client.HTTPConnection(self._host, timeout=self._timeout_s)
+def shared_uploads(bucket: str, options: Mapping[str, Option]) -> S3Uploads | None:
+    """Return what sends the requests of this process to a bucket: its connections are reused.
 
-
-def find_keys(options: Mapping[str, Option]) -> Keys | None:
-    """Return the keys that options or environment give; None if there are none."""
-
-    def find(option: str) -> str:
-        return str(options.get(option) or os.environ.get(f"AWS_{option.upper()}") or "")
-
-    keys = Keys(find("access_key_id"), find("secret_access_key"), find("session_token"))
-    return keys if keys.access_key_id and keys.secret_access_key else None
+    Returns
+    -------
+    S3Uploads | None
+        None without credentials, and without botocore
+    """
+    # A fork must not share its parent's connections.
+    return _shared(bucket, tuple(sorted(options.items())), os.getpid())
 
 
 @functools.lru_cache(maxsize=64)
-def shared_uploads(bucket: str, options: tuple[tuple[str, Option], ...], keys: Keys) -> S3Uploads:
-    """Return what sends the requests of this process to a bucket: its connections are reused."""
-    return S3Uploads(bucket, dict(options), keys)
+def _shared(
+    bucket: str, options: tuple[tuple[str, Option], ...], _process_id: int
+) -> S3Uploads | None:
+    given = dict(options)
+    try:
+        session = _session(given)
+    except ModuleNotFoundError:
+        return None
+    return S3Uploads(bucket, given, session) if session.get_credentials() else None
 
 
-def _refusal(answer: _Answer) -> S3Refusal:
-    return S3Refusal(f"status code: {answer.status}: {answer.text[:1000]}")
+def _session(options: Mapping[str, Option]) -> Any:
+    """Return a session of botocore with the credentials that are given, else those it finds."""
+    from botocore.session import get_session
+
+    session = get_session()
+    if options.get("access_key_id"):
+        session.set_credentials(
+            *(options.get(name) for name in ("access_key_id", "secret_access_key", "session_token"))
+        )
+    return session
+
+
+def _refusal(error: Any) -> S3Refusal:
+    found = error.response.get("Error", {})
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    # An answer of 200 to a completion may have an error in it.
+    status = status if status >= HTTPStatus.BAD_REQUEST else HTTPStatus.INTERNAL_SERVER_ERROR
+    code = str(found.get("Code", ""))
+    return S3Refusal(status, "" if code.isdigit() else code, str(found.get("Message", ""))[:1000])
