@@ -72,15 +72,16 @@ def reasons(model: OutlierModel, test: pa.Table, seed: int) -> Reasons:
     scores = score_of(model, test)
     ordered = np.sort(scores)
     strangest = top(scores, _STRANGEST)
-    reference = matrix(model.reference, names)
-    medians = np.nanmedian(reference, axis=0)
-    changed = values[strangest].copy()
+    # Where a curve decided, the reasons are features of the curve.
+    every = [*names, *model.about.curve_names]
+    medians = np.nanmedian(matrix(model.reference, every), axis=0)
+    changed = matrix(test.take(pa.array(strangest)), every)
     answers = model.explain(test.take(pa.array(strangest)))["drivers"].to_pylist()
     for row, answer in enumerate(answers):
         for driver in answer[:3]:
-            number = names.index(driver["name"])
+            number = every.index(driver["name"])
             changed[row, number] = medians[number]
-    after = score_of(model, with_values(test.take(pa.array(strangest)), changed, names))
+    after = score_of(model, with_values(test.take(pa.array(strangest)), changed, every))
 
     def rank(of: np.ndarray) -> float:
         return float(np.mean(np.searchsorted(ordered, of) / len(ordered)))

@@ -13,7 +13,7 @@ from finkray.outliers.arrays import Floats
 from finkray.outliers.density import LocalDensity
 from finkray.outliers.detectors import Forest
 from finkray.outliers.p_values import TailP, combined
-from finkray.outliers.ranks import Ranks
+from finkray.outliers.ranks import Places, Ranks
 
 LEAST_CURVES = 50
 """A band with fewer reference curves is not used."""
@@ -69,6 +69,43 @@ class CurveDetector:
             return np.full(rows, np.nan)
         return combined(np.concatenate(columns, axis=1))
 
+    def contributions(self, curves: Mapping[str, Floats]) -> tuple[Places, Floats]:
+        """Return where features lie in the reference, and how much each one shortened the paths.
+
+        Returns
+        -------
+        Places
+            of the features of all bands side by side, as they are given; NaN in bands that are not
+            used
+        ndarray
+            rows sum up to 1, or are 0
+        """
+        places, shares = [], []
+        for band, values in curves.items():
+            detector = self._bands.get(band)
+            unknown = np.full(values.shape, np.nan)
+            places.append(
+                Places(unknown, unknown, np.zeros(values.shape, np.float32))
+                if detector is None
+                else detector.places(values)
+            )
+            known = np.isfinite(values).any(axis=1)[:, None]
+            shares.append(
+                np.zeros(values.shape)
+                if detector is None
+                else np.where(known, detector.signature(values), 0.0)
+            )
+        together = np.concatenate(shares, axis=1)
+        total = together.sum(axis=1, keepdims=True)
+        return (
+            Places(
+                np.concatenate([each.below for each in places], axis=1),
+                np.concatenate([each.above for each in places], axis=1),
+                np.concatenate([each.normal for each in places], axis=1),
+            ),
+            np.divide(together, total, out=np.zeros(together.shape), where=total > 0),
+        )
+
 
 class _Band:
     """Forest and local density of one band.
@@ -94,6 +131,14 @@ class _Band:
         out[known, 0] = self._forest_p(self._forest.score(self._filled(values[known])))
         out[known, 1] = self._density_p(self._density.factors(normal))
         return out
+
+    def places(self, values: Floats) -> Places:
+        """Return where the values lie in the reference."""
+        return self._ranks.places(values)
+
+    def signature(self, values: Floats) -> Floats:
+        """Return how much each feature shortened the paths in the forest, 0 or more."""
+        return np.maximum(self._forest.signature(self._filled(values)), 0.0)
 
     def _filled(self, values: Floats) -> Floats:
         return np.where(np.isfinite(values), values, self._medians)

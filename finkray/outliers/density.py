@@ -12,7 +12,7 @@ from finkray.outliers.arrays import Floats
 from finkray.outliers.distances import Points
 
 DENSITY_NEIGHBOURS: Final = 20
-DENSITY_ROWS: Final = 2048
+DENSITY_ROWS: Final = 1024
 """Most rows among which neighbours are looked for: the time for a curve grows with them."""
 
 _CHUNK: Final = 256

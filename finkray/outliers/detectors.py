@@ -15,7 +15,8 @@ from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
 from finkray.outliers.distances import Points
 
-TREES: Final = 300
+TREES: Final = 200
+"""With 300 the same is found (within 0.02 in all figures) for half as much time again."""
 SUBSAMPLE: Final = 128
 """Rows for each tree. With 256, the usual number (Liu, Ting and Zhou 2008), trees are deep enough
 to follow the dense groups of one night: others look strange (AUC up to 0.03 more), and fewer of the

@@ -29,7 +29,7 @@ it made, 0 to 1."""
 DRIVER_LIST: Final = pa.list_(DRIVER)
 
 
-def contributions(signature: Floats, parts: np.ndarray) -> Floats:
+def contributions(signature: Floats, parts: np.ndarray, parts_weight: float) -> Floats:
     """Return the share of each feature in the score: rows sum up to 1, or are 0.
 
     Parameters
@@ -38,8 +38,11 @@ def contributions(signature: Floats, parts: np.ndarray) -> Floats:
         how much each feature shortened the paths in the forest
     parts
         squared difference of each feature to the nearest neighbour
+    parts_weight
+        what the distance to neighbours counts in the score, 0 to 1
     """
-    return 0.5 * (_shares(np.maximum(signature, 0.0)) + _shares(parts.astype(np.float64)))
+    by_forest = _shares(np.maximum(signature, 0.0))
+    return (1.0 - parts_weight) * by_forest + parts_weight * _shares(parts.astype(np.float64))
 
 
 def drivers(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from finkray import adapter
 from finkray.errors import OutlierError
-from finkray.outliers import features_lsst, features_ztf
+from finkray.outliers import features_lsst, features_ztf, packet_curves
 from finkray.outliers.arrays import Floats, columns_of, floats
 from finkray.outliers.feature import Feature
 
@@ -31,6 +31,8 @@ class FeatureList:
         the features, in the order of the columns
     quality
         numbers about the image: 1 where a high value is bad, -1 where a low one is
+    bands
+        names of the bands whose curves have features
     columns
         packet columns that they are read from
     """
@@ -39,9 +41,11 @@ class FeatureList:
     version: str
     features: tuple[Feature, ...]
     quality: Mapping[str, float]
+    bands: tuple[str, ...]
     columns: tuple[str, ...]
     _features: Callable[[pa.Table], Floats]
     _quality: Callable[[pa.Table], Floats]
+    _curves: Callable[[pa.Table], Floats]
 
     @property
     def names(self) -> list[str]:
@@ -52,6 +56,21 @@ class FeatureList:
     def quality_names(self) -> list[str]:
         """Names of the columns of numbers about the image, in a table of features."""
         return [f"{QUALITY_PREFIX}{name}" for name in self.quality]
+
+    @property
+    def curve_names(self) -> list[str]:
+        """Names of the columns of features of curves, one band after the other."""
+        return [feature.name for feature in self.curve_features]
+
+    @property
+    def curve_features(self) -> tuple[Feature, ...]:
+        """The features of curves, as `curve_names`."""
+        return packet_curves.features_by_band(self.bands)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of all columns of numbers in a table of features."""
+        return [*self.names, *self.quality_names, *self.curve_names]
 
     def table(self, alerts: pa.Table) -> pa.Table:
         """Return the features of alerts: a row for each.
@@ -65,8 +84,9 @@ class FeatureList:
         Returns
         -------
         Table
-            `alert_id`, `object_id`, the features and the numbers about the image, as float64;
-            null where a value is missing, and where an alert is of another survey
+            `alert_id`, `object_id`, the features, the numbers about the image and the features of
+            curves, as float64; null where a value is missing, and where an alert is of another
+            survey
 
         Raises
         ------
@@ -84,27 +104,32 @@ class FeatureList:
         ids = {name: detections[name] for name, _ in IDS}
         values = _columns(self.names, self._features(alerts))
         quality = _columns(self.quality_names, self._quality(alerts))
-        return pa.table({**ids, **values, **quality})
+        curves = _columns(self.curve_names, self._curves(alerts))
+        return pa.table({**ids, **values, **quality, **curves})
 
 
 FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     "ztf": FeatureList(
         survey="ztf",
-        version="ztf-2",
+        version="ztf-3",
         features=features_ztf.FEATURES,
         quality=features_ztf.QUALITY,
+        bands=tuple(packet_curves.ZTF_BANDS),
         columns=features_ztf.COLUMNS,
         _features=features_ztf.features,
         _quality=features_ztf.quality,
+        _curves=packet_curves.ztf_curves,
     ),
     "lsst": FeatureList(
         survey="lsst",
-        version="lsst-1",
+        version="lsst-2",
         features=features_lsst.FEATURES,
         quality=features_lsst.QUALITY,
+        bands=packet_curves.LSST_BANDS,
         columns=features_lsst.COLUMNS,
         _features=features_lsst.features,
         _quality=features_lsst.quality,
+        _curves=packet_curves.lsst_curves,
     ),
 }
 

@@ -114,12 +114,19 @@ def features(alerts: pa.Table) -> Floats:
         float64 of shape (alerts, 20), in the order of `FEATURES`; NaN where a value is missing
     """
     read = columns_of(alerts, COLUMNS)
-    now = _Now.of(read)
+    now = Now.of(read)
     known = adapter.solar_system(pa.table(read))["solar_system"]
     solar_system = pc.cast(known, pa.float64()).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         columns = [*_detection(now, read), solar_system, *_sources(now, read)]
     return feature_matrix(columns, np.isfinite(now.mjd) | np.isfinite(now.flux))
+
+
+def detections_and_forced(alerts: pa.Table) -> tuple["Now", "Points"]:
+    """Return the detections, and the forced fluxes before each of them."""
+    read = columns_of(alerts, COLUMNS)
+    now = Now.of(read)
+    return now, Points.of(now, read, "prvDiaForcedSources")
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -148,7 +155,7 @@ def quality(alerts: pa.Table) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Now:
+class Now:
     """The detections: a value for each alert."""
 
     mjd: Floats
@@ -159,7 +166,8 @@ class _Now:
     error: Floats
 
     @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "_Now":
+    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
+        """Read the detections from columns of `COLUMNS`."""
         return cls(
             first_floats(read, *_paths("diaSource", _TIME)),
             _bands(pc.coalesce(*(texts(read[path]) for path in _paths("diaSource", _BAND)))),
@@ -171,7 +179,7 @@ class _Now:
 
 
 @dataclass(frozen=True)
-class _Points:
+class Points:
     """Earlier points of one list of the packets, in the order of time."""
 
     groups: Groups
@@ -183,7 +191,8 @@ class _Points:
     error: Floats
 
     @classmethod
-    def of(cls, now: _Now, read: Mapping[str, pa.Array], record: str) -> "_Points":
+    def of(cls, now: Now, read: Mapping[str, pa.Array], record: str) -> "Points":
+        """Read one list of the packets from columns of `COLUMNS`."""
         times = [read[path] for path in _paths(record, _TIME)]
         counts = np.max([list_counts(values) for values in times], axis=0)
         alert = np.repeat(np.arange(len(counts)), counts)
@@ -208,7 +217,7 @@ class _Points:
         return cls(groups, days[kept], same[kept], *(column[kept] for column in values))
 
 
-def _detection(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     template, template_error = _number(read, "templateFlux"), _number(read, "templateFluxErr")
     noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), now.error))
     size = (_number(read, "ixx") + _number(read, "iyy")) / (
@@ -223,8 +232,8 @@ def _detection(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _sources(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = _Points.of(now, read, "prvDiaSources")
+def _sources(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = Points.of(now, read, "prvDiaSources")
     groups = points.groups
     every = np.ones(len(points.days), bool)
     same = points.same_band
@@ -248,8 +257,8 @@ def _sources(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _forced(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = _Points.of(now, read, "prvDiaForcedSources")
+def _forced(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = Points.of(now, read, "prvDiaForcedSources")
     groups, same = points.groups, points.same_band & (points.error > 0)
     weight = 1.0 / points.error**2
     count, total = groups.count(same), groups.sum(weight, same)
@@ -269,7 +278,7 @@ def _forced(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _jump(now: _Now, points: _Points) -> Floats:
+def _jump(now: Now, points: Points) -> Floats:
     """Return the flux less the median in the band, over scatter and error together."""
     same = points.same_band
     median = points.groups.median(points.flux, same)
@@ -278,7 +287,7 @@ def _jump(now: _Now, points: _Points) -> Floats:
     return np.where(enough, np.arcsinh((now.flux - median) / noise), np.nan)
 
 
-def _spread(points: _Points, mask: np.ndarray) -> Floats:
+def _spread(points: Points, mask: np.ndarray) -> Floats:
     """Return the robust scatter of fluxes about their median, with the error as the least."""
     groups = points.groups
     median = groups.median(points.flux, mask)
@@ -286,7 +295,7 @@ def _spread(points: _Points, mask: np.ndarray) -> Floats:
     return np.fmax(deviation, groups.median(points.error, mask & np.isfinite(points.error)))
 
 
-def _colour(now: _Now, points: _Points) -> Floats:
+def _colour(now: Now, points: Points) -> Floats:
     """Return the contrast to the latest flux of another band, from -1 to 1 in amount.
 
     Bands are not told apart: LSST's six have too few pairs in a packet.
@@ -297,7 +306,7 @@ def _colour(now: _Now, points: _Points) -> Floats:
     return (now.flux - flux) / np.sqrt(now.flux**2 + flux**2 + now.error**2 + error**2)
 
 
-def _scatter(points: _Points) -> Floats:
+def _scatter(points: Points) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
     groups = points.groups
     placed = np.isfinite(points.east) & np.isfinite(points.north)

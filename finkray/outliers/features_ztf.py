@@ -7,11 +7,13 @@ None follows the conditions of a night more than the source: with the density of
 colours of its stars (dust), the depth of the images and the days between visits as features, an
 ordinary alert of another night is strange. Brightness is therefore counted from the limit of the
 image, and numbers that count visits have a value only where no star is: a variable star is
-detected as often as its field is visited, anything else as long as it lasts.
+detected as often as its field is visited, anything else as long as it lasts. How many of its alerts
+are of asteroids is the field's ecliptic latitude: whether a known body is there is a context
+(`finkray.outliers.context`), not a feature.
 
 | group | what it is made of |
 |---|---|
-| where | the nearest sources of the reference image and of Pan-STARRS, the Solar System |
+| where | the nearest sources of the reference image and of Pan-STARRS |
 | now | the detection itself |
 | 30 days | the packet's history up to the detection, in the band of the detection unless said |
 """
@@ -23,7 +25,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from finkray.adapter.ztf import NEAR_KNOWN_ARCSEC, sign_of_isdiffpos
+from finkray.adapter.ztf import sign_of_isdiffpos
 from finkray.outliers.arrays import (
     Floats,
     Groups,
@@ -44,10 +46,8 @@ FEATURES: Final = (
     Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 10)"),
     Feature("sgscore1", "", "star score of the nearest Pan-STARRS source (0 galaxy, 1 star)"),
     Feature("srmag1", "mag", "r magnitude of the nearest Pan-STARRS source"),
-    Feature("solar_system", "", "a known Solar System object within 5 arcsec (1 yes, 0 no)"),
     Feature("over_image_limit", "mag", "brightness above the limit of the image"),
     Feature("sign", "", "direction of the change (1 brighter, -1 fainter)"),
-    Feature("contrast", "", "change divided by the flux of the reference source", "asinh5"),
     Feature("mag_over_ps", "mag", "magnitude of the difference less that of the Pan-STARRS source"),
     Feature("detections", "", "earlier detections in the band, no star there", "log1p"),
     Feature("detections_other", "", "earlier detections in other bands, no star there", "log1p"),
@@ -85,7 +85,7 @@ one is. `magdiff` is the amount of the packet's value."""
 
 _CANDIDATE: Final = (
     *("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim"),
-    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "srmag1", "ssdistnr"),
+    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "srmag1"),
     *("seeratio", "elong", "aimagerat", "bimagerat", "nneg"),
     *("nbad", "sumrat", "classtar", "chipsf", "magdiff", "rb"),
 )
@@ -125,13 +125,20 @@ def features(alerts: pa.Table) -> Floats:
     Returns
     -------
     ndarray
-        float64 of shape (alerts, 25), in the order of `FEATURES`; NaN where a value is missing
+        float64 of shape (alerts, 23), in the order of `FEATURES`; NaN where a value is missing
     """
     read = columns_of(alerts, COLUMNS)
-    now = _Now.of(read)
+    now = Now.of(read)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         columns = [*_where(read), *_now(now, read), *_past(now, read)]
     return feature_matrix(columns, np.isfinite(now.jd) | np.isfinite(now.mag))
+
+
+def detections_and_history(alerts: pa.Table) -> tuple["Now", "Points"]:
+    """Return the detections, and the history before each of them."""
+    read = columns_of(alerts, COLUMNS)
+    now = Now.of(read)
+    return now, Points.of(now, read)
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -147,7 +154,7 @@ def quality(alerts: pa.Table) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Now:
+class Now:
     """The detections: a value for each alert."""
 
     jd: Floats
@@ -159,14 +166,15 @@ class _Now:
     sign: Floats
 
     @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "_Now":
+    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
+        """Read the detections from columns of `COLUMNS`."""
         jd, fid, ra, dec = (_number(read, name) for name in ("jd", "fid", "ra", "dec"))
         mag, error = _number(read, "magpsf"), _number(read, "sigmapsf")
         return cls(jd, fid, ra, dec, mag, error, _sign(read["candidate.isdiffpos"]))
 
 
 def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
-    score, known = _number(read, "sgscore1"), _number(read, "ssdistnr")
+    score = _number(read, "sgscore1")
     reference, catalogued = (_distance(_number(read, name)) for name in ("distnr", "distpsnr1"))
     # Pan-STARRS's score is exactly 0.5 where it is not known, negative where there is none.
     score = np.where((score == 0.5) | (score < 0), np.nan, score)
@@ -175,19 +183,14 @@ def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
         *(_near(_number(read, name), reference) for name in ("magnr", "chinr", "sharpnr")),
         catalogued,
         *(_near(values, catalogued) for values in (score, _number(read, "srmag1"))),
-        ((known >= 0) & (known <= NEAR_KNOWN_ARCSEC)).astype(np.float64),
     ]
 
 
-def _now(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    distance, reference = _number(read, "distnr"), _number(read, "magnr")
-    contrast = np.arcsinh(5.0 * now.sign * 10.0 ** (-0.4 * (now.mag - reference)))
-    has_reference = (distance >= 0) & (distance < 1.5)
+def _now(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     over_catalogued = now.mag - _number(read, "srmag1")
     return [
         _number(read, "diffmaglim") - now.mag,
         now.sign,
-        np.where(has_reference, contrast, np.nan),
         _near(over_catalogued, _distance(_number(read, "distpsnr1"))),
     ]
 
@@ -199,8 +202,8 @@ def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
     return (distance >= 0) & (distance < _SAME_ARCSEC) & (unknown | (score >= _STAR))
 
 
-def _past(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = _Points.of(now, read)
+def _past(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
+    points = Points.of(now, read)
     groups, alert = points.groups, points.groups.alert
     is_detection = np.isfinite(points.mag)
     same_band = points.fid == now.fid[alert]
@@ -239,7 +242,7 @@ def _past(now: _Now, read: Mapping[str, pa.Array]) -> list[Floats]:
 
 
 @dataclass(frozen=True)
-class _Points:
+class Points:
     """The history before each detection, in the order of time; one entry an exposure and band."""
 
     groups: Groups
@@ -253,7 +256,8 @@ class _Points:
     sign: Floats
 
     @classmethod
-    def of(cls, now: _Now, read: Mapping[str, pa.Array]) -> "_Points":
+    def of(cls, now: Now, read: Mapping[str, pa.Array]) -> "Points":
+        """Read the history from columns of `COLUMNS`."""
         counts = list_counts(read["prv_candidates.jd"])
         alert = np.repeat(np.arange(len(counts)), counts)
 
@@ -282,13 +286,13 @@ class _Points:
         return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
 
 
-def _change(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+def _change(now: Now, points: Points, detected: np.ndarray) -> Floats:
     """Return the magnitude less that of the last detection in the band."""
     days = now.jd[points.groups.alert] - points.jd
     return now.mag - points.groups.last(points.mag, detected & (days >= _LEAST_INTERVAL_D))
 
 
-def _chi2(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+def _chi2(now: Now, points: Points, detected: np.ndarray) -> Floats:
     """Return log10 of the reduced chi2 about the weighted mean, of at least two points."""
     groups = points.groups
     weight = _weight(points.error)
@@ -308,7 +312,7 @@ def _weight(error: Floats) -> Floats:
     return 1.0 / np.fmax(known, _LEAST_ERROR_MAG) ** 2
 
 
-def _trend(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
+def _trend(now: Now, points: Points, detected: np.ndarray) -> Floats:
     """Return by how much a line through at least three points changes from first to last."""
     groups = points.groups
     days = points.jd - now.jd[groups.alert]
@@ -326,7 +330,7 @@ def _trend(now: _Now, points: _Points, detected: np.ndarray) -> Floats:
     return np.where(enough, span * product / spread, np.nan)
 
 
-def _colour(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
+def _colour(now: Now, points: Points, is_detection: np.ndarray) -> Floats:
     """Return g-r of the detection and the latest one of the other band within 1.5 days."""
     alert = points.groups.alert
     other = (3.0 - now.fid)[alert]  # g is 1, r is 2
@@ -336,7 +340,7 @@ def _colour(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
     return np.where(is_g_or_r, np.where(now.fid == 1, now.mag - latest, latest - now.mag), np.nan)
 
 
-def _scatter(now: _Now, points: _Points, is_detection: np.ndarray) -> Floats:
+def _scatter(now: Now, points: Points, is_detection: np.ndarray) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
     groups, alert = points.groups, points.groups.alert
     placed = is_detection & np.isfinite(points.ra) & np.isfinite(points.dec)

@@ -64,7 +64,8 @@ def judged_alert(archive: Storage, text: str, results: str = "outliers") -> dict
     about = feature_list(row["survey"])
     features = about.table(_read_alert(archive, row)).to_pylist()[0]
     shown = {name: row[name] for name in _SHOWN}
-    shown["reasons"] = [words(about.features, driver) for driver in row["drivers"]]
+    every = (*about.features, *about.curve_features)
+    shown["reasons"] = [words(every, driver) for driver in row["drivers"]]
     return {
         "survey": row["survey"],
         "alert_id": row["alert_id"],
@@ -85,6 +86,8 @@ class Taught:
         the model
     up, down
         how many thumbs of each sort it has learnt
+    older
+        how many were left out, because they were given with another list of features
     before, after
         how often a thumb up is above a thumb down, without and with what the other thumbs teach;
         None where there are fewer than two of a sort
@@ -93,6 +96,7 @@ class Taught:
     model: OutlierModel
     up: int
     down: int
+    older: int
     before: float | None
     after: float | None
 
@@ -108,21 +112,28 @@ def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
     Raises
     ------
     OutlierError
-        If there are no thumbs.
+        If there are no thumbs, or none with the features of the model.
     """
     if not thumbs:
         raise OutlierError("there are no thumbs to learn: finkray outliers thumb ALERT up")
     plain = model.without_thumbs()
+    given = len(thumbs)
+    thumbs = [each for each in thumbs if set(plain.about.names) <= set(each.features)]
+    older = given - len(thumbs)
+    if not thumbs:
+        raise OutlierError(
+            f"all {given} thumbs were given with another list of features: judge these alerts again"
+        )
     rows = [
         {"alert_id": each.alert_id, "object_id": each.object_id, **each.features} for each in thumbs
     ]
-    types = {name: pa.float64() for name in (*plain.about.names, *plain.about.quality_names)}
+    types = {name: pa.float64() for name in plain.about.column_names}
     schema = pa.schema([("alert_id", pa.int64()), ("object_id", pa.string()), *types.items()])
     table = pa.Table.from_pylist(rows, schema)
     up = np.array([each.action == "up" for each in thumbs])
     learnt = plain.learn(table, up.tolist())
     if min(up.sum(), (~up).sum()) < 2:
-        return Taught(learnt, int(up.sum()), int((~up).sum()), None, None)
+        return Taught(learnt, int(up.sum()), int((~up).sum()), older, None, None)
     before = plain.score(table)["score"].to_numpy()
     after = np.empty(len(up))
     # Each sort is dealt out by itself, so that each part has both.
@@ -134,7 +145,8 @@ def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
         rest = np.flatnonzero(part != number)
         other = plain.learn(table.take(pa.array(rest)), up[rest].tolist())
         after[left_out] = other.score(table.take(pa.array(left_out)))["score"].to_numpy()
-    return Taught(learnt, int(up.sum()), int((~up).sum()), _above(before, up), _above(after, up))
+    order_before, order_after = _above(before, up), _above(after, up)
+    return Taught(learnt, int(up.sum()), int((~up).sum()), older, order_before, order_after)
 
 
 def _above(scores: np.ndarray, up: np.ndarray) -> float:

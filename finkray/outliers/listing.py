@@ -255,7 +255,8 @@ def _interleaved(
 def _row(
     rank: int, candidate: Candidate, p_night: float, p_context: float, order: str
 ) -> dict[str, object]:
-    features = FEATURE_LISTS[candidate.survey].features
+    about = FEATURE_LISTS[candidate.survey]
+    features = (*about.features, *about.curve_features)
     return {
         **candidate.model_dump(),
         "rank": rank,

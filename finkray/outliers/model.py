@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import columns_of
@@ -47,12 +48,13 @@ SCORES: Final = pa.schema(
 | p_model | share of the reference that scores at least as high, without thumbs: 0 to 1 |
 | known | features that have a value |
 | quality | share of the reference whose images are at least as bad: low is a bad image; null where nothing about the image is known |
-| stage | `packet`: from the alert's packet alone; null where there is no score |
+| stage | what decided: `packet`, or `curve` where the light curve in the packet is stranger than the rest of it; null where there is no score |
 | similar_alert_id | alert of the reference that resembles it most |
 | similar_thumb | number of the thumb that it resembles most; null without thumbs |
 """  # noqa: E501 - a table
 
 PACKET_STAGE: Final = "packet"
+CURVE_STAGE: Final = "curve"
 LEAST_ROWS: Final = 50
 """Fewer alerts say nothing of what is ordinary: of 50, the strangest has p = 0.02."""
 MOST_ROWS: Final = 4096
@@ -242,7 +244,7 @@ class OutlierModel:
             pa.array(scored.p_model, mask=unknown),
             pa.array(scored.known.astype(np.int32)),
             pa.array(quality, mask=np.isnan(quality)),
-            pa.array([None if bare else PACKET_STAGE for bare in unknown], pa.string()),
+            _stages(unknown, scored.by_curve),
             similar.combine_chunks(),
             nothing if no_thumb else pa.array(scored.thumb, pa.int32(), mask=unknown),
         ]
@@ -251,18 +253,28 @@ class OutlierModel:
     def _explain(self, table: pa.Table) -> pa.Table:
         scores, scored = self._score(table)
         parts = self._scorer.contributions(scored)
-        return scores.append_column(
-            pa.field("drivers", DRIVER_LIST),
-            drivers(self.about.features, scored.values, scored.places, parts),
-        )
+        found = drivers(self.about.features, scored.values, scored.places, parts)
+        rows = np.flatnonzero(scored.by_curve)
+        if len(rows):
+            values, places, shares = self._scorer.curve_contributions(scored.curves[rows])
+            of_curves = drivers(self.about.curve_features, values, places, shares)
+            which = np.arange(len(found))
+            which[rows] = len(found) + np.arange(len(rows))
+            found = pa.concat_arrays([found, of_curves]).take(pa.array(which))
+        return scores.append_column(pa.field("drivers", DRIVER_LIST), found)
 
 
 def _own_columns(table: pa.Table, about: FeatureList) -> pa.Table:
     """Return the columns of a table of features in their order; null where one is not given."""
     types = {"alert_id": pa.int64(), "object_id": pa.string()}
-    types |= dict.fromkeys([*about.names, *about.quality_names], pa.float64())
+    types |= dict.fromkeys(about.column_names, pa.float64())
     read = columns_of(table, list(types))
     return pa.table({name: read[name].cast(type_) for name, type_ in types.items()})
+
+
+def _stages(unknown: np.ndarray, by_curve: np.ndarray) -> pa.Array:
+    stages = pa.array([PACKET_STAGE, CURVE_STAGE]).take(pa.array(by_curve.astype(np.int64)))
+    return pc.if_else(pa.array(unknown), pa.scalar(None, pa.string()), stages)
 
 
 def _no_thumbs(reference: pa.Table) -> pa.Table:

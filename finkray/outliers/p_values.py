@@ -44,6 +44,19 @@ class TailP:
         tail = np.maximum(self._share * np.exp(-over / self._mean_excess), _LEAST_P)
         return np.where(np.isnan(scores), np.nan, np.where(scores > self._from, tail, p))
 
+    def scores(self, p_values: Floats) -> Floats:
+        """Return the score that has each p-value: the inverse, to the next score of the reference.
+
+        A NaN gives a NaN.
+        """
+        count = len(self._ordered)
+        known = np.where(np.isnan(p_values), 1.0, p_values)
+        rank = np.clip(np.ceil((1.0 - known) * count), 0, count - 1).astype(np.int64)
+        with np.errstate(divide="ignore"):
+            tail = self._from - self._mean_excess * np.log(known / self._share)
+        out = np.where(known < self._share, np.maximum(tail, self._from), self._ordered[rank])
+        return np.where(np.isnan(p_values), np.nan, np.minimum(out, np.maximum(tail, self._from)))
+
 
 def combined(p_values: Floats) -> Floats:
     """Return one p-value for each row: that of the mean of the Cauchy quantiles of those known.

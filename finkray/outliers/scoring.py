@@ -7,10 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats, column_of
+from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.detectors import Forest, Neighbours
 from finkray.outliers.explanation import contributions
 from finkray.outliers.feature_list import FeatureList, matrix
+from finkray.outliers.p_values import TailP
 from finkray.outliers.ranks import STEPS, Places, Ranks
 from finkray.outliers.thumbs import Thumbs
 
@@ -18,6 +21,9 @@ DISTANCE_WEIGHT = 0.3
 """What the distance to neighbours counts in the score; the forest counts the rest. Painted
 supernovae in the top 20 of a real night that the model does not know, of 15 cases: 88 % with 0,
 86 % with 0.3, 79 % with 0.5; kinds of the simulator in the top 20 are fewer with 0."""
+
+CURVE_STAGES = 2
+"""Stages that may decide a score: the p-value of curves is multiplied by it (Bonferroni)."""
 
 _WORST = 3
 """The worst numbers about an image that count: a bad image is bad in a few ways, not in all."""
@@ -49,7 +55,10 @@ class ModelData(Protocol):
 
 @dataclass(frozen=True)
 class Scored:
-    """What scoring found out about a batch; `thumb` is None without thumbs."""
+    """What scoring found out about a batch; `thumb` is None without thumbs.
+
+    `by_curve` are the alerts whose curves, of which `curves` are the features, decided the score.
+    """
 
     values: Floats
     filled: Floats
@@ -59,6 +68,8 @@ class Scored:
     p_model: Floats
     known: np.ndarray
     nearest: np.ndarray
+    curves: Floats
+    by_curve: np.ndarray
     thumb: np.ndarray | None
 
 
@@ -78,7 +89,12 @@ class Scorer:
         forest = self._forest.score(filled)
         distance, _ = self._neighbours.distances(places.normal, np.arange(len(values)))
         self._forest_scale, self._distance_scale = _scale(forest), _scale(distance)
-        self._ordinary = np.sort(self._plain(forest, distance))
+        plain = self._plain(forest, distance)
+        self._packet_p = TailP(plain)
+        self._bands, self._curve_names = data.about.bands, data.about.curve_names
+        curves = matrix(data.reference, self._curve_names)
+        self._curves = self._curve_detector(curves, data)
+        self._ordinary = np.sort(self._with_curves(plain, curves)[0])
         signs = np.array(list(data.about.quality.values()))
         self._signs = signs / STEPS
         self._quality_ranks = Ranks(matrix(data.reference, data.about.quality_names))
@@ -91,7 +107,10 @@ class Scorer:
         values = matrix(table, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
         distance, nearest = self._neighbours.distances(places.normal, self._own(table))
-        plain = self._plain(self._forest.score(filled), distance)
+        curves = matrix(table, self._curve_names)
+        plain, by_curve = self._with_curves(
+            self._plain(self._forest.score(filled), distance), curves
+        )
         # The share of the reference that scores at least as high, this alert counted.
         above = len(self._ordinary) - np.searchsorted(self._ordinary, plain, "left")
         thumb = None
@@ -108,6 +127,8 @@ class Scorer:
             p_model=(1 + above) / (1 + len(self._ordinary)),
             known=np.isfinite(values).sum(axis=1),
             nearest=nearest,
+            curves=curves,
+            by_curve=by_curve,
             thumb=thumb,
         )
 
@@ -115,7 +136,14 @@ class Scorer:
         """Return the share of each feature in the scores."""
         signature = self._forest.signature(scored.filled)
         parts = self._neighbours.parts(scored.places.normal, scored.nearest)
-        return contributions(signature, parts)
+        return contributions(signature, parts, DISTANCE_WEIGHT)
+
+    def curve_contributions(self, curves: Floats) -> tuple[Floats, Places, Floats]:
+        """Return the features of curves, their places, and the share of each in the p-values."""
+        if self._curves is None:
+            raise OutlierError("the reference has too few curves to score any")
+        places, shares = self._curves.contributions(self._by_band(curves))
+        return curves, places, shares
 
     def quality(self, values: Floats) -> Floats:
         """Return the share of the reference with images at least as bad; NaN if not known."""
@@ -155,13 +183,46 @@ class Scorer:
         )
         return (1.0 - DISTANCE_WEIGHT) * by_forest + DISTANCE_WEIGHT * by_distance
 
+    def _by_band(self, curves: Floats) -> dict[str, Floats]:
+        parts = np.split(curves, len(self._bands), axis=1)
+        return dict(zip(self._bands, parts, strict=True))
+
+    def _curve_detector(self, curves: Floats, data: ModelData) -> CurveDetector | None:
+        try:
+            return CurveDetector(self._by_band(curves), data.seed, data.threads)
+        except OutlierError:
+            return None  # too few curves in the reference: packets decide alone
+
+    def _with_curves(self, plain: Floats, curves: Floats) -> tuple[Floats, np.ndarray]:
+        """Return the scores with what curves say, and which alerts they decided.
+
+        The p-value is the smaller one of that of the packet and twice that of the curves, so a
+        curve can only make an alert stranger. The combination of Cauchy quantiles costs an alert
+        with an ordinary curve its place: of a tidal disruption event 55 % were in the top 20 with
+        it, 69 % without curves, 63 to 69 % with the smaller p-value; of 12 alerts picked by hand 9
+        without curves, 11 with either.
+        """
+        decided = np.zeros(len(plain), bool)
+        rows = np.flatnonzero(np.isfinite(curves).any(axis=1))
+        if self._curves is None or not len(rows):
+            return plain, decided
+        p = CURVE_STAGES * self._curves.p_values(self._by_band(curves[rows]))
+        out = plain.copy()
+        with np.errstate(invalid="ignore"):
+            out[rows] = np.fmax(plain[rows], self._packet_p.scores(np.minimum(p, 1.0)))
+            decided[rows] = (p < self._packet_p(plain[rows])) & (out[rows] > plain[rows])
+        return np.where(decided, out, plain), decided
+
     def _learnt(self, data: ModelData) -> Thumbs | None:
         if not data.thumbs.num_rows:
             return None
         values = matrix(data.thumbs, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
         distance, _ = self._neighbours.distances(places.normal, self._own(data.thumbs))
-        plain = self._plain(self._forest.score(filled), distance)
+        plain, _ = self._with_curves(
+            self._plain(self._forest.score(filled), distance),
+            matrix(data.thumbs, self._curve_names),
+        )
         return Thumbs(self._forest.leaves(filled), data.thumbs["up"].to_pylist(), plain)
 
 

@@ -22,6 +22,8 @@ class Refitted:
         of the model
     up, down
         how many thumbs it has learnt
+    older
+        how many were left out, because they were given with another list of features
     before, after
         how often a thumb up is above a thumb down, without and with what the others teach; None
         where that cannot be tried
@@ -33,6 +35,7 @@ class Refitted:
     version: str
     up: int
     down: int
+    older: int
     before: float | None
     after: float | None
     in_use: bool
@@ -43,7 +46,10 @@ class Refitted:
         if self.before is not None and self.after is not None:
             tried = f"thumbs left out in order: {self.before:.2f} before, {self.after:.2f} now"
         use = "in use from now on" if self.in_use else "worse, so it is kept and not used"
-        return f"{self.survey} {self.version}: {self.up} up, {self.down} down; {tried}; {use}"
+        learnt = f"{self.up} up, {self.down} down"
+        if self.older:
+            learnt += f", {self.older} left out that were given with other features"
+        return f"{self.survey} {self.version}: {learnt}; {tried}; {use}"
 
     def to_json(self) -> dict[str, Any]:
         """Return its fields."""
@@ -93,7 +99,8 @@ def refit_model(settings: Settings, survey: str, user: str | None) -> Refitted:
     digest = store.add(found.model, facts)
     if found.better:
         store.use(digest)
-    return Refitted(survey, digest, found.up, found.down, found.before, found.after, found.better)
+    tried = (found.before, found.after, found.better)
+    return Refitted(survey, digest, found.up, found.down, found.older, *tried)
 
 
 def thumb_text(entry: Entry) -> str:

@@ -127,6 +127,9 @@ def test_p_values_go_on_beyond_the_reference_in_order() -> None:
     assert np.all(np.diff(beyond[:3]) < 0)
     assert beyond[1] == pytest.approx(np.exp(-10.0), rel=1.5)
     assert np.isnan(beyond[3])
+    scores = np.concatenate([reference, [8.0, 10.0, 14.0]])
+    assert p(p.scores(p(scores))) == pytest.approx(p(scores), abs=2e-3)
+    assert p.scores(np.array([1.0, np.nan]))[0] == reference.min()
 
 
 def test_combined_p_values_are_uniform_and_missing_ones_are_not_asked() -> None:

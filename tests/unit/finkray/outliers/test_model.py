@@ -111,6 +111,26 @@ def test_another_night_is_ordinary_and_real_transients_are_in_its_top_20(
     assert np.mean(other[:, None] > known) < 0.72, "0.66 over all splits; 0.5 would be alike"
 
 
+def test_a_curve_makes_an_alert_stranger_and_gives_the_reasons(
+    test_data: Path, model: OutlierModel, ordinary: pa.Table
+) -> None:
+    picked = features_of(real_ztf_alerts(test_data, "202002_kowalski_12"), "ztf")
+    table = pa.concat_tables([picked, ordinary])
+    without = table
+    for name in model.about.curve_names:
+        index = without.column_names.index(name)
+        without = without.set_column(index, name, pa.nulls(table.num_rows, pa.float64()))
+    by_curve = np.array(model.explain(table)["stage"]) == "curve"
+    assert 0 < by_curve.sum() < 0.2 * len(by_curve)
+    scores, packets = (np.array(model.score(each)["score"]) for each in (table, without))
+    assert (scores[by_curve] > packets[by_curve]).all()
+    assert np.array_equal(scores[~by_curve], packets[~by_curve])
+    for row in model.explain(table).to_pylist():
+        names = [driver["name"] for driver in row["drivers"]]
+        assert all(name.startswith("curve.") == (row["stage"] == "curve") for name in names)
+        assert len(names) == 3
+
+
 def test_thumbs_lift_what_is_alike_and_can_be_taken_back(
     test_data: Path, model: OutlierModel, ordinary: pa.Table
 ) -> None:

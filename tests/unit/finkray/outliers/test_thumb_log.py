@@ -71,5 +71,10 @@ def test_a_model_learns_thumbs_in_place_of_those_it_had(tmp_path: Path) -> None:
     assert again.before == first.before
     few = taught(model, thumbs[:2])
     assert (few.before, few.after, few.better) == (None, None, True)
+    other = thumbs[0].model_copy(update={"features": {"magpsf": 18.0}})
+    mixed = taught(model, [other, *thumbs[1:]])
+    assert (mixed.up, mixed.older) == (3, 1), "thumbs of another list of features teach nothing"
+    with pytest.raises(OutlierError, match="all 1 thumbs were given with another list"):
+        taught(model, [other])
     with pytest.raises(OutlierError, match="there are no thumbs to learn"):
         taught(model, [])

@@ -1,0 +1,81 @@
+"""The light curves in packets: features of the curves of an alert's history and detection. Pure.
+
+ZTF's packets hold 30 days of detections: a curve for each of g and r. LSST's hold forced fluxes:
+the curve in the band of the detection. Curves with fewer than
+`finkray.outliers.curve_features.LEAST_POINTS` points have no features.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.outliers import features_lsst, features_ztf
+from finkray.outliers.arrays import Floats
+from finkray.outliers.curve_features import CURVE_FEATURES, curve_features
+from finkray.outliers.feature import Feature
+
+ZTF_BANDS: Final = {"g": 1, "r": 2}
+LSST_BANDS: Final = ("own",)
+"""LSST's six bands have too few alerts each: the curve is that of the detection's own band."""
+
+_ZERO_POINT_MAG: Final = 25.0
+
+
+def features_by_band(bands: tuple[str, ...]) -> tuple[Feature, ...]:
+    """Return the features of the curves of these bands, one band after the other."""
+    return tuple(
+        replace(each, name=f"curve.{band}.{each.name}", about=f"{band} curve: {each.about}")
+        for band in bands
+        for each in CURVE_FEATURES
+    )
+
+
+def ztf_curves(alerts: pa.Table) -> Floats:
+    """Return the features of ZTF's curves: shape (alerts, bands x features), or NaN."""
+    now, points = features_ztf.detections_and_history(alerts)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.concatenate(
+            [_ztf_band(now, points, number) for number in ZTF_BANDS.values()], axis=1
+        )
+
+
+def lsst_curves(alerts: pa.Table) -> Floats:
+    """Return the features of LSST's curves: shape (alerts, features), or NaN."""
+    now, points = features_lsst.detections_and_forced(alerts)
+    before = points.same_band
+    here = np.flatnonzero(np.isfinite(now.mjd) & np.isfinite(now.flux))
+    return _features(
+        alerts.num_rows,
+        np.concatenate([points.groups.alert[before], here]),
+        np.concatenate([-points.days[before], np.zeros(len(here))]),
+        np.concatenate([points.flux[before], now.flux[here]]),
+        np.concatenate([points.error[before], now.error[here]]),
+    )
+
+
+def _ztf_band(now: features_ztf.Now, points: features_ztf.Points, number: int) -> Floats:
+    before = (points.fid == number) & np.isfinite(points.mag)
+    here = np.flatnonzero((now.fid == number) & np.isfinite(now.mag))
+    alert = np.concatenate([points.groups.alert[before], here])
+    mag, sigma, sign = (
+        np.concatenate([old[before], new[here]])
+        for old, new in (
+            (points.mag, now.mag),
+            (points.error, now.error),
+            (points.sign, now.sign),
+        )
+    )
+    flux = sign * 10.0 ** (-0.4 * (mag - _ZERO_POINT_MAG))
+    # Days before the detection: differences of Julian dates keep their digits.
+    days = np.concatenate(
+        [points.jd[before] - now.jd[points.groups.alert[before]], np.zeros(len(here))]
+    )
+    return _features(len(now.jd), alert, days, flux, np.abs(flux) * sigma / 1.0857)
+
+
+def _features(alerts: int, alert: np.ndarray, days: Floats, flux: Floats, error: Floats) -> Floats:
+    order = np.lexsort((days, alert))
+    offsets = np.searchsorted(alert[order], np.arange(alerts + 1))
+    return curve_features(days[order], flux[order], error[order], offsets)
