@@ -29,6 +29,11 @@ def visible_text(text: str) -> str:
     )
 
 
+def clipped(text: str, width: int) -> str:
+    """Return at most `width` characters of a text; an ellipsis stands for the rest."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def count_text(count: int) -> str:
     """Return a whole number in groups of three digits: 12 345."""
     return f"{count:,}".replace(",", THIN_SPACE)

@@ -11,7 +11,9 @@ from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
 from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Snapshot
+from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
+from ui.kit.elements import AlarmCard
 
 T = TypeVar("T")
 
@@ -44,6 +46,12 @@ class ClassLists(Protocol):
 
 STATUS: Final[Polled[Snapshot]] = Polled("status")
 """The archive's newest snapshot; None when no archive has reported yet."""
+
+AT_REST: Final[Polled[ArchiveAtRest]] = Polled("archive at rest")
+"""How the archive is of which no process reports; None while one does."""
+
+ENDED_JOBS: Final[Polled[tuple[AlarmCard, ...]]] = Polled("jobs that ended")
+"""Jobs that ended without being stopped, until they are stopped or started again."""
 
 SERVICES: Final[Polled[tuple[ServiceSnapshot, ...]]] = Polled("services")
 """The snapshots of the services that run."""

@@ -8,12 +8,14 @@ node's metrics port.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from finkray.errors import ClusterUnavailable
+from finkray.host.ray_connection import errors_of_ray
 from finkray.status.archive import Snapshot
 from finkray.status.gauges import ARCHIVE_GAUGES, SERVICE_GAUGES, GaugeSpec
 from finkray.status.service import ServiceSnapshot
@@ -51,6 +53,9 @@ class BoardSpec(Generic[SnapshotT]):
 
 ARCHIVE_BOARD = BoardSpec("finkray-archive-board", Snapshot, ARCHIVE_GAUGES)
 
+_KV_NAMESPACE: Final = b"finkray"
+"""Of Ray's key-value store, where a board also leaves its snapshot for commands that only look."""
+
 _SERVICE_PREFIX, _SERVICE_SUFFIX = "finkray-service-", "-board"
 
 
@@ -63,9 +68,11 @@ class Board(Generic[SnapshotT]):
     """Keeps the last snapshot; a driver makes it a Ray actor."""
 
     def __init__(self, spec: BoardSpec[SnapshotT]) -> None:
+        import ray
         from ray.util.metrics import Gauge
 
         self._spec = spec
+        self._key = _key(spec.name, ray.get_runtime_context().namespace)
         self._snapshot: str | None = None
         self._gauges = {
             gauge.name: Gauge(gauge.name, description=gauge.description, tag_keys=gauge.tag_keys)
@@ -73,8 +80,12 @@ class Board(Generic[SnapshotT]):
         }
 
     def publish(self, snapshot_json: str) -> None:
-        """Replace the snapshot and set the gauges."""
+        """Replace the snapshot, also in Ray's key-value store, and set the gauges."""
+        from ray.experimental.internal_kv import _internal_kv_put
+
         self._snapshot = snapshot_json
+        # 2.3 ms for 60 kB
+        _internal_kv_put(self._key, snapshot_json, overwrite=True, namespace=_KV_NAMESPACE)
         snapshot = self._spec.snapshot_type.model_validate_json(snapshot_json)
         for gauge in self._spec.gauges:
             for sample in gauge.samples(snapshot):
@@ -126,6 +137,45 @@ def read_board(spec: BoardSpec[SnapshotT], settings: Settings) -> SnapshotT | No
     except (ValueError, RayActorError, GetTimeoutError):
         return None
     return spec.snapshot_type.model_validate_json(text) if text is not None else None
+
+
+def peek(address: str, settings: Settings, specs: Sequence[BoardSpec[Any]]) -> list[Any]:
+    """Return the last snapshot of each board, without becoming a driver of the Ray cluster.
+
+    A driver is a job in Ray's list, and connecting takes 2 s of CPU time; this takes 0.4 s. A
+    snapshot stays after the end of its board: its `at` tells. None stands for a board that was
+    never there.
+
+    Parameters
+    ----------
+    address
+        `host:port` of Ray's head; the environment names the token
+    settings
+        with the Ray namespace of the boards
+    specs
+        of the boards
+
+    Raises
+    ------
+    SettingsError
+        Ray refuses the token.
+    ClusterUnavailable
+        Ray does not answer.
+    """
+    from ray._raylet import GcsClient  # type: ignore[attr-defined] # compiled
+
+    found: list[Any] = []
+    with errors_of_ray():
+        client = GcsClient(address=address)
+        for spec in specs:
+            key = _key(spec.name, settings.ray.namespace)
+            text = client.internal_kv_get(key, _KV_NAMESPACE, timeout=READ_TIMEOUT_S)
+            found.append(None if text is None else spec.snapshot_type.model_validate_json(text))
+    return found
+
+
+def _key(name: str, namespace: str) -> bytes:
+    return f"{namespace}/{name}".encode()
 
 
 def read_service_boards(settings: Settings) -> tuple[ServiceSnapshot, ...]:

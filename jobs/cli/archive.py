@@ -1,14 +1,19 @@
 """Commands about the archive: status, audit, check; and prepare, which makes its start faster."""
 
 import json
+import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from finkray.errors import LedgerCorrupt, StorageError
+from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
+from finkray.text import time_text, visible_text
 from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
+
+if TYPE_CHECKING:
+    from jobs.commands.context import CommandContext
 
 app = typer.Typer(rich_markup_mode=None)
 """Commands of `finkray` itself."""
@@ -17,85 +22,68 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command(
     epilog=examples(
         "finkray status",
+        "finkray status --long",
+        "finkray status --watch 5",
+        "finkray status --check || mail -s 'finkray is not well' shift@example.org",
         "finkray status --json | jq .snapshot.lag",
     )
 )
-def status(config: Config = None, *, as_json: AsJson = False) -> None:
+def status(
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+    long: Annotated[bool, typer.Option("--long", help="Show all tables.")] = False,
+    watch_s: Annotated[
+        float | None,
+        typer.Option(
+            "--watch", metavar="S", min=1, help="Repeat every S seconds.", show_default=False
+        ),
+    ] = None,
+    check_only: Annotated[
+        bool,
+        typer.Option("--check", help="Print what is not well; exit code 0 if nothing, else 1."),
+    ] = False,
+) -> None:
     """Show what runs, since when, how fast, how late, and what is wrong."""
-    from finkray.ledger.at_rest import read_at_rest
-    from finkray.status.board import ARCHIVE_BOARD, read_board, service_board
-    from finkray.storage.opening import open_storage
-    from jobs.cluster.archive import counts_of
-    from jobs.cluster.connect import connected
-    from jobs.cluster.local_ray import ended_local_ray
-    from jobs.cluster.started_jobs import started_jobs
-    from jobs.cluster.watcher_process import watcher_runs
-    from jobs.commands.render_status import status_json, status_text
-    from jobs.commands.store_status import StoreStatus, read_store_status
-    from jobs.commands.unexpected_ends import ended_jobs, restart_notes
-    from jobs.daemons.registry import jobs_on
+    from jobs.commands.status import read_status
 
     context = command_context(config)
-    settings, cluster = context.settings, context.cluster()
-    jobs, snapshot, services, reports = [], None, [], None
-    started = started_jobs(context.state).values()
-    try:
-        classes = counts_of(settings)
-    except StorageError as error:
-        # The snapshot says what is wrong with the storage, and must be seen now of all times.
-        classes = ()
-        typer.echo(f"finkray: classes are not counted: {error}", err=True)
-    if cluster:
-        asked = jobs_on(cluster, context.state)
-        jobs, reports = list(asked.running().values()), asked.reports()
-        with connected(cluster, settings.ray):
-            snapshot = read_board(ARCHIVE_BOARD, settings)
-            found = (read_board(service_board(job.name), settings) for job in jobs if job.spec)
-            services = [served for served in found if served is not None]
-    address = cluster.address if cluster and not cluster.local else ""
-    ended = ended_jobs(
-        started,
-        address,
-        reports,
-        ended_local_ray(context.state),
-        watcher_runs=watcher_runs(context.state),
-    )
-    at_rest = None
-    if snapshot is None:
-        try:
-            at_rest = read_at_rest(open_storage(settings.archive))
-        except (StorageError, LedgerCorrupt) as error:
-            typer.echo(f"finkray: how the archive is cannot be read: {error}", err=True)
-    try:
-        store = read_store_status(open_storage(settings.archive), context.state)
-    except StorageError:  # said above, or by the snapshot
-        store = StoreStatus()
+    if watch_s is not None:
+        if as_json or check_only:
+            raise SettingsError("--watch repeats the text: leave out --json and --check")
+        _watch(context, watch_s, long=long)
+    found = read_status(context)
+    if check_only:
+        for trouble in found.troubles:
+            typer.echo(visible_text(trouble))
+        if not found.troubles:
+            typer.echo("well")
+        raise typer.Exit(CommandExit.NO if found.troubles else CommandExit.DONE)
+    for problem in found.problems:
+        typer.echo(f"finkray: {visible_text(problem)}", err=True)
     if as_json:
-        status = status_json(
-            cluster,
-            jobs,
-            snapshot,
-            services,
-            classes=classes,
-            ended=ended,
-            at_rest=at_rest,
-            store=store,
-        )
-        typer.echo(json.dumps(status, indent=2))
+        typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        text = status_text(
-            cluster,
-            jobs,
-            snapshot,
-            datetime.now(UTC),
-            services,
-            classes=classes,
-            ended=ended,
-            at_rest=at_rest,
-            store=store,
-            notes=restart_notes(started, [job.job_id for job in jobs]),
-        )
-        console().print(text)
+        console().print(found.to_text(long=long))
+
+
+def _watch(context: "CommandContext", every_s: float, *, long: bool) -> NoReturn:
+    """Print the status again and again, until Ctrl-C; an error is shown and not the end."""
+    from finkray.errors import FinkrayError
+    from jobs.commands.status import read_status_or_problem
+
+    screen = console()
+    while True:
+        found = read_status_or_problem(context)
+        screen.clear()  # on a terminal alone
+        screen.print(f"{time_text(datetime.now(UTC))}, every {every_s:g} s; end with Ctrl-C")
+        if isinstance(found, FinkrayError):
+            screen.print(visible_text(str(found)), markup=False)
+        else:
+            for problem in found.problems:
+                screen.print(visible_text(problem), markup=False)
+            screen.print(found.to_text(long=long))
+        time.sleep(every_s)
 
 
 @app.command(

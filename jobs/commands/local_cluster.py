@@ -10,9 +10,9 @@ from jobs.cluster.connect import Cluster, is_on_this_machine
 from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.ray_jobs import Jobs
 from jobs.cluster.started_jobs import Fate, fate_of, forget, record_ends, started_jobs
+from jobs.cluster.unexpected_ends import end_of
 from jobs.commands.context import CommandContext
 from jobs.commands.ray_watcher import ensure_watcher, plan_now
-from jobs.commands.unexpected_ends import end_of
 from jobs.daemons.registry import jobs_on
 
 

@@ -1,6 +1,7 @@
-"""The output of `finkray status`: the tables of the pages, and the jobs on Ray."""
+"""The output of `finkray status`: state, alarms and jobs first, then the tables of the pages."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,15 +12,29 @@ from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
-from finkray.text import duration_text, time_text, visible_text
+from finkray.text import (
+    clipped,
+    count_text,
+    duration_text,
+    rate_text,
+    time_text,
+    visible_text,
+)
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
+from jobs.cluster.unexpected_ends import EndedJob, ended_cards
 from jobs.commands.store_status import StoreStatus, store_lines
-from jobs.commands.unexpected_ends import EndedJob, ended_cards
-from ui.kit.elements import Cell, Column, Table
+from ui.kit.elements import AlarmCard, Cell, Column, Table
 from ui.kit.reading import Reading
 from ui.kit.terminal import alarm_text, banner_text, facts_text, figures_text, table_text
-from ui.views.archive import alarm_cards, archive_banner, archive_facts, figures
+from ui.views.archive import (
+    alarm_cards,
+    archive_banner,
+    archive_facts,
+    figures,
+    kafka_away_since,
+    last_visit_banner,
+)
 from ui.views.archive_tables import (
     actors_table,
     balance_table,
@@ -31,8 +46,8 @@ from ui.views.archive_tables import (
     visits_table,
 )
 from ui.views.at_rest import at_rest_banner
-from ui.views.classes import classes_table
-from ui.views.services import pause_cards, services_table
+from ui.views.classes import class_shares, classes_table, shown_class
+from ui.views.services import is_silent, pause_cards, services_table
 
 _PARTITIONS_SHOWN: Final = 24
 """ZTF's topics have 16 partitions; a terminal has some forty lines. `--json` has them all."""
@@ -44,6 +59,19 @@ _PAST_ALARMS_SHOWN: Final = 4
 
 _CLASSES_SHOWN: Final = 12
 """The page has all, and so does `--json`."""
+
+_ALARM_WIDTHS: Final = ((400, 300), (200, 200), (95, 140))
+"""Characters of message and advice of each alarm, where one, two, or three and more are shown.
+These numbers and those below add up to 35 lines of 100 columns; `--long` has all."""
+
+_CLASSES_ON_A_LINE: Final = 5
+
+_JOBS_SHOWN: Final = 6
+
+_NAME_WIDTH: Final = 28
+
+_NOTES_SHOWN: Final = 1
+
 
 NO_STORE: Final = StoreStatus()
 """Of an archive without HATS nights and object index."""
@@ -102,36 +130,219 @@ def status_text(
     at_rest: ArchiveAtRest | None = None,
     store: StoreStatus = NO_STORE,
     notes: Sequence[str] = (),
+    long: bool = False,
 ) -> RenderableType:
-    """Return what `finkray status` prints: jobs, those that ended, services, classes, archive."""
-    blocks = [_jobs(cluster, jobs, now, ended), *map(alarm_text, ended_cards(ended))]
-    blocks += [Text(visible_text(note)) for note in notes]
+    """Return what `finkray status` prints: state, alarms, last visit, figures, jobs, classes.
+
+    Parameters
+    ----------
+    cluster, jobs
+        The Ray cluster, and the jobs of finkray that run on it.
+    snapshot
+        Of the archive; None if it does not report.
+    now
+        The time.
+    services
+        Snapshots of the services that run.
+    classes
+        Counts by class and night.
+    ended
+        Jobs that ended without being stopped.
+    at_rest
+        How the archive is according to its folder, if it does not report.
+    store
+        HATS nights and object index of the archive.
+    notes
+        Lines on jobs that were started again.
+    long
+        Show all tables; otherwise at most 35 lines on a terminal of 100 columns.
+    """
+    blocks = _head(cluster, snapshot, now, at_rest, ended)
+    cards = _alarm_cards(snapshot, now, services, ended)
+    if long:
+        blocks += map(alarm_text, cards)
+        if cluster is not None:
+            blocks.append(_jobs(cluster, jobs, now))
+        elif at_rest is not None:
+            blocks.append(_nothing_runs(ended))
+        blocks += _long(snapshot, now, services, classes)
+        blocks += [Text(visible_text(line)) for line in (*notes, *store_lines(store, now))]
+        first, *others = blocks
+        return Group(first, *(line for block in others for line in (Text(), block)))
+    blocks += _short_alarms(cards)
+    if snapshot is not None:
+        blocks += _short_archive(snapshot, now)
+    if cluster is not None:
+        blocks += [Text(), jobs_table(cluster, jobs, services, now)]
+    elif at_rest is not None:
+        blocks.append(_nothing_runs(ended))
+    blocks += [_one_line(note) for note in notes[:_NOTES_SHOWN]]
+    blocks += [_one_line(line) for line in store_lines(store, now)]
+    blocks += _short_classes(classes)
+    blocks.append(Text("everything else: finkray status --long", "dim"))
+    return Group(*blocks)
+
+
+def troubles(
+    snapshot: Snapshot | None,
+    now: datetime,
+    services: Sequence[ServiceSnapshot] = (),
+    *,
+    ended: Sequence[EndedJob] = (),
+    at_rest: ArchiveAtRest | None = None,
+) -> tuple[str, ...]:
+    """Return what `finkray status --check` finds wrong, a line each; () if all is well."""
+    found = [f"job {each.job.name} ended without being stopped" for each in ended]
+    if at_rest is not None or snapshot is None:
+        state = "does not report" if at_rest is None else at_rest.rest.replace("_", " ")
+        found.append(f"archive: {state}")
+    else:
+        banner = archive_banner(Reading(snapshot, now), now)
+        if banner.level != "good" and not snapshot.alarms:
+            found.append(f"archive: {banner.headline}")
+        found += [f"alarm {alarm.code}: {alarm.message}" for alarm in snapshot.alarms]
+        if snapshot.balance.difference:
+            found.append(f"difference: {snapshot.balance.difference} offsets")
+    for service in services:
+        if service.breaker != "closed":
+            found.append(f"service {service.name} is paused: {service.last_fault}")
+        elif is_silent(service, now):
+            found.append(f"service {service.name} does not report")
+    return tuple(found)
+
+
+def jobs_table(
+    cluster: Cluster,
+    jobs: Sequence[Job],
+    services: Sequence[ServiceSnapshot],
+    now: datetime,
+) -> RenderableType:
+    """Return a line for each job: its state, since when, and of a service how far it is."""
+    by_name = {service.name: service for service in services}
+    rows = tuple(_job_row(job, by_name.get(job.name), now) for job in jobs[:_JOBS_SHOWN])
+    title = f"Ray at {cluster.address}"
+    if cluster.local:
+        title += f", started by finkray; dashboard {cluster.local.dashboard_url}"
+    columns = (
+        Column("job"),
+        Column("state"),
+        Column("for", number=True),
+        Column("waiting", number=True),
+        Column("alerts/s", number=True),
+        Column("latency p99", number=True),
+        Column("errors", number=True),
+    )
+    more = f"and {len(jobs) - len(rows)} more" if len(jobs) > len(rows) else ""
+    return table_text(Table(title, columns, rows, "no job of finkray runs", more))
+
+
+def _job_row(job: Job, service: ServiceSnapshot | None, now: datetime) -> tuple[Cell, ...]:
+    ran = Cell(duration_text((now - job.since).total_seconds()))
+    name = Cell(clipped(job.name, _NAME_WIDTH))
+    if service is None:
+        return (name, Cell(job.status), ran, *(Cell("") for _ in range(4)))
+    silent = is_silent(service, now)
+    paused = service.breaker != "closed"
+    state = "silent" if silent else "paused" if paused else service.state
+    errors = service.by_status.get("error", 0)
+    return (
+        name,
+        Cell(state, "bad" if silent or paused else "quiet"),
+        ran,
+        Cell(count_text(service.waiting) + ("+" if service.waiting_more else "")),
+        Cell(rate_text(service.alerts_per_s)),
+        Cell(duration_text(service.latency_p99_s)),
+        Cell(count_text(errors), "warn" if errors else "quiet"),
+    )
+
+
+def _head(
+    cluster: Cluster | None,
+    snapshot: Snapshot | None,
+    now: datetime,
+    at_rest: ArchiveAtRest | None,
+    ended: Sequence[EndedJob],
+) -> list[RenderableType]:
+    """Return the first line: the state of the archive."""
     if at_rest is not None:
-        blocks.append(banner_text("archive", at_rest_banner(at_rest, now)))
-    if lines := store_lines(store, now):
-        blocks.append(Text(visible_text("\n".join(lines))))
+        return [banner_text("archive", at_rest_banner(at_rest, now))]
+    if snapshot is not None:
+        return [banner_text("archive", archive_banner(Reading(snapshot, now), now))]
+    if cluster is None:
+        return [_nothing_runs(ended)]
+    return [Text.assemble(("archive: ", "bold"), "no report")]
+
+
+def _nothing_runs(ended: Sequence[EndedJob]) -> Text:
+    if ended:
+        return Text("nothing runs: the local Ray ended, and no command stopped it")
+    return Text("nothing runs; start it with: finkray start archive")
+
+
+def _alarm_cards(
+    snapshot: Snapshot | None,
+    now: datetime,
+    services: Sequence[ServiceSnapshot],
+    ended: Sequence[EndedJob],
+) -> tuple[AlarmCard, ...]:
+    of_archive = alarm_cards(snapshot, now) if snapshot is not None else ()
+    return (*ended_cards(ended), *of_archive, *pause_cards(services))
+
+
+def _short_alarms(cards: Sequence[AlarmCard]) -> Iterator[RenderableType]:
+    most = len(_ALARM_WIDTHS)
+    widths = _ALARM_WIDTHS[min(max(len(cards), 1), most) - 1]
+    for card in cards[:most]:
+        message, advice = clipped(card.message, widths[0]), clipped(card.what_to_do, widths[1])
+        yield alarm_text(replace(card, message=message, what_to_do=advice))
+    if codes := [card.code for card in cards[most:]]:
+        shown = ", ".join(codes[:8]) + (", …" if len(codes) > 8 else "")
+        yield Text(f"and {len(codes)} more alarms: {visible_text(shown)}", "bold red")
+
+
+def _short_archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:
+    visit = last_visit_banner(snapshot, now)
+    if visit is not None:
+        title, _, name = visit.headline.partition(": ")
+        yield banner_text(title, replace(visit, headline=name))
+    yield figures_text("", figures(snapshot), short=True)
+
+
+def _short_classes(classes: Sequence[ClassCounts]) -> Iterator[RenderableType]:
+    for counts in classes[:2]:
+        if night := counts.latest:
+            shares = class_shares(night)
+            shown = ", ".join(
+                f"{shown_class(share.name)} {share.share}" for share in shares[:_CLASSES_ON_A_LINE]
+            )
+            more = len(shares) - _CLASSES_ON_A_LINE
+            more_text = f", and {more} more" if more > 0 else ""
+            yield _one_line(f"{counts.name}, night of {night.night}: {shown}{more_text}")
+
+
+def _one_line(text: str) -> Text:
+    return Text(visible_text(text), no_wrap=True, overflow="ellipsis")
+
+
+def _long(
+    snapshot: Snapshot | None,
+    now: datetime,
+    services: Sequence[ServiceSnapshot],
+    classes: Sequence[ClassCounts],
+) -> Iterator[RenderableType]:
     if services:
-        blocks += map(alarm_text, pause_cards(services))
-        blocks.append(table_text(services_table(services, now)))
+        yield table_text(services_table(services, now))
     for counts in classes:
         if night := counts.latest:
             age = duration_text((now - counts.at).total_seconds())
             name = f"{counts.name} {counts.version}"
             title = f"{name}, classes of the night of {night.night}, as of {age} ago"
-            blocks.append(table_text(classes_table(title, night, _CLASSES_SHOWN)))
+            yield table_text(classes_table(title, night, _CLASSES_SHOWN))
     if snapshot is not None:
-        blocks += _archive(snapshot, now)
-    first, *others = blocks
-    return Group(first, *(line for block in others for line in (Text(), block)))
+        yield from _archive(snapshot, now)
 
 
-def _jobs(
-    cluster: Cluster | None, jobs: Sequence[Job], now: datetime, ended: Sequence[EndedJob]
-) -> RenderableType:
-    if cluster is None and ended:
-        return Text("nothing runs: the local Ray ended, and no command stopped it")
-    if cluster is None:
-        return Text("nothing runs; start it with: finkray start archive")
+def _jobs(cluster: Cluster, jobs: Sequence[Job], now: datetime) -> RenderableType:
     title = f"Ray at {cluster.address}"
     if cluster.local:
         title += f", started by finkray; dashboard {cluster.local.dashboard_url}"
@@ -155,12 +366,13 @@ def _jobs(
 
 
 def _archive(snapshot: Snapshot, now: datetime) -> Iterator[RenderableType]:
-    yield banner_text("archive", archive_banner(Reading(snapshot, now), now))
-    yield from map(alarm_text, alarm_cards(snapshot, now))
+    visit = last_visit_banner(snapshot, now)
+    if visit is not None:
+        yield banner_text("last visit", replace(visit, headline=visit.headline[12:]))
     yield figures_text("now", figures(snapshot))
     yield facts_text(archive_facts(snapshot))
     tables = (
-        balance_table(snapshot.balance),
+        balance_table(snapshot.balance, kafka_away=kafka_away_since(snapshot) is not None),
         latency_table(snapshot.latency),
         visits_table(snapshot.visits, _VISITS_SHOWN),
         past_alarms_table(snapshot.past_alarms, _PAST_ALARMS_SHOWN),

@@ -19,8 +19,8 @@ from jobs.cluster.ray_jobs import Jobs
 from jobs.cluster.restart_plan import remaining_s
 from jobs.cluster.started_jobs import StartedJob, record_ends, record_start, started_jobs
 from jobs.cluster.state import settings_file
+from jobs.cluster.unexpected_ends import end_of
 from jobs.commands.ray_watcher import plan_now, state_option
-from jobs.commands.unexpected_ends import end_of
 from jobs.daemons.registry import DAEMONS, jobs_on
 from jobs.daemons.service import SERVICE
 

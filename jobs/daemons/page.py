@@ -10,9 +10,11 @@ from finkray.host.ports import listens
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.settings.model import Settings
+from finkray.status.archive import Snapshot
 from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
 from finkray.storage.opening import open_storage
 from jobs.cluster.job import Daemon, Job
+from jobs.cluster.state import state_folder
 from jobs.daemons.unsupervised import run_unsupervised
 
 
@@ -27,15 +29,31 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     import ray
 
     from finkray.results.class_source import ClassSource
+    from jobs.daemons.page_facts import EndedJobsSource, RestSource
     from ui.app import serve
-    from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
+    from ui.sources import (
+        AT_REST,
+        CLASS_COUNTS,
+        CLASS_LISTS,
+        ENDED_JOBS,
+        SERVICES,
+        STATUS,
+        Sources,
+    )
 
     connect_to_ray(settings.ray.address, settings.ray.namespace)
     handle_signals(stopping)  # after ray.init, which installs handlers of its own
-    classes = ClassSource(open_storage(settings.archive))
+    storage = open_storage(settings.archive)
+    classes = ClassSource(storage)
+
+    def snapshot() -> Snapshot | None:
+        return read_board(ARCHIVE_BOARD, settings)
+
     sources = (
         Sources()
-        .poll(STATUS, lambda: read_board(ARCHIVE_BOARD, settings))
+        .poll(STATUS, snapshot)
+        .poll(AT_REST, RestSource(storage, snapshot).read)
+        .poll(ENDED_JOBS, EndedJobsSource(state_folder()).read)
         .poll(SERVICES, lambda: read_service_boards(settings))
         .poll(CLASS_COUNTS, classes.counts)
         .provide(CLASS_LISTS, classes.newest)

@@ -66,8 +66,26 @@ def test_status_says_what_runs(running: Workspace, ray: LocalRay) -> None:
     assert (service["name"], service["status"]) == ("ui", "RUNNING")
     assert status["snapshot"] is None
     text = running.command("status").stdout
-    assert service["job_id"] in text
+    assert text.startswith("archive: never started")
+    assert "ui " in text
     assert "\x1b" not in text
+    assert service["job_id"] in running.command("status", "--long").stdout
+    checked = running.command("status", "--check")
+    assert (checked.returncode, checked.stdout) == (1, "archive: never started\n")
+
+
+def test_asking_creates_no_job_on_ray(running: Workspace, ray: LocalRay) -> None:
+    def jobs() -> set[str]:
+        question = urllib.request.Request(
+            f"{ray.dashboard_url}/api/jobs/",
+            headers={"Authorization": f"Bearer {ray.token_file.read_text()}"},
+        )
+        with urllib.request.urlopen(question, timeout=20) as answer:
+            return {f"{job['job_id']} {job['submission_id']}" for job in json.load(answer)}
+
+    before = jobs()
+    assert running.command("status").returncode == 0
+    assert jobs() == before
 
 
 def test_a_second_one_is_refused(running: Workspace) -> None:

@@ -79,7 +79,7 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
 
     snapshot = wait_until("all alerts are durable", all_is_durable)
     assert snapshot["archive_uri"] == str(tmp_path / "archive")
-    assert "balance" in follow("status")
+    assert "difference 0" in follow("status")
     assert finkray("check", "--simulator").returncode == 0
     _assert_the_wrong_kafka_gets_a_hint(env, tmp_path)
     follow("start", "ui")

@@ -26,7 +26,7 @@ from ui.app import asgi
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET
 from ui.kit.page import Page as SitePage
-from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
+from ui.sources import AT_REST, CLASS_COUNTS, CLASS_LISTS, ENDED_JOBS, SERVICES, STATUS, Sources
 
 pytestmark = pytest.mark.browser
 
@@ -57,6 +57,8 @@ def served(
     sources = (
         Sources()
         .poll(STATUS, night.status)
+        .poll(AT_REST, lambda: None)
+        .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, night.services)
         .poll(CLASS_COUNTS, night.counts)
         .provide(CLASS_LISTS, night.newest)

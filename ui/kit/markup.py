@@ -29,6 +29,15 @@ def banner_html(banner: Banner, now: datetime) -> str:
     )
 
 
+def notice_html(banner: Banner) -> str:
+    """Return a banner that stands below the first line of a page."""
+    details = "".join(f"<span>{_escaped(detail)}</span>" for detail in banner.details)
+    return (
+        f"<div class='fr-banner fr-notice fr-{banner.level}'>"
+        f"<strong>{_escaped(banner.headline)}</strong>{details}</div>"
+    )
+
+
 def alarms_html(cards: Iterable[AlarmCard]) -> str:
     """Return the alarm cards, one below the other."""
     return "".join(_alarm(card) for card in cards)

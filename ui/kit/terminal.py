@@ -45,8 +45,28 @@ def alarm_text(card: AlarmCard) -> Text:
     )
 
 
-def figures_text(title: str, figures: Iterable[Figure]) -> RenderableType:
-    """Return a title and the figures, one per line."""
+def figures_text(title: str, figures: Iterable[Figure], *, short: bool = False) -> RenderableType:
+    """Return a title and the figures, one per line.
+
+    Parameters
+    ----------
+    title
+        Empty for none.
+    figures
+        The figures.
+    short
+        Put all figures into one or two lines, and add notes only where a value is marked.
+    """
+    if short:
+        line = Text()
+        for figure in figures:
+            style = LEVEL_STYLE[figure.level]
+            note = f" ({figure.note})" if figure.level in ("warn", "bad") and figure.note else ""
+            line.append(" · " if line else "")
+            line.append(f"{visible_text(figure.label)} ")
+            line.append(visible_text(figure.value), style)
+            line.append(visible_text(note), "dim")
+        return line
     grid = _grid()
     for figure in figures:
         value = Text(visible_text(figure.value), LEVEL_STYLE[figure.level], justify="right")

@@ -1,6 +1,7 @@
 """The first page: the archive as it is now."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -8,19 +9,29 @@ from typing import Any, Final
 import pandas as pd
 
 from finkray.status.archive import Snapshot
+from finkray.status.at_rest import ArchiveAtRest
+from ui.kit.elements import AlarmCard
 from ui.kit.markup import (
     alarms_html,
     banner_html,
     facts_html,
     figures_html,
+    notice_html,
     table_grid_html,
     table_html,
 )
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.kit.reading import Reading
-from ui.sources import STATUS
-from ui.views.archive import alarm_cards, archive_banner, archive_facts, figures
+from ui.sources import AT_REST, ENDED_JOBS, STATUS
+from ui.views.archive import (
+    alarm_cards,
+    archive_banner,
+    archive_facts,
+    figures,
+    kafka_away_since,
+    last_visit_banner,
+)
 from ui.views.archive_tables import (
     actors_table,
     balance_table,
@@ -31,6 +42,7 @@ from ui.views.archive_tables import (
     past_alarms_table,
     visits_table,
 )
+from ui.views.at_rest import at_rest_banner
 
 CURVE_COLOURS: Final = {"incoming": "#4c8fd6", "archiving": "#e08a3c"}
 """Distinct for colour-blind readers, on white and on black."""
@@ -39,13 +51,39 @@ _NOTHING: Final = "<div class='fr-nothing'></div>"
 """Hides the curves (`live.css`) while no snapshot is there."""
 
 
-def head_html(reading: Reading[Snapshot], now: datetime) -> str:
-    """Return the banner, the alarms and the large figures."""
-    banner = banner_html(archive_banner(reading, now), now)
+def head_html(
+    reading: Reading[Snapshot],
+    now: datetime,
+    at_rest: ArchiveAtRest | None = None,
+    ended: tuple[AlarmCard, ...] = (),
+) -> str:
+    """Return the banner, the alarms, the last visit and the large figures.
+
+    Parameters
+    ----------
+    reading
+        The last answer of the archive.
+    now
+        The time.
+    at_rest
+        How the archive is according to its folder, if it does not report.
+    ended
+        The jobs that ended without being stopped.
+    """
+    shown = archive_banner(reading, now)
+    if at_rest is not None and reading.problem is None:
+        shown = at_rest_banner(at_rest, now)
+    banner = banner_html(replace(shown, alarms=shown.alarms + len(ended)), now)
     snapshot = reading.value
     if snapshot is None:
-        return banner + _NOTHING
-    return banner + alarms_html(alarm_cards(snapshot, now)) + figures_html(figures(snapshot))
+        return banner + alarms_html(ended) + _NOTHING
+    visit = last_visit_banner(snapshot, now)
+    return (
+        banner
+        + alarms_html((*ended, *alarm_cards(snapshot, now)))
+        + (notice_html(visit) if visit else "")
+        + figures_html(figures(snapshot))
+    )
 
 
 def small_tables_html(snapshot: Snapshot | None) -> str:
@@ -54,7 +92,7 @@ def small_tables_html(snapshot: Snapshot | None) -> str:
         return ""
     return table_grid_html(
         (
-            balance_table(snapshot.balance),
+            balance_table(snapshot.balance, kafka_away=kafka_away_since(snapshot) is not None),
             latency_table(snapshot.latency),
             dead_letters_table(snapshot.dead_letters_by_reason),
             micro_batches_table(snapshot.micro_batch),
@@ -105,6 +143,7 @@ def curves(snapshot: Snapshot | None) -> pd.DataFrame:
 
 def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(STATUS)
+    at_rest, ended = inputs.latest(AT_REST), inputs.latest(ENDED_JOBS)
     head = gr.HTML()
     plot = gr.LinePlot(
         curves(None),
@@ -125,7 +164,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     def update() -> tuple[str, pd.DataFrame, str, str]:
         reading = latest()
         return (
-            head_html(reading, datetime.now(UTC)),
+            head_html(reading, datetime.now(UTC), at_rest().value, ended().value or ()),
             curves(reading.value),
             small_tables_html(reading.value),
             wide_tables_html(reading.value),
@@ -145,4 +184,10 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     gr.api(snapshot, api_name="snapshot", queue=False)
 
 
-PAGE: Final = Page("/", "Archive", (STATUS,), _build, css=Path(__file__).with_name("live.css"))
+PAGE: Final = Page(
+    "/",
+    "Live",
+    (STATUS, AT_REST, ENDED_JOBS),
+    _build,
+    css=Path(__file__).with_name("live.css"),
+)

@@ -19,6 +19,12 @@ STATE_LEVEL: Final[dict[State, Level]] = {
 }
 """How the state of a job is marked, on pages and on the terminal."""
 
+LATENCY_LINE_S: Final = 60.0
+"""Latency that an archive should stay below: as long as Rubin itself may take to send an alert."""
+
+KAFKA_UNREACHABLE: Final = "KAFKA_UNREACHABLE"
+"""Code of the alarm during which nothing is known of what Kafka has."""
+
 NEARLY_FULL: Final = 0.9
 """Share of its limit from which on held memory is marked: an actor is about to pause."""
 
@@ -73,10 +79,38 @@ def alarm_cards(snapshot: Snapshot, now: datetime) -> tuple[AlarmCard, ...]:
     )
 
 
+def kafka_away_since(snapshot: Snapshot) -> datetime | None:
+    """Return since when Kafka does not answer the archive; None while it answers."""
+    away = (alarm.since for alarm in snapshot.alarms if alarm.code == KAFKA_UNREACHABLE)
+    return min(away, default=None)
+
+
+def last_visit_banner(snapshot: Snapshot, now: datetime) -> Banner | None:
+    """Say what the last visit was, and how fast its alerts became durable; None without a visit.
+
+    Between visits all rates are 0 and tell nothing: this is the first thing to look at.
+    """
+    if not snapshot.visits:
+        return None
+    visit = snapshot.visits[0]
+    details = [f"{count_text(visit.alerts)} alerts", f"{count_text(visit.detectors)} detectors"]
+    if visit.last_arrival is not None:
+        ago = duration_text((now - visit.last_arrival).total_seconds())
+        details.append(f"last alert {time_text(visit.last_arrival)} ({ago} ago)")
+    level: Level = "quiet"
+    if visit.waiting:
+        level = "warn"
+        details.append(f"{count_text(visit.waiting)} of its alerts are not durable yet")
+    elif visit.durable_s is not None:
+        level = "good" if visit.durable_s <= LATENCY_LINE_S else "bad"
+        side = "within" if level == "good" else "beyond"
+        durable = duration_text(visit.durable_s)
+        details.append(f"durable {durable} after it, {side} the line of {LATENCY_LINE_S:.0f} s")
+    return Banner(level, f"last visit: {visit.survey} {visit.visit}", tuple(details))
+
+
 def figures(snapshot: Snapshot) -> tuple[Figure, ...]:
-    """Return the six numbers that tell whether the archive is well."""
-    difference = snapshot.balance.difference
-    durable = next((stage for stage in snapshot.latency if stage.stage == "durable"), None)
+    """Return the six numbers that tell whether the archive is well; unknown is never 0."""
     share = used_share(snapshot.held_bytes, snapshot.held_bytes_limit)
     return (
         Figure(
@@ -85,12 +119,8 @@ def figures(snapshot: Snapshot) -> tuple[Figure, ...]:
             f"alerts/s · {bytes_text(snapshot.incoming_bytes_per_s)}/s",
         ),
         Figure("archiving", rate_text(snapshot.archived_per_s), "alerts/s made durable"),
-        Figure("lag", count_text(snapshot.lag), _lag_note(snapshot)),
-        Figure(
-            "latency, p95",
-            "-" if durable is None else duration_text(durable.p95_s),
-            "Kafka timestamp to durable",
-        ),
+        _lag(snapshot),
+        _latency(snapshot),
         Figure(
             "held",
             bytes_text(snapshot.held_bytes),
@@ -98,12 +128,7 @@ def figures(snapshot: Snapshot) -> tuple[Figure, ...]:
             "warn" if share >= NEARLY_FULL else "quiet",
             share,
         ),
-        Figure(
-            "difference",
-            count_text(difference),
-            "every offset accounted for" if difference == 0 else "offsets not accounted for",
-            "good" if difference == 0 else "bad",
-        ),
+        _difference(snapshot),
     )
 
 
@@ -122,9 +147,44 @@ def used_share(used: float, limit: float) -> float:
     return used / limit if limit > 0 else 0.0
 
 
-def _lag_note(snapshot: Snapshot) -> str:
+def _lag(snapshot: Snapshot) -> Figure:
+    away = kafka_away_since(snapshot)
+    if away is not None:
+        note = f"since {time_text(away)}: Kafka does not answer"
+        return Figure("lag", "unknown", note, "warn")
+    ends = [partition.high_watermark for partition in snapshot.partitions]
+    unknown = sum(end < 0 for end in ends)
+    if unknown and unknown == len(ends):
+        return Figure("lag", "unknown", "Kafka has not told the end of any partition yet", "warn")
     note = "offsets in Kafka, not yet durable"
-    return f"{note} · backlog {count_text(snapshot.backlog)}" if snapshot.backlog else note
+    if snapshot.backlog:
+        note += f" · backlog {count_text(snapshot.backlog)}"
+    if unknown:
+        note += f" · {unknown} of {len(ends)} partitions unknown"
+    return Figure("lag", ("≥ " if unknown else "") + count_text(snapshot.lag), note)
+
+
+def _latency(snapshot: Snapshot) -> Figure:
+    durable = next((stage for stage in snapshot.latency if stage.stage == "durable"), None)
+    note = f"Kafka timestamp to durable; the line is {LATENCY_LINE_S:.0f} s"
+    if durable is None:
+        return Figure("latency, p95", "unknown", "no alert became durable in the last minutes")
+    level: Level = "good" if durable.p95_s <= LATENCY_LINE_S else "bad"
+    share = min(1.0, used_share(durable.p95_s, LATENCY_LINE_S))
+    return Figure("latency, p95", duration_text(durable.p95_s), note, level, share)
+
+
+def _difference(snapshot: Snapshot) -> Figure:
+    difference = snapshot.balance.difference
+    if difference:  # a loss stays one, whether Kafka answers or not
+        return Figure("difference", count_text(difference), "offsets not accounted for", "bad")
+    away = kafka_away_since(snapshot)
+    if away is not None:
+        note = f"since {time_text(away)}; 0 of what was read before"
+        return Figure("difference", "unknown", note, "warn")
+    if not snapshot.balance.received:
+        return Figure("difference", "unknown", "nothing was read from Kafka yet")
+    return Figure("difference", "0", "every offset accounted for", "good")
 
 
 def _last_report(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:

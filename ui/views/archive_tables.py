@@ -23,8 +23,19 @@ from ui.kit.elements import Cell, Column, Level, Table
 from ui.views.archive import NEARLY_FULL, used_share
 
 
-def balance_table(sheet: BalanceSheet) -> Table:
-    """Return the balance sheet: offsets received, archived, dead-lettered and in gaps."""
+def balance_table(sheet: BalanceSheet, *, kafka_away: bool = False) -> Table:
+    """Return the balance sheet: offsets received, archived, dead-lettered and in gaps.
+
+    Parameters
+    ----------
+    sheet
+        The counts.
+    kafka_away
+        Whether Kafka does not answer: what it has is then unknown, and not 0.
+    """
+    unknown = {"waiting in Kafka"} if kafka_away else set()
+    if kafka_away and not sheet.difference:
+        unknown.add("difference")
     rows: tuple[tuple[str, int, Level], ...] = (
         ("received", sheet.received, "quiet"),
         ("archived", sheet.archived, "quiet"),
@@ -38,7 +49,12 @@ def balance_table(sheet: BalanceSheet) -> Table:
     return Table(
         "balance sheet",
         (Column("offsets"), Column("count", number=True)),
-        tuple((Cell(name, level), Cell(count_text(count), level)) for name, count, level in rows),
+        tuple(
+            (Cell(name, "warn"), Cell("unknown", "warn"))
+            if name in unknown
+            else (Cell(name, level), Cell(count_text(count), level))
+            for name, count, level in rows
+        ),
         "",
     )
 

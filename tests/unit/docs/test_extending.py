@@ -17,7 +17,7 @@ from ui.app import asgi
 from ui.kit.markup import table_html
 from ui.kit.reading import Reading
 from ui.pages import PAGES
-from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Sources
+from ui.sources import AT_REST, CLASS_COUNTS, CLASS_LISTS, ENDED_JOBS, SERVICES, STATUS, Sources
 
 CHECKOUT = Path(__file__).parents[3]
 TEXT = (CHECKOUT / "docs" / "extending.md").read_text()
@@ -42,6 +42,8 @@ def test_the_page_of_the_recipe_is_served_at_its_address(module: ModuleType) -> 
     sources = (
         Sources()
         .poll(STATUS, lambda: None)
+        .poll(AT_REST, lambda: None)
+        .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())
         .poll(CLASS_COUNTS, lambda: ())
         .provide(CLASS_LISTS, lambda *_: ())

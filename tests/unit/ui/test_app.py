@@ -18,7 +18,16 @@ from ui.app import asgi, serve
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.pages import PAGES
-from ui.sources import CLASS_COUNTS, CLASS_LISTS, SERVICES, STATUS, Polled, Sources
+from ui.sources import (
+    AT_REST,
+    CLASS_COUNTS,
+    CLASS_LISTS,
+    ENDED_JOBS,
+    SERVICES,
+    STATUS,
+    Polled,
+    Sources,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -28,6 +37,8 @@ def sources() -> Sources:
     return (
         Sources()
         .poll(STATUS, lambda: None)
+        .poll(AT_REST, lambda: None)
+        .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())
         .poll(CLASS_COUNTS, lambda: ())
         .provide(CLASS_LISTS, lambda counts, night, name: ())  # noqa: ARG005
@@ -118,7 +129,7 @@ def test_a_page_without_its_source_is_refused_with_its_name() -> None:
 
 def test_the_addresses_of_the_pages_stay() -> None:
     assert [(page.path, page.title) for page in PAGES] == [
-        ("/", "Archive"),
+        ("/", "Live"),
         ("/classification", "Classification"),
         ("/services", "Services"),
     ]

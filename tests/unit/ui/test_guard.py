@@ -18,7 +18,7 @@ from tests.support.web import listening
 from ui.app import asgi
 from ui.guard import MAX_BODY_BYTES, Guard, is_loopback
 from ui.pages import live
-from ui.sources import STATUS, Sources
+from ui.sources import AT_REST, ENDED_JOBS, STATUS, Sources
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -57,11 +57,10 @@ class Server(NamedTuple):
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     settings = UiSettings(allowed_hosts=("obs.example.org",), root_path="/finkray")
-    with listening(asgi(settings, Sources().poll(STATUS, busy_night), (live.PAGE,))) as (
-        host,
-        port,
-        _,
-    ):
+    sources = (
+        Sources().poll(STATUS, busy_night).poll(AT_REST, lambda: None).poll(ENDED_JOBS, lambda: ())
+    )
+    with listening(asgi(settings, sources, (live.PAGE,))) as (host, port, _):
         yield Server(host, port)
 
 

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
+from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
 from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
-from jobs.commands.render_status import status_json, status_text
-from jobs.commands.unexpected_ends import EndedJob
+from jobs.cluster.unexpected_ends import EndedJob
+from jobs.commands.render_status import status_json, status_text, troubles
 from jobs.daemons.archive import ARCHIVE
 from tests.support.snapshots import NIGHT, busy_night
 
@@ -24,7 +25,7 @@ CLUSTER = Cluster("127.0.0.1:6379")
 
 def shown(snapshot: Snapshot | None, jobs: tuple[Job, ...] = (ARCHIVE,)) -> str:
     console = Console(file=io.StringIO(), width=160)
-    console.print(status_text(CLUSTER, jobs, snapshot, NIGHT + timedelta(seconds=2)))
+    console.print(status_text(CLUSTER, jobs, snapshot, NIGHT + timedelta(seconds=2), long=True))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return " ".join(text.replace("\u2009", "").split())
 
@@ -39,7 +40,7 @@ def test_everything_of_a_busy_night_is_there() -> None:
         "2026-11-24 03:12:45 UTC (2.0 s ago)",
         "incoming 620 alerts/s",
         "held 310 MiB of 512 MiB allowed",
-        "lag 2000 offsets in Kafka, not yet durable · backlog 4200",
+        "lag ≥ 2000 offsets in Kafka, not yet durable · backlog 4200",
         "archive /data/ztf/archive Kafka kafka-1.example.org:9092,kafka-2.example.org:9092",
         "epoch 7 version 0.1.0",
         "done 4210 last: claims 8 last: alerts 3904 last: took 1.3 s p50 1.2 s p95 2.4 s",
@@ -84,7 +85,8 @@ def test_many_partitions_are_cut_to_those_that_lag() -> None:
 
 
 def test_when_nothing_runs() -> None:
-    assert shown(None, ()) == "Ray at 127.0.0.1:6379: no job of finkray runs"
+    nothing = "archive: no report Ray at 127.0.0.1:6379: no job of finkray runs"
+    assert shown(None, ()) == nothing
     assert "balance" not in shown(None)
 
 
@@ -122,7 +124,7 @@ def test_a_service_shows_its_cost_and_that_it_is_paused() -> None:
         last_fault="raised: ConnectionError: no catalogue",
     )
     console = Console(file=io.StringIO(), width=160)
-    console.print(status_text(CLUSTER, [ARCHIVE], None, NIGHT, [bright]))
+    console.print(status_text(CLUSTER, [ARCHIVE], None, NIGHT, [bright], long=True))
     raw = console.file.getvalue()  # type: ignore[attr-defined]
     text = " ".join(raw.replace("\u2009", "").split())
     assert "ALARM service-paused: bright is paused: raised: ConnectionError: no catalogue" in text
@@ -146,7 +148,7 @@ def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_jso
     )
     console = Console(file=io.StringIO(), width=160)
     now = NIGHT + timedelta(seconds=2)
-    console.print(status_text(CLUSTER, (), None, now, classes=(counts,)))
+    console.print(status_text(CLUSTER, (), None, now, classes=(counts,), long=True))
     text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     assert "classify 1, classes of the night of 2026-11-24, as of 2.0 s ago" in text
     assert "Unknown 60 60 %" in text
@@ -185,3 +187,63 @@ def test_jobs_that_ended_without_being_stopped_are_an_alarm_even_when_nothing_ru
     assert "ui was started again" in text
     (printed,) = status_json(None, (), None, ended=ended)["ended_unexpectedly"]
     assert printed["reason"] == "the local Ray ended: raylet"
+
+
+def lines_of(width: int, *args: object, **facts: object) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(status_text(*args, **facts))  # type: ignore[arg-type]
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.parametrize(("width", "count"), [(100, 1), (100, 2), (100, 12), (160, 12)])
+def test_the_worst_night_fits_into_35_lines_state_first_then_alarms(width: int, count: int) -> None:
+    alarms = tuple(
+        Alarm(code=f"CODE_{n}", since=NIGHT, message="m" * 5000, what_to_do="w " * 400)
+        for n in range(count)
+    )
+    jobs = tuple(
+        Job(f"service-{n}-" + "x" * 80, ARCHIVE.daemon, f"finkray-{n}", "RUNNING", NIGHT, 60)
+        for n in range(30)
+    )
+    night = NightCounts(night="2026-11-24", classes={"c" * 300: 60, "RR*": 30}, hours=())
+    counts = ClassCounts(
+        name="classify", version="1", at=NIGHT, cursor="1:9:0", alerts=90, nights=(night,)
+    )
+    snapshot = busy_night(alarms=alarms)
+    lines = lines_of(
+        width, CLUSTER, jobs, snapshot, NIGHT, classes=(counts, counts, counts), notes=["n"] * 9
+    )
+    assert len(lines) <= 35
+    assert lines[0].startswith(f"archive: running, {count} alarm")
+    text = "\n".join(lines)
+    assert text.index("ALARM CODE_0") < text.index("last visit") < text.index("service-0")
+    assert ("and 9 more alarms: CODE_3, CODE_4" in text) == (count == 12)
+    assert "finkray status --long" in lines[-1]
+
+
+def test_a_quiet_night_is_a_dozen_lines_with_one_for_each_job() -> None:
+    text = lines_of(160, CLUSTER, [ARCHIVE], busy_night(), NIGHT + timedelta(seconds=2))
+    assert len(text) <= 12
+    assert "last visit: lsst 2026112400512" in text[1]
+    assert "lag ≥ 2\u2009000" in text[2]
+    assert "difference 0" in text[2] + text[3]
+    (job,) = (line for line in text if line.startswith("archive  "))
+    assert job.split()[:2] == ["archive", "RUNNING"]
+
+
+def test_a_check_names_each_trouble_and_none_of_a_good_night() -> None:
+    assert troubles(busy_night(), NIGHT) == ()
+    alarm = Alarm(code="STORAGE", since=NIGHT, message="no room", what_to_do="make room")
+    lost = BalanceSheet(received=10, archived=7)
+    ended = [EndedJob(StartedJob(name="ui", job_id="ui-1", started_at=NIGHT), None)]
+    found = troubles(busy_night(alarms=(alarm,), balance=lost), NIGHT, ended=ended)
+    assert found == (
+        "job ui ended without being stopped",
+        "alarm STORAGE: no room",
+        "difference: 3 offsets",
+    )
+    assert troubles(None, NIGHT, at_rest=ArchiveAtRest("died")) == ("archive: died",)
+    late = troubles(busy_night(), NIGHT + timedelta(minutes=5))
+    assert late == ("archive: no report from the archive for 5 min 0 s",)
+    starting = troubles(busy_night(state="starting"), NIGHT)
+    assert starting == ("archive: starting",)

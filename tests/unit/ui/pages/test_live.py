@@ -1,7 +1,9 @@
 from datetime import timedelta
 
 from finkray.status.archive import Alarm
+from finkray.status.at_rest import ArchiveAtRest
 from tests.support.snapshots import NIGHT, busy_night
+from ui.kit.elements import AlarmCard
 from ui.kit.reading import Reading
 from ui.pages.live import curves, head_html, small_tables_html, wide_tables_html
 from ui.views.archive import START_HINT
@@ -14,6 +16,17 @@ def test_without_a_snapshot_the_page_has_its_banner_alone() -> None:
     assert START_HINT in page
     assert "fr-nothing" in page
     assert small_tables_html(None) == wide_tables_html(None) == ""
+
+
+def test_a_dead_archive_and_dead_jobs_are_told_with_time_and_what_to_do() -> None:
+    died = ArchiveAtRest("died", NIGHT, "process 7 on host-a", NIGHT, 12_345, 6)
+    card = AlarmCard("job-ended", "", "classify ended", "finkray logs classify")
+    for snapshot in (None, busy_night(NIGHT - timedelta(minutes=5))):
+        page = head_html(Reading(snapshot, NOW), NOW, died, (card,))
+        assert "died: its process ended" in page
+        assert "last claim durable 2026-11-24 03:12:45 UTC (2.0 s ago)" in page
+        assert "finkray logs classify" in page
+        assert "data-title='(1) finkray'" in page
 
 
 def test_alarms_stand_above_the_figures_and_are_counted_in_the_title() -> None:

@@ -6,7 +6,13 @@ from finkray.status.archive import Alarm, BalanceSheet, Snapshot
 from tests.support.snapshots import MIB, NIGHT, busy_night
 from ui.kit.elements import Banner
 from ui.kit.reading import STALE_AFTER_S, Reading
-from ui.views.archive import START_HINT, alarm_cards, archive_banner, figures
+from ui.views.archive import (
+    START_HINT,
+    alarm_cards,
+    archive_banner,
+    figures,
+    last_visit_banner,
+)
 from ui.views.archive_tables import balance_table
 
 NOW = NIGHT + timedelta(seconds=2)
@@ -100,3 +106,41 @@ def test_the_bound_on_held_bytes_is_marked_before_it_is_reached() -> None:
     held = figures(busy_night(held_bytes=500 * MIB))[4]
     assert (held.level, held.share) == ("warn", pytest.approx(500 / 512))
     assert figures(busy_night(held_bytes_limit=0))[4].share == 0
+
+
+def test_what_kafka_has_is_unknown_and_not_0_while_it_does_not_answer() -> None:
+    away = Alarm(code="KAFKA_UNREACHABLE", since=NIGHT, message="no broker", what_to_do="look")
+    snapshot = busy_night(alarms=(away,), lag=0)
+    shown = {figure.label: figure for figure in figures(snapshot)}
+    for name in ("lag", "difference"):
+        assert (shown[name].value, shown[name].level) == ("unknown", "warn")
+        assert shown[name].note.startswith("since 2026-11-24 03:12:45 UTC")
+    rows = {row[0].text: row[1] for row in balance_table(snapshot.balance, kafka_away=True).rows}
+    assert rows["waiting in Kafka"].text == rows["difference"].text == "unknown"
+    # A loss stays one, whether Kafka answers or not.
+    lost = busy_night(alarms=(away,), balance=BalanceSheet(received=10, archived=7))
+    assert figures(lost)[-1].value == "3"
+
+
+def test_what_was_never_read_is_unknown() -> None:
+    ends = tuple(each.model_copy(update={"high_watermark": -1}) for each in busy_night().partitions)
+    snapshot = busy_night(partitions=ends, lag=0, balance=BalanceSheet(), latency=())
+    shown = {figure.label: figure.value for figure in figures(snapshot)}
+    assert {shown[name] for name in ("lag", "difference", "latency, p95")} == {"unknown"}
+    assert figures(busy_night())[2].value == "≥ 2\u2009000"  # one of eight is unknown
+
+
+def test_the_last_visit_is_held_against_the_line_of_a_minute() -> None:
+    def shown(**changes: object) -> Banner:
+        visit = busy_night().visits[0].model_copy(update=changes)
+        banner = last_visit_banner(busy_night(visits=(visit,)), NOW)
+        assert banner is not None
+        return banner
+
+    assert shown().level == "warn"
+    assert "412 of its alerts are not durable yet" in shown().details
+    assert shown(waiting=0, durable_s=3.1).level == "good"
+    slow = shown(waiting=0, durable_s=75.0)
+    assert (slow.level, slow.headline) == ("bad", "last visit: lsst 2026112400512")
+    assert slow.details[-1] == "durable 1 min 15 s after it, beyond the line of 60 s"
+    assert last_visit_banner(busy_night(visits=()), NOW) is None

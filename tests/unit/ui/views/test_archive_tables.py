@@ -39,7 +39,7 @@ def test_latency_has_a_row_for_each_stage_and_three_quantiles() -> None:
     assert [head.name for head in table.columns] == ["until", "p50", "p95", "p99", "alerts"]
     assert [cell.text for cell in table.rows[2][:4]] == ["durable", "2.4 s", "4.9 s", "12 s"]
     assert figures(busy_night())[3].value == "4.9 s"
-    assert figures(busy_night(latency=()))[3].value == "-"
+    assert figures(busy_night(latency=()))[3].value == "unknown"
 
 
 def test_dead_letters_are_listed_by_reason_the_most_frequent_first() -> None:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.cluster.job import JobReport, ServiceJob
 from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
-from jobs.commands.unexpected_ends import (
+from jobs.cluster.unexpected_ends import (
     EndedJob,
     ended_cards,
     ended_jobs,

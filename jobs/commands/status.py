@@ -1,0 +1,173 @@
+"""Gather what `finkray status` shows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+
+from finkray.errors import FinkrayError, LedgerCorrupt, StorageError
+from finkray.results.counts import ClassCounts
+from finkray.status.archive import Snapshot
+from finkray.status.at_rest import ArchiveAtRest
+from finkray.status.board import ARCHIVE_BOARD, peek, service_board
+from finkray.status.service import ServiceSnapshot
+from finkray.storage.opening import open_storage
+from jobs.cluster.archive import counts_of
+from jobs.cluster.connect import Cluster
+from jobs.cluster.job import Job
+from jobs.cluster.local_ray import ended_local_ray
+from jobs.cluster.started_jobs import started_jobs
+from jobs.cluster.unexpected_ends import EndedJob, ended_jobs, restart_notes
+from jobs.cluster.watcher_process import watcher_runs
+from jobs.commands.context import CommandContext
+from jobs.commands.render_status import status_json, status_text, troubles
+from jobs.commands.store_status import StoreStatus, read_store_status
+from jobs.daemons.page_facts import at_rest_unless_reporting
+from jobs.daemons.registry import jobs_on
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What runs and how it is, at one moment.
+
+    Attributes
+    ----------
+    at
+        The moment, UTC.
+    cluster
+        The Ray cluster; None if the local one does not run.
+    jobs
+        The jobs of finkray that run on it.
+    snapshot
+        Of the archive; None if it does not report.
+    services
+        Snapshots of the services that run.
+    classes
+        Counts by class and night.
+    ended
+        Jobs that ended without being stopped.
+    at_rest
+        How the archive is according to its folder, if it does not report.
+    notes
+        Lines on jobs that were started again.
+    problems
+        What could not be read, a line each.
+    store
+        HATS nights and object index of the archive.
+    """
+
+    at: datetime
+    cluster: Cluster | None
+    jobs: tuple[Job, ...]
+    snapshot: Snapshot | None
+    services: tuple[ServiceSnapshot, ...]
+    classes: tuple[ClassCounts, ...]
+    ended: tuple[EndedJob, ...]
+    at_rest: ArchiveAtRest | None
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    store: StoreStatus
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is not well, a line each; () if all is."""
+        found = troubles(
+            self.snapshot, self.at, self.services, ended=self.ended, at_rest=self.at_rest
+        )
+        return (*found, *self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `finkray status --json` prints."""
+        return status_json(
+            self.cluster,
+            self.jobs,
+            self.snapshot,
+            self.services,
+            classes=self.classes,
+            ended=self.ended,
+            at_rest=self.at_rest,
+            store=self.store,
+        )
+
+    def to_text(self, *, long: bool) -> RenderableType:
+        """Return what `finkray status` prints, with `long` all tables."""
+        return status_text(
+            self.cluster,
+            self.jobs,
+            self.snapshot,
+            self.at,
+            self.services,
+            classes=self.classes,
+            ended=self.ended,
+            at_rest=self.at_rest,
+            store=self.store,
+            notes=self.notes,
+            long=long,
+        )
+
+
+def read_status(context: CommandContext) -> Status:
+    """Return what runs and how it is, from Ray and from the archive's folder.
+
+    Raises
+    ------
+    SettingsError
+        Ray refuses the token.
+    ClusterUnavailable
+        Ray does not answer as it should.
+    """
+    settings, cluster = context.settings, context.cluster()
+    problems: list[str] = []
+    started = started_jobs(context.state).values()
+    classes: tuple[ClassCounts, ...] = ()
+    try:
+        classes = counts_of(settings)
+    except StorageError as error:
+        # The snapshot says what is wrong with the storage, and must be seen now of all times.
+        problems.append(f"classes are not counted: {error}")
+    jobs: tuple[Job, ...] = ()
+    snapshot, reports = None, None
+    services: tuple[ServiceSnapshot, ...] = ()
+    if cluster:
+        on_cluster = jobs_on(cluster, context.state)
+        jobs, reports = tuple(on_cluster.running().values()), on_cluster.reports()
+        boards = [service_board(job.name) for job in jobs if job.spec]
+        snapshot, *read = peek(cluster.address, settings, [ARCHIVE_BOARD, *boards])
+        services = tuple(service for service in read if service is not None)
+    now = datetime.now(UTC)
+    ended = ended_jobs(
+        started,
+        cluster.address if cluster and not cluster.local else "",
+        reports,
+        ended_local_ray(context.state),
+        watcher_runs=watcher_runs(context.state),
+    )
+    at_rest, store = None, StoreStatus()
+    try:
+        store = read_store_status(open_storage(settings.archive), context.state)
+        at_rest = at_rest_unless_reporting(open_storage(settings.archive), snapshot, now)
+    except (StorageError, LedgerCorrupt) as error:
+        problems.append(f"how the archive is cannot be read: {error}")
+    return Status(
+        at=now,
+        cluster=cluster,
+        jobs=jobs,
+        # What a process published that has ended says nothing of the present.
+        snapshot=None if at_rest is not None else snapshot,
+        services=services,
+        classes=classes,
+        ended=ended,
+        at_rest=at_rest,
+        notes=restart_notes(started, [job.job_id for job in jobs]),
+        problems=tuple(problems),
+        store=store,
+    )
+
+
+def read_status_or_problem(context: CommandContext) -> Status | FinkrayError:
+    """Return the status, or the error that a watcher shows and tries again after."""
+    try:
+        return read_status(context)
+    except FinkrayError as error:
+        return error
