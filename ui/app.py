@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from fastapi import FastAPI
 
 from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
+from ui.api import PREFIX, api_router, lookup_refused
 from ui.guard import Guard, is_loopback
 from ui.kit.offline_gradio import gr
-from ui.kit.page import Page, PageInputs
+from ui.kit.page import QUIET, Page, PageInputs
 from ui.kit.reader import Reader
+from ui.lookups.process import LookupRefused
 from ui.pages import PAGES
-from ui.sources import Polled, Sources
+from ui.sources import LOOKUPS, STATUS, Polled, Sources
+from ui.views.header import header_html
+
+OPENAPI_PATH = f"{PREFIX}/openapi.json"
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +36,9 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "s
 """No font is fetched, not even from this server, so the first paint does not wait for one."""
 
 _POLL_S = 0.05
+
+HEADER_EVERY_S = 5.0
+"""Seconds between two updates of state and alarms in the header; the browser ticks its clock."""
 
 
 def make_readers(
@@ -72,18 +81,29 @@ def build(
     """
     first, *others = pages
     with gr.Blocks(title="finkray", analytics_enabled=False, fill_width=True) as blocks:
-        _header(first.title)
+        _header(blocks, first.title, readers, sources)
         first.build(blocks, PageInputs(first, sources, readers, refresh_s))
     for page in others:
         with blocks.route(page.title, page.path) as route:
-            _header(first.title)
+            _header(route, first.title, readers, sources)
             page.build(route, PageInputs(page, sources, readers, refresh_s))
     return blocks
 
 
-def _header(first_title: str) -> None:
-    """Add what stands at the top of every page; Gradio itself links all pages there."""
+def _header(
+    page: gr.Blocks, first_title: str, readers: Mapping[Polled[Any], Reader[Any]], sources: Sources
+) -> None:
+    """Add what stands at the top of every page: state, clock, search; Gradio links all pages."""
     gr.Navbar(main_page_name=first_title)
+    searches = not sources.missing((LOOKUPS,))
+    status = readers.get(STATUS)
+
+    def shown() -> str:
+        reading = status.latest() if status is not None else None
+        return header_html(reading, datetime.now(UTC), searches=searches)
+
+    header = gr.HTML(shown())
+    gr.on([page.load, gr.Timer(HEADER_EVERY_S).tick], shown, outputs=[header], **QUIET)
 
 
 def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) -> FastAPI:
@@ -97,8 +117,14 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         yield
         for reader in readers.values():
             reader.stop()
+        if not sources.missing((LOOKUPS,)):
+            sources.function_of(LOOKUPS).close()
 
-    app = FastAPI(title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH
+    )
+    app.include_router(api_router(readers, sources))
+    app.add_exception_handler(LookupRefused, lookup_refused)
 
     app.add_middleware(
         Guard,

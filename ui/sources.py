@@ -14,6 +14,7 @@ from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
 from ui.kit.elements import AlarmCard
+from ui.lookups.process import Lookups
 
 T = TypeVar("T")
 
@@ -61,6 +62,10 @@ CLASS_COUNTS: Final[Polled[tuple[ClassCounts, ...]]] = Polled("classes")
 
 CLASS_LISTS: Final[OnDemand[ClassLists]] = OnDemand("class lists")
 """The alerts behind a count."""
+
+
+LOOKUPS: Final[OnDemand[Lookups]] = OnDemand("look-ups")
+"""The process that looks into the archive."""
 
 
 class Sources:

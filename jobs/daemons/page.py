@@ -31,11 +31,13 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     from finkray.results.class_source import ClassSource
     from jobs.daemons.page_facts import EndedJobsSource, RestSource
     from ui.app import serve
+    from ui.lookups.process import Lookups
     from ui.sources import (
         AT_REST,
         CLASS_COUNTS,
         CLASS_LISTS,
         ENDED_JOBS,
+        LOOKUPS,
         SERVICES,
         STATUS,
         Sources,
@@ -57,6 +59,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         .poll(SERVICES, lambda: read_service_boards(settings))
         .poll(CLASS_COUNTS, classes.counts)
         .provide(CLASS_LISTS, classes.newest)
+        .provide(LOOKUPS, Lookups(storage))
     )
     serve(settings.ui, sources, stopping)
     ray.shutdown()

@@ -4,16 +4,19 @@
 `packets`      twelve real packets of ZTF, of one schema version
 `archive`      an archive of the test's own on that Ray, reading the session's Kafka; its
                process is started by the test and ended with it
+`browser`, `page`  a headless Chromium, one for the session, and a page of it
 `hdfs`         a real HDFS, one for the session: use a folder of your own, and leave it running
 """
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
@@ -77,3 +80,25 @@ def hdfs() -> Iterator[HdfsServer]:
         running_hdfs(Path(folder) / "hdfs") as server,
     ):
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, one for the session."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        reason = "no chromium on PATH (Debian: apt-get install chromium)"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        # Chromium's sandbox does not work in a container, and the page is our own.
+        chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield chrome
+        chrome.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser without cookies."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    yield context.new_page()
+    context.close()

@@ -1,8 +1,6 @@
 """The pages in a browser: the real server, the real Gradio, a real Chromium."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +17,7 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.service import ServiceSnapshot
+from finkray.storage.memory import MemoryStorage
 from tests.support.classified import BEFORE, LAST, alert, counts, service
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
@@ -26,24 +25,21 @@ from ui.app import asgi
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET
 from ui.kit.page import Page as SitePage
-from ui.sources import AT_REST, CLASS_COUNTS, CLASS_LISTS, ENDED_JOBS, SERVICES, STATUS, Sources
+from ui.lookups.process import Lookups
+from ui.sources import (
+    AT_REST,
+    CLASS_COUNTS,
+    CLASS_LISTS,
+    ENDED_JOBS,
+    LOOKUPS,
+    SERVICES,
+    STATUS,
+    Sources,
+)
 
 pytestmark = pytest.mark.browser
 
 REFRESH_S = 0.5
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        reason = "no chromium on PATH (Debian: apt-get install chromium)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox does not work in a container, and the page is our own.
-        chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield chrome
-        chrome.close()
 
 
 @contextmanager
@@ -57,6 +53,7 @@ def served(
     sources = (
         Sources()
         .poll(STATUS, night.status)
+        .provide(LOOKUPS, Lookups(MemoryStorage()))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, night.services)
@@ -81,13 +78,6 @@ def without_prefix(app: ASGIApp, prefix: str) -> ASGIApp:
         await app(scope, receive, send)
 
     return proxy
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    yield context.new_page()
-    context.close()
 
 
 def figure(page: Page, label: str) -> str:

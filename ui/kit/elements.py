@@ -11,10 +11,11 @@ Level = Literal["good", "warn", "bad", "quiet"]
 
 
 class Cell(NamedTuple):
-    """One cell of a table."""
+    """One cell of a table; `href`, if it is not empty, makes its text a link."""
 
     text: str
     level: Level = "quiet"
+    href: str = ""
 
 
 class Column(NamedTuple):

@@ -11,6 +11,11 @@
   // The timers of a hidden tab sleep: silence counts from the moment it becomes visible.
   document.addEventListener("visibilitychange", () => { heard = Date.now(); });
   setInterval(() => {
+    // The header's clock: the server writes it every few seconds, the browser in between.
+    const clock = document.querySelector(".fr-clock");
+    if (clock) {
+      clock.textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
+    }
     const banner = document.querySelector(".fr-banner");
     if (banner && banner.dataset.tick !== tick) {
       tick = banner.dataset.tick;

@@ -6,9 +6,13 @@ Control and bidi characters are shown as escapes, as on a terminal (`finkray.tex
 import html
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
-from finkray.text import visible_text
+from finkray.text import clipped, visible_text
 from ui.kit.elements import AlarmCard, Banner, Bar, Cell, Column, Figure, Select, Table
+
+MOST_CHARACTERS: Final = 300
+"""Of a text in a table: a name of 10 kB made a page of 14 800 pixels."""
 
 
 def banner_html(banner: Banner, now: datetime) -> str:
@@ -17,24 +21,24 @@ def banner_html(banner: Banner, now: datetime) -> str:
     It carries `data-tick`, which differs at every update: by it the browser knows whether
     the page still hears from its server (`kit.js`).
     """
-    details = "".join(f"<span>{_escaped(detail)}</span>" for detail in banner.details)
+    details = "".join(f"<span>{escaped(detail)}</span>" for detail in banner.details)
     trouble = "! " if banner.level == "bad" else ""
     mark = f"({banner.alarms}) " if banner.alarms else trouble
     old = " fr-old" if banner.old else ""
     return (
         f"<div class='fr-banner fr-{banner.level}{old}' role='status'"
-        f" data-tick='{now.timestamp():.3f}' data-title='{_escaped(mark)}finkray'>"
+        f" data-tick='{now.timestamp():.3f}' data-title='{escaped(mark)}finkray'>"
         f"<span class='fr-name'>finkray</span>"
-        f"<strong>{_escaped(banner.headline)}</strong>{details}</div>"
+        f"<strong>{escaped(banner.headline)}</strong>{details}</div>"
     )
 
 
 def notice_html(banner: Banner) -> str:
     """Return a banner that stands below the first line of a page."""
-    details = "".join(f"<span>{_escaped(detail)}</span>" for detail in banner.details)
+    details = "".join(f"<span>{escaped(detail)}</span>" for detail in banner.details)
     return (
         f"<div class='fr-banner fr-notice fr-{banner.level}'>"
-        f"<strong>{_escaped(banner.headline)}</strong>{details}</div>"
+        f"<strong>{escaped(banner.headline)}</strong>{details}</div>"
     )
 
 
@@ -51,14 +55,14 @@ def figures_html(figures: Iterable[Figure]) -> str:
 def facts_html(facts: Iterable[tuple[str, str]]) -> str:
     """Return pairs of a name and a value, in one line."""
     pairs = "".join(
-        f"<span><b>{_escaped(name)}</b> {_escaped(value)}</span>" for name, value in facts
+        f"<span><b>{escaped(name)}</b> {escaped(value)}</span>" for name, value in facts
     )
     return f"<div class='fr-facts'>{pairs}</div>"
 
 
 def problem_html(problem: str) -> str:
     """Return a text in place of what cannot be shown."""
-    return f"<section class='fr-table'><p>{_escaped(problem)}</p></section>"
+    return f"<section class='fr-table'><p>{escaped(problem)}</p></section>"
 
 
 def table_grid_html(tables: Iterable[Table]) -> str:
@@ -79,20 +83,21 @@ def table_html(table: Table, *, wide: bool = False, tall: bool = False) -> str:
         It may have many rows and scrolls by itself.
     """
     classes = "fr-table" + (" fr-wide" if wide else "") + (" fr-tall" if tall else "")
-    title = f"<h3>{_escaped(table.title)}</h3>"
+    title = f"<h3>{escaped(table.title)}</h3>"
     if not table.rows:
-        return f"<section class='{classes}'>{title}<p>{_escaped(table.empty)}</p></section>"
+        return f"<section class='{classes}'>{title}<p>{escaped(table.empty)}</p></section>"
     head = ""
     if any(column.name for column in table.columns):
         cells = (
-            f"<th{_class_attribute(column)}>{_escaped(column.name)}</th>"
+            f"<th scope='col'{_class_attribute(column)}>{escaped(column.name)}</th>"
             for column in table.columns
         )
         head = f"<thead><tr>{''.join(cells)}</tr></thead>"
     body = "".join(f"<tr>{_cells(table.columns, row)}</tr>" for row in table.rows)
-    note = f"<p>{_escaped(table.note)}</p>" if table.note else ""
+    note = f"<p>{escaped(table.note)}</p>" if table.note else ""
     return (
-        f"<section class='{classes}'>{title}<div class='fr-scroll'>"
+        f"<section class='{classes}'>{title}"
+        f"<div class='fr-scroll' tabindex='0' role='region' aria-label='{escaped(table.title)}'>"
         f"<table>{head}<tbody>{body}</tbody></table></div>{note}</section>"
     )
 
@@ -101,7 +106,7 @@ def bars_html(title: str, bars: Iterable[Bar]) -> str:
     """Return a chart of bars, each a link."""
     rows = "".join(_bar_row(bar) for bar in bars)
     return (
-        f"<section class='fr-table'><h3>{_escaped(title)}</h3>"
+        f"<section class='fr-table'><h3>{escaped(title)}</h3>"
         f"<div class='fr-bars'>{rows}</div></section>"
     )
 
@@ -118,12 +123,12 @@ def choice_form_html(selects: Iterable[Select]) -> str:
 
 
 def _alarm(card: AlarmCard) -> str:
-    since = f"<div class='fr-since'>since {_escaped(card.since)}</div>" if card.since else ""
+    since = f"<div class='fr-since'>since {escaped(card.since)}</div>" if card.since else ""
     return (
-        f"<div class='fr-alarm' role='alert'><div><strong>{_escaped(card.message)}</strong>"
-        f"<span class='fr-code'>{_escaped(card.code)}</span></div>"
+        f"<div class='fr-alarm' role='alert'><div><strong>{escaped(card.message)}</strong>"
+        f"<span class='fr-code'>{escaped(card.code)}</span></div>"
         f"{since}"
-        f"<div class='fr-todo'>{_escaped(card.what_to_do)}</div></div>"
+        f"<div class='fr-todo'>{escaped(card.what_to_do)}</div></div>"
     )
 
 
@@ -134,17 +139,22 @@ def _figure(figure: Figure) -> str:
         bar = f"<div class='fr-bar'><i style='width:{width:.1f}%'></i></div>"
     return (
         f"<div class='fr-figure fr-{figure.level}'>"
-        f"<div class='fr-label'>{_escaped(figure.label)}</div>"
-        f"<div class='fr-value'>{_escaped(figure.value)}</div>{bar}"
-        f"<div class='fr-note'>{_escaped(figure.note)}</div></div>"
+        f"<div class='fr-label'>{escaped(figure.label)}</div>"
+        f"<div class='fr-value'>{escaped(figure.value)}</div>{bar}"
+        f"<div class='fr-note'>{escaped(figure.note)}</div></div>"
     )
 
 
 def _cells(columns: Iterable[Column], row: Iterable[Cell]) -> str:
     return "".join(
-        f"<td{_class_attribute(column, cell.level)}>{_escaped(cell.text)}</td>"
+        f"<td{_class_attribute(column, cell.level)}>{_cell_text(cell)}</td>"
         for column, cell in zip(columns, row, strict=True)
     )
+
+
+def _cell_text(cell: Cell) -> str:
+    text = escaped(clipped(cell.text, MOST_CHARACTERS))
+    return f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text
 
 
 def _class_attribute(column: Column, level: str = "quiet") -> str:
@@ -158,23 +168,24 @@ def _class_attribute(column: Column, level: str = "quiet") -> str:
 def _bar_row(bar: Bar) -> str:
     chosen = " aria-current='true'" if bar.chosen else ""
     return (
-        f"<a class='fr-barrow fr-{bar.level}' href='{_escaped(bar.href)}'{chosen}>"
-        f"<span class='fr-barname'>{_escaped(bar.name)}</span>"
+        f"<a class='fr-barrow fr-{bar.level}' href='{escaped(bar.href)}'{chosen}>"
+        f"<span class='fr-barname'>{escaped(bar.name)}</span>"
         f"<span class='fr-track'><i style='width:{max(0.3, bar.width * 100):.1f}%'></i></span>"
-        f"<span class='fr-number'>{_escaped(bar.value)}</span>"
-        f"<span class='fr-number fr-note'>{_escaped(bar.share)}</span></a>"
+        f"<span class='fr-number'>{escaped(bar.value)}</span>"
+        f"<span class='fr-number fr-note'>{escaped(bar.share)}</span></a>"
     )
 
 
 def _select(select: Select) -> str:
     options = "".join(
-        f"<option value='{_escaped(option.value)}'{' selected' if option.chosen else ''}>"
-        f"{_escaped(option.label)}</option>"
+        f"<option value='{escaped(option.value)}'{' selected' if option.chosen else ''}>"
+        f"{escaped(option.label)}</option>"
         for option in select.options
     )
-    name = _escaped(select.name)
+    name = escaped(select.name)
     return f"<label>{name} <select name='{name}'>{options}</select></label>"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text as markup that shows it, control characters as escapes."""
     return html.escape(visible_text(text))

@@ -7,6 +7,12 @@ A new page is one file with a `PAGE`, and its entry here. A new source is a key 
 from typing import Final
 
 from ui.kit.page import Page
-from ui.pages import classification, live, services
+from ui.pages import classification, live, one_object, services, tonight
 
-PAGES: Final[tuple[Page, ...]] = (live.PAGE, classification.PAGE, services.PAGE)
+PAGES: Final[tuple[Page, ...]] = (
+    live.PAGE,
+    tonight.PAGE,
+    one_object.PAGE,
+    classification.PAGE,
+    services.PAGE,
+)

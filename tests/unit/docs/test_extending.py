@@ -12,12 +12,23 @@ from fastapi.testclient import TestClient
 
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm
+from finkray.storage.memory import MemoryStorage
 from tests.support.snapshots import busy_night
 from ui.app import asgi
 from ui.kit.markup import table_html
 from ui.kit.reading import Reading
+from ui.lookups.process import Lookups
 from ui.pages import PAGES
-from ui.sources import AT_REST, CLASS_COUNTS, CLASS_LISTS, ENDED_JOBS, SERVICES, STATUS, Sources
+from ui.sources import (
+    AT_REST,
+    CLASS_COUNTS,
+    CLASS_LISTS,
+    ENDED_JOBS,
+    LOOKUPS,
+    SERVICES,
+    STATUS,
+    Sources,
+)
 
 CHECKOUT = Path(__file__).parents[3]
 TEXT = (CHECKOUT / "docs" / "extending.md").read_text()
@@ -42,6 +53,7 @@ def test_the_page_of_the_recipe_is_served_at_its_address(module: ModuleType) -> 
     sources = (
         Sources()
         .poll(STATUS, lambda: None)
+        .provide(LOOKUPS, Lookups(MemoryStorage()))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())

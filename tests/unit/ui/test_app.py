@@ -13,16 +13,19 @@ import pytest
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.settings.ui import UiSettings
+from finkray.storage.memory import MemoryStorage
 from tests.support.web import listening
 from ui.app import asgi, serve
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
+from ui.lookups.process import Lookups
 from ui.pages import PAGES
 from ui.sources import (
     AT_REST,
     CLASS_COUNTS,
     CLASS_LISTS,
     ENDED_JOBS,
+    LOOKUPS,
     SERVICES,
     STATUS,
     Polled,
@@ -37,6 +40,7 @@ def sources() -> Sources:
     return (
         Sources()
         .poll(STATUS, lambda: None)
+        .provide(LOOKUPS, Lookups(MemoryStorage()))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())

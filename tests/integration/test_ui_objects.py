@@ -1,0 +1,174 @@
+"""Objects, searches, Tonight and the API, on one archive of real alerts, without Spark."""
+
+import io
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Page, expect
+
+from finkray.reader import Archive
+from finkray.settings.ui import UiSettings
+from tests.support.curve_alerts import CurveArchive, ztf_alert, ztf_detection, ztf_table
+from tests.support.real_archives import ZTF_ALERTS, real_archive
+from tests.support.snapshots import busy_night
+from tests.support.web import listening
+from ui.app import asgi
+from ui.lookups.process import Lookups
+from ui.pages import live, one_object, tonight
+from ui.sources import AT_REST, CLASS_COUNTS, ENDED_JOBS, LOOKUPS, STATUS, Sources
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+OBJECT, CANDID, RA, DEC = "ZTF18aaxavun", 541294366115010020, 277.87629, 7.52704
+
+NASTY = "<img src=x onerror=alert(1)>${alert(7)}{{7*7}}\u202e'\""
+
+
+class Site:
+    """A server of the pages that look into an archive."""
+
+    def __init__(self, url: str, archive: Archive) -> None:
+        self.url, self.archive = url, archive
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=60) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            body: bytes = answer.read()
+        return body
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterator[Site]:
+    storage = real_archive(tmp_path_factory.mktemp("objects"), test_data).storage
+    hostile = [ztf_alert(ztf_detection(n), object_id=NASTY) for n in range(1, 4)]
+    CurveArchive(storage).put(ztf_table(*hostile), "hostile")
+    sources = (
+        Sources()
+        .poll(STATUS, busy_night)
+        .poll(AT_REST, lambda: None)
+        .poll(ENDED_JOBS, lambda: ())
+        .poll(CLASS_COUNTS, lambda: ())
+        .provide(LOOKUPS, Lookups(storage))
+    )
+    pages = (live.PAGE, tonight.PAGE, one_object.PAGE)
+    with listening(asgi(UiSettings(), sources, pages)) as (host, port, _):
+        yield Site(f"http://{host}:{port}", Archive(storage))
+
+
+def test_an_object_is_found_by_id_candid_and_position(page: Page, site: Site) -> None:
+    for text in (OBJECT, str(CANDID)):
+        page.goto(site.url)
+        page.get_by_label("Find an object").fill(text)
+        page.get_by_role("button", name="find").click()
+        expect(page.locator("h1")).to_have_text(OBJECT, timeout=30_000)
+    page.goto(f"{site.url}/object?q={RA}+{DEC}+5")
+    page.get_by_role("link", name=OBJECT).click()
+    expect(page.locator("h1")).to_have_text(OBJECT)
+
+
+def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
+    page: Page, site: Site
+) -> None:
+    points = site.archive.lightcurve(OBJECT)
+    detections = sum(mag is not None for mag in points["mag"].to_pylist())
+    limits = points["kind"].to_pylist().count("limit")
+    page.goto(f"{site.url}/object?id={OBJECT}")
+    first = page.locator(".fr-curve").first
+    expect(first.locator("title")).to_have_count(detections + limits)
+    expect(page.locator(".fr-curve")).to_have_count(2)
+    loaded = "image => image.complete && image.naturalWidth"
+    for image in page.locator(".fr-images img").all():
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", value=True)
+        assert image.evaluate(loaded) == 63
+    page.get_by_role("link", name="flux", exact=True).click()
+    expect(page.locator(".fr-curve").first).to_have_attribute(
+        "aria-label", "light curve: 37 points, flux, nJy over MJD (TAI)"
+    )
+    assert "quantity=flux" in page.url
+    page.get_by_label("period, days").fill("3.5")
+    page.get_by_role("button", name="fold").click()
+    expect(page.locator(".fr-curve").nth(1)).to_contain_text("period 3.5 d")
+    page.locator("summary", has_text=f"alert {CANDID}").click()
+    expect(page.locator(".fr-tree").first).to_contain_text("objectId")
+
+
+def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/tonight?order=bright")
+    page.locator("td a").first.click()
+    expect(page.locator("h1")).to_have_text(OBJECT)
+    rows = json.loads(site.get("tonight?order=bright&top=200"))
+    assert [row["mag"] for row in rows] == sorted(row["mag"] for row in rows)
+    assert not any(row["solar_system"] for row in rows)
+    hostless = json.loads(site.get("tonight?order=hostless"))
+    assert all((row["host_arcsec"] or 99) >= 5 for row in hostless)
+    page.goto(f"{site.url}/tonight")
+    expect(page.locator(".fr-table")).to_contain_text("finkray start outliers")
+
+
+def test_the_api_gives_the_same_in_four_formats(site: Site) -> None:
+    points = site.archive.lightcurve(OBJECT)
+    path = f"objects/{OBJECT}/lightcurve"
+    assert pq.read_table(io.BytesIO(site.get(f"{path}?format=parquet"))).equals(points)
+    assert pacsv.read_csv(io.BytesIO(site.get(f"{path}?format=csv"))).num_rows == points.num_rows
+    assert len(json.loads(site.get(path))) == points.num_rows
+    assert site.get(f"{path}?format=votable").count(b"<TR>") == points.num_rows
+    (found,) = json.loads(site.get(f"cone?ra={RA}&dec={DEC}"))
+    assert (found["object_id"], found["alerts"]) == (OBJECT, 1)
+    assert json.loads(site.get("snapshot"))["lag"] == busy_night().lag
+    paths = json.loads(site.get("openapi.json"))["paths"]
+    assert {"/api/v1/cone", "/api/v1/tonight", "/api/v1/objects/{object_id}"} <= paths.keys()
+    assert len(site.archive.dataset(topic="ztf").to_table(["candid"])) == ZTF_ALERTS
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("objects/nothing", 422),
+        ("cone?ra=400&dec=0", 422),
+        ("cone?ra=nan&dec=0", 422),
+        ("alert?topic=../../etc&partition=0&offset=0", 404),
+        ("cutout.png?topic=ztf&partition=0&offset=9999&name=science", 404),
+        ("tonight?order=outliers", 422),
+    ],
+)
+def test_what_is_not_there_or_malformed_is_refused(site: Site, path: str, status: int) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        site.get(path)
+    assert refused.value.code == status
+    assert json.loads(refused.value.read())["detail"]
+
+
+def test_nothing_that_an_alert_carries_runs(page: Page, site: Site) -> None:
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    for path in (
+        f"object?id={quote(NASTY)}",
+        f"object?q={quote(NASTY)}",
+        "object?q=10+20",
+        "tonight?order=bright",
+        f"tonight?order=bright&class={quote(NASTY)}",
+        f"object?id={quote(NASTY + 'x')}",
+    ):
+        page.goto(f"{site.url}/{path}")
+        expect(page.locator(".fr-table").first).not_to_have_text("looking …", timeout=30_000)
+        expect(page.locator("img[src=x]")).to_have_count(0)
+    page.goto(f"{site.url}/object?id={quote(NASTY)}")
+    expect(page.locator("h1")).to_have_text(NASTY.replace("\u202e", "\\u202e"))
+    assert dialogs == []
+    csv = site.get(f"objects/{quote(NASTY, safe='')}/lightcurve?format=csv").decode()
+    assert csv.count("onerror") == len(site.archive.lightcurve(NASTY))
+
+
+def test_an_id_that_is_not_there_says_so(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/object?id=ZTF99zzzzzzz")
+    expect(page.locator(".fr-table")).to_contain_text("no alert in")
+    page.goto(f"{site.url}/object?q=12345")
+    expect(page.locator(".fr-table")).to_contain_text("has the id 12345")

@@ -1,0 +1,123 @@
+"""The HTTP API `/api/v1/`: what the pages show, for programs. All of it only reads."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import pyarrow as pa
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from ui.formats import FORMATS, json_value
+from ui.kit.reader import Reader
+from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
+from ui.lookups.process import LookupRefused, Lookups
+from ui.lookups.tonight import Order, tonight
+from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, STATUS, Polled, Sources
+
+Format = Literal["json", "csv", "parquet", "votable"]
+
+PREFIX: Final = "/api/v1"
+
+_ImageName = Literal["science", "template", "difference"]
+
+
+def api_router(readers: Mapping[Polled[Any], Reader[Any]], sources: Sources) -> APIRouter:
+    """Return the routes of those things that the process provides."""
+    router = APIRouter(prefix=PREFIX)
+    _add_states(router, readers)
+    if not sources.missing((LOOKUPS,)):
+        _add_lookups(router, sources.function_of(LOOKUPS))
+    return router
+
+
+async def lookup_refused(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request whose look-up was refused."""
+    status = error.status if isinstance(error, LookupRefused) else 500
+    return JSONResponse({"detail": str(error)}, status)
+
+
+def _add_states(router: APIRouter, readers: Mapping[Polled[Any], Reader[Any]]) -> None:
+    def latest(key: Polled[Any]) -> Any:
+        if key not in readers:
+            raise HTTPException(404, f"this server does not read {key.name}")
+        return readers[key].latest().value
+
+    @router.get("/snapshot")
+    def snapshot() -> Any:
+        """Return the archive's newest snapshot, as `finkray status --json` has it, or null."""
+        found = latest(STATUS)
+        return None if found is None else found.model_dump(mode="json")
+
+    @router.get("/services")
+    def services() -> Any:
+        """Return the snapshots of the services that run."""
+        return [each.model_dump(mode="json") for each in latest(SERVICES) or ()]
+
+    @router.get("/classes")
+    def classes() -> Any:
+        """Return the counts by class and night of all results that have classes."""
+        found = latest(CLASS_COUNTS) or ()
+        return [each.model_dump(mode="json", exclude={"cursor"}) for each in found]
+
+
+def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
+    @router.get("/objects/{object_id}")
+    def one_object(object_id: str) -> Any:
+        """Return an object: its alerts, and what services found for the newest."""
+        found = lookups.ask(object_record, object_id)
+        return {
+            "object_id": found.object_id,
+            "survey": found.survey,
+            "points": found.points.num_rows,
+            "alerts": json_value(found.alerts.to_pylist()),
+            "results": {name: json_value(row) for name, row in found.results},
+        }
+
+    @router.get("/objects/{object_id}/lightcurve")
+    def curve(object_id: str, format: Format = "json") -> Response:  # noqa: A002
+        """Return the light curve of an object: the columns of docs/lightcurves.md."""
+        return _answer(lookups.ask(light_curve, object_id), format, "lightcurve")
+
+    @router.get("/cone")
+    def objects_in_cone(
+        ra: Annotated[float, Query(ge=0, lt=360)],
+        dec: Annotated[float, Query(ge=-90, le=90)],
+        radius_arcsec: Annotated[float, Query(gt=0, le=36_000)] = 10.0,
+        format: Format = "json",  # noqa: A002
+    ) -> Response:
+        """Return the objects with an alert in a circle, the nearest first."""
+        return _answer(lookups.ask(cone, ra, dec, radius_arcsec), format, "cone")
+
+    @router.get("/tonight")
+    def list_of_tonight(
+        order: Order = "outliers",
+        top: Annotated[int, Query(ge=1, le=200)] = 20,
+        night: Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")] = None,
+        class_name: Annotated[str, Query(alias="class", max_length=200)] = "",
+    ) -> Any:
+        """Return objects that are worth a look: the list of the page Tonight."""
+        return json_value(lookups.ask(tonight, order, top, night, class_name))
+
+    @router.get("/alert")
+    def alert(topic: str, partition: int, offset: int, at: datetime | None = None) -> Any:
+        """Return the packet of an alert without its images, by its offset in Kafka."""
+        return json_value(lookups.ask(alert_record, topic, partition, offset, at).packet)
+
+    @router.get("/cutout.png")
+    def cutout(
+        topic: str, partition: int, offset: int, name: _ImageName, at: datetime | None = None
+    ) -> Response:
+        """Return an image of an alert as PNG."""
+        png = lookups.ask(cutout_png, name, (topic, partition, offset, at))
+        return Response(png, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
+
+
+def _answer(table: pa.Table, name: Format, stem: str) -> Response:
+    write: Callable[[pa.Table], bytes]
+    write, media_type = FORMATS[name]
+    headers = {}
+    if name != "json":
+        suffix = "xml" if name == "votable" else name
+        headers["Content-Disposition"] = f'attachment; filename="{stem}.{suffix}"'
+    return Response(write(table), media_type=media_type, headers=headers)

@@ -1,0 +1,97 @@
+"""Tables as JSON, CSV, Parquet and VOTable, for downloads and the API."""
+
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula."""
+
+
+def json_value(value: Any) -> Any:
+    """Return a value of a packet or a table in the types of JSON: what is not finite is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(name): json_value(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(each) for each in value]
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
+
+
+def to_json(table: pa.Table) -> bytes:
+    """Return the rows of a table as a JSON array."""
+    return json.dumps(json_value(table.to_pylist())).encode()
+
+
+def to_csv(table: pa.Table) -> bytes:
+    """Return a table as CSV; a text that a spreadsheet would run gets a quote before it."""
+    columns = [_quoted(table.column(name)) for name in table.column_names]
+    sink = io.BytesIO()
+    pacsv.write_csv(pa.table(dict(zip(table.column_names, columns, strict=True))), sink)
+    return sink.getvalue()
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def to_votable(table: pa.Table) -> bytes:
+    """Return a table as a VOTable; a missing value is masked."""
+    import numpy as np
+    from astropy.io.votable import from_table, writeto
+    from astropy.table import MaskedColumn, Table
+
+    columns = []
+    for name in table.column_names:
+        values = table[name].to_pylist()
+        missing = [value is None for value in values]
+        if pa.types.is_integer(table.schema.field(name).type):
+            data = np.array([value or 0 for value in values], np.int64)
+        elif pa.types.is_floating(table.schema.field(name).type):
+            data = np.array([math.nan if value is None else value for value in values], np.float64)
+        elif pa.types.is_boolean(table.schema.field(name).type):
+            data = np.array([bool(value) for value in values], np.bool_)
+        else:
+            texts = [value if isinstance(value, str) else json_value(value) for value in values]
+            data = np.array(["" if text is None else str(text) for text in texts], np.str_)
+        columns.append(MaskedColumn(data, name=name, mask=missing))
+    sink = io.BytesIO()
+    writeto(from_table(Table(columns)), sink)
+    return sink.getvalue()
+
+
+FORMATS: Final[Mapping[str, tuple[Callable[[pa.Table], bytes], str]]] = {
+    "json": (to_json, "application/json"),
+    "csv": (to_csv, "text/csv; charset=utf-8"),
+    "parquet": (to_parquet, "application/vnd.apache.parquet"),
+    "votable": (to_votable, "application/x-votable+xml"),
+}
+"""By name: the function that writes it, and its media type."""
+
+
+def _quoted(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
+        texts = [None if v is None else json.dumps(json_value(v)) for v in values.to_pylist()]
+        values = pa.chunked_array([pa.array(texts, pa.string())])
+    if not pa.types.is_string(values.type):
+        return values
+    safe = [
+        f"'{text}" if text is not None and text.startswith(_FORMULA) else text
+        for text in values.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(safe, pa.string())])

@@ -1,0 +1,158 @@
+"""Run look-ups in a child process, so that none can stop the live page or take its memory.
+
+One look-up runs at a time, a few wait. One that takes too long ends with its process, and the next
+look-up starts a new one, which takes a second or two.
+"""
+
+import multiprocessing
+import os
+import resource
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import pyarrow as pa
+
+from finkray.errors import FinkrayError
+from finkray.reader import Archive
+from finkray.storage.contract import Storage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 30.0
+"""An object in a night of a million alerts takes 0.1 s with an index, and some seconds without."""
+
+WAITING: Final = 4
+"""Look-ups that may wait for their turn; more are refused."""
+
+DATA_BYTES: Final = 3 << 30
+"""Of private memory: an object with 10 000 alerts takes 0.5 GiB."""
+
+NICE: Final = 5
+"""The archive and the live page come first."""
+
+
+class LookupRefused(FinkrayError):
+    """A look-up that could not be answered, with the reason.
+
+    Parameters
+    ----------
+    text
+        The reason, for the viewer.
+    status
+        HTTP status of an API's answer.
+    """
+
+    def __init__(self, text: str, status: int = 422) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Lookups:
+    """Runs look-ups in an archive; several threads may ask.
+
+    Parameters
+    ----------
+    storage
+        Of the archive.
+    timeout_s
+        Seconds after which a look-up is ended.
+    """
+
+    def __init__(self, storage: Storage, timeout_s: float = TIMEOUT_S) -> None:
+        self._storage = storage
+        self._timeout_s = timeout_s
+        self._places = threading.Semaphore(1 + WAITING)
+        self._lock = threading.Lock()
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection[Any, Any] | None = None
+
+    def ask(
+        self,
+        function: Callable[Concatenate[Archive, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Return what a function of a module returns for the archive and these arguments.
+
+        Raises
+        ------
+        LookupRefused
+            It raised an error of finkray or a ValueError, took too long or too much memory, or too
+            many look-ups wait.
+        """
+        if not self._places.acquire(blocking=False):
+            raise LookupRefused("too many look-ups wait already: try again in a few seconds", 503)
+        try:
+            with self._lock:
+                answer, refusal = self._answer((function, args, kwargs))
+        finally:
+            self._places.release()
+        if refusal is not None:
+            raise LookupRefused(*refusal)
+        found: T = answer
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._end()
+
+    def _answer(self, request: tuple[Any, ...]) -> tuple[Any, tuple[str, int] | None]:
+        connection = self._started()
+        try:
+            connection.send(request)
+            if not connection.poll(self._timeout_s):
+                self._end()
+                seconds = f"{self._timeout_s:.0f} s"
+                return None, (f"it took longer than {seconds} and was ended: ask for less", 504)
+            answer: tuple[Any, tuple[str, int] | None] = connection.recv()
+        except (EOFError, OSError):
+            self._end()
+            limit = f"{DATA_BYTES >> 30} GiB"
+            return None, (f"its process ended, perhaps above {limit} of memory: ask for less", 500)
+        return answer
+
+    def _started(self) -> "Connection[Any, Any]":
+        if self._process is None or not self._process.is_alive() or self._connection is None:
+            self._end()
+            context = multiprocessing.get_context("spawn")
+            self._connection, other = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(other, self._storage), name="finkray-lookups", daemon=True
+            )
+            self._process.start()
+            other.close()
+        return self._connection
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _serve(connection: "Connection[Any, Any]", storage: Storage) -> None:
+    """Answer until the other end is closed: the main function of the child."""
+    os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES, DATA_BYTES))
+    archive = Archive(storage)
+    while True:
+        try:
+            function, args, kwargs = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer, refusal = function(archive, *args, **kwargs), None
+        except LookupRefused as error:
+            answer, refusal = None, (str(error), error.status)
+        except (FinkrayError, ValueError, pa.ArrowException, OSError) as error:
+            answer, refusal = None, (f"{type(error).__name__}: {error}", 422)
+        except MemoryError:
+            answer, refusal = None, ("it took too much memory: ask for less", 422)
+        connection.send((answer, refusal))

@@ -1,0 +1,121 @@
+"""The page for astronomers: which objects of tonight are worth a look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from finkray.text import time_text
+from ui.kit.elements import Cell, Column, Option, Select, Table
+from ui.kit.markup import choice_form_html, problem_html, table_html
+from ui.kit.offline_gradio import gr
+from ui.kit.page import QUIET, Page, PageInputs
+from ui.lookups.process import LookupRefused, Lookups
+from ui.lookups.tonight import ORDERS, Order, tonight
+from ui.sources import CLASS_COUNTS, LOOKUPS
+from ui.views.classes import shown_class
+from ui.views.object_html import ObjectChoice
+
+PATH: Final = "tonight"
+
+TOP: Final = 50
+
+_MOST_CLASSES: Final = 200
+
+_ABOUT: Final[Mapping[Order, str]] = {
+    "outliers": "the strangest alerts of the newest night, by the service outliers",
+    "bright": "the newest hours, by difference magnitude; known Solar System objects are left out",
+    "new": "objects with at most two detections, by difference magnitude; no Solar System objects",
+    "hostless": "ZTF: no source of Pan-STARRS within 5 arcsec; no Solar System objects",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TonightChoice:
+    """What the address of the page chooses: the order, and a class; "" is all classes."""
+
+    order: Order = "outliers"
+    class_name: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "TonightChoice":
+        """Return the choice in the parameters of an address."""
+        named = [each for each in ORDERS if each == query.get("order")]
+        return cls(named[0] if named else "outliers", query.get("class", "")[:200])
+
+    @property
+    def href(self) -> str:
+        """Return the address of this choice, relative to the first page."""
+        return f"{PATH}?{urlencode({'order': self.order, 'class': self.class_name})}"
+
+
+def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Table:
+    """Return the list, each object a link to its page."""
+    return Table(
+        f"{choice.order}: {_ABOUT[choice.order]}",
+        (
+            Column("rank", number=True),
+            Column("object"),
+            Column("score", number=True),
+            Column("class"),
+            Column("band"),
+            Column("mag", number=True),
+            Column("arrived in Kafka"),
+            Column("reasons"),
+        ),
+        tuple(_row(number, row) for number, row in enumerate(rows, start=1)),
+        "no alert of the newest hours is one",
+    )
+
+
+def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    object_id = row["object_id"] or ""
+    score, mag, at = row.get("score"), row.get("mag"), row.get("kafka_timestamp")
+    return (
+        Cell(str(number)),
+        Cell(object_id or "(no object)", href=ObjectChoice(object_id).href() if object_id else ""),
+        Cell("" if score is None else f"{score:.2f}"),
+        Cell("" if row.get("class") is None else shown_class(row["class"])),
+        Cell(row.get("band") or ""),
+        Cell("" if mag is None else f"{mag:.2f}"),
+        Cell("" if at is None else time_text(at)),
+        Cell("; ".join(row.get("reasons") or ())),
+    )
+
+
+def page_html(lookups: Lookups, choice: TonightChoice, classes: Sequence[str]) -> str:
+    """Return the form and the list."""
+    names = list(dict.fromkeys(["", choice.class_name, *classes[:_MOST_CLASSES]]))
+    orders = tuple(Option(each, each, each == choice.order) for each in ORDERS)
+    options = tuple(
+        Option(name, name or "all classes", name == choice.class_name) for name in names
+    )
+    form = choice_form_html((Select("order", orders), Select("class", options)))
+    try:
+        rows = lookups.ask(tonight, choice.order, TOP, None, choice.class_name)
+    except LookupRefused as error:
+        hint = ""
+        if choice.order == "outliers":
+            hint = ". Scores come from the service outliers: finkray start outliers"
+        return form + problem_html(f"{error}{hint}")
+    return form + table_html(list_table(rows, choice), wide=True)
+
+
+def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
+    lookups, counts = inputs.function(LOOKUPS), inputs.latest(CLASS_COUNTS)
+    content = gr.HTML(problem_html("looking …"))
+
+    def load(opening: gr.Request) -> str:
+        names = {
+            name
+            for results in counts().value or ()
+            if (night := results.latest) is not None
+            for name in night.classes
+        }
+        choice = TonightChoice.of(opening.query_params)
+        return page_html(lookups, choice, sorted(names - {""}))
+
+    blocks.load(load, None, [content], **QUIET)
+
+
+PAGE: Final = Page(f"/{PATH}", "Tonight", (LOOKUPS, CLASS_COUNTS), _build)
