@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, start_local_ray, stop_local_ray
@@ -89,6 +89,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         reason = "no chromium on PATH (Debian: apt-get install chromium)"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    expect.set_options(timeout=60_000)  # the default of 5 s is too short beside other tests
     with sync_playwright() as playwright:
         # Chromium's sandbox does not work in a container, and the page is our own.
         chrome = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

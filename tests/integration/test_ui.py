@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.service import ServiceSnapshot
-from finkray.storage.memory import MemoryStorage
+from finkray.storage.local import LocalStorage
 from tests.support.classified import BEFORE, LAST, alert, counts, service
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
@@ -53,7 +54,7 @@ def served(
     sources = (
         Sources()
         .poll(STATUS, night.status)
-        .provide(LOOKUPS, Lookups(MemoryStorage()))
+        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, night.services)

@@ -37,7 +37,7 @@ def notice_html(banner: Banner) -> str:
     """Return a banner that stands below the first line of a page."""
     details = "".join(f"<span>{escaped(detail)}</span>" for detail in banner.details)
     return (
-        f"<div class='fr-banner fr-notice fr-{banner.level}'>"
+        f"<div class='fr-notice fr-{banner.level}'>"
         f"<strong>{escaped(banner.headline)}</strong>{details}</div>"
     )
 

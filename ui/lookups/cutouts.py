@@ -8,12 +8,7 @@ from typing import Final
 import numpy as np
 
 from finkray.adapter import fits_bytes
-
-LOW, HIGH = 0.5, 99.7
-"""Percentiles of the pixels that are drawn black and white."""
-
-ZTF_ARCSEC_PER_PIXEL: Final = 1.01
-LSST_ARCSEC_PER_PIXEL: Final = 0.2
+from ui.lookups.records import HIGH_PERCENT, LOW_PERCENT
 
 MOST_PIXELS: Final = 1 << 20
 
@@ -48,7 +43,7 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
     good = pixels[np.isfinite(pixels)]
     if not good.size:
         return np.zeros(pixels.shape, np.uint8)
-    low, high = np.percentile(good, [LOW, HIGH])
+    low, high = np.percentile(good, [LOW_PERCENT, HIGH_PERCENT])
     share = np.clip((np.nan_to_num(pixels, nan=low) - low) / max(high - low, 1e-30), 0.0, 1.0)
     grey: np.ndarray = (np.arcsinh(10 * share) / np.arcsinh(10.0) * 255).astype(np.uint8)
     return grey[::-1]

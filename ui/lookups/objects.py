@@ -1,6 +1,5 @@
 """What the archive has of an object, an alert, a circle. Runs in the process of the look-ups."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span
 from ui.lookups.cutouts import png_of_cutout
 from ui.lookups.process import LookupRefused
+from ui.lookups.records import AlertRecord, ObjectRecord
 
 MOST_ALERTS: Final = 2000
 """Alerts of an object that a page lists, the newest; the light curve has all."""
@@ -27,49 +27,6 @@ MOST_ALERTS: Final = 2000
 ROW: Final = ("kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp")
 
 _ALERT_ID_FIELDS: Final = {"ztf": ("candid",), "lsst": ("diaSourceId", "diaSource.diaSourceId")}
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectRecord:
-    """What the archive has of an object.
-
-    Attributes
-    ----------
-    object_id, survey
-        Which object.
-    points
-        Its light curve: columns of `finkray.curves.schema.POINT`.
-    alerts
-        Its alerts, the newest first: columns of `finkray.adapter.survey_adapter.DETECTION`, and
-        topic, partition, offset and timestamp of Kafka.
-    results
-        What services found for the newest alert: name and version, and a row.
-    periods
-        Periodogram of the band with the most points; None if no band has enough.
-    """
-
-    object_id: str
-    survey: str
-    points: pa.Table
-    alerts: pa.Table
-    results: tuple[tuple[str, dict[str, Any]], ...]
-    periods: Periodogram | None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRecord:
-    """One alert as the archive has it.
-
-    Attributes
-    ----------
-    packet
-        All columns but the images.
-    images
-        The three images as in the packet, by name; None where it has none.
-    """
-
-    packet: dict[str, Any]
-    images: dict[str, bytes | None]
 
 
 def object_record(archive: Archive, object_id: str) -> ObjectRecord:

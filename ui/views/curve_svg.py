@@ -1,11 +1,12 @@
 """A light curve as SVG: drawn on the server, once; bands differ in colour and in shape."""
 
-import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
+
+from ui.kit.markup import escaped
 
 Quantity = Literal["difference", "apparent", "flux"]
 
@@ -118,7 +119,7 @@ def curve_svg(
         *_axis((low, high), y_of, horizontal=False),
         (
             f"<text x='{(LEFT + WIDTH) / 2:.0f}' y='{HEIGHT - 6}' text-anchor='middle'>"
-            f"{html.escape(x_label)}</text>"
+            f"{escaped(x_label)}</text>"
         ),
         (
             f"<text x='14' y='{HEIGHT / 2:.0f}' text-anchor='middle' "
@@ -168,7 +169,7 @@ def _title(
 def _mark(mark: Mark, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> str:
     x, y = x_of(mark.x), y_of(mark.y)
     colour = BAND_COLOUR.get(mark.band, "#777777")
-    title = f"<title>{html.escape(mark.title)}</title>"
+    title = f"<title>{escaped(mark.title)}</title>"
     if mark.is_limit:
         corners = f"{x - 4:.1f},{y - 3:.1f} {x + 4:.1f},{y - 3:.1f} {x:.1f},{y + 5:.1f}"
         return (

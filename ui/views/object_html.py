@@ -12,8 +12,13 @@ from finkray.text import clipped, count_text, duration_text, time_text
 from ui.formats import json_value
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.markup import escaped, facts_html, table_html
-from ui.lookups.cutouts import HIGH, LOW, LSST_ARCSEC_PER_PIXEL, ZTF_ARCSEC_PER_PIXEL
-from ui.lookups.objects import ObjectRecord
+from ui.lookups.records import (
+    HIGH_PERCENT,
+    LOW_PERCENT,
+    LSST_ARCSEC_PER_PIXEL,
+    ZTF_ARCSEC_PER_PIXEL,
+    ObjectRecord,
+)
 from ui.views.curve_svg import QUANTITIES, UNIX_EPOCH_MJD, Quantity, curve_svg, utc_text
 from ui.views.query import galactic_latitude_deg, sexagesimal
 
@@ -230,7 +235,8 @@ def _cutouts(alert: dict[str, Any], survey: str) -> str:
     return (
         f"<section class='fr-table'><h2>images of alert {escaped(str(alert['alert_id']))}</h2>"
         f"<div class='fr-images'>{images}</div><p>as in the packet, the first row at the bottom; "
-        f"{scale:g} arcsec a pixel; asinh, {LOW:g} to {HIGH:g} % of the pixels</p></section>"
+        f"{scale:g} arcsec a pixel; asinh, {LOW_PERCENT:g} to {HIGH_PERCENT:g} % of the pixels</p>"
+        "</section>"
     )
 
 

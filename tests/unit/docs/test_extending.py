@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm
-from finkray.storage.memory import MemoryStorage
+from finkray.storage.local import LocalStorage
 from tests.support.snapshots import busy_night
 from ui.app import asgi
 from ui.kit.markup import table_html
@@ -53,7 +53,7 @@ def test_the_page_of_the_recipe_is_served_at_its_address(module: ModuleType) -> 
     sources = (
         Sources()
         .poll(STATUS, lambda: None)
-        .provide(LOOKUPS, Lookups(MemoryStorage()))
+        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.settings.ui import UiSettings
-from finkray.storage.memory import MemoryStorage
+from finkray.storage.local import LocalStorage
 from tests.support.web import listening
 from ui.app import asgi, serve
 from ui.kit.offline_gradio import gr
@@ -40,7 +41,7 @@ def sources() -> Sources:
     return (
         Sources()
         .poll(STATUS, lambda: None)
-        .provide(LOOKUPS, Lookups(MemoryStorage()))
+        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())
@@ -134,6 +135,8 @@ def test_a_page_without_its_source_is_refused_with_its_name() -> None:
 def test_the_addresses_of_the_pages_stay() -> None:
     assert [(page.path, page.title) for page in PAGES] == [
         ("/", "Live"),
+        ("/tonight", "Tonight"),
+        ("/object", "Object"),
         ("/classification", "Classification"),
         ("/services", "Services"),
     ]
