@@ -40,7 +40,7 @@ def test_a_night_is_built_listed_and_left_as_it_is(archive: NightArchive, finkra
     assert (listed["survey"], listed["generation"], listed["without_position"]) == ("ztf", 1, 0)
     told = finkray("hats", "consolidate").stdout
     assert "1 nights of ztf: 20 alerts of 10 objects, generation 1, in " in told
-    assert "left out: 1 nights that are not built, the first 2096-01-02" in told
+    assert "; 1 nights that are not built are left out, the first 2096-01-02" in told
     (done,) = json.loads(finkray("hats", "consolidate", "--json").stdout)
     assert (done["nights"], done["left_out"]) == (["2020-01-02"], ["2096-01-02"])
     assert done["uri"] == f"{archive.storage.uri}/hats/all"
