@@ -21,7 +21,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit test-unit-beside check format chaos chaos-stores chaos-streamout take-overs soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit test-unit-beside check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ chaos-streamout: $(READY)  ## kill and stop the process that sends alerts at ran
 take-overs: $(READY)  ## take an archive over from holders that sleep and wake up: TAKE_OVERS=N STORES="s3 or hdfs"
 	@TAKE_OVERS=$(TAKE_OVERS) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "slept and ($(STORES))" -o faulthandler_timeout=0
 
+store-kills: $(READY)  ## kill builds of nights and of the object index at random: KILLS=N
+	@FINKRAY_STORE_KILLS=$(KILLS) $(BIN)/python -m pytest tests/unit/catalogs/nights/test_killed.py tests/unit/catalogs/nights/test_all_nights.py -s --timeout 7200 -o faulthandler_timeout=0
+
 soak: $(PREPARED)  ## a long run, in which nothing may grow: CLAIMS=N
 	@FINKRAY_SOAK_CLAIMS=$(CLAIMS) $(BIN)/python -m pytest tests/integration/test_soak.py -s -o faulthandler_timeout=0
 
@@ -117,6 +120,7 @@ bench-store: $(PREPARED)  ## the files of a trickle; the HATS collection of a ni
 	@$(BIN)/python -m bench.trickle
 	@$(BIN)/python -m bench.hats_night --alerts $(NIGHT_ALERTS)
 	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
+	@$(BIN)/python -m bench.periods
 
 bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed
 	@$(BIN)/python -m bench.outliers

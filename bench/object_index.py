@@ -2,7 +2,8 @@
 
 Archives made alerts of ZTF, whose rows have what the index reads and no more, in files of 500 rows;
 indexes them in a process of its own, once at once and once file by file as the daemon does in a
-slow stream; then looks up objects and circles, and reads light curves and cones.
+slow stream; then looks up objects and circles, reads light curves and cones, and compares the
+points of random objects with a look into all files.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.options import add_common, begin, working_folder
 from finkray.claim import Claim, TopicPartition
@@ -43,6 +45,8 @@ ALERTS_PER_OBJECT: Final = 6
 SOUGHT: Final = 500
 CURVES: Final = 100
 WITHOUT_INDEX: Final = 3
+COMPARED: Final = 1_000
+"""Objects whose light curves are compared with a look into all files."""
 
 _FIRST: Final = datetime(2026, 11, 25, 2, tzinfo=UTC)
 _SOURCE: Final = TopicPartition("bench", "ztf_20261124_programid1", "bench-topic", 0)
@@ -146,10 +150,23 @@ def measure(uri: str, alerts: int) -> dict[str, Any]:
     }
     for name, of_name in looks.items():
         costs[f"{name}_p50_ms"], costs[f"{name}_p95_ms"] = _times_ms(of_name)
+    some = rng.integers(0, max(1, alerts // ALERTS_PER_OBJECT), COMPARED).tolist()
+    costs["different_points"] = _different_points(archive, [*map(object_name, some)])
     storage.delete_folder(INDEX_FOLDER)
     without = [partial(archive.lightcurves, [name]) for name in many[:WITHOUT_INDEX]]
     costs["curve_without_index_p50_ms"], _ = _times_ms(without)
     return costs
+
+
+def _different_points(archive: Archive, names: list[str]) -> int:
+    """Return how many points are in light curves and not in the files, or the other way round."""
+    curves = archive.lightcurves(names)
+    found = set(zip(curves["object_id"].to_pylist(), curves["alert_id"].to_pylist(), strict=True))
+    alerts = archive.dataset().to_table(
+        ["objectId", "candid"], filter=pc.field("objectId").isin(names)
+    )
+    there = set(zip(alerts["objectId"].to_pylist(), alerts["candid"].to_pylist(), strict=True))
+    return len(found ^ there) + abs(curves.num_rows - len(there))
 
 
 def _times_ms(looks: Sequence[Callable[[], object]]) -> tuple[float, float]:
@@ -183,10 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         + f"; curve without index {costs['curve_without_index_p50_ms']:.0f} ms"
         + f"; {SOUGHT} objects at once {costs['all_at_once_p50_ms']:.0f} ms"
+        + f"; {costs['different_points']} points of {COMPARED} objects differ from a full look"
     )
     if options.json:
         options.json.write_text(json.dumps(costs, indent=2), encoding="utf-8")
-    return 0
+    return 1 if costs["different_points"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:
