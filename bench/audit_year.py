@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from finkray.claim import Claim, ClaimResult, DataFile, TopicPartition
 from finkray.ledger.entry import Entry
 from finkray.ledger.segment import Segment
 from finkray.ledger.table import SCHEMA, to_table
+from finkray.storage.contract import Storage
 from finkray.storage.layout import alerts_path
 from finkray.storage.opening import StorageLocation, open_storage
 
@@ -43,7 +44,21 @@ _LOG = logging.getLogger("bench")
 
 def make_year(root: Path, files: int) -> None:
     """Make a placeholder archive of `files` files, spread over the hours of a year."""
-    storage = open_storage(StorageLocation(str(root)))
+    make_ledger(open_storage(StorageLocation(str(root))), files, lambda entry: _touch(root, entry))
+
+
+def make_ledger(storage: Storage, files: int, make_files: Callable[[Entry], None]) -> None:
+    """Make the ledger of such an archive.
+
+    Parameters
+    ----------
+    storage
+        of the archive
+    files
+        so many of them
+    make_files
+        is called with each entry, to make the files that it names
+    """
     entries = 1 + -(-files // CLAIMS_PER_ENTRY)
     seq = 0
     for segment in _segments(entries):
@@ -56,14 +71,14 @@ def make_year(root: Path, files: int) -> None:
                 last = min(first + GROUP_ENTRIES, segment.last_seq + 1)
                 group = [_entry(number, files) for number in range(first, last)]
                 for entry in group:
-                    _touch(root, entry)
+                    make_files(entry)
                 table = to_table(group)
                 out.write_table(table, row_group_size=len(table))
         storage.publish({segment.path: staged})
         seq = segment.last_seq + 1
     for number in range(seq, entries):
         entry = _entry(number, files)
-        _touch(root, entry)
+        make_files(entry)
         storage.create(entry.path, entry.to_bytes())
 
 

@@ -11,9 +11,10 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from finkray.storage.object_client import (
+    PUBLISH_OPTION,
     RETRY_S,
     TIMEOUT_S,
     UPLOAD_TIMEOUTS,
@@ -29,6 +30,57 @@ _TAKEN: Final = frozenset({409, 412})
 """Another completion is under way, or the key is taken."""
 
 _CONNECTIONS: Final = 32
+
+_KNOWN_OPTIONS: Final = frozenset(
+    {
+        "access_key_id",
+        "endpoint",
+        PUBLISH_OPTION,
+        "region",
+        "retry_s",
+        "root_certificate_file",
+        "secret_access_key",
+        "session_token",
+        "timeout_s",
+        "virtual_hosted_style_request",
+    }
+)
+"""obstore knows more, and other names for these: with such a one they could address two stores."""
+
+
+class Address(NamedTuple):
+    """Where the requests to a bucket go.
+
+    Attributes
+    ----------
+    endpoint
+        without the bucket; None for Amazon's
+    region
+        of the bucket
+    is_virtual_hosted
+        whether the bucket is in the host's name
+    """
+
+    endpoint: str | None
+    region: str
+    is_virtual_hosted: bool
+
+    @classmethod
+    def of(cls, bucket: str, options: Mapping[str, Option]) -> Self | None:
+        """Return the address to which obstore sends its requests; None if that is not known."""
+        if not _KNOWN_OPTIONS.issuperset(options):
+            return None
+        style = "virtual_hosted_style_request"
+        hosted = str(options.get(style, os.environ.get(f"AWS_{style.upper()}"))).lower() == "true"
+        endpoint = str(options.get("endpoint") or "")
+        if hosted:  # obstore's endpoint has the bucket then, and botocore adds it
+            endpoint = endpoint.replace(f"://{bucket}.", "://", 1)
+        regions = (
+            options.get("region"),
+            *map(os.environ.get, ("AWS_REGION", "AWS_DEFAULT_REGION")),
+        )
+        region = next((str(region) for region in regions if region), "us-east-1")
+        return cls(endpoint or None, region, hosted)
 
 
 class S3Refusal(OSError):
@@ -59,23 +111,25 @@ class S3Uploads:
     bucket
         the bucket
     options
-        of the archive, with the endpoint
+        of the archive
+    address
+        of the bucket
     session
         of botocore, with credentials
     """
 
-    def __init__(self, bucket: str, options: Mapping[str, Option], session: Any) -> None:
+    def __init__(
+        self, bucket: str, options: Mapping[str, Option], address: Address, session: Any
+    ) -> None:
         from botocore.config import Config
 
-        endpoint = str(options.get("endpoint") or "")
-        hosted = str(options.get("virtual_hosted_style_request", "")).lower() == "true"
         timeout_s = seconds(options, "timeout_s", TIMEOUT_S) * UPLOAD_TIMEOUTS
         self._bucket = bucket
         self._retry_s = seconds(options, "retry_s", RETRY_S)
         self._client: Any = session.create_client(
             "s3",
-            region_name=str(options.get("region") or os.environ.get("AWS_REGION") or "us-east-1"),
-            endpoint_url=endpoint or None,
+            region_name=address.region,
+            endpoint_url=address.endpoint,
             verify=options.get("root_certificate_file"),
             config=Config(
                 connect_timeout=min(5.0, timeout_s),
@@ -87,8 +141,8 @@ class S3Uploads:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 s3={
-                    "addressing_style": "virtual" if hosted else "path",
-                    "payload_signing_enabled": not is_protected(endpoint),
+                    "addressing_style": "virtual" if address.is_virtual_hosted else "path",
+                    "payload_signing_enabled": not is_protected(address.endpoint or ""),
                 },
             ),
         )
@@ -169,7 +223,7 @@ def shared_uploads(bucket: str, options: Mapping[str, Option]) -> S3Uploads | No
     Returns
     -------
     S3Uploads | None
-        None without credentials, and without botocore
+        None without credentials, without botocore, and with options that obstore alone knows
     """
     # A fork must not share its parent's connections.
     return _shared(bucket, tuple(sorted(options.items())), os.getpid())
@@ -180,11 +234,14 @@ def _shared(
     bucket: str, options: tuple[tuple[str, Option], ...], _process_id: int
 ) -> S3Uploads | None:
     given = dict(options)
+    address = Address.of(bucket, given)
     try:
         session = _session(given)
     except ModuleNotFoundError:
         return None
-    return S3Uploads(bucket, given, session) if session.get_credentials() else None
+    if address is None or not session.get_credentials():
+        return None
+    return S3Uploads(bucket, given, address, session)
 
 
 def _session(options: Mapping[str, Option]) -> Any:

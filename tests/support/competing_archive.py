@@ -78,9 +78,8 @@ def archive_some(
             claims.append(write_claim(batch, storage, ledger.staging, attempt))
             first = last + 1
     except StorageError:
-        # The storage is away: its next call says so again. Or a successor has swept the staging
-        # folder of this epoch, and this archive is fenced.
-        ledger.refuse_if_fenced()
+        # As a failed task does, whose claims are dispatched again. If a successor has deleted what
+        # was staged, the next commit says so.
         time.sleep(_RETRY_S)
         return
     while not committer.commit(claims):

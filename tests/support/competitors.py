@@ -103,12 +103,17 @@ class Competitors:
         """All epochs whose archive was fenced."""
         return [epoch for each in self._all for epoch in each.fenced]
 
+    @property
+    def ended(self) -> list[str]:
+        """Epoch and reason of each that the storage ended."""
+        return [each.ended for each in self._all if each.ended]
+
     def holder(self) -> Competitor:
         """Return the process with the latest epoch, once that is one that runs."""
         found: list[Competitor] = []
 
         def look() -> bool:
-            self._restart_ended()
+            self.restart_ended()
             latest = max(self._all, key=lambda each: each.epoch)
             if latest.epoch and latest in self._running and latest.epoch not in latest.fenced:
                 found.append(latest)
@@ -146,7 +151,8 @@ class Competitors:
         self._running.append(competitor)
         self._all.append(competitor)
 
-    def _restart_ended(self) -> None:
+    def restart_ended(self) -> None:
+        """Start a fresh process for each that the storage has ended, as a supervisor does."""
         for each in [each for each in self._running if each.process.poll() is not None]:
             self._running.remove(each)
             self._start()
@@ -154,6 +160,5 @@ class Competitors:
     def _wait(self, condition: Callable[[], bool], failure: str) -> None:
         ends_s = time.monotonic() + _WAIT_S
         while not condition():
-            ended = [each.ended for each in self._all if each.ended]
-            assert time.monotonic() < ends_s, f"{failure}; ended by the storage: {ended}"
+            assert time.monotonic() < ends_s, f"{failure}; ended by the storage: {self.ended}"
             time.sleep(0.01)
