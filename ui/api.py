@@ -14,6 +14,7 @@ from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, obje
 from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.tonight import Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, STATUS, Polled, Sources
+from ui.views.query import DEFAULT_RADIUS_ARCSEC, MOST_RADIUS_ARCSEC
 
 Format = Literal["json", "csv", "parquet", "votable"]
 
@@ -83,7 +84,7 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     def objects_in_cone(
         ra: Annotated[float, Query(ge=0, lt=360)],
         dec: Annotated[float, Query(ge=-90, le=90)],
-        radius_arcsec: Annotated[float, Query(gt=0, le=36_000)] = 10.0,
+        radius_arcsec: Annotated[float, Query(gt=0, le=MOST_RADIUS_ARCSEC)] = DEFAULT_RADIUS_ARCSEC,
         format: Format = "json",  # noqa: A002
     ) -> Response:
         """Return the objects with an alert in a circle, the nearest first."""

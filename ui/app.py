@@ -17,12 +17,14 @@ from fastapi import FastAPI
 from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
 from ui.api import PREFIX, api_router, lookup_refused
-from ui.guard import Guard, is_loopback
+from ui.guard import Guard
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.kit.reader import Reader
 from ui.lookups.process import LookupRefused
 from ui.pages import PAGES
+from ui.passwords import read_passwords
+from ui.sign_in import SignIn, check_sign_in
 from ui.sources import LOOKUPS, STATUS, Polled, Sources
 from ui.views.header import header_html
 
@@ -126,6 +128,10 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
     app.include_router(api_router(readers, sources))
     app.add_exception_handler(LookupRefused, lookup_refused)
 
+    if settings.password_file or settings.user_header:
+        passwords = read_passwords(Path(settings.password_file)) if settings.password_file else {}
+        app.add_middleware(SignIn, passwords=passwords, user_header=settings.user_header)
+    # What is added last is asked first: a foreign host learns nothing of the sign-in.
     app.add_middleware(
         Guard,
         host=settings.host,
@@ -164,8 +170,10 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
     Raises
     ------
     SettingsError
-        The server cannot listen on the host and port of the settings.
+        The server cannot listen on the host and port of the settings, or other machines could read
+        the page without a password.
     """
+    check_sign_in(settings)
     server = uvicorn.Server(
         uvicorn.Config(
             asgi(settings, sources),
@@ -183,13 +191,6 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
             time.sleep(_POLL_S)
         if server.started:
             logger.info("The page is at http://%s:%s", settings.host, settings.port)
-            if not is_loopback(settings.host):
-                logger.warning(
-                    "page: ui.host = %s lets every machine that reaches port %s read the page, "
-                    "which has no sign-in",
-                    settings.host,
-                    settings.port,
-                )
         stopping.wait()
         server.should_exit = True
     if served.exception() is not None:

@@ -21,3 +21,14 @@ class UiSettings(Section):
         pattern=r"^(/[\w.~-]+)*$",
         description="Path below which a reverse proxy serves the page, as `/finkray`",
     )
+    password_file: str = Field(
+        "",
+        description="File with a user and a hashed password a line, as `finkray password` prints "
+        "them; needed where `host` is not loopback. Empty: no sign-in",
+    )
+    user_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a reverse proxy on this machine passes the signed-in user; "
+        "requests without it are refused. Empty: none",
+    )

@@ -66,6 +66,12 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
 
 def _check_start(settings: Settings) -> None:
+    from ui.passwords import read_passwords
+    from ui.sign_in import check_sign_in
+
+    check_sign_in(settings.ui)
+    if settings.ui.password_file:
+        read_passwords(Path(settings.ui.password_file))
     if listens(settings.ui.host, settings.ui.port):
         raise FinkrayError(
             f"something listens on {settings.ui.host}:{settings.ui.port} already: "
