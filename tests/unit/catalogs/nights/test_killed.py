@@ -31,11 +31,7 @@ FOLDERS = {
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
-def test_a_process_that_is_killed_leaves_what_was_there_or_what_is_new(
-    quick_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Else each process compiles code of the hats library for seconds before it does anything.
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+def test_a_process_that_is_killed_leaves_what_was_there_or_what_is_new(quick_folder: Path) -> None:
     made = NightArchive(LocalStorage(quick_folder / "archive"))
     uri = made.storage.uri
     lifetimes = random.Random(4)
