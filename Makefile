@@ -21,7 +21,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit test-unit-beside check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit test-unit-beside check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ bench-store: $(PREPARED)  ## the files of a trickle; the HATS collection of a ni
 
 bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed
 	@$(BIN)/python -m bench.outliers
+
+bench-streamout: $(READY)  ## alerts/s through filters into Kafka, by projection and number of filters
+	@$(BIN)/python -m bench.streamout
 
 lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock

@@ -1,0 +1,184 @@
+"""`python -m bench.streamout`: what it costs to judge alerts and to send those that pass.
+
+Archives real alerts of ZTF again and again, in files of 498 rows; publishes filters of three cuts
+on a Kafka of its own; and sends, once for each projection and number of filters. The CPU time is
+that of this process, the nursery and all filter processes, from reading the ledger to the last
+commit, with warm processes. Kafka's own does not count.
+"""
+
+import argparse
+import json
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.meter import Meter
+from bench.options import add_common, begin, working_folder
+from bench.topics import ZTF_PACKETS, read_feed
+from finkray.claim import Claim, TopicPartition
+from finkray.ledger.log import Ledger
+from finkray.ledger.publish import commit
+from finkray.packets.batch import make_batch
+from finkray.packets.decode import Decoder
+from finkray.packets.message import RawMessage
+from finkray.packets.write_claim import write_claim
+from finkray.settings.streamout import StreamoutSettings
+from finkray.storage.contract import Storage
+from finkray.storage.opening import StorageLocation, open_storage
+from finkray.streamout.engine import Streamout
+from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.projection import Projection
+from finkray.streamout.publishing import publish_filter
+from finkray.streamout.wire import Wire
+from sim.broker.kafka import Kafka
+
+CASES: Final = (("lite", 1), ("lite", 10), ("full", 10), ("cutouts", 10))
+
+_SOURCE: Final = TopicPartition("bench", "ztf_20181129_programid1", "bench-topic", 0)
+_FILTER: Final = """
+def f{number}(magpsf, classtar, ndethist):
+    return (magpsf < {limit}) & (classtar > 0.3) & (ndethist < 2000)
+"""
+_LOG = logging.getLogger("bench.streamout")
+
+
+class Feeder:
+    """Archives the same packets again and again, as tasks of the chain write them.
+
+    Parameters
+    ----------
+    storage
+        of a new archive
+    packets
+        containers with alerts
+    """
+
+    def __init__(self, storage: Storage, packets: Sequence[bytes]) -> None:
+        self._storage = storage
+        self._packets = packets
+        self._ledger = Ledger.take_over(storage)
+        self._decoder = Decoder()
+        self._next = 0
+
+    def put(self, alerts: int) -> int:
+        """Archive at least so many alerts; return how many."""
+        added = 0
+        now_ms = int(time.time() * 1000)
+        while added < alerts:
+            first, count = self._next, len(self._packets)
+            messages = [RawMessage(first + n, now_ms, p) for n, p in enumerate(self._packets)]
+            batch = make_batch(
+                Claim(_SOURCE, first, first + count - 1), messages, (), self._decoder
+            )
+            staged = write_claim(batch, self._storage, self._ledger.staging, str(first))
+            commit(self._ledger, self._storage, [staged])
+            self._next += count
+            added += count
+        return added
+
+
+def measure(
+    storage: Storage,
+    packets: Sequence[bytes],
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    case: tuple[str, int],
+    alerts: int,
+) -> dict[str, Any]:
+    """Publish filters, archive alerts, and send; return what it cost."""
+    projection, filters = case
+    settings = StreamoutSettings(instance=f"bench-{projection}-{filters}")
+    rng = random.Random(5)
+    feeder = Feeder(storage, packets)
+    feeder.put(1)  # the filters' columns are looked up in what is archived
+    with FilterPool(limits_of(settings)) as pool:
+        for number in range(filters):
+            path = folder / f"f{number}.py"
+            limit = 17.0 + rng.uniform(-0.3, 0.3)
+            path.write_text(_FILTER.format(number=number, limit=limit), encoding="utf-8")
+            publish_filter(
+                storage,
+                config,
+                settings,
+                pool,
+                path,
+                topic=f"bench_{projection}_{filters}_{number}",
+                projection=Projection(projection),
+                wire=Wire.CONFLUENT,
+            )
+    _LOG.info("Archiving %d alerts for %d filters, %s", alerts, filters, projection)
+    engine = Streamout(storage, config, settings)
+    try:
+        feeder.put(1)
+        while engine.step():  # starts the processes and learns the schemas
+            pass
+        first = next(iter(engine.progress.values())).alerts
+        archived = feeder.put(alerts)
+        meter = Meter(os.getpid(), without=("kafka.Kafka", "java"))
+        before, own_s = meter.sample(), time.process_time()
+        begun_s = time.perf_counter()
+        while engine.step():
+            pass
+        wall_s = time.perf_counter() - begun_s
+        after = meter.sample()
+        cpu_s = after.cpu_s - before.cpu_s + time.process_time() - own_s
+        progress = engine.progress.values()
+        assert {each.alerts for each in progress} == {first + archived}
+        sent = sum(each.sent for each in progress)
+    finally:
+        engine.close()
+    return {
+        "projection": projection,
+        "filters": filters,
+        "alerts": archived,
+        "sent": sent,
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+        "alerts_per_s_a_core": archived / cpu_s,
+        "rss_bytes": after.rss_bytes,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure each case, print what it cost."""
+    options = _parser().parse_args(arguments)
+    if not begin(options.data, (ZTF_PACKETS,)):
+        return 2
+    packets = read_feed("containers", options.data).messages
+    costs = []
+    with (
+        working_folder("streamout", options.folder, keep=options.keep) as folder,
+        Kafka.running(folder / "kafka") as kafka,
+    ):
+        for case in CASES:
+            name = f"archive-{case[0]}-{case[1]}"
+            storage = open_storage(StorageLocation(str(folder / name)))
+            config = {"bootstrap.servers": kafka.bootstrap_servers}
+            cost = measure(storage, packets, config, folder, case=case, alerts=options.alerts)
+            costs.append(cost)
+            print(
+                f"{cost['projection']:8s} {cost['filters']:3d} filters: "
+                f"{cost['alerts_per_s_a_core']:8,.0f} alerts/s a core, {cost['sent']:,} messages "
+                f"of {cost['alerts']:,} alerts, {cost['wall_s']:.1f} s, "
+                f"{cost['rss_bytes'] / 2**20:,.0f} MiB"
+            )
+    if options.json:
+        options.json.write_text(json.dumps(costs, indent=2), encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.streamout", description=__doc__)
+    parser.add_argument("--alerts", type=int, default=20_000, metavar="N")
+    add_common(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
