@@ -21,6 +21,7 @@ from jobs.cli import (
     services,
     start,
     storage,
+    subscribers,
 )
 from jobs.cli.catalog import catalog
 from jobs.cli.simulator import simulator_app
@@ -63,6 +64,7 @@ app.add_typer(hats.app, name="hats")
 app.add_typer(index.app, name="index")
 app.add_typer(outliers.app, name="outliers")
 app.add_typer(filters.app, name="filter")
+app.add_typer(subscribers.app, name="subscriber")
 app.add_typer(simulator_app, name="simulator")
 
 

@@ -1,12 +1,16 @@
 """A Kafka as sites have it: TLS, logins, few rights; what lets one in, what is said if not."""
 
 import re
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 
+from finkray.errors import SettingsError
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import Assignment
@@ -14,6 +18,7 @@ from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import load
+from finkray.streamout.subscribers import Subscribers
 from jobs.commands.checks import kafka_checks
 from sim.broker.read_only import allow_reading
 from tests.support.archiving import wait_until
@@ -91,6 +96,58 @@ def test_no_right_on_a_group_is_needed_to_read(site: SiteKafka, topic: str) -> N
     for _ in range(20):
         lanes.read(10, 0.1)
     assert lanes.troubles == {}
+
+
+def read_as(site: SiteKafka, user: str, password: str, topic: str, group: str) -> tuple[int, str]:
+    """Return how many messages a user reads, and the last error."""
+    config = KafkaSettings(
+        **site.settings(sasl_username=user, sasl_password=password, group_id=group)
+    ).client_config()
+    errors: list[str] = []
+    consumer = Consumer(
+        {
+            **config,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+            "error_cb": lambda error: errors.append(error.name()),
+        }
+    )
+    consumer.subscribe([topic])
+    count, ends_s = 0, time.monotonic() + 30
+    try:
+        while count < 2 and not errors and time.monotonic() < ends_s:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is not None:
+                errors.append(message.error().name())
+            elif message is not None:
+                count += 1
+    finally:
+        consumer.close()
+    return count, errors[-1] if errors else ""
+
+
+def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
+    site: SiteKafka, topic: str
+) -> None:
+    subscribers = Subscribers({"bootstrap.servers": site.broker.bootstrap_servers})
+    for name in (f"open_{topic}", f"closed_{topic}"):
+        site.broker.create_topic(name)
+        send(site.broker.bootstrap_servers, name, [b"1", b"2"])
+    subscribers.add("alice", "a password", [f"open_{topic}", "fink_*"])
+    assert subscribers.all() == {"alice": ["fink_*", f"open_{topic}"]}
+    read = partial(read_as, site, "alice", "a password")
+    wait_until("her login", lambda: read(f"open_{topic}", "alice-1")[0] == 2)
+    assert read(f"closed_{topic}", "alice-2") == (0, "TOPIC_AUTHORIZATION_FAILED")
+    assert read(f"open_{topic}", "bob-1") == (0, "GROUP_AUTHORIZATION_FAILED")
+    assert read_as(site, "alice", "guessed", f"open_{topic}", "alice-3")[0] == 0
+    subscribers.remove("alice")
+    assert subscribers.all() == {}
+    assert read(f"open_{topic}", "alice-4")[0] == 0
+    with pytest.raises(SettingsError, match="there is no subscriber 'alice'; there are: none"):
+        subscribers.remove("alice")
+    for name, topics in (("Alice", ["x"]), ("alice", []), ("alice", ["a b"])):
+        with pytest.raises(SettingsError):
+            subscribers.add(name, "a password", topics)
 
 
 def test_the_recipes_of_the_page_let_one_in(site: SiteKafka, topic: str, tmp_path: Path) -> None:
