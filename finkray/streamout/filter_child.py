@@ -31,6 +31,7 @@ import pyarrow as pa
 
 from finkray.serving.child import DETAIL_CHARS, AnswerRefused, answer_each
 from finkray.streamout.filter_file import ColumnType
+from finkray.streamout.watch_list import judge_of_list
 
 SHORTEST_S: Final = 0.1
 """Time limit for a single alert: a garbage collection must not count as a hanging filter."""
@@ -184,6 +185,8 @@ def judge_of(raw: Mapping[str, Any]) -> Callable[[pa.Table], Any]:
         convert = _CONVERTERS[raw["columns_as"]]
         arguments = list(raw["arguments"])
         return lambda alerts: call(*(convert(alerts[each]) for each in arguments))
+    if raw["language"] in ("objects", "positions", "area"):
+        return judge_of_list(raw["language"], name, text)
     import polars as pl
 
     expression = (

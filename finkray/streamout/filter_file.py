@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from finkray.errors import FilterError
+from finkray.streamout.watch_list import arguments_of
 
-Language = Literal["python", "sql", "polars"]
+Language = Literal["python", "sql", "polars", "objects", "positions", "area"]
 ColumnType = Literal["numpy", "pandas", "pyarrow", "polars"]
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -44,9 +45,9 @@ class FilterFile:
     name
         the stem of the file
     language
-        what `text` is in
+        what `text` is: Python, an expression, or a watch list
     text
-        Python source, or the expression
+        of the file, or the expression
     function
         name of the function; empty for an expression
     arguments
@@ -79,7 +80,7 @@ class FilterFile:
 
 
 def read_filter(path: Path) -> FilterFile:
-    """Read a filter from a `.py` or `.toml` file.
+    """Read a filter from a `.py`, `.toml`, `.csv` or `.moc` file.
 
     Raises
     ------
@@ -112,7 +113,11 @@ def filter_of_text(file_name: str, text: str) -> FilterFile:
         return _python(name, text)
     if suffix == "toml":
         return _toml(name, text)
-    raise FilterError(f"{file_name}: expected a file that ends with .py or .toml")
+    if suffix in ("csv", "moc"):
+        kind, arguments = arguments_of(file_name, text)
+        language: Language = next(each for each in get_args(Language) if each == kind)
+        return FilterFile(name, language, text, "", arguments, about=f"A watch list: {kind}.")
+    raise FilterError(f"{file_name}: expected a file that ends with .py, .toml, .csv or .moc")
 
 
 def _python(name: str, text: str) -> FilterFile:

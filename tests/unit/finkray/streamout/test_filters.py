@@ -152,6 +152,35 @@ def test_a_hundred_filters_take_little_memory_and_a_changed_one_is_loaded_anew(
     assert pool.memory_bytes()["bright"] < 400 * 2**20
 
 
+def test_a_watch_list_of_objects_passes_those(pool: FilterPool) -> None:
+    ztf = filter_of_text("mine.csv", "objectId,note\nZTF18a,x\nZTF18c,\n")
+    lsst = filter_of_text("theirs.csv", "object_id\n170028477161898009\n")
+    assert dict(ztf.arguments) == {"object_id": "objectId"}
+    assert dict(lsst.arguments) == {"object_id": "diaObjectId"}
+    said = verdicts(pool, ztf, pa.table({"object_id": ["ZTF18a", "ZTF18b", None]}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED, NOT_PASSED]
+    # A float would not tell these two apart.
+    ids = pa.array([170028477161898009, 170028477161898010, None])
+    said = verdicts(pool, lsst, pa.table({"object_id": ids}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED, NOT_PASSED]
+
+
+def test_a_watch_list_of_positions_or_an_area_passes_what_is_inside(pool: FilterPool) -> None:
+    near = filter_of_text("near.csv", "ra,dec,radius_arcsec\n0.0001,10,2\n180,-90,5\n")
+    arcsec = 1 / 3600
+    sky = pa.table(
+        {
+            "ra": [359.9999, 0.0001, 0.0001, 33.0, None],
+            "dec": [10.0, 10 + 1.9 * arcsec, 10 + 2.1 * arcsec, -90 + 4.9 * arcsec, 10.0],
+        }
+    )
+    said = verdicts(pool, near, sky)
+    assert said.codes.tolist() == [PASSED, PASSED, NOT_PASSED, PASSED, NOT_JUDGED]
+    area = filter_of_text("area.moc", "0/4")  # around ra 0, dec 0
+    said = verdicts(pool, area, pa.table({"ra": [0.0, 180.0], "dec": [0.0, 0.0]}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED]
+
+
 def test_a_filter_that_cannot_be_loaded_says_why(pool: FilterPool) -> None:
     for text, message in (
         ("import no_such_module\n" + BRIGHT, "ModuleNotFoundError: No module named 'no_such"),
@@ -163,7 +192,16 @@ def test_a_filter_that_cannot_be_loaded_says_why(pool: FilterPool) -> None:
 
 BAD_FILES = {
     "a name": ("Bright.py", BRIGHT, "with lower-case letters"),
-    "a suffix": ("bright.txt", BRIGHT, r"ends with \.py or \.toml"),
+    "a suffix": ("bright.txt", BRIGHT, r"ends with \.py, \.toml, \.csv or \.moc"),
+    "a list": (
+        "x.csv",
+        "name\na\n",
+        "expected a first line with objectId or object_id, or with ra",
+    ),
+    "no objects": ("x.csv", "objectId\n", "names no object"),
+    "a position": ("x.csv", "ra,dec,radius_arcsec\n1,2,x\n", "line 2: expected three numbers"),
+    "a radius": ("x.csv", "ra,dec,radius_arcsec\n1,2,9999\n", "a radius up to 3600 arcsec"),
+    "an area": ("x.moc", "5/x", "is no MOC in its text form"),
     "syntax": ("bright.py", "def bright(", "not valid Python"),
     "two functions": ("x.py", "def a(m): ...\ndef b(m): ...", "expected one function.*found: a, b"),
     "no function": ("x.py", "a = 1", "found: none"),
