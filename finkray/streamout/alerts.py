@@ -1,5 +1,6 @@
 """Read the alerts of a file: the columns of all filters once, then those of what passed."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,9 @@ from finkray.streamout.output_schema import (
     survey_name,
 )
 from finkray.streamout.wire import OBJECT_COLUMNS
+
+STORES_S: Final = 5.0
+"""For so long it is remembered which results there are: to look takes some listings of folders."""
 
 _STATE_COLUMNS: Final = ("status", "version", "computed_at")
 
@@ -61,6 +65,8 @@ class AlertReader:
     def __init__(self, archive: Storage) -> None:
         self._archive = archive
         self._schemas: dict[str, PacketSchema | str] = {}
+        self._stores: dict[str, ResultsStore] = {}
+        self._stores_until_s = 0.0
 
     def packet_schema(self, fingerprint: str | None) -> PacketSchema | str:
         """Return a writer schema, or why it cannot be had."""
@@ -93,10 +99,11 @@ class AlertReader:
 
     def services(self) -> dict[str, ResultsStore]:
         """Return the results of services by name: of the version that ran last."""
-        stores: dict[str, ResultsStore] = {}
-        for store in sorted(list_stores(self._archive), key=last_written):
-            stores[store.name] = store
-        return stores
+        if time.monotonic() >= self._stores_until_s:
+            stores = sorted(list_stores(self._archive), key=last_written)
+            self._stores = {store.name: store for store in stores}
+            self._stores_until_s = time.monotonic() + STORES_S
+        return self._stores
 
     def answers(self, store: ResultsStore, path: str, alerts: pa.Table) -> pa.ChunkedArray:
         """Return the records of a service for the alerts of a file, null where there are none.

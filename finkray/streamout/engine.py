@@ -11,6 +11,7 @@ fences the old one, reads the progress from Kafka and goes on.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -95,6 +96,7 @@ class Streamout:
             self._sender = Sender(self._config, self._settings)
             self._progress = dict(self._sender.progress)
         advanced = [self._advance(group) for group in self._groups()]
+        self._write_faults()
         return any(advanced)
 
     def close(self) -> None:
@@ -128,6 +130,39 @@ class Streamout:
                 cursor=published.cursor,
             ),
         )
+
+    def _write_faults(self) -> None:
+        """Write why filters rest, where that has changed: it is seen wherever Kafka is."""
+        faults = self.faults()
+        changed = {
+            name: progress.copy()
+            for name, progress in self._progress.items()
+            if progress.fault != faults.get(name, "")
+        }
+        if not changed:
+            return
+        for name, progress in changed.items():
+            progress.fault = faults.get(name, "")
+        with self._transaction() as sender:
+            for progress in changed.values():
+                sender.write_progress(progress)
+        self._progress |= changed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Sender]:
+        """Begin a transaction; after one that was aborted the next one has a new sender."""
+        sender = self._sender
+        assert sender is not None  # noqa: S101 - `step` makes it
+        try:
+            with sender.transaction():
+                yield sender
+        except BaseException as error:
+            # What the sender knows may be of the aborted transaction: schemas, and the fence.
+            sender.close()
+            self._sender = None
+            if not isinstance(error, ProducerFenced):
+                log.warning("a transaction was aborted and is made again: %s", error)
+            raise
 
     def _advance(self, group: Sequence[PublishedFilter]) -> bool:
         first = self._progress[group[0].name]
@@ -171,8 +206,6 @@ class Streamout:
         self, judged: Sequence[JudgedFile], group: Sequence[PublishedFilter]
     ) -> list[JudgedFile]:
         """Send the first files in one transaction; return the others."""
-        sender = self._sender
-        assert sender is not None  # noqa: S101 - `step` makes it
         after = {
             each.name: self._progress[each.name].copy()
             for each in group
@@ -184,22 +217,14 @@ class Streamout:
             self._progress |= after
             return []
         taken = size = 0
-        try:
-            with sender.transaction():
-                for found in judged:
-                    size += self._send_file(sender, found, group, after)
-                    taken += 1
-                    if size >= TRANSACTION_BYTES:
-                        break
-                for progress in after.values():
-                    sender.write_progress(progress)
-        except BaseException as error:
-            # What the sender knows may be of the aborted transaction: schemas, and the fence.
-            sender.close()
-            self._sender = None
-            if not isinstance(error, ProducerFenced):
-                log.warning("a transaction was aborted and is made again: %s", error)
-            raise
+        with self._transaction() as sender:
+            for found in judged:
+                size += self._send_file(sender, found, group, after)
+                taken += 1
+                if size >= TRANSACTION_BYTES:
+                    break
+            for progress in after.values():
+                sender.write_progress(progress)
         self._progress |= after
         return list(judged[taken:])
 

@@ -125,16 +125,19 @@ class Judge:
         answers = {name: self._reader.answers(s, file.path, alerts) for name, s in stores.items()}
         out: dict[str, Verdicts] = {}
         batches: dict[str, tuple[pa.Table, np.ndarray]] = {}
+        waits = False
         for each in filters:
             rows = self._judgeable(each, answers, file.rows)
             if len(rows) < file.rows and self._may_come(each, item, stores):
+                waits = True
                 continue
             if missing := found[each.name].missing:
                 column = each.arguments[missing[0]]
                 out[each.name] = Verdicts.not_judged(file.rows, f"needs the column {column}")
             else:
                 batches[each.name] = (_columns(found[each.name], each, alerts, answers), rows)
-        self._first_seen_s.pop(file.path, None)
+        if not waits:
+            self._first_seen_s.pop(file.path, None)
         by_name = {each.name: each for each in filters}
         for name, verdicts in self._judge_batches(file.path, by_name, batches).items():
             out[name] = _with_needs(by_name[name], verdicts, batches[name][1], file.rows)

@@ -3,14 +3,15 @@
     {"format": 1, "filter": "bright", "version": "3f…", "begin": "1:7:0", "cursor": "1:9:2",
      "mark": "a1…", "alerts": 420, "passed": 3, "not_passed": 416, "not_judged": {"null: …": 1},
      "sent": 3, "refused": {}, "sent_bytes": 1776, "missing": [],
-     "named": {"null: …": ["ztf[0]@17"]}, "at": "2026-11-24T01:02:03+00:00"}
+     "named": {"null: …": ["ztf[0]@17"]}, "fault": "", "at": "2026-11-24T01:02:03+00:00"}
 
 The topic of the progress is compacted, its key is the name of the filter. So what was sent and how
 far the filter is cannot come apart: a transaction has both or neither.
 
 It balances as the archive does: alerts = passed + not passed + not judged, passed = sent + refused.
-Alerts of another survey than the filter's do not count. `missing` are files that were not there
-when their turn came; their alerts are judged when a repair has brought them back.
+Alerts of another survey than the filter's do not count. `fault` says why a filter rests, and is
+empty if it does not. `missing` are files that were not there when their turn came; their alerts are
+judged when a repair has brought them back.
 """
 
 import json
@@ -49,6 +50,7 @@ class Progress:
     sent_bytes: int = 0
     missing: list[str] = field(default_factory=list)
     named: dict[str, list[str]] = field(default_factory=dict)
+    fault: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

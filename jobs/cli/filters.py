@@ -20,7 +20,8 @@ app = typer.Typer(
 )
 
 _File = Annotated[
-    Path, typer.Argument(metavar="FILE", show_default=False, help="A .py or .toml file.")
+    Path,
+    typer.Argument(metavar="FILE", show_default=False, help="A .py, .toml, .csv or .moc file."),
 ]
 _Name = Annotated[
     str, typer.Argument(metavar="NAME", show_default=False, help="Of a published filter.")
@@ -134,8 +135,10 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
             f"{row['name']} {row['version']} -> {row['topic']} ({row['projection']}, "
             f"{row['wire']}), {row['state']}: {row['alerts']:,} alerts judged, {row['sent']:,} "
             f"sent, {bytes_text(row['sent_bytes'])}, {sum(row['not_judged'].values()):,} not "
-            f"judged, {sum(row['refused'].values()):,} refused"
+            f"judged, {sum(row['refused'].values()):,} refused, {row['waiting']:,} wait"
         )
+        if row["fault"]:
+            context.progress.say(f"    rests: {row['fault']}")
         for reason, count in {**row["not_judged"], **row["refused"]}.items():
             context.progress.say(f"    {count:,}: {reason}")
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from finkray.errors import SettingsError
+from finkray.ledger.follow import Position
 from finkray.settings.model import Settings
 from finkray.storage.hours import Span, utc
 from finkray.streamout.alerts import AlertReader, service_columns
 from finkray.streamout.filter_columns import find_columns
 from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.ledger_files import files_from
 from finkray.streamout.progress import Progress
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import FilterStore, PublishedFilter
@@ -123,7 +125,8 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
     KafkaUnavailable
         If Kafka does not answer.
     """
-    published = FilterStore(archive_of(settings)).all()
+    archive = archive_of(settings)
+    published = FilterStore(archive).all()
     if not published:
         return []
     done = read_progress(settings.streamout_client_config(), settings.streamout.instance)
@@ -133,6 +136,8 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
         nothing = Progress(each.name, version, each.cursor, each.cursor)
         progress = done.get(each.name, nothing).to_json()
         del progress["filter"], progress["version"], progress["format"]
+        cursor, mark = Position.from_cursor(progress["cursor"]), progress["mark"]
+        progress["waiting"] = sum(item.rows for item in files_from(archive, cursor, mark))
         rows.append(
             {
                 "name": each.name,

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import FilterError, ProducerFenced, SchemaError, SettingsError
+from finkray.ledger.follow import new_files
+from finkray.ledger.read import read_entries
 from finkray.settings.streamout import StreamoutSettings
+from finkray.streamout.balance import balances
 from finkray.streamout.engine import Streamout
 from finkray.streamout.filter_process import FilterPool, limits_of
 from finkray.streamout.published import FilterStore
@@ -23,6 +26,8 @@ from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import RealArchive
+from tests.support.services import Double
+from tests.support.serving import serve
 from tests.support.streaming_out import BRIGHT, OutStream
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
@@ -95,6 +100,11 @@ def test_what_passes_is_sent_once_with_where_it_came_from(
     assert progress["bright"].alerts == 2 * len(packets)
     assert progress["bright"].sent == len(alerts)
     assert progress["faint"].sent == len(faint)
+    filters = FilterStore(out.archive.storage).all()
+    assert {each.problem for each in balances(out.archive.storage, filters, progress)} == {""}
+    progress["bright"].passed += 1
+    (problem,) = (each.problem for each in balances(out.archive.storage, filters, progress)[:1])
+    assert problem == "2 alerts are not accounted for"
 
 
 def test_the_later_process_goes_on_and_the_older_one_ends(
@@ -126,6 +136,9 @@ def test_a_filter_that_fails_stays_behind_alone_and_catches_up_when_it_is_mended
     assert engine.progress["bright"].alerts == len(packets)
     assert "its process ended" in engine.faults()["broken"]
     assert engine.progress["broken"].alerts == 0
+    known = read_progress(out.config, out.settings.instance)
+    assert "its process ended" in known["broken"].fault
+    assert known["bright"].fault == ""
     out.publish("broken", BRIGHT.replace("bright", "broken"))
     wait_until(
         "the mended filter to catch up",
@@ -151,6 +164,45 @@ def test_a_message_that_is_too_large_is_counted_and_named(
     assert progress.named["larger than the topic takes"][0].startswith("ztf[0]@")
     assert progress.difference == 0
     assert engine.progress["lite"].refused.total() == 0
+
+
+def test_a_file_that_is_missing_is_remembered_and_the_balance_holds(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    out.publish("bright", BRIGHT)
+    out.archive.put("ztf", packets[:10])
+    (lost,) = new_files(list(read_entries(out.archive.storage))[-1])
+    out.archive.storage.delete([lost[1].path])
+    out.archive.put("ztf", packets[10:30])
+    run_to_end(engine)
+    progress = engine.progress["bright"]
+    assert progress.alerts == 20
+    assert [name.partition("/")[2] for name in progress.missing] == [str(lost[0])]
+    filters = FilterStore(out.archive.storage).all()
+    (balance,) = balances(out.archive.storage, filters, engine.progress)
+    assert (balance.expected, balance.problem) == (20, "")
+
+
+def test_results_of_services_are_waited_for_and_sent_with_status_and_version(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    serve(out.archive, service=Double(), into="double")
+    needs = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
+    out.publish("even", needs)
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+    assert engine.progress["even"].alerts == 0, "it waits"
+    serve(out.archive, service=Double(), into="double")
+    run_to_end(engine)
+    alerts = out.alerts(out.topic("even"))
+    assert len(alerts) == engine.progress["even"].passed == 103
+    for alert in alerts:
+        answer = alert["finkray"]["services"]["double"]
+        assert answer["double"] == 2 * alert["finkray"]["offset"]
+        assert (answer["status"], answer["version"]) == ("ok", "1")
+    out.archive.put("ztf", packets[:10])
+    wait_until("the end of waiting", lambda: engine.step() or engine.progress["even"].not_judged)
+    assert engine.progress["even"].not_judged == {"needs double": 10}
 
 
 def test_paused_filters_go_on_where_they_were_and_retired_ones_do_not(
