@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from finkray.claim import DataFile
 from finkray.errors import FilterError
 from finkray.ledger.follow import Position
+from finkray.services.columns import read_columns
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import select_files
@@ -23,7 +24,7 @@ from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import LedgerFile
 from finkray.streamout.publishing import check_filter
-from finkray.streamout.verdict import PASSED
+from finkray.streamout.verdict import PASSED, Verdicts
 from finkray.streamout.wire import object_ids
 
 EXAMPLES: Final = 10
@@ -119,37 +120,52 @@ def try_filter(
         judge.pool.close()
 
 
+def archived_file(archive: Storage, path: str) -> LedgerFile:
+    """Return a file of alerts of the archive, to be judged."""
+    with archive.open(path) as source, pq.ParquetFile(source) as parquet:
+        rows = parquet.metadata.num_rows
+        table = parquet.read(columns=["schema_fingerprint"], use_threads=False).slice(0, 1)
+    fingerprint = table["schema_fingerprint"][0].as_py()
+    file = DataFile(path, rows, 0, 0, 0, schema_fingerprint=fingerprint)
+    return LedgerFile(Position(), "", file, (path,))
+
+
+def judge_once(
+    judge: Judge, reader: AlertReader, item: LedgerFile, definition: FilterFile
+) -> tuple[Verdicts | None, dict[str, pa.ChunkedArray]]:
+    """Return verdicts for a file and the services' records; None for another survey's alerts.
+
+    Raises
+    ------
+    FilterError
+        if the filter fails at the file
+    """
+    verdicts, answers = judge.judge(item, [definition])
+    if definition.name in verdicts:
+        return verdicts[definition.name], answers
+    schema = reader.packet_schema(item.file.schema_fingerprint if item.file else None)
+    if isinstance(schema, str) or definition.survey in (None, schema.survey):
+        state = judge.state(definition.name)
+        raise FilterError(f"filter {definition.name}: {state.last_fault}")
+    return None, {}
+
+
 def _try_file(
-    archive: Storage,
-    judge: Judge,
-    definition: FilterFile,
-    path: str,
-    trial: Trial,
+    archive: Storage, judge: Judge, definition: FilterFile, path: str, trial: Trial
 ) -> None:
     reader = AlertReader(archive)
-    with archive.open(path) as source, pq.ParquetFile(source) as parquet:
-        columns = ["schema_fingerprint", "obs_night"]
-        table = parquet.read(
-            columns=[name for name in columns if name in parquet.schema_arrow.names],
-            use_threads=False,
-        )
-    fingerprint = table["schema_fingerprint"][0].as_py()
-    file = DataFile(path, table.num_rows, 0, 0, 0, schema_fingerprint=fingerprint)
-    item = LedgerFile(Position(), "", file, (path,))
+    item = archived_file(archive, path)
     begun_s = time.perf_counter()
-    verdicts, _ = judge.judge(item, [definition])
-    if definition.name not in verdicts:
-        schema = reader.packet_schema(fingerprint)
-        if isinstance(schema, str) or definition.survey in (None, schema.survey):
-            state = judge.state(definition.name)
-            raise FilterError(f"filter {definition.name}: {state.last_fault}")
-        return  # alerts of another survey
+    said, _ = judge_once(judge, reader, item, definition)
+    if said is None:
+        return
     trial.seconds += time.perf_counter() - begun_s
-    said = verdicts[definition.name]
     trial.alerts += len(said.codes)
     trial.passed += said.count(PASSED)
     trial.not_judged += said.counts_by_reason()
-    _count_nights(table, said.passed.tolist(), trial)
+    with archive.open(path) as source:
+        nights = read_columns(source, ["obs_night"])
+    _count_nights(nights, said.passed.tolist(), trial)
     if len(trial.examples) < EXAMPLES and said.count(PASSED):
         rows = said.passed[: EXAMPLES - len(trial.examples)]
         alerts = reader.passed(path, [], rows)
@@ -158,8 +174,6 @@ def _try_file(
 
 
 def _count_nights(table: pa.Table, passed: list[int], trial: Trial) -> None:
-    if "obs_night" not in table.column_names:
-        return
     nights = [str(night) for night in table["obs_night"].to_pylist()]
     counts, counts_passed = Counter(nights), Counter(nights[row] for row in passed)
     for night, alerts in counts.items():

@@ -1,4 +1,4 @@
-"""`finkray consume`: read the topic of a filter."""
+"""`finkray consume` and `finkray transfer`: read the topic of a filter, write old alerts to one."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,3 +68,95 @@ def consume(
         )
     if folder is not None:
         context.progress.say(f"{count:,} alerts of {topic} were saved in {folder}")
+
+
+@app.command(
+    epilog=examples(
+        "finkray notify bright --webhook-file slack.url",
+        "finkray notify bright --webhook-file slack.url --every 600 --follow",
+    )
+)
+def notify(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", show_default=False, help="Of a filter.")],
+    webhook_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="Has the address of the webhook, a secret.")
+    ],
+    config: Config = None,
+    *,
+    every_s: Annotated[
+        float, typer.Option("--every", metavar="S", min=1, help="Least time between two posts.")
+    ] = 60.0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Post digests of a topic to a webhook, as Slack and its like take them.
+
+    It goes on behind what was posted last: FILE.posted has the offsets.
+    """
+    from finkray.host.interrupt import stop_on_interrupt
+    from jobs.commands.consume import notify_now
+
+    context = command_context(config)
+    with stop_on_interrupt() as stopping:
+        posts = notify_now(
+            context.settings, topic, webhook_file, every_s, follow=follow, stopping=stopping
+        )
+    context.progress.say(f"{posts:,} posts of {topic}")
+
+
+@app.command(
+    epilog=examples(
+        "finkray transfer ftransfer_ztf_mine --from 2026-11-24 --to 2026-11-25 --filter bright.py",
+        "finkray transfer ftransfer_ztf_all --from 2026-11-24T01 --to 2026-11-24T02",
+    )
+)
+def transfer(
+    topic: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOPIC", show_default=False, help="A new one: ftransfer_<survey>_<name>."
+        ),
+    ],
+    begins: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Alerts received from this hour on.")
+    ],
+    ends: Annotated[str, typer.Option("--to", metavar="TIME", help="Alerts received before, UTC.")],
+    config: Config = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option("--filter", metavar="FILE", show_default=False, help="Only what passes it."),
+    ] = None,
+    projection: Annotated[
+        str,
+        typer.Option(metavar="P", help="lite, full (no images), cutouts (all), or field,field,…"),
+    ] = "lite",
+) -> None:
+    """Write archived alerts to a topic of their own, as `finkctl transfer` reads it.
+
+    The topic is new for each try, and complete when the topic TOPIC_schema is there.
+    """
+    from finkray.host.exit_codes import CommandExit
+    from finkray.host.interrupt import stop_on_interrupt
+    from jobs.commands.consume import transfer_now
+
+    context = command_context(config)
+    with (
+        stop_on_interrupt() as stopping,
+        context.progress.waiting(f"writing alerts from {begins} to {ends}") as tell,
+    ):
+        done = transfer_now(
+            context.settings,
+            topic,
+            (begins, ends),
+            file,
+            projection,
+            tell=tell,
+            stopping=stopping,
+        )
+    context.progress.say(
+        f"{done.sent:,} of {done.alerts:,} alerts were written to {topic}; {done.refused:,} refused"
+    )
+    if stopping.is_set():
+        raise typer.Exit(CommandExit.INTERRUPTED)

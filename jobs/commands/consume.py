@@ -1,10 +1,18 @@
-"""`finkray consume`: print the alerts of a topic, or save them."""
+"""`finkray consume` and `finkray transfer`: read the topic of a filter, write old alerts to one."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from finkray.errors import SettingsError
 from finkray.settings.model import Settings
+from finkray.storage.hours import Span, utc
 from finkray.streamout.consuming import Format, TopicReader, lines, save, saved_positions
+from finkray.streamout.filter_file import read_filter
+from finkray.streamout.notifying import Notifier
+from finkray.streamout.projection import Projection
+from finkray.streamout.transfer import Transferred, transfer
+from jobs.cluster.archive import archive_of
 
 
 def consume_now(
@@ -55,3 +63,89 @@ def consume_now(
             if count == limit:
                 return count
     return count
+
+
+def notify_now(
+    settings: Settings,
+    topic: str,
+    webhook_file: Path,
+    every_s: float,
+    *,
+    follow: bool,
+    stopping: threading.Event,
+) -> int:
+    """Post digests of a topic to a webhook; return how many.
+
+    Raises
+    ------
+    SettingsError
+        If the file has no address of a webhook.
+    FinkrayError
+        If there is no such topic, or it cannot be read.
+    """
+    try:
+        address = webhook_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{webhook_file} cannot be read: {error.strerror}") from error
+    posted = webhook_file.with_name(f"{webhook_file.name}.posted")
+    notifier = Notifier(address, topic, posted, every_s, stopping)
+    reader = TopicReader(
+        settings.streamout_client_config(),
+        topic,
+        settings.streamout.instance,
+        notifier.positions,
+    )
+    for received in reader.batches(notifier.go_on(lambda at_end: follow or not at_end)):
+        notifier.add(received)
+    return notifier.posts
+
+
+def transfer_now(
+    settings: Settings,
+    topic: str,
+    times: tuple[str, str],
+    file: Path | None,
+    projection: str,
+    *,
+    tell: Callable[[str], None],
+    stopping: threading.Event,
+) -> Transferred:
+    """Write archived alerts to a new topic.
+
+    Parameters
+    ----------
+    settings
+        With the archive and the Kafka of streaming out.
+    topic
+        Its name.
+    times
+        Alerts that were received from the first time on, up to the second.
+    file
+        Of a filter; None takes all alerts.
+    projection
+        Which fields.
+    tell, stopping
+        Shows progress; ends the work.
+
+    Raises
+    ------
+    SettingsError
+        If a time, the topic or the projection is none.
+    FilterError
+        If the filter cannot be read, or fails.
+    """
+    try:
+        span = Span(*map(utc, times))
+    except ValueError as error:
+        raise SettingsError(f"--from, --to: {error}") from error
+    return transfer(
+        archive_of(settings),
+        settings.streamout_client_config(),
+        settings.streamout,
+        topic=topic,
+        span=span,
+        definition=None if file is None else read_filter(file),
+        projection=Projection.from_text(projection),
+        tell=tell,
+        stopping=stopping,
+    )

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import fastavro
@@ -34,8 +35,36 @@ def write_files(folder: Path) -> None:
             (folder / name).write_text(block)
 
 
+@pytest.fixture(scope="module")
+def fink_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with fink-client as it is published; what it stands on is of our environment."""
+    folder = tmp_path_factory.mktemp("fink_client")
+    wanted = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(folder)]
+    done = subprocess.run(
+        [*wanted, "fink-client==12.3.0"], capture_output=True, text=True, check=False, timeout=300
+    )
+    if done.returncode:
+        pytest.skip(f"fink-client cannot be had here: {done.stderr[-300:]}")
+    return folder
+
+
+def run_file(name: str, folder: Path, environment: dict[str, str], *packages: Path) -> list[str]:
+    """Run a file of the pages; return the lines that it prints."""
+    done = subprocess.run(
+        [sys.executable, name],
+        cwd=folder,
+        env={**environment, "HOME": str(folder), "PYTHONPATH": ":".join(map(str, packages))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_who_follows_the_pages_has_filters_and_reads_their_topics(
-    finkray: Finkray, kafka: Kafka, tmp_path: Path, test_data: Path
+    finkray: Finkray, kafka: Kafka, tmp_path: Path, test_data: Path, fink_client: Path
 ) -> None:
     from finkray.settings.model import load
 
@@ -83,7 +112,7 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     follow(resume)
     send()
 
-    printed, as_parquet, as_avro = docs_pages.commands(DOCS / "subscribe.md", live=False)
+    printed, as_parquet, as_avro, transfer = docs_pages.commands(DOCS / "subscribe.md", live=False)
     lines = [json.loads(line) for line in follow(printed).splitlines()]
     assert [line["finkray"]["filter"] for line in lines] == ["bright"] * 3
     assert f"{2 * int(passed)} alerts of bright were saved" in follow(as_parquet)
@@ -108,14 +137,27 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
         limit=None,
     )
     assert count == len(faint) == 3 * rows["faint"]["sent"]
-    own = subprocess.run(
-        [sys.executable, "read_topic.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
+    assert len(run_file("read_topic.py", tmp_path, environment)) == 3 * int(passed)
+    with_fink = run_file("read_fink.py", tmp_path, environment, fink_client)
+    expected = Counter(
+        (row["objectId"], row["candidate"]["magpsf"]) for row in map(json.loads, faint)
     )
-    assert len(own.stdout.splitlines()) == 3 * int(passed)
+    read = Counter((line.split()[0], float(line.split()[1])) for line in with_fink)
+    assert read == expected
+    assert re.search(
+        r"[1-9]\d* of 820 alerts were written to ftransfer_ztf_mine; 0 ref", follow(transfer)
+    )
+    moved: list[str] = []
+    consume_now(
+        load(None, environment),
+        "ftransfer_ztf_mine",
+        None,
+        "avro",
+        print_line=moved.append,
+        go_on=lambda at_end: not at_end,
+        limit=None,
+    )
+    assert len(moved) * 3 == 4 * len(faint), "also what came before the filter was published"
+    again = finkray(*shlex.split(transfer)[1:], **environment)
+    assert "it already exists" in again.stderr
     assert "retired" in follow(retire)

@@ -1,0 +1,155 @@
+"""Write archived alerts of a past range to a topic of their own, in Fink's form.
+
+`finkctl transfer` of fink-client takes the number of messages of a topic for its offsets, and
+commit markers of transactions are offsets too: it never ends on such a topic. So this writes
+without transactions, into a topic that nobody else has written to, and announces it when all is
+there: the topic `<topic>_schema`, which that client reads first, is created at the end.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.errors import SettingsError
+from finkray.kafka.producer import Producer
+from finkray.kafka.topics import create_topic
+from finkray.settings.streamout import StreamoutSettings
+from finkray.storage.contract import Storage
+from finkray.storage.dataset import select_files
+from finkray.storage.hours import Span
+from finkray.streamout.alerts import AlertReader
+from finkray.streamout.filter_file import FilterFile
+from finkray.streamout.judging import Judge
+from finkray.streamout.messages import JudgedFile, MessageMaker
+from finkray.streamout.projection import Projection
+from finkray.streamout.published import PublishedFilter
+from finkray.streamout.trial import archived_file, judge_once
+from finkray.streamout.verdict import PASSED, Verdicts
+from finkray.streamout.wire import Wire, key_and_value, partition_of
+
+PREFIX: Final = "ftransfer_"
+"""Of topics that fink-client takes for a transfer, and hides from its list of live topics."""
+
+MOST_PARTITIONS: Final = 10
+"""As many as `finkctl transfer` reads."""
+
+SCHEMA_COPIES: Final = 3
+"""The group that reads the schema's topic takes its message: a second run gets the next one."""
+
+ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
+"""Stands for no filter."""
+
+
+@dataclass(slots=True)
+class Transferred:
+    """What was written: alerts that were looked at, messages, and those that were refused."""
+
+    alerts: int = 0
+    sent: int = 0
+    refused: int = 0
+
+
+def transfer(
+    archive: Storage,
+    config: Mapping[str, Any],
+    settings: StreamoutSettings,
+    *,
+    topic: str,
+    span: Span,
+    definition: FilterFile | None,
+    projection: Projection,
+    tell: Callable[[str], None],
+    stopping: threading.Event,
+) -> Transferred:
+    """Write the alerts of some hours that pass a filter, or all, to a new topic.
+
+    Raises
+    ------
+    SettingsError
+        if the topic is not called as a transfer
+    FilterError
+        if the filter fails
+    KafkaUnavailable
+        if the topic exists already, or Kafka does not answer
+    """
+    if not topic.startswith(PREFIX):
+        raise SettingsError(f"{topic!r}: the topic of a transfer begins with {PREFIX}")
+    partitions = min(settings.partitions, MOST_PARTITIONS)
+    limits = {"max.message.bytes": str(int(settings.max_message_bytes))}
+    reader = AlertReader(archive)
+    judge = Judge(settings.model_copy(update={"needs_s": 0.0}), reader)
+    maker = MessageMaker(reader)
+    published = _published(definition or ALL, topic, projection)
+    done = Transferred()
+    schemas: dict[str, None] = {}
+    files, _ = select_files(archive, span, None)
+    create_topic(config, topic, partitions, limits, replicas=settings.replication_factor)
+    try:
+        with Producer(config) as producer:
+            for number, file in enumerate(files, start=1):
+                if stopping.is_set():
+                    break
+                judged = _judged(archive, judge, reader, file.path, definition)
+                if judged is None:
+                    continue
+                done.alerts += judged.item.rows
+                for _, message in maker.messages(judged, [published], datetime.now(UTC)):
+                    if message.refused:
+                        done.refused += 1
+                        continue
+                    text = message.schema_text.encode()
+                    key, value = key_and_value(Wire.FINK, message.record, b"", 0, text)
+                    partition = partition_of(message.object_id, partitions)
+                    producer.produce(topic, value, key=key, partition=partition)
+                    schemas[message.schema_text] = None
+                    done.sent += 1
+                tell(f"file {number} of {len(files)}: {done.sent:,} alerts written")
+            producer.flush()
+            if not stopping.is_set():
+                create_topic(config, f"{topic}_schema", 1, replicas=settings.replication_factor)
+                for text_of_schema in schemas:
+                    for _ in range(SCHEMA_COPIES):
+                        producer.produce(f"{topic}_schema", b"schema", key=text_of_schema.encode())
+                producer.flush()
+    finally:
+        judge.pool.close()
+    return done
+
+
+def _judged(
+    archive: Storage,
+    judge: Judge,
+    reader: AlertReader,
+    path: str,
+    definition: FilterFile | None,
+) -> JudgedFile | None:
+    item = archived_file(archive, path)
+    answers: dict[str, pa.ChunkedArray] = {}
+    if definition is None:
+        schema = reader.packet_schema(item.file.schema_fingerprint if item.file else None)
+        if isinstance(schema, str):
+            return None
+        verdicts: Verdicts | None = Verdicts(np.full(item.rows, PASSED, np.uint8))
+    else:
+        verdicts, answers = judge_once(judge, reader, item, definition)
+    name = ALL.name if definition is None else definition.name
+    return None if verdicts is None else JudgedFile(item, {name: verdicts}, answers)
+
+
+def _published(definition: FilterFile, topic: str, projection: Projection) -> PublishedFilter:
+    return PublishedFilter(
+        definition=definition,
+        file_name="",
+        source="",
+        topic=topic,
+        projection=projection,
+        wire=Wire.FINK,
+        cursor="",
+        state="active",
+        published_at=datetime.now(UTC),
+    )

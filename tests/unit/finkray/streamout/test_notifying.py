@@ -1,0 +1,121 @@
+"""Digests for a webhook: each alert is in one post that succeeded, whatever the webhook does."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from finkray.avro.container import encode_bytes, encode_long
+from finkray.errors import SettingsError
+from finkray.streamout import notifying
+from finkray.streamout.consuming import Received
+from finkray.streamout.notifying import Notifier, read_positions
+
+SCHEMA = json.dumps(
+    {
+        "type": "record",
+        "name": "alert",
+        "fields": [
+            {"name": "objectId", "type": "string"},
+            {
+                "name": "finkray",
+                "type": {
+                    "type": "record",
+                    "name": "about",
+                    "fields": [
+                        {"name": "topic", "type": "string"},
+                        {"name": "offset", "type": "long"},
+                    ],
+                },
+            },
+        ],
+    }
+)
+
+
+class Hook(HTTPServer):
+    """A webhook: `answers` are the codes of its next answers, 200 when there is none."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.texts: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(handler) -> None:  # noqa: N805
+                body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+                code = self.answers.pop(0) if self.answers else 200
+                if code == 200:
+                    self.texts.append(body["text"])
+                handler.send_response(code)
+                handler.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def received(first: int, count: int, partition: int = 0) -> Received:
+    records = tuple(
+        encode_bytes(f"ZTF{n}".encode()) + encode_bytes(b"ztf") + encode_long(n)
+        for n in range(first, first + count)
+    )
+    return Received("bright", partition, first, first + count - 1, SCHEMA, records)
+
+
+def notifier(hook: Hook, folder: Path) -> Notifier:
+    address = f"http://127.0.0.1:{hook.server_port}/secret"
+    return Notifier(address, "bright", folder / "posted", 0.0, threading.Event())
+
+
+def test_alerts_are_posted_as_digests_and_not_again(hook: Hook, tmp_path: Path) -> None:
+    first = notifier(hook, tmp_path)
+    first.add(received(0, 3))
+    first.add(received(5, 20, partition=1))
+    first.post_if_due()
+    assert hook.texts[0].splitlines()[0] == "23 alerts in bright"
+    assert "ZTF0" in hook.texts[0]
+    assert hook.texts[0].endswith("and 13 more")
+    first.post_if_due()
+    assert len(hook.texts) == 1
+    assert notifier(hook, tmp_path).positions == {0: 3, 1: 25}
+
+
+def test_a_post_that_fails_is_made_again_with_what_came_meanwhile(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notifying, "_FIRST_RETRY_S", 0.0)
+    hook.answers = [500, 429]
+    one = notifier(hook, tmp_path)
+    one.add(received(0, 1))
+    one.post_if_due()
+    one.add(received(1, 1))
+    one.post_if_due()
+    assert one.waits
+    assert read_positions(tmp_path / "posted") == {}
+    one.post_if_due()
+    assert [text.splitlines() for text in hook.texts] == [["2 alerts in bright", "ZTF0", "ZTF1"]]
+    assert read_positions(tmp_path / "posted") == {0: 2}
+    assert "it answered 500" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_an_address_or_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="must begin with https://"):
+        Notifier("file:///etc/passwd", "bright", tmp_path / "posted", 0.0, threading.Event())
+    (tmp_path / "posted").write_text("[1]")
+    with pytest.raises(SettingsError, match="delete it to post all"):
+        read_positions(tmp_path / "posted")
