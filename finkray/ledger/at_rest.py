@@ -43,8 +43,8 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
     found: Rest = "died"  # its process has ended, or is silent
     if isinstance(verdict, Free):
         found = "stopped"
-    elif isinstance(verdict, Held):
-        found = "runs"
+    elif isinstance(verdict, Held) or (lease is not None and _lives_here(lease.holder, me)):
+        found = "runs"  # a process of this machine that is late with its heartbeat lives
     entries = read_entries(storage, max(-1, state.last_seq - _LOOKED_THROUGH))
     durable_at = [entry.at for entry in entries if entry.claims]
     return ArchiveAtRest(
@@ -55,3 +55,7 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
         balance.archived,
         balance.dead_lettered,
     )
+
+
+def _lives_here(holder: ProcessId, me: ProcessId | None) -> bool:
+    return holder.can_see(me or ProcessId.mine()) and holder.is_running()

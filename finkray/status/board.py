@@ -67,12 +67,11 @@ def service_board(name: str) -> BoardSpec[ServiceSnapshot]:
 class Board(Generic[SnapshotT]):
     """Keeps the last snapshot; a driver makes it a Ray actor."""
 
-    def __init__(self, spec: BoardSpec[SnapshotT]) -> None:
-        import ray
+    def __init__(self, spec: BoardSpec[SnapshotT], namespace: str) -> None:
         from ray.util.metrics import Gauge
 
         self._spec = spec
-        self._key = _key(spec.name, ray.get_runtime_context().namespace)
+        self._key = _key(spec.name, namespace)
         self._snapshot: str | None = None
         self._gauges = {
             gauge.name: Gauge(gauge.name, description=gauge.description, tag_keys=gauge.tag_keys)
@@ -107,16 +106,17 @@ def start_board(spec: BoardSpec[SnapshotT]) -> Any:
     import ray
 
     deadline_s = time.monotonic() + NAME_IS_FREE_S
+    namespace = ray.get_runtime_context().namespace  # of a driver; an actor may have another
     options = {"name": spec.name, "num_cpus": 0, "max_restarts": -1, "enable_task_events": False}
     while True:
         try:
-            return ray.remote(Board).options(**options).remote(spec)
+            return ray.remote(Board).options(**options).remote(spec, namespace)
         except ValueError as error:
             # The name is taken: Ray still ends the board before, or another driver has one.
             if time.monotonic() > deadline_s:
                 raise ClusterUnavailable(
                     f"another process has the name {spec.name} in the Ray namespace "
-                    f"{ray.get_runtime_context().namespace!r}, so nothing was taken over: stop it, "
+                    f"{namespace!r}, so nothing was taken over: stop it, "
                     "or wake it up if it sleeps (a paused process, a suspended machine). If both "
                     "shall run, give this one a namespace of its own (ray.namespace)"
                 ) from error

@@ -18,6 +18,7 @@ import pytest
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from tests.support.workspace import Workspace, make_workspace
+from ui.passwords import password_line
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -240,7 +241,10 @@ def _wait_for(words: str, said: Path, process: "subprocess.Popen[bytes]") -> Non
 def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     # A name that never is one of a machine (RFC 6761): the page cannot listen there.
-    answer = workspace.command("start", "ui", FINKRAY__UI__HOST="nowhere.invalid")
+    users = tmp_path / "users"
+    users.write_text(password_line("alice", "correct horse"))
+    away = {"FINKRAY__UI__HOST": "nowhere.invalid", "FINKRAY__UI__PASSWORD_FILE": str(users)}
+    answer = workspace.command("start", "ui", **away)
     assert answer.returncode == 1
     assert "ui has failed. The end of its log:" in answer.stderr
     assert "Traceback" not in answer.stderr.split("The end of its log:")[0]

@@ -67,6 +67,18 @@ def test_an_archive_of_another_machine_died_when_it_is_silent(storage: LocalStor
         assert read_at_rest(storage).rest == rest
 
 
+def test_a_process_of_this_machine_that_is_late_with_its_heartbeat_lives(
+    storage: LocalStorage,
+) -> None:
+    lease = Lease.acquire(storage, ttl_s=15.0)
+    raw = json.loads((storage.root / LEASE_PATH).read_bytes())
+    raw["heartbeat"] = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    late = json.dumps(raw)
+    lease.release()
+    (storage.root / LEASE_PATH).write_text(late)
+    assert read_at_rest(storage).rest == "runs"
+
+
 def test_a_damaged_lease_is_named(storage: LocalStorage) -> None:
     Lease.acquire(storage, ttl_s=15.0).release()
     (storage.root / LEASE_PATH).write_text("{")
