@@ -18,6 +18,7 @@ from jobs.cli import (
     index,
     ledger,
     outliers,
+    password,
     services,
     start,
     storage,
@@ -54,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (start.app, archive.app, services.app, curves.app, consume.app):
+for commands in (start.app, archive.app, services.app, curves.app, consume.app, password.app):
     app.add_typer(commands)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(ledger.app, name="ledger")
