@@ -2,7 +2,7 @@
 
 Archives real alerts of ZTF again and again, in files of 498 rows; publishes filters of three cuts
 on a Kafka of its own; and sends, once for each projection and number of filters. The CPU time is
-that of this process, the nursery and all filter processes, from reading the ledger to the last
+that of this process, the fork server and all filter processes, from reading the ledger to the last
 commit, with warm processes. Kafka's own does not count.
 """
 

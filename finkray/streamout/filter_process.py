@@ -21,7 +21,7 @@ from finkray.serving.environment import child_environment
 from finkray.serving.memory import ProcessMemory
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.filter_file import FilterFile
-from finkray.streamout.nursery import PID_BYTES
+from finkray.streamout.fork_server import PID_BYTES
 from finkray.streamout.verdict import NOT_JUDGED, PASSED, Fault, Verdicts
 
 _LOOK_S: Final = 0.05
@@ -74,7 +74,7 @@ class Unjudged(Exception):
         self.ended = ended
 
 
-class Nursery:
+class ForkServer:
     """The process that forks filter processes.
 
     Parameters
@@ -88,7 +88,7 @@ class Nursery:
         with its:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "finkray.streamout.nursery"),
+                    *(sys.executable, "-m", "finkray.streamout.fork_server"),
                     *(str(its.fileno()), str(os.getpid()), str(nice)),
                 ],
                 pass_fds=[its.fileno()],
@@ -104,7 +104,7 @@ class Nursery:
         Raises
         ------
         FilterError
-            if the nursery has ended
+            if the fork server has ended
         """
         mine, its = socket.socketpair()
         try:
@@ -119,7 +119,7 @@ class Nursery:
         return int.from_bytes(answer, "big"), Connection(mine.detach())
 
     def close(self) -> None:
-        """End the nursery, and with it all filter processes."""
+        """End the fork server, and with it all filter processes."""
         self._socket.close()
         self._process.kill()
         self._process.wait()
@@ -206,7 +206,7 @@ class FilterPool:
 
     def __init__(self, limits: FilterLimits) -> None:
         self.limits = limits
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServer | None = None
         self._processes: dict[str, FilterProcess] = {}
 
     def __enter__(self) -> Self:
@@ -278,18 +278,18 @@ class FilterPool:
         """End all processes."""
         for name in list(self._processes):
             self.drop(name)
-        if self._nursery is not None:
-            self._nursery.close()
-            self._nursery = None
+        if self._fork_server is not None:
+            self._fork_server.close()
+            self._fork_server = None
 
     def _fork(self, definition: FilterFile) -> FilterProcess:
         for last in (False, True):
-            self._nursery = self._nursery or Nursery(self.limits.nice)
+            self._fork_server = self._fork_server or ForkServer(self.limits.nice)
             try:
-                return FilterProcess(definition, *self._nursery.fork())
+                return FilterProcess(definition, *self._fork_server.fork())
             except FilterError:
-                self._nursery.close()
-                self._nursery = None
+                self._fork_server.close()
+                self._fork_server = None
                 if last:
                     raise
         raise AssertionError  # the second try returns or raises

@@ -1,4 +1,4 @@
-"""Fork filter processes: `python -m finkray.streamout.nursery DESCRIPTOR PID NICE`.
+"""Fork filter processes: `python -m finkray.streamout.fork_server DESCRIPTOR PID NICE`.
 
 A Python that imports numpy, pandas and polars starts in 0.3 to 0.4 s and has 55 MB of its own. A
 fork of this process, which has imported them, takes 7 ms and 6 to 9 MB. It has no threads, because
@@ -43,15 +43,15 @@ def main() -> None:
         if not order:
             return
         (given,) = descriptors
-        nursery_pid = os.getpid()
+        server_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _serve(filter_child.FilterChild, server, given, nursery_pid)
+            _serve(filter_child.FilterChild, server, given, server_pid)
         os.close(given)
         server.sendall(pid.to_bytes(PID_BYTES, "big"))
 
 
-def _serve(child_class: type, server: socket.socket, descriptor: int, nursery_pid: int) -> None:
+def _serve(child_class: type, server: socket.socket, descriptor: int, server_pid: int) -> None:
     """Serve a filter in the forked process, and end it."""
     code = 1
     try:
@@ -61,7 +61,7 @@ def _serve(child_class: type, server: socket.socket, descriptor: int, nursery_pi
         if sys.platform == "linux":
             from finkray.host.supervise import die_with_parent
 
-            die_with_parent(nursery_pid)()
+            die_with_parent(server_pid)()
         from finkray.streamout.filter_child import refuse_network
 
         refuse_network()
