@@ -21,7 +21,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit test-unit-beside check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,30 +46,28 @@ $(PREPARED): $(READY)
 demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Four groups side by side. Three mostly wait: for a lease, an election, a first micro-batch. The unit
-# tests never do, and take with a low priority what the others leave of the machine. Together they
-# have each test once. Each of the three has a Kafka of its own, and one archive at a time at most. Lines
-# of all groups but the first begin with their names, so that each line shows as it comes; Ctrl-C (2 of
-# pytest) ends all of them.
+# Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
+# they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
+# archive at a time at most. Lines of the second and the third group begin with their names, so that each
+# line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(MAKE) --no-print-directory -j 4 test-archive test-own-ray test-beside test-unit-beside
+	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
 test-archive: $(PREPARED)  ## archives on a Ray that the tests share
 	@$(BIN)/python -m pytest $(SLOWEST) -m "spark and not own_ray and not chaos" tests/integration
 
-test-own-ray test-beside test-unit-beside: SHELL := /bin/bash
-test-own-ray test-beside test-unit-beside: .SHELLFLAGS := -o pipefail -c
+test-own-ray test-beside: SHELL := /bin/bash
+test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
 test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and an archive whose processes are killed
 	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
-test-beside: $(PREPARED)  ## Kafka, storages, services, pages
-	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration 2>&1 \
+test-beside: $(PREPARED)  ## Kafka, storages, services, pages; then the unit tests
+	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration; code=$$?; \
+	   [ $$code -ne 2 ] || exit 2; \
+	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }
-
-test-unit-beside: $(READY)
-	@nice -n 10 $(MAKE) --no-print-directory test-unit 2>&1 | { trap '' INT; sed -u 's/^/unit | /'; }
 
 test-unit: $(READY)  ## the unit tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SLOWEST) tests/unit

@@ -41,7 +41,12 @@ _S3_DEFAULTS: Final[Mapping[str, Option]] = {"copy_if_not_exists": "multipart"}
 0.6 ms/MiB, and is left out where TLS protects the bytes as well."""
 
 PUBLISH_OPTION: Final = "publish"
-PUBLISH_WAYS: Final = ("deferred", "copy")
+PUBLISH_WAYS: Final = ("by_size", "deferred", "copy")
+"""The first is the default: files of `DEFERRED_BYTES` and more are deferred, others copied."""
+
+DEFERRED_BYTES: Final = 4 * 2**20
+"""From this size on the completion of an upload is faster than a copy in the store: 4 to 6 times
+for 4 MiB. For 1 MiB it takes twice as long, and its requests cost seven times the CPU."""
 
 _OWN_OPTIONS: Final = frozenset({"timeout_s", "retry_s", "root_certificate_file", PUBLISH_OPTION})
 

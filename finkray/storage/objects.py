@@ -23,7 +23,9 @@ from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
 from finkray.storage.object_checks import check_object_store
 from finkray.storage.object_client import (
+    DEFERRED_BYTES,
     PUBLISH_OPTION,
+    PUBLISH_WAYS,
     Option,
     endpoint_of,
     resolved,
@@ -211,13 +213,13 @@ class ObjectStorage:
     def stage(self, path: str, final: str | None = None) -> Iterator[BinaryIO]:
         """See `Storage.stage`. The file is held in memory until the block ends, and sent whole.
 
-        With a final name it is uploaded to its final key, where it appears when it is published,
-        and a ticket is staged: `finkray.storage.object_publishing`.
+        With a final name a large one is uploaded to its final key, where it appears when it is
+        published, and a ticket is staged: `finkray.storage.object_publishing`.
         """
         file = io.BytesIO()
         yield file
         uploads = None
-        if final is not None and path.startswith(STAGING) and self._options_defer():
+        if final is not None and path.startswith(STAGING) and self._defers(file.tell()):
             uploads = self._uploads()
         if uploads is None or final is None:
             staged = self._create("write", path, file.getbuffer(), uploads=True)
@@ -339,8 +341,10 @@ class ObjectStorage:
             if ticket is not None:
                 self._needed_uploads().abort(ticket.final, ticket.upload_id)
 
-    def _options_defer(self) -> bool:
-        return self._options.get(PUBLISH_OPTION) != "copy"
+    def _defers(self, size: int) -> bool:
+        """Return whether a file of this size is staged as an open upload."""
+        way = self._options.get(PUBLISH_OPTION, PUBLISH_WAYS[0])
+        return way == "deferred" or (way == "by_size" and size >= DEFERRED_BYTES)
 
     def _uploads(self) -> S3Uploads | None:
         """Return what sends requests of uploads; None without credentials, and for other stores."""

@@ -32,6 +32,7 @@ from finkray.ledger.publish import recover
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
+from finkray.storage.object_client import DEFERRED_BYTES
 from finkray.storage.objects import ObjectStorage
 from finkray.storage.opening import Option, StorageLocation, open_storage
 from jobs.cli.main import app
@@ -152,8 +153,21 @@ def test_what_was_staged_for_a_copy_is_published_by_an_archive_that_defers(
         )
         assert storage.publish({final: moves[final]}) == {final: PublishOutcome.MOVED}
         assert storage.read(final) == way.encode()
-    with pytest.raises(ValueError, match="publish must be one of deferred, copy"):
+    with pytest.raises(ValueError, match="publish must be one of by_size, deferred, copy"):
         opened(uploads_uri, store.options(publish="rename"))
+
+
+def test_large_files_alone_are_staged_as_open_uploads(store: ObjectStore, uploads_uri: str) -> None:
+    storage = opened(uploads_uri, store.options(publish="by_size"))
+    for name, size in (("small", DEFERRED_BYTES - 1), ("large", DEFERRED_BYTES)):
+        put(storage, f"staging/1/{name}", bytes(size), f"alerts/{name}")
+        assert len(open_uploads(store)) == (name == "large")
+    moves = {f"alerts/{name}": f"staging/1/{name}" for name in ("small", "large")}
+    assert set(storage.publish(moves).values()) == {PublishOutcome.MOVED}
+    assert [file.size_bytes for file in storage.walk("alerts")] == [
+        DEFERRED_BYTES,
+        DEFERRED_BYTES - 1,
+    ]
 
 
 def open_uploads(store: ObjectStore) -> list[Path]:

@@ -78,6 +78,7 @@ class ObjectStore:
             "access_key_id": ACCESS_KEY,
             "secret_access_key": SECRET_KEY,
             "region": "us-east-1",
+            "publish": "deferred",  # of files of any size: those of the tests are small
             **more,
         }
 

@@ -46,12 +46,14 @@ def shared(
         },
     )
     under_test.start()
-    wait_until("the alarm that there is no topic", lambda: under_test.alarms() == {"NO_TOPIC"})
-    kafka.create_topic(EARLY_TOPIC)
-    send(kafka.bootstrap_servers, EARLY_TOPIC, [*packets, b"poison"])
-    under_test.wait_for_topic(EARLY_TOPIC, 13)
-    yield under_test
-    under_test.kill()
+    try:
+        wait_until("the alarm that there is no topic", lambda: "NO_TOPIC" in under_test.alarms())
+        kafka.create_topic(EARLY_TOPIC)
+        send(kafka.bootstrap_servers, EARLY_TOPIC, [*packets, b"poison"])
+        under_test.wait_for_topic(EARLY_TOPIC, 13)
+        yield under_test
+    finally:
+        under_test.kill()
 
 
 @pytest.fixture
