@@ -217,17 +217,18 @@ def _start_and_interrupt(workspace: Workspace) -> None:
 def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     command = [sys.executable, "-m", "jobs.cli.main", "start", "ui"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=workspace.env, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("local Ray: 127.0.0.1:")
-        # What asks Ray for its jobs is only now imported.
-        process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 130
-    left = find_local_ray(workspace.state)
-    stop_local_ray(workspace.state)
-    assert left is None
+    try:
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=workspace.env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("local Ray: 127.0.0.1:")
+            # What asks Ray for its jobs is only now imported.
+            process.send_signal(signal.SIGINT)
+            assert process.wait(120) == 130
+        assert find_local_ray(workspace.state) is None
+    finally:
+        stop_local_ray(workspace.state)
 
 
 def _wait_for(words: str, said: Path, process: "subprocess.Popen[bytes]") -> None:
