@@ -118,8 +118,9 @@ def restart_notes(jobs: Iterable[StartedJob], running: Iterable[str]) -> tuple[s
     """Return a line for each job that runs again after an unexpected end."""
     ids = set(running)
     return tuple(
-        f"{job.name} was started again after an unexpected end ({_utc(job.ended.at)}: "
-        f"{job.ended.reason}); restarts: {job.restarts}"
+        # A terminal may clip the line: what matters stands first.
+        f"{job.name} was started again after an unexpected end; restarts: {job.restarts}; "
+        f"{_utc(job.ended.at)}: {job.ended.reason}"
         for job in jobs
         if job.ended and job.restarts and job.job_id in ids
     )
