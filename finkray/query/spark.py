@@ -40,6 +40,10 @@ NO_EXECUTOR_S = 20.0
 """Spark counts as gone after this time without an executor. A killed executor was restarted within
 7 s; after the death of its owner it never was."""
 
+FIRST_EXECUTOR_S = 90.0
+"""The same before there was any. One starts within 5 s; it took 20 s and more on two cores with
+fifteen times as much work, where each fresh process began anew."""
+
 log = logging.getLogger(__name__)
 
 _OPENED_PACKAGES = (
@@ -208,6 +212,7 @@ class SparkOnRay:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise ClusterUnavailable(f"Spark did not start on Ray: {error}") from error
         self._executors_seen_s = time.monotonic()
+        self._no_executor_s = FIRST_EXECUTOR_S
         self._session.sparkContext.setLogLevel("ERROR")
         code = pack_code(self._folder)
         self._session.sparkContext.addPyFile(str(code))
@@ -289,8 +294,9 @@ class SparkOnRay:
         count = self._session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # noqa: SLF001
         if count > 0:
             self._executors_seen_s = time.monotonic()
-        elif time.monotonic() - self._executors_seen_s > NO_EXECUTOR_S:
-            raise ClusterUnavailable(f"no Spark executor for {NO_EXECUTOR_S:.0f} s")
+            self._no_executor_s = NO_EXECUTOR_S
+        elif time.monotonic() - self._executors_seen_s > self._no_executor_s:
+            raise ClusterUnavailable(f"no Spark executor for {self._no_executor_s:.0f} s")
 
     def stop(self) -> None:
         """End the query, the session and its executors."""
