@@ -23,7 +23,7 @@ from finkray.storage.opening import StorageLocation, open_storage
 from tests.support import commands
 from tests.support.board_reader import board_reader
 
-WAIT_S = 180.0
+WAIT_S = 300.0
 """Time limit of a wait: enough for a first start of Spark on a busy machine."""
 
 SNAPSHOT_S = 5.0
