@@ -28,6 +28,7 @@ from finkray.errors import ClusterUnavailable
 from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
 from finkray.query.authenticated_master import use_authenticated_master
+from finkray.query.executor_watch import ExecutorWatch
 from finkray.query.messages import ClaimOrder, ClaimOutcome, orders_to_json
 from finkray.query.secret_properties import passed_by_file, split_secrets
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
@@ -35,14 +36,6 @@ from finkray.settings.spark import SparkSettings
 
 Tasks = Sequence[Sequence[Sequence[ClaimOrder]]]
 """For each task its groups of orders; the claims of a group may share files."""
-
-NO_EXECUTOR_S = 20.0
-"""Spark counts as gone after this time without an executor. A killed executor was restarted within
-7 s; after the death of its owner it never was."""
-
-FIRST_EXECUTOR_S = 90.0
-"""The same before there was any. One starts within 5 s; it took 20 s and more on two cores with
-fifteen times as much work, where each fresh process began anew."""
 
 log = logging.getLogger(__name__)
 
@@ -211,8 +204,7 @@ class SparkOnRay:
         except Exception as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise ClusterUnavailable(f"Spark did not start on Ray: {error}") from error
-        self._executors_seen_s = time.monotonic()
-        self._no_executor_s = FIRST_EXECUTOR_S
+        self._executors = ExecutorWatch(time.monotonic())
         self._session.sparkContext.setLogLevel("ERROR")
         code = pack_code(self._folder)
         self._session.sparkContext.addPyFile(str(code))
@@ -289,14 +281,9 @@ class SparkOnRay:
             return f"the streaming query ended: {self._query.exception()}"
 
     def _check_executors(self) -> None:
-        """Check that there are executors: RayDP restarts a dead one, unless its owner is dead."""
         # The count includes the driver.
         count = self._session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # noqa: SLF001
-        if count > 0:
-            self._executors_seen_s = time.monotonic()
-            self._no_executor_s = NO_EXECUTOR_S
-        elif time.monotonic() - self._executors_seen_s > self._no_executor_s:
-            raise ClusterUnavailable(f"no Spark executor for {self._no_executor_s:.0f} s")
+        self._executors.note(count, time.monotonic())
 
     def stop(self) -> None:
         """End the query, the session and its executors."""
