@@ -1,9 +1,10 @@
 """Commands about HATS nights: `finkray hats …`."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
@@ -11,6 +12,9 @@ from finkray.errors import NightError
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
 from jobs.cli.common import AsJson, Config, command_context, examples
+
+if TYPE_CHECKING:
+    from jobs.commands.context import CommandContext
 
 app = typer.Typer(
     help="HATS nights: one sky-partitioned collection a night, for LSDB (docs/hats.md).",
@@ -73,14 +77,7 @@ def build(
         built = NightsCommand(context.settings, stopping, tell).build(
             _date(night), survey, scratch, None if incomplete else datetime.now(UTC)
         )
-    if built is None:
-        context.progress.tell("interrupted; the same command continues")
-        raise typer.Exit(CommandExit.INTERRUPTED)
-    if as_json:
-        typer.echo(json.dumps([night.to_json() for night in built], indent=2))
-        return
-    for each in built:
-        context.progress.say(built_text(each))
+    _answer(context, built, built_text, as_json=as_json)
 
 
 @app.command(
@@ -111,14 +108,7 @@ def consolidate(
     ):
         command = NightsCommand(context.settings, stopping, tell)
         done = command.consolidate(_known(survey), scratch)
-    if done is None:
-        context.progress.tell("interrupted; the same command continues")
-        raise typer.Exit(CommandExit.INTERRUPTED)
-    if as_json:
-        typer.echo(json.dumps([each.to_json() for each in done], indent=2))
-        return
-    for each in done:
-        context.progress.say(consolidated_text(each))
+    _answer(context, done, consolidated_text, as_json=as_json)
 
 
 @app.command("list", epilog=examples("finkray hats list", "finkray hats list --json"))
@@ -128,12 +118,34 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
 
     context = command_context(config)
     nights = list_nights(context.settings)
-    if as_json:
-        typer.echo(json.dumps([night.to_json() for night in nights], indent=2))
-    elif not nights:
+    if not nights and not as_json:
         context.progress.say("no night is built: finkray hats build --night 2026-11-24")
-    for each in [] if as_json else nights:
-        context.progress.say(built_text(each))
+    _answer(context, nights, built_text, as_json=as_json)
+
+
+class _Built(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+_B = TypeVar("_B", bound=_Built)
+
+
+def _answer(
+    context: "CommandContext",
+    built: Sequence[_B] | None,
+    text: Callable[[_B], str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was built, as JSON or a line each; None says that Ctrl-C ended the work."""
+    if built is None:
+        context.progress.tell("interrupted; the same command continues")
+        raise typer.Exit(CommandExit.INTERRUPTED)
+    if as_json:
+        typer.echo(json.dumps([each.to_json() for each in built], indent=2))
+        return
+    for each in built:
+        context.progress.say(text(each))
 
 
 def _known(survey: str | None) -> str | None:
