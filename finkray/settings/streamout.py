@@ -40,8 +40,13 @@ class StreamoutSettings(Section):
     )
     needs_s: PositiveFloat = Field(
         10.0,
-        description="Seconds for which an alert waits for results that a filter needs; then it "
-        "is not judged",
+        description="Seconds after an alert became durable for which it waits for results that a "
+        "filter needs; then it is not judged until they come",
+    )
+    late_s: PositiveFloat = Field(
+        86_400.0,
+        description="Seconds after which results that come late are not waited for any longer: no "
+        "amendment follows then",
     )
     batch_rows: PositiveInt = Field(1000, description="Most alerts that a filter gets at a time")
     batch_s: PositiveFloat = Field(5.0, description="Time limit of a filter for a batch, in s")

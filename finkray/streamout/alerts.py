@@ -81,6 +81,10 @@ class AlertReader:
         with self._archive.open(path) as source:
             return read_columns(source, list(dict.fromkeys([*SOURCE_COLUMNS, *names])))
 
+    def exists(self, path: str) -> bool:
+        """Return whether a file of alerts is there."""
+        return self._archive.size_bytes(path) is not None
+
     def passed(self, path: str, schemas: Iterable[OutputSchema], rows: np.ndarray) -> pa.Table:
         """Read the columns of messages for some rows of a file, and the ids of their objects."""
         wanted = list(dict.fromkeys(name for schema in schemas for name in schema.columns))

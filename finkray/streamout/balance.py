@@ -1,7 +1,8 @@
 """Compare what filters judged and sent with the archive's ledger: balance of the out-ledger."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from finkray.errors import LedgerReplaced
@@ -11,6 +12,7 @@ from finkray.streamout.alerts import AlertReader
 from finkray.streamout.ledger_files import LedgerFile, files_from
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
+from finkray.streamout.sender import OutLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,16 @@ class FilterBalance:
             f"{done.not_passed:,} not passed + {done.not_judged.total():,} not judged; "
             f"{done.passed:,} passed = {done.sent:,} sent + {done.refused.total():,} refused"
         )
+        if done.incomplete:
+            line += (
+                f"; {done.incomplete:,} sent before all services had answered = "
+                f"{done.completed:,} amended + {done.awaiting:,} awaiting + {done.lapsed:,} lapsed"
+            )
         return f"{line}: {self.problem}" if self.problem else line
 
 
 def balances(
-    archive: Storage, filters: Sequence[PublishedFilter], progress: Mapping[str, Progress]
+    archive: Storage, filters: Sequence[PublishedFilter], done: OutLedger
 ) -> list[FilterBalance]:
     """Return the balance of each filter that has judged anything.
 
@@ -61,15 +68,23 @@ def balances(
         the archive
     filters
         the published filters
-    progress
-        by filter, as it is committed in Kafka
+    done
+        what is committed in Kafka
     """
     reader = AlertReader(archive)
-    return [
-        _balance(archive, reader, each, progress[each.name])
-        for each in filters
-        if each.name in progress
-    ]
+    awaiting: Counter[str] = Counter()
+    for late in done.late:
+        awaiting[late.filter] += len(late.awaiting)
+    found = []
+    for each in filters:
+        if each.name in done.progress:
+            balance = _balance(archive, reader, each, done.progress[each.name])
+            difference = abs(awaiting[each.name] - balance.progress.awaiting)
+            if difference and not balance.problem:
+                problem = f"{difference:,} alerts that await answers are not accounted for"
+                balance = replace(balance, problem=problem)
+            found.append(balance)
+    return found
 
 
 def _balance(

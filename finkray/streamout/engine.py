@@ -4,28 +4,36 @@
         read and judge files                     filters in processes of their own
         one transaction: messages, progress      visible to readers as a whole or not at all
 
+    for late files for which a service has answered:
+        one transaction: amendments, what is judged late, progress
+
 Filters that are at the same position share all reading. One that hangs, dies or fails stays behind
 alone, rests, and catches up later from its own position. Nothing local is kept: a new process
 fences the old one, reads the progress from Kafka and goes on.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from finkray.errors import ProducerFenced, SchemaError
+from finkray.errors import ProducerFenced
 from finkray.ledger.follow import Position
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
 from finkray.streamout.alerts import AlertReader
+from finkray.streamout.amending import Amender, LateAnswers, lapse
+from finkray.streamout.answer_watch import AnswerWatch
 from finkray.streamout.judging import Judge
+from finkray.streamout.late import LateFile
 from finkray.streamout.ledger_files import LedgerFile, files_from
 from finkray.streamout.messages import JudgedFile, MessageMaker
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import FilterStore, PublishedFilter
 from finkray.streamout.sender import Sender
+from finkray.streamout.sending import late_file, send_file
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, PASSED, Verdicts
 
 STEP_ALERTS: Final = 2000
@@ -34,6 +42,12 @@ STEP_ALERTS: Final = 2000
 TRANSACTION_BYTES: Final = 16 * 2**20
 """A transaction ends with the file that reaches it: it must be written well within
 `transaction.timeout.ms`, and readers see nothing of it before."""
+
+STEP_LATE_FILES: Final = 20
+"""Most late files of a step: each is read again, and new alerts wait meanwhile."""
+
+LAPSES_S: Final = 60.0
+"""Interval between two looks for alerts that have waited for too long."""
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +80,10 @@ class Streamout:
         self._reader = AlertReader(archive)
         self._judge = Judge(settings, self._reader)
         self._maker = MessageMaker(self._reader)
-        self._sender: Sender | None = Sender(config, settings)
-        self._progress = dict(self._sender.progress)
+        self._amender = Amender(self._reader, self._judge, self._maker)
+        self._watch = AnswerWatch(self._reader)
+        self._lapses_s = 0.0
+        self._open_sender()
 
     @property
     def progress(self) -> Mapping[str, Progress]:
@@ -93,9 +109,10 @@ class Streamout:
             if Kafka or the storage refuses; the next call goes on
         """
         if self._sender is None:
-            self._sender = Sender(self._config, self._settings)
-            self._progress = dict(self._sender.progress)
-        advanced = [self._advance(group) for group in self._groups()]
+            self._open_sender()
+        filters = self._store.all()
+        advanced = [self._advance(group) for group in self._groups(filters)]
+        advanced.append(self._amend(filters))
         self._write_faults()
         return any(advanced)
 
@@ -105,10 +122,16 @@ class Streamout:
         if self._sender is not None:
             self._sender.close()
 
-    def _groups(self) -> list[list[PublishedFilter]]:
+    def _open_sender(self) -> None:
+        """Fence older processes, and take what is committed."""
+        self._sender: Sender | None = Sender(self._config, self._settings)
+        self._progress = dict(self._sender.out_ledger.progress)
+        self._late = self._sender.out_ledger.late
+
+    def _groups(self, filters: Sequence[PublishedFilter]) -> list[list[PublishedFilter]]:
         """Return the filters that run now, those at one position together, the furthest first."""
         groups: dict[Position, list[PublishedFilter]] = {}
-        for published in self._store.all():
+        for published in filters:
             progress = self._progress_of(published)
             if progress.version != published.definition.version:
                 self._judge.forget(published.name)
@@ -217,15 +240,17 @@ class Streamout:
             self._progress |= after
             return []
         taken = size = 0
+        late: list[LateFile] = []
         with self._transaction() as sender:
             for found in judged:
-                size += self._send_file(sender, found, group, after)
+                size += self._send_file(sender, found, group, after, late)
                 taken += 1
                 if size >= TRANSACTION_BYTES:
                     break
             for progress in after.values():
                 sender.write_progress(progress)
         self._progress |= after
+        self._late.update(late)
         return list(judged[taken:])
 
     def _send_file(
@@ -234,32 +259,74 @@ class Streamout:
         found: JudgedFile,
         group: Sequence[PublishedFilter],
         after: Mapping[str, Progress],
+        late: list[LateFile],
     ) -> int:
-        """Send what passed of a file, and count it; return the bytes."""
+        """Send what passed of a file, and count it; add what waits to `late`; return the bytes."""
         filters = [each for each in group if each.name in found.verdicts]
-        now = datetime.now(UTC)
-        size = 0
-        for published, message in self._maker.messages(found, filters, now):
-            progress = after[published.name]
-            refused = message.refused
-            if not refused:
-                try:
-                    text = message.schema_text
-                    schema = sender.schema_id(published.topic, text), text.encode()
-                except SchemaError as error:
-                    refused = str(error)
-            if not refused:
-                sent = sender.send(published, message.object_id, message.record, schema)
-                if sent is None:
-                    refused = "larger than the topic takes"
-                else:
-                    progress.sent += 1
-                    progress.sent_bytes += sent
-                    size += sent
-            if refused:
-                progress.count_refused(refused, message.source)
+        sent = send_file(sender, self._maker, found, filters, after)
+        for each in filters if found.item.rows else ():
+            waiting = late_file(found, each, sent.rows[each.name])
+            if waiting.waits:
+                after[each.name].incomplete += len(waiting.awaiting)
+                after[each.name].awaiting += len(waiting.awaiting)
+                sender.write_late(waiting)
+                late.append(waiting)
         self._move(after, found)
-        return size
+        return sent.size_bytes
+
+    def _amend(self, filters: Sequence[PublishedFilter]) -> bool:
+        """Send what services answered late; return whether anything was sent or counted."""
+        by_name = {each.name: each for each in filters}
+        lapsed = self._lapsed(by_name)
+        gone = {late.key for late in lapsed}
+        due = [
+            late
+            for late in self._watch.due(self._late)
+            if late.filter in by_name
+            and by_name[late.filter].state == "active"
+            and not self._judge.rests(late.filter)
+            and late.key not in gone
+        ][:STEP_LATE_FILES]
+        found: list[LateAnswers] = []
+        for late in due:
+            answers = self._amender.look(late, by_name[late.filter])
+            if answers is not None and answers.has_any:
+                found.append(answers)
+            elif answers is not None:
+                self._watch.looked(late)
+        if not found and not lapsed:
+            return bool(due)
+        names = {each.late.filter for each in found} | {late.filter for late in lapsed}
+        after = {name: self._progress[name].copy() for name in names}
+        left: list[LateFile] = []
+        with self._transaction() as sender:
+            for answers in found:
+                name = answers.late.filter
+                left.append(self._amender.send(answers, by_name[name], sender, after[name])[0])
+            left += [lapse(late, sender, after[late.filter]) for late in lapsed]
+            for progress in after.values():
+                sender.write_progress(progress)
+        self._progress |= after
+        self._late.update(left)
+        for answers in found:
+            self._watch.looked(answers.late)
+        return True
+
+    def _lapsed(self, filters: Mapping[str, PublishedFilter]) -> list[LateFile]:
+        """Return late files that are waited for no longer, of a step at most; look now and then."""
+        if time.monotonic() < self._lapses_s:
+            return []
+        before = datetime.now(UTC) - timedelta(seconds=self._settings.late_s)
+        found = [
+            late
+            for late in self._late
+            if late.since < before
+            or late.filter not in filters
+            or filters[late.filter].state == "retired"
+        ]
+        if len(found) <= STEP_ALERTS:
+            self._lapses_s = time.monotonic() + min(LAPSES_S, self._settings.late_s)
+        return found[:STEP_ALERTS]
 
     def _move(self, after: Mapping[str, Progress], found: JudgedFile) -> None:
         """Count the verdicts of a file, and move the filters behind it."""

@@ -75,10 +75,12 @@ def refuse_unknown(
     FilterError
         names the column, and those that are called alike
     """
-    if unknown := [each for each in definition.needs if each not in services]:
+    named = (*definition.needs, *definition.sends)
+    if unknown := [each for each in named if each not in services]:
+        verb = "needs" if unknown[0] in definition.needs else "sends"
         raise FilterError(
-            f"{definition.name} needs {unknown[0]!r}, and there are no results of that name; there "
-            f"are: {', '.join(services) or 'none'}"
+            f"{definition.name} {verb} {unknown[0]!r}, and there are no results of that name; "
+            f"there are: {', '.join(services) or 'none'}"
         )
     found = [find_columns(definition, schema, services) for schema in schemas]
     if not found or not all(each.missing for each in found):

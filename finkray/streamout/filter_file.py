@@ -31,8 +31,8 @@ ColumnType = Literal["numpy", "pandas", "pyarrow", "polars"]
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """What a filter may be called: it is in names of topics, files and metrics."""
 
-_TOML_KEYS: Final = {"about", "sql", "polars", "needs", "survey"}
-_CONSTANTS: Final = ("NEEDS", "SURVEY", "COLUMNS_AS", "COLUMNS")
+_TOML_KEYS: Final = {"about", "sql", "polars", "needs", "sends", "survey"}
+_CONSTANTS: Final = ("NEEDS", "SENDS", "SURVEY", "COLUMNS_AS", "COLUMNS")
 MAX_FILTER_BYTES: Final = 1_000_000
 
 
@@ -58,6 +58,8 @@ class FilterFile:
         what it selects, in words
     needs
         results of services that an alert must have before it is judged
+    sends
+        services whose results are sent, though the filter may not read them
     survey
         the survey whose alerts it judges; None is every one
     """
@@ -70,12 +72,14 @@ class FilterFile:
     columns_as: ColumnType = "numpy"
     about: str = ""
     needs: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
     survey: str | None = None
 
     @property
     def version(self) -> str:
         """The first digits of the SHA-256 of what it does: another text is another version."""
-        parts = (self.language, self.text, *self.needs, self.survey or "")
+        sends = [f"sends {name}" for name in self.sends]
+        parts = (self.language, self.text, *self.needs, *sends, self.survey or "")
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -160,7 +164,8 @@ def _python(name: str, text: str) -> FilterFile:
         arguments={each: columns.get(each, each.replace("__", ".")) for each in names},
         columns_as=columns_as,
         about=docstring.partition("\n")[0],
-        needs=_needs(name, constants.get("NEEDS", [])),
+        needs=_services(name, "NEEDS", constants.get("NEEDS", [])),
+        sends=_services(name, "SENDS", constants.get("SENDS", [])),
         survey=_survey(name, constants.get("SURVEY")),
     )
 
@@ -229,7 +234,8 @@ def _toml(name: str, text: str) -> FilterFile:
         arguments={each: each for each in columns},
         columns_as="polars",
         about=about.partition("\n")[0],
-        needs=_needs(name, raw.get("needs", [])),
+        needs=_services(name, "needs", raw.get("needs", [])),
+        sends=_services(name, "sends", raw.get("sends", [])),
         survey=_survey(name, raw.get("survey")),
     )
 
@@ -259,12 +265,13 @@ def _polars_columns(name: str, expression: str) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _needs(name: str, needs: Any) -> tuple[str, ...]:
-    if not isinstance(needs, Sequence) or isinstance(needs, str):
-        raise FilterError(f"{name}: needs = {needs!r}; expected a list, as ['classify']")
-    if not all(isinstance(each, str) and each for each in needs):
-        raise FilterError(f"{name}: needs = {needs!r}; expected names of results of services")
-    return tuple(dict.fromkeys(needs))
+def _services(name: str, key: str, services: Any) -> tuple[str, ...]:
+    """Return names of services, checked; `key` is what the file calls them."""
+    if not isinstance(services, Sequence) or isinstance(services, str):
+        raise FilterError(f"{name}: {key} = {services!r}; expected a list, as ['classify']")
+    if not all(isinstance(each, str) and each for each in services):
+        raise FilterError(f"{name}: {key} = {services!r}; expected names of results of services")
+    return tuple(dict.fromkeys(services))
 
 
 def _survey(name: str, survey: Any) -> str | None:

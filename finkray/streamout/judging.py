@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from finkray.streamout.alerts import AlertReader, PacketSchema, service_columns
 from finkray.streamout.filter_columns import FilterColumns, find_columns
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.filter_process import FilterPool, Unjudged, limits_of
+from finkray.streamout.late import service_name
 from finkray.streamout.ledger_files import LedgerFile
 from finkray.streamout.verdict import NOT_JUDGED, Verdicts
 
@@ -69,7 +71,6 @@ class Judge:
         self._settings = settings
         self._reader = reader
         self._states: dict[str, FilterState] = {}
-        self._first_seen_s: dict[str, float] = {}
         self.pool = FilterPool(limits_of(settings))
 
     def state(self, name: str) -> FilterState:
@@ -89,9 +90,18 @@ class Judge:
         return time.monotonic() < self.state(name).rests_until_s
 
     def judge(
-        self, item: LedgerFile, filters: Sequence[FilterFile]
+        self, item: LedgerFile, filters: Sequence[FilterFile], rows: np.ndarray | None = None
     ) -> tuple[dict[str, Verdicts], dict[str, pa.ChunkedArray]]:
         """Judge the alerts of a file.
+
+        Parameters
+        ----------
+        item
+            the file
+        filters
+            those that judge it
+        rows
+            judge these rows only, and wait for nothing: the others count as lacking what is needed
 
         Returns
         -------
@@ -108,10 +118,14 @@ class Judge:
         filters = [each for each in filters if each.survey in (None, schema.survey)]
         if not filters:
             return {}, {}
-        return self._judge_packets(item, schema, filters)
+        return self._judge_packets(item, schema, filters, rows)
 
     def _judge_packets(
-        self, item: LedgerFile, schema: PacketSchema, filters: Sequence[FilterFile]
+        self,
+        item: LedgerFile,
+        schema: PacketSchema,
+        filters: Sequence[FilterFile],
+        only: np.ndarray | None,
     ) -> tuple[dict[str, Verdicts], dict[str, pa.ChunkedArray]]:
         file = item.file
         assert file is not None  # noqa: S101 - as above
@@ -125,19 +139,17 @@ class Judge:
         answers = {name: self._reader.answers(s, file.path, alerts) for name, s in stores.items()}
         out: dict[str, Verdicts] = {}
         batches: dict[str, tuple[pa.Table, np.ndarray]] = {}
-        waits = False
         for each in filters:
             rows = self._judgeable(each, answers, file.rows)
-            if len(rows) < file.rows and self._may_come(each, item, stores):
-                waits = True
+            if only is not None:
+                rows = np.intersect1d(rows, only)
+            elif len(rows) < file.rows and self._may_come(each, item, stores):
                 continue
             if missing := found[each.name].missing:
                 column = each.arguments[missing[0]]
                 out[each.name] = Verdicts.not_judged(file.rows, f"needs the column {column}")
             else:
                 batches[each.name] = (_columns(found[each.name], each, alerts, answers), rows)
-        if not waits:
-            self._first_seen_s.pop(file.path, None)
         by_name = {each.name: each for each in filters}
         for name, verdicts in self._judge_batches(file.path, by_name, batches).items():
             out[name] = _with_needs(by_name[name], verdicts, batches[name][1], file.rows)
@@ -149,7 +161,7 @@ class Judge:
         """Return the rows that have what a filter needs."""
         has_all = np.ones(rows, np.bool_)
         for need in each.needs:
-            name = need.partition("/")[0]
+            name = service_name(need)
             has_all &= (
                 answers[name].is_valid().to_numpy() if name in answers else np.zeros(rows, np.bool_)
             )
@@ -158,12 +170,15 @@ class Judge:
     def _may_come(
         self, each: FilterFile, item: LedgerFile, stores: Mapping[str, ResultsStore]
     ) -> bool:
-        """Return whether it is too early to do without the results that are missing."""
-        assert item.file is not None  # noqa: S101 - as above
-        if not any(name in stores for name in each.needs):
+        """Return whether it is too early to do without the results that are missing.
+
+        The time counts from the commit of the file. So while a service is away, the filter is
+        `needs_s` behind and no more, and what is missing is judged late.
+        """
+        if item.committed_at is None or not any(service_name(n) in stores for n in each.needs):
             return False
-        first_s = self._first_seen_s.setdefault(item.file.path, time.monotonic())
-        return time.monotonic() - first_s < self._settings.needs_s
+        age_s = (datetime.now(UTC) - item.committed_at).total_seconds()
+        return 0 <= age_s < self._settings.needs_s
 
     def _judge_batches(
         self,
@@ -248,9 +263,16 @@ class Judge:
 
 
 def services_of(definition: FilterFile) -> tuple[str, ...]:
-    """Return the services that a filter names: those that it needs, and those it may read."""
+    """Return the services that a filter names: that it needs, that it may read, that it sends."""
     prefixes = [name.partition(".")[0] for name in definition.arguments.values() if "." in name]
-    return tuple(dict.fromkeys([*(n.partition("/")[0] for n in definition.needs), *prefixes]))
+    return tuple(
+        dict.fromkeys([*map(service_name, definition.needs), *prefixes, *definition.sends])
+    )
+
+
+def needs_reason(needs: Sequence[str]) -> str:
+    """Return why alerts are not judged for which a service has not looked."""
+    return f"needs {', '.join(needs)}"
 
 
 def _columns(
@@ -299,5 +321,5 @@ def _with_needs(
     codes[rows] = verdicts.codes
     reasons = {why: [int(rows[r]) for r in hurt] for why, hurt in verdicts.reasons.items()}
     lacking = sorted(set(range(count)) - set(rows.tolist()))
-    reasons[f"needs {', '.join(definition.needs)}"] = lacking
+    reasons[needs_reason(definition.needs)] = lacking
     return Verdicts(codes, reasons)

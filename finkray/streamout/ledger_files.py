@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from finkray.claim import Claim, DataFile
 from finkray.errors import LedgerReplaced
@@ -29,6 +30,8 @@ class LedgerFile:
         whether the file was written again because it was missing
     exists
         whether it is there; one that is missing may be repaired later
+    committed_at
+        when its entry was written, UTC: from then on its alerts are durable; None if not known
     """
 
     after: Position
@@ -37,6 +40,7 @@ class LedgerFile:
     claims: tuple[str, ...] = ()
     repaired: bool = False
     exists: bool = True
+    committed_at: datetime | None = None
 
     @property
     def rows(self) -> int:
@@ -81,6 +85,7 @@ def files_from(archive: Storage, at: Position, mark: str | None) -> Iterator[Led
                 repaired=entry.kind == "repaired",
                 # Publishing may have ended between the two checks.
                 exists=exists or archive.size_bytes(file.path) is not None,
+                committed_at=entry.at,
             )
         if not new:
             yield LedgerFile(Position(entry.seq + 1), mark_of(entry), None)

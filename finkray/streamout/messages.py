@@ -1,7 +1,7 @@
 """Make the messages of a file: each projection is encoded once for all filters that send it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -13,6 +13,8 @@ from finkray.streamout.alerts import AlertReader, PacketSchema
 from finkray.streamout.judging import services_of
 from finkray.streamout.ledger_files import LedgerFile
 from finkray.streamout.output_schema import (
+    SOURCE_COLUMNS,
+    Kind,
     MessageEncoder,
     OutputSchema,
     sent_bytes,
@@ -35,11 +37,14 @@ class JudgedFile:
         by filter
     answers
         the records of the services that were read
+    versions
+        of the filters that judged it, where they are not the published ones
     """
 
     item: LedgerFile
     verdicts: Mapping[str, Verdicts]
     answers: Mapping[str, pa.ChunkedArray]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def after(self) -> Position:
@@ -61,6 +66,8 @@ class Message:
         its schema
     source
         where the alert came from, for people
+    row
+        of the alert in its file
     refused
         why it is not sent; empty if it is
     """
@@ -69,6 +76,7 @@ class Message:
     record: bytes
     schema_text: str
     source: str
+    row: int
     refused: str = ""
 
 
@@ -86,7 +94,11 @@ class MessageMaker:
         self._encoders: dict[tuple[object, ...], MessageEncoder | str] = {}
 
     def messages(
-        self, judged: JudgedFile, filters: Sequence[PublishedFilter], at: datetime
+        self,
+        judged: JudgedFile,
+        filters: Sequence[PublishedFilter],
+        at: datetime,
+        kind: Kind = "alert",
     ) -> Iterator[tuple[PublishedFilter, Message]]:
         """Yield the messages of a file, filter by filter, in the order of its rows.
 
@@ -98,6 +110,8 @@ class MessageMaker:
             the filters that judged it
         at
             when they are sent
+        kind
+            what the messages say that they are
         """
         file = judged.item.file
         rows_of = {each.name: judged.verdicts[each.name].passed for each in filters}
@@ -110,29 +124,30 @@ class MessageMaker:
         known = [e.schema for e in encoders.values() if isinstance(e, MessageEncoder)]
         alerts = self._reader.passed(file.path, known, rows)
         objects = object_ids(self._reader.object_columns(alerts))
-        sources = source_bytes(alerts)
+        sources, texts, numbers = source_bytes(alerts), source_texts(alerts), rows.tolist()
         encoded: dict[int, list[bytes | str]] = {}
         for each in filters:
             encoder = encoders[each.name]
             places = np.searchsorted(rows, rows_of[each.name]).tolist()
             if isinstance(encoder, str):
                 for place in places:
-                    source = source_text(alerts, place)
-                    yield each, Message(objects[place], b"", "", source, encoder)
+                    about = texts[place], numbers[place]
+                    yield each, Message(objects[place], b"", "", *about, encoder)
                 continue
             if id(encoder) not in encoded:
                 encoded[id(encoder)] = _encode(encoder, alerts)
             tails = _tails(encoder, judged.answers, rows)
-            same = sent_bytes("alert", each.name, each.definition.version, at)
+            version = judged.versions.get(each.name, each.definition.version)
+            same = sent_bytes(kind, each.name, version, at)
             for place in places:
                 packet = encoded[id(encoder)][place]
-                source = source_text(alerts, place)
+                about = texts[place], numbers[place]
                 text = encoder.schema.text
                 if isinstance(packet, str):
-                    yield each, Message(objects[place], b"", text, source, packet)
+                    yield each, Message(objects[place], b"", text, *about, packet)
                 else:
                     record = packet + sources[place] + same + tails[place]
-                    yield each, Message(objects[place], record, text, source)
+                    yield each, Message(objects[place], record, text, *about)
 
     def _encoder(
         self, schema: PacketSchema, published: PublishedFilter, judged: JudgedFile
@@ -157,11 +172,10 @@ class MessageMaker:
         return self._encoders[key]
 
 
-def source_text(alerts: pa.Table, row: int) -> str:
-    """Return where an alert came from, for people: `topic[partition]@offset`."""
-    names = ("kafka_topic", "kafka_partition", "kafka_offset")
-    topic, partition, offset = (alerts[name][row].as_py() for name in names)
-    return f"{topic}[{partition}]@{offset}"
+def source_texts(alerts: pa.Table) -> list[str]:
+    """Return where each alert came from, for people: `topic[partition]@offset`."""
+    sources = zip(*(alerts[name].to_pylist() for name in SOURCE_COLUMNS), strict=True)
+    return [f"{topic}[{partition}]@{offset}" for topic, partition, offset in sources]
 
 
 def _encode(encoder: MessageEncoder, alerts: pa.Table) -> list[bytes | str]:

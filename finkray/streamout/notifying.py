@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import pyarrow.compute as pc
+
 from finkray.errors import SettingsError
 from finkray.streamout.consuming import Received
 from finkray.streamout.output_schema import ABOUT_FIELD
@@ -86,12 +88,12 @@ class Digest:
     positions: dict[int, int] = field(default_factory=dict)
 
     def add(self, received: Received) -> None:
-        """Add the alerts of some messages."""
-        rows = len(received.records)
-        missing = SHOWN_ALERTS - len(self.lines)
-        if missing > 0:
-            self.lines += map(_line, received.table().slice(0, missing).to_pylist())
-        self.alerts += rows
+        """Add the alerts of some messages; amendments are of alerts that were added before."""
+        table = received.table()
+        kinds = pc.struct_field(table[ABOUT_FIELD], "kind")
+        alerts = table.filter(pc.not_equal(kinds, "amendment"))
+        self.lines += map(_line, alerts.slice(0, SHOWN_ALERTS - len(self.lines)).to_pylist())
+        self.alerts += alerts.num_rows
         self.positions[received.partition] = received.last + 1
 
     def to_json(self) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
     {"format": 1, "filter": "bright", "version": "3f…", "begin": "1:7:0", "cursor": "1:9:2",
      "mark": "a1…", "alerts": 420, "passed": 3, "not_passed": 416, "not_judged": {"null: …": 1},
-     "sent": 3, "refused": {}, "sent_bytes": 1776, "missing": [],
+     "sent": 3, "refused": {}, "sent_bytes": 1776, "incomplete": 2, "awaiting": 1, "completed": 1,
+     "lapsed": 0, "amendments": 1, "amendments_refused": 0, "judged_late": 0, "missing": [],
      "named": {"null: …": ["ztf[0]@17"]}, "fault": "", "at": "2026-11-24T01:02:03+00:00"}
 
 The topic of the progress is compacted, its key is the name of the filter. So what was sent and how
 far the filter is cannot come apart: a transaction has both or neither.
 
 It balances as the archive does: alerts = passed + not passed + not judged, passed = sent + refused.
+Of the alerts that were sent, `incomplete` lacked the answer of a service: `awaiting` still lack it,
+`completed` got all of them in amendments, for `lapsed` none came in time, so that incomplete =
+awaiting + completed + lapsed. `judged_late` were not judged at first, because a service that the
+filter needs had not looked; they are among passed, not passed or not judged now.
+
 Alerts of another survey than the filter's do not count. `fault` says why a filter rests, and is
 empty if it does not. `missing` are files that were not there when their turn came; their alerts are
 judged when a repair has brought them back.
@@ -48,6 +54,13 @@ class Progress:
     sent: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     sent_bytes: int = 0
+    incomplete: int = 0
+    awaiting: int = 0
+    completed: int = 0
+    lapsed: int = 0
+    amendments: int = 0
+    amendments_refused: int = 0
+    judged_late: int = 0
     missing: list[str] = field(default_factory=list)
     named: dict[str, list[str]] = field(default_factory=dict)
     fault: str = ""
@@ -57,7 +70,12 @@ class Progress:
     def difference(self) -> int:
         """How many alerts are not accounted for; 0 if all are."""
         judged = self.passed + self.not_passed + self.not_judged.total()
-        return abs(self.alerts - judged) + abs(self.passed - self.sent - self.refused.total())
+        amended = self.awaiting + self.completed + self.lapsed
+        return (
+            abs(self.alerts - judged)
+            + abs(self.passed - self.sent - self.refused.total())
+            + abs(self.incomplete - amended)
+        )
 
     def copy(self) -> "Progress":
         """Return an independent copy."""
@@ -68,6 +86,15 @@ class Progress:
         reason = _bounded(reason, self.not_judged)
         self.not_judged[reason] += alerts
         self._name(reason, named)
+
+    def take_not_judged(self, reason: str, alerts: int) -> None:
+        """Take back alerts that were counted as not judged, because they are judged now."""
+        if self.not_judged[reason] < alerts:
+            reason = OTHER_REASONS
+        self.not_judged[reason] -= alerts
+        if not self.not_judged[reason]:
+            del self.not_judged[reason]
+            self.named.pop(reason, None)
 
     def count_refused(self, reason: str, named: str) -> None:
         """Count a message that was not sent."""

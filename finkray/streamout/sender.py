@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -12,6 +13,7 @@ from finkray.kafka.config import admin_config
 from finkray.kafka.topics import ensure_topic, partition_count
 from finkray.kafka.transactions import TransactionalProducer
 from finkray.settings.streamout import StreamoutSettings
+from finkray.streamout.late import KEY_MARK, LateFile, LateFiles
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.topics import (
@@ -53,13 +55,40 @@ def create_own_topics(config: Mapping[str, Any], settings: StreamoutSettings) ->
         ensure_topic(config, topic, 1, COMPACTED, replicas=settings.replication_factor)
 
 
-def read_progress(config: Mapping[str, Any], instance: str) -> dict[str, Progress]:
-    """Return the progress of each filter, by name; {} if nothing ever ran."""
+@dataclass(frozen=True, slots=True)
+class OutLedger:
+    """What an instance has committed: its out-ledger.
+
+    Attributes
+    ----------
+    progress
+        of each filter that ever ran, by name
+    late
+        alerts that wait for answers of services
+    """
+
+    progress: dict[str, Progress]
+    late: LateFiles
+
+
+def read_out_ledger(config: Mapping[str, Any], instance: str) -> OutLedger:
+    """Return what an instance has committed, as it is at one moment.
+
+    Both are in one partition, so the counts of alerts that wait belong to the files that name them.
+    """
     topic = progress_topic(instance)
-    if partition_count(config, topic) is None:
-        return {}
-    records = (Progress.from_bytes(value) for _, value in read_to_end(config, topic))
-    return {progress.filter: progress for progress in records}
+    progress: dict[str, Progress] = {}
+    late: dict[bytes, LateFile] = {}
+    exists = partition_count(config, topic) is not None
+    for key, value in read_to_end(config, topic) if exists else ():
+        if key is not None and KEY_MARK in key:
+            late.pop(key, None)
+            if value is not None:
+                late[key] = LateFile.from_bytes(value)
+        elif value is not None:
+            found = Progress.from_bytes(value)
+            progress[found.filter] = found
+    return OutLedger(progress, LateFiles(late.values()))
 
 
 def read_schemas(config: Mapping[str, Any], instance: str) -> SchemaBook:
@@ -84,8 +113,8 @@ class Sender:
 
     Attributes
     ----------
-    progress
-        of each filter, as it is committed
+    out_ledger
+        what is committed
 
     Raises
     ------
@@ -100,7 +129,7 @@ class Sender:
         self._producer = TransactionalProducer(config, f"finkray-streamout-{settings.instance}")
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
-        self.progress = read_progress(config, settings.instance)
+        self.out_ledger = read_out_ledger(config, settings.instance)
         self._book = read_schemas(config, settings.instance)
 
     @contextmanager
@@ -166,6 +195,11 @@ class Sender:
         """Write the progress of a filter into the open transaction."""
         topic = progress_topic(self._settings.instance)
         self._producer.produce(topic, progress.to_bytes(), key=progress.filter.encode())
+
+    def write_late(self, late: LateFile) -> None:
+        """Write which alerts of a file wait for answers into the open transaction."""
+        topic = progress_topic(self._settings.instance)
+        self._producer.produce(topic, late.to_bytes(), key=late.key)
 
     def close(self) -> None:
         """Leave Kafka; an open transaction is aborted."""

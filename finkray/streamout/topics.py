@@ -33,7 +33,9 @@ def schemas_topic(instance: str) -> str:
     return f"finkray_schemas_{instance}"
 
 
-def read_to_end(config: Mapping[str, Any], topic: str) -> Iterator[tuple[bytes | None, bytes]]:
+def read_to_end(
+    config: Mapping[str, Any], topic: str
+) -> Iterator[tuple[bytes | None, bytes | None]]:
     """Yield key and value of the committed messages of a topic with one partition.
 
     Raises
@@ -51,8 +53,7 @@ def read_to_end(config: Mapping[str, Any], topic: str) -> Iterator[tuple[bytes |
                 raise KafkaUnavailable(f"{topic} could not be read to its end")
             error = message.error()
             if error is None:
-                if message.value() is not None:
-                    yield message.key(), message.value()
+                yield message.key(), message.value()
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
                 return
             else:
@@ -68,10 +69,10 @@ class SchemaBook:
         key and value of what is in the topic of the schemas
     """
 
-    def __init__(self, records: Iterator[tuple[bytes | None, bytes]]) -> None:
+    def __init__(self, records: Iterator[tuple[bytes | None, bytes | None]]) -> None:
         self._ids: dict[tuple[str, str], int] = {}
         self._newest: dict[str, str] = {}
-        for _, value in records:
+        for value in (value for _, value in records if value is not None):
             raw = json.loads(value)
             self._add(raw["id"], raw["subject"], raw["schema"])
 

@@ -82,7 +82,7 @@ def transfer(
     partitions = min(settings.partitions, MOST_PARTITIONS)
     limits = {"max.message.bytes": str(int(settings.max_message_bytes))}
     reader = AlertReader(archive)
-    judge = Judge(settings.model_copy(update={"needs_s": 0.0}), reader)
+    judge = Judge(settings, reader)
     maker = MessageMaker(reader)
     published = _published(definition or ALL, topic, projection)
     done = Transferred()

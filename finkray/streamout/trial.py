@@ -103,9 +103,7 @@ def try_filter(
         if anything is wrong with the filter, or its process fails again and again
     """
     reader = AlertReader(archive)
-    # There is nothing to wait for: results that a filter needs are there, or its alerts are not
-    # judged.
-    judge = Judge(settings.model_copy(update={"needs_s": 0.0}), reader)
+    judge = Judge(settings, reader)
     try:
         definition = check_filter(archive, judge.pool, path)
         trial = Trial(definition.name)
@@ -121,7 +119,10 @@ def try_filter(
 
 
 def archived_file(archive: Storage, path: str) -> LedgerFile:
-    """Return a file of alerts of the archive, to be judged."""
+    """Return a file of alerts of the archive, to be judged.
+
+    It has no time of its commit, so nothing waits for results that a filter needs.
+    """
     with archive.open(path) as source, pq.ParquetFile(source) as parquet:
         rows = parquet.metadata.num_rows
         table = parquet.read(columns=["schema_fingerprint"], use_threads=False).slice(0, 1)

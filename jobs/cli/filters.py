@@ -137,6 +137,12 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
             f"sent, {bytes_text(row['sent_bytes'])}, {sum(row['not_judged'].values()):,} not "
             f"judged, {sum(row['refused'].values()):,} refused, {row['waiting']:,} wait"
         )
+        if row["incomplete"]:
+            context.progress.say(
+                f"    {row['incomplete']:,} sent before all services had answered: "
+                f"{row['amendments']:,} amendments, {row['awaiting']:,} await answers, "
+                f"{row['lapsed']:,} lapsed"
+            )
         if row["fault"]:
             context.progress.say(f"    rests: {row['fault']}")
         for reason, count in {**row["not_judged"], **row["refused"]}.items():

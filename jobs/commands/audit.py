@@ -52,14 +52,14 @@ def filter_balances(settings: Settings) -> "list[FilterBalance]":
     """
     from finkray.streamout.balance import balances
     from finkray.streamout.published import FilterStore
-    from finkray.streamout.sender import read_progress
+    from finkray.streamout.sender import read_out_ledger
 
     archive = archive_of(settings)
     published = FilterStore(archive).all()
     if not published:
         return []
     config = settings.streamout_client_config()
-    return balances(archive, published, read_progress(config, settings.streamout.instance))
+    return balances(archive, published, read_out_ledger(config, settings.streamout.instance))
 
 
 def redrive_now(settings: Settings, show: Callable[[str], None]) -> Redriven:

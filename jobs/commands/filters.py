@@ -17,7 +17,7 @@ from finkray.streamout.progress import Progress
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import FilterStore, PublishedFilter
 from finkray.streamout.publishing import check_filter, publish_filter, recent_schemas
-from finkray.streamout.sender import read_progress
+from finkray.streamout.sender import read_out_ledger
 from finkray.streamout.trial import Trial, try_filter
 from finkray.streamout.wire import Wire
 from jobs.cluster.archive import archive_of
@@ -45,6 +45,8 @@ def check_now(settings: Settings, file: Path) -> Iterator[str]:
         yield text + (f"; not judged, they lack {', '.join(lacks)}" if lacks else "")
     if definition.needs:
         yield f"  needs results of {', '.join(definition.needs)}"
+    if definition.sends:
+        yield f"  sends results of {', '.join(definition.sends)}"
     yield f"  its process takes {memory / 2**20:.0f} MiB"
 
 
@@ -129,7 +131,8 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
     published = FilterStore(archive).all()
     if not published:
         return []
-    done = read_progress(settings.streamout_client_config(), settings.streamout.instance)
+    config = settings.streamout_client_config()
+    done = read_out_ledger(config, settings.streamout.instance).progress
     rows = []
     for each in published:
         version = each.definition.version

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from finkray.streamout.balance import balances
 from finkray.streamout.engine import Streamout
 from finkray.streamout.filter_process import FilterPool, limits_of
 from finkray.streamout.published import FilterStore
-from finkray.streamout.sender import read_progress
+from finkray.streamout.sender import read_out_ledger
 from finkray.streamout.wire import Wire, partition_of
 from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
@@ -28,9 +29,11 @@ from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import RealArchive
 from tests.support.services import Double
 from tests.support.serving import serve
-from tests.support.streaming_out import BRIGHT, OutStream
+from tests.support.streaming_out import BRIGHT, OutStream, source_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+EVEN = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
 
 KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "6"))
 
@@ -59,7 +62,7 @@ def out(
     archive.put("ztf", packets[:20])
     config = {"bootstrap.servers": kafka.bootstrap_servers}
     instance = re.sub(r"[^a-z0-9_-]", "", topic.lower())[-40:]
-    settings = StreamoutSettings(instance=f"t{instance}", needs_s=0.3, breaker_rest_s=0.5)
+    settings = StreamoutSettings(instance=f"t{instance}", needs_s=2.0, breaker_rest_s=0.5)
     return OutStream(archive, tmp_path, config, settings, pool)
 
 
@@ -95,15 +98,16 @@ def test_what_passes_is_sent_once_with_where_it_came_from(
         assert key.decode() == out.read(value)["objectId"]
         assert partition == partition_of(key, out.settings.partitions)
     assert {key[:1] for _, key, _ in faint} == {b"{"}
-    progress = read_progress(out.config, out.settings.instance)
+    done = read_out_ledger(out.config, out.settings.instance)
+    progress = done.progress
     assert {each.difference for each in progress.values()} == {0}
     assert progress["bright"].alerts == 2 * len(packets)
     assert progress["bright"].sent == len(alerts)
     assert progress["faint"].sent == len(faint)
     filters = FilterStore(out.archive.storage).all()
-    assert {each.problem for each in balances(out.archive.storage, filters, progress)} == {""}
+    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
     progress["bright"].passed += 1
-    (problem,) = (each.problem for each in balances(out.archive.storage, filters, progress)[:1])
+    (problem,) = (each.problem for each in balances(out.archive.storage, filters, done)[:1])
     assert problem == "2 alerts are not accounted for"
 
 
@@ -136,7 +140,7 @@ def test_a_filter_that_fails_stays_behind_alone_and_catches_up_when_it_is_mended
     assert engine.progress["bright"].alerts == len(packets)
     assert "its process ended" in engine.faults()["broken"]
     assert engine.progress["broken"].alerts == 0
-    known = read_progress(out.config, out.settings.instance)
+    known = read_out_ledger(out.config, out.settings.instance).progress
     assert "its process ended" in known["broken"].fault
     assert known["bright"].fault == ""
     out.publish("broken", BRIGHT.replace("bright", "broken"))
@@ -179,7 +183,8 @@ def test_a_file_that_is_missing_is_remembered_and_the_balance_holds(
     assert progress.alerts == 20
     assert [name.partition("/")[2] for name in progress.missing] == [str(lost[0])]
     filters = FilterStore(out.archive.storage).all()
-    (balance,) = balances(out.archive.storage, filters, engine.progress)
+    done = read_out_ledger(out.config, out.settings.instance)
+    (balance,) = balances(out.archive.storage, filters, done)
     assert (balance.expected, balance.problem) == (20, "")
 
 
@@ -187,8 +192,7 @@ def test_results_of_services_are_waited_for_and_sent_with_status_and_version(
     out: OutStream, engine: Streamout, packets: list[bytes]
 ) -> None:
     serve(out.archive, service=Double(), into="double")
-    needs = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
-    out.publish("even", needs)
+    out.publish("even", EVEN)
     out.archive.put("ztf", packets)
     run_to_end(engine)
     assert engine.progress["even"].alerts == 0, "it waits"
@@ -203,6 +207,57 @@ def test_results_of_services_are_waited_for_and_sent_with_status_and_version(
     out.archive.put("ztf", packets[:10])
     wait_until("the end of waiting", lambda: engine.step() or engine.progress["even"].not_judged)
     assert engine.progress["even"].not_judged == {"needs double": 10}
+
+    serve(out.archive, service=Double(), into="double")
+    run_to_end(engine)
+    done = read_out_ledger(out.config, out.settings.instance)
+    late = done.progress["even"]
+    assert (late.judged_late, late.not_judged, len(done.late)) == (10, {}, 0)
+    assert not out.alerts(out.topic("even"), "amendment"), "nothing was sent of them before"
+    assert len(out.sources(out.topic("even"))) == late.passed > 103
+    assert not late.difference
+
+
+def test_what_a_service_answers_after_an_alert_was_sent_follows_in_an_amendment(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    serve(out.archive, service=Double(), into="double")
+    out.publish("bright", 'SENDS = ["double"]\n' + BRIGHT)
+    out.publish("gone", 'SENDS = ["double"]\n' + BRIGHT.replace("bright", "gone"))
+    out.archive.put("ztf", packets)
+    run_to_end(engine)
+    first = out.alerts(out.topic("bright"))
+    assert {alert["finkray"]["services"]["double"] for alert in first} == {None}
+    done = read_out_ledger(out.config, out.settings.instance)
+    assert done.progress["bright"].awaiting == len(first) > 0
+    filters = FilterStore(out.archive.storage).all()
+    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
+    done.progress["bright"].incomplete += 1
+    done.progress["bright"].awaiting += 1
+    (problem,) = [each.problem for each in balances(out.archive.storage, filters, done)[:1]]
+    assert problem == "1 alerts that await answers are not accounted for"
+    FilterStore(out.archive.storage).set_state("gone", "retired")
+
+    serve(out.archive, service=Double(), into="double")
+    later = Streamout(out.archive.storage, out.config, out.settings)
+    try:
+        run_to_end(later)
+        run_to_end(later)
+    finally:
+        later.close()
+    amendments = out.alerts(out.topic("bright"), "amendment")
+    assert out.alerts(out.topic("bright")) == first
+    assert len(amendments) == len(first)
+    place = {alert["finkray"]["offset"]: alert for alert in first}
+    for amendment in amendments:
+        about = amendment["finkray"]
+        assert about["services"]["double"]["double"] == 2 * about["offset"]
+        assert amendment["candidate"] == place[about["offset"]]["candidate"]
+    done = read_out_ledger(out.config, out.settings.instance)
+    bright, gone = done.progress["bright"], done.progress["gone"]
+    assert (bright.completed, bright.awaiting, bright.amendments) == (len(first), 0, len(first))
+    assert (gone.lapsed, gone.amendments, len(done.late)) == (len(first), 0, 0)
+    assert not bright.difference + gone.difference
 
 
 def test_paused_filters_go_on_where_they_were_and_retired_ones_do_not(
@@ -246,15 +301,20 @@ def settings_file(out: OutStream) -> Path:
     path.write_text(
         f'[kafka]\nbootstrap_servers = "{out.config["bootstrap.servers"]}"\n'
         f'[archive]\nuri = "{out.archive.storage.uri}"\n'
-        f'[streamout]\ninstance = "{out.settings.instance}"\n'
+        f'[streamout]\ninstance = "{out.settings.instance}"\nneeds_s = 0.1\n'
     )
     return path
 
 
 @pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
-    """Every other kill is a stop: the process sleeps, and wakes after its successor began."""
-    out.publish("bright", BRIGHT)
+    """Every other kill is a stop: the process sleeps, and wakes after its successor began.
+
+    A service answers before, during and after, so that amendments and late judging are killed too.
+    """
+    serve(out.archive, service=Double(), into="double")
+    out.publish("bright", 'SENDS = ["double"]\n' + BRIGHT)
+    out.publish("even", EVEN)
     out.publish("full", 'sql = "magpsf < 19"', "full", suffix="toml")
     command = [sys.executable, "-m", "jobs.daemons.streamout", "-c", str(settings_file(out))]
     environment = {**os.environ, "FINKRAY_STATE": str(out.folder)}
@@ -274,6 +334,9 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
                 time.sleep(rng.uniform(0.0, 0.5))
             else:
                 time.sleep(rng.uniform(0.5, 3.0))
+            if rng.random() < 0.7:
+                serve(out.archive, service=Double(), into="double")
+                time.sleep(rng.uniform(0.0, 1.0))
             if kill % 2:
                 os.kill(process.pid, signal.SIGSTOP)
                 sleeping.append(process)
@@ -288,6 +351,7 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
             out.archive.put("ztf", packets)
             for zombie in sleeping:
                 assert zombie.wait(120) != 0, "a newer process has its name"
+            serve(out.archive, service=Double(), into="double")
             run_to_end(engine)
         finally:
             engine.close()
@@ -296,9 +360,24 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
         for each in [*sleeping, *([process] if process else [])]:
             each.kill()
             each.wait()
-    for name in ("bright", "full"):
+    done = read_out_ledger(out.config, out.settings.instance)
+    assert len(done.late) == 0
+    filters = FilterStore(out.archive.storage).all()
+    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
+    amended = out.sources(out.topic("bright"), "amendment")
+    without = Counter(
+        source_of(alert)
+        for alert in out.alerts(out.topic("bright"))
+        if alert["finkray"]["services"]["double"] is None
+    )
+    assert amended == without
+    bright, even = done.progress["bright"], done.progress["even"]
+    assert bright.incomplete == bright.amendments == len(amended) > 0
+    assert even.judged_late > 0
+    assert not even.not_judged
+    for name in ("bright", "even", "full"):
         sources = out.sources(out.topic(name))
-        progress = engine.progress[name]
+        progress = done.progress[name]
         assert set(sources.values()) == {1}
         assert progress.alerts == (KILLS + 1) * len(packets)
         assert progress.sent == len(sources) > 0

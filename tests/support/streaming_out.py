@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,9 +93,10 @@ class OutStream:
                         break
                     yield partition, message.key(), message.value()
 
-    def alerts(self, topic: str) -> list[dict[str, Any]]:
+    def alerts(self, topic: str, kind: str = "alert") -> list[dict[str, Any]]:
         """Return all committed alerts of a topic in Confluent's frame, as fastavro reads them."""
-        return [self.read(value) for _, _, value in self.messages(topic)]
+        found = (self.read(value) for _, _, value in self.messages(topic))
+        return [alert for alert in found if alert["finkray"]["kind"] == kind]
 
     def read(self, value: bytes) -> dict[str, Any]:
         """Return the alert in a frame."""
@@ -110,7 +111,12 @@ class OutStream:
         )
         return dict(record)
 
-    def sources(self, topic: str) -> Counter[tuple[str, int, int]]:
+    def sources(self, topic: str, kind: str = "alert") -> Counter[tuple[str, int, int]]:
         """Return how often each alert is in a topic, by where it came from."""
-        abouts = (alert["finkray"] for alert in self.alerts(topic))
-        return Counter((a["topic"], a["partition"], a["offset"]) for a in abouts)
+        return Counter(map(source_of, self.alerts(topic, kind)))
+
+
+def source_of(alert: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Return topic, partition and offset that an alert came from."""
+    about = alert["finkray"]
+    return about["topic"], about["partition"], about["offset"]

@@ -28,6 +28,7 @@ SCHEMA = json.dumps(
                     "fields": [
                         {"name": "topic", "type": "string"},
                         {"name": "offset", "type": "long"},
+                        {"name": "kind", "type": "string"},
                     ],
                 },
             },
@@ -68,9 +69,12 @@ def hook() -> Iterator[Hook]:
         thread.join()
 
 
-def received(first: int, count: int, partition: int = 0) -> Received:
+def received(first: int, count: int, partition: int = 0, kind: str = "alert") -> Received:
     records = tuple(
-        encode_bytes(f"ZTF{n}".encode()) + encode_bytes(b"ztf") + encode_long(n)
+        encode_bytes(f"ZTF{n}".encode())
+        + encode_bytes(b"ztf")
+        + encode_long(n)
+        + encode_bytes(kind.encode())
         for n in range(first, first + count)
     )
     return Received("bright", partition, first, first + count - 1, SCHEMA, records)
@@ -85,13 +89,14 @@ def test_alerts_are_posted_as_digests_and_not_again(hook: Hook, tmp_path: Path) 
     first = notifier(hook, tmp_path)
     first.add(received(0, 3))
     first.add(received(5, 20, partition=1))
+    first.add(received(25, 2, partition=1, kind="amendment"))
     first.post_if_due()
     assert hook.texts[0].splitlines()[0] == "23 alerts in bright"
     assert "ZTF0" in hook.texts[0]
     assert hook.texts[0].endswith("and 13 more")
     first.post_if_due()
     assert len(hook.texts) == 1
-    assert notifier(hook, tmp_path).positions == {0: 3, 1: 25}
+    assert notifier(hook, tmp_path).positions == {0: 3, 1: 27}
 
 
 def test_a_post_that_fails_is_made_again_with_what_came_meanwhile(

@@ -1,0 +1,140 @@
+"""Send the messages of a judged file in the open transaction, and count them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.errors import SchemaError
+from finkray.streamout.judging import needs_reason, services_of
+from finkray.streamout.late import LateFile, ranges_of
+from finkray.streamout.messages import JudgedFile, Message, MessageMaker
+from finkray.streamout.output_schema import Kind
+from finkray.streamout.progress import Progress
+from finkray.streamout.published import PublishedFilter
+from finkray.streamout.sender import Sender
+
+TOO_LARGE = "larger than the topic takes"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was sent of a file.
+
+    Attributes
+    ----------
+    size_bytes
+        of all messages
+    rows
+        for each filter, the rows of the file that were sent
+    """
+
+    size_bytes: int = 0
+    rows: dict[str, list[int]] = field(default_factory=dict)
+
+
+def send_file(
+    sender: Sender,
+    maker: MessageMaker,
+    found: JudgedFile,
+    filters: Sequence[PublishedFilter],
+    after: Mapping[str, Progress],
+    *,
+    kind: Kind = "alert",
+) -> Sent:
+    """Send what passed of a file, and count it.
+
+    Parameters
+    ----------
+    sender
+        with an open transaction
+    maker
+        makes the messages
+    found
+        the file and the verdicts
+    filters
+        those that judged it
+    after
+        the progress that the transaction will have committed, by filter
+    kind
+        what the messages are
+    """
+    sent = Sent(rows={each.name: [] for each in filters})
+    for published, message in maker.messages(found, filters, datetime.now(UTC), kind):
+        progress = after[published.name]
+        size, refused = _send(sender, published, message)
+        if not refused:
+            sent.size_bytes += size
+            sent.rows[published.name].append(message.row)
+            progress.sent_bytes += size
+        if kind == "amendment":
+            progress.amendments += not refused
+            progress.amendments_refused += bool(refused)
+        elif refused:
+            progress.count_refused(refused, message.source)
+        else:
+            progress.sent += 1
+    return sent
+
+
+def late_file(found: JudgedFile, published: PublishedFilter, sent: Sequence[int]) -> LateFile:
+    """Return the alerts of a judged file that wait for answers of services.
+
+    Parameters
+    ----------
+    found
+        the file
+    published
+        the filter
+    sent
+        rows that were sent
+    """
+    file = found.item.file
+    assert file is not None  # noqa: S101 - only files are judged
+    definition = published.definition
+    reasons = found.verdicts[published.name].reasons
+    empty = LateFile(
+        filter=published.name,
+        version=definition.version,
+        path=file.path,
+        rows=file.rows,
+        fingerprint=file.schema_fingerprint,
+        claims=found.item.claims,
+        lacking={},
+        unjudged=ranges_of(reasons.get(needs_reason(definition.needs), [])),
+        needs=definition.needs,
+        since=datetime.now(UTC),
+    )
+    return empty.with_rows(lacking_rows(found, published, sent), empty.unjudged_rows)
+
+
+def lacking_rows(
+    found: JudgedFile, published: PublishedFilter, sent: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Return for each service that a filter names, the rows that were sent without its answer."""
+    rows = np.array(sent, np.int64)
+    out = {}
+    for name in services_of(published.definition) if len(rows) else ():
+        answers = found.answers.get(name)
+        has_answer = (
+            np.zeros(len(rows), np.bool_)
+            if answers is None
+            else answers.take(pa.array(rows)).is_valid().to_numpy()
+        )
+        out[name] = rows[~has_answer]
+    return out
+
+
+def _send(sender: Sender, published: PublishedFilter, message: Message) -> tuple[int, str]:
+    """Send a message; return its size, and why it is refused, "" if it is not."""
+    if message.refused:
+        return 0, message.refused
+    text = message.schema_text
+    try:
+        schema = sender.schema_id(published.topic, text), text.encode()
+    except SchemaError as error:
+        return 0, str(error)
+    size = sender.send(published, message.object_id, message.record, schema)
+    return (0, TOO_LARGE) if size is None else (size, "")
