@@ -151,7 +151,11 @@ class ArchiveUnderTest:
                 raise AssertionError(f"the archive ended: {self.log.read_text()[-3000:]}")
             return self.balance(topic).received >= offsets
 
-        wait_until(f"{offsets} offsets in the ledger", enough, wait_s)
+        try:
+            wait_until(f"{offsets} offsets in the ledger", enough, wait_s)
+        except AssertionError as error:
+            error.add_note(f"The end of the archive's log: {self.log.read_text()[-3000:]}")
+            raise
 
     def wait_for_topic(self, topic: str, offsets: int) -> None:
         """Wait until the ledger has this many offsets of a topic and its files are published."""
