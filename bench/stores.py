@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.audit_year import FINGERPRINT, FIRST_HOUR, make_ledger
+from bench.audit_year import FINGERPRINT, FIRST_HOUR, make_ledger, start_s
 from bench.table import layout
 from finkray.claim import Claim, ClaimResult, DataFile, StagedClaim, TopicPartition
 from finkray.ledger.log import Ledger
-from finkray.ledger.publish import publish, recover
+from finkray.ledger.publish import publish
 from finkray.storage.contract import Storage
 from finkray.storage.layout import alerts_path
 from finkray.storage.opening import Option, StorageLocation, open_storage
@@ -89,14 +89,6 @@ def measure(storage: Storage, file_bytes: int, entries: int, threads: int) -> Me
     )
 
 
-def start_s(storage: Storage, files: int) -> float:
-    """Return how long an archive with that many files takes to take its ledger over."""
-    make_ledger(storage, files, lambda _: None)
-    begun_s = time.perf_counter()
-    recover(Ledger.take_over(storage), storage)
-    return time.perf_counter() - begun_s
-
-
 def _stage(storage: Storage, staging: str, number: int, data: bytes) -> StagedClaim:
     first, last = number * ROWS, (number + 1) * ROWS - 1
     path = alerts_path(SOURCE, FIRST_HOUR, first, last, FINGERPRINT)
@@ -125,7 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for uri in options.uri:
         for name, more in _ways(uri):
             root = open_storage(StorageLocation(f"{uri.rstrip('/')}/{uuid.uuid4().hex}", more))
-            began_s = f"{start_s(root.below('year'), options.files):.2f}" if options.files else ""
+            began_s = ""
+            if options.files:
+                make_ledger(year := root.below("year"), options.files, lambda _: None)
+                began_s = f"{start_s(year):.2f}"
             for mib in options.mib:
                 folder = root.below(f"files-{mib}")
                 found = measure(folder, int(mib * 2**20), options.entries, options.threads)

@@ -14,7 +14,7 @@ not pass for the present one:
 - a ledger that ends before `last_seq` or `epoch`: it is older than the identity
 - files whose names have offsets that no claim has: the ledger is older than its files. A file is
   published after its claim was committed, so none may exist. The newest `NEWEST_FOLDERS` folders of
-  each topic are looked at
+  all topics are looked at: of a year of ZTF, with a topic for each night, those of the last night
 
 A ledger that was rolled back by fewer than `finkray.ledger.segment.BLOCK` entries since the last
 start, and whose lost claims have alerts of older hours only, is not found here. Such files are
@@ -26,32 +26,35 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from finkray.errors import LedgerCorrupt, StorageError
+from finkray.intervals import IntervalSet
 from finkray.storage.contract import Storage
 from finkray.storage.layout import (
     ALERTS_FOLDER,
     DEAD_LETTERS_FOLDER,
-    ArchivePath,
     parse_path,
     topic_id8,
 )
 
 if TYPE_CHECKING:  # Spark tasks load this module, and need no more than the identity
-    from finkray.ledger.state import LedgerState, PartitionState
+    from finkray.ledger.state import LedgerState
 
 IDENTITY_PATH = "identity.json"
 FORMAT = 1
 
 NEWEST_FOLDERS = 24
-"""How many of a topic's newest folders (hours of alerts, days of dead letters) are compared with
-the ledger at a start: a night fits, and its files are listed, not opened."""
+"""How many of the newest folders (hours of alerts, days of dead letters) are compared with the
+ledger at a start: a night fits, and its files are listed, not opened."""
+
+_DATE_LEVELS = ("year", "month", "day", "hour")
 
 _FILES_NAMED = 3
+
+_Offsets = dict[tuple[str, int, str], list[IntervalSet]]
 
 log = logging.getLogger(__name__)
 
@@ -155,15 +158,14 @@ def refuse_if_gone(storage: Storage, archive_id: str) -> None:
 
 
 def newest_files(storage: Storage) -> list[str]:
-    """Return the paths of files in each topic's newest folders.
+    """Return the paths of files in the newest folders of alerts and of dead letters.
 
     List them before the ledger is read: another archive may commit and publish meanwhile.
     """
     return [
         file.path
-        for top in (ALERTS_FOLDER, DEAD_LETTERS_FOLDER)
-        for topic in storage.folders(top)
-        for folder in islice(_newest_first(storage, topic), NEWEST_FOLDERS)
+        for top, levels in ((ALERTS_FOLDER, _DATE_LEVELS), (DEAD_LETTERS_FOLDER, _DATE_LEVELS[:-1]))
+        for folder in _newest_folders(storage, top, levels)
         for file in storage.files(folder)
     ]
 
@@ -194,7 +196,8 @@ def refuse_older_ledger(
             f"{where} is the folder of archive {found.archive_id}, but its ledger is that of "
             f"archive {state.archive_id}: restore the ledger that belongs there"
         )
-    beyond = sorted(path for path in files if not _is_claimed(state, path))
+    claimed = _offsets_by_name(state)
+    beyond = sorted(path for path in files if not _is_claimed(claimed, path))
     older = found is not None and (state.last_seq < found.last_seq or state.epoch < found.epoch)
     if not beyond and not older:
         return
@@ -214,30 +217,39 @@ def refuse_older_ledger(
     )
 
 
-def _is_claimed(state: LedgerState, path: str) -> bool:
+def _offsets_by_name(state: LedgerState) -> _Offsets:
+    """Return the offsets of claims by what a file's name has of their topic and partition."""
+    found: _Offsets = {}
+    for source, partition in state.partitions.items():
+        key = source.topic, source.partition, topic_id8(source.topic_id)
+        found.setdefault(key, []).append(partition.covered)
+    return found
+
+
+def _is_claimed(claimed: _Offsets, path: str) -> bool:
     """Whether claims have the offsets in the name of a file; a foreign file is not judged here."""
     known = parse_path(path)
     return known is None or any(
-        partition.covered.covers(known.first_offset, known.first_offset)
-        and partition.covered.covers(known.last_offset, known.last_offset)
-        for partition in _partitions(state, known)
+        offsets.covers(known.first_offset, known.first_offset)
+        and offsets.covers(known.last_offset, known.last_offset)
+        for offsets in claimed.get((known.topic, known.partition, known.topic_id8), ())
     )
 
 
-def _partitions(state: LedgerState, path: ArchivePath) -> Iterator[PartitionState]:
-    for source, partition in state.partitions.items():
-        if (source.topic, source.partition, topic_id8(source.topic_id)) == (
-            path.topic,
-            path.partition,
-            path.topic_id8,
-        ):
-            yield partition
+def _newest_folders(storage: Storage, top: str, levels: Sequence[str]) -> list[str]:
+    """Return the folders of the newest hours, or days, of all topics.
 
-
-def _newest_first(storage: Storage, folder: str) -> Iterator[str]:
-    """Yield the folders with files below a folder, the newest (last by name) first."""
-    below = storage.folders(folder)
-    for child in reversed(below):
-        yield from _newest_first(storage, child)
-    if not below:
-        yield folder
+    Of the levels above only the newest two dates are listed further: so the topics of a year cost
+    a few lists each, and the last 24 hours may be of two days, months and years.
+    """
+    found = storage.folders(top)
+    for level in levels:
+        dates = {
+            child: child.split("/", 2)[2]
+            for folder in found
+            for child in storage.folders(folder)
+            if child.rpartition("/")[2].startswith(f"{level}=")
+        }
+        newest = sorted(set(dates.values()))[-(NEWEST_FOLDERS if level == levels[-1] else 2) :]
+        found = [child for child, date in dates.items() if date in newest]
+    return found

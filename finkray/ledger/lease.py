@@ -205,7 +205,8 @@ class Lease:
         if isinstance(verdict, Held):
             raise _held(verdict)
         if not isinstance(verdict, Free) and before is not None:
-            log.warning("taking the archive over from %s, which has ended", before.holder)
+            reason = "lease ran out" if isinstance(verdict, Stale) else "it has ended"
+            log.warning("taking the archive over from %s: %s", before.holder, reason)
         now = datetime.now(UTC)
         epoch = 0 if before is None else before.epoch + 1
         record = LeaseRecord(secrets.token_hex(8), epoch, me, now, now, ttl_s)

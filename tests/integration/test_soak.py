@@ -1,6 +1,6 @@
 """In a long run nothing but the archive itself grows with the number of claims.
 
-The test makes 2 000 claims of one small alert each; `make soak` makes 20 000 and more. It compares
+The test makes 1 000 claims of one small alert each; `make soak` makes 20 000 and more. It compares
 memory and numbers of files, never times.
 """
 
@@ -24,7 +24,7 @@ from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.soaking import MIB, Sample, grown_bytes, take_sample
 
-CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "2000"))
+CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "1000"))
 SAMPLES = 12
 PARTITIONS = 4
 MAX_WAITING = 100
@@ -32,7 +32,7 @@ MAX_WAITING = 100
 
 GROWTH_BYTES = 4 * MIB
 """Limit of the lasting growth in memory, for each kind of process, in a third of a run: it shows a
-growth of 6 kB per claim in 2 000 claims, of 0.6 kB in 20 000."""
+growth of 12 kB per claim in 1 000 claims, of 0.6 kB in 20 000."""
 
 LEDGER_FILES = 2 * BLOCK + LEVELS * FANOUT
 OTHER_FILES = 100
@@ -109,7 +109,7 @@ def test_nothing_but_the_archive_grows_with_the_number_of_claims(
         "kafka": {"max_message_bytes": "64 KiB"},
         "ingest": {"claim_bytes": 1024, "claim_rows": 1},
         # Without the wait of a trickle, so that each claim has a file of its own.
-        "spark": {"claims_per_micro_batch": 10, "trickle_s": 0},
+        "spark": {"claims_per_micro_batch": 5, "trickle_s": 0},
         "spark.conf": {'"spark.local.dir"': str(scratch)},
     }
     archive.start()

@@ -12,6 +12,7 @@ import pytest
 
 from bench.audit_year import CLAIMS_PER_ENTRY, GROUP_ENTRIES, ROWS, main, make_year
 from finkray.audit.audit import audit
+from finkray.ledger.identity import newest_files
 from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import StoredFile
 from finkray.storage.local import LocalStorage
@@ -33,6 +34,10 @@ class CountingStorage(LocalStorage):
     def size_bytes(self, path: str) -> int | None:
         self.calls["size_bytes"] += 1
         return super().size_bytes(path)
+
+    def folders(self, folder: str) -> list[str]:
+        self.calls["folders"] += 1
+        return super().folders(folder)
 
     def walk(self, folder: str) -> Iterator[StoredFile]:
         for file in super().walk(folder):
@@ -102,3 +107,14 @@ def _peak_bytes(root: Path) -> int:
         [sys.executable, "-c", code, str(root)], capture_output=True, text=True, check=True
     )
     return int(done.stdout)
+
+
+def test_a_start_lists_the_files_of_the_last_day_alone(years: dict[int, Path]) -> None:
+    """A year of ZTF has a topic for each night."""
+    storage = CountingStorage(years[LARGE])
+    listed = newest_files(storage)
+    (day,) = {path.split("/hour=")[0] for path in listed}
+    assert day.endswith("year=2026/month=12/day=31")
+    assert len(listed) == pytest.approx(LARGE / 365, abs=2)
+    nights = 365
+    assert storage.calls["folders"] < 2 * nights + 100
