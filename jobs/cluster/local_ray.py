@@ -59,8 +59,8 @@ STOP_GRACE_S: Final = 20.0
 """`ray start` needs three to four seconds to end its processes."""
 
 WORKER_NICENESS: Final = 5
-"""With Ray's own 15 a process of the archive gets a 28th of the time of a program of niceness 0, and
-a ninth of one of 5: on a busy machine its executors and leases were late. Ray's daemons have 0."""
+"""With Ray's own 15 a process of the archive gets a 28th of the time of a program of niceness 0,
+and a ninth of one of 5: on a busy machine executors and leases were late. Ray's daemons have 0."""
 
 _EXIT_LOG: Final = "ray_process_exit.log"
 """Where `ray start --block` names a process of Ray that has ended, before it ends the others."""
