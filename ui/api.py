@@ -1,19 +1,20 @@
 """The HTTP API `/api/v1/`: what the pages show, for programs. All of it only reads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from ui.formats import FORMATS, json_value
 from ui.kit.reader import Reader
+from ui.lookups.downloads import as_file
 from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
 from ui.lookups.process import LookupRefused, Lookups
+from ui.lookups.sql import MOST_CHARACTERS, sql_file
 from ui.lookups.tonight import Order, tonight
-from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, STATUS, Polled, Sources
+from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, SQL, STATUS, Polled, Sources
 from ui.views.query import DEFAULT_RADIUS_ARCSEC, MOST_RADIUS_ARCSEC
 
 Format = Literal["json", "csv", "parquet", "votable"]
@@ -29,6 +30,8 @@ def api_router(readers: Mapping[Polled[Any], Reader[Any]], sources: Sources) -> 
     _add_states(router, readers)
     if not sources.missing((LOOKUPS,)):
         _add_lookups(router, sources.function_of(LOOKUPS))
+    if not sources.missing((SQL,)):
+        _add_sql(router, sources.function_of(SQL))
     return router
 
 
@@ -78,7 +81,7 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     @router.get("/objects/{object_id}/lightcurve")
     def curve(object_id: str, format: Format = "json") -> Response:  # noqa: A002
         """Return the light curve of an object: the columns of docs/lightcurves.md."""
-        return _answer(lookups.ask(light_curve, object_id), format, "lightcurve")
+        return _file(lookups.ask(as_file, format, light_curve, object_id), format, "lightcurve")
 
     @router.get("/cone")
     def objects_in_cone(
@@ -88,7 +91,7 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
         format: Format = "json",  # noqa: A002
     ) -> Response:
         """Return the objects with an alert in a circle, the nearest first."""
-        return _answer(lookups.ask(cone, ra, dec, radius_arcsec), format, "cone")
+        return _file(lookups.ask(as_file, format, cone, ra, dec, radius_arcsec), format, "cone")
 
     @router.get("/tonight")
     def list_of_tonight(
@@ -114,11 +117,27 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
         return Response(png, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
 
 
-def _answer(table: pa.Table, name: Format, stem: str) -> Response:
-    write: Callable[[pa.Table], bytes]
-    write, media_type = FORMATS[name]
+def _add_sql(router: APIRouter, sql: Lookups) -> None:
+    @router.get("/query")
+    def query(
+        text: Annotated[str, Query(alias="sql", min_length=1, max_length=MOST_CHARACTERS)],
+        format: Format = "json",  # noqa: A002
+    ) -> Response:
+        """Return the answer to a SELECT over `alerts` and the results of services by their names.
+
+        An answer has at most 10 000 rows and 64 MiB; the header `Finkray-Cut` says whether there
+        are more. A query may take 10 s.
+        """
+        found = sql.ask(sql_file, text, format)
+        answer = _file(found.data, format, "query")
+        answer.headers["Finkray-Cut"] = "true" if found.cut else "false"
+        return answer
+
+
+def _file(data: bytes, name: Format, stem: str) -> Response:
+    _, media_type = FORMATS[name]
     headers = {}
     if name != "json":
         suffix = "xml" if name == "votable" else name
         headers["Content-Disposition"] = f'attachment; filename="{stem}.{suffix}"'
-    return Response(write(table), media_type=media_type, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)

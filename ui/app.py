@@ -18,6 +18,7 @@ from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
 from ui.api import PREFIX, api_router, lookup_refused
 from ui.guard import Guard
+from ui.kit.markup import heading_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.kit.reader import Reader
@@ -25,7 +26,7 @@ from ui.lookups.process import LookupRefused
 from ui.pages import PAGES
 from ui.passwords import read_passwords
 from ui.sign_in import SignIn, check_sign_in
-from ui.sources import LOOKUPS, STATUS, Polled, Sources
+from ui.sources import LOOKUPS, SQL, STATUS, Polled, Sources
 from ui.views.header import header_html
 
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
@@ -83,20 +84,26 @@ def build(
     """
     first, *others = pages
     with gr.Blocks(title="finkray", analytics_enabled=False, fill_width=True) as blocks:
-        _header(blocks, first.title, readers, sources)
+        _header(blocks, first, first.title, readers, sources)
         first.build(blocks, PageInputs(first, sources, readers, refresh_s))
     for page in others:
         with blocks.route(page.title, page.path) as route:
-            _header(route, first.title, readers, sources)
+            _header(route, page, first.title, readers, sources)
             page.build(route, PageInputs(page, sources, readers, refresh_s))
     return blocks
 
 
 def _header(
-    page: gr.Blocks, first_title: str, readers: Mapping[Polled[Any], Reader[Any]], sources: Sources
+    page: gr.Blocks,
+    shown_page: Page,
+    first_title: str,
+    readers: Mapping[Polled[Any], Reader[Any]],
+    sources: Sources,
 ) -> None:
     """Add what stands at the top of every page: state, clock, search; Gradio links all pages."""
     gr.Navbar(main_page_name=first_title)
+    if not shown_page.has_heading:
+        gr.HTML(heading_html(shown_page.title))
     searches = not sources.missing((LOOKUPS,))
     status = readers.get(STATUS)
 
@@ -119,8 +126,9 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         yield
         for reader in readers.values():
             reader.stop()
-        if not sources.missing((LOOKUPS,)):
-            sources.function_of(LOOKUPS).close()
+        for key in (LOOKUPS, SQL):
+            if not sources.missing((key,)):
+                sources.function_of(key).close()
 
     app = FastAPI(
         title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH

@@ -12,6 +12,7 @@ from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
+from finkray.status.last_audit import LastAudit
 from finkray.status.service import ServiceSnapshot
 from ui.kit.elements import AlarmCard
 from ui.lookups.process import Lookups
@@ -66,6 +67,14 @@ CLASS_LISTS: Final[OnDemand[ClassLists]] = OnDemand("class lists")
 
 LOOKUPS: Final[OnDemand[Lookups]] = OnDemand("look-ups")
 """The process that looks into the archive."""
+
+SQL: Final[OnDemand[Lookups]] = OnDemand("SQL")
+"""The process that runs queries of users, with its own limits: see `ui.lookups.sql`."""
+
+AuditOf: TypeAlias = Callable[[], LastAudit | None]
+
+LAST_AUDIT: Final[OnDemand[AuditOf]] = OnDemand("last audit")
+"""The function that returns the result of the archive's last audit; None if none is known."""
 
 
 class Sources:

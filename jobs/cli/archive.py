@@ -121,6 +121,7 @@ def audit(
 
     Of published filters also: what each judged, and what it sent.
     """
+    from jobs.cluster.last_audit import keep_audit
     from jobs.cluster.simulated_kafka import meant_kafka
     from jobs.commands.audit import audit_now, filter_balances, redrive_now
     from jobs.commands.render_audit import audit_text
@@ -131,6 +132,7 @@ def audit(
         if redrive:
             redrive_now(settings, context.progress.tell)
         report = audit_now(settings, deep)
+        keep_audit(context.state, report)
         filters = filter_balances(settings)
     if as_json:
         sent = {each.name: each.to_json() for each in filters}

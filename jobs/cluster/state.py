@@ -6,6 +6,7 @@ watcher.json       the Ray watcher, which starts Ray and its jobs again after a 
 watcher.log        its log
 jobs.json          the jobs that were started and not stopped since
 archives.json      which archive lay in which folder when it was started
+audits.json        the result of the last audit of each archive
 settings/          the settings of jobs that run, each readable by its owner alone
 logs/              logs of jobs of a local cluster that was taken down
 aggregation.json   when the class counts were last up to date

@@ -14,6 +14,7 @@ from finkray.status.archive import Snapshot
 from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
 from finkray.storage.opening import open_storage
 from jobs.cluster.job import Daemon, Job
+from jobs.cluster.last_audit import last_audit
 from jobs.cluster.state import state_folder
 from jobs.daemons.unsupervised import run_unsupervised
 
@@ -31,14 +32,17 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     from finkray.results.class_source import ClassSource
     from jobs.daemons.page_facts import EndedJobsSource, RestSource
     from ui.app import serve
+    from ui.lookups import sql
     from ui.lookups.process import Lookups
     from ui.sources import (
         AT_REST,
         CLASS_COUNTS,
         CLASS_LISTS,
         ENDED_JOBS,
+        LAST_AUDIT,
         LOOKUPS,
         SERVICES,
+        SQL,
         STATUS,
         Sources,
     )
@@ -60,6 +64,11 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         .poll(CLASS_COUNTS, classes.counts)
         .provide(CLASS_LISTS, classes.newest)
         .provide(LOOKUPS, Lookups(storage))
+        .provide(
+            SQL,
+            Lookups(storage, sql.TIMEOUT_S, waiting=sql.WAITING, data_bytes=sql.DATA_BYTES),
+        )
+        .provide(LAST_AUDIT, lambda: last_audit(state_folder(), storage.uri))
     )
     serve(settings.ui, sources, stopping)
     ray.shutdown()

@@ -32,8 +32,10 @@ from ui.sources import (
     CLASS_COUNTS,
     CLASS_LISTS,
     ENDED_JOBS,
+    LAST_AUDIT,
     LOOKUPS,
     SERVICES,
+    SQL,
     STATUS,
     Sources,
 )
@@ -55,6 +57,8 @@ def served(
         Sources()
         .poll(STATUS, night.status)
         .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
+        .provide(SQL, Lookups(LocalStorage(Path("no-archive"))))
+        .provide(LAST_AUDIT, lambda: None)
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, night.services)

@@ -2,33 +2,63 @@
 
 import io
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlencode
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from finkray.reader import Archive
 from finkray.settings.ui import UiSettings
+from finkray.status.last_audit import LastAudit
+from tests.support.classified import alert, counts, service
 from tests.support.curve_alerts import CurveArchive, ztf_alert, ztf_detection, ztf_table
 from tests.support.real_archives import ZTF_ALERTS, real_archive
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
 from ui.app import asgi
 from ui.lookups.process import Lookups
-from ui.pages import live, one_object, tonight
-from ui.sources import AT_REST, CLASS_COUNTS, ENDED_JOBS, LOOKUPS, STATUS, Sources
+from ui.pages import PAGES
+from ui.sources import (
+    AT_REST,
+    CLASS_COUNTS,
+    CLASS_LISTS,
+    ENDED_JOBS,
+    LAST_AUDIT,
+    LOOKUPS,
+    SERVICES,
+    SQL,
+    STATUS,
+    Sources,
+)
+from ui.views.sql_html import EXAMPLES
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 OBJECT, CANDID, RA, DEC = "ZTF18aaxavun", 541294366115010020, 277.87629, 7.52704
 
 NASTY = "<img src=x onerror=alert(1)>${alert(7)}{{7*7}}\u202e'\""
+
+SQL_TIMEOUT_S = 15.0
+
+AUDIT = LastAudit(
+    at=datetime.now(UTC) - timedelta(hours=3),
+    balanced=True,
+    archived=211,
+    dead_lettered=0,
+    difference=0,
+    findings=0,
+)
 
 
 class Site:
@@ -51,14 +81,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterator[
     CurveArchive(storage).put(ztf_table(*hostile), "hostile")
     sources = (
         Sources()
-        .poll(STATUS, busy_night)
+        .poll(STATUS, lambda: busy_night(datetime.now(UTC)))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
-        .poll(CLASS_COUNTS, lambda: ())
+        .poll(SERVICES, lambda: (service(datetime.now(UTC)),))
+        .poll(CLASS_COUNTS, lambda: (counts(datetime.now(UTC)),))
+        .provide(CLASS_LISTS, lambda *_: (alert(1, NASTY),))
         .provide(LOOKUPS, Lookups(storage))
+        .provide(SQL, Lookups(storage, SQL_TIMEOUT_S))
+        .provide(LAST_AUDIT, lambda: AUDIT)
     )
-    pages = (live.PAGE, tonight.PAGE, one_object.PAGE)
-    with listening(asgi(UiSettings(), sources, pages)) as (host, port, _):
+    with listening(asgi(UiSettings(), sources)) as (host, port, _):
         yield Site(f"http://{host}:{port}", Archive(storage))
 
 
@@ -146,6 +179,14 @@ def test_what_is_not_there_or_malformed_is_refused(site: Site, path: str, status
     assert json.loads(refused.value.read())["detail"]
 
 
+SHOWING = (
+    f"archive?{urlencode({'sql': 'SELECT objectId FROM ztf ORDER BY 1 LIMIT 3'})}",
+    "archive?" + urlencode({"sql": "SELECT '" + NASTY.replace("'", "''") + "' x, y"}),
+    f"archive?{urlencode({'letter': f'0:1:{NASTY}'})}",
+)
+"""Addresses of pages on which the hostile text stands."""
+
+
 def test_nothing_that_an_alert_carries_runs(page: Page, site: Site) -> None:
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
@@ -156,10 +197,15 @@ def test_nothing_that_an_alert_carries_runs(page: Page, site: Site) -> None:
         "tonight?order=bright",
         f"tonight?order=bright&class={quote(NASTY)}",
         f"object?id={quote(NASTY + 'x')}",
+        f"classification?class={quote(NASTY)}",
+        f"services?x={quote(NASTY)}",
+        *SHOWING,
     ):
         page.goto(f"{site.url}/{path}")
         expect(page.locator(".fr-table").first).not_to_have_text("looking …", timeout=30_000)
         expect(page.locator("img[src=x]")).to_have_count(0)
+        if path in SHOWING:
+            expect(page.get_by_text("alert(7)").first).to_be_visible(timeout=30_000)
     page.goto(f"{site.url}/object?id={quote(NASTY)}")
     expect(page.locator("h1")).to_have_text(NASTY.replace("\u202e", "\\u202e"))
     assert dialogs == []
@@ -172,3 +218,86 @@ def test_an_id_that_is_not_there_says_so(page: Page, site: Site) -> None:
     expect(page.locator(".fr-table")).to_contain_text("no alert in")
     page.goto(f"{site.url}/object?q=12345")
     expect(page.locator(".fr-table")).to_contain_text("has the id 12345")
+
+
+def test_the_archive_page_shows_its_nights_audit_and_disk(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/archive")
+    figures = page.locator(".fr-figures")
+    expect(figures).to_contain_text("balanced", timeout=30_000)
+    expect(figures).to_contain_text("nights")
+    nights = page.locator(".fr-table", has_text="the newest nights")
+    expect(nights.locator("tbody tr").first).to_contain_text("2026-11-23")
+    page.locator("a.fr-day").first.click()
+    expect(page).to_have_url(f"{site.url}/archive?night=2026-11-23")
+    hours = page.locator(".fr-table", has_text="hours of the night")
+    expect(hours).to_contain_text(f"2026-11-24 01 hztf{ZTF_ALERTS}")
+
+
+def test_a_query_gives_a_table_files_and_the_same_in_python(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/archive")
+    page.get_by_role("link", name="ZTF: the brightest").click()
+    answer = page.locator(".fr-tall", has_text="answer: ")
+    expect(answer.locator("tbody tr")).to_have_count(20, timeout=30_000)
+    mags = [float(each) for each in answer.locator("tbody td:nth-child(3)").all_inner_texts()]
+    assert mags == sorted(mags)
+    page.get_by_label("a SELECT over ztf").fill("SELECT count(*) AS n FROM ztf")
+    page.get_by_role("button", name="run").click()
+    expect(answer.locator("tbody")).to_have_text("208")
+    code = page.locator("pre", has_text="open_archive").inner_text()
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["answer"].to_pylist() == [{"n": 208}]
+    page.get_by_label("a SELECT over ztf").fill("COPY ztf TO 'x'")
+    page.get_by_role("button", name="run").click()
+    expect(page.locator(".fr-table p", has_text="expected one SELECT, found COPY")).to_be_visible()
+
+
+def test_examples_and_files_of_queries_are_those_of_the_api(site: Site) -> None:
+    for _, text in EXAMPLES[:-1]:
+        assert json.loads(site.get(f"query?{urlencode({'sql': text})}"))
+    query = "SELECT topic, count(*) AS n FROM ztf GROUP BY ALL ORDER BY ALL"
+    path = f"query?{urlencode({'sql': query})}"
+    expected = [{"topic": "hostile", "n": 3}, {"topic": "ztf", "n": ZTF_ALERTS}]
+    assert json.loads(site.get(path)) == expected
+    assert pq.read_table(io.BytesIO(site.get(f"{path}&format=parquet"))).to_pylist() == expected
+    assert pacsv.read_csv(io.BytesIO(site.get(f"{path}&format=csv"))).to_pylist() == expected
+    assert site.get(f"{path}&format=votable").count(b"<TR>") == 2
+    formula = urlencode({"sql": "SELECT '=1+1' AS x", "format": "csv"})
+    assert b"'=1+1" in site.get(f"query?{formula}")
+
+
+def test_a_query_without_end_stops_neither_the_live_page_nor_look_ups(site: Site) -> None:
+    endless = "WITH RECURSIVE t AS (SELECT 1 n UNION ALL SELECT n FROM t) SELECT count(*) FROM t"
+    status: list[int] = []
+
+    def ask() -> None:
+        try:
+            site.get(f"query?{urlencode({'sql': endless})}")
+        except urllib.error.HTTPError as error:
+            status.append(error.code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.5)  # the query has begun; if it has not, the assertions hold as well
+    assert json.loads(site.get("snapshot"))["lag"] == busy_night().lag
+    assert json.loads(site.get(f"cone?ra={RA}&dec={DEC}"))
+    asking.join(timeout=60)
+    assert status == [504]
+    assert json.loads(site.get(f"query?{urlencode({'sql': 'SELECT 1 AS one'})}")) == [{"one": 1}]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*(each.path.lstrip("/") for each in PAGES), f"object?id={OBJECT}", "archive?sql=SELECT+1"],
+)
+def test_a_screen_reader_finds_no_fault(page: Page, site: Site, path: str) -> None:
+    page.emulate_media(reduced_motion="reduce")  # no colour is half-way to another
+    page.goto(f"{site.url}/{path}")
+    expect(page.locator(".fr-header")).to_be_visible()
+    expect(page.locator(".fr-table").first).not_to_have_text("looking …", timeout=30_000)
+    for scheme in ("light", "dark"):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+        # Only colours differ in the second scheme.
+        rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}
+        found = Axe().run(page, options=rules)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"

@@ -15,6 +15,11 @@ MOST_CHARACTERS: Final = 300
 """Of a text in a table: a name of 10 kB made a page of 14 800 pixels."""
 
 
+def heading_html(title: str) -> str:
+    """Return the first heading of a page that is not seen: the navigation shows the title."""
+    return f"<h1 class='fr-hidden'>{escaped(title)}</h1>"
+
+
 def banner_html(banner: Banner, now: datetime) -> str:
     """Return the first line of a page.
 
@@ -83,7 +88,7 @@ def table_html(table: Table, *, wide: bool = False, tall: bool = False) -> str:
         It may have many rows and scrolls by itself.
     """
     classes = "fr-table" + (" fr-wide" if wide else "") + (" fr-tall" if tall else "")
-    title = f"<h3>{escaped(table.title)}</h3>"
+    title = f"<h2 class='fr-caption'>{escaped(table.title)}</h2>"
     if not table.rows:
         return f"<section class='{classes}'>{title}<p>{escaped(table.empty)}</p></section>"
     head = ""
@@ -106,7 +111,7 @@ def bars_html(title: str, bars: Iterable[Bar]) -> str:
     """Return a chart of bars, each a link."""
     rows = "".join(_bar_row(bar) for bar in bars)
     return (
-        f"<section class='fr-table'><h3>{escaped(title)}</h3>"
+        f"<section class='fr-table'><h2 class='fr-caption'>{escaped(title)}</h2>"
         f"<div class='fr-bars'>{rows}</div></section>"
     )
 
@@ -120,6 +125,12 @@ def choice_form_html(selects: Iterable[Select]) -> str:
     """Return select boxes in a form that opens the same page with the choice in its address."""
     boxes = "".join(_select(select) for select in selects)
     return f"<form class='fr-choice' method='get'>{boxes}<button type='submit'>show</button></form>"
+
+
+def code_html(text: str) -> str:
+    """Return lines for a program or a shell, which a keyboard can scroll."""
+    lines = "\n".join(escaped(line) for line in text.split("\n"))
+    return f"<pre tabindex='0'><code>{lines}</code></pre>"
 
 
 def _alarm(card: AlarmCard) -> str:

@@ -67,6 +67,8 @@ class Page:
         Adds its components and events to the Blocks, which are on its route.
     css
         Style sheet of what this page alone has; None if the kit's is enough.
+    has_heading
+        Whether its own content has a first heading; else it gets its title, for screen readers.
     """
 
     path: str
@@ -74,3 +76,4 @@ class Page:
     sources: tuple[Key, ...]
     build: Callable[[gr.Blocks, PageInputs], None]
     css: Path | None = None
+    has_heading: bool = False

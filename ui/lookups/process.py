@@ -59,15 +59,32 @@ class Lookups:
         Of the archive.
     timeout_s
         Seconds after which a look-up is ended.
+    waiting
+        Look-ups that may wait for their turn.
+    data_bytes
+        Private memory that the process may take.
     """
 
-    def __init__(self, storage: Storage, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        waiting: int = WAITING,
+        data_bytes: int = DATA_BYTES,
+    ) -> None:
         self._storage = storage
         self._timeout_s = timeout_s
-        self._places = threading.Semaphore(1 + WAITING)
+        self._data_bytes = data_bytes
+        self._places = threading.Semaphore(1 + waiting)
         self._lock = threading.Lock()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
+
+    @property
+    def uri(self) -> str:
+        """URI of the archive."""
+        return self._storage.uri
 
     def ask(
         self,
@@ -111,7 +128,7 @@ class Lookups:
             answer: tuple[Any, tuple[str, int] | None] = connection.recv()
         except (EOFError, OSError):
             self._end()
-            limit = f"{DATA_BYTES >> 30} GiB"
+            limit = f"{self._data_bytes >> 30} GiB"
             return None, (f"its process ended, perhaps above {limit} of memory: ask for less", 500)
         return answer
 
@@ -121,7 +138,10 @@ class Lookups:
             context = multiprocessing.get_context("spawn")
             self._connection, other = context.Pipe()
             self._process = context.Process(
-                target=_serve, args=(other, self._storage), name="finkray-lookups", daemon=True
+                target=_serve,
+                args=(other, self._storage, self._data_bytes),
+                name="finkray-lookups",
+                daemon=True,
             )
             self._process.start()
             other.close()
@@ -137,10 +157,11 @@ class Lookups:
             self._connection = None
 
 
-def _serve(connection: "Connection[Any, Any]", storage: Storage) -> None:
+def _serve(connection: "Connection[Any, Any]", storage: Storage, data_bytes: int) -> None:
     """Answer until the other end is closed: the main function of the child."""
     os.nice(NICE)
-    resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES, DATA_BYTES))
+    # Unlike RLIMIT_AS it does not count what Arrow's and DuckDB's allocators reserve and never use.
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
     archive = Archive(storage)
     while True:
         try:
@@ -155,4 +176,7 @@ def _serve(connection: "Connection[Any, Any]", storage: Storage) -> None:
             answer, refusal = None, (f"{type(error).__name__}: {error}", 422)
         except MemoryError:
             answer, refusal = None, ("it took too much memory: ask for less", 422)
-        connection.send((answer, refusal))
+        try:
+            connection.send((answer, refusal))
+        except MemoryError:  # it needs a copy of the answer, before the first byte is sent
+            connection.send((None, ("the answer is too large: ask for less", 422)))

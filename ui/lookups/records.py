@@ -1,6 +1,7 @@
 """What look-ups answer, and how images are drawn."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,6 +13,12 @@ LOW_PERCENT, HIGH_PERCENT = 0.5, 99.7
 
 ZTF_ARCSEC_PER_PIXEL: Final = 1.01
 LSST_ARCSEC_PER_PIXEL: Final = 0.2
+
+NIGHT_BEGINS_UTC_HOUR: Final = 16
+"""No telescope of the surveys observes at this hour: noon is 16 h at Rubin, 20 h at Palomar."""
+
+MEAN_NIGHTS: Final = 7
+"""The last nights whose bytes tell how long the disk will last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +62,91 @@ class AlertRecord:
 
     packet: dict[str, Any]
     images: dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What came in a time: alerts by Kafka's timestamps, dead letters by when they were filed."""
+
+    alerts: int
+    size_bytes: int
+    files: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class NightsRecord:
+    """What the archive got.
+
+    Attributes
+    ----------
+    nights
+        by the UTC date on which the night began at `NIGHT_BEGINS_UTC_HOUR`, the newest first
+    hours
+        of the night that was chosen, by topic and hour: alerts
+    free_bytes
+        of the archive's disk; None if the storage has no bound that could be asked for
+    bytes_a_night
+        mean of the last `MEAN_NIGHTS` nights with alerts; 0 without any
+    dead_letters_by_reason
+        all that are not resolved
+    """
+
+    nights: tuple[tuple[date, Amount], ...]
+    hours: tuple[tuple[datetime, str, int], ...]
+    free_bytes: int | None
+    bytes_a_night: float
+    dead_letters_by_reason: tuple[tuple[str, int], ...]
+
+    @property
+    def nights_left(self) -> float | None:
+        """How many nights as the last ones the disk has room for; None if that is not known."""
+        if self.free_bytes is None or self.bytes_a_night <= 0:
+            return None
+        return self.free_bytes / self.bytes_a_night
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter; `head` are the first bytes of the message as hexadecimal digits and text."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: datetime | None
+    reason: str
+    detail: str
+    size_bytes: int
+    head: tuple[str, ...] = ()
+
+
+def night_of(at: datetime) -> date:
+    """Return the UTC date on which the night of a time began."""
+    return (at.astimezone(UTC) - timedelta(hours=NIGHT_BEGINS_UTC_HOUR)).date()
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAnswer:
+    """The answer to a query.
+
+    Attributes
+    ----------
+    table
+        its rows
+    tables
+        the tables that were opened for it: name, and the Python expression that opens it
+    cut
+        whether there are more rows, or more bytes, than an answer may have
+    """
+
+    table: pa.Table
+    tables: tuple[tuple[str, str], ...]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFile:
+    """The answer to a query as the bytes of a file; `cut` as in `SqlAnswer`."""
+
+    data: bytes
+    cut: bool

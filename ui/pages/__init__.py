@@ -7,7 +7,7 @@ A new page is one file with a `PAGE`, and its entry here. A new source is a key 
 from typing import Final
 
 from ui.kit.page import Page
-from ui.pages import classification, live, one_object, services, tonight
+from ui.pages import archive, classification, live, one_object, services, tonight
 
 PAGES: Final[tuple[Page, ...]] = (
     live.PAGE,
@@ -15,4 +15,5 @@ PAGES: Final[tuple[Page, ...]] = (
     one_object.PAGE,
     classification.PAGE,
     services.PAGE,
+    archive.PAGE,
 )

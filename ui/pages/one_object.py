@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from finkray.text import count_text
 from ui.kit.elements import Cell, Column, Table
-from ui.kit.markup import problem_html, table_html
+from ui.kit.markup import heading_html, problem_html, table_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.objects import alert_record, cone, object_of_alert, object_record
@@ -34,19 +34,22 @@ HINT: Final = (
 def page_html(lookups: Lookups, query: Mapping[str, str], base_url: str, now: datetime) -> str:
     """Return what the page shows for the parameters of its address."""
     choice = ObjectChoice.of(query)
+    heading = heading_html("Object")
     text = query.get("q", "").strip()
     try:
         if not text:
             return (
-                _object(lookups, choice, base_url, now) if choice.object_id else problem_html(HINT)
+                _object(lookups, choice, base_url, now)
+                if choice.object_id
+                else heading + problem_html(HINT)
             )
         found = parse_query(text)
         if isinstance(found, Circle):
             table = lookups.ask(cone, found.ra_deg, found.dec_deg, found.radius_arcsec)
-            return table_html(cone_table(table, found), wide=True)
+            return heading + table_html(cone_table(table, found), wide=True)
         return _object(lookups, ObjectChoice(found), base_url, now)
     except (LookupRefused, ValueError) as error:
-        return problem_html(f"{error}. {HINT}")
+        return heading + problem_html(f"{error}. {HINT}")
 
 
 def _object(lookups: Lookups, choice: ObjectChoice, base_url: str, now: datetime) -> str:
@@ -111,5 +114,10 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
 
 
 PAGE: Final = Page(
-    f"/{PATH}", "Object", (LOOKUPS,), _build, css=Path(__file__).with_name("object.css")
+    f"/{PATH}",
+    "Object",
+    (LOOKUPS,),
+    _build,
+    css=Path(__file__).with_name("object.css"),
+    has_heading=True,
 )

@@ -11,7 +11,7 @@ from finkray.curves.periodogram import Periodogram
 from finkray.text import clipped, count_text, duration_text, time_text
 from ui.formats import json_value
 from ui.kit.elements import Cell, Column, Table
-from ui.kit.markup import escaped, facts_html, table_html
+from ui.kit.markup import code_html, escaped, facts_html, table_html
 from ui.lookups.records import (
     HIGH_PERCENT,
     LOW_PERCENT,
@@ -309,13 +309,8 @@ def _downloads(record: ObjectRecord, base_url: str) -> str:
     curl = f"curl '{base_url}{path}?format=csv'"
     return (
         f"<section class='fr-table fr-wide'><h2>light curve as a file, and for programs</h2>"
-        f"<p class='fr-links'>{links}</p>{_code(python)}{_code(curl)}</section>"
+        f"<p class='fr-links'>{links}</p>{code_html(python)}{code_html(curl)}</section>"
     )
-
-
-def _code(text: str) -> str:
-    lines = "\n".join(escaped(line) for line in text.split("\n"))
-    return f"<pre tabindex='0'><code>{lines}</code></pre>"
 
 
 def _links(record: ObjectRecord) -> str:

@@ -26,8 +26,10 @@ from ui.sources import (
     CLASS_COUNTS,
     CLASS_LISTS,
     ENDED_JOBS,
+    LAST_AUDIT,
     LOOKUPS,
     SERVICES,
+    SQL,
     STATUS,
     Polled,
     Sources,
@@ -42,6 +44,8 @@ def sources() -> Sources:
         Sources()
         .poll(STATUS, lambda: None)
         .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
+        .provide(SQL, Lookups(LocalStorage(Path("no-archive"))))
+        .provide(LAST_AUDIT, lambda: None)
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())
@@ -128,4 +132,5 @@ def test_the_addresses_of_the_pages_stay() -> None:
         ("/object", "Object"),
         ("/classification", "Classification"),
         ("/services", "Services"),
+        ("/archive", "Archive"),
     ]
