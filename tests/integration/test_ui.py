@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,24 +17,18 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.service import ServiceSnapshot
-from finkray.storage.local import LocalStorage
 from tests.support.classified import BEFORE, LAST, alert, counts, service
+from tests.support.pages import empty_sources
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
 from ui.app import asgi
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET
 from ui.kit.page import Page as SitePage
-from ui.lookups.process import Lookups
 from ui.sources import (
-    AT_REST,
     CLASS_COUNTS,
     CLASS_LISTS,
-    ENDED_JOBS,
-    LAST_AUDIT,
-    LOOKUPS,
     SERVICES,
-    SQL,
     STATUS,
     Sources,
 )
@@ -54,13 +47,8 @@ def served(
     With `strip` the application gets its paths without `root_path`, as from a proxy.
     """
     sources = (
-        Sources()
+        empty_sources()
         .poll(STATUS, night.status)
-        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
-        .provide(SQL, Lookups(LocalStorage(Path("no-archive"))))
-        .provide(LAST_AUDIT, lambda: None)
-        .poll(AT_REST, lambda: None)
-        .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, night.services)
         .poll(CLASS_COUNTS, night.counts)
         .provide(CLASS_LISTS, night.newest)

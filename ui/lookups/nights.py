@@ -48,7 +48,7 @@ def nights_record(archive: Archive, night: date | None) -> NightsRecord:
             sums[number] += row[name]
     letters, reasons = _dead_letters(claims)
     amounts = {
-        each: Amount(*(round(value) for value in nights[each]), letters[each])
+        each: _amount(nights[each], letters[each])
         for each in sorted(nights.keys() | letters.keys(), reverse=True)
     }
     newest = next((each for each, amount in amounts.items() if amount.alerts), None)
@@ -102,6 +102,11 @@ def one_letter(archive: Archive, topic: str, partition: int, offset: int) -> Let
         for row in claim.table.to_pylist():
             return _letter(row)
     raise LookupRefused(f"there is no dead letter {topic}[{partition}] at {offset}", 404)
+
+
+def _amount(sums: list[float], dead_letters: int) -> Amount:
+    alerts, size_bytes, files = (round(value) for value in sums)
+    return Amount(alerts, size_bytes, files, dead_letters)
 
 
 def _letter(row: dict[str, Any]) -> Letter:

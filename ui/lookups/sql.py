@@ -168,10 +168,10 @@ def _tables(archive: Archive, tree: Any) -> Iterator[_SqlTable]:
         of_survey: dict[str, list[str]] = {}
         for topic in topics(storage_of(archive)):
             of_survey.setdefault(topic.survey, []).append(topic.name)
-        for survey, names in of_survey.items():
+        for survey, of_it in of_survey.items():
             if everything or survey in named:
-                python = f"archive.dataset(topic={names!r})"
-                yield _SqlTable(survey, archive.dataset(topic=names), python)
+                python = f"archive.dataset(topic={of_it!r})"
+                yield _SqlTable(survey, archive.dataset(topic=of_it), python)
     stores = {store.name for store in list_stores(storage_of(archive))}
     for name in sorted(stores - {"alerts", *SURVEYS}):
         if everything or name.lower() in named:

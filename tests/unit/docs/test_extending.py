@@ -12,23 +12,12 @@ from fastapi.testclient import TestClient
 
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Alarm
-from finkray.storage.local import LocalStorage
+from tests.support.pages import empty_sources
 from tests.support.snapshots import busy_night
 from ui.app import asgi
 from ui.kit.markup import table_html
 from ui.kit.reading import Reading
-from ui.lookups.process import Lookups
 from ui.pages import PAGES
-from ui.sources import (
-    AT_REST,
-    CLASS_COUNTS,
-    CLASS_LISTS,
-    ENDED_JOBS,
-    LOOKUPS,
-    SERVICES,
-    STATUS,
-    Sources,
-)
 
 CHECKOUT = Path(__file__).parents[3]
 TEXT = (CHECKOUT / "docs" / "extending.md").read_text()
@@ -50,17 +39,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def test_the_page_of_the_recipe_is_served_at_its_address(module: ModuleType) -> None:
-    sources = (
-        Sources()
-        .poll(STATUS, lambda: None)
-        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
-        .poll(AT_REST, lambda: None)
-        .poll(ENDED_JOBS, lambda: ())
-        .poll(SERVICES, lambda: ())
-        .poll(CLASS_COUNTS, lambda: ())
-        .provide(CLASS_LISTS, lambda *_: ())
-    )
-    application = asgi(UiSettings(), sources, (*PAGES, module.PAGE))
+    application = asgi(UiSettings(), empty_sources(), (*PAGES, module.PAGE))
     with TestClient(application, base_url="http://127.0.0.1:5000") as client:
         answer = client.get("/alarms")
     assert answer.status_code == 200

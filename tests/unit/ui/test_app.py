@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,23 +13,13 @@ import pytest
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.settings.ui import UiSettings
-from finkray.storage.local import LocalStorage
+from tests.support.pages import empty_sources
 from tests.support.web import listening
 from ui.app import asgi, serve
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
-from ui.lookups.process import Lookups
 from ui.pages import PAGES
 from ui.sources import (
-    AT_REST,
-    CLASS_COUNTS,
-    CLASS_LISTS,
-    ENDED_JOBS,
-    LAST_AUDIT,
-    LOOKUPS,
-    SERVICES,
-    SQL,
-    STATUS,
     Polled,
     Sources,
 )
@@ -40,18 +29,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def sources() -> Sources:
-    return (
-        Sources()
-        .poll(STATUS, lambda: None)
-        .provide(LOOKUPS, Lookups(LocalStorage(Path("no-archive"))))
-        .provide(SQL, Lookups(LocalStorage(Path("no-archive"))))
-        .provide(LAST_AUDIT, lambda: None)
-        .poll(AT_REST, lambda: None)
-        .poll(ENDED_JOBS, lambda: ())
-        .poll(SERVICES, lambda: ())
-        .poll(CLASS_COUNTS, lambda: ())
-        .provide(CLASS_LISTS, lambda counts, night, name: ())  # noqa: ARG005
-    )
+    return empty_sources()
 
 
 def test_the_server_answers_at_the_address_that_it_logs(
