@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import resource
 import statistics
+import subprocess
 import sys
 import tarfile
 import time
@@ -202,6 +203,15 @@ def measure_reading(uri: str) -> dict[str, dict[str, float]]:
     }
 
 
+def measure_peer(python: str, folder: Path) -> dict[str, float]:
+    """Import the hourly files with the hats-import of another Python; return what it cost."""
+    program = Path(__file__).with_name("hats_import_peer.py")
+    command = [python, str(program), str(folder / "archive" / "alerts"), str(folder / "peer")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def _median_s(
     opened: Callable[[], pads.Dataset], read: Callable[[pads.Dataset], pa.Table]
 ) -> float:
@@ -231,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             measured = pool.apply(measure, (str(folder / "archive"),))
             reading = pool.apply(measure_reading, (str(folder / "archive"),))
+        peer = measure_peer(options.peer, folder) if options.peer else None
     alerts = measured["alerts"]
     print(
         f"{alerts} alerts of {measured['objects']} objects in {measured['object_leaves']} leaves: "
@@ -241,16 +252,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for name, took in reading.items():
         print(f"{name}: {took['night_s']:.2f} s, {took['hourly_s']:.2f} s from hourly files alone")
-    if options.json:
-        options.json.write_text(
-            json.dumps({**measured, "reading": reading}, indent=2), encoding="utf-8"
+    if peer is not None:
+        print(
+            f"hats-import, flat columns alone: CPU {peer['cpu_s'] / alerts * 1e6:.0f} us an alert, "
+            f"{peer['wall_s']:.1f} s, peak memory {peer['peak_rss_bytes'] / 1e6:.0f} MB"
         )
+    if options.json:
+        report = {**measured, "reading": reading, "hats_import": peer}
+        options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
     return 0 if alerts == options.alerts else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.hats_night", description=__doc__)
     parser.add_argument("--alerts", type=int, default=100_000, metavar="N")
+    parser.add_argument("--peer", metavar="PYTHON", help="a Python that has hats-import")
     add_common(parser)
     return parser
 
