@@ -3,7 +3,8 @@
 After a warm-up, the same alerts are sent as fast as Kafka takes them, to an archive alone,
 then to one with `classify` and `crossmatch` beside it, each as `finkray start` runs it. What counts
 is the time until the last alert is durable. Then alerts are sent at an even rate, and the time from
-Kafka's timestamp until the class is durable is read from the ledger of the results.
+Kafka's timestamp until the class is durable is read from the ledger of the results. With
+`--night-alerts` the archive alone takes the same once more, beside the build of a HATS night.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import hats_night
 from bench.chains.archive import settings_for
 from bench.classify import make_catalog
 from bench.durable import kafka_unix_s, last_commit_unix_s
@@ -31,13 +33,17 @@ from bench.topics import ZTF_PACKETS, Feed, read_feed, send
 from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
 from finkray.storage.contract import Storage
-from jobs.cluster.local_ray import find_local_ray
+from jobs.cluster.local_ray import WORKER_NICENESS, find_local_ray
+from jobs.daemons.hats import NICENESS as HATS_NICENESS
 from sim.broker.kafka import Kafka
 from sim.player.pace import Pace
 from sim.player.play import play
 from sim.player.sources import Packet
 
 SERVICES = {"classify": "actors.classify:Classify", "crossmatch": "actors.crossmatch:Crossmatch"}
+
+NIGHT = "2018-11-28"
+"""The observing night of `bench.hats_night`."""
 
 _LOG = logging.getLogger("bench.beside")
 _POLL_S = 0.2
@@ -56,6 +62,8 @@ class Measured:
         alerts/s until the last was durable, without and with services
     ratio
         of the second to the first
+    night_per_s
+        the same beside the build of a HATS night; None if it was not measured
     results_after_s
         from the last durable alert until the last result of each service
     rate_per_s, latency_s
@@ -69,6 +77,7 @@ class Measured:
     results_after_s: dict[str, float]
     rate_per_s: float
     latency_s: tuple[float, float, float]
+    night_per_s: float | None = None
 
 
 class _Stream:
@@ -146,6 +155,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
             stream.burst_per_s(options.warm)
             _LOG.info("alone: %d alerts", options.alerts)
             alone_per_s = stream.burst_per_s(options.alerts)
+            night_per_s = _beside_night(stream, folder, options) if options.night_alerts else None
         with _stream(kafka, feed, folder, "beside", options) as stream, ExitStack() as services:
             before = stream.sent
             for name, spec in SERVICES.items():
@@ -177,6 +187,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         results_after_s=after,
         rate_per_s=options.rate,
         latency_s=(p50, p95, p99),
+        night_per_s=night_per_s,
     )
 
 
@@ -205,13 +216,43 @@ def render(measured: Measured) -> str:
     """Return the figures as text."""
     p50, p95, p99 = measured.latency_s
     after = ", ".join(f"{name} {after:.1f} s" for name, after in measured.results_after_s.items())
+    night = (
+        f"beside the build of a HATS night: {measured.night_per_s:,.0f} alerts/s, "
+        f"{measured.night_per_s / measured.alone_per_s:.0%}\n"
+        if measured.night_per_s is not None
+        else ""
+    )
     return (
         f"{measured.alerts:,} alerts at once: {measured.alone_per_s:,.0f} alerts/s alone, "
         f"{measured.beside_per_s:,.0f} beside {len(SERVICES)} services: {measured.ratio:.0%}\n"
-        f"the last results after the last alert: {after}\n"
+        f"{night}the last results after the last alert: {after}\n"
         f"{measured.rate_per_s:g} alerts/s: a class is durable after {p50:.1f} s (p50), "
         f"{p95:.1f} s (p95), {p99:.1f} s (p99)"
     )
+
+
+def _beside_night(stream: _Stream, folder: Path, options: argparse.Namespace) -> float:
+    """Return the alerts/s of an archive while the HATS night of another one is built."""
+    hats_night.make_archive(folder / "night", options.data, options.night_alerts)
+    config = folder / "night.toml"
+    config.write_text(f'[archive]\nuri = "{folder / "night"}"\n')
+    finkray = [sys.executable, "-m", "jobs.cli.main"]
+    build = [*finkray, "hats", "build", "--night", NIGHT, "--incomplete", "-c", str(config)]
+    # As a job of Ray's that lowers its own priority, as `finkray start hats` does.
+    nice = ["nice", "-n", str(WORKER_NICENESS + HATS_NICENESS)]
+    _LOG.info("beside the build of a night: %d alerts", options.alerts)
+    process = subprocess.Popen([*nice, *build], stdout=subprocess.DEVNULL)
+    try:
+        per_s = stream.burst_per_s(options.alerts)
+        if process.poll() is not None:
+            raise RuntimeError(
+                f"the build of the night ended first (exit code {process.returncode}): take more "
+                "--night-alerts"
+            )
+    finally:
+        process.terminate()
+        process.wait(_DRAIN_S)
+    return per_s
 
 
 @contextmanager
@@ -282,6 +323,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=60.0, metavar="S", help="of the even rate (%(default)s)")
     add(
         "--sources", type=int, default=1_000_000, metavar="N", help="of the catalogue (%(default)s)"
+    )
+    add(
+        "--night-alerts",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also beside the build of a HATS night of this many (%(default)s: not)",
     )
     add("--timeout", type=float, default=600.0, metavar="S", help="of each step (%(default)s)")
     add_common(parser)

@@ -21,7 +21,7 @@ from jobs.daemons.unsupervised import run_unsupervised
 POLL_S: Final = 30.0
 """Seconds between two looks for new alerts."""
 
-_NICE: Final = 10
+NICENESS: Final = 10
 """Archive and services come first when there is no idle core."""
 
 
@@ -36,7 +36,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     # Its libraries take a second to load, and every command imports this module.
     from catalogs.nights.due import NightBuilder
 
-    os.nice(_NICE)
+    os.nice(NICENESS)
     builder = NightBuilder(archive_of(settings), stopping)
     state = state_folder()
     while not stopping.is_set():
