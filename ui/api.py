@@ -12,6 +12,8 @@ from ui.kit.reader import Reader
 from ui.lookups.downloads import as_file
 from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
 from ui.lookups.process import LookupRefused, Lookups
+from ui.lookups.records import SkyScope
+from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
 from ui.lookups.tonight import Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, SQL, STATUS, Polled, Sources
@@ -102,6 +104,17 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     ) -> Any:
         """Return objects that are worth a look: the list of the page Tonight."""
         return json_value(lookups.ask(tonight, order, top, night, class_name))
+
+    @router.get("/sky")
+    def sky(
+        alerts: SkyScope = "tonight",
+        class_name: Annotated[str, Query(alias="class", max_length=200)] = "",
+    ) -> Any:
+        """Return the alerts by HEALPix cell of order 4 (nested), the fullest cells first."""
+        found = lookups.ask(sky_record, alerts, class_name)
+        names = ("pixel", "alerts", "ra_deg", "dec_deg")
+        cells = [{name: getattr(cell, name) for name in names} for cell in found.cells]
+        return {"alerts": found.alerts, "healpix_order": HEALPIX_ORDER, "cells": cells}
 
     @router.get("/alert")
     def alert(topic: str, partition: int, offset: int, at: datetime | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import threading
 import time
 import urllib.error
@@ -264,6 +265,42 @@ def test_examples_and_files_of_queries_are_those_of_the_api(site: Site) -> None:
     assert site.get(f"{path}&format=votable").count(b"<TR>") == 2
     formula = urlencode({"sql": "SELECT '=1+1' AS x", "format": "csv"})
     assert b"'=1+1" in site.get(f"query?{formula}")
+
+
+def test_a_cell_of_the_sky_leads_to_the_objects_in_it(page: Page, site: Site) -> None:
+    found = json.loads(site.get("sky?alerts=archive"))
+    cells = {cell["pixel"]: cell["alerts"] for cell in found["cells"]}
+    assert found["alerts"] == sum(cells.values()) == ZTF_ALERTS + 3 + 3
+    page.goto(f"{site.url}/sky?alerts=archive")
+    expect(page.locator(".fr-sky a")).to_have_count(len(cells), timeout=30_000)
+    fullest = found["cells"][0]
+    page.locator(".fr-sky a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".fr-caption")).to_contain_text(f"of {fullest['ra_deg']:.4f}")
+    assert page.locator("tbody tr").count() > 0
+    assert sum(cell["alerts"] for cell in json.loads(site.get("sky"))["cells"]) == found["alerts"]
+
+
+def test_every_line_of_the_api_page_runs_as_it_stands(
+    page: Page, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page.goto(f"{site.url}/api")
+    expect(page.locator("pre")).to_have_count(2 * 11 + 1, timeout=30_000)
+    lines = page.locator("pre").all_inner_texts()
+    headings = page.locator("h2", has_text="GET /").all_inner_texts()
+    documented = json.loads(site.get("openapi.json"))["paths"]
+    assert {heading.removeprefix("GET ") for heading in headings} == documented.keys()
+    for line in lines:
+        if line.startswith("curl"):
+            done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
+            assert done.returncode == 0, f"{line}: {done.stderr!r}"
+            assert done.stdout or "cutout.png" in line
+        else:
+            names: dict[str, Any] = {}
+            exec(line, names)
+            assert len(names["table"] if "table" in names else names["found"])
+    assert (tmp_path / "cutout.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_query_without_end_stops_neither_the_live_page_nor_look_ups(site: Site) -> None:

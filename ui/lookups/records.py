@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -150,3 +150,35 @@ class SqlFile:
 
     data: bytes
     cut: bool
+
+
+SkyScope = Literal["tonight", "archive"]
+
+SKY_SCOPES: Final[tuple[SkyScope, ...]] = ("tonight", "archive")
+
+
+@dataclass(frozen=True, slots=True)
+class SkyCell:
+    """A HEALPix cell (nested) with its alerts; degrees, ICRS."""
+
+    pixel: int
+    alerts: int
+    ra_deg: float
+    dec_deg: float
+    corners: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SkyRecord:
+    """Alerts by cell of the sky.
+
+    Attributes
+    ----------
+    alerts
+        how many were looked at, also those without a position
+    cells
+        those with alerts, the fullest first
+    """
+
+    alerts: int
+    cells: tuple[SkyCell, ...]

@@ -75,7 +75,7 @@ def tonight(
             for row in rows
         ]
         return [row for row in found if class_name in ("", row["class"])][:top]
-    alerts = _newest_alerts(archive)
+    alerts = newest_alerts(archive)
     keep = pc.invert(pc.fill_null(alerts["solar_system"], fill_value=False))
     keep = pc.and_(keep, pc.is_valid(alerts["object_id"]))
     if order == "new":
@@ -92,7 +92,7 @@ def tonight(
     return [row for row in rows if class_name in ("", row["class"])][:top]
 
 
-def _newest_alerts(archive: Archive) -> pa.Table:
+def newest_alerts(archive: Archive) -> pa.Table:
     """Return detections of the newest hours, until there are `MOST_ALERTS` of them."""
     storage = storage_of(archive)
     folders = sorted(hour_folders(storage, Span(), None), key=itemgetter(1), reverse=True)

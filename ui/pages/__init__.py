@@ -7,13 +7,24 @@ A new page is one file with a `PAGE`, and its entry here. A new source is a key 
 from typing import Final
 
 from ui.kit.page import Page
-from ui.pages import archive, classification, live, one_object, services, tonight
+from ui.pages import (
+    archive,
+    classification,
+    http_api,
+    live,
+    one_object,
+    services,
+    sky,
+    tonight,
+)
 
 PAGES: Final[tuple[Page, ...]] = (
     live.PAGE,
     tonight.PAGE,
     one_object.PAGE,
     classification.PAGE,
+    sky.PAGE,
     services.PAGE,
     archive.PAGE,
+    http_api.PAGE,
 )

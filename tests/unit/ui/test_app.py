@@ -109,6 +109,8 @@ def test_the_addresses_of_the_pages_stay() -> None:
         ("/tonight", "Tonight"),
         ("/object", "Object"),
         ("/classification", "Classification"),
+        ("/sky", "Sky"),
         ("/services", "Services"),
         ("/archive", "Archive"),
+        ("/api", "API"),
     ]
