@@ -17,8 +17,14 @@ from pydantic import BaseModel
 from finkray.errors import ClusterUnavailable
 from finkray.host.ray_connection import errors_of_ray
 from finkray.status.archive import Snapshot
-from finkray.status.gauges import ARCHIVE_GAUGES, SERVICE_GAUGES, GaugeSpec
+from finkray.status.gauges import (
+    ARCHIVE_GAUGES,
+    SERVICE_GAUGES,
+    STREAMOUT_GAUGES,
+    GaugeSpec,
+)
 from finkray.status.service import ServiceSnapshot
+from finkray.status.streamout import StreamoutSnapshot
 
 if TYPE_CHECKING:  # 0.15 s to load, in an actor that has no use for them
     from finkray.settings.model import Settings
@@ -52,6 +58,7 @@ class BoardSpec(Generic[SnapshotT]):
 
 
 ARCHIVE_BOARD = BoardSpec("finkray-archive-board", Snapshot, ARCHIVE_GAUGES)
+STREAMOUT_BOARD = BoardSpec("finkray-streamout-board", StreamoutSnapshot, STREAMOUT_GAUGES)
 
 _KV_NAMESPACE: Final = b"finkray"
 """Of Ray's key-value store, where a board also leaves its snapshot for commands that only look."""

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from finkray.status.archive import Snapshot
 from finkray.status.service import ServiceSnapshot
+from finkray.status.streamout import FilterStatus, StreamoutSnapshot
 
 SnapshotT = TypeVar("SnapshotT")
 
@@ -114,4 +115,47 @@ SERVICE_GAUGES: tuple[GaugeSpec[ServiceSnapshot], ...] = (
     _service_gauge("results", "rows in the results store"),
     _service_gauge("breaker_open", "1 while the circuit breaker is not closed", _breaker_is_open),
     _service_gauge("errors", "alerts with the status error", _errors),
+)
+
+
+def _with_filter(
+    read: Callable[[FilterStatus], float], snapshot: StreamoutSnapshot
+) -> Iterator[Sample]:
+    for each in snapshot.filters:
+        yield Sample(float(read(each)), {"filter": each.name})
+
+
+def _filter_gauge(
+    name: str, description: str, read: Callable[[FilterStatus], float] | None = None
+) -> GaugeSpec[StreamoutSnapshot]:
+    samples = partial(_with_filter, read or attrgetter(name))
+    return GaugeSpec(f"finkray_filter_{name}", description, samples, ("filter",))
+
+
+def _rests(status: FilterStatus) -> float:
+    return float(status.fault != "")
+
+
+def _group_lags(snapshot: StreamoutSnapshot) -> Iterator[Sample]:
+    for each in snapshot.groups:
+        yield Sample(float(each.lag), {"group": each.group, "topic": each.topic})
+
+
+STREAMOUT_GAUGES: tuple[GaugeSpec[StreamoutSnapshot], ...] = (
+    _filter_gauge("alerts", "alerts judged"),
+    _filter_gauge("passed", "alerts that passed"),
+    _filter_gauge("not_judged", "alerts that could not be judged"),
+    _filter_gauge("sent", "alerts sent"),
+    _filter_gauge("refused", "messages that were not sent"),
+    _filter_gauge("amendments", "amendments sent"),
+    _filter_gauge("sent_per_s", "alerts/s sent"),
+    _filter_gauge("latency_p95_s", "seconds from durable to committed in Kafka"),
+    _filter_gauge("behind_s", "age of the oldest durable file that is not judged, in seconds"),
+    _filter_gauge("rests", "1 while the filter rests after failures", _rests),
+    GaugeSpec(
+        "finkray_filter_group_lag",
+        "offsets that a consumer group is behind in the topic of a filter",
+        _group_lags,
+        ("group", "topic"),
+    ),
 )

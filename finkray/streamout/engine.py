@@ -22,18 +22,21 @@ from typing import Any, Final
 from finkray.errors import ProducerFenced
 from finkray.ledger.follow import Position
 from finkray.settings.streamout import StreamoutSettings
+from finkray.status.streamout import FilterStatus
 from finkray.storage.contract import Storage
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.amending import Amender, LateAnswers, lapse
 from finkray.streamout.answer_watch import AnswerWatch
+from finkray.streamout.figures import SentWindow
 from finkray.streamout.judging import Judge
 from finkray.streamout.late import LateFile
 from finkray.streamout.ledger_files import LedgerFile, files_from
 from finkray.streamout.messages import JudgedFile, MessageMaker
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import FilterStore, PublishedFilter
+from finkray.streamout.reporting import filter_statuses
 from finkray.streamout.sender import Sender
-from finkray.streamout.sending import late_file, send_file
+from finkray.streamout.sending import Sent, late_file, send_file
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, PASSED, Verdicts
 
 STEP_ALERTS: Final = 2000
@@ -82,6 +85,7 @@ class Streamout:
         self._maker = MessageMaker(self._reader)
         self._amender = Amender(self._reader, self._judge, self._maker)
         self._watch = AnswerWatch(self._reader)
+        self._window = SentWindow()
         self._lapses_s = 0.0
         self._open_sender()
 
@@ -97,6 +101,12 @@ class Streamout:
             for name in self._progress
             if self._judge.rests(name)
         }
+
+    def statuses(self) -> tuple[FilterStatus, ...]:
+        """Return what each published filter judged and sent."""
+        return filter_statuses(
+            self._archive, self._store.all(), self._progress, self._window, self.faults()
+        )
 
     def step(self) -> bool:
         """Advance each group of filters by some files; return whether there was anything to do.
@@ -239,19 +249,31 @@ class Streamout:
                 self._move(after, found)
             self._progress |= after
             return []
-        taken = size = 0
+        sent: list[Sent] = []
         late: list[LateFile] = []
         with self._transaction() as sender:
             for found in judged:
-                size += self._send_file(sender, found, group, after, late)
-                taken += 1
-                if size >= TRANSACTION_BYTES:
+                sent.append(self._send_file(sender, found, group, after, late))
+                if sum(each.size_bytes for each in sent) >= TRANSACTION_BYTES:
                     break
             for progress in after.values():
                 sender.write_progress(progress)
+        self._note_sent(judged, sent, after)
         self._progress |= after
         self._late.update(late)
-        return list(judged[taken:])
+        return list(judged[len(sent) :])
+
+    def _note_sent(
+        self, judged: Sequence[JudgedFile], sent: Sequence[Sent], after: Mapping[str, Progress]
+    ) -> None:
+        """Note for the figures what was committed."""
+        now = datetime.now(UTC)
+        for found, each in zip(judged, sent, strict=False):  # a transaction may end before the last
+            counts = {name: len(rows) for name, rows in each.rows.items()}
+            self._window.add(counts, found.item.committed_at, now)
+        for name, progress in after.items():
+            before = self._progress[name].refused.total()
+            self._window.add_refused(name, progress.refused.total() - before)
 
     def _send_file(
         self,
@@ -260,8 +282,8 @@ class Streamout:
         group: Sequence[PublishedFilter],
         after: Mapping[str, Progress],
         late: list[LateFile],
-    ) -> int:
-        """Send what passed of a file, and count it; add what waits to `late`; return the bytes."""
+    ) -> Sent:
+        """Send what passed of a file, and count it; add what waits to `late`."""
         filters = [each for each in group if each.name in found.verdicts]
         sent = send_file(sender, self._maker, found, filters, after)
         for each in filters if found.item.rows else ():
@@ -272,7 +294,7 @@ class Streamout:
                 sender.write_late(waiting)
                 late.append(waiting)
         self._move(after, found)
-        return sent.size_bytes
+        return sent
 
     def _amend(self, filters: Sequence[PublishedFilter]) -> bool:
         """Send what services answered late; return whether anything was sent or counted."""

@@ -12,6 +12,7 @@ from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
+from finkray.status.streamout import StreamoutSnapshot
 from finkray.text import (
     clipped,
     count_text,
@@ -48,6 +49,7 @@ from ui.views.archive_tables import (
 from ui.views.at_rest import at_rest_banner
 from ui.views.classes import class_shares, classes_table, shown_class
 from ui.views.services import is_silent, pause_cards, services_table
+from ui.views.streamout import filters_table, groups_table, streamout_cards, streamout_line
 
 _PARTITIONS_SHOWN: Final = 24
 """ZTF's topics have 16 partitions; a terminal has some forty lines. `--json` has them all."""
@@ -87,6 +89,7 @@ def status_json(
     ended: Sequence[EndedJob] = (),
     at_rest: ArchiveAtRest | None = None,
     store: StoreStatus = NO_STORE,
+    streamout: StreamoutSnapshot | None = None,
 ) -> dict[str, Any]:
     """Return what `finkray status --json` prints; `snapshot` is null when no archive runs.
 
@@ -114,6 +117,7 @@ def status_json(
         "snapshot": None if snapshot is None else snapshot.model_dump(mode="json"),
         "own_services": [service.model_dump(mode="json") for service in services],
         "classes": [counts.model_dump(mode="json", exclude={"cursor"}) for counts in classes],
+        "streamout": None if streamout is None else streamout.model_dump(mode="json"),
         **store.to_json(),
     }
 
@@ -129,6 +133,7 @@ def status_text(
     ended: Sequence[EndedJob] = (),
     at_rest: ArchiveAtRest | None = None,
     store: StoreStatus = NO_STORE,
+    streamout: StreamoutSnapshot | None = None,
     notes: Sequence[str] = (),
     long: bool = False,
 ) -> RenderableType:
@@ -152,6 +157,8 @@ def status_text(
         How the archive is according to its folder, if it does not report.
     store
         HATS nights and object index of the archive.
+    streamout
+        Snapshot of streaming out; None if it does not run.
     notes
         Lines on jobs that were started again.
     long
@@ -159,6 +166,8 @@ def status_text(
     """
     blocks = _head(cluster, snapshot, now, at_rest, ended)
     cards = _alarm_cards(snapshot, now, services, ended)
+    if streamout is not None:
+        cards = (*cards, *streamout_cards(streamout, now))
     if long:
         blocks += map(alarm_text, cards)
         if cluster is not None:
@@ -166,6 +175,8 @@ def status_text(
         elif at_rest is not None:
             blocks.append(_nothing_runs(ended))
         blocks += _long(snapshot, now, services, classes)
+        if streamout is not None:
+            blocks += [table_text(table(streamout)) for table in (filters_table, groups_table)]
         blocks += [Text(visible_text(line)) for line in (*notes, *store_lines(store, now))]
         first, *others = blocks
         return Group(first, *(line for block in others for line in (Text(), block)))
@@ -178,7 +189,9 @@ def status_text(
         blocks.append(_nothing_runs(ended))
     blocks += [_one_line(note) for note in notes[:_NOTES_SHOWN]]
     blocks += [_one_line(line) for line in store_lines(store, now)]
-    blocks += _short_classes(classes)
+    if streamout is not None:
+        blocks.append(_one_line(streamout_line(streamout, now)))
+    blocks += _short_classes(classes[: 2 if streamout is None else 1])
     blocks.append(Text("everything else: finkray status --long", "dim"))
     return Group(*blocks)
 
@@ -190,6 +203,7 @@ def troubles(
     *,
     ended: Sequence[EndedJob] = (),
     at_rest: ArchiveAtRest | None = None,
+    streamout: StreamoutSnapshot | None = None,
 ) -> tuple[str, ...]:
     """Return what `finkray status --check` finds wrong, a line each; () if all is well."""
     found = [f"job {each.job.name} ended without being stopped" for each in ended]
@@ -208,6 +222,9 @@ def troubles(
             found.append(f"service {service.name} is paused: {service.last_fault}")
         elif is_silent(service, now):
             found.append(f"service {service.name} does not report")
+    if streamout is not None:
+        alarms = streamout_cards(streamout, now)
+        found += [f"alarm {alarm.code}: {alarm.message}" for alarm in alarms]
     return tuple(found)
 
 

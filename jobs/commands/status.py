@@ -10,8 +10,9 @@ from finkray.errors import FinkrayError, LedgerCorrupt, StorageError
 from finkray.results.counts import ClassCounts
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
-from finkray.status.board import ARCHIVE_BOARD, peek, service_board
+from finkray.status.board import ARCHIVE_BOARD, STREAMOUT_BOARD, peek, service_board
 from finkray.status.service import ServiceSnapshot
+from finkray.status.streamout import StreamoutSnapshot
 from finkray.storage.opening import open_storage
 from jobs.cluster.archive import counts_of
 from jobs.cluster.connect import Cluster
@@ -25,6 +26,7 @@ from jobs.commands.render_status import status_json, status_text, troubles
 from jobs.commands.store_status import StoreStatus, read_store_status
 from jobs.daemons.page_facts import at_rest_unless_reporting
 from jobs.daemons.registry import jobs_on
+from jobs.daemons.streamout import STREAMOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Status:
         What could not be read, a line each.
     store
         HATS nights and object index of the archive.
+    streamout
+        Snapshot of streaming out; None if it does not run.
     """
 
     at: datetime
@@ -68,12 +72,18 @@ class Status:
     notes: tuple[str, ...]
     problems: tuple[str, ...]
     store: StoreStatus
+    streamout: StreamoutSnapshot | None
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """What is not well, a line each; () if all is."""
         found = troubles(
-            self.snapshot, self.at, self.services, ended=self.ended, at_rest=self.at_rest
+            self.snapshot,
+            self.at,
+            self.services,
+            ended=self.ended,
+            at_rest=self.at_rest,
+            streamout=self.streamout,
         )
         return (*found, *self.problems)
 
@@ -88,6 +98,7 @@ class Status:
             ended=self.ended,
             at_rest=self.at_rest,
             store=self.store,
+            streamout=self.streamout,
         )
 
     def to_text(self, *, long: bool) -> RenderableType:
@@ -102,6 +113,7 @@ class Status:
             ended=self.ended,
             at_rest=self.at_rest,
             store=self.store,
+            streamout=self.streamout,
             notes=self.notes,
             long=long,
         )
@@ -129,11 +141,16 @@ def read_status(context: CommandContext) -> Status:
     jobs: tuple[Job, ...] = ()
     snapshot, reports = None, None
     services: tuple[ServiceSnapshot, ...] = ()
+    streamout: StreamoutSnapshot | None = None
     if cluster:
         on_cluster = jobs_on(cluster, context.state)
         jobs, reports = tuple(on_cluster.running().values()), on_cluster.reports()
         boards = [service_board(job.name) for job in jobs if job.spec]
-        snapshot, *read = peek(cluster.address, settings, [ARCHIVE_BOARD, *boards])
+        snapshot, streamout, *read = peek(
+            cluster.address, settings, [ARCHIVE_BOARD, STREAMOUT_BOARD, *boards]
+        )
+        if STREAMOUT.name not in [job.name for job in jobs]:
+            streamout = None  # of a job that has ended
         services = tuple(service for service in read if service is not None)
     now = datetime.now(UTC)
     ended = ended_jobs(
@@ -162,6 +179,7 @@ def read_status(context: CommandContext) -> Status:
         notes=restart_notes(started, [job.job_id for job in jobs]),
         problems=tuple(problems),
         store=store,
+        streamout=streamout,
     )
 
 

@@ -3,10 +3,12 @@
 Exit codes: see `finkray.host.exit_codes.DaemonExit`.
 """
 
+import argparse
 import logging
 import sys
 import threading
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from finkray.errors import FinkrayError
 from finkray.host.daemon import daemon_parser, run_daemon, stop_event
@@ -15,6 +17,10 @@ from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
 from jobs.daemons.last_look import check_archive, has_looked, record_look
+from jobs.daemons.streamout_report import Reporter, reporting
+
+if TYPE_CHECKING:
+    from finkray.streamout.engine import Streamout
 
 POLL_S: Final = 0.2
 """Pause after a look that found nothing: a look costs two listings of small folders."""
@@ -24,8 +30,8 @@ RETRY_S: Final = 1.0
 log = logging.getLogger("jobs.daemons.streamout")
 
 
-def run(settings: Settings, stopping: threading.Event) -> None:
-    """Send until `stopping` is set.
+def run(settings: Settings, options: argparse.Namespace) -> None:
+    """Send until SIGINT or SIGTERM, or until `exit_after` has passed.
 
     Raises
     ------
@@ -41,27 +47,35 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
     archive = archive_of(settings)
     state = state_folder()
-    engine = Streamout(archive, settings.streamout_client_config(), settings.streamout)
-    problem = ""
-    try:
-        while not stopping.is_set():
-            pause_s = POLL_S
-            try:
-                if engine.step():
-                    pause_s = 0.0
-                problem = ""
-            except FinkrayError as error:
-                if not error.retriable:
-                    raise
-                if problem != str(error):  # once, not at each retry
-                    log.warning("streaming out pauses, will retry: %s", error)
-                problem = str(error)
-                pause_s = RETRY_S
-            record_look(state, STREAMOUT.name)
-            stopping.wait(pause_s)
-    finally:
-        engine.close()
+    with reporting(settings) as reporter:
+        stopping = stop_event(options.exit_after)  # after Ray, which installs handlers of its own
+        engine = Streamout(archive, settings.streamout_client_config(), settings.streamout)
+        try:
+            _send(engine, reporter, state, stopping)
+        finally:
+            engine.close()
     log.info("streaming out has ended in good order")
+
+
+def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: threading.Event) -> None:
+    """Send until `stopping` is set; report now and then."""
+    problem = ""
+    while not stopping.is_set():
+        pause_s = POLL_S
+        try:
+            if engine.step():
+                pause_s = 0.0
+            problem = ""
+        except FinkrayError as error:
+            if not error.retriable:
+                raise
+            if problem != str(error):  # once, not at each retry
+                log.warning("streaming out pauses, will retry: %s", error)
+            problem = str(error)
+            pause_s = RETRY_S
+        record_look(state, STREAMOUT.name)
+        reporter.report(engine, problem)
+        stopping.wait(pause_s)
 
 
 def _ready_text(_job: Job, settings: Settings, _state: object) -> str:
@@ -86,7 +100,7 @@ def main() -> int:
     return run_daemon(
         STREAMOUT.module,
         daemon_parser(STREAMOUT.module, "Send alerts that pass filters to Kafka topics."),
-        lambda options: run(load(options.config), stop_event(options.exit_after)),
+        lambda options: run(load(options.config), options),
         name=STREAMOUT.name,
         restarts=True,
     )

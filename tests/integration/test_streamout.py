@@ -10,16 +10,22 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.errors import FilterError, ProducerFenced, SchemaError, SettingsError
+from finkray.kafka.topics import partition_count
 from finkray.ledger.follow import new_files
 from finkray.ledger.read import read_entries
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.balance import balances
 from finkray.streamout.engine import Streamout
+from finkray.streamout.figures import WINDOW_S
 from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.group_lag import group_lags
 from finkray.streamout.published import FilterStore
 from finkray.streamout.sender import read_out_ledger
 from finkray.streamout.wire import Wire, partition_of
@@ -73,6 +79,15 @@ def engine(out: OutStream) -> Iterator[Streamout]:
     made.close()
 
 
+def commit_begin(config: dict[str, Any], group: str, topic: str) -> None:
+    """Let a consumer group commit the beginning of a topic."""
+    consumer = Consumer({**config, "group.id": group})
+    partitions = range(partition_count(config, topic) or 0)
+    offsets = [KafkaPartition(topic, partition, 0) for partition in partitions]
+    consumer.commit(offsets=offsets, asynchronous=False)
+    consumer.close()
+
+
 def run_to_end(engine: Streamout) -> None:
     while engine.step():
         pass
@@ -104,6 +119,16 @@ def test_what_passes_is_sent_once_with_where_it_came_from(
     assert progress["bright"].alerts == 2 * len(packets)
     assert progress["bright"].sent == len(alerts)
     assert progress["faint"].sent == len(faint)
+    bright, _ = engine.statuses()
+    assert (bright.sent, bright.behind_s, bright.fault) == (len(alerts), 0, "")
+    assert bright.pass_rate == len(alerts) / (2 * len(packets))
+    assert bright.sent_per_s == len(alerts) / WINDOW_S
+    assert 0 < bright.latency_p50_s <= bright.latency_p95_s < 60
+    topic = out.topic("bright")
+    commit_begin(out.config, "late-reader", topic)
+    (lag,) = group_lags(out.config, {topic})
+    assert (lag.group, lag.topic) == ("late-reader", topic)
+    assert lag.lag > len(alerts), "commit markers count too"
     filters = FilterStore(out.archive.storage).all()
     assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
     progress["bright"].passed += 1

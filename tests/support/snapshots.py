@@ -15,6 +15,7 @@ from finkray.status.archive import (
     StageLatency,
     VisitStatus,
 )
+from finkray.status.streamout import FilterStatus, GroupLag, StreamoutSnapshot
 
 NIGHT = datetime(2026, 11, 24, 3, 12, 45, tzinfo=UTC)
 MIB = 1024 * 1024
@@ -125,3 +126,45 @@ def _actor(name: str, held_bytes: int, *, paused: bool) -> ActorStatus:
         paused=paused,
         restarts=0 if name == "ingest-0" else 2,
     )
+
+
+FILTER = FilterStatus(
+    name="bright",
+    version="3f",
+    topic="bright_alerts",
+    state="active",
+    alerts=1000,
+    passed=20,
+    sent=20,
+    sent_per_s=0.5,
+    latency_p50_s=0.3,
+    latency_p95_s=0.6,
+)
+"""A filter that is well."""
+
+
+def streamout(filters: tuple[FilterStatus, ...], silent_s: float = 0.0) -> StreamoutSnapshot:
+    """A snapshot of streaming out at `NIGHT`."""
+    return StreamoutSnapshot(
+        instance="main",
+        started_at=NIGHT - timedelta(hours=1),
+        at=NIGHT - timedelta(seconds=silent_s),
+        filters=filters,
+        groups=(GroupLag(group="alice", topic="bright_alerts", lag=7),),
+    )
+
+
+def _filter(**changes: Any) -> FilterStatus:
+    return FILTER.model_copy(update=changes)
+
+
+STREAMOUT = {
+    "STREAMOUT_SILENT": streamout((), silent_s=95),
+    "STREAMOUT_STOPPED": streamout(()).model_copy(update={"problem": "no broker answers"}),
+    "STREAMOUT_BEHIND": streamout((_filter(behind_s=61.0), _filter(name="faint", behind_s=60.5))),
+    "FILTER_RESTS": streamout(
+        (FILTER, _filter(name="broken", fault="died: its process ended", behind_s=90.0))
+    ),
+    "FILTER_REFUSED": streamout((FILTER, _filter(name="whole", refused=40, refused_lately=17))),
+}
+"""Snapshots from which each alarm of streaming out follows, by its code."""

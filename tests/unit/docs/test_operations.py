@@ -10,16 +10,19 @@ from finkray.audit.report import FileProblem
 from finkray.host.exit_codes import COMMAND_EXITS, DAEMON_EXITS
 from finkray.monitor.alarm_rules import alarms_of
 from finkray.monitor.alarms import WHAT_TO_DO as ALARMS
+from finkray.monitor.streamout_alarms import WHAT_TO_DO as STREAMOUT_ALARMS
+from finkray.monitor.streamout_alarms import streamout_alarms
 from finkray.settings.model import Settings
 from jobs.commands.render_audit import WHAT_TO_DO
 from tests.support.alarm_facts import FACTS
+from tests.support.snapshots import FILTER, NIGHT, STREAMOUT
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
 
-def sections() -> dict[str, str]:
+def sections(title: str = "Alarms") -> dict[str, str]:
     """The sections about alarms, by code."""
-    alarms = PAGE.split("\n## Alarms\n")[1].split("\n## ")[0]
+    alarms = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
     titles = re.split(r"^### (.+)$", alarms, flags=re.MULTILINE)[1:]
     return dict(zip(titles[::2], titles[1::2], strict=True))
 
@@ -33,6 +36,22 @@ def test_a_section_shows_the_alarm_as_status_does_and_says_what_to_do(code: str)
     section = sections()[code]
     assert f"\n    ALARM {code} …: {alarms_of(FACTS[code])[code]}\n" in section
     assert "\n- " in section
+
+
+@pytest.mark.parametrize("code", STREAMOUT_ALARMS)
+def test_a_section_shows_each_alarm_of_streaming_out(code: str) -> None:
+    found = sections("Alarms of streaming out")
+    assert list(found) == list(STREAMOUT_ALARMS)
+    alarms = streamout_alarms(STREAMOUT[code], NIGHT)
+    (alarm,) = alarms
+    assert f"\n    ALARM {code}: {alarm.message}\n" in found[code]
+    assert alarm.what_to_do == STREAMOUT_ALARMS[code]
+    assert "\n- " in found[code]
+
+
+def test_streaming_out_that_is_well_raises_no_alarm() -> None:
+    well = STREAMOUT["STREAMOUT_BEHIND"].model_copy(update={"filters": (FILTER,)})
+    assert streamout_alarms(well, NIGHT) == ()
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from finkray.status.archive import Alarm, BalanceSheet, Snapshot, StageLatency
 from finkray.status.board import ARCHIVE_BOARD, service_board
-from finkray.status.gauges import ARCHIVE_GAUGES, SERVICE_GAUGES
+from finkray.status.gauges import ARCHIVE_GAUGES, SERVICE_GAUGES, STREAMOUT_GAUGES
 from finkray.status.service import ServiceSnapshot
+from tests.support.snapshots import STREAMOUT
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ARCHIVE = Snapshot(
@@ -63,6 +64,19 @@ def test_the_names_of_the_metrics_stay() -> None:
         "finkray_service_breaker_open",
         "finkray_service_errors",
     }
+    assert {gauge.name for gauge in STREAMOUT_GAUGES} == {
+        "finkray_filter_alerts",
+        "finkray_filter_passed",
+        "finkray_filter_not_judged",
+        "finkray_filter_sent",
+        "finkray_filter_refused",
+        "finkray_filter_amendments",
+        "finkray_filter_sent_per_s",
+        "finkray_filter_latency_p95_s",
+        "finkray_filter_behind_s",
+        "finkray_filter_rests",
+        "finkray_filter_group_lag",
+    }
 
 
 def test_a_snapshot_of_the_archive_sets_each_gauge() -> None:
@@ -91,12 +105,26 @@ def test_a_snapshot_of_a_service_sets_each_gauge_with_its_name() -> None:
     assert values["finkray_service_errors"] == 2
 
 
+def test_a_snapshot_of_streaming_out_sets_each_gauge_for_each_filter_and_group() -> None:
+    snapshot = STREAMOUT["FILTER_RESTS"]
+    samples = {gauge.name: list(gauge.samples(snapshot)) for gauge in STREAMOUT_GAUGES}
+    rests = {sample.tags["filter"]: sample.value for sample in samples["finkray_filter_rests"]}
+    assert rests == {"bright": 0, "broken": 1}
+    assert [tuple(sample) for sample in samples["finkray_filter_group_lag"]] == [
+        (7, {"group": "alice", "topic": "bright_alerts"})
+    ]
+    assert all(samples.values())
+
+
 def test_samples_have_the_tags_that_their_gauge_declares() -> None:
     for gauge in ARCHIVE_GAUGES:
         assert {tuple(sample.tags) for sample in gauge.samples(ARCHIVE)} == {gauge.tag_keys}
     for service_gauge in SERVICE_GAUGES:
         tags = {tuple(sample.tags) for sample in service_gauge.samples(SERVICE)}
         assert tags == {service_gauge.tag_keys}
+    for gauge_of_filters in STREAMOUT_GAUGES:
+        samples = gauge_of_filters.samples(STREAMOUT["FILTER_RESTS"])
+        assert {tuple(sample.tags) for sample in samples} == {gauge_of_filters.tag_keys}
 
 
 def test_a_board_can_be_sent_to_its_actor() -> None:

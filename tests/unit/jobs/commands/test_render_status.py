@@ -17,7 +17,7 @@ from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
 from jobs.cluster.unexpected_ends import EndedJob
 from jobs.commands.render_status import status_json, status_text, troubles
 from jobs.daemons.archive import ARCHIVE
-from tests.support.snapshots import NIGHT, busy_night
+from tests.support.snapshots import NIGHT, STREAMOUT, busy_night
 
 ARCHIVE = Job("archive", ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
 CLUSTER = Cluster("127.0.0.1:6379")
@@ -97,7 +97,8 @@ def test_json_has_the_whole_snapshot() -> None:
     assert raw["services"][0]["since"] == "2026-11-24T03:12:45+00:00"
     assert raw["cluster"]["local"] is False
     lists = ("services", "ended_unexpectedly", "own_services", "classes")
-    nulls = dict.fromkeys(("cluster", "snapshot", "archive_at_rest", "hats", "index"))
+    keys = ("cluster", "snapshot", "archive_at_rest", "hats", "index", "streamout")
+    nulls = dict.fromkeys(keys)
     nothing = {**nulls, **{name: [] for name in lists}}
     assert status_json(None, [], None) == nothing
 
@@ -247,3 +248,26 @@ def test_a_check_names_each_trouble_and_none_of_a_good_night() -> None:
     assert late == ("archive: no report from the archive for 5 min 0 s",)
     starting = troubles(busy_night(state="starting"), NIGHT)
     assert starting == ("archive: starting",)
+
+
+def test_streaming_out_has_a_line_and_with_long_its_filters_and_consumer_groups() -> None:
+    now = NIGHT + timedelta(seconds=2)
+    snapshot = STREAMOUT["FILTER_RESTS"]
+    texts = []
+    for long in (False, True):
+        console = Console(file=io.StringIO(), width=160)
+        console.print(
+            status_text(CLUSTER, (ARCHIVE,), busy_night(), now, streamout=snapshot, long=long)
+        )
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        texts.append(" ".join(text.replace("\u2009", "").split()))
+    short, long_text = texts
+    assert "streamout: 2 filters" in short
+    assert "1 rest; 1 consumer groups, alice lags 7" in short
+    for text in texts:
+        assert "ALARM FILTER_RESTS: 1 filters rest: broken: died: its process ended" in text
+    assert "bright bright_alerts active 1000 2.00%" in long_text
+    assert "alice bright_alerts 7" in long_text
+    raw = status_json(CLUSTER, (ARCHIVE,), busy_night(), streamout=snapshot)
+    assert raw["streamout"]["filters"][0]["sent"] == 20
+    assert "alarm FILTER_RESTS: " in "\n".join(troubles(busy_night(), now, streamout=snapshot))
