@@ -15,6 +15,7 @@ import pytest
 
 from finkray.host.ports import free_ports
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
+from jobs.cluster.simulated_kafka import running_kafka
 from tests.support import commands
 from tests.support.archiving import wait_until
 
@@ -83,6 +84,7 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
     assert finkray("check", "--simulator").returncode == 0
     _assert_the_wrong_kafka_gets_a_hint(env, tmp_path)
     follow("start", "ui")
+    _assert_streaming_out_reports(env, tmp_path)
     assert "balanced" in follow("audit")
     assert "no dead letters" in follow("deadletters")
 
@@ -95,7 +97,7 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
     assert "archive" in follow("logs", "archive")
     follow("stop", "archive")
     services = json.loads(finkray("status", "--json").stdout)["services"]
-    assert {service["name"] for service in services} == {"simulator", "ui"}
+    assert {service["name"] for service in services} == {"simulator", "ui", "streamout"}
     assert finkray("audit", "--simulator", "--deep", "all").returncode == 0
 
     processes = [head, *head.children(recursive=True)]
@@ -107,6 +109,29 @@ def test_the_commands_of_the_readme_archive_simulated_alerts(
     assert "archive has drained and stopped" in logs
     assert SECRET not in logs
     assert ds.dataset(tmp_path / "archive" / "alerts").count_rows() == ALERTS
+
+
+def _assert_streaming_out_reports(env: dict[str, str], folder: Path) -> None:
+    """Publish a filter, start streaming out, and see it in the status."""
+    kafka = running_kafka(Path(env["FINKRAY_STATE"]))
+    assert kafka is not None
+    own = {**env, "FINKRAY__STREAMOUT__BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
+    (folder / "bright.py").write_text("def bright(magpsf):\n    return magpsf < 17\n")
+    for command in (
+        ("filter", "publish", "bright.py", "--topic", "bright"),
+        ("start", "streamout"),
+    ):
+        answer = commands.finkray(*command, folder=folder, environment=own)
+        assert answer.returncode == 0, f"{command}: {answer.stdout}{answer.stderr}"
+
+    def reported() -> Any:
+        return json.loads(
+            commands.finkray("status", "--json", folder=folder, environment=env).stdout
+        )["streamout"]
+
+    snapshot = wait_until("streaming out to report", reported)
+    assert [each["name"] for each in snapshot["filters"]] == ["bright"]
+    assert snapshot["problem"] == ""
 
 
 def _assert_the_wrong_kafka_gets_a_hint(env: dict[str, str], folder: Path) -> None:
