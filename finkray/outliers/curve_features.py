@@ -19,6 +19,10 @@ LEAST_POINTS: Final = 6
 
 _HALF, _TENTH = 0.5, 0.1
 
+_STEP: Final = 2.0**-30
+"""Fluxes are whole numbers of this step, the range of a curve being 1: sums that run on over the
+curves of a batch are exact, so what a curve gets does not depend on those before it."""
+
 _LEAST_ERROR_SHARE: Final = 0.02
 """Errors are at least this share of a flux: those of bright sources are not known better."""
 
@@ -127,7 +131,7 @@ def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarra
         when=(days[good][keep] - np.repeat(first[enough], kept))
         / np.repeat((last - first)[enough], kept),
         # 0 is the lowest and 1 the highest flux of a curve.
-        flux=(flux[good][keep] - np.repeat(lowest[enough], kept)) / scale,
+        flux=_in_steps((flux[good][keep] - np.repeat(lowest[enough], kept)) / scale),
         error=np.maximum(error[good][keep], _LEAST_ERROR_SHARE * np.abs(flux[good][keep])) / scale,
     )
     negative = curves.mean((flux[good][keep] < 0).astype(np.float64))
@@ -142,6 +146,10 @@ def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarra
     values = np.stack(columns, axis=1)
     out[numbers[enough]] = np.where(np.isfinite(values), values, np.nan)
     return out
+
+
+def _in_steps(values: Floats) -> Floats:
+    return np.round(values / _STEP) * _STEP
 
 
 def _distribution(curves: _Curves, negative: Floats) -> list[Floats]:
@@ -213,8 +221,8 @@ def _levels(curves: _Curves) -> list[Floats]:
     off = ordered - curves.spread(curves.mean(curves.flux))
     # Sums up to each point of the ordered curve, which is where the two levels are divided; what is
     # explained by the means of both sides is largest at the best division.
-    below = np.cumsum(off)
-    below -= curves.spread(below[curves.starts] - off[curves.starts])
+    below = np.cumsum(_in_steps(off))
+    below -= curves.spread(below[curves.starts] - _in_steps(off[curves.starts]))
     lower = np.arange(len(off)) - curves.spread(curves.starts.astype(np.float64)) + 1
     upper = curves.spread(curves.counts) - lower
     explained = np.where(upper > 0, below**2 / lower + below**2 / np.maximum(upper, 1), 0.0)
@@ -238,8 +246,8 @@ def _course(curves: _Curves) -> list[Floats]:
     square = time**2 - curves.spread(curves.mean(time**2))
     square -= time * curves.spread(curves.sum(square * time) / time_variance)
     explained = curves.sum(off * square) / np.sqrt(variance * curves.sum(square**2))
-    total = np.cumsum(off)
-    total -= curves.spread(total[curves.starts] - off[curves.starts])
+    total = np.cumsum(_in_steps(off))
+    total -= curves.spread(total[curves.starts] - _in_steps(off[curves.starts]))
     cusum = (curves.largest(total) - curves.smallest(total)) / np.sqrt(curves.counts * variance)
     highest = curves.largest(np.where(curves.flux == 1, curves.when, 0.0))
     lowest = curves.largest(np.where(curves.flux == 0, curves.when, 0.0))

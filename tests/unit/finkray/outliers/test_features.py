@@ -38,7 +38,7 @@ def _moved(values: pa.Array, by: float) -> pa.Array:
 def test_order_and_batches_change_no_feature(test_data: Path, survey: str) -> None:
     alerts = real_ztf_alerts(test_data, NIGHT) if survey == "ztf" else real_lsst_table(test_data)
     about = feature_list(survey)
-    names = [*about.names, *about.quality_names]
+    names = about.column_names
     whole = matrix(about.table(alerts), names)
     other, order = shuffled(alerts)
     assert np.array_equal(matrix(about.table(other), names), whole[order], equal_nan=True)
@@ -53,7 +53,7 @@ def test_another_date_or_place_changes_no_feature(test_data: Path, survey: str) 
     alerts = real_ztf_alerts(test_data, NIGHT) if survey == "ztf" else real_lsst_table(test_data)
     about = feature_list(survey)
     columns = _columns(alerts, survey)
-    before = about._features(pa.table(columns))
+    before = [each(pa.table(columns)) for each in (about._features, about._curves)]
     times = ("jd", "midpointMjdTai", "midPointTai")
     moved = {
         name: _moved(values, 1000.0 if name.split(".")[1] in times else 17.5)
@@ -61,9 +61,10 @@ def test_another_date_or_place_changes_no_feature(test_data: Path, survey: str) 
         else values
         for name, values in columns.items()
     }
-    after = about._features(pa.table(moved))
-    assert np.array_equal(np.isnan(before), np.isnan(after))
-    assert np.allclose(before, after, rtol=1e-6, atol=1e-5, equal_nan=True)
+    after = [each(pa.table(moved)) for each in (about._features, about._curves)]
+    for old, new in zip(before, after, strict=True):
+        assert np.array_equal(np.isnan(old), np.isnan(new))
+        assert np.allclose(old, new, rtol=1e-6, atol=1e-5, equal_nan=True)
 
 
 def test_the_features_read_nothing_that_tells_date_place_or_pixel_alone() -> None:
