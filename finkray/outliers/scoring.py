@@ -15,7 +15,7 @@ from finkray.outliers.explanation import contributions
 from finkray.outliers.feature_list import FeatureList, matrix
 from finkray.outliers.p_values import TailP
 from finkray.outliers.ranks import STEPS, Places, Ranks
-from finkray.outliers.thumbs import Thumbs
+from finkray.outliers.thumbs import ORDINARY, Thumbs
 
 DISTANCE_WEIGHT = 0.3
 """What the distance to neighbours counts in the score; the forest counts the rest. Painted
@@ -95,6 +95,7 @@ class Scorer:
         curves = matrix(data.reference, self._curve_names)
         self._curves = self._curve_detector(curves, data)
         self._ordinary = np.sort(self._with_curves(plain, curves)[0])
+        self._reference = filled
         signs = np.array(list(data.about.quality.values()))
         self._signs = signs / STEPS
         self._quality_ranks = Ranks(matrix(data.reference, data.about.quality_names))
@@ -223,7 +224,15 @@ class Scorer:
             self._plain(self._forest.score(filled), distance),
             matrix(data.thumbs, self._curve_names),
         )
-        return Thumbs(self._forest.leaves(filled), data.thumbs["up"].to_pylist(), plain)
+        judged = pc.is_in(self._ids, data.thumbs["alert_id"]).to_numpy(zero_copy_only=False)
+        order = np.random.default_rng(data.seed).permutation(len(self._reference))
+        ordinary = order[~judged[order]][:ORDINARY]
+        return Thumbs(
+            self._forest.leaves(filled),
+            data.thumbs["up"].to_pylist(),
+            plain,
+            self._forest.leaves(self._reference[ordinary]),
+        )
 
 
 def _scale(scores: Floats) -> tuple[float, float]:

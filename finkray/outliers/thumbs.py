@@ -4,6 +4,12 @@ The similarity of two alerts is the square of the share of trees in which they e
 of two alerts that are both strange half of the leaves are the same, whatever they are, and without
 the square ten thumbs down put down what the user likes with the rest. The score without thumbs is
 the mean of the process, so an alert that resembles no thumb keeps its score.
+
+Ordinary alerts of the reference take part as weak thumbs that keep their score: what an alert with
+a thumb up shares with ordinary ones is then no sign of what the user likes. With five thumbs up and
+five down the top 20 have, of at most 75 %, 61 % of what the user likes in place of 54 % (three
+tastes of the simulator, two skies); of real transients 70 % in place of 61 %, where the list
+without thumbs has 71 % already.
 """
 
 from collections.abc import Sequence
@@ -14,14 +20,21 @@ import numpy as np
 from finkray.outliers.arrays import Floats
 from finkray.outliers.detectors import TREES
 
-UP: Final = 6.0
+UP: Final = 4.0
 """The score that an alert with a thumb up should have: above all that are strange without being
-alike, whose highest scores are about 3."""
+alike, whose highest scores are about 3. With 6, of real transients that are at the top without any
+thumb 4 % leave it after five thumbs up and five down; with 3, users who like what is common lose
+0.04 of their AUC."""
 DOWN: Final = 0.5
 """What an alert with a thumb down should keep of its score: with 0, the first thumbs, which are all
 down where a user likes rare things, take more from the list than they teach."""
-_NOISE: Final = 0.1
+ORDINARY: Final = 256
+"""Alerts of the reference that take part; the time for an alert grows with them."""
+_NOISE: Final = 0.3
 """Variance of a thumb, that of the process being 1: people differ from themselves."""
+_ORDINARY_NOISE: Final = 10.0
+"""Variance of an ordinary alert: a user may like some of them. With 5, users who like what is
+common (asteroids, fading stars) lose 0.05 of their AUC; with 20, half of the gain is lost."""
 _UNIT: Final = 2.0**-20
 """Weights are whole numbers of this unit: sums of them times whole numbers are exact in float64."""
 
@@ -37,25 +50,35 @@ class Thumbs:
         whether each thumb is up
     scores
         scores of these alerts without thumbs
+    ordinary
+        leaves of ordinary alerts without a thumb: shape (alerts, trees)
     """
 
-    def __init__(self, leaves: np.ndarray, up: Sequence[bool], scores: Floats) -> None:
-        self._leaves = leaves
+    def __init__(
+        self, leaves: np.ndarray, up: Sequence[bool], scores: Floats, ordinary: np.ndarray
+    ) -> None:
+        self._count = len(leaves)
+        self._leaves = np.concatenate([leaves, ordinary])
         targets = np.where(np.asarray(up, bool), UP, np.minimum(scores, DOWN * scores))
-        kernel = (common(leaves, leaves) / TREES) ** 2 + _NOISE * np.eye(len(leaves))
-        weights = np.linalg.solve(kernel, targets - scores)
+        noise = np.repeat([_NOISE, _ORDINARY_NOISE], [len(leaves), len(ordinary)])
+        kernel = (common(self._leaves, self._leaves) / TREES) ** 2 + np.diag(noise)
+        gained = np.concatenate([targets - scores, np.zeros(len(ordinary))])
+        weights = np.linalg.solve(kernel, gained)
         # Rounding takes away what differs between libraries and numbers of threads.
         self._weights = np.round(weights / _UNIT) * _UNIT
 
     def shift(self, leaves: np.ndarray) -> tuple[Floats, np.ndarray]:
         """Return what the thumbs add to each score, and which thumb each alert resembles most."""
         shared = common(leaves, self._leaves)
-        return (shared**2 @ self._weights) / TREES**2, np.argmax(shared, axis=1)
+        return (shared**2 @ self._weights) / TREES**2, np.argmax(shared[:, : self._count], axis=1)
 
 
 def common(leaves: np.ndarray, others: np.ndarray) -> Floats:
     """Return in how many trees two alerts share a leaf: whole numbers, shape (rows, others)."""
-    out = np.empty((len(leaves), len(others)))
-    for number, other in enumerate(others):
-        out[:, number] = np.count_nonzero(leaves == other, axis=1)
-    return out
+    # One tree at a time, in small integers, is four times as fast as one alert at a time. Leaves
+    # of a tree have neighbouring numbers: cut to 16 bits, no two of them are the same.
+    ours, theirs = (np.ascontiguousarray(each.T, np.int16) for each in (leaves, others))
+    out = np.zeros((len(leaves), len(others)), np.uint8 if TREES < 256 else np.uint16)
+    for here, there in zip(ours, theirs, strict=True):
+        out += here[:, None] == there
+    return out.astype(np.float64)
