@@ -45,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measured: dict[str, Any] = {}
     seeds = list(range(1, options.seeds + 1))
     skies = _skies(seeds, options) if {"sky", "thumbs"} & set(options.parts) else {}
-    nights = {name: features_of(public_night(options.data, name), "ztf") for name in NIGHTS}
-    event = features_of(public_tde(options.data), "ztf")
+    packets = {name: public_night(options.data, name) for name in NIGHTS}
+    event_packets = public_tde(options.data)
+    nights = {name: features_of(table, "ztf") for name, table in packets.items()}
+    event = features_of(event_packets, "ztf")
     if "sky" in options.parts:
         measured["sky"] = _sky(skies)
     if "public" in options.parts:
@@ -55,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured["thumbs"] = taste.measure(skies)
         _print("Thumbs: precision in the top 20 / AUC of the half that is never shown", "")
         sys.stdout.write(report.taste_table(measured["thumbs"]) + "\n")
+        picked = [packets[name] for name in NIGHTS if name not in WHOLE_NIGHTS]
+        transients = pa.concat_tables([event_packets, *picked], promote_options="permissive")
+        measured["thumbs_real"] = taste.measure_real(packets, transients, seeds)
+        _print("The same of users of opposite taste, on the public nights", "")
+        sys.stdout.write(report.taste_table(measured["thumbs_real"]) + "\n")
     if "reasons" in options.parts:
         measured["reasons"] = _reasons(nights)
     if options.plots:

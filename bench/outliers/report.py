@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.outliers.detection import Detection
 from bench.outliers.public import Calibration, Tde
 from bench.outliers.reasons import Reasons, Speed
-from bench.outliers.taste import AFTER, Learnt
+from bench.outliers.taste import AFTER, KNOWN, Learnt
 from bench.table import layout
 from sim.sky.kinds import STRANGE_KINDS
 
@@ -54,13 +54,13 @@ def nights_table(apart: Mapping[str, float], p: Mapping[str, Calibration]) -> st
 
 def taste_table(found: Mapping[str, Mapping[str, Learnt]]) -> str:
     """Return precision in the top 20 and AUC after each number of thumbs."""
-    rows: Rows = [("likes", "learner", *(f"after {count}" for count in AFTER))]
+    head = (*(f"after {count}" for count in AFTER), f"{KNOWN} up, {KNOWN} down")
+    rows: Rows = [("likes", "learner", *head)]
     for taste, learners in found.items():
         for name, learnt in learners.items():
-            cells = (
-                f"{_number(learnt.precision[count])} / {_number(learnt.auc[count])}"
-                for count in AFTER
-            )
+            pairs = [(learnt.precision[count], learnt.auc[count]) for count in AFTER]
+            pairs.append((learnt.known_precision, learnt.known_auc))
+            cells = (f"{_number(top)} / {_number(area)}" for top, area in pairs)
             rows.append((taste, name, *cells))
     return layout(rows, left=2)
 

@@ -2,7 +2,11 @@
 
 A user likes one kind of objects. It is rare: 1 % of the alerts. One half of the alerts is shown,
 the strangest first; the user says up or down, and the model learns. The other half is never shown,
-and the figures are of that half.
+and the figures are of that half. What ten thumbs teach where half of them are up, as of a user who
+knows examples, is measured apart: how soon a user meets the first alert that he likes is left out.
+
+Users of opposite taste are measured on real alerts: one likes transients, one asteroids, one fading
+stars.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +18,12 @@ import pyarrow as pa
 from coniferest.aadforest import AADForest
 from coniferest.pineforest import PineForest
 
-from bench.outliers.alerts import SimulatedSky
+from bench.outliers.alerts import WHOLE_NIGHTS, SimulatedSky
 from bench.outliers.detection import score_of
 from bench.outliers.figures import Floats, auc, mean, precision
-from finkray.outliers.feature_list import feature_list, matrix
+from finkray.outliers.arrays import column_of, floats
+from finkray.outliers.context import contexts
+from finkray.outliers.feature_list import feature_list, features_of, matrix
 from finkray.outliers.model import OutlierModel
 from sim.sky.kinds import KINDS, Kind
 
@@ -25,9 +31,16 @@ TASTES: Final = (Kind.SUPERNOVA, Kind.FLARE_STAR, Kind.ACTIVE_GALAXY)
 AFTER: Final = (0, 10, 20, 50)
 """Numbers of thumbs after which the figures are taken."""
 
+DRAWS: Final = 3
+"""Sets of alerts that are drawn of each sky."""
+KNOWN: Final = 5
+"""Thumbs up, and thumbs down, of a user who knows examples."""
+
 _AT_A_TIME: Final = 5
 """Thumbs between two fits."""
 
+_FADING: Final = 0.9
+"""Share of detections fainter than the reference image, above which a star counts as fading."""
 _ORDINARY: Final = 2_970
 _LIKED: Final = 30
 _TREES: Final = 300
@@ -50,22 +63,72 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """Figures of the half that is never shown, after each number of `AFTER`."""
+    """Figures of the half that is never shown.
+
+    Attributes
+    ----------
+    precision, auc
+        after each number of `AFTER`
+    known_precision, known_auc
+        after `KNOWN` thumbs up and as many down
+    """
 
     precision: Mapping[int, float]
     auc: Mapping[int, float]
+    known_precision: float
+    known_auc: float
 
 
 def measure(skies: Mapping[int, SimulatedSky]) -> dict[str, dict[str, Learnt]]:
     """Return the figures by taste and learner, the mean over the skies by their seeds."""
     found: dict[str, dict[str, Learnt]] = {}
     for taste in TASTES:
-        sets = [alerts_of(sky, taste, seed) for seed, sky in skies.items()]
-        found[taste.value] = {
-            name: averaged([follow(one, learner) for one in sets])
-            for name, learner in LEARNERS.items()
-        }
+        sets = [
+            alerts_of(sky, taste, DRAWS * seed + draw)
+            for seed, sky in skies.items()
+            for draw in range(DRAWS)
+        ]
+        found[taste.value] = _by_learner(sets)
     return found
+
+
+def measure_real(
+    nights: Mapping[str, pa.Table], transients: pa.Table, seeds: Sequence[int]
+) -> dict[str, dict[str, Learnt]]:
+    """Return the figures of users of opposite taste, by taste and learner.
+
+    Parameters
+    ----------
+    nights
+        nested alerts by name of the night
+    transients
+        nested alerts of transients, to be put beside those of the whole nights
+    seeds
+        of the halves that are shown
+    """
+    tables = [nights[name] for name in WHOLE_NIGHTS]
+    where = np.concatenate([contexts(table) for table in tables])
+    ordinary = pa.concat_tables([features_of(table, "ztf") for table in tables])
+    features = pa.concat_tables([ordinary, features_of(transients, "ztf")])
+    is_transient = np.arange(features.num_rows) >= ordinary.num_rows
+    where = np.concatenate([where, np.full(transients.num_rows, "transient")])
+    fading = (where == "star") & (floats(column_of(features, "negative_share")) > _FADING)
+    likes = {"transients": is_transient, "asteroids": where == "asteroid", "fading stars": fading}
+    model = OutlierModel.fit(ordinary, survey="ztf", seed=1)
+    filled = _filled(features)
+    found = {}
+    for name, liked in likes.items():
+        sets = [
+            Shown(model, features, filled, liked, _half(len(liked), seed), seed) for seed in seeds
+        ]
+        found[f"{name} ({liked.sum()} of {len(liked)})"] = _by_learner(sets)
+    return found
+
+
+def _by_learner(sets: Sequence["Shown"]) -> dict[str, Learnt]:
+    return {
+        name: averaged([follow(one, learner) for one in sets]) for name, learner in LEARNERS.items()
+    }
 
 
 def alerts_of(sky: SimulatedSky, taste: Kind, seed: int) -> Shown:
@@ -78,11 +141,7 @@ def alerts_of(sky: SimulatedSky, taste: Kind, seed: int) -> Shown:
     features = sky.features.take(pa.array(rows))
     # A reference without the kind would know it as new: it is in there with its share.
     model = OutlierModel.fit(features, survey="ztf", seed=seed)
-    values = matrix(features, feature_list("ztf").names)
-    medians = np.nanmedian(values, axis=0)
-    filled = np.where(np.isfinite(values), values, medians)
-    kept_back = rng.random(len(rows)) < 0.5
-    return Shown(model, features, filled, is_taste[rows], kept_back, seed)
+    return Shown(model, features, _filled(features), is_taste[rows], _half(len(rows), seed), seed)
 
 
 def follow(shown: Shown, learner: Learner) -> Learnt:
@@ -90,6 +149,8 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
     rows = np.empty(0, np.int64)
     precisions, aucs = {}, {}
     hidden = shown.kept_back
+    known = _known(shown, learner(shown, rows, shown.liked[rows]))
+    after_known = learner(shown, known, shown.liked[known])[hidden]
     for count in range(0, max(AFTER) + 1, _AT_A_TIME):
         scores = learner(shown, rows, shown.liked[rows])
         if count in AFTER:
@@ -98,7 +159,27 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
         asked = np.where(hidden, -np.inf, scores)
         asked[rows] = -np.inf
         rows = np.concatenate([rows, np.argsort(-asked, kind="stable")[:_AT_A_TIME]])
-    return Learnt(precisions, aucs)
+    liked = shown.liked[hidden]
+    return Learnt(precisions, aucs, precision(after_known, liked), auc(after_known, liked))
+
+
+def _known(shown: Shown, scores: Floats) -> np.ndarray:
+    """Return rows of some alerts that the user likes, and of the strangest that he does not."""
+    rng = np.random.default_rng(shown.seed)
+    liked = rng.permutation(np.flatnonzero(shown.liked & ~shown.kept_back))[:KNOWN]
+    others = np.flatnonzero(~shown.liked & ~shown.kept_back)
+    strangest = others[np.argsort(-scores[others], kind="stable")[:KNOWN]]
+    return np.concatenate([liked, strangest])
+
+
+def _half(rows: int, seed: int) -> np.ndarray:
+    """Return which rows are never shown."""
+    return np.random.default_rng([seed, 1]).random(rows) < 0.5
+
+
+def _filled(features: pa.Table) -> Floats:
+    values = matrix(features, feature_list("ztf").names)
+    return np.where(np.isfinite(values), values, np.nanmedian(values, axis=0))
 
 
 def averaged(several: Sequence[Learnt]) -> Learnt:
@@ -106,6 +187,8 @@ def averaged(several: Sequence[Learnt]) -> Learnt:
     return Learnt(
         {count: mean([one.precision[count] for one in several]) for count in AFTER},
         {count: mean([one.auc[count] for one in several]) for count in AFTER},
+        mean([one.known_precision for one in several]),
+        mean([one.known_auc for one in several]),
     )
 
 
