@@ -31,6 +31,7 @@ import pyarrow as pa
 
 from finkray.serving.child import DETAIL_CHARS, AnswerRefused, answer_each
 from finkray.streamout.filter_file import ColumnType
+from finkray.streamout.fink_child import fink_judge
 from finkray.streamout.watch_list import judge_of_list
 
 SHORTEST_S: Final = 0.1
@@ -185,6 +186,8 @@ def judge_of(raw: Mapping[str, Any]) -> Callable[[pa.Table], Any]:
         convert = _CONVERTERS[raw["columns_as"]]
         arguments = list(raw["arguments"])
         return lambda alerts: call(*(convert(alerts[each]) for each in arguments))
+    if raw["language"] == "fink":
+        return fink_judge(raw["function"], list(raw["arguments"]))
     if raw["language"] in ("objects", "positions", "area"):
         return judge_of_list(raw["language"], name, text)
     import polars as pl

@@ -9,6 +9,9 @@
     about = "New and bright."
     sql = "magpsf < 17 AND ndethist < 5"
 
+    # blazar.toml: a filter of the package fink-filters
+    fink = "fink_filters.ztf.livestream.filter_blazar.filter.blazar"
+
 The code of a filter is someone else's: this process, which has the broker's secrets, never imports
 it. What a filter reads is found in its text.
 '''
@@ -23,9 +26,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from finkray.errors import FilterError
+from finkray.streamout.fink_filter import fink_filter
 from finkray.streamout.watch_list import arguments_of
 
-Language = Literal["python", "sql", "polars", "objects", "positions", "area"]
+Language = Literal["python", "sql", "polars", "fink", "objects", "positions", "area"]
 ColumnType = Literal["numpy", "pandas", "pyarrow", "polars"]
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -45,11 +49,11 @@ class FilterFile:
     name
         the stem of the file
     language
-        what `text` is: Python, an expression, or a watch list
+        what `text` is: Python, an expression, a name of fink-filters, or a watch list
     text
         of the file, or the expression
     function
-        name of the function; empty for an expression
+        name of the function, of fink-filters with its module; empty for an expression
     arguments
         for each argument, or column of the expression, the name of the column as it is written
     columns_as
@@ -74,6 +78,14 @@ class FilterFile:
     needs: tuple[str, ...] = ()
     sends: tuple[str, ...] = ()
     survey: str | None = None
+
+    @property
+    def source(self) -> str | None:
+        """What is stored of it in place of the text of its file; None if that text is enough.
+
+        A filter of Fink is stored with its arguments: the package need not be there to list it.
+        """
+        return self.text if self.language == "fink" else None
 
     @property
     def version(self) -> str:
@@ -205,6 +217,8 @@ def _toml(name: str, text: str) -> FilterFile:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FilterError(f"{name}.toml is not valid TOML: {error}") from error
+    if "fink" in raw:
+        return _fink(name, raw, text)
     if unknown := sorted(set(raw) - _TOML_KEYS):
         raise FilterError(
             f"{name}.toml: {unknown[0]} is not known; expected {', '.join(sorted(_TOML_KEYS))}"
@@ -237,6 +251,22 @@ def _toml(name: str, text: str) -> FilterFile:
         needs=_services(name, "needs", raw.get("needs", [])),
         sends=_services(name, "sends", raw.get("sends", [])),
         survey=_survey(name, raw.get("survey")),
+    )
+
+
+def _fink(name: str, raw: Mapping[str, Any], text: str) -> FilterFile:
+    found = fink_filter(name, raw, text)
+    return FilterFile(
+        name=name,
+        language="fink",
+        text=found.text,
+        function=found.function,
+        arguments=found.arguments,
+        columns_as="pandas",
+        about=found.about,
+        needs=found.needs,
+        sends=_services(name, "sends", raw.get("sends", [])),
+        survey=found.survey,
     )
 
 

@@ -17,6 +17,7 @@ from finkray.streamout.alerts import AlertReader, PacketSchema, service_columns
 from finkray.streamout.filter_columns import FilterColumns, find_columns
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.filter_process import FilterPool, Unjudged, limits_of
+from finkray.streamout.fink_filter import arguments_of
 from finkray.streamout.late import service_name
 from finkray.streamout.ledger_files import LedgerFile
 from finkray.streamout.verdict import NOT_JUDGED, Verdicts
@@ -146,8 +147,8 @@ class Judge:
             elif len(rows) < file.rows and self._may_come(each, item, stores):
                 continue
             if missing := found[each.name].missing:
-                column = each.arguments[missing[0]]
-                out[each.name] = Verdicts.not_judged(file.rows, f"needs the column {column}")
+                reason = _missing_reason(each, missing)
+                out[each.name] = Verdicts.not_judged(file.rows, reason)
             else:
                 batches[each.name] = (_columns(found[each.name], each, alerts, answers), rows)
         by_name = {each.name: each for each in filters}
@@ -273,6 +274,13 @@ def services_of(definition: FilterFile) -> tuple[str, ...]:
 def needs_reason(needs: Sequence[str]) -> str:
     """Return why alerts are not judged for which a service has not looked."""
     return f"needs {', '.join(needs)}"
+
+
+def _missing_reason(definition: FilterFile, missing: Sequence[str]) -> str:
+    """Return why alerts are not judged that lack columns; of Fink all of them, by Fink's names."""
+    if definition.language == "fink":
+        return f"needs {', '.join(arguments_of(missing))}"
+    return f"needs the column {definition.arguments[missing[0]]}"
 
 
 def _columns(

@@ -128,7 +128,7 @@ def publish_filter(
     published = PublishedFilter(
         definition=definition,
         file_name=path.name,
-        source=path.read_text(encoding="utf-8"),
+        source=definition.source or path.read_text(encoding="utf-8"),
         topic=topic,
         projection=projection,
         wire=wire,

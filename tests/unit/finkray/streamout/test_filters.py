@@ -275,3 +275,41 @@ def test_names_are_found_in_the_packet_the_detection_and_the_services() -> None:
 def test_a_column_that_is_not_there_is_named(arguments: str, head: str, message: str) -> None:
     with pytest.raises(FilterError, match=message):
         refuse_unknown(python("...", arguments, head), [ALERTS], SERVICES)
+
+
+BLAZAR = 'fink = "fink_filters.ztf.livestream.filter_blazar.filter.blazar"\n'
+BAD_FINK = {
+    "another module": ('fink = "os.system"', "expected module and function, as"),
+    "no package": (BLAZAR, "needs the package fink-filters, which is not installed"),
+    "another key": (BLAZAR + 'sql = "true"', "sql is not known beside fink"),
+    "a plain column": (
+        f'arguments = ["cdsxmatch"]\n{BLAZAR}[columns]\ncdsxmatch = "magpsf"',
+        "gives columns of services for arguments",
+    ),
+    "another argument": (
+        f'arguments = ["cdsxmatch"]\n{BLAZAR}[columns]\nroid = "x.roid"',
+        "names roid, which is no argument; there are: cdsxmatch",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD_FINK)
+def test_a_file_with_a_filter_of_fink_that_cannot_work_says_why(what: str) -> None:
+    text, message = BAD_FINK[what]
+    with pytest.raises(FilterError, match=message):
+        filter_of_text("odd.toml", text)
+
+
+def test_a_stored_filter_of_fink_is_read_without_the_package_and_needs_its_services() -> None:
+    text = f'arguments = ["cdsxmatch", "cjdc"]\n{BLAZAR}[columns]\ncdsxmatch = "match.type"'
+    found = filter_of_text("odd.toml", text)
+    assert (found.needs, found.survey, found.source) == (("match",), "ztf", text)
+    alerts = pa.schema(
+        [
+            ("candidate", pa.struct([("jd", pa.float64())])),
+            ("prv_candidates", pa.list_(pa.struct([("jd", pa.float64())]))),
+        ]
+    )
+    columns = find_columns(found, alerts, {"match": pa.schema([("type", pa.string())])})
+    assert columns.packet == {"cjdc/before": "prv_candidates.jd", "cjdc/now": "candidate.jd"}
+    assert columns.services == {"cdsxmatch": ("match", "type")}
