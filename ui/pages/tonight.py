@@ -14,11 +14,14 @@ from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.tonight import ORDERS, Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
 from ui.views.classes import shown_class
-from ui.views.object_html import ObjectChoice
+from ui.views.object_html import ObjectChoice, cutout_href
 
 PATH: Final = "tonight"
 
 TOP: Final = 50
+
+STAMPS: Final = 10
+"""Rows with images: each image is a look-up of 0.1 s, and the browser loads those in sight."""
 
 _MOST_CLASSES: Final = 200
 
@@ -56,6 +59,8 @@ def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Tabl
         (
             Column("rank", number=True),
             Column("object"),
+            Column("science"),
+            Column("difference"),
             Column("score", number=True),
             Column("class"),
             Column("band"),
@@ -74,6 +79,7 @@ def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
     return (
         Cell(str(number)),
         Cell(object_id or "(no object)", href=ObjectChoice(object_id).href() if object_id else ""),
+        *_images(number, row),
         Cell("" if score is None else f"{score:.2f}"),
         Cell("" if row.get("class") is None else shown_class(row["class"])),
         Cell(row.get("band") or ""),
@@ -81,6 +87,13 @@ def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
         Cell("" if at is None else time_text(at)),
         Cell("; ".join(row.get("reasons") or ())),
     )
+
+
+def _images(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    names = ("science", "difference")
+    if number > STAMPS or row.get("kafka_offset") is None:
+        return tuple(Cell("") for _ in names)
+    return tuple(Cell(f"{name} image", image=cutout_href(row, name)) for name in names)
 
 
 def page_html(lookups: Lookups, choice: TonightChoice, classes: Sequence[str]) -> str:

@@ -145,6 +145,14 @@ def packet_html(packet: Mapping[str, Any], row: str) -> str:
     )
 
 
+def cutout_href(alert: Mapping[str, Any], name: str) -> str:
+    """Return the address of an image of an alert, relative to the first page."""
+    place = {part: alert[f"kafka_{part}"] for part in ("topic", "partition", "offset")}
+    if alert["kafka_timestamp"] is not None:
+        place["at"] = alert["kafka_timestamp"].isoformat()
+    return f"api/v1/cutout.png?{urlencode({**place, 'name': name})}"
+
+
 def _facts(record: ObjectRecord, now: datetime) -> str:
     facts = [("survey", record.survey), ("alerts", count_text(record.alerts.num_rows))]
     facts.append(("points", count_text(record.points.num_rows)))
@@ -219,16 +227,9 @@ def _folded(points: list[dict[str, Any]], found: Periodogram | None, choice: Obj
 
 def _cutouts(alert: dict[str, Any], survey: str) -> str:
     scale = ZTF_ARCSEC_PER_PIXEL if survey == "ztf" else LSST_ARCSEC_PER_PIXEL
-    place = {
-        "topic": alert["kafka_topic"],
-        "partition": alert["kafka_partition"],
-        "offset": alert["kafka_offset"],
-    }
-    if alert["kafka_timestamp"] is not None:
-        place["at"] = alert["kafka_timestamp"].isoformat()
     images = "".join(
         f"<figure><img loading='lazy' alt='{name} image of the alert' "
-        f"src='{escaped('api/v1/cutout.png?' + urlencode({**place, 'name': name}))}'>"
+        f"src='{escaped(cutout_href(alert, name))}'>"
         f"<figcaption>{name}</figcaption></figure>"
         for name in ("science", "template", "difference")
     )

@@ -5,7 +5,7 @@ from finkray.status.at_rest import ArchiveAtRest
 from tests.support.snapshots import NIGHT, busy_night
 from ui.kit.elements import AlarmCard
 from ui.kit.reading import Reading
-from ui.pages.live import curves, head_html, small_tables_html, wide_tables_html
+from ui.pages.live import head_html, small_tables_html, wide_tables_html
 from ui.views.archive import START_HINT
 
 NOW = NIGHT + timedelta(seconds=2)
@@ -37,23 +37,6 @@ def test_alarms_stand_above_the_figures_and_are_counted_in_the_title() -> None:
     assert page.index("The disk is full") < page.index("fr-figures")
     assert "Make room" in page
     assert "data-title='(2) finkray'" in page
-
-
-def test_both_curves_have_every_point_of_the_history() -> None:
-    snapshot = busy_night()
-    frame = curves(snapshot)
-    assert frame.groupby("curve").size().to_dict() == {"incoming": 241, "archiving": 241}
-    assert frame["minutes"].min() == -20
-    assert frame["minutes"].max() == 0
-    incoming = frame[frame["curve"] == "incoming"]["alerts_per_s"].to_list()
-    assert incoming == [point.incoming_per_s for point in snapshot.history]
-
-
-def test_both_curves_are_named_before_there_is_a_history() -> None:
-    for snapshot in (None, busy_night(history=())):
-        frame = curves(snapshot)
-        assert frame["curve"].to_list() == ["incoming", "archiving"]
-        assert frame["alerts_per_s"].isna().all()
 
 
 def test_every_text_from_outside_is_escaped() -> None:
