@@ -49,7 +49,8 @@ demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or ta
 # Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
 # they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
 # archive at a time at most. Lines of the second and the third group begin with their names, so that each
-# line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
+# line shows as it comes; Ctrl-C (2 of pytest) ends all of them. The third group, which has no archive
+# that must be in time, leaves the cores to the others.
 SLOWEST := --durations 25 --durations-min 5
 test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
@@ -60,7 +61,7 @@ test-archive: $(PREPARED)  ## archives on a Ray that the tests share
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
 test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and an archive whose processes are killed
-	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration 2>&1 \
+	@$(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
 test-beside: $(PREPARED)  ## Kafka, storages, services, pages; then the unit tests
