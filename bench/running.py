@@ -31,7 +31,9 @@ class RunningArchive:
     process
         The supervisor of its driver.
     root
-        Its folder.
+        Its folder, unless it is in another storage.
+    uri
+        Of the archive.
     log
         Its log file.
     launched_unix_s
@@ -40,13 +42,14 @@ class RunningArchive:
 
     process: "subprocess.Popen[bytes]"
     root: Path
+    uri: str
     log: Path
     launched_unix_s: float
 
     @property
     def storage(self) -> Storage:
         """The storage of the archive."""
-        return open_storage(StorageLocation(str(self.root)))
+        return open_storage(StorageLocation(self.uri))
 
     def wait_until(
         self, what: str, done: Callable[[BalanceSheet], bool], deadline_s: float
@@ -66,7 +69,7 @@ class RunningArchive:
 
 
 @contextmanager
-def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
+def running_archive(folder: Path, settings: str, uri: str = "") -> Iterator[RunningArchive]:
     """Run an archive in that folder, on a Ray of its own; it drains at the end.
 
     Parameters
@@ -75,11 +78,14 @@ def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
         for all files that it writes
     settings
         TOML, without the archive's URI and the Ray settings
+    uri
+        of the archive; by default a folder in `folder`
     """
     state = folder / "state"
     state.mkdir(parents=True)
     config = folder / "finkray.toml"
-    fixed = f'[archive]\nuri = "{folder}/archive"\n[ray]\naddress = "auto"\n'
+    uri = uri or f"{folder}/archive"
+    fixed = f'[archive]\nuri = "{uri}"\n[ray]\naddress = "auto"\n'
     config.write_text(settings + fixed, encoding="utf-8")
     log = folder / "log"
     ray = start_local_ray(state, RaySettings(local_dashboard_port=0))
@@ -93,7 +99,7 @@ def running_archive(folder: Path, settings: str) -> Iterator[RunningArchive]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield RunningArchive(process, folder / "archive", log, launched_unix_s)
+            yield RunningArchive(process, folder / "archive", uri, log, launched_unix_s)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_DRAIN_S)
