@@ -25,8 +25,9 @@ WHAT_TO_DO: Final = {
     "give those with many alerts the projection lite, or give the machine cores. Nothing is lost.",
     "FILTER_RESTS": "Its code fails at every batch; the other filters go on. Give its author the "
     "message, and publish the mended file again: it goes on where it was.",
-    "FILTER_REFUSED": "`finkray filter list` has the reasons. Too large: take a smaller "
-    "projection, or raise streamout.max_message_bytes and the topic's max.message.bytes.",
+    "FILTER_REFUSED": "`finkray filter list` has the reasons. Over its quota: narrow the filter, "
+    "or publish it again with a larger --quota. Too large: take a smaller projection, or raise "
+    "streamout.max_message_bytes and the topic's max.message.bytes.",
 }
 """What to do about each alarm, by its code."""
 

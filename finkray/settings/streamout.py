@@ -64,12 +64,18 @@ class StreamoutSettings(Section):
     breaker_longest_rest_s: PositiveFloat = Field(
         300.0, description="Longest rest of a filter, in seconds"
     )
+    quota_per_h: PositiveInt = Field(
+        100_000,
+        description="Most alerts of one hour that a filter sends, by the hour in which Kafka got "
+        "them; `--quota` of `finkray filter publish` gives a filter its own. More are counted as "
+        "refused",
+    )
     max_share: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="`finkray filter test` warns of a filter that more than this share of the "
-        "alerts pass",
+        description="`finkray filter check` and `test` warn of a filter that more than this share "
+        "of the alerts pass",
     )
 
     def own_client_config(self) -> dict[str, str | bool | int | float]:

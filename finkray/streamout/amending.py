@@ -19,7 +19,7 @@ from finkray.streamout.messages import JudgedFile, MessageMaker
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.sender import Sender
-from finkray.streamout.sending import lacking_rows, send_file
+from finkray.streamout.sending import lacking_rows, send_file, send_messages
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_JUDGED, NOT_PASSED, PASSED, Verdicts
 
 
@@ -64,9 +64,14 @@ class Amender:
         judges alerts that could not be judged before
     maker
         makes messages
+    quota_per_h
+        of filters without a quota of their own; amendments do not count
     """
 
-    def __init__(self, reader: AlertReader, judge: Judge, maker: MessageMaker) -> None:
+    def __init__(
+        self, reader: AlertReader, judge: Judge, maker: MessageMaker, quota_per_h: int
+    ) -> None:
+        self._quota_per_h = quota_per_h
         self._reader = reader
         self._judge = judge
         self._maker = maker
@@ -107,16 +112,20 @@ class Amender:
         late, name = found.late, found.late.filter
         after = {name: progress}
         waited = late.awaiting
-        size = send_file(
+        amended = send_messages(
             sender, self._maker, found.amended, [published], after, kind="amendment"
-        ).size_bytes
+        )
+        size = amended.size_bytes
         lacking = dict(found.lacking)
         still = late.with_rows(lacking, np.array([], np.int64)).awaiting
         progress.completed += len(waited) - len(still)
         progress.awaiting -= len(waited) - len(still)
         if found.judged is not None:
             _count_late(found, progress)
-            sent = send_file(sender, self._maker, found.judged, [published], after)
+            quota = self._quota_per_h
+            sent = send_file(
+                sender, self._maker, found.judged, [published], after, quota_per_h=quota
+            )
             size += sent.size_bytes
             new = lacking_rows(found.judged, published, sent.rows[name])
             for service, rows in new.items():

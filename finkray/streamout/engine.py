@@ -83,7 +83,7 @@ class Streamout:
         self._reader = AlertReader(archive)
         self._judge = Judge(settings, self._reader)
         self._maker = MessageMaker(self._reader)
-        self._amender = Amender(self._reader, self._judge, self._maker)
+        self._amender = Amender(self._reader, self._judge, self._maker, settings.quota_per_h)
         self._watch = AnswerWatch(self._reader)
         self._window = SentWindow()
         self._lapses_s = 0.0
@@ -285,8 +285,12 @@ class Streamout:
     ) -> Sent:
         """Send what passed of a file, and count it; add what waits to `late`."""
         filters = [each for each in group if each.name in found.verdicts]
-        sent = send_file(sender, self._maker, found, filters, after)
-        for each in filters if found.item.rows else ():
+        if found.item.file is None:
+            self._move(after, found)
+            return Sent()
+        quota = self._settings.quota_per_h
+        sent = send_file(sender, self._maker, found, filters, after, quota_per_h=quota)
+        for each in filters:
             waiting = late_file(found, each, sent.rows[each.name])
             if waiting.waits:
                 after[each.name].incomplete += len(waiting.awaiting)

@@ -4,6 +4,7 @@
      "mark": "a1…", "alerts": 420, "passed": 3, "not_passed": 416, "not_judged": {"null: …": 1},
      "sent": 3, "refused": {}, "sent_bytes": 1776, "incomplete": 2, "awaiting": 1, "completed": 1,
      "lapsed": 0, "amendments": 1, "amendments_refused": 0, "judged_late": 0, "missing": [],
+     "sent_by_hour": {"2026-11-24T01:00:00+00:00": 3},
      "named": {"null: …": ["ztf[0]@17"]}, "fault": "", "at": "2026-11-24T01:02:03+00:00"}
 
 The topic of the progress is compacted, its key is the name of the filter. So what was sent and how
@@ -16,8 +17,9 @@ awaiting + completed + lapsed. `judged_late` were not judged at first, because a
 filter needs had not looked; they are among passed, not passed or not judged now.
 
 Alerts of another survey than the filter's do not count. `fault` says why a filter rests, and is
-empty if it does not. `missing` are files that were not there when their turn came; their alerts are
-judged when a repair has brought them back.
+empty if it does not. `sent_by_hour` counts for the quota, by the hour in which Kafka got an alert.
+`missing` are files that were not there when their turn came; their alerts are judged when a repair
+has brought them back.
 """
 
 import json
@@ -31,6 +33,9 @@ from finkray.errors import FinkrayError
 from finkray.streamout.verdict import NAMED_ALERTS
 
 _FORMAT: Final = 1
+
+_HOURS_KEPT: Final = 48
+"""Hours for which it is kept how much was sent: alerts of an older hour have their quota anew."""
 
 _MOST_REASONS: Final = 50
 """Reasons that are counted apart: a filter may raise with another text for each alert."""
@@ -61,6 +66,7 @@ class Progress:
     amendments: int = 0
     amendments_refused: int = 0
     judged_late: int = 0
+    sent_by_hour: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     named: dict[str, list[str]] = field(default_factory=dict)
     fault: str = ""
@@ -96,11 +102,18 @@ class Progress:
             del self.not_judged[reason]
             self.named.pop(reason, None)
 
-    def count_refused(self, reason: str, named: str) -> None:
-        """Count a message that was not sent."""
+    def count_refused(self, reason: str, named: list[str], messages: int = 1) -> None:
+        """Count messages that were not sent, and keep the names of some."""
         reason = _bounded(reason, self.refused)
-        self.refused[reason] += 1
-        self._name(reason, [named])
+        self.refused[reason] += messages
+        self._name(reason, named)
+
+    def count_sent(self, hour: str, messages: int) -> None:
+        """Count alerts that were sent, by their hour: for the quota."""
+        if messages:
+            self.sent_by_hour[hour] = self.sent_by_hour.get(hour, 0) + messages
+            for old in sorted(self.sent_by_hour)[:-_HOURS_KEPT]:
+                del self.sent_by_hour[old]
 
     def to_bytes(self) -> bytes:
         """Return the value of the record."""

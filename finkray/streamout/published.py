@@ -46,6 +46,8 @@ class PublishedFilter:
         paused: it goes on later where it was; retired: it does not go on
     published_at
         when this version was published, UTC
+    quota_per_h
+        most alerts of one hour that are sent; None is `streamout.quota_per_h`
     """
 
     definition: FilterFile
@@ -57,6 +59,7 @@ class PublishedFilter:
     cursor: str
     state: State
     published_at: datetime
+    quota_per_h: int | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +101,7 @@ class PublishedFilter:
                 cursor=raw["cursor"],
                 state=raw["state"],
                 published_at=datetime.fromisoformat(raw["published_at"]),
+                quota_per_h=raw.get("quota_per_h"),  # older files lack it
             )
         except (KeyError, TypeError, ValueError) as error:
             raise FilterError(f"it does not describe a filter: {error}") from error

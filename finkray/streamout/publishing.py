@@ -97,6 +97,7 @@ def publish_filter(
     topic: str,
     projection: Projection,
     wire: Wire,
+    quota_per_h: int | None = None,
 ) -> PublishedFilter:
     """Publish a filter, or a new version of one.
 
@@ -135,6 +136,7 @@ def publish_filter(
         cursor=end_of_ledger(archive).to_cursor(),
         state="active",
         published_at=datetime.now(UTC),
+        quota_per_h=quota_per_h,
     )
     create_filter_topic(config, settings, topic)
     return FilterStore(archive).publish(published)

@@ -1,13 +1,14 @@
 """Send the messages of a judged file in the open transaction, and count them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from finkray.errors import SchemaError
+from finkray.storage.layout import parse_path
 from finkray.streamout.judging import needs_reason, services_of
 from finkray.streamout.late import LateFile, ranges_of
 from finkray.streamout.messages import JudgedFile, Message, MessageMaker
@@ -15,6 +16,7 @@ from finkray.streamout.output_schema import Kind
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.sender import Sender
+from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, Verdicts
 
 TOO_LARGE = "larger than the topic takes"
 
@@ -36,6 +38,46 @@ class Sent:
 
 
 def send_file(
+    sender: Sender,
+    maker: MessageMaker,
+    found: JudgedFile,
+    filters: Sequence[PublishedFilter],
+    after: Mapping[str, Progress],
+    *,
+    quota_per_h: int,
+) -> Sent:
+    """Send what passed of a file, up to the quotas of the filters, and count it.
+
+    Parameters
+    ----------
+    sender, maker, found, filters, after
+        as in `send_messages`
+    quota_per_h
+        of filters without a quota of their own
+    """
+    assert found.item.file is not None  # noqa: S101 - only files are judged
+    path = parse_path(found.item.file.path)
+    hour = "" if path is None else path.hour_utc.isoformat()
+    verdicts = dict(found.verdicts)
+    for each in filters:
+        quota = each.quota_per_h or quota_per_h
+        passed = verdicts[each.name].passed
+        over = passed[max(0, quota - after[each.name].sent_by_hour.get(hour, 0)) :]
+        if len(over):
+            codes = verdicts[each.name].codes.copy()
+            codes[over] = NOT_PASSED
+            verdicts[each.name] = Verdicts(codes)
+            claim = found.item.claims[0] if found.item.claims else found.item.file.path
+            names = [f"{claim} row {row}" for row in over[:NAMED_ALERTS]]
+            reason = f"over its quota of {quota:,} alerts an hour"
+            after[each.name].count_refused(reason, names, len(over))
+    sent = send_messages(sender, maker, replace(found, verdicts=verdicts), filters, after)
+    for name, rows in sent.rows.items():
+        after[name].count_sent(hour, len(rows))
+    return sent
+
+
+def send_messages(
     sender: Sender,
     maker: MessageMaker,
     found: JudgedFile,
@@ -73,7 +115,7 @@ def send_file(
             progress.amendments += not refused
             progress.amendments_refused += bool(refused)
         elif refused:
-            progress.count_refused(refused, message.source)
+            progress.count_refused(refused, [message.source])
         else:
             progress.sent += 1
     return sent

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from finkray.claim import DataFile
 from finkray.errors import FilterError
-from finkray.ledger.follow import Position
+from finkray.ledger.follow import Position, new_files
+from finkray.ledger.read import read_entries
 from finkray.services.columns import read_columns
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
@@ -22,10 +23,14 @@ from finkray.storage.hours import Span
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.judging import Judge
-from finkray.streamout.ledger_files import LedgerFile
+from finkray.streamout.ledger_files import LedgerFile, end_of_ledger
 from finkray.streamout.publishing import check_filter
 from finkray.streamout.verdict import PASSED, Verdicts
 from finkray.streamout.wire import object_ids
+
+RECENT_FILES: Final = 20
+RECENT_ALERTS: Final = 2000
+"""As many of the last files and alerts are judged when a filter is checked."""
 
 EXAMPLES: Final = 10
 """Objects that passed which are shown."""
@@ -116,6 +121,24 @@ def try_filter(
         return trial
     finally:
         judge.pool.close()
+
+
+def try_recent(archive: Storage, judge: Judge, definition: FilterFile) -> Trial:
+    """Judge the alerts that were archived last, some files of them.
+
+    Raises
+    ------
+    FilterError
+        if the filter fails at them
+    """
+    trial = Trial(definition.name)
+    last = end_of_ledger(archive).seq - 1
+    entries = list(read_entries(archive, max(-1, last - RECENT_FILES)))
+    files = [file for entry in entries for _, file in new_files(entry)]
+    for file in reversed(files[-RECENT_FILES:]):
+        if trial.alerts < RECENT_ALERTS and archive.size_bytes(file.path) is not None:
+            _try_file(archive, judge, definition, file.path, trial)
+    return trial
 
 
 def archived_file(archive: Storage, path: str) -> LedgerFile:

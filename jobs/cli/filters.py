@@ -68,7 +68,7 @@ def try_(
     if as_json:
         typer.echo(json.dumps(trial.to_json(), indent=2))
         return
-    for line in trial_lines(trial, context.settings.streamout.max_share):
+    for line in trial_lines(trial, context.settings.streamout):
         context.progress.say(line)
     if stopping.is_set():
         raise typer.Exit(CommandExit.INTERRUPTED)
@@ -93,6 +93,10 @@ def publish(
     wire: Annotated[
         str, typer.Option(metavar="W", help="confluent, or fink: as fink-client reads it.")
     ] = "confluent",
+    quota: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most alerts of an hour that are sent."),
+    ] = None,
 ) -> None:
     """Publish a filter, or a new version of one: from now on its alerts are sent.
 
@@ -111,6 +115,7 @@ def publish(
         topic=topic,
         projection=Projection.from_text(projection),
         wire=Wire(wire),
+        quota_per_h=quota,
     )
     context.progress.say(
         f"{published.name} {published.definition.version} is published: what passes goes to the "

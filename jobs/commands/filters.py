@@ -8,17 +8,19 @@ from typing import Any
 from finkray.errors import SettingsError
 from finkray.ledger.follow import Position
 from finkray.settings.model import Settings
+from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.hours import Span, utc
 from finkray.streamout.alerts import AlertReader, service_columns
 from finkray.streamout.filter_columns import find_columns
 from finkray.streamout.filter_process import FilterPool, limits_of
+from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import files_from
 from finkray.streamout.progress import Progress
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import FilterStore, PublishedFilter
 from finkray.streamout.publishing import check_filter, publish_filter, recent_schemas
 from finkray.streamout.sender import read_out_ledger
-from finkray.streamout.trial import Trial, try_filter
+from finkray.streamout.trial import Trial, try_filter, try_recent
 from finkray.streamout.wire import Wire
 from jobs.cluster.archive import archive_of
 
@@ -32,9 +34,11 @@ def check_now(settings: Settings, file: Path) -> Iterator[str]:
         If anything is wrong with it.
     """
     archive = archive_of(settings)
-    with FilterPool(limits_of(settings.streamout)) as pool:
+    judge = Judge(settings.streamout, AlertReader(archive))
+    with judge.pool as pool:
         definition = check_filter(archive, pool, file)
         memory = pool.memory_bytes()[definition.name]
+        recent = try_recent(archive, judge, definition)
     services = service_columns(AlertReader(archive).services())
     yield f"{definition.name} {definition.version}: {definition.about or 'says nothing of itself'}"
     for schema in recent_schemas(archive):
@@ -48,6 +52,10 @@ def check_now(settings: Settings, file: Path) -> Iterator[str]:
     if definition.sends:
         yield f"  sends results of {', '.join(definition.sends)}"
     yield f"  its process takes {memory / 2**20:.0f} MiB"
+    yield f"  {recent.passed:,} of the last {recent.alerts:,} alerts pass ({recent.share:.2%})"
+    for reason, count in recent.not_judged.most_common(5):
+        yield f"  not judged, {count:,}: {reason}"
+    yield from _share_warning(recent, settings.streamout)
 
 
 def try_now(
@@ -77,7 +85,7 @@ def try_now(
     )
 
 
-def trial_lines(trial: Trial, max_share: float) -> Iterator[str]:
+def trial_lines(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:
     """Yield lines on a trial."""
     yield (
         f"{trial.name}: {trial.passed:,} of {trial.alerts:,} alerts pass ({trial.share:.2%}), "
@@ -89,15 +97,27 @@ def trial_lines(trial: Trial, max_share: float) -> Iterator[str]:
         yield f"  not judged, {count:,}: {reason}"
     if trial.examples:
         yield f"  for example {', '.join(trial.examples)}"
-    if trial.share > max_share:
+    yield from _share_warning(trial, limits)
+
+
+def _share_warning(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:
+    """Yield a line if more alerts pass than is wise."""
+    if trial.share > limits.max_share:
         yield (
-            f"  more than {max_share:.0%} pass (streamout.max_share): a topic of that size is "
-            "more than most subscribers can follow"
+            f"  more than {limits.max_share:.0%} pass (streamout.max_share): a topic of that size "
+            "is more than most subscribers can follow, and no more than "
+            f"{limits.quota_per_h:,} alerts of an hour are sent (streamout.quota_per_h)"
         )
 
 
 def publish_now(
-    settings: Settings, file: Path, *, topic: str, projection: Projection, wire: Wire
+    settings: Settings,
+    file: Path,
+    *,
+    topic: str,
+    projection: Projection,
+    wire: Wire,
+    quota_per_h: int | None,
 ) -> PublishedFilter:
     """Publish a filter.
 
@@ -116,6 +136,7 @@ def publish_now(
             topic=topic,
             projection=projection,
             wire=wire,
+            quota_per_h=quota_per_h,
         )
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import RealArchive
 from tests.support.services import Double
 from tests.support.serving import serve
+from tests.support.small_archives import NIGHT
 from tests.support.streaming_out import BRIGHT, OutStream, source_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
@@ -193,6 +195,32 @@ def test_a_message_that_is_too_large_is_counted_and_named(
     assert progress.named["larger than the topic takes"][0].startswith("ztf[0]@")
     assert progress.difference == 0
     assert engine.progress["lite"].refused.total() == 0
+
+
+def test_what_is_over_the_quota_of_an_hour_is_counted_and_balances(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    everything = "def everything(magpsf):\n    return magpsf < 99\n"
+    out.publish("everything", everything, quota_per_h=50)
+    out.publish("bright", BRIGHT)
+    out.archive.put("ztf", packets[:40])
+    run_to_end(engine)
+    later = Streamout(out.archive.storage, out.config, out.settings)
+    try:
+        out.archive.put("ztf", packets)
+        run_to_end(later)
+        out.archive.put("ztf", packets[:30], NIGHT + timedelta(hours=1))
+        run_to_end(later)
+    finally:
+        later.close()
+    done = read_out_ledger(out.config, out.settings.instance)
+    progress, bright = done.progress["everything"], done.progress["bright"]
+    assert (progress.passed, progress.sent) == (275, 50 + 30), "a new hour has a quota of its own"
+    assert progress.refused == {"over its quota of 50 alerts an hour": 195}
+    assert not progress.difference + bright.refused.total()
+    assert len(out.sources(out.topic("everything"))) == progress.sent
+    filters = FilterStore(out.archive.storage).all()
+    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
 
 
 def test_a_file_that_is_missing_is_remembered_and_the_balance_holds(

@@ -95,6 +95,10 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     )
     assert "alerts of ztf: reads candidate.magpsf, candidate.ndethist" in follow(check)
     assert "bright: Bright" not in follow(check)
+    (tmp_path / "everything.toml").write_text('sql = "magpsf < 99"')
+    warned = follow("finkray filter check everything.toml")
+    assert "205 of the last 205 alerts pass (100.00%)" in warned
+    assert "more than 10% pass (streamout.max_share)" in warned
     tested = follow(test)
     (passed,) = re.findall(r"bright: (\d+) of 205 alerts pass", tested)
     assert "for example ZTF" in tested

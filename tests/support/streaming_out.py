@@ -65,6 +65,7 @@ class OutStream:
         projection: str = "lite",
         wire: Wire = Wire.CONFLUENT,
         suffix: str = "py",
+        quota_per_h: int | None = None,
     ) -> PublishedFilter:
         """Publish the filter with that text under that name."""
         path = self.folder / f"{name}.{suffix}"
@@ -78,6 +79,7 @@ class OutStream:
             topic=self.topic(name),
             projection=Projection.from_text(projection),
             wire=wire,
+            quota_per_h=quota_per_h,
         )
 
     def messages(self, topic: str) -> Iterator[tuple[int, bytes, bytes]]:
