@@ -83,18 +83,15 @@ class CurveDetector:
         places, shares = [], []
         for band, values in curves.items():
             detector = self._bands.get(band)
-            unknown = np.full(values.shape, np.nan)
-            places.append(
-                Places(unknown, unknown, np.zeros(values.shape, np.float32))
-                if detector is None
-                else detector.places(values)
-            )
-            known = np.isfinite(values).any(axis=1)[:, None]
-            shares.append(
-                np.zeros(values.shape)
-                if detector is None
-                else np.where(known, detector.signature(values), 0.0)
-            )
+            known = np.isfinite(values).any(axis=1) & (detector is not None)
+            share = np.zeros(values.shape)
+            unknown = np.empty((0, values.shape[1]))
+            of_known = Places(unknown, unknown, unknown.astype(np.float32))
+            if detector is not None and known.any():
+                of_known = detector.places(values[known])
+                share[known] = detector.signature(values[known])
+            places.append(of_known.spread(known))
+            shares.append(share)
         together = np.concatenate(shares, axis=1)
         total = together.sum(axis=1, keepdims=True)
         return (
@@ -120,13 +117,13 @@ class _Band:
         filled = self._filled(reference)
         self._forest = Forest(filled, seed, threads)
         self._forest_p = TailP(self._forest.score(filled))
-        self._density = LocalDensity(self._ranks.places(reference).normal, seed)
+        self._density = LocalDensity(self._ranks.normal(reference), seed)
         self._density_p = TailP(self._density.own)
 
     def p_values(self, values: Floats) -> Floats:
         """Return the p-values of both: shape (rows, 2)."""
         known = np.isfinite(values).any(axis=1)
-        normal = self._ranks.places(values[known]).normal
+        normal = self._ranks.normal(values[known])
         out = np.full((len(values), 2), np.nan)
         out[known, 0] = self._forest_p(self._forest.score(self._filled(values[known])))
         out[known, 1] = self._density_p(self._density.factors(normal))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -43,9 +43,10 @@ class FeatureList:
     quality: Mapping[str, float]
     bands: tuple[str, ...]
     columns: tuple[str, ...]
-    _features: Callable[[pa.Table], Floats]
+    _packets: Callable[[pa.Table], Any]
+    _features: Callable[..., Floats]
     _quality: Callable[[pa.Table], Floats]
-    _curves: Callable[[pa.Table], Floats]
+    _curves: Callable[..., Floats]
 
     @property
     def names(self) -> list[str]:
@@ -102,9 +103,10 @@ class FeatureList:
             )
         detections = adapter.detections(alerts.combine_chunks())
         ids = {name: detections[name] for name, _ in IDS}
-        values = _columns(self.names, self._features(alerts))
+        packets = self._packets(alerts)  # read once, for features and curves
+        values = _columns(self.names, self._features(alerts, packets))
         quality = _columns(self.quality_names, self._quality(alerts))
-        curves = _columns(self.curve_names, self._curves(alerts))
+        curves = _columns(self.curve_names, self._curves(alerts, packets))
         return pa.table({**ids, **values, **quality, **curves})
 
 
@@ -116,6 +118,7 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         quality=features_ztf.QUALITY,
         bands=tuple(packet_curves.ZTF_BANDS),
         columns=features_ztf.COLUMNS,
+        _packets=features_ztf.Packets.of,
         _features=features_ztf.features,
         _quality=features_ztf.quality,
         _curves=packet_curves.ztf_curves,
@@ -127,6 +130,7 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         quality=features_lsst.QUALITY,
         bands=packet_curves.LSST_BANDS,
         columns=features_lsst.COLUMNS,
+        _packets=features_lsst.Packets.of,
         _features=features_lsst.features,
         _quality=features_lsst.quality,
         _curves=packet_curves.lsst_curves,

@@ -99,7 +99,7 @@ _FLUX_UNIT_NJY: Final = 100.0
 _ARCSEC: Final = 3600.0
 
 
-def features(alerts: pa.Table) -> Floats:
+def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
     """Return the features of LSST's alerts.
 
     Parameters
@@ -107,26 +107,21 @@ def features(alerts: pa.Table) -> Floats:
     alerts
         nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
         are not there count as missing
+    packets
+        what was read of them, if it was read already
 
     Returns
     -------
     ndarray
         float64 of shape (alerts, 20), in the order of `FEATURES`; NaN where a value is missing
     """
-    read = columns_of(alerts, COLUMNS)
-    now = Now.of(read)
-    known = adapter.solar_system(pa.table(read))["solar_system"]
+    packets = packets or Packets.of(alerts)
+    read, now = packets.read, packets.now
+    known = adapter.solar_system(pa.table(dict(read)))["solar_system"]
     solar_system = pc.cast(known, pa.float64()).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        columns = [*_detection(now, read), solar_system, *_sources(now, read)]
+        columns = [*_detection(now, read), solar_system, *_sources(packets)]
     return feature_matrix(columns, np.isfinite(now.mjd) | np.isfinite(now.flux))
-
-
-def detections_and_forced(alerts: pa.Table) -> tuple["Now", "Points"]:
-    """Return the detections, and the forced fluxes before each of them."""
-    read = columns_of(alerts, COLUMNS)
-    now = Now.of(read)
-    return now, Points.of(now, read, "prvDiaForcedSources")
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -217,6 +212,22 @@ class Points:
         return cls(groups, days[kept], same[kept], *(column[kept] for column in values))
 
 
+@dataclass(frozen=True)
+class Packets:
+    """What is read of alerts: columns by name, the detections, and the forced fluxes before."""
+
+    read: Mapping[str, pa.Array]
+    now: Now
+    forced: Points
+
+    @classmethod
+    def of(cls, alerts: pa.Table) -> "Packets":
+        """Read alerts, nested or with columns named as in `COLUMNS`."""
+        read = columns_of(alerts, COLUMNS)
+        now = Now.of(read)
+        return cls(read, now, Points.of(now, read, "prvDiaForcedSources"))
+
+
 def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     template, template_error = _number(read, "templateFlux"), _number(read, "templateFluxErr")
     noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), now.error))
@@ -232,8 +243,9 @@ def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _sources(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = Points.of(now, read, "prvDiaSources")
+def _sources(packets: "Packets") -> list[Floats]:
+    now = packets.now
+    points = Points.of(now, packets.read, "prvDiaSources")
     groups = points.groups
     every = np.ones(len(points.days), bool)
     same = points.same_band
@@ -251,14 +263,13 @@ def _sources(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
         np.arcsinh(sigma),
         np.arcsinh(sigma / np.maximum(groups.last(points.days, same), 0.5)),
         _jump(now, points),
-        *_forced(now, read),
+        *_forced(now, packets.forced),
         _colour(now, points),
         _scatter(points),
     ]
 
 
-def _forced(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = Points.of(now, read, "prvDiaForcedSources")
+def _forced(now: Now, points: Points) -> list[Floats]:
     groups, same = points.groups, points.same_band & (points.error > 0)
     weight = 1.0 / points.error**2
     count, total = groups.count(same), groups.sum(weight, same)

@@ -113,7 +113,7 @@ magnitudes a day: the days between visits are the survey's."""
 _ARCSEC: Final = 3600.0
 
 
-def features(alerts: pa.Table) -> Floats:
+def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
     """Return the features of ZTF's alerts.
 
     Parameters
@@ -121,24 +121,19 @@ def features(alerts: pa.Table) -> Floats:
     alerts
         nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
         are not there count as missing
+    packets
+        what was read of them, if it was read already
 
     Returns
     -------
     ndarray
         float64 of shape (alerts, 23), in the order of `FEATURES`; NaN where a value is missing
     """
-    read = columns_of(alerts, COLUMNS)
-    now = Now.of(read)
+    packets = packets or Packets.of(alerts)
+    read, now = packets.read, packets.now
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        columns = [*_where(read), *_now(now, read), *_past(now, read)]
+        columns = [*_where(read), *_now(now, read), *_past(packets)]
     return feature_matrix(columns, np.isfinite(now.jd) | np.isfinite(now.mag))
-
-
-def detections_and_history(alerts: pa.Table) -> tuple["Now", "Points"]:
-    """Return the detections, and the history before each of them."""
-    read = columns_of(alerts, COLUMNS)
-    now = Now.of(read)
-    return now, Points.of(now, read)
 
 
 def quality(alerts: pa.Table) -> Floats:
@@ -202,8 +197,8 @@ def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
     return (distance >= 0) & (distance < _SAME_ARCSEC) & (unknown | (score >= _STAR))
 
 
-def _past(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    points = Points.of(now, read)
+def _past(packets: "Packets") -> list[Floats]:
+    now, points = packets.now, packets.points
     groups, alert = points.groups, points.groups.alert
     is_detection = np.isfinite(points.mag)
     same_band = points.fid == now.fid[alert]
@@ -228,7 +223,7 @@ def _past(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
         np.log1p(np.where(np.isnan(first_jd), 0.0, now.jd - first_jd)),
     ]
     return [
-        *(np.where(_is_star(read), np.nan, values) for values in counts),
+        *(np.where(_is_star(packets.read), np.nan, values) for values in counts),
         negatives / signed,
         np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
         now.mag - brightest,
@@ -284,6 +279,22 @@ class Points:
         )
         kept = order[~again]
         return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
+
+
+@dataclass(frozen=True)
+class Packets:
+    """What is read of alerts: columns by name, the detections, and the history before each."""
+
+    read: Mapping[str, pa.Array]
+    now: Now
+    points: Points
+
+    @classmethod
+    def of(cls, alerts: pa.Table) -> "Packets":
+        """Read alerts, nested or with columns named as in `COLUMNS`."""
+        read = columns_of(alerts, COLUMNS)
+        now = Now.of(read)
+        return cls(read, now, Points.of(now, read))
 
 
 def _change(now: Now, points: Points, detected: np.ndarray) -> Floats:

@@ -252,15 +252,19 @@ class OutlierModel:
 
     def _explain(self, table: pa.Table) -> pa.Table:
         scores, scored = self._score(table)
-        parts = self._scorer.contributions(scored)
-        found = drivers(self.about.features, scored.values, scored.places, parts)
-        rows = np.flatnonzero(scored.by_curve)
-        if len(rows):
-            values, places, shares = self._scorer.curve_contributions(scored.curves[rows])
+        # What reasons cost is the paths in the forest: they are followed where they are named.
+        packet, curve = np.flatnonzero(~scored.by_curve), np.flatnonzero(scored.by_curve)
+        found = drivers(
+            self.about.features,
+            scored.values[packet],
+            scored.places.take(packet),
+            self._scorer.contributions(scored, packet),
+        )
+        if len(curve):
+            values, places, shares = self._scorer.curve_contributions(scored.curves[curve])
             of_curves = drivers(self.about.curve_features, values, places, shares)
-            which = np.arange(len(found))
-            which[rows] = len(found) + np.arange(len(rows))
-            found = pa.concat_arrays([found, of_curves]).take(pa.array(which))
+            order = np.argsort(np.concatenate([packet, curve]))
+            found = pa.concat_arrays([found, of_curves]).take(pa.array(order))
         return scores.append_column(pa.field("drivers", DRIVER_LIST), found)
 
 

@@ -32,18 +32,20 @@ def features_by_band(bands: tuple[str, ...]) -> tuple[Feature, ...]:
     )
 
 
-def ztf_curves(alerts: pa.Table) -> Floats:
+def ztf_curves(alerts: pa.Table, packets: features_ztf.Packets | None = None) -> Floats:
     """Return the features of ZTF's curves: shape (alerts, bands x features), or NaN."""
-    now, points = features_ztf.detections_and_history(alerts)
+    packets = packets or features_ztf.Packets.of(alerts)
+    now, points = packets.now, packets.points
     with np.errstate(invalid="ignore", over="ignore"):
         return np.concatenate(
             [_ztf_band(now, points, number) for number in ZTF_BANDS.values()], axis=1
         )
 
 
-def lsst_curves(alerts: pa.Table) -> Floats:
+def lsst_curves(alerts: pa.Table, packets: features_lsst.Packets | None = None) -> Floats:
     """Return the features of LSST's curves: shape (alerts, features), or NaN."""
-    now, points = features_lsst.detections_and_forced(alerts)
+    packets = packets or features_lsst.Packets.of(alerts)
+    now, points = packets.now, packets.forced
     before = points.same_band
     here = np.flatnonzero(np.isfinite(now.mjd) & np.isfinite(now.flux))
     return _features(

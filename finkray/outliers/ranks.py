@@ -34,6 +34,17 @@ class Places:
     above: Floats
     normal: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Places":
+        """Return some of the rows."""
+        return Places(self.below[rows], self.above[rows], self.normal[rows])
+
+    def spread(self, rows: np.ndarray) -> "Places":
+        """Return them as the rows that `rows` selects of a longer table; the others have none."""
+        shape = (len(rows), self.below.shape[1])
+        out = Places(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, np.float32))
+        out.below[rows], out.above[rows], out.normal[rows] = self.below, self.above, self.normal
+        return out
+
 
 class Ranks:
     """The sorted values of each column of a reference sample.
@@ -47,6 +58,16 @@ class Ranks:
     def __init__(self, reference: Floats) -> None:
         self.columns = [np.sort(column[np.isfinite(column)]) for column in reference.T]
         self._steps = [_normal_steps(len(column)) for column in self.columns]
+        # (1 + n) / (1 + all), for n from 0 to all: the value itself is counted.
+        self._shares = [
+            np.arange(1, len(column) + 2) / (1 + len(column)) for column in self.columns
+        ]
+        self._distinct = [np.unique(column) for column in self.columns]
+        # How many reference values are less than each distinct one; all, for what is above them.
+        self._less = [
+            np.append(np.searchsorted(column, distinct), len(column))
+            for column, distinct in zip(self.columns, self._distinct, strict=True)
+        ]
 
     def medians(self) -> Floats:
         """Return the lower median of each column; 0 of one without values."""
@@ -58,18 +79,34 @@ class Ranks:
         """Return where values lie, column by column; each row is answered for itself."""
         below, above = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
         normal = np.zeros(values.shape, np.float32)
-        for number, ordered in enumerate(self.columns):
-            count = len(ordered)
-            column = values[:, number]
-            known = np.isfinite(column)
-            if not count:
-                continue
-            at_most = np.searchsorted(ordered, column, "right")
-            less = np.searchsorted(ordered, column, "left")
-            below[:, number] = np.where(known, (1 + at_most) / (1 + count), np.nan)
-            above[:, number] = np.where(known, (1 + count - less) / (1 + count), np.nan)
-            normal[:, number] = np.where(known, self._steps[number][at_most + less], 0.0)
+        for number, share in enumerate(self._shares):
+            if len(share) > 1:
+                less, at_most = self._counts(number, values[:, number])
+                below[:, number] = share[at_most]
+                above[:, number] = share[len(share) - 1 - less]
+                normal[:, number] = self._steps[number][at_most + less]
+        unknown = ~np.isfinite(values)
+        below[unknown] = above[unknown] = np.nan
+        normal[unknown] = 0.0
         return Places(below, above, normal)
+
+    def normal(self, values: Floats) -> np.ndarray:
+        """Return the normal scores of `places` alone."""
+        normal = np.zeros(values.shape, np.float32)
+        for number, steps in enumerate(self._steps):
+            if len(steps) > 1:
+                less, at_most = self._counts(number, values[:, number])
+                normal[:, number] = steps[at_most + less]
+        normal[~np.isfinite(values)] = 0.0
+        return normal
+
+    def _counts(self, number: int, column: Floats) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many reference values are less than each value, and at most it."""
+        # One search for both: a value is between two distinct ones, or is one of them.
+        distinct, less_than = self._distinct[number], self._less[number]
+        place = np.searchsorted(distinct, column)
+        equal = distinct[np.minimum(place, len(distinct) - 1)] == column
+        return less_than[place], less_than[place + equal]
 
 
 def _normal_steps(count: int) -> np.ndarray:

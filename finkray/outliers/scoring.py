@@ -133,10 +133,10 @@ class Scorer:
             thumb=thumb,
         )
 
-    def contributions(self, scored: Scored) -> Floats:
-        """Return the share of each feature in the scores."""
-        signature = self._forest.signature(scored.filled)
-        parts = self._neighbours.parts(scored.places.normal, scored.nearest)
+    def contributions(self, scored: Scored, rows: np.ndarray) -> Floats:
+        """Return the share of each feature in the scores of some rows."""
+        signature = self._forest.signature(scored.filled[rows])
+        parts = self._neighbours.parts(scored.places.normal[rows], scored.nearest[rows])
         return contributions(signature, parts, DISTANCE_WEIGHT)
 
     def curve_contributions(self, curves: Floats) -> tuple[Floats, Places, Floats]:
