@@ -23,7 +23,8 @@ from finkray.storage.hours import Span
 
 _KEYS: Final = ("kafka_topic", "kafka_partition", "kafka_offset", "alert_id", "object_id")
 _SHOWN: Final = ("score", "plain_score", "p_model", "quality", "context", "known")
-_FOLDS: Final = 5
+_REPLAYS: Final = 5
+"""Times that thumbs are learnt again to try them; with more nights, some are left out together."""
 
 
 def judged_alert(archive: Storage, text: str, results: str = "outliers") -> dict[str, Any]:
@@ -53,7 +54,7 @@ def judged_alert(archive: Storage, text: str, results: str = "outliers") -> dict
     is_it = pc.field("object_id") == text
     if text.isdigit():
         is_it |= pc.field("alert_id") == int(text)
-    names = [*_KEYS, *_SHOWN, "survey", "model", "drivers"]
+    names = [*_KEYS, *_SHOWN, "survey", "obs_night", "model", "drivers"]
     found = dataset.to_table(names, is_it & pc.field("score").is_valid()).to_pylist()
     if not found:
         raise OutlierError(
@@ -70,6 +71,7 @@ def judged_alert(archive: Storage, text: str, results: str = "outliers") -> dict
         "survey": row["survey"],
         "alert_id": row["alert_id"],
         "object_id": row["object_id"] or "",
+        "night": "" if row["obs_night"] is None else str(row["obs_night"]),
         "model": row["model"],
         "shown": shown,
         "features": features_to_json(features),
@@ -88,6 +90,8 @@ class Taught:
         how many thumbs of each sort it has learnt
     older
         how many were left out, because they were given with another list of features
+    nights
+        how many nights the thumbs are of; they are tried on nights left out if there are two
     before, after
         how often a thumb up is above a thumb down, without and with what the other thumbs teach;
         None where there are fewer than two of a sort
@@ -97,6 +101,7 @@ class Taught:
     up: int
     down: int
     older: int
+    nights: int
     before: float | None
     after: float | None
 
@@ -107,7 +112,10 @@ class Taught:
 
 
 def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
-    """Return a model with these thumbs in place of its own, and try it on thumbs left out.
+    """Return a model with these thumbs in place of its own, and try it on nights left out.
+
+    Nights are replayed: each thumb is ranked by a model that has learnt the thumbs of other nights
+    alone. Thumbs of one night are tried on a fifth of them at a time.
 
     Raises
     ------
@@ -132,21 +140,32 @@ def taught(model: OutlierModel, thumbs: Sequence[Entry]) -> Taught:
     table = pa.Table.from_pylist(rows, schema)
     up = np.array([each.action == "up" for each in thumbs])
     learnt = plain.learn(table, up.tolist())
-    if min(up.sum(), (~up).sum()) < 2:
-        return Taught(learnt, int(up.sum()), int((~up).sum()), older, None, None)
+    nights = [each.night for each in thumbs]
+    counts = (int(up.sum()), int((~up).sum()), older, len(set(nights)))
+    if min(counts[:2]) < 2:
+        return Taught(learnt, *counts, None, None)
     before = plain.score(table)["score"].to_numpy()
     after = np.empty(len(up))
-    # Each sort is dealt out by itself, so that each part has both.
-    order = np.lexsort((np.arange(len(up)), up))
-    part = np.empty(len(up), np.int64)
-    part[order] = np.arange(len(up)) % min(_FOLDS, len(up))
-    for number in range(part.max() + 1):
-        left_out = np.flatnonzero(part == number)
-        rest = np.flatnonzero(part != number)
+    replay = replays(nights, up)
+    for number in np.unique(replay):
+        left_out, rest = np.flatnonzero(replay == number), np.flatnonzero(replay != number)
         other = plain.learn(table.take(pa.array(rest)), up[rest].tolist())
         after[left_out] = other.score(table.take(pa.array(left_out)))["score"].to_numpy()
-    order_before, order_after = _above(before, up), _above(after, up)
-    return Taught(learnt, int(up.sum()), int((~up).sum()), older, order_before, order_after)
+    return Taught(learnt, *counts, _above(before, up), _above(after, up))
+
+
+def replays(nights: Sequence[str], up: np.ndarray) -> np.ndarray:
+    """Return the number of the replay in which each thumb is left out.
+
+    Thumbs of a night are left out together. Where all are of one night, those up and those down
+    are dealt out, each by itself.
+    """
+    names, night = np.unique(np.array(nights), return_inverse=True)
+    if len(names) > 1:
+        return night % _REPLAYS
+    out = np.empty(len(up), np.int64)
+    out[np.lexsort((np.arange(len(up)), up))] = np.arange(len(up)) % min(_REPLAYS, len(up))
+    return out
 
 
 def _above(scores: np.ndarray, up: np.ndarray) -> float:

@@ -36,6 +36,8 @@ class Entry(BaseModel):
         number of the entry that is taken back
     survey, alert_id, object_id
         the alert
+    night
+        its observing night, as 2026-11-24; empty where it is not known
     model
         version of the model that had scored it
     shown
@@ -56,6 +58,7 @@ class Entry(BaseModel):
     survey: str = ""
     alert_id: int = 0
     object_id: str = ""
+    night: str = ""
     model: str = ""
     shown: dict[str, Any] = {}
     features: dict[str, float | None] = {}

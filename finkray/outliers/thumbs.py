@@ -7,9 +7,9 @@ the mean of the process, so an alert that resembles no thumb keeps its score.
 
 Ordinary alerts of the reference take part as weak thumbs that keep their score: what an alert with
 a thumb up shares with ordinary ones is then no sign of what the user likes. With five thumbs up and
-five down the top 20 have, of at most 75 %, 61 % of what the user likes in place of 54 % (three
-tastes of the simulator, two skies); of real transients 70 % in place of 61 %, where the list
-without thumbs has 71 % already.
+five down, ten halves of real nights: of users who like transients, 70 % of the top 20 in place of
+61 % (71 % without thumbs), of asteroids 88 % in place of 87 %, of fading stars 91 % in place of
+96 %. On simulated skies that were not used to choose, 57 % in place of 56 %.
 """
 
 from collections.abc import Sequence

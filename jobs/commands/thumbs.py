@@ -24,9 +24,11 @@ class Refitted:
         how many thumbs it has learnt
     older
         how many were left out, because they were given with another list of features
+    nights
+        how many nights the thumbs are of
     before, after
-        how often a thumb up is above a thumb down, without and with what the others teach; None
-        where that cannot be tried
+        how often a thumb up is above a thumb down, without and with what those of other nights
+        teach (of one night: what the others teach); None where that cannot be tried
     in_use
         whether alerts are scored with it from now on
     """
@@ -36,6 +38,7 @@ class Refitted:
     up: int
     down: int
     older: int
+    nights: int
     before: float | None
     after: float | None
     in_use: bool
@@ -44,7 +47,8 @@ class Refitted:
         """Return a line about it."""
         tried = "too few thumbs to try it on those left out"
         if self.before is not None and self.after is not None:
-            tried = f"thumbs left out in order: {self.before:.2f} before, {self.after:.2f} now"
+            left_out = f"{self.nights} replayed nights" if self.nights > 1 else "thumbs left out"
+            tried = f"{left_out} in order: {self.before:.2f} before, {self.after:.2f} now"
         use = "in use from now on" if self.in_use else "worse, so it is kept and not used"
         learnt = f"{self.up} up, {self.down} down"
         if self.older:
@@ -93,6 +97,7 @@ def refit_model(settings: Settings, survey: str, user: str | None) -> Refitted:
         "user": user or "all",
         "thumbs_up": found.up,
         "thumbs_down": found.down,
+        "nights": found.nights,
         "order_before": found.before,
         "order_after": found.after,
     }
@@ -100,7 +105,8 @@ def refit_model(settings: Settings, survey: str, user: str | None) -> Refitted:
     if found.better:
         store.use(digest)
     tried = (found.before, found.after, found.better)
-    return Refitted(survey, digest, found.up, found.down, found.older, *tried)
+    counts = (found.up, found.down, found.older, found.nights)
+    return Refitted(survey, digest, *counts, *tried)
 
 
 def thumb_text(entry: Entry) -> str:

@@ -3,10 +3,11 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from finkray.errors import OutlierError
-from finkray.outliers.judging import taught
+from finkray.outliers.judging import replays, taught
 from finkray.outliers.model import OutlierModel
 from finkray.outliers.thumb_log import Entry, ThumbLog, features_to_json
 from finkray.storage.local import LocalStorage
@@ -78,3 +79,23 @@ def test_a_model_learns_thumbs_in_place_of_those_it_had(tmp_path: Path) -> None:
         taught(model, [other])
     with pytest.raises(OutlierError, match="there are no thumbs to learn"):
         taught(model, [])
+
+
+def test_thumbs_of_a_night_are_tried_on_a_model_that_has_learnt_other_nights(
+    tmp_path: Path,
+) -> None:
+    up = np.array([True, False] * 10)
+    nights = [f"2026-11-{10 + number % 7}" for number in range(20)]
+    replay = replays(nights, up)
+    assert 2 <= len(set(replay.tolist())) <= 5
+    for night in set(nights):
+        assert len({replay[row] for row in range(20) if nights[row] == night}) == 1
+    alone = replays(["2026-11-10"] * 20, up)
+    assert [int(up[alone == number].sum()) for number in range(5)] == [2] * 5
+
+    model = OutlierModel.fit(made_alerts(), survey="ztf")
+    thumbs = [
+        each.model_copy(update={"night": night})
+        for each, night in zip(_entries(tmp_path, model, up.tolist()), nights, strict=True)
+    ]
+    assert (taught(model, thumbs).nights, taught(model, thumbs[:1]).nights) == (7, 1)
