@@ -15,8 +15,9 @@ from finkray.reader import Archive
 from finkray.results.store import RESULTS_FOLDER, list_stores, result_schema
 from finkray.services.columns import has
 from finkray.storage.contract import Storage
-from finkray.storage.dataset import open_dataset
+from finkray.storage.dataset import dataset_of_files, open_dataset, select_files
 from finkray.storage.hours import Span
+from finkray.storage.layout import parse_path
 from ui.lookups.cutouts import png_of_cutout
 from ui.lookups.process import LookupRefused
 from ui.lookups.records import AlertRecord, ObjectRecord
@@ -104,7 +105,10 @@ def alert_record(
     LookupRefused
         The archive does not have it.
     """
-    dataset, _ = open_dataset(storage_of(archive), _hour(at), frozenset([topic]))
+    storage = storage_of(archive)
+    files, _ = select_files(storage, _hour(at), frozenset([topic]))
+    paths = [file.path for file in files if _may_have(file.path, partition, offset)]
+    dataset = dataset_of_files(storage, paths)
     row = (pc.field("kafka_partition") == partition) & (pc.field("kafka_offset") == offset)
     there = has(dataset.schema, "kafka_offset")
     found = dataset.to_table(filter=row) if there else pa.table({})
@@ -138,6 +142,15 @@ def cutout_png(archive: Archive, name: str, alert: tuple[str, int, int, datetime
 def storage_of(archive: Archive) -> Storage:
     """Return the storage of an archive."""
     return archive._storage  # noqa: SLF001 - the reader of users shows no storage
+
+
+def _may_have(path: str, partition: int, offset: int) -> bool:
+    """Return whether a file may have an alert, by its name: an hour has hundreds of files."""
+    found = parse_path(path)
+    if found is None or found.others:
+        return True
+    within = found.first_offset <= offset <= found.last_offset
+    return found.partition == partition and within
 
 
 def _is_image(name: str) -> bool:
