@@ -21,7 +21,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout lock clean
+.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real 
 
 bench-streamout: $(READY)  ## alerts/s through filters into Kafka, by projection and number of filters
 	@$(BIN)/python -m bench.streamout
+
+bench-page: $(READY)  ## what a tab of the first page costs: bytes, CPU of the server, heap; and 50 viewers
+	@$(BIN)/python -m bench.page
 
 lock:  ## pin the packages of all extras again (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock

@@ -163,7 +163,12 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         )
 
 
-def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> None:
+def serve(
+    settings: UiSettings,
+    sources: Sources,
+    stopping: threading.Event,
+    pages: Sequence[Page] = PAGES,
+) -> None:
     """Serve the pages until the event is set, even if it is set before the server is up.
 
     Parameters
@@ -174,6 +179,8 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
         What the pages read.
     stopping
         Set it to stop the server. The server sets it when it ends by itself.
+    pages
+        The pages, in the order of the navigation.
 
     Raises
     ------
@@ -184,7 +191,7 @@ def serve(settings: UiSettings, sources: Sources, stopping: threading.Event) -> 
     check_sign_in(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            asgi(settings, sources),
+            asgi(settings, sources, pages),
             host=settings.host,
             port=settings.port,
             log_level="warning",
