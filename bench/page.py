@@ -71,7 +71,12 @@ def serve_pages(port: int, refresh_s: float, ended: Event) -> None:
         Sources().poll(STATUS, snapshot).poll(AT_REST, lambda: None).poll(ENDED_JOBS, lambda: ())
     )
     stopping = threading.Event()
-    threading.Thread(target=lambda: (ended.wait(), stopping.set()), daemon=True).start()
+
+    def wait() -> None:
+        ended.wait()
+        stopping.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     serve(UiSettings(port=port, refresh_s=refresh_s), sources, stopping, (live.PAGE,))
 
 
