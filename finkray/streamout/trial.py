@@ -3,11 +3,12 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,6 +25,7 @@ from finkray.streamout.alerts import AlertReader
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import LedgerFile, end_of_ledger
+from finkray.streamout.published import FilterStore
 from finkray.streamout.publishing import check_filter
 from finkray.streamout.verdict import PASSED, Verdicts
 from finkray.streamout.wire import object_ids
@@ -50,6 +52,8 @@ class Trial:
         numbers by reason
     by_night
         for each observing night the alerts, and those that passed
+    overlap
+        for each published filter that judged them, how many of the alerts that passed pass it too
     examples
         objects of which alerts passed
     seconds
@@ -61,6 +65,7 @@ class Trial:
     passed: int = 0
     not_judged: Counter[str] = field(default_factory=Counter)
     by_night: dict[str, tuple[int, int]] = field(default_factory=dict)
+    overlap: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -86,6 +91,7 @@ class Trial:
                 night: {"alerts": alerts, "passed": passed}
                 for night, (alerts, passed) in sorted(self.by_night.items())
             },
+            "overlap": dict(self.overlap),
             "examples": self.examples,
             "alerts_per_s": self.alerts_per_s,
         }
@@ -112,11 +118,16 @@ def try_filter(
     try:
         definition = check_filter(archive, judge.pool, path)
         trial = Trial(definition.name)
+        published = [
+            each.definition
+            for each in FilterStore(archive).all()
+            if each.state != "retired" and each.name != definition.name
+        ]
         files, _ = select_files(archive, span, None)
         for number, file in enumerate(files, start=1):
             if stopping.is_set():
                 break
-            _try_file(archive, judge, definition, file.path, trial)
+            _try_file(archive, judge, definition, file.path, trial, published=published)
             tell(f"file {number} of {len(files)}: {trial.alerts:,} alerts, {trial.passed:,} passed")
         return trial
     finally:
@@ -175,7 +186,13 @@ def judge_once(
 
 
 def _try_file(
-    archive: Storage, judge: Judge, definition: FilterFile, path: str, trial: Trial
+    archive: Storage,
+    judge: Judge,
+    definition: FilterFile,
+    path: str,
+    trial: Trial,
+    *,
+    published: Sequence[FilterFile] = (),
 ) -> None:
     reader = AlertReader(archive)
     item = archived_file(archive, path)
@@ -187,6 +204,8 @@ def _try_file(
     trial.alerts += len(said.codes)
     trial.passed += said.count(PASSED)
     trial.not_judged += said.counts_by_reason()
+    if published:
+        _count_overlap(judge.judge(item, published)[0], said, trial)
     with archive.open(path) as source:
         nights = read_columns(source, ["obs_night"])
     _count_nights(nights, said.passed.tolist(), trial)
@@ -195,6 +214,12 @@ def _try_file(
         alerts = reader.passed(path, [], rows)
         names = [name.decode() for name in object_ids(reader.object_columns(alerts))]
         trial.examples += [name for name in dict.fromkeys(names) if name not in trial.examples]
+
+
+def _count_overlap(others: Mapping[str, Verdicts], said: Verdicts, trial: Trial) -> None:
+    for name, verdicts in others.items():
+        both = (verdicts.codes == PASSED) & (said.codes == PASSED)
+        trial.overlap[name] += int(np.count_nonzero(both))
 
 
 def _count_nights(table: pa.Table, passed: list[int], trial: Trial) -> None:

@@ -97,6 +97,9 @@ def trial_lines(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:
         yield f"  not judged, {count:,}: {reason}"
     if trial.examples:
         yield f"  for example {', '.join(trial.examples)}"
+    for name, both in trial.overlap.most_common(10):
+        if both:
+            yield f"  {both:,} of the {trial.passed:,} pass the published filter {name} too"
     yield from _share_warning(trial, limits)
 
 

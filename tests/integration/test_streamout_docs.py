@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import fastavro
@@ -18,10 +20,12 @@ from jobs.commands.consume import consume_now
 from sim.broker.kafka import Kafka
 from tests.support import docs_pages
 from tests.support.commands import Finkray
-from tests.support.packets import real_ztf_packets
+from tests.support.packets import real_lsst_packets, real_ztf_packets
 from tests.support.real_archives import RealArchive
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+
+LSST_ALERTS = 5
 
 DOCS = docs_pages.CHECKOUT / "docs"
 
@@ -106,6 +110,12 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     assert "(full, fink)" in follow(publish_faint)
     archive.put("ztf", packets)
     send()
+    (tmp_path / "brighter.toml").write_text('sql = "magpsf < 17.5"')
+    brighter = follow(test.replace("bright.py", "brighter.toml"))
+    assert re.search(
+        rf"  {2 * int(passed)} of the \d+ pass the published filter bright too", brighter
+    )
+    assert "published filter faint" not in brighter
     rows = {row["name"]: row for row in json.loads(follow(f"{listed} --json"))}
     assert rows["bright"]["sent"] == int(passed) > 0
     assert rows["faint"]["sent"] > 0
@@ -164,4 +174,35 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     assert len(moved) * 3 == 4 * len(faint), "also what came before the filter was published"
     again = finkray(*shlex.split(transfer)[1:], **environment)
     assert "it already exists" in again.stderr
+    _assert_fink_client_reads_lsst(archive, follow, send, tmp_path, environment, fink_client)
     assert "retired" in follow(retire)
+
+
+def _assert_fink_client_reads_lsst(
+    archive: RealArchive,
+    follow: Callable[[str], str],
+    send: Callable[[], None],
+    folder: Path,
+    environment: dict[str, str],
+    fink_client: Path,
+) -> None:
+    """Publish a filter of LSST's alerts, and read its topic as the page reads that of ZTF."""
+    test_data = archive.test_data
+    frames = list(islice(real_lsst_packets(test_data), LSST_ALERTS))
+    archive.put("lsst", [frame for frame, _ in frames])
+    (folder / "real.toml").write_text('sql = "psfFlux IS NOT NULL"\nsurvey = "lsst"\n')
+    follow("finkray filter publish real.toml --topic fink_real_lsst --wire fink")
+    archive.put("lsst", [frame for frame, _ in frames])
+    send()
+    text = (folder / "read_fink.py").read_text()
+    text = text.replace("fink_faint_ztf", "fink_real_lsst").replace('survey="ztf"', 'survey="lsst"')
+    printed = 'print(alert["objectId"], alert["candidate"]["magpsf"])'
+    assert printed in text
+    own = 'print(alert["diaSourceId"], alert["diaSource"]["psfFlux"])'
+    (folder / "read_lsst.py").write_text(text.replace(printed, own))
+    read = {
+        tuple(line.split()) for line in run_file("read_lsst.py", folder, environment, fink_client)
+    }
+    assert read == {
+        (str(alert["diaSourceId"]), str(alert["diaSource"]["psfFlux"])) for _, alert in frames
+    }

@@ -26,6 +26,7 @@ class RealArchive:
 
     def __init__(self, folder: Path, test_data: Path) -> None:
         self.storage = LocalStorage(folder)
+        self.test_data = test_data
         self._ledger = Ledger.take_over(self.storage)
         schemas = str(test_data / "schemas" / "lsst")
         self._decoder = make_decoder(PacketSettings(schema_folder=schemas), 8 * 2**20, {})
