@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LEFTOVER: Final = ".tmp-"
 
-_PIECE_BYTES: Final = 4 << 20
+_PIECE_BYTES: Final = 1 << 20
 _PAUSE_S: Final = 0.1
 
 
@@ -45,7 +45,8 @@ def write_file(client: "Client", path: str, data: Any, progress: Progress) -> "F
         for start in range(0, len(view), _PIECE_BYTES):
             if start:
                 progress.moved()
-            file.write(view[start : start + _PIECE_BYTES])
+            # The library copies any other buffer byte by byte: 11 ms of CPU a MiB in place of 1.4.
+            file.write(bytes(view[start : start + _PIECE_BYTES]))
         if len(view):
             file.hsync()
         file.close()
