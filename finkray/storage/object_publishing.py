@@ -159,11 +159,10 @@ def copy_object(client: "Client", staged: str, final: str) -> PublishOutcome:
         MOVED also if the final object has the content of the staged one: this call, or another
         process, made the copy, and the answer was lost
     """
-    import obstore
     from obstore.exceptions import AlreadyExistsError, PreconditionError
 
     try:
-        obstore.copy(client, staged, final, overwrite=False)
+        _copy(client, staged, final)
     except FileNotFoundError as error:
         # The staged object, or the upload: of a copy that was tried again after a lost answer.
         if not is_no_object(error):
@@ -174,9 +173,25 @@ def copy_object(client: "Client", staged: str, final: str) -> PublishOutcome:
     return PublishOutcome.MOVED
 
 
-def _compare(client: "Client", staged: str, final: str) -> PublishOutcome:
+def _copy(client: "Client", staged: str, final: str) -> None:
+    """Copy an object to its final key, unless that is taken, and look whether it is there.
+
+    The answer alone does not say so: versitygw 1.8.0 that was killed while it completed an upload
+    answers each further completion of it with success, and never carries it out.
+    """
     import obstore
 
+    for attempt in range(_LOOKS):
+        obstore.copy(client, staged, final, overwrite=False)
+        if _size_bytes(client, final) is not None:
+            return
+        time.sleep(random.uniform(0, _LOOK_PAUSE_S * 2**attempt))  # noqa: S311 - see above
+    raise StorageError(
+        f"the store accepts copies to {final}, and no object appears: look into the store's log"
+    )
+
+
+def _compare(client: "Client", staged: str, final: str) -> PublishOutcome:
     there = _size_bytes(client, final)
     mine = _size_bytes(client, staged)
     if mine is None:
@@ -184,7 +199,7 @@ def _compare(client: "Client", staged: str, final: str) -> PublishOutcome:
     if there is None:
         # The copy was refused as taken or gone, and is not there: a conflict (409), or a copy
         # that another process had begun. One more try; what it raises is the store's answer.
-        obstore.copy(client, staged, final, overwrite=False)
+        _copy(client, staged, final)
         return PublishOutcome.MOVED
     if mine != there:
         return PublishOutcome.TAKEN

@@ -108,6 +108,23 @@ def test_with_lost_answers_each_object_is_created_and_published_once(
     assert list(direct.walk("staging")) == []
 
 
+@pytest.mark.parametrize("way", ["deferred", "copy"])
+def test_a_completion_that_the_store_claims_and_never_made_is_made(
+    store: ObjectStore, uri: str, way: str
+) -> None:
+    """As versitygw answers after it was killed in the middle of one."""
+    with running_proxy(store, Fault.CLAIM_COMPLETIONS) as proxy:
+        storage = opened(uri, store.options(endpoint=proxy.endpoint, publish=way))
+        moves = {f"alerts/{n}": f"staging/{n}" for n in range(3)}
+        for final, staged in moves.items():
+            put(storage, staged, staged.encode(), final)
+        assert set(storage.publish(moves).values()) == {PublishOutcome.MOVED}
+        assert len(proxy.claimed) >= len(moves)
+    direct = opened(uri, store.options())
+    assert {direct.read(final) for final in moves} == {path.encode() for path in moves.values()}
+    assert list(direct.walk("staging")) == []
+
+
 def test_open_uploads_are_completed_or_given_up_by_what_the_ledger_says(
     store: ObjectStore, uploads_uri: str
 ) -> None:

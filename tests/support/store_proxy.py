@@ -29,6 +29,7 @@ class Fault(enum.Enum):
 
     NONE = "pass them on"
     LOSE_ANSWERS = "carry each out, and lose every fourth answer: cut, or 500"
+    CLAIM_COMPLETIONS = "answer the first completion of each object with success, and do nothing"
     IGNORE_CONDITIONS = "write without If-None-Match"
     LOOK_THEN_WRITE = "look whether the object exists, and write without the condition"
     NEVER_ANSWER = "carry out nothing, and hold the connection"
@@ -51,6 +52,7 @@ class StoreProxy(ThreadingHTTPServer):
         self.count = itertools.count(1)
         self.ending = threading.Event()
         self.lost = 0
+        self.claimed: set[str] = set()
         self.requests: Counter[str] = Counter()
 
     @property
@@ -92,6 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         liar = fault in (Fault.IGNORE_CONDITIONS, Fault.LOOK_THEN_WRITE)
         if liar and self.command == "PUT" and self.headers.get("If-None-Match"):
             self._write_without_condition(fault, body)
+            return
+        key, _, query = self.path.partition("?")
+        completes = self.command == "POST" and "uploadId=" in query
+        if fault is Fault.CLAIM_COMPLETIONS and completes and key not in self.server.claimed:
+            self.server.claimed.add(key)
+            tag = "CompleteMultipartUploadResult"
+            self._answer(200, [], f'<{tag}><ETag>"claimed"</ETag></{tag}>'.encode())
             return
         try:
             answer, data = self._ask(body)
