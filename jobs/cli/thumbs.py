@@ -96,14 +96,16 @@ def refit(
 ) -> None:
     """Let the model in use learn the thumbs, of one user or of all, and put the new one in use.
 
-    A model that ranks thumbs it has not seen worse than without thumbs is kept and not used.
+    Nights are replayed first: a model that ranks thumbs of nights it has not learnt worse than
+    without thumbs is kept and not used.
     """
-    from jobs.commands.thumbs import refit_model
+    from finkray.outliers.location import outlier_storage
+    from finkray.outliers.refit import refit as refit_model
 
     if survey not in SURVEYS:
         raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
     context = command_context(config)
-    refitted = refit_model(context.settings, survey, user)
+    refitted = refit_model(outlier_storage(context.settings), survey, user)
     if as_json:
         typer.echo(json.dumps(refitted.to_json(), indent=2))
     else:

@@ -2,8 +2,8 @@
 
 It follows all results that have classes, those of `classify` and those of services that users
 write, live ones and those of `finkray run`, and writes the counts into each folder of results,
-where `finkray status` and the page read them. In the same way it ranks the results of `outliers`.
-It needs no Ray and delays no service.
+where `finkray status` and the page read them. In the same way it ranks the results of `outliers`,
+and once a day the models of outliers learn new thumbs. It needs no Ray and delays no service.
 """
 
 import logging
@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from finkray.errors import StorageError
 from finkray.results.counts import ClassCounters
@@ -24,6 +25,9 @@ from jobs.cluster.job import Daemon, Job
 from jobs.cluster.state import state_folder
 from jobs.daemons.last_look import check_archive, has_looked, record_look
 from jobs.daemons.unsupervised import run_unsupervised
+
+if TYPE_CHECKING:
+    from finkray.outliers.refit import DailyRefits
 
 POLL_S: Final = 1.0
 """Seconds between two readings of the ledgers while all files are counted."""
@@ -45,12 +49,20 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     SettingsError
         There is no archive.
     """
-    aggregate(archive_of(settings), stopping, state_folder())
+    from finkray.outliers.refit import daily_refits  # brings pandas, as below
+
+    aggregate(archive_of(settings), stopping, state_folder(), daily_refits(settings))
 
 
-def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
+def aggregate(
+    archive: Storage,
+    stopping: threading.Event,
+    state: Path,
+    refits: "DailyRefits | None" = None,
+) -> None:
     """Count the classes of an archive and rank its outliers until `stopping` is set.
 
+    `refits` are looked after as well, if there are any.
     What was counted last is written before it returns.
     """
     from finkray.outliers.ranking import Rankings  # brings pandas, and each command loads this list
@@ -70,6 +82,8 @@ def aggregate(archive: Storage, stopping: threading.Event, state: Path) -> None:
             _write(new)
             written_s = time.monotonic()
         record_look(state, AGGREGATION.name)
+        if refits is not None and not behind:
+            refits.turn(datetime.now(UTC))
         if not behind:
             stopping.wait(POLL_S)
     _write(new)
