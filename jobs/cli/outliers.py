@@ -167,6 +167,29 @@ def show(version: _Version, config: Config = None) -> None:
 
 
 @app.command(
+    epilog=examples("finkray outliers compare 3f2a 91bc", "finkray outliers compare 3f 91 --json")
+)
+def compare(
+    model: _Version,
+    other: Annotated[str, typer.Argument(metavar="OTHER", show_default=False, help="Likewise.")],
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two models: the reference alerts and thumbs they share, and how alike they score."""
+    from finkray.outliers.comparing import compared
+    from jobs.commands.outliers import store_with
+
+    context = command_context(config)
+    found = [store_with(context.settings, version) for version in (model, other)]
+    diff = compared(*(store.load(each.version) for store, each in found))
+    if as_json:
+        typer.echo(json.dumps(diff.to_json(), indent=2))
+    else:
+        context.progress.say(diff.text())
+
+
+@app.command(
     "list",
     epilog=examples(
         "finkray outliers list",

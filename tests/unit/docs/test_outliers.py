@@ -56,6 +56,9 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     )
     assert f"ztf {seeded} is in use" in follow(f"finkray outliers use {seeded[:6]}")
     assert f"ztf {trained[0][1]} is in use again" in follow("finkray outliers revert")
+    assert "reference alerts: 205 in both, 0 in the first alone" in follow(
+        f"finkray outliers compare {trained[0][1]} {seeded}"
+    )
     assert json.loads(follow(f"finkray outliers show {seeded}"))["facts"]["alerts"] == 205
 
     scored = finkray.open_archive(tmp_path / "archive").results("outliers").to_table()

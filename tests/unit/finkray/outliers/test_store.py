@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import OutlierError
+from finkray.outliers.comparing import compared
 from finkray.outliers.model import OutlierModel
 from finkray.outliers.store import ModelStore
 from finkray.storage.local import LocalStorage
@@ -82,3 +83,23 @@ def test_of_two_uses_at_once_one_is_refused(models: list[OutlierModel]) -> None:
     with pytest.raises(OutlierError, match="another command changed the model"):
         Slow(storage, "ztf").use(versions[1])
     assert store.in_use() == versions[0]
+
+
+def test_two_models_are_compared_by_rows_thumbs_and_scores() -> None:
+    alerts = made_alerts()
+    first = OutlierModel.fit(alerts.slice(0, 100), survey="ztf", seed=1)
+    same = compared(first, first)
+    assert (same.rows, same.rows_first, same.rows_second) == (100, 0, 0)
+    assert (same.same_seed, same.top) == (True, 20)
+    assert same.correlation == pytest.approx(1)
+    other = OutlierModel.fit(alerts.slice(20, 100), survey="ztf", seed=2)
+    taught = [
+        model.learn(alerts.slice(50, 2), [True, up])
+        for model, up in ((first, True), (other, False))
+    ]
+    diff = compared(*taught)
+    assert (diff.rows, diff.rows_first, diff.rows_second) == (80, 20, 20)
+    assert (diff.thumbs, diff.thumbs_first, diff.thumbs_second) == (1, 1, 1)
+    assert diff.correlation is not None
+    assert 0.3 < diff.correlation < 1
+    assert diff.text().startswith("ztf, different seeds\nreference alerts: 80 in both, 20 in")
