@@ -42,6 +42,10 @@ from ui.views.archive_tables import (
 from ui.views.at_rest import at_rest_banner
 from ui.views.rates_svg import rates_svg
 
+LARGE_EVERY: Final = 5
+"""Updates of the figures for one of the curves and the large tables, which are 17 of 22 kB: a tab
+may get 10 kB a second."""
+
 _NOTHING: Final = "<div class='fr-nothing'></div>"
 """Marks the page while no snapshot is there."""
 
@@ -116,26 +120,25 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     small = gr.HTML()
     wide = gr.HTML()
 
-    def update() -> tuple[str, str, str, str]:
+    def update() -> tuple[str, str]:
         reading = latest()
         return (
             head_html(reading, datetime.now(UTC), at_rest().value, ended().value or ()),
-            rates_svg(reading.value),
             small_tables_html(reading.value),
-            wide_tables_html(reading.value),
         )
+
+    def update_large() -> tuple[str, str]:
+        reading = latest()
+        return rates_svg(reading.value), wide_tables_html(reading.value)
 
     def snapshot() -> dict[str, Any] | None:
         """The newest snapshot as `finkray status --json` prints it; null when there is none."""
         newest = latest().value
         return None if newest is None else newest.model_dump(mode="json")
 
-    gr.on(
-        [blocks.load, gr.Timer(inputs.refresh_s).tick],
-        update,
-        outputs=[head, rates, small, wide],
-        **QUIET,
-    )
+    ticks, large_ticks = gr.Timer(inputs.refresh_s), gr.Timer(LARGE_EVERY * inputs.refresh_s)
+    gr.on([blocks.load, ticks.tick], update, outputs=[head, small], **QUIET)
+    gr.on([blocks.load, large_ticks.tick], update_large, outputs=[rates, wide], **QUIET)
     gr.api(snapshot, api_name="snapshot", queue=False)
 
 
