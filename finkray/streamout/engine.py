@@ -14,6 +14,7 @@ fences the old one, reads the progress from Kafka and goes on.
 
 import logging
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -87,7 +88,8 @@ class Streamout:
         self._watch = AnswerWatch(self._reader)
         self._window = SentWindow()
         self._lapses_s = 0.0
-        self._open_sender()
+        self._owner = uuid.uuid4().hex
+        self._open_sender(goes_on=False)
 
     @property
     def progress(self) -> Mapping[str, Progress]:
@@ -119,7 +121,7 @@ class Streamout:
             if Kafka or the storage refuses; the next call goes on
         """
         if self._sender is None:
-            self._open_sender()
+            self._open_sender(goes_on=True)
         filters = self._store.all()
         advanced = [self._advance(group) for group in self._groups(filters)]
         advanced.append(self._amend(filters))
@@ -132,9 +134,11 @@ class Streamout:
         if self._sender is not None:
             self._sender.close()
 
-    def _open_sender(self) -> None:
+    def _open_sender(self, *, goes_on: bool) -> None:
         """Fence older processes, and take what is committed."""
-        self._sender: Sender | None = Sender(self._config, self._settings)
+        self._sender: Sender | None = Sender(
+            self._config, self._settings, self._owner, goes_on=goes_on
+        )
         self._progress = dict(self._sender.out_ledger.progress)
         self._late = self._sender.out_ledger.late
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from finkray.errors import FinkrayError
+from finkray.errors import FinkrayError, ProducerFenced
 from finkray.kafka.config import admin_config
 from finkray.kafka.topics import ensure_topic, partition_count
 from finkray.kafka.transactions import TransactionalProducer
@@ -27,6 +27,9 @@ from finkray.streamout.wire import key_and_value, partition_of
 
 ROOM_BYTES: Final = 512
 """What a message takes in Kafka beside key and value, at most: its header and its batch's."""
+
+_OWNER_KEY: Final = KEY_MARK + b"owner"
+"""Key of the record that says which process took over last."""
 
 _DESCRIBE_S: Final = 30.0
 
@@ -65,10 +68,13 @@ class OutLedger:
         of each filter that ever ran, by name
     late
         alerts that wait for answers of services
+    owner
+        the process that took over last; empty if none ever ran
     """
 
     progress: dict[str, Progress]
     late: LateFiles
+    owner: str = ""
 
 
 def read_out_ledger(config: Mapping[str, Any], instance: str) -> OutLedger:
@@ -79,16 +85,19 @@ def read_out_ledger(config: Mapping[str, Any], instance: str) -> OutLedger:
     topic = progress_topic(instance)
     progress: dict[str, Progress] = {}
     late: dict[bytes, LateFile] = {}
+    owner = ""
     exists = partition_count(config, topic) is not None
     for key, value in read_to_end(config, topic) if exists else ():
-        if key is not None and KEY_MARK in key:
+        if key == _OWNER_KEY:
+            owner = (value or b"").decode()
+        elif key is not None and KEY_MARK in key:
             late.pop(key, None)
             if value is not None:
                 late[key] = LateFile.from_bytes(value)
         elif value is not None:
             found = Progress.from_bytes(value)
             progress[found.filter] = found
-    return OutLedger(progress, LateFiles(late.values()))
+    return OutLedger(progress, LateFiles(late.values()), owner)
 
 
 def read_schemas(config: Mapping[str, Any], instance: str) -> SchemaBook:
@@ -110,6 +119,11 @@ class Sender:
         librdkafka's properties, secrets included
     settings
         of streaming out
+    owner
+        name of this process, which no other has
+    goes_on
+        whether this process had a sender before. A process that slept may learn first that its
+        messages were not delivered, and only then that it is fenced: it must not fence in its turn
 
     Attributes
     ----------
@@ -120,17 +134,27 @@ class Sender:
     ------
     KafkaUnavailable
         if Kafka does not answer
+    ProducerFenced
+        if it goes on, and a newer process has taken over since
     """
 
-    def __init__(self, config: Mapping[str, Any], settings: StreamoutSettings) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], settings: StreamoutSettings, owner: str, *, goes_on: bool
+    ) -> None:
         self._config = config
         self._settings = settings
+        if goes_on and read_out_ledger(config, settings.instance).owner != owner:
+            raise ProducerFenced(f"a newer process sends for the instance {settings.instance}")
         create_own_topics(config, settings)
         self._producer = TransactionalProducer(config, f"finkray-streamout-{settings.instance}")
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
         self.out_ledger = read_out_ledger(config, settings.instance)
         self._book = read_schemas(config, settings.instance)
+        if self.out_ledger.owner != owner:
+            with self.transaction():
+                topic = progress_topic(settings.instance)
+                self._producer.produce(topic, owner.encode(), key=_OWNER_KEY)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -17,8 +17,9 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from finkray.errors import FilterError, ProducerFenced, SchemaError, SettingsError
+from finkray.errors import FilterError, KafkaUnavailable, ProducerFenced, SchemaError, SettingsError
 from finkray.kafka.topics import partition_count
+from finkray.kafka.transactions import TransactionalProducer
 from finkray.ledger.follow import new_files
 from finkray.ledger.read import read_entries
 from finkray.settings.streamout import StreamoutSettings
@@ -155,6 +156,29 @@ def test_the_later_process_goes_on_and_the_older_one_ends(
     sources = out.sources(out.topic("bright"))
     assert set(sources.values()) == {1}
     assert len(sources) == later.progress["bright"].sent
+
+
+def test_a_process_whose_transaction_failed_does_not_fence_a_newer_one(
+    out: OutStream, engine: Streamout, packets: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out.publish("bright", BRIGHT)
+    out.archive.put("ztf", packets)
+    with monkeypatch.context() as patch:
+
+        def fail(_: TransactionalProducer) -> None:
+            raise KafkaUnavailable("not delivered")
+
+        patch.setattr(TransactionalProducer, "commit", fail)
+        with pytest.raises(KafkaUnavailable):
+            run_to_end(engine)
+    later = Streamout(out.archive.storage, out.config, out.settings)
+    try:
+        with pytest.raises(ProducerFenced, match="a newer process sends"):
+            engine.step()
+        run_to_end(later)
+    finally:
+        later.close()
+    assert set(out.sources(out.topic("bright")).values()) == {1}
 
 
 def test_a_filter_that_fails_stays_behind_alone_and_catches_up_when_it_is_mended(
