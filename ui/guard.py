@@ -22,7 +22,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        # Gradio's page starts with inline scripts, and the plot compiles its expressions.
+        # Gradio's page starts with inline scripts, and gr.HTML compiles its template.
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",

@@ -93,7 +93,7 @@ def test_nothing_runs(finkray: Finkray) -> None:
     lists = ("services", "ended_unexpectedly", "own_services", "classes")
     told = json.loads(answer.stdout)
     assert told.pop("archive_at_rest")["state"] == "never_started"
-    nulls = dict.fromkeys(("cluster", "snapshot", "hats", "index"))
+    nulls = dict.fromkeys(("cluster", "snapshot", "hats", "index", "streamout"))
     assert told == {**nulls, **{name: [] for name in lists}}
 
 
