@@ -119,7 +119,7 @@ def ticket_of(client: "Client", key: str) -> Ticket | None:
         return None
 
 
-def upload(uploads: S3Uploads, final: str, data: memoryview, word: str) -> Ticket:
+def upload(uploads: S3Uploads, final: str, data: bytes, word: str) -> Ticket:
     """Upload a file to its final key, where nobody sees it before `complete`."""
     upload_id = uploads.begin(final, {CREATOR: word})
     return Ticket(word, final, upload_id, uploads.put(final, upload_id, data), len(data))

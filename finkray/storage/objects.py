@@ -224,7 +224,8 @@ class ObjectStorage:
         if uploads is None or final is None:
             staged = self._create("write", path, file.getbuffer(), uploads=True)
         else:
-            staged = self._stage_ticket(uploads, path, final, file.getbuffer())
+            # The buffer itself, as bytes: botocore takes no view, and a copy costs fresh pages.
+            staged = self._stage_ticket(uploads, path, final, file.getvalue())
         if not staged:
             raise StorageError(f"cannot write {self.uri}/{path}: the name is taken")
 
@@ -299,7 +300,7 @@ class ObjectStorage:
             f"{_CONFLICT_TRIES} times: look into the store's log"
         )
 
-    def _stage_ticket(self, uploads: S3Uploads, path: str, final: str, data: memoryview) -> bool:
+    def _stage_ticket(self, uploads: S3Uploads, path: str, final: str, data: bytes) -> bool:
         """Upload a file to its final key and stage its ticket; False if the name is taken."""
         key = self._key(final)
         with self._explained("write", path):

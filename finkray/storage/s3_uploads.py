@@ -152,10 +152,10 @@ class S3Uploads:
         answer = self._send(self._client.create_multipart_upload, Key=key, Metadata=dict(metadata))
         return str(answer["UploadId"])
 
-    def put(self, key: str, upload_id: str, data: bytes | memoryview) -> str:
+    def put(self, key: str, upload_id: str, data: bytes) -> str:
         """Send the only part of an upload; return its ETag."""
         answer = self._send(
-            self._client.upload_part, Key=key, UploadId=upload_id, PartNumber=1, Body=bytes(data)
+            self._client.upload_part, Key=key, UploadId=upload_id, PartNumber=1, Body=data
         )
         return str(answer["ETag"])
 
