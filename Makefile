@@ -60,14 +60,14 @@ test-archive: $(PREPARED)  ## archives on a Ray that the tests share
 
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, and an archive whose processes are killed
-	@$(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration 2>&1 \
-	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
-
-test-beside: $(PREPARED)  ## Kafka, storages, services, pages; then the unit tests
-	@{ nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration; code=$$?; \
+test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, an archive whose processes are killed; then the unit tests
+	@{ $(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
 	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
+	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
+
+test-beside: $(PREPARED)  ## Kafka, storages, services, pages
+	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }
 
 test-unit: $(READY)  ## the unit tests
