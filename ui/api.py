@@ -12,7 +12,7 @@ from ui.kit.reader import Reader
 from ui.lookups.downloads import as_file
 from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
 from ui.lookups.process import LookupRefused, Lookups
-from ui.lookups.records import SkyScope
+from ui.lookups.records import DEFAULT_SKY_SCOPE, SkyScope
 from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
 from ui.lookups.tonight import Order, tonight
@@ -107,7 +107,7 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
 
     @router.get("/sky")
     def sky(
-        alerts: SkyScope = "tonight",
+        alerts: SkyScope = DEFAULT_SKY_SCOPE,
         class_name: Annotated[str, Query(alias="class", max_length=200)] = "",
     ) -> Any:
         """Return the alerts by HEALPix cell of order 4 (nested), the fullest cells first."""

@@ -155,6 +155,7 @@ class SqlFile:
 SkyScope = Literal["tonight", "archive"]
 
 SKY_SCOPES: Final[tuple[SkyScope, ...]] = ("tonight", "archive")
+DEFAULT_SKY_SCOPE: Final = SKY_SCOPES[0]
 
 
 @dataclass(frozen=True, slots=True)

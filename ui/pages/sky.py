@@ -11,7 +11,7 @@ from ui.kit.markup import choice_form_html, escaped, problem_html, table_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.process import LookupRefused, Lookups
-from ui.lookups.records import SKY_SCOPES, SkyRecord, SkyScope
+from ui.lookups.records import DEFAULT_SKY_SCOPE, SKY_SCOPES, SkyRecord, SkyScope
 from ui.lookups.sky import sky_record
 from ui.sources import CLASS_COUNTS, LOOKUPS
 from ui.views.sky_svg import cone_href, sky_svg
@@ -32,7 +32,7 @@ _ABOUT: Final[Mapping[SkyScope, str]] = {
 class SkyChoice:
     """What the address of the page chooses; a class "" is all of them."""
 
-    scope: SkyScope = "tonight"
+    scope: SkyScope = DEFAULT_SKY_SCOPE
     class_name: str = ""
 
     @classmethod

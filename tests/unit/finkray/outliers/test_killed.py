@@ -14,8 +14,8 @@ from finkray.outliers.ranking import RANKING_PATH, Ranking
 from finkray.outliers.thumb_log import ThumbLog
 from finkray.storage.local import LocalStorage
 from tests.support.parity import FIRST
+from tests.support.scored_archive import put_scored, scores_of, whole_list
 from tests.support.small_archives import SmallArchive
-from tests.unit.finkray.outliers.test_ranking import everything, put, store
 
 KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "2"))
 
@@ -81,14 +81,14 @@ def test_a_ranking_that_is_killed_while_it_is_kept_comes_to_the_same_list(tmp_pa
     storage = LocalStorage(tmp_path)
     small = SmallArchive(storage)
     for first in range(0, 120, 20):
-        put(small, first, FIRST)
+        put_scored(small, first, FIRST)
     for attempt in range(KILLS):
         killed(_FOLD, [str(tmp_path)], 2 + attempt)
-        assert Ranking.parse(store(small).storage.read(RANKING_PATH) or b"").state.groups
-    fold, anew = Ranking(store(small)), Ranking(store(small))
+        assert Ranking.parse(scores_of(small).storage.read(RANKING_PATH) or b"").state.groups
+    fold, anew = Ranking(scores_of(small)), Ranking(scores_of(small))
     fold.catch_up(100)
     anew.rebuild()
     anew.catch_up(100)
-    assert everything(fold).num_rows
-    assert everything(fold).equals(everything(anew))
+    assert whole_list(fold).num_rows
+    assert whole_list(fold).equals(whole_list(anew))
     assert fold.dump("1:0:0") == anew.dump("1:0:0")

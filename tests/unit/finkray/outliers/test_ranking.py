@@ -1,7 +1,5 @@
 """The ranking of a night: a fold that may be killed, calibrated by the night, one row an object."""
 
-from datetime import date, timedelta
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,27 +19,11 @@ from finkray.outliers.ranking import (
     Rankings,
     contexts_named,
 )
-from finkray.results.store import ResultsStore, find_store
 from finkray.services.contract import RESULT_COLUMNS
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all
-from tests.support.small_archives import NIGHT, SmallArchive
-
-CONTEXTS = ("star", "galaxy", "nothing", "asteroid", "unknown")
-
-
-class Made(finkray.Service):
-    """Scores that only the offset decides; every tenth alert has none."""
-
-    name = "outliers"
-    version = "1"
-    columns = ("kafka_offset",)
-    output = OUTLIERS
-
-    def process(self, alerts: pa.Table) -> pa.Table:
-        return pa.Table.from_pylist(
-            [made(offset) for offset in alerts["kafka_offset"].to_pylist()], OUTLIERS
-        )
+from tests.support.scored_archive import made_row, put_scored, scores_of, whole_list
+from tests.support.small_archives import SmallArchive
 
 
 class Classified(Parity):
@@ -56,50 +38,6 @@ class Classified(Parity):
         return pa.table([names, nothing, nothing], names=self.output.names).cast(self.output)
 
 
-def made(offset: int, **changes: object) -> dict[str, object]:
-    plain = float(np.random.default_rng(offset).normal())
-    row: dict[str, object] = {
-        "score": plain,
-        "plain_score": plain,
-        "p_model": 0.5,
-        "stage": "packet",
-        "drivers": [
-            {"name": "g_r", "value": 2.0, "unit": "mag", "high": True, "share": 0.002}
-            | {"contribution": 0.4}
-        ],
-        "known": 20,
-        "quality": 0.005 if offset % 7 == 0 else 0.6,
-        "context": CONTEXTS[offset % 5],
-        "similar_alert_id": 9,
-        "survey": "ztf",
-        "model": "abc",
-        "note": None,
-    }
-    if offset % 10 == 9:
-        row |= {"score": None, "plain_score": None, "p_model": None, "stage": None, "known": 0}
-    return row | changes
-
-
-def put(small: SmallArchive, first: int, night: date) -> None:
-    """Archive twenty alerts of five objects and score them."""
-    offsets = range(first, first + 20)
-    more = {
-        "obs_night": pa.array([night] * 20, pa.date32()),
-        "candid": pa.array(offsets, pa.int64()),
-        "objectId": pa.array([f"ZTF{offset % 13}" for offset in offsets]),
-    }
-    small.put(first, first + 19, begins=NIGHT + timedelta(seconds=first), more=more)
-    classify_all(small, Made())
-
-
-def store(small: SmallArchive) -> ResultsStore:
-    return find_store(small.storage, "outliers")
-
-
-def everything(ranking: Ranking, night: date = FIRST) -> pa.Table:
-    return listed(ranking.groups, Wanted(str(night), 1000, contexts_named(None)))
-
-
 ACTIONS = st.lists(st.sampled_from(["put", "fold", "keep", "killed"]), min_size=3, max_size=8)
 
 
@@ -108,37 +46,37 @@ ACTIONS = st.lists(st.sampled_from(["put", "fold", "keep", "killed"]), min_size=
 def test_whatever_is_killed_when_the_list_is_the_same(actions: list[str]) -> None:
     with quick_storage() as storage:
         small = SmallArchive(storage)
-        put(small, 0, FIRST)
-        fold, offset = Ranking(store(small)), 20
+        put_scored(small, 0, FIRST)
+        fold, offset = Ranking(scores_of(small)), 20
         for action in actions:
             if action == "put":
-                put(small, offset, (FIRST, SECOND)[offset // 20 % 2])
+                put_scored(small, offset, (FIRST, SECOND)[offset // 20 % 2])
                 offset += 20
             elif action == "fold":
                 fold.catch_up(1)
             elif action == "keep":
                 fold.keep()
             else:
-                fold = Ranking(store(small))
+                fold = Ranking(scores_of(small))
         fold.catch_up(100)
-        anew = Ranking(store(small))
+        anew = Ranking(scores_of(small))
         anew.rebuild()
         anew.catch_up(100)
         for night in (FIRST, SECOND):
-            assert everything(fold, night).equals(everything(anew, night))
+            assert whole_list(fold, night).equals(whole_list(anew, night))
         assert fold.dump("1:0:0") == anew.dump("1:0:0")
 
 
 def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
-    put(small, 20, FIRST)
+    put_scored(small, 0, FIRST)
+    put_scored(small, 20, FIRST)
     table = outliers_of(small.storage, night=None, top=50, context=None, survey="ztf", keep=True)
     assert table.schema == LISTED
     scored = [offset for offset in range(40) if offset % 10 != 9]
     best: dict[str, tuple[bool, float]] = {}
     for offset in scored:
         name = f"ZTF{offset % 13}"
-        good_and_score = (offset % 7 != 0, float(made(offset)["score"]))  # type: ignore[arg-type]
+        good_and_score = (offset % 7 != 0, float(made_row(offset)["score"]))  # type: ignore[arg-type]
         best[name] = max(best.get(name, (False, -9.0)), good_and_score)
     rows = table.to_pylist()
     of_object = {row["object_id"]: (not row["bad_image"], row["score"]) for row in rows}
@@ -151,7 +89,7 @@ def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArc
     assert rows[0]["reasons"] == [
         "colour g-r of the difference within 1.5 days 2 mag: 0.2 % of alerts are as high"
     ]
-    assert store(small).storage.read(RANKING_PATH)
+    assert scores_of(small).storage.read(RANKING_PATH)
     archive = finkray.open_archive(small.storage.uri)
     assert archive.outliers("2026-11-23", top=50).equals(table)
     few = archive.outliers(top=3, context="transient-like")
@@ -173,12 +111,12 @@ def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArc
 
 
 def test_rankings_follow_all_results_with_scores_and_no_others(small: SmallArchive) -> None:
-    put(small, 0, FIRST)
+    put_scored(small, 0, FIRST)
     classify_all(small, Classified())
     rankings = Rankings(small.storage)
     assert rankings.refresh(100) == {("outliers", "1"): 1}
     rankings.keep(("outliers", "1"))
-    kept = Ranking.parse(store(small).storage.read(RANKING_PATH) or b"").state
+    kept = Ranking.parse(scores_of(small).storage.read(RANKING_PATH) or b"").state
     assert [(group.night, group.model) for group in kept.groups] == [("2026-11-23", "abc")]
     assert outliers_of(small.storage, night=None, top=3, context=None, survey=None).num_rows == 3
 
@@ -186,7 +124,7 @@ def test_rankings_follow_all_results_with_scores_and_no_others(small: SmallArchi
 def group(night: str, scores: np.ndarray, model: str = "m", **changes: object) -> NightGroup:
     rows = [
         {
-            **made(number, context="star", quality=0.5, model=model, **changes),
+            **made_row(number, context="star", quality=0.5, model=model, **changes),
             "plain_score": score,
             "score": score,
             "p_model": 0.5,

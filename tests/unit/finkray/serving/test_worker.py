@@ -141,7 +141,9 @@ def test_the_memory_of_processes_that_it_starts_counts_and_they_end_with_it(
     assert answer.fault == "memory"
     assert not watched.is_running()
     mark = "a.append(bytearray"
-    assert not [one for one in psutil.process_iter(["cmdline"]) if mark in str(one.info["cmdline"])]
+    killed = [one for one in psutil.process_iter(["cmdline"]) if mark in str(one.info["cmdline"])]
+    _, alive = psutil.wait_procs(killed, timeout=20)  # a killed process may take its time to end
+    assert not alive
     assert worker.run([Slice(FILE, 0, 10)]).fault is None
 
 
