@@ -14,7 +14,8 @@ not pass for the present one:
 - a ledger that ends before `last_seq` or `epoch`: it is older than the identity
 - files whose names have offsets that no claim has: the ledger is older than its files. A file is
   published after its claim was committed, so none may exist. The newest `NEWEST_FOLDERS` folders of
-  all topics are looked at: of a year of ZTF, with a topic for each night, those of the last night
+  all topics are looked at: of a year of ZTF, with a topic for each night, those of the last night.
+  Folders of times to come, made by a producer's wrong clock, would hide them, and do not count
 
 A ledger that was rolled back by fewer than `finkray.ledger.segment.BLOCK` entries since the last
 start, and whose lost claims have alerts of older hours only, is not found here. Such files are
@@ -28,6 +29,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from finkray.errors import LedgerCorrupt, StorageError
@@ -157,15 +159,17 @@ def refuse_if_gone(storage: Storage, archive_id: str) -> None:
         )
 
 
-def newest_files(storage: Storage) -> list[str]:
+def newest_files(storage: Storage, now: datetime) -> list[str]:
     """Return the paths of files in the newest folders of alerts and of dead letters.
 
-    List them before the ledger is read: another archive may commit and publish meanwhile.
+    List them before the ledger is read: another archive may commit and publish meanwhile. Folders
+    of more than a day after `now` (UTC) are left out.
     """
+    latest = f"{now + timedelta(days=1):year=%Y/month=%m/day=%d/hour=%H}"
     return [
         file.path
         for top, levels in ((ALERTS_FOLDER, _DATE_LEVELS), (DEAD_LETTERS_FOLDER, _DATE_LEVELS[:-1]))
-        for folder in _newest_folders(storage, top, levels)
+        for folder in _newest_folders(storage, top, levels, latest)
         for file in storage.files(folder)
     ]
 
@@ -236,8 +240,8 @@ def _is_claimed(claimed: _Offsets, path: str) -> bool:
     )
 
 
-def _newest_folders(storage: Storage, top: str, levels: Sequence[str]) -> list[str]:
-    """Return the folders of the newest hours, or days, of all topics.
+def _newest_folders(storage: Storage, top: str, levels: Sequence[str], latest: str) -> list[str]:
+    """Return the folders of the newest hours, or days, of all topics, none later than `latest`.
 
     Of the levels above only the newest two dates are listed further: so the topics of a year cost
     a few lists each, and the last 24 hours may be of two days, months and years.
@@ -250,6 +254,7 @@ def _newest_folders(storage: Storage, top: str, levels: Sequence[str]) -> list[s
             for child in storage.folders(folder)
             if child.rpartition("/")[2].startswith(f"{level}=")
         }
-        newest = sorted(set(dates.values()))[-(NEWEST_FOLDERS if level == levels[-1] else 2) :]
+        known = {date for date in dates.values() if date <= latest}
+        newest = sorted(known)[-(NEWEST_FOLDERS if level == levels[-1] else 2) :]
         found = [child for child, date in dates.items() if date in newest]
     return found

@@ -283,7 +283,8 @@ def _refuse(
     if replace_readable or not salvaged.is_whole:
         return
     try:
-        refuse_older_ledger(found, state, newest_files(storage), storage.uri)
+        files = newest_files(storage, datetime.now(UTC))
+        refuse_older_ledger(found, state, files, storage.uri)
     except LedgerCorrupt:
         return
     raise LedgerError(

@@ -54,7 +54,7 @@ class OpenedLedger:
 def open_epoch(storage: Storage, writer: str, holder: Holder | None = None) -> OpenedLedger:
     """Read a ledger and append the entry that begins a new epoch; see `Ledger.take_over`."""
     # In this order: what another archive commits meanwhile is in the ledger when it is read.
-    found, files = read_identity(storage), newest_files(storage)
+    found, files = read_identity(storage), newest_files(storage, datetime.now(UTC))
     reading = read_state(storage)
     state = reading.state
     refuse_older_ledger(found, state, files, storage.uri)

@@ -1,7 +1,7 @@
 """An archive compares its ledger with its folder: "not there" is not "new"."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from finkray.ledger.publish import commit, recover
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
-from finkray.storage.layout import dead_letters_path
+from finkray.storage.layout import alerts_path, dead_letters_path
 from finkray.storage.local import LocalStorage
 from tests.support.ledgers import ZTF, compact_now, result, stage, unstaged
 
@@ -69,6 +69,18 @@ def test_files_without_a_ledger_are_no_new_archive(
 def test_dead_letters_alone_without_a_ledger_are_no_new_archive(storage: Storage) -> None:
     assert storage.create(dead_letters_path(ZTF, date(2026, 11, 24), 0, 9), b"letters")
     refused(storage, "1 files have offsets that no claim has, as deadletters/")
+
+
+def test_files_of_a_producer_whose_clock_is_ahead_hide_no_lost_tail(storage: Storage) -> None:
+    """As alerts with Kafka timestamps of 2098 and 2099, which are archived under these years."""
+    archive(storage, 6)
+    for year in (2097, 2098, 2099):
+        storage.create(dead_letters_path(ZTF, date(year, 1, 1), 0, 9), b"letters")
+        ahead = datetime(year, 1, 1, tzinfo=UTC)
+        storage.create(alerts_path(ZTF, ahead, 0, 9, "abcdef01" * 8), b"alerts")
+    storage.delete(entries(storage)[-1:])
+    storage.delete([IDENTITY_PATH])
+    refused(storage, "files have offsets that no claim has")
 
 
 def test_a_ledger_without_its_last_runs_is_refused_without_any_file(storage: Storage) -> None:
