@@ -14,6 +14,7 @@ from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.records import DEFAULT_SKY_SCOPE, SKY_SCOPES, SkyRecord, SkyScope
 from ui.lookups.sky import sky_record
 from ui.sources import CLASS_COUNTS, LOOKUPS
+from ui.views.classes import latest_class_names
 from ui.views.sky_svg import cone_href, sky_svg
 
 PATH: Final = "sky"
@@ -92,13 +93,8 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     content = gr.HTML(problem_html("looking …"))
 
     def load(opening: gr.Request) -> str:
-        names = {
-            name
-            for results in counts().value or ()
-            if (night := results.latest) is not None
-            for name in night.classes
-        }
-        return page_html(lookups, SkyChoice.of(opening.query_params), sorted(names - {""}))
+        names = latest_class_names(counts().value or ())
+        return page_html(lookups, SkyChoice.of(opening.query_params), names)
 
     blocks.load(load, None, [content], **QUIET)
 

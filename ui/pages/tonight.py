@@ -13,7 +13,7 @@ from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.tonight import ORDERS, Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
-from ui.views.classes import shown_class
+from ui.views.classes import latest_class_names, shown_class
 from ui.views.object_html import ObjectChoice, cutout_href
 
 PATH: Final = "tonight"
@@ -119,14 +119,9 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     content = gr.HTML(problem_html("looking …"))
 
     def load(opening: gr.Request) -> str:
-        names = {
-            name
-            for results in counts().value or ()
-            if (night := results.latest) is not None
-            for name in night.classes
-        }
+        names = latest_class_names(counts().value or ())
         choice = TonightChoice.of(opening.query_params)
-        return page_html(lookups, choice, sorted(names - {""}))
+        return page_html(lookups, choice, names)
 
     blocks.load(load, None, [content], **QUIET)
 

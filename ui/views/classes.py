@@ -1,8 +1,9 @@
 """The classes of a night, from its counts."""
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from finkray.results.counts import NightCounts
+from finkray.results.counts import ClassCounts, NightCounts
 from finkray.text import count_text, share_text
 from ui.kit.elements import Cell, Column, Level, Table
 
@@ -32,6 +33,13 @@ class ClassShare(NamedTuple):
 def shown_class(name: str) -> str:
     """Return the name of a class as people see it: a service may call one by an empty text."""
     return name or "(empty)"
+
+
+def latest_class_names(counts: Iterable[ClassCounts]) -> list[str]:
+    """Return the names of the classes of the newest nights, sorted, for a list to choose from."""
+    nights = (each.latest for each in counts)
+    names = {name for night in nights if night is not None for name in night.classes}
+    return sorted(names - {""})
 
 
 def class_shares(night: NightCounts) -> tuple[ClassShare, ...]:
