@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,9 +18,10 @@ from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
 from ui.api import PREFIX, api_router, lookup_refused
 from ui.guard import Guard
+from ui.kit.live import LiveContents
 from ui.kit.markup import heading_html
 from ui.kit.offline_gradio import gr
-from ui.kit.page import QUIET, Page, PageInputs
+from ui.kit.page import Page, PageInputs
 from ui.kit.reader import Reader
 from ui.lookups.process import LookupRefused
 from ui.pages import PAGES
@@ -42,6 +43,8 @@ _POLL_S = 0.05
 
 HEADER_EVERY_S = 5.0
 """Seconds between two updates of state and alarms in the header; the browser ticks its clock."""
+
+_HEADER: Final = "header"
 
 
 def make_readers(
@@ -68,6 +71,7 @@ def build(
     sources: Sources,
     readers: Mapping[Polled[Any], Reader[Any]],
     refresh_s: float,
+    live: LiveContents,
 ) -> gr.Blocks:
     """Build the pages, the first of them at "/".
 
@@ -81,38 +85,40 @@ def build(
         The last answers of the polled sources.
     refresh_s
         Seconds between two updates of an open tab.
+    live
+        Gets the contents of the pages that follow their sources.
     """
     first, *others = pages
+    _follow_header(readers, sources, live)
     with gr.Blocks(title="finkray", analytics_enabled=False, fill_width=True) as blocks:
-        _header(blocks, first, first.title, readers, sources)
-        first.build(blocks, PageInputs(first, sources, readers, refresh_s))
+        _header(first, first.title, live)
+        first.build(blocks, PageInputs(first, sources, readers, refresh_s, live))
     for page in others:
         with blocks.route(page.title, page.path) as route:
-            _header(route, page, first.title, readers, sources)
-            page.build(route, PageInputs(page, sources, readers, refresh_s))
+            _header(page, first.title, live)
+            page.build(route, PageInputs(page, sources, readers, refresh_s, live))
     return blocks
 
 
-def _header(
-    page: gr.Blocks,
-    shown_page: Page,
-    first_title: str,
-    readers: Mapping[Polled[Any], Reader[Any]],
-    sources: Sources,
-) -> None:
+def _header(shown_page: Page, first_title: str, live: LiveContents) -> None:
     """Add what stands at the top of every page: state, clock, search; Gradio links all pages."""
     gr.Navbar(main_page_name=first_title)
     if not shown_page.has_heading:
         gr.HTML(heading_html(shown_page.title))
+    gr.HTML(live.placed_html(_HEADER))
+
+
+def _follow_header(
+    readers: Mapping[Polled[Any], Reader[Any]], sources: Sources, live: LiveContents
+) -> None:
     searches = not sources.missing((LOOKUPS,))
     status = readers.get(STATUS)
 
-    def shown() -> str:
+    def shown(_: Mapping[str, str]) -> tuple[str]:
         reading = status.latest() if status is not None else None
-        return header_html(reading, datetime.now(UTC), searches=searches)
+        return (header_html(reading, datetime.now(UTC), searches=searches),)
 
-    header = gr.HTML(shown())
-    gr.on([page.load, gr.Timer(HEADER_EVERY_S).tick], shown, outputs=[header], **QUIET)
+    live.add(_HEADER, shown, HEADER_EVERY_S)
 
 
 def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) -> FastAPI:
@@ -134,6 +140,8 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH
     )
     app.include_router(api_router(readers, sources))
+    live = LiveContents()
+    app.include_router(live.router())
     app.add_exception_handler(LookupRefused, lookup_refused)
 
     if settings.password_file or settings.user_header:
@@ -151,7 +159,7 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         warnings.filterwarnings("ignore", "SSR mode is not supported with multi-page apps")
         return gr.mount_gradio_app(
             app,
-            build(pages, sources, readers, settings.refresh_s),
+            build(pages, sources, readers, settings.refresh_s, live),
             path="/",
             root_path=settings.root_path or None,
             theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),

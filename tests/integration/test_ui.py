@@ -156,6 +156,26 @@ def test_the_page_says_that_the_archive_does_not_run_has_alarms_or_died(
         expect(banner).to_contain_text("no report from the archive for 5 min")
 
 
+def test_an_update_changes_what_differs_and_leaves_the_rest(page: Page) -> None:
+    """A banner that is put in anew would be read out each second, and a table scrolled back."""
+    night = Night(lag=1000)
+    with served(night) as (url, _):
+        page.goto(url)
+        headline, clock = page.locator(".fr-banner strong"), page.locator(".fr-clock")
+        expect(clock).to_contain_text("UTC")
+        mark = "element => { element.isMarked = true }"
+        headline.evaluate(mark)
+        clock.evaluate(mark)
+        night.changes = {"lag": 77}
+        expect(page.locator(".fr-figures")).to_contain_text("77")
+        assert headline.evaluate("element => element.isMarked")
+        night.runs = False
+        expect(headline).to_contain_text("no archive runs")
+        expect(page.locator(".fr-figures")).to_have_count(0)
+        expect(page.locator(".fr-state")).to_contain_text("no archive reports", timeout=30_000)
+        assert clock.evaluate("element => element.isMarked")
+
+
 def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
     with served(Night()) as (url, stop):
         page.goto(url)

@@ -5,7 +5,6 @@ Control and bidi characters are shown as escapes, as on a terminal (`finkray.tex
 
 import html
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 
 from finkray.text import clipped, visible_text
@@ -20,21 +19,20 @@ def heading_html(title: str) -> str:
     return f"<h1 class='fr-hidden'>{escaped(title)}</h1>"
 
 
-def banner_html(banner: Banner, now: datetime) -> str:
+def banner_html(banner: Banner) -> str:
     """Return the first line of a page.
 
-    It carries `data-tick`, which differs at every update: by it the browser knows whether
-    the page still hears from its server (`kit.js`).
+    It carries `data-title`, which `kit.js` writes into the title of the tab. Its headline is read
+    out when it changes; the details change each second.
     """
     details = "".join(f"<span>{escaped(detail)}</span>" for detail in banner.details)
     trouble = "! " if banner.level == "bad" else ""
     mark = f"({banner.alarms}) " if banner.alarms else trouble
     old = " fr-old" if banner.old else ""
     return (
-        f"<div class='fr-banner fr-{banner.level}{old}' role='status'"
-        f" data-tick='{now.timestamp():.3f}' data-title='{escaped(mark)}finkray'>"
+        f"<div class='fr-banner fr-{banner.level}{old}' data-title='{escaped(mark)}finkray'>"
         f"<span class='fr-name'>finkray</span>"
-        f"<strong>{escaped(banner.headline)}</strong>{details}</div>"
+        f"<strong role='status'>{escaped(banner.headline)}</strong>{details}</div>"
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ui.kit.live import LiveContents, Render
 from ui.kit.offline_gradio import gr
 from ui.kit.reader import Reader
 from ui.kit.reading import Reading
@@ -28,12 +29,35 @@ class PageInputs:
     ----------
     refresh_s
         Seconds between two updates of an open tab.
+    live
+        The contents of all pages that follow their sources.
     """
 
     page: "Page"
     sources: Sources
     readers: Mapping[Polled[Any], Reader[Any]]
     refresh_s: float
+    live: LiveContents
+
+    def follow(self, name: str, render: Render, every: int = 1) -> Callable[[int], str]:
+        """Add a content that follows its sources.
+
+        Parameters
+        ----------
+        name
+            Its name, which no other content of any page has.
+        render
+            Makes its parts as HTML from the parameters of the page's address.
+        every
+            Refreshes from one answer to the next.
+
+        Returns
+        -------
+        Callable[[int], str]
+            The HTML of the place of a part, by its number.
+        """
+        self.live.add(name, render, every * self.refresh_s)
+        return lambda part: self.live.placed_html(name, part)
 
     def latest(self, key: Polled[T]) -> Callable[[], Reading[T]]:
         """Return the function that returns the last answer of a source, without waiting."""

@@ -1,6 +1,6 @@
 """The page on classes: the classes of a night, and the alerts behind each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,7 +22,7 @@ from ui.kit.markup import (
     table_html,
 )
 from ui.kit.offline_gradio import gr
-from ui.kit.page import QUIET, Page, PageInputs
+from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading, failure_banner
 from ui.sources import CLASS_COUNTS, CLASS_LISTS
 from ui.views.classes import NOT_CHECKED, class_shares, shown_class
@@ -204,7 +204,7 @@ def head_html(
     reading: Reading[tuple[ClassCounts, ...]], selection: Selection | None, now: datetime
 ) -> str:
     """Return the banner."""
-    return banner_html(class_banner(reading, selection, now), now)
+    return banner_html(class_banner(reading, selection, now))
 
 
 def choice_html(counts: Sequence[ClassCounts], selection: Selection | None) -> str:
@@ -235,18 +235,12 @@ def list_html(selection: Selection | None, alerts: Sequence[ClassifiedAlert], pr
     return table_html(alerts_table(selection, alerts), wide=True, tall=True)
 
 
-def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
+def _build(_: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(CLASS_COUNTS)
     list_of = inputs.function(CLASS_LISTS)
-    head, form, chart, listed = gr.HTML(), gr.HTML(), gr.HTML(), gr.HTML()
-    chosen = gr.State(Choice())
 
-    def load(opening: gr.Request) -> tuple[Choice, str, str, str, str]:
-        query = opening.query_params
-        opened = Choice(query.get("results", ""), query.get("night", ""), query.get("class"))
-        return opened, *update(opened)
-
-    def update(choice: Choice) -> tuple[str, str, str, str]:
+    def shown(query: Mapping[str, str]) -> tuple[str, str, str, str]:
+        choice = Choice(query.get("results", ""), query.get("night", ""), query.get("class"))
         reading = latest()
         counts = reading.value or ()
         selection = select(counts, choice)
@@ -270,9 +264,9 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
             results.model_dump(mode="json", exclude={"cursor"}) for results in latest().value or ()
         ]
 
-    outputs = [head, form, chart, listed]
-    blocks.load(load, None, [chosen, *outputs], **QUIET)
-    gr.Timer(inputs.refresh_s).tick(update, chosen, outputs, **QUIET)
+    placed = inputs.follow("classes", shown)
+    for part in range(4):
+        gr.HTML(placed(part))
     gr.api(classes, api_name="classes", queue=False)
 
 

@@ -1,5 +1,6 @@
 """The first page: the archive as it is now."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from ui.kit.markup import (
     table_html,
 )
 from ui.kit.offline_gradio import gr
-from ui.kit.page import QUIET, Page, PageInputs
+from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading
 from ui.sources import AT_REST, ENDED_JOBS, STATUS
 from ui.views.archive import (
@@ -72,7 +73,7 @@ def head_html(
     shown = archive_banner(reading, now)
     if at_rest is not None and reading.problem is None:
         shown = at_rest_banner(at_rest, now)
-    banner = banner_html(replace(shown, alarms=shown.alarms + len(ended)), now)
+    banner = banner_html(replace(shown, alarms=shown.alarms + len(ended)))
     snapshot = reading.value
     if snapshot is None:
         return banner + alarms_html(ended) + _NOTHING
@@ -112,22 +113,18 @@ def wide_tables_html(snapshot: Snapshot | None) -> str:
     )
 
 
-def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
+def _build(_: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(STATUS)
     at_rest, ended = inputs.latest(AT_REST), inputs.latest(ENDED_JOBS)
-    head = gr.HTML()
-    rates = gr.HTML()
-    small = gr.HTML()
-    wide = gr.HTML()
 
-    def update() -> tuple[str, str]:
+    def figures_and_small_tables(_: Mapping[str, str]) -> tuple[str, str]:
         reading = latest()
         return (
             head_html(reading, datetime.now(UTC), at_rest().value, ended().value or ()),
             small_tables_html(reading.value),
         )
 
-    def update_large() -> tuple[str, str]:
+    def curves_and_large_tables(_: Mapping[str, str]) -> tuple[str, str]:
         reading = latest()
         return rates_svg(reading.value), wide_tables_html(reading.value)
 
@@ -136,9 +133,10 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
         newest = latest().value
         return None if newest is None else newest.model_dump(mode="json")
 
-    ticks, large_ticks = gr.Timer(inputs.refresh_s), gr.Timer(LARGE_EVERY * inputs.refresh_s)
-    gr.on([blocks.load, ticks.tick], update, outputs=[head, small], **QUIET)
-    gr.on([blocks.load, large_ticks.tick], update_large, outputs=[rates, wide], **QUIET)
+    small = inputs.follow("live", figures_and_small_tables)
+    large = inputs.follow("live-large", curves_and_large_tables, LARGE_EVERY)
+    for placed in (small(0), large(0), small(1), large(1)):
+        gr.HTML(placed)
     gr.api(snapshot, api_name="snapshot", queue=False)
 
 

@@ -1,5 +1,6 @@
 """The page on services: what each does, and what it costs."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from finkray.status.service import ServiceSnapshot
 from ui.kit.elements import Banner, Level
 from ui.kit.markup import alarms_html, banner_html, table_html
 from ui.kit.offline_gradio import gr
-from ui.kit.page import QUIET, Page, PageInputs
+from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading, failure_banner
 from ui.sources import SERVICES
 from ui.views.services import is_silent, pause_cards, services_table
@@ -38,27 +39,24 @@ def services_html(reading: Reading[tuple[ServiceSnapshot, ...]], now: datetime) 
     """Return the whole page."""
     services = reading.value or ()
     return (
-        banner_html(services_banner(reading, now), now)
+        banner_html(services_banner(reading, now))
         + alarms_html(pause_cards(services))
         + "<div class='fr-below'></div>"
         + table_html(services_table(services, now), wide=True)
     )
 
 
-def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
+def _build(_: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(SERVICES)
-    content = gr.HTML()
+
+    def shown(_: Mapping[str, str]) -> tuple[str]:
+        return (services_html(latest(), datetime.now(UTC)),)
 
     def services() -> list[dict[str, Any]]:
         """The snapshots of the services that run."""
         return [service.model_dump(mode="json") for service in latest().value or ()]
 
-    gr.on(
-        [blocks.load, gr.Timer(inputs.refresh_s).tick],
-        lambda: services_html(latest(), datetime.now(UTC)),
-        outputs=[content],
-        **QUIET,
-    )
+    gr.HTML(inputs.follow("services", shown)(0))
     gr.api(services, api_name="services", queue=False)
 
 

@@ -34,5 +34,5 @@ def header_html(reading: Reading[Snapshot] | None, now: datetime, *, searches: b
         "placeholder='object id, candid, diaSourceId, or RA Dec [arcsec]' required>"
         "<button type='submit'>find</button></form>"
     )
-    clock = f"<time class='fr-clock'>{now:%Y-%m-%d %H:%M:%S} UTC</time>"
+    clock = "<time class='fr-clock' data-own></time>"  # `kit.js` writes it
     return f"<div class='fr-header'>{state}{clock}{search if searches else ''}</div>"
