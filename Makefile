@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PREPARED := $(VENV)/.prepared
+PIP    = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# A third of the packages' code: their own tests, and parts of Ray that nothing here uses.
+NEVER_LOADED := /tests?/|/ray/(rllib|llm|tune|train|serve)/|/(pip|setuptools|mypy|mypyc)/
 
 ALERTS  ?= 10000
 NIGHT_ALERTS ?= 100000
@@ -33,10 +36,15 @@ environment: $(READY)  # the packages alone
 $(READY): requirements.lock pyproject.toml
 	@echo "Installing the environment into $(VENV): about 175 packages, 2.4 GB, once"
 	@$(PYTHON) -m venv $(VENV) || { echo "finkray needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@sed -n '/^uv==/,/^ *#/p' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) --require-hashes -r $(VENV)/uv.lock
+	@index=$${PIP_INDEX_URL:-$$($(BIN)/pip config get global.index-url 2>/dev/null)}; \
+	 [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \
+	 $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	 || { echo "uv cannot install the packages; pip tries, which takes longer"; $(PIP) --require-hashes -r requirements.lock; }
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q actors catalogs finkray jobs sim ui  # where Python itself may not write it
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip uses one core; some templates do not compile
+	@$(BIN)/python -m compileall -qq -j 0 -x '$(NEVER_LOADED)' $(VENV)/lib || true  # some templates do not compile
 	@touch $@
 
 $(PREPARED): $(READY)
@@ -48,30 +56,34 @@ demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or ta
 
 # Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
 # they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
-# archive at a time at most. Lines of the second and the third group begin with their names, so that each
-# line shows as it comes; Ctrl-C (2 of pytest) ends all of them. The third group, which has no archive
-# that must be in time, leaves the cores to the others.
+# archive at a time at most; the two with archives take half of the unit tests behind them. Lines of the
+# second and the third group begin with their names, so that each line shows as it comes; Ctrl-C (2 of
+# pytest) ends all of them. The third group, which has no archive that must be in time, leaves the cores
+# to the others.
 SLOWEST := --durations 25 --durations-min 5
+PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
 test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
-test-archive: $(PREPARED)  ## archives on a Ray that the tests share
-	@$(BIN)/python -m pytest $(SLOWEST) -m "spark and not own_ray and not chaos" tests/integration
+test-archive: $(PREPARED)  ## archives on a Ray that the tests share; then the unit tests of finkray/
+	@$(PYTEST) -m "spark and not own_ray and not chaos" tests/integration; code=$$?; \
+	 [ $$code -ne 2 ] || exit 2; \
+	 nice -n 5 $(PYTEST) tests/unit/finkray || code=$$?; exit $$code
 
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, an archive whose processes are killed; then the unit tests
-	@{ $(BIN)/python -m pytest $(SLOWEST) -m "own_ray and not chaos or spark and chaos" tests/integration; code=$$?; \
+test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, an archive whose processes are killed; then the other unit tests
+	@{ $(PYTEST) -m "own_ray and not chaos or spark and chaos" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
-	   nice -n 5 $(MAKE) --no-print-directory test-unit || code=$$?; exit $$code; } 2>&1 \
+	   nice -n 5 $(PYTEST) tests/unit --ignore tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
 test-beside: $(PREPARED)  ## Kafka, storages, services, pages
-	@nice -n 5 $(BIN)/python -m pytest $(SLOWEST) -m "not spark and (chaos or not own_ray)" tests/integration 2>&1 \
+	@nice -n 5 $(PYTEST) -m "not spark and (chaos or not own_ray)" tests/integration 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }
 
 test-unit: $(READY)  ## the unit tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SLOWEST) tests/unit
+	@$(PYTEST) -n $(JOBS) --dist loadfile tests/unit
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
@@ -130,8 +142,8 @@ bench-streamout: $(READY)  ## alerts/s through filters into Kafka, by projection
 bench-page: $(READY)  ## what a tab of the first page costs: bytes, CPU of the server, heap; and 50 viewers
 	@$(BIN)/python -m bench.page
 
-lock:  ## pin the packages of all extras again (needs uv)
-	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock
+lock:  ## pin the packages of all extras again (after make setup)
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra broker --extra dev pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

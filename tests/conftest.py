@@ -15,6 +15,7 @@ A test that kills or reconfigures a broker starts its own: `Kafka.running(...)`.
 import faulthandler
 import os
 import re
+import signal
 import sys
 import tempfile
 import uuid
@@ -48,6 +49,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     # pytest-xdist ends its own workers, which wait for each other here.
     if not hasattr(config, "workerinput"):
         faulthandler.dump_traceback_later(120, exit=True, file=sys.__stderr__)
+
+
+@pytest.fixture(autouse=True)
+def _own_signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers that a daemon inside a test replaces: Ctrl-C ends the run."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 _DEFAULT_TEST_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

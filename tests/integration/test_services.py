@@ -108,17 +108,24 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
     last = 100
     rng = random.Random(6)
     kills = 0
-    for number in range(60):
-        small.put(last, last + 99, begins=NIGHT + timedelta(minutes=number))
-        last += 100
-    while (before := served()) < last:
+
+    def add_backlog(claims: int) -> int:
+        for number in range(last // 100, last // 100 + claims):
+            begins = NIGHT + timedelta(minutes=number % 60)
+            small.put(100 * number, 100 * number + 99, begins=begins)
+        return last + 100 * claims
+
+    last = add_backlog(60)
+    while (before := served()) < last or kills < 8:
+        if last - before < 2000 and kills < 8:
+            # Where this test gets little of the machine, much is served between two kills.
+            last = add_backlog(20)
         if kills < 8 and (found := victims(ray)):
             rng.choice(found).kill()
             kills += 1
         wait_until("it goes on", lambda before=before: served() > before)
         if kills == 4:
             assert status(workspace)["actors_wanted"] > 1
-    assert kills == 8
 
     sheet = read_state(store).state.balance()
     assert (sheet.archived, sheet.difference) == (last, 0)
