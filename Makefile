@@ -56,30 +56,29 @@ demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or ta
 
 # Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
 # they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
-# archive at a time at most; the two with archives take half of the unit tests behind them. Lines of the
-# second and the third group begin with their names, so that each line shows as it comes; Ctrl-C (2 of
-# pytest) ends all of them. The third group, which has no archive that must be in time, leaves the cores
-# to the others.
+# archive at a time at most. Lines of the second and the third group begin with their names, so that each
+# line shows as it comes; Ctrl-C (2 of pytest) ends all of them. The third group, which has no archive
+# that must be in time, leaves the cores to the others.
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
 test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
 
-test-archive: $(PREPARED)  ## archives on a Ray that the tests share; then the unit tests of finkray/
-	@$(PYTEST) -m "spark and not own_ray and not chaos" tests/integration; code=$$?; \
-	 [ $$code -ne 2 ] || exit 2; \
-	 nice -n 5 $(PYTEST) tests/unit/finkray || code=$$?; exit $$code
+test-archive: $(PREPARED)  ## archives on a Ray that the tests share; object stores and HDFS
+	@$(PYTEST) -m "spark and not own_ray and not chaos or stores" tests/integration
 
 test-own-ray test-beside: SHELL := /bin/bash
 test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(PREPARED)  ## commands and daemons that start a Ray of their own, an archive whose processes are killed; then the other unit tests
+test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose processes are killed; the unit tests of finkray/
 	@{ $(PYTEST) -m "own_ray and not chaos or spark and chaos" tests/integration; code=$$?; \
 	   [ $$code -ne 2 ] || exit 2; \
-	   nice -n 5 $(PYTEST) tests/unit --ignore tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
+	   nice -n 5 $(PYTEST) tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
 
-test-beside: $(PREPARED)  ## Kafka, storages, services, pages
-	@nice -n 5 $(PYTEST) -m "not spark and (chaos or not own_ray)" tests/integration 2>&1 \
+test-beside: $(PREPARED)  ## Kafka, services, pages; the other unit tests
+	@{ nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray)" tests/integration; code=$$?; \
+	   [ $$code -ne 2 ] || exit 2; \
+	   nice -n 5 $(PYTEST) tests/unit --ignore tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
 	 | { trap '' INT; sed -u 's/^/beside | /'; }
 
 test-unit: $(READY)  ## the unit tests

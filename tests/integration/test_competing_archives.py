@@ -40,6 +40,7 @@ TAKE_OVERS = int(os.environ.get("TAKE_OVERS", "10"))
 # The first test of all that needs a store builds or fetches it.
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.stores,
     pytest.mark.timeout(900 + 15 * KILLS + 10 * TAKE_OVERS + OUTAGE_S),
 ]
 

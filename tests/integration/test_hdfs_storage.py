@@ -34,7 +34,7 @@ from tests.support.small_archives import SmallArchive
 from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
 
 # The first test of all that needs the jars fetches them.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
 

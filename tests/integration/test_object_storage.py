@@ -44,7 +44,7 @@ from tests.support.storage_contract import MakeStorage, SharedStorageContract, p
 from tests.support.store_proxy import Fault, running_proxy
 
 # The first test of all that needs the store builds it.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
 HATS_PAGE = PAGE.with_name("hats.md")
