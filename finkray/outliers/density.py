@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from finkray.outliers.arrays import Floats
-from finkray.outliers.distances import Points
+from finkray.outliers.distances import Points, one_thread
 
 DENSITY_NEIGHBOURS: Final = 20
 DENSITY_ROWS: Final = 1024
@@ -55,6 +55,11 @@ class LocalDensity:
 
     def _nearest(self, normal: np.ndarray, count: int) -> tuple[Floats, np.ndarray]:
         distances, nearest = np.empty((len(normal), count)), np.empty((len(normal), count), int)
+        with one_thread():
+            self._fill(normal, count, distances, nearest)
+        return distances, nearest
+
+    def _fill(self, normal: np.ndarray, count: int, distances: Floats, nearest: np.ndarray) -> None:
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             squares = self._points.squared_distances(normal[chunk])
@@ -64,4 +69,3 @@ class LocalDensity:
             nearest[chunk] = np.take_along_axis(which, order, axis=1)
             sorted_squares = np.take_along_axis(some, order, axis=1).astype(np.float64)
             distances[chunk] = np.maximum(np.sqrt(sorted_squares), _LEAST_DISTANCE)
-        return distances, nearest

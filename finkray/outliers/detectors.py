@@ -4,16 +4,14 @@ Both give the same bits for the same reference and seed, whatever the number of 
 a batch and the order of its rows.
 """
 
-from functools import cache
 from types import ModuleType
 from typing import Final
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
-from finkray.outliers.distances import Points
+from finkray.outliers.distances import Points, one_thread
 
 TREES: Final = 200
 """With 300 the same is found (within 0.02 in all figures) for half as much time again."""
@@ -134,8 +132,7 @@ class Neighbours:
         at = np.searchsorted(self.rows, own)
         is_point = (own >= 0) & (self.rows[np.minimum(at, len(self.rows) - 1)] == own)
         out, nearest = np.empty(len(normal)), np.empty(len(normal), np.int64)
-        # A second thread gains nothing on products this small, and spins while it waits.
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_thread():
             self._fill(normal, at, is_point, out, nearest)
         return np.sqrt(out), nearest
 
@@ -159,8 +156,3 @@ class Neighbours:
         """Return the squared difference to the nearest row, column by column."""
         where = np.searchsorted(self.rows, nearest)
         return (normal - self._points.normal[where]) ** 2
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()

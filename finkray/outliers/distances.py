@@ -5,7 +5,24 @@ them exactly in whatever order they are added: a distance depends on no thread, 
 processor.
 """
 
+from contextlib import AbstractContextManager
+from functools import cache
+
 import numpy as np
+from threadpoolctl import ThreadpoolController
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Return a context in which products of matrices take one thread.
+
+    A second thread gains nothing on products this small, and spins while it waits.
+    """
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class Points:
