@@ -64,13 +64,17 @@ _FROM_MODEL: Final = (
 
 
 class Outliers(finkray.Service):
-    """Score how strange each alert of ZTF or LSST is, and say why."""
+    """Score how strange each alert of ZTF or LSST is, and say why.
+
+    A subclass with another `name` and a `user` scores with the models of that user or group.
+    """
 
     name = "outliers"
     version = "1"
     columns = COLUMNS
     shares = ("outliers",)
     output = OUTLIERS
+    user: str | None = None
 
     def setup(self) -> None:
         """Read the models in use.
@@ -88,7 +92,8 @@ class Outliers(finkray.Service):
             )
         storage = open_storage(StorageLocation(str(folder)))
         self._models = {
-            survey: _ModelInUse(ModelStore(storage, survey), survey) for survey in FEATURE_LISTS
+            survey: _ModelInUse(ModelStore(storage, survey, self.user), survey)
+            for survey in FEATURE_LISTS
         }
         in_use = [model.refresh() for model in self._models.values()]
         if not any(in_use):

@@ -74,6 +74,8 @@ class Refitted:
 def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
     """Teach the model in use the thumbs that count, keep it, and use it if it is no worse.
 
+    Where the user has a model of their own, it is that one; else the model of all.
+
     Parameters
     ----------
     storage
@@ -88,7 +90,13 @@ def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
     OutlierError
         If there is no model, or there are no thumbs.
     """
-    store, thumbs = ModelStore(storage, survey), ThumbLog(storage)
+    own = user is not None and user in ModelStore(storage, survey).users()
+    return _refit(storage, survey, user, user if own else None)
+
+
+def _refit(storage: Storage, survey: str, user: str | None, owner: str | None) -> Refitted:
+    """Teach the model of `owner` (None: that of all) the thumbs of `user` (None: those of all)."""
+    store, thumbs = ModelStore(storage, survey, owner), ThumbLog(storage)
     version = store.in_use()
     if version is None:
         raise OutlierError(f"no model of {survey} is in use: finkray outliers train")
@@ -97,6 +105,7 @@ def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
     facts = {
         "refit_of": version,
         "user": user or ALL_USERS,
+        "owner": owner or ALL_USERS,
         "thumbs_up": found.up,
         "thumbs_down": found.down,
         "nights": found.nights,
@@ -112,10 +121,11 @@ def refit(storage: Storage, survey: str, user: str | None) -> Refitted:
 
 
 class DailyRefits:
-    """Refits the model in use of each survey once a day if the log of thumbs has new entries.
+    """Refits the models in use of each survey once a day if the log of thumbs has new entries.
 
-    It learns the thumbs of the user whose the model in use has learnt, else those of all. What was
-    done is in the facts of the models, so a process that was killed does it again.
+    The model of all learns the thumbs of the user whose it has learnt, else those of all; the own
+    model of a user or group learns theirs. What was done is in the facts of the models, so a
+    process that was killed does it again.
 
     Parameters
     ----------
@@ -134,22 +144,29 @@ class DailyRefits:
         self._done = now.date()
         refitted = []
         for survey in SURVEYS:
-            try:
-                if self._is_due(survey):
-                    refitted.append(refit(self._storage, survey, self._user(survey)))
-            except (OutlierError, StorageError) as error:
-                log.warning("daily refit of the outliers of %s failed: %s", survey, error)
+            for owner in (None, *ModelStore(self._storage, survey).users()):
+                try:
+                    if self._is_due(survey, owner):
+                        user = owner or self._user(survey)
+                        refitted.append(_refit(self._storage, survey, user, owner))
+                except (OutlierError, StorageError) as error:
+                    whose = owner or ALL_USERS
+                    log.warning(
+                        "daily refit of the outliers of %s for %s failed: %s", survey, whose, error
+                    )
         for each in refitted:
             log.info("daily refit of outliers: %s", each.text())
         return refitted
 
-    def _is_due(self, survey: str) -> bool:
-        """Return whether there are thumbs, and entries that no model has learnt."""
+    def _is_due(self, survey: str, owner: str | None) -> bool:
+        """Return whether there are thumbs, and entries that no model of the owner has learnt."""
         thumbs, store = ThumbLog(self._storage), ModelStore(self._storage, survey)
         entries = thumbs.entries()
-        learnt = (int(model.manifest.facts.get("last_entry", 0)) for model in store.models())
-        is_new = max((each.number for each in entries), default=0) > max(learnt, default=0)
-        return is_new and bool(thumbs.active(self._user(survey), survey))
+        facts = (model.manifest.facts for model in store.models())
+        own = (each for each in facts if each.get("owner", ALL_USERS) == (owner or ALL_USERS))
+        learnt = max((int(each.get("last_entry", 0)) for each in own), default=0)
+        is_new = max((each.number for each in entries), default=0) > learnt
+        return is_new and bool(thumbs.active(owner or self._user(survey), survey))
 
     def _user(self, survey: str) -> str | None:
         store = ModelStore(self._storage, survey)

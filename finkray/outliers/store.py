@@ -2,6 +2,7 @@
 
     outliers/models/<survey>/<version>/         a model: see `finkray.outliers.files`
     outliers/models/<survey>/uses/<number>.json what was put in use, when; the highest counts
+    outliers/models/<survey>/user=<name>/…      the same of a user or group with an own model
 
 A model is never changed. An entry is created exclusively, so of two commands that put a model in
 use at once one is first, the other one follows it or is refused; the history is kept whole.
@@ -11,7 +12,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +23,8 @@ from finkray.outliers.model import OutlierModel
 from finkray.storage.contract import Storage
 
 log = logging.getLogger(__name__)
+
+_USER: Final = "user="
 
 
 class Use(BaseModel):
@@ -61,17 +65,28 @@ class ModelStore:
         of the folder `outliers` of an archive
     survey
         name of the survey
+    user
+        whose model in use is meant; None is the one of all. A user, or a group, has a model of
+        their own from the first `use` on; until then theirs is the one of all
     """
 
-    def __init__(self, storage: Storage, survey: str) -> None:
+    def __init__(self, storage: Storage, survey: str, user: str | None = None) -> None:
         self._folder = storage.below(f"models/{survey}")
         self._survey = survey
+        self._uses = "uses" if user is None else f"{_USER}{quote(user, safe='')}"
+
+    def users(self) -> list[str]:
+        """Return the users and groups that have a model of their own."""
+        folders = self._folder.folders("")
+        return sorted(unquote(each.removeprefix(_USER)) for each in folders if _is_of_user(each))
 
     def models(self) -> list[StoredModel]:
         """Return all models, the oldest first; a damaged one is logged and left out."""
         in_use = self.in_use()
         found = []
         for folder in self._folder.folders(""):
+            if _is_of_user(folder):
+                continue
             try:
                 manifest = read_manifest(self._folder.below(folder))
             except OutlierError as error:
@@ -114,7 +129,7 @@ class ModelStore:
 
     def in_use(self) -> str | None:
         """Return the version with which alerts are scored; None if there is none."""
-        stack = _stack(self.history())
+        stack = _stack(self.history()) or _stack(self._history("uses"))
         return stack[-1] if stack else None
 
     def history(self) -> list[Use]:
@@ -125,8 +140,11 @@ class ModelStore:
         OutlierError
             If an entry is damaged.
         """
+        return self._history(self._uses)
+
+    def _history(self, folder: str) -> list[Use]:
         out = []
-        for file in self._folder.files("uses"):
+        for file in self._folder.files(folder):
             try:
                 out.append(Use.model_validate_json(self._folder.read(file.path) or b""))
             except ValidationError as error:
@@ -143,7 +161,7 @@ class ModelStore:
             If there is no such model, it is damaged, or another command was faster.
         """
         self.load(version)
-        if version != self.in_use():
+        if _stack(self.history())[-1:] != [version]:
             self._append("use", version)
 
     def revert(self) -> str:
@@ -161,9 +179,9 @@ class ModelStore:
         return stack[-2]
 
     def _append(self, action: Literal["use", "revert"], version: str) -> None:
-        number = 1 + max((_number(file.path) for file in self._folder.files("uses")), default=0)
+        number = 1 + max((_number(file.path) for file in self._folder.files(self._uses)), default=0)
         entry = Use(action=action, version=version, at=datetime.now(UTC))
-        path = f"uses/{number:08d}.json"
+        path = f"{self._uses}/{number:08d}.json"
         if not self._folder.create(path, entry.model_dump_json().encode()):
             raise OutlierError(
                 f"another command changed the model of {self._survey} that is in use just now: "
@@ -183,6 +201,10 @@ def _stack(history: list[Use]) -> list[str]:
         elif len(stack) > 1:
             stack.pop()
     return stack
+
+
+def _is_of_user(folder: str) -> bool:
+    return folder.startswith(_USER)
 
 
 def _number(path: str) -> int:

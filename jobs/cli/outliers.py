@@ -37,6 +37,12 @@ Survey = Annotated[
         "--survey", metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."
     ),
 ]
+_OwnUser = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="U", show_default=False, help="The own model of a user or group."
+    ),
+]
 _Version = Annotated[
     str,
     typer.Argument(metavar="MODEL", show_default=False, help="Its version, or the first digits."),
@@ -113,13 +119,15 @@ def train(
 
 
 @app.command(epilog=examples("finkray outliers models", "finkray outliers models --json"))
-def models(config: Config = None, *, survey: Survey = None, as_json: AsJson = False) -> None:
+def models(
+    config: Config = None, *, survey: Survey = None, user: _OwnUser = None, as_json: AsJson = False
+) -> None:
     """List the models, and which one of each survey is in use."""
     from jobs.commands.outliers import model_text, model_to_json, stored_models
 
     _refuse_survey(survey)
     context = command_context(config)
-    found = stored_models(context.settings, survey)
+    found = stored_models(context.settings, survey, user)
     if as_json:
         typer.echo(json.dumps([model_to_json(model) for model in found], indent=2))
     elif not found:
@@ -128,15 +136,18 @@ def models(config: Config = None, *, survey: Survey = None, as_json: AsJson = Fa
         context.progress.say(model_text(model))
 
 
-@app.command(epilog=examples("finkray outliers use 3f2a"))
-def use(version: _Version, config: Config = None) -> None:
+@app.command(
+    epilog=examples("finkray outliers use 3f2a", "finkray outliers use 3f2a --user group-a")
+)
+def use(version: _Version, config: Config = None, *, user: _OwnUser = None) -> None:
     """Score alerts with a model from now on; a running service takes it with its next batch."""
     from jobs.commands.outliers import store_with
 
     context = command_context(config)
-    store, model = store_with(context.settings, version)
+    store, model = store_with(context.settings, version, user)
     store.use(model.version)
-    context.progress.say(f"{model.manifest.survey} {model.version} is in use from now on")
+    whose = f" by {user}" if user else ""
+    context.progress.say(f"{model.manifest.survey} {model.version} is in use{whose} from now on")
 
 
 @app.command(epilog=examples("finkray outliers revert --survey ztf"))
@@ -146,13 +157,14 @@ def revert(
     survey: Annotated[
         str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
     ] = ZTF.name,
+    user: _OwnUser = None,
 ) -> None:
     """Put the model in use again that was in use before the present one."""
     from jobs.commands.outliers import store_of
 
     _refuse_survey(survey)
     context = command_context(config)
-    version = store_of(context.settings, survey).revert()
+    version = store_of(context.settings, survey, user).revert()
     context.progress.say(f"{survey} {version} is in use again")
 
 

@@ -104,15 +104,19 @@ def train_models(
         yield TrainedModel(model.survey, version, trained.alerts, model.reference.num_rows, use)
 
 
-def stored_models(settings: Settings, survey: str | None) -> list[StoredModel]:
-    """Return the models of one survey or of all, the oldest first."""
+def stored_models(
+    settings: Settings, survey: str | None, user: str | None = None
+) -> list[StoredModel]:
+    """Return the models of one survey or of all, the oldest first; in use are those of a user."""
     storage = outlier_storage(settings)
     surveys = tuple(FEATURE_LISTS) if survey is None else (survey,)
-    return [model for name in surveys for model in ModelStore(storage, name).models()]
+    return [model for name in surveys for model in ModelStore(storage, name, user).models()]
 
 
-def store_with(settings: Settings, version: str) -> tuple[ModelStore, StoredModel]:
-    """Return a model that is named by its version or the first digits of it, and its store.
+def store_with(
+    settings: Settings, version: str, user: str | None = None
+) -> tuple[ModelStore, StoredModel]:
+    """Return a model that is named by its version or the first digits of it, and a user's store.
 
     Raises
     ------
@@ -125,13 +129,13 @@ def store_with(settings: Settings, version: str) -> tuple[ModelStore, StoredMode
         have = ", ".join(model.version for model in models) or "none: finkray outliers train"
         fault = "there is no model" if not found else "more than one model begins with"
         raise OutlierError(f"{fault} {version}; there are: {have}")
-    store = ModelStore(outlier_storage(settings), found[0].manifest.survey)
+    store = ModelStore(outlier_storage(settings), found[0].manifest.survey, user)
     return store, found[0]
 
 
-def store_of(settings: Settings, survey: str) -> ModelStore:
-    """Return the models of a survey."""
-    return ModelStore(outlier_storage(settings), survey)
+def store_of(settings: Settings, survey: str, user: str | None = None) -> ModelStore:
+    """Return the models of a survey, as a user has them in use."""
+    return ModelStore(outlier_storage(settings), survey, user)
 
 
 def model_text(model: StoredModel) -> str:

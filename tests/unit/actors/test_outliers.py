@@ -96,6 +96,34 @@ def test_another_model_counts_from_the_next_batch_on(
     assert service.process(alerts).equals(before), "what could be read last stays in use"
 
 
+class OutliersOfGroup(Outliers):
+    """The service of a group, as a person writes it."""
+
+    name = "outliers-group-a"
+    user = "group-a"
+
+
+def test_a_group_is_scored_by_its_own_model(
+    service: Outliers, store: ModelStore, tmp_path: Path
+) -> None:
+    alerts = _columns(made_alerts())
+    of_all = service.process(alerts)
+    ours = OutliersOfGroup()
+    ours.settings = {}
+    ours.shared = {"outliers": {"folder": str(tmp_path)}}
+    ours.setup()
+    assert ours.process(alerts).equals(of_all), "it has no model of its own yet"
+    in_use = store.in_use()
+    assert in_use is not None
+    taught = store.load(in_use).learn(made_alerts().slice(0, 3), [True, False, True])
+    ModelStore(LocalStorage(tmp_path), "ztf", "group-a").use(store.add(taught, {}))
+    own = ours.process(alerts)
+    assert set(own["model"].to_pylist()) == {taught.digest}
+    assert own["plain_score"].equals(of_all["plain_score"])
+    assert not own["score"].equals(of_all["score"])
+    assert service.process(alerts).equals(of_all)
+
+
 @pytest.mark.parametrize(
     ("settings", "shared", "message"),
     [

@@ -19,8 +19,8 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     real.put("ztf", list(real_ztf_packets(test_data, "20180626_skyportal_205")))
     real.put("lsst", lsst_v10_frames(test_data)[:60])
     follow = docs_pages.follower(PAGE, tmp_path)
-    train, models, run, listed, transients, again, all_models = docs_pages.commands(
-        PAGE, live=False
+    train, models, run, listed, transients, own_run, own_list, again, all_models = (
+        docs_pages.commands(PAGE, live=False)
     )
     trained = re.findall(r"^(ztf|lsst) ([0-9a-f]{16}): (\d+) reference", follow(train), re.M)
     assert [(survey, int(rows)) for survey, _, rows in trained] == [("ztf", 205), ("lsst", 60)]
@@ -49,6 +49,11 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     )
     if taught["in_use"]:
         follow("finkray outliers revert")
+    assert "is in use by group-a" in follow(
+        f"finkray outliers use {taught['version']} --user group-a"
+    )
+    assert "265 alerts (265 ok)" in follow(own_run)
+    assert follow(own_list).count("\n") == 20
     (seeded,) = re.findall(r"([0-9a-f]{16}): 205 reference alerts .* not in use", follow(again))
     versions = {model["version"]: model["in_use"] for model in json.loads(follow(all_models))}
     assert versions == {version: True for _, version, _ in trained} | dict.fromkeys(
@@ -61,6 +66,9 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     )
     assert json.loads(follow(f"finkray outliers show {seeded}"))["facts"]["alerts"] == 205
 
-    scored = finkray.open_archive(tmp_path / "archive").results("outliers").to_table()
+    archive = finkray.open_archive(tmp_path / "archive")
+    own = archive.results("outliers-group-a").to_table()
+    assert set(pc.unique(own["model"]).to_pylist()) == {taught["version"], trained[1][1]}
+    scored = archive.results("outliers").to_table()
     assert scored["score"].null_count == 0
     assert set(pc.unique(scored["survey"]).to_pylist()) == {"ztf", "lsst"}

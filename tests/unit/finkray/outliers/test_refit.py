@@ -47,6 +47,27 @@ def test_once_a_day_the_model_in_use_learns_new_thumbs_of_its_user(tmp_path: Pat
     assert DailyRefits(storage).turn(NOON + DAY) == [], "also after a restart"
 
 
+def test_the_own_model_of_a_user_and_that_of_all_learn_apart(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    every, of_ann = ModelStore(storage, "ztf"), ModelStore(storage, "ztf", "ann")
+    log = ThumbLog(storage)
+    model = OutlierModel.fit(made_alerts(), survey="ztf")
+    plain = every.add(model, {})
+    every.use(plain)
+    of_ann.use(plain)
+    give(log, model, 1, "ann")
+    give(log, model, 2, "bob")
+    shared, own = DailyRefits(storage).turn(NOON)
+    assert (shared.up, own.up) == (2, 1)
+    assert (every.in_use(), of_ann.in_use()) == (shared.version, own.version)
+    assert DailyRefits(storage).turn(NOON + DAY) == [], "both have learnt what there is"
+    give(log, model, 3, "ann")
+    again = refits.refit(storage, "ztf", "ann")
+    assert (again.up, of_ann.in_use(), every.in_use()) == (2, again.version, shared.version)
+    (late,) = DailyRefits(storage).turn(NOON + 2 * DAY)
+    assert (late.up, every.in_use(), of_ann.in_use()) == (3, late.version, again.version)
+
+
 def test_a_refit_that_makes_replayed_nights_worse_is_kept_and_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

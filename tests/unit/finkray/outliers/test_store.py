@@ -42,6 +42,28 @@ def test_use_and_revert_go_forth_and_back_and_keep_their_history(
     assert store.add(models[0], {}) == first, "the same model twice is one"
 
 
+def test_a_group_has_the_model_of_all_until_it_has_its_own(
+    tmp_path: Path, models: list[OutlierModel]
+) -> None:
+    storage = LocalStorage(tmp_path)
+    every = ModelStore(storage, "ztf")
+    ours, other = (ModelStore(storage, "ztf", name) for name in ("group a/../b", "group-c"))
+    first, second, third = (every.add(model, {}) for model in models)
+    every.use(first)
+    assert ours.in_use() == other.in_use() == first
+    assert every.users() == []
+    ours.use(first)
+    ours.use(second)
+    every.use(third)
+    assert [store.in_use() for store in (every, ours, other)] == [third, second, third]
+    assert every.users() == other.users() == ["group a/../b"]
+    assert [each.version for each in ours.models() if each.in_use] == [second]
+    assert ours.revert() == first
+    with pytest.raises(OutlierError, match="no other model of ztf was in use before"):
+        ours.revert()
+    assert every.in_use() == third
+
+
 def test_a_model_that_is_not_there_or_damaged_is_not_put_in_use(
     tmp_path: Path, models: list[OutlierModel]
 ) -> None:
