@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.options import begin
-from bench.outliers import curves, detection, public, reasons, report, taste
+from bench.outliers import curves, detection, painted, public, reasons, report, taste
 from bench.outliers.alerts import (
     NIGHTS,
     TDE,
@@ -35,6 +35,7 @@ from finkray.outliers.model import OutlierModel
 
 PARTS = ("sky", "public", "thumbs", "reasons")
 _SPEED_ALERTS = 4_000
+_PAINTED = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured["sky"] = _sky(skies)
     if "public" in options.parts:
         measured["public"] = _public(nights, event, seeds)
+        measured["painted"] = painted.measure(packets, WHOLE_NIGHTS, seeds, _PAINTED)
+        _print(
+            "Transients painted on the visits of a night that the model does not know",
+            report.painted_table(measured["painted"]),
+        )
     if "thumbs" in options.parts:
         measured["thumbs"] = taste.measure(skies)
         _print("Thumbs: precision in the top 20 / AUC of the half that is never shown", "")
