@@ -35,6 +35,10 @@ class FeatureList:
         names of the bands whose curves have features
     columns
         packet columns that they are read from
+    history
+        name of a feature that has a value where there are earlier detections
+    direction
+        name of a feature that is negative where the source is fainter than the reference image
     """
 
     survey: str
@@ -43,6 +47,8 @@ class FeatureList:
     quality: Mapping[str, float]
     bands: tuple[str, ...]
     columns: tuple[str, ...]
+    history: str
+    direction: str
     _packets: Callable[[pa.Table], Any]
     _features: Callable[..., Floats]
     _quality: Callable[[pa.Table], Floats]
@@ -72,6 +78,17 @@ class FeatureList:
     def column_names(self) -> list[str]:
         """Names of all columns of numbers in a table of features."""
         return [*self.names, *self.quality_names, *self.curve_names]
+
+    def groups(self, values: Floats) -> np.ndarray:
+        """Return for features of alerts which of four groups each is in, 0 to 3.
+
+        They differ in whether there is a history, and whether the source is fainter than the
+        reference image: of alerts of a group about the same is known.
+        """
+        history, direction = (
+            values[:, self.names.index(n)] for n in (self.history, self.direction)
+        )
+        return 2 * np.isfinite(history).astype(np.int64) + (direction < 0)
 
     def table(self, alerts: pa.Table) -> pa.Table:
         """Return the features of alerts: a row for each.
@@ -113,11 +130,13 @@ class FeatureList:
 FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     "ztf": FeatureList(
         survey="ztf",
-        version="ztf-3",
+        version="ztf-4",
         features=features_ztf.FEATURES,
         quality=features_ztf.QUALITY,
         bands=tuple(packet_curves.ZTF_BANDS),
         columns=features_ztf.COLUMNS,
+        history="range",
+        direction="sign",
         _packets=features_ztf.Packets.of,
         _features=features_ztf.features,
         _quality=features_ztf.quality,
@@ -125,11 +144,13 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     ),
     "lsst": FeatureList(
         survey="lsst",
-        version="lsst-2",
+        version="lsst-3",
         features=features_lsst.FEATURES,
         quality=features_lsst.QUALITY,
         bands=packet_curves.LSST_BANDS,
         columns=features_lsst.COLUMNS,
+        history="scatter",
+        direction="flux",
         _packets=features_lsst.Packets.of,
         _features=features_lsst.features,
         _quality=features_lsst.quality,

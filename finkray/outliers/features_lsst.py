@@ -257,7 +257,8 @@ def _sources(packets: "Packets") -> list[Floats]:
     return [
         np.log1p(groups.count(same)),
         np.log1p(groups.count(~same)),
-        negative / (detections + 1.0),
+        # Of a single detection it would be its direction once more.
+        np.where(detections > 0, negative / (detections + 1.0), np.nan),
         np.log1p(np.where(detections > 0, first, 0.0)),
         np.log1p(last),
         np.arcsinh(sigma),

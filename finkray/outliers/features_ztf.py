@@ -39,11 +39,11 @@ from finkray.outliers.arrays import (
 from finkray.outliers.feature import Feature
 
 FEATURES: Final = (
-    Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 10)"),
+    Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 5)"),
     Feature("magnr", "mag", "magnitude of the nearest source of the reference image"),
     Feature("chinr", "", "misfit of the reference source to a point (chinr)"),
     Feature("sharpnr", "", "sharpness of the reference source (sharpnr)"),
-    Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 10)"),
+    Feature("distpsnr1", "arcsec", "distance to the nearest Pan-STARRS source (up to 5)"),
     Feature("sgscore1", "", "star score of the nearest Pan-STARRS source (0 galaxy, 1 star)"),
     Feature("srmag1", "mag", "r magnitude of the nearest Pan-STARRS source"),
     Feature("over_image_limit", "mag", "brightness above the limit of the image"),
@@ -100,9 +100,10 @@ COLUMNS: Final = (
 _SAME_EXPOSURE_D: Final = 1e-5
 """Entries of the history within 0.9 s of the detection are the detection itself."""
 _LEAST_ERROR_MAG: Final = 0.02
-_FAR: Final = 10.0
+_FAR: Final = 5.0
 """Distances are cut here, and sources farther away say nothing: how far the next one is follows the
-density of the field."""
+density of the field. With 10, of transients painted on 2018-11-29 75 % come into its top 20 in
+place of 81 %."""
 _SAME_ARCSEC: Final = 1.5
 """A source of Pan-STARRS within this distance is the detected one (ZTF's own radius)."""
 _STAR: Final = 0.5
@@ -224,7 +225,8 @@ def _past(packets: "Packets") -> list[Floats]:
     ]
     return [
         *(np.where(_is_star(packets.read), np.nan, values) for values in counts),
-        negatives / signed,
+        # Of a single detection it would be its direction once more.
+        np.where(signed >= 2, negatives / signed, np.nan),
         np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
         now.mag - brightest,
         _chi2(now, points, detected),

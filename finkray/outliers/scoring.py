@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats, column_of
+from finkray.outliers.centring import Centring
 from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.detectors import Forest, Neighbours
 from finkray.outliers.explanation import contributions
@@ -24,6 +25,11 @@ supernovae in the top 20 of a real night that the model does not know, of 15 cas
 
 CURVE_STAGES = 2
 """Stages that may decide a score: the p-value of curves is multiplied by it (Bonferroni)."""
+
+LEAST_KNOWN = 0.1
+"""A feature that fewer of the reference have says nothing of what is ordinary, and counts as
+missing: to have a value at all would be strange. Colours within 1.5 days are such where a night of
+two bands is scored by a model of nights of one."""
 
 _WORST = 3
 """The worst numbers about an image that count: a bad image is bad in a few ways, not in all."""
@@ -77,9 +83,11 @@ class Scorer:
     """What is built of a model's data: it can always be built again."""
 
     def __init__(self, data: ModelData) -> None:
-        self._names = data.about.names
+        self._about, self._names = data.about, data.about.names
         self._ids = data.reference["alert_id"].combine_chunks()
         values = matrix(data.reference, self._names)
+        self._rare = np.isfinite(values).mean(axis=0) < LEAST_KNOWN
+        values[:, self._rare] = np.nan
         self._ranks = Ranks(values)
         self._medians = self._ranks.medians()
         filled = self._filled(values)
@@ -89,7 +97,10 @@ class Scorer:
         forest = self._forest.score(filled)
         distance, _ = self._neighbours.distances(places.normal, np.arange(len(values)))
         self._forest_scale, self._distance_scale = _scale(forest), _scale(distance)
-        plain = self._plain(forest, distance)
+        plain = self._combined(forest, distance)
+        groups = data.about.groups(values)
+        self._centring = Centring(plain, groups)
+        plain = self._centring(plain, groups)
         self._packet_p = TailP(plain)
         self._bands, self._curve_names = data.about.bands, data.about.curve_names
         curves = matrix(data.reference, self._curve_names)
@@ -107,11 +118,9 @@ class Scorer:
         """Return the scores of a table of features."""
         values = matrix(table, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
-        distance, nearest = self._neighbours.distances(places.normal, self._own(table))
+        packet, nearest = self._of_packets(values, filled, places, self._own(table))
         curves = matrix(table, self._curve_names)
-        plain, by_curve = self._with_curves(
-            self._plain(self._forest.score(filled), distance), curves
-        )
+        plain, by_curve = self._with_curves(packet, curves)
         # The share of the reference that scores at least as high, this alert counted.
         above = len(self._ordinary) - np.searchsorted(self._ordinary, plain, "left")
         thumb = None
@@ -174,7 +183,15 @@ class Scorer:
     def _filled(self, values: Floats) -> Floats:
         return np.where(np.isfinite(values), values, self._medians)
 
-    def _plain(self, forest: Floats, distance: Floats) -> Floats:
+    def _of_packets(
+        self, values: Floats, filled: Floats, places: Places, own: np.ndarray
+    ) -> tuple[Floats, np.ndarray]:
+        """Return the scores of packets, and the nearest row of the reference."""
+        distance, nearest = self._neighbours.distances(places.normal, own)
+        scores = self._combined(self._forest.score(filled), distance)
+        return self._centring(scores, self._about.groups(values)), nearest
+
+    def _combined(self, forest: Floats, distance: Floats) -> Floats:
         by_forest, by_distance = (
             (scores - middle) / width
             for scores, (middle, width) in (
@@ -219,11 +236,8 @@ class Scorer:
             return None
         values = matrix(data.thumbs, self._names)
         filled, places = self._filled(values), self._ranks.places(values)
-        distance, _ = self._neighbours.distances(places.normal, self._own(data.thumbs))
-        plain, _ = self._with_curves(
-            self._plain(self._forest.score(filled), distance),
-            matrix(data.thumbs, self._curve_names),
-        )
+        packet, _ = self._of_packets(values, filled, places, self._own(data.thumbs))
+        plain, _ = self._with_curves(packet, matrix(data.thumbs, self._curve_names))
         judged = pc.is_in(self._ids, data.thumbs["alert_id"]).to_numpy(zero_copy_only=False)
         order = np.random.default_rng(data.seed).permutation(len(self._reference))
         ordinary = order[~judged[order]][:ORDINARY]

@@ -108,7 +108,7 @@ def test_another_night_is_ordinary_and_real_transients_are_in_its_top_20(
     half, rest = (ordinary.take(pa.array(part)) for part in np.array_split(order, 2))
     fitted = OutlierModel.fit(half, survey="ztf", seed=1)
     other, known = (np.array(fitted.score(table)["score"]) for table in (night, rest))
-    assert np.mean(other[:, None] > known) < 0.72, "0.66 over all splits; 0.5 would be alike"
+    assert np.mean(other[:, None] > known) < 0.66, "0.61 to 0.64 by the split; 0.5 is alike"
 
 
 def test_a_curve_makes_an_alert_stranger_and_gives_the_reasons(
