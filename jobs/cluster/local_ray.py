@@ -41,7 +41,7 @@ from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.job import JobReport
 from jobs.cluster.logs import text_end
-from jobs.cluster.orphans import HOME_VARIABLE, kill, orphans
+from jobs.cluster.orphans import HOME_VARIABLE, kill, left_of_job, orphans
 from jobs.cluster.started_jobs import UnexpectedEnd
 from jobs.cluster.state import refuse_shared, write_private
 from jobs.cluster.watcher_process import end_watcher
@@ -202,6 +202,25 @@ def stop_local_ray(state: Path) -> None:
         if (ray := _last(state)) and ray.process.process():
             _end(ray)
         _clear(state)
+
+
+def end_left_job(state: Path, settings: Path) -> bool:
+    """End what is left of a job whose cluster was killed; return whether something was.
+
+    Parameters
+    ----------
+    state
+        The state folder.
+    settings
+        The settings file of the job.
+    """
+    with exclusive(state / "ray.lock"):
+        ray = _last(state)
+        if ray is None or _is_whole(ray):
+            return False
+        left = left_of_job(ray.home, settings)
+        kill(left)
+        return bool(left)
 
 
 def _launch(state: Path, settings: RaySettings) -> tuple[LocalRay, int]:

@@ -28,6 +28,24 @@ def orphans(head: ProcessRecord, home: Path) -> list[psutil.Process]:
     return [*session, *(each for each in _started_by(home) if each not in session)]
 
 
+def left_of_job(home: Path, settings: Path) -> list[psutil.Process]:
+    """Return the processes that are left of one job of a cluster, with those that they started.
+
+    Parameters
+    ----------
+    home
+        Home of the cluster.
+    settings
+        The settings file of the job, which stands on its command line.
+    """
+    left: list[psutil.Process] = []
+    for process in _started_by(home):
+        with suppress(psutil.Error):
+            if any(str(settings) in word for word in process.cmdline()):
+                left += [process, *process.children(recursive=True)]
+    return left
+
+
 def _started_by(home: Path) -> list[psutil.Process]:
     """Return the processes that Ray or a job of this cluster has started, this process aside."""
     started = []

@@ -12,7 +12,7 @@ from finkray.text import duration_text
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.job import Job
-from jobs.cluster.local_ray import stop_local_ray
+from jobs.cluster.local_ray import end_left_job, stop_local_ray
 from jobs.cluster.ray_jobs import Jobs
 from jobs.cluster.started_jobs import StartedJob, forget, started_jobs
 from jobs.cluster.state import settings_file
@@ -53,12 +53,13 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
         # Before they end, so that none is taken for a job that ended unexpectedly.
         of_started = {j.name: j.service.spec if j.service else None for j in started.values()}
         forgotten = forget(context.state, [_named(name, of_started) or name for name in names])
-        if cluster is None:
-            _clear(context, forgotten)
+        left = _clear(context, forgotten) if cluster is None else []
     specs = {job.name: job.spec for job in running.values()}
     found = [running[key] for name in names if (key := _named(name, specs))]
     for name in names:
-        if _named(name, specs) is None:
+        if (_named(name, of_started) or name) in left:
+            context.progress.say(f"{name} has ended: its Ray was killed before, and it lived on")
+        elif _named(name, specs) is None:
             context.progress.say(f"{name} does not run")
     if not names:
         context.progress.say("no job runs")
@@ -88,12 +89,17 @@ def _refuse_unknown(context: CommandContext, names: Iterable[str], jobs: Iterabl
         raise SettingsError(f"no job is named {name!r}, and no results are: {hint}")
 
 
-def _clear(context: CommandContext, forgotten: Iterable[StartedJob]) -> None:
-    """Delete what jobs left whose cluster has ended."""
+def _clear(context: CommandContext, forgotten: Iterable[StartedJob]) -> list[str]:
+    """Delete what jobs left whose cluster has ended; return those of which processes lived on."""
+    lived_on = []
     for job in forgotten:
-        settings_file(context.state, job.job_id).unlink(missing_ok=True)
+        settings = settings_file(context.state, job.job_id)
+        if not job.address and end_left_job(context.state, settings):
+            lived_on.append(job.name)
+        settings.unlink(missing_ok=True)
     if plan_now(context.state).leave:
         stop_local_ray(context.state)  # clears away what a killed one left
+    return lived_on
 
 
 def _stop(context: CommandContext, cluster: Cluster, jobs: Jobs, found: Sequence[Job]) -> None:

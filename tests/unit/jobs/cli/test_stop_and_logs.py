@@ -1,8 +1,13 @@
 """`finkray stop` and `finkray logs`, without a Ray."""
 
+import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobs.cluster.orphans import HOME_VARIABLE
 from jobs.cluster.started_jobs import StartedJob, record_start, started_jobs
 from tests.support.commands import Finkray
 
@@ -32,6 +37,47 @@ def test_jobs_of_a_ray_that_is_gone_are_forgotten(finkray: Finkray, tmp_path: Pa
     assert answer.stdout == "archive does not run\nbright does not run\n"
     assert (answer.returncode, started_jobs(state)) == (0, {})
     assert finkray("stop", "--all").stdout == "no job runs\n"
+
+
+def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(
+    finkray: Finkray, tmp_path: Path
+) -> None:
+    state, home = tmp_path / "state", tmp_path / "finkray-x"
+    (state / "settings").mkdir(parents=True)
+    state.chmod(0o700)
+    home.mkdir(mode=0o700)
+    process = {"pid": 2**22 + 1, "started_at_unix_s": 1.0, "mark": str(home)}  # no such process
+    places = {"address": "127.0.0.1:1", "dashboard_url": "http://127.0.0.1:2"}
+    record = {"process": process, **places, "home": str(home), "folder": str(home / "ray")}
+    (state / "ray.json").write_text(json.dumps(record))
+    # As Ray leaves them: in a session of their own, with the settings on the command line.
+    lives_on = {}
+    for name in ("simulator", "archive"):
+        record_start(state, StartedJob(name=name, job_id=f"{name}-1", started_at=AT))
+        settings = state / "settings" / f"{name}-1.json"
+        settings.write_text("{}")
+        lives_on[name] = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)", "--config", str(settings)],
+            env={**os.environ, HOME_VARIABLE: str(home)},
+            start_new_session=True,
+        )
+    try:
+        answer = finkray("stop", "simulator")
+        assert answer.stdout == (
+            "simulator has ended: its Ray was killed before, and it lived on\n"
+        )
+        lives_on["simulator"].wait(60)
+        assert lives_on["archive"].poll() is None
+        assert list(started_jobs(state)) == ["archive"]
+        assert finkray("stop", "--all").stdout == (
+            "archive has ended: its Ray was killed before, and it lived on\n"
+        )
+        lives_on["archive"].wait(60)
+        assert not home.exists()
+    finally:
+        for each in lives_on.values():
+            each.kill()
+            each.wait()
 
 
 def test_what_to_stop_is_said_by_names_or_by_all(finkray: Finkray) -> None:
