@@ -24,7 +24,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
+.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ $(PREPARED): $(READY)
 
 demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or tar of packets, SCHEMAS=folder of theirs, ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.demo --alerts $(ALERTS) $(if $(DATA),--data "$(DATA)") $(if $(SCHEMAS),--schemas "$(SCHEMAS)") $(if $(ARCHIVE),--archive "$(ARCHIVE)")
+
+live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers and the page, until Ctrl-C: ARCHIVE=folder
+	@$(BIN)/python -m jobs.commands.live $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
 # they have each test once, and take about as long as each other. Each has a Kafka of its own, and one

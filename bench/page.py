@@ -2,11 +2,13 @@
 
 Serves the pages with a made snapshot, of which each update differs, from a process of its own, and
 opens the first page in a headless Chromium: bytes a second as they come over the wire, CPU of the
-server for each update, and heap and DOM nodes of the tab before and after many updates. Then
-`--viewers` programs ask for the snapshot once a second, as tabs of other makers would.
+server for each update beyond what it takes without a tab, and heap and DOM nodes of the tab before
+and after many updates. Then `--viewers` programs ask once a second for what a tab asks for, and for
+the snapshot.
 """
 
 import argparse
+import http.client
 import json
 import logging
 import math
@@ -25,6 +27,7 @@ import psutil
 from finkray.host.ports import free_ports
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import BalanceSheet, RatePoint, Snapshot, StageLatency
+from ui.kit.live import SEEN_HEADER
 
 HISTORY: Final = 241
 
@@ -80,7 +83,32 @@ def serve_pages(port: int, refresh_s: float, ended: Event) -> None:
     serve(UiSettings(port=port, refresh_s=refresh_s), sources, stopping, (live.PAGE,))
 
 
-def measure_tab(url: str, server: psutil.Process, updates: int, refresh_s: float) -> dict[str, Any]:
+class Server:
+    """The process of the pages; what it costs is counted beyond what it costs without a tab."""
+
+    def __init__(self, host: str, process: psutil.Process, idle_for_s: float) -> None:
+        self.host = host
+        self._process = process
+        self.idle_share = 0.0
+        self._began_s, self._cpu_s = time.monotonic(), self._used_s()
+        time.sleep(idle_for_s)
+        self.idle_share = self.cost_s() / idle_for_s
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._began_s, self._cpu_s = time.monotonic(), self._used_s()
+
+    def cost_s(self) -> float:
+        """Return the CPU seconds of the viewers."""
+        idle_s = self.idle_share * (time.monotonic() - self._began_s)
+        return self._used_s() - self._cpu_s - idle_s
+
+    def _used_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+def measure_tab(server: Server, updates: int, refresh_s: float) -> dict[str, Any]:
     """Return what an open tab costs over a number of updates."""
     from playwright.sync_api import sync_playwright
 
@@ -89,7 +117,7 @@ def measure_tab(url: str, server: psutil.Process, updates: int, refresh_s: float
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         began_s = time.monotonic()
-        page.goto(url)
+        page.goto(f"http://{server.host}")
         page.wait_for_selector(".fr-figures")
         first_content_s = time.monotonic() - began_s
         time.sleep(20 * refresh_s)
@@ -103,11 +131,12 @@ def measure_tab(url: str, server: psutil.Process, updates: int, refresh_s: float
         session.on("Network.loadingFinished", count)
         session.send("Network.enable")
         session.send("Performance.enable")
-        before, cpu_s, began_s = _metrics(session), _cpu_s(server), time.monotonic()
+        before, began_s = _metrics(session), time.monotonic()
+        server.begin()
         while received[1] < updates:
             page.wait_for_timeout(1000)
         after, took_s = _metrics(session), time.monotonic() - began_s
-        cpu_s = _cpu_s(server) - cpu_s
+        cpu_s = server.cost_s()
         browser.close()
     return {
         "first_content_s": round(first_content_s, 2),
@@ -122,28 +151,36 @@ def measure_tab(url: str, server: psutil.Process, updates: int, refresh_s: float
     }
 
 
-def measure_viewers(url: str, server: psutil.Process, viewers: int, for_s: float) -> dict[str, Any]:
-    """Return what programs cost that ask for the snapshot once a second."""
-    asked = [0] * viewers
+def measure_viewers(server: Server, path: str, viewers: int, for_s: float) -> dict[str, Any]:
+    """Return what programs cost that ask for a path once a second, over a connection that stays."""
+    asked, received = [0] * viewers, [0] * viewers
     end_s = time.monotonic() + for_s
 
     def ask(number: int) -> None:
+        connection, seen = http.client.HTTPConnection(server.host, timeout=30), ""
         while time.monotonic() < end_s:
-            with urllib.request.urlopen(f"{url}/api/v1/snapshot", timeout=30) as answer:
-                answer.read()
+            connection.request("GET", path, headers={SEEN_HEADER: seen})
+            answer = connection.getresponse()
+            received[number] += len(answer.read())
+            seen = answer.headers.get("ETag", "").strip('"')
             asked[number] += 1
             time.sleep(1)
+        connection.close()
 
-    cpu_s = _cpu_s(server)
+    server.begin()
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(viewers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    cpu_s = server.cost_s()
     return {
+        "path": path,
         "viewers": viewers,
         "answers_per_s": round(sum(asked) / for_s, 1),
-        "server_share_of_a_core": round((_cpu_s(server) - cpu_s) / for_s, 3),
+        "kb_an_answer": round(sum(received) / max(1, sum(asked)) / 1000, 2),
+        "server_share_of_a_core": round(cpu_s / for_s, 3),
+        "server_cpu_ms_an_answer": round(1000 * cpu_s / max(1, sum(asked)), 2),
     }
 
 
@@ -151,11 +188,6 @@ def _metrics(session: Any) -> dict[str, float]:
     session.send("HeapProfiler.collectGarbage")
     found = session.send("Performance.getMetrics")["metrics"]
     return {each["name"]: each["value"] for each in found}
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def main() -> int:
@@ -172,17 +204,23 @@ def main() -> int:
     (port,) = free_ports(1)
     context = multiprocessing.get_context("spawn")
     ended = context.Event()
-    server = context.Process(target=serve_pages, args=(port, given.refresh_s, ended))
-    server.start()
+    process = context.Process(target=serve_pages, args=(port, given.refresh_s, ended))
+    process.start()
     try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url)
-        watched = psutil.Process(server.pid)
-        found = measure_tab(url, watched, given.updates, given.refresh_s)
-        found |= measure_viewers(url, watched, given.viewers, 20.0)
+        host = f"127.0.0.1:{port}"
+        _wait_for(f"http://{host}")
+        server = Server(host, psutil.Process(process.pid), 10.0)
+        found = {
+            "server_share_of_a_core_without_a_tab": round(server.idle_share, 3),
+            **measure_tab(server, given.updates, given.refresh_s),
+            "viewers": [
+                measure_viewers(server, path, given.viewers, 20.0)
+                for path in ("/live/live", "/api/v1/snapshot")
+            ],
+        }
     finally:
         ended.set()
-        server.join(30)
+        process.join(30)
     _LOG.info("%s", json.dumps(found, indent=1))
     return 0
 

@@ -49,11 +49,16 @@ def _add_states(router: APIRouter, readers: Mapping[Polled[Any], Reader[Any]]) -
             raise HTTPException(404, f"this server does not read {key.name}")
         return readers[key].latest().value
 
+    encoded: list[tuple[Any, bytes]] = [(None, b"null")]
+    """The newest snapshot and its JSON, which is made once for all who ask."""
+
     @router.get("/snapshot")
-    def snapshot() -> Any:
+    async def snapshot() -> Response:
         """Return the archive's newest snapshot, as `finkray status --json` has it, or null."""
         found = latest(STATUS)
-        return None if found is None else found.model_dump(mode="json")
+        if found is not encoded[0][0]:
+            encoded[0] = (found, b"null" if found is None else found.model_dump_json().encode())
+        return Response(encoded[0][1], media_type="application/json")
 
     @router.get("/services")
     def services() -> Any:
