@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from ui.formats import FORMATS, json_value
 from ui.kit.reader import Reader
+from ui.lookups.avro_file import alert_avro
 from ui.lookups.downloads import as_file
 from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
 from ui.lookups.process import LookupRefused, Lookups
@@ -17,11 +18,14 @@ from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
 from ui.lookups.tonight import Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, SQL, STATUS, Polled, Sources
+from ui.views.curve_svg import small_curve_svg
 from ui.views.query import DEFAULT_RADIUS_ARCSEC, MOST_RADIUS_ARCSEC
 
 Format = Literal["json", "csv", "parquet", "votable"]
 
 PREFIX: Final = "/api/v1"
+
+_FOR_AN_HOUR: Final = {"Cache-Control": "max-age=3600"}
 
 _ImageName = Literal["science", "template", "difference"]
 
@@ -90,6 +94,13 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
         """Return the light curve of an object: the columns of docs/lightcurves.md."""
         return _file(lookups.ask(as_file, format, light_curve, object_id), format, "lightcurve")
 
+    @router.get("/objects/{object_id}/lightcurve.svg")
+    def small_curve(object_id: str) -> Response:
+        """Return the detections of an object as a small picture."""
+        points = lookups.ask(light_curve, object_id)
+        drawn = small_curve_svg(points.to_pylist())
+        return Response(drawn, media_type="image/svg+xml", headers=_FOR_AN_HOUR)
+
     @router.get("/cone")
     def objects_in_cone(
         ra: Annotated[float, Query(ge=0, lt=360)],
@@ -125,6 +136,13 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     def alert(topic: str, partition: int, offset: int, at: datetime | None = None) -> Any:
         """Return the packet of an alert without its images, by its offset in Kafka."""
         return json_value(lookups.ask(alert_record, topic, partition, offset, at).packet)
+
+    @router.get("/alert.avro")
+    def avro(topic: str, partition: int, offset: int, at: datetime | None = None) -> Response:
+        """Return the packet of an alert as an Avro container with its schema, images included."""
+        data = lookups.ask(alert_avro, topic, partition, offset, at)
+        name = f'attachment; filename="{partition}-{offset}.avro"'
+        return Response(data, media_type="avro/binary", headers={"Content-Disposition": name})
 
     @router.get("/cutout.png")
     def cutout(

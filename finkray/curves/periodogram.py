@@ -19,6 +19,8 @@ FEWEST_POINTS: Final = 15
 these tell none."""
 
 PEAKS: Final = 3
+
+POWERS_DRAWN: Final = 400
 _SAMPLES_PER_PEAK: Final = 10
 _MOST_FREQUENCIES: Final = 2_000_000
 _ERRORS: Final = {"apparent_mag": "apparent_mag_err", "flux_njy": "flux_err_njy"}
@@ -68,6 +70,9 @@ class Periodogram:
         the column that was fitted: `apparent_mag` or `flux_njy`
     peaks
         the highest first
+    powers
+        to draw it: period in days and power, by increasing period; of `POWERS_DRAWN` bands of
+        periods, as wide as each other on a logarithmic axis, the highest
     """
 
     band: str
@@ -75,6 +80,7 @@ class Periodogram:
     span_days: float
     quantity: str
     peaks: tuple[Peak, ...]
+    powers: tuple[tuple[float, float], ...] = ()
 
 
 def usable(points: pa.Table) -> pa.Table:
@@ -152,7 +158,8 @@ def periodogram(
     for near in _highest(frequency, power, 1 / span):
         higher = [1 / peak.period_days for peak in peaks]
         peaks.append(_peak(model, near, high, 1 / span, higher))
-    return Periodogram(band, chosen.num_rows, span, quantity, tuple(peaks))
+    powers = _highest_by_band(frequency, power)
+    return Periodogram(band, chosen.num_rows, span, quantity, tuple(peaks), powers)
 
 
 def _values(points: pa.Table) -> tuple[str, pa.Table]:
@@ -163,6 +170,14 @@ def _values(points: pa.Table) -> tuple[str, pa.Table]:
     if apparent.num_rows >= FEWEST_POINTS:
         return "apparent_mag", apparent
     return "flux_njy", points
+
+
+def _highest_by_band(frequency: np.ndarray, power: np.ndarray) -> tuple[tuple[float, float], ...]:
+    bands = np.geomspace(frequency[0], frequency[-1], POWERS_DRAWN + 1)
+    starts = np.unique(np.searchsorted(frequency, bands[:-1]))
+    ends = [*starts[1:], len(frequency)]
+    highest = [int(b + np.argmax(power[b:e])) for b, e in zip(starts, ends, strict=True)]
+    return tuple((float(1 / frequency[n]), float(power[n])) for n in reversed(highest))
 
 
 def _highest(frequency: np.ndarray, power: np.ndarray, width: float) -> list[float]:

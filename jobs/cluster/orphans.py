@@ -1,6 +1,7 @@
 """Find the processes that a killed Ray left behind, and no other process."""
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,9 @@ import psutil
 
 from finkray.host.process import ProcessRecord
 from finkray.host.supervise import left_in
+
+KILL_WAIT_S: Final = 10.0
+"""How long killed processes may take to end; one that the kernel holds may take longer."""
 
 HOME_VARIABLE: Final = "FINKRAY_LOCAL_RAY_HOME"
 """Environment variable of Ray's processes, its jobs and all that they start: the cluster's home.
@@ -71,10 +75,14 @@ def kill(processes: list[psutil.Process]) -> None:
     """Kill processes, and wait until they have ended."""
     # psutil compares start times first, so another process with a reused id is not killed.
     alive = [process for process in processes if process.pid != os.getpid()]
+    deadline_s = time.monotonic() + KILL_WAIT_S
     for process in alive:
         if process.is_running():
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-    psutil.wait_procs(alive, timeout=10)
+    for process in alive:
+        # Linux 6.15 answers ENOENT, which psutil does not expect, for one that ended just now.
+        with suppress(psutil.TimeoutExpired, FileNotFoundError):
+            process.wait(max(0.0, deadline_s - time.monotonic()))

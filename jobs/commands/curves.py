@@ -177,7 +177,8 @@ def periodograms(
 
 def periodograms_json(found: Sequence[Periodogram]) -> str:
     """Return periodograms as JSON."""
-    return json.dumps([asdict(each) for each in found], indent=2)
+    kept = [{n: v for n, v in asdict(each).items() if n != "powers"} for each in found]
+    return json.dumps(kept, indent=2)
 
 
 def periodograms_text(found: Sequence[Periodogram]) -> RenderableType:

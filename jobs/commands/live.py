@@ -40,7 +40,7 @@ VISIT_ALERTS: Final = 1000
 """A visit every 37 s, as Rubin's, and as many alerts as two cores also judge meanwhile."""
 
 _MODEL_ALERTS: Final = 1000
-"""Durable alerts from which on a first model of what is ordinary is trained."""
+"""Durable alerts from which on a first model of what is ordinary is trained; a visit is enough."""
 
 _MODEL_ROWS: Final = 20_000
 """Most alerts of its reference."""
@@ -93,8 +93,9 @@ def run(context: CommandContext, interrupts: Interrupts) -> NoReturn:
         _start(context, interrupts, simulated)
         _start(context, interrupts, StartRequest(AGGREGATION.name, AGGREGATION))
         _start(context, interrupts, _shipped(settings, "classify"))
-        with context.progress.waiting(f"{_MODEL_ALERTS} alerts to learn what is ordinary"):
-            _wait_for_alerts(settings)
+        wanted = min(_MODEL_ALERTS, settings.simulator.alerts_per_visit)
+        with context.progress.waiting(f"waiting for {wanted} alerts to learn what is ordinary"):
+            _wait_for_alerts(settings, wanted)
         _train(context)
         _start(context, interrupts, _shipped(settings, "outliers"))
         say(f"Everything runs. Page: {address} until Ctrl-C")
@@ -114,9 +115,9 @@ def _shipped(settings: Settings, name: str) -> StartRequest:
     return request_service(settings, ServiceJob(SHIPPED[name], str(Path.cwd()), None, _SINCE))
 
 
-def _wait_for_alerts(settings: Settings) -> None:
+def _wait_for_alerts(settings: Settings, wanted: int) -> None:
     storage = open_storage(settings.archive)
-    while read_state(storage).state.balance().archived < _MODEL_ALERTS:
+    while read_state(storage).state.balance().archived < wanted:
         time.sleep(_LOOK_S)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import fastavro
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
@@ -115,7 +117,10 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
     page.goto(f"{site.url}/object?id={OBJECT}")
     first = page.locator(".fr-curve").first
     expect(first.locator("title")).to_have_count(detections + limits)
-    expect(page.locator(".fr-curve")).to_have_count(2)
+    expect(page.locator(".fr-curve")).to_have_count(3)
+    expect(page.locator(".fr-curve").nth(2)).to_have_attribute(
+        "aria-label", re.compile("^periodogram: power up to 0")
+    )
     loaded = "image => image.complete && image.naturalWidth"
     for image in page.locator(".fr-images img").all():
         image.scroll_into_view_if_needed()
@@ -129,6 +134,11 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
     page.get_by_label("period, days").fill("3.5")
     page.get_by_role("button", name="fold").click()
     expect(page.locator(".fr-curve").nth(1)).to_contain_text("period 3.5 d")
+    avro = page.get_by_role("link", name="Avro").get_attribute("href")
+    assert avro is not None
+    (packet,) = fastavro.reader(io.BytesIO(site.get(avro.removeprefix("api/v1/"))))
+    assert (packet["objectId"], packet["candid"]) == (OBJECT, CANDID)
+    assert packet["cutoutScience"]["stampData"].startswith(b"\x1f\x8b")
     page.locator("summary", has_text=f"alert {CANDID}").click()
     expect(page.locator(".fr-tree").first).to_contain_text("objectId")
 
@@ -137,6 +147,8 @@ def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, s
     page.goto(f"{site.url}/tonight?order=bright")
     stamp = page.get_by_role("img", name="difference image").first
     expect(stamp).to_have_js_property("naturalWidth", 63, timeout=30_000)
+    curve = page.get_by_role("img", name="light curve").first
+    expect(curve).to_have_js_property("naturalWidth", 120, timeout=30_000)
     page.locator("td a").first.click()
     expect(page.locator("h1")).to_have_text(OBJECT)
     rows = json.loads(site.get("tonight?order=bright&top=200"))
@@ -170,6 +182,8 @@ def test_the_api_gives_the_same_in_four_formats(site: Site) -> None:
         ("cone?ra=400&dec=0", 422),
         ("cone?ra=nan&dec=0", 422),
         ("alert?topic=../../etc&partition=0&offset=0", 404),
+        ("alert.avro?topic=ztf&partition=0&offset=9999", 404),
+        ("objects/nothing/lightcurve.svg", 422),
         ("cutout.png?topic=ztf&partition=0&offset=9999&name=science", 404),
         ("tonight?order=outliers", 422),
     ],
@@ -242,6 +256,7 @@ def test_a_query_gives_a_table_files_and_the_same_in_python(page: Page, site: Si
     expect(answer.locator("tbody tr")).to_have_count(20, timeout=30_000)
     mags = [float(each) for each in answer.locator("tbody td:nth-child(3)").all_inner_texts()]
     assert mags == sorted(mags)
+    expect(page.locator(".fr-curve circle")).to_have_count(20)
     page.get_by_label("a SELECT over ztf").fill("SELECT count(*) AS n FROM ztf")
     page.get_by_role("button", name="run").click()
     expect(answer.locator("tbody")).to_have_text("208")
@@ -287,7 +302,7 @@ def test_every_line_of_the_api_page_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     page.goto(f"{site.url}/api")
-    expect(page.locator("pre")).to_have_count(2 * 11 + 1, timeout=30_000)
+    expect(page.locator("pre")).to_have_count(2 * 13 + 1, timeout=30_000)
     lines = page.locator("pre").all_inner_texts()
     headings = page.locator("h2", has_text="GET /").all_inner_texts()
     documented = json.loads(site.get("openapi.json"))["paths"]
@@ -296,12 +311,13 @@ def test_every_line_of_the_api_page_runs_as_it_stands(
         if line.startswith("curl"):
             done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
             assert done.returncode == 0, f"{line}: {done.stderr!r}"
-            assert done.stdout or "cutout.png" in line
+            assert done.stdout or " -o " in line
         else:
             names: dict[str, Any] = {}
             exec(line, names)
             assert len(names["table"] if "table" in names else names["found"])
     assert (tmp_path / "cutout.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "alert.avro").read_bytes().startswith(b"Obj\x01")
 
 
 def test_a_query_without_end_stops_neither_the_live_page_nor_look_ups(

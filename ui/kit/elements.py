@@ -19,12 +19,15 @@ class Cell(NamedTuple):
         Makes the text a link, if it is not empty.
     image
         Address of a picture that is shown in place of the text, which then describes it.
+    is_wide
+        Whether the picture is three times as wide as it is high, and no square.
     """
 
     text: str
     level: Level = "quiet"
     href: str = ""
     image: str = ""
+    is_wide: bool = False
 
 
 class Column(NamedTuple):

@@ -164,8 +164,9 @@ def _cells(columns: Iterable[Column], row: Iterable[Cell]) -> str:
 def _cell_text(cell: Cell) -> str:
     text = escaped(clipped(cell.text, MOST_CHARACTERS))
     if cell.image:
+        size = "width='120' height='40'" if cell.is_wide else "width='48' height='48'"
         text = (
-            f"<img class='fr-stamp' loading='lazy' width='48' height='48' "
+            f"<img class='{'fr-small' if cell.is_wide else 'fr-stamp'}' loading='lazy' {size} "
             f"src='{escaped(cell.image)}' alt='{text}'>"
         )
     return f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text

@@ -105,6 +105,24 @@ def alert_record(
     LookupRefused
         The archive does not have it.
     """
+    found = alert_row(archive, topic, partition, offset, at)
+    images = adapter.cutouts(found).to_pylist()[0]
+    packet = found.to_pylist()[0]
+    return AlertRecord(
+        {name: value for name, value in packet.items() if not _is_image(name)}, images
+    )
+
+
+def alert_row(
+    archive: Archive, topic: str, partition: int, offset: int, at: datetime | None
+) -> pa.Table:
+    """Return the row of an alert, with all its columns; the arguments are those of `alert_record`.
+
+    Raises
+    ------
+    LookupRefused
+        The archive does not have it.
+    """
     storage = storage_of(archive)
     files, _ = select_files(storage, _hour(at), frozenset([topic]))
     paths = [file.path for file in files if _may_have(file.path, partition, offset)]
@@ -114,11 +132,7 @@ def alert_record(
     found = dataset.to_table(filter=row) if there else pa.table({})
     if not found.num_rows:
         raise LookupRefused(f"the archive has no alert {topic}[{partition}] at {offset}", 404)
-    images = adapter.cutouts(found.slice(0, 1)).to_pylist()[0]
-    packet = found.slice(0, 1).to_pylist()[0]
-    return AlertRecord(
-        {name: value for name, value in packet.items() if not _is_image(name)}, images
-    )
+    return found.slice(0, 1)
 
 
 def cutout_png(archive: Archive, name: str, alert: tuple[str, int, int, datetime | None]) -> bytes:

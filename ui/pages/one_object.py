@@ -20,6 +20,7 @@ from ui.views.object_html import (
     ObjectChoice,
     chosen_alert,
     object_html,
+    packet_href,
     packet_html,
     row_name,
 )
@@ -66,7 +67,8 @@ def _object(lookups: Lookups, choice: ObjectChoice, base_url: str, now: datetime
     if alert is not None:
         place = (alert["kafka_topic"], alert["kafka_partition"], alert["kafka_offset"])
         packet = lookups.ask(alert_record, *place, alert["kafka_timestamp"]).packet
-        shown += packet_html(packet, f"alert {alert['alert_id']}, {row_name(alert)}")
+        row = f"alert {alert['alert_id']}, {row_name(alert)}"
+        shown += packet_html(packet, row, packet_href(alert))
     return shown
 
 

@@ -14,14 +14,15 @@ from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.tonight import ORDERS, Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
 from ui.views.classes import latest_class_names, shown_class
-from ui.views.object_html import ObjectChoice, cutout_href
+from ui.views.object_html import ObjectChoice, cutout_href, small_curve_href
 
 PATH: Final = "tonight"
 
 TOP: Final = 50
 
 STAMPS: Final = 10
-"""Rows with images: each image is a look-up of 0.1 s, and the browser loads those in sight."""
+"""Rows with images and light curves: each is a look-up of 0.1 s, and the browser loads those in
+sight."""
 
 _MOST_CLASSES: Final = 200
 
@@ -53,22 +54,26 @@ class TonightChoice:
 
 
 def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Table:
-    """Return the list, each object a link to its page."""
+    """Return the list, each object a link to its page; columns that no row fills are left out."""
+    columns = (
+        Column("rank", number=True),
+        Column("object"),
+        Column("science"),
+        Column("difference"),
+        Column("light curve"),
+        Column("score", number=True),
+        Column("class"),
+        Column("band"),
+        Column("mag", number=True),
+        Column("arrived in Kafka"),
+        Column("reasons"),
+    )
+    cells = [_row(number, row) for number, row in enumerate(rows, start=1)]
+    filled = [place for place in range(len(columns)) if any(row[place].text for row in cells)]
     return Table(
         f"{choice.order}: {_ABOUT[choice.order]}",
-        (
-            Column("rank", number=True),
-            Column("object"),
-            Column("science"),
-            Column("difference"),
-            Column("score", number=True),
-            Column("class"),
-            Column("band"),
-            Column("mag", number=True),
-            Column("arrived in Kafka"),
-            Column("reasons"),
-        ),
-        tuple(_row(number, row) for number, row in enumerate(rows, start=1)),
+        tuple(columns[place] for place in filled),
+        tuple(tuple(row[place] for place in filled) for row in cells),
         "no alert of the newest hours is one",
     )
 
@@ -91,9 +96,12 @@ def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
 
 def _images(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
     names = ("science", "difference")
-    if number > STAMPS or row.get("kafka_offset") is None:
-        return tuple(Cell("") for _ in names)
-    return tuple(Cell(f"{name} image", image=cutout_href(row, name)) for name in names)
+    if number > STAMPS or row.get("kafka_offset") is None or not row["object_id"]:
+        return (*(Cell("") for _ in names), Cell(""))
+    return (
+        *(Cell(f"{name} image", image=cutout_href(row, name)) for name in names),
+        Cell("light curve", image=small_curve_href(row["object_id"]), is_wide=True),
+    )
 
 
 def page_html(lookups: Lookups, choice: TonightChoice, classes: Sequence[str]) -> str:

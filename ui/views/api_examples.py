@@ -23,8 +23,14 @@ class Example:
     @property
     def curl(self) -> str:
         """Return the line for a shell."""
-        suffix = " -o cutout.png" if self.route.endswith(".png") else ""
+        suffix = f" -o {self.file_name}" if self.file_name else ""
         return f"curl -sf {shlex.quote(self.url)}{suffix}"
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the file that the answer is; "" for JSON and tables."""
+        name = self.route.rpartition("/")[2]
+        return name if "." in name else ""
 
     @property
     def python(self) -> str:
@@ -32,7 +38,7 @@ class Example:
         if self.is_table:
             joined = f"{self.url}{'&' if '?' in self.url else '?'}format=csv"
             return f"import pandas\n\ntable = pandas.read_csv({joined!r})"
-        read = "answer.read()" if self.route.endswith(".png") else "json.load(answer)"
+        read = "answer.read()" if self.file_name else "json.load(answer)"
         return (
             "import json\nimport urllib.request\n\n"
             f"with urllib.request.urlopen({self.url!r}) as answer:\n    found = {read}"
@@ -78,8 +84,18 @@ def examples(base_url: str, alert: Mapping[str, Any] | None) -> tuple[Example, .
         Example(
             "objects/{object_id}/lightcurve", "its light curve", f"{one}/lightcurve", is_table=True
         ),
+        Example(
+            "objects/{object_id}/lightcurve.svg",
+            "its detections as a small picture",
+            f"{one}/lightcurve.svg",
+        ),
         Example("cone", "objects in a circle", f"{begin}/cone?{circle}", is_table=True),
         Example("alert", "the packet of an alert without images", f"{begin}/alert?{offset}"),
+        Example(
+            "alert.avro",
+            "the packet as an Avro container, with images and schema",
+            f"{begin}/alert.avro?{offset}",
+        ),
         Example("cutout.png", "an image of an alert", f"{begin}/cutout.png?{offset}&name=science"),
         Example("query", "the answer to a SELECT", f"{begin}/query?{sql}", is_table=True),
     )

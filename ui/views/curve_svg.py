@@ -7,18 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from ui.kit.markup import escaped
+from ui.views.axes_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axis, padded, scale
 
 Quantity = Literal["difference", "apparent", "flux"]
 
 QUANTITIES: Final[tuple[Quantity, ...]] = ("difference", "apparent", "flux")
 
-WIDTH, HEIGHT = 760, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 40
-
 MOST_POINTS: Final = 4000
 """The newest are drawn; a download has all. 4 000 are 0.4 MB."""
-
-_MOST_TICKS: Final = 20
 
 BAND_COLOUR: Final = {
     "u": "#7a4fd0",
@@ -28,6 +24,8 @@ BAND_COLOUR: Final = {
     "z": "#6b6b75",
     "y": "#b0861e",
 }
+
+_SMALL_WIDTH, _SMALL_HEIGHT, _SMALL_POINTS = 120, 40, 300
 
 UNIX_EPOCH_MJD: Final = 40_587.0
 _TAI_MINUS_UTC_S: Final = 37.0
@@ -104,10 +102,10 @@ def curve_svg(
     xs = [mark.x for mark in marks]
     lows = [mark.y - (mark.error or 0) for mark in marks]
     highs = [mark.y + (mark.error or 0) for mark in marks]
-    x_of = _scale(*_padded(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
-    low, high = _padded(min(lows), max(highs))
+    x_of = scale(*padded(min(xs), max(xs)), LEFT, WIDTH - RIGHT)
+    low, high = padded(min(lows), max(highs))
     bottom, top = HEIGHT - BOTTOM, TOP
-    y_of = _scale(low, high, bottom, top) if upward else _scale(low, high, top, bottom)
+    y_of = scale(low, high, bottom, top) if upward else scale(low, high, top, bottom)
     x_label = "MJD (TAI)" if period_days is None else f"phase, period {period_days:.6g} d"
     y_label = {"difference": "difference mag", "apparent": "apparent mag", "flux": "flux, nJy"}
     parts = [
@@ -115,8 +113,8 @@ def curve_svg(
             f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "
             f"aria-label='light curve: {len(marks)} points, {y_label[quantity]} over {x_label}'>"
         ),
-        *_axis(_padded(min(xs), max(xs)), x_of, horizontal=True),
-        *_axis((low, high), y_of, horizontal=False),
+        *axis(padded(min(xs), max(xs)), x_of, horizontal=True),
+        *axis((low, high), y_of, horizontal=False),
         (
             f"<text x='{(LEFT + WIDTH) / 2:.0f}' y='{HEIGHT - 6}' text-anchor='middle'>"
             f"{escaped(x_label)}</text>"
@@ -129,6 +127,32 @@ def curve_svg(
         "</svg>",
     ]
     return "".join(parts) + _legend(marks)
+
+
+def small_curve_svg(points: Iterable[dict[str, Any]]) -> str:
+    """Return the detections as a picture of its own, for a list: no axes, up is bright.
+
+    It has numbers and colours alone, so that it is safe to open by itself.
+    """
+    marks = [mark for mark in marks_of(points, "difference") if not mark.is_limit]
+    if not marks:
+        marks = marks_of(points, "flux")
+        place = [mark.y for mark in marks]
+    else:
+        place = [-mark.y for mark in marks]
+    drawn = ""
+    if marks:
+        x_of = scale(*padded(min(m.x for m in marks), max(m.x for m in marks)), 3, _SMALL_WIDTH - 3)
+        y_of = scale(*padded(min(place), max(place)), _SMALL_HEIGHT - 3, 3)
+        drawn = "".join(
+            f"<circle cx='{x_of(mark.x):.1f}' cy='{y_of(y):.1f}' r='2' "
+            f"fill='{BAND_COLOUR.get(mark.band, '#777777')}'/>"
+            for mark, y in zip(marks[-_SMALL_POINTS:], place[-_SMALL_POINTS:], strict=True)
+        )
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_SMALL_WIDTH} {_SMALL_HEIGHT}' "
+        f"width='{_SMALL_WIDTH}' height='{_SMALL_HEIGHT}'>{drawn}</svg>"
+    )
 
 
 def utc_text(mjd_tai: float) -> str:
@@ -208,38 +232,3 @@ def _polygon(x: float, y: float, radius: float, corners: int) -> str:
         f"{x + radius * math.cos(turn):.1f},{y + radius * math.sin(turn):.1f}" for turn in turns
     )
     return f"<polygon points='{points}'"
-
-
-def _padded(low: float, high: float) -> tuple[float, float]:
-    pad = max(0.04 * (high - low), 1e-9 * abs(low)) or 0.5
-    return low - pad, high + pad
-
-
-def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
-    return lambda value: first + (value - low) / (high - low) * (last - first)
-
-
-def _axis(
-    ends: tuple[float, float], scale: Callable[[float], float], *, horizontal: bool
-) -> Iterable[str]:
-    step, digits = _step(ends[1] - ends[0])
-    first = math.ceil(ends[0] / step)
-    for number in range(_MOST_TICKS):
-        value = (first + number) * step
-        if value > ends[1]:
-            break
-        at, text = scale(value), f"{value:.{digits}f}"
-        if horizontal:
-            yield f"<path class='fr-line' d='M{at:.1f} {TOP}V{HEIGHT - BOTTOM}'/>"
-            yield f"<text x='{at:.1f}' y='{HEIGHT - 22}' text-anchor='middle'>{text}</text>"
-        else:
-            yield f"<path class='fr-line' d='M{LEFT} {at:.1f}H{WIDTH - RIGHT}'/>"
-            yield f"<text x='{LEFT - 6}' y='{at + 4:.1f}' text-anchor='end'>{text}</text>"
-
-
-def _step(extent: float) -> tuple[float, int]:
-    """Return a round step that gives about six ticks, and the digits that it needs."""
-    raw = extent / 6
-    power = math.floor(math.log10(raw))
-    step = next(f * 10.0**power for f in (1, 2, 5, 10) if f * 10.0**power >= raw)
-    return step, max(0, -math.floor(math.log10(step)))

@@ -20,6 +20,7 @@ from ui.lookups.records import (
     ObjectRecord,
 )
 from ui.views.curve_svg import QUANTITIES, UNIX_EPOCH_MJD, Quantity, curve_svg, utc_text
+from ui.views.plot_svg import periodogram_svg
 from ui.views.query import galactic_latitude_deg, sexagesimal
 
 PATH: Final = "object"
@@ -136,10 +137,11 @@ def object_html(record: ObjectRecord, choice: ObjectChoice, now: datetime, base_
     )
 
 
-def packet_html(packet: Mapping[str, Any], row: str) -> str:
-    """Return a packet as a tree, folded."""
+def packet_html(packet: Mapping[str, Any], row: str, avro_href: str) -> str:
+    """Return a packet as a tree, folded, and the link to it as a file."""
     return (
-        "<section class='fr-table fr-wide'><h2>packet</h2>"
+        "<section class='fr-table fr-wide'><h2>packet</h2><p class='fr-links'>"
+        f"<a href='{escaped(avro_href)}' download>Avro, with images and schema</a></p>"
         f"<details><summary>{escaped(clipped(row, 200))}</summary>{_tree(json_value(packet), 0)}"
         "</details></section>"
     )
@@ -147,10 +149,24 @@ def packet_html(packet: Mapping[str, Any], row: str) -> str:
 
 def cutout_href(alert: Mapping[str, Any], name: str) -> str:
     """Return the address of an image of an alert, relative to the first page."""
+    return f"api/v1/cutout.png?{urlencode({**_place(alert), 'name': name})}"
+
+
+def packet_href(alert: Mapping[str, Any]) -> str:
+    """Return the address of an alert as an Avro container, relative to the first page."""
+    return f"api/v1/alert.avro?{urlencode(_place(alert))}"
+
+
+def small_curve_href(object_id: str) -> str:
+    """Return the address of an object's light curve as a small picture."""
+    return f"api/v1/objects/{quote(object_id, safe='')}/lightcurve.svg"
+
+
+def _place(alert: Mapping[str, Any]) -> dict[str, Any]:
     place = {part: alert[f"kafka_{part}"] for part in ("topic", "partition", "offset")}
     if alert["kafka_timestamp"] is not None:
         place["at"] = alert["kafka_timestamp"].isoformat()
-    return f"api/v1/cutout.png?{urlencode({**place, 'name': name})}"
+    return place
 
 
 def _facts(record: ObjectRecord, now: datetime) -> str:
@@ -200,7 +216,7 @@ def _curve(points: list[dict[str, Any]], choice: ObjectChoice) -> str:
 
 
 def _folded(points: list[dict[str, Any]], found: Periodogram | None, choice: ObjectChoice) -> str:
-    head = "<section class='fr-table'><h2>folded light curve</h2>"
+    head = "<section class='fr-table'><h2>folded light curve and periodogram</h2>"
     if found is None and choice.period_days is None:
         return f"{head}<p>too few detections for a period</p></section>"
     period = choice.period_days or (found.peaks[0].period_days if found and found.peaks else None)
@@ -222,7 +238,8 @@ def _folded(points: list[dict[str, Any]], found: Periodogram | None, choice: Obj
         "<button type='submit'>fold</button></form>"
     )
     drawn = "" if period is None else curve_svg(points, choice.quantity, period)
-    return f"{head}{peaks}{form}{drawn}</section>"
+    powers = "" if found is None else periodogram_svg(found.powers, period)
+    return f"{head}{peaks}{form}{drawn}{powers}</section>"
 
 
 def _cutouts(alert: dict[str, Any], survey: str) -> str:

@@ -1,17 +1,26 @@
-"""The SQL box of the page Archive: examples, the answer, downloads, the same for programs. Pure."""
+"""The SQL box of the page Archive: examples, the answer, its plot and files. Pure."""
 
 import json
 import shlex
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from finkray.text import count_text
+import pyarrow as pa
+
+from finkray.text import clipped, count_text
 from ui.formats import json_value
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.markup import code_html, escaped, table_html
 from ui.lookups.records import SqlAnswer
+from ui.views.plot_svg import answer_svg
 
 ROWS_SHOWN: Final = 200
+
+ROWS_DRAWN: Final = 2000
+"""Points of the plot, 0.2 MB."""
+
+LARGEST_DRAWN: Final = 1e300
+"""Differences of larger numbers overflow."""
 
 EXAMPLES: Final = (
     (
@@ -104,12 +113,37 @@ def answer_html(answer: SqlAnswer, text: str, archive_uri: str, base_url: str) -
     )
     return (
         table_html(_table(answer), wide=True, tall=True)
+        + _plot(answer.table)
         + "<section class='fr-table fr-wide'><h2>the answer as a file, and for programs</h2>"
         + f"<p class='fr-links'>{links}</p>"
         + code_html(python_text(text, answer.tables, archive_uri))
         + code_html(curl_text(text, base_url))
         + "</section>"
     )
+
+
+def _plot(table: pa.Table) -> str:
+    """Return the second column of numbers over the first; "" without two."""
+    numbers = [
+        place
+        for place, kind in enumerate(table.schema.types)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    ][:2]
+    if len(numbers) < 2:
+        return ""
+    xs, ys = (table.column(place).to_pylist() for place in numbers)
+    rows = [
+        (float(x), float(y))
+        for x, y in zip(xs, ys, strict=True)
+        if x is not None and y is not None and abs(x) < LARGEST_DRAWN and abs(y) < LARGEST_DRAWN
+    ]
+    first, second = (clipped(table.column_names[place], 60) for place in numbers)
+    drawn = answer_svg((first, second), rows[:ROWS_DRAWN])
+    if not drawn:
+        return ""
+    cut = f", the first {ROWS_DRAWN} rows" if len(rows) > ROWS_DRAWN else ""
+    title = escaped(f"{second} over {first}{cut}")
+    return f"<section class='fr-table fr-wide'><h2>{title}</h2>{drawn}</section>"
 
 
 def query_path(text: str, file_format: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ui.views.curve_svg import curve_svg, marks_of, utc_text
+from ui.views.curve_svg import curve_svg, marks_of, small_curve_svg, utc_text
 
 
 def point(**changes: Any) -> dict[str, Any]:
@@ -37,6 +37,17 @@ def test_each_point_is_a_mark_with_band_value_and_both_times() -> None:
     assert [mark.y for mark in marks_of([point(), limit], "flux")] == [-1000.0]
     assert marks_of([point()], "apparent") == []
     assert marks_of([point(double=True), point(time_absurd=True)], "flux") == []
+
+
+def test_a_small_curve_has_detections_alone_and_nothing_but_numbers() -> None:
+    bright, faint = point(mag=17.0, mjd_tai=61_100.0), point(mag=19.0, mjd_tai=61_101.0)
+    limit = point(kind="limit", mag=None, flux_njy=None, limit_mag=20.5)
+    root = ET.fromstring(small_curve_svg([bright, faint, limit, point(band="<script>")]))
+    circles = list(root)
+    assert len(circles) == 3
+    assert float(circles[0].get("cy", "")) < float(circles[1].get("cy", ""))
+    assert {each.tag.rpartition("}")[2] for each in root.iter()} == {"svg", "circle"}
+    assert list(ET.fromstring(small_curve_svg([]))) == []
 
 
 def test_a_folded_curve_shows_each_detection_twice() -> None:
