@@ -14,8 +14,10 @@ from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.last_audit import LastAudit
 from finkray.status.service import ServiceSnapshot
+from finkray.status.streamout import StreamoutSnapshot
 from ui.kit.elements import AlarmCard
 from ui.lookups.process import Lookups
+from ui.operators import FilterOperations
 
 T = TypeVar("T")
 
@@ -57,6 +59,12 @@ ENDED_JOBS: Final[Polled[tuple[AlarmCard, ...]]] = Polled("jobs that ended")
 
 SERVICES: Final[Polled[tuple[ServiceSnapshot, ...]]] = Polled("services")
 """The snapshots of the services that run."""
+
+STREAMOUT: Final[Polled[StreamoutSnapshot]] = Polled("streaming out")
+"""The newest snapshot of streaming out; None when none has come."""
+
+FILTER_OPERATIONS: Final[OnDemand[FilterOperations]] = OnDemand("filter operations")
+"""What operators do with filters."""
 
 CLASS_COUNTS: Final[Polled[tuple[ClassCounts, ...]]] = Polled("classes")
 """Counts by class and night, of all results that have classes."""

@@ -32,3 +32,8 @@ class UiSettings(Section):
         description="Header in which a reverse proxy on this machine passes the signed-in user; "
         "requests without it are refused. Empty: none",
     )
+    operators: tuple[str, ...] = Field(
+        (),
+        description="Signed-in users who may publish, pause and retire filters on the page: a "
+        "filter is a program that runs on this machine. Empty: nobody",
+    )

@@ -6,6 +6,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class FilterTrouble(BaseModel):
+    """Why alerts were not judged or not sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    alerts: int
+    named: tuple[str, ...] = Field((), description="some of them, by where they came from")
+
+
 class FilterStatus(BaseModel):
     """What a published filter judged and sent."""
 
@@ -28,6 +38,8 @@ class FilterStatus(BaseModel):
     latency_p95_s: float = 0.0
     behind_s: float = Field(0.0, description="age of the oldest durable file it has not judged")
     fault: str = Field("", description="why it rests; empty if it does not")
+
+    troubles: tuple[FilterTrouble, ...] = Field((), description="the most frequent ones")
 
     @property
     def pass_rate(self) -> float:

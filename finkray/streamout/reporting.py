@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from finkray.ledger.follow import Position
-from finkray.status.streamout import FilterStatus
+from finkray.status.streamout import FilterStatus, FilterTrouble
 from finkray.storage.contract import Storage
 from finkray.streamout.figures import SentWindow
 from finkray.streamout.ledger_files import files_from
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
+
+MOST_TROUBLES: Final = 5
+"""Reasons of a filter that are shown: a report comes every two seconds."""
+
+_NAMED: Final = 3
 
 
 def filter_statuses(
@@ -62,9 +68,21 @@ def filter_statuses(
                 latency_p95_s=figures.latency_p95_s,
                 behind_s=behind_s[at] if each.state == "active" else 0.0,
                 fault=faults.get(each.name, ""),
+                troubles=_troubles(done),
             )
         )
     return tuple(found)
+
+
+def _troubles(progress: Progress) -> tuple[FilterTrouble, ...]:
+    """Return the most frequent reasons why alerts were not judged or not sent."""
+    counts = progress.not_judged + progress.refused
+    return tuple(
+        FilterTrouble(
+            reason=reason, alerts=alerts, named=tuple(progress.named.get(reason, ()))[:_NAMED]
+        )
+        for reason, alerts in counts.most_common(MOST_TROUBLES)
+    )
 
 
 def _behind_s(archive: Storage, cursor: str, mark: str | None) -> float:

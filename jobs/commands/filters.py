@@ -10,17 +10,15 @@ from finkray.ledger.follow import Position
 from finkray.settings.model import Settings
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.hours import Span, utc
-from finkray.streamout.alerts import AlertReader, service_columns
-from finkray.streamout.filter_columns import find_columns
+from finkray.streamout.checking import check_lines, share_warning
 from finkray.streamout.filter_process import FilterPool, limits_of
-from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import files_from
 from finkray.streamout.progress import Progress
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import FilterStore, PublishedFilter
-from finkray.streamout.publishing import check_filter, publish_filter, recent_schemas
+from finkray.streamout.publishing import publish_filter
 from finkray.streamout.sender import read_out_ledger
-from finkray.streamout.trial import Trial, try_filter, try_recent
+from finkray.streamout.trial import Trial, try_filter
 from finkray.streamout.wire import Wire
 from jobs.cluster.archive import archive_of
 
@@ -33,29 +31,7 @@ def check_now(settings: Settings, file: Path) -> Iterator[str]:
     FilterError
         If anything is wrong with it.
     """
-    archive = archive_of(settings)
-    judge = Judge(settings.streamout, AlertReader(archive))
-    with judge.pool as pool:
-        definition = check_filter(archive, pool, file)
-        memory = pool.memory_bytes()[definition.name]
-        recent = try_recent(archive, judge, definition)
-    services = service_columns(AlertReader(archive).services())
-    yield f"{definition.name} {definition.version}: {definition.about or 'says nothing of itself'}"
-    for schema in recent_schemas(archive):
-        found = find_columns(definition, schema.columns, services)
-        reads = [*found.packet.values(), *(f"{s}.{c}" for s, c in found.services.values())]
-        lacks = [definition.arguments[each] for each in found.missing]
-        text = f"  alerts of {schema.survey or 'an unknown survey'}: reads {', '.join(reads)}"
-        yield text + (f"; not judged, they lack {', '.join(lacks)}" if lacks else "")
-    if definition.needs:
-        yield f"  needs results of {', '.join(definition.needs)}"
-    if definition.sends:
-        yield f"  sends results of {', '.join(definition.sends)}"
-    yield f"  its process takes {memory / 2**20:.0f} MiB"
-    yield f"  {recent.passed:,} of the last {recent.alerts:,} alerts pass ({recent.share:.2%})"
-    for reason, count in recent.not_judged.most_common(5):
-        yield f"  not judged, {count:,}: {reason}"
-    yield from _share_warning(recent, settings.streamout)
+    yield from check_lines(archive_of(settings), settings.streamout, file)
 
 
 def try_now(
@@ -100,17 +76,7 @@ def trial_lines(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:
     for name, both in trial.overlap.most_common(10):
         if both:
             yield f"  {both:,} of the {trial.passed:,} pass the published filter {name} too"
-    yield from _share_warning(trial, limits)
-
-
-def _share_warning(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:
-    """Yield a line if more alerts pass than is wise."""
-    if trial.share > limits.max_share:
-        yield (
-            f"  more than {limits.max_share:.0%} pass (streamout.max_share): a topic of that size "
-            "is more than most subscribers can follow, and no more than "
-            f"{limits.quota_per_h:,} alerts of an hour are sent (streamout.quota_per_h)"
-        )
+    yield from share_warning(trial, limits)
 
 
 def publish_now(

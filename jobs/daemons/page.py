@@ -11,7 +11,12 @@ from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.settings.model import Settings
 from finkray.status.archive import Snapshot
-from finkray.status.board import ARCHIVE_BOARD, read_board, read_service_boards
+from finkray.status.board import (
+    ARCHIVE_BOARD,
+    STREAMOUT_BOARD,
+    read_board,
+    read_service_boards,
+)
 from finkray.storage.opening import open_storage
 from jobs.cluster.job import Daemon, Job
 from jobs.cluster.last_audit import last_audit
@@ -31,6 +36,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
 
     from finkray.results.class_source import ClassSource
     from jobs.daemons.page_facts import EndedJobsSource, RestSource
+    from jobs.daemons.page_operations import PageOperations
     from ui.app import serve
     from ui.lookups import sql
     from ui.lookups.process import Lookups
@@ -39,11 +45,13 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         CLASS_COUNTS,
         CLASS_LISTS,
         ENDED_JOBS,
+        FILTER_OPERATIONS,
         LAST_AUDIT,
         LOOKUPS,
         SERVICES,
         SQL,
         STATUS,
+        STREAMOUT,
         Sources,
     )
 
@@ -61,6 +69,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         .poll(AT_REST, RestSource(storage, snapshot).read)
         .poll(ENDED_JOBS, EndedJobsSource(state_folder()).read)
         .poll(SERVICES, lambda: read_service_boards(settings))
+        .poll(STREAMOUT, lambda: read_board(STREAMOUT_BOARD, settings))
         .poll(CLASS_COUNTS, classes.counts)
         .provide(CLASS_LISTS, classes.newest)
         .provide(LOOKUPS, Lookups(storage))
@@ -69,6 +78,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             Lookups(storage, sql.TIMEOUT_S, waiting=sql.WAITING, data_bytes=sql.DATA_BYTES),
         )
         .provide(LAST_AUDIT, lambda: last_audit(state_folder(), storage.uri))
+        .provide(FILTER_OPERATIONS, PageOperations(settings, storage))
     )
     serve(settings.ui, sources, stopping)
     ray.shutdown()
@@ -99,7 +109,7 @@ def _ready_text(_job: Job, settings: Settings, _state: Path) -> str:
 PAGE: Final = Daemon(
     name="ui",
     module="jobs.daemons.page",
-    about="serves the page: status, services, classes of the night",
+    about="serves the page: status, services, classes of the night, out-streams",
     is_ready=_is_ready,
     ready_text=_ready_text,
     check_start=_check_start,

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
+from finkray.settings.model import Settings
 from finkray.storage.local import LocalStorage
+from jobs.daemons.page_operations import PageOperations
 from ui.lookups.process import Lookups
 from ui.sources import (
     AT_REST,
     CLASS_COUNTS,
     CLASS_LISTS,
     ENDED_JOBS,
+    FILTER_OPERATIONS,
     LAST_AUDIT,
     LOOKUPS,
     SERVICES,
     SQL,
     STATUS,
+    STREAMOUT,
     Sources,
 )
 
@@ -27,9 +31,11 @@ def empty_sources() -> Sources:
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
         .poll(SERVICES, lambda: ())
+        .poll(STREAMOUT, lambda: None)
         .poll(CLASS_COUNTS, lambda: ())
         .provide(CLASS_LISTS, lambda *_: ())
         .provide(LOOKUPS, Lookups(nowhere))
         .provide(SQL, Lookups(nowhere))
         .provide(LAST_AUDIT, lambda: None)
+        .provide(FILTER_OPERATIONS, PageOperations(Settings(), nowhere))
     )

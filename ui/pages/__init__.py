@@ -13,6 +13,7 @@ from ui.pages import (
     http_api,
     live,
     one_object,
+    out_streams,
     services,
     sky,
     tonight,
@@ -25,6 +26,7 @@ PAGES: Final[tuple[Page, ...]] = (
     classification.PAGE,
     sky.PAGE,
     services.PAGE,
+    out_streams.PAGE,
     archive.PAGE,
     http_api.PAGE,
 )

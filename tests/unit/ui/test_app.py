@@ -111,6 +111,7 @@ def test_the_addresses_of_the_pages_stay() -> None:
         ("/classification", "Classification"),
         ("/sky", "Sky"),
         ("/services", "Services"),
+        ("/streamout", "Out-streams"),
         ("/archive", "Archive"),
         ("/api", "API"),
     ]

@@ -1,0 +1,133 @@
+"""What operators do with filters on the page: check, publish, pause, resume, retire."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from finkray.errors import FilterError
+from finkray.reader import Archive
+from finkray.settings.model import Settings
+from finkray.storage.contract import Storage
+from jobs.cluster.archive import archive_of
+from ui.lookups.process import Lookups
+from ui.operators import FilterDraft
+
+if TYPE_CHECKING:
+    from finkray.streamout.published import PublishedFilter, State
+
+TIMEOUT_S: Final = 180.0
+"""To load a filter may take `streamout.load_s`, and its last alerts are judged too."""
+
+
+class PageOperations:
+    """Changes the published filters of an archive.
+
+    A filter is checked and published in a process of its own, so that none takes the page along.
+
+    Parameters
+    ----------
+    settings
+        with the operators, and the Kafka of the topics
+    storage
+        of the archive
+    """
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self._settings = settings
+        self._storage = storage
+
+    @property
+    def operators(self) -> frozenset[str]:
+        """Names of the users who may change filters."""
+        return frozenset(self._settings.ui.operators)
+
+    def published(self) -> "tuple[PublishedFilter, ...]":
+        """Return the published filters, by name.
+
+        Raises
+        ------
+        FinkrayError
+            If they cannot be read.
+        """
+        from finkray.streamout.published import FilterStore
+
+        return tuple(FilterStore(self._storage).all())
+
+    def check(self, draft: FilterDraft) -> str:
+        """Return what a filter reads and how many of the last alerts pass; publish nothing.
+
+        Raises
+        ------
+        FinkrayError
+            If anything is wrong with it.
+        """
+        return self._apart("check", draft)
+
+    def publish(self, draft: FilterDraft) -> str:
+        """Publish a filter, or a new version of one; return what was published.
+
+        Raises
+        ------
+        FinkrayError
+            If anything is wrong with it, or Kafka does not answer.
+        """
+        return self._apart("publish", draft)
+
+    def set_state(self, name: str, state: "State") -> str:
+        """Pause, resume or retire a filter; return what was done.
+
+        Raises
+        ------
+        FinkrayError
+            If there is no such filter, or it is retired.
+        """
+        from finkray.streamout.published import FilterStore
+
+        found = FilterStore(self._storage).set_state(name, state)
+        return f"{found.name} is {found.state}"
+
+    def _apart(self, what: str, draft: FilterDraft) -> str:
+        from finkray.streamout.filter_file import filter_of_text
+
+        filter_of_text(draft.file_name, draft.text)  # its name is that of a file without a folder
+        process = Lookups(self._storage, TIMEOUT_S)
+        try:
+            return process.ask(operate, self._settings, what, draft)
+        finally:
+            process.close()  # it has loaded 200 MB of libraries, and is rarely asked
+
+
+def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> str:
+    """Check or publish a filter: the function of the process.
+
+    Raises
+    ------
+    FilterError
+        If anything is wrong with it.
+    """
+    from finkray.streamout.checking import check_lines
+    from finkray.streamout.filter_process import FilterPool, limits_of
+    from finkray.streamout.projection import Projection
+    from finkray.streamout.publishing import publish_filter
+    from finkray.streamout.wire import Wire
+
+    if draft.wire not in [each.value for each in Wire]:
+        raise FilterError(f"wire {draft.wire!r}: expected confluent or fink")
+    storage = archive_of(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / draft.file_name
+        path.write_text(draft.text, encoding="utf-8")
+        if what == "check":
+            return "\n".join(check_lines(storage, settings.streamout, path))
+        with FilterPool(limits_of(settings.streamout)) as pool:
+            published = publish_filter(
+                storage,
+                settings.streamout_client_config(),
+                settings.streamout,
+                pool,
+                path,
+                topic=draft.topic,
+                projection=Projection.from_text(draft.projection),
+                wire=Wire(draft.wire),
+            )
+    return f"{published.name} {published.definition.version} is published to {published.topic}"
