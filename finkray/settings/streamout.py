@@ -25,6 +25,18 @@ class StreamoutSettings(Section):
         description="Any property of librdkafka for the clients that write; with "
         "`bootstrap_servers` also the login",
     )
+    registry_url: Annotated[str, StringConstraints(pattern=r"^(https?://[^/@]+(/[^@]*)?)?$")] = (
+        Field(
+            "",
+            description="Schema registry, as http://host:8081, that gets the schemas of topics of "
+            "the form `confluent` as `<topic>-value`. Empty: the topic of schemas alone",
+        )
+    )
+    registry_options: Options = Field(
+        {},
+        description="Any property of confluent-kafka's SchemaRegistryClient, as "
+        "`basic.auth.user.info`; overrides what finkray sets",
+    )
     partitions: PositiveInt = Field(
         2,
         description="Partitions of a new topic. A transaction that touches 10 partitions takes "
@@ -77,6 +89,12 @@ class StreamoutSettings(Section):
         description="`finkray filter check` and `test` warn of a filter that more than this share "
         "of the alerts pass",
     )
+
+    def registry_config(self) -> dict[str, str | bool | int | float]:
+        """Return the properties of the registry's client, secrets in clear; none without one."""
+        if not self.registry_url:
+            return {}
+        return {"url": self.registry_url} | reveal(self.registry_options)
 
     def own_client_config(self) -> dict[str, str | bool | int | float]:
         """Return the properties of librdkafka that are set here, secrets in clear."""

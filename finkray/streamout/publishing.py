@@ -23,6 +23,7 @@ from finkray.streamout.published import FilterStore, PublishedFilter
 from finkray.streamout.sender import (
     create_filter_topic,
     create_own_topics,
+    output_registry,
     read_schemas,
 )
 from finkray.streamout.wire import Wire
@@ -107,6 +108,8 @@ def publish_filter(
         if anything is wrong with it, its topic has another filter, or it another topic
     SchemaError
         if readers of the new schema could not read what is in the topic
+    SchemaUnavailable
+        if the schema registry does not answer
     SettingsError
         if the alerts lack a field of the projection
     KafkaUnavailable
@@ -121,11 +124,14 @@ def publish_filter(
     sent = {name: services[name] for name in services_of(definition) if name in services}
     create_own_topics(config, settings)
     book = read_schemas(config, settings.instance)
+    registry = output_registry(settings) if wire is Wire.CONFLUENT else None
     for schema in recent_schemas(archive):
         if definition.survey in (None, schema.survey):
             output = OutputSchema.of(schema.text, projection, sent)
             MessageEncoder(output)  # refuses what the writer does not hold
             book.refuse_incompatible(topic, output.text)
+            if registry is not None:
+                registry.refuse_incompatible(topic, output.text)
     published = PublishedFilter(
         definition=definition,
         file_name=path.name,

@@ -14,6 +14,7 @@ from finkray.kafka.topics import ensure_topic, partition_count
 from finkray.kafka.transactions import TransactionalProducer
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.late import KEY_MARK, LateFile, LateFiles
+from finkray.streamout.output_registry import OutputRegistry
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.topics import (
@@ -23,7 +24,7 @@ from finkray.streamout.topics import (
     read_to_end,
     schemas_topic,
 )
-from finkray.streamout.wire import key_and_value, partition_of
+from finkray.streamout.wire import Wire, key_and_value, partition_of
 
 ROOM_BYTES: Final = 512
 """What a message takes in Kafka beside key and value, at most: its header and its batch's."""
@@ -56,6 +57,18 @@ def create_own_topics(config: Mapping[str, Any], settings: StreamoutSettings) ->
     """
     for topic in (progress_topic(settings.instance), schemas_topic(settings.instance)):
         ensure_topic(config, topic, 1, COMPACTED, replicas=settings.replication_factor)
+
+
+def output_registry(settings: StreamoutSettings) -> OutputRegistry | None:
+    """Return the schema registry of the settings; None if they name none.
+
+    Raises
+    ------
+    SettingsError
+        if its client rejects a property
+    """
+    config = settings.registry_config()
+    return OutputRegistry(config) if config else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,7 @@ class Sender:
             raise ProducerFenced(f"a newer process sends for the instance {settings.instance}")
         create_own_topics(config, settings)
         self._producer = TransactionalProducer(config, f"finkray-streamout-{settings.instance}")
+        self._registry = output_registry(settings)
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
         self.out_ledger = read_out_ledger(config, settings.instance)
@@ -169,18 +183,25 @@ class Sender:
         with self._producer.transaction():
             yield
 
-    def schema_id(self, topic: str, text: str) -> int:
+    def schema_id(self, published: PublishedFilter, text: str) -> int:
         """Return the id of a schema; write it into the open transaction if it is new.
 
         Raises
         ------
         SchemaError
             if readers of the schema could not read what is in the topic
+        SchemaUnavailable
+            if the registry does not answer
         """
-        known = self._book.id_of(topic, text)
+        topic = published.topic
+        # A message of Fink's form has its schema with it.
+        registry = self._registry if published.wire is Wire.CONFLUENT else None
+        known = self._book.id_of(topic, text, registry.url if registry else "")
         if known is not None:
             return known
-        new, key, value = self._book.register(topic, text)
+        self._book.refuse_incompatible(topic, text)
+        given = None if registry is None else (registry.url, registry.register(topic, text))
+        new, key, value = self._book.register(topic, text, given)
         self._producer.produce(schemas_topic(self._settings.instance), value, key=key)
         return new
 

@@ -175,7 +175,7 @@ def _send(sender: Sender, published: PublishedFilter, message: Message) -> tuple
         return 0, message.refused
     text = message.schema_text
     try:
-        schema = sender.schema_id(published.topic, text), text.encode()
+        schema = sender.schema_id(published, text), text.encode()
     except SchemaError as error:
         return 0, str(error)
     size = sender.send(published, message.object_id, message.record, schema)

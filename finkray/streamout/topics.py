@@ -71,13 +71,17 @@ class SchemaBook:
 
     def __init__(self, records: Iterator[tuple[bytes | None, bytes | None]]) -> None:
         self._ids: dict[tuple[str, str], int] = {}
+        self._texts: dict[int, str] = {}
+        self._registries: dict[tuple[str, str], str] = {}
         self._newest: dict[str, str] = {}
         for value in (value for _, value in records if value is not None):
             raw = json.loads(value)
-            self._add(raw["id"], raw["subject"], raw["schema"])
+            self._add(raw["id"], raw["subject"], raw["schema"], raw.get("registry", ""))
 
-    def id_of(self, topic: str, text: str) -> int | None:
-        """Return the id of a schema of a topic; None if it has none."""
+    def id_of(self, topic: str, text: str, registry: str = "") -> int | None:
+        """Return the id of a schema of a topic; None if it has none, or none of that registry."""
+        if registry and self._registries.get((topic, text)) != registry:
+            return None
         return self._ids.get((topic, text))
 
     def refuse_incompatible(self, topic: str, text: str) -> None:
@@ -97,24 +101,45 @@ class SchemaBook:
                 "filter under another name, with another topic"
             )
 
-    def register(self, topic: str, text: str) -> tuple[int, bytes, bytes]:
+    def register(
+        self, topic: str, text: str, given: tuple[str, int] | None = None
+    ) -> tuple[int, bytes, bytes]:
         """Give a new schema an id; return it, and key and value of its record.
+
+        Parameters
+        ----------
+        topic, text
+            the schema
+        given
+            address of a registry, and the id that it gave the schema; None takes the next free one
 
         Raises
         ------
         SchemaError
-            as `refuse_incompatible`
+            as `refuse_incompatible`; or the id of the registry has another schema here
         """
         self.refuse_incompatible(topic, text)
-        schema_id = max(self._ids.values(), default=FIRST_ID - 1) + 1
-        self._add(schema_id, topic, text)
+        registry, schema_id = given or ("", max([FIRST_ID - 1, *self._texts]) + 1)
+        if self._texts.get(schema_id, text) != text:
+            raise SchemaError(
+                f"{registry} gives the schema of {topic} the id {schema_id}, which another schema "
+                "has here since before the registry was used: give the instance another name "
+                "(streamout.instance)"
+            )
+        self._add(schema_id, topic, text, registry)
         value = {"id": schema_id, "subject": topic, "schema": text}
-        return schema_id, str(schema_id).encode(), json.dumps(value).encode()
+        if registry:
+            value["registry"] = registry
+        # One schema may be that of several topics, and a registry gives it one id.
+        key = f"{schema_id} {topic}" if registry else str(schema_id)
+        return schema_id, key.encode(), json.dumps(value).encode()
 
     def texts(self) -> dict[int, str]:
         """Return the text of each schema by its id."""
-        return {schema_id: text for (_, text), schema_id in self._ids.items()}
+        return dict(self._texts)
 
-    def _add(self, schema_id: int, topic: str, text: str) -> None:
+    def _add(self, schema_id: int, topic: str, text: str, registry: str) -> None:
         self._ids[topic, text] = schema_id
+        self._texts[schema_id] = text
+        self._registries[topic, text] = registry
         self._newest[topic] = text

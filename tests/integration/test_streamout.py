@@ -1,5 +1,6 @@
 """Streaming out on a real Kafka: each alert that passes is in its topic once, whatever happens."""
 
+import json
 import os
 import random
 import re
@@ -16,8 +17,19 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
-from finkray.errors import FilterError, KafkaUnavailable, ProducerFenced, SchemaError, SettingsError
+from finkray.avro.frame import read_schema_id
+from finkray.errors import (
+    FilterError,
+    KafkaUnavailable,
+    ProducerFenced,
+    SchemaError,
+    SchemaUnavailable,
+    SettingsError,
+)
 from finkray.kafka.topics import partition_count
 from finkray.kafka.transactions import TransactionalProducer
 from finkray.ledger.follow import new_files
@@ -35,6 +47,7 @@ from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
 from tests.support.real_archives import RealArchive
+from tests.support.registry import Registry
 from tests.support.services import Double
 from tests.support.serving import serve
 from tests.support.small_archives import NIGHT
@@ -137,6 +150,37 @@ def test_what_passes_is_sent_once_with_where_it_came_from(
     progress["bright"].passed += 1
     (problem,) = (each.problem for each in balances(out.archive.storage, filters, done)[:1])
     assert problem == "2 alerts are not accounted for"
+
+
+def test_a_registry_has_the_schemas_and_confluents_reader_finds_them_there(
+    out: OutStream, registry: Registry, packets: list[bytes]
+) -> None:
+    out.settings = out.settings.model_copy(update={"registry_url": registry.url})
+    out.publish("bright", BRIGHT)
+    out.publish("faint", 'sql = "magpsf >= 18"', "lite", Wire.FINK, suffix="toml")
+    out.archive.put("ztf", packets)
+    engine = Streamout(out.archive.storage, out.config, out.settings)
+    registry.broken = True
+    try:
+        with pytest.raises(SchemaUnavailable, match="answered with an error"):
+            run_to_end(engine)
+        assert not list(out.messages(out.topic("bright")))
+        registry.broken = False
+        run_to_end(engine)
+    finally:
+        engine.close()
+    topic = out.topic("bright")
+    assert list(registry.subjects) == [(f"{topic}-value", 1)], "fink's form has its schema with it"
+    values = [value for _, _, value in out.messages(topic)]
+    assert {read_schema_id(value) for value in values} == set(registry.schemas) == {1}
+    read = AvroDeserializer(SchemaRegistryClient({"url": registry.url}))
+    about = SerializationContext(topic, MessageField.VALUE)
+    assert [read(value, about) for value in values] == [out.read(value) for value in values]
+    assert set(out.sources(topic).values()) == {1}
+    other = {"type": "record", "name": "alert", "fields": [{"name": "objectId", "type": "int"}]}
+    registry.subjects[f"{out.topic('taken')}-value", 1] = {"schema": json.dumps(other)}
+    with pytest.raises(SchemaError, match=r"the registry .* takes it for incompatible"):
+        out.publish("taken", BRIGHT.replace("bright", "taken"))
 
 
 def test_the_later_process_goes_on_and_the_older_one_ends(
