@@ -1,6 +1,7 @@
 """Read the columns that a service declares, and no others, from files of the archive."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -35,12 +36,9 @@ def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str])
 
 def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
     """Return the paths of the Parquet columns from which the columns are read."""
+    wanted = frozenset(columns)
     paths = [schema.column(index).path for index in range(len(schema))]
-    return [
-        path
-        for path in paths
-        if any(_without_steps(path) == name or _is_below(path, name) for name in columns)
-    ]
+    return [path for path in paths if not wanted.isdisjoint(_with_parents(path))]
 
 
 def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa.Table:
@@ -123,11 +121,14 @@ def _names_below(name: str, data_type: pa.DataType) -> list[str]:
     return out
 
 
-def _without_steps(path: str) -> str:
+@lru_cache(maxsize=10_000)
+def _with_parents(path: str) -> frozenset[str]:
+    """Return the name of a Parquet column without the steps to values of lists, and its records'.
+
+    A file has 200 to 400 of them, the same ones in each: without the cache they took a tenth of the
+    time of an isolated filter.
+    """
     for step in _LIST_STEPS:
         path = path.replace(f".{step}", "")
-    return path
-
-
-def _is_below(path: str, name: str) -> bool:
-    return _without_steps(path).startswith(f"{name}.")
+    parts = path.split(".")
+    return frozenset(".".join(parts[: depth + 1]) for depth in range(len(parts)))

@@ -196,7 +196,7 @@ class Judge:
         while any(going.values()):
             now = {name: parts.pop(0) for name, parts in going.items() if parts}
             said = self.pool.judge(
-                {name: batches[name][0].take(pa.array(part)) for name, part in now.items()}
+                {name: _rows_of(batches[name][0], part) for name, part in now.items()}
             )
             for name, verdicts in said.items():
                 if isinstance(verdicts, Unjudged) and not self._note_failure(
@@ -298,24 +298,29 @@ def _columns(
     return pa.table({argument: columns[argument] for argument in definition.arguments})
 
 
+def _rows_of(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Return rows of a table: mostly all of them, without a copy."""
+    return table if len(rows) == table.num_rows else table.take(pa.array(rows))
+
+
 def _joined(
     parts: Sequence[tuple[np.ndarray, Verdicts]],
     count: int,
     rows: np.ndarray,
     guilty: Mapping[int, str],
 ) -> Verdicts:
-    """Return the verdicts of the batches of a file, by row among `rows`."""
-    place = {int(row): index for index, row in enumerate(rows)}
+    """Return the verdicts of the batches of a file, by row among `rows`, which ascend."""
     codes = np.full(count, NOT_JUDGED, np.uint8)
     reasons: dict[str, list[int]] = {}
     for part_rows, verdicts in parts:
-        places = np.array([place[int(row)] for row in part_rows], np.int64)
+        places = np.searchsorted(rows, part_rows)
         codes[places] = verdicts.codes
         for reason, hurt in verdicts.reasons.items():
-            reasons.setdefault(reason, []).extend(int(places[row]) for row in hurt)
+            reasons.setdefault(reason, []).extend(places[hurt].tolist())
     for row, reason in guilty.items():
-        if row in place:
-            reasons.setdefault(reason, []).append(place[row])
+        place = int(np.searchsorted(rows, row))
+        if place < len(rows) and rows[place] == row:
+            reasons.setdefault(reason, []).append(place)
     return Verdicts(codes, reasons)
 
 

@@ -118,6 +118,7 @@ class FilterStore:
 
     def __init__(self, archive: Storage) -> None:
         self._archive = archive
+        self._parsed: dict[str, tuple[bytes, PublishedFilter]] = {}
 
     def all(self) -> list[PublishedFilter]:
         """Return all filters, by name.
@@ -190,10 +191,15 @@ class FilterStore:
         data = self._archive.read(path)
         if data is None:
             return None
+        known = self._parsed.get(path)
+        if known is not None and known[0] == data:  # streaming out asks several times a second
+            return known[1]
         try:
-            return PublishedFilter.from_json(json.loads(data))
+            found = PublishedFilter.from_json(json.loads(data))
         except (ValueError, FilterError) as error:
             raise FilterError(f"{path}: {error}") from error
+        self._parsed[path] = data, found
+        return found
 
     def _write(self, published: PublishedFilter) -> None:
         data = json.dumps(published.to_json(), indent=1).encode() + b"\n"
