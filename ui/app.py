@@ -27,7 +27,8 @@ from ui.lookups.process import LookupRefused
 from ui.pages import PAGES
 from ui.passwords import read_passwords
 from ui.sign_in import SignIn, check_sign_in
-from ui.sources import LOOKUPS, SQL, STATUS, Polled, Sources
+from ui.sources import LOOKUPS, SQL, STATUS, THUMBS, Polled, Sources
+from ui.thumbs import thumbs_router
 from ui.views.header import header_html
 
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
@@ -142,6 +143,8 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
     app.include_router(api_router(readers, sources))
     live = LiveContents()
     app.include_router(live.router())
+    if not sources.missing((LOOKUPS, THUMBS)):
+        app.include_router(thumbs_router(sources.function_of(LOOKUPS), sources.function_of(THUMBS)))
     app.add_exception_handler(LookupRefused, lookup_refused)
 
     if settings.password_file or settings.user_header:

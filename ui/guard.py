@@ -43,10 +43,10 @@ _HEADERS: Final = {
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 
 _POST_PATHS: Final = re.compile(
-    r"/gradio_api/((run|api|call|call/v2)/[^/]+|queue/join|cancel|reset)/?"
+    r"/gradio_api/((run|api|call|call/v2)/[^/]+|queue/join|cancel|reset)/?|/api/v1/thumbs"
 )
-"""The paths to which pages and `gradio_client` post: calls of a function. All else is refused,
-so that a new path of a later Gradio is not open by default."""
+"""The paths to which pages and `gradio_client` post: calls of a function, and thumbs. All else is
+refused, so that a new path of a later Gradio is not open by default."""
 
 
 class Refusal(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar
 
+from finkray.outliers.thumb_log import ThumbLog
 from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Snapshot
@@ -83,6 +84,10 @@ AuditOf: TypeAlias = Callable[[], LastAudit | None]
 
 LAST_AUDIT: Final[OnDemand[AuditOf]] = OnDemand("last audit")
 """The function that returns the result of the archive's last audit; None if none is known."""
+
+
+THUMBS: Final[OnDemand[ThumbLog]] = OnDemand("thumbs")
+"""The log of what users think of outliers."""
 
 
 class Sources:

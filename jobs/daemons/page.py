@@ -34,6 +34,8 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     """
     import ray
 
+    from finkray.outliers.location import outlier_storage
+    from finkray.outliers.thumb_log import ThumbLog
     from finkray.results.class_source import ClassSource
     from jobs.daemons.page_facts import EndedJobsSource, RestSource
     from jobs.daemons.page_operations import PageOperations
@@ -52,6 +54,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         SQL,
         STATUS,
         STREAMOUT,
+        THUMBS,
         Sources,
     )
 
@@ -77,6 +80,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             SQL,
             Lookups(storage, sql.TIMEOUT_S, waiting=sql.WAITING, data_bytes=sql.DATA_BYTES),
         )
+        .provide(THUMBS, ThumbLog(outlier_storage(settings)))
         .provide(LAST_AUDIT, lambda: last_audit(state_folder(), storage.uri))
         .provide(FILTER_OPERATIONS, PageOperations(settings, storage))
     )

@@ -1,4 +1,4 @@
-"""`make demo` ends with a balanced sheet, also without Java, and cleans up after itself."""
+"""`make demo` ends with a balanced sheet, also without Java; it and `make live` clean up."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,11 +42,13 @@ def without_java(tmp_path: Path) -> dict[str, str]:
     return {**environment, "PATH": str(tools), "TMPDIR": str(scratch)}
 
 
-def start(archive: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+def start(
+    archive: Path, environment: dict[str, str], *words: str, module: str = "jobs.commands.demo"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         # Whoever runs the tests may have SIGHUP ignored, as `nohup` does.
         [
-            *("env", "--default-signal=HUP", sys.executable, "-m", "jobs.commands.demo"),
+            *("env", "--default-signal=HUP", sys.executable, "-m", module),
             *("--archive", str(archive), *words),
         ],
         cwd=CHECKOUT,
@@ -114,12 +117,65 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
 
 
 def _archived(url: str) -> int | None:
+    snapshot = asked(f"{url}/api/v1/snapshot")
+    return None if snapshot is None else int(snapshot["balance"]["archived"])
+
+
+def test_a_live_night_has_scores_survives_a_kill_and_leaves_nothing(tmp_path: Path) -> None:
+    night = tmp_path / "night"
+    live = start(night, dict(os.environ), "--visit-alerts", "300", module="jobs.commands.live")
+    assert live.stdout is not None
+    said, url, state = [], "", ""
+    for line in live.stdout:
+        said.append(line)
+        url = line.split("Page: ")[1].split()[0] if "Page: " in line else url
+        if "FINKRAY_STATE=" in line:
+            state = line.split("FINKRAY_STATE=")[1].partition(",")[0]
+            break
+    assert state, "".join(said)
+
+    wait_until("alerts have scores", lambda: asked(f"{url}/api/v1/tonight?order=outliers"))
+    services = asked(f"{url}/api/v1/services")
+    assert {service["name"] for service in services} == {"classify", "outliers"}
+
+    # The page and the command say the same of an archive that was killed, and that it runs again.
+    before = asked(f"{url}/api/v1/snapshot")["epoch"]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if "finkray.archive" in words and process.environ().get(MARK) == str(night):
+                process.kill()
+
+    def runs_again() -> bool:
+        snapshot = asked(f"{url}/api/v1/snapshot")
+        return snapshot is not None and snapshot["epoch"] > before
+
+    wait_until("it runs again", runs_again)
+    status = subprocess.run(
+        [sys.executable, "-m", "jobs.cli.main", "status"],
+        env={**os.environ, "FINKRAY_STATE": state, "FINKRAY__ARCHIVE__URI": str(night)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = " ".join(status.stdout.split())
+    assert "archive was started again after an unexpected end; restarts: 1" in text
+
+    live.send_signal(signal.SIGINT)
+    text = live.stdout.read()
+    assert live.wait(240) == 130, text
+    assert f"the archive stays in {night}" in text
+    assert not left_over(night)
+    assert not Path(state).exists()
+
+
+def asked(url: str) -> Any:
+    """Return the JSON at an address; None while there is none."""
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/snapshot", timeout=10) as answer:
-            snapshot = json.load(answer)
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return json.load(answer)
     except OSError:
         return None
-    return None if snapshot is None else int(snapshot["balance"]["archived"])
 
 
 def test_a_terminal_that_goes_while_ray_starts_leaves_none(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from finkray.results.store import ResultsStore, find_store
 from finkray.results.writer import open_store
 from finkray.services.columns import read_columns
 from finkray.services.service import describe
+from finkray.storage.contract import Storage
 from tests.support.small_archives import NIGHT, SmallArchive
 
 FIRST, SECOND = date(2026, 11, 23), date(2026, 11, 24)
@@ -54,16 +55,21 @@ def put_night(
 
 def classify_all(small: SmallArchive, service: finkray.Service | None = None) -> None:
     """Run a service, by default `Parity`, on all alerts without a result, and commit."""
-    about = describe(service or Parity())
-    with open_store(small.storage, str(about.name), "tests:Parity", about, 30.0) as writer:
+    run_service(small.storage, service or Parity())
+
+
+def run_service(storage: Storage, service: finkray.Service) -> None:
+    """Run a service in this process on all alerts of an archive without a result, and commit."""
+    about = describe(service)
+    with open_store(storage, str(about.name), "tests:Parity", about, 30.0) as writer:
         everything = AlertSelection(from_seq=0)
-        backlog = Backlog(small.storage, writer.storage, writer.covered, everything, whole=False)
+        backlog = Backlog(storage, writer.storage, writer.covered, everything, whole=False)
         for work in backlog.more(100):
             answers: dict[str, list[RowAnswers]] = {}
             for file in work.files:
-                with small.storage.open(file.path) as source:
+                with storage.open(file.path) as source:
                     alerts = read_columns(source, about.columns)
-                table = (service or Parity()).process(alerts)
+                table = service.process(alerts)
                 row = RowAnswers(0, table, ["ok"] * len(alerts), [None] * len(alerts))
                 answers[file.path] = [row]
             writer.stage(work, answers)

@@ -10,6 +10,24 @@ Level = Literal["good", "warn", "bad", "quiet"]
 """How an element is marked; each renderer has one colour for each level."""
 
 
+class Button(NamedTuple):
+    """A button that posts to an address; what is answered is shown in its place.
+
+    Attributes
+    ----------
+    label
+        What stands on it.
+    description
+        What it does, for a screen reader.
+    post
+        The address, relative to the first page.
+    """
+
+    label: str
+    description: str
+    post: str
+
+
 class Cell(NamedTuple):
     """One cell of a table.
 
@@ -21,6 +39,8 @@ class Cell(NamedTuple):
         Address of a picture that is shown in place of the text, which then describes it.
     is_wide
         Whether the picture is three times as wide as it is high, and no square.
+    buttons
+        Stand behind the text.
     """
 
     text: str
@@ -28,6 +48,7 @@ class Cell(NamedTuple):
     href: str = ""
     image: str = ""
     is_wide: bool = False
+    buttons: tuple[Button, ...] = ()
 
 
 class Column(NamedTuple):

@@ -1,4 +1,5 @@
 // Fetches the parts of the page that follow their sources, and puts them in place (ui/kit/live.py).
+// Lets buttons post.
 // Shows a warning when the page's server no longer answers: without it, old figures would look
 // like those of now. Also writes the number of alarms into the title of the tab.
 () => {
@@ -91,6 +92,25 @@
   // Gradio adds its components one after the other.
   new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
   look();
+
+  // A button that posts: the answer takes the place of all buttons of its cell.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-post]");
+    if (!button) return;
+    const cell = button.parentElement;
+    const said = (text) => {
+      cell.textContent = text;
+      cell.setAttribute("role", "status");
+    };
+    button.disabled = true;
+    try {
+      const answer = await fetch(button.dataset.post, { method: "POST" });
+      const found = await answer.json();
+      said(answer.ok ? found.text : `not saved: ${found.detail}`);
+    } catch (error) {
+      said(`not saved: ${error.message}`);
+    }
+  });
 
   setInterval(() => {
     const clock = document.querySelector(".fr-clock");

@@ -169,7 +169,12 @@ def _cell_text(cell: Cell) -> str:
             f"<img class='{'fr-small' if cell.is_wide else 'fr-stamp'}' loading='lazy' {size} "
             f"src='{escaped(cell.image)}' alt='{text}'>"
         )
-    return f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text
+    buttons = "".join(
+        f"<button type='button' class='fr-thumb' data-post='{escaped(button.post)}' "
+        f"aria-label='{escaped(button.description)}'>{escaped(button.label)}</button>"
+        for button in cell.buttons
+    )
+    return (f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text) + buttons
 
 
 def _class_attribute(column: Column, level: str = "quiet") -> str:

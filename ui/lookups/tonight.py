@@ -92,6 +92,19 @@ def tonight(
     return [row for row in rows if class_name in ("", row["class"])][:top]
 
 
+def judged(archive: Archive, alert_id: str) -> dict[str, Any]:
+    """Return the facts of a thumb for an alert: what is shown of it, and its features.
+
+    Raises
+    ------
+    OutlierError
+        No alert of that id has a score.
+    """
+    from finkray.outliers.judging import judged_alert  # loads scipy, which few viewers need
+
+    return judged_alert(storage_of(archive), alert_id)
+
+
 def newest_alerts(archive: Archive) -> pa.Table:
     """Return detections of the newest hours, until there are `MOST_ALERTS` of them."""
     storage = storage_of(archive)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from finkray.text import time_text
-from ui.kit.elements import Cell, Column, Option, Select, Table
+from ui.kit.elements import Button, Cell, Column, Option, Select, Table
 from ui.kit.markup import choice_form_html, problem_html, table_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
@@ -53,8 +53,20 @@ class TonightChoice:
         return f"{PATH}?{urlencode({'order': self.order, 'class': self.class_name})}"
 
 
-def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Table:
-    """Return the list, each object a link to its page; columns that no row fills are left out."""
+def list_table(
+    rows: Sequence[Mapping[str, Any]], choice: TonightChoice, *, thumbs: bool = False
+) -> Table:
+    """Return the list, each object a link to its page; columns that no row fills are left out.
+
+    Parameters
+    ----------
+    rows
+        What the look-up found.
+    choice
+        What the address chooses.
+    thumbs
+        Whether the viewer may judge alerts with a score.
+    """
     columns = (
         Column("rank", number=True),
         Column("object"),
@@ -66,10 +78,15 @@ def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Tabl
         Column("band"),
         Column("mag", number=True),
         Column("arrived in Kafka"),
+        Column("thumb"),
         Column("reasons"),
     )
-    cells = [_row(number, row) for number, row in enumerate(rows, start=1)]
-    filled = [place for place in range(len(columns)) if any(row[place].text for row in cells)]
+    cells = [_row(number, row, thumbs=thumbs) for number, row in enumerate(rows, start=1)]
+    filled = [
+        place
+        for place in range(len(columns))
+        if any(row[place].text or row[place].buttons for row in cells)
+    ]
     return Table(
         f"{choice.order}: {_ABOUT[choice.order]}",
         tuple(columns[place] for place in filled),
@@ -78,7 +95,7 @@ def list_table(rows: Sequence[Mapping[str, Any]], choice: TonightChoice) -> Tabl
     )
 
 
-def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _row(number: int, row: Mapping[str, Any], *, thumbs: bool) -> tuple[Cell, ...]:
     object_id = row["object_id"] or ""
     score, mag, at = row.get("score"), row.get("mag"), row.get("kafka_timestamp")
     return (
@@ -90,7 +107,22 @@ def _row(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
         Cell(row.get("band") or ""),
         Cell("" if mag is None else f"{mag:.2f}"),
         Cell("" if at is None else time_text(at)),
+        Cell("", buttons=_thumbs(row) if thumbs and score is not None else ()),
         Cell("; ".join(row.get("reasons") or ())),
+    )
+
+
+def _thumbs(row: Mapping[str, Any]) -> tuple[Button, ...]:
+    return tuple(
+        Button(
+            label,
+            f"{meaning} {row['alert_id']}",
+            f"api/v1/thumbs?{urlencode({'alert': row['alert_id'], 'action': action})}",
+        )
+        for label, action, meaning in (
+            ("▲", "up", "more like alert"),
+            ("▼", "down", "no more like alert"),
+        )
     )
 
 
@@ -104,8 +136,10 @@ def _images(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
     )
 
 
-def page_html(lookups: Lookups, choice: TonightChoice, classes: Sequence[str]) -> str:
-    """Return the form and the list."""
+def page_html(
+    lookups: Lookups, choice: TonightChoice, classes: Sequence[str], *, thumbs: bool
+) -> str:
+    """Return the form and the list; the arguments are those of `list_table`."""
     names = list(dict.fromkeys(["", choice.class_name, *classes[:_MOST_CLASSES]]))
     orders = tuple(Option(each, each, each == choice.order) for each in ORDERS)
     options = tuple(
@@ -119,7 +153,7 @@ def page_html(lookups: Lookups, choice: TonightChoice, classes: Sequence[str]) -
         if choice.order == "outliers":
             hint = ". Scores come from the service outliers: finkray start outliers"
         return form + problem_html(f"{error}{hint}")
-    return form + table_html(list_table(rows, choice), wide=True)
+    return form + table_html(list_table(rows, choice, thumbs=thumbs), wide=True)
 
 
 def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
@@ -129,7 +163,8 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     def load(opening: gr.Request) -> str:
         names = latest_class_names(counts().value or ())
         choice = TonightChoice.of(opening.query_params)
-        return page_html(lookups, choice, names)
+        signed_in = bool(opening.request and opening.request.scope.get("user_name"))
+        return page_html(lookups, choice, names, thumbs=signed_in)
 
     blocks.load(load, None, [content], **QUIET)
 

@@ -117,7 +117,7 @@ def examples_html(base_url: str, alert: Mapping[str, Any] | None) -> str:
     return (
         "<section class='fr-table fr-wide'><h2>for programs</h2>"
         f"<p class='fr-links'><a href='{_PREFIX}/openapi.json'>openapi.json</a></p>"
-        "<p>all routes only read; with a sign-in give curl -u USER. Look-ups wait for each other, "
+        "<p>these only read; with a sign-in give curl -u USER. Look-ups wait for each other, "
         "and 503 means: try again in some seconds</p></section>"
         f"{routes}"
         "<section class='fr-table fr-wide'><h2>gradio_client</h2>"

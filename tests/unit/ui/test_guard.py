@@ -127,6 +127,8 @@ def test_the_own_origin_may_call_directly_and_through_a_proxy(server: Server) ->
         ("POST", "/gradio_api/uploa%64"),
         ("POST", "//gradio_api/upload"),
         ("POST", "/finkray/gradio_api/upload"),
+        ("POST", "/api/v1/thumbs/"),
+        ("POST", "/api/v1/snapshot"),
         ("POST", "/upload"),
         ("POST", "/gradio_api/component_server"),
         ("POST", "/gradio_api/stream/1"),
