@@ -42,7 +42,7 @@ def floats(values: pa.Array, *, sentinel: bool = False) -> Floats:
         numbers = values.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return np.full(len(values), np.nan)
-    out: Floats = pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False)
+    out: Floats = numbers.to_numpy(zero_copy_only=False)  # nulls become NaN
     good = np.isfinite(out)
     if sentinel:
         good &= out > _NO_VALUE_BELOW

@@ -72,8 +72,8 @@ def names_of(schema: pa.Schema) -> list[str]:
 
 
 def _column(table: pa.Table, name: str, rows: int) -> pa.ChunkedArray:
-    if name in table.column_names:
-        return table[name]
+    if (own := table.schema.get_field_index(name)) >= 0:  # column_names would make all names anew
+        return table.column(own)
     first, *rest = name.split(".")
     index = table.schema.get_field_index(first)
     if index < 0 or _field(table.schema.field(index).type, rest) is None:
