@@ -117,12 +117,17 @@ def test_figures_follow_the_snapshot(page: Page) -> None:
         expect(page.locator("#rates")).to_contain_text("archiving")
         before = page.locator("#rates .mark-line path").first.get_attribute("d")
         assert before is not None
-        assert before.count("C") + before.count("L") > 200
+        assert before.count("C") + before.count("L") > 100
 
         night.changes = {"lag": 77, "history": busy_night().history[:100]}
         expect(page.locator(".fr-figures")).to_contain_text("77")
         assert figure(page, "lag") == "≥ 77"
         expect(page.locator("#rates .mark-line path").first).not_to_have_attribute("d", before)
+
+        page.get_by_role("link", name="1 h").click()
+        expect(page).to_have_url(f"{url}/?period=1%20h")
+        expect(page.get_by_role("link", name="1 h")).to_have_attribute("aria-current", "true")
+        expect(page.locator("#rates .mark-line path")).to_have_count(2)
 
 
 def test_the_page_says_that_the_archive_does_not_run_has_alarms_or_died(

@@ -65,6 +65,11 @@ class PageInputs:
         latest: Callable[[], Reading[T]] = self.readers[key].latest
         return latest
 
+    def listen(self, key: Polled[T], heard: Callable[[T], None]) -> None:
+        """Call a function with each value of a source, in the thread that reads it."""
+        self._declared(key)
+        self.readers[key].listen(heard)
+
     def function(self, key: OnDemand[T]) -> T:
         """Return the function behind a key."""
         self._declared(key)

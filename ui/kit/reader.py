@@ -31,9 +31,14 @@ class Reader(Generic[T]):
         self._source = source
         self._interval_s = interval_s
         self._name = name
+        self._listeners: list[Callable[[T], None]] = []
         self._latest: Reading[T] = Reading(None, datetime.now(UTC), "not read yet")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-reader", daemon=True)
+
+    def listen(self, heard: Callable[[T], None]) -> None:
+        """Call a function with each value that is read from now on; it must return soon."""
+        self._listeners.append(heard)
 
     def start(self) -> None:
         """Start the thread."""
@@ -56,6 +61,9 @@ class Reader(Generic[T]):
     def _read(self) -> Reading[T]:
         try:
             value = self._source()
+            if value is not None:
+                for heard in self._listeners:
+                    heard(value)
         except Exception as error:
             # Every failure must reach the viewer, and none may end the thread.
             problem = f"{type(error).__name__}: {error}"

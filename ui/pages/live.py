@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
@@ -21,6 +22,7 @@ from ui.kit.markup import (
 from ui.kit.offline_gradio import gr
 from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading
+from ui.rate_history import KEPT, RateHistory
 from ui.sources import AT_REST, ENDED_JOBS, STATUS
 from ui.views.archive import (
     alarm_cards,
@@ -46,6 +48,15 @@ from ui.views.rates_svg import rates_svg
 LARGE_EVERY: Final = 5
 """Updates of the figures for one of the curves and the large tables, which are 17 of 22 kB: a tab
 may get 10 kB a second."""
+
+PERIODS: Final = {
+    "10 min": timedelta(minutes=10),
+    "1 h": timedelta(hours=1),
+    "night": KEPT,
+}
+"""Of the curves; what is before a snapshot's history is known since the page was started."""
+
+_IN_SNAPSHOT: Final = timedelta(minutes=10)
 
 _NOTHING: Final = "<div class='fr-nothing'></div>"
 """Marks the page while no snapshot is there."""
@@ -86,6 +97,35 @@ def head_html(
     )
 
 
+def rates_html(snapshot: Snapshot | None, history: RateHistory, period: str) -> str:
+    """Return the curves of a period, and the links that choose one; "" without a snapshot.
+
+    Parameters
+    ----------
+    snapshot
+        The last answer of the archive, with the rates of its last minutes.
+    history
+        The rates since the page was started.
+    period
+        A name of `PERIODS`; any other is the first.
+    """
+    if snapshot is None or not snapshot.history:
+        return ""
+    chosen = period if period in PERIODS else next(iter(PERIODS))
+    span = PERIODS[chosen]
+    points = history.last(span)
+    if span <= _IN_SNAPSHOT:  # in full detail
+        newest = snapshot.history[-1].at
+        points = tuple(point for point in snapshot.history if point.at >= newest - span)
+    links = "".join(
+        f"<a href='.?period={quote(name)}'{' aria-current=true' if name == chosen else ''}>"
+        f"{name}</a>"
+        for name in PERIODS
+    )
+    drawn = rates_svg(snapshot.model_copy(update={"history": points or snapshot.history}))
+    return f"<p class='fr-switch'>{links}</p>{drawn}"
+
+
 def small_tables_html(snapshot: Snapshot | None) -> str:
     """Return the balance sheet, latency, dead letters and micro-batches, side by side."""
     if snapshot is None:
@@ -124,9 +164,12 @@ def _build(_: gr.Blocks, inputs: PageInputs) -> None:
             small_tables_html(reading.value),
         )
 
-    def curves_and_large_tables(_: Mapping[str, str]) -> tuple[str, str]:
-        reading = latest()
-        return rates_svg(reading.value), wide_tables_html(reading.value)
+    history = RateHistory()
+    inputs.listen(STATUS, history.add)
+
+    def curves_and_large_tables(query: Mapping[str, str]) -> tuple[str, str]:
+        snapshot = latest().value
+        return rates_html(snapshot, history, query.get("period", "")), wide_tables_html(snapshot)
 
     def snapshot() -> dict[str, Any] | None:
         """The newest snapshot as `finkray status --json` prints it; null when there is none."""
