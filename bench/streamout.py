@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from bench.meter import Meter
 from bench.options import add_common, begin, working_folder
 from bench.topics import ZTF_PACKETS, read_feed
@@ -37,7 +39,8 @@ from finkray.streamout.publishing import publish_filter
 from finkray.streamout.wire import Wire
 from sim.broker.kafka import Kafka
 
-CASES: Final = (("lite", 1), ("lite", 10), ("full", 10), ("cutouts", 10))
+CASES: Final = (("lite", 1), ("lite", 10), ("full", 10), ("cutouts", 10), ("lite", 100))
+"""Projections, and numbers of filters."""
 
 _SOURCE: Final = TopicPartition("bench", "ztf_20181129_programid1", "bench-topic", 0)
 _FILTER: Final = """
@@ -127,6 +130,7 @@ def measure(
             pass
         wall_s = time.perf_counter() - begun_s
         after = meter.sample()
+        memory_bytes = _memory_bytes()
         cpu_s = after.cpu_s - before.cpu_s + time.process_time() - own_s
         progress = engine.progress.values()
         assert {each.alerts for each in progress} == {first + archived}
@@ -141,8 +145,15 @@ def measure(
         "cpu_s": cpu_s,
         "wall_s": wall_s,
         "alerts_per_s_a_core": archived / cpu_s,
-        "rss_bytes": after.rss_bytes,
+        "memory_bytes": memory_bytes,
     }
+
+
+def _memory_bytes() -> int:
+    """Return the memory of this process, the fork server and the filters: shared pages once."""
+    own = psutil.Process()
+    processes = [own, *(each for each in own.children(recursive=True) if each.name() != "java")]
+    return sum(int(each.memory_full_info().pss) for each in processes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         working_folder("streamout", options.folder, keep=options.keep) as folder,
         Kafka.running(folder / "kafka") as kafka,
     ):
-        for case in CASES:
+        for case in options.cases:
             name = f"archive-{case[0]}-{case[1]}"
             storage = open_storage(StorageLocation(str(folder / name)))
             config = {"bootstrap.servers": kafka.bootstrap_servers}
@@ -166,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{cost['projection']:8s} {cost['filters']:3d} filters: "
                 f"{cost['alerts_per_s_a_core']:8,.0f} alerts/s a core, {cost['sent']:,} messages "
                 f"of {cost['alerts']:,} alerts, {cost['wall_s']:.1f} s, "
-                f"{cost['rss_bytes'] / 2**20:,.0f} MiB"
+                f"{cost['memory_bytes'] / 2**20:,.0f} MiB"
             )
     if options.json:
         options.json.write_text(json.dumps(costs, indent=2), encoding="utf-8")
@@ -176,8 +187,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.streamout", description=__doc__)
     parser.add_argument("--alerts", type=int, default=20_000, metavar="N")
+    parser.add_argument(
+        "--cases",
+        type=_cases,
+        default=CASES,
+        metavar="P:N,…",
+        help="projections and numbers of filters, as lite:10,lite:100",
+    )
     add_common(parser)
     return parser
+
+
+def _cases(text: str) -> tuple[tuple[str, int], ...]:
+    parts = (case.partition(":") for case in text.split(","))
+    return tuple((projection, int(filters)) for projection, _, filters in parts)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from functools import partial
+from typing import Any, Final, NoReturn, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as KafkaProducer
@@ -140,21 +141,19 @@ class Producer:
 
         Without room, call `poll` and try again. The rest is as in `produce`.
         """
-
-        def report(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                self._note_failure(error, message.topic())
-            elif on_delivery is not None:
-                on_delivery(_delivery(message))
-
+        report = self._report if on_delivery is None else partial(self._report_to, on_delivery)
+        raised = None
         try:
-            self._call(
-                f"a message to {topic} was not taken",
-                lambda: self._producer.produce(topic, value, on_delivery=report, **placement),
-            )
+            # Not by `_call`: a message costs 4 us here, and each function in between 0.5 us more.
+            self._producer.produce(topic, value, on_delivery=report, **placement)
+            self._producer.poll(0)
         except BufferError:
             return False
-        self.poll(0)
+        except _RAISED_BY_KAFKA as error:
+            raised = error
+        if raised is not None:
+            self._raise(raised, f"a message to {topic} was not taken")
+        self._raise_failure()
         return True
 
     def poll(self, timeout_s: float) -> None:
@@ -191,6 +190,17 @@ class Producer:
             self._call("closing the producer", self._producer.purge)
             self._call("closing the producer", lambda: self._producer.flush(POLL_S))
 
+    def _report(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._note_failure(error, message.topic())
+
+    def _report_to(
+        self, on_delivery: OnDelivery, error: KafkaError | None, message: Message
+    ) -> None:
+        self._report(error, message)
+        if error is None:
+            on_delivery(_delivery(message))
+
     def _note_failure(self, error: KafkaError, topic: str) -> None:
         if self._failed is None and error.code() not in _PURGED:
             self._failed = finkray_error(error, f"a message to {topic} was not delivered")
@@ -204,12 +214,19 @@ class Producer:
         try:
             call()
         except _RAISED_BY_KAFKA as error:
-            cause = kafka_error(error)
-            if cause is None:
-                raise
+            raised = error
         else:
             return
-        # Outside of the handler: a bare KafkaError as context breaks the printing of tracebacks.
+        self._raise(raised, what)
+
+    def _raise(self, raised: Any, what: str) -> NoReturn:
+        """Raise what confluent-kafka raised as an error of finkray.
+
+        Not in the handler: a bare KafkaError as context breaks the printing of tracebacks.
+        """
+        cause = kafka_error(raised)
+        if cause is None:
+            raise raised
         raise finkray_error(self._reason(cause), what) from KafkaException(cause)
 
     def _reason(self, error: KafkaError) -> KafkaError:
