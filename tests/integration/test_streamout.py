@@ -59,6 +59,9 @@ EVEN = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double
 
 KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "6"))
 
+MOST_SLEEPING = 2
+"""Processes that sleep at a time: each keeps its memory."""
+
 
 @pytest.fixture(scope="module")
 def packets(test_data: Path) -> list[bytes]:
@@ -428,6 +431,15 @@ def settings_file(out: OutStream) -> Path:
 
 
 @pytest.mark.timeout(300 + 60 * KILLS)
+def wake(sleeping: list[subprocess.Popen[bytes]]) -> None:
+    """Let processes go on whose successor has begun: each must end by itself."""
+    for zombie in sleeping:
+        os.kill(zombie.pid, signal.SIGCONT)
+    for zombie in sleeping:
+        assert zombie.wait(120) != 0, "a newer process has its name"
+    sleeping.clear()
+
+
 def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
     """Every other kill is a stop: the process sleeps, and wakes after its successor began.
 
@@ -439,7 +451,8 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
     out.publish("full", 'sql = "magpsf < 19"', "full", suffix="toml")
     command = [sys.executable, "-m", "jobs.daemons.streamout", "-c", str(settings_file(out))]
     environment = {**os.environ, "FINKRAY_STATE": str(out.folder)}
-    rng, sleeping = random.Random(7), []
+    rng = random.Random(7)
+    sleeping: list[subprocess.Popen[bytes]] = []
     log = (out.folder / "log").open("wb")
     process = None
     try:
@@ -452,6 +465,8 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
             looked.unlink(missing_ok=True)
             if kill % 2 or kill % 3 == 0:  # it has begun: a sleeper must not be the newest
                 wait_until("a first look", looked.exists)
+                if len(sleeping) >= MOST_SLEEPING:
+                    wake(sleeping)
                 time.sleep(rng.uniform(0.0, 0.5))
             else:
                 time.sleep(rng.uniform(0.5, 3.0))
@@ -465,13 +480,10 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
                 process.kill()
                 process.wait()
         engine = Streamout(out.archive.storage, out.config, out.settings)
-        for zombie in sleeping:
-            os.kill(zombie.pid, signal.SIGCONT)
         try:
             run_to_end(engine)
             out.archive.put("ztf", packets)
-            for zombie in sleeping:
-                assert zombie.wait(120) != 0, "a newer process has its name"
+            wake(sleeping)
             serve(out.archive, service=Double(), into="double")
             run_to_end(engine)
         finally:
