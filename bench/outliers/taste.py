@@ -112,7 +112,9 @@ def measure_real(
     features = pa.concat_tables([ordinary, features_of(transients, "ztf")])
     is_transient = np.arange(features.num_rows) >= ordinary.num_rows
     where = np.concatenate([where, np.full(transients.num_rows, "transient")])
-    fading = (where == "star") & (floats(column_of(features, "negative_share")) > _FADING)
+    share, sign = (floats(column_of(features, name)) for name in ("negative_share", "sign"))
+    # The share is of two detections at least; of a single one its direction says the same.
+    fading = (where == "star") & (np.where(np.isnan(share), sign < 0, share) > _FADING)
     likes = {"transients": is_transient, "asteroids": where == "asteroid", "fading stars": fading}
     model = OutlierModel.fit(ordinary, survey="ztf", seed=1)
     filled = _filled(features)

@@ -12,7 +12,7 @@ import pytest
 from finkray.errors import OutlierError
 from finkray.outliers import files
 from finkray.outliers.explanation import words
-from finkray.outliers.feature_list import features_of
+from finkray.outliers.feature_list import features_of, matrix
 from finkray.outliers.model import OutlierModel
 from tests.support.outlier_alerts import (
     made_alerts,
@@ -109,6 +109,26 @@ def test_another_night_is_ordinary_and_real_transients_are_in_its_top_20(
     fitted = OutlierModel.fit(half, survey="ztf", seed=1)
     other, known = (np.array(fitted.score(table)["score"]) for table in (night, rest))
     assert np.mean(other[:, None] > known) < 0.66, "0.61 to 0.64 by the split; 0.5 is alike"
+
+
+def test_how_much_is_known_of_ordinary_alerts_does_not_move_their_scores(
+    ordinary: pa.Table, model: OutlierModel
+) -> None:
+    scores = np.array(model.score(ordinary)["score"])
+    groups = model.about.groups(matrix(ordinary, model.about.names))
+    assert (np.bincount(groups) >= 50).all()
+    medians = [np.median(scores[groups == group]) for group in range(4)]
+    # Medians of small groups are moved less, and curves make some alerts stranger.
+    assert np.ptp(medians) < 0.3, "0.20; 0.58 without centring"
+
+
+def test_a_feature_that_hardly_any_ordinary_alert_has_is_no_reason(
+    ordinary: pa.Table, model: OutlierModel
+) -> None:
+    known = ordinary["g_r"].is_valid().to_numpy()
+    assert 0 < known.mean() < 0.1
+    named = model.explain(ordinary.filter(pa.array(known)))["drivers"].to_pylist()
+    assert "g_r" not in {driver["name"] for each in named for driver in each}
 
 
 def test_a_curve_makes_an_alert_stranger_and_gives_the_reasons(
