@@ -6,6 +6,7 @@ without transactions, into a topic that nobody else has written to, and announce
 there: the topic `<topic>_schema`, which that client reads first, is created at the end.
 """
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from finkray.streamout.published import PublishedFilter
 from finkray.streamout.trial import archived_file, judge_once
 from finkray.streamout.verdict import PASSED, Verdicts
 from finkray.streamout.wire import Wire, key_and_value, partition_of
+from finkray.streamout.written_out import without_logical_types
 
 PREFIX: Final = "ftransfer_"
 """Of topics that fink-client takes for a transfer, and hides from its list of live topics."""
@@ -113,8 +115,10 @@ def transfer(
             if not stopping.is_set():
                 create_topic(config, f"{topic}_schema", 1, replicas=settings.replication_factor)
                 for text_of_schema in schemas:
+                    # fink-client turns it into a schema of Arrow, and knows no logical types.
+                    plain = json.dumps(without_logical_types(json.loads(text_of_schema)))
                     for _ in range(SCHEMA_COPIES):
-                        producer.produce(f"{topic}_schema", b"schema", key=text_of_schema.encode())
+                        producer.produce(f"{topic}_schema", b"schema", key=plain.encode())
                 producer.flush()
     finally:
         judge.pool.close()

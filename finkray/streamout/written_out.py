@@ -34,6 +34,29 @@ def written_out(schema: Any) -> Any:
     return _Writer().write(schema, "")
 
 
+def without_logical_types(schema: Any) -> Any:
+    """Return a schema whose logical types are the types beneath; the binary form stays the same.
+
+    Parameters
+    ----------
+    schema
+        decoded JSON, written out
+    """
+    if isinstance(schema, list):
+        return [without_logical_types(branch) for branch in schema]
+    if isinstance(schema, str):
+        return schema
+    plain = {key: value for key, value in schema.items() if key not in _LOGICAL}
+    if "fields" in plain:
+        plain["fields"] = [
+            {**field, "type": without_logical_types(field["type"])} for field in plain["fields"]
+        ]
+    for key in ("items", "values"):
+        if key in plain:
+            plain[key] = without_logical_types(plain[key])
+    return plain["type"] if len(plain) == 1 else plain
+
+
 class _Writer:
     def __init__(self) -> None:
         self._known: dict[str, tuple[dict[str, Any], str]] = {}

@@ -27,6 +27,16 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 LSST_ALERTS = 5
 
+FINK_CLIENT = ("fink-client==12.3.0", "rich-click==1.9.9", "slack_sdk==3.48.0")
+"""With what its command imports that our environment has not."""
+
+RUN_FINKCTL = """
+import shlex, sys
+from fink_client.scripts.finkctl import cli
+for line in sys.argv[1:]:
+    cli(shlex.split(line), standalone_mode=False)
+"""
+
 DOCS = docs_pages.CHECKOUT / "docs"
 
 
@@ -45,7 +55,7 @@ def fink_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fink_client")
     wanted = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(folder)]
     done = subprocess.run(
-        [*wanted, "fink-client==12.3.0"], capture_output=True, text=True, check=False, timeout=300
+        [*wanted, *FINK_CLIENT], capture_output=True, text=True, check=False, timeout=300
     )
     if done.returncode:
         pytest.skip(f"fink-client cannot be had here: {done.stderr[-300:]}")
@@ -172,10 +182,37 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
         limit=None,
     )
     assert len(moved) * 3 == 4 * len(faint), "also what came before the filter was published"
+    _assert_finkctl_reads_both(len(moved), kafka, tmp_path, fink_client)
     again = finkray(*shlex.split(transfer)[1:], **environment)
     assert "it already exists" in again.stderr
     _assert_fink_client_reads_lsst(archive, follow, send, tmp_path, environment, fink_client)
     assert "retired" in follow(retire)
+
+
+def _assert_finkctl_reads_both(moved: int, kafka: Kafka, folder: Path, fink_client: Path) -> None:
+    """Follow the page with the command of fink-client, on a topic and on a bulk transfer."""
+    page = (DOCS / "subscribe.md").read_text()
+    lines = re.findall(r"^    finkctl (.+)$", page, flags=re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["auth", "topic", "transfer", "stream"]
+    lines = [line.replace("broker:9092", kafka.bootstrap_servers) for line in lines]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_FINKCTL, *lines],
+        cwd=folder,
+        env={"HOME": str(folder), "PYTHONPATH": str(fink_client)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    saved = list((folder / "streamed").glob("*.avro"))
+    assert len(saved) == 3
+    with saved[0].open("rb") as file:
+        (alert,) = fastavro.reader(file)
+    assert alert["candidate"]["magpsf"] > 19
+    assert (
+        sum(pq.read_table(path).num_rows for path in (folder / "moved").glob("*.parquet")) == moved
+    ), done.stdout + done.stderr
 
 
 def _assert_fink_client_reads_lsst(
