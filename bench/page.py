@@ -190,13 +190,17 @@ def _metrics(session: Any) -> dict[str, float]:
     return {each["name"]: each["value"] for each in found}
 
 
-def main() -> int:
-    """Measure and print; return the exit code."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.page", description=__doc__)
     parser.add_argument("--updates", type=int, default=1000, metavar="N", help="(%(default)s)")
     parser.add_argument("--refresh-s", type=float, default=0.1, metavar="S", help="(%(default)s)")
     parser.add_argument("--viewers", type=int, default=50, metavar="N", help="(%(default)s)")
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Measure and print; return the exit code."""
+    given = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if shutil.which("chromium") is None:
         _LOG.error("There is no chromium on PATH (Debian: apt-get install chromium)")
