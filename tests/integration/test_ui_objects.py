@@ -26,6 +26,7 @@ from finkray.settings.ui import UiSettings
 from finkray.status.last_audit import LastAudit
 from tests.support.classified import alert, counts, service
 from tests.support.curve_alerts import CurveArchive, ztf_alert, ztf_detection, ztf_table
+from tests.support.pages import empty_sources
 from tests.support.real_archives import ZTF_ALERTS, real_archive
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
@@ -42,7 +43,6 @@ from ui.sources import (
     SERVICES,
     SQL,
     STATUS,
-    Sources,
 )
 from ui.views.sql_html import EXAMPLES
 
@@ -82,7 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterator[
     CurveArchive(storage).put(ztf_table(*hostile), "hostile")
     sql = Lookups(storage)
     sources = (
-        Sources()
+        empty_sources()
         .poll(STATUS, lambda: busy_night(datetime.now(UTC)))
         .poll(AT_REST, lambda: None)
         .poll(ENDED_JOBS, lambda: ())
