@@ -1,6 +1,7 @@
 """The HTTP API `/api/v1/`: what the pages show, for programs. All of it only reads."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -79,14 +80,15 @@ def _add_states(router: APIRouter, readers: Mapping[Polled[Any], Reader[Any]]) -
 def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     @router.get("/objects/{object_id}")
     def one_object(object_id: str) -> Any:
-        """Return an object: its alerts, and what services found for the newest."""
+        """Return an object: its alerts, what services found for the newest, and all classes."""
         found = lookups.ask(object_record, object_id)
         return {
             "object_id": found.object_id,
             "survey": found.survey,
             "points": found.points.num_rows,
             "alerts": json_value(found.alerts.to_pylist()),
-            "results": {name: json_value(row) for name, row in found.results},
+            "results": {name: json_value(row) for name, row in found.results.newest},
+            "classes": [json_value(asdict(each)) for each in found.results.classes],
         }
 
     @router.get("/objects/{object_id}/lightcurve")

@@ -27,6 +27,7 @@ from finkray.status.last_audit import LastAudit
 from tests.support.classified import alert, counts, service
 from tests.support.curve_alerts import CurveArchive, ztf_alert, ztf_detection, ztf_table
 from tests.support.pages import empty_sources
+from tests.support.parity import Parity, run_service
 from tests.support.real_archives import ZTF_ALERTS, real_archive
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
@@ -78,6 +79,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Iterator[Site]:
     storage = real_archive(tmp_path_factory.mktemp("objects"), test_data).storage
+    run_service(storage, Parity())
     hostile = [ztf_alert(ztf_detection(n), object_id=NASTY) for n in range(1, 4)]
     CurveArchive(storage).put(ztf_table(*hostile), "hostile")
     sql = Lookups(storage)
@@ -139,6 +141,11 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
     (packet,) = fastavro.reader(io.BytesIO(site.get(avro.removeprefix("api/v1/"))))
     assert (packet["objectId"], packet["candid"]) == (OBJECT, CANDID)
     assert packet["cutoutScience"]["stampData"].startswith(b"\x1f\x8b")
+    (given,) = json.loads(site.get(f"objects/{OBJECT}"))["classes"]
+    assert given["results"] == "parity/1"
+    history = page.locator(".fr-table", has_text="classes over time").locator("tbody td")
+    expect(history.first).to_have_text("parity/1")
+    expect(history.nth(1)).to_have_text(given["name"])
     page.locator("summary", has_text=f"alert {CANDID}").click()
     expect(page.locator(".fr-tree").first).to_contain_text("objectId")
 

@@ -1,6 +1,6 @@
 """What the archive has of an object, an alert, a circle. Runs in the process of the look-ups."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -10,17 +10,17 @@ from finkray import adapter
 from finkray.curves.lookup import AlertFiles
 from finkray.curves.periodogram import Periodogram, periodogram, usable
 from finkray.curves.topics import Topic, topics
-from finkray.errors import ServiceError, TooFewPoints, UnknownObject
+from finkray.errors import TooFewPoints, UnknownObject
 from finkray.reader import Archive
-from finkray.results.store import RESULTS_FOLDER, list_stores, result_schema
 from finkray.services.columns import has
 from finkray.storage.contract import Storage
-from finkray.storage.dataset import dataset_of_files, open_dataset, select_files
-from finkray.storage.hours import Span
-from finkray.storage.layout import parse_path
+from finkray.storage.dataset import dataset_of_files
+from finkray.storage.hours import hour_folders
+from ui.lookups.alert_files import files_with, hour_of
 from ui.lookups.cutouts import png_of_cutout
 from ui.lookups.process import LookupRefused
 from ui.lookups.records import AlertRecord, ObjectRecord
+from ui.lookups.results import results_record
 
 MOST_ALERTS: Final = 2000
 """Alerts of an object that a page lists, the newest; the light curve has all."""
@@ -43,9 +43,7 @@ def object_record(archive: Archive, object_id: str) -> ObjectRecord:
     points = archive.lightcurve(object_id)
     storage = storage_of(archive)
     alerts = _alerts_of(storage, object_id)
-    results: tuple[tuple[str, dict[str, Any]], ...] = ()
-    if alerts.num_rows:
-        results = tuple(_results(storage, alerts.slice(0, 1).to_pylist()[0]))
+    results = results_record(storage, alerts)
     survey = points["survey"][0].as_py()
     return ObjectRecord(object_id, survey, points, alerts, results, _periods(points))
 
@@ -69,7 +67,7 @@ def object_of_alert(archive: Archive, alert_id: int) -> str:
         schema = topic.dataset.schema
         for name in _ALERT_ID_FIELDS[topic.survey]:
             if has(schema, name):
-                alerts = _read(topic, pc.field(*name.split(".")) == alert_id)
+                alerts = read_detections(topic, pc.field(*name.split(".")) == alert_id)
                 ids = [each for each in alerts["object_id"].to_pylist() if each]
                 if ids:
                     return str(ids[0])
@@ -124,8 +122,8 @@ def alert_row(
         The archive does not have it.
     """
     storage = storage_of(archive)
-    files, _ = select_files(storage, _hour(at), frozenset([topic]))
-    paths = [file.path for file in files if _may_have(file.path, partition, offset)]
+    folders = (folder for folder, _ in hour_folders(storage, hour_of(at), frozenset([topic])))
+    paths = files_with(storage, folders, [(topic, partition, offset, None)])
     dataset = dataset_of_files(storage, paths)
     row = (pc.field("kafka_partition") == partition) & (pc.field("kafka_offset") == offset)
     there = has(dataset.schema, "kafka_offset")
@@ -158,15 +156,6 @@ def storage_of(archive: Archive) -> Storage:
     return archive._storage  # noqa: SLF001 - the reader of users shows no storage
 
 
-def _may_have(path: str, partition: int, offset: int) -> bool:
-    """Return whether a file may have an alert, by its name: an hour has hundreds of files."""
-    found = parse_path(path)
-    if found is None or found.others:
-        return True
-    within = found.first_offset <= offset <= found.last_offset
-    return found.partition == partition and within
-
-
 def _is_image(name: str) -> bool:
     return name.lower().startswith("cutout")
 
@@ -178,7 +167,7 @@ def _alerts_of(storage: Storage, object_id: str) -> pa.Table:
         for topic in topics(storage, files):
             condition = topic.is_of([object_id])
             if condition is not None:
-                tables.append(_read(topic, condition))
+                tables.append(read_detections(topic, condition))
         return tables
 
     tables = AlertFiles(storage).answer(look)
@@ -188,7 +177,7 @@ def _alerts_of(storage: Storage, object_id: str) -> pa.Table:
     return alerts.slice(0, MOST_ALERTS)
 
 
-def _read(topic: Topic, condition: pc.Expression) -> pa.Table:
+def read_detections(topic: Topic, condition: pc.Expression) -> pa.Table:
     """Return detection and place in Kafka of the alerts of a topic that meet a condition."""
     schema = topic.dataset.schema
     names = [name for name in (*adapter.columns("detection"), *ROW) if has(schema, name)]
@@ -209,33 +198,3 @@ def _periods(points: pa.Table) -> Periodogram | None:
         return periodogram(points, max(sorted(set(bands)), key=bands.count))
     except (TooFewPoints, ValueError, ModuleNotFoundError):
         return None
-
-
-def _results(storage: Storage, alert: dict[str, Any]) -> Any:
-    """Yield what each service found for an alert."""
-    for store in list_stores(storage):
-        try:
-            dataset, _ = open_dataset(
-                store.storage,
-                _hour(alert["kafka_timestamp"]),
-                frozenset([alert["kafka_topic"]]),
-                below=RESULTS_FOLDER,
-                schema=result_schema(store.about.output),
-            )
-            row = (pc.field("kafka_partition") == alert["kafka_partition"]) & (
-                pc.field("kafka_offset") == alert["kafka_offset"]
-            )
-            columns = [*store.about.output.names, "status", "reason"]
-            found = dataset.to_table(columns, filter=row).to_pylist()
-        except (ServiceError, OSError, pa.ArrowException):
-            continue
-        if found:
-            yield f"{store.name}/{store.version}", found[-1]
-
-
-def _hour(at: datetime | None) -> Span:
-    """Return the hour of a time, which has whole hours as its ends; all hours for None."""
-    if at is None:
-        return Span()
-    begins = at.replace(minute=0, second=0, microsecond=0)
-    return Span(begins, begins + timedelta(hours=1))

@@ -17,8 +17,49 @@ LSST_ARCSEC_PER_PIXEL: Final = 0.2
 NIGHT_BEGINS_UTC_HOUR: Final = 16
 """No telescope of the surveys observes at this hour: noon is 16 h at Rubin, 20 h at Palomar."""
 
+MOST_CLASSES: Final = 100
+"""Alerts of an object whose classes are read, the newest: each may be in a file of its own."""
+
 MEAN_NIGHTS: Final = 7
 """The last nights whose bytes tell how long the disk will last."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenClass:
+    """A class that a service gave an alert.
+
+    Attributes
+    ----------
+    results
+        Name and version of the results, as classify/1.
+    name
+        Of the class, which may be empty; the status of the result if there is no class.
+    mjd_tai
+        Exposure of the alert; None if its packet does not say.
+    """
+
+    results: str
+    name: str
+    mjd_tai: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsRecord:
+    """What services found for the alerts of an object.
+
+    Attributes
+    ----------
+    newest
+        For the newest alert: name and version, and a row.
+    classes
+        For the newest alerts, by results.
+    problems
+        What could not be read.
+    """
+
+    newest: tuple[tuple[str, dict[str, Any]], ...]
+    classes: tuple[GivenClass, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +76,7 @@ class ObjectRecord:
         Its alerts, the newest first: columns of `finkray.adapter.survey_adapter.DETECTION`, and
         topic, partition, offset and timestamp of Kafka.
     results
-        What services found for the newest alert: name and version, and a row.
+        What services found for its alerts.
     periods
         Periodogram of the band with the most points; None if no band has enough.
     """
@@ -44,7 +85,7 @@ class ObjectRecord:
     survey: str
     points: pa.Table
     alerts: pa.Table
-    results: tuple[tuple[str, dict[str, Any]], ...]
+    results: ResultsRecord
     periods: Periodogram | None
 
 

@@ -80,7 +80,7 @@ def examples(base_url: str, alert: Mapping[str, Any] | None) -> tuple[Example, .
         Example("classes", "counts by class and night", f"{begin}/classes"),
         Example("tonight", "the list of Tonight", f"{begin}/tonight?order=bright&top=5"),
         Example("sky", "alerts by HEALPix cell", f"{begin}/sky?alerts=tonight"),
-        Example("objects/{object_id}", "an object: alerts, results of services", one),
+        Example("objects/{object_id}", "an object: alerts, results, classes over time", one),
         Example(
             "objects/{object_id}/lightcurve", "its light curve", f"{one}/lightcurve", is_table=True
         ),

@@ -11,14 +11,16 @@ from finkray.curves.periodogram import Periodogram
 from finkray.text import clipped, count_text, duration_text, time_text
 from ui.formats import json_value
 from ui.kit.elements import Cell, Column, Table
-from ui.kit.markup import code_html, escaped, facts_html, table_html
+from ui.kit.markup import code_html, escaped, facts_html, problem_html, table_html
 from ui.lookups.records import (
     HIGH_PERCENT,
     LOW_PERCENT,
     LSST_ARCSEC_PER_PIXEL,
     ZTF_ARCSEC_PER_PIXEL,
     ObjectRecord,
+    ResultsRecord,
 )
+from ui.views.class_history import class_history_table
 from ui.views.curve_svg import QUANTITIES, UNIX_EPOCH_MJD, Quantity, curve_svg, utc_text
 from ui.views.plot_svg import periodogram_svg
 from ui.views.query import galactic_latitude_deg, sexagesimal
@@ -129,7 +131,8 @@ def object_html(record: ObjectRecord, choice: ObjectChoice, now: datetime, base_
         + _folded(points, record.periods, choice)
         + "</div><div>"
         + (_cutouts(alert, record.survey) if alert else "")
-        + _results(record)
+        + _results(record.results)
+        + table_html(class_history_table(record.results.classes))
         + "</div></div>"
         + table_html(_alerts_table(record, choice), wide=True, tall=True)
         + _downloads(record, base_url)
@@ -258,9 +261,9 @@ def _cutouts(alert: dict[str, Any], survey: str) -> str:
     )
 
 
-def _results(record: ObjectRecord) -> str:
+def _results(results: ResultsRecord) -> str:
     rows = []
-    for name, found in record.results:
+    for name, found in results.newest:
         for column, value in found.items():
             if value is None or (column == "reason" and not value):
                 continue
@@ -268,7 +271,8 @@ def _results(record: ObjectRecord) -> str:
             rows.append((Cell(name), Cell(column), Cell(text)))
     columns = (Column("service"), Column("column"), Column("value"))
     title = "what services found for the newest alert"
-    return table_html(Table(title, columns, tuple(rows), "no service has a result for it"))
+    table = Table(title, columns, tuple(rows), "no service has a result for it")
+    return table_html(table) + "".join(map(problem_html, results.problems))
 
 
 def _alerts_table(record: ObjectRecord, choice: ObjectChoice) -> Table:
