@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 from starlette.testclient import TestClient
 
@@ -54,6 +55,10 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
         page.goto(f"http://{host}:{port}/?order=outliers")
         button = page.get_by_role("button", name="no more like alert").first
         description = button.get_attribute("aria-label", timeout=60_000)
+        for head in ("band", "mag", "arrived in Kafka"):
+            expect(page.get_by_role("columnheader", name=head, exact=True)).to_be_visible()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
         button.click()
         expect(page.get_by_role("status").filter(has_text="down, saved")).to_be_visible(
             timeout=60_000

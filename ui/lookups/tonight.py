@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray import adapter
+from finkray.curves.topics import topics
 from finkray.outliers.muting import classes_of
 from finkray.reader import Archive
 from finkray.services.columns import has
+from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, hour_folders
-from ui.lookups.objects import ROW, storage_of
+from ui.lookups.alert_files import AlertKey, files_with, key_of
+from ui.lookups.objects import ROW, read_detections, storage_of
 
 Order = Literal["outliers", "bright", "new", "hostless"]
 
@@ -27,6 +30,11 @@ _MOST_FOLDERS: Final = 48
 
 HOST_ARCSEC: Final = 5.0
 """ZTF: an alert without a source of Pan-STARRS within this has no visible host."""
+
+_OUTLIER: Final = (
+    *("object_id", "alert_id", "survey", "night", "class", "score", "reasons"),
+    *("kafka_topic", "kafka_partition", "kafka_offset"),
+)
 
 _DETECTIONS: Final = ("candidate.ndethist", "diaObject.nDiaSources")
 
@@ -60,21 +68,9 @@ def tonight(
     """
     if order == "outliers":
         wanted = 10 * top if class_name else top
-        rows = archive.outliers(night, top=wanted).to_pylist()
-        found = [
-            {
-                "object_id": row["object_id"],
-                "alert_id": row["alert_id"],
-                "survey": row["survey"],
-                "night": row["night"],
-                "class": row["class"],
-                "score": row["score"],
-                "reasons": row["reasons"],
-                **{name: row.get(name) for name in ROW},
-            }
-            for row in rows
-        ]
-        return [row for row in found if class_name in ("", row["class"])][:top]
+        rows = archive.outliers(night, top=wanted).select(_OUTLIER).to_pylist()
+        found = [row for row in rows if class_name in ("", row["class"])][:top]
+        return _with_detections(storage_of(archive), found)
     alerts = newest_alerts(archive)
     keep = pc.invert(pc.fill_null(alerts["solar_system"], fill_value=False))
     keep = pc.and_(keep, pc.is_valid(alerts["object_id"]))
@@ -90,6 +86,23 @@ def tonight(
     for row in rows:
         row["class"] = classes.get(row["alert_id"])
     return [row for row in rows if class_name in ("", row["class"])][:top]
+
+
+def _with_detections(storage: Storage, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add band, magnitude and Kafka timestamp to outliers; null if no newest hour has the alert."""
+    keys = [key_of(row) for row in rows]
+    hours = hour_folders(storage, Span(), frozenset(row["kafka_topic"] for row in rows))
+    newest = sorted(hours, key=itemgetter(1), reverse=True)[:_MOST_FOLDERS]
+    files = files_with(storage, (folder for folder, _ in newest), keys)
+    offsets = sorted({row["kafka_offset"] for row in rows})
+    found: dict[AlertKey, dict[str, Any]] = {}
+    for topic in topics(storage, files):
+        detections = read_detections(topic, pc.field("kafka_offset").isin(offsets))
+        found |= {key_of(each): each for each in detections.to_pylist()}
+    for key, row in zip(keys, rows, strict=True):
+        detection = found.get(key, {})
+        row.update({name: detection.get(name) for name in ("band", "mag", "kafka_timestamp")})
+    return rows
 
 
 def judged(archive: Archive, alert_id: str) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""What the page Tonight reads of outliers besides their scores."""
+
+from pathlib import Path
+
+import pytest
+
+from finkray import adapter
+from finkray.reader import Archive
+from finkray.storage.local import LocalStorage
+from tests.support.parity import run_service
+from tests.support.scored_archive import MadeScores
+from tests.support.small_archives import archive_sample_alerts
+from ui.lookups.tonight import tonight
+
+TOP = 10
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    """The alerts of `finkray.testing`, with scores."""
+    storage = LocalStorage(tmp_path)
+    archive_sample_alerts(storage)
+    run_service(storage, MadeScores())
+    return storage
+
+
+def test_outliers_have_band_magnitude_and_arrival_of_their_alerts(storage: LocalStorage) -> None:
+    alerts = Archive(storage).dataset().to_table()
+    detections = adapter.detections(alerts).append_column("at", alerts["kafka_timestamp"])
+    expected = {row["alert_id"]: row for row in detections.to_pylist()}
+    rows = tonight(Archive(storage), "outliers", TOP, None, "")
+    assert len(rows) == TOP
+    for row in rows:
+        alert = expected[row["alert_id"]]
+        assert (row["object_id"], row["band"], row["mag"], row["kafka_timestamp"]) == (
+            *(alert["object_id"], alert["band"], alert["mag"], alert["at"]),
+        )
+        assert row["mag"] is not None
+
+
+def test_outliers_whose_alerts_are_gone_are_listed_without_them(storage: LocalStorage) -> None:
+    storage.delete([file.path for file in storage.walk("alerts")])
+    rows = tonight(Archive(storage), "outliers", TOP, None, "")
+    assert len(rows) == TOP
+    assert {(row["band"], row["mag"], row["kafka_timestamp"]) for row in rows} == {(None,) * 3}
