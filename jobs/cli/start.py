@@ -173,7 +173,8 @@ def logs(
 ) -> None:
     """Show the log of the last job of a name on this machine, also after it has ended.
 
-    Of a job on a Ray cluster that finkray did not start: `ray job logs`, or Ray's dashboard.
+    Of a job on a Ray cluster that finkray did not start: `ray job logs`, which needs the cluster's
+    RAY_ADDRESS and token as `ray job submit` does, or Ray's dashboard.
     """
     from jobs.commands.logs import show_log
 

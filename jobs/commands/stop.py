@@ -106,13 +106,20 @@ def _stop(context: CommandContext, cluster: Cluster, jobs: Jobs, found: Sequence
     if not found:
         return
     with connected(cluster, context.settings.ray):
-        # Jobs that drain may still read the simulator's Kafka.
-        for is_kafka in (False, True):
-            ending = [job for job in found if (job.daemon is SIMULATOR) == is_kafka]
-            for job in ending:
+        for together in stop_groups(found):
+            for job in together:
                 jobs.ask_to_stop(job)
-            for job in ending:
+            for job in together:
                 _wait(context, jobs, job)
+
+
+def stop_groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return jobs in groups: those of a group drain at the same time, after the group before.
+
+    The simulator is last, for jobs that drain may still read its Kafka.
+    """
+    groups = [[job for job in jobs if (job.daemon is SIMULATOR) == last] for last in (False, True)]
+    return [group for group in groups if group]
 
 
 def _wait(context: CommandContext, jobs: Jobs, job: Job) -> None:

@@ -81,6 +81,9 @@ def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) 
     assert re.search(r"archived +107\b", text)
     assert re.search(r"difference +0\b", text)
     assert "p95" in text
+    # What libraries have to say is in the logs: Spark's lines, and librdkafka's (%3|time|…).
+    assert "WARN" not in text
+    assert not re.search(r"^%\d\|", text, re.MULTILINE)
     look = next(line.strip() for line in text.splitlines() if "open_archive" in line)
     pasted = subprocess.run(
         [sys.executable, *shlex.split(look)[1:]], capture_output=True, text=True, check=True

@@ -239,9 +239,13 @@ def test_the_page_fits_any_screen_in_light_and_dark(
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page = context.new_page()
-    with served(Night()) as (url, _):
+    word = Alarm(code="STORAGE", since=datetime.now(UTC), message="x" * 5000, what_to_do="y" * 500)
+    with served(Night(alarms=(word,))) as (url, _):
         page.goto(url)
         expect(page.locator("#rates .mark-line path")).to_have_count(2)
+        out_of_card = page.locator(".fr-alarm").evaluate(
+            "card => card.scrollWidth - card.clientWidth"
+        )
         overflow = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -252,7 +256,7 @@ def test_the_page_fits_any_screen_in_light_and_dark(
         )
         light = int(colour.json_value())
     context.close()
-    assert overflow == 0
+    assert overflow == out_of_card == 0
     assert (light > 128) == (scheme == "light")
 
 
