@@ -24,7 +24,11 @@ TRIES: Final = 3
 
 PROBE_S: Final = 10.0
 """How long the answer to a probe may take. A broker that does not answer says nothing about the
-batch: the search continues later, with what it knows."""
+batch: the search continues later, with what it knows, and waits twice as long."""
+
+LONGEST_PROBE_S: Final = 160.0
+"""The same after some probes without an answer. On a busy machine a process that unpacks a large
+batch may take longer than `PROBE_S`, and each further try would end as early."""
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ class _Batch:
     search: BatchEndSearch | None = None
     interrupted: BatchEndSearch | None = None
     probed: bool = False
+    probe_s: float = PROBE_S
     probe_by_s: float = 0.0
     inside: bool | None = None
 
@@ -159,7 +164,10 @@ class UnreadableBatches:
         tries = known.tries + 1 if known is not None and again else 1
         # A reader may begin in the middle of a batch.
         first = max(reported_offset, next_offset)
-        self._batches[key] = _Batch(reported_offset, first, why, tries, now_s + RETRY_S)
+        batch = _Batch(reported_offset, first, why, tries, now_s + RETRY_S)
+        if known is not None and again:
+            batch.interrupted, batch.probe_s = known.interrupted, known.probe_s
+        self._batches[key] = batch
 
     def forget(self, key: PartitionKey) -> None:
         """Forget the batch of a partition: it was read, skipped, or is not to be read."""
@@ -173,7 +181,7 @@ class UnreadableBatches:
             if batch.search is None and batch.retry_at_s <= now_s
         ]
         for key in due:
-            self._batches[key].retry_at_s = now_s + PROBE_S
+            self._batches[key].retry_at_s = now_s + self._batches[key].probe_s
         return due
 
     def search(self, key: PartitionKey, next_offset: int, end_offset: int) -> bool:
@@ -232,6 +240,7 @@ class UnreadableBatches:
             elif now_s >= batch.probe_by_s:
                 batch.search, batch.interrupted = None, batch.search
                 batch.retry_at_s = now_s + RETRY_S
+                batch.probe_s = min(2 * batch.probe_s, LONGEST_PROBE_S)
                 steps.append(GiveUp(key))
         return steps
 
@@ -239,7 +248,7 @@ class UnreadableBatches:
     def _next(key: PartitionKey, batch: _Batch, now_s: float) -> Probe | Skip:
         assert batch.search is not None  # noqa: S101 - for mypy: the caller has checked it
         batch.probed, batch.inside = True, None
-        batch.probe_by_s = now_s + PROBE_S
+        batch.probe_by_s = now_s + batch.probe_s
         last = batch.search.last_offset
         if last is not None:
             return Skip(key, batch.first_offset, last)

@@ -53,7 +53,7 @@ def run_actor(
         [sys.executable, "-m", "tests.support.actor_process", json.dumps(orders)],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=480,
+        timeout=700,
         check=False,
     )
     lines = done.stdout.splitlines()

@@ -101,6 +101,33 @@ def test_a_search_continues_where_a_probe_had_no_answer() -> None:
     assert batches.next_steps(20.0) == [Skip(KEY, 10, 11)]
 
 
+def test_a_search_waits_twice_as_long_after_each_probe_without_an_answer() -> None:
+    batches = UnreadableBatches(tries=1)
+    now_s, waited_s = 0.0, []
+    for _ in range(6):
+        batches.failed(KEY, 10, 10, "why", now_s)
+        assert batches.search(KEY, 10, 20)
+        assert batches.next_steps(now_s) == [Probe(KEY, 11)]
+        waited_s.append(PROBE_S)
+        while batches.next_steps(now_s + waited_s[-1]) != [GiveUp(KEY)]:
+            waited_s[-1] *= 2
+        now_s += waited_s[-1]
+    assert waited_s == [PROBE_S * factor for factor in (1, 2, 4, 8, 16, 16)]
+
+
+def test_a_search_continues_though_its_batch_failed_once_more() -> None:
+    batches = UnreadableBatches(tries=1)
+    batches.failed(KEY, 10, 10, "why", 0.0)
+    assert batches.search(KEY, 10, 20)
+    batches.next_steps(0.0)
+    batches.answer(KEY, 10)
+    assert batches.next_steps(0.0) == [Probe(KEY, 13)]
+    assert batches.next_steps(PROBE_S) == [GiveUp(KEY)]
+    batches.failed(KEY, 10, 10, "why", PROBE_S)
+    assert batches.search(KEY, 10, 20)
+    assert batches.next_steps(PROBE_S) == [Probe(KEY, 13)]
+
+
 def test_a_batch_at_the_end_needs_no_probe_and_one_that_expired_is_not_skipped() -> None:
     batches = UnreadableBatches(tries=1)
     batches.failed(KEY, 10, 11, "why", 0.0)
