@@ -4,6 +4,9 @@ Archives real alerts of ZTF again and again, in files of 498 rows; publishes fil
 on a Kafka of its own; and sends, once for each projection and number of filters. The CPU time is
 that of this process, the fork server and all filter processes, from reading the ledger to the last
 commit, with warm processes. Kafka's own does not count.
+
+With --peers, Spark's Kafka sink sends the same alerts through the same cuts, see
+`bench.chains.spark_sink`. It must send as many.
 """
 
 import argparse
@@ -13,12 +16,15 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from bench.chains.spark_sink import FORMS, run_sink
 from bench.meter import Meter
 from bench.options import add_common, begin, working_folder
 from bench.topics import ZTF_PACKETS, read_feed
@@ -63,26 +69,67 @@ class Feeder:
 
     def __init__(self, storage: Storage, packets: Sequence[bytes]) -> None:
         self._storage = storage
-        self._packets = packets
+        self._claim_alerts = len(packets)
+        self._packets = cycle(packets)
         self._ledger = Ledger.take_over(storage)
         self._decoder = Decoder()
-        self._next = 0
+        self._next_offset: Counter[int] = Counter()
 
     def put(self, alerts: int) -> int:
-        """Archive at least so many alerts; return how many."""
-        added = 0
+        """Archive at least so many alerts, claim by claim; return how many."""
+        claims = -(-alerts // self._claim_alerts)
+        for _ in range(claims):
+            self.put_at_once([self._claim_alerts])
+        return claims * self._claim_alerts
+
+    def put_at_once(self, claims: Sequence[int], partitions: int = 1) -> None:
+        """Archive claims of so many alerts, of the partitions in turn, with one commit."""
         now_ms = int(time.time() * 1000)
-        while added < alerts:
-            first, count = self._next, len(self._packets)
-            messages = [RawMessage(first + n, now_ms, p) for n, p in enumerate(self._packets)]
-            batch = make_batch(
-                Claim(_SOURCE, first, first + count - 1), messages, (), self._decoder
+        staged = []
+        for number, alerts in enumerate(claims):
+            partition = number % partitions
+            first = self._next_offset[partition]
+            self._next_offset[partition] += alerts
+            packets = enumerate(islice(self._packets, alerts))
+            messages = [RawMessage(first + n, now_ms, packet) for n, packet in packets]
+            claim = Claim(_SOURCE._replace(partition=partition), first, first + alerts - 1)
+            batch = make_batch(claim, messages, (), self._decoder)
+            attempt = f"{partition}-{first}"
+            staged.append(write_claim(batch, self._storage, self._ledger.staging, attempt))
+        commit(self._ledger, self._storage, staged)
+
+
+def magnitude_limits(filters: int) -> list[float]:
+    """Return the cut in magnitude of each filter."""
+    rng = random.Random(5)
+    return [17.0 + rng.uniform(-0.3, 0.3) for _ in range(filters)]
+
+
+def publish(
+    storage: Storage,
+    config: Mapping[str, Any],
+    settings: StreamoutSettings,
+    folder: Path,
+    case: tuple[str, int],
+) -> list[str]:
+    """Publish the filters of a case for an archive that has alerts; return their topics."""
+    projection, filters = case
+    topics = [f"bench_{projection}_{filters}_{number}" for number in range(filters)]
+    with FilterPool(limits_of(settings)) as pool:
+        for number, limit in enumerate(magnitude_limits(filters)):
+            path = folder / f"f{number}.py"
+            path.write_text(_FILTER.format(number=number, limit=limit), encoding="utf-8")
+            publish_filter(
+                storage,
+                config,
+                settings,
+                pool,
+                path,
+                topic=topics[number],
+                projection=Projection(projection),
+                wire=Wire.CONFLUENT,
             )
-            staged = write_claim(batch, self._storage, self._ledger.staging, str(first))
-            commit(self._ledger, self._storage, [staged])
-            self._next += count
-            added += count
-        return added
+    return topics
 
 
 def measure(
@@ -97,24 +144,9 @@ def measure(
     """Publish filters, archive alerts, and send; return what it cost."""
     projection, filters = case
     settings = StreamoutSettings(instance=f"bench-{projection}-{filters}")
-    rng = random.Random(5)
     feeder = Feeder(storage, packets)
     feeder.put(1)  # the filters' columns are looked up in what is archived
-    with FilterPool(limits_of(settings)) as pool:
-        for number in range(filters):
-            path = folder / f"f{number}.py"
-            limit = 17.0 + rng.uniform(-0.3, 0.3)
-            path.write_text(_FILTER.format(number=number, limit=limit), encoding="utf-8")
-            publish_filter(
-                storage,
-                config,
-                settings,
-                pool,
-                path,
-                topic=f"bench_{projection}_{filters}_{number}",
-                projection=Projection(projection),
-                wire=Wire.CONFLUENT,
-            )
+    publish(storage, config, settings, folder, case)
     _LOG.info("Archiving %d alerts for %d filters, %s", alerts, filters, projection)
     engine = Streamout(storage, config, settings)
     try:
@@ -122,6 +154,7 @@ def measure(
         while engine.step():  # starts the processes and learns the schemas
             pass
         first = next(iter(engine.progress.values())).alerts
+        first_sent = sum(each.sent for each in engine.progress.values())
         archived = feeder.put(alerts)
         meter = Meter(os.getpid(), without=("kafka.Kafka", "java"))
         before, own_s = meter.sample(), time.process_time()
@@ -134,10 +167,11 @@ def measure(
         cpu_s = after.cpu_s - before.cpu_s + time.process_time() - own_s
         progress = engine.progress.values()
         assert {each.alerts for each in progress} == {first + archived}
-        sent = sum(each.sent for each in progress)
+        sent = sum(each.sent for each in progress) - first_sent
     finally:
         engine.close()
     return {
+        "by": "finkray",
         "projection": projection,
         "filters": filters,
         "alerts": archived,
@@ -173,15 +207,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = {"bootstrap.servers": kafka.bootstrap_servers}
             cost = measure(storage, packets, config, folder, case=case, alerts=options.alerts)
             costs.append(cost)
-            print(
-                f"{cost['projection']:8s} {cost['filters']:3d} filters: "
-                f"{cost['alerts_per_s_a_core']:8,.0f} alerts/s a core, {cost['sent']:,} messages "
-                f"of {cost['alerts']:,} alerts, {cost['wall_s']:.1f} s, "
-                f"{cost['memory_bytes'] / 2**20:,.0f} MiB"
-            )
+            print(_line(cost))
+            if case in options.peers:
+                costs += _measure_peers(kafka, storage, folder, cost, options.cores)
     if options.json:
         options.json.write_text(json.dumps(costs, indent=2), encoding="utf-8")
     return 0
+
+
+def _measure_peers(
+    kafka: Kafka, storage: Storage, folder: Path, cost: Mapping[str, Any], cores: int
+) -> Iterator[dict[str, Any]]:
+    """Send the alerts of a case with Spark too, and compare.
+
+    Raises
+    ------
+    RuntimeError
+        Spark failed, or sent another share of the alerts.
+    """
+    for form in FORMS:
+        _LOG.info("Spark's Kafka sink, %s", form)
+        peer = run_sink(
+            form,
+            storage=storage,
+            kafka=kafka,
+            case=(cost["projection"], cost["filters"]),
+            limits=magnitude_limits(cost["filters"]),
+            folder=folder,
+            cores=cores,
+        )
+        if peer["sent"] * cost["alerts"] != cost["sent"] * peer["alerts"]:
+            raise RuntimeError(f"Spark sent another share of the alerts: {peer}, {cost}")
+        ratio = cost["alerts_per_s_a_core"] / peer["alerts_per_s_a_core"]
+        print(f"{_line(peer)}; finkray sends {ratio:.1f} x as many")
+        yield {**peer, "finkray_ratio": ratio}
+
+
+def _line(cost: Mapping[str, Any]) -> str:
+    return (
+        f"{cost['by']:23s} {cost['projection']:8s} {cost['filters']:3d} filters: "
+        f"{cost['alerts_per_s_a_core']:8,.0f} alerts/s a core, {cost['sent']:,} messages "
+        f"of {cost['alerts']:,} alerts, {cost['wall_s']:.1f} s, "
+        f"{cost['memory_bytes'] / 2**20:,.0f} MiB"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -194,12 +262,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P:N,…",
         help="projections and numbers of filters, as lite:10,lite:100",
     )
+    parser.add_argument(
+        "--peers",
+        type=_cases,
+        default=(),
+        metavar="P:N,…",
+        help="those of the cases in which Spark's Kafka sink runs beside (none)",
+    )
     add_common(parser)
     return parser
 
 
 def _cases(text: str) -> tuple[tuple[str, int], ...]:
-    parts = (case.partition(":") for case in text.split(","))
+    parts = (case.partition(":") for case in text.split(",") if case)
     return tuple((projection, int(filters)) for projection, _, filters in parts)
 
 
