@@ -430,7 +430,6 @@ def settings_file(out: OutStream) -> Path:
     return path
 
 
-@pytest.mark.timeout(300 + 60 * KILLS)
 def wake(sleeping: list[subprocess.Popen[bytes]]) -> None:
     """Let processes go on whose successor has begun: each must end by itself."""
     for zombie in sleeping:
@@ -440,6 +439,7 @@ def wake(sleeping: list[subprocess.Popen[bytes]]) -> None:
     sleeping.clear()
 
 
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
     """Every other kill is a stop: the process sleeps, and wakes after its successor began.
 
