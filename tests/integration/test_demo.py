@@ -124,6 +124,7 @@ def _archived(url: str) -> int | None:
     return None if snapshot is None else int(snapshot["balance"]["archived"])
 
 
+@pytest.mark.timeout(1200)
 def test_a_live_night_has_scores_survives_a_kill_and_leaves_nothing(tmp_path: Path) -> None:
     night = tmp_path / "night"
     live = start(night, dict(os.environ), "--visit-alerts", "300", module="jobs.commands.live")
