@@ -129,10 +129,10 @@ def object_html(record: ObjectRecord, choice: ObjectChoice, now: datetime, base_
         + "<div class='fr-columns'><div>"
         + _curve(points, choice)
         + _folded(points, record.periods, choice)
+        + table_html(class_history_table(record.results.classes))
         + "</div><div>"
         + (_cutouts(alert, record.survey) if alert else "")
         + _results(record.results)
-        + table_html(class_history_table(record.results.classes))
         + "</div></div>"
         + table_html(_alerts_table(record, choice), wide=True, tall=True)
         + _downloads(record, base_url)
