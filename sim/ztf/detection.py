@@ -171,7 +171,8 @@ def _photometry(
         "magfromlim": frame.conditions.limit_mag[channel] - aperture,
         "magapbig": big,
         "sigmagapbig": 1.1 * sigma,
-        "scorr": signal_to_noise * 1.1,
+        # The last digits of a logarithm differ from processor to processor.
+        "scorr": np.round(signal_to_noise * 1.1, 4),
     }
 
 

@@ -103,7 +103,8 @@ def test_a_signal_is_forwarded_and_the_process_may_end_slowly(
         "def drain(*_):\n"
         "    time.sleep(0.3); open(p, 'a').write('drained\\n'); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, drain); signal.signal(signal.SIGINT, drain)\n"
-        "open(p, 'a').write('ready\\n')\n"
+        # The exception of a handler that runs while a file without `with` is closed is lost.
+        "with open(p, 'a') as file: file.write('ready\\n')\n"
         "time.sleep(60)"
     )
     process = start(body, str(note))

@@ -20,7 +20,10 @@ def test_the_module_of_each_daemon_has_a_main_and_its_description(daemon: object
 def test_each_module_of_the_folder_is_in_the_list() -> None:
     modules = {path.stem for path in Path(jobs.daemons.__file__).parent.glob("[!_]*.py")}
     listed = {daemon.module.rpartition(".")[2] for daemon in (*DAEMONS.values(), SERVICE)}
-    helpers = {"last_look", "page_facts", "registry", "streamout_report", "unsupervised"}
+    helpers = {
+        *("last_look", "page_facts", "page_operations"),
+        *("registry", "streamout_report", "unsupervised"),
+    }
     assert modules - helpers == listed
 
 
