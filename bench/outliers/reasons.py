@@ -1,7 +1,7 @@
 """Measure how true reasons are, and what features, scores and reasons cost."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bench.outliers.detection import score_of
 from bench.outliers.figures import top
-from finkray.outliers.feature_list import feature_list, features_of, matrix
+from finkray.outliers.feature_list import FeatureList, feature_list, features_of, matrix
 from finkray.outliers.model import OutlierModel
 
 _INJECTED: Final = 400
@@ -28,14 +28,20 @@ class Reasons:
         How often a feature that was pushed beyond its 1st or 99th percentile is named first, and
         among the first three.
     rank_before, rank_after
-        Mean rank of the 50 strangest, 0 to 1, as they are, and with the features that are named
-        set to the median.
+        Mean rank of the 50 strangest, 0 to 1, as they are, and with the aspects that are named,
+        all features of them, set to the median.
+    rank_after_features
+        The same with nothing but the three features that are named set to the median.
+    rank_after_others
+        The same with three aspects drawn at random of those not named.
     """
 
     first: float
     three: float
     rank_before: float
     rank_after: float
+    rank_after_features: float
+    rank_after_others: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +78,50 @@ def reasons(model: OutlierModel, test: pa.Table, seed: int) -> Reasons:
     scores = score_of(model, test)
     ordered = np.sort(scores)
     strangest = top(scores, _STRANGEST)
+    table = test.take(pa.array(strangest))
+    answers = model.explain(table).to_pylist()
+    named = [[driver["name"] for driver in answer["drivers"]] for answer in answers]
+    aspects = [[model.about.aspect_of(name) for name in each] for each in named]
+    others = [
+        _others(model.about, [name for aspect in each for name in aspect], rng) for each in aspects
+    ]
+    ranks = [
+        _rank(ordered, scores[strangest]),
+        *(
+            _rank(ordered, score_of(model, _at_median(model, table, chosen)))
+            for chosen in (
+                [[name for aspect in each for name in aspect] for each in aspects],
+                named,
+                others,
+            )
+        ),
+    ]
+    return Reasons(float(first), float(three), *ranks)
+
+
+def _at_median(model: OutlierModel, table: pa.Table, chosen: Sequence[Sequence[str]]) -> pa.Table:
+    """Return the table with some features of each row, those that are known, at the median."""
     # Where a curve decided, the reasons are features of the curve.
-    every = [*names, *model.about.curve_names]
+    every = [*model.about.names, *model.about.curve_names]
     medians = np.nanmedian(matrix(model.reference, every), axis=0)
-    changed = matrix(test.take(pa.array(strangest)), every)
-    answers = model.explain(test.take(pa.array(strangest)))["drivers"].to_pylist()
-    for row, answer in enumerate(answers):
-        for driver in answer[:3]:
-            number = every.index(driver["name"])
-            changed[row, number] = medians[number]
-    after = score_of(model, with_values(test.take(pa.array(strangest)), changed, every))
+    values = matrix(table, every)
+    for row, names in enumerate(chosen):
+        columns = np.array([every.index(name) for name in names], np.int64)
+        values[row, columns] = np.where(np.isfinite(values[row, columns]), medians[columns], np.nan)
+    return with_values(table, values, every)
 
-    def rank(of: np.ndarray) -> float:
-        return float(np.mean(np.searchsorted(ordered, of) / len(ordered)))
 
-    return Reasons(float(first), float(three), rank(scores[strangest]), rank(after))
+def _others(about: FeatureList, named: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return the features of as many other aspects as are named, drawn at random."""
+    source = about.aspects if named[0] in about.names else about.curve_aspects
+    rest = [names for names in source.values() if names[0] not in named]
+    count = len(source) - len(rest)
+    drawn = rng.permutation(len(rest))[:count]
+    return [name for number in drawn for name in rest[number]]
+
+
+def _rank(ordered: np.ndarray, scores: np.ndarray) -> float:
+    return float(np.mean(np.searchsorted(ordered, scores) / len(ordered)))
 
 
 def pushed_rows(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -84,7 +84,9 @@ def reasons_text(found: Reasons, speed: Speed) -> str:
     )
     ranks = (
         f"mean rank of the 50 strangest: {_number(found.rank_before)}; "
-        f"with the three that are named at the median: {_number(found.rank_after)}"
+        f"with the three aspects that are named at the median {_number(found.rank_after)}, "
+        f"with three others {_number(found.rank_after_others)}, "
+        f"with the three features alone {_number(found.rank_after_features)}"
     )
     rates = (
         f"alerts/s a core: features {speed.features_per_s:,.0f}, scores "

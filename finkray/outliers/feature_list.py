@@ -11,6 +11,7 @@ from finkray import adapter
 from finkray.errors import OutlierError
 from finkray.outliers import features_lsst, features_ztf, packet_curves
 from finkray.outliers.arrays import Floats, columns_of, floats
+from finkray.outliers.aspects import LSST_ASPECTS, ZTF_ASPECTS, Aspects
 from finkray.outliers.feature import Feature
 
 QUALITY_PREFIX: Final = "quality."
@@ -29,6 +30,8 @@ class FeatureList:
         another one after each change of what a feature is: models of another version are refused
     features
         the features, in the order of the columns
+    aspects
+        names of the features by what they describe
     quality
         numbers about the image: 1 where a high value is bad, -1 where a low one is
     bands
@@ -44,6 +47,7 @@ class FeatureList:
     survey: str
     version: str
     features: tuple[Feature, ...]
+    aspects: Aspects
     quality: Mapping[str, float]
     bands: tuple[str, ...]
     columns: tuple[str, ...]
@@ -78,6 +82,16 @@ class FeatureList:
     def column_names(self) -> list[str]:
         """Names of all columns of numbers in a table of features."""
         return [*self.names, *self.quality_names, *self.curve_names]
+
+    @property
+    def curve_aspects(self) -> Aspects:
+        """Names of the features of curves by what they describe."""
+        return packet_curves.aspects_by_band(self.bands)
+
+    def aspect_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of all features of the aspect of a feature."""
+        every = {**self.aspects, **self.curve_aspects}
+        return next(names for names in every.values() if name in names)
 
     def groups(self, values: Floats) -> np.ndarray:
         """Return for features of alerts which of four groups each is in, 0 to 3.
@@ -132,6 +146,7 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         survey="ztf",
         version="ztf-4",
         features=features_ztf.FEATURES,
+        aspects=ZTF_ASPECTS,
         quality=features_ztf.QUALITY,
         bands=tuple(packet_curves.ZTF_BANDS),
         columns=features_ztf.COLUMNS,
@@ -146,6 +161,7 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         survey="lsst",
         version="lsst-3",
         features=features_lsst.FEATURES,
+        aspects=LSST_ASPECTS,
         quality=features_lsst.QUALITY,
         bands=packet_curves.LSST_BANDS,
         columns=features_lsst.COLUMNS,

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from finkray.errors import OutlierError
 from finkray.outliers.arrays import columns_of
+from finkray.outliers.aspects import Aspects
 from finkray.outliers.digest import canonical_order, digest_of
 from finkray.outliers.explanation import DRIVER_LIST, drivers
 from finkray.outliers.feature_list import FeatureList, feature_list, features_of, matrix
@@ -172,9 +173,10 @@ class OutlierModel:
     def explain(self, alerts: pa.Table) -> pa.Table:
         """Return the reasons of the scores: the columns of `score`, and `drivers`.
 
-        `drivers` is a list of up to three reasons, the most telling first: see
-        `finkray.outliers.explanation.DRIVER`; `finkray.outliers.explanation.words` says one in
-        words. It is empty where there is no score.
+        `drivers` is a list of up to three reasons, each of another aspect of the alert, the most
+        telling first: see `finkray.outliers.explanation.DRIVER`; `FeatureList.aspect_of` has what
+        else a reason stands for, `finkray.outliers.explanation.words` says one in words. It is
+        empty where there is no score.
 
         Raises
         ------
@@ -256,16 +258,23 @@ class OutlierModel:
         packet, curve = np.flatnonzero(~scored.by_curve), np.flatnonzero(scored.by_curve)
         found = drivers(
             self.about.features,
+            _columns_of(self.about.aspects, self.about.names),
             scored.values[packet],
             scored.places.take(packet),
             self._scorer.contributions(scored, packet),
         )
         if len(curve):
             values, places, shares = self._scorer.curve_contributions(scored.curves[curve])
-            of_curves = drivers(self.about.curve_features, values, places, shares)
+            aspects = _columns_of(self.about.curve_aspects, self.about.curve_names)
+            of_curves = drivers(self.about.curve_features, aspects, values, places, shares)
             order = np.argsort(np.concatenate([packet, curve]))
             found = pa.concat_arrays([found, of_curves]).take(pa.array(order))
         return scores.append_column(pa.field("drivers", DRIVER_LIST), found)
+
+
+def _columns_of(aspects: Aspects, names: list[str]) -> list[np.ndarray]:
+    """Return the numbers of the features of each aspect."""
+    return [np.array([names.index(name) for name in each]) for each in aspects.values()]
 
 
 def _own_columns(table: pa.Table, about: FeatureList) -> pa.Table:

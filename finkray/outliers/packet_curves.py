@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from finkray.outliers import features_lsst, features_ztf
 from finkray.outliers.arrays import Floats
+from finkray.outliers.aspects import CURVE_ASPECTS, Aspects
 from finkray.outliers.curve_features import CURVE_FEATURES, curve_features
 from finkray.outliers.feature import Feature
 
@@ -30,6 +31,15 @@ def features_by_band(bands: tuple[str, ...]) -> tuple[Feature, ...]:
         for band in bands
         for each in CURVE_FEATURES
     )
+
+
+def aspects_by_band(bands: tuple[str, ...]) -> Aspects:
+    """Return the aspects of the curves of these bands, one band after the other."""
+    return {
+        f"{band} curve: {aspect}": tuple(f"curve.{band}.{name}" for name in names)
+        for band in bands
+        for aspect, names in CURVE_ASPECTS.items()
+    }
 
 
 def ztf_curves(alerts: pa.Table, packets: features_ztf.Packets | None = None) -> Floats:

@@ -12,7 +12,7 @@ import pytest
 from finkray.errors import OutlierError
 from finkray.outliers import files
 from finkray.outliers.explanation import words
-from finkray.outliers.feature_list import features_of, matrix
+from finkray.outliers.feature_list import FEATURE_LISTS, features_of, matrix
 from finkray.outliers.model import OutlierModel
 from tests.support.outlier_alerts import (
     made_alerts,
@@ -93,6 +93,8 @@ def test_a_tidal_disruption_is_stranger_than_ordinary_alerts(
     drivers = strange["drivers"].to_pylist()
     assert all(len(each) == 3 for each in drivers)
     assert all(0 < d["share"] <= 1 and 0 <= d["contribution"] <= 1 for e in drivers for d in e)
+    aspects = [{model.about.aspect_of(driver["name"]) for driver in each} for each in drivers]
+    assert all(len(each) == 3 for each in aspects), "each reason is of another aspect"
     assert "% of alerts are as " in words(model.about.features, drivers[0][0])
 
 
@@ -120,6 +122,17 @@ def test_how_much_is_known_of_ordinary_alerts_does_not_move_their_scores(
     medians = [np.median(scores[groups == group]) for group in range(4)]
     # Medians of small groups are moved less, and curves make some alerts stranger.
     assert np.ptp(medians) < 0.3, "0.20; 0.58 without centring"
+
+
+@pytest.mark.parametrize("survey", FEATURE_LISTS)
+def test_each_feature_is_of_one_aspect(survey: str) -> None:
+    about = FEATURE_LISTS[survey]
+    for aspects, names in (
+        (about.aspects, about.names),
+        (about.curve_aspects, about.curve_names),
+    ):
+        assert sorted(name for each in aspects.values() for name in each) == sorted(names)
+        assert all(about.aspect_of(each[0]) == each for each in aspects.values())
 
 
 def test_a_feature_that_hardly_any_ordinary_alert_has_is_no_reason(
