@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from finkray.errors import OutlierError
 from finkray.outliers.arrays import Floats
 from finkray.outliers.distances import Points, one_thread
 
@@ -16,6 +17,10 @@ DENSITY_ROWS: Final = 1024
 """Most rows among which neighbours are looked for: the time for a curve grows with them."""
 
 _CHUNK: Final = 256
+_ROW_BITS: Final = 10
+"""Bits of a row's number, below `DENSITY_ROWS`."""
+_MOST_COLUMNS: Final = 80
+"""Squared distances of normal scores have 21 bits then: with those of a row's number, 31."""
 _LEAST_DISTANCE: Final = 1.0
 """In steps of normal scores: rows that are the same are not infinitely dense."""
 
@@ -29,9 +34,18 @@ class LocalDensity:
         normal scores of the reference in whole steps, as `finkray.outliers.ranks` gives them
     seed
         of the choice, where there are more than `DENSITY_ROWS`
+
+    Raises
+    ------
+    OutlierError
+        if there are more than 80 columns
     """
 
     def __init__(self, reference: np.ndarray, seed: int) -> None:
+        if reference.shape[1] > _MOST_COLUMNS:
+            raise OutlierError(
+                f"{reference.shape[1]} features for a local density: at most {_MOST_COLUMNS}"
+            )
         chosen = np.random.default_rng(seed).permutation(len(reference))[:DENSITY_ROWS]
         self._points = Points(reference[np.sort(chosen)])
         self._count = min(DENSITY_NEIGHBOURS, len(chosen) - 1)
@@ -63,9 +77,12 @@ class LocalDensity:
         for start in range(0, len(normal), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             squares = self._points.squared_distances(normal[chunk])
-            which = np.argpartition(squares, count - 1, axis=1)[:, :count]
-            some = np.take_along_axis(squares, which, axis=1)
-            order = np.argsort(some, axis=1, kind="stable")
-            nearest[chunk] = np.take_along_axis(which, order, axis=1)
-            sorted_squares = np.take_along_axis(some, order, axis=1).astype(np.float64)
-            distances[chunk] = np.maximum(np.sqrt(sorted_squares), _LEAST_DISTANCE)
+            # A whole number that has the squared distance and the row: to sort these is three times
+            # as fast as to sort rows by distance, and rows that are equally far keep their order.
+            keys = squares.astype(np.int32)
+            keys <<= _ROW_BITS
+            keys += np.arange(keys.shape[1], dtype=keys.dtype)
+            first = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
+            nearest[chunk] = first & (DENSITY_ROWS - 1)
+            roots = np.sqrt((first >> _ROW_BITS).astype(np.float64))
+            distances[chunk] = np.maximum(roots, _LEAST_DISTANCE)

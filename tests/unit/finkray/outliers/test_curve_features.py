@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import LocalOutlierFactor
 
+from finkray.errors import OutlierError
 from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.curve_features import CURVE_FEATURES, LEAST_POINTS, curve_features
 from finkray.outliers.density import LocalDensity
@@ -168,3 +169,23 @@ def test_the_local_outlier_factor_is_that_of_scikit_learn() -> None:
     assert ours.factors(asked) == pytest.approx(-theirs.score_samples(asked), rel=0.01)
     expected = np.sort(-theirs.negative_outlier_factor_)
     assert np.sort(ours.own) == pytest.approx(expected, rel=0.01)
+
+
+def test_of_rows_equally_far_the_first_ones_are_neighbours() -> None:
+    rng = np.random.default_rng(6)
+    # Two values in 80 columns, the farthest apart that normal scores can be: most distances tie.
+    reference, asked = (80.0 * rng.choice([-1, 1], size=(rows, 80)) for rows in (200, 40))
+    squares = ((asked[:, None, :] - reference) ** 2).sum(axis=2)
+    within = ((reference[:, None, :] - reference) ** 2).sum(axis=2)
+    nearest = np.argsort(squares, axis=1, kind="stable")[:, :20]
+    others = np.argsort(within, axis=1, kind="stable")[:, 1:21]
+    reach = np.sqrt(np.take_along_axis(within, others, axis=1)[:, -1])
+
+    def density(distances: np.ndarray, which: np.ndarray) -> np.ndarray:
+        some = np.sqrt(np.take_along_axis(distances, which, axis=1))
+        return 1 / np.maximum(some, reach[which]).mean(axis=1)
+
+    expected = density(within, others)[nearest].mean(axis=1) / density(squares, nearest)
+    assert LocalDensity(reference, seed=1).factors(asked) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(OutlierError, match="at most 80"):
+        LocalDensity(np.zeros((50, 81)), seed=1)
