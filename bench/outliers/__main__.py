@@ -61,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if "thumbs" in options.parts:
         measured["thumbs"] = taste.measure(skies)
-        _print("Thumbs: precision in the top 20 / AUC of the half that is never shown", "")
+        _print(
+            "Thumbs: precision in the top 20 / AUC of the half that is never shown (thumbs up)", ""
+        )
         sys.stdout.write(report.taste_table(measured["thumbs"]) + "\n")
         picked = [packets[name] for name in NIGHTS if name not in WHOLE_NIGHTS]
         transients = pa.concat_tables([event_packets, *picked], promote_options="permissive")

@@ -64,14 +64,18 @@ def painted_table(found: Mapping[str, Painted]) -> str:
 
 
 def taste_table(found: Mapping[str, Mapping[str, Learnt]]) -> str:
-    """Return precision in the top 20 and AUC after each number of thumbs."""
+    """Return precision in the top 20, AUC and thumbs up after each number of thumbs."""
     head = (*(f"after {count}" for count in AFTER), f"{KNOWN} up, {KNOWN} down")
     rows: Rows = [("likes", "learner", *head)]
     for taste, learners in found.items():
         for name, learnt in learners.items():
+            met = [*learnt.met.values(), float(KNOWN)]
             pairs = [(learnt.precision[count], learnt.auc[count]) for count in AFTER]
             pairs.append((learnt.known_precision, learnt.known_auc))
-            cells = (f"{_number(top)} / {_number(area)}" for top, area in pairs)
+            cells = (
+                f"{_number(top)} / {_number(area)} ({_number(up, 1)})"
+                for (top, area), up in zip(pairs, met, strict=True)
+            )
             rows.append((taste, name, *cells))
     return layout(rows, left=2)
 

@@ -69,12 +69,15 @@ class Learnt:
     ----------
     precision, auc
         after each number of `AFTER`
+    met
+        how many of these thumbs were up
     known_precision, known_auc
         after `KNOWN` thumbs up and as many down
     """
 
     precision: Mapping[int, float]
     auc: Mapping[int, float]
+    met: Mapping[int, float]
     known_precision: float
     known_auc: float
 
@@ -149,7 +152,7 @@ def alerts_of(sky: SimulatedSky, taste: Kind, seed: int) -> Shown:
 def follow(shown: Shown, learner: Learner) -> Learnt:
     """Give thumbs to the top of the list, some at a time, and take the figures."""
     rows = np.empty(0, np.int64)
-    precisions, aucs = {}, {}
+    precisions, aucs, met = {}, {}, {}
     hidden = shown.kept_back
     known = _known(shown, learner(shown, rows, shown.liked[rows]))
     after_known = learner(shown, known, shown.liked[known])[hidden]
@@ -158,11 +161,12 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
         if count in AFTER:
             precisions[count] = precision(scores[hidden], shown.liked[hidden])
             aucs[count] = auc(scores[hidden], shown.liked[hidden])
+            met[count] = float(shown.liked[rows].sum())
         asked = np.where(hidden, -np.inf, scores)
         asked[rows] = -np.inf
         rows = np.concatenate([rows, np.argsort(-asked, kind="stable")[:_AT_A_TIME]])
     liked = shown.liked[hidden]
-    return Learnt(precisions, aucs, precision(after_known, liked), auc(after_known, liked))
+    return Learnt(precisions, aucs, met, precision(after_known, liked), auc(after_known, liked))
 
 
 def _known(shown: Shown, scores: Floats) -> np.ndarray:
@@ -189,6 +193,7 @@ def averaged(several: Sequence[Learnt]) -> Learnt:
     return Learnt(
         {count: mean([one.precision[count] for one in several]) for count in AFTER},
         {count: mean([one.auc[count] for one in several]) for count in AFTER},
+        {count: mean([one.met[count] for one in several]) for count in AFTER},
         mean([one.known_precision for one in several]),
         mean([one.known_auc for one in several]),
     )

@@ -108,6 +108,8 @@ def test_a_user_never_sees_the_half_that_is_kept_back() -> None:
 
     learnt = follow(Everything(), learner)  # type: ignore[arg-type]
     assert set(learnt.auc) == set(AFTER)
+    # Asked from the end on: 198, 196, ... of which every fifth is liked, 190 the first.
+    assert learnt.met == {0: 0, 10: 2, 20: 4, 50: 10}
     assert len(seen[-1]) == max(AFTER)
     assert not any(Everything.kept_back[rows].any() for rows in seen)
     assert {"finkray", "AAD", "Pineforest"} <= set(LEARNERS)
