@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
@@ -11,8 +13,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes a cell that begins so for a formula."""
+
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 has no way to write: one of them, and no reader opens the file."""
 
 
 def json_value(value: Any) -> Any:
@@ -36,10 +41,10 @@ def to_json(table: pa.Table) -> bytes:
 
 
 def to_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV; a text that a spreadsheet would run gets a quote before it."""
-    columns = [_quoted(table.column(name)) for name in table.column_names]
+    """Return a table as CSV; a text or name that a spreadsheet would run gets a quote before it."""
+    columns = [_quoted(column) for column in table.columns]
     sink = io.BytesIO()
-    pacsv.write_csv(pa.table(dict(zip(table.column_names, columns, strict=True))), sink)
+    pacsv.write_csv(pa.table(columns, names=list(map(_harmless, table.column_names))), sink)
     return sink.getvalue()
 
 
@@ -51,9 +56,10 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def to_votable(table: pa.Table) -> bytes:
-    """Return a table as a VOTable; a missing value is masked."""
+    """Return a table as a VOTable; a missing value is masked, and `�` what XML cannot have."""
     import numpy as np
     from astropy.io.votable import from_table, writeto
+    from astropy.io.votable.exceptions import W03
     from astropy.table import MaskedColumn, Table
 
     columns = []
@@ -68,10 +74,13 @@ def to_votable(table: pa.Table) -> bytes:
             data = np.array([bool(value) for value in values], np.bool_)
         else:
             texts = [value if isinstance(value, str) else json_value(value) for value in values]
-            data = np.array(["" if text is None else str(text) for text in texts], np.str_)
-        columns.append(MaskedColumn(data, name=name, mask=missing))
+            texts = ["" if text is None else _in_xml(str(text)) for text in texts]
+            data = np.array(texts, np.str_)
+        columns.append(MaskedColumn(data, name=_in_xml(name), mask=missing))
     sink = io.BytesIO()
-    writeto(from_table(Table(columns)), sink)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", W03)  # a name need not be an identifier of XML
+        writeto(from_table(Table(columns)), sink)
     return sink.getvalue()
 
 
@@ -88,10 +97,15 @@ def _quoted(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
         texts = [None if v is None else json.dumps(json_value(v)) for v in values.to_pylist()]
         values = pa.chunked_array([pa.array(texts, pa.string())])
-    if not pa.types.is_string(values.type):
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
-    safe = [
-        f"'{text}" if text is not None and text.startswith(_FORMULA) else text
-        for text in values.to_pylist()
-    ]
+    safe = [None if text is None else _harmless(text) for text in values.to_pylist()]
     return pa.chunked_array([pa.array(safe, pa.string())])
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _in_xml(text: str) -> str:
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

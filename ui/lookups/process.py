@@ -1,7 +1,8 @@
 """Run look-ups in a child process, so that none can stop the live page or take its memory.
 
 One look-up runs at a time, a few wait. One that takes too long ends with its process, and the next
-look-up starts a new one, which takes a second or two.
+look-up starts a new one, which takes a second or two; on a machine that is very busy much longer,
+so the time of a look-up counts from when its code is loaded.
 """
 
 import multiprocessing
@@ -24,12 +25,19 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 30.0
 """An object in a night of a million alerts takes 0.1 s with an index, and some seconds without."""
 
+START_S: Final = 180.0
+"""Until the process has started and loaded the code of a look-up: if that counted as its time, a
+busy machine would end each look-up and its process, and never answer one."""
+
 WAITING: Final = 8
 """Look-ups that may wait for their turn; more are refused. A browser asks for six images at a
 time."""
 
 DATA_BYTES: Final = 3 << 30
 """Of private memory: an object with 10 000 alerts takes 0.5 GiB."""
+
+NOT_THERE: Final = 422
+"""HTTP status of a look-up for what the archive does not have, or that makes no sense."""
 
 NICE: Final = 5
 """The archive and the live page come first."""
@@ -46,7 +54,7 @@ class LookupRefused(FinkrayError):
         HTTP status of an API's answer.
     """
 
-    def __init__(self, text: str, status: int = 422) -> None:
+    def __init__(self, text: str, status: int = NOT_THERE) -> None:
         super().__init__(text)
         self.status = status
 
@@ -122,6 +130,10 @@ class Lookups:
         connection = self._started()
         try:
             connection.send(request)
+            if not connection.poll(START_S):
+                self._end()
+                return None, ("the machine is too busy to look: try again in a minute", 503)
+            connection.recv()  # the look-up begins
             if not connection.poll(self._timeout_s):
                 self._end()
                 seconds = f"{self._timeout_s:.0f} s"
@@ -169,12 +181,13 @@ def _serve(connection: "Connection[Any, Any]", storage: Storage, data_bytes: int
             function, args, kwargs = connection.recv()
         except EOFError:
             return
+        connection.send(None)  # all is loaded
         try:
             answer, refusal = function(archive, *args, **kwargs), None
         except LookupRefused as error:
             answer, refusal = None, (str(error), error.status)
         except (FinkrayError, ValueError, pa.ArrowException, OSError) as error:
-            answer, refusal = None, (f"{type(error).__name__}: {error}", 422)
+            answer, refusal = None, (f"{type(error).__name__}: {error}", NOT_THERE)
         except MemoryError:
             answer, refusal = None, ("it took too much memory: ask for less", 422)
         try:

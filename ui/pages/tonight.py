@@ -10,7 +10,7 @@ from ui.kit.elements import Button, Cell, Column, Option, Select, Table
 from ui.kit.markup import choice_form_html, problem_html, table_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
-from ui.lookups.process import LookupRefused, Lookups
+from ui.lookups.process import NOT_THERE, LookupRefused, Lookups
 from ui.lookups.tonight import ORDERS, Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
 from ui.views.classes import latest_class_names, shown_class
@@ -150,7 +150,7 @@ def page_html(
         rows = lookups.ask(tonight, choice.order, TOP, None, choice.class_name)
     except LookupRefused as error:
         hint = ""
-        if choice.order == "outliers":
+        if choice.order == "outliers" and error.status == NOT_THERE:
             hint = ". Scores come from the service outliers: finkray start outliers"
         return form + problem_html(f"{error}{hint}")
     return form + table_html(list_table(rows, choice, thumbs=thumbs), wide=True)

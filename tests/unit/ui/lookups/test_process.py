@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,6 +28,17 @@ def take(_: Archive, size: int) -> int:
     return len(bytearray(size))
 
 
+class SlowToLoad:
+    """Stands for code that takes long to load on a busy machine."""
+
+    def __reduce__(self) -> tuple[Callable[[float], None], tuple[float]]:
+        return time.sleep, (2.5,)
+
+
+def ignore(_: Archive, __: object) -> str:
+    return "answered"
+
+
 @pytest.fixture(scope="module")
 def lookups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookups]:
     asked = Lookups(LocalStorage(tmp_path_factory.mktemp("archive")), timeout_s=60.0)
@@ -51,6 +62,13 @@ def test_an_error_becomes_a_refusal_and_the_process_lives_on(lookups: Lookups) -
 def test_memory_is_bounded(lookups: Lookups) -> None:
     with pytest.raises(LookupRefused, match="too much memory"):
         lookups.ask(take, DATA_BYTES)
+
+
+def test_the_time_until_the_code_is_loaded_is_not_that_of_the_look_up(
+    lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "_timeout_s", 2.0)
+    assert lookups.ask(ignore, SlowToLoad()) == "answered"
 
 
 def test_what_takes_too_long_or_dies_ends_and_the_next_look_up_is_answered(
