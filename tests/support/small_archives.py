@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -133,9 +133,17 @@ class SmallArchive:
         return staged
 
 
-def archive_sample_alerts(storage: Storage) -> int:
-    """Archive the alerts of `finkray.testing` as one claim; returns how many there are."""
+def archive_sample_alerts(storage: Storage, night: date | None = None) -> int:
+    """Archive the alerts of `finkray.testing` as one claim; returns how many there are.
+
+    `night` takes the place of their observing nights, which are months before `NIGHT`, in which
+    they arrived.
+    """
     alerts = finkray.testing.alerts()
+    if night is not None:
+        place = alerts.column_names.index("obs_night")
+        nights = pa.array([night] * len(alerts), pa.date32())
+        alerts = alerts.set_column(place, "obs_night", nights)
     fingerprint = alerts["schema_fingerprint"][0].as_py()
     source = TopicPartition("cluster", alerts["kafka_topic"][0].as_py(), "an-id-of-a-topic", 0)
     batch = AlertBatch(

@@ -1,6 +1,8 @@
 """Lists of objects that are worth a look tonight. Runs in the process of the look-ups."""
 
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, Literal
@@ -27,6 +29,9 @@ MOST_ALERTS: Final = 100_000
 """Of the newest hours are looked through, besides for outliers: 0.3 s."""
 
 _MOST_FOLDERS: Final = 48
+
+_ARRIVES_WITHIN: Final = timedelta(hours=72)
+"""From the date of an observing night on, which begins up to 24 hours later, its alerts arrive."""
 
 HOST_ARCSEC: Final = 5.0
 """ZTF: an alert without a source of Pan-STARRS within this has no visible host."""
@@ -89,11 +94,9 @@ def tonight(
 
 
 def _with_detections(storage: Storage, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add band, magnitude and Kafka timestamp to outliers; null if no newest hour has the alert."""
+    """Add band, magnitude and Kafka timestamp to outliers; null if their alerts are not found."""
     keys = [key_of(row) for row in rows]
-    hours = hour_folders(storage, Span(), frozenset(row["kafka_topic"] for row in rows))
-    newest = sorted(hours, key=itemgetter(1), reverse=True)[:_MOST_FOLDERS]
-    files = files_with(storage, (folder for folder, _ in newest), keys)
+    files = files_with(storage, _folders_of(storage, rows), keys)
     offsets = sorted({row["kafka_offset"] for row in rows})
     found: dict[AlertKey, dict[str, Any]] = {}
     for topic in topics(storage, files):
@@ -103,6 +106,21 @@ def _with_detections(storage: Storage, rows: list[dict[str, Any]]) -> list[dict[
         detection = found.get(key, {})
         row.update({name: detection.get(name) for name in ("band", "mag", "kafka_timestamp")})
     return rows
+
+
+def _folders_of(storage: Storage, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the hourly folders that outliers may be in: after their nights, and the newest.
+
+    Alerts that were sent late, as by a simulator or a redrive, are in the newest.
+    """
+    names = frozenset(row["kafka_topic"] for row in rows)
+    for night in {row["night"] for row in rows}:
+        with suppress(ValueError):  # alerts without a time have no night
+            begins = datetime.combine(date.fromisoformat(night), time(), UTC)
+            span = Span(begins, begins + _ARRIVES_WITHIN)
+            yield from (folder for folder, _ in hour_folders(storage, span, names))
+    hours = sorted(hour_folders(storage, Span(), names), key=itemgetter(1), reverse=True)
+    yield from (folder for folder, _ in hours[:_MOST_FOLDERS])
 
 
 def judged(archive: Archive, alert_id: str) -> dict[str, Any]:

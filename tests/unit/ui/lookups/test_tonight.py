@@ -1,5 +1,6 @@
 """What the page Tonight reads of outliers besides their scores."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from finkray.reader import Archive
 from finkray.storage.local import LocalStorage
 from tests.support.parity import run_service
 from tests.support.scored_archive import MadeScores
-from tests.support.small_archives import archive_sample_alerts
+from tests.support.small_archives import NIGHT, archive_sample_alerts
 from ui.lookups.tonight import tonight
 
 TOP = 10
@@ -36,6 +37,19 @@ def test_outliers_have_band_magnitude_and_arrival_of_their_alerts(storage: Local
             *(alert["object_id"], alert["band"], alert["mag"], alert["at"]),
         )
         assert row["mag"] is not None
+
+
+@pytest.mark.parametrize("newest_folders", [0, 48])
+def test_outliers_older_than_the_newest_hours_are_looked_for_after_their_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest_folders: int
+) -> None:
+    storage = LocalStorage(tmp_path)
+    archive_sample_alerts(storage, NIGHT.date() - timedelta(days=1))
+    run_service(storage, MadeScores())
+    monkeypatch.setattr("ui.lookups.tonight._MOST_FOLDERS", newest_folders)
+    rows = tonight(Archive(storage), "outliers", TOP, None, "")
+    assert len(rows) == TOP
+    assert all(row["mag"] is not None for row in rows)
 
 
 def test_outliers_whose_alerts_are_gone_are_listed_without_them(storage: LocalStorage) -> None:
