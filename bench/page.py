@@ -68,10 +68,15 @@ def serve_pages(port: int, refresh_s: float, ended: Event) -> None:
     """Serve the first page until the event is set: the main function of the server's process."""
     from ui.app import serve
     from ui.pages import live
-    from ui.sources import AT_REST, ENDED_JOBS, STATUS, Sources
+    from ui.sources import AT_REST, ENDED_JOBS, SERVICES, STATUS, STREAMOUT, Sources
 
     sources = (
-        Sources().poll(STATUS, snapshot).poll(AT_REST, lambda: None).poll(ENDED_JOBS, lambda: ())
+        Sources()
+        .poll(STATUS, snapshot)
+        .poll(AT_REST, lambda: None)
+        .poll(ENDED_JOBS, lambda: ())
+        .poll(SERVICES, lambda: ())
+        .poll(STREAMOUT, lambda: None)
     )
     stopping = threading.Event()
 

@@ -24,6 +24,8 @@ class CircuitBreaker:
         see `BreakerState`
     opened
         how often it was opened by a failure
+    opened_s
+        when it was last opened while closed, on the clock of `now_s`; None while it is closed
     """
 
     def __init__(self, failures: int, rest_s: float, longest_rest_s: float | None = None) -> None:
@@ -35,6 +37,7 @@ class CircuitBreaker:
         self._rests_until_s = 0.0
         self.state: BreakerState = "closed"
         self.opened = 0
+        self.opened_s: float | None = None
 
     def is_resting(self, now_s: float) -> bool:
         """Return whether the breaker is open and its rest is not over."""
@@ -52,12 +55,14 @@ class CircuitBreaker:
     def succeeded(self) -> None:
         """Record an attempt that succeeded: the breaker closes."""
         self.state, self._failures, self._rest_s = "closed", 0, 0.0
+        self.opened_s = None
 
     def failed(self, now_s: float) -> None:
         """Record an attempt that failed: the breaker opens at the limit, or if it was half open."""
         self._failures += 1
         if self.state == "half_open" or (self.state == "closed" and self._failures >= self._limit):
             self.opened += 1
+            self.opened_s = now_s if self.opened_s is None else self.opened_s
             self._rest_s = min(self._longest_rest_s, self._rest_s * 2 or self._first_rest_s)
             self._open(now_s)
 

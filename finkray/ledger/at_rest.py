@@ -2,14 +2,20 @@
 
 no lease, no ledger -> never started        lease released -> stopped
 holder's process ended, or silent -> died   holder alive   -> runs, and reports elsewhere
+
+A ledger that is lost, or older than the identity beside it, is told: a start would refuse it. The
+names of files, which a start compares as well, are not looked at: this is asked every few seconds.
 """
 
 from datetime import UTC, datetime
 from typing import Final
 
+from finkray.errors import LedgerCorrupt
 from finkray.host.process_id import ProcessId
+from finkray.ledger.identity import Identity, read_identity, refuse_older_ledger
 from finkray.ledger.lease import Free, Held, judge, read_lease
 from finkray.ledger.read import read_entries, read_state
+from finkray.ledger.state import LedgerState
 from finkray.status.at_rest import ArchiveAtRest, Rest
 from finkray.storage.contract import Storage
 
@@ -35,8 +41,9 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
         if lease or ledger are damaged
     """
     lease = read_lease(storage)
+    identity = read_identity(storage)  # before the ledger: it is raised after an entry
     state = read_state(storage).state
-    if lease is None and state.last_seq < 0:
+    if lease is None and identity is None and state.last_seq < 0:
         return ArchiveAtRest("never_started")
     balance = state.balance()
     verdict = judge(lease, me or ProcessId.mine(), datetime.now(UTC))
@@ -54,7 +61,16 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
         durable_at[-1] if durable_at else None,
         balance.archived,
         balance.dead_lettered,
+        _problem(identity, state, storage.uri),
     )
+
+
+def _problem(identity: Identity | None, state: LedgerState, where: str) -> str:
+    try:
+        refuse_older_ledger(identity, state, (), where)
+    except LedgerCorrupt as error:
+        return str(error)
+    return ""
 
 
 def _lives_here(holder: ProcessId, me: ProcessId | None) -> bool:

@@ -150,6 +150,11 @@ class Dispatcher:
         return self._breaker.opened
 
     @property
+    def opened_s(self) -> float | None:
+        """Since when the circuit breaker is not closed, on the monotonic clock; None if it is."""
+        return self._breaker.opened_s
+
+    @property
     def waiting_rows(self) -> int:
         """Number of alerts that no worker has."""
         return rows_of(self._fresh) + sum(batch.rows for batch in self._retries)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from finkray.claim import DataFile
@@ -254,6 +254,7 @@ class Snapshots:
             results=self._sink.rows,
             breaker=dispatcher.breaker,
             breaker_opened=dispatcher.opened,
+            breaker_since=_utc_of(dispatcher.opened_s),
             last_fault=dispatcher.last_fault,
             faults=dict(monitor.faults),
             **monitor.figures(time.time()),
@@ -264,6 +265,12 @@ class Snapshots:
         """Return the last snapshot again, in another state."""
         assert self._last is not None  # noqa: S101 - a run makes one at its end
         return self._last.model_copy(update={"state": state, "at": utc_now()})
+
+
+def _utc_of(monotonic_s: float | None) -> datetime | None:
+    if monotonic_s is None:
+        return None
+    return utc_now() - timedelta(seconds=time.monotonic() - monotonic_s)
 
 
 def count_selected(archive: Storage, selection: AlertSelection) -> int:

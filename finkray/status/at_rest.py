@@ -23,6 +23,8 @@ class ArchiveAtRest:
         when the last claim became durable, UTC; None if none did
     archived, dead_lettered
         alerts and dead letters in the ledger
+    problem
+        why a start would refuse its ledger, and what to do; "" if it would not
     """
 
     rest: Rest
@@ -31,6 +33,7 @@ class ArchiveAtRest:
     durable_at: datetime | None = None
     archived: int = 0
     dead_lettered: int = 0
+    problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `finkray status --json` prints of it."""
@@ -41,4 +44,5 @@ class ArchiveAtRest:
             "durable_at": self.durable_at.isoformat() if self.durable_at else None,
             "archived": self.archived,
             "dead_lettered": self.dead_lettered,
+            "problem": self.problem or None,
         }

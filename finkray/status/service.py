@@ -40,6 +40,9 @@ class ServiceSnapshot(BaseModel):
     results: int = Field(0, description="rows in the results store")
     breaker: BreakerState = "closed"
     breaker_opened: int = 0
+    breaker_since: datetime | None = Field(
+        None, description="since when the circuit breaker is not closed; null while it is"
+    )
     last_fault: str = ""
     faults: dict[str, int] = Field({}, description="batches without a result, by fault")
 

@@ -48,7 +48,7 @@ from ui.views.archive_tables import (
 )
 from ui.views.at_rest import at_rest_banner
 from ui.views.classes import class_shares, classes_table, shown_class
-from ui.views.services import is_silent, pause_cards, services_table
+from ui.views.services import is_silent, service_cards, services_table
 from ui.views.streamout import filters_table, groups_table, streamout_cards, streamout_line
 
 _PARTITIONS_SHOWN: Final = 24
@@ -210,6 +210,8 @@ def troubles(
     if at_rest is not None or snapshot is None:
         state = "does not report" if at_rest is None else at_rest.rest.replace("_", " ")
         found.append(f"archive: {state}")
+        if at_rest is not None and at_rest.problem:
+            found.append(f"archive cannot start: {at_rest.problem}")
     else:
         banner = archive_banner(Reading(snapshot, now), now)
         if banner.level != "good" and not snapshot.alarms:
@@ -303,7 +305,7 @@ def _alarm_cards(
     ended: Sequence[EndedJob],
 ) -> tuple[AlarmCard, ...]:
     of_archive = alarm_cards(snapshot, now) if snapshot is not None else ()
-    return (*ended_cards(ended), *of_archive, *pause_cards(services))
+    return (*ended_cards(ended), *of_archive, *service_cards(services, now))
 
 
 def _short_alarms(cards: Sequence[AlarmCard]) -> Iterator[RenderableType]:

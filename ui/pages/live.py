@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
-from ui.kit.elements import AlarmCard
+from ui.history import KEPT, STEP_S, ArchiveHistory
+from ui.kit.elements import AlarmCard, Banner
 from ui.kit.markup import (
     alarms_html,
     banner_html,
@@ -22,8 +23,7 @@ from ui.kit.markup import (
 from ui.kit.offline_gradio import gr
 from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading
-from ui.rate_history import KEPT, RateHistory
-from ui.sources import AT_REST, ENDED_JOBS, STATUS
+from ui.sources import AT_REST, ENDED_JOBS, SERVICES, STATUS, STREAMOUT
 from ui.views.archive import (
     alarm_cards,
     archive_banner,
@@ -43,7 +43,10 @@ from ui.views.archive_tables import (
     visits_table,
 )
 from ui.views.at_rest import at_rest_banner
-from ui.views.rates_svg import rates_svg
+from ui.views.latency_svg import latency_svg
+from ui.views.rates_svg import rates_svg, time_axis
+from ui.views.services import service_cards
+from ui.views.streamout import streamout_cards
 
 LARGE_EVERY: Final = 5
 """Updates of the figures for one of the curves and the large tables, which are 17 of 22 kB: a tab
@@ -58,6 +61,9 @@ PERIODS: Final = {
 
 _IN_SNAPSHOT: Final = timedelta(minutes=10)
 
+_MOST_LATENCIES: Final = 200
+"""Points of each of the three curves of latency: 5 kB each time."""
+
 _NOTHING: Final = "<div class='fr-nothing'></div>"
 """Marks the page while no snapshot is there."""
 
@@ -66,7 +72,8 @@ def head_html(
     reading: Reading[Snapshot],
     now: datetime,
     at_rest: ArchiveAtRest | None = None,
-    ended: tuple[AlarmCard, ...] = (),
+    others: tuple[AlarmCard, ...] = (),
+    folder_problem: str | None = None,
 ) -> str:
     """Return the banner, the alarms, the last visit and the large figures.
 
@@ -78,26 +85,36 @@ def head_html(
         The time.
     at_rest
         How the archive is according to its folder, if it does not report.
-    ended
-        The jobs that ended without being stopped.
+    others
+        Alarms that are not the archive's.
+    folder_problem
+        Why the folder cannot tell how the archive is; None if it can, or need not.
     """
     shown = archive_banner(reading, now)
     if at_rest is not None and reading.problem is None:
         shown = at_rest_banner(at_rest, now)
-    banner = banner_html(replace(shown, alarms=shown.alarms + len(ended)))
+    elif reading.value is None and reading.problem is None and folder_problem is not None:
+        shown = Banner(
+            "bad", "no archive reports, and its folder cannot be read", (folder_problem,)
+        )
+    if others:
+        more = f"jobs: {len(others)} alarm{'s' if len(others) > 1 else ''}"
+        details = (*shown.details, more)
+        shown = replace(shown, level="bad", details=details, alarms=shown.alarms + len(others))
+    banner = banner_html(shown)
     snapshot = reading.value
     if snapshot is None:
-        return banner + alarms_html(ended) + _NOTHING
+        return banner + alarms_html(others) + _NOTHING
     visit = last_visit_banner(snapshot, now)
     return (
         banner
-        + alarms_html((*ended, *alarm_cards(snapshot, now)))
+        + alarms_html((*others, *alarm_cards(snapshot, now)))
         + (notice_html(visit) if visit else "")
         + figures_html(figures(snapshot))
     )
 
 
-def rates_html(snapshot: Snapshot | None, history: RateHistory, period: str) -> str:
+def curves_html(snapshot: Snapshot | None, history: ArchiveHistory, period: str) -> str:
     """Return the curves of a period, and the links that choose one; "" without a snapshot.
 
     Parameters
@@ -105,7 +122,7 @@ def rates_html(snapshot: Snapshot | None, history: RateHistory, period: str) -> 
     snapshot
         The last answer of the archive, with the rates of its last minutes.
     history
-        The rates since the page was started.
+        Rates and latencies since the page was started.
     period
         A name of `PERIODS`; any other is the first.
     """
@@ -113,7 +130,7 @@ def rates_html(snapshot: Snapshot | None, history: RateHistory, period: str) -> 
         return ""
     chosen = period if period in PERIODS else next(iter(PERIODS))
     span = PERIODS[chosen]
-    points = history.last(span)
+    points = history.rates.last(span)
     if span <= _IN_SNAPSHOT:  # in full detail
         newest = snapshot.history[-1].at
         points = tuple(point for point in snapshot.history if point.at >= newest - span)
@@ -122,8 +139,14 @@ def rates_html(snapshot: Snapshot | None, history: RateHistory, period: str) -> 
         f"{name}</a>"
         for name in PERIODS
     )
-    drawn = rates_svg(snapshot.model_copy(update={"history": points or snapshot.history}))
-    return f"<p class='fr-switch'>{links}</p>{drawn}"
+    shown = snapshot.model_copy(update={"history": points or snapshot.history})
+    axis = time_axis(shown)
+    latencies = history.latencies.last(span, _MOST_LATENCIES)
+    longest_gap = 3 * max(timedelta(seconds=STEP_S), span / _MOST_LATENCIES)
+    return (
+        f"<p class='fr-switch'>{links}</p>{rates_svg(shown)}"
+        f"{latency_svg(latencies, axis.begin, max(axis.end, snapshot.at), longest_gap)}"
+    )
 
 
 def small_tables_html(snapshot: Snapshot | None) -> str:
@@ -156,20 +179,25 @@ def wide_tables_html(snapshot: Snapshot | None) -> str:
 def _build(_: gr.Blocks, inputs: PageInputs) -> None:
     latest = inputs.latest(STATUS)
     at_rest, ended = inputs.latest(AT_REST), inputs.latest(ENDED_JOBS)
+    services, streamout = inputs.latest(SERVICES), inputs.latest(STREAMOUT)
 
     def figures_and_small_tables(_: Mapping[str, str]) -> tuple[str, str]:
-        reading = latest()
+        reading, folder = latest(), at_rest()
+        now, sent = datetime.now(UTC), streamout().value
+        others = (*(ended().value or ()), *service_cards(services().value or (), now))
+        if sent is not None:
+            others += streamout_cards(sent, now)
         return (
-            head_html(reading, datetime.now(UTC), at_rest().value, ended().value or ()),
+            head_html(reading, now, folder.value, others, folder.problem),
             small_tables_html(reading.value),
         )
 
-    history = RateHistory()
+    history = ArchiveHistory()
     inputs.listen(STATUS, history.add)
 
     def curves_and_large_tables(query: Mapping[str, str]) -> tuple[str, str]:
         snapshot = latest().value
-        return rates_html(snapshot, history, query.get("period", "")), wide_tables_html(snapshot)
+        return curves_html(snapshot, history, query.get("period", "")), wide_tables_html(snapshot)
 
     def snapshot() -> dict[str, Any] | None:
         """The newest snapshot as `finkray status --json` prints it; null when there is none."""
@@ -186,7 +214,7 @@ def _build(_: gr.Blocks, inputs: PageInputs) -> None:
 PAGE: Final = Page(
     "/",
     "Live",
-    (STATUS, AT_REST, ENDED_JOBS),
+    (STATUS, AT_REST, ENDED_JOBS, SERVICES, STREAMOUT),
     _build,
     css=Path(__file__).with_name("live.css"),
 )

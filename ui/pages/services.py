@@ -11,7 +11,7 @@ from ui.kit.offline_gradio import gr
 from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading, failure_banner
 from ui.sources import SERVICES
-from ui.views.services import is_silent, pause_cards, services_table
+from ui.views.services import is_silent, service_cards, services_table
 
 SERVICE_HINT: Final = "no service runs; start one with: finkray start classify"
 
@@ -24,8 +24,8 @@ def services_banner(reading: Reading[tuple[ServiceSnapshot, ...]], now: datetime
     services = reading.value or ()
     if not services:
         return Banner("quiet", SERVICE_HINT)
-    paused = sum(service.breaker != "closed" for service in services)
     silent = sum(is_silent(service, now) for service in services)
+    paused = len(service_cards(services, now)) - silent
     details = [
         *([f"{paused} paused because every batch fails"] if paused else []),
         *([f"{silent} silent"] if silent else []),
@@ -40,7 +40,7 @@ def services_html(reading: Reading[tuple[ServiceSnapshot, ...]], now: datetime) 
     services = reading.value or ()
     return (
         banner_html(services_banner(reading, now))
-        + alarms_html(pause_cards(services))
+        + alarms_html(service_cards(services, now))
         + "<div class='fr-below'></div>"
         + table_html(services_table(services, now), wide=True)
     )

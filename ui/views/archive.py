@@ -10,6 +10,12 @@ from ui.kit.reading import STALE_AFTER_S, Reading, failure_banner
 
 START_HINT: Final = "no archive runs; start it with: finkray start archive"
 
+HANGS_HINT: Final = (
+    "no alert is lost. finkray logs archive shows its log; if it stays silent: finkray stop "
+    "archive, then finkray start archive"
+)
+"""What to do about an archive that does not report."""
+
 STATE_LEVEL: Final[dict[State, Level]] = {
     "starting": "warn",
     "running": "good",
@@ -49,7 +55,11 @@ def archive_banner(reading: Reading[Snapshot], now: datetime) -> Banner:
         return Banner(
             "bad",
             f"no report from the archive for {duration_text(age_s)}",
-            ("it may have died; everything below is from its last report", *last_report),
+            (
+                "it hangs or has died; everything below is from its last report",
+                *last_report,
+                HANGS_HINT,
+            ),
             len(snapshot.alarms),
             old=True,
         )

@@ -22,12 +22,14 @@ _HEADLINES: Final[dict[Rest, tuple[Level, str, str]]] = {
 def at_rest_banner(found: ArchiveAtRest, now: datetime) -> Banner:
     """Return whether the archive was never started, stopped or died, since when, and what to do."""
     level, headline, what_to_do = _HEADLINES[found.rest]
+    if found.problem:
+        level, headline, what_to_do = "bad", f"{found.rest}, and cannot start", found.problem
     details = [what_to_do]
     if found.heartbeat_at is not None:
         details.append(f"{found.holder}, last seen {_ago(found.heartbeat_at, now)}")
     if found.durable_at is not None:
         details.append(f"last claim durable {_ago(found.durable_at, now)}")
-    if found.rest != "never_started":
+    if found.rest != "never_started" and not found.problem:  # else the counts are not known
         counts = f"{count_text(found.archived)} alerts archived"
         details.append(f"{counts}, {count_text(found.dead_lettered)} dead letters")
     return Banner(level, headline, tuple(details), old=True)

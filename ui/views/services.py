@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from finkray.status.service import ServiceSnapshot
-from finkray.text import bytes_text, count_text, duration_text, rate_text
+from finkray.text import bytes_text, count_text, duration_text, rate_text, time_text
 from ui.kit.elements import AlarmCard, Cell, Column, Table
 from ui.kit.reading import STALE_AFTER_S
 from ui.views.archive import STATE_LEVEL
@@ -30,19 +30,44 @@ _COLUMNS: Final = (
 )
 
 
-def pause_cards(services: Sequence[ServiceSnapshot]) -> tuple[AlarmCard, ...]:
-    """Return a card for each service whose circuit breaker is not closed."""
-    return tuple(
+def service_cards(services: Sequence[ServiceSnapshot], now: datetime) -> tuple[AlarmCard, ...]:
+    """Return a card for each service that does not report, or whose circuit breaker is not closed.
+
+    Parameters
+    ----------
+    services
+        Their snapshots.
+    now
+        The time.
+    """
+    silent = (
+        AlarmCard(
+            code="service-silent",
+            since=_since(service.at, now),
+            message=f"{service.name} does not report",
+            what_to_do=f"its process may hang, or has just ended; no alert is lost. finkray logs "
+            f"{service.name} shows its log; finkray stop {service.name}, then finkray start "
+            f"{service.spec}, begins it anew",
+        )
+        for service in services
+        if is_silent(service, now)
+    )
+    paused = (
         AlarmCard(
             code="service-paused",
-            since="",
+            since="" if service.breaker_since is None else _since(service.breaker_since, now),
             message=f"{service.name} is paused: {service.last_fault}",
             what_to_do="every batch fails, so the service pauses and retries by itself; no alert "
             f"is lost. To see the failure: finkray service check {service.spec} --archive",
         )
         for service in services
-        if service.breaker != "closed"
+        if service.breaker != "closed" and not is_silent(service, now)
     )
+    return (*paused, *silent)
+
+
+def _since(at: datetime, now: datetime) -> str:
+    return f"{time_text(at)} ({duration_text((now - at).total_seconds())})"
 
 
 def services_table(services: Sequence[ServiceSnapshot], now: datetime) -> Table:

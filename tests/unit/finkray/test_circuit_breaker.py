@@ -45,6 +45,18 @@ def test_each_test_that_fails_doubles_the_rest_up_to_the_longest() -> None:
     assert not breaker.is_resting(now_s + 10)
 
 
+def test_it_knows_since_when_nothing_has_succeeded() -> None:
+    breaker = CircuitBreaker(1, rest_s=10)
+    assert breaker.opened_s is None
+    for now_s in (100, 110, 120):
+        breaker.begin()
+        breaker.failed(now_s)
+        assert breaker.opened_s == 100
+    breaker.begin()
+    breaker.succeeded()
+    assert breaker.opened_s is None
+
+
 def test_while_one_attempt_decides_no_other_is_made() -> None:
     breaker = CircuitBreaker(1, rest_s=10)
     breaker.failed(0.0)

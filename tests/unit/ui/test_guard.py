@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from finkray.settings.ui import UiSettings
+from tests.support.pages import empty_sources
 from tests.support.snapshots import busy_night
 from tests.support.web import listening
 from ui.app import asgi
 from ui.guard import MAX_BODY_BYTES, Guard, is_loopback
 from ui.pages import live
-from ui.sources import AT_REST, ENDED_JOBS, STATUS, Sources
+from ui.sources import STATUS
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -57,9 +58,7 @@ class Server(NamedTuple):
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     settings = UiSettings(allowed_hosts=("obs.example.org",), root_path="/finkray")
-    sources = (
-        Sources().poll(STATUS, busy_night).poll(AT_REST, lambda: None).poll(ENDED_JOBS, lambda: ())
-    )
+    sources = empty_sources().poll(STATUS, busy_night)
     with listening(asgi(settings, sources, (live.PAGE,))) as (host, port, _):
         yield Server(host, port)
 

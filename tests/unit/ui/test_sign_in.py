@@ -9,11 +9,12 @@ from starlette.testclient import TestClient
 
 from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
+from tests.support.pages import empty_sources
 from tests.support.snapshots import busy_night
 from ui.app import asgi
 from ui.pages import live
 from ui.passwords import password_line, read_passwords
-from ui.sources import AT_REST, ENDED_JOBS, STATUS, Sources
+from ui.sources import STATUS
 
 PATHS = (
     "/",
@@ -26,10 +27,7 @@ PATHS = (
 
 
 def client(settings: UiSettings, address: str = "127.0.0.1") -> TestClient:
-    sources = (
-        Sources().poll(STATUS, busy_night).poll(AT_REST, lambda: None).poll(ENDED_JOBS, lambda: ())
-    )
-    app = asgi(settings, sources, (live.PAGE,))
+    app = asgi(settings, empty_sources().poll(STATUS, busy_night), (live.PAGE,))
     return TestClient(app, base_url="http://127.0.0.1:5000", client=(address, 1))
 
 

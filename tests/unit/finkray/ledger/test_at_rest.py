@@ -1,6 +1,7 @@
 """What the folder of an archive tells when no process reports."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,9 @@ import pytest
 from finkray.errors import LedgerCorrupt
 from finkray.host.process_id import ProcessId
 from finkray.ledger.at_rest import read_at_rest
+from finkray.ledger.identity import raise_bounds
 from finkray.ledger.lease import LEASE_PATH, Lease
+from finkray.ledger.log import Ledger
 from finkray.storage.local import LocalStorage
 from tests.support.small_archives import SmallArchive
 
@@ -84,3 +87,16 @@ def test_a_damaged_lease_is_named(storage: LocalStorage) -> None:
     (storage.root / LEASE_PATH).write_text("{")
     with pytest.raises(LedgerCorrupt, match=r"lease\.json is not a lease"):
         read_at_rest(storage)
+
+
+def test_a_lost_ledger_is_neither_a_new_archive_nor_an_empty_one(storage: LocalStorage) -> None:
+    lease = Lease.acquire(storage, ttl_s=15.0)
+    ledger = Ledger.take_over(storage)
+    raise_bounds(storage, ledger.archive_id, ledger.epoch, 0)
+    lease.release()
+    assert read_at_rest(storage).problem == ""
+    shutil.rmtree(storage.root / "ledger")
+    found = read_at_rest(storage)
+    assert found.rest == "stopped"
+    assert "is lost, or older than the archive" in found.problem
+    assert found.to_json()["problem"] == found.problem

@@ -1,7 +1,7 @@
-"""The three questions of the person on shift, for six faults, on the page and in `finkray status`.
+"""The three questions of the person on shift, for each fault, on the page and in `finkray status`.
 
-Is the night well? Since when not? What do I do? The facts are those that the faults leave, as the
-tests in tests/integration make them.
+Is the night well? Since when not? What do I do? The facts are those that the faults leave;
+tests in tests/integration cause most of them and ask both (`tests.support.shift`).
 """
 
 import html
@@ -18,12 +18,15 @@ from finkray.monitor.alarm_rules import Facts, Troubles, alarms_of
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.at_rest import ArchiveAtRest
+from finkray.status.service import ServiceSnapshot
 from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
 from jobs.cluster.unexpected_ends import EndedJob, ended_cards
 from jobs.commands.render_status import status_text
+from tests.support.classified import service
 from tests.support.snapshots import NIGHT, busy_night
 from ui.kit.reading import Reading
 from ui.pages.live import head_html
+from ui.views.services import service_cards
 
 SINCE = NIGHT - timedelta(minutes=7)
 SINCE_TEXT = "2026-11-24 03:05:45 UTC"
@@ -52,6 +55,7 @@ class Fault:
     snapshot: Snapshot | None = None
     at_rest: ArchiveAtRest | None = None
     ended: tuple[EndedJob, ...] = field(default=())
+    services: tuple[ServiceSnapshot, ...] = field(default=())
 
 
 FAULTS = {
@@ -97,12 +101,33 @@ FAULTS = {
         None,
         (ended("classify", "FAILED: column 'x' is missing"),),
     ),
+    "a service pauses": Fault(
+        "classify is paused: raised: no sky",
+        "finkray service check actors.classify:Classify",
+        busy_night(),
+        services=(service(breaker="open", breaker_since=SINCE, last_fault="raised: no sky"),),
+    ),
+    "a service hangs": Fault(
+        "classify does not report",
+        "finkray logs classify",
+        busy_night(),
+        services=(service(SINCE),),
+    ),
+    "the archive hangs": Fault(
+        "no report from the archive", "finkray logs archive", busy_night(SINCE)
+    ),
+    "the ledger is lost": Fault(
+        "stopped, and cannot start",
+        "Restore the newest ledger",
+        None,
+        ArchiveAtRest("stopped", SINCE, "process 7 on host-a", problem="Restore the newest ledger"),
+    ),
 }
 
 
 def on_the_page(fault: Fault) -> str:
     """Return the text at the top of the page Live."""
-    cards = ended_cards(list(fault.ended))
+    cards = (*ended_cards(list(fault.ended)), *service_cards(fault.services, NOW))
     drawn = head_html(Reading(fault.snapshot, NOW), NOW, fault.at_rest, cards)
     return " ".join(html.unescape(re.sub("<[^>]*>", " ", drawn)).split())
 
@@ -111,7 +136,13 @@ def on_the_terminal(fault: Fault) -> str:
     """Return the first 20 lines of `finkray status` in a terminal of 100 columns."""
     console = Console(file=io.StringIO(), width=100)
     shown = status_text(
-        None, (), fault.snapshot, NOW, ended=list(fault.ended), at_rest=fault.at_rest
+        None,
+        (),
+        fault.snapshot,
+        NOW,
+        fault.services,
+        ended=list(fault.ended),
+        at_rest=fault.at_rest,
     )
     console.print(shown)
     lines = console.file.getvalue().splitlines()[:20]  # type: ignore[attr-defined]

@@ -29,6 +29,21 @@ def test_a_dead_archive_and_dead_jobs_are_told_with_time_and_what_to_do() -> Non
         assert "data-title='(1) finkray'" in page
 
 
+def test_a_night_is_not_well_while_another_job_has_an_alarm() -> None:
+    card = AlarmCard("service-paused", "", "classify is paused", "finkray service check")
+    page = head_html(Reading(busy_night(), NOW), NOW, None, (card, card))
+    assert "fr-banner fr-bad" in page
+    assert "jobs: 2 alarms" in page
+    assert "fr-banner fr-good" in head_html(Reading(busy_night(), NOW), NOW)
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_archive_that_waits_for_its_start() -> None:
+    page = head_html(Reading(None, NOW), NOW, None, (), "StorageError: <no disk>")
+    assert "its folder cannot be read" in page
+    assert "StorageError: &lt;no disk&gt;" in page
+    assert START_HINT not in page
+
+
 def test_alarms_stand_above_the_figures_and_are_counted_in_the_title() -> None:
     full = Alarm(
         code="storage-full", since=NIGHT, message="The disk is full", what_to_do="Make room"

@@ -4,7 +4,7 @@ from tests.support.classified import service
 from tests.support.snapshots import NIGHT
 from ui.kit.reading import STALE_AFTER_S, Reading
 from ui.pages.services import SERVICE_HINT, services_banner, services_html
-from ui.views.services import pause_cards, services_table
+from ui.views.services import service_cards, services_table
 
 NOW = NIGHT + timedelta(seconds=2)
 
@@ -37,12 +37,14 @@ def test_each_service_shows_its_state_and_its_cost() -> None:
 
 
 def test_a_paused_service_is_marked_with_the_reason() -> None:
-    paused = service(name="mine", spec="m:Mine", breaker="half_open", last_fault="time: 60 s")
+    since = {"breaker": "half_open", "breaker_since": NIGHT - timedelta(minutes=3)}
+    paused = service(name="mine", spec="m:Mine", last_fault="time: 60 s", **since)
     services = (service(), paused)
     banner = services_banner(Reading(services, NOW), NOW)
     assert (banner.level, banner.headline) == ("bad", "2 services")
     assert banner.details == ("1 paused because every batch fails",)
-    (card,) = pause_cards(services)
+    (card,) = service_cards(services, NOW)
+    assert card.since == "2026-11-24 03:09:45 UTC (3 min 2 s)"
     assert card.message == "mine is paused: time: 60 s"
     assert "finkray service check m:Mine" in card.what_to_do
     breakers = [row[3] for row in services_table(services, NOW).rows]
@@ -61,7 +63,11 @@ def test_alerts_that_wait_for_results_of_others_are_marked() -> None:
 
 def test_an_old_snapshot_is_not_shown_as_the_state_of_now() -> None:
     old = service(NOW - timedelta(seconds=STALE_AFTER_S + 5))
-    assert services_banner(Reading((old,), NOW), NOW).details == ("1 silent",)
+    banner = services_banner(Reading((old,), NOW), NOW)
+    assert (banner.details, banner.alarms) == (("1 silent",), 1)
+    (card,) = service_cards([old], NOW)
+    assert card.since == "2026-11-24 03:12:27 UTC (20 s)"
+    assert "finkray logs classify" in card.what_to_do
     cell = services_table([old], NOW).rows[0][2]
     assert (cell.text, cell.level) == ("silent for 20 s", "bad")
 

@@ -29,3 +29,11 @@ def test_stopped_and_died_are_told_apart_with_times_and_what_to_do(rest: Rest, l
         "last claim durable 2026-11-24 00:59:51 UTC (2 h 0 min ago)",
         "12\u2009345 alerts archived, 6 dead letters",
     )
+
+
+def test_a_ledger_that_a_start_refuses_is_told_and_nothing_is_counted_from_it() -> None:
+    found = ArchiveAtRest("stopped", NOW, "process 7 on host-a", problem="the ledger is lost")
+    banner = at_rest_banner(found, NOW)
+    assert (banner.level, banner.headline) == ("bad", "stopped, and cannot start")
+    assert banner.details[0] == "the ledger is lost"
+    assert "archived" not in " ".join(banner.details)
