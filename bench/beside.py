@@ -18,27 +18,23 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
 from bench import hats_night
-from bench.chains.archive import settings_for
 from bench.classify import make_catalog
 from bench.durable import kafka_unix_s, last_commit_unix_s
 from bench.options import add_common, begin, working_folder
-from bench.running import RunningArchive, running_archive
-from bench.topics import ZTF_PACKETS, Feed, read_feed, send
+from bench.running import RunningArchive
+from bench.stream import Stream, running_stream
+from bench.topics import ZTF_PACKETS, read_feed
 from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
 from finkray.storage.contract import Storage
 from jobs.cluster.local_ray import WORKER_NICENESS, find_local_ray
 from jobs.daemons.hats import NICENESS as HATS_NICENESS
 from sim.broker.kafka import Kafka
-from sim.player.pace import Pace
-from sim.player.play import play
-from sim.player.sources import Packet
 
 SERVICES = {"classify": "actors.classify:Classify", "crossmatch": "actors.crossmatch:Crossmatch"}
 
@@ -80,58 +76,6 @@ class Measured:
     night_per_s: float | None = None
 
 
-class _Stream:
-    """An archive that reads a topic of its own, and the number of alerts sent into it."""
-
-    def __init__(
-        self,
-        kafka: Kafka,
-        feed: Feed,
-        archive: RunningArchive,
-        topic: str,
-        options: argparse.Namespace,
-    ) -> None:
-        self._kafka, self._feed, self._topic, self._options = kafka, feed, topic, options
-        self.archive = archive
-        self.sent = 0
-
-    def send(self, alerts: int) -> None:
-        """Send alerts as fast as Kafka takes them."""
-        send(self._kafka, self._topic, self._feed, alerts, self._options.partitions)
-        self.sent += alerts
-
-    def play(self, rate_per_s: float, seconds: float) -> None:
-        """Send alerts at an even rate for this time."""
-        packets = (Packet(message) for message in cycle(self._feed.messages))
-        servers, count = self._kafka.bootstrap_servers, round(rate_per_s * seconds)
-        self.sent += play(
-            packets, servers, self._topic, pace=Pace(per_s=rate_per_s), count=count
-        ).alerts
-
-    def wait_until_durable(self) -> None:
-        """Wait until all sent alerts are in the archive."""
-        self.archive.wait_until(
-            f"{self.sent} alerts are durable",
-            lambda sheet: sheet.archived >= self.sent,
-            time.monotonic() + self._options.timeout,
-        )
-
-    def wait_until_served(self, name: str, alerts: int) -> None:
-        """Wait until a service has this many results."""
-        ends_s = time.monotonic() + self._options.timeout
-        while served(self.archive, name) < alerts:
-            if time.monotonic() > ends_s:
-                raise RuntimeError(f"{name} has {served(self.archive, name)} of {alerts} results")
-            time.sleep(_POLL_S)
-
-    def burst_per_s(self, alerts: int) -> float:
-        """Return the alerts/s from sending the first until the last is durable."""
-        begun_s = time.time()
-        self.send(alerts)
-        self.wait_until_durable()
-        return alerts / (last_commit_unix_s(self.archive.storage) - begun_s)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     options = _parser().parse_args(arguments)
@@ -150,13 +94,17 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     """Measure the archive alone, then with services."""
     make_catalog(folder, options.sources, np.random.default_rng(1))
     feed = read_feed("containers", options.data)
+    sky = f'[catalogs]\nfolder = "{folder / "sky"}"\n'
     with Kafka.running(folder / "kafka") as kafka:
-        with _stream(kafka, feed, folder, "alone", options) as stream:
+        with running_stream(kafka, feed, folder, "alone", options, more=sky) as stream:
             stream.burst_per_s(options.warm)
             _LOG.info("alone: %d alerts", options.alerts)
             alone_per_s = stream.burst_per_s(options.alerts)
             night_per_s = _beside_night(stream, folder, options) if options.night_alerts else None
-        with _stream(kafka, feed, folder, "beside", options) as stream, ExitStack() as services:
+        with (
+            running_stream(kafka, feed, folder, "beside", options, more=sky) as stream,
+            ExitStack() as services,
+        ):
             before = stream.sent
             for name, spec in SERVICES.items():
                 services.enter_context(_service(stream.archive, spec))
@@ -164,19 +112,19 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
                 _wait_until_live(stream, name)
             stream.burst_per_s(options.warm)
             for name in SERVICES:
-                stream.wait_until_served(name, stream.sent - before)
+                _wait_until_served(stream, name, stream.sent - before)
             _LOG.info("with services: %d alerts", options.alerts)
             beside_per_s = stream.burst_per_s(options.alerts)
             durable_s = last_commit_unix_s(stream.archive.storage)
             after = {}
             for name in SERVICES:
-                stream.wait_until_served(name, stream.sent - before)
+                _wait_until_served(stream, name, stream.sent - before)
                 after[name] = last_commit_unix_s(_results(stream.archive, name)) - durable_s
             served_before = served(stream.archive, "classify")
             _LOG.info("%g alerts/s for %g s", options.rate, options.seconds)
             stream.play(options.rate, options.seconds)
             stream.wait_until_durable()
-            stream.wait_until_served("classify", stream.sent - before)
+            _wait_until_served(stream, "classify", stream.sent - before)
             latencies = latencies_s(_results(stream.archive, "classify"), served_before)
     p50, p95, p99 = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
     return Measured(
@@ -189,6 +137,15 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         latency_s=(p50, p95, p99),
         night_per_s=night_per_s,
     )
+
+
+def _wait_until_served(stream: Stream, name: str, alerts: int) -> None:
+    """Wait until a service has this many results."""
+    ends_s = time.monotonic() + stream.timeout_s
+    while served(stream.archive, name) < alerts:
+        if time.monotonic() > ends_s:
+            raise RuntimeError(f"{name} has {served(stream.archive, name)} of {alerts} results")
+        time.sleep(_POLL_S)
 
 
 def served(archive: RunningArchive, name: str) -> int:
@@ -231,7 +188,7 @@ def render(measured: Measured) -> str:
     )
 
 
-def _beside_night(stream: _Stream, folder: Path, options: argparse.Namespace) -> float:
+def _beside_night(stream: Stream, folder: Path, options: argparse.Namespace) -> float:
     """Return the alerts/s of an archive while the HATS night of another one is built."""
     hats_night.make_archive(folder / "night", options.data, options.night_alerts)
     config = folder / "night.toml"
@@ -253,22 +210,6 @@ def _beside_night(stream: _Stream, folder: Path, options: argparse.Namespace) ->
         process.terminate()
         process.wait(_DRAIN_S)
     return per_s
-
-
-@contextmanager
-def _stream(
-    kafka: Kafka, feed: Feed, folder: Path, topic: str, options: argparse.Namespace
-) -> Iterator[_Stream]:
-    """Run an archive until its first alerts are durable, and yield its stream."""
-    kafka.create_topic(topic, partitions=options.partitions)
-    schema = feed.write_schema(folder / topic)
-    settings = settings_for(kafka.bootstrap_servers, topic, feed.wire, schema, options.cores)
-    settings += f'[catalogs]\nfolder = "{folder / "sky"}"\n'
-    with running_archive(folder / f"archive-{topic}", settings) as archive:
-        stream = _Stream(kafka, feed, archive, topic, options)
-        stream.send(options.partitions)
-        stream.wait_until_durable()
-        yield stream
 
 
 @contextmanager
@@ -300,7 +241,7 @@ def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
         process.wait(_DRAIN_S)
 
 
-def _wait_until_live(stream: _Stream, name: str) -> None:
+def _wait_until_live(stream: Stream, name: str) -> None:
     """Wait until the service has recorded where it begins."""
     ends_s = time.monotonic() + 120.0
     while _results(stream.archive, name).size_bytes("live.json") is None:
