@@ -23,6 +23,7 @@ from jobs.cluster.local_ray import LocalRay
 from sim.broker.read_only import allow_reading
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import add_partitions, real_ztf_packets, send
+from tests.support.shift import assert_alarm_is_told
 from tests.support.site_kafka import USER, SiteKafka, site_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
@@ -99,6 +100,7 @@ def test_a_night_at_a_site(
 
         site.broker.kill()
         wait_until("the alarm about the broker", lambda: kafka_alarm(archive))
+        assert_alarm_is_told(archive, "KAFKA_UNREACHABLE", "unknown")
         site.broker.restart()
         # No alert comes meanwhile: that Kafka answers again is enough.
         wait_for_the_end_of_the_alarm(archive)

@@ -321,20 +321,6 @@ def test_the_services_page_follows_their_snapshots(page: Page) -> None:
         expect(page.locator(".fr-banner")).to_contain_text("no service runs")
 
 
-@pytest.mark.parametrize("width", [390, 1400])
-def test_the_classes_page_fits_any_screen(browser: Browser, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 844})
-    page = context.new_page()
-    with served(Night()) as (url, _):
-        page.goto(f"{url}/classification")
-        expect(page.locator(".fr-barrow")).to_have_count(5)
-        overflow = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-    context.close()
-    assert overflow == 0
-
-
 @pytest.mark.parametrize("strip", [True, False])
 def test_all_pages_and_links_stay_below_the_path_of_a_proxy(page: Page, *, strip: bool) -> None:
     failed: list[str] = []

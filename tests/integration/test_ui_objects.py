@@ -353,18 +353,37 @@ def test_a_query_without_end_stops_neither_the_live_page_nor_look_ups(
     assert json.loads(site.get(first)) == [{"one": 1}]
 
 
+SCREENS = ((1400, "light"), (1400, "dark"), (390, "dark"), (390, "light"))
+
+
 @pytest.mark.parametrize(
     "path",
-    [*(each.path.lstrip("/") for each in PAGES), f"object?id={OBJECT}", "archive?sql=SELECT+1"],
+    [
+        *(each.path.lstrip("/") for each in PAGES),
+        f"object?id={OBJECT}",
+        "archive?sql=SELECT+1",
+        "tonight?order=bright",
+    ],
 )
-def test_a_screen_reader_finds_no_fault(page: Page, site: Site, path: str) -> None:
+def test_a_screen_reader_finds_no_fault_and_all_fits_any_screen(
+    page: Page, site: Site, path: str
+) -> None:
     page.emulate_media(reduced_motion="reduce")  # no colour is half-way to another
     page.goto(f"{site.url}/{path}")
     expect(page.locator(".fr-header")).to_be_visible()
     expect(page.locator(".fr-table").first).not_to_have_text("looking …", timeout=30_000)
-    for scheme in ("light", "dark"):
+    if path.startswith("tonight?"):
+        expect(page.get_by_role("img", name="light curve").first).to_be_visible()
+    widths: set[int] = set()
+    for width, scheme in SCREENS:
+        page.set_viewport_size({"width": width, "height": 844})
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        # Only colours differ in the second scheme.
-        rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}
+        # Only colours differ in the second scheme of a width.
+        rules = {"runOnly": ["color-contrast"]} if width in widths else {}
+        widths.add(width)
         found = Axe().run(page, options=rules)
-        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+        assert found.violations_count == 0, f"{width} {scheme}: {found.generate_report()}"
+        overflow = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow == 0, f"{width} {scheme}"

@@ -57,8 +57,11 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
         description = button.get_attribute("aria-label", timeout=60_000)
         for head in ("band", "mag", "arrived in Kafka"):
             expect(page.get_by_role("columnheader", name=head, exact=True)).to_be_visible()
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+            found = Axe().run(page)
+            assert found.violations_count == 0, f"{width} {scheme}: {found.generate_report()}"
         button.click()
         expect(page.get_by_role("status").filter(has_text="down, saved")).to_be_visible(
             timeout=60_000

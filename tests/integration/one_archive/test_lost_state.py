@@ -1,5 +1,6 @@
 """The folder of a running archive vanishes, and its ledger is lost or older than its files."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from finkray.storage.local import LocalStorage
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import send
+from tests.support.shift import assert_alarm_is_told, told
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -33,6 +35,7 @@ def test_an_archive_waits_for_its_folder_and_writes_nothing_below_the_mount_poin
     archive.root.mkdir()
     sent += send(kafka.bootstrap_servers, topic, packets)
     wait_until("the alarm that the folder is gone", lambda: "STORAGE" in archive.alarms())
+    assert_alarm_is_told(archive, "STORAGE", "the folder was deleted, or its disk was unmounted")
     audited = archive.finkray("audit")
     assert audited.returncode != 0, audited.stdout
     assert files_below(archive.root) == set()
@@ -68,6 +71,11 @@ def test_a_lost_and_a_rolled_back_ledger_are_refused_until_they_are_rebuilt(
     archive, ledger = shared, shared.root / "ledger"
     shutil.rmtree(ledger)
     refused(archive, "lost, or older than the archive")
+    for name, text in told(archive).items():
+        assert "stopped, and cannot start" in text, (name, text)
+        assert "`finkray ledger rebuild` makes one" in text, (name, text)
+        assert re.search(r"last seen \d{4}-", text), (name, text)
+        assert "0 alerts archived" not in text, (name, text)
     shutil.rmtree(ledger)
     shutil.copytree(stopped, ledger)
     refused(archive, "lost, or older than the archive")

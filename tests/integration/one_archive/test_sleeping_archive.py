@@ -1,5 +1,6 @@
 """A second archive on the Ray of one that sleeps leaves the sleeping one as it is."""
 
+import re
 import signal
 import time
 from dataclasses import replace
@@ -15,6 +16,7 @@ from finkray.storage.local import LocalStorage
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import send
+from tests.support.shift import told
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -26,6 +28,16 @@ def lease_of(storage: LocalStorage) -> LeaseRecord:
     data = storage.read(LEASE_PATH)
     assert data is not None
     return LeaseRecord.from_bytes(data)
+
+
+def tells_that_it_is_silent(archive: ArchiveUnderTest) -> bool:
+    """Whether the command and the page say so, since when, and what to do."""
+    texts = told(archive).values()
+    return all(
+        re.search(r"no report from the archive for .* last report: running, \d{4}-", text)
+        and "finkray logs archive shows its log" in text
+        for text in texts
+    )
 
 
 def test_a_sleeping_archive_goes_on_after_a_second_one_could_not_serve(
@@ -53,6 +65,7 @@ def test_a_sleeping_archive_goes_on_after_a_second_one_could_not_serve(
         assert "nothing was taken over" in words
         assert read_state(storage).state.epoch == epoch
         assert lease_of(storage).token == before.token
+        wait_until("status says that it sleeps", lambda: tells_that_it_is_silent(archive))
     finally:
         driver.send_signal(signal.SIGCONT)
     wait_until("the lease is renewed", lambda: lease_of(storage).heartbeat > before.heartbeat)
