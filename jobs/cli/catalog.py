@@ -14,7 +14,7 @@ import typer
 from finkray.errors import CatalogError
 from finkray.settings.catalogs import RemoteSettings
 from finkray.settings.model import load
-from jobs.cli.common import AsJson, Config, config_file, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, config_file, examples
 from jobs.commands.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _Name = Annotated[
 catalog = typer.Typer(
     help="Reference catalogues: describe, build into sky shards, use (docs/catalogs.md).",
     no_args_is_help=True,
+    cls=WholeSummaries,
 )
 
 

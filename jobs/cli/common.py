@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from finkray.settings.model import load
 
@@ -27,6 +28,23 @@ Config = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+class WholeSummaries(TyperGroup):
+    """A group of commands whose help has what each does, not the first words of it and dots."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a line or more for each command."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _summary(each.help)) for name, each in commands if each and not each.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def _summary(text: str | None) -> str:
+    """Return the first paragraph of a command's help."""
+    return " ".join((text or "").partition("\n\n")[0].split())
 
 
 def examples(*commands: str) -> str:

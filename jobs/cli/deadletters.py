@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.common import AsJson, Config, command_context, console, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
 
 if TYPE_CHECKING:
     from finkray.dead_letters.search import Selection
@@ -24,6 +24,7 @@ app = typer.Typer(
         "finkray deadletters redrive",
     ),
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -8,7 +8,7 @@ import typer
 
 from finkray.host.exit_codes import CommandExit
 from finkray.text import bytes_text
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
 
 if TYPE_CHECKING:
     from finkray.streamout.published import State
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Filters: which alerts are sent to which Kafka topic (docs/filters.md).",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

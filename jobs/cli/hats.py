@@ -11,7 +11,7 @@ import typer
 from finkray.errors import NightError
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
 
 if TYPE_CHECKING:
     from jobs.commands.context import CommandContext
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="HATS nights: one sky-partitioned collection a night, for LSDB (docs/hats.md).",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -5,11 +5,12 @@ import json
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
 
 app = typer.Typer(
     help="The object index: where the alerts of an object or a position are.",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

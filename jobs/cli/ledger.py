@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, command_context, console, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
 
 app = typer.Typer(
     help="The ledger, which says what the archive holds: rebuild one that is damaged or lost.",
     epilog=examples("finkray ledger rebuild --dry-run", "finkray ledger rebuild"),
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -25,6 +25,7 @@ from jobs.cli import (
     subscribers,
 )
 from jobs.cli.catalog import catalog
+from jobs.cli.common import WholeSummaries
 from jobs.cli.simulator import simulator_app
 
 _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
@@ -50,6 +51,7 @@ app = typer.Typer(
     help=_HELP,
     epilog=_EXIT_CODES,
     no_args_is_help=True,
+    cls=WholeSummaries,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

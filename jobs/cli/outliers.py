@@ -9,11 +9,12 @@ from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
 from jobs.cli import thumbs
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
 
 app = typer.Typer(
     help="Outliers: how strange each alert is, with reasons (docs/outliers.md).",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

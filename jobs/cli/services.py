@@ -11,7 +11,7 @@ from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
 from finkray.text import visible_text
-from jobs.cli.common import AsJson, Config, command_context, config_file, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, config_file, examples
 from jobs.cluster.connect import WorkerLocation
 from jobs.daemons.registry import SHIPPED, spec_named
 
@@ -33,6 +33,7 @@ app = typer.Typer(rich_markup_mode=None)
 service_app = typer.Typer(
     help="Check a service before it runs, and list the results in the archive.",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 app.add_typer(service_app, name="service")

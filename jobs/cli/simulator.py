@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, console, examples
+from jobs.cli.common import AsJson, WholeSummaries, console, examples
 
 if TYPE_CHECKING:
     from sim.check.compare import Comparison
@@ -17,6 +17,7 @@ _MAX_FINDINGS: Final = 20
 simulator_app = typer.Typer(
     help="Check what the simulator has played. `finkray start simulator` plays.",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, command_context, console, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
 
 app = typer.Typer(
     help="The storage that an archive lies on: a folder, an object store, or HDFS.",
     epilog=examples("finkray storage check", "finkray storage check s3://bucket/prefix"),
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
 
 if TYPE_CHECKING:
     from finkray.streamout.subscribers import Subscribers
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Subscribers: logins that may read topics of filters (docs/subscribe.md).",
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 

@@ -36,8 +36,9 @@ def last_log(logs: dict[str, Path], name: str) -> Path:
     ids = [found for job_id in logs if (found := _JOB_ID.fullmatch(job_id))]
     named = [found for found in ids if found["name"] == name]
     if not named:
-        names = ", ".join(sorted({found["name"] for found in ids})) or "no job"
-        raise FinkrayError(f"there is no log of {name}: the logs that are kept are of {names}")
+        names = ", ".join(sorted({found["name"] for found in ids}))
+        which = f"there are logs of {names}" if names else "no job was started on this machine"
+        raise FinkrayError(f"there is no log of {name}: {which}")
     return logs[max(named, key=lambda found: found["time"]).string]
 
 

@@ -37,6 +37,16 @@ def test_help_has_examples_and_exit_codes(finkray: Finkray) -> None:
     assert all(f"  {command} " in answer.stdout for command in COMMANDS)
 
 
+@pytest.mark.parametrize("words", [(), ("filter",), ("catalog",)])
+def test_help_says_the_whole_of_what_each_command_does(
+    finkray: Finkray, words: tuple[str, ...]
+) -> None:
+    commands = finkray(*words, "--help").stdout.partition("Commands:\n")[2]
+    assert commands
+    assert "..." not in commands
+    assert "Drain and stop jobs (archive, simulator, ui, bright); other" in commands or words
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_examples(finkray: Finkray, command: str) -> None:
     text = finkray(command, "--help").stdout

@@ -101,5 +101,5 @@ def test_the_log_of_the_last_job_of_a_name_is_shown(finkray: Finkray, tmp_path: 
     answer = finkray("logs", "ui")
     assert answer.returncode == 1
     assert answer.stderr == (
-        "finkray: there is no log of ui: the logs that are kept are of archive, archive-of-me\n"
+        "finkray: there is no log of ui: there are logs of archive, archive-of-me\n"
     )
