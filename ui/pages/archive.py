@@ -89,7 +89,8 @@ def sql_html(sql: Lookups, text: str, archive_uri: str, base_url: str) -> str:
 def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     lookups, sql = inputs.function(LOOKUPS), inputs.function(SQL)
     audit_of = inputs.function(LAST_AUDIT)
-    nights, letter, answer = gr.HTML(problem_html("looking …")), gr.HTML(), gr.HTML()
+    looking = problem_html("looking …")
+    nights, letter, answer = gr.HTML(looking), gr.HTML(), gr.HTML(looking)
 
     def load_nights(opening: gr.Request) -> tuple[str, str]:
         query = opening.query_params

@@ -26,6 +26,7 @@ from ui.kit.page import Page, PageInputs
 from ui.kit.reading import Reading, failure_banner
 from ui.sources import CLASS_COUNTS, CLASS_LISTS
 from ui.views.classes import NOT_CHECKED, class_shares, shown_class
+from ui.views.object_html import ObjectChoice
 
 PATH: Final = "classification"
 
@@ -173,7 +174,10 @@ def alerts_table(selection: Selection, alerts: Sequence[ClassifiedAlert]) -> Tab
         tuple(
             (
                 Cell("-" if alert.alert_id is None else str(alert.alert_id)),
-                Cell(alert.object_id or "-"),
+                Cell(
+                    alert.object_id or "-",
+                    href=ObjectChoice(alert.object_id).href() if alert.object_id else "",
+                ),
                 Cell("-" if alert.kafka_timestamp is None else time_text(alert.kafka_timestamp)),
                 Cell(alert.why),
                 Cell(alert.topic),

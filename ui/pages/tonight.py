@@ -92,6 +92,7 @@ def list_table(
         tuple(columns[place] for place in filled),
         tuple(tuple(row[place] for place in filled) for row in cells),
         "no alert of the newest hours is one",
+        f"images and light curves: of the first {STAMPS}" if len(rows) > STAMPS else "",
     )
 
 

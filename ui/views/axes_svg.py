@@ -40,6 +40,19 @@ def axis(
             yield f"<text x='{LEFT - 6}' y='{at + 4:.1f}' text-anchor='end'>{text}</text>"
 
 
+def scrolled_html(svg: str, label: str) -> str:
+    """Return a plot that is scrolled where the screen is too narrow to read it.
+
+    Parameters
+    ----------
+    svg
+        The plot.
+    label
+        What it shows, escaped.
+    """
+    return f"<div class='fr-plot' tabindex='0' role='region' aria-label='{label}'>{svg}</div>"
+
+
 def _step(extent: float) -> tuple[float, int]:
     """Return a round step that gives about six ticks, and the digits that it needs."""
     raw = extent / 6

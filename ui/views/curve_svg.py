@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from ui.kit.markup import escaped
-from ui.views.axes_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axis, padded, scale
+from ui.views.axes_svg import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    axis,
+    padded,
+    scale,
+    scrolled_html,
+)
 
 Quantity = Literal["difference", "apparent", "flux"]
 
@@ -108,11 +119,9 @@ def curve_svg(
     y_of = scale(low, high, bottom, top) if upward else scale(low, high, top, bottom)
     x_label = "MJD (TAI)" if period_days is None else f"phase, period {period_days:.6g} d"
     y_label = {"difference": "difference mag", "apparent": "apparent mag", "flux": "flux, nJy"}
+    label = escaped(f"light curve: {len(marks)} points, {y_label[quantity]} over {x_label}")
     parts = [
-        (
-            f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "
-            f"aria-label='light curve: {len(marks)} points, {y_label[quantity]} over {x_label}'>"
-        ),
+        f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>",
         *axis(padded(min(xs), max(xs)), x_of, horizontal=True),
         *axis((low, high), y_of, horizontal=False),
         (
@@ -126,7 +135,7 @@ def curve_svg(
         *(_mark(mark, x_of, y_of) for mark in marks),
         "</svg>",
     ]
-    return "".join(parts) + _legend(marks)
+    return scrolled_html("".join(parts), label) + _legend(marks)
 
 
 def small_curve_svg(points: Iterable[dict[str, Any]]) -> str:

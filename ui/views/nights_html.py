@@ -53,7 +53,7 @@ def figures(record: NightsRecord, audit: LastAudit | None, now: datetime) -> tup
     letters = sum(count for _, count in record.dead_letters_by_reason)
     return (
         Figure(
-            "alerts", count_text(sum(each.alerts for each in amounts)), f"{len(amounts)} nights"
+            "alerts", count_text(sum(each.alerts for each in amounts)), _nights_text(len(amounts))
         ),
         Figure(
             "size",
@@ -189,7 +189,7 @@ def _disk(record: NightsRecord) -> Figure:
     if left is None:
         return Figure("disk lasts", "unknown", f"{free}; no night to reckon with")
     level: Level = "bad" if left < FEW_NIGHTS else "quiet"
-    value = f"{math.floor(left):d} nights" if left < 10_000 else "> 10 000 nights"
+    value = _nights_text(math.floor(left)) if left < 10_000 else "> 10 000 nights"
     a_night = f"{bytes_text(record.bytes_a_night)} a night, mean of the last {MEAN_NIGHTS}"
     return Figure("disk lasts", value, f"{free}; {a_night}", level)
 
@@ -234,3 +234,7 @@ def _month(
         f"<div class='fr-month'><span class='fr-monthname'>{year}-{month:02d}</span>"
         f"{''.join(days)}</div>"
     )
+
+
+def _nights_text(count: int) -> str:
+    return "1 night" if count == 1 else f"{count_text(count)} nights"

@@ -4,7 +4,18 @@ import math
 from collections.abc import Sequence
 
 from ui.kit.markup import escaped
-from ui.views.axes_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axis, padded, scale
+from ui.views.axes_svg import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    axis,
+    padded,
+    scale,
+    scrolled_html,
+)
 
 
 def periodogram_svg(powers: Sequence[tuple[float, float]], period_days: float | None) -> str:
@@ -41,12 +52,14 @@ def periodogram_svg(powers: Sequence[tuple[float, float]], period_days: float | 
         f"{10.0**decade:g}</text>"
         for decade in decades
     )
-    return (
-        f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='periodogram: "
-        f"power up to {highest:.2f}, periods from {powers[0][0]:.3g} to {powers[-1][0]:.3g} days'>"
+    label = (
+        f"periodogram: power up to {highest:.2f}, periods from {powers[0][0]:.3g} to "
+        f"{powers[-1][0]:.3g} days"
+    )
+    return _plot(
+        label,
         f"{lines}{''.join(axis((0.0, top), y_of, horizontal=False))}"
-        f"<path class='fr-stroke' d='M{path}'/>{mark}{_x_label('period, days')}"
-        f"{_y_label('power')}</svg>"
+        f"<path class='fr-stroke' d='M{path}'/>{mark}{_x_label('period, days')}{_y_label('power')}",
     )
 
 
@@ -72,12 +85,17 @@ def answer_svg(names: tuple[str, str], rows: Sequence[tuple[float, float]]) -> s
         for x, y in rows
     )
     label = escaped(f"{names[1]} over {names[0]}: {len(rows)} rows")
-    return (
-        f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>"
+    return _plot(
+        label,
         f"{''.join(axis(x_ends, x_of, horizontal=True))}"
         f"{''.join(axis(y_ends, y_of, horizontal=False))}{marks}"
-        f"{_x_label(names[0])}{_y_label(names[1])}</svg>"
+        f"{_x_label(names[0])}{_y_label(names[1])}",
     )
+
+
+def _plot(label: str, drawn: str) -> str:
+    svg = f"<svg class='fr-curve' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>"
+    return scrolled_html(f"{svg}{drawn}</svg>", label)
 
 
 def _x_label(text: str) -> str:

@@ -40,10 +40,15 @@ class TimeAxis:
 
 
 def tick_svg(y: float, text: str) -> str:
-    """Return the line and the label of a value of the vertical axis."""
+    """Return the line of a value of the vertical axis, its label, and one at the newest end.
+
+    The latter shows on a phone, where the other is out of sight.
+    """
     return (
         f"<path class='fr-line' d='M{LEFT} {y:.0f}H{WIDTH - RIGHT}'/>"
         f"<text x='{LEFT - 6}' y='{y + 4:.0f}' text-anchor='end'>{text}</text>"
+        f"<text class='fr-at-end' x='{WIDTH - RIGHT - 4}' y='{y - 3:.0f}' text-anchor='end'>"
+        f"{text}</text>"
     )
 
 

@@ -166,6 +166,7 @@ def test_the_list_names_alert_object_time_and_rule() -> None:
         "RRAB in gcvs 2022-06, 0.37 arcsec away",
         "ztf_20261124_programid1",
     ]
+    assert table.rows[0][1].href == "object?id=ZTF260000007&quantity=difference"
 
 
 def test_every_text_from_outside_is_escaped() -> None:

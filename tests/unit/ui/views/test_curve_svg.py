@@ -25,6 +25,14 @@ def point(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def test_a_curve_is_scrolled_where_the_screen_is_narrow_and_its_frame_has_a_name() -> None:
+    drawn = curve_svg([point(), point(mjd_tai=61_101.0)], "difference")
+    label = "light curve: 2 points, difference mag over MJD (TAI)"
+    assert drawn.startswith(
+        f"<div class='fr-plot' tabindex='0' role='region' aria-label='{label}'>"
+    )
+
+
 def test_each_point_is_a_mark_with_band_value_and_both_times() -> None:
     limit = point(kind="limit", band="r", mag=None, flux_njy=None, limit_mag=20.5)
     (mark, open_mark) = marks_of([point(), limit], "difference")

@@ -48,7 +48,7 @@ def test_a_night_of_either_telescope_is_one_night() -> None:
     ("changes", "shown"),
     [
         ({}, ("10 nights", "quiet")),
-        ({"free_bytes": 8 << 30}, ("1 nights", "bad")),
+        ({"free_bytes": 8 << 30}, ("1 night", "bad")),
         ({"bytes_a_night": 0.0}, ("unknown", "quiet")),
     ],
 )
