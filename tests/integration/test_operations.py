@@ -12,7 +12,6 @@ from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import real_ztf_packets, send
-from tests.support.shift import assert_alarm_is_told, assert_all_is_well
 from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
@@ -89,15 +88,12 @@ def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
             assert full.held_bytes <= full.held_bytes_limit
             if disk.real:
                 assert "LOW_DISK" in {alarm.code for alarm in full.alarms}
-            assert_alarm_is_told(archive, "STORAGE")
             # The night's new topic is found now, and cannot be noted in the ledger.
             kafka.create_topic(f"{topic}_new", partitions=1)
             sent += send(kafka.bootstrap_servers, f"{topic}_new", packets)
             disk.make_room()
             archive.wait_for_offsets(sent)
             wait_until("the end of the alarms", lambda: archive.alarms() == set())
-
-            assert_all_is_well(archive)
 
             disk.refuse_writing()
             sent += send(kafka.bootstrap_servers, topic, packets, partitions=2)

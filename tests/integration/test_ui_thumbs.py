@@ -52,6 +52,7 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
     context = browser.new_context(extra_http_headers={HEADER: "alice"})
     with listening(app) as (host, port, _):
         page = context.new_page()
+        page.emulate_media(reduced_motion="reduce")  # no colour is half-way to another
         page.goto(f"http://{host}:{port}/?order=outliers")
         button = page.get_by_role("button", name="no more like alert").first
         description = button.get_attribute("aria-label", timeout=60_000)
