@@ -266,12 +266,18 @@ class Points:
         values.append(_sign(flat(read["prv_candidates.isdiffpos"], counts)))
         jd, fid, ra, dec, mag = values[:5]
         usable = jd < now.jd[alert] - _SAME_EXPOSURE_D
+        # Histories come in the order of time: those that do not are sorted.
+        ahead = np.diff(jd) >= _SAME_EXPOSURE_D
+        unsorted = np.zeros(len(counts), bool)
+        unsorted[alert[1:][~ahead & (alert[1:] == alert[:-1])]] = True
+        some = np.flatnonzero(unsorted[alert])
+        whose = alert[some]
         # A source may be there twice in an exposure: the entry nearest to the detection counts.
-        away = np.hypot(
-            _degrees(ra - now.ra[alert]) * _shrink(now.dec[alert]), dec - now.dec[alert]
-        )
-        away = np.where(np.isfinite(mag), np.where(np.isnan(away), 1e3, away), 1e4)
-        order = np.lexsort((away, fid, jd, alert))
+        east = _degrees(ra[some] - now.ra[whose]) * _shrink(now.dec)[whose]
+        away = np.hypot(east, dec[some] - now.dec[whose])
+        away = np.where(np.isfinite(mag[some]), np.where(np.isnan(away), 1e3, away), 1e4)
+        order = np.arange(len(alert))
+        order[some] = some[np.lexsort((away, fid[some], jd[some], whose))]
         order = order[usable[order]]
         again = np.zeros(len(order), bool)
         again[1:] = (
@@ -357,7 +363,7 @@ def _scatter(now: Now, points: Points, is_detection: np.ndarray) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
     groups, alert = points.groups, points.groups.alert
     placed = is_detection & np.isfinite(points.ra) & np.isfinite(points.dec)
-    east = _degrees(points.ra - now.ra[alert]) * _shrink(now.dec[alert]) * _ARCSEC
+    east = _degrees(points.ra - now.ra[alert]) * _shrink(now.dec)[alert] * _ARCSEC
     north = (points.dec - now.dec[alert]) * _ARCSEC
     count = groups.count(placed) + 1.0
     square = groups.sum(east**2 + north**2, placed) / count

@@ -166,7 +166,7 @@ class Scorer:
         """Return the mean of the worst normal scores of what is known about an image."""
         if not values.shape[1]:
             return np.full(len(values), np.nan)
-        bad = self._quality_ranks.places(values).normal * self._signs
+        bad = self._quality_ranks.normal(values) * self._signs
         worst = np.sort(np.where(np.isfinite(values), bad, -np.inf), axis=1)[:, -_WORST:]
         count = np.isfinite(worst).sum(axis=1)
         total = np.where(np.isfinite(worst), worst, 0.0).sum(axis=1)

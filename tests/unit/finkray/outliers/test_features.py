@@ -34,6 +34,15 @@ def _moved(values: pa.Array, by: float) -> pa.Array:
     return pa.compute.add(values.cast(pa.float64()), by)
 
 
+def _turned(values: pa.Array, every: int) -> pa.Array:
+    """Return the lists, every so many of them from the end on."""
+    turned = [
+        each[::-1] if each and number % every == 0 else each
+        for number, each in enumerate(values.to_pylist())
+    ]
+    return pa.array(turned, values.type)
+
+
 @pytest.mark.parametrize("survey", ["ztf", "lsst"])
 def test_order_and_batches_change_no_feature(test_data: Path, survey: str) -> None:
     alerts = real_ztf_alerts(test_data, NIGHT) if survey == "ztf" else real_lsst_table(test_data)
@@ -46,6 +55,20 @@ def test_order_and_batches_change_no_feature(test_data: Path, survey: str) -> No
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
     flat = pa.table(_columns(alerts, survey))
     assert np.array_equal(about._features(flat), whole[:, : len(about.names)], equal_nan=True)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_order_of_histories_changes_no_feature(test_data: Path, every: int) -> None:
+    about = feature_list("ztf")
+    columns = _columns(real_ztf_alerts(test_data, NIGHT), "ztf")
+    turned = {
+        name: _turned(values, every) if name.startswith("prv_candidates.") else values
+        for name, values in columns.items()
+    }
+    assert not turned["prv_candidates.jd"].equals(columns["prv_candidates.jd"])
+    for each in (about._features, about._curves):
+        before, after = (each(pa.table(table)) for table in (columns, turned))
+        assert np.array_equal(before, after, equal_nan=True)
 
 
 @pytest.mark.parametrize("survey", ["ztf", "lsst"])
