@@ -29,6 +29,11 @@ def visible_text(text: str) -> str:
     )
 
 
+def visible_lines(text: str) -> str:
+    """Return text with its line breaks, and all other control and bidi characters as escapes."""
+    return "\n".join(visible_text(line.expandtabs()) for line in text.split("\n"))
+
+
 def clipped(text: str, width: int) -> str:
     """Return at most `width` characters of a text; an ellipsis stands for the rest."""
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -8,6 +8,7 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
+from finkray.text import visible_lines
 from jobs.cli import (
     archive,
     consume,
@@ -105,10 +106,11 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         if isinstance(error, FinkrayError):
-            sys.stderr.write(f"finkray: {error}\n")
+            sys.stderr.write(f"finkray: {visible_lines(str(error))}\n")
             sys.exit(_exit_code(error))
         sys.stderr.write(
-            f"finkray: a bug: {type(error).__name__}: {error} (finkray --debug … shows where)\n"
+            f"finkray: a bug: {type(error).__name__}: {visible_lines(str(error))} "
+            "(finkray --debug … shows where)\n"
         )
         sys.exit(CommandExit.BUG)
 

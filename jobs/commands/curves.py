@@ -18,6 +18,7 @@ from finkray.errors import TooFewPoints
 from finkray.reader import Archive
 from finkray.settings.model import Settings
 from jobs.cluster.archive import archive_of
+from ui.kit.terminal import line_text
 
 
 def archive_to_read(settings: Settings) -> Archive:
@@ -109,7 +110,7 @@ def curve_text(points: pa.Table) -> RenderableType:
     for point in points.to_pylist():
         table.add_row(
             _number(point["mjd_tai"], 5),
-            point["band"] or "",
+            line_text(point["band"] or ""),
             point["kind"],
             _number(point["flux_njy"], 1),
             _number(point["flux_err_njy"], 1),
@@ -140,7 +141,7 @@ def cone_text(objects: pa.Table) -> RenderableType:
     )
     for each in objects.to_pylist():
         table.add_row(
-            each["object_id"] or "",
+            line_text(each["object_id"] or ""),
             each["survey"],
             _number(each["separation_arcsec"], 2),
             _number(each["ra_deg"], 6),

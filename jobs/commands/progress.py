@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
+
+from finkray.text import visible_lines
 
 
 class Progress:
@@ -18,13 +21,13 @@ class Progress:
         self._errors = Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
-        """Print a line of the result."""
-        sys.stdout.write(f"{text}\n")
+        """Print a line of the result; what it may have from a stream cannot steer the terminal."""
+        sys.stdout.write(f"{visible_lines(text)}\n")
         sys.stdout.flush()
 
     def tell(self, text: str) -> None:
         """Print a line about the work to standard error, apart from the result."""
-        self._errors.print(text, markup=False)
+        self._errors.print(visible_lines(text), markup=False)
 
     def write(self, text: str) -> None:
         """Print text as it is."""
@@ -34,9 +37,10 @@ class Progress:
     @contextmanager
     def waiting(self, text: str) -> Iterator[Callable[[str], None]]:
         """Show what the command waits for; yield a function that shows how far it is."""
+        text = visible_lines(text)
         if not self._errors.is_terminal:
             self._errors.print(f"{text} …", markup=False)
             yield lambda _: None
             return
-        with self._errors.status(text) as status:
-            yield lambda more: status.update(f"{text}: {more}")
+        with self._errors.status(Text(text)) as status:
+            yield lambda more: status.update(Text(f"{text}: {visible_lines(more)}"))

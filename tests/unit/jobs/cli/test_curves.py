@@ -42,6 +42,21 @@ def test_a_light_curve_is_shown_as_text_csv_and_json(finkray: Finkray) -> None:
     assert 0 < len(late) < 57
 
 
+def test_an_object_id_cannot_steer_the_terminal(finkray: Finkray, tmp_path: Path) -> None:
+    hostile = "[/red]\x1b[2J\nZTF\u202etxt"
+    storage = LocalStorage(tmp_path / "archive")
+    archive_table(storage, ztf_table(ztf_alert(ztf_detection(1), object_id=hostile)))
+    (found,) = json.loads(finkray("cone", "10", "20", "1deg", "--json").stdout)
+    assert found["object_id"] == hostile
+    shown = finkray("cone", "10", "20", "1deg")
+    assert shown.returncode == 0, shown.stderr
+    assert r"[/red]\x1b[2J\nZTF\u202etxt" in shown.stdout
+    refused = finkray("lightcurve", f"{hostile}x")
+    assert refused.returncode == 1
+    assert "\x1b" not in refused.stderr
+    assert r"\x1b[2J" in refused.stderr
+
+
 @pytest.mark.usefixtures("archive")
 @pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
 def test_a_light_curve_is_drawn(finkray: Finkray, tmp_path: Path, ending: str) -> None:
