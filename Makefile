@@ -103,8 +103,8 @@ chaos: $(PREPARED)  ## kill processes at random under a stream with every troubl
 chaos-stores: $(READY)  ## kill writers of an archive and its store, with lost answers and an outage: KILLS=N OUTAGE_S=N STORES="s3 or hdfs"
 	@KILLS=$(KILLS) OUTAGE_S=$(OUTAGE_S) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "killed and ($(STORES))" -o faulthandler_timeout=0
 
-chaos-streamout: $(READY)  ## kill and stop the process that sends alerts at random: KILLS=N
-	@FINKRAY_STREAMOUT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/integration/test_streamout.py -s -k killed --timeout 14400 -o faulthandler_timeout=0
+chaos-streamout: $(READY)  ## kill the process that sends alerts at random, and stop one more for each four kills: KILLS=N
+	@FINKRAY_STREAMOUT_KILLS=$(KILLS) FINKRAY_STREAMOUT_ZOMBIES=$$(($(KILLS) / 4)) $(BIN)/python -m pytest tests/integration/test_streamout.py -s -k killed --timeout 14400 -o faulthandler_timeout=0
 
 take-overs: $(READY)  ## take an archive over from holders that sleep and wake up: TAKE_OVERS=N STORES="s3 or hdfs"
 	@TAKE_OVERS=$(TAKE_OVERS) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "slept and ($(STORES))" -o faulthandler_timeout=0

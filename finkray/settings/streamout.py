@@ -60,7 +60,7 @@ class StreamoutSettings(Section):
         description="Seconds after which results that come late are not waited for any longer: no "
         "amendment follows then",
     )
-    batch_rows: PositiveInt = Field(1000, description="Most alerts that a filter gets at a time")
+    batch_rows: PositiveInt = Field(2000, description="Most alerts that a filter gets at a time")
     batch_s: PositiveFloat = Field(5.0, description="Time limit of a filter for a batch, in s")
     load_s: PositiveFloat = Field(60.0, description="Time limit for loading a filter, in seconds")
     memory_bytes: ByteSize = Field(

@@ -28,10 +28,11 @@ from finkray.storage.contract import Storage
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.amending import Amender, LateAnswers, lapse
 from finkray.streamout.answer_watch import AnswerWatch
+from finkray.streamout.batches import FileVerdicts
 from finkray.streamout.figures import SentWindow
 from finkray.streamout.judging import Judge
 from finkray.streamout.late import LateFile
-from finkray.streamout.ledger_files import LedgerFile, files_from
+from finkray.streamout.ledger_files import STEP_ALERTS, LedgerFile, files_from, some_files
 from finkray.streamout.messages import JudgedFile, MessageMaker
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import FilterStore, PublishedFilter
@@ -39,9 +40,6 @@ from finkray.streamout.reporting import filter_statuses
 from finkray.streamout.sender import Sender
 from finkray.streamout.sending import Sent, late_file, send_file
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, PASSED, Verdicts
-
-STEP_ALERTS: Final = 2000
-"""A step ends with the file that reaches it, so that new filters and stops are seen soon."""
 
 TRANSACTION_BYTES: Final = 16 * 2**20
 """A transaction ends with the file that reaches it: it must be written well within
@@ -204,38 +202,57 @@ class Streamout:
     def _advance(self, group: Sequence[PublishedFilter]) -> bool:
         first = self._progress[group[0].name]
         files = files_from(self._archive, Position.from_cursor(first.cursor), first.mark)
-        items = list(_some(files))
-        going = list(group)
-        judged = []
-        for item in items:
-            found = self._judged(item, going)
-            going = [each for each in going if each.name in found.verdicts]
-            if not going:
-                break
-            judged.append(found)
+        judged = self._judged(list(some_files(files)), group)
         advances = bool(judged)
         while judged:
             judged = self._send(judged, group)
         return advances
 
-    def _judged(self, item: LedgerFile, filters: Sequence[PublishedFilter]) -> JudgedFile:
-        """Judge a file; filters that have nothing to judge in it have no rows."""
+    def _judged(
+        self, items: Sequence[LedgerFile], group: Sequence[PublishedFilter]
+    ) -> list[JudgedFile]:
+        """Judge files up to the first at which all filters stay.
+
+        Filters that have nothing to judge in a file have no rows.
+        """
         empty = Verdicts.not_judged(0, "")
         empty.reasons.clear()
-        wanting = [each for each in filters if self._wants(item, each)]
-        if item.file is None or not item.exists or not wanting:
-            return JudgedFile(item, {each.name: empty for each in filters}, {})
-        verdicts, answers = self._judge.judge(item, [each.definition for each in wanting])
-        schema = self._reader.packet_schema(item.file.schema_fingerprint)
-        for each in filters:
-            survey = each.definition.survey
-            is_others = not isinstance(schema, str) and survey not in (None, schema.survey)
-            if each not in wanting or is_others:
-                verdicts[each.name] = empty
-        return JudgedFile(item, verdicts, answers)
+        wanting = [
+            {each.name: each.definition for each in group if self._wants(item, each)}
+            for item in items
+        ]
+        asked = [
+            (item, list(filters.values()))
+            for item, filters in zip(items, wanting, strict=True)
+            if filters
+        ]
+        said = iter(self._judge.judge_files(asked))
+        going = list(group)
+        out = []
+        for item, filters in zip(items, wanting, strict=True):
+            file = next(said) if filters else FileVerdicts("", 0)
+            verdicts = {}
+            for each in going:
+                if each.name not in filters or self._is_others(item, each):
+                    verdicts[each.name] = empty
+                elif each.name in file.verdicts:
+                    verdicts[each.name] = file.verdicts[each.name]
+            going = [each for each in going if each.name in verdicts]
+            if not going:
+                break
+            out.append(JudgedFile(item, verdicts, file.answers))
+        return out
+
+    def _is_others(self, item: LedgerFile, published: PublishedFilter) -> bool:
+        """Return whether the alerts of a file are of another survey than a filter's."""
+        schema = self._reader.packet_schema(item.file.schema_fingerprint if item.file else None)
+        survey = published.definition.survey
+        return not isinstance(schema, str) and survey not in (None, schema.survey)
 
     def _wants(self, item: LedgerFile, published: PublishedFilter) -> bool:
         """Return whether a filter has not judged a file: a repaired one it mostly has."""
+        if item.file is None or not item.exists:
+            return False
         missing = self._progress[published.name].missing
         return not item.repaired or any(claim in missing for claim in item.claims)
 
@@ -377,13 +394,3 @@ class Streamout:
             for reason, rows in verdicts.reasons.items():
                 names = [f"{item.claims[0]} row {row}" for row in rows[:NAMED_ALERTS]]
                 progress.count_not_judged(reason, len(rows), names)
-
-
-def _some(files: Iterator[LedgerFile]) -> Iterator[LedgerFile]:
-    """Yield files up to the one with which they have `STEP_ALERTS` alerts."""
-    alerts = 0
-    for item in files:
-        yield item
-        alerts += item.rows
-        if alerts >= STEP_ALERTS:
-            return

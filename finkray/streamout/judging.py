@@ -1,8 +1,8 @@
-"""Judge a file with many filters: read the columns once, and let a filter that fails rest alone."""
+"""Judge files with many filters: read columns once, and let a filter that fails rest alone."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -14,17 +14,18 @@ from finkray.errors import FilterError
 from finkray.results.store import ResultsStore
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.alerts import AlertReader, PacketSchema, service_columns
+from finkray.streamout.batches import Asked, FileVerdicts, Part, joined, next_batch, split, united
 from finkray.streamout.filter_columns import FilterColumns, find_columns
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.filter_process import FilterPool, Unjudged, limits_of
 from finkray.streamout.fink_filter import arguments_of
 from finkray.streamout.late import service_name
 from finkray.streamout.ledger_files import LedgerFile
-from finkray.streamout.verdict import NOT_JUDGED, Verdicts
+from finkray.streamout.verdict import Verdicts
 
 NARROWER: Final = 8
-"""A batch at which a process hung or died is tried again in batches of this fraction: from 1000
-alerts the one that is guilty is alone after four tries."""
+"""A batch at which a process hung or died is tried again in batches of this fraction: from 2000
+alerts the one that is guilty is alone after five tries."""
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Judge:
         self._settings = settings
         self._reader = reader
         self._states: dict[str, FilterState] = {}
+        self._found: dict[tuple[object, ...], FilterColumns] = {}
         self.pool = FilterPool(limits_of(settings))
 
     def state(self, name: str) -> FilterState:
@@ -93,7 +95,7 @@ class Judge:
     def judge(
         self, item: LedgerFile, filters: Sequence[FilterFile], rows: np.ndarray | None = None
     ) -> tuple[dict[str, Verdicts], dict[str, pa.ChunkedArray]]:
-        """Judge the alerts of a file.
+        """Judge the alerts of one file, see `judge_files`.
 
         Parameters
         ----------
@@ -107,54 +109,88 @@ class Judge:
         Returns
         -------
         dict
-            verdicts by filter; none of a filter that must wait or rest: it stays at this file
+            verdicts by filter
         dict
             the records of services that were read, by service
         """
+        (judged,) = self.judge_files([(item, filters)], rows)
+        return judged.verdicts, judged.answers
+
+    def judge_files(
+        self,
+        files: Sequence[tuple[LedgerFile, Sequence[FilterFile]]],
+        rows: np.ndarray | None = None,
+    ) -> list[FileVerdicts]:
+        """Judge files one after the other, alerts of several at a time: a batch costs 1 ms.
+
+        Parameters
+        ----------
+        files
+            each with the filters that judge it
+        rows
+            as in `judge`
+
+        Returns
+        -------
+        list
+            for each file the verdicts. A filter that must wait or rest has none for the file at
+            which it stays: what it said of those behind does not count
+        """
+        out = []
+        stay: set[str] = set()
+        for item, filters in files:
+            found = self._prepared(item, [each for each in filters if each.name not in stay], rows)
+            stay |= found.waiting
+            out.append(found)
+        self._judge_batches(out)
+        return out
+
+    def _prepared(
+        self, item: LedgerFile, filters: Sequence[FilterFile], only: np.ndarray | None
+    ) -> FileVerdicts:
+        """Read what the filters need of a file; say what needs no filter to be known."""
         file = item.file
         assert file is not None  # noqa: S101 - only files are judged
+        out = FileVerdicts(file.path, file.rows)
         schema = self._reader.packet_schema(file.schema_fingerprint)
         if isinstance(schema, str):
-            return {each.name: Verdicts.not_judged(file.rows, schema) for each in filters}, {}
+            reason = schema
+            out.verdicts = {e.name: Verdicts.not_judged(file.rows, reason) for e in filters}
+            return out
         filters = [each for each in filters if each.survey in (None, schema.survey)]
         if not filters:
-            return {}, {}
-        return self._judge_packets(item, schema, filters, rows)
-
-    def _judge_packets(
-        self,
-        item: LedgerFile,
-        schema: PacketSchema,
-        filters: Sequence[FilterFile],
-        only: np.ndarray | None,
-    ) -> tuple[dict[str, Verdicts], dict[str, pa.ChunkedArray]]:
-        file = item.file
-        assert file is not None  # noqa: S101 - as above
+            return out
         wanted = {name for each in filters for name in services_of(each)}
         stores = {n: s for n, s in self._reader.services().items() if n in wanted} if wanted else {}
-        found = {
-            each.name: find_columns(each, schema.columns, service_columns(stores))
-            for each in filters
-        }
+        found = {each.name: self._columns_of(each, schema, stores) for each in filters}
         alerts = self._reader.columns(file.path, found.values())
         answers = {name: self._reader.answers(s, file.path, alerts) for name, s in stores.items()}
-        out: dict[str, Verdicts] = {}
-        batches: dict[str, tuple[pa.Table, np.ndarray]] = {}
+        out.answers = answers
         for each in filters:
             rows = self._judgeable(each, answers, file.rows)
             if only is not None:
                 rows = np.intersect1d(rows, only)
             elif len(rows) < file.rows and self._may_come(each, item, stores):
+                out.waiting.add(each.name)
                 continue
             if missing := found[each.name].missing:
                 reason = _missing_reason(each, missing)
-                out[each.name] = Verdicts.not_judged(file.rows, reason)
+                out.verdicts[each.name] = Verdicts.not_judged(file.rows, reason)
             else:
-                batches[each.name] = (_columns(found[each.name], each, alerts, answers), rows)
-        by_name = {each.name: each for each in filters}
-        for name, verdicts in self._judge_batches(file.path, by_name, batches).items():
-            out[name] = _with_needs(by_name[name], verdicts, batches[name][1], file.rows)
-        return out, answers
+                columns = _columns(found[each.name], each, alerts, answers)
+                out.asked[each.name] = Asked(each, columns, rows)
+        return out
+
+    def _columns_of(
+        self, each: FilterFile, schema: PacketSchema, stores: Mapping[str, ResultsStore]
+    ) -> FilterColumns:
+        """Return where a filter's columns are: to find them takes longer than to read them."""
+        services = service_columns({n: s for n, s in stores.items() if n in services_of(each)})
+        own = tuple((name, *columns.names) for name, columns in services.items())
+        key = (each.name, each.version, schema.text, own)
+        if key not in self._found:
+            self._found[key] = find_columns(each, schema.columns, services)
+        return self._found[key]
 
     def _judgeable(
         self, each: FilterFile, answers: Mapping[str, pa.ChunkedArray], rows: int
@@ -181,46 +217,48 @@ class Judge:
         age_s = (datetime.now(UTC) - item.committed_at).total_seconds()
         return 0 <= age_s < self._settings.needs_s
 
-    def _judge_batches(
-        self,
-        path: str,
-        filters: Mapping[str, FilterFile],
-        batches: Mapping[str, tuple[pa.Table, np.ndarray]],
-    ) -> dict[str, Verdicts]:
-        """Judge batch by batch, all filters at a time; leave out those that fail."""
-        going = {name: list(self._parts(path, name, rows)) for name, (_, rows) in batches.items()}
-        found: dict[str, list[tuple[np.ndarray, Verdicts]]] = {name: [] for name in going}
-        for name in list(going):
-            if not self._loaded(filters[name]):
-                del going[name]
-        while any(going.values()):
-            now = {name: parts.pop(0) for name, parts in going.items() if parts}
-            said = self.pool.judge(
-                {name: _rows_of(batches[name][0], part) for name, part in now.items()}
-            )
-            for name, verdicts in said.items():
-                if isinstance(verdicts, Unjudged) and not self._note_failure(
-                    path, name, now[name], verdicts
-                ):
-                    del going[name]
-                    continue
-                if isinstance(verdicts, Unjudged):
-                    verdicts = Verdicts.not_judged(len(now[name]), str(verdicts))  # noqa: PLW2901
+    def _judge_batches(self, files: Sequence[FileVerdicts]) -> None:
+        """Judge batch by batch, all filters at a time; leave out files at which a filter fails."""
+        left = self._parts(files)
+        said: dict[str, list[tuple[Part, Verdicts]]] = {name: [] for name in left}
+        ends = dict.fromkeys(left, len(files))
+        # One size for all batches: if it grew in between, an alert might never be alone.
+        most = {name: self.state(name).batch_rows for name in left}
+        while any(left.values()):
+            now = {}
+            for name, parts in left.items():
+                if parts:
+                    now[name], left[name] = next_batch(parts, most[name])
+            answers = self.pool.judge({name: united(batch) for name, batch in now.items()})
+            for name, batch in now.items():
+                paths = [files[part.file].path for part in batch]
+                verdicts = self._noted(name, batch, paths, answers[name])
+                if verdicts is None:
+                    left[name], ends[name] = [], batch[0].file
                 else:
-                    self._note_success(name)
-                found[name].append((now[name], verdicts))
-        return {
-            name: _joined(
-                found[name], len(batches[name][1]), batches[name][1], self._guilty(path, name)
-            )
-            for name in going
-        }
+                    said[name] += zip(batch, split(verdicts, batch), strict=True)
+        for name, end in ends.items():
+            for number, file in enumerate(files[:end]):
+                if asked := file.asked.get(name):
+                    file.verdicts[name] = joined(
+                        (each for each in said[name] if each[0].file == number),
+                        asked,
+                        file.alerts,
+                        guilty=self._guilty(file.path, name),
+                        lacks=needs_reason(asked.definition.needs),
+                    )
 
-    def _parts(self, path: str, name: str, rows: np.ndarray) -> Iterator[np.ndarray]:
-        guilty = self._guilty(path, name)
-        rows = rows[~np.isin(rows, list(guilty))] if guilty else rows
-        size = self.state(name).batch_rows
-        return (rows[start : start + size] for start in range(0, len(rows), size))
+    def _parts(self, files: Sequence[FileVerdicts]) -> dict[str, list[Part]]:
+        """Return what each filter is to judge; leave out those that cannot be loaded."""
+        parts: dict[str, list[Part]] = {}
+        definitions = {}
+        for number, file in enumerate(files):
+            for name, asked in file.asked.items():
+                guilty = list(self._guilty(file.path, name))
+                rows = asked.rows[~np.isin(asked.rows, guilty)] if guilty else asked.rows
+                parts.setdefault(name, []).append(Part(number, asked.columns, rows))
+                definitions[name] = asked.definition
+        return {name: own for name, own in parts.items() if self._loaded(definitions[name])}
 
     def _guilty(self, path: str, name: str) -> dict[int, str]:
         return {r: why for (p, r), why in self.state(name).guilty.items() if p == path}
@@ -233,27 +271,33 @@ class Judge:
             return False
         return True
 
-    def _note_failure(self, path: str, name: str, rows: np.ndarray, unjudged: Unjudged) -> bool:
-        """Note a batch without verdicts; return whether the filter goes on with this file."""
+    def _noted(
+        self,
+        name: str,
+        batch: Sequence[Part],
+        paths: Sequence[str],
+        answer: Verdicts | Unjudged,
+    ) -> Verdicts | None:
+        """Note how a filter fares; return its verdicts, None if it stays where it is."""
         state = self.state(name)
+        if isinstance(answer, Verdicts):
+            state.failures = 0
+            state.rest_s = self._settings.breaker_rest_s
+            state.batch_rows = min(self._settings.batch_rows, state.batch_rows * 2)
+            return answer
         state.failures += 1
-        if unjudged.ended:
-            if len(rows) == 1:
-                state.guilty[path, int(rows[0])] = str(unjudged)
-            state.batch_rows = max(1, min(state.batch_rows, len(rows)) // NARROWER)
-            self._rest(name, str(unjudged))
-            return False
-        state.last_fault = str(unjudged)
+        rows = sum(len(part.rows) for part in batch)
+        if answer.ended:
+            if rows == 1:
+                state.guilty[paths[0], int(batch[0].rows[0])] = str(answer)
+            state.batch_rows = max(1, min(state.batch_rows, rows) // NARROWER)
+            self._rest(name, str(answer))
+            return None
+        state.last_fault = str(answer)
         if state.failures >= self._settings.breaker_failures:
-            self._rest(name, str(unjudged))
-            return False
-        return True
-
-    def _note_success(self, name: str) -> None:
-        state = self.state(name)
-        state.failures = 0
-        state.rest_s = self._settings.breaker_rest_s
-        state.batch_rows = min(self._settings.batch_rows, state.batch_rows * 2)
+            self._rest(name, str(answer))
+            return None
+        return Verdicts.not_judged(rows, str(answer))
 
     def _rest(self, name: str, why: str) -> None:
         state = self.state(name)
@@ -296,43 +340,3 @@ def _columns(
     for argument, (service, column) in found.services.items():
         columns[argument] = pc.struct_field(answers[service], column)
     return pa.table({argument: columns[argument] for argument in definition.arguments})
-
-
-def _rows_of(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Return rows of a table: mostly all of them, without a copy."""
-    return table if len(rows) == table.num_rows else table.take(pa.array(rows))
-
-
-def _joined(
-    parts: Sequence[tuple[np.ndarray, Verdicts]],
-    count: int,
-    rows: np.ndarray,
-    guilty: Mapping[int, str],
-) -> Verdicts:
-    """Return the verdicts of the batches of a file, by row among `rows`, which ascend."""
-    codes = np.full(count, NOT_JUDGED, np.uint8)
-    reasons: dict[str, list[int]] = {}
-    for part_rows, verdicts in parts:
-        places = np.searchsorted(rows, part_rows)
-        codes[places] = verdicts.codes
-        for reason, hurt in verdicts.reasons.items():
-            reasons.setdefault(reason, []).extend(places[hurt].tolist())
-    for row, reason in guilty.items():
-        place = int(np.searchsorted(rows, row))
-        if place < len(rows) and rows[place] == row:
-            reasons.setdefault(reason, []).append(place)
-    return Verdicts(codes, reasons)
-
-
-def _with_needs(
-    definition: FilterFile, verdicts: Verdicts, rows: np.ndarray, count: int
-) -> Verdicts:
-    """Return verdicts for all alerts of a file: those without what is needed are not judged."""
-    if len(rows) == count:
-        return verdicts
-    codes = np.full(count, NOT_JUDGED, np.uint8)
-    codes[rows] = verdicts.codes
-    reasons = {why: [int(rows[r]) for r in hurt] for why, hurt in verdicts.reasons.items()}
-    lacking = sorted(set(range(count)) - set(rows.tolist()))
-    reasons[needs_reason(definition.needs)] = lacking
-    return Verdicts(codes, reasons)

@@ -1,8 +1,9 @@
 """The files that the archive's ledger names, from a position on, one after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from finkray.claim import Claim, DataFile
 from finkray.errors import LedgerReplaced
@@ -10,6 +11,10 @@ from finkray.ledger.entry import Entry
 from finkray.ledger.follow import Position, is_published, mark_of, new_files
 from finkray.ledger.read import read_entries, read_state
 from finkray.storage.contract import Storage
+
+STEP_ALERTS: Final = 2000
+"""A step has no more alerts, but one file at least: new filters and stops are seen soon. Filters
+get them as one batch, see `streamout.batch_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,16 @@ def files_from(archive: Storage, at: Position, mark: str | None) -> Iterator[Led
             )
         if not new:
             yield LedgerFile(Position(entry.seq + 1), mark_of(entry), None)
+
+
+def some_files(files: Iterable[LedgerFile]) -> Iterator[LedgerFile]:
+    """Yield the first files: with `STEP_ALERTS` alerts at most, but one at least."""
+    alerts = 0
+    for item in files:
+        if alerts and alerts + item.rows > STEP_ALERTS:
+            return
+        alerts += item.rows
+        yield item
 
 
 def _names_of(entry: Entry, file: DataFile) -> Iterator[str]:

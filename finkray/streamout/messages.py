@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,31 +52,35 @@ class JudgedFile:
         return self.item.after
 
 
-class Message(NamedTuple):
-    """A message, or why there is none.
+@dataclass(slots=True)
+class Messages:
+    """The messages of a filter for a file, in the order of its rows.
 
     Attributes
     ----------
-    object_id
-        of the alert
-    record
-        the bare record; empty if it was refused
+    published
+        the filter
     schema_text
-        its schema
-    source
-        where the alert came from, for people
-    row
-        of the alert in its file
+        the schema of the records; empty if there is none
+    rows
+        of the alerts in the file
+    object_ids
+        of the alerts
+    records
+        the bare records
+    sources
+        where the alerts came from, for people
     refused
-        why it is not sent; empty if it is
+        alerts of which no message can be made, by the reason: where they came from
     """
 
-    object_id: bytes
-    record: bytes
+    published: PublishedFilter
     schema_text: str
-    source: str
-    row: int
-    refused: str = ""
+    rows: list[int] = field(default_factory=list)
+    object_ids: list[bytes] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
 
 
 class MessageMaker:
@@ -99,8 +102,8 @@ class MessageMaker:
         filters: Sequence[PublishedFilter],
         at: datetime,
         kind: Kind = "alert",
-    ) -> Iterator[tuple[PublishedFilter, Message]]:
-        """Yield the messages of a file, filter by filter, in the order of its rows.
+    ) -> Iterator[Messages]:
+        """Yield the messages of a file, filter by filter.
 
         Parameters
         ----------
@@ -121,33 +124,32 @@ class MessageMaker:
         schema = self._reader.packet_schema(file.schema_fingerprint)
         assert isinstance(schema, PacketSchema)  # noqa: S101 - else nothing passed
         encoders = {each.name: self._encoder(schema, each, judged) for each in filters}
-        known = [e.schema for e in encoders.values() if isinstance(e, MessageEncoder)]
-        alerts = self._reader.passed(file.path, known, rows)
+        known = {id(e): e for e in encoders.values() if isinstance(e, MessageEncoder)}
+        alerts = self._reader.passed(file.path, [e.schema for e in known.values()], rows)
         objects = object_ids(self._reader.object_columns(alerts))
         sources, texts, numbers = source_bytes(alerts), source_texts(alerts), rows.tolist()
-        encoded: dict[int, list[bytes | str]] = {}
+        begun = {number: _begun(encoder, alerts, sources) for number, encoder in known.items()}
         for each in filters:
             encoder = encoders[each.name]
             places = np.searchsorted(rows, rows_of[each.name]).tolist()
-            if isinstance(encoder, str):
-                for place in places:
-                    about = texts[place], numbers[place]
-                    yield each, Message(objects[place], b"", "", *about, encoder)
+            if not places:
                 continue
-            if id(encoder) not in encoded:
-                encoded[id(encoder)] = _encode(encoder, alerts)
+            if isinstance(encoder, str):
+                yield Messages(each, "", refused={encoder: [texts[place] for place in places]})
+                continue
+            beginnings, refused = begun[id(encoder)]
+            made = Messages(each, encoder.schema.text)
+            for place in [place for place in places if place in refused] if refused else ():
+                made.refused.setdefault(refused[place], []).append(texts[place])
+                places.remove(place)
             tails = _tails(encoder, judged.answers, rows)
             version = judged.versions.get(each.name, each.definition.version)
             same = sent_bytes(kind, each.name, version, at)
-            for place in places:
-                packet = encoded[id(encoder)][place]
-                about = texts[place], numbers[place]
-                text = encoder.schema.text
-                if isinstance(packet, str):
-                    yield each, Message(objects[place], b"", text, *about, packet)
-                else:
-                    record = packet + sources[place] + same + tails[place]
-                    yield each, Message(objects[place], record, text, *about)
+            made.rows = [numbers[place] for place in places]
+            made.object_ids = [objects[place] for place in places]
+            made.sources = [texts[place] for place in places]
+            made.records = [beginnings[place] + same + tails[place] for place in places]
+            yield made
 
     def _encoder(
         self, schema: PacketSchema, published: PublishedFilter, judged: JudgedFile
@@ -178,18 +180,22 @@ def source_texts(alerts: pa.Table) -> list[str]:
     return [f"{topic}[{partition}]@{offset}" for topic, partition, offset in sources]
 
 
-def _encode(encoder: MessageEncoder, alerts: pa.Table) -> list[bytes | str]:
-    """Return the beginning of each message, or why an alert cannot be encoded."""
+def _begun(
+    encoder: MessageEncoder, alerts: pa.Table, sources: Sequence[bytes]
+) -> tuple[list[bytes], dict[int, str]]:
+    """Return the beginning of each message, and why alerts cannot be encoded, by their place."""
+    refused: dict[int, str] = {}
     try:
-        return list(encoder.packets(alerts))
+        packets = encoder.packets(alerts)
     except SchemaError:
-        out: list[bytes | str] = []
-        for row in range(alerts.num_rows):
+        packets = []
+        for place in range(alerts.num_rows):
             try:
-                out += encoder.packets(alerts.slice(row, 1))
+                packets += encoder.packets(alerts.slice(place, 1))
             except SchemaError as error:
-                out.append(f"not encoded: {error}")
-        return out
+                packets.append(b"")
+                refused[place] = f"not encoded: {error}"
+    return [packet + source for packet, source in zip(packets, sources, strict=True)], refused
 
 
 def _tails(

@@ -1,6 +1,7 @@
 """Write to Kafka in transactions: messages, new schemas and the progress of filters."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -159,7 +160,9 @@ class Sender:
         if goes_on and read_out_ledger(config, settings.instance).owner != owner:
             raise ProducerFenced(f"a newer process sends for the instance {settings.instance}")
         create_own_topics(config, settings)
-        self._producer = TransactionalProducer(config, f"finkray-streamout-{settings.instance}")
+        # The commit waits for all messages, so only what fails is told: 0.7 us a message less.
+        own = {**config, "delivery.report.only.error": True}
+        self._producer = TransactionalProducer(own, f"finkray-streamout-{settings.instance}")
         self._registry = output_registry(settings)
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
@@ -183,8 +186,25 @@ class Sender:
         with self._producer.transaction():
             yield
 
-    def schema_id(self, published: PublishedFilter, text: str) -> int:
-        """Return the id of a schema; write it into the open transaction if it is new.
+    def send(
+        self,
+        published: PublishedFilter,
+        object_ids: Sequence[bytes],
+        records: Sequence[bytes],
+        schema_text: str,
+    ) -> list[int]:
+        """Write messages into the open transaction; return their sizes, 0 of one that is too large.
+
+        Parameters
+        ----------
+        published
+            the filter
+        object_ids
+            of the alerts
+        records
+            the bare records
+        schema_text
+            their schema
 
         Raises
         ------
@@ -193,6 +213,27 @@ class Sender:
         SchemaUnavailable
             if the registry does not answer
         """
+        topic = published.topic
+        schema = self._schema_id(published, schema_text), schema_text.encode()
+        if topic not in self._partitions:
+            self._learn(topic)
+        partitions, limit = self._partitions[topic], self._limits[topic] - ROOM_BYTES
+        by_partition: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
+        sizes = []
+        for object_id, record in zip(object_ids, records, strict=True):
+            message = key_and_value(published.wire, record, object_id, *schema)
+            size = len(message[0]) + len(message[1])
+            if size > limit:
+                sizes.append(0)
+                continue
+            sizes.append(size)
+            by_partition[partition_of(object_id, partitions)].append(message)
+        for partition, messages in by_partition.items():
+            self._producer.produce_all(topic, partition, messages)
+        return sizes
+
+    def _schema_id(self, published: PublishedFilter, text: str) -> int:
+        """Return the id of a schema; write it into the open transaction if it is new."""
         topic = published.topic
         # A message of Fink's form has its schema with it.
         registry = self._registry if published.wire is Wire.CONFLUENT else None
@@ -204,37 +245,6 @@ class Sender:
         new, key, value = self._book.register(topic, text, given)
         self._producer.produce(schemas_topic(self._settings.instance), value, key=key)
         return new
-
-    def send(
-        self,
-        published: PublishedFilter,
-        object_id: bytes,
-        record: bytes,
-        schema: tuple[int, bytes],
-    ) -> int | None:
-        """Write a message into the open transaction; return its size, None if it is too large.
-
-        Parameters
-        ----------
-        published
-            the filter
-        object_id
-            of the alert
-        record
-            the bare record
-        schema
-            its id and text
-        """
-        topic = published.topic
-        if topic not in self._partitions:
-            self._learn(topic)
-        key, value = key_and_value(published.wire, record, object_id, *schema)
-        size = len(key) + len(value)
-        if size + ROOM_BYTES > self._limits[topic]:
-            return None
-        partition = partition_of(object_id, self._partitions[topic])
-        self._producer.produce(topic, value, key=key, partition=partition)
-        return size
 
     def write_progress(self, progress: Progress) -> None:
         """Write the progress of a filter into the open transaction."""

@@ -11,7 +11,7 @@ from finkray.errors import SchemaError
 from finkray.storage.layout import parse_path
 from finkray.streamout.judging import needs_reason, services_of
 from finkray.streamout.late import LateFile, ranges_of
-from finkray.streamout.messages import JudgedFile, Message, MessageMaker
+from finkray.streamout.messages import JudgedFile, MessageMaker, Messages
 from finkray.streamout.output_schema import Kind
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
@@ -104,20 +104,21 @@ def send_messages(
         what the messages are
     """
     sent = Sent(rows={each.name: [] for each in filters})
-    for published, message in maker.messages(found, filters, datetime.now(UTC), kind):
-        progress = after[published.name]
-        size, refused = _send(sender, published, message)
-        if not refused:
-            sent.size_bytes += size
-            sent.rows[published.name].append(message.row)
-            progress.sent_bytes += size
+    for messages in maker.messages(found, filters, datetime.now(UTC), kind):
+        name = messages.published.name
+        progress = after[name]
+        sizes = _send(sender, messages)
+        rows = [row for row, size in zip(messages.rows, sizes, strict=True) if size]
+        sent.rows[name] = rows
+        sent.size_bytes += sum(sizes)
+        progress.sent_bytes += sum(sizes)
         if kind == "amendment":
-            progress.amendments += not refused
-            progress.amendments_refused += bool(refused)
-        elif refused:
-            progress.count_refused(refused, [message.source])
-        else:
-            progress.sent += 1
+            progress.amendments += len(rows)
+            progress.amendments_refused += sum(map(len, messages.refused.values()))
+            continue
+        progress.sent += len(rows)
+        for reason, sources in messages.refused.items():
+            progress.count_refused(reason, sources, len(sources))
     return sent
 
 
@@ -169,14 +170,16 @@ def lacking_rows(
     return out
 
 
-def _send(sender: Sender, published: PublishedFilter, message: Message) -> tuple[int, str]:
-    """Send a message; return its size, and why it is refused, "" if it is not."""
-    if message.refused:
-        return 0, message.refused
-    text = message.schema_text
+def _send(sender: Sender, messages: Messages) -> list[int]:
+    """Send messages; return their sizes, 0 of those that are refused, and note why they are."""
     try:
-        schema = sender.schema_id(published, text), text.encode()
+        sizes = sender.send(
+            messages.published, messages.object_ids, messages.records, messages.schema_text
+        )
     except SchemaError as error:
-        return 0, str(error)
-    size = sender.send(published, message.object_id, message.record, schema)
-    return (0, TOO_LARGE) if size is None else (size, "")
+        messages.refused.setdefault(str(error), []).extend(messages.sources)
+        return [0] * len(messages.rows)
+    large = [source for source, size in zip(messages.sources, sizes, strict=True) if not size]
+    if large:
+        messages.refused.setdefault(TOO_LARGE, []).extend(large)
+    return sizes

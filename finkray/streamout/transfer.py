@@ -100,16 +100,17 @@ def transfer(
                 if judged is None:
                     continue
                 done.alerts += judged.item.rows
-                for _, message in maker.messages(judged, [published], datetime.now(UTC)):
-                    if message.refused:
-                        done.refused += 1
-                        continue
-                    text = message.schema_text.encode()
-                    key, value = key_and_value(Wire.FINK, message.record, b"", 0, text)
-                    partition = partition_of(message.object_id, partitions)
-                    producer.produce(topic, value, key=key, partition=partition)
-                    schemas[message.schema_text] = None
-                    done.sent += 1
+                for messages in maker.messages(judged, [published], datetime.now(UTC)):
+                    done.refused += sum(map(len, messages.refused.values()))
+                    text = messages.schema_text
+                    for object_id, record in zip(
+                        messages.object_ids, messages.records, strict=True
+                    ):
+                        key, value = key_and_value(Wire.FINK, record, object_id, 0, text.encode())
+                        partition = partition_of(object_id, partitions)
+                        producer.produce(topic, value, key=key, partition=partition)
+                        schemas[text] = None
+                    done.sent += len(messages.records)
                 tell(f"file {number} of {len(files)}: {done.sent:,} alerts written")
             producer.flush()
             if not stopping.is_set():

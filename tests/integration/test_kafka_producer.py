@@ -16,6 +16,7 @@ from finkray.kafka.producer import Delivery, Producer
 from finkray.kafka.topics import partition_count
 from finkray.kafka.transactions import TransactionalProducer
 from sim.broker.kafka import Kafka
+from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -92,6 +93,23 @@ def test_produce_waits_while_the_queue_is_full(
             producer.produce(topic, b"produced")
         producer.flush()
     assert values(client, topic).count(b"produced") == 50
+
+
+def test_many_messages_at_once_keep_their_order_while_the_queue_is_full(
+    kafka: Kafka, client: dict[str, Any], topic: str
+) -> None:
+    kafka.create_topic(topic, partitions=2)
+    sent = [(b"key", b"%d" % number * (1 + 200 * (number % 3))) for number in range(300)]
+    limits = {"queue.buffering.max.messages": 20, "delivery.report.only.error": True}
+    with TransactionalProducer({**client, **limits}, topic) as producer:
+        with producer.transaction():
+            producer.produce_all(topic, 1, sent)
+        with pytest.raises(MessageRefused, match="the message is too larg"), producer.transaction():
+            producer.produce_all(topic, 1, [(b"key", b"small"), (b"key", bytes(2_000_000))])
+    # Kafka acknowledges a commit before readers see it.
+    wait_until("the commit to be seen", lambda: values(client, topic, 1))
+    assert values(client, topic, 1) == [value for _, value in sent]
+    assert values(client, topic) == []
 
 
 def test_a_message_that_is_too_large_is_refused_and_the_others_arrive(

@@ -1,5 +1,6 @@
 """Streaming out on a real Kafka: each alert that passes is in its topic once, whatever happens."""
 
+import io
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -57,7 +59,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 EVEN = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
 
-KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "6"))
+KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "4"))
+ZOMBIES = int(os.environ.get("FINKRAY_STREAMOUT_ZOMBIES", "2"))
 
 MOST_SLEEPING = 2
 """Processes that sleep at a time: each keeps its memory."""
@@ -247,6 +250,38 @@ def test_a_filter_that_fails_stays_behind_alone_and_catches_up_when_it_is_mended
         lambda: engine.step() and engine.progress["broken"].alerts == len(packets),
     )
     assert out.sources(out.topic("broken")) == out.sources(out.topic("bright"))
+
+
+def test_an_alert_that_ends_a_filter_is_left_out_of_a_batch_of_several_files(
+    out: OutStream, engine: Streamout, packets: list[bytes]
+) -> None:
+    """The alerts of the files before it are out at once, those behind when it has been found."""
+    files = [packets[:40], packets[40:80], packets[80:]]
+    deadly = next(fastavro.reader(io.BytesIO(files[1][7])))["candid"]
+    out.publish(
+        "deadly",
+        "import os\n"
+        "def deadly(candid, magpsf):\n"
+        f"    return os._exit(1) if {deadly} in candid else magpsf < 18\n",
+    )
+    out.publish("bright", BRIGHT)
+    for each in files:
+        out.archive.put("ztf", each)
+    engine.step()
+    assert engine.progress["bright"].alerts == len(packets)
+    assert engine.progress["deadly"].alerts == 0, "the batch has the alerts of all files"
+    wait_until(
+        "the alert to be found",
+        lambda: engine.step() and engine.progress["deadly"].alerts == len(packets),
+    )
+    progress = engine.progress["deadly"]
+    assert progress.not_judged == {"died: its process ended": 1}
+    (named,) = progress.named["died: its process ended"]
+    assert named.endswith(" row 7")
+    sent = out.sources(out.topic("deadly"))
+    assert set(sent.values()) == {1}
+    assert len(sent) == progress.sent >= engine.progress["bright"].sent - 1
+    assert not progress.difference
 
 
 def test_a_message_that_is_too_large_is_counted_and_named(
@@ -439,9 +474,9 @@ def wake(sleeping: list[subprocess.Popen[bytes]]) -> None:
     sleeping.clear()
 
 
-@pytest.mark.timeout(300 + 60 * KILLS)
+@pytest.mark.timeout(300 + 60 * (KILLS + ZOMBIES))
 def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
-    """Every other kill is a stop: the process sleeps, and wakes after its successor began.
+    """Some processes are stopped instead: they sleep, and wake after a successor began.
 
     A service answers before, during and after, so that amendments and late judging are killed too.
     """
@@ -456,14 +491,15 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
     log = (out.folder / "log").open("wb")
     process = None
     try:
-        for kill in range(KILLS):
+        for kill in range(KILLS + ZOMBIES):
+            sleeps = kill % ((KILLS + ZOMBIES) // ZOMBIES) == 1
             process = subprocess.Popen(
                 [*command, "--unsupervised"], env=environment, stdout=log, stderr=log
             )
             out.archive.put("ztf", packets)
             looked = out.folder / "streamout.json"
             looked.unlink(missing_ok=True)
-            if kill % 2 or kill % 3 == 0:  # it has begun: a sleeper must not be the newest
+            if sleeps or kill % 3 == 0:  # it has begun: a sleeper must not be the newest
                 wait_until("a first look", looked.exists)
                 if len(sleeping) >= MOST_SLEEPING:
                     wake(sleeping)
@@ -473,7 +509,7 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
             if rng.random() < 0.7:
                 serve(out.archive, service=Double(), into="double")
                 time.sleep(rng.uniform(0.0, 1.0))
-            if kill % 2:
+            if sleeps:
                 os.kill(process.pid, signal.SIGSTOP)
                 sleeping.append(process)
             else:
@@ -512,6 +548,6 @@ def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list
         sources = out.sources(out.topic(name))
         progress = done.progress[name]
         assert set(sources.values()) == {1}
-        assert progress.alerts == (KILLS + 1) * len(packets)
+        assert progress.alerts == (KILLS + ZOMBIES + 1) * len(packets)
         assert progress.sent == len(sources) > 0
         assert progress.difference == 0

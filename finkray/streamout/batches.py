@@ -1,0 +1,150 @@
+"""Cut the alerts of files into batches for a filter, and put its verdicts together by file.
+
+A batch costs a filter's process and its driver a millisecond, however few alerts it has. So it has
+alerts of several files, where these are small.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from finkray.streamout.filter_file import FilterFile
+from finkray.streamout.verdict import NOT_JUDGED, Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a filter is asked about a file.
+
+    Attributes
+    ----------
+    definition
+        the filter
+    columns
+        of the file, under the names of its arguments
+    rows
+        those that it judges, ascending
+    """
+
+    definition: FilterFile
+    columns: pa.Table
+    rows: np.ndarray
+
+
+@dataclass(slots=True)
+class FileVerdicts:
+    """What filters said of a file.
+
+    Attributes
+    ----------
+    path
+        of the file
+    alerts
+        how many it has
+    verdicts
+        by filter
+    answers
+        the records of services that were read, by service
+    asked
+        the filters that judge it, by name
+    waiting
+        filters that wait for results of services
+    """
+
+    path: str
+    alerts: int
+    verdicts: dict[str, Verdicts] = field(default_factory=dict)
+    answers: dict[str, pa.ChunkedArray] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a file, for one filter: the number of the file, its columns, and the rows."""
+
+    file: int
+    columns: pa.Table
+    rows: np.ndarray
+
+
+def next_batch(parts: Sequence[Part], most: int) -> tuple[list[Part], list[Part]]:
+    """Return the parts of the next batch of at most so many alerts, and those of later ones.
+
+    A batch has columns of one type each: writer schemas differ.
+    """
+    batch: list[Part] = []
+    room = most
+    for number, part in enumerate(parts):
+        if not room or (batch and part.columns.schema != batch[0].columns.schema):
+            return batch, list(parts[number:])
+        if len(part.rows) > room:
+            batch.append(Part(part.file, part.columns, part.rows[:room]))
+            rest = Part(part.file, part.columns, part.rows[room:])
+            return batch, [rest, *parts[number + 1 :]]
+        batch.append(part)
+        room -= len(part.rows)
+    return batch, []
+
+
+def united(batch: Sequence[Part]) -> pa.Table:
+    """Return the columns of a batch: mostly whole tables, of which none is copied if it is one."""
+    tables = [
+        part.columns
+        if len(part.rows) == part.columns.num_rows
+        else part.columns.take(pa.array(part.rows))
+        for part in batch
+    ]
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+
+
+def split(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
+    """Return the verdicts of each part of a batch."""
+    ends = np.cumsum([len(part.rows) for part in batch])
+    out = [Verdicts(codes) for codes in np.split(verdicts.codes, ends[:-1])]
+    for reason, rows in verdicts.reasons.items():
+        for row in rows:
+            number = int(np.searchsorted(ends, row, side="right"))
+            begin = int(ends[number - 1]) if number else 0
+            out[number].reasons.setdefault(reason, []).append(row - begin)
+    return out
+
+
+def joined(
+    said: Iterable[tuple[Part, Verdicts]],
+    asked: Asked,
+    alerts: int,
+    *,
+    guilty: Mapping[int, str],
+    lacks: str,
+) -> Verdicts:
+    """Return the verdicts of a filter for a whole file.
+
+    Parameters
+    ----------
+    said
+        parts of the file, each with its verdicts
+    asked
+        what the filter was asked
+    alerts
+        of the file
+    guilty
+        rows that are not judged any more, by the reason
+    lacks
+        why rows are not judged about which the filter was not asked
+    """
+    codes = np.full(alerts, NOT_JUDGED, np.uint8)
+    reasons: dict[str, list[int]] = {}
+    for part, verdicts in said:
+        codes[part.rows] = verdicts.codes
+        for reason, hurt in verdicts.reasons.items():
+            reasons.setdefault(reason, []).extend(part.rows[hurt].tolist())
+    judged = set(asked.rows.tolist()) if guilty or len(asked.rows) < alerts else set()
+    for row, reason in guilty.items():
+        if row in judged:
+            reasons.setdefault(reason, []).append(row)
+    if len(asked.rows) < alerts:
+        reasons[lacks] = sorted(set(range(alerts)) - judged)
+    return Verdicts(codes, reasons)
