@@ -15,6 +15,27 @@ registry is down for longer, packets that need it become dead letters."""
 _NOT_FOUND = 404
 
 
+def registry_client(config: Mapping[str, Any], setting: str) -> SchemaRegistryClient:
+    """Return a client of a schema registry.
+
+    Parameters
+    ----------
+    config
+        properties of confluent-kafka's client, secrets in clear
+    setting
+        in which the user gives such properties
+
+    Raises
+    ------
+    SettingsError
+        if the client rejects a property
+    """
+    try:
+        return SchemaRegistryClient(dict(config))
+    except (ValueError, TypeError, OSError) as error:
+        raise SettingsError(f"{setting}: {error}") from error
+
+
 class SchemaRegistry:
     """A schema registry.
 
@@ -31,10 +52,7 @@ class SchemaRegistry:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._url = config["url"]
-        try:
-            self._client = SchemaRegistryClient({**CLIENT_LIMITS, **config})
-        except (ValueError, TypeError, OSError) as error:
-            raise SettingsError(f"packets.registry_options: {error}") from error
+        self._client = registry_client({**CLIENT_LIMITS, **config}, "packets.registry_options")
 
     def __str__(self) -> str:
         return f"the registry {self._url}"

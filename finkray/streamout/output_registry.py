@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+from confluent_kafka.schema_registry import Schema, SchemaRegistryError
 
-from finkray.errors import SchemaError, SchemaUnavailable, SettingsError
+from finkray.errors import SchemaError, SchemaUnavailable
+from finkray.packets.schema_registry import registry_client
 
 CLIENT_LIMITS: Final[Mapping[str, Any]] = {"timeout": 3, "max.retries": 0}
 """A transaction waits for the answer, and Kafka ends one that takes 10 s. What failed is tried
@@ -37,10 +38,7 @@ class OutputRegistry:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.url: str = config["url"]
-        try:
-            self._client = SchemaRegistryClient({**CLIENT_LIMITS, **config})
-        except (ValueError, TypeError, OSError) as error:
-            raise SettingsError(f"streamout.registry_options: {error}") from error
+        self._client = registry_client({**CLIENT_LIMITS, **config}, "streamout.registry_options")
 
     def __str__(self) -> str:
         return f"the registry {self.url}"
