@@ -138,9 +138,10 @@ bench-store: $(PREPARED)  ## the files of a trickle; the HATS collection of a ni
 bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed
 	@$(BIN)/python -m bench.outliers
 
-bench-streamout: $(READY)  ## alerts/s through filters into Kafka, beside Spark's sink; how soon a subscriber has them
+bench-streamout: $(PREPARED)  ## alerts/s through filters into Kafka, beside Spark's sink; how soon a subscriber has them
 	@$(BIN)/python -m bench.streamout --peers lite:10,full:10,cutouts:10
 	@$(BIN)/python -m bench.streamout_latency
+	@$(BIN)/python -m bench.beside_streamout
 
 bench-page: $(READY)  ## what a tab of the first page costs: bytes, CPU of the server, heap; and 50 viewers
 	@$(BIN)/python -m bench.page

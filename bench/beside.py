@@ -107,24 +107,24 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         ):
             before = stream.sent
             for name, spec in SERVICES.items():
-                services.enter_context(_service(stream.archive, spec))
+                services.enter_context(service_beside(stream.archive, spec))
                 _LOG.info("%s starts", name)
-                _wait_until_live(stream, name)
+                wait_until_live(stream, name)
             stream.burst_per_s(options.warm)
             for name in SERVICES:
-                _wait_until_served(stream, name, stream.sent - before)
+                wait_until_served(stream, name, stream.sent - before)
             _LOG.info("with services: %d alerts", options.alerts)
             beside_per_s = stream.burst_per_s(options.alerts)
             durable_s = last_commit_unix_s(stream.archive.storage)
             after = {}
             for name in SERVICES:
-                _wait_until_served(stream, name, stream.sent - before)
+                wait_until_served(stream, name, stream.sent - before)
                 after[name] = last_commit_unix_s(_results(stream.archive, name)) - durable_s
             served_before = served(stream.archive, "classify")
             _LOG.info("%g alerts/s for %g s", options.rate, options.seconds)
             stream.play(options.rate, options.seconds)
             stream.wait_until_durable()
-            _wait_until_served(stream, "classify", stream.sent - before)
+            wait_until_served(stream, "classify", stream.sent - before)
             latencies = latencies_s(_results(stream.archive, "classify"), served_before)
     p50, p95, p99 = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
     return Measured(
@@ -139,7 +139,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     )
 
 
-def _wait_until_served(stream: Stream, name: str, alerts: int) -> None:
+def wait_until_served(stream: Stream, name: str, alerts: int) -> None:
     """Wait until a service has this many results."""
     ends_s = time.monotonic() + stream.timeout_s
     while served(stream.archive, name) < alerts:
@@ -213,7 +213,7 @@ def _beside_night(stream: Stream, folder: Path, options: argparse.Namespace) -> 
 
 
 @contextmanager
-def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
+def service_beside(archive: RunningArchive, spec: str) -> Iterator[None]:
     """Run a service live on the archive's Ray."""
     ray = find_local_ray(archive.root.parent / "state")
     if ray is None:
@@ -241,7 +241,7 @@ def _service(archive: RunningArchive, spec: str) -> Iterator[None]:
         process.wait(_DRAIN_S)
 
 
-def _wait_until_live(stream: Stream, name: str) -> None:
+def wait_until_live(stream: Stream, name: str) -> None:
     """Wait until the service has recorded where it begins."""
     ends_s = time.monotonic() + 120.0
     while _results(stream.archive, name).size_bytes("live.json") is None:

@@ -111,14 +111,20 @@ def publish(
     settings: StreamoutSettings,
     folder: Path,
     case: tuple[str, int],
+    *,
+    head: str = "",
 ) -> list[str]:
-    """Publish the filters of a case for an archive that has alerts; return their topics."""
+    """Publish the filters of a case for an archive that has alerts; return their topics.
+
+    `head` is what stands above their functions.
+    """
     projection, filters = case
     topics = [f"bench_{projection}_{filters}_{number}" for number in range(filters)]
     with FilterPool(limits_of(settings)) as pool:
         for number, limit in enumerate(magnitude_limits(filters)):
             path = folder / f"f{number}.py"
-            path.write_text(_FILTER.format(number=number, limit=limit), encoding="utf-8")
+            text = head + _FILTER.format(number=number, limit=limit)
+            path.write_text(text, encoding="utf-8")
             publish_filter(
                 storage,
                 config,

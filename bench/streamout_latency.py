@@ -53,7 +53,9 @@ VISIT_CLAIM_ALERTS: Final = 500
 """Of a claim of a visit: `ingest.claim_bytes` of ZTF's packets."""
 
 _POLL_S: Final = 0.2
-_INSTANCE: Final = "bench-latency"
+INSTANCE: Final = "bench-latency"
+"""Of the process that streams out."""
+
 _LOG = logging.getLogger("bench.streamout_latency")
 
 
@@ -148,15 +150,15 @@ def work_out(
     visit_s = latencies_s(received, visit)
     times = [claim.at_unix_s for claim in stream]
     # The first commit opens the time, so its own alerts came before it.
-    later = sum(_alerts(claim) for claim in stream if claim.at_unix_s > min(times))
+    later = sum(alerts_of(claim) for claim in stream if claim.at_unix_s > min(times))
     return Measured(
         rate_per_s=later / (max(times) - min(times)),
-        alerts=sum(map(_alerts, stream)),
+        alerts=sum(map(alerts_of, stream)),
         messages=len(seconds),
         p50_s=p50_s,
         p95_s=p95_s,
         p99_s=p99_s,
-        visit_alerts=sum(map(_alerts, visit)),
+        visit_alerts=sum(map(alerts_of, visit)),
         visit_messages=len(visit_s),
         visit_last_s=float(visit_s.max()),
     )
@@ -196,38 +198,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: argparse.Namespace, folder: Path, kafka: Kafka) -> Measured:
     """Stream for a while, then send a visit."""
     config = {"bootstrap.servers": kafka.bootstrap_servers}
-    settings = StreamoutSettings(instance=_INSTANCE)
+    settings = StreamoutSettings(instance=INSTANCE)
     storage = open_storage(StorageLocation(str(folder / "archive")))
     feeder = Feeder(storage, read_feed("containers", options.data).messages)
     feeder.put(1)  # the filters' columns are looked up in what is archived
-    before = len(_durable(storage))
+    before = len(durable_claims(storage))
     topics = publish(storage, config, settings, folder, ("lite", options.filters))
     with (
-        _subscribed(config, topics) as messages,
-        _streaming_out(folder, storage, config) as log,
+        subscribed(config, topics) as messages,
+        streaming_out(folder, storage, config) as log,
     ):
         _stream(feeder, options.rate, WARM_S, options.partitions)
-        warm = len(_durable(storage))
+        warm = len(durable_claims(storage))
         _LOG.info("%g alerts/s for %g s", options.rate, options.seconds)
         _stream(feeder, options.rate, options.seconds, options.partitions)
-        streamed = len(_durable(storage))
+        streamed = len(durable_claims(storage))
         time.sleep(QUIET_S)
         _LOG.info("a visit of %d alerts", options.visit)
         claims, rest = divmod(options.visit, VISIT_CLAIM_ALERTS)
         sizes = [VISIT_CLAIM_ALERTS] * claims + [rest] * bool(rest)
         feeder.put_at_once(sizes, options.partitions)
-        durable = _durable(storage)
-        alerts = sum(map(_alerts, durable[before:]))
+        durable = durable_claims(storage)
+        alerts = sum(map(alerts_of, durable[before:]))
         deadline_s = time.monotonic() + options.timeout
-
-        def all_received() -> bool:
-            progress = read_out_ledger(config, _INSTANCE).progress.values()
-            is_judged = all(each.alerts == alerts for each in progress)
-            return is_judged and len(messages) >= sum(each.sent for each in progress)
-
-        _wait_until("all is received", all_received, deadline_s, log)
-    texts = read_schemas(config, _INSTANCE).texts()
-    received = [*_read(messages, texts)]
+        wait_until_received(config, alerts, messages, deadline_s, log)
+    received = decoded(messages, config)
     return work_out(received, durable[warm:streamed], durable[streamed:])
 
 
@@ -244,7 +239,7 @@ def _stream(feeder: Feeder, rate_per_s: float, seconds: float, partitions: int) 
         feeder.put_at_once(claims, partitions)
 
 
-def _durable(storage: Storage) -> list[Durable]:
+def durable_claims(storage: Storage) -> list[Durable]:
     """Return all claims of the ledger in order of commit."""
     claims = read_claims(storage, ("at", "partition", "first_offset", "last_offset"))
     return [
@@ -253,12 +248,13 @@ def _durable(storage: Storage) -> list[Durable]:
     ]
 
 
-def _alerts(claim: Durable) -> int:
+def alerts_of(claim: Durable) -> int:
+    """Return the number of alerts of a claim."""
     return claim.last_offset - claim.first_offset + 1
 
 
 @contextmanager
-def _subscribed(
+def subscribed(
     config: Mapping[str, Any], topics: Sequence[str]
 ) -> Iterator[list[tuple[float, bytes]]]:
     """Read the topics in a thread, and yield what was received; see `Received`."""
@@ -288,23 +284,43 @@ def _subscribed(
         consumer.close()
 
 
-def _read(messages: Sequence[tuple[float, bytes]], texts: Mapping[int, str]) -> Iterator[Received]:
+def wait_until_received(
+    config: Mapping[str, Any],
+    alerts: int,
+    messages: Sequence[tuple[float, bytes]],
+    deadline_s: float,
+    log: Path,
+) -> None:
+    """Wait until all filters have judged that many alerts, and all that was sent is received."""
+
+    def all_received() -> bool:
+        progress = read_out_ledger(config, INSTANCE).progress.values()
+        is_judged = all(each.alerts == alerts for each in progress)
+        return is_judged and len(messages) >= sum(each.sent for each in progress)
+
+    wait_until("all is received", all_received, deadline_s, log)
+
+
+def decoded(messages: Sequence[tuple[float, bytes]], config: Mapping[str, Any]) -> list[Received]:
     """Decode what was received: after the measurement, which it would slow down."""
+    texts = read_schemas(config, INSTANCE).texts()
     schemas = {number: fastavro.parse_schema(json.loads(text)) for number, text in texts.items()}
+    out = []
     for at_unix_s, value in messages:
         record = io.BytesIO(value[FRAME_BYTES:])
         alert: Any = fastavro.schemaless_reader(record, schemas[read_schema_id(value)], None)
         about = alert["finkray"]
-        yield Received(at_unix_s, about["filter"], about["partition"], about["offset"])
+        out.append(Received(at_unix_s, about["filter"], about["partition"], about["offset"]))
+    return out
 
 
 @contextmanager
-def _streaming_out(folder: Path, storage: Storage, config: Mapping[str, Any]) -> Iterator[Path]:
+def streaming_out(folder: Path, storage: Storage, config: Mapping[str, Any]) -> Iterator[Path]:
     """Run the process that streams out, from its first look on; yield its log."""
     settings, log = folder / "finkray.toml", folder / "streamout.log"
     settings.write_text(
         f'[kafka]\nbootstrap_servers = "{config["bootstrap.servers"]}"\n'
-        f'[archive]\nuri = "{storage.uri}"\n[streamout]\ninstance = "{_INSTANCE}"\n',
+        f'[archive]\nuri = "{storage.uri}"\n[streamout]\ninstance = "{INSTANCE}"\n',
         encoding="utf-8",
     )
     command = [sys.executable, "-m", "jobs.daemons.streamout", "--config", str(settings)]
@@ -319,14 +335,15 @@ def _streaming_out(folder: Path, storage: Storage, config: Mapping[str, Any]) ->
         )
     try:
         looked = state / "streamout.json"
-        _wait_until("a first look", looked.exists, time.monotonic() + 120, log)
+        wait_until("a first look", looked.exists, time.monotonic() + 120, log)
         yield log
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 
 
-def _wait_until(what: str, done: Callable[[], bool], deadline_s: float, log: Path) -> None:
+def wait_until(what: str, done: Callable[[], bool], deadline_s: float, log: Path) -> None:
+    """Wait until a time of the monotonic clock; raise RuntimeError with the end of a log."""
     while not done():
         if time.monotonic() > deadline_s:
             tail = log.read_text(errors="replace")[-3000:]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pyarrow as pa
@@ -182,21 +183,30 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
         limit=None,
     )
     assert len(moved) * 3 == 4 * len(faint), "also what came before the filter was published"
-    _assert_finkctl_reads_both(len(moved), kafka, tmp_path, fink_client)
     again = finkray(*shlex.split(transfer)[1:], **environment)
     assert "it already exists" in again.stderr
-    _assert_fink_client_reads_lsst(archive, follow, send, tmp_path, environment, fink_client)
+    lsst = _send_lsst(archive, follow, send, tmp_path)
+    transfer_lsst = transfer.replace("_ztf_mine", "_lsst_mine").replace("faint", "real")
+    both = 2 * len(lsst)
+    assert f"{both} of {both} alerts were written to ftransfer_lsst" in follow(transfer_lsst)
+    _assert_finkctl_reads(len(moved), both, kafka, tmp_path, fink_client)
+    _assert_fink_client_reads_lsst(lsst, tmp_path, environment, fink_client)
     assert "retired" in follow(retire)
 
 
-def _assert_finkctl_reads_both(moved: int, kafka: Kafka, folder: Path, fink_client: Path) -> None:
-    """Follow the page with the command of fink-client, on a topic and on a bulk transfer."""
+def _assert_finkctl_reads(
+    moved_ztf: int, moved_lsst: int, kafka: Kafka, folder: Path, fink_client: Path
+) -> None:
+    """Follow the page with the command of fink-client, on topics and on bulk transfers."""
     page = (DOCS / "subscribe.md").read_text()
     lines = re.findall(r"^    finkctl (.+)$", page, flags=re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["auth", "topic", "transfer", "stream"]
     lines = [line.replace("broker:9092", kafka.bootstrap_servers) for line in lines]
+    as_lsst = [line.replace("me-too", "me-three").replace("faint", "real") for line in lines]
+    as_lsst = [line.replace("ztf", "lsst") for line in as_lsst]
+    as_lsst = [re.sub(r"-outdir (\w+)", r"-outdir \1_lsst", line) for line in as_lsst]
     done = subprocess.run(
-        [sys.executable, "-c", RUN_FINKCTL, *lines],
+        [sys.executable, "-c", RUN_FINKCTL, *lines, *as_lsst],
         cwd=folder,
         env={"HOME": str(folder), "PYTHONPATH": str(fink_client)},
         capture_output=True,
@@ -205,32 +215,33 @@ def _assert_finkctl_reads_both(moved: int, kafka: Kafka, folder: Path, fink_clie
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    saved = list((folder / "streamed").glob("*.avro"))
-    assert len(saved) == 3
-    with saved[0].open("rb") as file:
-        (alert,) = fastavro.reader(file)
-    assert alert["candidate"]["magpsf"] > 19
-    assert (
-        sum(pq.read_table(path).num_rows for path in (folder / "moved").glob("*.parquet")) == moved
-    ), done.stdout + done.stderr
+    for survey, moved in (("", moved_ztf), ("_lsst", moved_lsst)):
+        saved = list((folder / f"streamed{survey}").glob("*.avro"))
+        assert len(saved) == 3
+        with saved[0].open("rb") as file:
+            (alert,) = fastavro.reader(file)
+        assert alert["diaSource"]["psfFlux"] if survey else alert["candidate"]["magpsf"] > 19
+        tables = map(pq.read_table, (folder / f"moved{survey}").glob("*.parquet"))
+        assert sum(table.num_rows for table in tables) == moved, done.stdout + done.stderr
 
 
-def _assert_fink_client_reads_lsst(
-    archive: RealArchive,
-    follow: Callable[[str], str],
-    send: Callable[[], None],
-    folder: Path,
-    environment: dict[str, str],
-    fink_client: Path,
-) -> None:
-    """Publish a filter of LSST's alerts, and read its topic as the page reads that of ZTF."""
-    test_data = archive.test_data
-    frames = list(islice(real_lsst_packets(test_data), LSST_ALERTS))
+def _send_lsst(
+    archive: RealArchive, follow: Callable[[str], str], send: Callable[[], None], folder: Path
+) -> list[Any]:
+    """Publish a filter of LSST's alerts, and send some; return them."""
+    frames = list(islice(real_lsst_packets(archive.test_data), LSST_ALERTS))
     archive.put("lsst", [frame for frame, _ in frames])
     (folder / "real.toml").write_text('sql = "psfFlux IS NOT NULL"\nsurvey = "lsst"\n')
     follow("finkray filter publish real.toml --topic fink_real_lsst --wire fink")
     archive.put("lsst", [frame for frame, _ in frames])
     send()
+    return [alert for _, alert in frames]
+
+
+def _assert_fink_client_reads_lsst(
+    alerts: list[Any], folder: Path, environment: dict[str, str], fink_client: Path
+) -> None:
+    """Read the topic of LSST's alerts as the page reads that of ZTF's."""
     text = (folder / "read_fink.py").read_text()
     text = text.replace("fink_faint_ztf", "fink_real_lsst").replace('survey="ztf"', 'survey="lsst"')
     printed = 'print(alert["objectId"], alert["candidate"]["magpsf"])'
@@ -241,5 +252,5 @@ def _assert_fink_client_reads_lsst(
         tuple(line.split()) for line in run_file("read_lsst.py", folder, environment, fink_client)
     }
     assert read == {
-        (str(alert["diaSourceId"]), str(alert["diaSource"]["psfFlux"])) for _, alert in frames
+        (str(alert["diaSourceId"]), str(alert["diaSource"]["psfFlux"])) for alert in alerts
     }
