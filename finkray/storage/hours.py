@@ -66,6 +66,20 @@ def span_of(text: str) -> Span:
     return span
 
 
+def span_between(begins: str, ends: str) -> Span:
+    """Return the span from one moment to another.
+
+    Raises
+    ------
+    ValueError
+        if one of them is no time, or the second is not after the first
+    """
+    start, end = utc(begins), utc(ends)
+    if end <= start:
+        raise ValueError(f"{ends} is not after {begins}")
+    return Span(start, end)
+
+
 def _end_of(text: str) -> datetime:
     if _DAY.fullmatch(text):
         return utc(text) + timedelta(days=1)

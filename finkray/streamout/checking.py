@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from finkray.errors import FilterError
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
 from finkray.streamout.alerts import AlertReader, service_columns
@@ -18,7 +19,7 @@ def check_lines(archive: Storage, settings: StreamoutSettings, file: Path) -> It
     Raises
     ------
     FilterError
-        if anything is wrong with it
+        if anything is wrong with it, and after the lines, if it judged none of these alerts
     """
     judge = Judge(settings, AlertReader(archive))
     with judge.pool as pool:
@@ -42,6 +43,8 @@ def check_lines(archive: Storage, settings: StreamoutSettings, file: Path) -> It
     for reason, count in recent.not_judged.most_common(5):
         yield f"  not judged, {count:,}: {reason}"
     yield from share_warning(recent, settings)
+    if failed := recent.failed:
+        raise FilterError(f"{definition.name} judged none of these alerts: {failed}")
 
 
 def share_warning(trial: Trial, limits: StreamoutSettings) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import LedgerFile, end_of_ledger
 from finkray.streamout.published import FilterStore
 from finkray.streamout.publishing import check_filter
-from finkray.streamout.verdict import PASSED, Verdicts
+from finkray.streamout.verdict import PASSED, Fault, Verdicts
 from finkray.streamout.wire import object_ids
 
 RECENT_FILES: Final = 20
@@ -78,6 +78,13 @@ class Trial:
     def alerts_per_s(self) -> float:
         """Alerts a second on one core, with reading."""
         return self.alerts / max(1e-9, self.seconds)
+
+    @property
+    def failed(self) -> str:
+        """Why the filter itself judged no alert; empty if it judged some, or lacks results."""
+        failures = [each for each in self.not_judged if each.partition(":")[0] in get_args(Fault)]
+        none_judged = self.not_judged.total() == self.alerts
+        return failures[0] if failures and none_judged else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

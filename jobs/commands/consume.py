@@ -6,7 +6,7 @@ from pathlib import Path
 
 from finkray.errors import SettingsError
 from finkray.settings.model import Settings
-from finkray.storage.hours import Span, utc
+from finkray.storage.hours import span_between
 from finkray.streamout.consuming import Format, TopicReader, lines, save, saved_positions
 from finkray.streamout.filter_file import read_filter
 from finkray.streamout.notifying import Notifier
@@ -135,7 +135,7 @@ def transfer_now(
         If the filter cannot be read, or fails.
     """
     try:
-        span = Span(*map(utc, times))
+        span = span_between(*times)
     except ValueError as error:
         raise SettingsError(f"--from, --to: {error}") from error
     return transfer(

@@ -9,7 +9,7 @@ from finkray.errors import SettingsError
 from finkray.ledger.follow import Position
 from finkray.settings.model import Settings
 from finkray.settings.streamout import StreamoutSettings
-from finkray.storage.hours import Span, utc
+from finkray.storage.hours import span_between
 from finkray.streamout.checking import check_lines, share_warning
 from finkray.streamout.filter_process import FilterPool, limits_of
 from finkray.streamout.ledger_files import files_from
@@ -53,7 +53,7 @@ def try_now(
         If anything is wrong with the filter.
     """
     try:
-        span = Span(utc(begins), utc(ends))
+        span = span_between(begins, ends)
     except ValueError as error:
         raise SettingsError(f"--from, --to: {error}") from error
     return try_filter(

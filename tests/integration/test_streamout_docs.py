@@ -114,6 +114,10 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     warned = follow("finkray filter check everything.toml")
     assert "205 of the last 205 alerts pass (100.00%)" in warned
     assert "more than 10% pass (streamout.max_share)" in warned
+    (tmp_path / "number.py").write_text("def number(magpsf):\n    return magpsf + 1\n")
+    refused = finkray("filter", "check", "number.py", **environment)
+    assert refused.returncode == 1
+    assert "number judged none of these alerts: contract: it returned float32" in refused.stderr
     tested = follow(test)
     (passed,) = re.findall(r"bright: (\d+) of 205 alerts pass", tested)
     assert "for example ZTF" in tested
