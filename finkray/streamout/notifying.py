@@ -5,6 +5,7 @@ kept in a file, offset by offset: an alert whose post succeeded is not posted ag
 fails is made again, later each time; alerts that come meanwhile join it.
 """
 
+import http.client
 import json
 import logging
 import os
@@ -217,9 +218,24 @@ def _post(address: str, body: Mapping[str, Any]) -> str:
         method="POST",
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310 - as above
+        with _OPENER.open(request, timeout=_TIMEOUT_S):
             return ""
     except urllib.error.HTTPError as error:
-        return f"it answered {error.code} {error.reason}"
+        error.close()
+        moved = ": give the address that it has now" if error.code in _MOVED else ""
+        return f"it answered {error.code} {error.reason}{moved}"
+    except http.client.HTTPException as error:
+        return f"it does not answer as a web server: {type(error).__name__}"
     except OSError as error:
         return f"it cannot be reached: {getattr(error, 'reason', error)}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection: Python would follow with a GET, which has no alerts in it."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirect)
+_MOVED: Final = range(300, 400)

@@ -38,7 +38,10 @@ SCHEMA = json.dumps(
 
 
 class Hook(HTTPServer):
-    """A webhook: `answers` are the codes of its next answers, 200 when there is none."""
+    """A webhook: `answers` are the codes of its next answers, 200 when there is none.
+
+    0 is an answer that is none of HTTP.
+    """
 
     def __init__(self) -> None:
         self.answers: list[int] = []
@@ -50,7 +53,16 @@ class Hook(HTTPServer):
                 code = self.answers.pop(0) if self.answers else 200
                 if code == 200:
                     self.texts.append(body["text"])
+                if not code:
+                    handler.wfile.write(b"SSH-2.0-x\r\n")
+                    return
                 handler.send_response(code)
+                if code == 301:
+                    handler.send_header("Location", "/elsewhere")
+                handler.end_headers()
+
+            def do_GET(handler) -> None:  # noqa: N805
+                handler.send_response(200)
                 handler.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -103,10 +115,11 @@ def test_a_post_that_fails_is_made_again_with_what_came_meanwhile(
     hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notifying, "_FIRST_RETRY_S", 0.0)
-    hook.answers = [500, 429]
+    hook.answers = [500, 301, 0, 429]
     one = notifier(hook, tmp_path)
     one.add(received(0, 1))
-    one.post_if_due()
+    for _ in range(3):
+        one.post_if_due()
     one.add(received(1, 1))
     one.post_if_due()
     assert one.waits
@@ -115,6 +128,8 @@ def test_a_post_that_fails_is_made_again_with_what_came_meanwhile(
     assert [text.splitlines() for text in hook.texts] == [["2 alerts in bright", "ZTF0", "ZTF1"]]
     assert read_positions(tmp_path / "posted") == {0: 2}
     assert "it answered 500" in caplog.text
+    assert "it answered 301 Moved Permanently: give the address that it has now" in caplog.text
+    assert "it does not answer as a web server: BadStatusLine" in caplog.text
     assert "secret" not in caplog.text
 
 
