@@ -5,7 +5,7 @@ own. Kafka's authoriser must be on, or everybody may read everything. The login 
 rights to alter users and rules, `Alter` on the cluster.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -67,11 +67,12 @@ class Subscribers:
         Raises
         ------
         SettingsError
-            if a name is none
+            if a name is none, or two subscribers would share consumer groups
         KafkaUnavailable
             if Kafka refuses
         """
         _refuse_names(name, topics)
+        refuse_shared_groups(name, self.all())
         info = ScramCredentialInfo(_MECHANISM, ITERATIONS)
         credential = UserScramCredentialUpsertion(name, info, password.encode())
         rules = [_may_read(name, ResourceType.GROUP, name + PREFIX_MARK)]
@@ -140,6 +141,22 @@ def _refuse_names(name: str, topics: Sequence[str]) -> None:
     for topic in topics:
         if not TOPIC_NAME.fullmatch(topic.removesuffix(PREFIX_MARK)):
             raise SettingsError(f"{topic!r} is no name of a topic, nor the beginning of one and *")
+
+
+def refuse_shared_groups(name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is the beginning of another one: it could use the groups of that one.
+
+    Raises
+    ------
+    SettingsError
+        names the other
+    """
+    for other in known:
+        if other != name and (other.startswith(name) or name.startswith(other)):
+            raise SettingsError(
+                f"{name!r}: of this name and that of the subscriber {other!r} one begins with the "
+                "other, so one could read in the other's consumer groups: choose another name"
+            )
 
 
 def _may_read(user: str, resource: ResourceType, name: str) -> AclBinding:

@@ -135,6 +135,8 @@ def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
         send(site.broker.bootstrap_servers, name, [b"1", b"2"])
     subscribers.add("alice", "a password", [f"open_{topic}", "fink_*"])
     assert subscribers.all() == {"alice": ["fink_*", f"open_{topic}"]}
+    with pytest.raises(SettingsError, match="one begins with the other"):
+        subscribers.add("al", "a password", ["fink_*"])
     read = partial(read_as, site, "alice", "a password")
     wait_until("her login", lambda: read(f"open_{topic}", "alice-1")[0] == 2)
     assert read(f"closed_{topic}", "alice-2") == (0, "TOPIC_AUTHORIZATION_FAILED")
