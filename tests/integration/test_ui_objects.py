@@ -152,6 +152,9 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
 
 def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/tonight?order=bright")
+    choice = page.locator(".fr-choice label").first
+    arrow = choice.evaluate("label => getComputedStyle(label, '::after').width")
+    assert arrow == "7px"  # without one the box does not look like a choice
     stamp = page.get_by_role("img", name="difference image").first
     expect(stamp).to_have_js_property("naturalWidth", 63, timeout=30_000)
     curve = page.get_by_role("img", name="light curve").first
