@@ -12,6 +12,7 @@ from jobs.cluster.local_ray import LocalRay
 from sim.broker.kafka import Kafka
 from tests.support.archiving import ArchiveUnderTest, wait_until
 from tests.support.packets import real_ztf_packets, send
+from tests.support.shift import assert_alarm_is_told
 from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(900)]
@@ -88,6 +89,7 @@ def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
             assert full.held_bytes <= full.held_bytes_limit
             if disk.real:
                 assert "LOW_DISK" in {alarm.code for alarm in full.alarms}
+            assert_alarm_is_told(archive, "STORAGE")
             # The night's new topic is found now, and cannot be noted in the ledger.
             kafka.create_topic(f"{topic}_new", partitions=1)
             sent += send(kafka.bootstrap_servers, f"{topic}_new", packets)

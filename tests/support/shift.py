@@ -60,10 +60,3 @@ def assert_alarm_is_told(archive: ArchiveUnderTest, code: str, *words: str) -> N
         assert re.search(r"running, \d+ alarms?", text), (name, text)
         for expected in (code, f"since {time_text(since)}", advice, *words):
             assert expected in text, (name, expected, text)
-
-
-def assert_all_is_well(archive: ArchiveUnderTest) -> None:
-    """Assert that both say that the archive runs, and name no alarm."""
-    for name, text in told(archive).items():
-        assert re.search(r"running;? since ", text), (name, text)
-        assert not re.search("ALARM|died|ended", text), (name, text)
