@@ -21,13 +21,11 @@ import shutil
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -39,9 +37,9 @@ from finkray.host.ports import LOOPBACK, free_ports, is_free, listens
 from finkray.host.process import ProcessRecord, start_detached
 from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
-from jobs.cluster.job import JobReport
 from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import HOME_VARIABLE, kill, left_of_job, orphans
+from jobs.cluster.ray_dashboard import RayDashboard
 from jobs.cluster.started_jobs import UnexpectedEnd
 from jobs.cluster.state import refuse_shared, write_private
 from jobs.cluster.watcher_process import end_watcher
@@ -101,6 +99,11 @@ class LocalRay:
     def token_file(self) -> Path:
         """Path of the token, which its owner alone can read."""
         return self.home / "auth_token"
+
+    @property
+    def dashboard(self) -> RayDashboard:
+        """Its dashboard, which can be asked."""
+        return RayDashboard(self.dashboard_url, self.token_file)
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a process connects to this cluster."""
@@ -305,7 +308,7 @@ def _comes_up(ray: LocalRay, last_port: int) -> bool:
     """
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while ray.process.process():
-        if listens(LOOPBACK, last_port) and _has_node(ray):
+        if listens(LOOPBACK, last_port) and ray.dashboard.has_node():
             return True
         if time.monotonic() > deadline_s:
             raise ClusterUnavailable(
@@ -313,38 +316,6 @@ def _comes_up(ray: LocalRay, last_port: int) -> bool:
             )
         time.sleep(0.2)
     return False
-
-
-def _has_node(ray: LocalRay) -> bool:
-    """Return whether the dashboard answers and knows the node, which comes up after it."""
-    try:
-        nodes = _get(ray, "/nodes?view=summary")["data"]["summary"]
-    except OSError:
-        return False  # it is not up yet
-    return any(node.get("raylet", {}).get("state") == "ALIVE" for node in nodes)
-
-
-def job_reports(ray: LocalRay) -> dict[str, JobReport] | None:
-    """Return how each job of the cluster is, by id; None if it does not answer. Needs no Ray."""
-    try:
-        found = _get(ray, "/api/jobs/")
-    except (OSError, ValueError, HTTPException):
-        return None
-    return {
-        details["submission_id"]: JobReport.of(details)
-        for details in found
-        if details.get("submission_id")
-    }
-
-
-def _get(ray: LocalRay, path: str) -> Any:
-    """Return what the dashboard answers; an OSError if it does not."""
-    token = ray.token_file.read_text(encoding="utf-8")
-    request = urllib.request.Request(  # noqa: S310
-        f"{ray.dashboard_url}{path}", headers={"Authorization": f"Bearer {token}"}
-    )
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-        return json.load(answer)
 
 
 def _is_whole(ray: LocalRay) -> bool:

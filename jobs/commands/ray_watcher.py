@@ -21,7 +21,7 @@ from finkray.host.interrupt import deferred_interrupts
 from finkray.host.lock import exclusive
 from finkray.host.process import start_detached
 from finkray.host.supervise import Backoff
-from jobs.cluster.local_ray import find_local_ray, inherited, job_reports
+from jobs.cluster.local_ray import find_local_ray, inherited
 from jobs.cluster.restart_plan import RestartPlan, plan_restart
 from jobs.cluster.started_jobs import fate_of, started_jobs
 from jobs.cluster.watcher_process import forget_watcher, record_watcher, watcher_runs
@@ -50,7 +50,7 @@ def ensure_watcher(state: Path) -> None:
 def plan_now(state: Path) -> RestartPlan:
     """Return what is to be done now: from the record of the jobs, and what runs."""
     jobs, ray = started_jobs(state), find_local_ray(state)
-    reports = job_reports(ray) if ray else None
+    reports = ray.dashboard.job_reports() if ray else None
     fates = {
         name: fate_of(job, reports, cluster_runs=ray is not None) for name, job in jobs.items()
     }

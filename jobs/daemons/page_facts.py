@@ -11,7 +11,7 @@ from finkray.ledger.at_rest import read_at_rest
 from finkray.status.archive import Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.storage.contract import Storage
-from jobs.cluster.local_ray import ended_local_ray, find_local_ray, job_reports
+from jobs.cluster.local_ray import ended_local_ray, find_local_ray
 from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.unexpected_ends import ended_cards, ended_jobs
 from jobs.cluster.watcher_process import watcher_runs
@@ -115,7 +115,7 @@ class EndedJobsSource:
             return self._cards
         self._asked_s = time.monotonic()
         local = find_local_ray(self._state)
-        reports = job_reports(local) if local else None
+        reports = local.dashboard.job_reports() if local else None
         if local and reports is None:
             raise ClusterUnavailable("Ray's dashboard does not answer")
         self._cards = ended_cards(

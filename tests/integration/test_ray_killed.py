@@ -10,7 +10,7 @@ import pytest
 
 import finkray
 from finkray.storage.local import LocalStorage
-from jobs.cluster.local_ray import LocalRay, find_local_ray, job_reports, stop_local_ray
+from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
 from jobs.cluster.simulated_kafka import running_kafka
 from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.watcher_process import end_watcher, watcher_runs
@@ -69,7 +69,7 @@ def _command(process: psutil.Process) -> str:
 def runs_again(workspace: Workspace, name: str, restarts: int) -> bool:
     """Whether a job was started again so often, and runs."""
     job, ray = started_jobs(workspace.state)[name], find_local_ray(workspace.state)
-    report = (job_reports(ray) or {}).get(job.job_id) if ray else None
+    report = (ray.dashboard.job_reports() or {}).get(job.job_id) if ray else None
     return job.restarts == restarts and report is not None and report.status == "RUNNING"
 
 
