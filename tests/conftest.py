@@ -39,8 +39,9 @@ settings.register_profile(
 settings.load_profile("finkray")
 
 # Each Java process of a test lives for seconds or minutes: Java's second compiler took 40 % of the
-# CPU time of a test of Kafka, and paid nothing back.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# CPU time of a test of Kafka, and paid nothing back. Its serial collector starts in 0.4 s less CPU
+# time than the usual one (of 3.3 s of Kafka).
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.hookimpl(trylast=True)

@@ -48,8 +48,8 @@ BACKLOG = 1200
 """Messages that are there before the archive: a backfill works beside the stream all the time."""
 ASKED = SimulatorSettings(
     alerts=0,
-    alerts_per_visit=60,
-    plane_alerts=60,
+    alerts_per_visit=24,
+    plane_alerts=24,
     visit_s=2.0,
     seed=SEED,
     poison=0.05,
@@ -58,7 +58,7 @@ ASKED = SimulatorSettings(
     late=0.01,
     oversize=0.01,
     oversize_bytes=ByteSize(2_000_000),
-    schema_bump=str(BACKLOG + 400),
+    schema_bump=str(BACKLOG + 200),
     transactions=0.3,
 )
 

@@ -26,6 +26,8 @@ from tests.support.soaking import MIB, Sample, grown_bytes, take_sample
 
 CLAIMS = int(os.environ.get("FINKRAY_SOAK_CLAIMS", "1000"))
 SAMPLES = 12
+"""Of a run: those of its first third, in which everything grows, are not taken."""
+
 PARTITIONS = 4
 MAX_WAITING = 100
 """Limit of the messages that wait in Kafka: a queue of this length is not growth."""
@@ -117,9 +119,10 @@ def test_nothing_but_the_archive_grows_with_the_number_of_claims(
     samples: list[Sample] = []
     for number in range(1, SAMPLES + 1):
         durable = send_until_durable(archive, feed, CLAIMS * number // SAMPLES)
-        samples.append(take_sample(archive, ray_cluster, durable, scratch))
-        sys.stdout.write(f"{samples[-1]}\n")
-        sys.stdout.flush()
+        if number > SAMPLES // 3:
+            samples.append(take_sample(archive, ray_cluster, durable, scratch))
+            sys.stdout.write(f"{samples[-1]}\n")
+            sys.stdout.flush()
     archive.stop()
 
     started_s = time.perf_counter()
@@ -132,8 +135,8 @@ def test_nothing_but_the_archive_grows_with_the_number_of_claims(
     claims = archive_claims(archive)
     assert claims >= 0.95 * CLAIMS, "the claims were not as small as meant"
 
-    assert samples[SAMPLES // 3].compacted, "the first compaction falls into the compared samples"
-    second, last = samples[SAMPLES // 3 : 2 * SAMPLES // 3], samples[2 * SAMPLES // 3 :]
+    assert samples[0].compacted, "the first compaction falls into the compared samples"
+    second, last = samples[: len(samples) // 2], samples[len(samples) // 2 :]
     assert all(sample.pids == second[0].pids for sample in [*second, *last]), (
         "a process was restarted: its memory cannot be compared"
     )

@@ -11,7 +11,7 @@ from tests.support.packets import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
 
-MESSAGES, MESSAGE_BYTES = 8, 72 * MIB
+MESSAGES, MESSAGE_BYTES = 4, 144 * MIB
 """Together more than the archive's `ingest.memory_bytes`, 440 MiB. Few, because each try of the
 search for the end of the batch unpacks it again."""
 
