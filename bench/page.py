@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from typing import Any, Final
 
 import psutil
@@ -64,8 +64,11 @@ def snapshot() -> Snapshot:
     )
 
 
-def serve_pages(port: int, refresh_s: float, ended: Event) -> None:
-    """Serve the first page until the event is set: the main function of the server's process."""
+def serve_pages(port: int, refresh_s: float, ended: Connection) -> None:
+    """Serve the first page until the other end of the connection is closed.
+
+    The main function of the server's process.
+    """
     from ui.app import serve
     from ui.pages import live
     from ui.sources import AT_REST, ENDED_JOBS, SERVICES, STATUS, STREAMOUT, Sources
@@ -81,7 +84,7 @@ def serve_pages(port: int, refresh_s: float, ended: Event) -> None:
     stopping = threading.Event()
 
     def wait() -> None:
-        ended.wait()
+        ended.poll(None)
         stopping.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -212,7 +215,8 @@ def main() -> int:
         return 1
     (port,) = free_ports(1)
     context = multiprocessing.get_context("spawn")
-    ended = context.Event()
+    # An event would hang where this process sets it after that one was killed.
+    ended, ends = context.Pipe(duplex=False)
     process = context.Process(target=serve_pages, args=(port, given.refresh_s, ended))
     process.start()
     try:
@@ -228,7 +232,7 @@ def main() -> int:
             ],
         }
     finally:
-        ended.set()
+        ends.close()
         process.join(30)
     _LOG.info("%s", json.dumps(found, indent=1))
     return 0

@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
@@ -134,12 +134,22 @@ def render(measured: Measured) -> str:
     )
 
 
-def view(port: int, viewers: int, ended: Event) -> None:
-    """Ask as so many open tabs do until the event is set: the main function of a process."""
+def view(port: int, viewers: int, ended: Connection) -> None:
+    """Ask as so many open tabs do until the other end of the connection is closed.
+
+    The main function of a process, which exits with 1 if the page did not answer one of them.
+    """
     os.nice(19)
     stopping = threading.Event()
+    failed: list[str] = []
 
     def ask(number: int) -> None:
+        try:
+            look(number)
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            failed.append(f"viewer {number}: {error!r}")
+
+    def look(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         seen: dict[str, str] = {}
         turn = number  # not all ask for the large parts at once
@@ -157,10 +167,12 @@ def view(port: int, viewers: int, ended: Event) -> None:
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(viewers)]
     for thread in threads:
         thread.start()
-    ended.wait()
+    ended.poll(None)
     stopping.set()
     for thread in threads:
         thread.join()
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 def _burst(
@@ -168,7 +180,8 @@ def _burst(
 ) -> tuple[float, float]:
     """Return alerts/s of a burst, and the page's share of a core meanwhile."""
     context = multiprocessing.get_context("spawn")
-    ended = context.Event()
+    # An event would hang where this process sets it after that one was killed.
+    ended, ends = context.Pipe(duplex=False)
     process = context.Process(target=view, args=(port, options.viewers, ended))
     if watched:
         process.start()
@@ -178,8 +191,8 @@ def _burst(
         per_s = stream.burst_per_s(options.alerts)
         share = (_cpu_s(page) - before_s) / (time.monotonic() - began_s)
     finally:
+        ends.close()
         if watched:
-            ended.set()
             process.join(_DRAIN_S)
     if watched and process.exitcode != 0:
         raise RuntimeError(f"the viewers ended with exit code {process.exitcode}")

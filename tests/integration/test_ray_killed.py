@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
 from jobs.cluster.simulated_kafka import running_kafka
 from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.watcher_process import end_watcher, watcher_runs
+from jobs.daemons.page_facts import EndedJobsSource
 from tests.support.archiving import wait_until
+from tests.support.shift import page_head
 from tests.support.small_archives import archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
 
@@ -126,6 +129,13 @@ def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspa
     assert "ALARM job-ended since " in text
     assert "nothing runs: the local Ray ended, and no command stopped it" in text
     assert "finkray start aggregation starts it again" in text
+    storage = LocalStorage(workspace.folder / "archive")
+    head = page_head(storage, None, EndedJobsSource(workspace.state).read())
+    for words in (reason, "finkray start aggregation starts it again"):
+        assert words in head
+    since = re.search(r"job-ended since (\S+ \S+ UTC)", head)
+    assert since is not None
+    assert f"ALARM job-ended since {since[1]}" in text
     (told,) = json.loads(workspace.command("status", "--json").stdout)["ended_unexpectedly"]
     assert told["name"] == "aggregation"
     assert workspace.command("stop", "aggregation").returncode == 0
