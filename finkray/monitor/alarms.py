@@ -50,3 +50,14 @@ WHAT_TO_DO = {
     "`finkray audit --redrive`.",
 }
 """What to do about each alarm, by its code."""
+
+MOST_URGENT_FIRST = (
+    # Nothing becomes durable, or another archive may take over.
+    *("STORAGE", "LEASE", "KAFKA_UNREACHABLE", "INTAKE_STOPPED", "NO_TOPIC", "SLOW_START"),
+    # Alerts are lost or missing, or will be.
+    *("DIFFERENCE", "EXPIRED", "LOW_DISK", "LAG_GROWS"),
+    # Some alerts wait, or are kept aside.
+    *("ACTOR_DOWN", "TOPIC_HELD_BACK", "UNREADABLE", "UNKNOWN_SCHEMA", "NO_REGISTRY"),
+    *("OTHER_COLUMNS", "ACTOR_MEMORY", "RESTARTS", "CLOCK"),
+)
+"""All codes, in the order in which a person on shift should read them: status shows some whole."""

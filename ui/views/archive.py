@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from finkray.monitor.alarms import MOST_URGENT_FIRST
 from finkray.status.archive import Snapshot, State
 from finkray.text import bytes_text, count_text, duration_text, rate_text, time_text
 from ui.kit.elements import AlarmCard, Banner, Figure, Level
@@ -77,7 +78,9 @@ def archive_banner(reading: Reading[Snapshot], now: datetime) -> Banner:
 
 
 def alarm_cards(snapshot: Snapshot, now: datetime) -> tuple[AlarmCard, ...]:
-    """Return the alarms, the oldest first."""
+    """Return the alarms, the most urgent first, of which the oldest."""
+    urgency = {code: place for place, code in enumerate(MOST_URGENT_FIRST)}
+    shown = sorted(snapshot.alarms, key=lambda a: (urgency.get(a.code, len(urgency)), a.since))
     return tuple(
         AlarmCard(
             alarm.code,
@@ -85,7 +88,7 @@ def alarm_cards(snapshot: Snapshot, now: datetime) -> tuple[AlarmCard, ...]:
             alarm.message,
             alarm.what_to_do,
         )
-        for alarm in sorted(snapshot.alarms, key=lambda alarm: alarm.since)
+        for alarm in shown
     )
 
 

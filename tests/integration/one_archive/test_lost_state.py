@@ -33,14 +33,18 @@ def test_an_archive_waits_for_its_folder_and_writes_nothing_below_the_mount_poin
     disk = archive.root.with_name("unmounted")
     archive.root.rename(disk)
     archive.root.mkdir()
-    sent += send(kafka.bootstrap_servers, topic, packets)
-    wait_until("the alarm that the folder is gone", lambda: "STORAGE" in archive.alarms())
-    assert_alarm_is_told(archive, "STORAGE", "the folder was deleted, or its disk was unmounted")
-    audited = archive.finkray("audit")
-    assert audited.returncode != 0, audited.stdout
-    assert files_below(archive.root) == set()
-    shutil.rmtree(archive.root)
-    disk.rename(archive.root)
+    try:
+        sent += send(kafka.bootstrap_servers, topic, packets)
+        wait_until("the alarm that the folder is gone", lambda: "STORAGE" in archive.alarms())
+        assert_alarm_is_told(
+            archive, "STORAGE", "the folder was deleted, or its disk was unmounted"
+        )
+        audited = archive.finkray("audit")
+        assert audited.returncode != 0, audited.stdout
+        assert files_below(archive.root) == set()
+    finally:
+        shutil.rmtree(archive.root)
+        disk.rename(archive.root)
     archive.wait_for_topic(topic, sent)
     wait_until("the end of the alarm", lambda: "STORAGE" not in archive.alarms())
     # The same run: nothing was restarted, and nothing was read twice.

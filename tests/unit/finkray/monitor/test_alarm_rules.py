@@ -14,7 +14,7 @@ from finkray.monitor.alarm_rules import (
     Troubles,
     alarms_of,
 )
-from finkray.monitor.alarms import WHAT_TO_DO
+from finkray.monitor.alarms import MOST_URGENT_FIRST, WHAT_TO_DO
 from tests.support.alarm_facts import FACTS, NOW_S, lags, restarted
 
 WELL = {
@@ -37,6 +37,7 @@ WELL = {
 
 def test_every_alarm_has_facts_that_raise_it() -> None:
     assert FACTS.keys() == WHAT_TO_DO.keys()
+    assert sorted(MOST_URGENT_FIRST) == sorted(WHAT_TO_DO)
 
 
 @pytest.mark.parametrize("what", WELL)

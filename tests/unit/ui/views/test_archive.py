@@ -88,6 +88,16 @@ def test_alarms_turn_the_banner_red_and_are_listed_oldest_first() -> None:
     assert cards[0].since == "2026-11-24 03:09:45 UTC (3 min 0 s)"
 
 
+def test_the_most_urgent_alarm_comes_first_however_new_it_is() -> None:
+    codes = ["of a later release", "OTHER_COLUMNS", "RESTARTS", "LAG_GROWS", "LEASE", "STORAGE"]
+    alarms = tuple(
+        FULL.model_copy(update={"code": code, "since": NIGHT + timedelta(minutes=number)})
+        for number, code in enumerate(codes)
+    )
+    shown = [card.code for card in alarm_cards(busy_night(alarms=alarms), NIGHT)]
+    assert shown == ["STORAGE", "LEASE", "LAG_GROWS", "OTHER_COLUMNS", "RESTARTS", codes[0]]
+
+
 def test_the_difference_is_good_at_zero_and_bad_on_either_side() -> None:
     def levels(archived: int) -> tuple[str, str, str]:
         sheet = BalanceSheet(received=100, archived=archived, dead_lettered=3)
