@@ -81,6 +81,7 @@ class BoundedConsumer:
         self._positions: dict[PartitionKey, int] = {}
         self._serials: dict[PartitionKey, int] = {}
         self._serial = 0
+        self._unread: set[PartitionKey] = set()
         self._paused: set[PartitionKey] = set()
         self._high_watermarks: dict[PartitionKey, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,6 +94,8 @@ class BoundedConsumer:
         self._turn_ends_s = 0.0
         self._awaited: ReadRequest | None = None
         self._leaders: Consumer | None = None
+        self.closed = False
+        """Whether `close` was called; nothing is read then."""
 
     # What a lane consumer and probes call.
 
@@ -100,6 +103,7 @@ class BoundedConsumer:
         """Read these partitions and no others."""
         self._positions.clear()
         self._serials.clear()
+        self._unread.clear()
         self.incremental_assign(partitions)
 
     def incremental_assign(self, partitions: Sequence[KafkaPartition], /) -> None:
@@ -108,6 +112,7 @@ class BoundedConsumer:
             key = (partition.topic, partition.partition)
             self._serial += 1
             self._positions[key], self._serials[key] = partition.offset, self._serial
+            self._unread.add(key)
 
     def incremental_unassign(self, partitions: Sequence[KafkaPartition], /) -> None:
         """Stop reading these partitions."""
@@ -115,6 +120,7 @@ class BoundedConsumer:
             key = (partition.topic, partition.partition)
             self._positions.pop(key, None)
             self._serials.pop(key, None)
+            self._unread.discard(key)
 
     def pause(self, partitions: Sequence[KafkaPartition], /) -> None:
         """Leave these partitions out."""
@@ -123,6 +129,11 @@ class BoundedConsumer:
     def resume(self, partitions: Sequence[KafkaPartition], /) -> None:
         """Read paused partitions again."""
         self._paused -= {(partition.topic, partition.partition) for partition in partitions}
+
+    @property
+    def all_read(self) -> bool:
+        """Whether each partition has answered since it was assigned, but for paused ones."""
+        return self.closed or self._unread <= self._paused
 
     def poll(self, timeout: float, /) -> Message | None:
         """Return the next message, or None if there is none yet."""
@@ -159,6 +170,7 @@ class BoundedConsumer:
 
     def close(self) -> None:
         """End the process."""
+        self.closed = True
         self._end_process(CLOSE_S)
         if self._leaders is not None:
             self._leaders.close()
@@ -225,6 +237,8 @@ class BoundedConsumer:
         """Take note of where the partition is read next, and of its end."""
         if reply.high_watermark is not None:
             self._high_watermarks[key] = reply.high_watermark
+        if reply.messages:
+            self._unread.discard(key)
         for message in reply.messages:
             error, offset = message.error(), message.offset()
             if error is None and offset is not None:

@@ -50,16 +50,19 @@ class Consumers:
         self._max_message_bytes = max_message_bytes
         self._memory_bytes = memory_bytes
         self._stages = FetchStages(bounded_until_s)
+        self._bounded: list[BoundedConsumer] = []
 
     def open(self) -> PartitionConsumer:
         """Open a consumer."""
         if self._stages.stage == "bounded":
-            return BoundedConsumer(
+            consumer = BoundedConsumer(
                 self._config,
                 max_message_bytes=self._max_message_bytes,
                 memory_bytes=self._memory_bytes,
                 on_no_memory=lambda: self._stages.batch_ended_process(time.monotonic()),
             )
+            self._bounded = [*(each for each in self._bounded if not each.closed), consumer]
+            return consumer
         config = {
             **self._config,
             "statistics.interval.ms": STATISTICS_MS,
@@ -80,7 +83,8 @@ class Consumers:
 
     def outdated(self) -> bool:
         """Return, once, whether consumers that are open should be opened anew."""
-        return self._stages.advance(time.monotonic())
+        all_read = all(consumer.all_read for consumer in self._bounded)
+        return self._stages.advance(time.monotonic(), all_read=all_read)
 
     def _statistics(self) -> Callable[[str], None]:
         """Return a function that takes the statistics of one client."""

@@ -17,6 +17,10 @@ BOUNDED_S: Final = 60.0
 """How long an actor that Ray restarted reads bounded: what ended it is met within seconds, for it
 reads again what it had in memory. A batch that ends the bounded process starts this time again."""
 
+UNREAD_S: Final = 540.0
+"""How much longer it reads bounded while a partition has not answered: partitions are read in turn,
+and on a busy machine each turn takes seconds. One without a leader does not answer at all."""
+
 SMALL_S: Final = 600.0
 """How long fetches stay small after some unpacked to much."""
 
@@ -60,18 +64,27 @@ class FetchStages:
         """Take note that a record batch ended the process of a bounded consumer."""
         self._bounded_until_s = max(self._bounded_until_s, now_s + BOUNDED_S)
 
-    def advance(self, now_s: float) -> bool:
-        """Pass to the next stage if it is time; return whether the stage changed."""
-        stage = self._next(now_s)
+    def advance(self, now_s: float, *, all_read: bool = True) -> bool:
+        """Pass to the next stage if it is time; return whether the stage changed.
+
+        Parameters
+        ----------
+        now_s
+            the time
+        all_read
+            whether each partition was read, where the stage is `bounded`
+        """
+        stage = self._next(now_s, all_read=all_read)
         changed = stage != self._stage
         if changed or self._fetched_bytes >= SEEN_BYTES:
             self._fetched_bytes = self._unpacked_bytes = 0
         self._stage = stage
         return changed
 
-    def _next(self, now_s: float) -> FetchStage:
+    def _next(self, now_s: float, *, all_read: bool) -> FetchStage:
         if self._stage == "bounded":
-            return "bounded" if now_s < self._bounded_until_s else "small"
+            until_s = self._bounded_until_s + (0.0 if all_read else UNREAD_S)
+            return "bounded" if now_s < until_s else "small"
         unpack_to_much = self._unpacked_bytes > LITTLE * self._fetched_bytes
         if unpack_to_much and self._fetched_bytes >= MUCH_SEEN_BYTES:
             self._small_until_s = now_s + SMALL_S

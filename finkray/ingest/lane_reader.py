@@ -406,7 +406,10 @@ class LaneReader:
         for key, first, last in self._unreadable.skips():
             self._skip_unreadable(key, self._lanes[key], first, last)
         for key in self._unreadable.due():
-            self._resume(self._lanes[key])
+            lane = self._lanes[key]
+            # One that is read already may take longer to answer, as on a busy machine.
+            if lane.suspended:
+                self._resume(lane)
 
     def _skip_unreadable(self, key: PartitionKey, lane: Lane, first: int, last: int) -> None:
         """Account for the offsets of a record batch that cannot be read, and continue behind it."""

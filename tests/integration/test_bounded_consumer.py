@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, Gap, TopicPartition
 from finkray.ingest.bounded_consumer import BoundedConsumer
@@ -18,6 +19,7 @@ from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import Settings
 from sim.broker.kafka import Kafka
+from tests.support.archiving import wait_until
 from tests.support.damaged_log import changed_bit, send_batch
 from tests.support.lane_reading import Lanes, fill, made
 from tests.support.packets import send
@@ -128,6 +130,29 @@ def test_another_partition_is_read_while_one_has_such_a_batch(
     send(kafka.bootstrap_servers, topic, [b"alert"] * 4, partitions=2)
     lanes.read_until(lambda: len(lanes.offsets) == 6 and bool(lanes.gaps))
     assert lanes.gaps == [Gap("unreadable", 2, 21)]
+
+
+def test_it_is_known_when_each_partition_has_answered(kafka: Kafka, topic: str) -> None:
+    """So an actor reads this way until it has met the batch that ended the one before it."""
+    kafka.create_topic(topic, partitions=3)
+    consumer = BoundedConsumer(
+        {"bootstrap.servers": kafka.bootstrap_servers},
+        max_message_bytes=MIB,
+        memory_bytes=MEMORY_BYTES,
+        on_no_memory=lambda: None,
+    )
+    first, second, third = (KafkaPartition(topic, number, 0) for number in range(3))
+    try:
+        consumer.incremental_assign([first, second])
+        assert not consumer.all_read
+        send(kafka.bootstrap_servers, topic, [b"alert"] * 3, partitions=3)
+        wait_until("both answered", lambda: bool(consumer.consume(10, 0.1)) and consumer.all_read)
+        consumer.incremental_assign([third])
+        assert not consumer.all_read
+        consumer.pause([third])
+        assert consumer.all_read
+    finally:
+        consumer.close()
 
 
 def test_a_bounded_consumer_reads_what_another_one_reads(

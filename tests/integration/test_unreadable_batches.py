@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from finkray.claim import Claim, Gap, TopicPartition
+from finkray.ingest.lane_consumer import PartitionKey
 from finkray.ingest.messages import Assignment
+from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.ledger.claims import read_results, read_unreadable
 from finkray.redrive.missing import Redriven
 from finkray.redrive.reread import Rereader
@@ -43,6 +45,25 @@ def three_batches(kafka: Kafka, source: TopicPartition, codec: str) -> None:
     for first, count in ((0, 4), (4, 7), (11, 4)):
         values = [b"%5d" % (first + n) * 100 for n in range(count)]
         send_batch(kafka, source.topic, values, codec)
+
+
+def test_a_partition_that_answers_late_is_not_assigned_twice(
+    kafka: Kafka, source: TopicPartition, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due again while it is read: on a busy machine a batch is unpacked for long."""
+
+    def due(self: UnreadableLanes) -> list[PartitionKey]:
+        return [key for key in self.texts if not self.searching(key)]
+
+    monkeypatch.setattr(UnreadableLanes, "due", due)
+    three_batches(kafka, source, "gzip")
+    with changed_bit(kafka, source.topic, 1):
+        lanes.reader.start(Assignment(source, 0, 1, end_offset=15))
+        lanes.read_until(lambda: bool(lanes.reader.unreadable))
+        for _ in range(10):  # sooner than Kafka answers
+            lanes.reader.read(100, 0.0)
+        lanes.read_to_the_end()
+    assert lanes.gaps == [Gap("unreadable", 4, 10)]
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "zstd", "lz4", "snappy"])

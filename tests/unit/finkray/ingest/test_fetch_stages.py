@@ -7,6 +7,7 @@ from finkray.ingest.fetch_stages import (
     MUCH_SEEN_BYTES,
     SEEN_BYTES,
     SMALL_S,
+    UNREAD_S,
     FetchStages,
 )
 
@@ -65,6 +66,15 @@ def test_a_restarted_actor_reads_bounded_until_no_batch_ended_its_process_for_a_
     assert not stages.advance(2 * BOUNDED_S - 2)
     assert stages.advance(2 * BOUNDED_S - 1)
     assert stages.stage == "small"
+
+
+def test_a_restarted_actor_reads_bounded_until_each_partition_answered_but_not_for_ever() -> None:
+    stages = FetchStages(bounded_until_s=BOUNDED_S)
+    assert not stages.advance(BOUNDED_S + UNREAD_S - 1, all_read=False)
+    assert stages.advance(BOUNDED_S + UNREAD_S - 1, all_read=True)
+    without_a_leader = FetchStages(bounded_until_s=BOUNDED_S)
+    assert without_a_leader.advance(BOUNDED_S + UNREAD_S, all_read=False)
+    assert without_a_leader.stage == "small"
 
 
 def test_the_statistics_of_a_client_are_summed_over_brokers_and_partitions() -> None:
