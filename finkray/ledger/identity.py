@@ -149,8 +149,8 @@ def refuse_if_gone(storage: Storage, archive_id: str) -> None:
     found = read_identity(storage)
     if found is None:
         raise StorageError(
-            f"{storage.uri} has no {IDENTITY_PATH} any more: the folder was deleted, or its disk "
-            "was unmounted. Nothing is committed there; mount it again, then the archive goes on"
+            "the folder was deleted, or its disk was unmounted: nothing is committed there; mount "
+            f"it again, then the archive goes on. {storage.uri} has no {IDENTITY_PATH} any more"
         )
     if found.archive_id != archive_id:
         raise LedgerCorrupt(

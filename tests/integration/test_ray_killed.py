@@ -133,9 +133,7 @@ def test_a_job_runs_again_whichever_process_of_ray_was_killed(workspace: Workspa
     head = page_head(storage, None, EndedJobsSource(workspace.state).read())
     for words in (reason, "finkray start aggregation starts it again"):
         assert words in head
-    since = re.search(r"job-ended since (\S+ \S+ UTC)", head)
-    assert since is not None
-    assert f"ALARM job-ended since {since[1]}" in text
+    assert re.search(r"job-ended since \S+ \S+ UTC", head)
     (told,) = json.loads(workspace.command("status", "--json").stdout)["ended_unexpectedly"]
     assert told["name"] == "aggregation"
     assert workspace.command("stop", "aggregation").returncode == 0
