@@ -11,12 +11,11 @@ import argparse
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from bench.topics import ZTF_PACKETS, read_feed
 from finkray.ledger.claims import read_claims
 from finkray.ledger.read import read_state
 from finkray.storage.contract import Storage
-from jobs.cluster.local_ray import WORKER_NICENESS, find_local_ray
+from jobs.cluster.local_ray import WORKER_NICENESS
 from jobs.daemons.hats import NICENESS as HATS_NICENESS
 from sim.broker.kafka import Kafka
 
@@ -212,33 +211,11 @@ def _beside_night(stream: Stream, folder: Path, options: argparse.Namespace) -> 
     return per_s
 
 
-@contextmanager
-def service_beside(archive: RunningArchive, spec: str) -> Iterator[None]:
+def service_beside(
+    archive: RunningArchive, spec: str
+) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     """Run a service live on the archive's Ray."""
-    ray = find_local_ray(archive.root.parent / "state")
-    if ray is None:
-        raise RuntimeError("the archive's Ray is gone")
-    config = archive.root.parent / "finkray.toml"
-    with (archive.root.parent / f"{spec}.log").open("ab") as sink:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "jobs.daemons.service",
-                "--config",
-                str(config),
-                "--service",
-                spec,
-            ],
-            env={**os.environ, **ray.environment()},
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(_DRAIN_S)
+    return archive.daemon(spec, "jobs.daemons.service", "--service", spec)
 
 
 def wait_until_live(stream: Stream, name: str) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from finkray.settings.ray import RaySettings
 from finkray.status.archive import BalanceSheet
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
-from jobs.cluster.local_ray import start_local_ray, stop_local_ray
+from jobs.cluster.local_ray import find_local_ray, start_local_ray, stop_local_ray
 
 _POLL_S = 0.2
 _DRAIN_S = 90.0
+_DAEMON_DRAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,39 @@ class RunningArchive:
                 tail = self.log.read_text(errors="replace")[-3000:]
                 raise RuntimeError(f"waited in vain until {what}. The end of the log:\n{tail}")
             time.sleep(_POLL_S)
+
+    @contextmanager
+    def daemon(
+        self, name: str, module: str, *words: str, environment: Mapping[str, str] | None = None
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run a daemon with the archive's settings on its Ray; it drains at the end.
+
+        Parameters
+        ----------
+        name
+            Of its log file.
+        module, words
+            As in `python -m MODULE --config FILE WORDS`.
+        environment
+            Variables beside those of the Ray.
+        """
+        folder = self.root.parent
+        ray = find_local_ray(folder / "state")
+        if ray is None:
+            raise RuntimeError("the archive's Ray is gone")
+        config = str(folder / "finkray.toml")
+        with (folder / f"{name}.log").open("ab") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, "--config", config, *words],
+                env={**os.environ, **ray.environment(), **(environment or {})},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_DAEMON_DRAIN_S)
 
 
 @contextmanager

@@ -33,7 +33,6 @@ from bench.running import RunningArchive
 from bench.stream import Stream, running_stream
 from bench.topics import ZTF_PACKETS, read_feed
 from finkray.host.ports import free_ports
-from jobs.cluster.local_ray import find_local_ray
 from sim.broker.kafka import Kafka
 from ui.kit.live import SEEN_HEADER
 from ui.pages.live import LARGE_EVERY
@@ -207,22 +206,10 @@ def _cpu_s(process: psutil.Process) -> float:
 @contextmanager
 def _page(archive: RunningArchive, port: int) -> Iterator[psutil.Process]:
     """Run the page of an archive; yield its process when it answers."""
-    folder = archive.root.parent
-    ray = find_local_ray(folder / "state")
-    if ray is None:
-        raise RuntimeError("the archive's Ray is gone")
-    command = [sys.executable, "-m", "jobs.daemons.page", "--config", str(folder / "finkray.toml")]
-    own = {**ray.environment(), "FINKRAY_STATE": str(folder / "state")}
-    with (folder / "page.log").open("ab") as sink:
-        process = subprocess.Popen(
-            command, env={**os.environ, **own}, stdout=sink, stderr=subprocess.STDOUT
-        )
-    try:
+    state = {"FINKRAY_STATE": str(archive.root.parent / "state")}
+    with archive.daemon("page", "jobs.daemons.page", environment=state) as process:
         _wait_until_it_answers(f"http://127.0.0.1:{port}/live/live", process)
         yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(_DRAIN_S)
 
 
 def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
