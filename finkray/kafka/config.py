@@ -35,11 +35,17 @@ _PRODUCER_DEFAULTS: Final[Mapping[str, Any]] = {
     "linger.ms": 20,
 }
 
-TRANSACTION_TIMEOUT_MS: Final = 10_000
-"""How long Kafka waits for a silent producer before it aborts its transaction. Until then, readers
-of committed messages get nothing more from the partitions that the transaction touched, also of
-what others wrote. The broker looks every 10 s, so that readers wait 14 to 18 s (39 to 40 s with
-30 s)."""
+BROKER_LOOKS_S: Final = 10.0
+"""How often a broker looks for transactions that take too long, by default:
+`transaction.abort.timed.out.transaction.cleanup.interval.ms`."""
+
+ABORTING_S: Final = 1.0
+"""What the broker may need to end a transaction that it found, until readers go on."""
+
+DEAD_WRITER_S: Final = 20.0
+"""How long readers of committed messages may wait for a writer that died in a transaction: until
+that is ended they get nothing more from the partitions that it touched, also of what others wrote.
+Measured with a time-out of 10 s: 14 to 18 s; of 30 s: 39 to 40 s."""
 
 FETCH_OF_PARTITION_BYTES: Final = 1024 * 1024
 FETCH_BYTES: Final = 16 * 1024 * 1024
@@ -84,10 +90,24 @@ def producer_config(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def transaction_timeout_ms(dead_writer_s: float) -> int:
+    """Return the time-out of transactions with which a dead writer delays readers no longer.
+
+    A broker ends a transaction at its first look after the time-out, so that readers wait for the
+    time-out, at most the time between two looks, and the ending.
+
+    Parameters
+    ----------
+    dead_writer_s
+        most seconds that readers may wait
+    """
+    return round(1000 * (dead_writer_s - BROKER_LOOKS_S - ABORTING_S))
+
+
 def transactional_config(config: Mapping[str, Any], transactional_id: str) -> dict[str, Any]:
     """Return the properties of a producer that writes in transactions."""
     return {
-        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "transaction.timeout.ms": transaction_timeout_ms(DEAD_WRITER_S),
         **producer_config(config),
         "transactional.id": transactional_id,
     }

@@ -50,6 +50,13 @@ class StreamoutSettings(Section):
         ge=1024,
         description="Largest message that is sent; a larger one is counted as refused",
     )
+    dead_writer_s: float = Field(
+        20.0,
+        ge=13,
+        description="Most seconds that readers of committed messages wait for a process that died "
+        "in a transaction, if no other takes over. Brokers look for such transactions every 10 s, "
+        "so one may take 11 s less than this",
+    )
     needs_s: PositiveFloat = Field(
         10.0,
         description="Seconds after an alert became durable for which it waits for results that a "

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from finkray.errors import FinkrayError, ProducerFenced
-from finkray.kafka.config import admin_config
+from finkray.kafka.config import admin_config, transaction_timeout_ms
 from finkray.kafka.topics import ensure_topic, partition_count
 from finkray.kafka.transactions import TransactionalProducer
 from finkray.settings.streamout import StreamoutSettings
@@ -160,8 +160,12 @@ class Sender:
         if goes_on and read_out_ledger(config, settings.instance).owner != owner:
             raise ProducerFenced(f"a newer process sends for the instance {settings.instance}")
         create_own_topics(config, settings)
-        # The commit waits for all messages, so only what fails is told: 0.7 us a message less.
-        own = {**config, "delivery.report.only.error": True}
+        own = {
+            "transaction.timeout.ms": transaction_timeout_ms(settings.dead_writer_s),
+            **config,
+            # The commit waits for all messages, so only what fails is told: 0.7 us a message less.
+            "delivery.report.only.error": True,
+        }
         self._producer = TransactionalProducer(own, f"finkray-streamout-{settings.instance}")
         self._registry = output_registry(settings)
         self._partitions: dict[str, int] = {}

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from finkray.errors import KafkaUnavailable, MessageRefused, ProducerFenced, SettingsError
+from finkray.kafka.config import BROKER_LOOKS_S
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.producer import Delivery, Producer
 from finkray.kafka.topics import partition_count
@@ -238,11 +240,22 @@ def test_a_writer_that_is_silent_in_a_transaction_is_fenced_and_readers_go_on(
         producer.flush()
         other.produce(topic, b"behind")
         other.flush()
-        # The broker looks for such transactions every 10 s.
+        # The broker looks for such transactions now and then, see `transaction_timeout_ms`.
         wait_until("the readers to go on", lambda: values(client, topic)[2:] == [b"behind"])
         with pytest.raises(ProducerFenced):
             producer.commit()
     assert values(client, topic) == [b"first", b"other", b"behind"]
+
+
+def test_a_broker_looks_for_silent_writers_as_often_as_the_time_out_allows_for(
+    client: dict[str, Any],
+) -> None:
+    admin = AdminClient(client)
+    (broker_id,) = admin.list_topics(timeout=30).brokers
+    broker = ConfigResource(ResourceType.BROKER, str(broker_id))
+    found = admin.describe_configs([broker])[broker].result(30)
+    looks = found["transaction.abort.timed.out.transaction.cleanup.interval.ms"]
+    assert int(looks.value) == 1000 * BROKER_LOOKS_S
 
 
 def test_a_broker_that_goes_away_in_a_transaction_loses_and_doubles_nothing(

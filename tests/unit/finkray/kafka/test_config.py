@@ -2,18 +2,25 @@
 
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from finkray.kafka.config import (
+    ABORTING_S,
+    BROKER_LOOKS_S,
     CLIENT_DEFAULTS,
+    DEAD_WRITER_S,
     FETCH_BYTES,
     FETCH_OF_PARTITION_BYTES,
-    TRANSACTION_TIMEOUT_MS,
     admin_config,
     assigned_consumer_config,
     one_batch_config,
     producer_config,
+    transaction_timeout_ms,
     transactional_config,
 )
 from finkray.settings.model import KafkaSettings
+from finkray.settings.streamout import StreamoutSettings
 
 
 def config(**options: Any) -> dict[str, Any]:
@@ -68,5 +75,21 @@ def test_options_win_over_defaults_and_not_over_guarantees() -> None:
 def test_defaults_hold_without_options() -> None:
     producer = transactional_config(config(), "id")
     assert CLIENT_DEFAULTS.items() <= producer.items()
-    assert producer["transaction.timeout.ms"] == TRANSACTION_TIMEOUT_MS
+    assert producer["transaction.timeout.ms"] == transaction_timeout_ms(DEAD_WRITER_S)
     assert producer["transactional.id"] == "id"
+
+
+@pytest.mark.parametrize("dead_writer_s", [13.0, DEAD_WRITER_S, 60.5])
+def test_time_out_and_the_brokers_interval_are_no_more_than_readers_may_wait(
+    dead_writer_s: float,
+) -> None:
+    timeout_s = transaction_timeout_ms(dead_writer_s) / 1000
+    assert timeout_s + BROKER_LOOKS_S + ABORTING_S == dead_writer_s
+
+
+def test_the_setting_and_the_default_of_a_dead_writer_agree_and_leave_time_to_write() -> None:
+    assert StreamoutSettings().dead_writer_s == DEAD_WRITER_S
+    least_s = 13.0
+    assert transaction_timeout_ms(StreamoutSettings(dead_writer_s=least_s).dead_writer_s) == 2000
+    with pytest.raises(ValidationError, match="greater than or equal to 13"):
+        StreamoutSettings(dead_writer_s=least_s - 0.1)
