@@ -14,6 +14,9 @@ from finkray.kafka.errors import explain, finkray_error
 _TIMEOUT_S: Final = 30.0
 """How long a change may take. A broker that has just started needs some seconds."""
 
+_TIMEOUTS: Final = {"operation_timeout": _TIMEOUT_S, "request_timeout": _TIMEOUT_S}
+"""The broker's, and the client's, which would be 60 s."""
+
 _POLL_S: Final = 0.05
 
 
@@ -81,7 +84,7 @@ def delete_topic(config: Mapping[str, Any], name: str) -> None:
     """
     admin = _admin(config)
     try:
-        admin.delete_topics([name], operation_timeout=_TIMEOUT_S)[name].result()
+        admin.delete_topics([name], **_TIMEOUTS)[name].result()
     except KafkaException as error:
         reason = explain(error.args[0])
         raise KafkaUnavailable(f"topic {name} could not be deleted: {reason}") from error
@@ -146,7 +149,7 @@ def _created(
     """Whether the topic was created now; False if it existed."""
     topic = NewTopic(name, partitions, replication_factor=replicas, config=dict(settings))
     try:
-        admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[name].result()
+        admin.create_topics([topic], **_TIMEOUTS)[name].result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False

@@ -86,6 +86,7 @@ def remove(name: _Name, config: Config = None) -> None:
 
 def _open(config: Path | None) -> "tuple[CommandContext, Subscribers]":
     from finkray.streamout.subscribers import Subscribers
+    from jobs.cluster.streamout_kafka import streamout_kafka
 
     context = command_context(config)
-    return context, Subscribers(context.settings.streamout_client_config())
+    return context, Subscribers(streamout_kafka(context.settings))

@@ -16,6 +16,7 @@ from finkray.redrive.schemas import restore_schemas
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from jobs.cluster.archive import archive_of
+from jobs.cluster.streamout_kafka import streamout_kafka
 
 if TYPE_CHECKING:
     from finkray.streamout.balance import FilterBalance
@@ -58,7 +59,7 @@ def filter_balances(settings: Settings) -> "list[FilterBalance]":
     published = FilterStore(archive).all()
     if not published:
         return []
-    config = settings.streamout_client_config()
+    config = streamout_kafka(settings)
     return balances(archive, published, read_out_ledger(config, settings.streamout.instance))
 
 

@@ -13,6 +13,7 @@ from finkray.streamout.notifying import Notifier
 from finkray.streamout.projection import Projection
 from finkray.streamout.transfer import Transferred, transfer
 from jobs.cluster.archive import archive_of
+from jobs.cluster.streamout_kafka import streamout_kafka
 
 
 def consume_now(
@@ -48,9 +49,7 @@ def consume_now(
         If there is no such topic, or it cannot be read.
     """
     positions = {} if folder is None else saved_positions(folder, topic)
-    reader = TopicReader(
-        settings.streamout_client_config(), topic, settings.streamout.instance, positions
-    )
+    reader = TopicReader(streamout_kafka(settings), topic, settings.streamout.instance, positions)
     count = 0
     for received in reader.batches(go_on):
         if folder is not None:
@@ -90,7 +89,7 @@ def notify_now(
     posted = webhook_file.with_name(f"{webhook_file.name}.posted")
     notifier = Notifier(address, topic, posted, every_s, stopping)
     reader = TopicReader(
-        settings.streamout_client_config(),
+        streamout_kafka(settings),
         topic,
         settings.streamout.instance,
         notifier.positions,
@@ -140,7 +139,7 @@ def transfer_now(
         raise SettingsError(f"--from, --to: {error}") from error
     return transfer(
         archive_of(settings),
-        settings.streamout_client_config(),
+        streamout_kafka(settings),
         settings.streamout,
         topic=topic,
         span=span,

@@ -21,6 +21,7 @@ from finkray.streamout.sender import read_out_ledger
 from finkray.streamout.trial import Trial, try_filter
 from finkray.streamout.wire import Wire
 from jobs.cluster.archive import archive_of
+from jobs.cluster.streamout_kafka import streamout_kafka
 
 
 def check_now(settings: Settings, file: Path) -> Iterator[str]:
@@ -98,7 +99,7 @@ def publish_now(
     with FilterPool(limits_of(settings.streamout)) as pool:
         return publish_filter(
             archive_of(settings),
-            settings.streamout_client_config(),
+            streamout_kafka(settings),
             settings.streamout,
             pool,
             file,
@@ -121,7 +122,7 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
     published = FilterStore(archive).all()
     if not published:
         return []
-    config = settings.streamout_client_config()
+    config = streamout_kafka(settings)
     done = read_out_ledger(config, settings.streamout.instance).progress
     rows = []
     for each in published:

@@ -110,6 +110,7 @@ def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> st
     from finkray.streamout.projection import Projection
     from finkray.streamout.publishing import publish_filter
     from finkray.streamout.wire import Wire
+    from jobs.cluster.streamout_kafka import streamout_kafka
 
     if draft.wire not in [each.value for each in Wire]:
         raise FilterError(f"wire {draft.wire!r}: expected confluent or fink")
@@ -122,7 +123,7 @@ def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> st
         with FilterPool(limits_of(settings.streamout)) as pool:
             published = publish_filter(
                 storage,
-                settings.streamout_client_config(),
+                streamout_kafka(settings),
                 settings.streamout,
                 pool,
                 path,
