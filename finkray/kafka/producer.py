@@ -235,7 +235,10 @@ class Producer:
                 raise KafkaUnavailable(
                     f"{self.pending} messages were not delivered within {self._timeout_s:.0f} s"
                 )
-            self.poll(POLL_S)
+            # Not `poll`: that waits for what makes a batch larger ("linger.ms"), and to its end
+            # where deliveries are not reported.
+            self._call("waiting for deliveries", lambda: self._producer.flush(POLL_S))
+            self._raise_failure()
         self._raise_failure()
 
     def close(self) -> None:

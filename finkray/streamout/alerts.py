@@ -1,7 +1,7 @@
 """Read the alerts of a file: the columns of all filters once, then those of what passed."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from finkray.avro.schema import WriterSchema
 from finkray.errors import SchemaError
 from finkray.packets.columns import archived_columns
 from finkray.results.joined import KEYS, ResultFiles
-from finkray.results.store import ResultsStore, last_written, list_stores
+from finkray.results.store import ResultsStore, last_written, list_stores, result_path
 from finkray.services.columns import pick, read_columns
 from finkray.storage.contract import Storage
 from finkray.storage.schemas import read_schema
@@ -109,7 +109,14 @@ class AlertReader:
             self._stores_until_s = time.monotonic() + STORES_S
         return self._stores
 
-    def answers(self, store: ResultsStore, path: str, alerts: pa.Table) -> pa.ChunkedArray:
+    def has_answers(self, store: ResultsStore, own_paths: Sequence[str]) -> bool:
+        """Return whether a service has results for each of some claims, under their own names."""
+        names = map(result_path, own_paths)
+        return all(store.storage.size_bytes(name) is not None for name in names)
+
+    def answers(
+        self, store: ResultsStore, path: str, alerts: pa.Table, own_paths: Sequence[str] = ()
+    ) -> pa.ChunkedArray:
         """Return the records of a service for the alerts of a file, null where there are none.
 
         Parameters
@@ -120,12 +127,29 @@ class AlertReader:
             the file of alerts
         alerts
             its alerts, with the columns `KEYS`
+        own_paths
+            as of `LedgerFile`; without them, that of the file
         """
+        # Mostly the results have the names of the claims. The folder of an hour is listed only if
+        # something is missing there: at the end of an hour it has thousands of files.
+        names = [result_path(own) for own in own_paths or (path,)]
+        there = [name for name in names if store.storage.size_bytes(name) is not None]
+        records = self._records(store, there, alerts)
+        if records.null_count:
+            others = ResultFiles(store).paths(path, lambda: alerts)
+            if set(others) != set(there):
+                records = self._records(store, others, alerts)
+        return records
+
+    def _records(
+        self, store: ResultsStore, paths: Sequence[str], alerts: pa.Table
+    ) -> pa.ChunkedArray:
+        """Return the records of a service for alerts from some files of its results."""
         record_type = service_record_type(store.about.output)
         names = [*_STATE_COLUMNS, *store.about.output.names]
         tables = []
-        for results_path in ResultFiles(store).paths(path, lambda: alerts):
-            with store.storage.open(results_path) as source:
+        for path in paths:
+            with store.storage.open(path) as source:
                 tables.append(pq.read_table(source, columns=[*KEYS, *names], partitioning=None))
         if not tables:
             return pa.chunked_array([pa.nulls(alerts.num_rows, record_type)])

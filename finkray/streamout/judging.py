@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -160,11 +160,18 @@ class Judge:
         filters = [each for each in filters if each.survey in (None, schema.survey)]
         if not filters:
             return out
-        wanted = {name for each in filters for name in services_of(each)}
-        stores = {n: s for n, s in self._reader.services().items() if n in wanted} if wanted else {}
+        if only is None:
+            out.waiting = {each.name for each in filters if self._lacks_results(each, item)}
+            filters = [each for each in filters if each.name not in out.waiting]
+            if not filters:
+                return out
+        stores = self._stores({name for each in filters for name in services_of(each)})
         found = {each.name: self._columns_of(each, schema, stores) for each in filters}
         alerts = self._reader.columns(file.path, found.values())
-        answers = {name: self._reader.answers(s, file.path, alerts) for name, s in stores.items()}
+        answers = {
+            name: self._reader.answers(store, file.path, alerts, item.own_paths)
+            for name, store in stores.items()
+        }
         out.answers = answers
         for each in filters:
             rows = self._judgeable(each, answers, file.rows)
@@ -203,6 +210,22 @@ class Judge:
                 answers[name].is_valid().to_numpy() if name in answers else np.zeros(rows, np.bool_)
             )
         return np.flatnonzero(has_all)
+
+    def _stores(self, names: Collection[str]) -> dict[str, ResultsStore]:
+        """Return the results of services of these names, as far as there are any."""
+        found = self._reader.services() if names else {}
+        return {name: store for name, store in found.items() if name in names}
+
+    def _lacks_results(self, each: FilterFile, item: LedgerFile) -> bool:
+        """Return whether a filter must wait for results, as their names tell without any reading.
+
+        A file that waits is looked at several times a second. Results under other names, as after a
+        repair, are found when the time to wait is over.
+        """
+        stores = self._stores({service_name(need) for need in each.needs})
+        return self._may_come(each, item, stores) and not all(
+            self._reader.has_answers(store, item.own_paths) for store in stores.values()
+        )
 
     def _may_come(
         self, each: FilterFile, item: LedgerFile, stores: Mapping[str, ResultsStore]

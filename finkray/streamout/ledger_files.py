@@ -11,6 +11,7 @@ from finkray.ledger.entry import Entry
 from finkray.ledger.follow import Position, is_published, mark_of, new_files
 from finkray.ledger.read import read_entries, read_state
 from finkray.storage.contract import Storage
+from finkray.storage.layout import own_path
 
 STEP_ALERTS: Final = 2000
 """A step has no more alerts, but one file at least: new filters and stops are seen soon. Filters
@@ -37,6 +38,8 @@ class LedgerFile:
         whether it is there; one that is missing may be repaired later
     committed_at
         when its entry was written, UTC: from then on its alerts are durable; None if not known
+    own_paths
+        for each claim the path that its alerts would have alone: under that name are its results
     """
 
     after: Position
@@ -46,6 +49,7 @@ class LedgerFile:
     repaired: bool = False
     exists: bool = True
     committed_at: datetime | None = None
+    own_paths: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -86,11 +90,12 @@ def files_from(archive: Storage, at: Position, mark: str | None) -> Iterator[Led
                 Position(entry.seq + 1) if is_last else Position(entry.seq, number),
                 mark_of(entry),
                 file,
-                tuple(_names_of(entry, file)),
+                tuple(claim_name(claim) for claim, _ in _claims_of(entry, file)),
                 repaired=entry.kind == "repaired",
                 # Publishing may have ended between the two checks.
                 exists=exists or archive.size_bytes(file.path) is not None,
                 committed_at=entry.at,
+                own_paths=tuple(own_path(c.source, own) for c, own in _claims_of(entry, file)),
             )
         if not new:
             yield LedgerFile(Position(entry.seq + 1), mark_of(entry), None)
@@ -106,10 +111,12 @@ def some_files(files: Iterable[LedgerFile]) -> Iterator[LedgerFile]:
         yield item
 
 
-def _names_of(entry: Entry, file: DataFile) -> Iterator[str]:
+def _claims_of(entry: Entry, file: DataFile) -> Iterator[tuple[Claim, DataFile]]:
+    """Yield the claims with alerts in a file, and what each has there."""
     for result in entry.claims:
-        if any(own.path == file.path for own in result.files):
-            yield claim_name(result.claim)
+        for own in result.files:
+            if own.path == file.path:
+                yield result.claim, own
 
 
 def claim_name(claim: Claim) -> str:
