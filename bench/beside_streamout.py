@@ -1,10 +1,13 @@
 """`python -m bench.beside_streamout`: the archive with streaming out beside it, behind `classify`.
 
-After a warm-up, alerts are sent as fast as Kafka takes them, to an archive alone and to the same
-archive with the process that streams out beside it, filters of three cuts. What counts is the time
-until the last alert is durable. With another archive, `classify` runs, and filters that need its
-result; alerts come at an even rate. A consumer of all topics notes when it has each message. The
-time counts from the ledger's entry: from then on an alert is durable.
+After a warm-up, alerts are sent as fast as Kafka takes them, to an archive alone, to the same
+archive with the process that streams out beside it, filters of three cuts, and to the archive alone
+again: it gets faster for a while, and other work on the machine comes and goes. What counts is the
+time until the last alert is durable, and the CPU time of all processes.
+
+With another archive, `classify` runs, and filters that need its result; alerts come at an even
+rate. A consumer of all topics notes when it has each message. The time counts from the ledger's
+entry: from then on an alert is durable.
 
 The run fails if an alert that was sent is not received once.
 """
@@ -17,27 +20,39 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import harmonic_mean
+from typing import Final, NamedTuple
 
 import numpy as np
+import psutil
 
 from bench.beside import SERVICES, service_beside, wait_until_live, wait_until_served
 from bench.classify import make_catalog
 from bench.options import add_common, begin, working_folder
-from bench.stream import running_stream
+from bench.stream import Stream, running_stream
 from bench.streamout import publish
 from bench.streamout_latency import (
     INSTANCE,
+    Durable,
     alerts_of,
     decoded,
     durable_claims,
     latencies_s,
     streaming_out,
     subscribed,
+    wait_until_judged,
     wait_until_received,
 )
 from bench.topics import ZTF_PACKETS, Feed, read_feed
 from finkray.settings.streamout import StreamoutSettings
 from sim.broker.kafka import Kafka
+
+PARTS: Final = {
+    "kafka.Kafka": "Kafka",
+    "jobs.daemons.streamout": "streaming out",
+    "finkray.streamout.fork_server": "filters",
+}
+"""What processes do by words of their command lines; the others are the archive's."""
 
 _SOURCES = 20_000
 _WARM_ALERTS = 2_000
@@ -53,20 +68,33 @@ class Measured:
     alerts
         sent at once, each time
     alone_per_s, beside_per_s
-        alerts/s until the last was durable, without and with streaming out
+        alerts/s until the last was durable, without streaming out (twice) and with it
+    alone_cpu_us, beside_cpu_us
+        CPU time for an alert by what it was spent for, without and with streaming out
     messages
         received of the even rate, behind `classify`
     p50_s, p95_s, p99_s
         from an alert's commit until the subscriber has the message
+    classed_p50_s, classed_p95_s
+        from an alert's commit until its class is durable, which is a part of that
     """
 
     alerts: int
-    alone_per_s: float
+    alone_per_s: tuple[float, float]
     beside_per_s: float
+    alone_cpu_us: dict[str, float]
+    beside_cpu_us: dict[str, float]
     messages: int
     p50_s: float
     p95_s: float
     p99_s: float
+    classed_p50_s: float
+    classed_p95_s: float
+
+    @property
+    def share(self) -> float:
+        """The archive's rate beside streaming out as a share of its mean rate without."""
+        return self.beside_per_s / harmonic_mean(self.alone_per_s)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,10 +116,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def render(measured: Measured) -> str:
     """Return the figures as text."""
-    share = measured.beside_per_s / measured.alone_per_s
+    before, after = measured.alone_per_s
+    cpu_us = ", ".join(
+        f"{part} {measured.alone_cpu_us.get(part, 0):,.0f} and {beside_us:,.0f}"
+        for part, beside_us in measured.beside_cpu_us.items()
+    )
     return (
-        f"{measured.alerts:,} alerts at once: {measured.alone_per_s:,.0f} alerts/s alone, "
-        f"{measured.beside_per_s:,.0f} beside streaming out: {share:.0%}\n"
+        f"{measured.alerts:,} alerts at once: {before:,.0f} alerts/s alone, "
+        f"{measured.beside_per_s:,.0f} beside streaming out, {after:,.0f} alone again: "
+        f"{measured.share:.0%}\n"
+        f"CPU for an alert alone and beside, us: {cpu_us}\n"
+        f"a class is durable after p50 {measured.classed_p50_s:.2f} s, "
+        f"p95 {measured.classed_p95_s:.2f} s\n"
         f"behind classify, {measured.messages:,} messages: p50 {measured.p50_s:.2f} s, "
         f"p95 {measured.p95_s:.2f} s, p99 {measured.p99_s:.2f} s"
     )
@@ -102,43 +138,87 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     make_catalog(folder, _SOURCES, np.random.default_rng(1))
     feed = read_feed("containers", options.data)
     with Kafka.running(folder / "kafka") as kafka:
-        alone_per_s, beside_per_s = _rates(kafka, feed, folder, options)
+        rates = _rates(kafka, feed, folder, options)
     with Kafka.running(folder / "kafka-classify") as kafka:
-        latencies = _latencies_s(kafka, feed, folder, options)
+        latencies, classed = _latencies_s(kafka, feed, folder, options)
     p50_s, p95_s, p99_s = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
+    classed_p50_s, classed_p95_s = (float(value) for value in np.quantile(classed, (0.5, 0.95)))
+    first, beside, last = rates
     return Measured(
         alerts=options.alerts,
-        alone_per_s=alone_per_s,
-        beside_per_s=beside_per_s,
+        alone_per_s=(first.per_s, last.per_s),
+        beside_per_s=beside.per_s,
+        alone_cpu_us=first.cpu_us,
+        beside_cpu_us=beside.cpu_us,
         messages=len(latencies),
         p50_s=p50_s,
         p95_s=p95_s,
         p99_s=p99_s,
+        classed_p50_s=classed_p50_s,
+        classed_p95_s=classed_p95_s,
     )
+
+
+class Burst(NamedTuple):
+    """How a burst was archived: alerts/s, and the CPU time for an alert by `PARTS`."""
+
+    per_s: float
+    cpu_us: dict[str, float]
+
+
+def _burst(stream: Stream, alerts: int) -> Burst:
+    before = cpu_s()
+    per_s = stream.burst_per_s(alerts)
+    after = cpu_s()
+    cpu_us = {part: 1e6 * (after[part] - before.get(part, 0.0)) / alerts for part in after}
+    _LOG.info("%.0f alerts/s, CPU for an alert in us: %s", per_s, cpu_us)
+    return Burst(per_s, cpu_us)
+
+
+def cpu_s() -> dict[str, float]:
+    """Return the CPU time of all processes that this one started, by what they do."""
+    found: dict[str, float] = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            words, times = " ".join(process.cmdline()), process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        part = next((name for word, name in PARTS.items() if word in words), "archive")
+        found[part] = found.get(part, 0.0) + times.user + times.system
+    return found
 
 
 def _rates(
     kafka: Kafka, feed: Feed, folder: Path, options: argparse.Namespace
-) -> tuple[float, float]:
-    """Return the archive's alerts/s alone and beside streaming out."""
+) -> tuple[Burst, Burst, Burst]:
+    """Return how bursts were archived alone, beside streaming out, and alone again."""
     config = {"bootstrap.servers": kafka.bootstrap_servers}
     own = folder / "rates"
     own.mkdir()
     with running_stream(kafka, feed, folder, "rates", options) as stream:
         stream.burst_per_s(_WARM_ALERTS)
-        alone_per_s = stream.burst_per_s(options.alerts)
-        _LOG.info("alone: %.0f alerts/s", alone_per_s)
+        first = _burst(stream, options.alerts)
         case = ("lite", options.filters)
         storage = stream.archive.storage
         publish(storage, config, StreamoutSettings(instance=INSTANCE), own, case)
-        with streaming_out(own, storage, config):
+        with streaming_out(own, storage, config) as log:
             stream.burst_per_s(_WARM_ALERTS)
-            beside_per_s = stream.burst_per_s(options.alerts)
-    return alone_per_s, beside_per_s
+            # It starts its filters with its first alerts, and is warm when it has sent them.
+            deadline_s = time.monotonic() + options.timeout
+            wait_until_judged(config, _WARM_ALERTS, deadline_s, log)
+            beside = _burst(stream, options.alerts)
+            wait_until_judged(config, _WARM_ALERTS + options.alerts, deadline_s, log)
+        last = _burst(stream, options.alerts)
+    return first, beside, last
 
 
-def _latencies_s(kafka: Kafka, feed: Feed, folder: Path, options: argparse.Namespace) -> np.ndarray:
-    """Return how long after their commit messages behind `classify` were received."""
+def _latencies_s(
+    kafka: Kafka, feed: Feed, folder: Path, options: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how long after their commit messages behind `classify` were received.
+
+    And how long after it each alert had its class.
+    """
     config = {"bootstrap.servers": kafka.bootstrap_servers}
     own = folder / "behind"
     own.mkdir()
@@ -170,7 +250,19 @@ def _latencies_s(kafka: Kafka, feed: Feed, folder: Path, options: argparse.Names
             alerts = sum(map(alerts_of, durable[begun:]))
             deadline_s = time.monotonic() + options.timeout
             wait_until_received(config, alerts, messages, deadline_s, log)
-    return latencies_s(decoded(messages, config), durable[warm:])
+        wait_until_served(stream, "classify", stream.sent - before)
+        classed = durable_claims(storage.below("science/classify/1"))
+    return latencies_s(decoded(messages, config), durable[warm:]), _classed_s(
+        durable[warm:], classed
+    )
+
+
+def _classed_s(durable: Sequence[Durable], classed: Sequence[Durable]) -> np.ndarray:
+    """Return for each alert how long after its commit its class was durable."""
+    at_unix_s = {each[1:]: each.at_unix_s for each in classed}
+    return np.concatenate(
+        [np.full(alerts_of(each), at_unix_s[each[1:]] - each.at_unix_s) for each in durable]
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,6 +41,7 @@ from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, open_storage
 from finkray.streamout.sender import read_out_ledger, read_schemas
+from jobs.cluster.local_ray import WORKER_NICENESS
 from sim.broker.kafka import Kafka
 
 QUIET_S: Final = 5.0
@@ -284,6 +285,16 @@ def subscribed(
         consumer.close()
 
 
+def wait_until_judged(config: Mapping[str, Any], alerts: int, deadline_s: float, log: Path) -> None:
+    """Wait until all filters have judged that many alerts, and sent what passed."""
+
+    def all_judged() -> bool:
+        progress = read_out_ledger(config, INSTANCE).progress.values()
+        return bool(progress) and all(each.alerts == alerts for each in progress)
+
+    wait_until("all is judged", all_judged, deadline_s, log)
+
+
 def wait_until_received(
     config: Mapping[str, Any],
     alerts: int,
@@ -316,14 +327,18 @@ def decoded(messages: Sequence[tuple[float, bytes]], config: Mapping[str, Any]) 
 
 @contextmanager
 def streaming_out(folder: Path, storage: Storage, config: Mapping[str, Any]) -> Iterator[Path]:
-    """Run the process that streams out, from its first look on; yield its log."""
+    """Run the process that streams out, from its first look on; yield its log.
+
+    It has the niceness of a job of Ray, as `finkray start streamout` runs it.
+    """
     settings, log = folder / "finkray.toml", folder / "streamout.log"
     settings.write_text(
         f'[kafka]\nbootstrap_servers = "{config["bootstrap.servers"]}"\n'
         f'[archive]\nuri = "{storage.uri}"\n[streamout]\ninstance = "{INSTANCE}"\n',
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "jobs.daemons.streamout", "--config", str(settings)]
+    nice = ["nice", "-n", str(WORKER_NICENESS)]
+    command = [*nice, sys.executable, "-m", "jobs.daemons.streamout", "--config", str(settings)]
     state = folder / "state"
     state.mkdir()
     with log.open("wb") as sink:
