@@ -1,20 +1,16 @@
 """Commands that need the Kafka of streaming out, while it is away."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from finkray.host.exit_codes import CommandExit
-from finkray.streamout.filter_file import filter_of_text
-from finkray.streamout.projection import Projection
-from finkray.streamout.published import FilterStore, PublishedFilter
-from finkray.streamout.wire import Wire
+from finkray.streamout.published import FilterStore
 from jobs.cluster import streamout_kafka
 from tests.support.commands import Finkray
+from tests.support.published_filters import SQL, published
 from tests.support.small_archives import SmallArchive
 
-SQL = 'sql = "magpsf < 18"'
 NOWHERE = "127.0.0.1:1"
 
 COMMANDS = (
@@ -33,19 +29,7 @@ COMMANDS = (
 def folder(small: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with an archive, a filter that is published, and settings without a Kafka."""
     monkeypatch.setattr(streamout_kafka, "ANSWER_S", 0.2)
-    FilterStore(small.storage).publish(
-        PublishedFilter(
-            definition=filter_of_text("bright.toml", SQL),
-            file_name="bright.toml",
-            source=SQL,
-            topic="bright",
-            projection=Projection("lite"),
-            wire=Wire.CONFLUENT,
-            cursor="1:0:0",
-            state="active",
-            published_at=datetime.now(UTC),
-        )
-    )
+    FilterStore(small.storage).publish(published("bright", "bright"))
     (tmp_path / "bright.toml").write_text(SQL)
     (tmp_path / "hook").write_text("http://127.0.0.1:1/hook")
     (tmp_path / "conf").mkdir()
