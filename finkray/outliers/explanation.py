@@ -77,7 +77,8 @@ def drivers(
     order = np.where(known, contribution * surprise, -1.0)
     rows = np.arange(len(values))[:, None]
     telling = np.stack([each[np.argmax(order[:, each], axis=1)] for each in aspects], axis=1)
-    made = np.stack([contribution[:, each].sum(axis=1) for each in aspects], axis=1)
+    # A sum that runs on has one order; that of `sum` depends on how many rows there are.
+    made = np.stack([contribution[:, each].cumsum(axis=1)[:, -1] for each in aspects], axis=1)
     best = np.argsort(-order[rows, telling], axis=1, kind="stable")[:, :DRIVERS]
     named = known[rows, telling[rows, best]]  # those without a value come last
     counts = named.sum(axis=1)

@@ -58,6 +58,7 @@ def test_order_batches_and_duplicates_change_no_bit(
     assert again.explain(other).equals(whole.take(pa.array(order)))
     parts = [model.explain(ordinary.slice(at, 37)) for at in range(0, ordinary.num_rows, 37)]
     assert pa.concat_tables(parts).equals(whole)
+    assert model.explain(ordinary.slice(5, 1)).equals(whole.slice(5, 1)), "one row alone"
     assert OutlierModel.fit(ordinary, survey="ztf", seed=4).digest != model.digest
 
 
