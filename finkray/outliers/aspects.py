@@ -39,8 +39,8 @@ CURVE_ASPECTS: Final[Aspects] = {
     "direction": ("negative_share",),
     "steps": (
         *("eta", "eta_late", "turns", "crossings", "crossings_late"),
-        *("flat_share", "largest_step", "largest_gap", "two_levels", "acceleration"),
+        *("flat_share", "largest_step", "largest_gap", "two_levels", "step_skew", "acceleration"),
     ),
     "course": ("trend", "curvature", "cusum", "when_highest", "when_lowest", "late_scatter"),
-    "peaks": ("second_peak", "dip_between"),
+    "peaks": ("dip_between", "sole_dip", "other_dips"),
 }

@@ -23,6 +23,9 @@ _STEP: Final = 2.0**-30
 """Fluxes are whole numbers of this step, the range of a curve being 1: sums that run on over the
 curves of a batch are exact, so what a curve gets does not depend on those before it."""
 
+_SHALLOW: Final = 0.05
+"""Dips of a twentieth of the range are as good as none, where dips are compared."""
+
 _LEAST_ERROR_SHARE: Final = 0.02
 """Errors are at least this share of a flux: those of bright sources are not known better."""
 
@@ -52,8 +55,10 @@ CURVE_FEATURES: Final = (
     Feature("median_place", "", "median flux between the lowest (0) and the highest (1)"),
     Feature("half_range", "", "range of the middle half of the fluxes by the range"),
     Feature("late_scatter", "", "scatter of the second half by that of the first", "log10"),
-    Feature("second_peak", "", "height of the second highest maximum by the range"),
-    Feature("dip_between", "", "depth between the two highest maxima by the range"),
+    Feature("dip_between", "", "depth of the deepest dip between two maxima by the range"),
+    Feature("sole_dip", "", "that depth times its share of the depths of all dips"),
+    Feature("other_dips", "", "depths of all other dips by that of the deepest", "log10"),
+    Feature("step_skew", "", "skewness of the steps (sudden rise: > 0, sudden fall: < 0)"),
     Feature("acceleration", "", "steps that are steeper than the one before, less those flatter"),
 )  # fmt: skip
 """The features, in the order of the columns."""
@@ -109,7 +114,7 @@ def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarra
     Returns
     -------
     ndarray
-        float64 of shape (curves, 28), in the order of `CURVE_FEATURES`; NaN in the whole row of a
+        float64 of shape (curves, 30), in the order of `CURVE_FEATURES`; NaN in the whole row of a
         curve with fewer than `LEAST_POINTS` points, or whose times or fluxes are all the same
     """
     out = np.full((len(offsets) - 1, len(CURVE_FEATURES)), np.nan)
@@ -283,7 +288,34 @@ def _scatter(curves: _Curves, chosen: np.ndarray) -> Floats:
 
 
 def _shape(curves: _Curves) -> list[Floats]:
-    """Return the second maximum, the depth between the two highest, and the acceleration."""
+    """Return the deepest dip, how alone it is, the skewness of steps, and the acceleration."""
+    inner = curves.inner
+    gap = np.where(inner, np.diff(curves.when, prepend=0.0), 1.0)
+    step = np.where(inner, np.diff(curves.flux, prepend=0.0), 0.0)
+    slope = step / np.maximum(gap, 1e-3)
+    both = inner & np.roll(inner, 1)
+    both[0] = False
+    steeper = np.where(both, np.sign(np.abs(slope) - np.abs(np.roll(slope, 1))), 0.0)
+    steps = curves.counts - 1
+    square = step**2
+    mean_square = curves.sum(square) / steps
+    deepest = _deepest_dip(curves)
+    # All that a curve goes up and down, less its one way up to 1 and down again, is twice the depth
+    # of all dips between maxima, each measured from the lower one of its sides.
+    ends = curves.flux[curves.starts] + curves.flux[curves.starts + curves.counts.astype(int) - 1]
+    dips = (curves.sum(np.abs(step)) + ends) / 2 - 1
+    alone = np.divide(deepest, dips, out=np.zeros(len(dips)), where=dips > 0)
+    return [
+        deepest,
+        deepest * alone,
+        np.log10((dips - deepest + _SHALLOW) / (deepest + _SHALLOW)),
+        curves.sum(step * square) / steps / (mean_square * np.sqrt(mean_square)),
+        curves.sum(steeper) / (curves.counts - 2),
+    ]
+
+
+def _deepest_dip(curves: _Curves) -> Floats:
+    """Return the depth of the deepest dip between two maxima, from the lower one; 0 without any."""
     size = len(curves.curve)
     before = np.where(curves.inner, np.roll(curves.flux, 1), -np.inf)
     is_last = np.zeros(size, bool)
@@ -291,29 +323,16 @@ def _shape(curves: _Curves) -> list[Floats]:
     is_last[-1] = True
     after = np.where(is_last, -np.inf, np.roll(curves.flux, -1))
     top = (curves.flux >= before) & (curves.flux > after)
-    # The minimum between a maximum and the highest point, for the deepest valley that is followed
-    # by a high maximum: running minima from the highest point to both sides.
-    depth, height = np.zeros(len(curves.counts)), np.zeros(len(curves.counts))
+    # The lowest point between a maximum and the highest point of the curve: running minima from
+    # the highest point to both sides.
+    depth = np.zeros(len(curves.counts))
     highest = np.full(len(curves.counts), -1)
     is_highest = np.flatnonzero(curves.flux == 1)
     highest[curves.curve[is_highest]] = is_highest
     for forward in (True, False):
         valley = _valley(curves, highest, forward=forward)
-        rise = np.where(top, curves.flux - valley, 0.0)
-        rise = np.where(np.isfinite(rise), np.minimum(rise, 1 - valley), 0.0)
-        best = curves.largest(rise)
-        is_best = np.flatnonzero((rise == curves.spread(best)) & (rise > 0))
-        here = np.zeros(len(curves.counts))
-        here[curves.curve[is_best]] = curves.flux[is_best]
-        height = np.where(best > depth, here, height)
-        depth = np.maximum(depth, best)
-    inner = curves.inner
-    gap = np.where(inner, np.diff(curves.when, prepend=0.0), 1.0)
-    slope = np.where(inner, np.diff(curves.flux, prepend=0.0), 0.0) / np.maximum(gap, 1e-3)
-    both = inner & np.roll(inner, 1)
-    both[0] = False
-    steeper = np.where(both, np.sign(np.abs(slope) - np.abs(np.roll(slope, 1))), 0.0)
-    return [height, depth, curves.sum(steeper) / (curves.counts - 2)]
+        depth = np.maximum(depth, curves.largest(np.where(top, curves.flux - valley, 0.0)))
+    return depth
 
 
 def _valley(curves: _Curves, highest: np.ndarray, *, forward: bool) -> Floats:

@@ -144,7 +144,7 @@ class FeatureList:
 FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     "ztf": FeatureList(
         survey="ztf",
-        version="ztf-4",
+        version="ztf-5",
         features=features_ztf.FEATURES,
         aspects=ZTF_ASPECTS,
         quality=features_ztf.QUALITY,
@@ -159,7 +159,7 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
     ),
     "lsst": FeatureList(
         survey="lsst",
-        version="lsst-3",
+        version="lsst-4",
         features=features_lsst.FEATURES,
         aspects=LSST_ASPECTS,
         quality=features_lsst.QUALITY,

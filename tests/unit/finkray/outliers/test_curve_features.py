@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import find_peaks, peak_prominences
 from sklearn.neighbors import LocalOutlierFactor
 
 from finkray.errors import OutlierError
@@ -97,6 +98,12 @@ def test_against_the_textbook() -> None:
     weighted = np.average(flux, weights=error**-2)
     chi2 = np.sum(((flux - weighted) / error) ** 2) / 29
     assert found["chi2"] == pytest.approx(np.log10(chi2))
+    pull = np.abs(flux - weighted) / error
+    assert found["stetson_k"] == pytest.approx(pull.mean() / np.sqrt(np.mean(pull**2)))
+    assert found["cusum"] == pytest.approx(np.ptp(np.cumsum(off)) / 30)
+    assert found["beyond_1"] == np.mean(np.abs(off) > 1)
+    steps = np.diff(flux)
+    assert found["step_skew"] == pytest.approx(np.mean(steps**3) / np.mean(steps**2) ** 1.5)
 
 
 def test_shapes_have_the_features_of_their_names() -> None:
@@ -104,9 +111,12 @@ def test_shapes_have_the_features_of_their_names() -> None:
     hump = np.exp(-(((days - 15) / 6) ** 2))
     second = np.exp(-(((days - 45) / 6) ** 2))
     one, two = of(days.tolist(), hump.tolist()), of(days.tolist(), (hump + 0.8 * second).tolist())
-    assert one["second_peak"] == 0
-    assert two["second_peak"] == pytest.approx(0.8, abs=0.05)
-    assert two["dip_between"] > 0.7 > one["dip_between"]
+    assert one["dip_between"] == one["sole_dip"] == 0
+    assert two["dip_between"] == pytest.approx(two["sole_dip"]) == pytest.approx(0.8, abs=0.05)
+    waves = of(days.tolist(), np.sin(days).tolist())
+    assert waves["dip_between"] > 0.7
+    assert waves["sole_dip"] < 0.3
+    assert waves["other_dips"] > 0.5 > two["other_dips"]
     steps = of(days.tolist(), np.where(days % 20 < 10, 1.0, -0.5).tolist())
     assert steps["largest_gap"] == 1
     assert steps["two_levels"] == -4
@@ -117,6 +127,31 @@ def test_shapes_have_the_features_of_their_names() -> None:
     rise = of(days.tolist(), (1 / (62 - days)).tolist())
     assert rise["acceleration"] == 1
     assert rise["when_highest"] == 1
+
+
+def test_dips_are_the_prominences_of_maxima() -> None:
+    days, flux, error, offsets = made(7, curves=60)
+    found = curve_features(days, flux, error, offsets)
+    columns = [NAMES.index(name) for name in ("dip_between", "sole_dip", "other_dips")]
+    for row, (start, end) in zip(found[:, columns], itertools.pairwise(offsets), strict=True):
+        if end - start < LEAST_POINTS:
+            continue
+        curve = (flux[start:end] - flux[start:end].min()) / np.ptp(flux[start:end])
+        # Beside the ends nothing is higher: a maximum is measured from its dip.
+        padded = np.concatenate([[-9.0], curve, [-9.0]])
+        prominences = np.sort(peak_prominences(padded, find_peaks(padded)[0])[0])[::-1][1:]
+        deepest, dips = prominences.max(initial=0.0), prominences.sum()
+        sole = deepest**2 / dips if dips else 0.0
+        others = np.log10((dips - deepest + 0.05) / (deepest + 0.05))
+        assert row == pytest.approx([deepest, sole, others], abs=1e-6)
+
+
+def test_a_sudden_rise_and_a_sudden_fall_have_steps_of_opposite_skewness() -> None:
+    days = list(np.linspace(0, 30, 16))
+    rise = [0.0, 0.0, *np.exp(-np.arange(14) / 4.0)]
+    up, down = of(days, rise), of(days, rise[::-1])
+    assert up["step_skew"] > 1
+    assert down["step_skew"] == pytest.approx(-up["step_skew"])
 
 
 def test_p_values_go_on_beyond_the_reference_in_order() -> None:
