@@ -60,6 +60,7 @@ LISTED: Final = pa.schema(
         ("reasons", pa.list_(pa.string())),
         ("drivers", DRIVER_LIST),
         ("similar_alert_id", pa.int64()),
+        ("similar_class", pa.string()),
         ("model", pa.string()),
         ("kafka_topic", pa.string()),
         ("kafka_partition", pa.int32()),
@@ -143,7 +144,8 @@ def outliers_of(
     if ranking.catch_up(files=sys.maxsize) and keep:
         ranking.keep()
     table = listed(ranking.groups, wanted)
-    classes = classes_of(archive, table["alert_id"].to_pylist(), needed=bool(mute))
+    ids = {*table["alert_id"].to_pylist(), *table["similar_alert_id"].to_pylist()} - {None}
+    classes = classes_of(archive, ids, needed=bool(mute))
     return muted(table, classes, mute, top)
 
 

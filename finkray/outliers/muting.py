@@ -53,20 +53,23 @@ def classes_of(archive: Storage, alert_ids: Collection[int], *, needed: bool) ->
 def muted(table: pa.Table, classes: Mapping[int, str], mute: Collection[str], top: int) -> pa.Table:
     """Return the first objects of a list whose class is not muted, with the classes.
 
+    They are those of the alerts and of the ordinary alerts that are most alike.
+
     Parameters
     ----------
     table
         columns of `finkray.outliers.listing.LISTED`
     classes
-        of its alerts, as `classes_of` returns them
+        of these alerts, as `classes_of` returns them
     mute
         classes whose objects are left out
     top
         how many objects at most
     """
-    names = pa.array([classes.get(each) for each in table["alert_id"].to_pylist()], pa.string())
-    index = table.schema.get_field_index("class")
-    table = table.set_column(index, table.schema.field(index), names)
+    for name, ids in (("class", "alert_id"), ("similar_class", "similar_alert_id")):
+        names = pa.array([classes.get(each) for each in table[ids].to_pylist()], pa.string())
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, table.schema.field(index), names)
     if mute:
         is_muted = pc.is_in(table["class"], pa.array(sorted(mute), pa.string()))
         table = table.filter(pc.invert(is_muted))

@@ -172,3 +172,5 @@ def list_lines(table: pa.Table, night: str | None) -> Iterator[str]:
         )
         for reason in row["reasons"]:
             yield f"       {reason}"
+        if row["similar_class"]:
+            yield f"       most like alert {row['similar_alert_id']}: {row['similar_class']}"

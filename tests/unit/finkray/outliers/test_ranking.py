@@ -20,6 +20,7 @@ from finkray.outliers.ranking import (
     contexts_named,
 )
 from finkray.services.contract import RESULT_COLUMNS
+from jobs.commands.outliers import list_lines
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all
 from tests.support.scored_archive import made_row, put_scored, scores_of, whole_list
@@ -95,11 +96,15 @@ def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArc
     few = archive.outliers(top=3, context="transient-like")
     assert set(few["context"].to_pylist()) <= {"galaxy", "unknown", "nothing"}
     assert set(table["class"].to_pylist()) == {None}
+    assert set(table["similar_class"].to_pylist()) == {None}
     with pytest.raises(ServiceError, match="classes cannot be muted: there are no results"):
         archive.outliers(mute=["odd"])
     classify_all(small, Classified())
     unmuted = archive.outliers(top=50).to_pylist()
     assert all(row["class"] == ("even", "odd")[row["alert_id"] % 2] for row in unmuted)
+    assert {(row["similar_alert_id"], row["similar_class"]) for row in unmuted} == {(9, "odd")}
+    lines = list(list_lines(archive.outliers(top=1), None))
+    assert lines[-1] == "       most like alert 9: odd"
     even = archive.outliers(top=4, mute=["odd"])
     assert even["rank"].to_pylist() == [1, 2, 3, 4]
     kept = [row["object_id"] for row in unmuted if row["class"] == "even"]
@@ -121,10 +126,16 @@ def test_rankings_follow_all_results_with_scores_and_no_others(small: SmallArchi
     assert outliers_of(small.storage, night=None, top=3, context=None, survey=None).num_rows == 3
 
 
-def group(night: str, scores: np.ndarray, model: str = "m", **changes: object) -> NightGroup:
+def group(night: str, scores: np.ndarray, model: str = "m") -> NightGroup:
+    out = NightGroup("ztf", night, model)
+    out.add(group_rows(night, scores))
+    return out
+
+
+def group_rows(night: str, scores: np.ndarray, *, first: int = 0) -> pa.Table:
     rows = [
         {
-            **made_row(number, context="star", quality=0.5, model=model, **changes),
+            **made_row(number, context="star", quality=0.5),
             "plain_score": score,
             "score": score,
             "p_model": 0.5,
@@ -134,13 +145,10 @@ def group(night: str, scores: np.ndarray, model: str = "m", **changes: object) -
             "kafka_partition": 0,
             "kafka_offset": number,
         }
-        for number, score in enumerate(scores.tolist())
+        for number, score in enumerate(scores.tolist(), start=first)
     ]
     keys = [field for field in RESULT_COLUMNS if field.name in rows[0]]
-    schema = pa.schema([*OUTLIERS, *keys])
-    out = NightGroup("ztf", night, model)
-    out.add(pa.Table.from_pylist(rows, schema))
-    return out
+    return pa.Table.from_pylist(rows, pa.schema([*OUTLIERS, *keys]))
 
 
 def test_p_values_of_a_night_are_those_of_the_night_and_not_of_others(
@@ -170,6 +178,20 @@ def test_a_night_that_has_just_begun_is_compared_with_the_nights_before() -> Non
     assert 0.4 < rows[1]["p_night"] < 0.6
     alone = listed({("ztf", "2026-11-24", "m"): begun}, Wanted(None, 5, contexts_named(None)))
     assert alone["p_night"].to_pylist() == [2 / 3, 1.0]
+
+
+def test_of_a_night_the_strangest_objects_are_kept_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking, "OBJECTS_KEPT", 5)
+    scores = np.random.default_rng(3).normal(size=100)
+    one = group("2026-11-24", scores[:60])
+    one.add(group_rows("2026-11-24", scores[60:], first=60))
+    kept = sorted(each.plain_score for each in one.candidates())
+    assert kept == np.sort(scores)[-5:].tolist()
+    rows = listed({("ztf", "2026-11-24", "m"): one}, Wanted(None, 50, contexts_named(None)))
+    assert rows["plain_score"].to_pylist() == kept[::-1]
+    assert rows["p_night"].to_pylist()[0] <= 3 / 101
 
 
 def test_half_of_a_list_stays_without_thumbs() -> None:
