@@ -36,6 +36,9 @@ from finkray.outliers.model import OutlierModel
 PARTS = ("sky", "public", "thumbs", "reasons")
 _SPEED_ALERTS = 4_000
 _PAINTED = 50
+_MANY_STRANGE = 20.0
+"""Percentage of strange alerts of one more sky: of 1 % a half has a handful of objects a kind."""
+_SEED_OF_MANY = 11
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     nights = {name: features_of(table, "ztf") for name, table in packets.items()}
     event = features_of(event_packets, "ztf")
     if "sky" in options.parts:
-        measured["sky"] = _sky(skies)
+        measured["sky"] = _sky(skies, options)
     if "public" in options.parts:
         measured["public"] = _public(nights, event, seeds)
         measured["painted"] = painted.measure(packets, WHOLE_NIGHTS, seeds, _PAINTED)
@@ -80,18 +83,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _skies(seeds: Sequence[int], options: argparse.Namespace) -> dict[int, SimulatedSky]:
-    return {
-        seed: simulated_sky(
-            seed,
-            nights=options.nights,
-            alerts_per_visit=options.alerts_per_visit,
-            strange_percent=options.strange,
-        )
-        for seed in seeds
-    }
+    return {seed: _simulated(seed, options.strange, options) for seed in seeds}
 
 
-def _sky(skies: Mapping[int, SimulatedSky]) -> dict[str, Any]:
+def _simulated(seed: int, strange_percent: float, options: argparse.Namespace) -> SimulatedSky:
+    return simulated_sky(
+        seed,
+        nights=options.nights,
+        alerts_per_visit=options.alerts_per_visit,
+        strange_percent=strange_percent,
+    )
+
+
+def _sky(skies: Mapping[int, SimulatedSky], options: argparse.Namespace) -> dict[str, Any]:
     found = [detection.stage_a(sky, seed) for seed, sky in skies.items()]
     stage_a = {name: detection.averaged([one[name] for one in found]) for name in found[0]}
     counts = ", ".join(str(len(sky.kind)) for sky in skies.values())
@@ -108,7 +112,14 @@ def _sky(skies: Mapping[int, SimulatedSky]) -> dict[str, Any]:
         "Stage B, of the objects that have a curve, and both stages, of all objects",
         report.detection_table(stage_b, "curve"),
     )
-    return {"stage_a": stage_a, "stage_b": stage_b}
+    many = _simulated(_SEED_OF_MANY, _MANY_STRANGE, options)
+    seed, sky = next(iter(skies.items()))
+    of_many = curves.stage_b_of_many(sky, many, seed)
+    _print(
+        f"Stage B of a sky with {_MANY_STRANGE:.0f} % strange alerts, and the reference of before",
+        report.many_table(of_many),
+    )
+    return {"stage_a": stage_a, "stage_b": stage_b, "stage_b_of_many": of_many}
 
 
 def _public(

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from finkray.claim import TopicPartition
 from finkray.outliers.arrays import columns_of, flat, floats, list_counts
+from finkray.outliers.context import contexts
 from finkray.outliers.feature_list import features_of
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
@@ -61,6 +62,10 @@ class SimulatedSky:
         Index in `KINDS` of the kind of its object.
     field
         The field that it is in.
+    event_jd
+        When the event of its object was, as `sim.maker.MadeAlert` has it; NaN without one.
+    context
+        What is at its position, as `finkray.outliers.context` says.
     points
         Points of the objects' curves: columns `object_id`, `jd`, `band`, `flux`, `error`, sorted by
         object and time; the alerts' detections, and forced photometry where there is none. Flux is
@@ -71,6 +76,8 @@ class SimulatedSky:
     numbers: np.ndarray
     kind: np.ndarray
     field: np.ndarray
+    event_jd: np.ndarray
+    context: np.ndarray
     points: pa.Table
 
     def take(self, rows: np.ndarray) -> "SimulatedSky":
@@ -83,6 +90,8 @@ class SimulatedSky:
             self.numbers[rows],
             self.kind[rows],
             self.field[rows],
+            self.event_jd[rows],
+            self.context[rows],
             self.points.filter(wanted),
         )
 
@@ -117,6 +126,8 @@ def simulated_sky(
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.kind for part in parts]),
         np.concatenate([part.field for part in parts]),
+        np.concatenate([part.event_jd for part in parts]),
+        np.concatenate([part.context for part in parts]),
         each_once(pa.concat_tables([part.points for part in parts])),
     )
 
@@ -197,6 +208,8 @@ def _part(alerts: Sequence[MadeAlert]) -> SimulatedSky:
         all_numbers(table),
         np.array([KINDS.index(alert.kind) for alert in alerts]),
         floats(read["candidate.field"]).astype(np.int64),
+        np.array([alert.event_jd for alert in alerts], np.float64),
+        contexts(table),
         points,
     )
 

@@ -21,7 +21,7 @@ from finkray.outliers.curve_detector import CurveDetector
 from finkray.outliers.curve_features import curve_features
 from finkray.outliers.model import OutlierModel
 from finkray.outliers.p_values import TailP, combined
-from sim.sky.kinds import Visible
+from sim.sky.kinds import KINDS, Kind, Visible
 
 STAGE_B: Final = "stage B"
 BOTH: Final = "both stages"
@@ -29,14 +29,21 @@ SAME_FEATURES: Final = "forest, same features"
 
 _BANDS: Final = {"g": 1, "r": 2}
 
+_SECOND_PEAK_DAYS: Final = 60.0
+"""Days after the beginning of a two-peaked transient in which its second peak has been."""
+
 
 @dataclass(frozen=True)
 class Curves:
-    """Features of curves: a row of each array to an object, in the order of their names."""
+    """Features of curves: a row of each array to an object, in the order of their names.
+
+    `has_event` says whether an object's points go on until what makes its kind strange was there.
+    """
 
     object_ids: list[str]
     features: dict[str, Floats]
     kind: np.ndarray
+    has_event: np.ndarray
 
     @property
     def together(self) -> Floats:
@@ -57,8 +64,27 @@ def curves_of(sky: SimulatedSky) -> Curves:
         offsets = np.searchsorted(whose[here], np.arange(len(names) + 1))
         jd, flux, error = (columns[name][here] for name in ("jd", "flux", "error"))
         features[band] = curve_features(jd, flux, error, offsets)
-    kind_of = dict(zip(object_ids.to_pylist(), sky.kind.tolist(), strict=True))
-    return Curves(names, features, np.array([kind_of[name] for name in names]))
+    row_of = dict(zip(object_ids.to_pylist(), range(len(sky.kind)), strict=True))
+    rows = np.array([row_of[name] for name in names])
+    offsets = np.searchsorted(whose, np.arange(len(names) + 1))
+    first, last = columns["jd"][offsets[:-1]], columns["jd"][offsets[1:] - 1]
+    has_event = _has_event(sky.kind[rows], sky.event_jd[rows], first, last)
+    return Curves(names, features, sky.kind[rows], has_event)
+
+
+def _has_event(kind: np.ndarray, event_jd: Floats, first: Floats, last: Floats) -> np.ndarray:
+    """Return whether curves between two times have what makes their kind strange.
+
+    Of a two-peaked transient both peaks must be in it, of an ever faster rise its end; the other
+    kinds are strange all the time that they are seen.
+    """
+    begun = event_jd >= first
+    two_peaks = begun & (event_jd + _SECOND_PEAK_DAYS <= last)
+    return np.select(
+        [kind == KINDS.index(Kind.TWO_PEAKS), kind == KINDS.index(Kind.RUNAWAY)],
+        [two_peaks, begun & (event_jd <= last)],
+        default=True,
+    )
 
 
 def stage_b(sky: SimulatedSky, seed: int) -> dict[str, Detection]:
@@ -80,6 +106,30 @@ def stage_b(sky: SimulatedSky, seed: int) -> dict[str, Detection]:
         STAGE_B: detection(ids, asked.kind[some], -np.log(p[some]), Visible.CURVE),
         SAME_FEATURES: detection(ids, asked.kind[some], plain, Visible.CURVE),
         f"{OURS}, {BOTH}": detection(asked.object_ids, asked.kind, -np.log(both), Visible.CURVE),
+    }
+
+
+def stage_b_of_many(sky: SimulatedSky, many: SimulatedSky, seed: int) -> dict[str, Detection]:
+    """Return what stage B found of a sky with many strange objects, by which of them count.
+
+    Its reference is the usual one. The second figures leave out objects whose curve has not yet
+    what makes their kind strange.
+    """
+    train, _ = train_and_test(sky)
+    _, test = train_and_test(many)
+    asked = curves_of(test)
+    p = CurveDetector(curves_of(train).features, seed).p_values(asked.features)
+    return {
+        name: detection(
+            [asked.object_ids[number] for number in np.flatnonzero(chosen).tolist()],
+            asked.kind[chosen],
+            -np.log(p[chosen]),
+            Visible.CURVE,
+        )
+        for name, chosen in {
+            "all": np.isfinite(p),
+            "what is strange is in the curve": np.isfinite(p) & asked.has_event,
+        }.items()
     }
 
 

@@ -28,6 +28,19 @@ def detection_table(found: Mapping[str, Detection], seen: str) -> str:
     return layout(rows, left=2)
 
 
+def many_table(found: Mapping[str, Detection]) -> str:
+    """Return objects and AUC by kind, for each choice of objects."""
+    rows: Rows = [("kind", *(cell for name in found for cell in ("objects", f"AUC, {name}")))]
+    for kind in STRANGE_KINDS:
+        cells = [
+            cell
+            for one in found.values()
+            for cell in (str(one.kinds[kind].objects), _number(one.kinds[kind].auc))
+        ]
+        rows.append((kind.value, *cells))
+    return layout(rows)
+
+
 def tde_text(found: Sequence[Tde]) -> str:
     """Return the figures of the tidal disruption event, by seed."""
     aucs = ", ".join(_number(one.auc, 3) for one in found)

@@ -4,6 +4,8 @@ A user likes one kind of objects. It is rare: 1 % of the alerts. One half of the
 the strangest first; the user says up or down, and the model learns. The other half is never shown,
 and the figures are of that half. What ten thumbs teach where half of them are up, as of a user who
 knows examples, is measured apart: how soon a user meets the first alert that he likes is left out.
+So is a user who looks at the list of stars alone (`finkray outliers list --context star`), as who
+likes flares does; his figures are of that list.
 
 Users of opposite taste are measured on real alerts: one likes transients, one asteroids, one fading
 stars.
@@ -28,6 +30,9 @@ from finkray.outliers.model import OutlierModel
 from sim.sky.kinds import KINDS, Kind
 
 TASTES: Final = (Kind.SUPERNOVA, Kind.FLARE_STAR, Kind.ACTIVE_GALAXY)
+STARS: Final = {Kind.FLARE_STAR: "star"}
+"""Tastes of users who look at the list of a context alone, measured beside the whole list."""
+
 AFTER: Final = (0, 10, 20, 50)
 """Numbers of thumbs after which the figures are taken."""
 
@@ -51,19 +56,23 @@ Learner = Callable[["Shown", np.ndarray, np.ndarray], Floats]
 
 @dataclass(frozen=True)
 class Shown:
-    """The alerts of one user: a row to each; those with thumbs are never among `kept_back`."""
+    """The alerts of one user: a row to each.
+
+    Those with thumbs are never among `kept_back`. He looks at those that are `listed`.
+    """
 
     model: OutlierModel
     features: pa.Table
     values: Floats
     liked: np.ndarray
     kept_back: np.ndarray
+    listed: np.ndarray
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """Figures of the half that is never shown.
+    """Figures of the half that is never shown, of what the user lists.
 
     Attributes
     ----------
@@ -84,14 +93,14 @@ class Learnt:
 
 def measure(skies: Mapping[int, SimulatedSky]) -> dict[str, dict[str, Learnt]]:
     """Return the figures by taste and learner, the mean over the skies by their seeds."""
-    found: dict[str, dict[str, Learnt]] = {}
+    draws = [(sky, DRAWS * seed + draw) for seed, sky in skies.items() for draw in range(DRAWS)]
+    found = {}
     for taste in TASTES:
-        sets = [
-            alerts_of(sky, taste, DRAWS * seed + draw)
-            for seed, sky in skies.items()
-            for draw in range(DRAWS)
-        ]
+        sets = [alerts_of(sky, taste, seed) for sky, seed in draws]
         found[taste.value] = _by_learner(sets)
+    for taste, context in STARS.items():
+        sets = [alerts_of(sky, taste, seed, context) for sky, seed in draws]
+        found[f"{taste.value}, list of context {context}"] = _by_learner(sets)
     return found
 
 
@@ -121,10 +130,12 @@ def measure_real(
     likes = {"transients": is_transient, "asteroids": where == "asteroid", "fading stars": fading}
     model = OutlierModel.fit(ordinary, survey="ztf", seed=1)
     filled = _filled(features)
+    every = np.ones(features.num_rows, bool)
     found = {}
     for name, liked in likes.items():
         sets = [
-            Shown(model, features, filled, liked, _half(len(liked), seed), seed) for seed in seeds
+            Shown(model, features, filled, liked, _half(len(liked), seed), every, seed)
+            for seed in seeds
         ]
         found[f"{name} ({liked.sum()} of {len(liked)})"] = _by_learner(sets)
     return found
@@ -136,8 +147,8 @@ def _by_learner(sets: Sequence["Shown"]) -> dict[str, Learnt]:
     }
 
 
-def alerts_of(sky: SimulatedSky, taste: Kind, seed: int) -> Shown:
-    """Draw alerts, 1 % of which are of the kind."""
+def alerts_of(sky: SimulatedSky, taste: Kind, seed: int, context: str | None = None) -> Shown:
+    """Draw alerts, 1 % of which are of the kind, of which the user lists those of a context."""
     rng = np.random.default_rng(seed)
     is_taste = sky.kind == KINDS.index(taste)
     ordinary = rng.permutation(np.flatnonzero(~is_taste))[:_ORDINARY]
@@ -146,14 +157,16 @@ def alerts_of(sky: SimulatedSky, taste: Kind, seed: int) -> Shown:
     features = sky.features.take(pa.array(rows))
     # A reference without the kind would know it as new: it is in there with its share.
     model = OutlierModel.fit(features, survey="ztf", seed=seed)
-    return Shown(model, features, _filled(features), is_taste[rows], _half(len(rows), seed), seed)
+    listed = np.ones(len(rows), bool) if context is None else sky.context[rows] == context
+    half = _half(len(rows), seed)
+    return Shown(model, features, _filled(features), is_taste[rows], half, listed, seed)
 
 
 def follow(shown: Shown, learner: Learner) -> Learnt:
     """Give thumbs to the top of the list, some at a time, and take the figures."""
     rows = np.empty(0, np.int64)
     precisions, aucs, met = {}, {}, {}
-    hidden = shown.kept_back
+    hidden = shown.kept_back & shown.listed
     known = _known(shown, learner(shown, rows, shown.liked[rows]))
     after_known = learner(shown, known, shown.liked[known])[hidden]
     for count in range(0, max(AFTER) + 1, _AT_A_TIME):
@@ -162,7 +175,7 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
             precisions[count] = precision(scores[hidden], shown.liked[hidden])
             aucs[count] = auc(scores[hidden], shown.liked[hidden])
             met[count] = float(shown.liked[rows].sum())
-        asked = np.where(hidden, -np.inf, scores)
+        asked = np.where(shown.listed & ~shown.kept_back, scores, -np.inf)
         asked[rows] = -np.inf
         rows = np.concatenate([rows, np.argsort(-asked, kind="stable")[:_AT_A_TIME]])
     liked = shown.liked[hidden]
@@ -172,8 +185,9 @@ def follow(shown: Shown, learner: Learner) -> Learnt:
 def _known(shown: Shown, scores: Floats) -> np.ndarray:
     """Return rows of some alerts that the user likes, and of the strangest that he does not."""
     rng = np.random.default_rng(shown.seed)
-    liked = rng.permutation(np.flatnonzero(shown.liked & ~shown.kept_back))[:KNOWN]
-    others = np.flatnonzero(~shown.liked & ~shown.kept_back)
+    able = shown.listed & ~shown.kept_back
+    liked = rng.permutation(np.flatnonzero(shown.liked & able))[:KNOWN]
+    others = np.flatnonzero(~shown.liked & able)
     strangest = others[np.argsort(-scores[others], kind="stable")[:KNOWN]]
     return np.concatenate([liked, strangest])
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 import finkray
+from finkray.results.diff import diff
+from finkray.results.store import find_store
+from finkray.storage.local import LocalStorage
 from tests.support import docs_pages
 from tests.support.packets import lsst_v10_frames, real_ztf_packets
 from tests.support.real_archives import RealArchive
@@ -69,6 +72,12 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     archive = finkray.open_archive(tmp_path / "archive")
     own = archive.results("outliers-group-a").to_table()
     assert set(pc.unique(own["model"]).to_pylist()) == {taught["version"], trained[1][1]}
+    storage = LocalStorage(tmp_path / "archive")
+    stores = (find_store(storage, name) for name in ("outliers", "outliers-group-a"))
+    difference = diff(*stores)
+    assert (difference.same, difference.different, difference.only) == (60, 205, (0, 0))
+    assert {"score", "model"} <= set(difference.by_column)
+    assert not {"plain_score", "quality", "context"} & set(difference.by_column)
     scored = archive.results("outliers").to_table()
     assert scored["score"].null_count == 0
     assert set(pc.unique(scored["survey"]).to_pylist()) == {"ztf", "lsst"}

@@ -7,7 +7,7 @@ from bench.outliers.alerts import each_once, simulated_sky
 from bench.outliers.curves import curves_of
 from bench.outliers.detection import train_and_test
 from finkray.outliers.curve_features import CURVE_FEATURES
-from sim.sky.kinds import KINDS, STRANGE_KINDS
+from sim.sky.kinds import KINDS, STRANGE_KINDS, Kind
 
 
 def test_of_an_exposure_the_detection_is_kept_before_the_forced_point() -> None:
@@ -39,3 +39,11 @@ def test_a_simulated_sky_has_its_truth_row_by_row() -> None:
     for values in curves.features.values():
         assert values.shape == (len(theirs), len(CURVE_FEATURES))
     assert np.isfinite(curves.together).any()
+    assert {"star", "galaxy", "asteroid", "nothing"} >= set(sky.context) > {"star"}
+    events = sky.event_jd[np.isin(sky.kind, [KINDS.index(Kind.TWO_PEAKS)])]
+    # Four nights are too few for a second peak; other kinds are strange all the time.
+    assert len(events)
+    assert np.isfinite(events).all()
+    is_two = curves.kind == KINDS.index(Kind.TWO_PEAKS)
+    assert not curves.has_event[is_two].any()
+    assert curves.has_event[curves.kind == KINDS.index(Kind.RR_LYRAE)].all()

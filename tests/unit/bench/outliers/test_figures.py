@@ -92,10 +92,12 @@ def test_one_feature_of_each_row_is_pushed_beyond_its_edge() -> None:
     assert np.all((pushed < low[which]) | (pushed > high[which]))
 
 
-def test_a_user_never_sees_the_half_that_is_kept_back() -> None:
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_user_sees_what_he_lists_and_never_the_half_that_is_kept_back(every: int) -> None:
     class Everything:
-        liked = np.arange(200) % 10 == 0
-        kept_back = np.arange(200) % 2 == 1
+        liked = np.arange(600) % 10 == 0
+        kept_back = np.arange(600) % 2 == 1
+        listed = np.arange(600) % every == 0
         seed = 1
 
     seen = []
@@ -104,12 +106,14 @@ def test_a_user_never_sees_the_half_that_is_kept_back() -> None:
         assert len(rows) == len(set(rows.tolist()))
         assert np.array_equal(up, shown.liked[rows])
         seen.append(rows)
-        return np.arange(200.0)
+        return np.arange(600.0)
 
     learnt = follow(Everything(), learner)  # type: ignore[arg-type]
     assert set(learnt.auc) == set(AFTER)
-    # Asked from the end on: 198, 196, ... of which every fifth is liked, 190 the first.
+    # Asked from the end on: 598, 596, ... of which every fifth is liked, 590 the first; of every
+    # third alert 594, 588, ..., of which every fifth is liked as well.
     assert learnt.met == {0: 0, 10: 2, 20: 4, 50: 10}
     assert len(seen[-1]) == max(AFTER)
     assert not any(Everything.kept_back[rows].any() for rows in seen)
+    assert all(Everything.listed[rows].all() for rows in seen)
     assert {"finkray", "AAD", "Pineforest"} <= set(LEARNERS)
