@@ -18,10 +18,10 @@ from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.archiver_view import ArchiverView
 from finkray.driver.snapshot import make_snapshot
-from finkray.errors import Fenced, SettingsError
+from finkray.errors import Fenced, SettingsError, StorageError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
-from finkray.ledger.identity import read_identity, refuse_if_gone
+from finkray.ledger.identity import IDENTITY_PATH, raise_bounds, read_identity, refuse_if_gone
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
 from finkray.ledger.publish import recover
@@ -31,6 +31,7 @@ from finkray.monitor.figures import Monitor
 from finkray.packets.decoder import make_decoder
 from finkray.settings.model import Settings
 from finkray.status.board import ARCHIVE_BOARD, start_board
+from finkray.storage.contract import Storage
 from finkray.storage.opening import open_storage
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,16 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
             ledger.compact()
 
         Archiver(settings, storage, ledger, monitor, on_tick).run(stopping)
+        _record_end(storage, ledger)
     log.info("archive has drained and stopped")
+
+
+def _record_end(storage: Storage, ledger: Ledger) -> None:
+    """Record where the ledger ends, so that an older copy of it is known by that alone."""
+    try:
+        raise_bounds(storage, ledger.archive_id, ledger.epoch, ledger.state.last_seq)
+    except StorageError as error:
+        log.warning("the end of the ledger is not recorded in %s: %s", IDENTITY_PATH, error)
 
 
 @contextmanager

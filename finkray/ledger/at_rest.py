@@ -3,16 +3,22 @@
 no lease, no ledger -> never started        lease released -> stopped
 holder's process ended, or silent -> died   holder alive   -> runs, and reports elsewhere
 
-A ledger that is lost, or older than the identity beside it, is told: a start would refuse it. The
-names of files, which a start compares as well, are not looked at: this is asked every few seconds.
+A ledger that is lost, or older than the identity beside it or than the newest files, is told: a
+start would refuse it.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from finkray.errors import LedgerCorrupt
 from finkray.host.process_id import ProcessId
-from finkray.ledger.identity import Identity, read_identity, refuse_older_ledger
+from finkray.ledger.identity import (
+    Identity,
+    newest_files,
+    read_identity,
+    refuse_older_ledger,
+)
 from finkray.ledger.lease import Free, Held, judge, read_lease
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.state import LedgerState
@@ -41,9 +47,10 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
         if lease or ledger are damaged
     """
     lease = read_lease(storage)
-    identity = read_identity(storage)  # before the ledger: it is raised after an entry
+    # Before the ledger: the identity is raised, and files are published, after their entry.
+    identity, files = read_identity(storage), newest_files(storage, datetime.now(UTC))
     state = read_state(storage).state
-    if lease is None and identity is None and state.last_seq < 0:
+    if lease is None and identity is None and state.last_seq < 0 and not files:
         return ArchiveAtRest("never_started")
     balance = state.balance()
     verdict = judge(lease, me or ProcessId.mine(), datetime.now(UTC))
@@ -61,13 +68,15 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
         durable_at[-1] if durable_at else None,
         balance.archived,
         balance.dead_lettered,
-        _problem(identity, state, storage.uri),
+        _problem(identity, state, files, storage.uri),
     )
 
 
-def _problem(identity: Identity | None, state: LedgerState, where: str) -> str:
+def _problem(
+    identity: Identity | None, state: LedgerState, files: Sequence[str], where: str
+) -> str:
     try:
-        refuse_older_ledger(identity, state, (), where)
+        refuse_older_ledger(identity, state, files, where)
     except LedgerCorrupt as error:
         return str(error)
     return ""

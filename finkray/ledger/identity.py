@@ -5,10 +5,10 @@
     {"format": 1, "archive_id": "5e…", "epoch": 3, "last_seq": 815}
 
 `archive_id` is random and stays with the archive; every entry of the ledger repeats it. `epoch`
-and `last_seq` are lower bounds of what the ledger has: they are raised at each start and with each
-block of entries that is compacted. So a folder that vanishes under an archive (a disk that is
-unmounted) does not become a new archive, and a ledger that was restored, lost or rolled back does
-not pass for the present one:
+and `last_seq` are lower bounds of what the ledger has: they are raised at each start and stop, and
+with each block of entries that is compacted. So a folder that vanishes under an archive (a disk
+that is unmounted) does not become a new archive, and a ledger that was restored, lost or rolled
+back does not pass for the present one:
 
 - files of data but no ledger, or an identity but no ledger: the ledger is lost
 - a ledger that ends before `last_seq` or `epoch`: it is older than the identity
@@ -17,9 +17,11 @@ not pass for the present one:
   all topics are looked at: of a year of ZTF, with a topic for each night, those of the last night.
   Folders of times to come, made by a producer's wrong clock, would hide them, and do not count
 
-A ledger that was rolled back by fewer than `finkray.ledger.segment.BLOCK` entries since the last
-start, and whose lost claims have alerts of older hours only, is not found here. Such files are
-`stray` in an audit, and no claim with the same file names is committed (`finkray.ledger.publish`).
+A ledger that was rolled back while its archive runs is found at the next commit
+(`finkray.ledger.rollback`). One that was rolled back after its archive was killed, by fewer than
+`finkray.ledger.segment.BLOCK` entries since the last start, and whose lost claims have alerts of
+older hours only, is not found here. Such files are `stray` in an audit, and no claim with the same
+file names is committed (`finkray.ledger.publish`).
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from finkray.ledger.compaction import compact
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
 from finkray.ledger.identity import raise_bounds, refuse_if_gone
 from finkray.ledger.read import LedgerReading, read_entries
+from finkray.ledger.rollback import refuse_if_rolled_back
 from finkray.ledger.segment import BLOCK, covering
 from finkray.ledger.state import (
     LedgerState,
@@ -287,7 +288,7 @@ class Ledger:
     def _create(self, kind: Literal["started"] | ClaimKind, **content: Any) -> bool:
         """Create the next entry; False if the number is taken: call `_resolve_doubt` then."""
         # Else the folder of a disk that was unmounted would become a ledger of its own.
-        self.refuse_if_gone()
+        refuse_if_rolled_back(self._storage, self.archive_id, self._state.last_seq)
         entry = Entry(
             seq=self._state.last_seq + 1,
             epoch=self._state.epoch,

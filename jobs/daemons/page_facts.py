@@ -18,7 +18,11 @@ from jobs.cluster.watcher_process import watcher_runs
 from ui.kit.elements import AlarmCard
 
 LOOK_EVERY_S: Final = 5.0
-"""A look reads the ledger's newest entries, or asks Ray's dashboard for its list of jobs."""
+"""A look reads the ledger and lists the newest files, or asks Ray's dashboard for its jobs."""
+
+_PAUSE_SHARE: Final = 20
+"""The pause after a look at the folder is this many times as long as the look, at least: in an
+object store a look takes a second or two."""
 
 SILENT_AFTER_S: Final = 5.0
 """An archive publishes a snapshot each second; a board that was torn down keeps none."""
@@ -66,7 +70,7 @@ class RestSource:
         self._storage = storage
         self._snapshot = snapshot
         self._found: ArchiveAtRest | None = None
-        self._looked_s = -LOOK_EVERY_S
+        self._next_s = 0.0
 
     def read(self) -> ArchiveAtRest | None:
         """Return how the archive is according to its folder; None if it reports.
@@ -81,9 +85,11 @@ class RestSource:
         snapshot, now = self._snapshot(), datetime.now(UTC)
         if not needs_look(snapshot, now):
             self._found = None
-        elif time.monotonic() - self._looked_s >= LOOK_EVERY_S:
-            self._looked_s = time.monotonic()
+        elif (began_s := time.monotonic()) >= self._next_s:
+            self._next_s = began_s + LOOK_EVERY_S  # also after a look that fails
             self._found = at_rest_unless_reporting(self._storage, snapshot, now)
+            ended_s = time.monotonic()
+            self._next_s = max(self._next_s, ended_s + _PAUSE_SHARE * (ended_s - began_s))
         return self._found
 
 

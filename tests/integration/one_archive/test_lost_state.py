@@ -56,33 +56,38 @@ def test_an_archive_waits_for_its_folder_and_writes_nothing_below_the_mount_poin
 
 
 @pytest.fixture
-def stopped(shared: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]) -> Path:
-    """Stop the archive behind twelve alerts of the topic; return a copy of its older ledger."""
-    archive = shared.running()
+def rolled_back(shared: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]) -> Path:
+    """Archive twelve alerts, and replace the ledger by an older copy; return another of these."""
+    archive, ledger = shared.running(), shared.root / "ledger"
     kafka.create_topic(topic)
     archive.wait_for_offsets(archive.balance().received)
     older = archive.folder / "older_ledger"
     shutil.rmtree(older, ignore_errors=True)
-    shutil.copytree(archive.root / "ledger", older)
+    shutil.copytree(ledger, older)
     archive.wait_for_topic(topic, send(kafka.bootstrap_servers, topic, packets))
-    archive.stop()
+    ledger.rename(archive.folder / f"newer_ledger_{topic}")
+    shutil.copytree(older, ledger)
     return older
 
 
 def test_a_lost_and_a_rolled_back_ledger_are_refused_until_they_are_rebuilt(
-    shared: ArchiveUnderTest, stopped: Path, kafka: Kafka, topic: str, packets: list[bytes]
+    shared: ArchiveUnderTest, rolled_back: Path, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
     archive, ledger = shared, shared.root / "ledger"
+    assert archive.process is not None
+    assert archive.process.poll() is None
+    before = files_below(ledger)
+    sent = 12 + send(kafka.bootstrap_servers, topic, packets)
+    assert archive.process.wait(timeout=120) == DaemonExit.FAILED
+    assert "replaced by an older copy, while the archive ran" in archive.log.read_text()
+    assert files_below(ledger) == before
+    refused(archive, "lost, or older than the archive")
+    assert_told(archive)
     shutil.rmtree(ledger)
     refused(archive, "lost, or older than the archive")
-    for name, text in told(archive).items():
-        assert "stopped, and cannot start" in text, (name, text)
-        assert "`finkray ledger rebuild` makes one" in text, (name, text)
-        assert re.search(r"last seen \d{4}-", text), (name, text)
-        assert "0 alerts archived" not in text, (name, text)
-    shutil.rmtree(ledger)
-    shutil.copytree(stopped, ledger)
-    refused(archive, "lost, or older than the archive")
+    assert_told(archive)
+    shutil.rmtree(ledger, ignore_errors=True)
+    shutil.copytree(rolled_back, ledger)
     audited = archive.finkray("audit")
     assert audited.returncode == 1, audited.stdout
     assert "stray" in audited.stdout
@@ -91,9 +96,18 @@ def test_a_lost_and_a_rolled_back_ledger_are_refused_until_they_are_rebuilt(
     audited = archive.finkray("audit", "--deep", "all")
     assert audited.returncode == 0, audited.stdout
     archive.start()
-    archive.wait_for_topic(topic, 12 + send(kafka.bootstrap_servers, topic, packets))
+    archive.wait_for_topic(topic, sent)
     found = archive.offsets(topic)
-    assert (len(found), set(found.values())) == (24, {1})
+    assert (len(found), set(found.values())) == (sent, {1})
+
+
+def assert_told(archive: ArchiveUnderTest) -> None:
+    """Assert that `finkray status` and the page say that the ledger is older, and what to do."""
+    for name, text in told(archive).items():
+        assert "stopped, and cannot start" in text, (name, text)
+        assert "`finkray ledger rebuild` makes one" in text, (name, text)
+        assert re.search(r"last seen \d{4}-", text), (name, text)
+        assert "0 alerts archived" not in text, (name, text)
 
 
 def refused(archive: ArchiveUnderTest, message: str) -> None:

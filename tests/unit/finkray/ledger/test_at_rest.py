@@ -100,3 +100,28 @@ def test_a_lost_ledger_is_neither_a_new_archive_nor_an_empty_one(storage: LocalS
     assert found.rest == "stopped"
     assert "is lost, or older than the archive" in found.problem
     assert found.to_json()["problem"] == found.problem
+
+
+def test_a_ledger_that_was_rolled_back_within_an_epoch_is_told(storage: LocalStorage) -> None:
+    """As by the restore of a backup of some minutes before: the identity does not tell it."""
+    lease = Lease.acquire(storage, ttl_s=15.0)
+    small = SmallArchive(storage)
+    for n in range(3):
+        small.put(10 * n, 10 * n + 9)
+    lease.release()
+    assert read_at_rest(storage).problem == ""
+    *_, last = storage.files("ledger/log")
+    storage.delete([last.path])
+    problem = read_at_rest(storage).problem
+    assert "1 files have offsets that no claim has, as alerts/topic=" in problem
+    assert "Restore the newest ledger" in problem
+    assert "finkray ledger rebuild" in problem
+
+
+def test_files_without_a_ledger_are_no_archive_that_was_never_started(
+    storage: LocalStorage,
+) -> None:
+    SmallArchive(storage).put(0, 9)
+    storage.delete_folder("ledger")
+    storage.delete(["identity.json"])
+    assert "is lost, or older than the archive" in read_at_rest(storage).problem
