@@ -1,16 +1,23 @@
 """`python -m bench.viewers`: the rate of an archive while many people look at its page.
 
 An archive takes in bursts of alerts that are sent as fast as Kafka takes them; its page runs beside
-it, as `finkray start ui` runs it. Bursts without and with viewers come in turn. A viewer asks for
-what an open tab of the first page asks for, over a connection that stays; all are threads of a
-process of their own, of low priority, for a viewer's machine is another one. What counts is the
-time until the last alert of a burst is durable.
+it, as `finkray start ui` runs it. Bursts come in pairs, one without and one with viewers, and each
+pair has the other order than the one before: so a burst is compared with its neighbour, and
+whatever drifts meets both. A viewer asks for what an open tab of the first page asks for, over a
+connection that stays; all are threads of a process of their own, of low priority, for a viewer's
+machine is another one. It runs all the time, and is told when to look.
+
+Two figures count, each as the median over the pairs: the time until the last alert of a burst is
+durable, and the CPU that the archive takes for it (its processes, Ray's and Spark's, without Kafka
+and page), which depends far less on what else the machine does. By how much two bursts of the same
+sort in a row differ says what the first figure can tell.
 """
 
 import argparse
 import http.client
 import json
 import logging
+import math
 import multiprocessing
 import os
 import statistics
@@ -19,7 +26,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -28,6 +35,7 @@ from typing import Final
 
 import psutil
 
+from bench.meter import Meter
 from bench.options import add_common, begin, working_folder
 from bench.running import RunningArchive
 from bench.stream import Stream, running_stream
@@ -41,8 +49,31 @@ SMALL: Final = ("live/live",)
 LARGE: Final = ("live/live-large", "live/header")
 """What a tab asks for each second, and each fifth."""
 
+NOT_THE_ARCHIVE: Final = ("kafka.Kafka", "jobs.daemons.page", "multiprocessing.spawn")
+"""Words of the command lines of Kafka, the page and the viewers."""
+
 _LOG = logging.getLogger("bench.viewers")
 _DRAIN_S = 60.0
+_SETTLE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Burst:
+    """What a burst of alerts took.
+
+    Attributes
+    ----------
+    per_s
+        alerts/s from the first one sent until the last was durable
+    archive_cpu_s
+        CPU of the archive's processes for 1 000 alerts
+    page_share
+        CPU of the page as a share of one core
+    """
+
+    per_s: float
+    archive_cpu_s: float
+    page_share: float
 
 
 @dataclass(frozen=True)
@@ -54,24 +85,53 @@ class Measured:
     alerts
         of a burst
     viewers
-        how many asked
-    without_per_s, with_per_s
-        alerts/s of each burst until its last alert was durable, without and with viewers
-    without_share, with_share
-        CPU of the page during these bursts, as a share of one core
+        how many looked
+    without, watched
+        the bursts without and with viewers; those at the same place are a pair. The first of the
+        even pairs is the one without
     """
 
     alerts: int
     viewers: int
-    without_per_s: tuple[float, ...]
-    with_per_s: tuple[float, ...]
-    without_share: float
-    with_share: float
+    without: tuple[Burst, ...]
+    watched: tuple[Burst, ...]
 
     @property
-    def ratio(self) -> float:
-        """The median rate with viewers to the median rate without."""
-        return statistics.median(self.with_per_s) / statistics.median(self.without_per_s)
+    def rate_ratio(self) -> float:
+        """The median of the pairs: alerts/s with viewers to those without."""
+        return statistics.median(self.rate_ratios)
+
+    @property
+    def rate_ratios(self) -> tuple[float, ...]:
+        """Alerts/s with viewers to those without, of each pair."""
+        pairs = zip(self.watched, self.without, strict=True)
+        return tuple(watched.per_s / without.per_s for watched, without in pairs)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The median of the pairs: the archive's CPU with viewers to that without."""
+        pairs = zip(self.watched, self.without, strict=True)
+        return statistics.median(
+            watched.archive_cpu_s / without.archive_cpu_s for watched, without in pairs
+        )
+
+    @property
+    def alike_differ(self) -> float:
+        """By which share two bursts of the same sort in a row differ in alerts/s: the median.
+
+        Pairs have changing orders, so each pair begins as the one before it ended.
+        """
+        ended_with = (
+            self.watched if number % 2 == 0 else self.without for number in range(len(self.watched))
+        )
+        in_a_row = [
+            (bursts[number].per_s, bursts[number + 1].per_s)
+            for number, bursts in enumerate(ended_with)
+            if number + 1 < len(bursts)
+        ]
+        if not in_a_row:
+            return math.nan
+        return statistics.median(abs(after / before - 1) for before, after in in_a_row)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,119 +143,136 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured = measure(options, folder)
     print(render(measured))
     if options.json:
-        report = {"cores": os.cpu_count(), "ratio": measured.ratio, **asdict(measured)}
+        ratios = {"rate_ratio": measured.rate_ratio, "cpu_ratio": measured.cpu_ratio}
+        report = {"cores": os.cpu_count(), **ratios, **asdict(measured)}
         options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
     return 0
 
 
 def measure(options: argparse.Namespace, folder: Path) -> Measured:
-    """Measure bursts without and with viewers, in turn."""
+    """Measure pairs of bursts, without and with viewers."""
     feed = read_feed("containers", options.data)
     (port,) = free_ports(1)
     settings = f"[ui]\nport = {port}\n"
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    shares: dict[bool, list[float]] = {False: [], True: []}
+    found: dict[bool, list[Burst]] = {False: [], True: []}
     with (
         Kafka.running(folder / "kafka") as kafka,
         running_stream(kafka, feed, folder, "seen", options, more=settings) as stream,
         _page(stream.archive, port) as page,
+        _viewers(port, options.viewers) as look,
     ):
         stream.burst_per_s(options.warm)
+        meter = Meter(os.getpid(), without=NOT_THE_ARCHIVE)
         for number in range(options.rounds):
-            # The order changes: whatever drifts meets both.
             for watched in (False, True) if number % 2 == 0 else (True, False):
-                rate, share = _burst(stream, page, port, options, watched=watched)
-                _LOG.info("%s viewers: %.0f alerts/s", options.viewers if watched else "no", rate)
-                rates[watched].append(rate)
-                shares[watched].append(share)
-    return Measured(
-        alerts=options.alerts,
-        viewers=options.viewers,
-        without_per_s=tuple(rates[False]),
-        with_per_s=tuple(rates[True]),
-        without_share=statistics.median(shares[False]),
-        with_share=statistics.median(shares[True]),
-    )
+                look(watched)
+                time.sleep(_SETTLE_S)  # all have asked, or have ended
+                burst = _burst(stream, meter, page, options.alerts)
+                sort = options.viewers if watched else "no"
+                _LOG.info("%s viewers: %.0f alerts/s", sort, burst.per_s)
+                found[watched].append(burst)
+    return Measured(options.alerts, options.viewers, tuple(found[False]), tuple(found[True]))
 
 
 def render(measured: Measured) -> str:
     """Return the figures as text."""
+    without, watched = measured.without, measured.watched
 
-    def listed(rates: Sequence[float]) -> str:
-        return ", ".join(f"{rate:,.0f}" for rate in rates)
+    def rates(bursts: Sequence[Burst]) -> str:
+        return ", ".join(f"{burst.per_s:,.0f}" for burst in bursts)
 
+    def medians(name: str) -> str:
+        before, after = (
+            statistics.median(getattr(burst, name) for burst in bursts)
+            for bursts in (without, watched)
+        )
+        return f"{before:.3f} without viewers, {after:.3f} with"
+
+    pairs = ", ".join(f"{ratio:.1%}" for ratio in measured.rate_ratios)
     return (
-        f"bursts of {measured.alerts:,} alerts, alerts/s without viewers: "
-        f"{listed(measured.without_per_s)}; with {measured.viewers}: "
-        f"{listed(measured.with_per_s)}; of the medians {measured.ratio:.1%}\n"
-        f"CPU of the page: {measured.without_share:.3f} of a core without viewers, "
-        f"{measured.with_share:.3f} with"
+        f"bursts of {measured.alerts:,} alerts, alerts/s without viewers: {rates(without)}; "
+        f"with {measured.viewers}: {rates(watched)}\n"
+        f"rate with viewers, of the pairs: {pairs}; median {measured.rate_ratio:.1%} "
+        f"(two bursts of the same sort in a row differ by {measured.alike_differ:.1%})\n"
+        f"CPU s of the archive for 1 000 alerts: {medians('archive_cpu_s')}; "
+        f"median of the pairs {measured.cpu_ratio:.1%}\n"
+        f"CPU of the page, of a core: {medians('page_share')}"
     )
 
 
-def view(port: int, viewers: int, ended: Connection) -> None:
-    """Ask as so many open tabs do until the other end of the connection is closed.
+def view(port: int, viewers: int, told: Connection) -> None:
+    """Ask as so many open tabs do while told so, until the other end of the connection is closed.
 
     The main function of a process, which exits with 1 if the page did not answer one of them.
     """
     os.nice(19)
-    stopping = threading.Event()
+    looking, stopping = threading.Event(), threading.Event()
     failed: list[str] = []
 
     def ask(number: int) -> None:
         try:
-            look(number)
+            _look(port, number, looking, stopping)
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             failed.append(f"viewer {number}: {error!r}")
-
-    def look(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        seen: dict[str, str] = {}
-        turn = number  # not all ask for the large parts at once
-        while not stopping.wait(1):
-            turn += 1
-            for path in SMALL + (LARGE if turn % LARGE_EVERY == 0 else ()):
-                connection.request("GET", f"/{path}", headers={SEEN_HEADER: seen.get(path, "")})
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status not in (200, 204):
-                    raise RuntimeError(f"the page answers {answer.status} to {path}")
-                seen[path] = answer.headers.get("ETag", "").strip('"')
-        connection.close()
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(viewers)]
     for thread in threads:
         thread.start()
-    ended.poll(None)
-    stopping.set()
+    try:
+        while True:
+            (looking.set if told.recv() else looking.clear)()
+    except EOFError:
+        stopping.set()
     for thread in threads:
         thread.join()
     if failed:
         sys.exit("\n".join(failed))
 
 
-def _burst(
-    stream: Stream, page: psutil.Process, port: int, options: argparse.Namespace, *, watched: bool
-) -> tuple[float, float]:
-    """Return alerts/s of a burst, and the page's share of a core meanwhile."""
+def _look(port: int, number: int, looking: threading.Event, stopping: threading.Event) -> None:
+    """Ask as an open tab does; `number` is the viewer's, so that not all ask for much at once."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    seen: dict[str, str] = {}
+    turn = number
+    while not stopping.wait(1):
+        if not looking.is_set():
+            connection.close()  # the next request opens it again
+            continue
+        turn += 1
+        for path in SMALL + (LARGE if turn % LARGE_EVERY == 0 else ()):
+            connection.request("GET", f"/{path}", headers={SEEN_HEADER: seen.get(path, "")})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status not in (200, 204):
+                raise RuntimeError(f"the page answers {answer.status} to {path}")
+            seen[path] = answer.headers.get("ETag", "").strip('"')
+    connection.close()
+
+
+@contextmanager
+def _viewers(port: int, viewers: int) -> Iterator[Callable[[bool], None]]:
+    """Run the process of the viewers; yield the function that tells them whether to look."""
     context = multiprocessing.get_context("spawn")
-    # An event would hang where this process sets it after that one was killed.
-    ended, ends = context.Pipe(duplex=False)
-    process = context.Process(target=view, args=(port, options.viewers, ended))
-    if watched:
-        process.start()
-        time.sleep(5)  # all have asked
+    told, tell = context.Pipe(duplex=False)
+    process = context.Process(target=view, args=(port, viewers, told))
+    process.start()
+    told.close()
     try:
-        before_s, began_s = _cpu_s(page), time.monotonic()
-        per_s = stream.burst_per_s(options.alerts)
-        share = (_cpu_s(page) - before_s) / (time.monotonic() - began_s)
+        yield tell.send
     finally:
-        ends.close()
-        if watched:
-            process.join(_DRAIN_S)
-    if watched and process.exitcode != 0:
+        tell.close()
+        process.join(_DRAIN_S)
+    if process.exitcode != 0:
         raise RuntimeError(f"the viewers ended with exit code {process.exitcode}")
-    return per_s, share
+
+
+def _burst(stream: Stream, meter: Meter, page: psutil.Process, alerts: int) -> Burst:
+    began_s, page_s, archive_s = time.monotonic(), _cpu_s(page), meter.sample().cpu_s
+    per_s = stream.burst_per_s(alerts)
+    time.sleep(_SETTLE_S)  # what follows the commit costs too
+    archive_s = meter.sample().cpu_s - archive_s
+    page_share = (_cpu_s(page) - page_s) / (time.monotonic() - began_s)
+    return Burst(per_s, 1000 * archive_s / alerts, page_share)
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -229,10 +306,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.viewers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--alerts", type=int, default=40_000, metavar="N", help="of a burst (%(default)s)")
+    add("--alerts", type=int, default=20_000, metavar="N", help="of a burst (%(default)s)")
     add("--warm", type=int, default=5_000, metavar="N", help="before, not counted (%(default)s)")
     add("--viewers", type=int, default=50, metavar="N", help="(%(default)s)")
-    add("--rounds", type=int, default=3, metavar="N", help="without and with (%(default)s)")
+    add("--rounds", type=int, default=6, metavar="N", help="pairs of bursts (%(default)s)")
     add("--timeout", type=float, default=600.0, metavar="S", help="of each step (%(default)s)")
     add_common(parser)
     return parser

@@ -1,15 +1,39 @@
-from bench.viewers import Measured, render
+import pytest
+
+from bench.viewers import Burst, Measured, render
 
 
-def test_each_rate_and_the_ratio_of_the_medians_are_printed() -> None:
-    measured = Measured(
-        alerts=40_000,
-        viewers=50,
-        without_per_s=(4000.0, 1000.0, 4100.0),
-        with_per_s=(3900.0, 3950.0, 3000.0),
-        without_share=0.02,
-        with_share=0.061,
-    )
-    text = render(measured)
-    for figure in ("4,000, 1,000, 4,100", "with 50: 3,900", "medians 97.5%", "0.061 with"):
+def bursts(*per_s: float, cpu_s: float, page: float) -> tuple[Burst, ...]:
+    return tuple(Burst(each, cpu_s, page) for each in per_s)
+
+
+# In the order of time: 4000 without, 3900 with; 1950 with, 2000 without; 2200 without, 2178 with.
+MEASURED = Measured(
+    alerts=20_000,
+    viewers=50,
+    without=bursts(4000.0, 2000.0, 2200.0, cpu_s=0.4, page=0.02),
+    watched=bursts(3900.0, 1950.0, 2178.0, cpu_s=0.41, page=0.061),
+)
+
+
+def test_bursts_are_compared_with_their_neighbours_while_the_machine_drifts() -> None:
+    assert MEASURED.rate_ratios == pytest.approx((0.975, 0.975, 0.99))
+    assert MEASURED.rate_ratio == pytest.approx(0.975)
+    assert MEASURED.cpu_ratio == pytest.approx(1.025)
+
+
+def test_bursts_of_one_sort_in_a_row_tell_what_the_rate_can_tell() -> None:
+    # With viewers from 3900 to 1950, without from 2000 to 2200.
+    assert MEASURED.alike_differ == pytest.approx((0.5 + 0.1) / 2)
+
+
+def test_each_rate_and_the_ratios_of_the_pairs_are_printed() -> None:
+    text = render(MEASURED)
+    for figure in (
+        "4,000, 2,000, 2,200; with 50: 3,900",
+        "97.5%, 97.5%, 99.0%; median 97.5%",
+        "differ by 30.0%",
+        "0.400 without viewers, 0.410 with; median of the pairs 102.5%",
+        "0.020 without viewers, 0.061 with",
+    ):
         assert figure in text
