@@ -13,6 +13,9 @@ from ui.kit.elements import AlarmCard, Banner, Bar, Cell, Column, Figure, Select
 MOST_CHARACTERS: Final = 300
 """Of a text in a table: a name of 10 kB made a page of 14 800 pixels."""
 
+_MESSAGE_CHARACTERS: Final = 600
+"""Of the message of an alarm: what to do about it stays on the first screen."""
+
 
 def heading_html(title: str) -> str:
     """Return the first heading of a page that is not seen: the navigation shows the title."""
@@ -133,8 +136,9 @@ def code_html(text: str) -> str:
 
 def _alarm(card: AlarmCard) -> str:
     since = f"<div class='fr-since'>since {escaped(card.since)}</div>" if card.since else ""
+    message = clipped(card.message, _MESSAGE_CHARACTERS)
     return (
-        f"<div class='fr-alarm' role='alert'><div><strong>{escaped(card.message)}</strong>"
+        f"<div class='fr-alarm' role='alert'><div><strong>{escaped(message)}</strong>"
         f"<span class='fr-code'>{escaped(card.code)}</span></div>"
         f"{since}"
         f"<div class='fr-todo'>{escaped(card.what_to_do)}</div></div>"

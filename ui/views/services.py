@@ -45,9 +45,10 @@ def service_cards(services: Sequence[ServiceSnapshot], now: datetime) -> tuple[A
             code="service-silent",
             since=_since(service.at, now),
             message=f"{service.name} does not report",
-            what_to_do=f"its process may hang, or has just ended; no alert is lost. finkray logs "
-            f"{service.name} shows its log; finkray stop {service.name}, then finkray start "
-            f"{service.spec}, begins it anew",
+            # What to type stands first: `finkray status` clips the advice where alarms are many.
+            what_to_do=f"finkray logs {service.name} shows its log; finkray stop {service.name}, "
+            f"then finkray start {service.spec}, begins it anew. Its process may hang, or has just "
+            "ended; no alert is lost",
         )
         for service in services
         if is_silent(service, now)
@@ -57,8 +58,8 @@ def service_cards(services: Sequence[ServiceSnapshot], now: datetime) -> tuple[A
             code="service-paused",
             since="" if service.breaker_since is None else _since(service.breaker_since, now),
             message=f"{service.name} is paused: {service.last_fault}",
-            what_to_do="every batch fails, so the service pauses and retries by itself; no alert "
-            f"is lost. To see the failure: finkray service check {service.spec} --archive",
+            what_to_do=f"finkray service check {service.spec} --archive shows the failure. Every "
+            "batch fails, so the service pauses, and retries by itself; no alert is lost",
         )
         for service in services
         if service.breaker != "closed" and not is_silent(service, now)

@@ -17,6 +17,7 @@ from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
 from jobs.cluster.unexpected_ends import EndedJob
 from jobs.commands.render_status import status_json, status_text, troubles
 from jobs.daemons.archive import ARCHIVE
+from tests.support.classified import service
 from tests.support.snapshots import NIGHT, STREAMOUT, busy_night
 
 ARCHIVE = Job("archive", ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
@@ -133,6 +134,22 @@ def test_a_service_shows_its_cost_and_that_it_is_paused() -> None:
     assert "bright 1 running 2 of 3 4200 0 12 s 620 15000 4.9 s 17 88417" in text
     printed = status_json(CLUSTER, [ARCHIVE], None, [bright])["own_services"]
     assert printed[0]["breaker"] == "open"
+
+
+def test_what_to_type_about_a_paused_service_is_shown_whole_among_other_alarms() -> None:
+    paused = service(
+        spec="observatory.services.brightening:Brightening", breaker="open", last_fault="x" * 9000
+    )
+    for others in range(3):
+        alarms = tuple(
+            Alarm(code=f"C{n}", since=NIGHT, message="m" * 500, what_to_do="w" * 500)
+            for n in range(others)
+        )
+        text = " ".join(
+            lines_of(100, CLUSTER, [ARCHIVE], busy_night(alarms=alarms), NIGHT, [paused])
+        )
+        advice = "finkray service check observatory.services.brightening:Brightening --archive"
+        assert advice in " ".join(text.split()), others
 
 
 def test_the_classes_of_the_newest_night_are_shown_and_all_nights_are_in_the_json() -> None:

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from tests.support.classified import service
 from tests.support.snapshots import NIGHT
+from ui.kit.markup import alarms_html
 from ui.kit.reading import STALE_AFTER_S, Reading
 from ui.pages.services import SERVICE_HINT, services_banner, services_html
 from ui.views.services import service_cards, services_table
@@ -52,6 +53,15 @@ def test_a_paused_service_is_marked_with_the_reason() -> None:
         ("closed", "quiet"),
         ("half open", "bad"),
     ]
+
+
+def test_a_long_failure_does_not_push_what_to_do_off_the_page() -> None:
+    paused = service(spec="m:Mine", breaker="open", last_fault="x" * 9000)
+    page = alarms_html(service_cards([paused], NOW))
+    assert "finkray service check m:Mine --archive" in page
+    assert "no alert is lost</div>" in page
+    assert 500 < page.count("x") < 1000
+    assert "x…</strong>" in page
 
 
 def test_alerts_that_wait_for_results_of_others_are_marked() -> None:
