@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
 
 from finkray.errors import SettingsError
 from finkray.settings.ui import UiSettings
@@ -46,6 +47,9 @@ HEADER_EVERY_S = 5.0
 """Seconds between two updates of state and alarms in the header; the browser ticks its clock."""
 
 _HEADER: Final = "header"
+
+_OLD_ADDRESSES: Final = {"/live.html": "./", "/classification.html": "classification"}
+"""Where the pages of Fink's first website are now, relative to the old address."""
 
 
 def make_readers(
@@ -122,6 +126,18 @@ def _follow_header(
     live.add(_HEADER, shown, HEADER_EVERY_S)
 
 
+def _add_old_addresses(app: FastAPI) -> None:
+    """Lead from old addresses to today's, with all that was chosen."""
+
+    async def lead(request: Request) -> RedirectResponse:
+        path = request.url.path.rpartition("/")[2]
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(_OLD_ADDRESSES[f"/{path}"] + query)
+
+    for path in _OLD_ADDRESSES:
+        app.add_api_route(path, lead, include_in_schema=False)
+
+
 def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) -> FastAPI:
     """Return the pages as a web application; its readers live as long as the application."""
     readers = make_readers(pages, sources, settings.refresh_s)
@@ -146,6 +162,7 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
     if not sources.missing((LOOKUPS, THUMBS)):
         app.include_router(thumbs_router(sources.function_of(LOOKUPS), sources.function_of(THUMBS)))
     app.add_exception_handler(LookupRefused, lookup_refused)
+    _add_old_addresses(app)
 
     if settings.password_file or settings.user_header:
         passwords = read_passwords(Path(settings.password_file)) if settings.password_file else {}

@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from finkray.errors import SettingsError
 from finkray.host.ports import LOOPBACK, free_ports
@@ -115,3 +116,14 @@ def test_the_addresses_of_the_pages_stay() -> None:
         ("/archive", "Archive"),
         ("/api", "API"),
     ]
+
+
+def test_old_addresses_lead_to_the_pages_of_today_also_below_a_proxy(sources: Sources) -> None:
+    app = asgi(UiSettings(root_path="/finkray"), sources)
+    browser = TestClient(app, base_url="http://localhost", follow_redirects=False)
+    for old, new in (
+        ("live.html?period=1%20h", "./?period=1%20h"),
+        ("classification.html", "classification"),
+    ):
+        answer = browser.get(f"/finkray/{old}")
+        assert (answer.status_code, answer.headers["Location"]) == (307, new)
