@@ -171,9 +171,13 @@ def test_an_update_changes_what_differs_and_leaves_the_rest(page: Page) -> None:
         mark = "element => { element.isMarked = true }"
         headline.evaluate(mark)
         clock.evaluate(mark)
-        night.changes = {"lag": 77}
-        expect(page.locator(".fr-figures")).to_contain_text("77")
+        nodes = "document.querySelectorAll('*').length"
+        before = page.evaluate(nodes)
+        for lag in (77, 78, 79, 80):
+            night.changes = {"lag": lag}
+            expect(page.locator(".fr-figures")).to_contain_text(str(lag))
         assert headline.evaluate("element => element.isMarked")
+        assert page.evaluate(nodes) <= before + 5  # a tab stays open for a night: nothing grows
         night.runs = False
         expect(headline).to_contain_text("no archive runs")
         expect(page.locator(".fr-figures")).to_have_count(0)

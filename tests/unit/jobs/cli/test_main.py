@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ import pytest
 
 from finkray import __version__ as finkray_version
 from finkray.errors import SettingsError
+from finkray.host.exit_codes import CommandExit
 from tests.support.commands import Finkray
 
 COMMANDS = ("start", "stop", "status", "check")
@@ -35,6 +38,19 @@ def test_help_has_examples_and_exit_codes(finkray: Finkray) -> None:
     assert "finkray start archive --simulator" in answer.stdout
     assert "Exit codes:" in answer.stdout
     assert all(f"  {command} " in answer.stdout for command in COMMANDS)
+
+
+def test_the_shell_completes_commands_and_options(finkray: Finkray) -> None:
+    for words, expected in (
+        ("finkray sta", {"start", "status"}),
+        ("finkray status --w", {"--watch"}),
+    ):
+        answer = finkray(
+            _FINKRAY_COMPLETE="complete_bash",
+            COMP_WORDS=words,
+            COMP_CWORD=str(words.count(" ")),
+        )
+        assert set(answer.stdout.split()) == expected
 
 
 @pytest.mark.parametrize("words", [(), ("filter",), ("catalog",)])
@@ -105,6 +121,28 @@ def test_nothing_runs(finkray: Finkray) -> None:
     assert told.pop("archive_at_rest")["state"] == "never_started"
     nulls = dict.fromkeys(("cluster", "snapshot", "hats", "index", "streamout"))
     assert told == {**nulls, **{name: [] for name in lists}}
+
+
+def test_a_status_that_is_watched_goes_on_after_an_error_until_ctrl_c(tmp_path: Path) -> None:
+    config = tmp_path / "finkray.toml"
+    config.write_text('[ray]\naddress = "127.0.0.1:1"\n')
+    words = ("status", "--watch", "1", "-c", str(config))
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli.main", *words],
+        env={**os.environ, "FINKRAY_STATE": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    try:
+        shown = [watching.stdout.readline() for _ in range(4)]
+        assert all(line.endswith(" UTC, every 1 s; end with Ctrl-C\n") for line in shown[::2])
+        assert all("no Ray answers at 127.0.0.1:1" in line for line in shown[1::2])
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == CommandExit.INTERRUPTED
+    finally:
+        watching.kill()
+        watching.communicate()
 
 
 def test_check_says_yes_or_no_to_each(finkray: Finkray) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -103,3 +104,29 @@ def test_the_log_of_the_last_job_of_a_name_is_shown(finkray: Finkray, tmp_path: 
     assert answer.stderr == (
         "finkray: there is no log of ui: there are logs of archive, archive-of-me\n"
     )
+
+
+def test_a_log_that_is_followed_goes_on_until_ctrl_c(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    state.chmod(0o700)
+    log = state / "logs" / "job-driver-finkray-archive-20261125-030000-0a1b.log"
+    log.write_text("one\n")
+    following = subprocess.Popen(
+        [sys.executable, "-m", "jobs.cli.main", "logs", "archive", "-f"],
+        cwd=tmp_path,
+        env={**os.environ, "FINKRAY_STATE": str(state)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    try:
+        assert following.stdout.readline() == "one\n"
+        with log.open("a") as more:
+            more.write("two\n")
+        assert following.stdout.readline() == "two\n"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(60) == 0
+    finally:
+        following.kill()
+        following.communicate()

@@ -1,5 +1,7 @@
+import html
 import io
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,6 +13,7 @@ from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
 from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
+from finkray.text import count_text
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
 from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
@@ -19,6 +22,9 @@ from jobs.commands.render_status import status_json, status_text, troubles
 from jobs.daemons.archive import ARCHIVE
 from tests.support.classified import service
 from tests.support.snapshots import NIGHT, STREAMOUT, busy_night
+from ui.kit.reading import Reading
+from ui.pages.live import head_html, small_tables_html, wide_tables_html
+from ui.views.archive import figures
 
 ARCHIVE = Job("archive", ARCHIVE, "finkray-archive-1", "RUNNING", NIGHT, 60)
 CLUSTER = Cluster("127.0.0.1:6379")
@@ -102,6 +108,25 @@ def test_json_has_the_whole_snapshot() -> None:
     nulls = dict.fromkeys(keys)
     nothing = {**nulls, **{name: [] for name in lists}}
     assert status_json(None, [], None) == nothing
+
+
+def test_page_terminal_and_json_have_the_same_numbers() -> None:
+    snapshot, now = busy_night(), NIGHT + timedelta(seconds=2)
+    drawn = (
+        head_html(Reading(snapshot, now), now)
+        + small_tables_html(snapshot)
+        + wide_tables_html(snapshot)
+    )
+    page = " ".join(html.unescape(re.sub("<[^>]*>", " ", drawn)).split())
+    lines = lines_of(160, CLUSTER, [ARCHIVE], snapshot, now, long=True)
+    terminal = " ".join(" ".join(lines).split())
+    raw = status_json(CLUSTER, [ARCHIVE], snapshot)["snapshot"]
+    sheet = [raw["balance"][name] for name in ("received", "archived", "dead_lettered", "waiting")]
+    counts = [*sheet, *raw["dead_letters_by_reason"].values(), raw["visits"][0]["alerts"]]
+    shown = [*map(count_text, counts), *(each.value for each in figures(snapshot))]
+    for text in (" ".join(each.split()) for each in shown):
+        assert text in page, text
+        assert text in terminal, text
 
 
 def test_a_service_shows_its_cost_and_that_it_is_paused() -> None:
