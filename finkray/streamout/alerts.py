@@ -149,8 +149,8 @@ class AlertReader:
         names = [*_STATE_COLUMNS, *store.about.output.names]
         tables = []
         for path in paths:
-            with store.storage.open(path) as source:
-                tables.append(pq.read_table(source, columns=[*KEYS, *names], partitioning=None))
+            with store.storage.open(path) as source, pq.ParquetFile(source) as file:
+                tables.append(file.read(columns=[*KEYS, *names], use_threads=False))
         if not tables:
             return pa.chunked_array([pa.nulls(alerts.num_rows, record_type)])
         results = pa.concat_tables(tables).combine_chunks()

@@ -129,6 +129,7 @@ class MessageMaker:
         objects = object_ids(self._reader.object_columns(alerts))
         sources, texts, numbers = source_bytes(alerts), source_texts(alerts), rows.tolist()
         begun = {number: _begun(encoder, alerts, sources) for number, encoder in known.items()}
+        tails = {number: _tails(each, judged.answers, rows) for number, each in known.items()}
         for each in filters:
             encoder = encoders[each.name]
             places = np.searchsorted(rows, rows_of[each.name]).tolist()
@@ -142,13 +143,13 @@ class MessageMaker:
             for place in [place for place in places if place in refused] if refused else ():
                 made.refused.setdefault(refused[place], []).append(texts[place])
                 places.remove(place)
-            tails = _tails(encoder, judged.answers, rows)
+            ends = tails[id(encoder)]
             version = judged.versions.get(each.name, each.definition.version)
             same = sent_bytes(kind, each.name, version, at)
             made.rows = [numbers[place] for place in places]
             made.object_ids = [objects[place] for place in places]
             made.sources = [texts[place] for place in places]
-            made.records = [beginnings[place] + same + tails[place] for place in places]
+            made.records = [beginnings[place] + same + ends[place] for place in places]
             yield made
 
     def _encoder(

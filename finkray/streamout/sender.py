@@ -30,6 +30,10 @@ from finkray.streamout.wire import Wire, key_and_value, partition_of
 ROOM_BYTES: Final = 512
 """What a message takes in Kafka beside key and value, at most: its header and its batch's."""
 
+LINGER_MS: Final = 200
+"""The commit sends what lingers at once. So the messages of several files go to a partition as one
+batch, and cost the broker one request in place of one for each file."""
+
 _OWNER_KEY: Final = KEY_MARK + b"owner"
 """Key of the record that says which process took over last."""
 
@@ -162,6 +166,7 @@ class Sender:
         create_own_topics(config, settings)
         own = {
             "transaction.timeout.ms": transaction_timeout_ms(settings.dead_writer_s),
+            "linger.ms": LINGER_MS,
             **config,
             # The commit waits for all messages, so only what fails is told: 0.7 us a message less.
             "delivery.report.only.error": True,
