@@ -139,7 +139,7 @@ bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real 
 	@$(BIN)/python -m bench.outliers
 
 bench-streamout: $(PREPARED)  ## alerts/s through filters into Kafka, beside Spark's sink; how soon a subscriber has them
-	@$(BIN)/python -m bench.streamout --peers lite:10,full:10,cutouts:10
+	@$(BIN)/python -m bench.streamout --alerts 6000 --peers lite:10,full:10,cutouts:10
 	@$(BIN)/python -m bench.streamout_latency
 	@$(BIN)/python -m bench.beside_streamout
 
