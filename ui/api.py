@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.convertors import Convertor, register_url_convertor
 
 from ui.formats import FORMATS, json_value
 from ui.kit.reader import Reader
@@ -29,6 +30,21 @@ PREFIX: Final = "/api/v1"
 _FOR_AN_HOUR: Final = {"Cache-Control": "max-age=3600"}
 
 _ImageName = Literal["science", "template", "difference"]
+
+
+class _AnyText(Convertor[str]):
+    """A part of a path that may have slashes and line breaks: an id is whatever the stream sent."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any_text", _AnyText())
 
 
 def api_router(readers: Mapping[Polled[Any], Reader[Any]], sources: Sources) -> APIRouter:
@@ -78,7 +94,20 @@ def _add_states(router: APIRouter, readers: Mapping[Polled[Any], Reader[Any]]) -
 
 
 def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
-    @router.get("/objects/{object_id}")
+    # An id may have slashes, so the shortest of these paths comes last.
+    @router.get("/objects/{object_id:any_text}/lightcurve")
+    def curve(object_id: str, format: Format = "json") -> Response:  # noqa: A002
+        """Return the light curve of an object: the columns of docs/lightcurves.md."""
+        return _file(lookups.ask(as_file, format, light_curve, object_id), format, "lightcurve")
+
+    @router.get("/objects/{object_id:any_text}/lightcurve.svg")
+    def small_curve(object_id: str) -> Response:
+        """Return the detections of an object as a small picture."""
+        points = lookups.ask(light_curve, object_id)
+        drawn = small_curve_svg(points.to_pylist())
+        return Response(drawn, media_type="image/svg+xml", headers=_FOR_AN_HOUR)
+
+    @router.get("/objects/{object_id:any_text}")
     def one_object(object_id: str) -> Any:
         """Return an object: its alerts, what services found for the newest, and all classes."""
         found = lookups.ask(object_record, object_id)
@@ -90,18 +119,6 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
             "results": {name: json_value(row) for name, row in found.results.newest},
             "classes": [json_value(asdict(each)) for each in found.results.classes],
         }
-
-    @router.get("/objects/{object_id}/lightcurve")
-    def curve(object_id: str, format: Format = "json") -> Response:  # noqa: A002
-        """Return the light curve of an object: the columns of docs/lightcurves.md."""
-        return _file(lookups.ask(as_file, format, light_curve, object_id), format, "lightcurve")
-
-    @router.get("/objects/{object_id}/lightcurve.svg")
-    def small_curve(object_id: str) -> Response:
-        """Return the detections of an object as a small picture."""
-        points = lookups.ask(light_curve, object_id)
-        drawn = small_curve_svg(points.to_pylist())
-        return Response(drawn, media_type="image/svg+xml", headers=_FOR_AN_HOUR)
 
     @router.get("/cone")
     def objects_in_cone(

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -17,7 +16,9 @@ from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodo
 from finkray.errors import TooFewPoints
 from finkray.reader import Archive
 from finkray.settings.model import Settings
+from finkray.text import visible_lines
 from jobs.cluster.archive import archive_of
+from ui.formats import to_csv
 from ui.kit.terminal import line_text
 
 
@@ -85,10 +86,12 @@ def _sexagesimal(text: str, unit: str | None, into: str) -> float:
 
 
 def write_csv(table: pa.Table) -> None:
-    """Print a table as CSV, with empty fields for nulls."""
-    sink = pa.BufferOutputStream()
-    pacsv.write_csv(table, sink, pacsv.WriteOptions(quoting_style="needed"))
-    sys.stdout.write(sink.getvalue().to_pybytes().decode())
+    """Print a table as CSV, with empty fields for nulls; see `ui.formats.to_csv`.
+
+    A terminal gets no control characters of an id; a file and another program get all of it.
+    """
+    text = to_csv(table).decode()
+    sys.stdout.write(visible_lines(text) if sys.stdout.isatty() else text)
 
 
 def json_of(table: pa.Table) -> str:

@@ -30,6 +30,7 @@ MOST_KEPT: Final = 64
 """Queries whose parts are kept for each content; viewers choose among few nights and classes."""
 
 MOST_QUERY_CHARACTERS: Final = 2000
+"""A longer address, as that of a long SQL query, chooses nothing of what follows the sources."""
 
 Render: TypeAlias = Callable[[Mapping[str, str]], tuple[str, ...]]
 """Makes the parts as HTML from the parameters of the page's address; it may take a while."""
@@ -126,9 +127,11 @@ class LiveContents:
         @router.get("/{name}")
         async def parts(name: str, request: Request) -> Response:
             content = self._contents.get(name)
-            if content is None or len(request.url.query) > MOST_QUERY_CHARACTERS:
+            if content is None:
                 raise HTTPException(404, "no page has this")
-            made = await content.latest(urlencode(sorted(request.query_params.items())))
+            is_short = len(request.url.query) <= MOST_QUERY_CHARACTERS
+            chosen = sorted(request.query_params.items()) if is_short else []
+            made = await content.latest(urlencode(chosen))
             seen = request.headers.get(SEEN_HEADER, "")
             headers = {"ETag": f'"{made.tag}"', "Cache-Control": "no-store"}
             if seen == made.tag:

@@ -51,6 +51,10 @@ def test_an_object_id_cannot_steer_the_terminal(finkray: Finkray, tmp_path: Path
     shown = finkray("cone", "10", "20", "1deg")
     assert shown.returncode == 0, shown.stderr
     assert r"[/red]\x1b[2J\nZTF\u202etxt" in shown.stdout
+    formula = '=HYPERLINK("http://example.org")'
+    archive_table(storage, ztf_table(ztf_alert(ztf_detection(2), object_id=formula)), "formulas")
+    for row in csv.DictReader(io.StringIO(finkray("cone", "10", "20", "1deg", "--csv").stdout)):
+        assert row["object_id"] in (hostile, f"'{formula}")  # a spreadsheet runs neither
     refused = finkray("lightcurve", f"{hostile}x")
     assert refused.returncode == 1
     assert "\x1b" not in refused.stderr
