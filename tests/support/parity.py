@@ -58,11 +58,14 @@ def classify_all(small: SmallArchive, service: finkray.Service | None = None) ->
     run_service(small.storage, service or Parity())
 
 
-def run_service(storage: Storage, service: finkray.Service) -> None:
-    """Run a service in this process on all alerts of an archive without a result, and commit."""
+def run_service(storage: Storage, service: finkray.Service, after_seq: int = -1) -> None:
+    """Run a service in this process on all alerts of an archive without a result, and commit.
+
+    With `after_seq` these are the alerts of later entries of the ledger.
+    """
     about = describe(service)
     with open_store(storage, str(about.name), "tests:Parity", about, 30.0) as writer:
-        everything = AlertSelection(from_seq=0)
+        everything = AlertSelection(from_seq=after_seq + 1)
         backlog = Backlog(storage, writer.storage, writer.covered, everything, whole=False)
         for work in backlog.more(100):
             answers: dict[str, list[RowAnswers]] = {}
