@@ -10,7 +10,7 @@ from scipy.signal import find_peaks, peak_prominences
 from sklearn.neighbors import LocalOutlierFactor
 
 from finkray.errors import OutlierError
-from finkray.outliers.curve_detector import CurveDetector
+from finkray.outliers.curve_detector import LEAST_CURVES, CurveDetector
 from finkray.outliers.curve_features import CURVE_FEATURES, LEAST_POINTS, curve_features
 from finkray.outliers.density import LocalDensity
 from finkray.outliers.p_values import TailP, combined
@@ -192,6 +192,16 @@ def test_the_detector_finds_the_odd_curve_in_whatever_band_it_is() -> None:
     assert np.array_equal(p[:5], detector.p_values({"g": g[:5], "r": r[:5]}), equal_nan=True)
     again = CurveDetector(reference, seed=1, threads=2).p_values({"g": g, "r": r})
     assert np.array_equal(p, again, equal_nan=True)
+
+
+def test_a_band_with_too_few_reference_curves_is_not_used() -> None:
+    rng = np.random.default_rng(8)
+    few, enough = rng.normal(size=(LEAST_CURVES - 1, 5)), rng.normal(size=(LEAST_CURVES, 5))
+    far = {"g": np.full((1, 5), 9.0), "r": np.full((1, 5), np.nan)}
+    assert np.isnan(CurveDetector({"g": few, "r": enough}, seed=1).p_values(far)).all()
+    assert CurveDetector({"g": enough, "r": few}, seed=1).p_values(far) < 0.05
+    with pytest.raises(OutlierError, match=f"no band has {LEAST_CURVES} curves with features"):
+        CurveDetector({"g": few, "r": few}, seed=1)
 
 
 def test_the_local_outlier_factor_is_that_of_scikit_learn() -> None:
