@@ -24,10 +24,10 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
+.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(PREPARED)  ## make the environment: everything pinned, with hashes
 
@@ -57,32 +57,35 @@ demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or ta
 live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers and the page, until Ctrl-C: ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.live $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Three groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
-# they have each test once, and take about as long as each other. Each has a Kafka of its own, and one
-# archive at a time at most. Lines of the second and the third group begin with their names, so that each
-# line shows as it comes; Ctrl-C (2 of pytest) ends all of them. The third group, which has no archive
-# that must be in time, leaves the cores to the others.
+# Five groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
+# they have each test once, but for the soak, which `make soak` runs. Three have servers: each has a
+# Kafka of its own, and one archive at a time at most. The others are the unit tests, in two halves, which
+# take what the servers leave of the cores: a group more kept both cores at work. Lines of all but the first
+# group begin with their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
-test: $(PREPARED)  ## the whole suite, with a real Kafka, Ray and Spark
-	@$(MAKE) --no-print-directory -j 3 test-archive test-own-ray test-beside
+NAMED   := test-own-ray test-beside test-unit-finkray test-unit-others
+test: $(PREPARED)  ## the whole suite but the soak, with a real Kafka, Ray and Spark
+	@$(MAKE) --no-print-directory -j 5 test-archive $(NAMED)
 
 test-archive: $(PREPARED)  ## archives on a Ray that the tests share; object stores and HDFS
-	@$(PYTEST) -m "spark and not own_ray and not chaos or stores" tests/integration
+	@$(PYTEST) -m "(spark and not own_ray and not chaos or stores) and not endurance" tests/integration
 
-test-own-ray test-beside: SHELL := /bin/bash
-test-own-ray test-beside: .SHELLFLAGS := -o pipefail -c
-test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose processes are killed; the unit tests of finkray/
-	@{ $(PYTEST) -m "own_ray and not chaos or spark and chaos" tests/integration; code=$$?; \
-	   [ $$code -ne 2 ] || exit 2; \
-	   nice -n 5 $(PYTEST) tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
-	 | { trap '' INT; sed -u 's/^/own Ray | /'; }  # Ctrl-C ends what it reads
+$(NAMED): SHELL := /bin/bash
+$(NAMED): .SHELLFLAGS := -o pipefail -c
+# Ctrl-C ends what the pipe reads.
+$(NAMED): NAME = 2>&1 | { trap '' INT; sed -u 's/^/$(subst -, ,$(subst test-,,$@)) | /'; }
+test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose processes are killed
+	@$(PYTEST) -m "own_ray and not chaos or spark and chaos" tests/integration $(NAME)
 
-test-beside: $(PREPARED)  ## Kafka, services, pages; the other unit tests
-	@{ nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray)" tests/integration; code=$$?; \
-	   [ $$code -ne 2 ] || exit 2; \
-	   nice -n 5 $(PYTEST) tests/unit --ignore tests/unit/finkray || code=$$?; exit $$code; } 2>&1 \
-	 | { trap '' INT; sed -u 's/^/beside | /'; }
+test-beside: $(PREPARED)  ## Kafka, services, pages
+	@nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray)" tests/integration $(NAME)
+
+test-unit-finkray: $(PREPARED)  ## the unit tests of finkray/
+	@nice -n 15 $(PYTEST) tests/unit/finkray $(NAME)
+
+test-unit-others: $(PREPARED)  ## the other unit tests
+	@nice -n 15 $(PYTEST) tests/unit --ignore tests/unit/finkray $(NAME)
 
 test-unit: $(READY)  ## the unit tests
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/unit
