@@ -24,6 +24,10 @@ SILENCE_S = 30.0
 """Kafka answers a fetch within milliseconds. After this time without a message, the brokers count
 as unreachable."""
 
+BOUNDED_SILENCE_S = 120.0
+"""The same for a bounded consumer, whose process starts first and unpacks whole record batches: it
+took more than 30 s on a machine with 20 times as much work as cores."""
+
 _QUEUE_BYTES = 16 * 1024 * 1024
 
 
@@ -169,9 +173,10 @@ class Rereader:
 
     @staticmethod
     def _poll(consumer: PartitionConsumer, span: Claim) -> Message:
-        message = consumer.poll(SILENCE_S)
+        silence_s = BOUNDED_SILENCE_S if isinstance(consumer, BoundedConsumer) else SILENCE_S
+        message = consumer.poll(silence_s)
         if message is None:
-            raise KafkaUnavailable(f"no answer from Kafka for {SILENCE_S:.0f} s at {span}")
+            raise KafkaUnavailable(f"no answer from Kafka for {silence_s:.0f} s at {span}")
         return message
 
     def _skip(
