@@ -5,8 +5,6 @@
 
 import importlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -29,6 +27,7 @@ from finkray.streamout.judging import Judge
 from finkray.streamout.ledger_files import LedgerFile, files_from
 from finkray.streamout.verdict import NOT_JUDGED, PASSED, Verdicts
 from tests.support.packets import real_lsst_packets, real_ztf_packets
+from tests.support.published import install
 from tests.support.real_archives import RealArchive
 from tests.support.serving import serve
 
@@ -125,12 +124,7 @@ class Context(finkray.Service):
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with fink-filters as it is published, and what it imports and does not declare."""
     folder = tmp_path_factory.mktemp("fink_filters")
-    wanted = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(folder)]
-    done = subprocess.run(
-        [*wanted, *PACKAGES], capture_output=True, text=True, check=False, timeout=300
-    )
-    if done.returncode:
-        pytest.skip(f"fink-filters cannot be had here: {done.stderr[-300:]}")
+    install(folder, *PACKAGES)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", str(folder))

@@ -22,6 +22,7 @@ from sim.broker.kafka import Kafka
 from tests.support import docs_pages
 from tests.support.commands import Finkray
 from tests.support.packets import real_lsst_packets, real_ztf_packets
+from tests.support.published import install
 from tests.support.real_archives import RealArchive
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
@@ -53,14 +54,7 @@ def write_files(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def fink_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with fink-client as it is published; what it stands on is of our environment."""
-    folder = tmp_path_factory.mktemp("fink_client")
-    wanted = [sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(folder)]
-    done = subprocess.run(
-        [*wanted, *FINK_CLIENT], capture_output=True, text=True, check=False, timeout=300
-    )
-    if done.returncode:
-        pytest.skip(f"fink-client cannot be had here: {done.stderr[-300:]}")
-    return folder
+    return install(tmp_path_factory.mktemp("fink_client"), *FINK_CLIENT)
 
 
 def run_file(name: str, folder: Path, environment: dict[str, str], *packages: Path) -> list[str]:
