@@ -11,7 +11,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ _HERE = Path(__file__).parent
 _CHECKSUMS = _HERE / "jars.sha256"
 _FETCH_TIMEOUT_S = 900
 """The download of 43 MB took 45 s on a fast connection; a slow one gets a quarter of an hour."""
+_PROGRESS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +160,43 @@ def _fetch(jars: JarSet, java: Java, folder: Path, scratch: Path) -> None:
     command += ["-confs", "default"]
     command += ["-retrieve", f"{folder}/[artifact]-[revision](-[classifier]).[ext]"]
     _LOG.info("fetching the jars of %s (%d MB)", jars.owner, jars.megabytes)
-    try:
-        subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=_FETCH_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired as error:
+    output = scratch / "ivy.log"
+    with output.open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as ivy:
+        try:
+            fetched = _wait(ivy, jars, scratch / "ivy")
+        finally:
+            ivy.kill()
+    if not fetched:
         raise jars.unavailable(
             f"{jars.owner}'s jars could not be fetched within {_FETCH_TIMEOUT_S} s."
-        ) from error
-    except subprocess.CalledProcessError as error:
-        tail = "\n".join((error.stdout + error.stderr).splitlines()[-20:])
+        )
+    if ivy.returncode:
+        tail = "\n".join(output.read_text(errors="replace").splitlines()[-20:])
         raise jars.unavailable(
             f"{jars.owner}'s jars could not be fetched; the first start needs a network, or a "
             f"mirror in FINKRAY_IVY_SETTINGS. Output of Ivy:\n{tail}"
-        ) from error
+        )
+
+
+def _wait(ivy: subprocess.Popen[bytes], jars: JarSet, downloads: Path) -> bool:
+    """Wait for Ivy, and say now and then how much it has; return whether it ended in time."""
+    ends_s = time.monotonic() + _FETCH_TIMEOUT_S
+    while time.monotonic() < ends_s:
+        with suppress(subprocess.TimeoutExpired):
+            ivy.wait(_PROGRESS_S)
+            return True
+        done_mb = _size_bytes(downloads) // 10**6
+        _LOG.info("fetched %d of %d MB of the jars of %s", done_mb, jars.megabytes, jars.owner)
+    return False
+
+
+def _size_bytes(folder: Path) -> int:
+    """Return the size of the files below a folder, some of which may just go."""
+    sizes = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            sizes += path.stat().st_size if path.is_file() else 0
+    return sizes
 
 
 def _ivy_jar() -> Path:

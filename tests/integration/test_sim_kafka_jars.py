@@ -1,5 +1,6 @@
 """The cache of Kafka's jars: filled once, checked each time, never half full."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -44,11 +45,16 @@ def test_once_filled_it_needs_no_network(tmp_path: Path, jars: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_repository")
-def test_a_set_that_is_not_whole_is_refused_and_not_kept(tmp_path: Path) -> None:
+def test_a_set_that_is_not_whole_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     cache = tmp_path / "cache"
+    monkeypatch.setattr("sim.broker.jars._PROGRESS_S", 0.1)
+    caplog.set_level("INFO")
     with pytest.raises(FinkrayError, match=r"snappy-java-.*\.jar is missing"):
         kafka_jars(find_java(), cache)
     assert [path for path in cache.iterdir() if path.is_dir()] == []
+    assert re.search(r"fetched \d+ of 43 MB of the jars of Kafka", caplog.text)
 
 
 @pytest.mark.usefixtures("one_repository")
