@@ -21,7 +21,7 @@ from tests.support.shift import page_head
 from tests.support.small_archives import archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 RAYLET = "raylet/raylet"
 
