@@ -86,16 +86,17 @@ def files_from(archive: Storage, at: Position, mark: str | None) -> Iterator[Led
             if not exists and not is_published(archive, entry):
                 return
             is_last = number == len(new)
+            claims = list(_claims_of(entry, file))
             yield LedgerFile(
                 Position(entry.seq + 1) if is_last else Position(entry.seq, number),
                 mark_of(entry),
                 file,
-                tuple(claim_name(claim) for claim, _ in _claims_of(entry, file)),
+                tuple(claim_name(claim) for claim, _ in claims),
                 repaired=entry.kind == "repaired",
                 # Publishing may have ended between the two checks.
                 exists=exists or archive.size_bytes(file.path) is not None,
                 committed_at=entry.at,
-                own_paths=tuple(own_path(c.source, own) for c, own in _claims_of(entry, file)),
+                own_paths=tuple(own_path(claim.source, own) for claim, own in claims),
             )
         if not new:
             yield LedgerFile(Position(entry.seq + 1), mark_of(entry), None)
