@@ -10,6 +10,7 @@ from pathlib import Path
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
 from finkray.intervals import Interval
 from finkray.ledger.log import Ledger
+from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
 from finkray.storage.local import LocalStorage
 from finkray.storage.memory import MemoryStorage
@@ -112,6 +113,14 @@ def compact_now(ledger: Ledger) -> int:
     """Compact the ledger and wait; return the number of files written."""
     folding = ledger.compact()
     return 0 if folding is None else folding.result()
+
+
+def append_a_block(ledger: Ledger) -> None:
+    """Append as many entries to a new ledger as a compaction takes."""
+    for n in range(BLOCK):
+        claim = unstaged(result(10 * n, 10 * n + 9))
+        ledger.append([claim])
+        ledger.mark_published(list(claim.staged))
 
 
 def unstaged(one: ClaimResult) -> StagedClaim:

@@ -18,7 +18,7 @@ from finkray.packets.batch import AlertBatch
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.packets.write_claim import write_claim, write_claims
 from finkray.storage.contract import Storage
-from tests.support.ledgers import ZTF
+from tests.support.ledgers import OTHER, ZTF
 
 NIGHT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 
@@ -47,6 +47,15 @@ class SmallArchive:
         staged = self.stage_together(*batches)
         commit(self.ledger, self.storage, staged)
         return staged
+
+    def put_shared_and_single(self) -> None:
+        """Commit three claims that share a file, two of them of one partition, and one alone."""
+        self.put_together(
+            self.batch(0, 4, source=OTHER),
+            self.batch(10, 14, dead=[12]),
+            self.batch(0, 9, gaps=[Gap("not_delivered", 3, 3)]),
+        )
+        self.put(15, 19)
 
     @staticmethod
     def batch(

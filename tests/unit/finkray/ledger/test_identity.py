@@ -17,7 +17,7 @@ from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
 from finkray.storage.layout import alerts_path, dead_letters_path
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import ZTF, compact_now, result, stage, unstaged
+from tests.support.ledgers import ZTF, append_a_block, compact_now, result, stage, unstaged
 
 
 def archive(storage: Storage, claims: int) -> Ledger:
@@ -98,10 +98,7 @@ def test_an_identity_without_a_ledger_is_no_new_archive(storage: Storage) -> Non
 
 def test_a_ledger_rolled_back_by_a_block_is_refused_without_any_file(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
-    for n in range(BLOCK):
-        claim = unstaged(result(10 * n, 10 * n + 9))
-        ledger.append([claim])
-        ledger.mark_published(list(claim.staged))
+    append_a_block(ledger)
     copy = {path: storage.read(path) for path in entries(storage)[:10]}
     assert compact_now(ledger) == 1
     storage.delete_folder("ledger")
@@ -162,10 +159,7 @@ def test_a_crash_after_the_identity_of_a_new_archive_is_no_lost_ledger(storage: 
 
 def test_compacted_entries_keep_the_identity(storage: Storage) -> None:
     ledger = Ledger.take_over(storage)
-    for n in range(BLOCK):
-        claim = unstaged(result(10 * n, 10 * n + 9))
-        ledger.append([claim])
-        ledger.mark_published(list(claim.staged))
+    append_a_block(ledger)
     assert compact_now(ledger) == 1
     found = read_identity(storage)
     assert found is not None

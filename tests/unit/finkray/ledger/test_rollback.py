@@ -12,7 +12,7 @@ from finkray.ledger.read import read_state
 from finkray.ledger.rollback import refuse_if_rolled_back
 from finkray.ledger.segment import BLOCK
 from finkray.storage.local import LocalStorage
-from tests.support.ledgers import compact_now, result, unstaged
+from tests.support.ledgers import append_a_block, compact_now, result, unstaged
 from tests.support.small_archives import SmallArchive
 
 
@@ -47,10 +47,7 @@ def test_a_writer_ends_when_an_older_copy_replaces_its_ledger(
 
 def test_an_entry_that_was_compacted_is_still_there(storage: LocalStorage) -> None:
     ledger = Ledger.take_over(storage)
-    for n in range(BLOCK):
-        claim = unstaged(result(10 * n, 10 * n + 9))
-        ledger.append([claim])
-        ledger.mark_published(list(claim.staged))
+    append_a_block(ledger)
     assert compact_now(ledger) == 1
     refuse_if_rolled_back(storage, ledger.archive_id, BLOCK - 1)
     ledger.append([unstaged(result(10 * BLOCK, 10 * BLOCK + 9))])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.audit.audit import audit
-from finkray.claim import Gap, StagedClaim
+from finkray.claim import StagedClaim
 from finkray.errors import ClusterUnavailable, StorageError
 from finkray.index.pending import Pending
 from finkray.ledger.entry import Entry, log_path
@@ -36,12 +36,7 @@ def small() -> Iterator[SmallArchive]:
     """An archive of three claims that share a file, two of them of one partition, and one alone."""
     with quick_storage() as storage:
         small = SmallArchive(storage)
-        small.put_together(
-            small.batch(0, 4, source=OTHER),
-            small.batch(10, 14, dead=[12]),
-            small.batch(0, 9, gaps=[Gap("not_delivered", 3, 3)]),
-        )
-        small.put(15, 19)
+        small.put_shared_and_single()
         yield small
 
 

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from finkray.claim import Gap
 from finkray.ledger.follow import Position
 from finkray.results.joined import KEYS, ResultFiles
 from finkray.results.store import ResultsStore
 from finkray.services.columns import read_columns
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.ledger_files import LedgerFile, files_from
-from tests.support.ledgers import OTHER, quick_storage
+from tests.support.ledgers import quick_storage
 from tests.support.serving import serve
 from tests.support.small_archives import SmallArchive
 
@@ -22,12 +21,7 @@ def small() -> Iterator[SmallArchive]:
     """An archive of three claims that share a file, and one alone; `double` has answered."""
     with quick_storage() as storage:
         small = SmallArchive(storage)
-        small.put_together(
-            small.batch(0, 4, source=OTHER),
-            small.batch(10, 14, dead=[12]),
-            small.batch(0, 9, gaps=[Gap("not_delivered", 3, 3)]),
-        )
-        small.put(15, 19)
+        small.put_shared_and_single()
         serve(small, into="double")
         yield small
 
