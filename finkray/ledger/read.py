@@ -36,6 +36,13 @@ _PAUSE_S = 0.025
 
 T = TypeVar("T")
 
+MayMatter = Callable[[pq.RowGroupMetaData], bool]
+"""Tells from the bounds of a row group's columns whether a reader may need a row of it."""
+
+
+def _all_matter(_: pq.RowGroupMetaData) -> bool:
+    return True
+
 
 class Compacted(Exception):
     """A listed file vanished because it was compacted. Handled within the ledger package."""
@@ -93,17 +100,21 @@ def read_state(storage: Storage) -> LedgerReading:
 
 
 def read_tables(
-    storage: Storage, after_seq: int = -1, columns: Sequence[str] | None = None
+    storage: Storage,
+    after_seq: int = -1,
+    columns: Sequence[str] | None = None,
+    may_matter: MayMatter = _all_matter,
 ) -> Iterator[pa.Table]:
     """Yield the rows of all entries after a number, in order; see `finkray.ledger.table`.
 
     Each table holds whole entries. Entries created during the call may or may not be included.
+    Row groups of compacted files that `may_matter` refuses are left out, unread.
     """
     names = list(columns or SCHEMA.names)
     failures = 0
     while True:
         try:
-            for table in _tables(storage, after_seq, sorted({"seq", *names})):
+            for table in _tables(storage, after_seq, sorted({"seq", *names}), may_matter):
                 after_seq = table["seq"][-1].as_py()
                 yield table.select(names)
         except (Compacted, LedgerCorrupt) as error:
@@ -173,18 +184,24 @@ def _state(storage: Storage) -> LedgerReading:
     return reading
 
 
-def _tables(storage: Storage, after_seq: int, names: Sequence[str]) -> Iterator[pa.Table]:
+def _tables(
+    storage: Storage, after_seq: int, names: Sequence[str], may_matter: MayMatter
+) -> Iterator[pa.Table]:
     files = _files(storage)
     for segment in files.segments:
         if segment.last_seq > after_seq:
-            yield from segment_tables(storage, segment, after_seq, names)
+            yield from segment_tables(storage, segment, after_seq, names, may_matter)
     wanted = range(max(files.log_seqs.start, after_seq + 1), files.log_seqs.stop)
     if wanted:
         yield to_table(log_entries(storage, wanted)).select(names)
 
 
 def segment_tables(
-    storage: Storage, segment: Segment, after_seq: int, names: Sequence[str]
+    storage: Storage,
+    segment: Segment,
+    after_seq: int,
+    names: Sequence[str],
+    may_matter: MayMatter = _all_matter,
 ) -> Iterator[pa.Table]:
     """Yield the row groups of a segment, each of whole entries; `Compacted` if it vanished."""
     try:
@@ -194,8 +211,8 @@ def segment_tables(
     try:
         with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
-                last = file.metadata.row_group(group).column(0).statistics.max
-                if last <= after_seq:
+                about = file.metadata.row_group(group)
+                if about.column(0).statistics.max <= after_seq or not may_matter(about):
                     continue
                 table = file.read_row_group(group, columns=list(names))
                 yield _complete(table, names).filter(pc.field("seq") > after_seq)
