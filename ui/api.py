@@ -1,7 +1,6 @@
 """The HTTP API `/api/v1/`: what the pages show, for programs. All of it only reads."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -15,7 +14,7 @@ from ui.lookups.avro_file import alert_avro
 from ui.lookups.downloads import as_file
 from ui.lookups.objects import alert_record, cone, cutout_png, light_curve, object_record
 from ui.lookups.process import LookupRefused, Lookups
-from ui.lookups.records import DEFAULT_SKY_SCOPE, SkyScope
+from ui.lookups.records import DEFAULT_SKY_SCOPE, SkyScope, object_json
 from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
 from ui.lookups.tonight import Order, tonight
@@ -109,16 +108,12 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
 
     @router.get("/objects/{object_id:any_text}")
     def one_object(object_id: str) -> Any:
-        """Return an object: its alerts, what services found for the newest, and all classes."""
-        found = lookups.ask(object_record, object_id)
-        return {
-            "object_id": found.object_id,
-            "survey": found.survey,
-            "points": found.points.num_rows,
-            "alerts": json_value(found.alerts.to_pylist()),
-            "results": {name: json_value(row) for name, row in found.results.newest},
-            "classes": [json_value(asdict(each)) for each in found.results.classes],
-        }
+        """Return an object: its alerts, what services found for the newest, and all classes.
+
+        Each alert has the times of its stages: exposure, arrival in Kafka, durable in the archive,
+        and durable for each of the results; what is not known is null.
+        """
+        return object_json(lookups.ask(object_record, object_id))
 
     @router.get("/cone")
     def objects_in_cone(

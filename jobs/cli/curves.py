@@ -1,5 +1,6 @@
-"""Commands about objects: `finkray lightcurve`, `finkray cone` and `finkray periodogram`."""
+"""Commands about objects: `finkray lightcurve`, `object`, `cone` and `periodogram`."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -94,6 +95,29 @@ def lightcurve(
         typer.echo(json_of(points))
     else:
         console().print(curve_text(points))
+
+
+@app.command(
+    "object", epilog=examples("finkray object ZTF20abfcszi", "finkray object ZTF20abfcszi --json")
+)
+def one_object(object_id: ObjectId, config: Config = None, *, as_json: AsJson = False) -> None:
+    """Show the alerts of an object, when each was durable, and what services found for the newest.
+
+    --json prints the same as /api/v1/objects/ID of the page.
+    """
+    from jobs.commands.curves import archive_to_read
+    from jobs.commands.objects import object_text
+    from ui.lookups.objects import object_record
+    from ui.lookups.records import object_json
+
+    context = command_context(config)
+    archive = archive_to_read(context.settings)
+    with context.progress.waiting(f"looking for {object_id} in {archive.uri}"):
+        record = object_record(archive, object_id)
+    if as_json:
+        typer.echo(json.dumps(object_json(record), indent=2))
+    else:
+        console().print(object_text(record))
 
 
 @app.command(

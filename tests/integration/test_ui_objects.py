@@ -25,6 +25,7 @@ from finkray.reader import Archive
 from finkray.settings.ui import UiSettings
 from finkray.status.archive import Snapshot
 from finkray.status.last_audit import LastAudit
+from finkray.text import time_text
 from jobs.commands.render_status import status_json
 from tests.support.classified import alert, counts, service
 from tests.support.curve_alerts import CurveArchive, ztf_alert, ztf_detection, ztf_table
@@ -143,7 +144,15 @@ def test_the_page_shows_the_light_curve_of_the_archive_and_its_images(
     (packet,) = fastavro.reader(io.BytesIO(site.get(avro.removeprefix("api/v1/"))))
     assert (packet["objectId"], packet["candid"]) == (OBJECT, CANDID)
     assert packet["cutoutScience"]["stampData"].startswith(b"\x1f\x8b")
-    (given,) = json.loads(site.get(f"objects/{OBJECT}"))["classes"]
+    found = json.loads(site.get(f"objects/{OBJECT}"))
+    ((durable_at, results),) = (
+        (alert["durable_at"], alert["results_durable_at"]) for alert in found["alerts"]
+    )
+    way = page.locator(".fr-table", has_text=f"the way of alert {CANDID}").locator("tbody tr")
+    expect(way.nth(1)).to_contain_text(re.compile(r"ztf\[0\] at \d+"))
+    expect(way.nth(2)).to_contain_text(time_text(datetime.fromisoformat(durable_at)))
+    expect(way.nth(3)).to_contain_text(time_text(datetime.fromisoformat(results[0]["durable_at"])))
+    (given,) = found["classes"]
     assert given["results"] == "parity/1"
     history = page.locator(".fr-table", has_text="classes over time").locator("tbody td")
     expect(history.first).to_have_text("parity/1")

@@ -18,6 +18,7 @@ from finkray.storage.dataset import dataset_of_files
 from finkray.storage.hours import hour_folders
 from ui.lookups.alert_files import files_with, hour_of
 from ui.lookups.cutouts import png_of_cutout
+from ui.lookups.durable import with_durable_times
 from ui.lookups.process import LookupRefused
 from ui.lookups.records import AlertRecord, ObjectRecord
 from ui.lookups.results import results_record
@@ -42,10 +43,10 @@ def object_record(archive: Archive, object_id: str) -> ObjectRecord:
     """
     points = archive.lightcurve(object_id)
     storage = storage_of(archive)
-    alerts = _alerts_of(storage, object_id)
+    alerts, problems = with_durable_times(storage, _alerts_of(storage, object_id))
     results = results_record(storage, alerts)
     survey = points["survey"][0].as_py()
-    return ObjectRecord(object_id, survey, points, alerts, results, _periods(points))
+    return ObjectRecord(object_id, survey, points, alerts, results, _periods(points), problems)
 
 
 def object_of_alert(archive: Archive, alert_id: int) -> str:

@@ -1,12 +1,13 @@
 """What look-ups answer, and how images are drawn."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 from finkray.curves.periodogram import Periodogram
+from ui.formats import json_value
 
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.7
 """Percentiles of the pixels of an image that are drawn black and white."""
@@ -73,12 +74,15 @@ class ObjectRecord:
     points
         Its light curve: columns of `finkray.curves.schema.POINT`.
     alerts
-        Its alerts, the newest first: columns of `finkray.adapter.survey_adapter.DETECTION`, and
-        topic, partition, offset and timestamp of Kafka.
+        Its alerts, the newest first: columns of `finkray.adapter.survey_adapter.DETECTION`; topic,
+        partition, offset and timestamp of Kafka; `durable_at`, and `results_durable_at` by name
+        and version of the results, see `ui.lookups.durable`.
     results
         What services found for its alerts.
     periods
         Periodogram of the band with the most points; None if no band has enough.
+    problems
+        What could not be read of the ledgers.
     """
 
     object_id: str
@@ -87,6 +91,20 @@ class ObjectRecord:
     alerts: pa.Table
     results: ResultsRecord
     periods: Periodogram | None
+    problems: tuple[str, ...] = ()
+
+
+def object_json(record: ObjectRecord) -> dict[str, Any]:
+    """Return an object in the types of JSON, for the API and `finkray object --json`."""
+    return {
+        "object_id": record.object_id,
+        "survey": record.survey,
+        "points": record.points.num_rows,
+        "alerts": json_value(record.alerts.to_pylist()),
+        "results": {name: json_value(row) for name, row in record.results.newest},
+        "classes": [json_value(asdict(each)) for each in record.results.classes],
+        "problems": [*record.problems, *record.results.problems],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The page of one object as HTML, from what the archive has of it."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from finkray.curves.periodogram import Periodogram
-from finkray.text import clipped, count_text, duration_text, time_text
+from finkray.text import clipped, count_text, duration_text
 from ui.formats import json_value
-from ui.kit.elements import Cell, Column, Table
 from ui.kit.markup import code_html, escaped, facts_html, problem_html, table_html
 from ui.lookups.records import (
     HIGH_PERCENT,
@@ -20,14 +18,14 @@ from ui.lookups.records import (
     ObjectRecord,
     ResultsRecord,
 )
+from ui.views.alert_way import alerts_table, way_table
 from ui.views.class_history import class_history_table
 from ui.views.curve_svg import QUANTITIES, UNIX_EPOCH_MJD, Quantity, curve_svg, utc_text
+from ui.views.newest_results import newest_results_table
 from ui.views.plot_svg import periodogram_svg
 from ui.views.query import galactic_latitude_deg, sexagesimal
 
 PATH: Final = "object"
-
-ALERTS_SHOWN: Final = 100
 
 _DEEPEST: Final = 8
 _MOST_ENTRIES: Final = 200
@@ -131,10 +129,15 @@ def object_html(record: ObjectRecord, choice: ObjectChoice, now: datetime, base_
         + _folded(points, record.periods, choice)
         + table_html(class_history_table(record.results.classes))
         + "</div><div>"
-        + (_cutouts(alert, record.survey) if alert else "")
+        + (_cutouts(alert, record.survey) + table_html(way_table(alert)) if alert else "")
         + _results(record.results)
         + "</div></div>"
-        + table_html(_alerts_table(record, choice), wide=True, tall=True)
+        + "".join(map(problem_html, record.problems))
+        + table_html(
+            alerts_table(record.alerts, lambda each: choice.href(alert=row_name(each))),
+            wide=True,
+            tall=True,
+        )
         + _downloads(record, base_url)
         + _links(record)
     )
@@ -262,54 +265,7 @@ def _cutouts(alert: dict[str, Any], survey: str) -> str:
 
 
 def _results(results: ResultsRecord) -> str:
-    rows = []
-    for name, found in results.newest:
-        for column, value in found.items():
-            if value is None or (column == "reason" and not value):
-                continue
-            text = value if isinstance(value, str) else json.dumps(json_value(value))
-            rows.append((Cell(name), Cell(column), Cell(text)))
-    columns = (Column("service"), Column("column"), Column("value"))
-    title = "what services found for the newest alert"
-    table = Table(title, columns, tuple(rows), "no service has a result for it")
-    return table_html(table) + "".join(map(problem_html, results.problems))
-
-
-def _alerts_table(record: ObjectRecord, choice: ObjectChoice) -> Table:
-    rows = tuple(
-        (
-            Cell(str(alert["alert_id"]), href=choice.href(alert=row_name(alert))),
-            Cell("" if alert["mjd_tai"] is None else f"{alert['mjd_tai']:.5f}"),
-            Cell("" if alert["mjd_tai"] is None else utc_text(alert["mjd_tai"])),
-            Cell(alert["band"] or ""),
-            Cell("" if alert["mag"] is None else f"{alert['mag']:.3f}"),
-            Cell("" if alert["mag_err"] is None else f"{alert['mag_err']:.3f}"),
-            Cell("-" if alert["kafka_timestamp"] is None else time_text(alert["kafka_timestamp"])),
-            Cell(alert["kafka_topic"]),
-            Cell(str(alert["kafka_partition"])),
-            Cell(str(alert["kafka_offset"])),
-        )
-        for alert in record.alerts.slice(0, ALERTS_SHOWN).to_pylist()
-    )
-    return Table(
-        f"alerts, the newest first ({min(ALERTS_SHOWN, record.alerts.num_rows)} of "
-        f"{count_text(record.alerts.num_rows)})",
-        (
-            Column("alert"),
-            Column("MJD (TAI)", number=True),
-            Column("exposure"),
-            Column("band"),
-            Column("mag", number=True),
-            Column("±", number=True),
-            Column("arrived in Kafka"),
-            Column("topic"),
-            Column("partition", number=True),
-            Column("offset", number=True),
-        ),
-        rows,
-        "no alert of its own",
-        "choose an alert to see its images and its packet",
-    )
+    return table_html(newest_results_table(results)) + "".join(map(problem_html, results.problems))
 
 
 def _downloads(record: ObjectRecord, base_url: str) -> str:

@@ -31,12 +31,13 @@ def follow(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Follow:
 
 
 def test_who_follows_the_page_sees_a_light_curve(follow: Follow) -> None:
-    cone, curve, as_csv, as_picture, _ = docs_pages.commands(PAGE, live=False)
+    cone, curve, as_csv, as_picture, alerts, _ = docs_pages.commands(PAGE, live=False)
     assert "ZTF18qgkqsxu" in follow(cone)
     shown = follow(curve)
     assert " detection" in shown
     assert follow(f"{as_csv}; wc -l < curve.csv").strip() > "1"
     assert "curve.png shows " in follow(as_picture)
+    assert re.search(r"durable +in the archive +20\d\d-", follow(alerts))
     (sexagesimal,) = re.findall(r"`(01:21:\S+ -15:\S+)`", PAGE.read_text())
     (found,) = json.loads(follow(f"finkray cone {sexagesimal} 3 --json"))
     assert found["object_id"] == "ZTF18qgkqsxu"

@@ -32,6 +32,6 @@ def test_text_is_escaped_in_one_module() -> None:
 
 
 def test_only_look_ups_in_their_own_process_open_files() -> None:
-    names = ("alert_files", "avro_file", "downloads", "nights", "objects", "process", "results")
-    lookups = [f"lookups/{name}.py" for name in (*names, "sky", "sql", "tonight")]
+    names = ("alert_files", "avro_file", "downloads", "durable", "nights", "objects", "process")
+    lookups = [f"lookups/{name}.py" for name in (*names, "results", "sky", "sql", "tonight")]
     assert importers(r"finkray\.(storage|ledger|kafka|ingest|reader)\b") == lookups

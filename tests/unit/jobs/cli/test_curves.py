@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.curves.schema import POINT
+from finkray.ledger.read import read_entries
 from finkray.storage.local import LocalStorage
+from finkray.text import time_text
 from jobs.commands.curves import angle_deg, radius_arcsec
 from tests.support.commands import Finkray
 from tests.support.curve_alerts import archive_table, ztf_alert, ztf_detection, ztf_table
@@ -42,6 +45,20 @@ def test_a_light_curve_is_shown_as_text_csv_and_json(finkray: Finkray) -> None:
     assert 0 < len(late) < 57
 
 
+@pytest.mark.usefixtures("archive")
+def test_an_object_is_shown_with_the_way_of_its_newest_alert(
+    finkray: Finkray, tmp_path: Path
+) -> None:
+    text = finkray("object", TDE)
+    assert text.returncode == 0, text.stderr
+    (entry,) = (each for each in read_entries(LocalStorage(tmp_path / "archive")) if each.claims)
+    assert "alerts, the newest first (21 of 21)" in text.stdout
+    durable = rf"durable +in the archive +{re.escape(time_text(entry.at))}"
+    assert re.search(durable, text.stdout), text.stdout
+    found = json.loads(finkray("object", TDE, "--json").stdout)
+    assert {alert["durable_at"] for alert in found["alerts"]} == {entry.at.isoformat()}
+
+
 def test_an_object_id_cannot_steer_the_terminal(finkray: Finkray, tmp_path: Path) -> None:
     hostile = "[/red]\x1b[2J\nZTF\u202etxt"
     storage = LocalStorage(tmp_path / "archive")
@@ -55,6 +72,7 @@ def test_an_object_id_cannot_steer_the_terminal(finkray: Finkray, tmp_path: Path
     archive_table(storage, ztf_table(ztf_alert(ztf_detection(2), object_id=formula)), "formulas")
     for row in csv.DictReader(io.StringIO(finkray("cone", "10", "20", "1deg", "--csv").stdout)):
         assert row["object_id"] in (hostile, f"'{formula}")  # a spreadsheet runs neither
+    assert "\x1b" not in finkray("object", hostile).stdout
     refused = finkray("lightcurve", f"{hostile}x")
     assert refused.returncode == 1
     assert "\x1b" not in refused.stderr
@@ -90,6 +108,7 @@ def test_a_picture_that_cannot_be_written_is_refused(finkray: Finkray, tmp_path:
 def test_what_cannot_be_shown_is_told(finkray: Finkray) -> None:
     for words, code, message in (
         (["lightcurve", "ZTF99zzzzzzz"], 1, "is of object 'ZTF99zzzzzzz'"),
+        (["object", "ZTF99zzzzzzz"], 1, "is of object 'ZTF99zzzzzzz'"),
         (["lightcurve", TDE, "--band", "q"], 2, "'q' is no band"),
         (["lightcurve", TDE, "--kind", "alert"], 2, "'alert' is no kind"),
         (["lightcurve", TDE, "--start", "soon"], 2, "is no time"),
