@@ -116,8 +116,13 @@ def sign_of_isdiffpos(isdiffpos: pa.Array) -> pa.Array:
     """Return 1 for a detection brighter than the template, -1 for a fainter one, else null.
 
     ZTF writes `t`, `f`, `1` or `0`; packets that went through another broker or a table have the
-    spellings of booleans and numbers.
+    spellings of booleans and numbers. Each spelling is understood once.
     """
+    spelled = pc.dictionary_encode(isdiffpos)
+    return _sign_of_text(spelled.dictionary).take(spelled.indices)
+
+
+def _sign_of_text(isdiffpos: pa.Array) -> pa.Array:
     text = pc.utf8_lower(pc.utf8_trim(isdiffpos, " \t\r\n\x00'\""))
     numeric = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None)
     number = pc.utf8_ltrim(numeric, "+").cast(pa.float64())

@@ -108,8 +108,11 @@ class Groups:
 
     def smallest(self, values: Floats, mask: np.ndarray) -> Floats:
         """Return the smallest value of the selected points of each alert; NaN if there are none."""
+        owner = self.alert[mask]
         out = np.full(self.alerts, np.inf)
-        np.minimum.at(out, self.alert[mask], values[mask])
+        if len(owner):
+            starts = np.flatnonzero(np.diff(owner, prepend=-1))
+            out[owner[starts]] = np.fmin.reduceat(values[mask], starts)
         return np.where(np.isfinite(out), out, np.nan)
 
     def largest(self, values: Floats, mask: np.ndarray) -> Floats:

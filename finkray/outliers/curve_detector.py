@@ -54,8 +54,8 @@ class CurveDetector:
                 f"no band has {LEAST_CURVES} curves with features, of {counts}: give more nights"
             )
 
-    def p_values(self, curves: Mapping[str, Floats]) -> Floats:
-        """Return one p-value for each object: low is strange, NaN where no band has features.
+    def leaves(self, curves: Mapping[str, Floats]) -> dict[str, np.ndarray]:
+        """Return by band the leaves of the forest in which curves end, as the other methods take.
 
         Parameters
         ----------
@@ -63,18 +63,40 @@ class CurveDetector:
             by band, features: a row for each object, the same in all bands; NaN where an object has
             no curve in the band
         """
-        columns = [
-            detector.p_values(curves[band])
+        return {
+            band: detector.leaves(curves[band])
             for band, detector in self._bands.items()
             if band in curves
-        ]
+        }
+
+    def p_values(
+        self, curves: Mapping[str, Floats], leaves: Mapping[str, np.ndarray] | None = None
+    ) -> Floats:
+        """Return one p-value for each object: low is strange, NaN where no band has features.
+
+        Parameters
+        ----------
+        curves
+            as of `leaves`
+        leaves
+            those of the curves, if they are known
+        """
+        leaves = self.leaves(curves) if leaves is None else leaves
+        columns = [self._bands[band].p_values(curves[band], each) for band, each in leaves.items()]
         if not columns:
             rows = next((len(values) for values in curves.values()), 0)
             return np.full(rows, np.nan)
         return combined(np.concatenate(columns, axis=1))
 
-    def contributions(self, curves: Mapping[str, Floats]) -> tuple[Places, Floats]:
+    def contributions(
+        self, curves: Mapping[str, Floats], leaves: Mapping[str, np.ndarray]
+    ) -> tuple[Places, Floats]:
         """Return where features lie in the reference, and how much each one shortened the paths.
+
+        Parameters
+        ----------
+        curves, leaves
+            as of `leaves`
 
         Returns
         -------
@@ -93,7 +115,7 @@ class CurveDetector:
             of_known = Places(unknown, unknown, unknown.astype(np.float32))
             if detector is not None and known.any():
                 of_known = detector.places(values[known])
-                share[known] = detector.signature(values[known])
+                share[known] = detector.signature(leaves[band][known])
             places.append(of_known.spread(known))
             shares.append(share)
         together = np.concatenate(shares, axis=1)
@@ -120,16 +142,24 @@ class _Band:
         self._medians = self._ranks.medians()
         filled = self._filled(reference)
         self._forest = Forest(filled, seed, threads)
-        self._forest_p = TailP(self._forest.score(filled))
+        self._forest_p = TailP(self._forest.score(self._forest.leaves(filled)))
         self._density = LocalDensity(self._ranks.normal(reference), seed)
         self._density_p = TailP(self._density.own)
 
-    def p_values(self, values: Floats) -> Floats:
+    def leaves(self, values: Floats) -> np.ndarray:
+        """Return the leaf of each row in each tree of the forest; any leaf where all is NaN."""
+        known = np.isfinite(values).any(axis=1)
+        found = self._forest.leaves(self._filled(values[known]))
+        out = np.zeros((len(values), found.shape[1]), found.dtype)
+        out[known] = found
+        return out
+
+    def p_values(self, values: Floats, leaves: np.ndarray) -> Floats:
         """Return the p-values of both: shape (rows, 2)."""
         known = np.isfinite(values).any(axis=1)
         normal = self._ranks.normal(values[known])
         out = np.full((len(values), 2), np.nan)
-        out[known, 0] = self._forest_p(self._forest.score(self._filled(values[known])))
+        out[known, 0] = self._forest_p(self._forest.score(leaves[known]))
         out[known, 1] = self._density_p(self._density.factors(normal))
         return out
 
@@ -137,9 +167,9 @@ class _Band:
         """Return where the values lie in the reference."""
         return self._ranks.places(values)
 
-    def signature(self, values: Floats) -> Floats:
+    def signature(self, leaves: np.ndarray) -> Floats:
         """Return how much each feature shortened the paths in the forest, 0 or more."""
-        return np.maximum(self._forest.signature(self._filled(values)), 0.0)
+        return np.maximum(self._forest.signature(leaves), 0.0)
 
     def _filled(self, values: Floats) -> Floats:
         return np.where(np.isfinite(values), values, self._medians)

@@ -7,6 +7,7 @@ by a mean: fluxes of differences are negative as often as positive.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -92,12 +93,23 @@ class _Curves:
         """Return the value of its curve for each point."""
         return of_curves[self.curve]
 
-    @property
+    @cached_property
     def inner(self) -> np.ndarray:
         """Points that are not the first of their curve: a step leads to each of them."""
         first = np.zeros(len(self.curve), bool)
         first[self.starts] = True
         return ~first
+
+    @cached_property
+    def ordered(self) -> Floats:
+        """The fluxes of each curve from the lowest to the highest, one curve after the other."""
+        # Curves are kept apart by whole numbers; fluxes in whole steps lose nothing by them.
+        return np.sort(self.flux + 2.0 * self.curve) - 2.0 * self.curve
+
+    @cached_property
+    def off(self) -> Floats:
+        """The fluxes less the mean of their curve."""
+        return self.flux - self.spread(self.mean(self.flux))
 
 
 def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarray) -> Floats:
@@ -162,7 +174,7 @@ def _distribution(curves: _Curves, negative: Floats) -> list[Floats]:
     weighted = curves.sum(weight * curves.flux) / curves.sum(weight)
     pull = (curves.flux - curves.spread(weighted)) / curves.error
     chi2 = curves.sum(pull**2) / (curves.counts - 1)
-    off = curves.flux - curves.spread(curves.mean(curves.flux))
+    off = curves.off
     variance = curves.mean(off**2)
     scaled = off / np.sqrt(curves.spread(variance))
     stetson = curves.mean(np.abs(pull)) / np.sqrt(curves.mean(pull**2))
@@ -181,7 +193,7 @@ def _steps(curves: _Curves) -> list[Floats]:
     inner = curves.inner
     step = np.where(inner, np.diff(curves.flux, prepend=0.0), 0.0)
     noise = np.where(inner, np.hypot(curves.error, np.roll(curves.error, 1)), np.inf)
-    off = curves.flux - curves.spread(curves.mean(curves.flux))
+    off = curves.off
     steps = curves.counts - 1
     late = curves.when > 0.5
     middle = curves.flux - 0.5
@@ -220,8 +232,7 @@ def _turned(curves: _Curves, upward: Floats) -> np.ndarray:
 
 def _levels(curves: _Curves) -> list[Floats]:
     """Return the largest gap, how well two levels fit, and shares above two heights."""
-    order = np.lexsort((curves.flux, curves.curve))
-    ordered = curves.flux[order]
+    ordered = curves.ordered
     gaps = np.where(curves.inner, np.diff(ordered, prepend=0.0), 0.0)
     off = ordered - curves.spread(curves.mean(curves.flux))
     # Sums up to each point of the ordered curve, which is where the two levels are divided; what is
@@ -243,7 +254,7 @@ def _levels(curves: _Curves) -> list[Floats]:
 
 def _course(curves: _Curves) -> list[Floats]:
     """Return trend, curvature, range of the cumulative sum, and when the extremes were."""
-    off = curves.flux - curves.spread(curves.mean(curves.flux))
+    off = curves.off
     time = curves.when - curves.spread(curves.mean(curves.when))
     variance, time_variance = curves.sum(off**2), curves.sum(time**2)
     trend = curves.sum(off * time) / np.sqrt(variance * time_variance)
@@ -256,8 +267,7 @@ def _course(curves: _Curves) -> list[Floats]:
     cusum = (curves.largest(total) - curves.smallest(total)) / np.sqrt(curves.counts * variance)
     highest = curves.largest(np.where(curves.flux == 1, curves.when, 0.0))
     lowest = curves.largest(np.where(curves.flux == 0, curves.when, 0.0))
-    order = np.lexsort((curves.flux, curves.curve))
-    ordered = curves.flux[order]
+    ordered = curves.ordered
 
     def quantile(share: float) -> Floats:
         place = share * (curves.counts - 1)

@@ -7,9 +7,13 @@ processor.
 
 from contextlib import AbstractContextManager
 from functools import cache
+from typing import Final
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+_GROUP: Final = 16
+"""Columns of which the least value is taken, in `kth_smallest`."""
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -53,3 +57,32 @@ class Points:
         squares = (rows**2).sum(axis=1)
         out: np.ndarray = np.column_stack([rows, np.ones_like(squares), squares]) @ self._factor
         return out
+
+
+def kth_smallest(values: np.ndarray, k: int) -> np.ndarray:
+    """Return the k-th smallest value of each row, as `numpy.partition` does.
+
+    The k-th smallest of the least values of groups of columns is at least that large, and hardly
+    any other value is below it: to look for these takes half the time of a partition of the row.
+
+    Parameters
+    ----------
+    values
+        shape (rows, columns), C-contiguous, no NaN
+    k
+        from 1 to the number of columns
+    """
+    rows, columns = values.shape
+    groups = columns // _GROUP
+    if not rows or groups < 2 * k:
+        return np.partition(values, k - 1, axis=1)[:, k - 1]
+    least = values[:, : groups * _GROUP].reshape(rows, _GROUP, groups).min(axis=1)
+    bound = np.partition(least, k - 1, axis=1)[:, k - 1 : k]
+    small = np.flatnonzero(values <= bound)
+    row = small // columns
+    counts = np.bincount(row, minlength=rows)
+    first = np.cumsum(counts) - counts
+    candidates = np.full((rows, counts.max()), np.inf, values.dtype)
+    candidates[row, np.arange(len(small)) - first[row]] = values.ravel()[small]
+    out: np.ndarray = np.partition(candidates, k - 1, axis=1)[:, k - 1]
+    return out

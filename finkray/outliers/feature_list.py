@@ -10,7 +10,7 @@ import pyarrow as pa
 from finkray import adapter
 from finkray.errors import OutlierError
 from finkray.outliers import features_lsst, features_ztf, packet_curves
-from finkray.outliers.arrays import Floats, columns_of, floats
+from finkray.outliers.arrays import Floats, column_of, floats
 from finkray.outliers.aspects import LSST_ASPECTS, ZTF_ASPECTS, Aspects
 from finkray.outliers.feature import Feature
 
@@ -207,10 +207,18 @@ def features_of(alerts: pa.Table, survey: str) -> pa.Table:
 
 def matrix(table: pa.Table, names: list[str]) -> Floats:
     """Return columns of a table of features: shape (rows, names), NaN where there is no value."""
-    read = columns_of(table, names)
     if not table.num_rows:
         return np.empty((0, len(names)))
-    return np.stack([floats(read[name]) for name in names], axis=1)
+    values = np.stack([_numbers(table, name) for name in names], axis=1)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
+    where = table.schema.get_field_index(name)
+    if where >= 0 and table.schema.field(where).type == pa.float64():
+        numbers: Floats = table.column(where).to_numpy()  # nulls become NaN
+        return numbers
+    return floats(column_of(table, name))
 
 
 def _columns(names: list[str], values: Floats) -> dict[str, pa.Array]:

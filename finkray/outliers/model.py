@@ -60,7 +60,7 @@ LEAST_ROWS: Final = 50
 """Fewer alerts say nothing of what is ordinary: of 50, the strangest has p = 0.02."""
 MOST_ROWS: Final = 4096
 """Reference rows: p-values go down to 1 / 4 097, and a model takes 2 MB."""
-_BATCH: Final = 2048
+_BATCH: Final = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,7 @@ class OutlierModel:
             self._scorer.contributions(scored, packet),
         )
         if len(curve):
-            values, places, shares = self._scorer.curve_contributions(scored.curves[curve])
+            values, places, shares = self._scorer.curve_contributions(scored)
             aspects = _columns_of(self.about.curve_aspects, self.about.curve_names)
             of_curves = drivers(self.about.curve_features, aspects, values, places, shares)
             order = np.argsort(np.concatenate([packet, curve]))

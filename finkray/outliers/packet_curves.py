@@ -6,6 +6,7 @@ the curve in the band of the detection. Curves with fewer than
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ LSST_BANDS: Final = ("own",)
 _ZERO_POINT_MAG: Final = 25.0
 
 
+@cache
 def features_by_band(bands: tuple[str, ...]) -> tuple[Feature, ...]:
     """Return the features of the curves of these bands, one band after the other."""
     return tuple(
@@ -88,6 +90,7 @@ def _ztf_band(now: features_ztf.Now, points: features_ztf.Points, number: int) -
 
 
 def _features(alerts: int, alert: np.ndarray, days: Floats, flux: Floats, error: Floats) -> Floats:
-    order = np.lexsort((days, alert))
+    # Histories are in the order of time, and the detections come last.
+    order = np.argsort(alert, kind="stable")
     offsets = np.searchsorted(alert[order], np.arange(alerts + 1))
     return curve_features(days[order], flux[order], error[order], offsets)

@@ -1,5 +1,6 @@
 """Score rows of features with the detectors that are built of a model's data. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,11 +64,12 @@ class ModelData(Protocol):
 class Scored:
     """What scoring found out about a batch; `thumb` is None without thumbs.
 
-    `by_curve` are the alerts whose curves, of which `curves` are the features, decided the score.
+    `by_curve` are the alerts whose curves, of which `curves` are the features, decided the score;
+    `curve_leaves` has the leaves of these alone.
     """
 
     values: Floats
-    filled: Floats
+    leaves: np.ndarray
     places: Places
     plain: Floats
     score: Floats
@@ -76,6 +78,7 @@ class Scored:
     nearest: np.ndarray
     curves: Floats
     by_curve: np.ndarray
+    curve_leaves: Mapping[str, np.ndarray]
     thumb: np.ndarray | None
 
 
@@ -94,7 +97,7 @@ class Scorer:
         places = self._ranks.places(values)
         self._forest = Forest(filled, data.seed, data.threads)
         self._neighbours = Neighbours(places.normal, data.seed)
-        forest = self._forest.score(filled)
+        forest = self._forest.score(self._forest.leaves(filled))
         distance, _ = self._neighbours.distances(places.normal, np.arange(len(values)))
         self._forest_scale, self._distance_scale = _scale(forest), _scale(distance)
         plain = self._combined(forest, distance)
@@ -117,20 +120,20 @@ class Scorer:
     def score(self, table: pa.Table) -> Scored:
         """Return the scores of a table of features."""
         values = matrix(table, self._names)
-        filled, places = self._filled(values), self._ranks.places(values)
-        packet, nearest = self._of_packets(values, filled, places, self._own(table))
+        leaves, places = self._forest.leaves(self._filled(values)), self._ranks.places(values)
+        packet, nearest = self._of_packets(values, leaves, places, self._own(table))
         curves = matrix(table, self._curve_names)
-        plain, by_curve = self._with_curves(packet, curves)
+        plain, by_curve, curve_leaves = self._with_curves(packet, curves)
         # The share of the reference that scores at least as high, this alert counted.
         above = len(self._ordinary) - np.searchsorted(self._ordinary, plain, "left")
         thumb = None
         score = plain
         if self._thumbs is not None:
-            shift, thumb = self._thumbs.shift(self._forest.leaves(filled))
+            shift, thumb = self._thumbs.shift(leaves)
             score = plain + shift
         return Scored(
             values=values,
-            filled=filled,
+            leaves=leaves,
             places=places,
             plain=plain,
             score=score,
@@ -139,20 +142,22 @@ class Scorer:
             nearest=nearest,
             curves=curves,
             by_curve=by_curve,
+            curve_leaves=curve_leaves,
             thumb=thumb,
         )
 
     def contributions(self, scored: Scored, rows: np.ndarray) -> Floats:
         """Return the share of each feature in the scores of some rows."""
-        signature = self._forest.signature(scored.filled[rows])
+        signature = self._forest.signature(scored.leaves[rows])
         parts = self._neighbours.parts(scored.places.normal[rows], scored.nearest[rows])
         return contributions(signature, parts, DISTANCE_WEIGHT)
 
-    def curve_contributions(self, curves: Floats) -> tuple[Floats, Places, Floats]:
-        """Return the features of curves, their places, and the share of each in the p-values."""
+    def curve_contributions(self, scored: Scored) -> tuple[Floats, Places, Floats]:
+        """Return of the curves that decided features, places, and their shares in the p-values."""
         if self._curves is None:
             raise OutlierError("the reference has too few curves to score any")
-        places, shares = self._curves.contributions(self._by_band(curves))
+        curves = scored.curves[scored.by_curve]
+        places, shares = self._curves.contributions(self._by_band(curves), scored.curve_leaves)
         return curves, places, shares
 
     def quality(self, values: Floats) -> Floats:
@@ -184,11 +189,11 @@ class Scorer:
         return np.where(np.isfinite(values), values, self._medians)
 
     def _of_packets(
-        self, values: Floats, filled: Floats, places: Places, own: np.ndarray
+        self, values: Floats, leaves: np.ndarray, places: Places, own: np.ndarray
     ) -> tuple[Floats, np.ndarray]:
         """Return the scores of packets, and the nearest row of the reference."""
         distance, nearest = self._neighbours.distances(places.normal, own)
-        scores = self._combined(self._forest.score(filled), distance)
+        scores = self._combined(self._forest.score(leaves), distance)
         return self._centring(scores, self._about.groups(values)), nearest
 
     def _combined(self, forest: Floats, distance: Floats) -> Floats:
@@ -211,8 +216,10 @@ class Scorer:
         except OutlierError:
             return None  # too few curves in the reference: packets decide alone
 
-    def _with_curves(self, plain: Floats, curves: Floats) -> tuple[Floats, np.ndarray]:
-        """Return the scores with what curves say, and which alerts they decided.
+    def _with_curves(
+        self, plain: Floats, curves: Floats
+    ) -> tuple[Floats, np.ndarray, dict[str, np.ndarray]]:
+        """Return the scores with what curves say, which alerts they decided, and their leaves.
 
         The p-value is the smaller one of that of the packet and twice that of the curves, so a
         curve can only make an alert stranger. The combination of Cauchy quantiles costs an alert
@@ -223,26 +230,29 @@ class Scorer:
         decided = np.zeros(len(plain), bool)
         rows = np.flatnonzero(np.isfinite(curves).any(axis=1))
         if self._curves is None or not len(rows):
-            return plain, decided
-        p = CURVE_STAGES * self._curves.p_values(self._by_band(curves[rows]))
+            return plain, decided, {}
+        by_band = self._by_band(curves[rows])
+        leaves = self._curves.leaves(by_band)
+        p = CURVE_STAGES * self._curves.p_values(by_band, leaves)
         out = plain.copy()
         with np.errstate(invalid="ignore"):
             out[rows] = np.fmax(plain[rows], self._packet_p.scores(np.minimum(p, 1.0)))
             decided[rows] = (p < self._packet_p(plain[rows])) & (out[rows] > plain[rows])
-        return np.where(decided, out, plain), decided
+        of_decided = {band: each[decided[rows]] for band, each in leaves.items()}
+        return np.where(decided, out, plain), decided, of_decided
 
     def _learnt(self, data: ModelData) -> Thumbs | None:
         if not data.thumbs.num_rows:
             return None
         values = matrix(data.thumbs, self._names)
-        filled, places = self._filled(values), self._ranks.places(values)
-        packet, _ = self._of_packets(values, filled, places, self._own(data.thumbs))
-        plain, _ = self._with_curves(packet, matrix(data.thumbs, self._curve_names))
+        leaves, places = self._forest.leaves(self._filled(values)), self._ranks.places(values)
+        packet, _ = self._of_packets(values, leaves, places, self._own(data.thumbs))
+        plain, _, _ = self._with_curves(packet, matrix(data.thumbs, self._curve_names))
         judged = pc.is_in(self._ids, data.thumbs["alert_id"]).to_numpy(zero_copy_only=False)
         order = np.random.default_rng(data.seed).permutation(len(self._reference))
         ordinary = order[~judged[order]][:ORDINARY]
         return Thumbs(
-            self._forest.leaves(filled),
+            leaves,
             data.thumbs["up"].to_pylist(),
             plain,
             self._forest.leaves(self._reference[ordinary]),

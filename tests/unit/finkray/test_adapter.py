@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from finkray import adapter
+from finkray.adapter.ztf import sign_of_isdiffpos
 from finkray.claim import TopicPartition
 from finkray.packets.decode import Decoder
 from finkray.packets.message import RawMessage
@@ -305,6 +306,14 @@ def test_an_unknown_sign_is_null_and_never_negative(spelling: object, sign: int 
     flux = adapter.detections(table)["flux_njy"][0].as_py()
     assert (flux and np.sign(flux)) == sign
     assert adapter.history(table)[0].as_py()[0]["flux_njy"] == flux
+
+
+def test_each_alert_has_the_sign_of_its_own_spelling() -> None:
+    spellings = pa.array(["f", "t", None, "t", "?", "1", "f", "0"])
+    signs = [-1, 1, None, 1, None, 1, -1, -1]
+    assert sign_of_isdiffpos(spellings).to_pylist() == signs
+    assert sign_of_isdiffpos(spellings.slice(2, 3)).to_pylist() == signs[2:5]
+    assert sign_of_isdiffpos(spellings.slice(0, 0)).to_pylist() == []
 
 
 @pytest.mark.parametrize(
