@@ -5,7 +5,7 @@ row was not judged for want of it  -> judged now; if it passes it is sent, as th
 no answer within `late_s`          -> the row lapses: it stays as it is
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ from finkray.streamout.messages import JudgedFile, MessageMaker
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.sender import Sender
-from finkray.streamout.sending import lacking_rows, send_file, send_messages
+from finkray.streamout.sending import lacking_rows, send_files, send_messages
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_JUDGED, NOT_PASSED, PASSED, Verdicts
 
 
@@ -112,8 +112,8 @@ class Amender:
         late, name = found.late, found.late.filter
         after = {name: progress}
         waited = late.awaiting
-        amended = send_messages(
-            sender, self._maker, found.amended, [published], after, kind="amendment"
+        (amended,) = send_messages(
+            sender, self._maker, [found.amended], [published], after, kind="amendment"
         )
         size = amended.size_bytes
         lacking = dict(found.lacking)
@@ -123,8 +123,8 @@ class Amender:
         if found.judged is not None:
             _count_late(found, progress)
             quota = self._quota_per_h
-            sent = send_file(
-                sender, self._maker, found.judged, [published], after, quota_per_h=quota
+            (sent,) = send_files(
+                sender, self._maker, [found.judged], [published], after, quota_per_h=quota
             )
             size += sent.size_bytes
             new = lacking_rows(found.judged, published, sent.rows[name])
@@ -162,6 +162,19 @@ class Amender:
         lacking = {service: rows_of(ranges) for service, ranges in late.lacking.items()}
         nothing = JudgedFile(late.item, {late.filter: Verdicts(codes)}, no_answers)
         return LateAnswers(late, lacking, nothing, None, rows_of(()))
+
+
+def lapsed(
+    late: Iterable[LateFile], filters: Mapping[str, PublishedFilter], before: datetime
+) -> list[LateFile]:
+    """Return the late files that are waited for no longer: since then, or their filter is gone."""
+    return [
+        each
+        for each in late
+        if each.since < before
+        or each.filter not in filters
+        or filters[each.filter].state == "retired"
+    ]
 
 
 def lapse(late: LateFile, sender: Sender, progress: Progress) -> LateFile:

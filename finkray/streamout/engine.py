@@ -26,19 +26,19 @@ from finkray.settings.streamout import StreamoutSettings
 from finkray.status.streamout import FilterStatus
 from finkray.storage.contract import Storage
 from finkray.streamout.alerts import AlertReader
-from finkray.streamout.amending import Amender, LateAnswers, lapse
+from finkray.streamout.amending import Amender, LateAnswers, lapse, lapsed
 from finkray.streamout.answer_watch import AnswerWatch
 from finkray.streamout.batches import FileVerdicts
 from finkray.streamout.figures import SentWindow
 from finkray.streamout.judging import Judge
 from finkray.streamout.late import LateFile
 from finkray.streamout.ledger_files import STEP_ALERTS, LedgerFile, files_from, some_files
-from finkray.streamout.messages import JudgedFile, MessageMaker
+from finkray.streamout.messages import JudgedFile, MessageMaker, runs
 from finkray.streamout.progress import Progress
 from finkray.streamout.published import FilterStore, PublishedFilter
 from finkray.streamout.reporting import filter_statuses
 from finkray.streamout.sender import Sender
-from finkray.streamout.sending import Sent, late_file, send_file
+from finkray.streamout.sending import Sent, late_file, send_files
 from finkray.streamout.verdict import NAMED_ALERTS, NOT_PASSED, PASSED, Verdicts
 
 TRANSACTION_BYTES: Final = 16 * 2**20
@@ -66,6 +66,11 @@ class Streamout:
     settings
         of streaming out
 
+    Attributes
+    ----------
+    waits
+        whether the last step found files whose results a filter waits for
+
     Raises
     ------
     KafkaUnavailable
@@ -86,6 +91,7 @@ class Streamout:
         self._watch = AnswerWatch(self._reader)
         self._window = SentWindow()
         self._lapses_s = 0.0
+        self.waits = False
         self._owner = uuid.uuid4().hex
         self._open_sender(goes_on=False)
 
@@ -121,6 +127,7 @@ class Streamout:
         if self._sender is None:
             self._open_sender(goes_on=True)
         filters = self._store.all()
+        self.waits = False
         advanced = [self._advance(group) for group in self._groups(filters)]
         advanced.append(self._amend(filters))
         self._write_faults()
@@ -231,6 +238,7 @@ class Streamout:
         out = []
         for item, filters in zip(items, wanting, strict=True):
             file = next(said) if filters else FileVerdicts("", 0)
+            self.waits |= bool(file.waiting)
             verdicts = {}
             for each in going:
                 if each.name not in filters or self._is_others(item, each):
@@ -273,8 +281,8 @@ class Streamout:
         sent: list[Sent] = []
         late: list[LateFile] = []
         with self._transaction() as sender:
-            for found in judged:
-                sent.append(self._send_file(sender, found, group, after, late))
+            for run in runs(judged):
+                sent += self._send_run(sender, run, group, after, late)
                 if sum(each.size_bytes for each in sent) >= TRANSACTION_BYTES:
                     break
             for progress in after.values():
@@ -296,36 +304,34 @@ class Streamout:
             before = self._progress[name].refused.total()
             self._window.add_refused(name, progress.refused.total() - before)
 
-    def _send_file(
+    def _send_run(
         self,
         sender: Sender,
-        found: JudgedFile,
+        run: Sequence[JudgedFile],
         group: Sequence[PublishedFilter],
         after: Mapping[str, Progress],
         late: list[LateFile],
-    ) -> Sent:
-        """Send what passed of a file, and count it; add what waits to `late`."""
-        filters = [each for each in group if each.name in found.verdicts]
-        if found.item.file is None:
-            self._move(after, found)
-            return Sent()
+    ) -> list[Sent]:
+        """Send what passed of files, and count it; add what waits to `late`."""
+        filters = [each for each in group if each.name in run[0].verdicts]
         quota = self._settings.quota_per_h
-        sent = send_file(sender, self._maker, found, filters, after, quota_per_h=quota)
-        for each in filters:
-            waiting = late_file(found, each, sent.rows[each.name])
-            if waiting.waits:
-                after[each.name].incomplete += len(waiting.awaiting)
-                after[each.name].awaiting += len(waiting.awaiting)
-                sender.write_late(waiting)
-                late.append(waiting)
-        self._move(after, found)
+        sent = send_files(sender, self._maker, run, filters, after, quota_per_h=quota)
+        for found, own in zip(run, sent, strict=True):
+            for each in filters:
+                waiting = late_file(found, each, own.rows[each.name])
+                if waiting is not None:
+                    after[each.name].incomplete += len(waiting.awaiting)
+                    after[each.name].awaiting += len(waiting.awaiting)
+                    sender.write_late(waiting)
+                    late.append(waiting)
+            self._move(after, found)
         return sent
 
     def _amend(self, filters: Sequence[PublishedFilter]) -> bool:
         """Send what services answered late; return whether anything was sent or counted."""
         by_name = {each.name: each for each in filters}
-        lapsed = self._lapsed(by_name)
-        gone = {late.key for late in lapsed}
+        lapsing = self._lapsing(by_name)
+        gone = {late.key for late in lapsing}
         due = [
             late
             for late in self._watch.due(self._late)
@@ -341,16 +347,16 @@ class Streamout:
                 found.append(answers)
             elif answers is not None:
                 self._watch.looked(late)
-        if not found and not lapsed:
+        if not found and not lapsing:
             return bool(due)
-        names = {each.late.filter for each in found} | {late.filter for late in lapsed}
+        names = {each.late.filter for each in found} | {late.filter for late in lapsing}
         after = {name: self._progress[name].copy() for name in names}
         left: list[LateFile] = []
         with self._transaction() as sender:
             for answers in found:
                 name = answers.late.filter
                 left.append(self._amender.send(answers, by_name[name], sender, after[name])[0])
-            left += [lapse(late, sender, after[late.filter]) for late in lapsed]
+            left += [lapse(late, sender, after[late.filter]) for late in lapsing]
             for progress in after.values():
                 sender.write_progress(progress)
         self._progress |= after
@@ -359,18 +365,12 @@ class Streamout:
             self._watch.looked(answers.late)
         return True
 
-    def _lapsed(self, filters: Mapping[str, PublishedFilter]) -> list[LateFile]:
+    def _lapsing(self, filters: Mapping[str, PublishedFilter]) -> list[LateFile]:
         """Return late files that are waited for no longer, of a step at most; look now and then."""
         if time.monotonic() < self._lapses_s:
             return []
         before = datetime.now(UTC) - timedelta(seconds=self._settings.late_s)
-        found = [
-            late
-            for late in self._late
-            if late.since < before
-            or late.filter not in filters
-            or filters[late.filter].state == "retired"
-        ]
+        found = lapsed(self._late, filters, before)
         if len(found) <= STEP_ALERTS:
             self._lapses_s = time.monotonic() + min(LAPSES_S, self._settings.late_s)
         return found[:STEP_ALERTS]

@@ -160,8 +160,9 @@ class Judge:
         filters = [each for each in filters if each.survey in (None, schema.survey)]
         if not filters:
             return out
+        has_results: dict[str, bool] = {}
         if only is None:
-            out.waiting = {each.name for each in filters if self._lacks_results(each, item)}
+            out.waiting = {e.name for e in filters if self._lacks_results(e, item, has_results)}
             filters = [each for each in filters if each.name not in out.waiting]
             if not filters:
                 return out
@@ -169,7 +170,9 @@ class Judge:
         found = {each.name: self._columns_of(each, schema, stores) for each in filters}
         alerts = self._reader.columns(file.path, found.values())
         answers = {
-            name: self._reader.answers(store, file.path, alerts, item.own_paths)
+            name: self._reader.answers(
+                *(store, file.path, alerts, item.own_paths), there=has_results.get(name, False)
+            )
             for name, store in stores.items()
         }
         out.answers = answers
@@ -216,16 +219,22 @@ class Judge:
         found = self._reader.services() if names else {}
         return {name: store for name, store in found.items() if name in names}
 
-    def _lacks_results(self, each: FilterFile, item: LedgerFile) -> bool:
+    def _lacks_results(
+        self, each: FilterFile, item: LedgerFile, has_results: dict[str, bool]
+    ) -> bool:
         """Return whether a filter must wait for results, as their names tell without any reading.
 
-        A file that waits is looked at several times a second. Results under other names, as after a
-        repair, are found when the time to wait is over.
+        A file that waits is looked at several times a second, so each service's results are looked
+        up once for all filters: `has_results` keeps what was found. Results under other names, as
+        after a repair, are found when the time to wait is over.
         """
         stores = self._stores({service_name(need) for need in each.needs})
-        return self._may_come(each, item, stores) and not all(
-            self._reader.has_answers(store, item.own_paths) for store in stores.values()
-        )
+        if not self._may_come(each, item, stores):
+            return False
+        for name, store in stores.items():
+            if name not in has_results:
+                has_results[name] = self._reader.has_answers(store, item.own_paths)
+        return not all(has_results[name] for name in stores)
 
     def _may_come(
         self, each: FilterFile, item: LedgerFile, stores: Mapping[str, ResultsStore]

@@ -100,7 +100,7 @@ def transfer(
                 if judged is None:
                     continue
                 done.alerts += judged.item.rows
-                for messages in maker.messages(judged, [published], datetime.now(UTC)):
+                for messages in maker.messages([judged], [published], datetime.now(UTC)):
                     done.refused += sum(map(len, messages.refused.values()))
                     text = messages.schema_text
                     for object_id, record in zip(

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.2
 """Pause after a look that found nothing: a look costs two listings of small folders."""
 
+WAITING_POLL_S: Final = 0.1
+"""The same while a file waits for results of a service: they come within a second or two, and the
+file has waited long enough. A look takes 2 ms of CPU."""
+
 RETRY_S: Final = 1.0
 
 log = logging.getLogger("jobs.daemons.streamout")
@@ -61,10 +65,13 @@ def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: thread
     """Send until `stopping` is set; report now and then."""
     problem = ""
     while not stopping.is_set():
-        pause_s = POLL_S
         try:
             if engine.step():
                 pause_s = 0.0
+            elif engine.waits:
+                pause_s = WAITING_POLL_S
+            else:
+                pause_s = POLL_S
             problem = ""
         except FinkrayError as error:
             if not error.retriable:

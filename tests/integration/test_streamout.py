@@ -330,7 +330,8 @@ def test_what_is_over_the_quota_of_an_hour_is_counted_and_balances(
     run_to_end(engine)
     later = Streamout(out.archive.storage, out.config, out.settings)
     try:
-        out.archive.put("ztf", packets)
+        out.archive.put("ztf", packets[:100])
+        out.archive.put("ztf", packets[100:])  # of both the messages are made together
         run_to_end(later)
         out.archive.put("ztf", packets[:30], NIGHT + timedelta(hours=1))
         run_to_end(later)

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from finkray.ledger.follow import Position
+from finkray.results.store import result_path
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
+from finkray.storage.local import LocalStorage
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.filter_columns import FilterColumns
 from finkray.streamout.filter_file import filter_of_text
@@ -94,3 +96,24 @@ def test_a_file_is_not_read_before_the_results_are_there_that_a_filter_needs(
     (answered,) = judge.judge_files([(last, [EVEN])])
     assert answered.verdicts["even"].count(PASSED) == 4
     assert len(reader.read) == 2
+
+
+def test_results_are_looked_up_once_for_all_filters_of_a_file(
+    archive: RealArchive, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is a request to an object store, and each file is asked for."""
+    serve(archive, service=Double(), into="double")
+    odd = filter_of_text("odd.py", EVEN.text.replace("even", "odd").replace("== 0", "== 2"))
+    looked: list[str] = []
+    size_bytes = LocalStorage.size_bytes
+
+    def noted(self: LocalStorage, path: str) -> int | None:
+        looked.append(path)
+        return size_bytes(self, path)
+
+    monkeypatch.setattr(LocalStorage, "size_bytes", noted)
+    items = files(archive)
+    looked.clear()
+    said = judge.judge_files([(item, [EVEN, odd]) for item in items])
+    assert sum(v.count(PASSED) for file in said for v in file.verdicts.values()) == 30
+    assert looked == [result_path(item.file.path) for item in items if item.file]
