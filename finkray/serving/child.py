@@ -379,8 +379,7 @@ def main() -> None:
         _die_with(parent_pid)
     os.nice(nice)
     connection = Connection(socket.socket(fileno=descriptor).detach())
-    # What the service prints goes to the log.
-    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # what a killed one said
     Child(connection).run()
 
 

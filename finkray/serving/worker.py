@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from finkray.errors import ServiceError, StorageError
+from finkray.host.child_output import ChildOutput
 from finkray.services.messages import (
     Answer,
     Fault,
@@ -67,6 +68,7 @@ class Worker:
         self._batch_files: frozenset[str] = frozenset()
         self._about: Described | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._output: ChildOutput | None = None
         self._connection: Connection | None = None
         self._memory: ProcessMemory | None = None
         self._batches = 0
@@ -177,21 +179,27 @@ class Worker:
 
     def _spawn(self) -> None:
         mine, its = socket.socketpair()
-        with its:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "finkray.serving.child",
-                    str(its.fileno()),
-                    str(os.getpid()),
-                    str(self._limits.nice),
-                ],
-                pass_fds=[its.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=child_environment(os.environ, self._limits.pass_env),
-                start_new_session=True,
-            )
+        self._output = ChildOutput(f"service {self._spec.name}")
+        try:
+            with its:
+                self._process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "finkray.serving.child",
+                        str(its.fileno()),
+                        str(os.getpid()),
+                        str(self._limits.nice),
+                    ],
+                    pass_fds=[its.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output.descriptor,
+                    stderr=self._output.descriptor,
+                    env=child_environment(os.environ, self._limits.pass_env),
+                    start_new_session=True,
+                )
+        finally:
+            self._output.handed_over()
         self._connection = Connection(mine.detach())
         self._memory = ProcessMemory(self._process.pid)
         self._batches = 0
@@ -254,6 +262,9 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)  # and the processes it started
             self._process.wait()
             self._process = None
+        if self._output is not None:
+            self._output.join()
+            self._output = None
 
 
 def _fault(fault: Fault, detail: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from finkray.errors import FilterError
+from finkray.host.child_output import ChildOutput
 from finkray.serving.environment import child_environment
 from finkray.serving.memory import ProcessMemory
 from finkray.settings.streamout import StreamoutSettings
@@ -99,8 +100,13 @@ class ForkServer:
             )
         self._socket = mine
 
-    def fork(self) -> tuple[int, Connection]:
+    def fork(self, output_descriptor: int) -> tuple[int, Connection]:
         """Return process id of a new filter process, and the connection to it.
+
+        Parameters
+        ----------
+        output_descriptor
+            for what the process prints
 
         Raises
         ------
@@ -110,7 +116,7 @@ class ForkServer:
         mine, its = socket.socketpair()
         try:
             with its:
-                socket.send_fds(self._socket, [b"f"], [its.fileno()])
+                socket.send_fds(self._socket, [b"f"], [its.fileno(), output_descriptor])
             answer = self._socket.recv(PID_BYTES, socket.MSG_WAITALL)
         except OSError:
             answer = b""
@@ -127,10 +133,21 @@ class ForkServer:
 
 
 class FilterProcess:
-    """One filter in its process. Not for two threads at a time."""
+    """One filter in its process. Not for two threads at a time.
 
-    def __init__(self, definition: FilterFile, pid: int, connection: Connection) -> None:
+    Raises
+    ------
+    FilterError
+        if the fork server has ended
+    """
+
+    def __init__(self, definition: FilterFile, fork_server: ForkServer) -> None:
         self.definition = definition
+        self._output = ChildOutput(f"filter {definition.name}")
+        try:
+            pid, connection = fork_server.fork(self._output.descriptor)
+        finally:
+            self._output.handed_over()
         self.connection = connection
         self.pid = pid
         self._memory = ProcessMemory(pid)
@@ -194,6 +211,7 @@ class FilterProcess:
         self.connection.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._output.join()
 
 
 class FilterPool:
@@ -293,7 +311,7 @@ class FilterPool:
         for last in (False, True):
             self._fork_server = self._fork_server or ForkServer(self.limits.nice)
             try:
-                return FilterProcess(definition, *self._fork_server.fork())
+                return FilterProcess(definition, self._fork_server)
             except FilterError:
                 self._fork_server.close()
                 self._fork_server = None

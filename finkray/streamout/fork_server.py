@@ -4,8 +4,9 @@ A Python that imports numpy, pandas and polars starts in 0.3 to 0.4 s and has 55
 fork of this process, which has imported them, takes 7 ms and 6 to 9 MB. It has no threads, because
 a fork has none of them and inherits their locks, and no user's code.
 
-For each message, a byte and the descriptor of a socket, it forks a process that serves the filter
-at the other end of the socket, and replies with its process id, 8 bytes.
+For each message, a byte and the descriptors of a socket and of a pipe, it forks a process that
+serves the filter at the other end of the socket, and prints into the pipe. It replies with the
+process id, 8 bytes.
 """
 
 import gc
@@ -29,7 +30,6 @@ def main() -> None:
 
         die_with_parent(parent_pid)()
     os.nice(nice)
-    os.dup2(2, 1)  # what a filter prints goes to the log
     import pandas  # noqa: F401, ICN001 - imported for the forks
     import polars  # noqa: F401, ICN001 - the same
 
@@ -39,23 +39,30 @@ def main() -> None:
     gc.freeze()  # a collection would write to, and so copy, each page of what is shared
     server = socket.socket(fileno=descriptor)
     while True:
-        order, descriptors, _, _ = socket.recv_fds(server, 1, 1)
+        order, descriptors, _, _ = socket.recv_fds(server, 1, 2)
         if not order:
             return
-        (given,) = descriptors
+        given, output = descriptors
         server_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _serve(filter_child.FilterChild, server, given, server_pid)
+            _serve(filter_child.FilterChild, server, given, output, server_pid)
         os.close(given)
+        os.close(output)
         server.sendall(pid.to_bytes(PID_BYTES, "big"))
 
 
-def _serve(child_class: type, server: socket.socket, descriptor: int, server_pid: int) -> None:
+def _serve(
+    child_class: type, server: socket.socket, descriptor: int, output: int, server_pid: int
+) -> None:
     """Serve a filter in the forked process, and end it."""
     code = 1
     try:
         server.close()
+        for standard in (1, 2):
+            os.dup2(output, standard)
+        os.close(output)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # if it is killed
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if sys.platform == "linux":
@@ -68,6 +75,9 @@ def _serve(child_class: type, server: socket.socket, descriptor: int, server_pid
         child_class(Connection(descriptor)).run()
         code = 0
     finally:
+        # `os._exit` drops what is printed and not written yet.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
         os._exit(code)
 
 
