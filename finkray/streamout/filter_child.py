@@ -15,6 +15,7 @@ their halves, until each alert that causes it is alone. The time limit here is a
 Python code. Code of a library that never returns is ended from outside, with the process.
 """
 
+import inspect
 import json
 import math
 import signal
@@ -178,14 +179,20 @@ def judge_of(raw: Mapping[str, Any]) -> Callable[[pa.Table], Any]:
     """
     name, text = raw["name"], raw["text"]
     if raw["language"] == "python":
-        module = ModuleType(name)
+        # Under its own name a filter in `random.py` would replace a library's module.
+        module = ModuleType(f"filter_{name}")
         module.__file__ = f"{name}.py"
-        sys.modules[name] = module
+        sys.modules[module.__name__] = module
         exec(compile(text, f"{name}.py", "exec"), module.__dict__)  # noqa: S102 - what it is for
         call = getattr(module, raw["function"])
         convert = _CONVERTERS[raw["columns_as"]]
-        arguments = list(raw["arguments"])
-        return lambda alerts: call(*(convert(alerts[each]) for each in arguments))
+        by_name = _keywords(call)
+        arguments = [each for each in raw["arguments"] if each not in by_name]
+        keywords = [each for each in raw["arguments"] if each in by_name]
+        return lambda alerts: call(
+            *(convert(alerts[each]) for each in arguments),
+            **{each: convert(alerts[each]) for each in keywords},
+        )
     if raw["language"] == "fink":
         return fink_judge(raw["function"], list(raw["arguments"]))
     if raw["language"] in ("objects", "positions", "area"):
@@ -208,8 +215,11 @@ def booleans(answer: Any, rows: int) -> pa.Array:
         pass
     """
     found = getattr(answer, "dtype", None)
-    if type(answer).__module__.partition(".")[0] == "polars":
+    library = type(answer).__module__.partition(".")[0]
+    if library == "polars" and hasattr(answer, "to_arrow"):  # an expression has none
         answer = answer.to_arrow()
+    elif library == "pandas" and hasattr(answer, "sort_index") and hasattr(answer, "to_numpy"):
+        answer = _in_order(answer, rows).to_numpy()
     elif hasattr(answer, "to_numpy") and not isinstance(answer, pa.Array | pa.ChunkedArray):
         answer = answer.to_numpy()
     if isinstance(answer, np.ndarray) and answer.dtype == object:
@@ -227,6 +237,34 @@ def booleans(answer: Any, rows: int) -> pa.Array:
     if len(array) != rows:
         raise _refused(f"it returned {len(array)} booleans for {rows} alerts")
     return array
+
+
+def _in_order(answer: Any, rows: int) -> Any:
+    """Return an answer of pandas in the order of the alerts, which a filter may have sorted.
+
+    Its index is of integers where it comes from the arguments. Any other is the filter's own.
+
+    Raises
+    ------
+    AnswerRefused
+        if the index names an alert twice
+    """
+    from pandas.api.types import is_integer_dtype
+
+    if len(answer) != rows or not is_integer_dtype(answer.index.dtype):
+        return answer
+    numbers = answer.index.to_numpy()
+    if np.array_equal(numbers, np.arange(rows)):
+        return answer
+    if np.array_equal(np.sort(numbers), np.arange(rows)):
+        return answer.sort_index()
+    raise _refused("the index of its answer is not that of its arguments: return one for each row")
+
+
+def _keywords(call: Callable[..., Any]) -> frozenset[str]:
+    """Return the arguments that a function takes by name alone."""
+    parameters = inspect.signature(call).parameters.values()
+    return frozenset(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
 
 
 def _plain(value: Any) -> Any:
@@ -274,4 +312,7 @@ _CONVERTERS: Final[Mapping[ColumnType, Callable[[pa.ChunkedArray], Any]]] = {
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its class is of the filter, and may raise anything
+        return f"{type(error).__name__}, which has no text"

@@ -11,6 +11,7 @@ another version of the filter.
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from finkray.errors import FilterError
 
 OBJECT_NAMES: Final = ("objectId", "object_id", "diaObjectId")
 POSITION_NAMES: Final = ("ra", "dec", "radius_arcsec")
+
+_ROUNDED: Final = re.compile(r"[0-9.,]+[eE]\+?[0-9]+|[0-9]+[.,][0-9]*")
 
 MAX_RADIUS_ARCSEC: Final = 3600.0
 """Larger areas are a MOC's business: each alert is compared with all positions within the largest
@@ -39,13 +42,31 @@ def arguments_of(file_name: str, text: str) -> tuple[str, Mapping[str, str]]:
     if file_name.endswith(".moc"):
         _moc(file_name, text)
         return "area", {"ra": "ra", "dec": "dec"}
-    header = next(csv.reader(io.StringIO(text)), [])
+    try:
+        return _table_arguments(file_name, text)
+    except csv.Error as error:
+        raise FilterError(f"{file_name} is no CSV: {error}") from error
+
+
+def _table_arguments(file_name: str, text: str) -> tuple[str, Mapping[str, str]]:
+    header = _rows(text).fieldnames or ()
     if any(name in header for name in OBJECT_NAMES):
         objects = _objects(text)
         if not objects:
             raise FilterError(f"{file_name} names no object")
+        if rounded := sorted(filter(_ROUNDED.fullmatch, objects)):
+            raise FilterError(
+                f"{file_name}: {rounded[0]} is no id but a number that a spreadsheet has rounded: "
+                "export the column as text"
+            )
         # Ids of LSST are numbers, those of ZTF are not.
-        column = "diaObjectId" if all(each.isdigit() for each in objects) else "objectId"
+        numbers = [each for each in objects if each.isdigit()]
+        if others := len(numbers) and len(objects) - len(numbers):
+            raise FilterError(
+                f"{file_name} has numbers, which are ids of LSST, and {others} other ids: write a "
+                "list for each survey"
+            )
+        column = "diaObjectId" if numbers else "objectId"
         return "objects", {"object_id": column}
     if all(name in header for name in POSITION_NAMES):
         _positions(file_name, text)
@@ -73,15 +94,20 @@ def judge_of_list(language: str, name: str, text: str) -> Callable[[pa.Table], p
     return judge
 
 
+def _rows(text: str) -> "csv.DictReader[str]":
+    """Return the rows of a table; a quote that is not closed is an error, and a BOM none."""
+    return csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+
+
 def _objects(text: str) -> set[str]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = _rows(text)
     column = next(name for name in OBJECT_NAMES if name in (reader.fieldnames or ()))
     return {value.strip() for row in reader if (value := row[column] or "").strip()}
 
 
 def _positions(file_name: str, text: str) -> np.ndarray:
     rows = []
-    for line, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    for line, row in enumerate(_rows(text), start=2):
         try:
             ra, dec, radius = (float(row[name] or "") for name in POSITION_NAMES)
         except ValueError:

@@ -95,6 +95,18 @@ BAD_ANSWERS = {
         "memory: it took",
     ),
     "a loop": ("while True: pass", "time: no answer"),
+    "an expression": (
+        "import polars; return polars.col('magpsf') < 17",
+        "contract: it returned Expr, not booleans",
+    ),
+    "an exception without a text": (
+        "raise type('Silent', (Exception,), {'__str__': lambda _: 1 / 0})()",
+        "raised: Silent, which has no text",
+    ),
+    "another index": (
+        "import pandas; return pandas.Series(magpsf < 17, index=np.full(len(magpsf), 7))",
+        "contract: the index of its answer is not that of its arguments",
+    ),
 }
 
 
@@ -112,6 +124,41 @@ def test_a_filter_that_misbehaves_is_contained_with_the_reason(pool: FilterPool,
     beside = said["bright"]
     assert isinstance(beside, Verdicts)
     assert beside.count(PASSED) == np.count_nonzero(np.linspace(15, 20, ROWS) < 17)
+
+
+def test_an_answer_of_pandas_that_was_sorted_is_that_of_each_alert(pool: FilterPool) -> None:
+    for body in ("return (magpsf < 17).sort_values()", "return (magpsf < 17)[::-1]"):
+        said = verdicts(
+            pool, python(body, head='COLUMNS_AS = "pandas"'), pa.table({"magpsf": MAGS})
+        )
+        assert said.codes.tolist() == [PASSED, NOT_PASSED, PASSED, NOT_PASSED]
+    # An index that is not of the arguments says nothing of the order.
+    body = "return pandas.Series((magpsf < 17).to_numpy(), index=['d', 'c', 'b', 'a'])"
+    named = python(body, head='import pandas\nCOLUMNS_AS = "pandas"')
+    said = verdicts(pool, named, pa.table({"magpsf": MAGS}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED, PASSED, NOT_PASSED]
+
+
+def test_arguments_may_be_taken_by_name_alone(pool: FilterPool) -> None:
+    odd = python("return magpsf < limit", arguments="magpsf, *, limit")
+    said = verdicts(pool, odd, pa.table({"magpsf": MAGS, "limit": [17.0] * len(MAGS)}))
+    assert said.codes.tolist() == [PASSED, NOT_PASSED, PASSED, NOT_PASSED]
+
+
+def test_a_filter_called_as_a_library_replaces_none(pool: FilterPool) -> None:
+    body = "import random; return np.full(len(magpsf), hasattr(random, 'gauss'))"
+    said = verdicts(
+        pool, python(body, head="import numpy as np", name="random"), pa.table({"magpsf": MAGS})
+    )
+    assert said.count(PASSED) == len(MAGS)
+
+
+def test_what_a_filter_prints_is_in_the_log_under_its_name(
+    pool: FilterPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = python("print('\\x1b[2J', len(magpsf), flush=True); import os; os._exit(0)")
+    assert isinstance(judged(pool, odd, pa.table({"magpsf": MAGS})), Unjudged)
+    assert r"filter odd printed: \x1b[2J 4" in caplog.messages
 
 
 def test_the_alerts_that_hurt_a_filter_are_named_and_the_others_judged(pool: FilterPool) -> None:
@@ -153,7 +200,7 @@ def test_a_hundred_filters_take_little_memory_and_a_changed_one_is_loaded_anew(
 
 
 def test_a_watch_list_of_objects_passes_those(pool: FilterPool) -> None:
-    ztf = filter_of_text("mine.csv", "objectId,note\nZTF18a,x\nZTF18c,\n")
+    ztf = filter_of_text("mine.csv", "\ufeffobjectId,note\nZTF18a,x\nZTF18c,\n")
     lsst = filter_of_text("theirs.csv", "object_id\n170028477161898009\n")
     assert dict(ztf.arguments) == {"object_id": "objectId"}
     assert dict(lsst.arguments) == {"object_id": "diaObjectId"}
@@ -201,6 +248,9 @@ BAD_FILES = {
     "no objects": ("x.csv", "objectId\n", "names no object"),
     "a position": ("x.csv", "ra,dec,radius_arcsec\n1,2,x\n", "line 2: expected three numbers"),
     "a radius": ("x.csv", "ra,dec,radius_arcsec\n1,2,9999\n", "a radius up to 3600 arcsec"),
+    "a quote": ("x.csv", 'objectId,note\nZTF18a,"x\nZTF18b,\n', "x.csv is no CSV: unexpected end"),
+    "a rounded id": ("x.csv", "diaObjectId\n1.70028E+17\n", "that a spreadsheet has rounded"),
+    "two surveys": ("x.csv", "objectId\nZTF18a\n17\n", "write a list for each survey"),
     "an area": ("x.moc", "5/x", "is no MOC in its text form"),
     "syntax": ("bright.py", "def bright(", "not valid Python"),
     "two functions": ("x.py", "def a(m): ...\ndef b(m): ...", "expected one function.*found: a, b"),
