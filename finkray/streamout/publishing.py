@@ -38,7 +38,7 @@ def recent_schemas(archive: Storage) -> list[PacketSchema]:
     Raises
     ------
     FilterError
-        if there are none
+        if there are none, or none can be used
     """
     last = end_of_ledger(archive).seq - 1
     reader = AlertReader(archive)
@@ -49,6 +49,9 @@ def recent_schemas(archive: Storage) -> list[PacketSchema]:
     )
     found = [reader.packet_schema(fingerprint) for fingerprint in fingerprints]
     schemas = [schema for schema in found if isinstance(schema, PacketSchema)]
+    unusable = [schema for schema in found if not isinstance(schema, PacketSchema)]
+    if unusable and not schemas:
+        raise FilterError(f"no schema of the last alerts can be used: {unusable[0]}")
     if not schemas:
         raise FilterError(
             f"the last {RECENT_ENTRIES} entries of the ledger have no alerts, so that the columns "
