@@ -28,6 +28,9 @@ PREFIX: Final = "/api/v1"
 
 _FOR_AN_HOUR: Final = {"Cache-Control": "max-age=3600"}
 
+_Topic = Annotated[str, Query(max_length=249)]
+_Partition = Annotated[int, Query(ge=0, lt=2**31)]
+_Offset = Annotated[int, Query(ge=0, lt=2**63)]
 _ImageName = Literal["science", "template", "difference"]
 
 
@@ -147,12 +150,16 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
         return {"alerts": found.alerts, "healpix_order": HEALPIX_ORDER, "cells": cells}
 
     @router.get("/alert")
-    def alert(topic: str, partition: int, offset: int, at: datetime | None = None) -> Any:
+    def alert(
+        topic: _Topic, partition: _Partition, offset: _Offset, at: datetime | None = None
+    ) -> Any:
         """Return the packet of an alert without its images, by its offset in Kafka."""
         return json_value(lookups.ask(alert_record, topic, partition, offset, at).packet)
 
     @router.get("/alert.avro")
-    def avro(topic: str, partition: int, offset: int, at: datetime | None = None) -> Response:
+    def avro(
+        topic: _Topic, partition: _Partition, offset: _Offset, at: datetime | None = None
+    ) -> Response:
         """Return the packet of an alert as an Avro container with its schema, images included."""
         data = lookups.ask(alert_avro, topic, partition, offset, at)
         name = f'attachment; filename="{partition}-{offset}.avro"'
@@ -160,7 +167,11 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
 
     @router.get("/cutout.png")
     def cutout(
-        topic: str, partition: int, offset: int, name: _ImageName, at: datetime | None = None
+        topic: _Topic,
+        partition: _Partition,
+        offset: _Offset,
+        name: _ImageName,
+        at: datetime | None = None,
     ) -> Response:
         """Return an image of an alert as PNG."""
         png = lookups.ask(cutout_png, name, (topic, partition, offset, at))

@@ -49,6 +49,11 @@ _POST_PATHS: Final = re.compile(
 refused, so that a new path of a later Gradio is not open by default."""
 
 
+_GRADIOS: Final = re.compile(rb"(page|deep_link)(=|$)")
+"""Parameters with which Gradio shows a part of an app of several pages, or a stored state. We have
+neither, and it fails for a page that it does not know."""
+
+
 class Refusal(NamedTuple):
     """The answer to a request that is refused."""
 
@@ -91,6 +96,7 @@ class Guard:
         if self._root_path and (path + "/").startswith(self._root_path + "/"):
             path = path.removeprefix(self._root_path) or "/"
             scope = {**scope, "path": path, "raw_path": path.encode()}
+        scope = {**scope, "query_string": _own_parameters(scope["query_string"])}
         refused = self.refusal(scope["method"], path, Headers(scope=scope))
         body = b""
         if refused is None and scope["method"] not in _READING:
@@ -134,6 +140,11 @@ class Guard:
         name = _name(host)
         # An address instead of a name cannot be rebound to another machine.
         return name in self._names or _is_address(name)
+
+
+def _own_parameters(query: bytes) -> bytes:
+    """Return the parameters of an address without those that Gradio takes for its own features."""
+    return b"&".join(each for each in query.split(b"&") if not _GRADIOS.match(each))
 
 
 _TOO_LARGE: Final = Refusal(413, f"the body is above {MAX_BODY_BYTES} bytes")

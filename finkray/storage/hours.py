@@ -35,7 +35,7 @@ def utc(moment: datetime | str) -> datetime:
     Raises
     ------
     ValueError
-        if the text is not ISO 8601
+        if the text is not ISO 8601, or no Python has the moment in UTC
     """
     if isinstance(moment, str):
         text = f"{moment}:00" if _DAY_AND_HOUR.fullmatch(moment) else moment
@@ -45,7 +45,10 @@ def utc(moment: datetime | str) -> datetime:
             raise ValueError(
                 f"{moment!r} is no time: expected ISO 8601, as 2026-11-24T01:30 (UTC)"
             ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{moment} is not in the years 1 to 9999 of UTC") from None
 
 
 def span_of(text: str) -> Span:
@@ -81,11 +84,17 @@ def span_between(begins: str, ends: str) -> Span:
 
 
 def _end_of(text: str) -> datetime:
-    if _DAY.fullmatch(text):
-        return utc(text) + timedelta(days=1)
-    if _DAY_AND_HOUR.fullmatch(text):
-        return utc(text) + HOUR
-    return utc(text)
+    length = (
+        timedelta(days=1)
+        if _DAY.fullmatch(text)
+        else HOUR
+        if _DAY_AND_HOUR.fullmatch(text)
+        else timedelta()
+    )
+    try:
+        return utc(text) + length
+    except OverflowError:
+        raise ValueError(f"{text} does not end in the years 1 to 9999") from None
 
 
 def hour_folders(

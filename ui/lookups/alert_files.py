@@ -8,7 +8,7 @@ from typing import Any
 
 from finkray.results.store import RESULTS_FOLDER, alerts_path
 from finkray.storage.contract import Storage
-from finkray.storage.hours import HOUR, Span
+from finkray.storage.hours import HOUR, Span, utc
 from finkray.storage.layout import parse_path
 
 AlertKey = tuple[str, int, int, int | None]
@@ -22,11 +22,20 @@ def key_of(row: Mapping[str, Any]) -> AlertKey:
 
 
 def hour_of(at: datetime | None) -> Span:
-    """Return the hour of a time, which has whole hours as its ends; all hours for None."""
+    """Return the hour of a time, which has whole hours as its ends; all hours for None.
+
+    Raises
+    ------
+    ValueError
+        if no Python has the hour in UTC
+    """
     if at is None:
         return Span()
-    begins = at.replace(minute=0, second=0, microsecond=0)
-    return Span(begins, begins + HOUR)
+    begins = utc(at).replace(minute=0, second=0, microsecond=0)
+    try:
+        return Span(begins, begins + HOUR)
+    except OverflowError:
+        raise ValueError(f"the hour of {at} does not end in the years 1 to 9999") from None
 
 
 def files_with(storage: Storage, folders: Iterable[str], keys: Collection[AlertKey]) -> list[str]:

@@ -5,6 +5,7 @@ look-up starts a new one, which takes a second or two; on a machine that is very
 so the time of a look-up counts from when its code is loaded.
 """
 
+import logging
 import multiprocessing
 import os
 import resource
@@ -18,6 +19,8 @@ import pyarrow as pa
 from finkray.errors import FinkrayError
 from finkray.reader import Archive
 from finkray.storage.contract import Storage
+
+_LOG = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,8 +109,7 @@ class Lookups:
         Raises
         ------
         LookupRefused
-            It raised an error of finkray or a ValueError, took too long or too much memory, or too
-            many look-ups wait.
+            It raised an error, took too long or too much memory, or too many look-ups wait.
         """
         if not self._places.acquire(blocking=False):
             raise LookupRefused("too many look-ups wait already: try again in a few seconds", 503)
@@ -186,10 +188,13 @@ def _serve(connection: "Connection[Any, Any]", storage: Storage, data_bytes: int
             answer, refusal = function(archive, *args, **kwargs), None
         except LookupRefused as error:
             answer, refusal = None, (str(error), error.status)
-        except (FinkrayError, ValueError, pa.ArrowException, OSError) as error:
+        except (FinkrayError, ValueError, OverflowError, pa.ArrowException, OSError) as error:
             answer, refusal = None, (f"{type(error).__name__}: {error}", NOT_THERE)
         except MemoryError:
             answer, refusal = None, ("it took too much memory: ask for less", 422)
+        except Exception as error:  # noqa: BLE001 - the process of all look-ups goes on
+            _LOG.exception("the look-up %s failed: a bug", function.__name__)
+            answer, refusal = None, (f"a bug: {error!r}; the log of the page shows where", 500)
         try:
             connection.send((answer, refusal))
         except MemoryError:  # it needs a copy of the answer, before the first byte is sent

@@ -171,6 +171,11 @@ def test_the_pages_are_found_with_and_without_the_path_of_the_proxy(server: Serv
     assert server.get("/finkrayed").status == 404
 
 
+@pytest.mark.parametrize("parameter", ["page=other", "page", "deep_link=..%2F..%2Fetc"])
+def test_parameters_of_gradio_change_no_page(server: Server, parameter: str) -> None:
+    assert server.get(f"/?{parameter}&window=1h").status == 200
+
+
 def test_loopback_addresses_are_told_from_others() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.0.0.3", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.1.2.3", "node1", "")))

@@ -20,6 +20,10 @@ def fail(_: Archive, error: Exception) -> None:
     raise error
 
 
+def die(_: Archive) -> None:
+    os._exit(1)
+
+
 def sleep(_: Archive) -> None:
     time.sleep(60)
 
@@ -59,6 +63,23 @@ def test_an_error_becomes_a_refusal_and_the_process_lives_on(lookups: Lookups) -
     assert lookups.ask(process_id) == before
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OverflowError("Python int too large"), 422, "OverflowError: Python int too large"),
+        (KeyError("x"), 500, r"a bug: KeyError\('x'\); the log of the page shows where"),
+    ],
+)
+def test_any_error_is_told_and_the_process_lives_on(
+    lookups: Lookups, error: Exception, status: int, message: str
+) -> None:
+    before = lookups.ask(process_id)
+    with pytest.raises(LookupRefused, match=message) as refused:
+        lookups.ask(fail, error)
+    assert refused.value.status == status
+    assert lookups.ask(process_id) == before
+
+
 def test_memory_is_bounded(lookups: Lookups) -> None:
     with pytest.raises(LookupRefused, match="too much memory"):
         lookups.ask(take, DATA_BYTES)
@@ -76,7 +97,7 @@ def test_what_takes_too_long_or_dies_ends_and_the_next_look_up_is_answered(
 ) -> None:
     before = lookups.ask(process_id)
     with pytest.raises(LookupRefused, match="its process ended"):
-        lookups.ask(os._exit)  # type: ignore[arg-type]
+        lookups.ask(die)
     monkeypatch.setattr(lookups, "_timeout_s", 0.0)
     with pytest.raises(LookupRefused, match="longer than 0 s") as refused:
         lookups.ask(sleep)
