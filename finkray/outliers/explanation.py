@@ -107,10 +107,12 @@ def words(features: tuple[Feature, ...], driver: dict[str, Any]) -> str:
 
 
 def _quantities(features: tuple[Feature, ...], which: np.ndarray, values: Floats) -> Floats:
+    # Features of a scale together, as there are few scales.
+    scales = np.array([each.scale for each in features])
     out = np.empty(len(values))
-    for number in np.unique(which):
-        mask = which == number
-        out[mask] = features[number].quantities(values[mask])
+    for scale in np.unique(scales):
+        mask = (scales == scale)[which]
+        out[mask] = features[int(np.argmax(scales == scale))].quantities(values[mask])
     return out
 
 
