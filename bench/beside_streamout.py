@@ -28,15 +28,13 @@ import psutil
 
 from bench.beside import SERVICES, service_beside, wait_until_live, wait_until_served
 from bench.classify import make_catalog
+from bench.durable import alerts_of, durable_claims, results_after_s
 from bench.options import add_common, begin, working_folder
 from bench.stream import Stream, running_stream
 from bench.streamout import publish
 from bench.streamout_latency import (
     INSTANCE,
-    Durable,
-    alerts_of,
     decoded,
-    durable_claims,
     latencies_s,
     streaming_out,
     subscribed,
@@ -252,16 +250,8 @@ def _latencies_s(
             wait_until_received(config, alerts, messages, deadline_s, log)
         wait_until_served(stream, "classify", stream.sent - before)
         classed = durable_claims(storage.below("science/classify/1"))
-    return latencies_s(decoded(messages, config), durable[warm:]), _classed_s(
+    return latencies_s(decoded(messages, config), durable[warm:]), results_after_s(
         durable[warm:], classed
-    )
-
-
-def _classed_s(durable: Sequence[Durable], classed: Sequence[Durable]) -> np.ndarray:
-    """Return for each alert how long after its commit its class was durable."""
-    at_unix_s = {each[1:]: each.at_unix_s for each in classed}
-    return np.concatenate(
-        [np.full(alerts_of(each), at_unix_s[each[1:]] - each.at_unix_s) for each in durable]
     )
 
 

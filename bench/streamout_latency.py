@@ -31,11 +31,11 @@ import fastavro
 import numpy as np
 from confluent_kafka import Consumer
 
+from bench.durable import Durable, alerts_of, durable_claims
 from bench.options import add_common, begin, working_folder
 from bench.streamout import Feeder, publish
 from bench.topics import ZTF_PACKETS, read_feed
 from finkray.avro.frame import FRAME_BYTES, read_schema_id
-from finkray.ledger.claims import read_claims
 from finkray.settings.ingest import IngestSettings
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.contract import Storage
@@ -67,15 +67,6 @@ class Received(NamedTuple):
     filter: str
     partition: int
     offset: int
-
-
-class Durable(NamedTuple):
-    """A claim, and when it was committed."""
-
-    at_unix_s: float
-    partition: int
-    first_offset: int
-    last_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,20 +229,6 @@ def _stream(feeder: Feeder, rate_per_s: float, seconds: float, partitions: int) 
         bounds = [due * number // partitions for number in range(partitions + 1)]
         claims = [end - start for start, end in pairwise(bounds)]
         feeder.put_at_once(claims, partitions)
-
-
-def durable_claims(storage: Storage) -> list[Durable]:
-    """Return all claims of the ledger in order of commit."""
-    claims = read_claims(storage, ("at", "partition", "first_offset", "last_offset"))
-    return [
-        Durable(row["at"].timestamp(), row["partition"], row["first_offset"], row["last_offset"])
-        for row in claims.to_pylist()
-    ]
-
-
-def alerts_of(claim: Durable) -> int:
-    """Return the number of alerts of a claim."""
-    return claim.last_offset - claim.first_offset + 1
 
 
 @contextmanager

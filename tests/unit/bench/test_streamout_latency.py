@@ -1,6 +1,7 @@
 import pytest
 
-from bench.streamout_latency import Durable, Received, latencies_s, render, work_out
+from bench.durable import Durable
+from bench.streamout_latency import Received, latencies_s, render, work_out
 
 STREAM = [Durable(100.0, 0, 0, 4), Durable(100.0, 1, 0, 4), Durable(102.0, 0, 5, 24)]
 VISIT = [Durable(200.0, 0, 25, 99), Durable(200.0, 1, 5, 79)]
