@@ -82,6 +82,10 @@ def flat(values: pa.Array, counts: np.ndarray) -> pa.Array:
     return pa.nulls(int(counts.sum()))
 
 
+EVERY: Final = slice(None)
+"""Selects all points, and copies none."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """Points that belong to alerts.
@@ -97,16 +101,16 @@ class Groups:
     alert: np.ndarray
     alerts: int
 
-    def count(self, mask: np.ndarray) -> Floats:
+    def count(self, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return how many points of each alert are selected."""
         return np.bincount(self.alert[mask], minlength=self.alerts).astype(np.float64)
 
-    def sum(self, values: Floats, mask: np.ndarray) -> Floats:
+    def sum(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the sum of the selected points of each alert; 0 if there are none."""
         # bincount adds one after the other: an alert's sum does not depend on its neighbours.
         return np.bincount(self.alert[mask], weights=values[mask], minlength=self.alerts)
 
-    def smallest(self, values: Floats, mask: np.ndarray) -> Floats:
+    def smallest(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the smallest value of the selected points of each alert; NaN if there are none."""
         owner = self.alert[mask]
         out = np.full(self.alerts, np.inf)
@@ -115,23 +119,23 @@ class Groups:
             out[owner[starts]] = np.fmin.reduceat(values[mask], starts)
         return np.where(np.isfinite(out), out, np.nan)
 
-    def largest(self, values: Floats, mask: np.ndarray) -> Floats:
+    def largest(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the largest value of the selected points of each alert; NaN if there are none."""
         return -self.smallest(-values, mask)
 
-    def last(self, values: Floats, mask: np.ndarray) -> Floats:
+    def last(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the value of the last selected point of each alert; NaN if there is none."""
         out = np.full(self.alerts, np.nan)
         out[self.alert[mask]] = values[mask]  # of equal indices the last one stays
         return out
 
-    def first(self, values: Floats, mask: np.ndarray) -> Floats:
+    def first(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the value of the first selected point of each alert; NaN if there is none."""
         out = np.full(self.alerts, np.nan)
         out[self.alert[mask][::-1]] = values[mask][::-1]
         return out
 
-    def median(self, values: Floats, mask: np.ndarray) -> Floats:
+    def median(self, values: Floats, mask: np.ndarray | slice = EVERY) -> Floats:
         """Return the median of the selected points of each alert; NaN if there are none."""
         owner, selected = self.alert[mask], values[mask]
         order = np.lexsort((selected, owner))

@@ -132,26 +132,29 @@ def curve_features(days: Floats, flux: Floats, error: Floats, offsets: np.ndarra
     out = np.full((len(offsets) - 1, len(CURVE_FEATURES)), np.nan)
     whose = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     good = np.isfinite(days) & np.isfinite(flux) & (error > 0) & np.isfinite(error)
-    numbers, counts = np.unique(whose[good], return_counts=True)
-    lowest, highest = _ends(flux[good], counts)
-    first, last = _ends(days[good], counts)
+    days, flux, error = days[good], flux[good], error[good]
+    points = np.bincount(whose[good], minlength=len(out))
+    numbers = np.flatnonzero(points)
+    counts = points[numbers]
+    lowest, highest = _ends(flux, counts)
+    first, last = _ends(days, counts)
     enough = (counts >= LEAST_POINTS) & (highest > lowest) & (last > first)
     if not enough.any():
         return out
     keep = np.repeat(enough, counts)
+    days, flux, error = days[keep], flux[keep], error[keep]
     kept = counts[enough]
     scale = np.repeat((highest - lowest)[enough], kept)
     curves = _Curves(
         curve=np.repeat(np.arange(len(kept)), kept),
         starts=np.cumsum(kept) - kept,
         counts=kept.astype(np.float64),
-        when=(days[good][keep] - np.repeat(first[enough], kept))
-        / np.repeat((last - first)[enough], kept),
+        when=(days - np.repeat(first[enough], kept)) / np.repeat((last - first)[enough], kept),
         # 0 is the lowest and 1 the highest flux of a curve.
-        flux=_in_steps((flux[good][keep] - np.repeat(lowest[enough], kept)) / scale),
-        error=np.maximum(error[good][keep], _LEAST_ERROR_SHARE * np.abs(flux[good][keep])) / scale,
+        flux=_in_steps((flux - np.repeat(lowest[enough], kept)) / scale),
+        error=np.maximum(error, _LEAST_ERROR_SHARE * np.abs(flux)) / scale,
     )
-    negative = curves.mean((flux[good][keep] < 0).astype(np.float64))
+    negative = curves.mean((flux < 0).astype(np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = [
             *_distribution(curves, negative),

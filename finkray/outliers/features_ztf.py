@@ -19,7 +19,7 @@ are of asteroids is the field's ecliptic latitude: whether a known body is there
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -201,25 +201,23 @@ def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
 def _past(packets: "Packets") -> list[Floats]:
     now, points = packets.now, packets.points
     groups, alert = points.groups, points.groups.alert
-    is_detection = np.isfinite(points.mag)
-    same_band = points.fid == now.fid[alert]
-    is_limit = ~is_detection & np.isfinite(points.limit)
-    detected, limited = is_detection & same_band, is_limit & same_band
-    detections = groups.count(detected)
-    limits = groups.count(limited)
-    has_before = detections > 0
-    negatives = groups.sum((points.sign < 0).astype(float), is_detection) + (now.sign < 0)
-    signed = groups.count(is_detection & np.isfinite(points.sign)) + np.isfinite(now.sign)
-    first_jd = groups.first(points.jd, is_detection)
-    brightest = groups.smallest(points.mag, detected)
-    faintest = groups.largest(points.mag, detected)
+    is_detection, same_band = np.isfinite(points.mag), points.fid == now.fid[alert]
+    limited = ~is_detection & np.isfinite(points.limit) & same_band
+    found, in_band = points.take(is_detection), points.take(is_detection & same_band)
+    detections, limits = in_band.groups.count(), groups.count(limited)
+    negatives = found.groups.sum((found.sign < 0).astype(float)) + (now.sign < 0)
+    signed = found.groups.count(np.isfinite(found.sign)) + np.isfinite(now.sign)
+    first_jd = found.groups.first(found.jd)
+    brightest = in_band.groups.smallest(in_band.mag)
+    faintest = in_band.groups.largest(in_band.mag)
     # A first detection is the oldest one in the band: in the history, or this one.
-    first_in_band = np.where(has_before, groups.first(points.jd, detected), now.jd)
-    first_mag = np.where(has_before, groups.first(points.mag, detected), now.mag)
+    has_before = detections > 0
+    first_in_band = np.where(has_before, in_band.groups.first(in_band.jd), now.jd)
+    first_mag = np.where(has_before, in_band.groups.first(in_band.mag), now.mag)
     before_first = limited & (points.jd < first_in_band[alert])
     counts = [
         np.log1p(detections),
-        np.log1p(groups.count(is_detection & ~same_band)),
+        np.log1p(found.groups.count() - detections),
         detections / (detections + limits),
         np.log1p(np.where(np.isnan(first_jd), 0.0, now.jd - first_jd)),
     ]
@@ -229,12 +227,12 @@ def _past(packets: "Packets") -> list[Floats]:
         np.where(signed >= 2, negatives / signed, np.nan),
         np.maximum(faintest, now.mag) - np.minimum(brightest, now.mag),
         now.mag - brightest,
-        _chi2(now, points, detected),
-        _change(now, points, detected),
-        _trend(now, points, detected),
-        _colour(now, points, is_detection),
+        _chi2(now, in_band),
+        _change(now, in_band),
+        _trend(now, in_band),
+        _colour(now, found),
         groups.last(points.limit, before_first) - first_mag,
-        _scatter(now, points, is_detection),
+        _scatter(now, found),
     ]
 
 
@@ -279,14 +277,20 @@ class Points:
         order = np.arange(len(alert))
         order[some] = some[np.lexsort((away, fid[some], jd[some], whose))]
         order = order[usable[order]]
+        whose, when, band = alert[order], jd[order], fid[order]
         again = np.zeros(len(order), bool)
         again[1:] = (
-            (alert[order][1:] == alert[order][:-1])
-            & (jd[order][1:] - jd[order][:-1] < _SAME_EXPOSURE_D)
-            & (fid[order][1:] == fid[order][:-1])
+            (whose[1:] == whose[:-1])
+            & (when[1:] - when[:-1] < _SAME_EXPOSURE_D)
+            & (band[1:] == band[:-1])
         )
         kept = order[~again]
         return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
+
+    def take(self, mask: np.ndarray) -> "Points":
+        """Return the selected points."""
+        columns = (getattr(self, each.name)[mask] for each in fields(self)[1:])
+        return Points(Groups(self.groups.alert[mask], self.groups.alerts), *columns)
 
 
 @dataclass(frozen=True)
@@ -305,24 +309,23 @@ class Packets:
         return cls(read, now, Points.of(now, read))
 
 
-def _change(now: Now, points: Points, detected: np.ndarray) -> Floats:
+def _change(now: Now, in_band: Points) -> Floats:
     """Return the magnitude less that of the last detection in the band."""
-    days = now.jd[points.groups.alert] - points.jd
-    return now.mag - points.groups.last(points.mag, detected & (days >= _LEAST_INTERVAL_D))
+    days = now.jd[in_band.groups.alert] - in_band.jd
+    return now.mag - in_band.groups.last(in_band.mag, days >= _LEAST_INTERVAL_D)
 
 
-def _chi2(now: Now, points: Points, detected: np.ndarray) -> Floats:
+def _chi2(now: Now, in_band: Points) -> Floats:
     """Return log10 of the reduced chi2 about the weighted mean, of at least two points."""
-    groups = points.groups
-    weight = _weight(points.error)
-    own = _weight(now.error)
+    groups = in_band.groups
+    weight, own = _weight(in_band.error), _weight(now.error)
     # Differences to the newest magnitude: sums of squares of these lose nothing.
-    delta = points.mag - now.mag[groups.alert]
-    total = groups.sum(weight, detected) + own
-    mean = groups.sum(weight * delta, detected) / total
+    delta = in_band.mag - now.mag[groups.alert]
+    total = groups.sum(weight) + own
+    mean = groups.sum(weight * delta) / total
     residual = delta - mean[groups.alert]
-    chi2 = groups.sum(weight * residual**2, detected) + own * mean**2
-    count = groups.count(detected)
+    chi2 = groups.sum(weight * residual**2) + own * mean**2
+    count = groups.count()
     return np.where(count >= 1, np.log10(np.maximum(chi2 / count, 1e-4)), np.nan)
 
 
@@ -331,43 +334,41 @@ def _weight(error: Floats) -> Floats:
     return 1.0 / np.fmax(known, _LEAST_ERROR_MAG) ** 2
 
 
-def _trend(now: Now, points: Points, detected: np.ndarray) -> Floats:
+def _trend(now: Now, in_band: Points) -> Floats:
     """Return by how much a line through at least three points changes from first to last."""
-    groups = points.groups
-    days = points.jd - now.jd[groups.alert]
-    delta = points.mag - now.mag[groups.alert]
-    count = groups.count(detected) + 1.0
-    mean_days = groups.sum(days, detected) / count
-    mean_delta = groups.sum(delta, detected) / count
+    groups = in_band.groups
+    days = in_band.jd - now.jd[groups.alert]
+    delta = in_band.mag - now.mag[groups.alert]
+    count = groups.count() + 1.0
+    mean_days = groups.sum(days) / count
+    mean_delta = groups.sum(delta) / count
     off = days - mean_days[groups.alert]
-    spread = groups.sum(off**2, detected) + mean_days**2
-    product = (
-        groups.sum(off * (delta - mean_delta[groups.alert]), detected) + mean_days * mean_delta
-    )
-    span = -groups.smallest(days, detected)
+    spread = groups.sum(off**2) + mean_days**2
+    product = groups.sum(off * (delta - mean_delta[groups.alert])) + mean_days * mean_delta
+    span = -groups.smallest(days)
     enough = (count >= 3) & (span >= _LEAST_INTERVAL_D)
     return np.where(enough, span * product / spread, np.nan)
 
 
-def _colour(now: Now, points: Points, is_detection: np.ndarray) -> Floats:
+def _colour(now: Now, found: Points) -> Floats:
     """Return g-r of the detection and the latest one of the other band within 1.5 days."""
-    alert = points.groups.alert
+    alert = found.groups.alert
     other = (3.0 - now.fid)[alert]  # g is 1, r is 2
-    near = is_detection & (points.fid == other) & (now.jd[alert] - points.jd <= 1.5)
-    latest = points.groups.last(points.mag, near)
+    near = (found.fid == other) & (now.jd[alert] - found.jd <= 1.5)
+    latest = found.groups.last(found.mag, near)
     is_g_or_r = (now.fid == 1) | (now.fid == 2)
     return np.where(is_g_or_r, np.where(now.fid == 1, now.mag - latest, latest - now.mag), np.nan)
 
 
-def _scatter(now: Now, points: Points, is_detection: np.ndarray) -> Floats:
+def _scatter(now: Now, found: Points) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
-    groups, alert = points.groups, points.groups.alert
-    placed = is_detection & np.isfinite(points.ra) & np.isfinite(points.dec)
-    east = _degrees(points.ra - now.ra[alert]) * _shrink(now.dec)[alert] * _ARCSEC
-    north = (points.dec - now.dec[alert]) * _ARCSEC
-    count = groups.count(placed) + 1.0
-    square = groups.sum(east**2 + north**2, placed) / count
-    mean = (groups.sum(east, placed) / count) ** 2 + (groups.sum(north, placed) / count) ** 2
+    placed = found.take(np.isfinite(found.ra) & np.isfinite(found.dec))
+    groups, alert = placed.groups, placed.groups.alert
+    east = _degrees(placed.ra - now.ra[alert]) * _shrink(now.dec)[alert] * _ARCSEC
+    north = (placed.dec - now.dec[alert]) * _ARCSEC
+    count = groups.count() + 1.0
+    square = groups.sum(east**2 + north**2) / count
+    mean = (groups.sum(east) / count) ** 2 + (groups.sum(north) / count) ** 2
     scatter = np.sqrt(np.maximum(square - mean, 0.0))
     return np.where(count >= 2, np.log10(scatter + 0.01), np.nan)
 
