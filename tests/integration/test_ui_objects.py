@@ -374,3 +374,5 @@ def test_a_screen_reader_finds_no_fault_and_all_fits_any_screen(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert overflow == 0, f"{width} {scheme}"
+        assert page.locator("nav").evaluate("nav => nav.offsetHeight < 100"), "more than one line"
+        expect(page.locator("nav [aria-current=page]")).to_be_in_viewport()

@@ -63,6 +63,11 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
             page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
             found = Axe().run(page)
             assert found.violations_count == 0, f"{width} {scheme}: {found.generate_report()}"
+            reasons = page.locator(".fr-below-text").first.bounding_box()
+            card = page.locator(".fr-table").first.bounding_box()
+            assert reasons
+            assert card
+            assert reasons["x"] + reasons["width"] < card["x"] + card["width"], width
         button.click()
         expect(page.get_by_role("status").filter(has_text="down, saved")).to_be_visible(
             timeout=60_000

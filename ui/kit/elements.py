@@ -41,6 +41,8 @@ class Cell(NamedTuple):
         Whether the picture is three times as wide as it is high, and no square.
     buttons
         Stand behind the text.
+    note
+        A text that stands below, smaller.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Cell(NamedTuple):
     image: str = ""
     is_wide: bool = False
     buttons: tuple[Button, ...] = ()
+    note: str = ""
 
 
 class Column(NamedTuple):
@@ -62,11 +65,14 @@ class Column(NamedTuple):
         Align the cells to the right.
     detail
         Leave the column out on a terminal, which is too narrow for all columns.
+    prose
+        Its texts are long: they wrap, and take the width that the other columns leave.
     """
 
     name: str
     number: bool = False
     detail: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,23 @@
     for (const [name, content] of contents) follow(name, content);
   });
 
+  // The navigation is one line that scrolls on a phone: it begins where the viewer is.
+  const scrollToCurrent = () => {
+    const link = document.querySelector("nav [aria-current]");
+    if (!link) return;
+    const line = link.parentElement;
+    line.scrollLeft = link.offsetLeft - line.offsetLeft - (line.clientWidth - link.offsetWidth) / 2;
+  };
+  const markCurrent = () => {
+    const link = document.querySelector("nav a.active:not([aria-current])");
+    if (!link) return;
+    link.setAttribute("aria-current", "page");
+    scrollToCurrent();
+  };
+  window.addEventListener("resize", scrollToCurrent);
+
   const look = () => {
+    markCurrent();
     for (const { dataset } of document.querySelectorAll("[data-live]")) {
       if (contents.has(dataset.live)) continue;
       const content = { every: Number(dataset.every), seen: "" };

@@ -178,12 +178,15 @@ def _cell_text(cell: Cell) -> str:
         f"aria-label='{escaped(button.description)}'>{escaped(button.label)}</button>"
         for button in cell.buttons
     )
-    return (f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text) + buttons
+    note = clipped(cell.note, MOST_CHARACTERS)
+    below = f"<div class='fr-below-text'>{escaped(note)}</div>" if note else ""
+    return (f"<a href='{escaped(cell.href)}'>{text}</a>" if cell.href else text) + buttons + below
 
 
 def _class_attribute(column: Column, level: str = "quiet") -> str:
     names = [
         *(["fr-number"] if column.number else []),
+        *(["fr-prose"] if column.prose else []),
         *([f"fr-{level}"] if level != "quiet" else []),
     ]
     return f" class='{' '.join(names)}'" if names else ""

@@ -69,7 +69,9 @@ def list_table(
     """
     columns = (
         Column("rank", number=True),
-        Column("object"),
+        Column(
+            "object, reasons" if any(row.get("reasons") for row in rows) else "object", prose=True
+        ),
         Column("science"),
         Column("difference"),
         Column("light curve"),
@@ -79,7 +81,6 @@ def list_table(
         Column("mag", number=True),
         Column("arrived in Kafka"),
         Column("thumb"),
-        Column("reasons"),
     )
     cells = [_row(number, row, thumbs=thumbs) for number, row in enumerate(rows, start=1)]
     filled = [
@@ -101,7 +102,11 @@ def _row(number: int, row: Mapping[str, Any], *, thumbs: bool) -> tuple[Cell, ..
     score, mag, at = row.get("score"), row.get("mag"), row.get("kafka_timestamp")
     return (
         Cell(str(number)),
-        Cell(object_id or "(no object)", href=ObjectChoice(object_id).href() if object_id else ""),
+        Cell(
+            object_id or "(no object)",
+            href=ObjectChoice(object_id).href() if object_id else "",
+            note="; ".join(row.get("reasons") or ()),
+        ),
         *_images(number, row),
         Cell("" if score is None else f"{score:.2f}"),
         Cell("" if row.get("class") is None else shown_class(row["class"])),
@@ -109,7 +114,6 @@ def _row(number: int, row: Mapping[str, Any], *, thumbs: bool) -> tuple[Cell, ..
         Cell("" if mag is None else f"{mag:.2f}"),
         Cell("" if at is None else time_text(at)),
         Cell("", buttons=_thumbs(row) if thumbs and score is not None else ()),
-        Cell("; ".join(row.get("reasons") or ())),
     )
 
 

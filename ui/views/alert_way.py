@@ -40,7 +40,7 @@ def way_table(alert: Mapping[str, Any]) -> Table:
         f"the way of alert {alert['alert_id']}",
         (
             Column("stage"),
-            Column("where"),
+            Column("where", prose=True),
             Column("time"),
             Column("after Kafka", number=True),
         ),

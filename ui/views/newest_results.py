@@ -18,7 +18,7 @@ def newest_results_table(results: ResultsRecord) -> Table:
             rows.append((Cell(name), Cell(column), Cell(text)))
     return Table(
         "what services found for the newest alert",
-        (Column("service"), Column("column"), Column("value")),
+        (Column("service"), Column("column"), Column("value", prose=True)),
         tuple(rows),
         "no service has a result for it",
     )
