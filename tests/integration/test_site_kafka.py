@@ -1,6 +1,7 @@
 """A Kafka as sites have it: TLS, logins, few rights; what lets one in, what is said if not."""
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from finkray.errors import SettingsError
+from finkray.host.java import find_java
 from finkray.ingest.intake import CutLimits
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import Assignment
@@ -20,6 +22,7 @@ from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import load
 from finkray.streamout.subscribers import Subscribers
 from jobs.commands.checks import kafka_checks
+from sim.broker.jars import kafka_jars
 from sim.broker.read_only import allow_reading
 from tests.support.archiving import wait_until
 from tests.support.packets import send
@@ -28,6 +31,7 @@ from tests.support.site_kafka import USER, SiteKafka, site_kafka
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "kafka.md"
+SUBSCRIBE = PAGE.with_name("subscribe.md")
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +130,37 @@ def read_as(site: SiteKafka, user: str, password: str, topic: str, group: str) -
     return count, errors[-1] if errors else ""
 
 
+def is_slowed(site: SiteKafka, topic: str, group: str) -> bool:
+    """Return whether Kafka tells alice's client that it answers later, until both messages came."""
+    told: list[float] = []
+    config = KafkaSettings(
+        **site.settings(sasl_username="alice", sasl_password="a password", group_id=group)
+    ).client_config()
+    own = {"auto.offset.reset": "earliest", "throttle_cb": lambda e: told.append(e.throttle_time)}
+    consumer = Consumer({**config, **own})
+    consumer.subscribe([topic])
+    count, ends_s = 0, time.monotonic() + 30
+    try:
+        while count < 2 and not told and time.monotonic() < ends_s:
+            message = consumer.poll(0.2)
+            count += message is not None and message.error() is None
+        consumer.poll(0.5)
+    finally:
+        consumer.close()
+    return bool(told)
+
+
+def limit_as_the_page_says(bootstrap_servers: str, bytes_per_s: int) -> None:
+    """Run the command of docs/subscribe.md with Kafka's own tool, and another limit."""
+    (command,) = re.findall(r"^    kafka-configs.sh (.* --alter .*)$", SUBSCRIBE.read_text(), re.M)
+    command = command.replace("broker:9092", bootstrap_servers)
+    command = command.replace("byte_rate=1000000", f"byte_rate={bytes_per_s}")
+    java = find_java()
+    tool = [str(java.executable), "-cp", f"{kafka_jars(java)}/*", "kafka.admin.ConfigCommand"]
+    said = subprocess.run([*tool, *command.split()], capture_output=True, text=True, check=True)
+    assert "Completed updating config for user alice" in said.stdout
+
+
 def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
     site: SiteKafka, topic: str
 ) -> None:
@@ -142,9 +177,12 @@ def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
     assert read(f"closed_{topic}", "alice-2") == (0, "TOPIC_AUTHORIZATION_FAILED")
     assert read(f"open_{topic}", "bob-1") == (0, "GROUP_AUTHORIZATION_FAILED")
     assert read_as(site, "alice", "guessed", f"open_{topic}", "alice-3")[0] == 0
+    assert not is_slowed(site, f"open_{topic}", "alice-4")
+    limit_as_the_page_says(site.broker.bootstrap_servers, bytes_per_s=1)
+    wait_until("Kafka to slow her down", lambda: is_slowed(site, f"open_{topic}", "alice-5"))
     subscribers.remove("alice")
     assert subscribers.all() == {}
-    assert read(f"open_{topic}", "alice-4")[0] == 0
+    assert read(f"open_{topic}", "alice-6")[0] == 0
     with pytest.raises(SettingsError, match="there is no subscriber 'alice'; there are: none"):
         subscribers.remove("alice")
     for name, topics in (("Alice", ["x"]), ("alice", []), ("alice", ["a b"])):
