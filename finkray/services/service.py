@@ -252,15 +252,16 @@ def describe(service: Service) -> Described:
     """
     service_class = type(service)
     name = service.name or _snake_case(service_class.__name__)
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ServiceError(
             f"name = {name!r} of {service_class.__name__}: expected small letters, digits, - and "
             "_, beginning with a letter, as in 'bright_star'"
         )
     version = service.version or source_digest(service)
-    if not _VERSION.fullmatch(version):
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise ServiceError(
-            f"version = {version!r} of {name}: expected letters, digits and . _ + -, as in '1.2'"
+            f"version = {version!r} of {name}: expected a text of letters, digits and "
+            "._+-, as in '1.2'"
         )
     refuse_declaration(name, service.columns, service.output)
     refuse_inputs(name, service.columns, service.needs, service.uses)

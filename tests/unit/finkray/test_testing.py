@@ -130,6 +130,16 @@ def test_a_good_service_keeps_every_promise(tmp_path: Path) -> None:
     assert "alerts/s a core" in found["cost"].detail
 
 
+def test_what_the_size_of_a_batch_rounds_away_is_no_other_answer(tmp_path: Path) -> None:
+    answer = (
+        "answer = lambda self, m: pa.table({'bright': "
+        "pc.multiply(pc.cast(m, pa.float64()), 1 + 1e-9 * len(m))})"
+    )
+    output = "output = pa.schema([('bright', pa.float64())])"
+    found = findings("Sum", tmp_path, f"\nclass Sum(Good):\n    {output}\n    {answer}\n")
+    assert found["order"].ok, found["order"].detail
+
+
 def test_code_that_was_not_tried_has_no_yes(tmp_path: Path) -> None:
     columns = "['candidate.magpfs', 'candidate.rb']"
     found = findings("Typo", tmp_path, f"\nclass Typo(Good):\n    columns = {columns}\n")
@@ -169,6 +179,16 @@ def test_a_service_for_two_surveys_reads_what_one_of_them_lacks(tmp_path: Path) 
             "order",
             "depend on their neighbours",
             "answer = lambda self, m: pa.table({'bright': pc.equal(m, m[0])})",
+        ),
+        (
+            "order",
+            "depend on their neighbours",
+            "answer = lambda self, m: pa.table({'bright': pc.less(m, pc.mean(m))})",
+        ),
+        (
+            "order",
+            "in another order than the alerts",
+            "answer = lambda self, m: pa.table({'bright': pc.less(m, 18.0)[::-1]})",
         ),
         (
             "nulls",

@@ -157,7 +157,12 @@ def test_a_module_that_fails_says_how(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"output": pa.schema([("Hour", pa.int32())])}, "which each row of results has"),
         ({"output": pa.schema([("a", pa.int8()), ("A", pa.int8())])}, "more than once"),
         ({"name": "../up"}, "expected small letters"),
-        ({"version": "a/b"}, "expected letters, digits"),
+        ({"name": 5}, "expected small letters"),
+        ({"version": "a/b"}, "expected a text of letters, digits"),
+        ({"version": 1}, "version = 1 of odd: expected a text"),
+        ({"columns": None}, "expected a list"),
+        ({"columns": [1]}, "expected a list of names"),
+        ({"output": None}, "expected a schema"),
     ],
 )
 def test_what_cannot_be_declared_is_named(declared: dict[str, object], words: str) -> None:
