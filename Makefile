@@ -138,8 +138,9 @@ bench-store: $(PREPARED)  ## the files of a trickle; the HATS collection of a ni
 	@$(BIN)/python -m bench.object_index --alerts $(NIGHT_ALERTS)
 	@$(BIN)/python -m bench.periods
 
-bench-outliers: $(READY)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed
+bench-outliers: $(PREPARED)  ## how well outliers are found: strange kinds, a real event, nights, thumbs, reasons, speed; how soon
 	@$(BIN)/python -m bench.outliers
+	@$(BIN)/python -m bench.outliers.latency
 
 bench-streamout: $(PREPARED)  ## alerts/s through filters into Kafka, beside Spark's sink; how soon a subscriber has them
 	@$(BIN)/python -m bench.streamout --alerts 6000 --peers lite:10,full:10,cutouts:10

@@ -30,7 +30,8 @@ def plot_calibration(p_values: dict[str, Floats], file: Path) -> None:
     axes.plot([1e-3, 1], [1e-3, 1], color="black", linewidth=0.8, label="as it should be")
     for name, values in p_values.items():
         ordered = np.sort(values)
-        axes.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), label=name)
+        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        axes.step(ordered, share, where="post", label=name)
     axes.set(xlabel="p", ylabel="share of alerts", xscale="log", yscale="log")
     axes.set(xlim=(1e-3, 1), ylim=(1e-3, 1))
     axes.legend()
