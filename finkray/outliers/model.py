@@ -117,8 +117,14 @@ class OutlierModel:
         ------
         OutlierError
             If fewer than `LEAST_ROWS` alerts have a feature with a value, all features are
-            constant, there are no features of the survey, or coniferest is not installed.
+            constant, there are no features of the survey, `rows` or `seed` is too small, or
+            coniferest is not installed.
         """
+        if rows < LEAST_ROWS or seed < 0:
+            raise OutlierError(
+                f"rows = {rows}, seed = {seed}: expected at least {LEAST_ROWS} rows, and a seed of "
+                "0 or more"
+            )
         about = feature_list(survey)
         table = _own_columns(features_of(alerts, survey), about)
         values = matrix(table, about.names)
@@ -199,11 +205,14 @@ class OutlierModel:
         Raises
         ------
         OutlierError
-            If the numbers of alerts and thumbs differ.
+            If the numbers of alerts and thumbs differ, or a thumb is no boolean: the text "down"
+            would count as true.
         """
         table = _own_columns(features_of(alerts, self.survey), self.about)
         if table.num_rows != len(up):
             raise OutlierError(f"{len(up)} thumbs for {table.num_rows} alerts: give one for each")
+        if others := [each for each in up if not isinstance(each, bool | np.bool_)]:
+            raise OutlierError(f"{others[0]!r} is no thumb: give True for up, False for down")
         added = table.append_column("up", pa.array([bool(each) for each in up], pa.bool_()))
         thumbs = pa.concat_tables([self.thumbs, added.cast(self.thumbs.schema)]).combine_chunks()
         newest = {

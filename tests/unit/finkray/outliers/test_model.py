@@ -183,6 +183,20 @@ def test_thumbs_lift_what_is_alike_and_can_be_taken_back(
     assert back.thumbs.num_rows == 8, "the last thumb for an alert counts"
 
 
+@pytest.mark.parametrize("thumbs", [["up", "down"], [True, None], [1, 0]])
+def test_what_is_no_thumb_is_refused(
+    model: OutlierModel, ordinary: pa.Table, thumbs: list[bool]
+) -> None:
+    with pytest.raises(OutlierError, match="is no thumb: give True for up, False for down"):
+        model.learn(ordinary.slice(0, 2), thumbs)
+
+
+@pytest.mark.parametrize("choice", [{"rows": 49}, {"rows": -1}, {"seed": -1}])
+def test_a_model_of_too_few_rows_is_refused(ordinary: pa.Table, choice: dict[str, int]) -> None:
+    with pytest.raises(OutlierError, match="expected at least 50 rows, and a seed of 0 or more"):
+        OutlierModel.fit(ordinary, survey="ztf", **choice)
+
+
 def test_a_model_comes_back_from_its_files(tmp_path: Path, model: OutlierModel) -> None:
     files.save(model, tmp_path / "model", {"nights": 3})
     again = files.load(tmp_path / "model", survey="ztf")
