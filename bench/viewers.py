@@ -4,13 +4,14 @@ An archive takes in bursts of alerts that are sent as fast as Kafka takes them; 
 it, as `finkray start ui` runs it. Bursts come in pairs, one without and one with viewers, and each
 pair has the other order than the one before: so a burst is compared with its neighbour, and
 whatever drifts meets both. A viewer asks for what an open tab of the first page asks for, over a
-connection that stays; all are threads of a process of their own, of low priority, for a viewer's
-machine is another one. It runs all the time, and is told when to look.
+connection that stays; all are threads of a process of their own, which runs all the time and is
+told when to look. A viewer's machine is another one, so that process takes what the others leave
+(`SCHED_IDLE`); how many answers it still got, and what CPU it took, is counted.
 
-Two figures count, each as the median over the pairs: the time until the last alert of a burst is
-durable, and the CPU that the archive takes for it (its processes, Ray's and Spark's, without Kafka
-and page), which depends far less on what else the machine does. By how much two bursts of the same
-sort in a row differ says what the first figure can tell.
+Each figure is the median over the pairs: the time until the last alert of a burst is durable; the
+CPU that the archive takes for it (its processes, Ray's and Spark's, without Kafka and page); and
+the CPU that the page takes more, as a share of the archive's, which hardly depends on what else the
+machine does. By how much two bursts of the same sort in a row differ says what the first can tell.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -45,9 +46,15 @@ from sim.broker.kafka import Kafka
 from ui.kit.live import SEEN_HEADER
 from ui.pages.live import LARGE_EVERY
 
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
 SMALL: Final = ("live/live",)
 LARGE: Final = ("live/live-large", "live/header")
 """What a tab asks for each second, and each fifth."""
+
+ASKED_PER_S: Final = len(SMALL) + len(LARGE) / LARGE_EVERY
+"""Requests of a viewer each second."""
 
 NOT_THE_ARCHIVE: Final = ("kafka.Kafka", "jobs.daemons.page", "multiprocessing.spawn")
 """Words of the command lines of Kafka, the page and the viewers."""
@@ -67,13 +74,19 @@ class Burst:
         alerts/s from the first one sent until the last was durable
     archive_cpu_s
         CPU of the archive's processes for 1 000 alerts
-    page_share
-        CPU of the page as a share of one core
+    page_cpu_s
+        CPU of the page meanwhile, for 1 000 alerts
+    viewers_cpu_s
+        CPU of the program that is the viewers, for 1 000 alerts
+    answers_per_s
+        answers of the page to all viewers
     """
 
     per_s: float
     archive_cpu_s: float
-    page_share: float
+    page_cpu_s: float
+    viewers_cpu_s: float
+    answers_per_s: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,15 @@ class Measured:
         )
 
     @property
+    def page_ratio(self) -> float:
+        """The median of the pairs: what viewers cost the page, to the archive's own CPU."""
+        pairs = zip(self.watched, self.without, strict=True)
+        return statistics.median(
+            (watched.page_cpu_s - without.page_cpu_s) / without.archive_cpu_s
+            for watched, without in pairs
+        )
+
+    @property
     def alike_differ(self) -> float:
         """By which share two bursts of the same sort in a row differ in alerts/s: the median.
 
@@ -143,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured = measure(options, folder)
     print(render(measured))
     if options.json:
-        ratios = {"rate_ratio": measured.rate_ratio, "cpu_ratio": measured.cpu_ratio}
+        names = ("rate_ratio", "cpu_ratio", "page_ratio")
+        ratios = {name: getattr(measured, name) for name in names}
         report = {"cores": os.cpu_count(), **ratios, **asdict(measured)}
         options.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
     return 0
@@ -159,17 +182,16 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         Kafka.running(folder / "kafka") as kafka,
         running_stream(kafka, feed, folder, "seen", options, more=settings) as stream,
         _page(stream.archive, port) as page,
-        _viewers(port, options.viewers) as look,
+        _viewers(port, options.viewers) as viewers,
     ):
         stream.burst_per_s(options.warm)
         meter = Meter(os.getpid(), without=NOT_THE_ARCHIVE)
         for number in range(options.rounds):
             for watched in (False, True) if number % 2 == 0 else (True, False):
-                look(watched)
+                viewers.look(watched)
                 time.sleep(_SETTLE_S)  # all have asked, or have ended
-                burst = _burst(stream, meter, page, options.alerts)
-                sort = options.viewers if watched else "no"
-                _LOG.info("%s viewers: %.0f alerts/s", sort, burst.per_s)
+                burst = _burst(stream, meter, page, viewers, options.alerts)
+                _LOG.info("%s viewers: %s", options.viewers if watched else "no", burst)
                 found[watched].append(burst)
     return Measured(options.alerts, options.viewers, tuple(found[False]), tuple(found[True]))
 
@@ -181,13 +203,14 @@ def render(measured: Measured) -> str:
     def rates(bursts: Sequence[Burst]) -> str:
         return ", ".join(f"{burst.per_s:,.0f}" for burst in bursts)
 
+    def median(bursts: Sequence[Burst], name: str) -> float:
+        return statistics.median(getattr(burst, name) for burst in bursts)
+
     def medians(name: str) -> str:
-        before, after = (
-            statistics.median(getattr(burst, name) for burst in bursts)
-            for bursts in (without, watched)
-        )
+        before, after = median(without, name), median(watched, name)
         return f"{before:.3f} without viewers, {after:.3f} with"
 
+    answers, asked = median(watched, "answers_per_s"), measured.viewers * ASKED_PER_S
     pairs = ", ".join(f"{ratio:.1%}" for ratio in measured.rate_ratios)
     return (
         f"bursts of {measured.alerts:,} alerts, alerts/s without viewers: {rates(without)}; "
@@ -196,22 +219,34 @@ def render(measured: Measured) -> str:
         f"(two bursts of the same sort in a row differ by {measured.alike_differ:.1%})\n"
         f"CPU s of the archive for 1 000 alerts: {medians('archive_cpu_s')}; "
         f"median of the pairs {measured.cpu_ratio:.1%}\n"
-        f"CPU of the page, of a core: {medians('page_share')}"
+        f"CPU s of the page for 1 000 alerts: {medians('page_cpu_s')}; "
+        f"median of the pairs {measured.page_ratio:.1%} of the archive's\n"
+        f"the viewers asked {asked:.0f} times/s, got {answers:.0f} answers/s, and took "
+        f"{median(watched, 'viewers_cpu_s'):.3f} CPU s for 1 000 alerts"
     )
 
 
-def view(port: int, viewers: int, told: Connection) -> None:
+@dataclass(frozen=True, slots=True)
+class Viewers:
+    """The process that is the viewers: `look` tells it whether to ask, `answers` counts."""
+
+    process: psutil.Process
+    look: Callable[[bool], None]
+    answers: "Synchronized[int]"
+
+
+def view(port: int, viewers: int, told: Connection, answers: "Synchronized[int]") -> None:
     """Ask as so many open tabs do while told so, until the other end of the connection is closed.
 
     The main function of a process, which exits with 1 if the page did not answer one of them.
     """
-    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     looking, stopping = threading.Event(), threading.Event()
     failed: list[str] = []
 
     def ask(number: int) -> None:
         try:
-            _look(port, number, looking, stopping)
+            _look(port, number, looking, stopping, answers)
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             failed.append(f"viewer {number}: {error!r}")
 
@@ -229,7 +264,13 @@ def view(port: int, viewers: int, told: Connection) -> None:
         sys.exit("\n".join(failed))
 
 
-def _look(port: int, number: int, looking: threading.Event, stopping: threading.Event) -> None:
+def _look(
+    port: int,
+    number: int,
+    looking: threading.Event,
+    stopping: threading.Event,
+    answers: "Synchronized[int]",
+) -> None:
     """Ask as an open tab does; `number` is the viewer's, so that not all ask for much at once."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     seen: dict[str, str] = {}
@@ -246,19 +287,22 @@ def _look(port: int, number: int, looking: threading.Event, stopping: threading.
             if answer.status not in (200, 204):
                 raise RuntimeError(f"the page answers {answer.status} to {path}")
             seen[path] = answer.headers.get("ETag", "").strip('"')
+            with answers.get_lock():
+                answers.value += 1
     connection.close()
 
 
 @contextmanager
-def _viewers(port: int, viewers: int) -> Iterator[Callable[[bool], None]]:
-    """Run the process of the viewers; yield the function that tells them whether to look."""
+def _viewers(port: int, viewers: int) -> Iterator[Viewers]:
+    """Run the process of the viewers."""
     context = multiprocessing.get_context("spawn")
     told, tell = context.Pipe(duplex=False)
-    process = context.Process(target=view, args=(port, viewers, told))
+    answers = context.Value("L", 0)
+    process = context.Process(target=view, args=(port, viewers, told, answers))
     process.start()
     told.close()
     try:
-        yield tell.send
+        yield Viewers(psutil.Process(process.pid), tell.send, answers)
     finally:
         tell.close()
         process.join(_DRAIN_S)
@@ -266,13 +310,23 @@ def _viewers(port: int, viewers: int) -> Iterator[Callable[[bool], None]]:
         raise RuntimeError(f"the viewers ended with exit code {process.exitcode}")
 
 
-def _burst(stream: Stream, meter: Meter, page: psutil.Process, alerts: int) -> Burst:
-    began_s, page_s, archive_s = time.monotonic(), _cpu_s(page), meter.sample().cpu_s
+def _burst(
+    stream: Stream, meter: Meter, page: psutil.Process, viewers: Viewers, alerts: int
+) -> Burst:
+    def counters() -> tuple[float, float, float, float, int]:
+        cpu_s = meter.sample().cpu_s, _cpu_s(page), _cpu_s(viewers.process)
+        return time.monotonic(), *cpu_s, viewers.answers.value
+
+    before = counters()
     per_s = stream.burst_per_s(alerts)
     time.sleep(_SETTLE_S)  # what follows the commit costs too
-    archive_s = meter.sample().cpu_s - archive_s
-    page_share = (_cpu_s(page) - page_s) / (time.monotonic() - began_s)
-    return Burst(per_s, 1000 * archive_s / alerts, page_share)
+    seconds, archive_s, page_s, viewers_s, answers = (
+        after - each for after, each in zip(counters(), before, strict=True)
+    )
+    thousands = alerts / 1000
+    return Burst(
+        per_s, archive_s / thousands, page_s / thousands, viewers_s / thousands, answers / seconds
+    )
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -306,7 +360,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.viewers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--alerts", type=int, default=20_000, metavar="N", help="of a burst (%(default)s)")
+    add("--alerts", type=int, default=12_000, metavar="N", help="of a burst (%(default)s)")
     add("--warm", type=int, default=5_000, metavar="N", help="before, not counted (%(default)s)")
     add("--viewers", type=int, default=50, metavar="N", help="(%(default)s)")
     add("--rounds", type=int, default=6, metavar="N", help="pairs of bursts (%(default)s)")
