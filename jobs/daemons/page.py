@@ -1,5 +1,6 @@
 """The page as a job: `python -m jobs.daemons.page --config conf/finkray.toml`."""
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -22,6 +23,10 @@ from jobs.cluster.job import Daemon, Job
 from jobs.cluster.last_audit import last_audit
 from jobs.cluster.state import state_folder
 from jobs.daemons.unsupervised import run_unsupervised
+
+_NICE: Final = 5
+"""However many look, the archive comes first when there is no idle core. Processes of look-ups add
+their own to it."""
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -58,6 +63,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
         Sources,
     )
 
+    os.nice(_NICE)
     connect_to_ray(settings.ray.address, settings.ray.namespace)
     handle_signals(stopping)  # after ray.init, which installs handlers of its own
     storage = open_storage(settings.archive)

@@ -1,6 +1,7 @@
 """The command line against a real Ray: the page, the lightest service, stands for all of them."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,9 @@ from ui.passwords import password_line
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
+SAID = "started.txt"
+"""What the start of the page said."""
+
 RAY = RaySettings(local_dashboard_port=0, local_object_store_bytes="128 MiB")
 
 
@@ -36,6 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     workspace = make_workspace(tmp_path_factory.mktemp("running"))
     started = workspace.command("start", "ui")
     assert started.returncode == 0, started.stderr
+    (workspace.folder / SAID).write_text(started.stdout)
     yield workspace
     workspace.command("stop", "ui")
     stop_local_ray(workspace.state)
@@ -52,6 +57,13 @@ def test_start_returns_when_the_service_answers(running: Workspace) -> None:
     url = f"http://127.0.0.1:{running.port}/"
     with urllib.request.urlopen(url, timeout=20) as answer:
         assert answer.status == 200
+
+
+def test_the_page_has_a_lower_priority_than_the_archive(running: Workspace, ray: LocalRay) -> None:
+    assert running.port  # it runs
+    (page,) = (each for each in family(ray) if "jobs.daemons.page" in each.cmdline())
+    (job,) = (each for each in page.parents() if "JobSupervisor" in " ".join(each.cmdline()))
+    assert page.nice() == job.nice() + 5  # the archive's driver has that of its job
 
 
 def test_status_says_what_runs(running: Workspace, ray: LocalRay) -> None:
@@ -132,9 +144,18 @@ def test_no_secret_is_in_the_dashboard_or_on_a_command_line(
     assert ray.token_file.stat().st_mode & 0o077 == 0
 
 
-def test_the_dashboard_asks_for_the_token(ray: LocalRay) -> None:
+def test_the_dashboard_takes_the_token_that_the_start_names_and_asks_for_it(
+    running: Workspace,
+) -> None:
+    said = (running.folder / SAID).read_text()
+    named = re.search(r"dashboard (\S+) \(its token is in (\S+)\)", "".join(said.split("\n")))
+    assert named, said
+    url, token = f"{named[1]}/api/jobs/", Path(named[2]).read_text()
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{ray.dashboard_url}/api/jobs/", timeout=20)
+        urllib.request.urlopen(url, timeout=20)
+    question = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(question, timeout=20) as answer:
+        assert answer.status == 200
 
 
 def test_whoever_has_not_the_token_is_told_so(running: Workspace, ray: LocalRay) -> None:
