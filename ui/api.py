@@ -8,7 +8,8 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
-from ui.formats import FORMATS, json_value
+from finkray.json_values import json_value
+from ui.formats import FORMATS
 from ui.kit.reader import Reader
 from ui.lookups.avro_file import alert_avro
 from ui.lookups.downloads import as_file

@@ -6,33 +6,19 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
+from finkray.json_values import json_value
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes a cell that begins so for a formula."""
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 has no way to write: one of them, and no reader opens the file."""
-
-
-def json_value(value: Any) -> Any:
-    """Return a value of a packet or a table in the types of JSON: what is not finite is null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(name): json_value(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(each) for each in value]
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
 def to_json(table: pa.Table) -> bytes:

@@ -6,6 +6,7 @@ goes on behind its last file; no message is missing and none is there twice.
 """
 
 import json
+import logging
 import os
 import re
 import uuid
@@ -26,10 +27,13 @@ from finkray.avro.frame import FRAME_BYTES, MAGIC, read_schema_id
 from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.errors import FinkrayError, SchemaUnavailable, StorageError
+from finkray.json_values import json_value
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.errors import finkray_error
 from finkray.kafka.topics import partition_count
 from finkray.streamout.sender import read_schemas
+
+_LOG = logging.getLogger(__name__)
 
 Format = Literal["parquet", "avro"]
 
@@ -105,7 +109,7 @@ class TopicReader:
         count = partition_count(config, topic)
         if count is None:
             raise FinkrayError(f"there is no topic {topic}: finkray filter list names the topics")
-        self._begins = {partition: positions.get(partition, 0) for partition in range(count)}
+        self._begins = {partition: positions.get(partition) for partition in range(count)}
 
     def batches(self, go_on: Callable[[bool], bool]) -> Iterator[Received]:
         """Yield what the topic has, then what comes.
@@ -122,6 +126,9 @@ class TopicReader:
             if Kafka does not answer
         SchemaUnavailable
             if the schema of a message is not known
+        FinkrayError
+            if a message is in no form that finkray sends, or the topic was created anew: what came
+            before it was yielded
         """
         consumer: Consumer = assigned_consumer(
             self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=_QUEUE_BYTES
@@ -134,11 +141,12 @@ class TopicReader:
                 if not go_on(len(at_end) == len(self._begins)):
                     return
 
-    def _start(self, consumer: Consumer, partition: int, offset: int) -> KafkaPartition:
-        low, _ = consumer.get_watermark_offsets(
+    def _start(self, consumer: Consumer, partition: int, position: int | None) -> KafkaPartition:
+        low, high = consumer.get_watermark_offsets(
             KafkaPartition(self._topic, partition), timeout=_TIMEOUT_S
         )
-        return KafkaPartition(self._topic, partition, max(low, offset))
+        where = f"{self._topic}[{partition}]"
+        return KafkaPartition(self._topic, partition, begin_offset(where, position, low, high))
 
     def _received(self, consumer: Consumer, at_end: set[int]) -> Iterator[Received]:
         by_partition: dict[int, list[tuple[int, str, bytes]]] = {}
@@ -151,7 +159,13 @@ class TopicReader:
                 at_end.add(message.partition())
                 continue
             at_end.discard(message.partition())
-            schema, record = self._open(message.key(), message.value())
+            try:
+                schema, record = self._open(message.key(), message.value())
+            except FinkrayError as refused:
+                yield from self._grouped(by_partition)
+                where = f"{self._topic}[{message.partition()}] at {message.offset()}"
+                refused.args = (f"{where}: {refused}",)
+                raise
             size += len(record)
             entry = (message.offset(), schema, record)
             by_partition.setdefault(message.partition(), []).append(entry)
@@ -170,21 +184,57 @@ class TopicReader:
                 first, last = members[0][0], members[-1][0]
                 yield Received(self._topic, partition, first, last, schema, records)
 
-    def _open(self, key: bytes | None, value: bytes) -> tuple[str, bytes]:
+    def _open(self, key: bytes | None, value: bytes | None) -> tuple[str, bytes]:
         """Return schema and record of a message in either wire."""
-        if key is not None and key.startswith(b"{"):
+        if value is not None and key is not None and key.startswith(b"{"):
             return key.decode(), value
-        if not value.startswith(MAGIC):
-            raise FinkrayError(f"a message of {self._topic} is in no form that finkray sends")
+        if value is None or len(value) <= FRAME_BYTES or not value.startswith(MAGIC):
+            raise FinkrayError("the message is in no form that finkray sends")
         schema_id = read_schema_id(value)
         if schema_id not in self._schemas:
             self._schemas = read_schemas(self._config, self._instance).texts()
         if schema_id not in self._schemas:
             raise SchemaUnavailable(
-                f"the schema {schema_id} of {self._topic} is not in the topic of the schemas of "
+                f"the schema {schema_id} is not in the topic of the schemas of "
                 f"{self._instance}: is streamout.instance right?"
             )
         return self._schemas[schema_id], value[FRAME_BYTES:]
+
+
+def begin_offset(where: str, position: int | None, low: int, high: int) -> int:
+    """Return the offset at which to begin a partition.
+
+    Messages that expired before they were read are logged: what was saved has a hole there.
+
+    Parameters
+    ----------
+    where
+        topic and partition, for a message
+    position
+        behind what was read before; None if nothing was
+    low, high
+        the first offset that Kafka has, and the one that its next message gets
+
+    Raises
+    ------
+    FinkrayError
+        if the partition ends before the position
+    """
+    if position is None:
+        return low
+    if position > high:
+        raise FinkrayError(
+            f"{where} ends at {high}, and was read up to {position} before: the topic was created "
+            "anew. Save to another folder"
+        )
+    if position < low:
+        _LOG.warning(
+            "%s: %d messages from %d on expired in Kafka before they were read",
+            where,
+            low - position,
+            position,
+        )
+    return max(low, position)
 
 
 def saved_positions(folder: Path, topic: str) -> dict[int, int]:
@@ -221,13 +271,9 @@ def save(received: Received, folder: Path, form: Format) -> Path:
 
 
 def lines(received: Received) -> Iterator[str]:
-    """Yield a line of JSON for each alert; images are shown by their size."""
+    """Yield a line of JSON for each alert; of an image it has the size."""
     for row in received.table().to_pylist():
-        yield json.dumps(row, default=_shown)
-
-
-def _shown(value: Any) -> str:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+        yield json.dumps(json_value(row))
 
 
 def _container(received: Received) -> bytes:

@@ -1,6 +1,5 @@
 """Commands about the archive: status, audit, check; and prepare, which makes its start faster."""
 
-import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -10,7 +9,15 @@ import typer
 from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
 from finkray.text import time_text, visible_text
-from jobs.cli.common import AsJson, Config, command_context, config_file, console, examples
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    command_context,
+    config_file,
+    console,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from jobs.commands.context import CommandContext
@@ -62,7 +69,7 @@ def status(
     for problem in found.problems:
         typer.echo(f"finkray: {visible_text(problem)}", err=True)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
         console().print(found.to_text(long=long))
 
@@ -136,7 +143,7 @@ def audit(
         filters = filter_balances(settings)
     if as_json:
         sent = {each.name: each.to_json() for each in filters}
-        typer.echo(json.dumps({**report.to_json(), "streamout": sent}, indent=2))
+        print_json({**report.to_json(), "streamout": sent})
     else:
         console().print(audit_text(report))
         for each in filters:
@@ -176,7 +183,7 @@ def check(
             console().print(result.detail, markup=False, soft_wrap=True)
     if as_json:
         answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
-        typer.echo(json.dumps(answers, indent=2))
+        print_json(answers)
     if not all(result.ok for result in checks):
         raise typer.Exit(CommandExit.NO)
 

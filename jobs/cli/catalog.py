@@ -14,7 +14,7 @@ import typer
 from finkray.errors import CatalogError
 from finkray.settings.catalogs import RemoteSettings
 from finkray.settings.model import load
-from jobs.cli.common import AsJson, Config, WholeSummaries, config_file, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, config_file, examples, print_json
 from jobs.commands.progress import Progress
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     rows = [_summary(store, name) for name in store.names()]
     rows += [_web_summary(name, remote) for name, remote in settings.remote.items()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     elif not rows:
         Progress().say(f"no catalogue in {store.folder}")
     for row in [] if as_json else rows:
@@ -126,7 +126,7 @@ def show(name: _Name, config: Config = None, *, as_json: AsJson = False) -> None
             "description": json.loads(description.to_json()),
             "versions": versions,
         }
-        typer.echo(json.dumps(record, indent=2))
+        print_json(record)
         return
     say = Progress().say
     say(f"{name}, described as version {description.catalog.version}")

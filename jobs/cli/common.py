@@ -1,5 +1,6 @@
 """Options and helpers that the commands of `finkray` share."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from finkray.json_values import json_value
 from finkray.settings.model import load
 
 if TYPE_CHECKING:
@@ -75,3 +77,8 @@ def console() -> Console:
     """Return the console for results."""
     # A pipe has no width: do not fold long names at 80 columns there.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; a number that is not finite is null."""
+    typer.echo(json.dumps(json_value(value), indent=2))

@@ -1,6 +1,5 @@
 """Commands about objects: `finkray lightcurve`, `object`, `cone` and `periodogram`."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from finkray.errors import SettingsError
-from jobs.cli.common import AsJson, Config, command_context, console, examples
+from jobs.cli.common import AsJson, Config, command_context, console, examples, print_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,7 +114,7 @@ def one_object(object_id: ObjectId, config: Config = None, *, as_json: AsJson = 
     with context.progress.waiting(f"looking for {object_id} in {archive.uri}"):
         record = object_record(archive, object_id)
     if as_json:
-        typer.echo(json.dumps(object_json(record), indent=2))
+        print_json(object_json(record))
     else:
         console().print(object_text(record))
 

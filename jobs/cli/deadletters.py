@@ -1,6 +1,5 @@
 """Commands about dead letters: `finkray deadletters …`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    WholeSummaries,
+    command_context,
+    console,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from finkray.dead_letters.search import Selection
@@ -235,7 +242,7 @@ def _working(
 
 def _print(machine: Any, shown: Any, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(machine, indent=2))
+        print_json(machine)
     else:
         console().print(shown)
 

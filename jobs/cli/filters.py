@@ -1,6 +1,5 @@
 """Commands about filters: `finkray filter …`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from finkray.host.exit_codes import CommandExit
 from finkray.text import bytes_text
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 if TYPE_CHECKING:
     from finkray.streamout.published import State
@@ -67,7 +66,7 @@ def try_(
     ):
         trial = try_now(context.settings, file, begins, ends, tell=tell, stopping=stopping)
     if as_json:
-        typer.echo(json.dumps(trial.to_json(), indent=2))
+        print_json(trial.to_json())
         return
     for line in trial_lines(trial, context.settings.streamout):
         context.progress.say(line)
@@ -132,7 +131,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     context = command_context(config)
     rows = listed(context.settings)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     if not rows:
         context.progress.say("no filter is published: finkray filter publish FILE --topic NAME")

@@ -1,6 +1,5 @@
 """Commands about HATS nights: `finkray hats …`."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from finkray.errors import NightError
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 if TYPE_CHECKING:
     from jobs.commands.context import CommandContext
@@ -143,7 +142,7 @@ def _answer(
         context.progress.tell("interrupted; the same command continues")
         raise typer.Exit(CommandExit.INTERRUPTED)
     if as_json:
-        typer.echo(json.dumps([each.to_json() for each in built], indent=2))
+        print_json([each.to_json() for each in built])
         return
     for each in built:
         context.progress.say(text(each))

@@ -1,11 +1,9 @@
 """Commands about the object index: `finkray index …`."""
 
-import json
-
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 app = typer.Typer(
     help="The object index: where the alerts of an object or a position are.",
@@ -28,7 +26,7 @@ def build(config: Config = None, *, as_json: AsJson = False) -> None:
     with stop_on_interrupt() as stopping, context.progress.waiting("indexing the archive") as tell:
         status = build_index(context.settings, stopping, tell)
     if as_json:
-        typer.echo(json.dumps(status.to_json(), indent=2))
+        print_json(status.to_json())
     else:
         context.progress.say(status_text(status))
     if stopping.is_set():
@@ -44,6 +42,6 @@ def status(config: Config = None, *, as_json: AsJson = False) -> None:
     context = command_context(config)
     found = index_status(context.settings)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
         context.progress.say(status_text(found))

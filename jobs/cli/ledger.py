@@ -1,12 +1,19 @@
 """Commands about the ledger of the archive: `finkray ledger …`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    WholeSummaries,
+    command_context,
+    console,
+    examples,
+    print_json,
+)
 
 app = typer.Typer(
     help="The ledger, which says what the archive holds: rebuild one that is damaged or lost.",
@@ -67,7 +74,7 @@ def rebuild(
     ):
         rebuilt = rebuild_now(settings, tell, replace_readable=replace_readable, dry_run=dry_run)
     if as_json:
-        typer.echo(json.dumps(rebuilt.to_json(), indent=2))
+        print_json(rebuilt.to_json())
     else:
         console().print(rebuilt_text(rebuilt), markup=False, soft_wrap=True)
     if rebuilt.left_out:

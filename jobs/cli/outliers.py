@@ -1,6 +1,5 @@
 """Commands about outliers: `finkray outliers …`."""
 
-import json
 from typing import Annotated, Final
 
 import typer
@@ -9,7 +8,7 @@ from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
 from jobs.cli import thumbs
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 app = typer.Typer(
     help="Outliers: how strange each alert is, with reasons (docs/outliers.md).",
@@ -113,7 +112,7 @@ def train(
         context.progress.tell("interrupted; no model was kept")
         raise typer.Exit(CommandExit.INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps([model.to_json() for model in trained], indent=2))
+        print_json([model.to_json() for model in trained])
         return
     for model in trained:
         context.progress.say(model.text())
@@ -130,7 +129,7 @@ def models(
     context = command_context(config)
     found = stored_models(context.settings, survey, user)
     if as_json:
-        typer.echo(json.dumps([model_to_json(model) for model in found], indent=2))
+        print_json([model_to_json(model) for model in found])
     elif not found:
         context.progress.say("there is no model: finkray outliers train --from … --to …")
     for model in [] if as_json else found:
@@ -176,7 +175,7 @@ def show(version: _Version, config: Config = None) -> None:
 
     context = command_context(config)
     _, model = store_with(context.settings, version)
-    typer.echo(json.dumps(model_to_json(model), indent=2))
+    print_json(model_to_json(model))
 
 
 @app.command(
@@ -197,7 +196,7 @@ def compare(
     found = [store_with(context.settings, version) for version in (model, other)]
     diff = compared(*(store.load(each.version) for store, each in found))
     if as_json:
-        typer.echo(json.dumps(diff.to_json(), indent=2))
+        print_json(diff.to_json())
     else:
         context.progress.say(diff.text())
 
@@ -254,7 +253,7 @@ def list_(
         keep=True,
     )
     if as_json:
-        typer.echo(json.dumps(table.to_pylist(), indent=2))
+        print_json(table.to_pylist())
         return
     for line in list_lines(table, night):
         command.progress.say(line)

@@ -1,6 +1,5 @@
 """Commands about services: run, diff, service check, service list."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,15 @@ from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
 from finkray.text import visible_text
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, config_file, examples
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    WholeSummaries,
+    command_context,
+    config_file,
+    examples,
+    print_json,
+)
 from jobs.cluster.connect import WorkerLocation
 from jobs.daemons.registry import SHIPPED, spec_named
 
@@ -116,7 +123,7 @@ def run(
         location=location,
     )
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
+        print_json(result.to_json())
     else:
         for line in run_text(result):
             typer.echo(visible_text(line))
@@ -144,7 +151,7 @@ def diff(
     archive = archive_of(_settings(config))
     difference = compare(find_store(archive, first), find_store(archive, second), shown)
     if as_json:
-        typer.echo(json.dumps(difference_to_json(difference), indent=2, default=str))
+        print_json(difference_to_json(difference))
     else:
         for line in lines_of(difference, shown):
             typer.echo(visible_text(line))
@@ -188,7 +195,7 @@ def check(
             {"name": finding.name, "ok": finding.ok, "detail": finding.detail}
             for finding in findings
         ]
-        typer.echo(json.dumps(answers, indent=2))
+        print_json(answers)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(CommandExit.NO)
 
@@ -211,7 +218,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
         for results in list_stores(archive_of(_settings(config)))
     ]
     if as_json:
-        typer.echo(json.dumps(stores, indent=2))
+        print_json(stores)
         return
     for results in stores:
         adds = ", ".join(results["adds"])

@@ -1,13 +1,12 @@
 """The command `finkray simulator check`, which compares an archive with a play."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, WholeSummaries, console, examples
+from jobs.cli.common import AsJson, WholeSummaries, console, examples, print_json
 
 if TYPE_CHECKING:
     from sim.check.compare import Comparison
@@ -53,7 +52,7 @@ def check(
 
     comparison = compare_now(manifest, archive)
     if as_json:
-        typer.echo(json.dumps(comparison.to_json(), indent=2))
+        print_json(comparison.to_json())
     else:
         console().print(comparison_text(comparison), markup=False, soft_wrap=True)
     raise typer.Exit(CommandExit.DONE if comparison.good else CommandExit.NO)

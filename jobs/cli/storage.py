@@ -1,12 +1,19 @@
 """Commands about the storage of the archive: `finkray storage …`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, console, examples
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    WholeSummaries,
+    command_context,
+    console,
+    examples,
+    print_json,
+)
 
 app = typer.Typer(
     help="The storage that an archive lies on: a folder, an object store, or HDFS.",
@@ -57,6 +64,6 @@ def check(
             console().print(result.detail, markup=False, soft_wrap=True)
     if as_json:
         answers = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in results]
-        typer.echo(json.dumps(answers, indent=2))
+        print_json(answers)
     if not all(result.ok for result in results):
         raise typer.Exit(CommandExit.NO)

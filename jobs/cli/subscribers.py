@@ -1,13 +1,12 @@
 """Commands about subscribers: `finkray subscriber …`."""
 
-import json
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples
+from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 if TYPE_CHECKING:
     from finkray.streamout.subscribers import Subscribers
@@ -68,7 +67,7 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     context, subscribers = _open(config)
     found = subscribers.all()
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     if not found:
         context.progress.say("there is no subscriber: finkray subscriber add NAME --topic T")

@@ -2,14 +2,13 @@
 
 import enum
 import getpass
-import json
 from typing import Annotated
 
 import typer
 
 from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
-from jobs.cli.common import AsJson, Config, command_context, examples
+from jobs.cli.common import AsJson, Config, command_context, examples, print_json
 
 thumbs_app = typer.Typer(
     help="The log of thumbs: list them, take one back.", no_args_is_help=True, rich_markup_mode=None
@@ -63,7 +62,7 @@ def list_(config: Config = None, *, user: _OnlyUser = None, as_json: AsJson = Fa
     context = command_context(config)
     active = thumb_log(context.settings).active(user)
     if as_json:
-        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in active], indent=2))
+        print_json([entry.model_dump(mode="json") for entry in active])
     elif not active:
         context.progress.say("there are no thumbs: finkray outliers thumb ALERT up")
     for entry in [] if as_json else active:
@@ -107,7 +106,7 @@ def refit(
     context = command_context(config)
     refitted = refit_model(outlier_storage(context.settings), survey, user)
     if as_json:
-        typer.echo(json.dumps(refitted.to_json(), indent=2))
+        print_json(refitted.to_json())
     else:
         context.progress.say(refitted.text())
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from finkray.curves.choice import BANDS
 from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodogram, usable
 from finkray.errors import TooFewPoints
+from finkray.json_values import json_value
 from finkray.reader import Archive
 from finkray.settings.model import Settings
 from finkray.text import visible_lines
@@ -96,13 +97,7 @@ def write_csv(table: pa.Table) -> None:
 
 def json_of(table: pa.Table) -> str:
     """Return the rows of a table as JSON; a number that is not finite is null."""
-    rows: list[dict[str, Any]] = table.to_pylist()
-    clean = [{name: _json_value(value) for name, value in row.items()} for row in rows]
-    return json.dumps(clean, indent=2)
-
-
-def _json_value(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(json_value(table.to_pylist()), indent=2)
 
 
 def curve_text(points: pa.Table) -> RenderableType:
@@ -182,7 +177,7 @@ def periodograms(
 def periodograms_json(found: Sequence[Periodogram]) -> str:
     """Return periodograms as JSON."""
     kept = [{n: v for n, v in asdict(each).items() if n != "powers"} for each in found]
-    return json.dumps(kept, indent=2)
+    return json.dumps(json_value(kept), indent=2)
 
 
 def periodograms_text(found: Sequence[Periodogram]) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 
 from finkray.curves.periodogram import Periodogram
-from ui.formats import json_value
+from finkray.json_values import json_value
 
 LOW_PERCENT, HIGH_PERCENT = 0.5, 99.7
 """Percentiles of the pixels of an image that are drawn black and white."""

@@ -2,7 +2,7 @@
 
 import json
 
-from ui.formats import json_value
+from finkray.json_values import json_value
 from ui.kit.elements import Cell, Column, Table
 from ui.lookups.records import ResultsRecord
 

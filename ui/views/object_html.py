@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from finkray.curves.periodogram import Periodogram
+from finkray.json_values import json_value
 from finkray.text import clipped, count_text, duration_text
-from ui.formats import json_value
 from ui.kit.markup import code_html, escaped, facts_html, problem_html, table_html
 from ui.lookups.records import (
     HIGH_PERCENT,

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 
+from finkray.json_values import json_value
 from finkray.text import clipped, count_text
-from ui.formats import json_value
 from ui.kit.elements import Cell, Column, Table
 from ui.kit.markup import code_html, escaped, table_html
 from ui.lookups.records import SqlAnswer
