@@ -1,5 +1,6 @@
 """The console script `finkray`: all its commands, and how an error ends it."""
 
+import errno
 import sys
 from typing import Annotated, Final
 
@@ -8,7 +9,7 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
-from finkray.text import visible_lines
+from finkray.text import clipped, visible_lines, visible_text
 from jobs.cli import (
     archive,
     consume,
@@ -72,6 +73,9 @@ app.add_typer(subscribers.app, name="subscriber")
 app.add_typer(simulator_app, name="simulator")
 
 
+_PATH_CHARS: Final = 80
+
+
 def _print_version(*, requested: bool) -> None:
     if requested:
         typer.echo(f"finkray {finkray.__version__}")
@@ -100,6 +104,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors become one clear line and an exit code."""
+    if odd := [word for word in sys.argv[1:] if not _is_text(word)]:
+        sys.stderr.write(f"finkray: {odd[0]!r} is no text in UTF-8\n")
+        sys.exit(CommandExit.SETTINGS)
     try:
         app(prog_name="finkray")
     except Exception as error:
@@ -108,11 +115,24 @@ def main() -> None:
         if isinstance(error, FinkrayError):
             sys.stderr.write(f"finkray: {visible_lines(str(error))}\n")
             sys.exit(_exit_code(error))
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            path = clipped(visible_text(str(error.filename)), _PATH_CHARS)
+            sys.stderr.write(f"finkray: the path is too long: {path}\n")
+            sys.exit(CommandExit.NO)
         sys.stderr.write(
             f"finkray: a bug: {type(error).__name__}: {visible_lines(str(error))} "
             "(finkray --debug … shows where)\n"
         )
         sys.exit(CommandExit.BUG)
+
+
+def _is_text(word: str) -> bool:
+    """Return whether a word is text; bytes that are none have stand-ins that cannot be written."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _exit_code(error: FinkrayError) -> CommandExit:

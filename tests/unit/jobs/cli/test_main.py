@@ -168,3 +168,20 @@ def test_check_as_json(finkray: Finkray) -> None:
     (settings,) = json.loads(answer.stdout)
     assert (settings["name"], settings["ok"]) == ("settings", False)
     assert "ui.port" in settings["detail"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["storage", "check", "a" * 5000], CommandExit.NO, "the path is too long: "),
+        (["outliers", "models", "--user", b"\xff"], CommandExit.SETTINGS, "is no text in UTF-8"),
+    ],
+)
+def test_an_odd_argument_is_no_bug(
+    words: list[str | bytes], code: CommandExit, said: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "jobs.cli.main", *words]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == code, answer.stderr
+    assert said in answer.stderr
+    assert len(answer.stderr) < 200
