@@ -1,15 +1,27 @@
 """Base class of the tables of the settings file, sizes, and options with secrets."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, SecretStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from finkray.errors import SettingsError
 from finkray.settings.reader import SECRET_NAME
 
 MiB: Final = 1024 * 1024
+
+_LONGEST_S: Final = 1e9
 
 
 def _hide_secret_options(raw: Any) -> Any:
@@ -42,6 +54,22 @@ class Section(BaseModel):
     """One table of the settings file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_used(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what no clock, no file and no address takes, before a job fails on it hours later.
+
+        A wait of an infinite number of seconds is an error of Python, as is a path with a null
+        character.
+        """
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("expected a finite number")
+        if isinstance(value, float) and value > _LONGEST_S and str(info.field_name).endswith("_s"):
+            raise ValueError(f"expected at most {_LONGEST_S:,.0f} seconds, which are 31 years")
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("expected a text without a null character")
+        return value
 
 
 def read_secret(setting: str, file: str, value: SecretStr) -> str:
