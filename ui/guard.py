@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -49,7 +49,7 @@ _POST_PATHS: Final = re.compile(
 refused, so that a new path of a later Gradio is not open by default."""
 
 
-_GRADIOS: Final = re.compile(rb"(page|deep_link)(=|$)")
+_GRADIOS: Final = (b"page", b"deep_link")
 """Parameters with which Gradio shows a part of an app of several pages, or a stored state. We have
 neither, and it fails for a page that it does not know."""
 
@@ -144,7 +144,10 @@ class Guard:
 
 def _own_parameters(query: bytes) -> bytes:
     """Return the parameters of an address without those that Gradio takes for its own features."""
-    return b"&".join(each for each in query.split(b"&") if not _GRADIOS.match(each))
+    parts = query.split(b"&")
+    return b"&".join(
+        part for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _GRADIOS
+    )
 
 
 _TOO_LARGE: Final = Refusal(413, f"the body is above {MAX_BODY_BYTES} bytes")

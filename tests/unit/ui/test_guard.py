@@ -171,7 +171,9 @@ def test_the_pages_are_found_with_and_without_the_path_of_the_proxy(server: Serv
     assert server.get("/finkrayed").status == 404
 
 
-@pytest.mark.parametrize("parameter", ["page=other", "page", "deep_link=..%2F..%2Fetc"])
+@pytest.mark.parametrize(
+    "parameter", ["page=other", "page", "p%61ge=other", "deep_link=..%2F..%2Fetc"]
+)
 def test_parameters_of_gradio_change_no_page(server: Server, parameter: str) -> None:
     assert server.get(f"/?{parameter}&window=1h").status == 200
 
