@@ -340,6 +340,12 @@ def test_a_query_without_end_stops_neither_the_live_page_nor_look_ups(
     assert json.loads(site.get(first)) == [{"one": 1}]
 
 
+SMALL_TARGETS = """[...document.querySelectorAll("nav a, .contain :is(a, button, select, input)")]
+  .filter(each => each.checkVisibility() && !each.closest("svg"))
+  .filter(each => each.getBoundingClientRect().height < 43.5)
+  .map(each => each.outerHTML.slice(0, 200))"""
+"""What a finger can hardly hit on a phone."""
+
 SCREENS = ((1400, "light"), (1400, "dark"), (390, "dark"), (390, "light"))
 
 
@@ -376,3 +382,4 @@ def test_a_screen_reader_finds_no_fault_and_all_fits_any_screen(
         assert overflow == 0, f"{width} {scheme}"
         assert page.locator("nav").evaluate("nav => nav.offsetHeight < 100"), "more than one line"
         expect(page.locator("nav [aria-current=page]")).to_be_in_viewport()
+        assert width > 700 or page.evaluate(SMALL_TARGETS) == []
