@@ -156,9 +156,9 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
     app = FastAPI(
         title="finkray", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH
     )
-    app.include_router(api_router(readers, sources))
     live = LiveContents()
-    app.include_router(live.router())
+    app.router.routes.append(live.route())  # the first: each open tab asks for it each second
+    app.include_router(api_router(readers, sources))
     if not sources.missing((LOOKUPS, THUMBS)):
         app.include_router(thumbs_router(sources.function_of(LOOKUPS), sources.function_of(THUMBS)))
     app.add_exception_handler(LookupRefused, lookup_refused)

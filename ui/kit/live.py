@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ui.kit.markup import escaped
 
@@ -120,23 +123,24 @@ class LiveContents:
         every_ms = round(1000 * self._contents[name].every_s)
         return f"<div data-live='{escaped(name)}' data-part='{part}' data-every='{every_ms}'></div>"
 
-    def router(self) -> APIRouter:
-        """Return the route that answers the browser."""
-        router = APIRouter(prefix=PREFIX, include_in_schema=False)
+    def route(self) -> Route:
+        """Return the route that answers the browser.
 
-        @router.get("/{name}")
-        async def parts(name: str, request: Request) -> Response:
-            content = self._contents.get(name)
-            if content is None:
-                raise HTTPException(404, "no page has this")
-            is_short = len(request.url.query) <= MOST_QUERY_CHARACTERS
-            chosen = sorted(request.query_params.items()) if is_short else []
-            made = await content.latest(urlencode(chosen))
-            seen = request.headers.get(SEEN_HEADER, "")
-            headers = {"ETag": f'"{made.tag}"', "Cache-Control": "no-store"}
-            if seen == made.tag:
-                return Response(None, 204, headers)
-            body = made.unseen_by(seen)
-            return Response(body, media_type="application/json", headers=headers)
+        It is one of Starlette: what FastAPI does for each request, to read it as its function
+        declares, would take a third of the time of the answer.
+        """
+        return Route(f"{PREFIX}/{{name}}", self._answer, include_in_schema=False)
 
-        return router
+    async def _answer(self, request: Request) -> Response:
+        content = self._contents.get(request.path_params["name"])
+        if content is None:
+            raise HTTPException(404, "no page has this")
+        is_short = len(request.url.query) <= MOST_QUERY_CHARACTERS
+        chosen = sorted(request.query_params.items()) if is_short else []
+        made = await content.latest(urlencode(chosen))
+        seen = request.headers.get(SEEN_HEADER, "")
+        headers = {"ETag": f'"{made.tag}"', "Cache-Control": "no-store"}
+        if seen == made.tag:
+            return Response(None, 204, headers)
+        body = made.unseen_by(seen)
+        return Response(body, media_type="application/json", headers=headers)
