@@ -241,6 +241,8 @@ def test_no_command_lets_the_stream_steer_the_terminal(
             ("lightcurve", MARKUP),
             ("lightcurve", CONTROLS + "x"),
             ("periodogram", CONTROLS),
+            ("object", CONTROLS),
+            ("object", MARKUP),
             ("deadletters", "list", "--all", "--topic", TOPIC),
             ("deadletters", "show", *place, "--offsets", f"{len(IDS)}-{len(IDS) + 2}"),
             ("service", "list"),
@@ -253,6 +255,7 @@ def test_no_command_lets_the_stream_steer_the_terminal(
     assert TOPIC[:40] in status.stdout
     assert STEERS.search(text) is None
     assert visible_text(CONTROLS) in "".join(told[circle].stdout.split("\n"))
+    assert visible_text(CONTROLS)[:20] in told["object", CONTROLS].stdout
     as_csv = finkray(*circle, "--csv", *config)
     assert as_csv.returncode == 0, as_csv.stderr
     assert_no_formula(as_csv.stdout)
