@@ -26,21 +26,20 @@ def way_table(alert: Mapping[str, Any]) -> Table:
     arrived = alert["kafka_timestamp"]
     kafka = f"{alert['kafka_topic']}[{alert['kafka_partition']}] at {alert['kafka_offset']}"
     rows = [
-        _stage("exposure", "", _exposure(alert), None, None),
-        _stage("in Kafka", kafka, _time(arrived), None, None),
-        _stage(
-            "durable", "in the archive", _time(alert["durable_at"]), alert["durable_at"], arrived
-        ),
+        _stage("exposure", _exposure(alert), None, None),
+        _stage(f"in Kafka, {kafka}", _time(arrived), None, None),
+        _stage("durable in the archive", _time(alert["durable_at"]), alert["durable_at"], arrived),
     ]
     rows += [
-        _stage("result", each["results"], _time(each["durable_at"]), each["durable_at"], arrived)
+        _stage(
+            f"result of {each['results']}", _time(each["durable_at"]), each["durable_at"], arrived
+        )
         for each in sorted(alert["results_durable_at"], key=lambda each: each["durable_at"])
     ]
     return Table(
         f"the way of alert {alert['alert_id']}",
         (
-            Column("stage"),
-            Column("where", prose=True),
+            Column("stage", prose=True),
             Column("time"),
             Column("after Kafka", number=True),
         ),
@@ -99,10 +98,10 @@ def alerts_table(alerts: pa.Table, href: Callable[[Mapping[str, Any]], str]) -> 
 
 
 def _stage(
-    name: str, where: str, shown: str, at: datetime | None, arrived: datetime | None
+    name: str, shown: str, at: datetime | None, arrived: datetime | None
 ) -> tuple[Cell, ...]:
     after = duration_text((at - arrived).total_seconds()) if at and arrived else ""
-    return Cell(name), Cell(where), Cell(shown), Cell(after)
+    return Cell(name), Cell(shown), Cell(after)
 
 
 def _exposure(alert: Mapping[str, Any]) -> str:
