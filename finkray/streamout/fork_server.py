@@ -75,9 +75,6 @@ def _serve(
         child_class(Connection(descriptor)).run()
         code = 0
     finally:
-        # `os._exit` drops what is printed and not written yet.
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
         os._exit(code)
 
 
