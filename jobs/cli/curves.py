@@ -75,7 +75,7 @@ def lightcurve(
     Without an object index (finkray index build) all files of the archive are looked through.
     docs/lightcurves.md explains the columns.
     """
-    from jobs.commands.curves import archive_to_read, curve_text, json_of, write_csv
+    from jobs.commands.curves import archive_to_read, curve_text, write_csv
 
     _refuse_two_formats(as_csv=as_csv, as_json=as_json)
     if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
@@ -91,7 +91,7 @@ def lightcurve(
     if as_csv:
         write_csv(points)
     elif as_json:
-        typer.echo(json_of(points))
+        print_json(points.to_pylist())
     else:
         console().print(curve_text(points))
 
@@ -160,7 +160,6 @@ def cone(
         angle_deg,
         archive_to_read,
         cone_text,
-        json_of,
         radius_arcsec,
         write_csv,
     )
@@ -178,7 +177,7 @@ def cone(
     if as_csv:
         write_csv(objects)
     elif as_json:
-        typer.echo(json_of(objects))
+        print_json(objects.to_pylist())
     else:
         console().print(cone_text(objects))
 
@@ -209,8 +208,8 @@ def periodogram(
     from jobs.commands.curves import (
         archive_to_read,
         periodograms,
-        periodograms_json,
         periodograms_text,
+        without_powers,
     )
 
     context = command_context(config)
@@ -219,7 +218,7 @@ def periodogram(
         points = _usage(lambda: archive.lightcurve(object_id, bands=band, kinds="detection"))
         found = _usage(lambda: periodograms(points, band or (), shortest, terms))
     if as_json:
-        typer.echo(periodograms_json(found))
+        print_json(without_powers(found))
     else:
         console().print(periodograms_text(found))
 

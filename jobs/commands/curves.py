@@ -1,6 +1,5 @@
 """`finkray lightcurve`, `cone` and `periodogram`: read the archive of the settings, and render."""
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from rich.table import Table
 from finkray.curves.choice import BANDS
 from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodogram, usable
 from finkray.errors import TooFewPoints
-from finkray.json_values import json_value
 from finkray.reader import Archive
 from finkray.settings.model import Settings
 from finkray.text import visible_lines
@@ -95,11 +93,6 @@ def write_csv(table: pa.Table) -> None:
     sys.stdout.write(visible_lines(text) if sys.stdout.isatty() else text)
 
 
-def json_of(table: pa.Table) -> str:
-    """Return the rows of a table as JSON; a number that is not finite is null."""
-    return json.dumps(json_value(table.to_pylist()), indent=2)
-
-
 def curve_text(points: pa.Table) -> RenderableType:
     """Return the main columns of a light curve as a table, and a line that counts its points."""
     table = Table(
@@ -174,10 +167,9 @@ def periodograms(
     return [periodogram(points, band, shortest_days=shortest_days, terms=terms) for band in chosen]
 
 
-def periodograms_json(found: Sequence[Periodogram]) -> str:
-    """Return periodograms as JSON."""
-    kept = [{n: v for n, v in asdict(each).items() if n != "powers"} for each in found]
-    return json.dumps(json_value(kept), indent=2)
+def without_powers(found: Sequence[Periodogram]) -> list[dict[str, Any]]:
+    """Return the fields of periodograms but the power at each frequency."""
+    return [{n: v for n, v in asdict(each).items() if n != "powers"} for each in found]
 
 
 def periodograms_text(found: Sequence[Periodogram]) -> RenderableType:
