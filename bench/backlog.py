@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.durable import kafka_unix_s
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, read_feed, send
 from finkray.ledger.claims import read_claims
@@ -99,7 +100,7 @@ def work_out(claims: Sequence[Durable], *, warm_s: float) -> Outcome:
     seconds = np.concatenate(latencies)
     if not seconds.size:
         raise ValueError("the backlog was down before the chain was warm: take more old alerts")
-    p50_s, p95_s, p99_s = (float(value) for value in np.quantile(seconds, (0.5, 0.95, 0.99)))
+    p50_s, p95_s, p99_s = latency_quantiles(seconds)
     warm = sum(len(claim.kafka_unix_s) for claim in old if claim.at_unix_s > first_s)
     return Outcome(
         p50_s=p50_s,

@@ -25,6 +25,7 @@ from bench import hats_night
 from bench.classify import make_catalog
 from bench.durable import kafka_unix_s, last_commit_unix_s
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.running import RunningArchive
 from bench.stream import Stream, running_stream
 from bench.topics import ZTF_PACKETS, read_feed
@@ -125,7 +126,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
             stream.wait_until_durable()
             wait_until_served(stream, "classify", stream.sent - before)
             latencies = latencies_s(_results(stream.archive, "classify"), served_before)
-    p50, p95, p99 = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
+    p50, p95, p99 = latency_quantiles(latencies)
     return Measured(
         alerts=options.alerts,
         alone_per_s=alone_per_s,

@@ -30,6 +30,7 @@ from bench.beside import SERVICES, service_beside, wait_until_live, wait_until_s
 from bench.classify import make_catalog
 from bench.durable import alerts_of, durable_claims, results_after_s
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.stream import Stream, running_stream
 from bench.streamout import publish
 from bench.streamout_latency import (
@@ -139,7 +140,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
         rates = _rates(kafka, feed, folder, options)
     with Kafka.running(folder / "kafka-classify") as kafka:
         latencies, classed = _latencies_s(kafka, feed, folder, options)
-    p50_s, p95_s, p99_s = (float(value) for value in np.quantile(latencies, (0.5, 0.95, 0.99)))
+    p50_s, p95_s, p99_s = latency_quantiles(latencies)
     classed_p50_s, classed_p95_s = (float(value) for value in np.quantile(classed, (0.5, 0.95)))
     first, beside, last = rates
     return Measured(

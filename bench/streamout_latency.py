@@ -33,6 +33,7 @@ from confluent_kafka import Consumer
 
 from bench.durable import Durable, alerts_of, durable_claims
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.streamout import Feeder, publish
 from bench.topics import ZTF_PACKETS, read_feed
 from finkray.avro.frame import FRAME_BYTES, read_schema_id
@@ -138,7 +139,7 @@ def work_out(
         those of the visit
     """
     seconds = latencies_s(received, stream)
-    p50_s, p95_s, p99_s = (float(value) for value in np.quantile(seconds, (0.5, 0.95, 0.99)))
+    p50_s, p95_s, p99_s = latency_quantiles(seconds)
     visit_s = latencies_s(received, visit)
     times = [claim.at_unix_s for claim in stream]
     # The first commit opens the time, so its own alerts came before it.

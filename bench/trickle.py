@@ -22,6 +22,7 @@ import numpy as np
 from bench.chains.archive import settings_for
 from bench.durable import kafka_unix_s
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.running import running_archive
 from bench.topics import ZTF_PACKETS, Feed, read_feed, send
 from finkray.audit.audit import audit
@@ -123,7 +124,7 @@ def _measured(
     latencies = [claim["at"].timestamp() - kafka_unix_s(storage, claim) for claim in claims]
     files = {file["path"] for claim in claims for file in claim["files"]}
     seconds = (ended - begun).total_seconds()
-    p50, p95, p99 = np.quantile(np.concatenate(latencies), (0.5, 0.95, 0.99)).tolist()
+    p50, p95, p99 = latency_quantiles(np.concatenate(latencies))
     return Measured(
         rate_per_s=options.rate,
         partitions=options.partitions,

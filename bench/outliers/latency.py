@@ -25,6 +25,7 @@ from bench.beside import SERVICES, service_beside, wait_until_live, wait_until_s
 from bench.classify import make_catalog
 from bench.durable import alerts_of, durable_claims, results_after_s
 from bench.options import add_common, begin, working_folder
+from bench.quantiles import latency_quantiles
 from bench.stream import running_stream
 from bench.topics import ZTF_PACKETS, read_feed
 from finkray.outliers.location import FOLDER
@@ -124,7 +125,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Measured:
     return Measured(
         rate_per_s=options.rate,
         alerts=sum(map(alerts_of, durable)),
-        after_s={name: _quantiles(seconds) for name, seconds in after_s.items()},
+        after_s={name: latency_quantiles(seconds) for name, seconds in after_s.items()},
     )
 
 
@@ -133,11 +134,6 @@ def _train(storage: Storage) -> None:
     (trained,) = train(storage, Span(), ("ztf",), tell=_LOG.info, stopping=threading.Event())
     store = ModelStore(storage.below(FOLDER), "ztf")
     store.use(store.add(trained.model, {"alerts": trained.alerts, "files": trained.files}))
-
-
-def _quantiles(seconds: np.ndarray) -> tuple[float, float, float]:
-    p50, p95, p99 = (float(value) for value in np.quantile(seconds, (0.5, 0.95, 0.99)))
-    return p50, p95, p99
 
 
 def _parser() -> argparse.ArgumentParser:
