@@ -60,8 +60,9 @@ live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers a
 # Five groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
 # they have each test once, but for the soak, which `make soak` runs. Three have servers: each has a
 # Kafka of its own, and one archive at a time at most. The others are the unit tests, in two halves, which
-# take what the servers leave of the cores: a group more kept both cores at work. Lines of all but the first
-# group begin with their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
+# take what the servers leave of the cores: a group more kept both cores at work. That may be little for minutes,
+# and a test of six seconds took 300 once: only a test that hangs takes 20 minutes. Lines of all but the first group
+# begin with their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
 NAMED   := test-own-ray test-beside test-unit-finkray test-unit-others
@@ -82,10 +83,10 @@ test-beside: $(PREPARED)  ## Kafka, services, pages
 	@nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray)" tests/integration $(NAME)
 
 test-unit-finkray: $(PREPARED)  ## the unit tests of finkray/
-	@nice -n 15 $(PYTEST) tests/unit/finkray $(NAME)
+	@nice -n 15 $(PYTEST) --timeout 1200 tests/unit/finkray $(NAME)
 
 test-unit-others: $(PREPARED)  ## the other unit tests
-	@nice -n 15 $(PYTEST) tests/unit --ignore tests/unit/finkray $(NAME)
+	@nice -n 15 $(PYTEST) --timeout 1200 tests/unit --ignore tests/unit/finkray $(NAME)
 
 test-unit: $(READY)  ## the unit tests
 	@$(PYTEST) -n $(JOBS) --dist loadfile tests/unit

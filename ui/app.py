@@ -222,6 +222,7 @@ def serve(
             asgi(settings, sources, pages),
             host=settings.host,
             port=settings.port,
+            http="httptools",
             log_level="warning",
             timeout_graceful_shutdown=3,
         )

@@ -25,8 +25,6 @@ from ui.sources import (
     Sources,
 )
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def sources() -> Sources:

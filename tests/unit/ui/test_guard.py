@@ -21,8 +21,6 @@ from ui.guard import MAX_BODY_BYTES, Guard, is_loopback
 from ui.pages import live
 from ui.sources import STATUS
 
-pytestmark = pytest.mark.timeout(120)
-
 CALL = "/gradio_api/run/snapshot"
 EMPTY_CALL = json.dumps({"data": []}).encode()
 

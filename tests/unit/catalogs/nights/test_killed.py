@@ -30,7 +30,7 @@ FOLDERS = {
 }
 
 
-@pytest.mark.timeout(60 + 30 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS)
 def test_a_process_that_is_killed_leaves_what_was_there_or_what_is_new(quick_folder: Path) -> None:
     made = NightArchive(LocalStorage(quick_folder / "archive"))
     uri = made.storage.uri
