@@ -22,7 +22,8 @@ from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.unexpected_ends import EndedJob, ended_jobs, restart_notes
 from jobs.cluster.watcher_process import watcher_runs
 from jobs.commands.context import CommandContext
-from jobs.commands.render_status import status_json, status_text, troubles
+from jobs.commands.render_status import status_json, status_text
+from jobs.commands.status_troubles import troubles
 from jobs.commands.store_status import StoreStatus, read_store_status
 from jobs.daemons.page_facts import at_rest_unless_reporting
 from jobs.daemons.registry import jobs_on

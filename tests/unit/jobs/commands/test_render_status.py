@@ -11,14 +11,13 @@ from rich.console import Console
 
 from finkray.results.counts import ClassCounts, NightCounts
 from finkray.status.archive import Alarm, BalanceSheet, PartitionStatus, Snapshot
-from finkray.status.at_rest import ArchiveAtRest
 from finkray.status.service import ServiceSnapshot
 from finkray.text import count_text
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
 from jobs.cluster.started_jobs import StartedJob, UnexpectedEnd
 from jobs.cluster.unexpected_ends import EndedJob
-from jobs.commands.render_status import status_json, status_text, troubles
+from jobs.commands.render_status import status_json, status_text
 from jobs.daemons.archive import ARCHIVE
 from tests.support.classified import service
 from tests.support.snapshots import NIGHT, STREAMOUT, busy_night
@@ -274,24 +273,6 @@ def test_a_quiet_night_is_a_dozen_lines_with_one_for_each_job() -> None:
     assert job.split()[:2] == ["archive", "RUNNING"]
 
 
-def test_a_check_names_each_trouble_and_none_of_a_good_night() -> None:
-    assert troubles(busy_night(), NIGHT) == ()
-    alarm = Alarm(code="STORAGE", since=NIGHT, message="no room", what_to_do="make room")
-    lost = BalanceSheet(received=10, archived=7)
-    ended = [EndedJob(StartedJob(name="ui", job_id="ui-1", started_at=NIGHT), None)]
-    found = troubles(busy_night(alarms=(alarm,), balance=lost), NIGHT, ended=ended)
-    assert found == (
-        "job ui ended without being stopped",
-        "alarm STORAGE: no room",
-        "difference: 3 offsets",
-    )
-    assert troubles(None, NIGHT, at_rest=ArchiveAtRest("died")) == ("archive: died",)
-    late = troubles(busy_night(), NIGHT + timedelta(minutes=5))
-    assert late == ("archive: no report from the archive for 5 min 0 s",)
-    starting = troubles(busy_night(state="starting"), NIGHT)
-    assert starting == ("archive: starting",)
-
-
 def test_streaming_out_has_a_line_and_with_long_its_filters_and_consumer_groups() -> None:
     now = NIGHT + timedelta(seconds=2)
     snapshot = STREAMOUT["FILTER_RESTS"]
@@ -312,4 +293,3 @@ def test_streaming_out_has_a_line_and_with_long_its_filters_and_consumer_groups(
     assert "alice bright_alerts 7" in long_text
     raw = status_json(CLUSTER, (ARCHIVE,), busy_night(), streamout=snapshot)
     assert raw["streamout"]["filters"][0]["sent"] == 20
-    assert "alarm FILTER_RESTS: " in "\n".join(troubles(busy_night(), now, streamout=snapshot))
