@@ -18,69 +18,15 @@ first, because the oldest expire first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from finkray.claim import Claim, TopicPartition
 from finkray.driver.instructions import Assign, Discard, Dispatch, Drop, Fail, Instruction, Revoke
+from finkray.driver.lane_state import IDLE, LaneState, PartitionLanes
 from finkray.driver.lanes import Lane
 from finkray.driver.staged_groups import StagedGroups, groups_by_files
 from finkray.errors import BatchGone, StorageError
-from finkray.ingest.messages import Assignment, LaneKind, ReadyClaim
+from finkray.ingest.messages import Assignment, ReadyClaim
 from finkray.query.messages import ClaimFailure, ClaimOutcome
-
-_IDLE = 0
-
-
-@dataclass(slots=True)
-class _Lane:
-    """A lane that is being archived; no actor reads it while its generation is `_IDLE`."""
-
-    first_offset: int
-    end_offset: int | None
-    frontier: int
-    ready_to: int
-    generation: int = _IDLE
-    in_flight: dict[Claim, ReadyClaim] = field(default_factory=dict)
-    staged: dict[Claim, ClaimOutcome] = field(default_factory=dict)
-
-    @classmethod
-    def beginning(cls, lane: Lane) -> "_Lane":
-        first = lane.first_offset
-        return cls(first, lane.end_offset, first, first)
-
-    @property
-    def kind(self) -> LaneKind:
-        return "live" if self.end_offset is None else "backfill"
-
-    def next_staged(self) -> list[ClaimOutcome]:
-        """Return the staged claims that follow the frontier without a hole."""
-        staged, offset = [], self.frontier
-        for claim in sorted(self.staged):
-            if claim.first_offset != offset:
-                break
-            staged.append(self.staged[claim])
-            offset = claim.last_offset + 1
-        return staged
-
-    def holds(self, offset: int) -> bool:
-        return self.first_offset <= offset and (self.end_offset is None or offset < self.end_offset)
-
-
-@dataclass(slots=True)
-class _Partition:
-    """The lanes of a partition in order of offset, all read by one actor."""
-
-    actor: int
-    lanes: list[_Lane]
-    closing: bool = False
-
-    def lane_at(self, offset: int) -> _Lane | None:
-        return next((lane for lane in self.lanes if lane.holds(offset)), None)
-
-    def readable(self) -> list[_Lane]:
-        """Return the lanes that may be read now: the live one and the first of the backfills."""
-        backfills = [lane for lane in self.lanes if lane.end_offset is not None]
-        return backfills[:1] + [lane for lane in self.lanes if lane.end_offset is None]
 
 
 class Coordinator:
@@ -95,8 +41,8 @@ class Coordinator:
     def __init__(self, actors: int) -> None:
         self._actors = actors
         self._started: set[int] = set()
-        self._partitions: dict[TopicPartition, _Partition] = {}
-        self._generation = _IDLE
+        self._partitions: dict[TopicPartition, PartitionLanes] = {}
+        self._generation = IDLE
         self._groups = StagedGroups()
         self._draining = False
 
@@ -157,7 +103,7 @@ class Coordinator:
                 loads = [0] * self._actors
                 for partition in self._partitions.values():
                     loads[partition.actor] += 1
-                known = _Partition(loads.index(min(loads)), [])
+                known = PartitionLanes(loads.index(min(loads)), [])
                 self._partitions[source] = known
             elif not known.closing:
                 continue
@@ -166,7 +112,7 @@ class Coordinator:
             ends = {lane.end_offset for lane in known.lanes}
             instructions.extend(self._read_again(source, known.lanes))
             known.lanes += [
-                _Lane.beginning(lane) for lane in new_lanes if lane.end_offset not in ends
+                LaneState.beginning(lane) for lane in new_lanes if lane.end_offset not in ends
             ]
             known.lanes.sort(key=lambda lane: lane.first_offset)
             instructions.extend(self._advance(source))
@@ -300,7 +246,7 @@ class Coordinator:
             if claim not in lane.staged
         ]
 
-    def _expecting(self, outcome: ClaimOutcome) -> _Lane | None:
+    def _expecting(self, outcome: ClaimOutcome) -> LaneState | None:
         """Return the lane that waits for the outcome; None if its claim is void, or staged."""
         claim = outcome.claim
         lane = None if claim is None else self._lane(claim)
@@ -326,10 +272,12 @@ class Coordinator:
             *(self._again(lane, claim) for claim, lane in expected.items()),
         ]
 
-    def _again(self, lane: _Lane, claim: Claim) -> Dispatch:
+    def _again(self, lane: LaneState, claim: Claim) -> Dispatch:
         return _dispatch(self._partitions[claim.source].actor, lane, lane.in_flight[claim])
 
-    def _judge_failure(self, lane: _Lane, claim: Claim, failure: ClaimFailure) -> list[Instruction]:
+    def _judge_failure(
+        self, lane: LaneState, claim: Claim, failure: ClaimFailure
+    ) -> list[Instruction]:
         if failure.error_class == BatchGone.__name__:
             return self._read_again(claim.source, [lane]) + self._advance(claim.source)
         if failure.error_class == StorageError.__name__:
@@ -337,7 +285,7 @@ class Coordinator:
             return [_dispatch(actor, lane, lane.in_flight[claim], delayed=True)]
         return [_fail(str(claim), failure)]
 
-    def _read_again(self, source: TopicPartition, lanes: Iterable[_Lane]) -> list[Instruction]:
+    def _read_again(self, source: TopicPartition, lanes: Iterable[LaneState]) -> list[Instruction]:
         """Forget the uncommitted claims of lanes; `_advance` has the lanes read again.
 
         Claims of other lanes that share files with them are dispatched again.
@@ -360,7 +308,7 @@ class Coordinator:
             lane.in_flight.clear()
             lane.staged.clear()
             lane.ready_to = lane.frontier
-            lane.generation = _IDLE
+            lane.generation = IDLE
         return instructions
 
     def _advance(self, source: TopicPartition) -> list[Instruction]:
@@ -377,24 +325,24 @@ class Coordinator:
             return []
         instructions: list[Instruction] = []
         for lane in partition.readable():
-            if lane.generation == _IDLE:
+            if lane.generation == IDLE:
                 self._generation += 1
                 lane.generation = self._generation
                 assignment = Assignment(source, lane.frontier, lane.generation, lane.end_offset)
                 instructions.append(Assign(partition.actor, assignment))
         return instructions
 
-    def _lane(self, claim: Claim) -> _Lane | None:
+    def _lane(self, claim: Claim) -> LaneState | None:
         partition = self._partitions.get(claim.source)
         return None if partition is None else partition.lane_at(claim.first_offset)
 
-    def _all_lanes(self) -> Iterator[tuple[_Partition, _Lane]]:
+    def _all_lanes(self) -> Iterator[tuple[PartitionLanes, LaneState]]:
         for partition in self._partitions.values():
             for lane in partition.lanes:
                 yield partition, lane
 
 
-def _dispatch(actor: int, lane: _Lane, ready: ReadyClaim, *, delayed: bool = False) -> Dispatch:
+def _dispatch(actor: int, lane: LaneState, ready: ReadyClaim, *, delayed: bool = False) -> Dispatch:
     return Dispatch(
         actor,
         ready.claim,
