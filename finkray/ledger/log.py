@@ -23,26 +23,26 @@ depend on it.
 
 import logging
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from finkray.claim import Claim, ClaimResult, StagedClaim, TopicPartition
-from finkray.errors import ClusterUnavailable, FinkrayError, LedgerCorrupt
+from finkray.errors import FinkrayError, LedgerCorrupt
 from finkray.ledger.claims import read_results
 from finkray.ledger.compaction import compact
 from finkray.ledger.entry import LOG_FOLDER, ClaimKind, Entry, log_path
 from finkray.ledger.identity import raise_bounds, refuse_if_gone
 from finkray.ledger.read import LedgerReading, read_entries
+from finkray.ledger.refusals import (
+    refuse_contradictions,
+    refuse_files_of_committed,
+    refuse_rewriting,
+)
 from finkray.ledger.rollback import refuse_if_rolled_back
 from finkray.ledger.segment import BLOCK, covering
-from finkray.ledger.state import (
-    LedgerState,
-    refuse_partly_shared,
-    refuse_rewriting,
-    refuse_unbalanced,
-)
+from finkray.ledger.state import LedgerState
 from finkray.ledger.take_over import Holder, fenced, open_epoch, undo_if_compacted
 from finkray.status.archive import BalanceSheet
 from finkray.storage.contract import Storage
@@ -230,7 +230,7 @@ class Ledger:
             if a claim was committed by an earlier call, and shares its file of this call with one
             that was not: a fresh process reads the latter again
         """
-        _refuse_contradictions(staged, kind)
+        refuse_contradictions(staged, kind)
         while True:
             self._resolve_doubt()
             done = self._committed_recently(kind, staged)
@@ -238,7 +238,7 @@ class Ledger:
             if not rest:
                 return self._state.last_seq
             if kind == "committed":
-                _refuse_files_of_committed(rest, done)
+                refuse_files_of_committed(rest, done)
             content: dict[str, Any] = {
                 "claims": tuple(each.result for each in rest),
                 "staged": {final: at for each in rest for final, at in each.staged.items()},
@@ -368,26 +368,6 @@ class Ledger:
                     f"revision of {each.result.claim}: not staged and not known: {sorted(unknown)}"
                 )
             yield before
-
-
-def _refuse_contradictions(staged: Sequence[StagedClaim], kind: ClaimKind) -> None:
-    """Check that claims account for their offsets, and new ones for the files that they staged."""
-    for each in staged:
-        refuse_unbalanced(each.result)
-        if kind == "committed" and set(each.staged) != each.result.paths:
-            raise ValueError(f"claim {each.result.claim}: its files are not those it staged")
-    if kind == "committed":
-        refuse_partly_shared(each.result for each in staged)
-
-
-def _refuse_files_of_committed(rest: Sequence[StagedClaim], done: Collection[Claim]) -> None:
-    """Check that new files have no alerts of claims that an earlier call has committed."""
-    try:
-        refuse_partly_shared(each.result for each in rest)
-    except ValueError as error:
-        raise ClusterUnavailable(
-            f"{error}: {len(done)} of them are in the ledger already, with other files"
-        ) from error
 
 
 def staging_folder(epoch: int) -> str:

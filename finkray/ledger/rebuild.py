@@ -36,10 +36,11 @@ from finkray.ledger.identity import (
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import STAGING_FOLDER, Ledger
 from finkray.ledger.publish import recover
+from finkray.ledger.refusals import refuse_unbalanced
 from finkray.ledger.salvage import SET_ASIDE_FOLDER, SalvagedLedger, replay, salvage
 from finkray.ledger.segment import BLOCK
 from finkray.ledger.sharing import sharing_groups
-from finkray.ledger.state import LedgerState, refuse_unbalanced
+from finkray.ledger.state import LedgerState
 from finkray.ledger.unnamed_files import KafkaTopics, UnnamedFiles, read_unnamed_files
 from finkray.storage.contract import PublishOutcome, Storage
 

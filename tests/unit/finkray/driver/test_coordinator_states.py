@@ -13,7 +13,7 @@ from finkray.driver.lanes import Lane
 from finkray.errors import BatchGone, StorageError
 from finkray.ingest.messages import Assignment
 from finkray.intervals import IntervalSet
-from finkray.ledger.state import refuse_partly_shared
+from finkray.ledger.refusals import refuse_partly_shared
 from tests.support.claim_outcomes import failed, ready_claim, staged, staged_together
 
 A = TopicPartition("cluster", "ztf", "id", 0)
