@@ -16,18 +16,16 @@ rebuild is repeated, which finds the same content.
 
 import copy
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from finkray.claim import Claim, ClaimResult, TopicPartition
-from finkray.errors import Fenced, LedgerCorrupt, LedgerError, StorageError
+from finkray.claim import Claim
+from finkray.errors import LedgerCorrupt, LedgerError
 from finkray.intervals import Interval, IntervalSet
-from finkray.ledger.entry import Entry
 from finkray.ledger.file_claims import FileClaims, LeftOut, make_claims
 from finkray.ledger.identity import (
-    IDENTITY_PATH,
     Identity,
     newest_files,
     read_identity,
@@ -36,20 +34,13 @@ from finkray.ledger.identity import (
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import STAGING_FOLDER, Ledger
 from finkray.ledger.publish import recover
+from finkray.ledger.rebuild_plan import RebuildPlan, Tell, write_plan
 from finkray.ledger.refusals import refuse_unbalanced
-from finkray.ledger.salvage import SET_ASIDE_FOLDER, SalvagedLedger, replay, salvage
+from finkray.ledger.salvage import SalvagedLedger, replay, salvage
 from finkray.ledger.segment import BLOCK
-from finkray.ledger.sharing import sharing_groups
 from finkray.ledger.state import LedgerState
 from finkray.ledger.unnamed_files import KafkaTopics, UnnamedFiles, read_unnamed_files
-from finkray.storage.contract import PublishOutcome, Storage
-
-CLAIMS_IN_ENTRY = 500
-"""About 0.3 MB of JSON: no reader of the ledger notices an entry of that size."""
-
-_ENTRIES_AT_A_TIME = 1000
-
-Tell = Callable[[str], None]
+from finkray.storage.contract import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,30 +90,6 @@ class Rebuilt:
         return asdict(self) | {"left_out": [file._asdict() for file in self.left_out]}
 
 
-@dataclass(slots=True)
-class _Plan:
-    """The new ledger, before anything of it is written.
-
-    Attributes
-    ----------
-    salvaged
-        what is left of the old ledger
-    identity
-        of the new ledger, without its length
-    starts, committed, revisions
-        what the new ledger has beyond the entries that are kept
-    through_seq
-        the new ledger has at least an entry of this number
-    """
-
-    salvaged: SalvagedLedger
-    identity: Identity
-    through_seq: int
-    starts: set[tuple[TopicPartition, int]] = field(default_factory=set)
-    committed: list[ClaimResult] = field(default_factory=list)
-    revisions: list[Entry] = field(default_factory=list)
-
-
 def rebuild(
     storage: Storage,
     kafka: KafkaTopics,
@@ -170,7 +137,7 @@ def rebuild(
         plan, rebuilt = _make_plan(
             storage, kafka, known_claims, tell, replace_readable=replace_readable
         )
-        set_aside = _carry_out(storage, plan, [file.path for file in rebuilt.left_out], tell)
+        set_aside = write_plan(storage, plan, [file.path for file in rebuilt.left_out], tell)
         ledger = Ledger.take_over(storage, lease)
         recover(ledger, storage)
     return replace(rebuilt, set_aside=set_aside, entries=ledger.state.last_seq + 1)
@@ -183,11 +150,13 @@ def _make_plan(
     tell: Tell,
     *,
     replace_readable: bool,
-) -> tuple[_Plan, Rebuilt]:
+) -> tuple[RebuildPlan, Rebuilt]:
     tell("reading the ledger")
     found, salvaged = _identity(storage), salvage(storage)
     _refuse(storage, found, salvaged, replace_readable=replace_readable)
-    plan = _Plan(salvaged, _next_identity(storage, found, salvaged), _through_seq(found, salvaged))
+    plan = RebuildPlan(
+        salvaged, _next_identity(storage, found, salvaged), _through_seq(found, salvaged)
+    )
     for entry in replay(salvaged):
         plan.starts |= set(entry.starts)
         if entry.kind == "committed":
@@ -315,92 +284,3 @@ def _through_seq(found: Identity | None, salvaged: SalvagedLedger) -> int:
         return salvaged.max_seq
     # The identity is raised with each block that is compacted, and the next one may have begun.
     return found.last_seq + 2 * BLOCK
-
-
-def _carry_out(storage: Storage, plan: _Plan, left_out: Sequence[str], tell: Tell) -> str | None:
-    """Write the new ledger; return the folder with what was moved away, if anything was."""
-    entries = list(_entries(storage, plan))
-    last_seq = plan.salvaged.state.last_seq + len(entries)
-    storage.replace(IDENTITY_PATH, replace(plan.identity, last_seq=last_seq).to_bytes())
-    folder = f"{SET_ASIDE_FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
-    moves = {f"{folder}/{path}": path for path in (*plan.salvaged.replaced, *left_out)}
-    outcomes = storage.publish(moves)
-    refused = [path for path, done in outcomes.items() if done is not PublishOutcome.MOVED]
-    if refused:
-        raise StorageError(f"these files could not be set aside, try again: {refused}")
-    for number, entry in enumerate(entries, start=1):
-        if not storage.create(entry.path, entry.to_bytes()):
-            raise Fenced(f"{entry.path} was created by another process: start the rebuild again")
-        if number % _ENTRIES_AT_A_TIME == 0:
-            tell(f"{number} of {len(entries)} entries written")
-    return folder if moves else None
-
-
-def _entries(storage: Storage, plan: _Plan) -> Iterator[Entry]:
-    """Yield the new entries, numbered."""
-    state, epoch = plan.salvaged.state, plan.salvaged.state.epoch
-    blank = Entry(
-        seq=state.last_seq,
-        epoch=epoch,
-        kind="started",
-        at=datetime.now(UTC),
-        writer=secrets.token_hex(8),
-        published_through=state.published_through,
-        archive_id=plan.identity.archive_id,
-    )
-    contents = list(_contents(storage, plan))
-    opened: dict[str, Any] = {"kind": "opened", "epoch": max(1, plan.identity.epoch)}
-    if epoch == 0:
-        contents.insert(0, opened)
-    elif epoch < plan.identity.epoch:
-        contents.append(opened)
-    seq = state.last_seq
-    for content in contents:
-        seq, epoch = seq + 1, content.get("epoch", epoch)
-        yield replace(blank, **content | {"seq": seq, "epoch": epoch})
-    while seq < plan.through_seq:
-        seq += 1
-        yield replace(blank, seq=seq, epoch=epoch)
-
-
-def _contents(storage: Storage, plan: _Plan) -> Iterator[dict[str, Any]]:
-    """Yield what the new entries have."""
-    if plan.starts:
-        yield {"starts": tuple(sorted(plan.starts))}
-    claims: list[ClaimResult] = []
-    for together in sharing_groups(sorted(plan.committed, key=lambda result: result.claim)):
-        if claims and len(claims) + len(together) > CLAIMS_IN_ENTRY:
-            yield _committed(storage, plan, claims)
-            claims = []
-        claims += together
-    if claims:
-        yield _committed(storage, plan, claims)
-    for entry in plan.revisions:
-        yield {
-            "kind": entry.kind,
-            "claims": entry.claims,
-            "superseded": entry.superseded,
-            "remade": entry.remade,
-            "staged": _staged(storage, plan, entry.claims),
-        }
-
-
-def _committed(storage: Storage, plan: _Plan, claims: Sequence[ClaimResult]) -> dict[str, Any]:
-    return {
-        "kind": "committed",
-        "claims": tuple(claims),
-        "staged": _staged(storage, plan, claims),
-    }
-
-
-def _staged(storage: Storage, plan: _Plan, results: Sequence[ClaimResult]) -> Mapping[str, str]:
-    """Return the files of claims that are not published yet: the next start publishes them."""
-    staged = plan.salvaged.staged
-    return {
-        path: staged[path]
-        for result in results
-        for path in result.paths
-        if path in staged
-        and storage.size_bytes(path) is None
-        and storage.size_bytes(staged[path]) is not None
-    }
