@@ -289,8 +289,10 @@ class Points:
 
     def take(self, mask: np.ndarray) -> "Points":
         """Return the selected points."""
-        columns = (getattr(self, each.name)[mask] for each in fields(self)[1:])
-        return Points(Groups(self.groups.alert[mask], self.groups.alerts), *columns)
+        # Picked by number: numpy takes four times as long to pick by a mask.
+        picked = np.flatnonzero(mask)
+        columns = (getattr(self, each.name)[picked] for each in fields(self)[1:])
+        return Points(Groups(self.groups.alert[picked], self.groups.alerts), *columns)
 
 
 @dataclass(frozen=True)

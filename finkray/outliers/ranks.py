@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from finkray.outliers.arrays import Floats
+from finkray.outliers.bucket_search import BucketSearch
 
 STEPS: Final = 32
 """Steps of a normal score in one standard deviation: normal scores are whole numbers of steps."""
@@ -56,57 +57,52 @@ class Ranks:
     """
 
     def __init__(self, reference: Floats) -> None:
-        self.columns = [np.sort(column[np.isfinite(column)]) for column in reference.T]
-        self._steps = [_normal_steps(len(column)) for column in self.columns]
-        # (1 + n) / (1 + all), for n from 0 to all: the value itself is counted.
-        self._shares = [
-            np.arange(1, len(column) + 2) / (1 + len(column)) for column in self.columns
-        ]
-        self._distinct = [np.unique(column) for column in self.columns]
-        # How many reference values are less than each distinct one; all, for what is above them.
-        self._less = [
-            np.append(np.searchsorted(column, distinct), len(column))
-            for column, distinct in zip(self.columns, self._distinct, strict=True)
-        ]
+        self._columns = [_Column(np.sort(values[np.isfinite(values)])) for values in reference.T]
 
     def medians(self) -> Floats:
         """Return the lower median of each column; 0 of one without values."""
-        return np.array(
-            [column[(len(column) - 1) // 2] if len(column) else 0.0 for column in self.columns]
-        )
+        return np.array([column.median for column in self._columns])
 
     def places(self, values: Floats) -> Places:
         """Return where values lie, column by column; each row is answered for itself."""
-        below, above = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
-        normal = np.zeros(values.shape, np.float32)
-        for number, share in enumerate(self._shares):
-            if len(share) > 1:
-                less, at_most = self._counts(number, values[:, number])
-                below[:, number] = share[at_most]
-                above[:, number] = share[len(share) - 1 - less]
-                normal[:, number] = self._steps[number][at_most + less]
-        unknown = ~np.isfinite(values)
-        below[unknown] = above[unknown] = np.nan
-        normal[unknown] = 0.0
+        below, above = np.empty(values.shape), np.empty(values.shape)
+        normal = np.empty(values.shape, np.float32)
+        for number, column in enumerate(self._columns):
+            slots = column.slots(values[:, number])
+            below[:, number] = column.below[slots]
+            above[:, number] = column.above[slots]
+            normal[:, number] = column.normal[slots]
         return Places(below, above, normal)
 
     def normal(self, values: Floats) -> np.ndarray:
         """Return the normal scores of `places` alone."""
-        normal = np.zeros(values.shape, np.float32)
-        for number, steps in enumerate(self._steps):
-            if len(steps) > 1:
-                less, at_most = self._counts(number, values[:, number])
-                normal[:, number] = steps[at_most + less]
-        normal[~np.isfinite(values)] = 0.0
+        normal = np.empty(values.shape, np.float32)
+        for number, column in enumerate(self._columns):
+            normal[:, number] = column.normal[column.slots(values[:, number])]
         return normal
 
-    def _counts(self, number: int, column: Floats) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many reference values are less than each value, and at most it."""
-        # One search for both: a value is between two distinct ones, or is one of them.
-        distinct, less_than = self._distinct[number], self._less[number]
-        place = np.searchsorted(distinct, column)
-        equal = distinct[np.minimum(place, len(distinct) - 1)] == column
-        return less_than[place], less_than[place + equal]
+
+class _Column:
+    """The values of a column, sorted, and what `Places` says of each slot among them."""
+
+    def __init__(self, ordered: Floats) -> None:
+        count = len(ordered)
+        self.median = ordered[(count - 1) // 2] if count else 0.0
+        distinct, first = np.unique(ordered, return_index=True)
+        self._search = BucketSearch(distinct) if count else None
+        # How many values are less, and at most, in the slots between distinct values and of them.
+        twice = np.append(first, count).repeat(2)
+        less, at_most = twice[:-1], twice[1:]
+        # The value itself is counted. The last slot is that of unknown values.
+        self.below = np.append((1 + at_most) / (1 + count), np.nan)
+        self.above = np.append((1 + count - less) / (1 + count), np.nan)
+        self.normal = np.append(_normal_steps(count)[at_most + less], np.float32(0))
+
+    def slots(self, values: Floats) -> np.ndarray:
+        """Return the slot of each value, a row of `below`, `above` and `normal`."""
+        if self._search is None:
+            return np.full(len(values), len(self.below) - 1)
+        return self._search.slots(np.ascontiguousarray(values))
 
 
 def _normal_steps(count: int) -> np.ndarray:
