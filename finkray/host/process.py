@@ -1,10 +1,11 @@
 """Start a process that may outlive its starter, and find it again by a record of it."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,3 +78,18 @@ def start_detached(
             env=dict(environment),
             start_new_session=True,
         )
+
+
+@contextmanager
+def ended_on_error(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a detached child with its session if the block fails, as when it cannot be recorded.
+
+    A process that no record names would be found by no later command.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise

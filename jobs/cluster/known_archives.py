@@ -10,13 +10,15 @@ import json
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from finkray.errors import FinkrayError, LedgerCorrupt
+from finkray.host.records import read_record, write_private
 from finkray.ledger.entry import LOG_FOLDER
 from finkray.ledger.identity import IDENTITY_PATH, read_identity
 from finkray.ledger.segment import FOLDED_FOLDER
 from finkray.settings.model import Settings
 from finkray.storage.opening import open_storage
-from jobs.cluster.state import write_private
 
 _FILE: Final = "archives.json"
 
@@ -30,9 +32,8 @@ def remember_archive(state: Path, settings: Settings) -> None:
     found = read_identity(storage)
     known = _known_archives(state)
     if found is not None and known.get(storage.uri) != found.archive_id:
-        new = state / f"{_FILE}.new"
-        write_private(new, json.dumps(known | {storage.uri: found.archive_id}, indent=2))
-        new.replace(state / _FILE)
+        known[storage.uri] = found.archive_id
+        write_private(state / _FILE, json.dumps(known, indent=2))
 
 
 def refuse_vanished(state: Path, settings: Settings) -> None:
@@ -70,8 +71,12 @@ def refuse_vanished(state: Path, settings: Settings) -> None:
 
 def _known_archives(state: Path) -> dict[str, str]:
     """Return the identity of each archive that was started, by the URI of its folder."""
-    try:
-        known: dict[str, str] = json.loads((state / _FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return known
+    return read_record(state / _FILE, _KNOWN.validate_json, _REMEDY) or {}
+
+
+_KNOWN: Final = TypeAdapter(dict[str, str])
+
+_REMEDY: Final = (
+    "move it away. The next `finkray start archive` takes what is in the folder for the archive "
+    "that is meant, so look first whether its disk is mounted"
+)

@@ -7,8 +7,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from finkray.audit.report import AuditReport
+from finkray.host.records import write_private
 from finkray.status.last_audit import LastAudit
-from jobs.cluster.state import write_private
 
 _FILE: Final = "audits.json"
 
@@ -27,9 +27,7 @@ def keep_audit(state: Path, report: AuditReport) -> None:
         deep="" if report.deep is None else report.deep.range,
     )
     kept = {**_read(state), report.archive_uri: last.model_dump(mode="json")}
-    new = state / f"{_FILE}.new"
-    write_private(new, json.dumps(kept, indent=1))
-    new.replace(state / _FILE)
+    write_private(state / _FILE, json.dumps(kept, indent=1))
 
 
 def last_audit(state: Path, archive_uri: str) -> LastAudit | None:

@@ -34,14 +34,15 @@ from finkray.host.interrupt import deferred_interrupts
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports, is_free, listens
-from finkray.host.process import ProcessRecord, start_detached
+from finkray.host.process import ProcessRecord, ended_on_error, start_detached
+from finkray.host.records import read_record, write_private
 from finkray.settings.ray import RaySettings
 from finkray.settings.reader import ENV_PREFIX
 from jobs.cluster.logs import text_end
 from jobs.cluster.orphans import HOME_VARIABLE, kill, left_of_job, orphans
 from jobs.cluster.ray_dashboard import RayDashboard
 from jobs.cluster.started_jobs import UnexpectedEnd
-from jobs.cluster.state import refuse_shared, write_private
+from jobs.cluster.state import refuse_shared
 from jobs.cluster.watcher_process import end_watcher
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +67,11 @@ _EXIT_LOG: Final = "ray_process_exit.log"
 _EXITED: Final = re.compile(r"^ *(\w+) \[exit code=(.+)\]$", re.MULTILINE)
 
 _JOB_LOGS: Final = "job-driver-*.log"
+
+_REMEDY: Final = (
+    "processes of the local Ray that still run are not known. `grep -l FINKRAY_LOCAL_RAY_HOME "
+    "/proc/[0-9]*/environ` names them: end those of this state folder, then delete the file"
+)
 
 _LONGEST_TEMP: Final = 24
 """Ray makes sockets below its folder, and a socket's path ends at 107 bytes."""
@@ -279,10 +285,11 @@ def _launch(state: Path, settings: RaySettings) -> tuple[LocalRay, int]:
         child = start_detached(
             command, log=state / "ray.log", environment=environment, die_with_parent=False
         )
-        process = ProcessRecord.of(child.pid, mark=str(folder))
-        ray = replace(ray, process=process)
-        record = {**asdict(ray), "home": str(home), "folder": str(folder)}
-        write_private(state / "ray.json", json.dumps(record, indent=2))
+        with ended_on_error(child):
+            process = ProcessRecord.of(child.pid, mark=str(folder))
+            ray = replace(ray, process=process)
+            record = {**asdict(ray), "home": str(home), "folder": str(folder)}
+            write_private(state / "ray.json", json.dumps(record, indent=2))
     return ray, client
 
 
@@ -340,10 +347,11 @@ def _is_whole(ray: LocalRay) -> bool:
 
 def _last(state: Path) -> LocalRay | None:
     """Return the cluster that was started last and not cleared away, alive or not."""
-    try:
-        raw = json.loads((state / "ray.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+    return read_record(state / "ray.json", _parse, _REMEDY)
+
+
+def _parse(data: bytes) -> LocalRay:
+    raw = json.loads(data)
     return LocalRay(
         ProcessRecord(**raw["process"]),
         raw["address"],

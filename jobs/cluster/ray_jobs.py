@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from finkray.errors import ClusterUnavailable, FinkrayError
 from finkray.host.ray_connection import errors_of_ray
+from finkray.host.records import write_private
 from finkray.settings.model import Settings
 from jobs.cluster.job import Daemon, Job, JobReport, ServiceJob
-from jobs.cluster.state import settings_file, write_private
+from jobs.cluster.state import settings_file
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter
 
 from finkray.errors import KafkaUnavailable
+from finkray.host.records import read_record, write_private
 from finkray.settings.model import Settings
 from finkray.settings.simulator import SimulatorSettings
 
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     from sim.broker.kafka import Kafka
 
 
-_PLAYING = "playing.json"
+_PLAYING: Final = "playing.json"
+_RECORD: Final = TypeAdapter(dict[str, str])
+_REMEDY: Final = "`finkray stop simulator` and `finkray start simulator` write it anew"
 
 
 def kafka_folder(state: Path) -> Path:
@@ -47,18 +52,12 @@ def record_playing(state: Path, settings: SimulatorSettings, topic: str) -> None
     record = {"topic": topic, "topics": topics_of(settings), "survey": settings.survey}
     schemas = str(schema_folder(settings, state))
     playing = kafka_folder(state) / _PLAYING
-    new = playing.with_suffix(".new")
-    new.write_text(json.dumps({**record, "schema_folder": schemas}), encoding="utf-8")
-    new.replace(playing)
+    write_private(playing, json.dumps({**record, "schema_folder": schemas}))
 
 
 def playing(state: Path) -> dict[str, str] | None:
     """Return what is played: `topic`, `topics` (a name or pattern), `survey`, `schema_folder`."""
-    try:
-        record: dict[str, str] = json.loads((kafka_folder(state) / _PLAYING).read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    return record
+    return read_record(kafka_folder(state) / _PLAYING, _RECORD.validate_json, _REMEDY)
 
 
 def running_kafka(state: Path) -> "Kafka | None":

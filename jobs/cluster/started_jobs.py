@@ -14,10 +14,16 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from finkray.host.exit_codes import DaemonExit
+from finkray.host.records import read_record, write_private
 from jobs.cluster.job import JobReport, ServiceJob
-from jobs.cluster.state import settings_file, write_private
+from jobs.cluster.state import settings_file
 
 _FILE: Final = "jobs.json"
+
+_REMEDY: Final = (
+    "move it away. `finkray status` shows the jobs that run, and `finkray stop` ends them, but "
+    "none is started again after a kill until it was stopped and started"
+)
 
 
 class _Frozen(BaseModel):
@@ -110,12 +116,15 @@ def fate_of(
 
 
 def started_jobs(state: Path) -> dict[str, StartedJob]:
-    """Return the jobs that were started and not stopped, by name, in the order of their starts."""
-    try:
-        raw = (state / _FILE).read_bytes()
-    except FileNotFoundError:
-        return {}
-    return {job.name: job for job in _JOBS.validate_json(raw)}
+    """Return the jobs that were started and not stopped, by name, in the order of their starts.
+
+    Raises
+    ------
+    FinkrayError
+        The record is damaged.
+    """
+    jobs = read_record(state / _FILE, _JOBS.validate_json, _REMEDY)
+    return {job.name: job for job in jobs or ()}
 
 
 def record_start(state: Path, job: StartedJob) -> None:
@@ -155,9 +164,7 @@ def record_ends(state: Path, end_of: Callable[[StartedJob], UnexpectedEnd | None
 
 
 def _write(state: Path, jobs: Mapping[str, StartedJob]) -> None:
-    new = state / f"{_FILE}.new"
-    write_private(new, _JOBS.dump_json(tuple(jobs.values()), indent=2).decode())
-    new.replace(state / _FILE)
+    write_private(state / _FILE, _JOBS.dump_json(tuple(jobs.values()), indent=2).decode())
 
 
 _JOBS: Final[TypeAdapter[tuple[StartedJob, ...]]] = TypeAdapter(tuple[StartedJob, ...])

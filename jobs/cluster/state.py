@@ -32,7 +32,7 @@ def state_folder(env: Mapping[str, str] = os.environ) -> Path:
     Raises
     ------
     SettingsError
-        Another user owns the folder or may write to it.
+        Another user owns the folder or may write to it, or it cannot be created.
     """
     if named := env.get("FINKRAY_STATE"):
         folder = Path(named)
@@ -41,7 +41,13 @@ def state_folder(env: Mapping[str, str] = os.environ) -> Path:
     else:
         folder = Path.home() / ".local" / "state" / "finkray"
     folder = folder.expanduser().absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"state folder (FINKRAY_STATE): {folder} cannot be created: {error.strerror}: name a "
+            "folder of your own in FINKRAY_STATE"
+        ) from error
     refuse_shared(folder, "state folder (FINKRAY_STATE)")
     return folder
 
@@ -76,15 +82,3 @@ def refuse_shared(folder: Path, what: str, *, others_may_read: bool = True) -> N
 def settings_file(state: Path, job_id: str) -> Path:
     """Return the file with the settings of a job."""
     return state / "settings" / f"{job_id}.json"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with open(path, "x", opener=_private, encoding="utf-8") as file:
-        file.write(text)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -5,12 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from finkray.host.process import ProcessRecord
+from finkray.host.records import read_record, write_private
 from finkray.host.supervise import left_in
 from jobs.cluster.orphans import kill
-from jobs.cluster.state import write_private
 
 _FILE: Final = "watcher.json"
+
+_REMEDY: Final = (
+    "delete it. If a Ray watcher runs, it ends by itself when no job is left that was started and "
+    "not stopped"
+)
 
 
 def watcher_runs(state: Path) -> bool:
@@ -39,7 +46,4 @@ def end_watcher(state: Path) -> None:
 
 
 def _record(state: Path) -> ProcessRecord | None:
-    try:
-        return ProcessRecord(**json.loads((state / _FILE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+    return read_record(state / _FILE, TypeAdapter(ProcessRecord).validate_json, _REMEDY)

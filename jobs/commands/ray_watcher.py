@@ -19,7 +19,7 @@ from typing import Final
 from finkray.errors import FinkrayError
 from finkray.host.interrupt import deferred_interrupts
 from finkray.host.lock import exclusive
-from finkray.host.process import start_detached
+from finkray.host.process import ended_on_error, start_detached
 from finkray.host.supervise import Backoff
 from jobs.cluster.local_ray import find_local_ray, inherited
 from jobs.cluster.restart_plan import RestartPlan, plan_restart
@@ -44,7 +44,8 @@ def ensure_watcher(state: Path) -> None:
             environment=inherited(os.environ),
             die_with_parent=False,
         )
-        record_watcher(state, child.pid)
+        with ended_on_error(child):
+            record_watcher(state, child.pid)
 
 
 def plan_now(state: Path) -> RestartPlan:

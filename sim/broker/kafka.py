@@ -20,12 +20,14 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata
+from pydantic import TypeAdapter
 
 from finkray.errors import KafkaUnavailable
 from finkray.host.java import find_java
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports
-from finkray.host.process import ProcessRecord, start_detached
+from finkray.host.process import ProcessRecord, ended_on_error, start_detached
+from finkray.host.records import read_record, write_private
 from finkray.kafka import topics
 from sim.broker import class_data
 from sim.broker.config import new_cluster_id, server_properties, to_properties
@@ -249,13 +251,15 @@ class Kafka:
         return self.folder / "node.json"
 
     def _process(self) -> ProcessRecord | None:
-        try:
-            return ProcessRecord(**json.loads(self._process_file.read_text()))
-        except FileNotFoundError:
-            return None
+        parse = TypeAdapter(ProcessRecord).validate_json
+        return read_record(self._process_file, parse, f"end {self.folder}'s Kafka, and delete it")
 
     def _node(self) -> _Node:
-        return _Node(**json.loads(self._node_file.read_text()))
+        parse = TypeAdapter(_Node).validate_json
+        node = read_record(self._node_file, parse, f"delete {self.folder}, its Kafka begins anew")
+        if node is None:
+            raise KafkaUnavailable(f"no Kafka was started in {self.folder}: start it again")
+        return node
 
     @property
     def _client(self) -> dict[str, object]:
@@ -307,8 +311,9 @@ class Kafka:
             environment=java.environment(),
             die_with_parent=self._die_with_parent,
         )
-        record = ProcessRecord.of(self._child.pid, mark=str(properties))
-        self._process_file.write_text(json.dumps(asdict(record)))
+        with ended_on_error(self._child):
+            record = ProcessRecord.of(self._child.pid, mark=str(properties))
+            write_private(self._process_file, json.dumps(asdict(record)))
         _LOG.info("Kafka is starting on %s; its log is %s", self.bootstrap_servers, self.log_path)
 
     def _settle_node(self, port: int | None) -> _Node:
@@ -318,7 +323,7 @@ class Kafka:
             node = replace(node, port=port or node.port, login_port=node.login_port or login_port)
         else:
             node = _Node(new_cluster_id(), port or free_port, controller_port, login_port)
-        self._node_file.write_text(json.dumps(asdict(node)))
+        write_private(self._node_file, json.dumps(asdict(node)))
         return node
 
     def _login_properties(self, node: _Node) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A process is distinguished from a later one with its id, and reliably ended."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from finkray.host.process import ProcessRecord, start_detached
+from finkray.host.process import ProcessRecord, ended_on_error, start_detached
 
 STUBBORN = """
 import signal, sys, time
@@ -79,3 +80,10 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, *, die_with_pa
     assert record.process() is None
     _, alive = psutil.wait_procs(watchers, timeout=10)
     assert not alive
+
+
+def test_a_process_that_could_not_be_recorded_is_ended(tmp_path: Path) -> None:
+    child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
+    with pytest.raises(OSError, match="full"), ended_on_error(child):
+        raise OSError("full")
+    assert child.returncode == -signal.SIGKILL

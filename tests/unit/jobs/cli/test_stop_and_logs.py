@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from jobs.cluster.orphans import HOME_VARIABLE
 from jobs.cluster.started_jobs import StartedJob, record_start, started_jobs
 from tests.support.commands import Finkray
@@ -38,6 +40,20 @@ def test_jobs_of_a_ray_that_is_gone_are_forgotten(finkray: Finkray, tmp_path: Pa
     assert answer.stdout == "archive does not run\nbright does not run\n"
     assert (answer.returncode, started_jobs(state)) == (0, {})
     assert finkray("stop", "--all").stdout == "no job runs\n"
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "ray.json", "watcher.json"])
+def test_a_damaged_file_of_the_state_folder_is_named_with_what_to_do(
+    finkray: Finkray, tmp_path: Path, name: str
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    for text in ("", "null", '[{"name": 1}]'):
+        (state / name).write_text(text)
+        for words in (("status",), ("stop", "--all")):
+            answer = finkray(*words)
+            assert answer.returncode == 1
+            assert answer.stderr.startswith(f"finkray: {state / name} is damaged: ")
 
 
 def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from finkray.host.records import write_private
 from jobs.cluster.job import JobReport, ServiceJob
 from jobs.cluster.started_jobs import (
     Fate,
@@ -15,7 +16,7 @@ from jobs.cluster.started_jobs import (
     record_start,
     started_jobs,
 )
-from jobs.cluster.state import settings_file, write_private
+from jobs.cluster.state import settings_file
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 ARCHIVE = StartedJob(name="archive", job_id="archive-1", started_at=AT)

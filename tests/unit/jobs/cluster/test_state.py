@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import SettingsError
-from jobs.cluster.state import refuse_shared, state_folder, write_private
+from jobs.cluster.state import refuse_shared, state_folder
 
 
 def mode(path: Path) -> int:
@@ -17,15 +17,6 @@ def test_the_place_of_the_state(tmp_path: Path) -> None:
     assert state_folder(both) == named
     assert state_folder({"XDG_STATE_HOME": str(xdg)}) == xdg / "finkray"
     assert mode(named) == 0o700
-
-
-def test_private_files_are_private_also_over_one_that_was_not(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "secret"
-    write_private(path, "one")
-    assert mode(path) == 0o600
-    path.chmod(0o644)
-    write_private(path, "two")
-    assert (mode(path), path.read_text()) == (0o600, "two")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
@@ -46,3 +37,10 @@ def test_a_state_folder_that_is_a_link_or_of_another_user_is_refused(tmp_path: P
     # Root owns "/", and whoever is not root does not: either way it is not a private folder.
     with pytest.raises(SettingsError, match=r"another user|other users"):
         refuse_shared(Path("/"), "state folder", others_may_read=False)
+
+
+def test_a_state_folder_that_cannot_be_created_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("file", "file/below"):
+        with pytest.raises(SettingsError, match=r"cannot be created: .* in FINKRAY_STATE"):
+            state_folder({"FINKRAY_STATE": str(tmp_path / name)})
