@@ -37,7 +37,7 @@ COMMAND_EXITS: Final[Mapping[CommandExit, str]] = {
     CommandExit.UNAVAILABLE: "trouble that may pass: Kafka, Ray or the disk does not answer as it "
     "should",
     CommandExit.BUG: "a bug of finkray; --debug shows where",
-    CommandExit.INTERRUPTED: "Ctrl-C",
+    CommandExit.INTERRUPTED: "Ctrl-C, SIGTERM, or the terminal was closed",
 }
 
 DAEMON_EXITS: Final[Mapping[DaemonExit, str]] = {

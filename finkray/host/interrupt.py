@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -14,21 +14,52 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stop_on_interrupt() -> Iterator[threading.Event]:
     """Yield an event that the first Ctrl-C sets; the second raises KeyboardInterrupt.
 
-    The first raises no exception: it could be raised anywhere, and Python drops an exception that
-    is raised during a clean-up.
+    SIGTERM and the loss of the terminal set it too, as often as they come: a closed terminal sends
+    SIGHUP, and so does its shell. The first signal raises no exception: it could be raised
+    anywhere, and Python drops an exception that is raised during a clean-up.
     """
     stopping = threading.Event()
 
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
+    def request_stop(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and stopping.is_set():
             raise KeyboardInterrupt
         stopping.set()
 
-    before = signal.signal(signal.SIGINT, request_stop)
-    try:
+    with _handled_by(request_stop, (signal.SIGINT, *_without_ignored_hangup())):
         yield stopping
+
+
+@contextmanager
+def endings_interrupt() -> Iterator[None]:
+    """Let SIGTERM and the loss of the terminal raise KeyboardInterrupt, as Ctrl-C does.
+
+    Without that they end a command at once, and what it began stays: a Ray without a job, or a job
+    that its foreground command should have drained.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled_by(interrupt, _without_ignored_hangup()):
+        yield
+
+
+def _without_ignored_hangup() -> tuple[int, ...]:
+    """Return SIGTERM and SIGHUP; the second only if the command shall not outlive its terminal."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None], numbers: Iterable[int]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 class Interrupts:

@@ -9,6 +9,7 @@ import typer
 import finkray
 from finkray.errors import FinkrayError, SettingsError
 from finkray.host.exit_codes import COMMAND_EXITS, CommandExit
+from finkray.host.interrupt import endings_interrupt
 from finkray.text import clipped, visible_lines, visible_text
 from jobs.cli import (
     archive,
@@ -29,6 +30,7 @@ from jobs.cli import (
 from jobs.cli.catalog import catalog
 from jobs.cli.common import WholeSummaries
 from jobs.cli.simulator import simulator_app
+from jobs.cli.standard_streams import mend_standard_streams
 
 _HELP: Final = """Archive astronomical alerts from Kafka as Parquet, each exactly once.
 
@@ -75,6 +77,14 @@ app.add_typer(simulator_app, name="simulator")
 
 _PATH_CHARS: Final = 80
 
+_DISK_ERRORS: Final = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG),
+        *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTDIR),
+    )
+)
+"""What the machine refuses, and no bug of finkray."""
+
 
 def _print_version(*, requested: bool) -> None:
     if requested:
@@ -104,11 +114,13 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors become one clear line and an exit code."""
+    mend_standard_streams()
     if odd := [word for word in sys.argv[1:] if not _is_text(word)]:
         sys.stderr.write(f"finkray: {odd[0]!r} is no text in UTF-8\n")
         sys.exit(CommandExit.SETTINGS)
     try:
-        app(prog_name="finkray")
+        with endings_interrupt():
+            app(prog_name="finkray")
     except Exception as error:
         if "--debug" in sys.argv:
             raise
@@ -119,6 +131,13 @@ def main() -> None:
             path = clipped(visible_text(str(error.filename)), _PATH_CHARS)
             sys.stderr.write(f"finkray: the path is too long: {path}\n")
             sys.exit(CommandExit.NO)
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            path = f"{visible_text(str(error.filename))}: " if error.filename else ""
+            sys.stderr.write(
+                f"finkray: {path}{error.strerror}: look at the disk "
+                "(df -h, df -i, mount), and at who may read and write there\n"
+            )
+            sys.exit(CommandExit.UNAVAILABLE)
         sys.stderr.write(
             f"finkray: a bug: {type(error).__name__}: {visible_lines(str(error))} "
             "(finkray --debug … shows where)\n"

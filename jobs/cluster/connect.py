@@ -1,7 +1,9 @@
 """Find the Ray cluster for a command, and connect to it."""
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,12 +146,15 @@ def connected(
     enter(cluster)
     import ray
 
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     session = connect_to_ray(
         cluster.address,
         settings.namespace,
         quiet=True,
         working_dir=settings.working_dir if ships_code else "",
     )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would skip what a command does first
     try:
         yield session
     finally:

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from finkray.host.interrupt import Interrupts, deferred_interrupts, stop_on_interrupt
+from finkray.host.interrupt import (
+    Interrupts,
+    deferred_interrupts,
+    endings_interrupt,
+    stop_on_interrupt,
+)
 
 
 def interrupt() -> None:
@@ -32,6 +37,34 @@ def test_the_second_interrupt_raises() -> None:
         interrupt()
         with pytest.raises(KeyboardInterrupt):
             interrupt()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_count_as_a_first_interrupt(number: int) -> None:
+    with stop_on_interrupt() as asked:
+        for _ in range(2):  # a shell sends its own SIGHUP after the kernel's
+            os.kill(os.getpid(), number)
+            assert asked.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_terminal_interrupt_a_command(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), endings_interrupt():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
+
+
+def test_a_command_that_shall_outlive_its_terminal_does() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with endings_interrupt(), stop_on_interrupt() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not asked.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_after_the_block_the_first_interrupt_raises() -> None:

@@ -185,3 +185,12 @@ def test_an_odd_argument_is_no_bug(
     assert answer.returncode == code, answer.stderr
     assert said in answer.stderr
     assert len(answer.stderr) < 200
+
+
+def test_a_disk_that_refuses_is_no_bug(finkray: Finkray, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "services.lock").symlink_to("/dev/null/lock")
+    answer = finkray("stop", "--all")
+    assert answer.returncode == CommandExit.UNAVAILABLE
+    assert answer.stderr.startswith(f"finkray: {state}/services.lock: Not a directory: look at")
