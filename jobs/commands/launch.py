@@ -210,8 +210,8 @@ def _follow(context: CommandContext, jobs: Jobs, job: Job, log: Path) -> Job:
                     f"{job.name} drains and stops; Ctrl-C again returns without waiting"
                 )
                 jobs.ask_to_stop(job)
-            context.progress.write(text.more())
+            context.progress.show(text.more())
             time.sleep(POLL_S)
             job = jobs.refresh(job)
-    context.progress.write(text.more())
+    context.progress.show(text.more())
     return job

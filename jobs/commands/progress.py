@@ -1,13 +1,56 @@
 """Output of a command while it works: lines, and one line that changes on a terminal."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Final, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from finkray.text import visible_lines
+
+_UNHEARD: Final = (errno.EPIPE, errno.EIO)
+"""Of a pipe whose reader has ended, and of a terminal that was closed."""
+
+
+class _Lasting:
+    """A stream that is dropped when nobody reads it any more.
+
+    A command that starts or stops jobs must end what it began, though `| head -1` has ended or the
+    terminal was closed.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        with self._dropped_if_unheard():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with self._dropped_if_unheard():
+            self._stream.flush()
+
+    @contextmanager
+    def _dropped_if_unheard(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _UNHEARD:
+                raise
+            # What is still in the stream's buffer goes there too, at the end of the process.
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self._stream.fileno())
+            os.close(nothing)
 
 
 class Progress:
@@ -18,19 +61,30 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._errors = Console(stderr=True, highlight=False)
+        self._errors = Console(file=cast("TextIO", _Lasting(sys.stderr)), highlight=False)
 
     def say(self, text: str) -> None:
         """Print a line of the result; what it may have from a stream cannot steer the terminal."""
-        sys.stdout.write(f"{visible_lines(text)}\n")
-        sys.stdout.flush()
+        self.show(f"{visible_lines(text)}\n")
 
     def tell(self, text: str) -> None:
         """Print a line about the work to standard error, apart from the result."""
         self._errors.print(visible_lines(text), markup=False)
 
+    def show(self, text: str) -> None:
+        """Print text as it is, as long as somebody reads it."""
+        output = _Lasting(sys.stdout)
+        output.write(text)
+        output.flush()
+
     def write(self, text: str) -> None:
-        """Print text as it is."""
+        """Print text as it is.
+
+        Raises
+        ------
+        BrokenPipeError
+            Nobody reads it any more.
+        """
         sys.stdout.write(text)
         sys.stdout.flush()
 
