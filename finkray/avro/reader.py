@@ -27,27 +27,27 @@ STRIDE = 8
 _SYNC = bytes(SYNC_BYTES)
 
 
-class TooHeavy(ValueError):
-    """Sound records would take more memory than allowed; never leaves `finkray.packets.decode`.
+class RecordsTooLarge(ValueError):
+    """Sound records would each take more memory than allowed; caught in `finkray.packets.decode`.
 
     Attributes
     ----------
-    weights_bytes
-        by the index of the record, the memory that each would take
+    sizes_bytes
+        the memory that each of these records would take, by the index of the record
     """
 
-    def __init__(self, weights_bytes: Mapping[int, int]) -> None:
-        super().__init__(weights_bytes)
-        self.weights_bytes = weights_bytes
+    def __init__(self, sizes_bytes: Mapping[int, int]) -> None:
+        super().__init__(sizes_bytes)
+        self.sizes_bytes = sizes_bytes
 
 
-class TooMuch(ValueError):
-    """Sound records would take more memory together than there is room for.
+class BatchTooLarge(ValueError):
+    """Sound records would together take more memory than there is room for.
 
     Attributes
     ----------
     fitting
-        how many of the first records there is room for
+        number of records, from the first on, that there is room for
     """
 
     def __init__(self, fitting: int) -> None:
@@ -61,7 +61,7 @@ class RecordReader:
     Raises
     ------
     SchemaError
-        if arrow-avro does not read this schema as promised
+        if arrow-avro reads this schema to other types than those of `WriterSchema`
     """
 
     def __init__(self, schema: WriterSchema) -> None:
@@ -87,7 +87,7 @@ class RecordReader:
         limits_bytes: Sequence[int] | None = None,
         room_bytes: int | None = None,
     ) -> pa.RecordBatch:
-        """Decode the records, in order, to a batch of the promised schema.
+        """Decode the records, in order, to a batch with the Arrow schema of `WriterSchema`.
 
         Parameters
         ----------
@@ -102,18 +102,18 @@ class RecordReader:
         ------
         Undecodable
             if any of them is damaged; `damaged` finds which
-        TooHeavy
+        RecordsTooLarge
             if all are sound and any of them would take more than its limit
-        TooMuch
-            if all are sound and within their limits, and would take more than there is room for
+        BatchTooLarge
+            if all are sound and within their limits, and together take more than `room_bytes`
         """
         batch = self._read_guarded(records)
         if limits_bytes is not None:
             weights = self._weigh(batch.columns, len(records)) + list(map(len, records))
             if heavy := np.flatnonzero(weights > limits_bytes).tolist():
-                raise TooHeavy({index: int(weights[index]) for index in heavy})
+                raise RecordsTooLarge({index: int(weights[index]) for index in heavy})
             if room_bytes is not None and (ends := np.cumsum(weights))[-1] > room_bytes:
-                raise TooMuch(int(np.searchsorted(ends, room_bytes, side="right")))
+                raise BatchTooLarge(int(np.searchsorted(ends, room_bytes, side="right")))
         columns = self._convert(batch.columns)
         return pa.RecordBatch.from_arrays(columns, schema=self.schema.arrow)
 
@@ -169,7 +169,7 @@ class RecordReader:
 
 
 class _Relabelled:
-    """The same data under other names and types that are stored alike; nothing is copied.
+    """A batch under other names and types that are stored alike; no data is copied.
 
     Implements Arrow's PyCapsule protocol.
     """

@@ -53,7 +53,7 @@ class OpenedLedger:
 
 def open_epoch(storage: Storage, writer: str, holder: Holder | None = None) -> OpenedLedger:
     """Read a ledger and append the entry that begins a new epoch; see `Ledger.take_over`."""
-    # In this order: what another archive commits meanwhile is in the ledger when it is read.
+    # The ledger is read last: it may be ahead of identity and files, but must not be behind them.
     found, files = read_identity(storage), newest_files(storage, datetime.now(UTC))
     reading = read_state(storage)
     state = reading.state
@@ -87,7 +87,7 @@ def open_epoch(storage: Storage, writer: str, holder: Holder | None = None) -> O
 
 
 def undo_if_compacted(storage: Storage, entry: Entry) -> bool:
-    """Return whether a created entry was void, its number being compacted; delete it if so."""
+    """Delete a created entry if its number was compacted before; return whether it was."""
     if covering(storage, entry.seq) is None:
         return False
     storage.delete([entry.path])
@@ -97,6 +97,6 @@ def undo_if_compacted(storage: Storage, entry: Entry) -> bool:
 def fenced(seq: int) -> Fenced:
     """Return the error of a writer that finds the entry of another one."""
     return Fenced(
-        f"entry {seq} of the ledger is another archive's: it has taken this folder over, and "
-        "nothing more is written here"
+        f"entry {seq} of the ledger is another archive's: that archive has taken this folder over, "
+        "and this one writes nothing more"
     )

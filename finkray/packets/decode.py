@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from finkray.avro.container import PacketRefused
-from finkray.avro.reader import RecordReader, TooHeavy, TooMuch
+from finkray.avro.reader import BatchTooLarge, RecordReader, RecordsTooLarge
 from finkray.avro.schema import WriterSchema
 from finkray.avro.stream import Piece, Undecodable
 from finkray.claim import TopicPartition
@@ -158,14 +158,14 @@ class _Group:
                 self._room.take(batch.nbytes)
                 self._batches.append(batch)
                 self._decoded_rows += chunk.rows
-        except TooMuch as much:
+        except BatchTooLarge as much:
             fitting = max(much.fitting, int(chunk.rows[0] == 0))
             self._keep(chunk.first(fitting))
             self.left_at = chunk.rows[fitting]
-        except TooHeavy as heavy:
-            for index, size_bytes in heavy.weights_bytes.items():
+        except RecordsTooLarge as heavy:
+            for index, size_bytes in heavy.sizes_bytes.items():
                 self.rejects.append(_too_large(chunk.rows[index], size_bytes, chunk.limits[index]))
-            self._keep(chunk.without(heavy.weights_bytes))
+            self._keep(chunk.without(heavy.sizes_bytes))
 
 
 def _bad_record(index: int, why: str) -> Reject:

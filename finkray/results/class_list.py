@@ -1,4 +1,4 @@
-"""List the alerts behind a count: the newest of a class in a night."""
+"""List the newest alerts that have a class in a night."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,7 +26,7 @@ class ClassifiedAlert:
     kafka_timestamp
         when it arrived in Kafka, UTC
     topic
-        of Kafka
+        its Kafka topic
     why
         the rule, or why there is no class
     """
@@ -48,7 +48,7 @@ def newest_of_class(
     store
         the results
     night
-        the night; its hours are read from the last one back, until there are enough alerts
+        the night; its hours are read from the last to the first, until there are enough alerts
     name
         the class, or the status of alerts that have none
     limit

@@ -50,7 +50,7 @@ class Cluster:
 def find_cluster(
     state: Path, settings: RaySettings, env: Mapping[str, str] = os.environ
 ) -> Cluster | None:
-    """Return the cluster that settings and environment name; None: the local one, not running.
+    """Return the cluster that settings and environment name; None if it is local and does not run.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def is_on_this_machine(cluster: Cluster) -> bool:
 
 
 def enter(cluster: Cluster, env: MutableMapping[str, str] = os.environ) -> None:
-    """Set this process's environment for the cluster; before the first import of ray.
+    """Set this process's environment for the cluster. Call this before the first import of ray.
 
     Ray reads these variables once, when it is imported.
     """
@@ -96,7 +96,7 @@ def enter(cluster: Cluster, env: MutableMapping[str, str] = os.environ) -> None:
         env.pop("RAY_AUTH_TOKEN", None)  # it would override the file with our token
         env.update(cluster.local.environment())
     elif _has_token(env):
-        # `ray start` requires tokens by itself as soon as there is one.
+        # As soon as there is a token, a cluster of `ray start` requires it.
         env.setdefault("RAY_AUTH_MODE", "token")
 
 

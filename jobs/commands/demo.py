@@ -1,7 +1,7 @@
-"""The demo, `make demo`: a night from a real Kafka to Parquet. It leaves only the archive.
+"""Run the demo, `make demo`: archive a night from a real Kafka as Parquet.
 
 Kafka, Ray, the archive process and the page run in a temporary folder and are stopped at the end,
-also after Ctrl-C or an error.
+also after Ctrl-C or an error. Only the archive stays.
 """
 
 import argparse
@@ -47,7 +47,7 @@ PARTITIONS = 4
 DRAIN_TIMEOUT_S = 90.0
 PLAYER_TIMEOUT_S = 30.0
 PAGE_TIMEOUT_S = 5.0
-"""How long the page may take to end; it has nothing to lose."""
+"""How long the page may take to end; it writes nothing that could be lost."""
 STALL_S = 180.0
 """The demo has failed if no alert becomes durable for this long after the last one was sent."""
 
@@ -106,7 +106,7 @@ class Demo:
                 if self._options.page:
                     self._say(f"Page: http://{settings.ui.host}:{settings.ui.port} while this runs")
                 played, last = self._play(settings, kafka, topic, archive, log)
-            self._say("Archive: draining and leaving")
+            self._say("Archive: draining and ending")
             archive.send_signal(signal.SIGINT)
             archive.wait(DRAIN_TIMEOUT_S)
             took_s = time.monotonic() - self._began_s
@@ -195,9 +195,9 @@ class Demo:
                         self._console.print(_live_line(snapshot))
                     if played is not None and _all_durable(played, snapshot):
                         return played, snapshot
-                    parts = snapshot.partitions
-                    if (now_at := sum(at.frontier - at.backlog for at in parts)) != frontier:
-                        moved_s, frontier = time.monotonic(), now_at
+                    position = sum(each.frontier - each.backlog for each in snapshot.partitions)
+                    if position != frontier:
+                        moved_s, frontier = time.monotonic(), position
                 if played is not None and time.monotonic() - moved_s > STALL_S:
                     raise FinkrayError(
                         f"nothing became durable for {STALL_S:.0f} s. The end of the archive's "
@@ -257,7 +257,7 @@ def _archive(
 
 @contextmanager
 def _page(folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Serve the page by a process; kill it at the end if it does not end by itself."""
+    """Run the page as a process; kill it at the end if it does not end by itself."""
     process = start_detached(
         [sys.executable, "-m", "jobs.daemons.page", "--config", str(folder / "settings.json")],
         log=folder / "page.log",
@@ -313,7 +313,7 @@ def _report(
     if hint := unknown_schemas_hint(last):
         console.print(hint, markup=False)
     console.print(f"All of it took {took_s:.0f} s. Look into the data:")
-    console.print(f"  {_look(uri, survey)}", markup=False)
+    console.print(f"  {_example_command(uri, survey)}", markup=False)
     return audit.exit_code
 
 
@@ -329,7 +329,7 @@ def unknown_schemas_hint(last: Snapshot) -> str:
     )
 
 
-def _look(uri: str, survey: str) -> str:
+def _example_command(uri: str, survey: str) -> str:
     """Return a command that shows the first alerts."""
     ids = {"ztf": ["objectId", "candid"]}.get(survey, [])
     columns = [*ids, SURVEYS[survey].record, "kafka_timestamp"]
@@ -342,13 +342,15 @@ def _look(uri: str, survey: str) -> str:
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m jobs.commands.demo",
         description="A night from a real Kafka through Ray and Spark to Parquet.",
         epilog="example: python -m jobs.commands.demo --alerts 2000 --archive /tmp/night",
     )
-    parser.add_argument("--alerts", type=int, default=10_000, metavar="N", help="how many (10000)")
+    parser.add_argument(
+        "--alerts", type=int, default=10_000, metavar="N", help="number of alerts (10000)"
+    )
     parser.add_argument(
         "--data", type=Path, metavar="PATH", help="folder or tar of real packets to play instead"
     )
@@ -356,9 +358,13 @@ def main() -> int:
         "--schemas", type=Path, metavar="FOLDER", help="schemas of packets in Confluent frames"
     )
     parser.add_argument(
-        "--archive", type=Path, default=Path("archive"), metavar="FOLDER", help="where to (archive)"
+        "--archive",
+        type=Path,
+        default=Path("archive"),
+        metavar="FOLDER",
+        help="folder of the archive",
     )
-    parser.add_argument("--no-page", action="store_true", help="do not serve the page beside it")
+    parser.add_argument("--no-page", action="store_true", help="do not serve the page")
     given = parser.parse_args()
     schemas = None if given.schemas is None else given.schemas.absolute()
     archive = given.archive.absolute()

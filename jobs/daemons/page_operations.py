@@ -1,4 +1,4 @@
-"""What operators do with filters on the page: check, publish, pause, resume, retire."""
+"""Check, publish, pause, resume and retire filters, for operators on the page."""
 
 import tempfile
 from pathlib import Path
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from finkray.streamout.published import PublishedFilter, State
 
 TIMEOUT_S: Final = 180.0
-"""To load a filter may take `streamout.load_s`, and its last alerts are judged too."""
+"""Loading a filter may take `streamout.load_s`; judging the newest alerts is added to that."""
 
 
 class PageOperations:
     """Changes the published filters of an archive.
 
-    A filter is checked and published in a process of its own, so that none takes the page along.
+    A filter is checked and published in a process of its own, so that it cannot end the page.
 
     Parameters
     ----------
     settings
-        with the operators, and the Kafka of the topics
+        settings with the operators, and with the Kafka that has the topics of filters
     storage
         of the archive
     """
@@ -47,7 +47,7 @@ class PageOperations:
         Raises
         ------
         FinkrayError
-            If they cannot be read.
+            If the filters cannot be read.
         """
         from finkray.streamout.published import FilterStore
 
@@ -59,9 +59,9 @@ class PageOperations:
         Raises
         ------
         FinkrayError
-            If anything is wrong with it.
+            If anything is wrong with the filter.
         """
-        return self._apart("check", draft)
+        return self._in_own_process("check", draft)
 
     def publish(self, draft: FilterDraft) -> str:
         """Publish a filter, or a new version of one; return what was published.
@@ -69,9 +69,9 @@ class PageOperations:
         Raises
         ------
         FinkrayError
-            If anything is wrong with it, or Kafka does not answer.
+            If anything is wrong with the filter, or Kafka does not answer.
         """
-        return self._apart("publish", draft)
+        return self._in_own_process("publish", draft)
 
     def set_state(self, name: str, state: "State") -> str:
         """Pause, resume or retire a filter; return what was done.
@@ -86,24 +86,24 @@ class PageOperations:
         found = FilterStore(self._storage).set_state(name, state)
         return f"{found.name} is {found.state}"
 
-    def _apart(self, what: str, draft: FilterDraft) -> str:
+    def _in_own_process(self, what: str, draft: FilterDraft) -> str:
         from finkray.streamout.filter_file import filter_of_text
 
-        filter_of_text(draft.file_name, draft.text)  # its name is that of a file without a folder
+        filter_of_text(draft.file_name, draft.text)  # refuses a file name with a folder in it
         process = Lookups(self._storage, TIMEOUT_S)
         try:
             return process.ask(operate, self._settings, what, draft)
         finally:
-            process.close()  # it has loaded 200 MB of libraries, and is rarely asked
+            process.close()  # it holds 200 MB of libraries, and is rarely needed
 
 
 def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> str:
-    """Check or publish a filter: the function of the process.
+    """Check or publish a filter; `PageOperations` runs this function in a process of its own.
 
     Raises
     ------
     FilterError
-        If anything is wrong with it.
+        If anything is wrong with the filter.
     """
     from finkray.streamout.checking import check_lines
     from finkray.streamout.filter_process import FilterPool, limits_of

@@ -1,13 +1,13 @@
-"""Rights on a broker: clients may only read, as on a survey's own Kafka.
+"""Set rights on a broker, so that clients may only read, as on a survey's own Kafka.
 
     with Kafka.running(properties=AUTHORIZER) as kafka:
         ...                             # create topics, play
         forbid_writing(kafka.bootstrap_servers)
 
-From then on topics can be listed and read. Kafka refuses to write, to create or delete topics and
-to commit the offsets of a group.
+From then on clients can list and read topics. Kafka refuses to let them write, create or delete
+topics, or commit the offsets of a group.
 
-With a `sim.broker.login.Login` each user has rights of its own, and none without a rule:
+With a `sim.broker.login.Login` a user has only the rights that a rule gives to this user:
 
     with Kafka.running(properties=ONLY_WHAT_IS_ALLOWED, login=login) as kafka:
         allow_reading(kafka.bootstrap_servers, "finkray", topic)
@@ -33,14 +33,14 @@ _STANDARD: Final = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 }
 AUTHORIZER: Final = {**_STANDARD, "allow.everyone.if.no.acl.found": "true"}
-"""Broker settings with which `forbid_writing` works later."""
+"""Broker settings that `forbid_writing` needs."""
 
 ONLY_WHAT_IS_ALLOWED: Final = {**_STANDARD, "super.users": "User:ANONYMOUS"}
-"""Broker settings with which a user may do nothing until it is allowed."""
+"""Broker settings with which a user may do only what a rule allows."""
 
-# Where a rule allows something, everything else is forbidden.
+# As soon as a resource has a rule, Kafka forbids what no rule of this resource allows.
 _ALLOWED = (
-    # The broker itself is the same anonymous user, and must go on working.
+    # The broker itself is the same anonymous user as its clients, and needs these two.
     (ResourceType.BROKER, "kafka-cluster", AclOperation.CLUSTER_ACTION),
     (ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE),
     (ResourceType.TOPIC, "*", AclOperation.READ),
@@ -62,7 +62,7 @@ _ANY = AclBindingFilter(
 
 
 def forbid_writing(bootstrap_servers: str) -> None:
-    """Forbid everything but reading to all clients, as long as the broker's data exist.
+    """Forbid all clients everything but reading, for as long as the broker's data exist.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def _allow(bootstrap_servers: str, rules: list[AclBinding]) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     for reply in admin.create_acls(rules).values():
         reply.result(timeout=_TIMEOUT_S)
-    # The controller has them now; the broker follows a moment later.
+    # The controller has the rules now; the broker applies them a moment later.
     deadline_s = time.monotonic() + _TIMEOUT_S
     while not set(rules).issubset(admin.describe_acls(_ANY).result(timeout=_TIMEOUT_S)):
         if time.monotonic() > deadline_s:
@@ -108,9 +108,10 @@ def _allow(bootstrap_servers: str, rules: list[AclBinding]) -> None:
 
 
 def _create_offsets_topic(bootstrap_servers: str) -> None:
-    """Let Kafka create its own topic of offsets, which is forbidden later.
+    """Let Kafka create its topic of consumer offsets, as nobody may create a topic later.
 
-    A survey's broker has groups of other users: it refuses a commit at once, without a wait.
+    A survey's broker has this topic, because other users have groups. With it a broker refuses an
+    offset commit at once; without it the client waits.
     """
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "finkray-simulator"})
     deadline_s = time.monotonic() + _TIMEOUT_S
@@ -119,7 +120,7 @@ def _create_offsets_topic(bootstrap_servers: str) -> None:
             try:
                 consumer.committed([TopicPartition("any", 0)], timeout=_TIMEOUT_S)
             except KafkaException:
-                # Until the topic exists there is no coordinator, or not the right one.
+                # Until the topic exists the group has no coordinator, or a wrong one.
                 if time.monotonic() > deadline_s:
                     raise
                 time.sleep(0.1)

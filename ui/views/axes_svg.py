@@ -1,4 +1,4 @@
-"""Axes of plots as SVG: ends, placing of values, lines and labels."""
+"""Draw the axes of plots as SVG."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -11,27 +11,27 @@ _MOST_TICKS: Final = 20
 
 
 def padded(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an axis, a little apart from the lowest and the highest value."""
+    """Return the ends of an axis, a little beyond the lowest and the highest value."""
     pad = max(0.04 * (high - low), 1e-9 * abs(low)) or 0.5
     return low - pad, high + pad
 
 
 def scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
-    """Return the function that places values from `low` to `high` between two pixels."""
+    """Return the function that maps values from `low` to `high` to pixels `first` to `last`."""
     return lambda value: first + (value - low) / (high - low) * (last - first)
 
 
 def axis(
-    ends: tuple[float, float], place: Callable[[float], float], *, horizontal: bool
+    ends: tuple[float, float], to_pixel: Callable[[float], float], *, horizontal: bool
 ) -> Iterable[str]:
-    """Yield lines and labels of an axis, between ends and placed by a function."""
+    """Yield lines and labels of an axis, from its ends and the function that `scale` returns."""
     step, digits = _step(ends[1] - ends[0])
     first = math.ceil(ends[0] / step)
     for number in range(_MOST_TICKS):
         value = (first + number) * step
         if value > ends[1]:
             break
-        at, text = place(value), f"{value:.{digits}f}"
+        at, text = to_pixel(value), f"{value:.{digits}f}"
         if horizontal:
             yield f"<path class='fr-line' d='M{at:.1f} {TOP}V{HEIGHT - BOTTOM}'/>"
             yield f"<text x='{at:.1f}' y='{HEIGHT - 22}' text-anchor='middle'>{text}</text>"
@@ -41,7 +41,7 @@ def axis(
 
 
 def scrolled_html(svg: str, label: str) -> str:
-    """Return a plot that is scrolled where the screen is too narrow to read it.
+    """Return a plot that scrolls where the screen is too narrow for it.
 
     Parameters
     ----------

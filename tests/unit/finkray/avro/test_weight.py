@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finkray.avro.reader import RecordReader, TooHeavy
+from finkray.avro.reader import RecordReader, RecordsTooLarge
 from finkray.avro.schema import WriterSchema
 from tests.support.avro_cases import long, records, sized
 
@@ -15,11 +15,11 @@ TIMES = 64
 """Each record so often: what a column takes but once does not count then."""
 
 
-def weights_bytes(reader: RecordReader, values: list[bytes]) -> list[int]:
-    with pytest.raises(TooHeavy) as heavy:
+def sizes_bytes(reader: RecordReader, values: list[bytes]) -> list[int]:
+    with pytest.raises(RecordsTooLarge) as heavy:
         reader.read(values, [0] * len(values))
-    assert list(heavy.value.weights_bytes) == list(range(len(values)))
-    return list(heavy.value.weights_bytes.values())
+    assert list(heavy.value.sizes_bytes) == list(range(len(values)))
+    return list(heavy.value.sizes_bytes.values())
 
 
 def reader_of(schema: Any) -> RecordReader:
@@ -33,7 +33,7 @@ def test_no_batch_is_larger_than_was_told(data: st.DataObject) -> None:
     values = [one.data for one in data.draw(st.lists(case.values, min_size=1, max_size=4))]
     reader = reader_of(case.schema)
 
-    told = sum(weights_bytes(reader, values * TIMES))
+    told = sum(sizes_bytes(reader, values * TIMES))
 
     batch = reader.read(values * TIMES)
     assert batch.nbytes <= 1.1 * told + 64
@@ -47,9 +47,9 @@ def test_a_record_weighs_the_same_among_any_others(data: st.DataObject) -> None:
     values = [one.data for one in data.draw(st.lists(case.values, min_size=1, max_size=4))]
     reader = reader_of(case.schema)
 
-    alone = [weights_bytes(reader, [value])[0] for value in values]
+    alone = [sizes_bytes(reader, [value])[0] for value in values]
 
-    assert weights_bytes(reader, values) == alone
+    assert sizes_bytes(reader, values) == alone
     assert len(reader.read(values, alone)) == len(values)
 
 
@@ -83,7 +83,7 @@ def test_a_thousand_bytes_that_become_millions(kind: Any, data: bytes) -> None:
     reader = reader_of({**NUMBERS, "name": "top", "fields": [{"name": "f", "type": kind}]})
     empty = long(2) + b"\0" if isinstance(kind, list) else b"\0"
 
-    weights = weights_bytes(reader, [empty, data, empty])
+    weights = sizes_bytes(reader, [empty, data, empty])
 
     assert max(weights[0], weights[2]) < 2000
     assert reader.read([data]).nbytes == pytest.approx(weights[1], rel=0.01)
