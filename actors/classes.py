@@ -34,11 +34,11 @@ NOT_CHECKED_CLASS: Final = "not checked"
 
 GALAXY_BELOW: Final = 0.5
 """A source with a lower star score is more like a galaxy than like a star (Tachibana & Miller 2018,
-PASP 130, 128001); where that is not known Pan-STARRS's score is 0.5 itself."""
+PASP 130, 128001). Pan-STARRS's score is 0.5 where it is not known."""
 
 HOST_ARCSEC: Final = 3.0
-"""Largest separation of a host galaxy. A choice: most galaxies that ZTF sees are smaller, and
-further away more and more of those that are found lie there by chance."""
+"""Largest separation of a host galaxy. This is a choice: most galaxies that ZTF sees are smaller,
+and with the separation grows the share of galaxies that lie there by chance."""
 
 CHECKED: Final = pa.list_(
     pa.struct(
@@ -163,7 +163,7 @@ def _best(answers: Sequence[TypeAnswer], alerts: int) -> _Best:
     order = np.empty((len(answers), alerts))
     for row, answer in zip(order, answers, strict=True):
         row[:] = _numbers(answer.separation_arcsec)
-        # Further than any source whose type says more.
+        # It comes after any source whose type says more.
         row[pc.is_in(answer.types, little).to_numpy(zero_copy_only=False)] += 1e9
         usable = pc.and_(pc.equal(answer.status, MATCH), pc.is_valid(answer.types))
         row[~pc.fill_null(usable, False).to_numpy(zero_copy_only=False)] = np.inf  # noqa: FBT003

@@ -60,7 +60,7 @@ def type_answer(positions: pa.Table, catalogs: Catalogs, name: str) -> TypeAnswe
         if not catalog.types.given:
             return None
         return _with_types(catalog, match_current(positions, catalogs, name))
-    except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
+    except Exception as error:  # noqa: BLE001 - the other catalogues go on
         _LOG.warning(
             "catalogue %s did not answer, alerts are not checked: %s: %s",
             name,

@@ -56,7 +56,7 @@ holds the carried columns as text, so that the type is the same for any set of c
 
 
 class Crossmatch(finkray.Service):
-    """Look each alert up in every catalogue, and tell known Solar System objects.
+    """Look each alert up in every catalogue, and mark known Solar System objects.
 
     The catalogues are those that `finkray catalog` has built in the folder of the settings
     (`[catalogs]`). A catalogue or a version that is added is used from the next batch on.
@@ -116,7 +116,7 @@ def guarded_matches(
     """
     try:
         return answer()
-    except Exception as error:  # noqa: BLE001 - the bulkhead around a catalogue
+    except Exception as error:  # noqa: BLE001 - the other catalogues go on
         _LOG.warning(
             "catalogue %s did not answer, alerts are not checked: %s: %s",
             name,

@@ -1,7 +1,7 @@
 """Score how strange each alert is, with reasons: a service as a user could have written it.
 
-A model that is put in use counts from the next batch on. Alerts of a survey without a model have no
-score, and a note that says so.
+A model that is put in use scores from the next batch on. Alerts of a survey without a model have no
+score, but a note that says so.
 """
 
 import logging
@@ -82,13 +82,13 @@ class Outliers(finkray.Service):
         Raises
         ------
         OutlierError
-            If there is none, one is damaged, or the folder of the models is not known.
+            If no model is in use, one is damaged, or the folder of the models is not known.
         """
         folder = self.settings.get("folder") or self.shared.get("outliers", {}).get("folder")
         if not folder:
             raise OutlierError(
-                "the process of a service cannot read models from an object store: give "
-                "[services.outliers] folder, a folder that all nodes see, and train again"
+                "the process of a service cannot read models from an object store: set "
+                "`folder` in [services.outliers] to a folder that all nodes see, and train again"
             )
         storage = open_storage(StorageLocation(str(folder)))
         self._models = {
@@ -116,7 +116,9 @@ class Outliers(finkray.Service):
                 rows.append(chosen)
         other = np.flatnonzero(surveys.is_null().to_numpy())
         if len(other):
-            parts.append(_without(len(other), None, "the alert is of no survey with features"))
+            parts.append(
+                _without_score(len(other), None, "the alert is of no survey with features")
+            )
             rows.append(other)
         order = np.argsort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
         table = pa.concat_tables([*parts, OUTLIERS.empty_table()]).take(pa.array(order))
@@ -126,7 +128,7 @@ class Outliers(finkray.Service):
 
 @dataclass
 class _ModelInUse:
-    """The model of a survey with which alerts are scored now; read again when another one is."""
+    """The model in use for a survey; it is read again when another one is put in use."""
 
     store: ModelStore
     survey: str
@@ -134,7 +136,7 @@ class _ModelInUse:
     model: OutlierModel | None = None
 
     def refresh(self) -> OutlierModel | None:
-        """Return the model in use; the last one that could be read if there is trouble."""
+        """Return the model in use; if it cannot be read, the last one that could be."""
         try:
             version = self.store.in_use()
             if version is not None and version != self.version:
@@ -149,12 +151,14 @@ class _ModelInUse:
 def _scored(alerts: pa.Table, survey: str, in_use: _ModelInUse) -> pa.Table:
     model = in_use.refresh()
     if model is None:
-        return _without(
+        return _without_score(
             alerts.num_rows, survey, f"no model of {survey} is in use: finkray outliers train"
         )
     out = model.explain(alerts)
     rows = alerts.num_rows
-    note = pa.array([None if known else "no feature has a value" for known in _list(out, "known")])
+    note = pa.array(
+        [None if known else "no feature has a value" for known in _integers(out, "known")]
+    )
     extra: dict[str, pa.Array] = {
         "context": pa.nulls(rows, pa.string()),
         "survey": pa.repeat(survey, rows),
@@ -165,7 +169,7 @@ def _scored(alerts: pa.Table, survey: str, in_use: _ModelInUse) -> pa.Table:
     return pa.table(columns, schema=OUTLIERS)
 
 
-def _without(rows: int, survey: str | None, note: str) -> pa.Table:
+def _without_score(rows: int, survey: str | None, note: str) -> pa.Table:
     given: dict[str, Callable[[], pa.Array]] = {
         "known": lambda: pa.repeat(pa.scalar(0, pa.int32()), rows),
         "survey": lambda: pa.repeat(pa.scalar(survey, pa.string()), rows),
@@ -178,6 +182,6 @@ def _without(rows: int, survey: str | None, note: str) -> pa.Table:
     return pa.table(columns, schema=OUTLIERS)
 
 
-def _list(table: pa.Table, name: str) -> list[int]:
+def _integers(table: pa.Table, name: str) -> list[int]:
     values: list[int] = table[name].to_pylist()
     return values

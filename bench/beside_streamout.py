@@ -1,15 +1,15 @@
-"""`python -m bench.beside_streamout`: the archive with streaming out beside it, behind `classify`.
+"""`python -m bench.beside_streamout`: measure what streaming out costs, and its delay.
 
-After a warm-up, alerts are sent as fast as Kafka takes them, to an archive alone, to the same
-archive with the process that streams out beside it, filters of three cuts, and to the archive alone
-again: it gets faster for a while, and other work on the machine comes and goes. What counts is the
-time until the last alert is durable, and the CPU time of all processes.
+Costs: after a warm-up, alerts are sent as fast as Kafka takes them; first to an archive alone, then
+to the same archive beside the process that streams out, with filters of three cuts, then to the
+archive alone again, because it gets faster for a while, and other work on the machine comes and
+goes. Measured are the time until the last alert is durable, and the CPU time of all processes.
 
-With another archive, `classify` runs, and filters that need its result; alerts come at an even
-rate. A consumer of all topics notes when it has each message. The time counts from the ledger's
-entry: from then on an alert is durable.
+Delay: beside another archive `classify` runs, and filters that need its result. Alerts come at an
+even rate, and a consumer of all topics notes when it receives each message. The delay counts from
+the ledger's entry, with which an alert is durable.
 
-The run fails if an alert that was sent is not received once.
+The run fails if an alert that was sent is not received exactly once.
 """
 
 import argparse
@@ -51,7 +51,7 @@ PARTS: Final = {
     "jobs.daemons.streamout": "streaming out",
     "finkray.streamout.fork_server": "filters",
 }
-"""What processes do by words of their command lines; the others are the archive's."""
+"""The part of the work by a word of the command line; other processes are the archive's."""
 
 _SOURCES = 20_000
 _WARM_ALERTS = 2_000
@@ -69,13 +69,13 @@ class Measured:
     alone_per_s, beside_per_s
         alerts/s until the last was durable, without streaming out (twice) and with it
     alone_cpu_us, beside_cpu_us
-        CPU time for an alert by what it was spent for, without and with streaming out
+        CPU time for an alert by part of the work, without and with streaming out
     messages
-        received of the even rate, behind `classify`
+        messages that were received at the even rate, behind `classify`
     p50_s, p95_s, p99_s
         from an alert's commit until the subscriber has the message
     classed_p50_s, classed_p95_s
-        from an alert's commit until its class is durable, which is a part of that
+        from an alert's commit until its class is durable; the delay above contains it
     """
 
     alerts: int
@@ -92,7 +92,7 @@ class Measured:
 
     @property
     def share(self) -> float:
-        """The archive's rate beside streaming out as a share of its mean rate without."""
+        """The archive's rate beside streaming out, as a share of its mean rate alone."""
         return self.beside_per_s / harmonic_mean(self.alone_per_s)
 
 
@@ -175,7 +175,7 @@ def _burst(stream: Stream, alerts: int) -> Burst:
 
 
 def cpu_s() -> dict[str, float]:
-    """Return the CPU time of all processes that this one started, by what they do."""
+    """Return the CPU time of all processes that this one started, by part of the work."""
     found: dict[str, float] = {}
     for process in psutil.Process().children(recursive=True):
         try:
@@ -202,7 +202,7 @@ def _rates(
         publish(storage, config, StreamoutSettings(instance=INSTANCE), own, case)
         with streaming_out(own, storage, config) as log:
             stream.burst_per_s(_WARM_ALERTS)
-            # It starts its filters with its first alerts, and is warm when it has sent them.
+            # Filters are started by the first alerts; all is warm when these are sent.
             deadline_s = time.monotonic() + options.timeout
             wait_until_judged(config, _WARM_ALERTS, deadline_s, log)
             beside = _burst(stream, options.alerts)
@@ -214,10 +214,7 @@ def _rates(
 def _latencies_s(
     kafka: Kafka, feed: Feed, folder: Path, options: argparse.Namespace
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how long after their commit messages behind `classify` were received.
-
-    And how long after it each alert had its class.
-    """
+    """Return delays from the commit of alerts: of messages behind `classify`, and of classes."""
     config = {"bootstrap.servers": kafka.bootstrap_servers}
     own = folder / "behind"
     own.mkdir()
@@ -260,11 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.beside_streamout", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--alerts", type=int, default=20_000, metavar="N", help="at once (%(default)s)")
-    add("--filters", type=int, default=10, metavar="N", help="(%(default)s)")
+    add("--alerts", type=int, default=20_000, metavar="N", help="alerts in a burst (%(default)s)")
+    add("--filters", type=int, default=10, metavar="N", help="number of filters (%(default)s)")
     add("--rate", type=float, default=270.0, metavar="N", help="alerts/s (%(default)s)")
-    add("--warm-s", type=float, default=10.0, metavar="S", help="before that (%(default)s)")
-    add("--seconds", type=float, default=60.0, metavar="S", help="of the even rate (%(default)s)")
+    add("--warm-s", type=float, default=10.0, metavar="S", help="of that, unmeasured (%(default)s)")
+    add("--seconds", type=float, default=60.0, metavar="S", help="of that, measured (%(default)s)")
     add("--timeout", type=float, default=300.0, metavar="S", help="of each step (%(default)s)")
     add_common(parser)
     return parser

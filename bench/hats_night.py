@@ -1,8 +1,8 @@
-"""`python -m bench.hats_night`: the HATS collection of a night, from hourly files.
+"""`python -m bench.hats_night`: measure the build of a night's HATS collection, and reads of it.
 
-The archive is made of real ZTF packets of 2018, without their images, moved over the sky: each copy
-of a few hundred gets a patch of sky and objects of its own, and its numbers other last digits, so
-that they compress as those of other packets would. The build runs in a process of its own.
+The archive has copies of a few hundred real ZTF packets of 2018, without images. Each copy lies in
+a patch of sky of its own and has objects of its own. Its numbers have other last digits, so that
+they compress as those of different packets do. The build runs in a process of its own.
 """
 
 import argparse
@@ -53,7 +53,7 @@ FIRST: Final = datetime(2018, 11, 29, 2, tzinfo=UTC)
 NIGHT_S: Final = 10 * 3600
 
 READS: Final = 3
-"""Times that a read is measured."""
+"""How often each read is measured."""
 
 _IMAGES: Final = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 _LOG = logging.getLogger("bench")
@@ -150,7 +150,7 @@ def _noisy(values: pa.Array, rng: np.random.Generator) -> pa.Array:
 
 
 def measure(uri: str) -> dict[str, Any]:
-    """Build the night; return what it cost. For a process of its own."""
+    """Build the night; return what it cost. Call this in a process of its own."""
     storage = open_storage(StorageLocation(uri))
     before_s, begun_s = time.process_time(), time.perf_counter()
     index = NightIndex(storage)

@@ -19,7 +19,7 @@ class Sample:
     cpu_s
         CPU seconds that all of them used so far, ended processes included.
     rss_bytes
-        Sum of their resident memory: what several of them share counts several times.
+        Sum of their resident memory; memory that several of them share counts several times.
     """
 
     at_unix_s: float
@@ -46,7 +46,7 @@ class Meter:
         self._cpu_s: dict[psutil.Process, float] = {}
 
     def sample(self) -> Sample:
-        """Measure all of them now."""
+        """Measure all processes now."""
         rss_bytes = 0
         for process in self._family():
             try:
@@ -61,7 +61,7 @@ class Meter:
         return Sample(time.time(), sum(self._cpu_s.values()), rss_bytes)
 
     def end_all(self) -> None:
-        """Kill those that still run."""
+        """Kill the processes that still run."""
         alive = self._family()
         for process in alive:
             try:

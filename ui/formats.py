@@ -1,4 +1,4 @@
-"""Tables as JSON, CSV, Parquet and VOTable, for downloads and the API."""
+"""Write tables as JSON, CSV, Parquet and VOTable, for downloads and the API."""
 
 import io
 import json
@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from finkray.json_values import json_value
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A spreadsheet takes a cell that begins so for a formula."""
+"""How a cell begins that a spreadsheet takes for a formula."""
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 has no way to write: one of them, and no reader opens the file."""
+"""Characters that XML 1.0 cannot contain: no reader opens a file with one of them."""
 
 
 def to_json(table: pa.Table) -> bytes:
@@ -27,7 +27,7 @@ def to_json(table: pa.Table) -> bytes:
 
 
 def to_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV; a text or name that a spreadsheet would run gets a quote before it."""
+    """Return a table as CSV; a quote precedes each text or name that a spreadsheet would run."""
     columns = [_quoted(column) for column in table.columns]
     sink = io.BytesIO()
     pacsv.write_csv(pa.table(columns, names=list(map(_harmless, table.column_names))), sink)
@@ -42,7 +42,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def to_votable(table: pa.Table) -> bytes:
-    """Return a table as a VOTable; a missing value is masked, and `�` what XML cannot have."""
+    """Return a table as a VOTable: missing values masked, `�` for what XML cannot contain."""
     import numpy as np
     from astropy.io.votable import from_table, writeto
     from astropy.io.votable.exceptions import W03

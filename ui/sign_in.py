@@ -1,4 +1,4 @@
-"""Refuses requests of users who are not signed in: pages, API and whatever Gradio serves."""
+"""Refuse requests of users who are not signed in: for pages, the API and whatever Gradio serves."""
 
 import asyncio
 import base64
@@ -16,8 +16,8 @@ from finkray.settings.ui import UiSettings
 from ui.guard import is_loopback
 from ui.passwords import is_password
 
-_KNOWN: Final = 1000
-"""Headers whose password was found right: each request has one, and a try takes 50 ms."""
+_MOST_REMEMBERED: Final = 1000
+"""Most remembered headers with a right password: each request has one; a check takes 50 ms."""
 
 
 def check_sign_in(settings: UiSettings) -> None:
@@ -56,7 +56,7 @@ class SignIn:
         self._passwords = passwords
         self._user_header = user_header
         self._known: dict[bytes, str] = {}
-        self._one_try = asyncio.Semaphore(1)
+        self._one_check = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on with the user as `scope["user_name"]`."""
@@ -87,13 +87,13 @@ class SignIn:
             user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None
-        # An unknown user costs a try too, so that the time does not tell names.
+        # An unknown user costs a check too: the time of an answer must not reveal names.
         salt, expected = self._passwords.get(user, (bytes(16), bytes(32)))
-        async with self._one_try:
+        async with self._one_check:
             right = await asyncio.to_thread(is_password, password, salt, expected)
         if not right or user not in self._passwords:
             return None
-        if len(self._known) >= _KNOWN:
+        if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         self._known[digest] = user
         return user

@@ -1,8 +1,7 @@
-"""Fink's archive in production, rebuilt from its description: a Python function decodes.
+"""Run Fink's production archive, rebuilt from its description: a Python function decodes.
 
-Kafka source -> user-defined function with fastavro -> Spark's Parquet sink. It reads the
-containers as ZTF sends them, and parses the schema in each of them; LSST's frames it reads with
-the schema that it knows.
+Kafka source -> user-defined function with fastavro -> Spark's Parquet sink. The function parses the
+schema of each container of ZTF, and decodes the frames of LSST with a schema that it is given.
 """
 
 import io
@@ -26,8 +25,8 @@ def run(chain_run: ChainRun) -> None:
     schema = Path(chain_run.schema_file).read_text(encoding="utf-8")
     # Spark's own view of the Avro schema is the function's result type.
     empty = spark.createDataFrame([], "value binary").select(from_avro("value", schema).alias("a"))
-    how = _container if chain_run.wire == "container" else _framed(schema)
-    decode = sql.udf(how, empty.schema["a"].dataType)
+    decoder = _container if chain_run.wire == "container" else _framed(schema)
+    decode = sql.udf(decoder, empty.schema["a"].dataType)
     decoded = alerts_of(spark, chain_run).select(decode("value").alias("a")).select("a.*")
     write_all(decoded.writeStream, chain_run)
 
@@ -37,7 +36,7 @@ def _container(packet: bytes) -> Any:
 
 
 def _framed(text: str) -> Callable[[bytes], Any]:
-    """Decode LSST's frames: the schema is parsed once a task, not once a packet."""
+    """Return a decoder of LSST's frames, which parses the schema once a task, not once a packet."""
     parsed: list[Any] = []
 
     def decode(packet: bytes) -> Any:

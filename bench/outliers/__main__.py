@@ -1,8 +1,8 @@
-"""`python -m bench.outliers`: how well outliers are found, and how true what is said of them is.
+"""`python -m bench.outliers`: measure how well outliers are found, and whether reasons are right.
 
-By kind of the simulator's strange sky, beside plain isolation forests; a real tidal disruption
-event among public nights; these nights against each other, and their p-values; thumbs of three
-simulated users; reasons; speed. It needs the public test data.
+It measures each kind of the simulator's strange sky, beside plain isolation forests; a real tidal
+disruption event among public nights; these nights against each other, and their p-values; thumbs of
+three simulated users; reasons; speed. It needs the public test data.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.options import begin
-from bench.outliers import curves, detection, painted, public, reasons, report, taste
+from bench.outliers import curves, detection, injected, public, reasons, report, taste
 from bench.outliers.alerts import (
     NIGHTS,
     TDE,
@@ -35,9 +35,9 @@ from finkray.outliers.model import OutlierModel
 
 PARTS = ("sky", "public", "thumbs", "reasons")
 _SPEED_ALERTS = 4_000
-_PAINTED = 50
+_INJECTED = 50
 _MANY_STRANGE = 20.0
-"""Percentage of strange alerts of one more sky: of 1 % a half has a handful of objects a kind."""
+"""Percentage of strange alerts in a further sky: with 1 %, half a sky has few objects of a kind."""
 _SEED_OF_MANY = 11
 
 
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured["sky"] = _sky(skies, options)
     if "public" in options.parts:
         measured["public"] = _public(nights, event, seeds)
-        measured["painted"] = painted.measure(packets, WHOLE_NIGHTS, seeds, _PAINTED)
+        measured["injected"] = injected.measure(packets, WHOLE_NIGHTS, seeds, _INJECTED)
         _print(
-            "Transients painted on the visits of a night that the model does not know",
-            report.painted_table(measured["painted"]),
+            "Transients injected into the visits of a night that the model does not know",
+            report.injected_table(measured["injected"]),
         )
     if "thumbs" in options.parts:
         measured["thumbs"] = taste.measure(skies)
@@ -130,8 +130,8 @@ def _public(
     calibration = public.calibration(nights, WHOLE_NIGHTS, seeds[0])
     _print("The public tidal disruption event among the public nights", report.tde_text(found))
     _print(
-        "Each night against the others, and its share of small p-values with its own yardstick; "
-        "frozen: with the model's reference",
+        "Each night against the others, and its share of small p-values calibrated with "
+        "its own alerts; frozen: with the model's reference",
         report.nights_table(apart, calibration),
     )
     return {"tde": found, "nights_apart": apart, "calibration": calibration}

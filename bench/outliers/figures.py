@@ -1,4 +1,4 @@
-"""Work out how well scores find what they should find: pure functions of arrays."""
+"""Compute how well scores find the alerts that they should find. Pure."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ Mask = npt.NDArray[np.bool_]
 
 
 def auc(scores: Floats, wanted: Mask) -> float:
-    """Return the probability that what is wanted scores higher than what is not.
+    """Return the probability that a wanted alert scores higher than another one.
 
-    Ties count half. NaN if one of the two is empty.
+    Ties count half. NaN if all alerts are wanted, or none.
     """
     positives = int(wanted.sum())
     negatives = len(wanted) - positives
@@ -29,26 +29,26 @@ def top(scores: Floats, count: int = 20) -> npt.NDArray[np.int64]:
 
 
 def precision(scores: Floats, wanted: Mask, count: int = 20) -> float:
-    """Return the share of what is wanted among the highest scores."""
+    """Return the share of the highest scores that wanted alerts have."""
     return float(wanted[top(scores, count)].mean())
 
 
 def recall(scores: Floats, wanted: Mask, count: int = 20) -> float:
-    """Return the share of what is wanted that is among the highest scores; NaN of nothing."""
+    """Return the share of wanted alerts among the highest scores; NaN if none is wanted."""
     return float(wanted[top(scores, count)].sum() / wanted.sum()) if wanted.any() else float("nan")
 
 
 def by_object(object_ids: Sequence[str], scores: Floats) -> tuple[list[str], Floats]:
-    """Return each object once with its highest score, in the order of their names."""
+    """Return each object once with its highest score, sorted by name."""
     names, which = np.unique(np.asarray(object_ids, dtype=str), return_inverse=True)
     highest = np.full(len(names), -np.inf)
     np.maximum.at(highest, which, scores)
     return names.tolist(), highest
 
 
-def p_values(scores: Floats, yardstick: Floats) -> Floats:
-    """Return the share of a yardstick that scores at least as high, the alert itself counted."""
-    ordered = np.sort(yardstick)
+def p_values(scores: Floats, calibration: Floats) -> Floats:
+    """Return the share of calibration scores that are at least as high, its own one counted."""
+    ordered = np.sort(calibration)
     above = len(ordered) - np.searchsorted(ordered, scores, "left")
     return (1 + above) / (1 + len(ordered))
 
@@ -59,6 +59,6 @@ def share_within(p: Floats, level: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean of those that are numbers; NaN of none."""
+    """Return the mean of the values that are numbers; NaN if none is."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -39,7 +39,7 @@ class Calibration:
     alerts
         Alerts of the night.
     own_05, own_01
-        Share with p at most 0.05, 0.01, with other alerts of the same night as the yardstick.
+        Share with p at most 0.05, 0.01, calibrated with other alerts of the same night.
     frozen_05, frozen_01
         The same with the model's own reference, which is of other nights.
     """
@@ -118,7 +118,7 @@ def calibration(
 
 
 def own_p_values(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Return p-values of a night's scores, of one half at a time; the rest is the yardstick."""
+    """Return p-values of a night's scores, of one half at a time, calibrated with the other."""
     values = []
     for _ in range(_SPLITS):
         order = rng.permutation(len(scores))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.outliers.detection import Detection
-from bench.outliers.painted import Painted
+from bench.outliers.injected import Injected
 from bench.outliers.public import Calibration, Tde
 from bench.outliers.reasons import Reasons, Speed
 from bench.outliers.taste import AFTER, KNOWN, Learnt
@@ -66,9 +66,9 @@ def nights_table(apart: Mapping[str, float], p: Mapping[str, Calibration]) -> st
     return layout(rows)
 
 
-def painted_table(found: Mapping[str, Painted]) -> str:
-    """Return how transients that are painted on the nights fare."""
-    head = ("night", "painted", "in the top 20", "seen before", "AUC against transient-like")
+def injected_table(found: Mapping[str, Injected]) -> str:
+    """Return the table of the transients that were injected into the nights."""
+    head = ("night", "injected", "in the top 20", "seen before", "AUC against transient-like")
     rows: Rows = [head]
     for name, one in found.items():
         shares = (one.in_top, one.in_top_seen_before, one.auc)

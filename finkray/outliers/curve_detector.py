@@ -17,7 +17,7 @@ from finkray.outliers.ranks import Places, Ranks
 
 LEAST_CURVES = 75
 """A band with fewer reference curves is not used: the tail of p-values is fitted to 5 % of them.
-With 58, in one draw, ordinary alerts looked strange by their curves: of transients painted on a
+With 58, in one draw, ordinary alerts looked strange by their curves: of transients injected into a
 real night 60 % were in its top 20 in place of 84 %, of a tidal disruption event 17 alerts of 21.
 With 100, nights without curves looked stranger beside others whose curves no longer count (AUC 0.67
 in place of 0.64, of 80 reference curves)."""

@@ -102,7 +102,7 @@ _SAME_EXPOSURE_D: Final = 1e-5
 _LEAST_ERROR_MAG: Final = 0.02
 _FAR: Final = 5.0
 """Distances are cut here, and sources farther away say nothing: how far the next one is follows the
-density of the field. With 10, of transients painted on 2018-11-29 75 % come into its top 20 in
+density of the field. With 10, of transients injected into 2018-11-29 75 % come into its top 20 in
 place of 81 %."""
 _SAME_ARCSEC: Final = 1.5
 """A source of Pan-STARRS within this distance is the detected one (ZTF's own radius)."""

@@ -33,7 +33,7 @@ from finkray.storage.contract import Storage
 Groups = Mapping[tuple[str, str, str], NightGroup]
 
 ENOUGH: Final = 2000
-"""Alerts that a yardstick should have: with fewer, the nights before are added to it."""
+"""Alerts whose scores calibrate a night: if it has fewer, the nights before are added."""
 
 NIGHTS_BEFORE: Final = 5
 
@@ -137,7 +137,7 @@ def outliers_of(
         raise ValueError(f"top = {top}: expected at least 1")
     if survey is not None and survey not in FEATURE_LISTS:
         raise ValueError(f"{survey!r} is no survey: expected one of {', '.join(FEATURE_LISTS)}")
-    # Of more objects than are wanted the class is looked up, for some of them are muted.
+    # Some objects are muted, so the class is looked up of more objects than are wanted.
     looked_up = max(5 * top, _LOOKED_UP) if mute else top
     wanted = Wanted(night, looked_up, contexts_named(context), survey)
     ranking = Ranking(find_store(archive, results))
@@ -157,18 +157,19 @@ def listed(groups: Groups, wanted: Wanted) -> pa.Table:
     for (survey, of_night, _), group in sorted(groups.items()):
         if of_night != night or wanted.survey not in (None, survey):
             continue
-        yardstick = Yardstick(_with_nights_before(groups, group))
+        calibration = CalibrationScores(_with_nights_before(groups, group))
         for each in group.candidates():
             if each.context in wanted.contexts:
-                p_night = yardstick.p(each.plain_score, None)
-                ranked.append((each, p_night, yardstick.p(each.plain_score, each.context)))
+                p_night = calibration.p(each.plain_score, None)
+                p_context = calibration.p(each.plain_score, each.context)
+                ranked.append((each, p_night, p_context))
     chosen = _interleaved(ranked, wanted.top)
     rows = [_row(number, *each) for number, each in enumerate(chosen, start=1)]
     return pa.Table.from_pylist(rows, LISTED)
 
 
-class Yardstick:
-    """How the scores of the alerts of a night are distributed.
+class CalibrationScores:
+    """The distribution of the scores of a night's alerts, from which p-values follow.
 
     Parameters
     ----------
@@ -186,7 +187,9 @@ class Yardstick:
                         into[bin_] = into.get(bin_, 0) + number
 
     def p(self, score: float, context: str | None) -> float:
-        """Return which share of the alerts scores at least as high, this one counted.
+        """Return the p-value of a score: the share of alerts that score at least as high.
+
+        The alert itself counts.
 
         Alerts in the bin of the score count as higher.
         """

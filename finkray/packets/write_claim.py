@@ -1,7 +1,7 @@
 """Write claims into staging: durable files that no reader sees yet.
 
-Each claim has files of its own, or the small claims of a trickle share one for each hour and
-schema. There the alerts of each claim lie together, in order of partition and offset.
+Each claim has files of its own, or the small claims of a trickle share one file for each hour and
+schema. In a shared file the alerts of each claim lie together, in order of partition and offset.
 
 Writer schemas are written to their final path at once. A schema is named by its own hash, so it
 does no harm there if the claim is never committed.
@@ -89,7 +89,7 @@ def _result(batch: AlertBatch, files: Sequence[DataFile]) -> ClaimResult:
 
 
 class _Share(NamedTuple):
-    """What a claim has in a file: its rows, and its entry in the ledger but for size and sum."""
+    """The rows of a claim in a file; and the file as the ledger names it, without size and CRC."""
 
     claim: Claim
     table: pa.Table
@@ -97,7 +97,7 @@ class _Share(NamedTuple):
 
 
 def _files(batches: Sequence[AlertBatch]) -> Iterator[list[_Share]]:
-    """Yield for each file to write what the claims have in it."""
+    """Yield the shares of the claims in each file to write."""
     by_content: dict[tuple[str | None, str | None], list[_Share]] = {}
     for batch in sorted(batches, key=lambda batch: batch.claim):
         for share in _alerts(batch):
@@ -114,7 +114,7 @@ def _files(batches: Sequence[AlertBatch]) -> Iterator[list[_Share]]:
 
 
 def _in_one_file(shares: Sequence[_Share]) -> list[_Share]:
-    """Return what claims have in a file that they share, one after the other."""
+    """Return the shares of claims in one file, one after the other."""
     first = shares[0].file
     path = alerts_path(
         shares[0].claim.source,

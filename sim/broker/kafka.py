@@ -89,7 +89,7 @@ class Kafka:
     ) -> "Kafka":
         """Start the broker of `folder`, or use the one that already runs there.
 
-        Returns once it answers. The broker is in a process session of its own: Ctrl-C does not
+        Return once it answers. The broker is in a process session of its own: Ctrl-C does not
         reach it.
 
         Parameters
@@ -107,13 +107,13 @@ class Kafka:
         die_with_parent
             Kill the broker when this process ends for any reason.
         timeout_s
-            How long it may take until it answers.
+            How long the broker may take until it answers.
 
         Raises
         ------
         KafkaUnavailable
-            The jars could not be fetched, or it ended or did not answer in time; the message
-            has the end of its log.
+            The jars could not be fetched, or the broker ended or did not answer in time; the
+            message has the end of its log.
         """
         kafka = cls(
             folder,
@@ -301,7 +301,7 @@ class Kafka:
             if formatted.returncode != 0:
                 output = (formatted.stdout + formatted.stderr).strip()
                 raise KafkaUnavailable(f"Kafka could not prepare {data}: {output}")
-        # Only whoever starts a broker as a child knows that it wrote all of its classes.
+        # Only the parent of a broker's process learns that the broker wrote all of its classes.
         if self._die_with_parent and not class_file.exists() and class_data.can_write(java):
             self._class_file = class_file
             jvm += class_data.writing_options(self.folder)
@@ -365,7 +365,7 @@ def _end_child(child: subprocess.Popen[bytes], grace_s: float) -> None:
         try:
             child.wait(grace_s)
         except subprocess.TimeoutExpired:
-            _LOG.warning("Kafka (process %d) did not shut down in time and is killed", child.pid)
+            _LOG.warning("Kafka (process %d) did not shut down in time; killing it", child.pid)
     child.kill()
     child.wait()
     if child.stdin:

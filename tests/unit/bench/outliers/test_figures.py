@@ -42,7 +42,7 @@ def test_an_object_counts_once_with_its_highest_score() -> None:
     assert highest.tolist() == [2.0, 3.0]
 
 
-def test_p_values_of_a_night_with_its_own_yardstick_are_uniform() -> None:
+def test_p_values_of_a_night_calibrated_with_itself_are_uniform() -> None:
     assert p_values(np.array([9.0, 0.0, 2.0]), np.array([1.0, 2.0, 3.0])).tolist() == [
         0.25,
         1.0,

@@ -1,9 +1,8 @@
-"""Paint transients on the visits of public nights: are they in the top 20 of a night.
+"""Inject transients into visits of public nights, and count those in the top 20 of their night.
 
-Five types of simple light curves of our own, each a magnitude below its peak and a colour by the
-days from its peak. A visit is one that an alert of the night has in its history: its time, band and
-limit are the survey's. The host is that of another alert, of a galaxy. So what is painted is the
-transient alone.
+The transients have five types of simple light curves: magnitudes below the peak, and colours, by
+days from the peak. A visit is taken from the history of an alert of the night, with the survey's
+time, band and limit. The host galaxy is taken from another alert. So only the transient is made up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,12 +38,12 @@ _R_BAND: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A light curve: knots of straight lines.
+    """A light curve, of straight lines between knots.
 
     Attributes
     ----------
     days
-        from the peak in r; before the first one nothing is there
+        days of the knots from the peak in r; before the first one the transient is not there
     below_peak_mag
         magnitudes below the peak in r at these days
     g_r_mag
@@ -93,19 +92,19 @@ TEMPLATES: Final[Mapping[str, Template]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
-    """How painted transients fare in a night that the model does not know.
+class Injected:
+    """How injected transients rank in a night that the model does not know.
 
     Attributes
     ----------
     alerts
-        painted ones
+        number of injected alerts
     in_top
-        share of them that less than 20 alerts of the night beat, each put beside it alone
+        share of them that fewer than 20 alerts of the night outscore; each is compared alone
     in_top_seen_before
-        the same of those that were detected before; NaN if there are none
+        the same share of those that were detected before; NaN if there are none
     auc
-        of them against the night's alerts that are transient-like
+        of the injected alerts against the night's transient-like alerts
     """
 
     alerts: int
@@ -115,25 +114,25 @@ class Painted:
 
 
 def measure(
-    packets: Mapping[str, pa.Table], asked: Sequence[str], seeds: Sequence[int], count: int
-) -> dict[str, Painted]:
-    """Return the figures of each night, for models of half of the others.
+    packets: Mapping[str, pa.Table], names: Sequence[str], seeds: Sequence[int], count: int
+) -> dict[str, Injected]:
+    """Return the figures of each night, with models of half of the other nights' alerts.
 
     Parameters
     ----------
     packets
         nested alerts by name of the night
-    asked
-        the nights that are painted on
+    names
+        names of the nights into which transients are injected
     seeds
-        of the models and of what is painted
+        of the models and of the transients
     count
-        transients that are painted on a night for each seed, the types in turn
+        number of transients for each night and seed, the types in turn
     """
     every = list(packets.values())
     features = {name: features_of(table, "ztf") for name, table in packets.items()}
     found = {}
-    for name in asked:
+    for name in names:
         others = [table for other, table in features.items() if other != name]
         near = np.isin(contexts(packets[name]), CONTEXTS["transient-like"])
         in_top, seen, aucs = [], [], []
@@ -141,7 +140,7 @@ def measure(
             train, _ = halves(others, np.random.default_rng(seed))
             model = OutlierModel.fit(pa.concat_tables(train), survey="ztf", seed=seed)
             rng = np.random.default_rng(seed)
-            transients = features_of(painted(packets[name], every, rng, count), "ztf")
+            transients = features_of(injected_alerts(packets[name], every, rng, count), "ztf")
             ordinary, wanted = score_of(model, features[name]), score_of(model, transients)
             above = (ordinary[None, :] > wanted[:, None]).sum(axis=1)
             in_top.append(above < TOP)
@@ -149,14 +148,14 @@ def measure(
             scores = np.concatenate([ordinary[near], wanted])
             aucs.append(auc(scores, np.arange(len(scores)) >= near.sum()))
         inside, before = np.concatenate(in_top), np.concatenate(seen)
-        found[name] = Painted(len(inside), _share(inside), _share(inside[before]), mean(aucs))
+        found[name] = Injected(len(inside), _share(inside), _share(inside[before]), mean(aucs))
     return found
 
 
-def painted(
+def injected_alerts(
     night: pa.Table, hosts: Sequence[pa.Table], rng: np.random.Generator, count: int
 ) -> pa.Table:
-    """Return alerts of transients that are painted on visits of a night, the types in turn."""
+    """Return alerts of transients that are injected into visits of a night, the types in turn."""
     donors = night.to_pylist()
     galaxies = [row["candidate"] for table in hosts for row in table.to_pylist() if _has_host(row)]
     templates = list(TEMPLATES.values())
@@ -212,7 +211,7 @@ def _row(
         for number, visit in enumerate(visits)
         if number and jd[0] - _HISTORY_D <= jd[number] < jd[0] - _SAME_EXPOSURE_D
     ]
-    return donor | {"objectId": "painted", "candidate": now, "prv_candidates": history}
+    return donor | {"objectId": "injected", "candidate": now, "prv_candidates": history}
 
 
 def _has_host(row: Mapping[str, Any]) -> bool:
