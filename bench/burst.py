@@ -1,4 +1,4 @@
-"""`python -m bench.burst`: how soon a visit is durable if it comes as fast as Kafka takes it."""
+"""`python -m bench.burst`: measure how soon a visit that comes in one burst is durable."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ from sim.broker.kafka import Kafka
 _LOG = logging.getLogger("bench.burst")
 
 QUIET_S = 10.0
-"""Between two visits."""
+"""Pause between two visits."""
 
 SAMPLE_S = 0.5
 
@@ -56,7 +56,7 @@ class Burst:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print all visits; the exit code is 1 if not every alert arrived."""
+    """Measure all visits and print the figures."""
     options = _parser().parse_args(arguments)
     if not begin(options.data):
         return 2

@@ -1,6 +1,6 @@
-"""`python -m bench.classify`: alerts of an archive classified, from its files to durable results.
+"""`python -m bench.classify`: measure `classify`, from the files of an archive to durable results.
 
-A catalogue of made-up sources with types is built as any other, and alerts of ZTF's shape are
+A catalogue of made-up sources with types is built as any other. Alerts with the columns of ZTF are
 archived, half of them near a source, 47 square degrees at a time. Then `classify` runs over the
 archive as `finkray run classify` does, with worker processes of this machine, and its classes are
 counted as `finkray start aggregation` does. The run fails if an alert has no result, or if the
@@ -55,19 +55,19 @@ class Measured:
     Attributes
     ----------
     alerts, sources, workers
-        how many
+        numbers of results, of sources in the catalogue, and of worker processes
     run_s
         from the start of the workers until all results are durable
     alerts_per_s
-        in that time
+        alerts per second of that time
     alerts_per_core_s
-        for each second of CPU that `process` took, reading the files not included
+        alerts per second of CPU that `process` took, without the reading of files
     batch_p99_s
-        of the last minute
+        99th percentile of the time of a batch, in the last minute
     count_s
-        until the classes were counted
+        time that the counting of the classes took
     classes
-        how many alerts each has
+        number of alerts of each class
     """
 
     alerts: int
@@ -84,9 +84,9 @@ class Measured:
 def make_catalog(folder: Path, count: int, rng: np.random.Generator) -> Sky:
     """Build a catalogue of this many sources; return their positions."""
     ra, dec = uniform(rng, count)
-    kinds = pa.array(TYPES).take(pa.array(rng.integers(0, len(TYPES), count)))
+    types = pa.array(TYPES).take(pa.array(rng.integers(0, len(TYPES), count)))
     source = folder / "made.parquet"
-    pq.write_table(pa.table({"ra": ra, "dec": dec, "otype": kinds}), source)
+    pq.write_table(pa.table({"ra": ra, "dec": dec, "otype": types}), source)
     description = Description.model_validate(
         {
             "catalog": {
@@ -107,7 +107,7 @@ def make_catalog(folder: Path, count: int, rng: np.random.Generator) -> Sky:
 
 
 def make_archive(storage: Storage, sources: Sky, count: int, rng: np.random.Generator) -> None:
-    """Archive alerts of ZTF's shape at these positions."""
+    """Archive alerts with the columns of ZTF, half of them near these sources."""
     ledger = Ledger.take_over(storage)
     sample = finkray.testing.alerts()
     fingerprint = str(sample["schema_fingerprint"][0].as_py())
@@ -230,10 +230,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--sources", type=int, default=1_000_000, metavar="N")
-    add("--alerts", type=int, default=100_000, metavar="N", help="in thousands (%(default)s)")
+    add(
+        "--alerts",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="rounded down to thousands (%(default)s)",
+    )
     add("--workers", type=int, default=1, help="processes (%(default)s)")
     add("--seed", type=int, default=1)
-    add("--folder", type=Path, help="where all is made; a temporary one without")
+    add(
+        "--folder",
+        type=Path,
+        help="folder of the catalogue and the archive; default: a temporary one",
+    )
     add("--json", type=Path, metavar="FILE")
     return parser
 

@@ -1,15 +1,15 @@
-"""`python -m bench.crossmatch`: the cross-match beside astropy's, in the same run.
+"""`python -m bench.crossmatch`: measure the cross-match beside astropy's, in one run.
 
-Made-up sources are built into a catalogue as any other. Batches of alerts are then looked up by
-each way in turn, so that a slow hour of the machine meets all of them:
+Made-up sources are built into a catalogue as any other. Batches of alerts are then looked up in
+these ways in turn, so that a slow phase of the machine affects all of them:
 
 ours            `actors.crossmatch.match`: shards within the memory limit, answers as a table
 astropy         `match_coordinates_sky`, the catalogue in memory and its tree built before
 bare k-d tree   scipy's, of unit vectors, bounded by the radius: no separations, no answers
 
 Alerts come as exposures do, 47 square degrees at a time, three batches each, or from all over the
-sky, which is the worst for a catalogue that does not fit. Half of them lie near a source. Where
-astropy runs, its matches within the radius must be ours: else the exit code is 1.
+sky, which is the worst for a catalogue that does not fit into memory. Half of them lie near a
+source. If astropy's matches within the radius are not the same as ours, the exit code is 1.
 """
 
 import argparse
@@ -45,12 +45,12 @@ Way = Callable[[Sky], int]
 
 @dataclass
 class Timing:
-    """The time of one way, and what it found.
+    """The time of one way to look alerts up, and the matches that it found.
 
     Attributes
     ----------
     wall_s, cpu_s
-        of each batch
+        time of each batch
     matches
         alerts with a source within the radius, all batches together
     """
@@ -131,7 +131,7 @@ def describe(path: Path, count: int) -> Description:
 def batches(
     kind: str, sources: Sky, count: int, rows: int, rng: np.random.Generator
 ) -> Iterator[Sky]:
-    """Return batches of alerts, half of them within 2 arcsec of a source."""
+    """Yield batches of alerts, half of them within 2 arcsec of a source."""
     for number in range(count):
         if kind == "sky":
             ra, dec = uniform(rng, rows)
@@ -159,7 +159,7 @@ def _inside(sources: Sky, corner: tuple[float, float]) -> np.ndarray:
 
 
 def ours(catalog: Catalog) -> Way:
-    """Return the cross-match that ships."""
+    """Return the look-up of finkray."""
 
     def look_up(alerts: Sky) -> int:
         answer = match(pa.table({"ra_deg": alerts[0], "dec_deg": alerts[1]}), catalog)
@@ -169,7 +169,7 @@ def ours(catalog: Catalog) -> Way:
 
 
 def astropy_way(sources: Sky) -> Way:
-    """Return astropy's match, its tree already built."""
+    """Return the look-up of astropy, with its tree already built."""
     from astropy.coordinates import SkyCoord, match_coordinates_sky
 
     catalog = SkyCoord(*sources, unit="deg")
@@ -183,7 +183,7 @@ def astropy_way(sources: Sky) -> Way:
 
 
 def bare_tree(sources: Sky) -> Way:
-    """Return a bare look-up in scipy's k-d tree."""
+    """Return the look-up in a bare k-d tree of scipy."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(_unit_vectors(sources))
@@ -221,7 +221,7 @@ def measure(options: argparse.Namespace, folder: Path, count: int) -> list[Measu
     for kind in options.alerts:
         catalogs = Catalogs(store.folder, options.memory_bytes)
         ways = {"ours": ours(catalogs.current(f"made{count}")), **beside}
-        # A sky that does not fit into memory is read again for each batch: a few batches suffice.
+        # A catalogue that does not fit into memory is read for each batch: few batches suffice.
         fits = kind == "exposures" or bool(beside)
         todo = options.batches if fits else max(1, options.batches // 20)
         rng = np.random.default_rng(options.seed + 1)
@@ -314,12 +314,23 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--sources", type=int, nargs="+", default=[1_000_000, 20_000_000], metavar="N")
     add("--alerts", nargs="+", choices=["exposures", "sky"], default=["exposures", "sky"])
-    add("--batches", type=int, default=300, help="of each (%(default)s)")
-    add("--rows", type=int, default=1000, help="of a batch (%(default)s)")
-    add("--memory-bytes", type=int, default=500_000_000, help="of catalogue (%(default)s)")
-    add("--astropy-up-to", type=int, default=1_000_000, metavar="N", help="sources (%(default)s)")
+    add("--batches", type=int, default=300, help="batches of each pattern (%(default)s)")
+    add("--rows", type=int, default=1000, help="alerts in a batch (%(default)s)")
+    add(
+        "--memory-bytes",
+        type=int,
+        default=500_000_000,
+        help="bound of the shards in memory (%(default)s)",
+    )
+    add(
+        "--astropy-up-to",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="most sources (%(default)s)",
+    )
     add("--seed", type=int, default=1)
-    add("--folder", type=Path, help="where the catalogues are made; a temporary one without")
+    add("--folder", type=Path, help="folder of the catalogues; default: a temporary one")
     add("--json", type=Path, metavar="FILE")
     return parser
 

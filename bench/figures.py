@@ -1,4 +1,4 @@
-"""Work out the figures of the table from what was measured of a chain: pure functions."""
+"""Compute the figures of the table from what was measured of a chain. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class Figures:
     alerts
         Number of archived alerts.
     first_s
-        From its launch until the first alerts were in Parquet files.
+        From the chain's launch until the first alerts were in Parquet files.
     overall_per_s
-        All alerts over the time from its launch until the last of them was there.
+        All alerts over the time from the launch until the last of them was in a file.
     warm_per_s
-        The alerts after the warm-up over their time; None if it ended within one step.
+        The alerts after the warm-up over their time; None if one report has all of them.
     warm_bytes_per_s
         The same in bytes of messages.
     cpu_s_per_1000
@@ -105,7 +105,7 @@ def spread(rounds: Sequence[Figures]) -> tuple[float, float] | None:
 
 
 def _cpu_at(samples: Sequence[Sample], at_unix_s: float) -> float:
-    """Return the CPU seconds used until then, interpolated between two samples."""
+    """Return the CPU seconds used until a time, interpolated between two samples."""
     after = bisect_right([sample.at_unix_s for sample in samples], at_unix_s)
     if after == 0:
         return 0.0

@@ -1,9 +1,10 @@
-"""`python -m bench.object_index`: cost of the object index, and of look-ups with it.
+"""`python -m bench.object_index`: measure the cost of the object index, and of look-ups with it.
 
-Archives made alerts of ZTF, whose rows have what the index reads and no more, in files of 500 rows;
-indexes them in a process of its own, once at once and once file by file as the daemon does in a
-slow stream; then looks up objects and circles, reads light curves and cones, and compares the
-points of random objects with a look into all files.
+1. Archive made alerts of ZTF, with no more columns than the index reads, in files of 500 rows.
+2. Index them in a process of its own, twice: all at once, and file by file, as the daemon does in a
+   slow stream.
+3. Look up objects and circles, read light curves and cones.
+4. Compare the points of random objects with those in all files.
 """
 
 import argparse
@@ -39,7 +40,7 @@ FILE_ROWS: Final = 500
 """Alerts of a claim of 32 MiB of ZTF."""
 
 CLAIMS: Final = 40
-"""Claims of an entry of the ledger."""
+"""Claims in an entry of the ledger."""
 
 ALERTS_PER_OBJECT: Final = 6
 SOUGHT: Final = 500
@@ -116,7 +117,7 @@ def _alerts(
 
 
 def measure(uri: str, alerts: int) -> dict[str, Any]:
-    """Index the archive and look objects up; return what it cost. For a process of its own."""
+    """Index the archive and look objects up; return the costs. For a process of its own."""
     storage = open_storage(StorageLocation(uri))
     IndexFollower(storage, step_files=1, step_alerts=1).add_new()  # loads the libraries
     costs: dict[str, Any] = {"alerts": alerts}
@@ -131,10 +132,8 @@ def measure(uri: str, alerts: int) -> dict[str, Any]:
     rng = np.random.default_rng(2)
     sought = rng.integers(0, max(1, alerts // ALERTS_PER_OBJECT), SOUGHT).tolist()
     index = ObjectIndex.open(storage)
-    places = [
-        index.rows_of([object_name(number)]).num_rows for number in sought
-    ]  # the pages of the index are in memory from here on
-    costs["found"] = sum(places)
+    # From here on the pages of the index are in memory.
+    costs["found"] = sum(index.rows_of([object_name(number)]).num_rows for number in sought)
     circles = list(zip(rng.uniform(0, 360, SOUGHT), rng.uniform(-80, 80, SOUGHT), strict=True))
     many = [object_name(number) for number in sought]
     archive = Archive(storage)
@@ -148,8 +147,8 @@ def measure(uri: str, alerts: int) -> dict[str, Any]:
         "curve": [partial(archive.lightcurves, [name]) for name in many[:CURVES]],
         "archive_cone_3": [partial(archive.cone, ra, dec, 3.0) for ra, dec in circles[:CURVES]],
     }
-    for name, of_name in looks.items():
-        costs[f"{name}_p50_ms"], costs[f"{name}_p95_ms"] = _times_ms(of_name)
+    for name, calls in looks.items():
+        costs[f"{name}_p50_ms"], costs[f"{name}_p95_ms"] = _times_ms(calls)
     some = rng.integers(0, max(1, alerts // ALERTS_PER_OBJECT), COMPARED).tolist()
     costs["different_points"] = _different_points(archive, [*map(object_name, some)])
     storage.delete_folder(INDEX_FOLDER)
@@ -159,7 +158,7 @@ def measure(uri: str, alerts: int) -> dict[str, Any]:
 
 
 def _different_points(archive: Archive, names: list[str]) -> int:
-    """Return how many points are in light curves and not in the files, or the other way round."""
+    """Return how many points are in light curves or in the files, and not in both."""
     curves = archive.lightcurves(names)
     found = set(zip(curves["object_id"].to_pylist(), curves["alert_id"].to_pylist(), strict=True))
     alerts = archive.dataset().to_table(

@@ -1,8 +1,8 @@
-"""`python -m bench.read_columns`: what it costs a service to read its columns from a file.
+"""`python -m bench.read_columns`: measure what it costs a service to read its columns from a file.
 
-Beside it, what it would cost to pick them from the same batch in mapped memory, as the
-ingest actors hold it in Ray's object store until the claim is durable. CPU time of one core, the
-least of many tries.
+It also measures what it would cost to pick them from the same batch in mapped memory: ingest actors
+hold batches so, in Ray's object store, until the claim is durable. The figures are CPU time of one
+core, the least of many tries.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def measure(alerts: pa.Table, folder: Path, tries: int) -> dict[str, dict[str, f
         writer.write_table(alerts)
 
     def from_parquet(columns: Sequence[str]) -> int:
-        # As the child process of a service does.
+        # The child process of a service does the same.
         schema = pq.read_schema(parquet)
         any(has(schema, name) for name in columns)
         return read_columns(str(parquet), columns).num_rows

@@ -107,7 +107,7 @@ class Coordinator:
                 self._partitions[source] = known
             elif not known.closing:
                 continue
-            # Kafka did not list it for a moment: claims that were held are read again.
+            # Kafka did not list the partition for a moment: claims that were held are read again.
             known.closing = False
             ends = {lane.end_offset for lane in known.lanes}
             instructions.extend(self._read_again(source, known.lanes))
@@ -119,7 +119,7 @@ class Coordinator:
         return instructions
 
     def partitions_gone(self, sources: Iterable[TopicPartition]) -> list[Instruction]:
-        """Read deleted partitions no further, and commit the claims of them that are held."""
+        """Stop reading deleted partitions, and commit those of their claims that are held."""
         instructions: list[Instruction] = []
         for source in sources:
             partition = self._partitions.get(source)
@@ -167,7 +167,7 @@ class Coordinator:
         instructions: list[Instruction] = []
         for group in groups_by_files(outcomes):
             if len(group) > 1:
-                instructions.extend(self._judge_group(group))
+                instructions.extend(self._note_group(group))
                 continue
             (outcome,) = group
             claim = outcome.claim
@@ -175,11 +175,11 @@ class Coordinator:
                 if outcome.failure is not None:
                     instructions.append(_fail("preparing a Spark task", outcome.failure))
                 continue
-            lane = self._expecting(outcome)
+            lane = self._lane_waiting_for(outcome)
             if lane is None:
                 instructions.append(Discard(outcome))
             elif outcome.failure is not None:
-                instructions.extend(self._judge_failure(lane, claim, outcome.failure))
+                instructions.extend(self._after_failure(lane, claim, outcome.failure))
             else:
                 lane.staged[claim] = outcome
         return instructions
@@ -187,7 +187,7 @@ class Coordinator:
     def committable(self) -> list[ClaimOutcome]:
         """Return staged claims whose predecessors are committed or precede them in the list.
 
-        Those that share files are all in the list, or none of them: commit it at once.
+        Of claims that share files all are in the list, or none: commit the whole list at once.
         """
         return self._groups.committable(lane.next_staged() for _, lane in self._all_lanes())
 
@@ -246,7 +246,7 @@ class Coordinator:
             if claim not in lane.staged
         ]
 
-    def _expecting(self, outcome: ClaimOutcome) -> LaneState | None:
+    def _lane_waiting_for(self, outcome: ClaimOutcome) -> LaneState | None:
         """Return the lane that waits for the outcome; None if its claim is void, or staged."""
         claim = outcome.claim
         lane = None if claim is None else self._lane(claim)
@@ -258,9 +258,9 @@ class Coordinator:
         )
         return lane if waits else None
 
-    def _judge_group(self, group: Sequence[ClaimOutcome]) -> list[Instruction]:
-        """Take note of staged claims that share files, unless one of them is void."""
-        expected = {o.claim: lane for o in group if o.claim and (lane := self._expecting(o))}
+    def _note_group(self, group: Sequence[ClaimOutcome]) -> list[Instruction]:
+        """Note the claims of a group as staged; if one is void, dispatch the others again."""
+        expected = {o.claim: lane for o in group if o.claim and (lane := self._lane_waiting_for(o))}
         if len(expected) == len(group):
             for outcome in group:
                 if outcome.claim is not None:
@@ -269,15 +269,16 @@ class Coordinator:
             return []
         return [
             *map(Discard, group),
-            *(self._again(lane, claim) for claim, lane in expected.items()),
+            *(self._dispatch_again(lane, claim) for claim, lane in expected.items()),
         ]
 
-    def _again(self, lane: LaneState, claim: Claim) -> Dispatch:
+    def _dispatch_again(self, lane: LaneState, claim: Claim) -> Dispatch:
         return _dispatch(self._partitions[claim.source].actor, lane, lane.in_flight[claim])
 
-    def _judge_failure(
+    def _after_failure(
         self, lane: LaneState, claim: Claim, failure: ClaimFailure
     ) -> list[Instruction]:
+        """Decide what follows a failure: read the lane again, dispatch the claim later, or end."""
         if failure.error_class == BatchGone.__name__:
             return self._read_again(claim.source, [lane]) + self._advance(claim.source)
         if failure.error_class == StorageError.__name__:
@@ -298,7 +299,7 @@ class Coordinator:
             other_lane = self._lane(claim)
             if other_lane is not None:
                 instructions.append(Discard(other_lane.staged.pop(claim)))
-                instructions.append(self._again(other_lane, claim))
+                instructions.append(self._dispatch_again(other_lane, claim))
         self._groups.remove(void | others)
         for lane in lanes:
             instructions.extend(Discard(outcome) for outcome in lane.staged.values())

@@ -70,11 +70,11 @@ messages by default, and the client's queue may have thousands of one topic."""
 FLUSH_S = 15.0
 """How long a flush may decode what waits, a third of a drain; a start reads the rest again."""
 
-LAST_WORDS_S = 0.3
-"""How long the driver has to learn why an actor ends: a call of `take` waits almost always."""
+FAILURE_REPORT_S = 0.3
+"""How long an actor that ends waits for a call of `take`, to report why. One almost always waits."""
 
 REPLY_S = 0.1
-"""How long Ray has to send that reply."""
+"""How long Ray has to send the reply of that call before the process ends."""
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class IngestActor:
         self._ready: deque[ReadyClaim] = deque()
         self._acknowledged = 0
         self._failure: BaseException | None = None
-        self._failure_told = threading.Event()
+        self._failure_reported = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._thread.start()
@@ -192,7 +192,7 @@ class IngestActor:
                 lambda: bool(self._ready) or self._failure is not None, timeout_s
             )
             if isinstance(self._failure, MemoryExceeded):
-                self._failure_told.set()
+                self._failure_reported.set()
                 raise self._failure
             if self._failure is not None:
                 raise FinkrayError(
@@ -243,7 +243,7 @@ class IngestActor:
                 self._changed.notify_all()
 
     def _end_for_memory(self, memory_bytes: int, used_bytes: int) -> None:
-        """End this process, after the driver was told why; its lanes are read again."""
+        """Report to the driver why this process ends, and end it; its lanes are read again."""
         why = (
             f"it took {used_bytes >> 20} MiB of memory, of at most {memory_bytes >> 20}, while it "
             f"read {positions_text(reader.positions for reader in self._readers.values())}"
@@ -252,7 +252,7 @@ class IngestActor:
         with self._changed:
             self._failure = MemoryExceeded(why)
             self._changed.notify_all()
-        if self._failure_told.wait(LAST_WORDS_S):
+        if self._failure_reported.wait(FAILURE_REPORT_S):
             time.sleep(REPLY_S)
         os._exit(1)
 
@@ -317,7 +317,7 @@ class IngestActor:
                 self._changed.wait(wait_s)
 
     def _read_ahead(self) -> int:
-        """Poll for a while: messages of calm topics may lie behind many of a costly one."""
+        """Poll for a while: messages of quiet topics may lie behind many of a costly one."""
         read, ends_s = 0, time.monotonic() + READ_AHEAD_S
         while (credit := self._live_credit()) and time.monotonic() < ends_s:
             polled = self._readers["live"].read(credit, 0.0)
@@ -359,7 +359,7 @@ class IngestActor:
     def _decode_step(self, lane: LaneKind) -> DecodedBatch | None:
         room_bytes = self._budget.room_bytes(backfilling=self._readers["backfill"].active)
         all_held_bytes = self._held.bytes_of()
-        # What the backfills hold is bounded by their credit.
+        # The credit of the backfills already bounds what they hold.
         topics = len(self._readers["live"].pending_by_topic()) if lane == "live" else 1
         return self._decode_queue.step(
             lane,

@@ -52,8 +52,8 @@ class LaneReader:
     high_watermarks
         of each partition, as far as they are known
     troubles
-        what Kafka's client reported, by topic and partition (None and None: of a broker), until
-        the partition is read again
+        what Kafka's client reported, by topic and partition, until the partition is read again;
+        the key of a trouble of a broker is (None, None)
     messages, message_bytes
         how much was read so far
     """
@@ -112,7 +112,7 @@ class LaneReader:
         return self._consumer.stalled
 
     def due_in_s(self) -> float | None:
-        """Seconds until the next claim is due; None if no message waits for a claim."""
+        """Return the seconds until the next claim is due; None if no message waits for a claim."""
         now_s = time.monotonic()
         dues = [lane.intake.due_in_s(self._limits, now_s) for lane in self._lanes.values()]
         return min((due for due in dues if due is not None), default=None)
@@ -367,7 +367,7 @@ class LaneReader:
         try:
             marks = self._kafka.watermarks(*key)
         except FinkrayError as error:
-            # No answer now: if the offset is out of range, the client will report it.
+            # Kafka does not answer now; if the offset is out of range, the client will report it.
             self.troubles[key] = str(error)
             return
         self.troubles.pop(key, None)
@@ -383,7 +383,7 @@ class LaneReader:
     # Record batches that cannot be read.
 
     def _note_unreadable(self, key: PartitionKey, offset: int, why: str) -> None:
-        """Suspend a lane at a record batch that cannot be read; it is tried again.
+        """Suspend a lane at a record batch that cannot be read; the batch is tried again.
 
         The client goes on behind a batch whose checksum differs, at a wrong position: what it
         sends after the error is ignored.
@@ -407,7 +407,7 @@ class LaneReader:
             self._skip_unreadable(key, self._lanes[key], first, last)
         for key in self._unreadable.due():
             lane = self._lanes[key]
-            # One that is read already may take longer to answer, as on a busy machine.
+            # A lane that is read already is left alone: its partition may only answer slowly.
             if lane.suspended:
                 self._resume(lane)
 

@@ -28,13 +28,13 @@ def read_columns(source: BinaryIO | pa.NativeFile | str, columns: Sequence[str])
         one column for each name, of type null where the file has no such column
     """
     with pq.ParquetFile(source) as file:
-        paths = leaves(file.schema, columns)
+        paths = parquet_paths(file.schema, columns)
         table = file.read(columns=paths, use_threads=False)
         rows = file.metadata.num_rows
     return pick(table, columns, rows)
 
 
-def leaves(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
+def parquet_paths(schema: pq.ParquetSchema, columns: Sequence[str]) -> list[str]:
     """Return the paths of the Parquet columns from which the columns are read."""
     wanted = frozenset(columns)
     paths = [schema.column(index).path for index in range(len(schema))]
@@ -47,9 +47,9 @@ def pick(table: pa.Table, columns: Sequence[str], rows: int | None = None) -> pa
     Parameters
     ----------
     table
-        with the records of the columns, possibly with other fields
+        table that has the records of the columns; a record may have more fields
     columns
-        names, as of `read_columns`
+        names, as in `read_columns`
     rows
         number of rows, needed if the table may have no column at all
     """
@@ -72,7 +72,7 @@ def names_of(schema: pa.Schema) -> list[str]:
 
 
 def _column(table: pa.Table, name: str, rows: int) -> pa.ChunkedArray:
-    if (own := table.schema.get_field_index(name)) >= 0:  # column_names would make all names anew
+    if (own := table.schema.get_field_index(name)) >= 0:  # without building a list of all names
         return table.column(own)
     first, *rest = name.split(".")
     index = table.schema.get_field_index(first)
@@ -95,7 +95,7 @@ def _below(array: pa.Array, path: list[str]) -> pa.Array:
         inner = _below(array.values, path)
         mask = array.is_null() if array.null_count else None
         return pa.ListArray.from_arrays(array.offsets, inner, mask=mask)
-    # Null where the record is.
+    # A field is null where its record is.
     return _below(pc.struct_field(array, path[0]), path[1:])
 
 

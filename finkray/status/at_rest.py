@@ -1,4 +1,4 @@
-"""How an archive is of which no process reports: never started, stopped or dead."""
+"""The state of an archive on which no process reports: never started, stopped or dead."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ Rest = Literal["never_started", "stopped", "died", "runs"]
 
 @dataclass(frozen=True, slots=True)
 class ArchiveAtRest:
-    """An archive as its folder tells.
+    """The state of an archive, as its folder shows it.
 
     Attributes
     ----------
     rest
-        how it is; `died` also where its machine is away, as far as its silence tells
+        its state; `died` also if its machine is only unreachable, which looks the same from here
     heartbeat_at
         when its process last renewed the lease, UTC; None if it has never run
     holder

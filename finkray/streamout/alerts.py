@@ -19,7 +19,7 @@ from finkray.errors import SchemaError
 from finkray.packets.columns import archived_columns
 from finkray.results.joined import KEYS, ResultFiles
 from finkray.results.store import ResultsStore, last_written, list_stores, result_path
-from finkray.services.columns import leaves, pick
+from finkray.services.columns import parquet_paths, pick
 from finkray.storage.contract import Storage
 from finkray.storage.schemas import read_schema
 from finkray.streamout.filter_columns import FilterColumns
@@ -97,7 +97,7 @@ class AlertReader:
             rows = file.metadata.num_rows
             is_small = 0 < self._message_bytes * rows <= READ_AHEAD_BYTES
             more = (*OBJECT_COLUMNS, *self._message_columns) if is_small else ()
-            paths = leaves(file.schema, [*names, *more])
+            paths = parquet_paths(file.schema, [*names, *more])
             table = file.read(columns=paths, use_threads=False)
         if is_small:
             self._read_ahead[path] = self._message_columns, table
@@ -115,7 +115,7 @@ class AlertReader:
         read, table = self._read_ahead.pop(path, ((), None))
         if table is None or wanted != read:
             with self._archive.open(path) as source, pq.ParquetFile(source) as file:
-                paths = leaves(file.schema, [*OBJECT_COLUMNS, *wanted])
+                paths = parquet_paths(file.schema, [*OBJECT_COLUMNS, *wanted])
                 table = file.read(columns=paths, use_threads=False)
             self._message_columns = wanted
             self._message_bytes = table.nbytes / max(1, table.num_rows)

@@ -1,4 +1,4 @@
-"""Whether readers of a new schema can read messages of an old one: Avro's schema resolution.
+"""Check whether readers with a new schema can read messages of an old one, as Avro resolves them.
 
 A topic's schema may gain fields that have a default and lose fields; a field may become wider (int
 to long, float, double), and a union may gain branches. Everything else is refused: a subscriber
@@ -18,7 +18,7 @@ _PROMOTED: Final = {
     "string": ("bytes",),
     "bytes": ("string",),
 }
-"""By the type of an old schema, those that a reader may have instead."""
+"""Types that a reader's schema may have instead, by the type in the old schema."""
 
 
 def compatibility_problems(new: Any, old: Any) -> list[str]:

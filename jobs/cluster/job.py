@@ -1,4 +1,4 @@
-"""What a job of finkray is: a daemon, when it was started, and how it is."""
+"""Describe daemons, and the jobs that run them on Ray."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,26 +36,27 @@ class Daemon:
     about
         What it does, for `--help`.
     is_ready
-        Whether a job of it does its work, not only runs. Called while this process is connected
-        to Ray.
+        Returns whether a job of the daemon does its work, and not only runs. Called while this
+        process is connected to Ray.
     ready_text
-        One line on what a job of it does, for the person who started it. Called as `is_ready`.
+        Returns a line on what a job of the daemon does, for the person who started it. Called
+        while this process is connected to Ray.
     check_start
-        Raises a `FinkrayError` if it cannot be started with these settings.
+        Raises a `FinkrayError` if the daemon cannot be started with these settings.
     check_folder
-        Raises a `FinkrayError` if what it worked on when it was started last is gone. Not called
-        if the person who starts it accepts that.
+        Raises a `FinkrayError` if the folder of the daemon's last start is gone. Not called if the
+        person who starts it accepts that.
     note_folder
-        Records in the state folder what it works on. Called when it is ready, under the lock of
-        the services.
+        Records in the state folder which folder the daemon works on. Called when the job is ready,
+        under `services.lock`.
     drain_text
-        How far it is with its draining; empty if it does not say.
+        Returns how far a job is with its draining; empty if the daemon does not report it.
     stop_wait_s
-        How long Ray lets it drain and end before it is killed; None: `ray.stop_wait_s`.
+        How long Ray lets a job drain and end before it is killed; None: `ray.stop_wait_s`.
     resumes
-        Whether it takes `--resume`, with which it goes on where a killed one was.
+        Whether the daemon takes `--resume`, with which it goes on where a killed one was.
     old_modules
-        Modules by which older releases started it: such jobs may still run.
+        Modules by which older releases started the daemon: such jobs may still run.
     """
 
     name: str
@@ -74,22 +75,22 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that was started, as Ray tells of it.
+    """A job that was started, as Ray reports it.
 
     Attributes
     ----------
     name
         That of its daemon; of a service, the name of its results.
     daemon
-        What runs in it.
+        The daemon that runs in the job.
     job_id
         Ray's submission id.
     status
-        Ray's word for how it is: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
+        Ray's status of the job: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
     since
         When it was started, UTC.
     stop_wait_s
-        How long Ray lets it drain.
+        How long Ray lets the job drain.
     spec
         Of a service, as `mymodule:Bright`; None for any other daemon.
     """
@@ -114,16 +115,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """How a job is, as its cluster reports it.
+    """The state of a job, as Ray reports it.
 
     Attributes
     ----------
     status
-        Ray's word: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
+        Ray's status of the job: PENDING, RUNNING, STOPPED, SUCCEEDED, FAILED.
     message
-        Ray's text on it.
+        Ray's explanation of the status.
     exit_code
-        Of its process; None while it runs, and if Ray did not see it end.
+        Exit code of the job's process; None while it runs, and if Ray did not see it end.
     ended_at
         When it ended, UTC; None while it runs.
     """
@@ -147,7 +148,7 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class ServiceJob:
-    """A service, as `jobs.daemons.service` is to run it.
+    """A service that `jobs.daemons.service` is to run.
 
     Attributes
     ----------
@@ -156,7 +157,7 @@ class ServiceJob:
     folder
         Folder of its module.
     into
-        Name of its results; None: its own.
+        Name of its results; None: the name of the service.
     since
         First start only: also process alerts received since this time.
     """
