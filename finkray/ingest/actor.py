@@ -71,7 +71,7 @@ FLUSH_S = 15.0
 """How long a flush may decode what waits, a third of a drain; a start reads the rest again."""
 
 FAILURE_REPORT_S = 0.3
-"""How long an actor that ends waits for a call of `take`, to report why. One almost always waits."""
+"""How long an actor that ends waits for a call of `take` to report why: it mostly has one."""
 
 REPLY_S = 0.1
 """How long Ray has to send the reply of that call before the process ends."""
