@@ -1,4 +1,4 @@
-"""Finds the sources of a catalogue near the positions of alerts.
+"""Find the sources of a catalogue near the positions of alerts.
 
 There are three answers, which must not be confused:
 

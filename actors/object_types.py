@@ -1,4 +1,4 @@
-"""Translates the types of catalogues to those of SIMBAD: one vocabulary for all classes.
+"""Translate the types of catalogues to those of SIMBAD: one vocabulary for all classes.
 
 SIMBAD's condensed types as of 2022-07, https://simbad.cds.unistra.fr/guide/otypes.htx. A type that
 is not known here counts as none and never becomes a class. (SIMBAD's own types stay as they are,

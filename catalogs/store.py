@@ -1,4 +1,4 @@
-"""The folder that catalogues live in.
+"""The folder of the catalogues: descriptions, versions, and which version is used.
 
 <folder>/<name>/description.json      as it was added last
 <folder>/<name>/current               the version that is used: replaced in one step

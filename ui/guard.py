@@ -1,4 +1,4 @@
-"""Refuses requests that the pages never make: foreign hosts and origins, uploads, large bodies.
+"""Refuse requests that the pages never make: foreign hosts and origins, uploads, large bodies.
 
 A web page that someone visits elsewhere can send requests to any address that the visitor's
 browser reaches, loopback included; by DNS rebinding it can even read the answers. `Host` and

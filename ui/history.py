@@ -1,4 +1,4 @@
-"""What curves of pages show: values since the page was started, of which a snapshot has few."""
+"""Keep the values that curves of pages show since the page was started: a snapshot has few."""
 
 import threading
 from collections import deque

@@ -1,4 +1,4 @@
-"""Read files that may be compressed, which their first bytes tell and not their name."""
+"""Read files that may be compressed: their first bytes decide, not their name."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Which nights there are to build, and the build of one of them."""
+"""List the nights that can be built, and build one of them."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""How a build tells of its progress, and how it is asked to end."""
+"""Report the progress of a build, and ask it to end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class BuildStopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Called by a build between two steps of its work.
+    """Two functions that a build calls between two steps of its work.
 
     Attributes
     ----------

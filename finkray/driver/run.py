@@ -127,4 +127,8 @@ def _connect(settings: Settings) -> None:
             f"{store_bytes} bytes: lower ingest.held_bytes, or raise --object-store-memory of "
             "`ray start`"
         )
-    log.info("finkray %s on Ray at %s", finkray.__version__, ray.get_runtime_context().gcs_address)
+    log.info(
+        "archive runs finkray %s on Ray at %s",
+        finkray.__version__,
+        ray.get_runtime_context().gcs_address,
+    )

@@ -1,4 +1,4 @@
-"""Circles on the sky: what is one, and how far positions are from its centre."""
+"""Check circles on the sky, and compute how far positions are from the centre of one."""
 
 import math
 from typing import Final

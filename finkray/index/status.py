@@ -1,4 +1,4 @@
-"""How far the object index is."""
+"""The size of the object index, and what it lacks."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """How far the index is.
+    """The size of the index, and what it lacks.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A lane as a lane reader has it, a message of it, and what is wrong with lanes."""
+"""What a lane reader works with: lanes, polled messages, claims of lost offsets, texts on them."""
 
 import time
 from collections.abc import Iterable, Mapping

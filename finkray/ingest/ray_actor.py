@@ -1,4 +1,4 @@
-"""What an ingest actor asks of Ray, if it runs there."""
+"""Call Ray from an ingest actor, if the actor runs on Ray."""
 
 import logging
 from typing import Any

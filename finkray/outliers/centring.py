@@ -1,10 +1,10 @@
-"""Take from scores what follows from how much is known of an alert. Pure.
+"""Centre the scores within groups of alerts of which equally much is known. Pure.
 
 A missing value counts as ordinary, so an alert without a history has fewer features in which it
-can be odd, and its score is lower, whatever it is. How many alerts have a history is the cadence
-of the survey, and how many are fainter than the reference image is the age of that image: both
-follow the night. So the median of alerts of which the same is known is 0. The strangest 1 % stay
-as they are: what is strange does not hang on what else is unknown.
+can be odd, and its score is lower, whatever it is. How many alerts have a history follows from the
+cadence of the survey, and how many are fainter than the reference image from the age of that image:
+both differ from night to night. So the median score of each group is moved to 0. The strangest 1 %
+stay as they are: what makes them strange does not depend on what else is unknown.
 """
 
 from typing import Final
@@ -14,13 +14,13 @@ import numpy as np
 from finkray.outliers.arrays import Floats
 
 _AS_STRANGE: Final = 1.0
-"""From this score on nothing is moved: there the strangest 1 % of ordinary alerts begin."""
+"""Scores from this one on are not moved: the strangest 1 % of ordinary alerts have them."""
 
 _WEAK_ROWS: Final = 20.0
-"""Alerts that the median of all counts for, beside those of a group: groups may be small."""
+"""Weight of the median of all alerts, in alerts, beside a group's own: groups may be small."""
 
 _MOST: Final = 0.9
-"""Largest median that is taken away; a higher one would turn the order around."""
+"""Largest median that is subtracted; a larger one would reverse the order of scores."""
 
 
 class Centring:

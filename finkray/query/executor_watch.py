@@ -1,4 +1,4 @@
-"""Decide when Spark's executors count as gone. Pure: it is told the time."""
+"""Decide when Spark's executors count as gone. Pure: the clock is a parameter."""
 
 from typing import Final
 

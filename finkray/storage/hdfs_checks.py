@@ -1,4 +1,4 @@
-"""What HDFS is asked beside the questions to every store: the room that its quotas leave."""
+"""Check of HDFS, beyond the checks of every store, how much room its quotas leave."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""What an object store is asked beside the questions to every store: its clock."""
+"""Check the clock of an object store, beyond the checks of every store."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Compare what filters judged and sent with the archive's ledger: balance of the out-ledger."""
+"""Balance the out-ledger: compare what filters judged and sent with the archive's ledger."""
 
 from collections import Counter
 from collections.abc import Sequence

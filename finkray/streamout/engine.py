@@ -203,7 +203,7 @@ class Streamout:
             sender.close()
             self._sender = None
             if not isinstance(error, ProducerFenced):
-                log.warning("a transaction was aborted and is made again: %s", error)
+                log.warning("streaming out aborted a transaction, will retry: %s", error)
             raise
 
     def _advance(self, group: Sequence[PublishedFilter]) -> bool:

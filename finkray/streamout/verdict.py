@@ -1,4 +1,4 @@
-"""What a filter said of alerts: passed, not passed, or not judged, with the reason.
+"""The verdicts of a filter on alerts: passed, not passed, or not judged, with the reason.
 
 An alert that a filter could not judge has not passed, and is counted apart with its reason: false
 would look like an answer.

@@ -172,7 +172,11 @@ class Fold(ABC, Generic[State]):
         try:
             return self._add_new(files)
         except LedgerReplaced as error:
-            log.warning("%s: the ledger was rebuilt (%s); making them again", self._title, error)
+            log.warning(
+                "%s: the ledger was rebuilt (%s); folding it again from its first entry",
+                self._title,
+                error,
+            )
             self.rebuild()
             return self._add_new(files)
 

@@ -1,4 +1,4 @@
-"""`make live`: a simulated night and all that follows it, until Ctrl-C. It leaves the archive.
+"""`make live`: run a simulated night and all that follows it, until Ctrl-C. The archive stays.
 
 A Kafka, a Ray and a state folder of its own, so that nothing of the user's own jobs is touched.
 """

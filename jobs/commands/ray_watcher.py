@@ -64,28 +64,28 @@ def watch(state: Path) -> None:
     while True:
         try:
             plan = plan_now(state)
-        except FinkrayError as error:  # as of a folder that others may change now
+        except FinkrayError as error:  # such as a state folder that other processes can write
             if str(error) != trouble:
                 trouble = str(error)
-                _LOG.error("what runs cannot be found out: %s", error)
+                _LOG.error("Ray watcher cannot find out which jobs run, will retry: %s", error)
             time.sleep(POLL_S)
             continue
         if plan.leave and _leave(state):
             return
         if plan.start and time.monotonic() >= next_s:
-            _LOG.warning("starting again after an unexpected end: %s", ", ".join(plan.start))
+            _LOG.warning("Ray watcher restarts what ended unexpectedly: %s", ", ".join(plan.start))
             command = [sys.executable, "-P", "-m", "jobs.commands.restart_jobs"]
             code = subprocess.run([*command, "--state", str(state)], check=False).returncode
             backoff = backoff.after(time.monotonic() - tried_s)
             tried_s = time.monotonic()
             next_s = tried_s + backoff.pause_s
             if code:
-                _LOG.error("the start failed; the next try is in %.1f s", backoff.pause_s)
+                _LOG.error("restart failed; next try in %.1f s", backoff.pause_s)
         time.sleep(POLL_S)
 
 
 def _leave(state: Path) -> bool:
-    """Take back the record of this process, unless a job was started since."""
+    """Delete the record of this process, unless a job was started since; return whether."""
     with exclusive(state / "services.lock"):
         if not plan_now(state).leave:
             return False

@@ -1,4 +1,4 @@
-"""The output of `finkray status`: state, alarms and jobs first, then the tables of the pages."""
+"""Render what `finkray status` prints: state, alarms and jobs first, then tables of the pages."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -76,7 +76,7 @@ _NOTES_SHOWN: Final = 1
 
 
 NO_STORE: Final = StoreStatus()
-"""Of an archive without HATS nights and object index."""
+"""The status of an archive without HATS nights and without object index."""
 
 
 def status_json(

@@ -1,4 +1,4 @@
-"""What `finkray status --check` finds wrong."""
+"""Find what is wrong, for `finkray status --check`."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -70,7 +70,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> None:
     finally:
         ray.kill(board)
         ray.shutdown()
-    log.info("service %s has drained and left in good order", name)
+    log.info("service %s has drained and stopped", name)
 
 
 def _is_ready(job: Job, settings: Settings, _state: Path) -> bool:

@@ -72,7 +72,9 @@ def run(settings: Settings, stopping: threading.Event, *, resume: bool = False) 
     with _kafka(kafka_folder(state), simulator.kafka_port, resume=resume) as kafka:
         _LOG.info("Kafka answers on %s", kafka.bootstrap_servers)
         if resume and simulator.manifest:
-            _LOG.warning("nothing more is played: the manifest tells what was played")
+            _LOG.warning(
+                "simulator was restarted and plays nothing more: its manifest tells what was played"
+            )
             stopping.wait()
             return
         try:

@@ -58,7 +58,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
             _send(engine, reporter, state, stopping)
         finally:
             engine.close()
-    log.info("streaming out has ended in good order")
+    log.info("streaming out has stopped")
 
 
 def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Report how streaming out fares, on a board in Ray: for `finkray status` and the metrics."""
+"""Report the state of streaming out on a board in Ray, for `finkray status` and the metrics."""
 
 import logging
 import os

@@ -37,8 +37,8 @@ def test_a_start_that_fails_is_told_in_its_log_and_tried_again(tmp_path: Path) -
     ensure_watcher(tmp_path)
     log = tmp_path / "watcher.log"
     try:
-        wait_until("a second try", lambda: log.read_text().count("the start failed") == 2)
-        assert "starting again after an unexpected end: archive" in log.read_text()
+        wait_until("a second try", lambda: log.read_text().count("restart failed") == 2)
+        assert "Ray watcher restarts what ended unexpectedly: archive" in log.read_text()
         assert "archive-1.json" in log.read_text()
         assert "Traceback" not in log.read_text()
         forget(tmp_path, ["archive"])
