@@ -127,7 +127,7 @@ def test_a_group_is_scored_by_its_own_model(
 @pytest.mark.parametrize(
     ("settings", "shared", "message"),
     [
-        ({}, {}, r"give \[services\.outliers\] folder"),
+        ({}, {}, r"`folder` in \[services\.outliers\]"),
         ({"folder": "/nowhere"}, {}, "no model is in use in .*: finkray outliers train"),
         ({}, {"outliers": {"folder": "/nowhere"}}, "no model is in use"),
     ],
