@@ -24,7 +24,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
+.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit test-nightly check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +58,7 @@ live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers a
 	@$(BIN)/python -m jobs.commands.live $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Five groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
-# they have each test once, but for the soak, which `make soak` runs. Three have servers: each has a
+# they have each test once, but for those that are left to `make test-nightly`. Three have servers: each has a
 # Kafka of its own, and one archive at a time at most. The others are the unit tests, in two halves, which
 # take what the servers leave of the cores: a group more kept both cores at work. That may be little for minutes,
 # and a test of six seconds took 300 once: only a test that hangs takes 20 minutes. Lines of all but the first group
@@ -66,30 +66,34 @@ live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers a
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
 NAMED   := test-own-ray test-beside test-unit-finkray test-unit-others
-test: $(PREPARED)  ## the whole suite but the soak, with a real Kafka, Ray and Spark
+test: $(PREPARED)  ## the suite of each commit, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 5 test-archive $(NAMED)
 
 test-archive: $(PREPARED)  ## archives on a Ray that the tests share; object stores and HDFS
-	@$(PYTEST) -m "(spark and not own_ray and not chaos or stores) and not endurance" tests/integration
+	@$(PYTEST) -m "(spark and not own_ray and not chaos or stores) and not nightly" tests/integration
 
 $(NAMED): SHELL := /bin/bash
 $(NAMED): .SHELLFLAGS := -o pipefail -c
 # Ctrl-C ends what the pipe reads.
 $(NAMED): NAME = 2>&1 | { trap '' INT; sed -u 's/^/$(subst -, ,$(subst test-,,$@)) | /'; }
 test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose processes are killed
-	@$(PYTEST) -m "own_ray and not chaos or spark and chaos" tests/integration $(NAME)
+	@$(PYTEST) -m "(own_ray and not chaos or spark and chaos) and not nightly" tests/integration $(NAME)
 
 test-beside: $(PREPARED)  ## Kafka, services, pages
-	@nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray)" tests/integration $(NAME)
+	@nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray) and not nightly" tests/integration $(NAME)
 
 test-unit-finkray: $(PREPARED)  ## the unit tests of finkray/
-	@nice -n 15 $(PYTEST) --timeout 1200 tests/unit/finkray $(NAME)
+	@nice -n 15 $(PYTEST) --timeout 1200 -m "not nightly" tests/unit/finkray $(NAME)
 
 test-unit-others: $(PREPARED)  ## the other unit tests
-	@nice -n 15 $(PYTEST) --timeout 1200 tests/unit --ignore tests/unit/finkray $(NAME)
+	@nice -n 15 $(PYTEST) --timeout 1200 -m "not nightly" tests/unit --ignore tests/unit/finkray $(NAME)
 
 test-unit: $(READY)  ## the unit tests
-	@$(PYTEST) -n $(JOBS) --dist loadfile tests/unit
+	@$(PYTEST) -n $(JOBS) --dist loadfile -m "not nightly" tests/unit
+
+test-nightly: $(PREPARED)  ## what costs too much for each commit: the long tests, and each kind of process killed
+	@FINKRAY_CHAOS_KILLS=11 $(PYTEST) -m nightly tests
+	@FINKRAY_CHAOS_KILLS=11 $(PYTEST) -m "chaos and spark and not nightly" tests/integration
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -37,6 +37,9 @@ def test_a_measurement_archives_every_alert_and_reports(
     assert list(tmp_path.iterdir()) == [report]
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_bench.py::test_a_measurement_archives_every_alert_and_reports"
+)
 @pytest.mark.ray
 @pytest.mark.spark
 @pytest.mark.timeout(600)

@@ -40,7 +40,7 @@ from tests.support.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
 
-KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "6"))
+KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "3"))
 """Of the kinds of processes, the broker, and everything at once: each of the 11 comes once before
 any comes again."""
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
@@ -258,6 +258,10 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
     assert {"3.3", "4.02"} <= set(versions)
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_chaos.py::"
+    "test_whatever_is_killed_each_message_becomes_what_it_should_once"
+)
 @pytest.mark.timeout(900)
 def test_what_dies_while_spark_starts_is_noticed(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, ray_cluster: LocalRay

@@ -124,6 +124,12 @@ def _archived(url: str) -> int | None:
     return None if snapshot is None else int(snapshot["balance"]["archived"])
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_demo.py::test_ctrl_c_stops_everything_that_was_started",
+    "tests/integration/test_cli_chain.py::test_the_commands_of_the_readme_archive_simulated_alerts",
+    "tests/integration/test_outliers_live.py::"
+    "test_a_killed_service_takes_another_model_and_scores_each_alert_once",
+)
 @pytest.mark.timeout(1200)
 def test_a_live_night_has_scores_survives_a_kill_and_leaves_nothing(tmp_path: Path) -> None:
     night = tmp_path / "night"

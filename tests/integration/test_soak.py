@@ -42,7 +42,6 @@ OTHER_FILES = 100
 too: far below one for each claim."""
 
 pytestmark = [
-    pytest.mark.endurance,
     pytest.mark.kafka,
     pytest.mark.ray,
     pytest.mark.spark,
@@ -101,6 +100,9 @@ class Feed:
         assert self._producer.flush(60) == 0
 
 
+@pytest.mark.nightly(
+    "tests/unit/bench/test_audit_year.py::test_memory_grows_by_less_than_3_kb_a_file"
+)
 def test_nothing_but_the_archive_grows_with_the_number_of_claims(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, ray_cluster: LocalRay, tmp_path: Path
 ) -> None:

@@ -138,22 +138,27 @@ def hostile(
 
 
 def addresses() -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield the address of each page, and the hostile texts that it shows."""
+    """Yield the addresses of each page, and the hostile texts that each shows."""
+    every = (MARKUP, CONTROLS, FORMULA)
+    letter = {"letter": f"0:{len(IDS) + 1}:{TOPIC}"}
+    query = {"sql": f"SELECT objectId FROM ztf WHERE topic = '{TOPIC}'"}
+    asked: dict[str, list[tuple[dict[str, object], Sequence[str]]]] = {
+        "/tonight": [({"order": "bright"}, every), ({"order": "bright", "class": MARKUP}, IDS[:1])],
+        "/object": [
+            ({"id": MARKUP}, IDS[:1]),
+            ({"id": CONTROLS}, IDS[1:2]),
+            ({"id": LONG}, ()),
+            ({"id": f"{MARKUP}x"}, ()),  # there is none
+            ({"q": f"{RA} {DEC}"}, every),
+        ],
+        "/classification": [({"results": "classify/1", "class": MARKUP}, IDS[:1])],
+        "/sky": [({"alerts": "archive", "class": MARKUP}, ())],
+        "/archive": [({**letter, **query}, every)],
+    }
+    assert asked.keys() <= {page.path for page in PAGES}
     for page in PAGES:
-        yield page.path.lstrip("/"), ()
-    yield "tonight?order=bright", (MARKUP, CONTROLS, FORMULA)
-    yield f"tonight?{urlencode({'order': 'bright', 'class': MARKUP})}", (MARKUP,)
-    for object_id in (MARKUP, CONTROLS, FORMULA):
-        yield f"object?{urlencode({'id': object_id})}", (object_id,)
-    yield f"object?{urlencode({'id': LONG})}", ()
-    yield f"object?q={RA}+{DEC}", (MARKUP, CONTROLS, FORMULA)
-    yield f"object?{urlencode({'id': f'{MARKUP}x'})}", ()  # there is none
-    for name in (MARKUP, CONTROLS):
-        yield f"classification?{urlencode({'results': 'classify/1', 'class': name})}", (name,)
-    yield f"sky?{urlencode({'alerts': 'archive', 'class': MARKUP})}", ()
-    letter = urlencode({"letter": f"0:{len(IDS) + 1}:{TOPIC}"})
-    query = urlencode({"sql": f"SELECT objectId FROM ztf WHERE topic = '{TOPIC}'"})
-    yield f"archive?{letter}&{query}", (MARKUP, CONTROLS, FORMULA)
+        for words, texts in asked.get(page.path, [({}, ())]):
+            yield f"{page.path.lstrip('/')}?{urlencode(words)}", texts
 
 
 def test_nothing_that_the_stream_carries_runs_on_any_page(

@@ -16,6 +16,10 @@ MESSAGES, MESSAGE_BYTES = 4, 144 * MIB
 search for the end of the batch unpacks it again."""
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_actor_memory.py::"
+    "test_an_actor_ends_before_a_batch_takes_all_memory_and_its_successor_skips_the_batch"
+)
 def test_an_archive_goes_past_a_batch_that_takes_all_memory_and_says_so(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]
 ) -> None:
