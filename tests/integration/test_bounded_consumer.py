@@ -114,6 +114,10 @@ def test_a_redrive_reads_such_a_batch_in_a_bounded_process_too(
     assert not processes()
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_bounded_consumer.py::"
+    "test_a_batch_that_unpacks_to_too_much_is_a_gap_and_all_others_are_read[gzip]"
+)
 def test_another_partition_is_read_while_one_has_such_a_batch(
     kafka: Kafka, topic: str, lanes: Lanes
 ) -> None:

@@ -119,6 +119,14 @@ def processes(workspace: Workspace, name: str) -> int:
     return len(marks.read_text().splitlines()) if marks.exists() else 0
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_services.py::"
+    "test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_drains_it",
+    "tests/unit/finkray/serving/test_worker.py::"
+    "test_a_hanging_batch_is_ended_and_the_next_one_is_answered",
+    "tests/unit/finkray/serving/test_worker.py::"
+    "test_a_leak_ends_at_the_limit_and_what_is_mapped_does_not_count",
+)
 def test_bad_services_hold_up_neither_the_archive_nor_a_good_one(
     archive: ArchiveUnderTest, kafka: Kafka, topic: str, workspace: Workspace
 ) -> None:

@@ -71,6 +71,10 @@ def classes_of(services: list[dict[str, Any]]) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.nightly(
+    "tests/unit/docs/test_classify.py::test_who_follows_the_page_has_a_class_beside_each_alert",
+    "tests/integration/test_services.py::test_the_page_on_services_is_true_word_by_word",
+)
 def test_alerts_have_a_class_a_count_and_a_bar_soon_after_they_are_durable(
     workspace: Workspace, test_data: Path
 ) -> None:

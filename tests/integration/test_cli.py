@@ -190,6 +190,10 @@ def test_the_last_stop_drains_and_leaves_nothing(running: Workspace, ray: LocalR
     assert list((running.state / "settings").iterdir()) == []
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_cli.py::test_ctrl_c_as_soon_as_ray_is_up_leaves_none",
+    "tests/integration/test_cluster.py::test_the_recipe_of_the_readme",
+)
 def test_on_a_cluster_that_is_there_and_in_the_foreground(tmp_path: Path) -> None:
     """Also: a head that was killed leaves nothing behind that hinders the next one."""
     there = tmp_path / "there"

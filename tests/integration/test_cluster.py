@@ -188,6 +188,7 @@ def second_node(ray: LocalRay, folder: Path) -> Iterator[Path]:
         shutil.rmtree(temp, ignore_errors=True)
 
 
+@pytest.mark.nightly("tests/integration/test_cluster.py::test_the_recipe_of_the_readme")
 def test_reading_on_one_node_and_writing_on_another(
     archive: ArchiveUnderTest,
     kafka: Kafka,

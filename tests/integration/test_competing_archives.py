@@ -90,7 +90,19 @@ def store(
 
 
 @pytest.mark.parametrize(
-    "store", ["folder", "s3 that loses answers", "hdfs that loses answers"], indirect=True
+    "store",
+    [
+        "folder",
+        "s3 that loses answers",
+        pytest.param(
+            "hdfs that loses answers",
+            marks=pytest.mark.nightly(
+                "tests/integration/test_competing_archives.py::"
+                "test_killed_at_any_moment_nothing_is_lost_or_twice[s3 that loses answers]"
+            ),
+        ),
+    ],
+    indirect=True,
 )
 def test_killed_at_any_moment_nothing_is_lost_or_twice(store: StoreUnderTest) -> None:
     """The holder is killed again and again, and the store, while another archive is waiting."""

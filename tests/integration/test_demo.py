@@ -100,6 +100,10 @@ def _java_of(environment: dict[str, str]) -> str:
     return done.stdout
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_demo.py::test_a_terminal_that_goes_while_ray_starts_leaves_none",
+    "tests/integration/test_cli.py::test_the_last_stop_drains_and_leaves_nothing",
+)
 def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
     demo = start(tmp_path / "night", dict(os.environ), "--alerts", "100000")
     assert demo.stdout is not None
@@ -125,7 +129,7 @@ def _archived(url: str) -> int | None:
 
 
 @pytest.mark.nightly(
-    "tests/integration/test_demo.py::test_ctrl_c_stops_everything_that_was_started",
+    "tests/integration/test_demo.py::test_a_terminal_that_goes_while_ray_starts_leaves_none",
     "tests/integration/test_cli_chain.py::test_the_commands_of_the_readme_archive_simulated_alerts",
     "tests/integration/test_outliers_live.py::"
     "test_a_killed_service_takes_another_model_and_scores_each_alert_once",

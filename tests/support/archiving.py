@@ -33,14 +33,14 @@ SNAPSHOT_S = 5.0
 def wait_until(what: str, done: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
     """Call `done` until its result is true, and return it; fail after `wait_s`.
 
-    It pauses between calls for four times as long as a call takes, 0.1 to 2 s.
+    It pauses between calls for four times as long as a call takes, 0.1 to 5 s.
     """
     deadline_s = time.monotonic() + wait_s
     while (asked_s := time.monotonic()) < deadline_s:
         if answer := done():
             return answer
         # A command, or a ledger read whole, would else take a core from what is waited for.
-        time.sleep(min(max(0.1, 4 * (time.monotonic() - asked_s)), 2.0))
+        time.sleep(min(max(0.1, 4 * (time.monotonic() - asked_s)), 5.0))
     raise AssertionError(f"waited {wait_s:.0f} s: {what} did not happen")
 
 

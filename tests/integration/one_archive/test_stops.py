@@ -150,7 +150,19 @@ def python_workers(ray: LocalRay) -> set[int]:
     return workers
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(
+            signal.SIGTERM,
+            marks=pytest.mark.nightly(
+                "tests/integration/one_archive/test_stops.py::"
+                "test_a_stop_in_a_burst_loses_nothing_and_ends_in_time[2]"
+            ),
+        ),
+    ],
+)
 def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
     archive: ArchiveUnderTest, night: str, burst_packets: list[bytes], number: signal.Signals
 ) -> None:
