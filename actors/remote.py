@@ -63,7 +63,7 @@ class RemoteMatch:
 
 
 class Client(Protocol):
-    """Client of a service."""
+    """The client of a service on the web."""
 
     def ask(
         self,
@@ -86,7 +86,7 @@ class _Reply:
 
 
 class RemoteCatalog:
-    """A service on the web as a catalogue.
+    """A catalogue whose sources a service on the web finds.
 
     Parameters
     ----------

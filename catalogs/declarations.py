@@ -1,4 +1,4 @@
-"""What a file declares of its columns beside what the description says of them.
+"""Compare what a file declares of its columns with what the description says of them.
 
 A contradiction refuses the build and names both. A unit, frame or epoch that is not understood does
 not agree: a catalogue in other units answers, and answers wrong.
@@ -85,7 +85,7 @@ def check_columns(file: TableFile, description: Description) -> None:
 
 
 def check_declarations(file: TableFile, description: Description) -> None:
-    """Refuse a file whose own words contradict the description.
+    """Refuse a file whose declarations contradict the description.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _unit_contradictions(column: Column, unit: str, like: str, key: str) -> list
 
 
 def _name_contradictions(column: Column, unit: str, key: str) -> list[str]:
-    """Compare the unit that the name of a position's column ends with, if it ends with one."""
+    """Compare the unit at the end of the name of a position's column, if the name has a unit."""
     found = _UNIT_IN_NAME.fullmatch(column.name)
     declared = read_unit(found["unit"], "deg") if found else None
     if found is None or declared is None or is_same(declared, read_unit(unit, "deg")):
@@ -213,7 +213,7 @@ def read_epoch(text: str) -> float | None:
 
 
 def check_parts(files: Sequence[TableFile], description: Description) -> None:
-    """Check each file of a catalogue: what one says may not hold for another."""
+    """Check each file of a catalogue: files may declare different things."""
     for file in files:
         check_columns(file, description)
         check_declarations(file, description)

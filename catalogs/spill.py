@@ -14,7 +14,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Spill(Generic[Key]):
-    """Appends pieces to the file of their key; the rows of a key come back in order.
+    """Append pieces to the file of their key; the rows of a key come back in order.
 
     Parameters
     ----------

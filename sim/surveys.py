@@ -16,7 +16,7 @@ from sim.ztf.alerts import ZtfMaker
 
 
 class MakerType(Protocol):
-    """Creates a maker of a survey's alerts: `sim.ztf.alerts.ZtfMaker`, say."""
+    """A class that makes the alerts of a survey, as `sim.ztf.alerts.ZtfMaker`."""
 
     def __call__(
         self,

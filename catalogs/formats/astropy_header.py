@@ -1,4 +1,4 @@
-"""What astropy's tables declare of their columns, in the YAML that it writes into other formats.
+"""Read what astropy declares of columns, from the YAML that it writes into other formats.
 
 ECSV has it before the rows, Parquet in `table_meta_yaml`, FITS in COMMENT cards. Beside units it
 has the frame of each `SkyCoord`, and the keywords of a FITS header that a table was made from.
@@ -19,7 +19,7 @@ _OLD_EPOCHS: Final = (1950.0, 2000.0)
 
 _SYSTEM_KEYS: Final = ("RADESYS", "RADECSYS", "COORDSYS", "COOSYS")
 _OF_LETTERS: Final = {"C": "equatorial", "Q": "equatorial", "G": "galactic", "E": "ecliptic"}
-"""HEALPix's letters in COORDSYS."""
+"""Frames by the letters that HEALPix writes into COORDSYS."""
 
 
 def read_header(lines: Sequence[str], what: str) -> Mapping[str, Any]:

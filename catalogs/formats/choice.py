@@ -1,4 +1,4 @@
-"""Which table of a file is the catalogue, where a file has several."""
+"""Choose the table of a file that is the catalogue, where a file has several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def choose(path: Path, tables: Sequence[Candidate], wanted: Wanted, what: str) -
     Parameters
     ----------
     what
-        a table is called in the message: `table`, `HDU`
+        word for a table in messages: `table`, `HDU`
 
     Raises
     ------

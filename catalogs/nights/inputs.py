@@ -1,4 +1,4 @@
-"""Read the alerts of some nights from the files that the ledger names: what catalogues need."""
+"""Read what HATS catalogues need of the alerts of some nights, from the files of the ledger."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class NightFile(NamedTuple):
 
 
 class Flat(NamedTuple):
-    """A column of the catalogues, and where files have it: a column, or a field of the record."""
+    """A column of the catalogues, and its source in a file: a column, or a field of the record."""
 
     name: str
     path: str
@@ -129,7 +129,7 @@ class NightInput:
         StorageError
             if a file is missing or cannot be read
         NightError
-            if a file has not the rows that the ledger says
+            if a file does not have the number of rows that the ledger names
         """
         return joined([self.read_file(file, columns) for file in files])
 

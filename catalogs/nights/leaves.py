@@ -51,7 +51,7 @@ def objects_leaf(
     pixel
         of the leaf
     beside
-        numbers of objects in other pixels to which points may have gone over
+        numbers of objects in other pixels to which points may have moved
 
     Raises
     ------

@@ -17,7 +17,7 @@ from finkray.nights.layout import LEFT_OUT, SOURCES, SOURCES_FILE, narrow_file
 from finkray.storage.contract import Storage
 
 GROUP_ROWS: Final = 50_000
-"""Rows of a row group: of ZTF some 20 MB."""
+"""Rows in a row group: some 20 MB of ZTF's alerts."""
 
 _COMPRESSION_LEVEL: Final = 3
 

@@ -15,10 +15,10 @@ from finkray.curves.rules import MOVED_ARCSEC
 from finkray.index.pixels import sky_index
 
 NO_PLACE: Final = -1
-"""In place of `_healpix_29` of an alert without a position, or of the number of an object."""
+"""In place of the `_healpix_29` of an alert without a position, or the number of no object."""
 
 GROUP_ROWS: Final = 200_000
-"""Alerts whose few columns are read at a time: some 20 MB."""
+"""Number of alerts whose few columns are read at a time: some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Places:
         return cut(counts, leaf_rows, margin_arcsec)
 
     def objects_beside(self, pixels: list[tuple[int, int]]) -> dict[tuple[int, int], np.ndarray]:
-        """Return the numbers of the objects in other pixels to which points may have gone over.
+        """Return the numbers of the objects in other pixels to which points may have moved.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ def _number(place: np.ndarray, time: np.ndarray, ids: pa.Array) -> Places:
     """Number the objects by their place."""
     codes = pc.fill_null(ids.dictionary_encode().indices, NO_PLACE).to_numpy()
     known = np.flatnonzero((codes != NO_PLACE) & (place != NO_PLACE))
-    # By object, then by time; of equal times the later in the archive counts.
+    # Sorted by object, then by time; of equal times the later one in the archive counts.
     order = known[np.lexsort((known, time[known], codes[known]))]
     last = np.ones(len(order), bool)
     last[:-1] = codes[order][1:] != codes[order][:-1]

@@ -1,4 +1,4 @@
-"""Which nights are built and which wait: for `finkray status`, from what is in the archive."""
+"""Find which nights are built and which wait, from the archive, for `finkray status`."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,7 +12,7 @@ from finkray.surveys import SURVEYS
 from finkray.views.fold import read_kept
 
 LOOKED_AT: Final = 60
-"""Nights whose generations are read, the latest: one small object each."""
+"""Number of the latest nights whose generations are read: one small object each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,13 @@ from finkray.serving.scale import ScaleSettings
 from finkray.serving.sink import Sink
 
 LOOK_S = 0.2
-"""How often the archive's ledger is looked at while nothing happens."""
+"""How often the loop looks for claims in the archive's ledger while nothing happens."""
 
 TICK_S = 1.0
 """How often the number of workers is decided, and the snapshot made."""
 
 POSITION_S = 10.0
-"""How often it is written down up to where all is done."""
+"""How often the position in the ledger is stored before which all claims are done."""
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ServeSettings:
     Attributes
     ----------
     dispatcher, scale, commit
-        of the decisions
+        bounds of the decisions of these modules
     open_claims
         number of claims in work or staged at which no more are taken from the backlog
     """
@@ -180,7 +180,7 @@ class Server:
     def _begin_to_drain(self) -> None:
         # Alerts that no worker has are left: the next start finds them by the two ledgers.
         if not self.draining:
-            log.info("draining: %d workers finish their batches", len(self.dispatcher.busy))
+            log.info("service drains: %d workers finish their batches", len(self.dispatcher.busy))
             self.draining = True
 
     def _look(self) -> None:

@@ -9,7 +9,7 @@ from finkray.storage.contract import Storage, StorageCheck
 from finkray.storage.store_checks import StoreWords, check_store
 
 CLOCK_TOLERANCE_S: Final = 300
-"""S3 refuses a signature that is 900 s off."""
+"""S3 refuses a signature if its time differs by 900 s from the store's clock."""
 
 _WORDS: Final = StoreWords(
     publication="publication",

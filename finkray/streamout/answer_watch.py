@@ -1,7 +1,7 @@
 """Find the late files for which services may have answered, from the ledgers of their results.
 
-Each file of results belongs to a file of alerts. So of thousands of late files, those alone are
-looked at whose answers have just become durable, and each once.
+Each file of results belongs to a file of alerts. So only those of thousands of late files are
+looked at whose answers have just become durable, each of them once.
 """
 
 import time
@@ -53,7 +53,7 @@ class AnswerWatch:
         key, now_s = (store.name, store.version), time.monotonic()
         position, read_s = self._positions.get(key, (None, 0.0))
         if position is None or now_s - read_s > FORGOTTEN_S:
-            # Answers that come between this and the look at the files are seen twice, not never.
+            # Answers that come before the look at the files are seen twice, and none is missed.
             self._positions[key] = end_of_ledger(store.storage), now_s
             self._due |= {file.key: None for file in late if store.name in file.services}
             return

@@ -19,7 +19,7 @@ NULLS: Final[Mapping[str, Any]] = {
     "tns": "",
     "roid": 0,
 }
-"""By the name of an argument, what Fink writes where nothing was found."""
+"""What Fink writes where nothing was found, by the name of an argument."""
 
 
 def fink_judge(function: str, columns: Sequence[str]) -> Callable[[pa.Table], Any]:
@@ -34,7 +34,7 @@ def fink_judge(function: str, columns: Sequence[str]) -> Callable[[pa.Table], An
     """
     module, _, name = function.rpartition(".")
     call = getattr(importlib.import_module(module), name)
-    call = getattr(call, "func", call)  # of ZTF: what Spark's decorator was given
+    call = getattr(call, "func", call)  # a filter of ZTF: the function that Spark's decorator got
     arguments = list(
         dict.fromkeys(column.removesuffix(BEFORE).removesuffix(NOW) for column in columns)
     )
@@ -63,7 +63,7 @@ def _histories(before: pa.ChunkedArray, now: pa.ChunkedArray) -> Any:
 
 
 def _column(column: pa.ChunkedArray, null: Any) -> Any:
-    """Return a Series, of a record a DataFrame."""
+    """Return a column as a Series, or a record as a DataFrame."""
     import pandas as pd
 
     if pa.types.is_struct(column.type):
@@ -82,7 +82,8 @@ def _series(column: pa.Array | pa.ChunkedArray, null: Any) -> Any:
         series = column.to_pandas()
         return series if null is None else series.fillna(null).astype(type(null))
     if pa.types.is_boolean(column.type) and not column.null_count:
-        return column.to_pandas()  # `~` of an object that is True is -2
+        # Not of the dtype object: a filter may invert it with `~`, and `~True` is -2 there.
+        return column.to_pandas()
     values = column.to_pylist()
     if null is not None:
         values = [null if value is None else value for value in values]

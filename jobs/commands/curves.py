@@ -81,7 +81,9 @@ def _sexagesimal(text: str, unit: str | None, into: str) -> float:
     try:
         return float(Angle(text, unit=unit).to_value(into))
     except (ValueError, TypeError, units.UnitsError) as error:
-        raise ValueError(f"{text!r} is no angle: expected as 150.1, 10:00:24.5 or 1d30m") from error
+        raise ValueError(
+            f"{text!r} is no angle: expected a form such as 150.1, 10:00:24.5 or 1d30m"
+        ) from error
 
 
 def write_csv(table: pa.Table) -> None:

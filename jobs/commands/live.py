@@ -37,13 +37,13 @@ from jobs.daemons.registry import SHIPPED
 STRANGE_PERCENT: Final = 1.0
 
 VISIT_ALERTS: Final = 1000
-"""A visit every 37 s, as Rubin's, and as many alerts as two cores also judge meanwhile."""
+"""Alerts of a visit every 37 s, as Rubin's: as many as two cores judge in that time."""
 
 _MODEL_ALERTS: Final = 1000
 """Durable alerts from which on a first model of what is ordinary is trained; a visit is enough."""
 
 _MODEL_ROWS: Final = 20_000
-"""Most alerts of its reference."""
+"""Most alerts of the reference of that model."""
 
 _SINCE: Final = "2020-01-01"
 """Services also process what is durable before they start."""
@@ -138,7 +138,7 @@ def _train(context: CommandContext) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run it; return the exit code."""
+    """Run the simulated night; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m jobs.commands.live",
         description="Archive, simulator with a strange sky, classes, outliers and the page, until "

@@ -11,14 +11,14 @@ from finkray.text import clipped, visible_text
 from ui.kit.elements import AlarmCard, Banner, Bar, Cell, Column, Figure, Select, Table
 
 MOST_CHARACTERS: Final = 300
-"""Of a text in a table: a name of 10 kB made a page of 14 800 pixels."""
+"""Most characters of a text in a table: a name of 10 kB made a page of 14 800 pixels."""
 
 _MESSAGE_CHARACTERS: Final = 600
-"""Of the message of an alarm: what to do about it stays on the first screen."""
+"""Most characters of the message of an alarm: the advice stays on the first screen."""
 
 
 def heading_html(title: str) -> str:
-    """Return the first heading of a page that is not seen: the navigation shows the title."""
+    """Return the invisible first heading of a page: the navigation shows its title."""
     return f"<h1 class='fr-hidden'>{escaped(title)}</h1>"
 
 

@@ -1,4 +1,4 @@
-"""Streaming out, as alarm cards, tables and a line, from its snapshot."""
+"""Describe streaming out by alarm cards, tables and a line, made from its snapshot."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,7 +10,7 @@ from finkray.text import count_text, duration_text, rate_text
 from ui.kit.elements import AlarmCard, Banner, Cell, Column, Figure, Level, Table
 from ui.kit.reading import Reading, failure_banner
 
-if TYPE_CHECKING:  # it loads Arrow, and `finkray status` has no use for it
+if TYPE_CHECKING:  # this module loads Arrow, which `finkray status` does not need
     from finkray.streamout.published import PublishedFilter
 
 STREAMOUT_HINT: Final = "nothing is sent; start it with: finkray start streamout"
@@ -113,7 +113,7 @@ def streamout_figures(snapshot: StreamoutSnapshot) -> tuple[Figure, ...]:
 
 
 def streamout_line(snapshot: StreamoutSnapshot, now: datetime) -> str:
-    """Return how streaming out fares, in one line."""
+    """Return the state of streaming out in one line."""
     active = [each for each in snapshot.filters if each.state == "active"]
     silent_s = (now - snapshot.at).total_seconds()
     if silent_s > SILENT_S:
