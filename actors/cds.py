@@ -36,7 +36,7 @@ _SENT: Final = (_INDEX, "ra_of_alert", "dec_of_alert")
 _SEPARATION: Final = "angDist"
 
 _ROUNDING_ARCSEC: Final = 0.001
-"""By which a separation in text may exceed the radius."""
+"""How far a separation may exceed the radius, because it comes as rounded text."""
 
 
 class CdsXMatch:

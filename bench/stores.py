@@ -28,7 +28,7 @@ from finkray.storage.layout import alerts_path
 from finkray.storage.opening import Option, StorageLocation, open_storage
 
 ROWS = 800
-"""Of a claim of 32 MiB; an alert of ZTF has 41 kB in it."""
+"""Alerts in a claim of 32 MiB; an alert of ZTF takes 41 kB of it."""
 
 CLAIMS_PER_ENTRY = 4
 

@@ -52,11 +52,11 @@ WARM_S: Final = 5.0
 """The first seconds of the stream do not count: filters are loaded, and schemas are learnt."""
 
 VISIT_CLAIM_ALERTS: Final = 500
-"""Of a claim of a visit: `ingest.claim_bytes` of ZTF's packets."""
+"""Alerts in a claim of a visit: ZTF's packets that fit into `ingest.claim_bytes`."""
 
 _POLL_S: Final = 0.2
 INSTANCE: Final = "bench-latency"
-"""Of the process that streams out."""
+"""Instance of the process that streams out."""
 
 _LOG = logging.getLogger("bench.streamout_latency")
 

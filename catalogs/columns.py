@@ -27,7 +27,7 @@ NULL_WORDS: Final = (
 the rest of the column are numbers."""
 
 _EXACT_BELOW: Final = {"halffloat": 2**11, "float": 2**24, "double": 2**53}
-"""From here on a floating-point number stands for several whole numbers."""
+"""From this number on, a floating-point number stands for several whole numbers."""
 
 _SCALARS: Final = (
     pa.types.is_boolean,

@@ -15,7 +15,8 @@ from catalogs.units import is_same, read_unit, says_nothing
 from finkray.errors import CatalogError
 
 _EPOCH_TOLERANCE_YEARS: Final = 0.01
-"""In a hundredth of a year the fastest star moves 0.1 arcsec; B1991.25 and J1991.25 agree."""
+"""Epochs that differ by less agree: the fastest star moves 0.1 arcsec meanwhile. So B1991.25 and
+J1991.25 agree."""
 
 _SAME_SKY: Final = frozenset(
     {"ICRS", "ICRF", "ICRF2", "ICRF3", "GCRS", "FK5", "J2000", "EQUATORIAL"}

@@ -19,7 +19,7 @@ FEW_SOURCES: Final = 20
 """Fewer sources than that may lie anywhere: they are no sign of a wrong unit."""
 
 MANY_AT_ONE_PLACE: Final = 3
-"""So many sources exactly at (0, 0) or (-1, -1) are placeholders for missing positions."""
+"""This many sources exactly at (0, 0) or (-1, -1) have a placeholder in place of a position."""
 
 _NINES: Final = np.unique(
     [

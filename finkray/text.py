@@ -5,7 +5,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 THIN_SPACE = "\u2009"
-"""Between groups of three digits: neither a decimal point nor a decimal comma anywhere."""
+"""Separator of groups of three digits, which nobody takes for a decimal point or comma."""
 
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 

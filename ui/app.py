@@ -49,7 +49,7 @@ HEADER_EVERY_S = 5.0
 _HEADER: Final = "header"
 
 _OLD_ADDRESSES: Final = {"/live.html": "./", "/classification.html": "classification"}
-"""Where the pages of Fink's first website are now, relative to the old address."""
+"""New addresses of the pages of Fink's first website, relative to the old ones."""
 
 
 def make_readers(

@@ -76,7 +76,7 @@ FORMATS: Final[Mapping[str, tuple[Callable[[pa.Table], bytes], str]]] = {
     "parquet": (to_parquet, "application/vnd.apache.parquet"),
     "votable": (to_votable, "application/x-votable+xml"),
 }
-"""By name: the function that writes it, and its media type."""
+"""Formats by name: the function that writes one, and its media type."""
 
 
 def _quoted(values: pa.ChunkedArray) -> pa.ChunkedArray:

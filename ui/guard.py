@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "frame-ancestors 'self'",
     )
 )
-"""With it the browser refuses requests of Gradio to any other server."""
+"""Policy with which the browser refuses requests of Gradio to any other server."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -65,7 +65,7 @@ STREAMOUT: Final[Polled[StreamoutSnapshot]] = Polled("streaming out")
 """The newest snapshot of streaming out; None when none has come."""
 
 FILTER_OPERATIONS: Final[OnDemand[FilterOperations]] = OnDemand("filter operations")
-"""What operators do with filters."""
+"""The operations of operators on filters."""
 
 CLASS_COUNTS: Final[Polled[tuple[ClassCounts, ...]]] = Polled("classes")
 """Counts by class and night, of all results that have classes."""

@@ -42,7 +42,7 @@ FILES_A_TRIGGER: Final = 10
 """Some 5 000 alerts: what a micro-batch costs whatever is in it does not decide then."""
 
 PARTITIONS: Final = 2
-"""Of a topic, as of `streamout.partitions`."""
+"""Partitions of a topic: the default of `streamout.partitions`."""
 
 _LARGEST_MESSAGE_BYTES: Final = 10 * 2**20
 

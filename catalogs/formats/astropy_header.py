@@ -13,7 +13,7 @@ from finkray.errors import CatalogError
 _BEGIN: Final = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--"
 _END: Final = "--END-ASTROPY-SERIALIZED-COLUMNS--"
 _CARD_CHARACTERS: Final = 70
-"""Of a COMMENT card; a line that goes on in the next one has a backslash behind them."""
+"""Characters of text in a COMMENT card; a backslash follows if the next card continues the line."""
 
 _OLD_EPOCHS: Final = (1950.0, 2000.0)
 

@@ -18,7 +18,7 @@ LEAF_ROWS: Final = 50_000
 """Alerts of a leaf: 12 leaves of some 10 MB for 100 000 alerts of ZTF."""
 
 OBJECT_LEAF_ROWS: Final = {"ztf": 50_000, "lsst": 4_000}
-"""By survey, alerts of the objects of a leaf: some 4 million points of histories at most."""
+"""Most alerts of the objects of a leaf, by survey: some 4 million points of histories."""
 
 
 @dataclass(frozen=True, slots=True)

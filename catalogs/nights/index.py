@@ -53,7 +53,7 @@ class NightFacts:
 
 
 Nights = dict[tuple[str, date], NightFacts]
-"""By name of the survey, and night."""
+"""The facts of nights, by name of the survey and date."""
 
 
 class NightIndex(Fold[Nights]):

@@ -32,7 +32,7 @@ MARGIN_ARCSEC: Final = 10.0
 MARGIN: Final = f"{OBJECTS}_{MARGIN_ARCSEC:.0f}arcs"
 
 OBJECT_ID: Final = {"ztf": "objectId", "lsst": "diaObjectId"}
-"""By survey, the column of the object's id; the index is over it."""
+"""The column with the object's id, by survey; the index of a collection is over this column."""
 
 _FIRST_SURVEY_PATH: Final = f"{HATS_FOLDER}/first_survey.json"
 

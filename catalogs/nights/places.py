@@ -15,7 +15,7 @@ from finkray.curves.rules import MOVED_ARCSEC
 from finkray.index.pixels import sky_index
 
 NO_PLACE: Final = -1
-"""In place of the `_healpix_29` of an alert without a position, or the number of no object."""
+"""The `_healpix_29` of an alert without a position, and the number of the object of one without."""
 
 GROUP_ROWS: Final = 200_000
 """Number of alerts whose few columns are read at a time: some 20 MB."""

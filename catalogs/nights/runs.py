@@ -31,7 +31,7 @@ NUMBER: Final = "object"
 """Column of the number of the object."""
 
 KEYS: Final = {"alerts": INDEX, "objects": NUMBER, "points": POINT_NUMBER}
-"""By kind of run, the column by which it is sorted."""
+"""The column by which a run is sorted, by kind of run."""
 
 
 class Runs:

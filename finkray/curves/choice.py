@@ -7,7 +7,7 @@ from typing import Final
 from finkray.surveys.survey import TAI_MINUS_UTC_MS
 
 BANDS: Final = ("u", "g", "r", "i", "z", "y")
-"""In order of wavelength."""
+"""The bands, in order of wavelength."""
 
 _UNIX_EPOCH_MJD: Final = 40_587.0
 

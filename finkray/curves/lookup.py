@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 _DAMAGE: Final = (FinkrayError, OSError, pa.ArrowException)
 _MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
-"""What a step of the index that is JSON, but not of a step, leads to."""
+"""Errors of reading a step of the index if it is valid JSON, but not that of a step."""
 
 log = logging.getLogger(__name__)
 

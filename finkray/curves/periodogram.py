@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from finkray.errors import TooFewPoints
 
 FEWEST_POINTS: Final = 15
-"""Of 60 made RR Lyrae with twelve points in 30 days, 2 to 6 had the right period: fewer points than
-these tell none."""
+"""Fewest points from which a period is searched: of 60 made RR Lyrae with twelve points in 30 days,
+only 2 to 6 got the right period."""
 
 PEAKS: Final = 3
 

@@ -16,8 +16,8 @@ HISTORIES: Final[Mapping[str, Mapping[str, str]]] = {
     "ztf": {"prv_candidates": "detection", "fp_hists": "forced"},
     "lsst": {"prvDiaSources": "detection", "prvDiaForcedSources": "forced"},
 }
-"""By survey, the columns with earlier observations, and the kind of their points. A survey that
-is not here has no light curves."""
+"""The columns with earlier observations, and the kind of their points, by survey. A survey that is
+not here has no light curves."""
 
 RAW: Final = pa.schema(
     [

@@ -27,7 +27,7 @@ STEP_ALERTS: Final = 250_000
 STEP_FILES: Final = 2_000
 
 FAN_OUT: Final = 8
-"""So many runs of one level become one of the next: each alert is written once a level."""
+"""Number of runs that are merged into one of the next level: an alert is written once a level."""
 
 MERGED_ALERTS: Final = 4_000_000
 """A merge makes no larger run, because it holds its runs in memory, some 150 bytes an alert."""

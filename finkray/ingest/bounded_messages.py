@@ -7,7 +7,7 @@ from confluent_kafka import Message
 from finkray.ingest.lane_consumer import PartitionKey
 
 READY: Final = "ready"
-"""What the process sends first: its consumer is open, and its memory is bounded."""
+"""The first message of the process: its consumer is open, and its memory is bounded."""
 
 NO_MEMORY_EXIT: Final = 77
 """Exit code of the process when Python itself had no memory left."""

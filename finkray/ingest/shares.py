@@ -10,18 +10,18 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 SHARE: Final = 2
-"""What a topic may use, in parts of the room that is left."""
+"""What a topic may use, as a multiple of the room that is left."""
 
 SURE: Final = 0.25
 """The part of the room that is divided evenly: with no more than that, a topic never waits."""
 
 CREDIT_PARTS: Final = 4
-"""With several topics a poll may take this part of the room that is left, so that one whose
-messages are as large as allowed does not take all of it before it is held back."""
+"""With several topics a poll may take one in this many parts of the room that is left, so that a
+topic whose messages are as large as allowed does not take all of it before it is held back."""
 
 RESUME: Final = 0.25
-"""A topic that has to wait is read again when it uses this part of what it may use. Kafka's client
-throws away what it fetched of a topic that waits, so the change must be rare."""
+"""A topic that is held back is read again when it uses this part of its share. Kafka's client
+discards what it fetched of a topic that is held back, so the change must be rare."""
 
 
 HELD_BACK_AGAIN_S: Final = 10.0
@@ -66,13 +66,13 @@ def may_decode(held_bytes: int, all_held_bytes: int, room_bytes: int, topics: in
     Parameters
     ----------
     held_bytes
-        what of the topic is held; without any, it always may
+        bytes of the topic that are held; a topic without any may always decode
     all_held_bytes
-        what of all topics is held
+        bytes of all topics that are held
     room_bytes
-        what all of them may use together
+        bytes that all topics may use together
     topics
-        how many share the room; one alone may use all of it
+        how many topics share the room; one alone may use all of it
     """
     left_bytes = room_bytes - all_held_bytes
     return held_bytes == 0 or (held_bytes <= SHARE * left_bytes if topics > 1 else left_bytes >= 0)
@@ -87,7 +87,7 @@ class HeldBackTopics:
         self._last_s: dict[str, float] = {}
 
     def update(self, used_bytes: Mapping[str, int], room_bytes: int, now_s: float) -> None:
-        """Decide anew, see `waiting_topics`."""
+        """Decide again which topics are held back; see `waiting_topics`."""
         before, self.topics = self.topics, waiting_topics(used_bytes, room_bytes, self.topics)
         for topic in self.topics - before:
             used = used_bytes[topic]
@@ -98,7 +98,7 @@ class HeldBackTopics:
             self._last_s[topic] = now_s
 
     def seconds(self, now_s: float) -> dict[str, float]:
-        """Return for how long topics have been held back that were so lately; thread-safe."""
+        """Return how long topics have been held back, for those that were lately; thread-safe."""
         return {
             topic: now_s - self._since_s[topic]
             for topic, last_s in list(self._last_s.items())

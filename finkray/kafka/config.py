@@ -40,7 +40,7 @@ BROKER_LOOKS_S: Final = 10.0
 `transaction.abort.timed.out.transaction.cleanup.interval.ms`."""
 
 ABORTING_S: Final = 1.0
-"""What the broker may need to end a transaction that it found, until readers go on."""
+"""How long the broker may take to end a transaction that it found, until readers go on."""
 
 DEAD_WRITER_S: Final = 20.0
 """How long readers of committed messages may wait for a writer that died in a transaction: until

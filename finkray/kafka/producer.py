@@ -44,7 +44,7 @@ class Delivery:
 
 
 _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 - public names
-"""What a message is reported with that was discarded by ourselves."""
+"""Errors with which a message is reported that this process discarded itself."""
 
 OnDelivery = Callable[[Delivery], None]
 """Receives the delivery of one message, in the thread that calls the producer. It must not raise

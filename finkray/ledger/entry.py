@@ -45,7 +45,7 @@ RESTORE = (
     "restore it from a copy of the archive; without a copy, `finkray ledger rebuild` makes a "
     "ledger of what is readable and of the files"
 )
-"""What helps when a file of the ledger is damaged or missing, for error messages."""
+"""The advice of error messages when a file of the ledger is damaged or missing."""
 
 _CRC32_KEY = b',"crc32":'
 

@@ -24,7 +24,7 @@ from finkray.intervals import Interval, IntervalSet
 from finkray.storage.layout import alerts_path, parse_path
 
 NO_FINGERPRINT = "0" * 64
-"""In the name of the file that stands for offsets that are in no file."""
+"""Fingerprint in the name of the file that stands for offsets that are in no file."""
 
 Offsets = npt.NDArray[np.int64]
 

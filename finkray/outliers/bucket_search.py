@@ -12,7 +12,8 @@ import numpy as np
 from finkray.outliers.arrays import Floats
 
 _BUCKETS_A_VALUE: Final = 4
-"""With one there are more values in the fullest bucket, and more halvings; with 16 the same."""
+"""Buckets for each value: with 1 the fullest bucket has more values and takes more halvings; 16 are
+no faster."""
 
 
 class BucketSearch:

@@ -35,7 +35,7 @@ COLUMNS: Final = (*adapter.columns("detection", "solar_system", "neighbour"), *_
 """The packet columns that `contexts` reads."""
 
 _NEAR_ARCSEC: Final = 3.0
-"""As `actors.classes.HOST_ARCSEC`: sources further away lie there by chance more and more often."""
+"""Largest separation of a source: that of `actors.classes.HOST_ARCSEC`, for the same reason."""
 _STAR: Final = 0.5
 _SIGNIFICANT: Final = 5.0
 

@@ -22,7 +22,7 @@ _ROW_BITS: Final = 10
 _MOST_COLUMNS: Final = 80
 """Squared distances of normal scores have 21 bits then: with those of a row's number, 31."""
 _LEAST_DISTANCE: Final = 1.0
-"""In steps of normal scores: rows that are the same are not infinitely dense."""
+"""Least distance, in normal scores, so that rows that are the same are not infinitely dense."""
 
 
 class LocalDensity:

@@ -33,7 +33,7 @@ BIN: Final = 0.02
 """Width of the bins in which scores are counted: a hundredth of the spread of ordinary alerts."""
 
 BAD_QUALITY: Final = 0.01
-"""Of real alerts, 1 % have worse images by definition; most artefacts are among them."""
+"""Quality up to which an image is bad: by definition 1 % of ordinary alerts; most artefacts."""
 
 _COLUMNS: Final = (
     *("obs_night", "kafka_topic", "kafka_partition", "kafka_offset", "alert_id", "object_id"),

@@ -15,10 +15,11 @@ from finkray.storage.contract import Storage
 from finkray.surveys import SURVEYS
 
 ALL_USERS: Final = "all"
-"""What the facts of a model have as its user if it has learnt the thumbs of all."""
+"""The user in the facts of a model that has learnt the thumbs of all users."""
 
 DAILY_HOUR_UTC: Final = 17
-"""By day at Palomar and in Chile: the night before is over, and the next one has not begun."""
+"""Hour of the daily refit: day at Palomar and in Chile, so the last night is over and the next not
+begun."""
 
 log = logging.getLogger(__name__)
 

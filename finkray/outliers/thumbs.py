@@ -45,7 +45,7 @@ _UNIT: Final = 2.0**-20
 """Weights are whole numbers of this unit, similarities of 16 times this: sums of their products are
 exact in float64, and rounding takes away what differs between libraries and numbers of threads."""
 _SIMILARITY: Final = np.round((np.arange(TREES + 1) / TREES) ** _POWER / (16 * _UNIT)) * 16 * _UNIT
-"""By the number of trees in which two alerts share a leaf."""
+"""Similarity of two alerts, by the number of trees in which they share a leaf."""
 
 
 class Thumbs:

@@ -35,7 +35,7 @@ from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
 from finkray.settings.spark import SparkSettings
 
 Tasks = Sequence[Sequence[Sequence[ClaimOrder]]]
-"""For each task its groups of orders; the claims of a group may share files."""
+"""Groups of orders for each task; the claims of a group may share files."""
 
 log = logging.getLogger(__name__)
 

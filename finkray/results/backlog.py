@@ -30,7 +30,7 @@ _MOST_WAITING = 20_000
 claim in memory takes about 2 kB, and at the peak of a night three claims a second come."""
 
 Inputs = tuple[tuple[str, tuple[str, ...]], ...]
-"""For each name of results that a service reads, the files with the results of a file of alerts."""
+"""The files with the results of a file of alerts, for each name of results that a service reads."""
 
 Covered = Callable[[Sequence[Claim]], Mapping[Claim, ClaimResult]]
 """Returns the durable results of claims that a sink has: `finkray.serving.sink.Sink.covered`."""

@@ -29,7 +29,7 @@ CLASS_COLUMN = "class"
 CHECKED_COLUMN = "checked"
 
 NO_NIGHT = "no night"
-"""Of alerts that do not say when they were."""
+"""Stands for the night of alerts without a time of observation."""
 
 
 class _Fact(BaseModel):

@@ -19,7 +19,7 @@ from pydantic import (
 from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
-"""What Kafka allows as the name of a topic (`org.apache.kafka.common.internals.Topic`)."""
+"""The names of topics that Kafka allows (`org.apache.kafka.common.internals.Topic`)."""
 
 OWN_TOPIC_PREFIX: Final = "__"
 """Prefix of Kafka's own topics, such as `__consumer_offsets`, which no pattern matches."""

@@ -61,7 +61,7 @@ ARCHIVE_BOARD = BoardSpec("finkray-archive-board", Snapshot, ARCHIVE_GAUGES)
 STREAMOUT_BOARD = BoardSpec("finkray-streamout-board", StreamoutSnapshot, STREAMOUT_GAUGES)
 
 _KV_NAMESPACE: Final = b"finkray"
-"""Of Ray's key-value store, where a board also leaves its snapshot for commands that only look."""
+"""Namespace in Ray's key-value store: a board also stores its snapshot there, for commands."""
 
 _SERVICE_PREFIX, _SERVICE_SUFFIX = "finkray-service-", "-board"
 

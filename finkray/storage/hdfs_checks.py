@@ -15,7 +15,7 @@ _REPLICAS: Final = 3
 """HDFS counts each replica in a quota; it has three of a block unless it is told otherwise."""
 
 _NAMES: Final = 10_000
-"""What an archive needs at least: a night has some thousand files."""
+"""Fewest further files that the quotas must allow: a night has some thousand."""
 
 _WORDS: Final = StoreWords(
     publication="rename",

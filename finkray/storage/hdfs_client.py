@@ -31,12 +31,13 @@ _RETRY_PAUSES: Final[Mapping[str, Option]] = {
     "dfs.client.failover.sleep.max.millis": 1000,
 }
 _RETRIES: Final = "dfs.client.failover.max.attempts"
-"""With the library's own pauses and 15 attempts it tries for 182 s to connect. With these pauses
-and as many attempts as a call may take seconds it says why it could not before the limit passes."""
+"""Setting of the number of attempts to connect. With its own pauses and 15 attempts the library
+tries for 182 s. With our pauses, and an attempt for each second of a call's time limit, it reports
+why it could not connect before the limit passes."""
 
 _LATE_CALLS: Final = 32
-"""So many threads may wait for a name node that does not answer: some never end, as the library has
-no limit for an answer."""
+"""Most threads that may wait for a name node that does not answer: some never end, because the
+library has no limit for an answer."""
 
 _RENEWED_AFTER_S: Final = 60.0
 """How old a client must be to be replaced after a call without an answer: each has threads of its

@@ -25,7 +25,7 @@ SCHEMA_IDS_FOLDER = f"{SCHEMAS_FOLDER}/ids"
 TABLES_FOLDER = f"{SCHEMAS_FOLDER}/tables"
 
 DEAD_LETTER_MARK = "dead"
-"""In the name of a dead-letter file, in place of the schema's fingerprint."""
+"""Stands in the name of a dead-letter file for the schema's fingerprint."""
 
 _TOPIC_IN_NAME_CHARS = 120
 """Kafka's topic names may have 249 characters and most file systems' names 255."""

@@ -45,8 +45,9 @@ PUBLISH_WAYS: Final = ("by_size", "deferred", "copy")
 """The first is the default: files of `DEFERRED_BYTES` and more are deferred, others copied."""
 
 DEFERRED_BYTES: Final = 4 * 2**20
-"""From this size on the completion of an upload is faster than a copy in the store: 4 to 6 times
-for 4 MiB. For 1 MiB it takes twice as long, and its requests cost seven times the CPU."""
+"""Size from which on a file is published by completing its upload, and a smaller one by a copy in
+the store. For 4 MiB completing is 4 to 6 times as fast; for 1 MiB it takes twice as long, and its
+requests cost seven times the CPU."""
 
 _OWN_OPTIONS: Final = frozenset({"timeout_s", "retry_s", "root_certificate_file", PUBLISH_OPTION})
 

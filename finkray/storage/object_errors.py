@@ -38,7 +38,7 @@ _NO_CREDENTIALS = (
 _AUTHORITY = "give the authority's as archive.options.root_certificate_file"
 
 _CREDENTIAL_HOSTS: Final = ("169.254.169.254", "metadata.google")
-"""Where the library asks for the role of the machine when it finds no other credentials."""
+"""Hosts that the library asks for the role of the machine when it finds no other credentials."""
 
 _NO_ANSWER: Final = ("connect", "timed out", "timeout", "dns", "sending")
 

@@ -118,4 +118,5 @@ _OPENERS: Final[Mapping[str, Callable[[str, Mapping[str, Option]], Storage]]] = 
     "az": _open_objects,
     "hdfs": _open_hdfs,
 }
-"""By scheme. Each imports its module when it is used: a client library may take long to load."""
+"""Functions that open a storage, by scheme. Each imports its module only when it is called, because
+a client library may take long to load."""

@@ -33,14 +33,14 @@ from finkray.streamout.output_schema import (
 from finkray.streamout.wire import OBJECT_COLUMNS
 
 STORES_S: Final = 5.0
-"""For so long it is remembered which results there are: to look takes some listings of folders."""
+"""How long the list of results is kept: making it takes some listings of folders."""
 
 READ_AHEAD_BYTES: Final = 256 * 2**10
 """A file is read at once if what messages are made of takes no more of it: with 34 alerts of ZTF
 and ten filters, lite, it takes 5 ms of CPU in place of 7."""
 
 READ_AHEAD_FILES: Final = 64
-"""So many are kept: the files of a step."""
+"""Most files that are kept: those of a step."""
 
 _STATE_COLUMNS: Final = ("status", "version", "computed_at")
 

@@ -14,7 +14,7 @@ WINDOW_S: Final = 60.0
 
 
 REFUSED_S: Final = 3600.0
-"""For so long a message that was not sent counts as refused lately."""
+"""How long a message that was not sent counts as refused lately."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,9 @@ _REFUSED_EVENTS: Final = frozenset(
         *("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"),
     }
 )
-"""What Python reports before a connection, a name look-up or another program begins. It keeps a
-filter from sending messages by accident, as seven live filters of fink-filters do when they find a
-token. It is no security boundary: code in C can do without Python."""
+"""Audit events that Python raises before a connection, a name look-up or another program begins.
+Refusing them keeps a filter from sending messages by accident, as seven live ones of fink-filters
+do when they find a token. It is no security boundary: code in C can do without Python."""
 
 
 def refuse_network() -> None:

@@ -29,7 +29,7 @@ from finkray.streamout.ledger_files import LedgerFile
 _FORMAT: Final = 1
 
 KEY_MARK: Final = b"/"
-"""In the key of a late file, and in no name of a filter."""
+"""Separator in the key of a late file; no name of a filter contains it."""
 
 Ranges = tuple[tuple[int, int], ...]
 """Rows of a file as ranges, both ends included."""

@@ -69,7 +69,7 @@ _SCALARS: Final[tuple[tuple[pa.DataType, Any], ...]] = (
 )
 
 Services = Mapping[str, pa.Schema]
-"""For each service its own columns, by the name of its results."""
+"""The columns of each service, by the name of its results."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ LITE: Final[Mapping[str, tuple[str, ...]]] = {
         *("ssSource", "ssObject", "mpc_orbits", "MPCORB"),
     ),
 }
-"""By survey, the fields of `lite`; of LSST those of all its schemas."""
+"""The fields of `lite`, by survey; for LSST those of all its schemas."""
 
 _IMAGE: Final = re.compile(r"cutout(Science|Template|Difference)")
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -28,7 +28,7 @@ from finkray.streamout.topics import (
 from finkray.streamout.wire import Wire, key_and_value, partition_of
 
 ROOM_BYTES: Final = 512
-"""What a message takes in Kafka beside key and value, at most: its header and its batch's."""
+"""Most bytes that a message takes in Kafka beside key and value: its header and its batch's."""
 
 LINGER_MS: Final = 200
 """The commit sends what lingers at once. So the messages of several files go to a partition as one

@@ -33,7 +33,7 @@ ITERATIONS: Final = 8192
 """Rounds of SCRAM-SHA-512 with which Kafka keeps a password; its least is 4096."""
 
 PREFIX_MARK: Final = "*"
-"""At the end of a name: all topics that begin with it."""
+"""Mark at the end of a name that stands for all topics that begin with the name."""
 
 _TIMEOUT_S: Final = 20.0
 _MECHANISM: Final = ScramMechanism.SCRAM_SHA_512

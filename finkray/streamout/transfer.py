@@ -35,10 +35,10 @@ from finkray.streamout.wire import Wire, key_and_value, partition_of
 from finkray.streamout.written_out import without_logical_types
 
 PREFIX: Final = "ftransfer_"
-"""Of topics that fink-client takes for a transfer, and hides from its list of live topics."""
+"""Beginning of the topics that fink-client takes for transfers, and hides from its live topics."""
 
 MOST_PARTITIONS: Final = 10
-"""As many as `finkctl transfer` reads."""
+"""Most partitions of a topic that `finkctl transfer` reads."""
 
 SCHEMA_COPIES: Final = 3
 """The group that reads the schema's topic takes its message: a second run gets the next one."""

@@ -32,7 +32,7 @@ from finkray.streamout.wire import object_ids
 
 RECENT_FILES: Final = 20
 RECENT_ALERTS: Final = 2000
-"""As many of the last files and alerts are judged when a filter is checked."""
+"""How many of the last files and alerts are judged when a filter is checked."""
 
 EXAMPLES: Final = 10
 """Objects that passed which are shown."""

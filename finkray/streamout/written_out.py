@@ -20,7 +20,7 @@ _JSON_OF: Final[dict[str, type | tuple[type, ...]]] = {
     "double": (int, float),
     "string": str,
 }
-"""What a default of a primitive type is in JSON."""
+"""The types in JSON of defaults, by primitive Avro type."""
 
 
 def written_out(schema: Any) -> Any:

@@ -83,7 +83,7 @@ _DISK_ERRORS: Final = frozenset(
         *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTDIR),
     )
 )
-"""What the machine refuses, and no bug of finkray."""
+"""Errors with which the machine refuses something; they are no bugs of finkray."""
 
 
 def _print_version(*, requested: bool) -> None:

@@ -58,11 +58,12 @@ STOP_GRACE_S: Final = 20.0
 """`ray start` needs three to four seconds to end its processes."""
 
 WORKER_NICENESS: Final = 5
-"""With Ray's own 15 a process of the archive gets a 28th of the time of a program of niceness 0,
-and a ninth of one of 5: on a busy machine executors and leases were late. Ray's daemons have 0."""
+"""Niceness of Ray's workers. With Ray's own 15 a process of the archive gets a 28th of the time of
+a program of niceness 0, and a ninth of one of 5: on a busy machine executors and leases were late.
+Ray's daemons have 0."""
 
 _EXIT_LOG: Final = "ray_process_exit.log"
-"""Where `ray start --block` names a process of Ray that has ended, before it ends the others."""
+"""The log in which `ray start --block` names a process that ended, before it ends the others."""
 
 _EXITED: Final = re.compile(r"^ *(\w+) \[exit code=(.+)\]$", re.MULTILINE)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY: Final = "finkray.service"
 SPEC_KEY: Final = "finkray.spec"
-"""Of a service; the other key has the name of its results."""
+"""Key of a job's metadata with the spec of a service; the other key has the name of its results."""
 
 SUBMIT_TIMEOUT_S: Final = 30.0
 """A head that has just started may have no agent that takes jobs for this long."""

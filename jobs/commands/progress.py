@@ -13,7 +13,7 @@ from rich.text import Text
 from finkray.text import visible_lines
 
 _UNHEARD: Final = (errno.EPIPE, errno.EIO)
-"""Of a pipe whose reader has ended, and of a terminal that was closed."""
+"""Errors of writing to a pipe whose reader has ended, and to a terminal that was closed."""
 
 
 class _Lasting:

@@ -19,7 +19,7 @@ from jobs.commands.curve_picture import draw_curve
 
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "ZTF20abfcszi.png"
 ALERTS: Final = Path("ztf/ztf_20200802-0831_fink-filters_ZTF20abfcszi_21.parquet")
-"""In the folder of public test data."""
+"""The alerts, in the folder of public test data."""
 
 _DPI: Final = 72
 """30 kB, legible at the width of a page."""

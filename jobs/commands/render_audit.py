@@ -33,7 +33,7 @@ WHAT_TO_DO: Final = {
     "difference": "no range and no file explains it: keep the output of `finkray audit --json`, "
     "and report it to the developers",
 }
-"""What helps, by problem; docs/operations.md says more."""
+"""The advice for each problem; docs/operations.md says more."""
 
 
 def audit_text(report: AuditReport) -> RenderableType:

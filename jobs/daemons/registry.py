@@ -24,7 +24,7 @@ DAEMONS: Final[Mapping[str, Daemon]] = {
     daemon.name: daemon
     for daemon in (ARCHIVE, SIMULATOR, PAGE, AGGREGATION, HATS, INDEX, STREAMOUT)
 }
-"""By name, in the order of help texts. `SERVICE`, which runs any service, is not one of them."""
+"""Daemons by name, in the order of help texts, without `SERVICE`, which runs any service."""
 
 SHIPPED: Final[Mapping[str, str]] = {
     "classify": "actors.classify:Classify",

@@ -17,7 +17,7 @@ from sim.sky.kinds import ALERTS_SHARE, KINDS, NEW, PERIODIC, STARS, Kind
 REFERENCE_MAG = 25.0
 
 SUPERNOVA_DAYS = (-70.0, 300.0)
-"""From when to when, counted from the survey's first night, supernovae explode."""
+"""First and last day on which supernovae explode, counted from the survey's first night."""
 
 _FOR_EVER_DAYS = 1e12
 

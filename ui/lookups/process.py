@@ -37,7 +37,7 @@ WAITING: Final = 8
 time."""
 
 DATA_BYTES: Final = 3 << 30
-"""Of private memory: an object with 10 000 alerts takes 0.5 GiB."""
+"""Most private memory of the process: an object with 10 000 alerts takes 0.5 GiB."""
 
 NOT_THERE: Final = 422
 """HTTP status of a look-up for what the archive does not have, or that makes no sense."""

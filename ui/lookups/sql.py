@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     import duckdb
 
 MOST_ROWS: Final = 10_000
-"""Of an answer; a query that wants more is meant for `finkray.open_archive`."""
+"""Most rows of an answer; for more there is `finkray.open_archive`."""
 
 MOST_BYTES: Final = 64 << 20
-"""Of an answer as Arrow: 500 alerts with their images are 32 MiB."""
+"""Most bytes of an answer as Arrow: 500 alerts with their images take 32 MiB."""
 
 MOST_CHARACTERS: Final = 10_000
-"""Of a query."""
+"""Most characters of a query."""
 
 TIMEOUT_S: Final = 10.0
 """A group-by over a million alerts takes 4 s."""
@@ -49,7 +49,7 @@ WAITING: Final = 2
 """Queries that may wait for their turn."""
 
 DATA_BYTES: Final = 2 << 30
-"""Of private memory of the process. `memory_limit` of DuckDB does not hold for a single value:
+"""Most private memory of the process. DuckDB's `memory_limit` does not bound a single value:
 `repeat('x', 1000000000)` took 2.2 GB in spite of it."""
 
 TABLE_FUNCTIONS: Final = frozenset({"range", "generate_series", "unnest"})

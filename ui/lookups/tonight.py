@@ -26,12 +26,12 @@ Order = Literal["outliers", "bright", "new", "hostless"]
 ORDERS: Final[tuple[Order, ...]] = ("outliers", "bright", "new", "hostless")
 
 MOST_ALERTS: Final = 100_000
-"""Of the newest hours are looked through, besides for outliers: 0.3 s."""
+"""Most alerts of the newest hours that are looked through, except for outliers: they take 0.3 s."""
 
 _MOST_FOLDERS: Final = 48
 
 _ARRIVES_WITHIN: Final = timedelta(hours=72)
-"""From the date of an observing night on, which begins up to 24 hours later, its alerts arrive."""
+"""Alerts of a night arrive within this time after its date begins; the night begins within 24 h."""
 
 HOST_ARCSEC: Final = 5.0
 """ZTF: an alert without a source of Pan-STARRS within this has no visible host."""

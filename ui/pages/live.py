@@ -57,7 +57,7 @@ PERIODS: Final = {
     "1 h": timedelta(hours=1),
     "night": KEPT,
 }
-"""Of the curves; what is before a snapshot's history is known since the page was started."""
+"""Spans of the curves; beyond a snapshot's history, values are known since the page was started."""
 
 _IN_SNAPSHOT: Final = timedelta(minutes=10)
 

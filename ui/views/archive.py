@@ -15,7 +15,7 @@ HANGS_HINT: Final = (
     "no alert is lost. finkray logs archive shows its log; if it stays silent: finkray stop "
     "archive, then finkray start archive"
 )
-"""What to do about an archive that does not report."""
+"""The advice for an archive that does not report."""
 
 STATE_LEVEL: Final[dict[State, Level]] = {
     "starting": "warn",

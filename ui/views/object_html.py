@@ -44,7 +44,7 @@ _BROKERS: Final = (
     ("ALeRCE", "https://alerce.online/object/{id}"),
     ("Lasair", "https://lasair-ztf.lsst.ac.uk/objects/{id}/"),
 )
-"""Of ZTF's objects; filled with a quoted id."""
+"""Addresses of other brokers' pages of a ZTF object, to be filled with a quoted id."""
 
 
 @dataclass(frozen=True, slots=True)
