@@ -22,14 +22,15 @@ import queue
 import threading
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from finkray.claim import Claim, TopicPartition
 from finkray.errors import FinkrayError, MemoryExceeded
-from finkray.ingest.budget import Budget, LaneUsage
+from finkray.ingest.budget import Budget
 from finkray.ingest.consumers import consumers_of_lanes
+from finkray.ingest.credits import Credits
 from finkray.ingest.decode_queue import DecodedBatch, DecodeQueue
 from finkray.ingest.held_batches import HeldBatches
 from finkray.ingest.lane import partitions_text, positions_text
@@ -45,7 +46,6 @@ from finkray.ingest.messages import (
 )
 from finkray.ingest.ray_actor import node_id, put_batch, was_restarted
 from finkray.ingest.ready import ready_claim
-from finkray.ingest.shares import HeldBackTopics, may_decode, poll_credit
 from finkray.ingest.unreadable import TRIES
 from finkray.kafka.cluster import KafkaCluster
 from finkray.packets.batch import AlertBatch
@@ -115,7 +115,6 @@ class IngestActor:
         memory_bytes: int = 0,
         restarted: bool | None = None,
     ) -> None:
-        self._budget = budget
         kafka = KafkaCluster(kafka_config)
         bounds = DecodeBounds.of_claim(budget.limits.claim_bytes)
         self._decode_queue = DecodeQueue(make_decoder(), bounds, dead_letter_bytes)
@@ -136,11 +135,11 @@ class IngestActor:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flush_by_s: float | None = None
         self._flushed = False
-        self._held_back = HeldBackTopics()
         self._may_decode_more = False
 
         self._changed = threading.Condition()
         self._held = HeldBatches()
+        self._credits = Credits(budget, self._readers, self._decode_queue, self._held)
         self._ready: deque[ReadyClaim] = deque()
         self._acknowledged = 0
         self._failure: BaseException | None = None
@@ -301,13 +300,13 @@ class IngestActor:
         if self._may_decode_more:
             wait_s = 0.0
         backfilling = backfill.active
-        live_credit = self._live_credit()
+        live_credit = self._credits.live()
         read = live.read(live_credit, 0.0 if backfilling else wait_s)
         if self._may_decode_more:
             read += self._read_ahead()
         credit = 0
         if backfilling:
-            credit = self._budget.backfill_credit(*self._usage())
+            credit = self._credits.backfill()
             read += backfill.read(credit, 0.0 if read else wait_s)
             wait_s = min(wait_s, LIVE_POLL_S)
         waited = credit or (live.active and live_credit and not backfilling)
@@ -319,31 +318,12 @@ class IngestActor:
     def _read_ahead(self) -> int:
         """Poll for a while: messages of quiet topics may lie behind many of a costly one."""
         read, ends_s = 0, time.monotonic() + READ_AHEAD_S
-        while (credit := self._live_credit()) and time.monotonic() < ends_s:
+        while (credit := self._credits.live()) and time.monotonic() < ends_s:
             polled = self._readers["live"].read(credit, 0.0)
             if not polled:
                 break
             read += polled
         return read
-
-    def _live_credit(self) -> int:
-        """Hold topics back that use more than their share; return the credit of a poll."""
-        backfilling = self._readers["backfill"].active
-        live, backfill = self._usage()
-        used = self._used_by_topic()
-        room_bytes = self._budget.room_bytes(backfilling=backfilling) - backfill.all_bytes
-        self._held_back.update(used, room_bytes, time.monotonic())
-        self._readers["live"].hold_back(self._held_back.topics)
-        credit = self._budget.live_credit(live, backfill, backfilling=backfilling)
-        return poll_credit(credit, len(used))
-
-    def _used_by_topic(self) -> Counter[str]:
-        """Return what the messages and batches of each live topic take."""
-        used = self._readers["live"].pending_by_topic()
-        used.update(self._decode_queue.by_topic("live"))
-        for topic in used:
-            used[topic] += self._held.bytes_of("live", topic)
-        return used
 
     def _decode(self) -> None:
         """Decode for a while, step by step: live lanes first, topics in turn."""
@@ -357,16 +337,7 @@ class IngestActor:
                 self._hold_batch(decoded)
 
     def _decode_step(self, lane: LaneKind) -> DecodedBatch | None:
-        room_bytes = self._budget.room_bytes(backfilling=self._readers["backfill"].active)
-        all_held_bytes = self._held.bytes_of()
-        # The credit of the backfills already bounds what they hold.
-        topics = len(self._readers["live"].pending_by_topic()) if lane == "live" else 1
-        return self._decode_queue.step(
-            lane,
-            lambda topic: may_decode(
-                self._held.bytes_of(lane, topic), all_held_bytes, room_bytes, topics
-            ),
-        )
+        return self._decode_queue.step(lane, self._credits.may_decode(lane))
 
     def _hold_batch(self, decoded: DecodedBatch) -> None:
         assignment, batch, _ = decoded
@@ -377,34 +348,22 @@ class IngestActor:
             self._ready.append(ready)
             self._changed.notify_all()
 
-    def _usage(self) -> tuple[LaneUsage, LaneUsage]:
-        """Return what the live lanes and the backfills hold."""
-        live, backfill = (
-            LaneUsage(
-                self._held.bytes_of(lane),
-                reader.pending_bytes + self._decode_queue.waiting_bytes[lane],
-                self._held.claims_of(lane),
-            )
-            for lane, reader in self._readers.items()
-        )
-        return live, backfill
-
     def _report(self) -> IngestReport:
         live, backfill = self._readers["live"], self._readers["backfill"]
         return IngestReport(
             incarnation=self._incarnation,
             node_id=self._node_id,
             pid=os.getpid(),
-            held_bytes=sum(usage.all_bytes for usage in self._usage()),
+            held_bytes=sum(usage.all_bytes for usage in self._credits.usage()),
             claims_held=len(self._held),
             messages=live.messages + backfill.messages,
             message_bytes=live.message_bytes + backfill.message_bytes,
             # A backfill that waits for room is no cause for an alarm.
-            paused=live.stalled or bool(self._held_back.topics),
+            paused=live.stalled or bool(self._credits.held_back.topics),
             flushed=self._flushed,
             high_watermarks={**backfill.high_watermarks, **live.high_watermarks},
             trouble=partitions_text(backfill.troubles | live.troubles),
             storage_trouble=self._decode_queue.storage_trouble,
             unreadable=partitions_text(backfill.unreadable | live.unreadable),
-            held_back_s=self._held_back.seconds(time.monotonic()),
+            held_back_s=self._credits.held_back.seconds(time.monotonic()),
         )
