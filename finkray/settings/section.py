@@ -92,9 +92,11 @@ def read_secret(setting: str, file: str, value: SecretStr) -> str:
     if not file:
         return value.get_secret_value()
     try:
-        secret = Path(file).read_text(encoding="utf-8").strip()
+        secret = Path(file).read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise SettingsError(f"{setting} = {file!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{setting} = {file!r} is no text in UTF-8") from error
     if not secret:
         raise SettingsError(f"{setting} = {file!r} is empty")
     return secret

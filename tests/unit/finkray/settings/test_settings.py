@@ -247,6 +247,11 @@ class TestSecrets:
         }
         kafka = load(None, env).kafka
         assert kafka.client_config()["sasl.password"] == "hunter2"
+        secret.write_bytes(b"\xef\xbb\xbfhunter2\r\n")  # as editors of Windows write it
+        assert kafka.client_config()["sasl.password"] == "hunter2"
+        secret.write_bytes(b"\xff")
+        with pytest.raises(SettingsError, match="no text"):
+            kafka.client_config()
         secret.write_text("\n")
         with pytest.raises(SettingsError, match="is empty"):
             kafka.client_config()
@@ -298,3 +303,9 @@ def test_a_setting_of_services_that_is_not_known_is_still_named(tmp_path: Path) 
         f"{path}: services.min_actor is not known; did you mean services.min_actors?"
     )
     assert "services.nices is not known" in refused(None, {"FINKRAY__SERVICES__NICES": "3"})
+
+
+def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "finkray.toml"
+    path.write_bytes(b"\xef\xbb\xbf[ui]\r\nport = 5001\r\n")
+    assert load(path, {}).ui.port == 5001
