@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from finkray.errors import KafkaUnavailable, TopicChanged
+from finkray.errors import FinkrayError, KafkaUnavailable, TopicChanged
 from finkray.kafka.config import admin_config, options_explained
 from finkray.kafka.errors import explain, finkray_error
 
@@ -43,12 +43,17 @@ def create_topic(
 
     Raises
     ------
+    FinkrayError
+        if the topic exists already
     KafkaUnavailable
-        if Kafka refused, the topic exists already, or its partitions have no leaders in time
+        if Kafka refused, or its partitions have no leaders in time
     """
     admin = _admin(config)
     if not _created(admin, name, partitions, settings or {}, replicas):
-        raise KafkaUnavailable(f"topic {name} could not be created: it already exists")
+        raise FinkrayError(
+            f"topic {name} could not be created: it already exists: choose another name, or delete "
+            "it first"
+        )
     _wait_for_leaders(admin, name)
 
 

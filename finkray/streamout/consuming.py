@@ -27,6 +27,7 @@ from finkray.avro.frame import FRAME_BYTES, MAGIC, read_schema_id
 from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.errors import FinkrayError, SchemaUnavailable, StorageError
+from finkray.host.records import read_record, write_private
 from finkray.json_values import json_value
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.errors import finkray_error
@@ -246,6 +247,40 @@ def saved_positions(folder: Path, topic: str) -> dict[int, int]:
             partition, after = int(found["partition"]), int(found["last"]) + 1
             positions[partition] = max(positions.get(partition, 0), after)
     return positions
+
+
+def refuse_another_topic(folder: Path, topic: str, topic_id: str) -> None:
+    """Check that the files in a folder are of this topic, and note whose they are.
+
+    A topic that was deleted and created anew counts its offsets from 0 again: whoever went on
+    behind the old ones would miss as many of the new messages.
+
+    Parameters
+    ----------
+    folder, topic
+        where the topic is saved, and its name
+    topic_id
+        Kafka's id of it, which a topic created anew has not
+
+    Raises
+    ------
+    FinkrayError
+        if they are of another one
+    StorageError
+        if the folder cannot be written
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be created: {error.strerror}") from error
+    path = folder / f".{topic}.topic-id"
+    known = read_record(path, bytes.decode, "delete it, if the topic was not created anew since")
+    if known is None:
+        write_private(path, topic_id)
+    elif known != topic_id:
+        raise FinkrayError(
+            f"the topic {topic} was created anew since {folder} was begun: save to another folder"
+        )
 
 
 def save(received: Received, folder: Path, form: Format) -> Path:

@@ -76,8 +76,10 @@ def transfer(
         if the topic is not called as a transfer
     FilterError
         if the filter fails
+    FinkrayError
+        if the topic exists already
     KafkaUnavailable
-        if the topic exists already, or Kafka does not answer
+        if Kafka does not answer
     """
     if not topic.startswith(PREFIX):
         raise SettingsError(f"{topic!r}: the topic of a transfer begins with {PREFIX}")

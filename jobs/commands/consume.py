@@ -2,12 +2,21 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from finkray.errors import SettingsError
+from finkray.kafka.cluster import NO_TOPIC_ID, KafkaCluster
 from finkray.settings.model import Settings
 from finkray.storage.hours import span_between
-from finkray.streamout.consuming import Format, TopicReader, lines, save, saved_positions
+from finkray.streamout.consuming import (
+    Format,
+    TopicReader,
+    lines,
+    refuse_another_topic,
+    save,
+    saved_positions,
+)
 from finkray.streamout.filter_file import read_filter
 from finkray.streamout.notifying import Notifier
 from finkray.streamout.projection import Projection
@@ -49,7 +58,11 @@ def consume_now(
         If there is no such topic, or it cannot be read.
     """
     positions = {} if folder is None else saved_positions(folder, topic)
-    reader = TopicReader(streamout_kafka(settings), topic, settings.streamout.instance, positions)
+    config = streamout_kafka(settings)
+    reader = TopicReader(config, topic, settings.streamout.instance, positions)
+    if folder is not None:
+        with closing(KafkaCluster(config)) as cluster:
+            refuse_another_topic(folder, topic, cluster.topic_ids([topic]).get(topic, NO_TOPIC_ID))
     count = 0
     for received in reader.batches(go_on):
         if folder is not None:
@@ -83,9 +96,11 @@ def notify_now(
         If there is no such topic, or it cannot be read.
     """
     try:
-        address = webhook_file.read_text(encoding="utf-8").strip()
+        address = webhook_file.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise SettingsError(f"{webhook_file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{webhook_file} is no text in UTF-8") from error
     posted = webhook_file.with_name(f"{webhook_file.name}.posted")
     notifier = Notifier(address, topic, posted, every_s, stopping)
     reader = TopicReader(

@@ -226,8 +226,10 @@ class Kafka:
 
         Raises
         ------
+        FinkrayError
+            The topic exists already.
         KafkaUnavailable
-            Kafka refused, or the topic exists already.
+            Kafka refused.
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topics.create_topic(self._client, name, partitions, settings)

@@ -2,12 +2,19 @@
 
 import json
 import math
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from finkray.errors import FinkrayError
-from finkray.streamout.consuming import Received, begin_offset, lines
+from finkray.errors import FinkrayError, StorageError
+from finkray.streamout.consuming import (
+    Received,
+    begin_offset,
+    lines,
+    refuse_another_topic,
+    saved_positions,
+)
 
 SCHEMA = {
     "type": "record",
@@ -53,3 +60,16 @@ def test_a_line_is_json_whatever_the_alert_has() -> None:
         "image": "3 bytes",
     }
     assert line.isprintable()
+
+
+def test_a_folder_goes_on_with_the_topic_that_it_was_begun_with(tmp_path: Path) -> None:
+    folder = tmp_path / "alerts"
+    for _ in range(2):
+        refuse_another_topic(folder, "bright", "id-1")
+    refuse_another_topic(folder, "faint", "id-2")
+    with pytest.raises(FinkrayError, match=r"bright was created anew .* save to another folder"):
+        refuse_another_topic(folder, "bright", "id-3")
+    assert saved_positions(folder, "bright") == {}
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be created"):
+        refuse_another_topic(tmp_path / "file", "bright", "id-1")
