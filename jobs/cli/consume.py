@@ -63,7 +63,11 @@ def consume(
             folder,
             chosen,
             print_line=typer.echo,
-            go_on=lambda at_end: not stopping.is_set() and (follow or not at_end),
+            go_on=lambda at_end: (
+                not stopping.is_set()
+                and (follow or not at_end)
+                and (folder is not None or context.progress.is_read())
+            ),
             limit=limit,
         )
     if folder is not None:
@@ -159,4 +163,5 @@ def transfer(
         f"{done.sent:,} of {done.alerts:,} alerts were written to {topic}; {done.refused:,} refused"
     )
     if stopping.is_set():
+        context.progress.tell(f"stopped before the end; begin again with another name than {topic}")
         raise typer.Exit(CommandExit.INTERRUPTED)

@@ -66,7 +66,8 @@ def show_log(context: CommandContext, name: str, lines: int, *, follow: bool) ->
     if not follow:
         return
     with stop_on_interrupt() as interrupted:
-        while not interrupted.is_set():
+        # `| head -1` has what it wants, and the log may get no line for hours.
+        while not interrupted.is_set() and context.progress.is_read():
             _print(context, log.more())
             time.sleep(FOLLOW_S)
 

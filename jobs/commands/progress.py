@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line of the result; what it may have from a stream cannot steer the terminal."""
         self.show(f"{visible_lines(text)}\n")
+
+    def is_read(self) -> bool:
+        """Return whether somebody may still read the result; of a pipe whose reader ended, no."""
+        poller = select.poll()
+        poller.register(sys.stdout.fileno(), 0)  # errors and hang-ups alone
+        return not poller.poll(0)
 
     def tell(self, text: str) -> None:
         """Print a line about the work to standard error, apart from the result."""

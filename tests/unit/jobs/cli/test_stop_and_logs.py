@@ -146,3 +146,18 @@ def test_a_log_that_is_followed_goes_on_until_ctrl_c(tmp_path: Path) -> None:
     finally:
         following.kill()
         following.communicate()
+
+
+def test_a_log_that_is_followed_ends_with_its_reader(tmp_path: Path) -> None:
+    logs = tmp_path / "state" / "logs"
+    logs.mkdir(parents=True)
+    (tmp_path / "state").chmod(0o700)
+    (logs / "job-driver-finkray-ui-20261124-030000-0000.log").write_text("first\n")
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m jobs.cli.main logs ui -f | head -n 1"],
+        env={**os.environ, "FINKRAY_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        check=False,
+        timeout=400,
+    )
+    assert (done.stdout, done.stderr) == (b"first\n", b"")
