@@ -1,4 +1,4 @@
-"""A HATS collection on disk: a catalogue and its margin, as the hats library and LSDB read them."""
+"""Write a HATS collection, a catalogue and its margin, as the hats library and LSDB read it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ MARGIN: Final = "margin"
 """Folder of its margin."""
 
 _COMPRESSION_LEVEL: Final = 3
-"""The library's own 15 takes several times as long for a tenth of the size."""
+"""Level of compression: the library's own 15 takes several times as long and saves a tenth."""
 
 
 def leaf_path(folder: Path, pixel: tuple[int, int]) -> Path:

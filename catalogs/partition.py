@@ -89,7 +89,9 @@ def empty_sky(pixels: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     while waiting:
         order, number = waiting.pop()
         begin, stop = number << shift(order), (number + 1) << shift(order)
-        at = int(np.searchsorted(end, begin, side="right"))  # the first that ends after it begins
+        at = int(
+            np.searchsorted(end, begin, side="right")
+        )  # the first pixel that ends after the range begins
         if at == len(ranges) or first[at] >= stop:
             out.append((order, number))
         elif first[at] > begin or end[at] < stop:  # in part

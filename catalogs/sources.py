@@ -31,7 +31,7 @@ _SUFFIXES: Final = {
 }
 
 _HIDDEN: Final = (".", "_")
-"""Spark, Hive and pyarrow skip names that begin so: checksums, `_SUCCESS`, `_metadata`."""
+"""How names begin that Spark, Hive and pyarrow skip: checksums, `_SUCCESS`, `_metadata`."""
 
 _CHECKSUMS: Final = (".crc", ".md5", ".sha1", ".sha256")
 

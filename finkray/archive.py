@@ -1,4 +1,4 @@
-"""The archive: `python -m finkray.archive --config conf/finkray.toml`.
+"""Run the archive: `python -m finkray.archive --config conf/finkray.toml`.
 
 Exit codes: see `finkray.host.exit_codes.DaemonExit`.
 """

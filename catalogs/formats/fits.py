@@ -44,7 +44,7 @@ _BINARY_FORMAT: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 _BLANKS: Final = b" \x00\t"
 
 _OTHER_AXES: Final = ("GL", "EL", "SL", "HL", "TL")
-"""First letters of coordinates that are not equatorial, as GLON (FITS 4.0, section 8.3)."""
+"""First letters of coordinates that are not equatorial, such as GLON (FITS 4.0, section 8.3)."""
 
 
 class FitsFile:
@@ -170,7 +170,7 @@ class _Cards(NamedTuple):
 
     @property
     def scaled(self) -> bool:
-        """Whether the stored numbers are not the values."""
+        """Whether the values must be computed from the stored numbers."""
         return (self.scale, self.zero) != (1, 0)
 
 

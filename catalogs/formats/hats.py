@@ -1,4 +1,4 @@
-"""A HATS catalogue as a source: the Parquet files of its partitions, all of them."""
+"""Read a HATS catalogue as a source: the Parquet files of all its partitions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arrow columns to many bare Avro records of one schema: the reverse of `finkray.avro.reader`.
+"""Encode Arrow columns as many bare Avro records of one schema, as `finkray.avro.reader` decodes.
 
     encoder = RecordEncoder(WriterSchema.from_text(text))
     records = encoder.encode(table)             # list[bytes], one for each row

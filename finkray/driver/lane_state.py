@@ -1,4 +1,4 @@
-"""The state of the lanes of a partition while they are archived. Pure, as the coordinator is."""
+"""Track the lanes of a partition while they are archived. Pure, as the coordinator is."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The content of a rebuilt ledger, and its writing: old files are set aside, then entries created.
+"""Write a rebuilt ledger by its plan: set old files aside, then create the new entries.
 
 `finkray.ledger.rebuild` decides what a rebuilt ledger has.
 """

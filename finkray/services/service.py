@@ -56,7 +56,7 @@ class Service:
         ``bright_star`` for ``BrightStar``
     version
         results of another version go to another folder; by default a digest of the module's
-        source, which is another after each change. A service that is made with parameters must
+        source, which differs after each change. A service that is made with parameters must
         name them in a version of its own
     needs
         names of results of other services that an alert must have before this service gets it.
@@ -67,7 +67,7 @@ class Service:
         columns are null where they are not
     settings
         the table ``[services.<name>]`` of the settings file; set before `setup` is called. The
-        default version is another for other settings, but for those whose names look like secrets
+        default version differs with the settings, except with those whose names look like secrets
     shares
         names of other tables that this service reads: ``catalogs``, the settings of the
         catalogues, or ``outliers``, the folder of the models

@@ -86,7 +86,7 @@ class OpenClaims:
         ]
 
     def take_empty(self, work: ClaimWork) -> AnsweredClaim:
-        """Remove and return a claim that has no file to process."""
+        """Return a claim that has no file to process, and forget it."""
         return AnsweredClaim(work, self._claims.pop(work.claim).answers)
 
     def add(self, slices: Sequence[Slice], answer: Answer) -> None:

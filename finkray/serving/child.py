@@ -48,7 +48,7 @@ from finkray.serving.handover import Handover, read_handed_over, receive_descrip
 from finkray.serving.slice_reader import SliceReader
 
 DETAIL_CHARS = 500
-"""Length at which the text of an exception is cut in a reply; the log has the whole, once."""
+"""Most characters of the text of an exception in a reply; the log has all of it, once."""
 
 SAMPLE_ROWS = 16
 """Alerts of a refused batch that are tried alone, to find out whether any can be answered."""
@@ -164,7 +164,7 @@ class Child:
 
     def _log_once(self, refused: "AnswerRefused") -> None:
         """Print the traceback of an exception of the service, once for each line that raises."""
-        if refused.fault != "raised":  # the detail says all
+        if refused.fault != "raised":  # the detail of the fault has everything
             return
         error = refused.error
         trace = traceback.extract_tb(error.__traceback__)

@@ -26,7 +26,7 @@ DEATHS_ALONE = 3
 killed it."""
 
 UNREADABLE_TRIES = 3
-"""Attempts to read a file before it is left to the audit."""
+"""How often a file is tried before it is abandoned, for `finkray audit` to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Batch:
     slices
         the alerts
     failures
-        how often it failed as it is, by dying or by memory
+        how often its process died or took too much memory, with the batch as it is
     unreadable
         how often a file could not be read
     """
@@ -265,7 +265,7 @@ class Dispatcher:
         if alone and (not died or failures >= DEATHS_ALONE):
             return [RecordError(batch.slices[0], fault, detail), *self._done(batch.slices)]
         if died and (alone or failures == 1):
-            # Behind the others: a batch that is not at fault is delayed once only.
+            # It is queued behind the others: a batch that is not at fault is delayed only once.
             self._retries.append(replace(batch, failures=failures))
             return []
         self._retries.extend(Batch(half) for half in _halves(batch.slices))
@@ -273,7 +273,7 @@ class Dispatcher:
 
     def _unreadable(self, batch: Batch, detail: str) -> list[Instruction]:
         files = {slice_.file for slice_ in batch.slices}
-        if len(files) > 1:  # find out which of them
+        if len(files) > 1:  # find out which of the alerts causes the failure
             self._retries.extend(
                 Batch(tuple(slice_ for slice_ in batch.slices if slice_.file == file))
                 for file in sorted(files)

@@ -13,7 +13,7 @@ from finkray.services.service import Described
 
 
 class Host(Protocol):
-    """A process with the service: a `finkray.serving.worker.Worker`, or an actor that has one."""
+    """The process of a worker: a `finkray.serving.worker.Worker`, or an actor that has one."""
 
     def start(self) -> Described:
         """Start the process and set the service up; `FinkrayError` if that fails."""

@@ -51,7 +51,7 @@ def left_of_job(home: Path, settings: Path) -> list[psutil.Process]:
 
 
 def _started_by(home: Path) -> list[psutil.Process]:
-    """Return the processes that Ray or a job of this cluster has started, this process aside."""
+    """Return the processes that Ray or a job of this cluster has started, without this process."""
     started = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it has ended, or is another user's

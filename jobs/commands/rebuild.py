@@ -1,4 +1,4 @@
-"""`finkray ledger rebuild`: rebuild the ledger of the archive, and say what came of it."""
+"""`finkray ledger rebuild`: rebuild the ledger of the archive, and report what was done."""
 
 from collections.abc import Callable, Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""What the HTTP API gives, with a line of curl and of Python for each route. Pure."""
+"""Give examples of the HTTP API: a line of curl and lines of Python for each route. Pure."""
 
 import shlex
 from collections.abc import Mapping

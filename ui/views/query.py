@@ -1,4 +1,4 @@
-"""What a viewer typed into the search box: an id, or a circle on the sky. Pure."""
+"""Parse what a viewer typed into the search box: an id, or a circle on the sky. Pure."""
 
 import math
 import re
@@ -23,7 +23,7 @@ class Circle:
 
 
 def parse_query(text: str) -> Circle | str:
-    """Return the circle that a text describes, or else the text as an id.
+    """Return the circle that a text describes, or the text as an id.
 
     Circles are `150.1 2.2`, `150.1, -2.2, 30` with a radius in arcsec, `10:00:24 +02:12:00`, and
     `10 00 24 +02 12 00 5` or `10h00m24s +02d12m00s`.
