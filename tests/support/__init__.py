@@ -20,6 +20,7 @@ Servers
 
 Archives and their parts
     ledgers              claims without real files, for the ledger and the commit
+    claim_outcomes       a coordinator, with ready claims and outcomes for it
     small_archives       made-up alerts in real Parquet files, claim by claim
     dead_letters         archives with dead letters
     real_archives        real alerts of both surveys

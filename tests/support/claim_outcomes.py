@@ -1,4 +1,4 @@
-"""Ready claims and outcomes of claims, as ingest actors and Spark tasks report them."""
+"""A coordinator with what ingest actors and Spark tasks report to it: ready claims, outcomes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from finkray.claim import Claim, ClaimResult, DataFile, Gap, StagedClaim, TopicPartition
+from finkray.driver.coordinator import Coordinator
+from finkray.driver.instructions import Instruction
 from finkray.ingest.messages import ReadyClaim
 from finkray.query.messages import ClaimFailure, ClaimOutcome
+
+A = TopicPartition("cluster", "ztf", "id", 0)
+B = TopicPartition("cluster", "ztf", "id", 1)
 
 
 def ready_claim(source: TopicPartition, first: int, last: int, generation: int) -> ReadyClaim:
@@ -36,3 +41,19 @@ def staged_together(claims: Sequence[tuple[Claim, int]], path: str) -> list[Clai
 
 def failed(claim: Claim | None, generation: int, error: Exception) -> ClaimOutcome:
     return ClaimOutcome(claim, generation, None, ClaimFailure.of(error))
+
+
+def with_actors() -> Coordinator:
+    """A coordinator of two actors that have both reported."""
+    coordinator = Coordinator(actors=2)
+    for actor in range(2):
+        assert coordinator.actor_started(actor) == []
+    return coordinator
+
+
+def archive(coordinator: Coordinator, first: int, last: int, generation: int) -> list[Instruction]:
+    """Dispatch, stage and commit a claim; return the instructions that follow."""
+    claim = Claim(A, first, last)
+    coordinator.claims_ready(0, [ready_claim(A, first, last, generation)])
+    coordinator.outcomes([staged(claim, generation)])
+    return coordinator.committed([o.claim for o in coordinator.committable() if o.claim])[0]

@@ -14,10 +14,7 @@ from finkray.errors import BatchGone, StorageError
 from finkray.ingest.messages import Assignment
 from finkray.intervals import IntervalSet
 from finkray.ledger.refusals import refuse_partly_shared
-from tests.support.claim_outcomes import failed, ready_claim, staged, staged_together
-
-A = TopicPartition("cluster", "ztf", "id", 0)
-B = TopicPartition("cluster", "ztf", "id", 1)
+from tests.support.claim_outcomes import A, B, failed, ready_claim, staged, staged_together
 
 FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
