@@ -111,7 +111,9 @@ class AlertReader:
 
     def passed(self, path: str, schemas: Iterable[OutputSchema], rows: np.ndarray) -> pa.Table:
         """Read the columns of messages for some rows of a file, and the ids of their objects."""
-        wanted = tuple(dict.fromkeys(name for schema in schemas for name in schema.columns))
+        of_schemas = (name for schema in schemas for name in schema.columns)
+        # Where an alert came from is told also if no filter has a schema for it.
+        wanted = tuple(dict.fromkeys([*of_schemas, *SOURCE_COLUMNS]))
         read, table = self._read_ahead.pop(path, ((), None))
         if table is None or wanted != read:
             with self._archive.open(path) as source, pq.ParquetFile(source) as file:

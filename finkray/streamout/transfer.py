@@ -8,8 +8,9 @@ there: the topic `<topic>_schema`, which that client reads first, is created at 
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,11 +50,16 @@ ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 
 @dataclass(slots=True)
 class Transferred:
-    """What was written: alerts that were looked at, messages, and those that were refused."""
+    """What was written: alerts that were looked at, messages, and those refused by reason."""
 
     alerts: int = 0
     sent: int = 0
-    refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def refused(self) -> int:
+        """Return of how many alerts no message could be made."""
+        return self.reasons.total()
 
 
 def transfer(
@@ -103,7 +109,7 @@ def transfer(
                     continue
                 done.alerts += judged.item.rows
                 for messages in maker.messages([judged], [published], datetime.now(UTC)):
-                    done.refused += sum(map(len, messages.refused.values()))
+                    done.reasons.update({why: len(them) for why, them in messages.refused.items()})
                     text = messages.schema_text
                     for object_id, record in zip(
                         messages.object_ids, messages.records, strict=True

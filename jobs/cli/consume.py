@@ -162,6 +162,8 @@ def transfer(
     context.progress.say(
         f"{done.sent:,} of {done.alerts:,} alerts were written to {topic}; {done.refused:,} refused"
     )
+    for reason, count in done.reasons.most_common():
+        context.progress.tell(f"refused {count:,}: {reason}")
     if stopping.is_set():
         context.progress.tell(f"stopped before the end; begin again with another name than {topic}")
         raise typer.Exit(CommandExit.INTERRUPTED)

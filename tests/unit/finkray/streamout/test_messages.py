@@ -156,3 +156,12 @@ def test_what_was_read_ahead_for_other_messages_is_read_again(storage: Storage) 
     list(maker.messages(files[2:3], FILTERS, AT))  # of other columns
     found = {m.published.name: m.records for m in maker.messages(files[:1], FILTERS, AT)}
     assert found == {name: [record for *_, record in sent] for name, sent in together.items()}
+
+
+def test_alerts_for_which_no_filter_has_a_schema_are_refused_by_name(storage: Storage) -> None:
+    (file, *_) = judged(storage)
+    lacking = published("thirds", "objectId,nothing")
+    (made,) = MessageMaker(AlertReader(storage)).messages([file], [lacking], AT)
+    ((reason, alerts),) = made.refused.items()
+    assert "the packets have no field nothing" in reason
+    assert (made.records, len(alerts), alerts[0][-3:]) == ([], 3, "]@0")
