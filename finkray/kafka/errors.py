@@ -59,6 +59,9 @@ decompressed, its format or codec is unknown. librdkafka reports them with the b
 _TOPIC_CHANGED: Final = frozenset(
     {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_ID"}
 )
+_NO_NAME: Final = frozenset({"TOPIC_EXCEPTION"})
+"""A topic cannot have this name: letters, digits, dots, _ and -, at most 249."""
+
 _FENCED: Final = frozenset({"_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"})
 _REFUSED: Final = frozenset(
     {
@@ -89,6 +92,8 @@ def finkray_error(error: KafkaError | KafkaException, what: str = "") -> Finkray
     text = prefix + (explain(cause) if name in HELP else f"Kafka says: {explain(cause)}")
     if name in _TOPIC_CHANGED:
         return TopicChanged(text)
+    if name in _NO_NAME:
+        return FinkrayError(text)
     if name in _FENCED:
         return ProducerFenced(text)
     return MessageRefused(text) if name in _REFUSED else KafkaUnavailable(text)

@@ -158,6 +158,5 @@ def _created(
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
-        reason = explain(error.args[0])
-        raise KafkaUnavailable(f"topic {name} could not be created: {reason}") from error
+        raise finkray_error(error, f"topic {name} could not be created") from error
     return True

@@ -20,6 +20,7 @@ from finkray.kafka.errors import HELP, explain, finkray_error
         (KafkaError.REQUEST_TIMED_OUT, KafkaUnavailable),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaUnavailable),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicChanged),
+        (KafkaError.TOPIC_EXCEPTION, FinkrayError),
         (KafkaError._UNKNOWN_PARTITION, TopicChanged),
         (KafkaError.MSG_SIZE_TOO_LARGE, MessageRefused),
         (KafkaError._FENCED, ProducerFenced),
