@@ -1,6 +1,7 @@
 """Compute how well scores find the alerts that they should find. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,9 @@ from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+TOP: Final = 20
+"""Alerts that a person looks at in a night."""
 
 
 def auc(scores: Floats, wanted: Mask) -> float:
@@ -23,19 +27,24 @@ def auc(scores: Floats, wanted: Mask) -> float:
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def top(scores: Floats, count: int = 20) -> npt.NDArray[np.int64]:
+def top(scores: Floats, count: int = TOP) -> npt.NDArray[np.int64]:
     """Return the indices of the highest scores, the highest first."""
     return np.argsort(-scores, kind="stable")[:count]
 
 
-def precision(scores: Floats, wanted: Mask, count: int = 20) -> float:
+def precision(scores: Floats, wanted: Mask, count: int = TOP) -> float:
     """Return the share of the highest scores that wanted alerts have."""
     return float(wanted[top(scores, count)].mean())
 
 
-def recall(scores: Floats, wanted: Mask, count: int = 20) -> float:
+def recall(scores: Floats, wanted: Mask, count: int = TOP) -> float:
     """Return the share of wanted alerts among the highest scores; NaN if none is wanted."""
     return float(wanted[top(scores, count)].sum() / wanted.sum()) if wanted.any() else float("nan")
+
+
+def above(scores: Floats, others: Floats) -> npt.NDArray[np.int64]:
+    """Return how many of the others score at least as high as each."""
+    return len(others) - np.searchsorted(np.sort(others), scores, "left")
 
 
 def by_object(object_ids: Sequence[str], scores: Floats) -> tuple[list[str], Floats]:

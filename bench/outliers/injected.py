@@ -13,13 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from bench.outliers.detection import score_of
-from bench.outliers.figures import Floats, auc, mean
+from bench.outliers.figures import TOP, Floats, above, auc, mean
 from bench.outliers.public import halves
 from finkray.outliers.context import CONTEXTS, contexts
 from finkray.outliers.feature_list import features_of
 from finkray.outliers.model import OutlierModel
-
-TOP: Final = 20
 
 _HOST: Final = (
     *("distnr", "magnr", "sigmagnr", "chinr", "sharpnr", "distpsnr1", "sgscore1"),
@@ -100,7 +98,8 @@ class Injected:
     alerts
         number of injected alerts
     in_top
-        share of them that fewer than 20 alerts of the night outscore; each is compared alone
+        share of them that fewer than 20 alerts of the night outscore or equal; each is compared
+        alone
     in_top_seen_before
         the same share of those that were detected before; NaN if there are none
     auc
@@ -142,8 +141,7 @@ def measure(
             rng = np.random.default_rng(seed)
             transients = features_of(injected_alerts(packets[name], every, rng, count), "ztf")
             ordinary, wanted = score_of(model, features[name]), score_of(model, transients)
-            above = (ordinary[None, :] > wanted[:, None]).sum(axis=1)
-            in_top.append(above < TOP)
+            in_top.append(above(wanted, ordinary) < TOP)
             seen.append(_seen_before(transients))
             scores = np.concatenate([ordinary[near], wanted])
             aucs.append(auc(scores, np.arange(len(scores)) >= near.sum()))

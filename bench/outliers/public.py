@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.outliers.detection import score_of
-from bench.outliers.figures import Floats, auc, mean, p_values, recall, share_within
+from bench.outliers.figures import TOP, Floats, above, auc, mean, p_values, recall, share_within
 from finkray.outliers.model import OutlierModel
 
 _MOST_OF_A_FILE = 200
@@ -24,10 +24,17 @@ class Tde:
         Of its 21 alerts against the ordinary ones that the model was not fitted on.
     in_top
         Share of its alerts among the 20 highest scores; at most 20 / 21.
+    alone_in_top
+        Share of its alerts among the 20 highest scores, each put beside the others alone: a
+        list has one row an object.
+    most_above
+        How many other alerts score at least as high as the lowest of its alerts.
     """
 
     auc: float
     in_top: float
+    alone_in_top: float
+    most_above: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,15 @@ def tde(nights: Mapping[str, pa.Table], event: pa.Table, seeds: Sequence[int]) -
         ordinary, wanted = score_of(model, pa.concat_tables(test)), score_of(model, event)
         scores = np.concatenate([ordinary, wanted])
         is_wanted = np.arange(len(scores)) >= len(ordinary)
-        found.append(Tde(auc(scores, is_wanted), recall(scores, is_wanted)))
+        beaten_by = above(wanted, ordinary)
+        found.append(
+            Tde(
+                auc(scores, is_wanted),
+                recall(scores, is_wanted),
+                float((beaten_by < TOP).mean()),
+                int(beaten_by.max()),
+            )
+        )
     return found
 
 

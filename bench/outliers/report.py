@@ -45,7 +45,12 @@ def tde_text(found: Sequence[Tde]) -> str:
     """Return the figures of the tidal disruption event, by seed."""
     aucs = ", ".join(_number(one.auc, 3) for one in found)
     tops = ", ".join(_number(one.in_top) for one in found)
-    return f"AUC {aucs}\nshare of its 21 alerts in the top 20: {tops}"
+    alone = ", ".join(_number(one.alone_in_top) for one in found)
+    above = ", ".join(str(one.most_above) for one in found)
+    return (
+        f"AUC {aucs}\nshare of its 21 alerts in the top 20: {tops}; each of them put there alone: "
+        f"{alone}\nmost other alerts above any of them: {above}"
+    )
 
 
 def nights_table(apart: Mapping[str, float], p: Mapping[str, Calibration]) -> str:

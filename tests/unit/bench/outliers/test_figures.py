@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.outliers.detection import averaged, detection, plain_forest
-from bench.outliers.figures import auc, by_object, mean, p_values, precision, recall, share_within
+from bench.outliers.figures import (
+    above,
+    auc,
+    by_object,
+    mean,
+    p_values,
+    precision,
+    recall,
+    share_within,
+)
 from bench.outliers.public import own_p_values
 from bench.outliers.reasons import pushed_rows
 from bench.outliers.taste import AFTER, LEARNERS, follow
@@ -34,6 +43,11 @@ def test_precision_and_recall_look_at_the_highest_scores_alone() -> None:
     wanted = np.array([True, True, False, True])
     assert precision(scores, wanted, 2) == 0.5
     assert recall(scores, wanted, 2) == pytest.approx(1 / 3)
+
+
+def test_alerts_above_are_those_that_score_at_least_as_high() -> None:
+    scores, others = np.array([3.0, 0.5, 9.0]), np.array([4.0, 1.0, 3.0, 2.0])
+    assert above(scores, others).tolist() == [2, 4, 0]
 
 
 def test_an_object_counts_once_with_its_highest_score() -> None:
