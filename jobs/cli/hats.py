@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from finkray.errors import NightError
+from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
 from finkray.surveys import SURVEYS
 from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
@@ -158,4 +158,4 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise NightError(f"{text!r} is no night: expected a date, as 2026-11-24") from error
+        raise SettingsError(f"{text!r} is no night: expected a date, as 2026-11-24") from error

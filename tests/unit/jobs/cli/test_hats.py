@@ -53,7 +53,7 @@ def test_what_cannot_be_built_is_told(archive: NightArchive, finkray: Finkray) -
         (["2020-01-03"], 1, "no alerts of night 2020-01-03: it has 2020-01-02, 2096-01-02"),
         (["2020-01-02", "--survey", "lsst"], 1, "no alerts of lsst of night 2020-01-02"),
         (["2020-01-02", "--survey", "sdss"], 2, "expected ztf or lsst"),
-        (["yesterday"], 1, "'yesterday' is no night: expected a date"),
+        (["yesterday"], 2, "'yesterday' is no night: expected a date"),
     ):
         answer = finkray("hats", "build", "--night", *options)
         assert answer.returncode == code
