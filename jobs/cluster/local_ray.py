@@ -188,14 +188,16 @@ def start_local_ray(state: Path, settings: RaySettings) -> LocalRay:
             return running
         _clear(state)
         for left in reversed(range(START_TRIES)):
+            home = _make_home()
             try:
-                ray, last_port = _launch(state, settings)
+                ray, last_port = _launch(state, settings, home)
                 if _comes_up(ray, last_port):
                     return ray
             except BaseException:
                 if (started := _last(state)) and started.process.process():
                     _end(started)
                 _clear(state)
+                shutil.rmtree(home, ignore_errors=True)  # of a Ray that could not be recorded
                 raise
             _clear(state)
             if left:
@@ -233,9 +235,8 @@ def end_left_job(state: Path, settings: Path) -> bool:
         return bool(left)
 
 
-def _launch(state: Path, settings: RaySettings) -> tuple[LocalRay, int]:
+def _launch(state: Path, settings: RaySettings, home: Path) -> tuple[LocalRay, int]:
     """Start the processes; return the cluster, and the port on which it listens last."""
-    home = _make_home()
     folder = home / "ray"
     write_private(home / "auth_token", secrets.token_hex(32))
     head, dashboard, *others = free_ports(9)

@@ -9,8 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from finkray.errors import SettingsError
-from jobs.cluster.local_ray import ended_local_ray, find_local_ray, inherited, stop_local_ray
+from finkray.errors import SettingsError, StorageError
+from finkray.settings.ray import RaySettings
+from jobs.cluster.local_ray import (
+    ended_local_ray,
+    find_local_ray,
+    inherited,
+    start_local_ray,
+    stop_local_ray,
+)
 from tests.support.archiving import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -132,3 +139,17 @@ def test_a_ray_whose_raylet_has_ended_has_ended_although_its_head_stays(tmp_path
     finally:
         head.kill()
         head.wait()
+
+
+def test_a_cluster_that_cannot_be_recorded_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes, state = tmp_path / "homes", tmp_path / "state"
+    homes.mkdir()
+    (state / "ray.json.new").mkdir(parents=True)  # stands for a disk that refuses
+    monkeypatch.setattr("tempfile.tempdir", str(homes))
+    monkeypatch.setattr("jobs.cluster.local_ray._LONGEST_TEMP", 1000)
+    with pytest.raises(StorageError, match=r"ray\.json cannot be written"):
+        start_local_ray(state, RaySettings(local_dashboard_port=0))
+    assert list(homes.iterdir()) == []
+    assert find_local_ray(state) is None
