@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -26,9 +27,10 @@ from finkray.avro.container import SYNC_BYTES, encode_header, encode_long
 from finkray.avro.frame import FRAME_BYTES, MAGIC, read_schema_id
 from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
-from finkray.errors import FinkrayError, SchemaUnavailable, StorageError
+from finkray.errors import FinkrayError, KafkaUnavailable, SchemaUnavailable, StorageError
 from finkray.host.records import read_record, write_private
 from finkray.json_values import json_value
+from finkray.kafka.cluster import NO_TOPIC_ID, KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.errors import finkray_error
 from finkray.kafka.topics import partition_count
@@ -43,6 +45,10 @@ BATCH_BYTES: Final = 64 * 2**20
 _QUEUE_BYTES: Final = 64 * 2**20
 _TIMEOUT_S: Final = 30.0
 _LOOK_S: Final = 0.5
+
+_QUIET_S: Final = 30.0
+"""After so long without a message a reader asks whether its topic is still there: a consumer of a
+topic that was deleted waits for ever, and is told nothing."""
 
 _FILE: Final = re.compile(
     r"(?P<topic>.+)-(?P<partition>\d{5})-(?P<first>\d{20})-(?P<last>\d{20})\..+"
@@ -111,6 +117,8 @@ class TopicReader:
         if count is None:
             raise FinkrayError(f"there is no topic {topic}: finkray filter list names the topics")
         self._begins = {partition: positions.get(partition) for partition in range(count)}
+        self.topic_id = self._current_topic_id() or NO_TOPIC_ID
+        """Kafka's id of the topic, which one that is created anew has not."""
 
     def batches(self, go_on: Callable[[bool], bool]) -> Iterator[Received]:
         """Yield what the topic has, then what comes.
@@ -128,8 +136,8 @@ class TopicReader:
         SchemaUnavailable
             if the schema of a message is not known
         FinkrayError
-            if a message is in no form that finkray sends, or the topic was created anew: what came
-            before it was yielded
+            if a message is in no form that finkray sends, or the topic was deleted or created anew:
+            what came before it was yielded
         """
         consumer: Consumer = assigned_consumer(
             self._config, queue_bytes=_QUEUE_BYTES, max_message_bytes=_QUEUE_BYTES
@@ -137,10 +145,36 @@ class TopicReader:
         with closing(consumer):
             consumer.assign([self._start(consumer, *begin) for begin in self._begins.items()])
             at_end: set[int] = set()
+            heard_s = time.monotonic()
             while True:
-                yield from self._received(consumer, at_end)
+                for received in self._received(consumer, at_end):
+                    heard_s = time.monotonic()
+                    yield received
+                if time.monotonic() - heard_s > _QUIET_S:
+                    self._refuse_a_topic_that_is_gone()
+                    heard_s = time.monotonic()
                 if not go_on(len(at_end) == len(self._begins)):
                     return
+
+    def _current_topic_id(self) -> str | None:
+        with closing(KafkaCluster(self._config)) as cluster:
+            return cluster.topic_ids([self._topic]).get(self._topic)
+
+    def _refuse_a_topic_that_is_gone(self) -> None:
+        try:
+            current = self._current_topic_id()
+        except KafkaUnavailable as error:
+            _LOG.warning(
+                "Kafka does not answer the reader of %s, which waits: %s", self._topic, error
+            )
+            return
+        if current is None:
+            raise FinkrayError(f"the topic {self._topic} was deleted while it was read")
+        if current != self.topic_id:
+            raise FinkrayError(
+                f"the topic {self._topic} was created anew while it was read: read it from its "
+                "beginning, and save to another folder"
+            )
 
     def _start(self, consumer: Consumer, partition: int, position: int | None) -> KafkaPartition:
         low, high = consumer.get_watermark_offsets(

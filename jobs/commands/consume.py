@@ -2,11 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from finkray.errors import SettingsError
-from finkray.kafka.cluster import NO_TOPIC_ID, KafkaCluster
 from finkray.settings.model import Settings
 from finkray.storage.hours import span_between
 from finkray.streamout.consuming import (
@@ -58,11 +56,9 @@ def consume_now(
         If there is no such topic, or it cannot be read.
     """
     positions = {} if folder is None else saved_positions(folder, topic)
-    config = streamout_kafka(settings)
-    reader = TopicReader(config, topic, settings.streamout.instance, positions)
+    reader = TopicReader(streamout_kafka(settings), topic, settings.streamout.instance, positions)
     if folder is not None:
-        with closing(KafkaCluster(config)) as cluster:
-            refuse_another_topic(folder, topic, cluster.topic_ids([topic]).get(topic, NO_TOPIC_ID))
+        refuse_another_topic(folder, topic, reader.topic_id)
     count = 0
     for received in reader.batches(go_on):
         if folder is not None:

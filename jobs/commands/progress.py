@@ -13,11 +13,11 @@ from rich.text import Text
 
 from finkray.text import visible_lines
 
-_UNHEARD: Final = (errno.EPIPE, errno.EIO)
+_NO_READER: Final = (errno.EPIPE, errno.EIO)
 """Errors of writing to a pipe whose reader has ended, and to a terminal that was closed."""
 
 
-class _Lasting:
+class _DroppedIfUnread:
     """A stream that is dropped when nobody reads it any more.
 
     A command that starts or stops jobs must end what it began, though `| head -1` has ended or the
@@ -32,21 +32,21 @@ class _Lasting:
 
     def write(self, text: str) -> int:
         """Write text."""
-        with self._dropped_if_unheard():
+        with self._dropped_if_unread():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Pass on what was written."""
-        with self._dropped_if_unheard():
+        with self._dropped_if_unread():
             self._stream.flush()
 
     @contextmanager
-    def _dropped_if_unheard(self) -> Iterator[None]:
+    def _dropped_if_unread(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if error.errno not in _UNHEARD:
+            if error.errno not in _NO_READER:
                 raise
             # What is still in the stream's buffer goes there too, at the end of the process.
             nothing = os.open(os.devnull, os.O_WRONLY)
@@ -62,7 +62,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._errors = Console(file=cast("TextIO", _Lasting(sys.stderr)), highlight=False)
+        self._errors = Console(file=cast("TextIO", _DroppedIfUnread(sys.stderr)), highlight=False)
 
     def say(self, text: str) -> None:
         """Print a line of the result; what it may have from a stream cannot steer the terminal."""
@@ -80,7 +80,7 @@ class Progress:
 
     def show(self, text: str) -> None:
         """Print text as it is, as long as somebody reads it."""
-        output = _Lasting(sys.stdout)
+        output = _DroppedIfUnread(sys.stdout)
         output.write(text)
         output.flush()
 
