@@ -34,7 +34,11 @@ from tests.support.small_archives import SmallArchive
 
 # No example is judged by the clock: the machine may be busy.
 settings.register_profile(
-    "finkray", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "finkray",
+    deadline=None,
+    max_examples=int(os.environ.get("FINKRAY_EXAMPLES", "50")),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("finkray")
 

@@ -130,7 +130,21 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(store: StoreUnderTest) ->
     _ends_well(store.storage, watcher)
 
 
-@pytest.mark.parametrize("store", ["folder", "s3", "hdfs"], indirect=True)
+@pytest.mark.parametrize(
+    "store",
+    [
+        "folder",
+        "s3",
+        pytest.param(
+            "hdfs",
+            marks=pytest.mark.nightly(
+                "tests/integration/test_competing_archives.py::"
+                "test_one_that_slept_through_its_lease_is_fenced[s3]"
+            ),
+        ),
+    ],
+    indirect=True,
+)
 def test_one_that_slept_through_its_lease_is_fenced(store: StoreUnderTest) -> None:
     """The holder is stopped, not killed; its lease runs out; it wakes up beside its successor."""
     seed = random.randrange(10**6)

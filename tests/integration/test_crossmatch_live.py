@@ -51,6 +51,11 @@ def workspace(tmp_path: Path, sky: Sky, ray_cluster: LocalRay) -> Iterator[Works
         assert stopped.returncode == 0, stopped.stderr
 
 
+@pytest.mark.nightly(
+    "tests/unit/actors/test_remote_crossmatch.py::"
+    "test_one_that_hangs_costs_its_time_limit_and_holds_no_other",
+    "tests/integration/test_services.py::test_the_page_on_services_is_true_word_by_word",
+)
 def test_the_web_may_hang_the_answers_of_catalogues_on_disk_are_there(
     workspace: Workspace, sky: Sky
 ) -> None:

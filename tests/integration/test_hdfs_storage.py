@@ -171,6 +171,9 @@ def test_a_name_that_no_machine_has_is_told_apart() -> None:
         storage.exists()
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_hdfs_storage.py::test_a_name_node_that_never_answers_costs_a_bounded_time"
+)
 def test_a_killed_name_node_is_an_error_until_it_is_back(hdfs: HdfsServer, uri: str) -> None:
     storage = opened(uri, timeout_s=2)
     put(storage, "staging/1", b"durable")
