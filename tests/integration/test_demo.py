@@ -69,12 +69,6 @@ def left_over(archive: Path) -> list[str]:
     return found
 
 
-@pytest.mark.nightly(
-    "tests/integration/test_cli_chain.py::test_the_commands_of_the_readme_archive_simulated_alerts",
-    "tests/unit/finkray/host/test_java.py::"
-    "test_without_a_java_on_the_machine_the_package_brings_one",
-    "tests/integration/test_demo.py::test_a_terminal_that_goes_while_ray_starts_leaves_none",
-)
 def test_real_packets_without_java_on_the_path(tmp_path: Path, test_data: Path) -> None:
     environment = without_java(tmp_path)
     # LSST's: framed on the way, on a topic of LSST, with the schema in a folder of the demo.
