@@ -58,7 +58,7 @@ class Transferred:
 
     @property
     def refused(self) -> int:
-        """Return of how many alerts no message could be made."""
+        """How many alerts could not be made a message."""
         return self.reasons.total()
 
 
