@@ -24,7 +24,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo live test test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit test-nightly check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
+.PHONY: help setup environment demo live test test-archives test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit test-nightly check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,17 +57,21 @@ demo: $(PREPARED)  ## a night from Kafka to Parquet: ALERTS=N, DATA=folder or ta
 live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers and the page, until Ctrl-C: ARCHIVE=folder
 	@$(BIN)/python -m jobs.commands.live $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-# Five groups side by side, which mostly wait: for a lease, an election, a first micro-batch. Together
-# they have each test once, but for those that are left to `make test-nightly`. Three have servers: each has a
-# Kafka of its own, and one archive at a time at most. The others are the unit tests, in two halves, which
-# take what the servers leave of the cores: a group more kept both cores at work. That may be little for minutes,
-# and a test of six seconds took 300 once: only a test that hangs takes 20 minutes. Lines of all but the first group
-# begin with their names, so that each line shows as it comes; Ctrl-C (2 of pytest) ends all of them.
+# Four lines side by side, which mostly wait: for a lease, an election, a first micro-batch. Together they
+# have each test once, but for those that are left to `make test-nightly`. Two have servers: each group a Kafka of
+# its own, and one archive at a time at most. Servers take a sixth of a core where they wait, so a third line would
+# take more of two cores than it fills. The others are the unit tests, in two halves, which take what the servers leave
+# of the cores. That may be little for minutes, and a test of six seconds took 300 once: only a test that hangs takes
+# 20 minutes. Lines of all but the archives begin with their names, so that each line shows as it comes; Ctrl-C (2 of
+# pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
 NAMED   := test-own-ray test-beside test-unit-finkray test-unit-others
 test: $(PREPARED)  ## the suite of each commit, with a real Kafka, Ray and Spark
-	@$(MAKE) --no-print-directory -j 5 test-archive $(NAMED)
+	@$(MAKE) --no-print-directory -j 4 test-archives test-beside test-unit-finkray test-unit-others
+
+test-archives: $(PREPARED)  ## both groups with archives, one after the other
+	@$(MAKE) --no-print-directory -j 1 -k test-archive test-own-ray
 
 test-archive: $(PREPARED)  ## archives on a Ray that the tests share; object stores and HDFS
 	@$(PYTEST) -m "(spark and not own_ray and not chaos or stores) and not nightly" tests/integration
@@ -80,7 +84,7 @@ test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose pro
 	@$(PYTEST) -m "(own_ray and not chaos or spark and chaos) and not nightly" tests/integration $(NAME)
 
 test-beside: $(PREPARED)  ## Kafka, services, pages
-	@nice -n 5 $(PYTEST) -m "not spark and not stores and (chaos or not own_ray) and not nightly" tests/integration $(NAME)
+	@$(PYTEST) -m "not spark and not stores and (chaos or not own_ray) and not nightly" tests/integration $(NAME)
 
 test-unit-finkray: $(PREPARED)  ## the unit tests of finkray/
 	@nice -n 15 $(PYTEST) --timeout 1200 -m "not nightly" tests/unit/finkray $(NAME)
