@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from finkray.errors import LedgerCorrupt
 from finkray.host.exit_codes import DaemonExit
 from finkray.ledger.lease import LEASE_PATH
 from finkray.ledger.read import read_state
@@ -55,15 +56,25 @@ def test_an_archive_waits_for_its_folder_and_writes_nothing_below_the_mount_poin
     assert audited.returncode == 0, audited.stdout
 
 
+def copy_of_ledger(archive: ArchiveUnderTest) -> Path | None:
+    """Copy the ledger, and return the copy; None if the archive compacted it meanwhile."""
+    older = LocalStorage(archive.folder / "older")
+    shutil.rmtree(older.root, ignore_errors=True)
+    try:
+        shutil.copytree(archive.root / "ledger", older.root / "ledger")
+        read_state(older)
+    except (shutil.Error, LedgerCorrupt):
+        return None
+    return older.root / "ledger"
+
+
 @pytest.fixture
 def rolled_back(shared: ArchiveUnderTest, kafka: Kafka, topic: str, packets: list[bytes]) -> Path:
     """Archive twelve alerts, and replace the ledger by an older copy; return another of these."""
     archive, ledger = shared.running(), shared.root / "ledger"
     kafka.create_topic(topic)
     archive.wait_for_offsets(archive.balance().received)
-    older = archive.folder / "older_ledger"
-    shutil.rmtree(older, ignore_errors=True)
-    shutil.copytree(ledger, older)
+    older = wait_until("a whole copy of the ledger", lambda: copy_of_ledger(archive))
     archive.wait_for_topic(topic, send(kafka.bootstrap_servers, topic, packets))
     ledger.rename(archive.folder / f"newer_ledger_{topic}")
     shutil.copytree(older, ledger)
