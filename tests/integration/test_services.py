@@ -25,6 +25,9 @@ from tests.support.workspace import Workspace, make_workspace
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
 
+KILLS = 4
+"""How often an actor of the service, or its process, is killed."""
+
 MODULE = '''
 import os, time
 import finkray
@@ -117,15 +120,15 @@ def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_dra
         return last + 100 * claims
 
     last = add_backlog(60)
-    while (before := served()) < last or kills < 8 or not grown:
-        if last - before < 2000 and (kills < 8 or not grown):
+    while (before := served()) < last or kills < KILLS or not grown:
+        if last - before < 2000 and (kills < KILLS or not grown):
             # Where this test gets little of the machine, much is served between two kills.
             last = add_backlog(20)
-        if kills < 8 and (found := victims(ray)):
+        if kills < KILLS and (found := victims(ray)):
             rng.choice(found).kill()
             kills += 1
         wait_until("it goes on", lambda before=before: served() > before)
-        grown = grown or (kills >= 4 and status(workspace)["actors_wanted"] > 1)
+        grown = grown or (kills >= KILLS // 2 and status(workspace)["actors_wanted"] > 1)
 
     sheet = read_state(store).state.balance()
     assert (sheet.archived, sheet.difference) == (last, 0)

@@ -38,6 +38,13 @@ def site(tmp_path: Path) -> Iterator[SiteKafka]:
         yield running
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_site_kafka.py::test_a_login_with_a_right_to_read_is_all_that_it_takes",
+    "tests/integration/test_site_kafka.py::test_no_right_on_a_group_is_needed_to_read",
+    "tests/integration/test_kafka_loses.py::"
+    "test_a_partition_without_a_leader_does_not_keep_others_from_being_read",
+    "tests/integration/test_lane_reader.py::test_a_consumer_that_gets_no_answer_is_replaced",
+)
 def test_a_night_at_a_site(
     tmp_path: Path, site: SiteKafka, topic: str, test_data: Path, ray_cluster: LocalRay
 ) -> None:
