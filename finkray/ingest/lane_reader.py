@@ -8,25 +8,18 @@ from collections.abc import Callable, Collection
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from finkray.claim import TopicPartition
-from finkray.errors import FinkrayError, TopicChanged
+from finkray.errors import FinkrayError
 from finkray.ingest.intake import CutClaim, CutLimits, PartitionIntake
 from finkray.ingest.lane import Lane, PolledMessage, expired_claim, lost_tail_text
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
 from finkray.ingest.probes import batch_offset
-from finkray.ingest.silence import Silence
+from finkray.ingest.troubles import TroubleKey, Troubles
 from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.config import RENEW_CLIENT_S
 from finkray.kafka.consumer import PartitionConsumer
 from finkray.kafka.errors import explain, finkray_error, is_unreadable
-
-CHECK_TROUBLES_S = 3.0
-"""How often a partition in trouble is checked: a quiet one does not report its recovery."""
-
-LEADER_TIMEOUT_S = 1.0
-"""A healthy broker answers within milliseconds; reading waits for as long as it does not."""
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +44,6 @@ class LaneReader:
     ----------
     high_watermarks
         of each partition, as far as they are known
-    troubles
-        what Kafka's client reported, by topic and partition, until the partition is read again;
-        the key of a trouble of a broker is (None, None)
     messages, message_bytes
         how much was read so far
     """
@@ -72,11 +62,9 @@ class LaneReader:
         self._hold = hold
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
-        self._check_troubles_at_s = 0.0
-        self._silence = Silence(time.monotonic())
+        self._troubles = Troubles(self._consumer.check_leader, self.reopen, time.monotonic())
         self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
-        self.troubles: dict[tuple[str | None, int | None], str] = {}
         self.messages = 0
         self.message_bytes = 0
 
@@ -89,6 +77,11 @@ class LaneReader:
     def pending_bytes(self) -> int:
         """Bytes of messages that are not in a claim yet; thread-safe."""
         return sum(lane.intake.pending_bytes for lane in list(self._lanes.values()))
+
+    @property
+    def troubles(self) -> dict[TroubleKey, str]:
+        """What Kafka's client reported, until the partition is read again; thread-safe."""
+        return self._troubles.texts
 
     @property
     def unreadable(self) -> dict[PartitionKey, str]:
@@ -177,7 +170,7 @@ class LaneReader:
             return 0
         messages = self._consumer.poll(most_messages, timeout_s)
         if any(_is_of_kafka(message) for message in messages):
-            self._silence.heard(time.monotonic())
+            self._troubles.heard(time.monotonic())
         for message in messages:
             self._receive(message)
         self._pass_unreadable()
@@ -217,7 +210,7 @@ class LaneReader:
         lane.intake.add(polled, size_bytes, time.monotonic())
         self.messages += 1
         self.message_bytes += size_bytes
-        self._clear_trouble(key)
+        self._troubles.over(key)
         self._unreadable.forget(key)
         if end is not None and message.offset() == end - 1:
             self._finish(key, end)
@@ -247,71 +240,41 @@ class LaneReader:
 
     # Troubles.
 
-    def _handle_error(
-        self, key: tuple[str | None, int | None], error: KafkaError, message: Message
-    ) -> None:
+    def _handle_error(self, key: TroubleKey, error: KafkaError, message: Message) -> None:
+        lane = self._lanes.get(key)  # type: ignore[arg-type]
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
-            self._clear_trouble(key)
-            lane = self._lanes.get(key)  # type: ignore[arg-type]
-            if lane is None:
-                return
-            end = lane.assignment.end_offset
-            if end is not None and message.offset() >= end:
-                self._finish(key, end)  # type: ignore[arg-type]
-            else:
-                lane.intake.reached_end(message.offset(), time.monotonic())
-        elif is_unreadable(error) and key in self._lanes:
-            self._note_unreadable(key, batch_offset(message), explain(error))
+            self._troubles.over(key)
+            if lane is not None:
+                self._reach_end(key, lane, message.offset())  # type: ignore[arg-type]
+        elif is_unreadable(error) and lane is not None:
+            self._note_unreadable(key, batch_offset(message), explain(error))  # type: ignore[arg-type]
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._suspend(key, explain(error))  # type: ignore[arg-type]
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
             # The client looks for the coordinator of a group, which is not used here.
             log.debug("login has no right on the consumer group, and needs none: %s", error.str())
         else:
-            # The client retries; the driver shows this until the partition is read again.
-            self.troubles[key] = explain(error)
-            log.warning("Kafka trouble on %s[%s]: %s", *key, explain(error))
+            # The driver shows this until the partition is read again.
+            self._troubles.report(key, error)
 
-    def _clear_trouble(self, key: tuple[str | None, int | None]) -> None:
-        self.troubles.pop(key, None)
-        self.troubles.pop((None, None), None)  # of the broker itself
+    def _reach_end(self, key: PartitionKey, lane: Lane, offset: int) -> None:
+        """Take note that Kafka has no message at this offset yet."""
+        end = lane.assignment.end_offset
+        if end is not None and offset >= end:
+            self._finish(key, end)
+        else:
+            lane.intake.reached_end(offset, time.monotonic())
 
     def _check_troubles(self) -> None:
-        """Query the leaders of partitions in trouble; resume lanes; clear past troubles."""
-        now_s = time.monotonic()
-        if now_s < self._check_troubles_at_s:
-            return
-        self._check_troubles_at_s = now_s + CHECK_TROUBLES_S
-        for key in list(self.troubles) or [(None, None)] * self._silence.is_quiet(now_s):
-            # A trouble of a broker is over when any partition's leader answers.
-            queried = key if key in self._lanes else next(iter(self._lanes), None)
-            if queried is None:
-                return
-            try:
-                self._consumer.check_leader(queried, LEADER_TIMEOUT_S)
-            except KafkaException as error:
-                log.debug("leader of %s[%s] does not answer yet: %s", *queried, error)
-                if isinstance(finkray_error(error), TopicChanged):
-                    continue
-                self._note_silence(key, explain(error.args[0]), now_s)
-                return
-            self._silence.heard(now_s)
+        """Resume lanes whose leaders answer; clear past troubles."""
+        for key in self._troubles.answered(list(self._lanes), time.monotonic()):
             lane = self._lanes.get(key)  # type: ignore[arg-type]
             searching = self._unreadable.searching(key)  # type: ignore[arg-type]
             if lane is not None and lane.suspended and not searching:
                 self._resume(lane)
             else:
-                self._clear_trouble(key)
-
-    def _note_silence(self, key: tuple[str | None, int | None], why: str, now_s: float) -> None:
-        """Take note that a leader did not answer; connect anew if none does for long."""
-        if not self._silence.unanswered(now_s):
-            return
-        self.troubles.setdefault(key, why)
-        if self._silence.renews_client(now_s):
-            log.info("no leader answered for %.0f s; connecting anew", RENEW_CLIENT_S)
-            self.reopen()
+                self._troubles.over(key)
 
     def _suspend(self, key: PartitionKey, why: str) -> None:
         """Suspend a lane: stop reading until Kafka has its next offset."""

@@ -33,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def test_a_partition_that_lost_its_end_is_read_on_once_it_is_as_long_again(
     broker: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finkray.ingest.lane_reader.CHECK_TROUBLES_S", 0.2)
+    monkeypatch.setattr("finkray.ingest.troubles.CHECK_TROUBLES_S", 0.2)
     lanes = Lanes(broker.bootstrap_servers)
     source = made(broker, topic)
     fill(broker, source, 6)

@@ -173,7 +173,7 @@ def test_a_topic_created_anew_is_not_read_as_the_old_one(
     kafka: Kafka, lanes: Lanes, source: TopicPartition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the client reports an offset out of range, it does not know of which topic it was."""
-    monkeypatch.setattr("finkray.ingest.lane_reader.CHECK_TROUBLES_S", 0.2)
+    monkeypatch.setattr("finkray.ingest.troubles.CHECK_TROUBLES_S", 0.2)
     fill(kafka, source, 6)
     lanes.reader.start(Assignment(source, 0, 1))
     lanes.read_until(lambda: len(lanes.offsets) == 6)
