@@ -242,6 +242,8 @@ class LaneReader:
 
     def _handle_error(self, key: TroubleKey, error: KafkaError, message: Message) -> None:
         lane = self._lanes.get(key)  # type: ignore[arg-type]
+        if lane is not None and lane.suspended:
+            return  # polled together with what suspended it: behind that nothing can be trusted
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public name for it
             self._troubles.over(key)
