@@ -1,5 +1,6 @@
 """A set of workers that grows and shrinks: a thread for each, and a queue of events for all."""
 
+import logging
 import queue
 import threading
 import time
@@ -11,12 +12,14 @@ from finkray.errors import FinkrayError
 from finkray.services.messages import Answer, Slice
 from finkray.services.service import Described
 
+log = logging.getLogger(__name__)
+
 
 class Host(Protocol):
     """The process of a worker: a `finkray.serving.worker.Worker`, or an actor that has one."""
 
     def start(self) -> Described:
-        """Start the process and set the service up; `FinkrayError` if that fails."""
+        """Start the process and set the service up, unless it is up; an error if that fails."""
 
     def run(self, slices: Sequence[Slice]) -> Answer:
         """Process a batch."""
@@ -114,20 +117,43 @@ class Pool:
             thread.join(max(0.0, ends_s - time.monotonic()))
 
     def _serve(self, worker: int, inbox: "queue.SimpleQueue[Sequence[Slice] | None]") -> None:
-        host = self._make_host(worker)
+        host: Host | None = None
         try:
             while True:
                 try:
+                    host = host or self._make_host(worker)
                     host.start()
                 except FinkrayError as error:
                     self.events.put(WorkerNotStarted(worker, str(error)))
+                except Exception as error:  # noqa: BLE001 - `_give_up` logs it
+                    host = _give_up(worker, host)
+                    self.events.put(WorkerNotStarted(worker, _text(error)))
                 else:
                     self.events.put(WorkerReady(worker))
                 slices = inbox.get()
                 if slices is None:
                     return
-                if slices:
-                    self.events.put(BatchAnswered(worker, host.run(slices)))
+                if slices and host is not None:
+                    try:
+                        answer = host.run(slices)
+                    except Exception as error:  # noqa: BLE001 - the same
+                        # A batch without an answer would be in work for ever.
+                        host = _give_up(worker, host)
+                        answer = Answer(fault="died", detail=_text(error))
+                    self.events.put(BatchAnswered(worker, answer))
         finally:
-            host.close()
+            if host is not None:
+                host.close()
             self.events.put(WorkerGone(worker))
+
+
+def _give_up(worker: int, host: Host | None) -> Host | None:
+    """End a host that raised what it promises not to; return None: a new one is made."""
+    log.exception("worker %d failed, and gets a new process", worker)
+    if host is not None:
+        host.close()
+    return None
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
