@@ -5,13 +5,9 @@ import json
 import os
 import selectors
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from typing import Any, Final, Self
 
 import numpy as np
@@ -19,11 +15,10 @@ import pyarrow as pa
 
 from finkray.errors import FilterError
 from finkray.host.child_output import ChildOutput
-from finkray.serving.environment import child_environment
 from finkray.serving.memory import ProcessMemory
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.filter_file import FilterFile
-from finkray.streamout.fork_server import PID_BYTES
+from finkray.streamout.fork_client import ForkServer
 from finkray.streamout.verdict import NOT_JUDGED, PASSED, Fault, Verdicts
 
 _LOOK_S: Final = 0.05
@@ -76,62 +71,6 @@ class Unjudged(Exception):
         self.ended = ended
 
 
-class ForkServer:
-    """The process that forks filter processes.
-
-    Parameters
-    ----------
-    nice
-        niceness of the filter processes
-    """
-
-    def __init__(self, nice: int) -> None:
-        mine, its = socket.socketpair()
-        with its:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "finkray.streamout.fork_server"),
-                    *(str(its.fileno()), str(os.getpid()), str(nice)),
-                ],
-                pass_fds=[its.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=child_environment(os.environ),
-                start_new_session=True,
-            )
-        self._socket = mine
-
-    def fork(self, output_descriptor: int) -> tuple[int, Connection]:
-        """Return process id of a new filter process, and the connection to it.
-
-        Parameters
-        ----------
-        output_descriptor
-            for what the process prints
-
-        Raises
-        ------
-        FilterError
-            if the fork server has ended
-        """
-        mine, its = socket.socketpair()
-        try:
-            with its:
-                socket.send_fds(self._socket, [b"f"], [its.fileno(), output_descriptor])
-            answer = self._socket.recv(PID_BYTES, socket.MSG_WAITALL)
-        except OSError:
-            answer = b""
-        if len(answer) != PID_BYTES:
-            mine.close()
-            raise FilterError("the process that starts filters has ended")
-        return int.from_bytes(answer, "big"), Connection(mine.detach())
-
-    def close(self) -> None:
-        """End the fork server, and with it all filter processes."""
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-
-
 class FilterProcess:
     """One filter in its process. Not for two threads at a time.
 
@@ -182,12 +121,20 @@ class FilterProcess:
         self.end()
         raise FilterError(f"filter {self.definition.name}: {detail}")
 
-    def send(self, columns: pa.Buffer, limits: FilterLimits) -> None:
-        """Give a batch to the process."""
+    def send(self, columns: pa.Buffer, limits: FilterLimits) -> bool:
+        """Give a batch to the process; return False if it does not take it within `end_s`.
+
+        A batch is larger than what the kernel keeps for a process that does not read.
+        """
         order = {"do": "judge", "limit_s": limits.batch_s}
-        with contextlib.suppress(OSError):  # the process has ended: `receive` says so
+        try:
             self.connection.send_bytes(json.dumps(order).encode())
             self.connection.send_bytes(columns)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # the process has ended: `receive` says so
+        return True
 
     def receive(self) -> Verdicts:
         """Return the verdicts, which have come.
@@ -270,8 +217,11 @@ class FilterPool:
         with selectors.DefaultSelector() as waiting:
             for name, table in batches.items():
                 process = self._processes[name]
-                process.send(_stream(table), self.limits)
-                waiting.register(process.connection, selectors.EVENT_READ, name)
+                if process.send(_stream(table), self.limits):
+                    waiting.register(process.connection, selectors.EVENT_READ, name)
+                else:
+                    self.drop(name)
+                    out[name] = self._late()
             begun_s = time.monotonic()
             look_s = begun_s + _LOOK_S
             while waiting.get_map():
@@ -309,7 +259,7 @@ class FilterPool:
 
     def _fork(self, definition: FilterFile) -> FilterProcess:
         for last in (False, True):
-            self._fork_server = self._fork_server or ForkServer(self.limits.nice)
+            self._fork_server = self._fork_server or ForkServer(self.limits.nice, self.limits.end_s)
             try:
                 return FilterProcess(definition, self._fork_server)
             except FilterError:
@@ -335,12 +285,15 @@ class FilterPool:
 
     def _refused(self, process: FilterProcess, *, late: bool) -> Unjudged | None:
         if late:
-            return Unjudged("time", f"no answer within {self.limits.end_s:g} s", ended=True)
+            return self._late()
         taken = process.memory_bytes
         if taken > self.limits.memory_bytes:
             limits = f"{taken / 2**20:.0f} MiB of {self.limits.memory_bytes / 2**20:.0f} MiB"
             return Unjudged("memory", f"it took {limits}", ended=True)
         return None
+
+    def _late(self) -> Unjudged:
+        return Unjudged("time", f"no answer within {self.limits.end_s:g} s", ended=True)
 
 
 def _verdicts(answer: Mapping[str, Any], bits: bytes) -> Verdicts:

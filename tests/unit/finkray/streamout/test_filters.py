@@ -1,10 +1,12 @@
 """Filters: what a file may say, which columns it reads, and how each misbehaviour is contained."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -26,7 +28,7 @@ def python(body: str, arguments: str = "magpsf", head: str = "", name: str = "od
 @pytest.fixture(scope="module")
 def pool() -> Iterator[FilterPool]:
     os.environ["FINKRAY__KAFKA__SASL_PASSWORD"] = "a secret"
-    limits = FilterLimits(batch_s=0.5, memory_bytes=400 * 2**20, load_s=20, nice=5)
+    limits = FilterLimits(batch_s=0.5, memory_bytes=150 * 2**20, load_s=20, nice=5)
     try:
         with FilterPool(limits) as made:
             yield made
@@ -91,7 +93,7 @@ BAD_ANSWERS = {
     "a program": ("import subprocess; subprocess.run(['id'])", "raised: PermissionError: a filter"),
     "its end": ("import os; os._exit(3)", "died: its process ended"),
     "too much memory": (
-        "x = b'x' * (700 * 2**20); import time; time.sleep(3)",
+        "x = b'x' * (250 * 2**20); import time; time.sleep(3)",
         "memory: it took",
     ),
     "a loop": ("while True: pass", "time: no answer"),
@@ -124,6 +126,20 @@ def test_a_filter_that_misbehaves_is_contained_with_the_reason(pool: FilterPool,
     beside = said["bright"]
     assert isinstance(beside, Verdicts)
     assert beside.count(PASSED) == np.count_nonzero(np.linspace(15, 20, ROWS) < 17)
+
+
+def test_a_filter_process_that_takes_no_batch_holds_up_no_other(pool: FilterPool) -> None:
+    odd, good = python("return magpsf < 17"), filter_of_text("bright.py", BRIGHT)
+    pool.load(good)
+    stopped = pool.load(odd).pid
+    os.kill(stopped, signal.SIGSTOP)
+    # More than the kernel keeps for a process that does not read.
+    many = pa.table({"magpsf": np.linspace(15, 20, 200_000)})
+    said = pool.judge({"odd": many, "bright": many})
+    assert str(said["odd"]) == "time: no answer within 3 s"
+    assert isinstance(said["bright"], Verdicts)
+    assert not psutil.pid_exists(stopped)
+    assert verdicts(pool, odd, pa.table({"magpsf": MAGS})).count(PASSED) == 2
 
 
 def test_an_answer_of_pandas_that_was_sorted_is_that_of_each_alert(pool: FilterPool) -> None:
