@@ -39,6 +39,9 @@ _TOML_KEYS: Final = {"about", "sql", "polars", "needs", "sends", "survey"}
 _CONSTANTS: Final = ("NEEDS", "SENDS", "SURVEY", "COLUMNS_AS", "COLUMNS")
 MAX_FILTER_BYTES: Final = 1_000_000
 
+_NOT_PARSED: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises for a text that is not valid, or is nested deeper than it can parse."""
+
 
 @dataclass(frozen=True, slots=True)
 class FilterFile:
@@ -139,7 +142,7 @@ def filter_of_text(file_name: str, text: str) -> FilterFile:
 def _python(name: str, text: str) -> FilterFile:
     try:
         module = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except _NOT_PARSED as error:
         raise FilterError(f"{name}.py is not valid Python: {error}") from error
     constants = _constants(name, module)
     function = _function(name, module)
@@ -190,7 +193,7 @@ def _constants(name: str, module: ast.Module) -> dict[str, Any]:
             if isinstance(target, ast.Name) and target.id in _CONSTANTS:
                 try:
                     found[target.id] = ast.literal_eval(line.value)
-                except ValueError:
+                except (ValueError, TypeError):  # a list may be no key
                     raise FilterError(
                         f"{name}.py: {target.id} is computed; write its value, because the file is "
                         "read without running it"
@@ -281,7 +284,7 @@ def _polars_columns(name: str, expression: str) -> list[str]:
     """Return the columns that `pl.col("…")` names; the expression is not evaluated here."""
     try:
         tree = ast.parse(expression, mode="eval")
-    except (SyntaxError, ValueError) as error:
+    except _NOT_PARSED as error:
         raise FilterError(f"{name}.toml: polars is no expression: {error}") from error
     columns = []
     for node in ast.walk(tree):
@@ -307,6 +310,6 @@ def _services(name: str, key: str, services: Any) -> tuple[str, ...]:
 def _survey(name: str, survey: Any) -> str | None:
     from finkray.surveys import SURVEYS
 
-    if survey is not None and survey not in SURVEYS:
+    if survey is not None and survey not in list(SURVEYS):  # it may be anything
         raise FilterError(f"{name}: survey = {survey!r}; expected {' or '.join(SURVEYS)}")
     return survey

@@ -100,7 +100,7 @@ def fink_filter(name: str, raw: Mapping[str, Any], text: str) -> FinkFilter:
         head = f"arguments = {json.dumps(arguments)}\ndigest = {json.dumps(digest)}\n"
         text = head + text
     else:
-        arguments, about = raw["arguments"], ""
+        arguments, about = _published(name, raw["arguments"]), ""
     survey = _SURVEYS[function.split(".")[1]]
     columns = _columns(name, raw.get("columns", {}), arguments)
     services = [column.partition(".")[0] for column in columns.values()]
@@ -142,6 +142,13 @@ def _found(name: str, function: str) -> tuple[list[str], str, str]:
     about = ast.get_docstring(functions[wanted]) or ast.get_docstring(tree) or ""
     arguments = [each.arg for each in functions[wanted].args.args]
     return arguments, about.strip(), hashlib.sha256(source).hexdigest()[:12]
+
+
+def _published(name: str, arguments: Any) -> list[str]:
+    """Return the arguments that were added when a filter was published, checked."""
+    if isinstance(arguments, list) and all(isinstance(each, str) for each in arguments):
+        return arguments
+    raise FilterError(f"{name}.toml: arguments = {arguments!r}; leave them out: they are found")
 
 
 def _columns(name: str, columns: Any, arguments: Sequence[str]) -> Mapping[str, str]:
