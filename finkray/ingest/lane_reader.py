@@ -19,7 +19,7 @@ from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import PartitionConsumer
-from finkray.kafka.errors import explain, finkray_error, is_unreadable
+from finkray.kafka.errors import explain, finkray_error, is_of_group, is_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -253,8 +253,7 @@ class LaneReader:
             self._note_unreadable(key, batch_offset(message), explain(error))  # type: ignore[arg-type]
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
             self._suspend(key, explain(error))  # type: ignore[arg-type]
-        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            # The client looks for the coordinator of a group, which is not used here.
+        elif is_of_group(error):
             log.debug("login has no right on the consumer group, and needs none: %s", error.str())
         else:
             # The driver shows this until the partition is read again.

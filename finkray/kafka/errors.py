@@ -104,6 +104,15 @@ def is_unreadable(error: KafkaError) -> bool:
     return error.name() in _UNREADABLE
 
 
+def is_of_group(error: KafkaError) -> bool:
+    """Return whether the login lacks a right on the consumer group.
+
+    The client looks for the group's coordinator, which a consumer of assigned partitions does not
+    use.
+    """
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
 def explain(error: KafkaError) -> str:
     """Return Kafka's own text, and what to do where that is known."""
     text = f"{error.str()} ({error.name()})"

@@ -16,7 +16,7 @@ from finkray.ingest.probes import batch_offset, probe_answer
 from finkray.ingest.unreadable import BatchEndSearch, find_last_offset, unreadable_claim
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import PartitionConsumer, assigned_consumer
-from finkray.kafka.errors import is_unreadable
+from finkray.kafka.errors import is_of_group, is_unreadable
 from finkray.packets.message import RawMessage
 from finkray.settings.model import Settings
 
@@ -212,7 +212,8 @@ class Rereader:
         if at_end or behind:
             intake.reached_end(span.last_offset + 1, 0.0)
         elif error is not None:
-            raise KafkaUnavailable(f"Kafka failed at {span}: {error.str()}")
+            if not is_of_group(error):
+                raise KafkaUnavailable(f"Kafka failed at {span}: {error.str()}")
         else:
             raw = raw_message(message)
             intake.add(raw, len(raw.value or b""), 0.0)

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.avro.container import SYNC_BYTES, encode_header, encode_long
@@ -32,7 +32,7 @@ from finkray.host.records import read_record, write_private
 from finkray.json_values import json_value
 from finkray.kafka.cluster import NO_TOPIC_ID, KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
-from finkray.kafka.errors import finkray_error
+from finkray.kafka.errors import finkray_error, is_of_group
 from finkray.kafka.topics import partition_count
 from finkray.streamout.sender import read_schemas
 
@@ -177,10 +177,13 @@ class TopicReader:
             )
 
     def _start(self, consumer: Consumer, partition: int, position: int | None) -> KafkaPartition:
-        low, high = consumer.get_watermark_offsets(
-            KafkaPartition(self._topic, partition), timeout=_TIMEOUT_S
-        )
         where = f"{self._topic}[{partition}]"
+        try:
+            low, high = consumer.get_watermark_offsets(
+                KafkaPartition(self._topic, partition), timeout=_TIMEOUT_S
+            )
+        except KafkaException as error:
+            raise finkray_error(error, f"{where} cannot be read") from error
         return KafkaPartition(self._topic, partition, begin_offset(where, position, low, high))
 
     def _received(self, consumer: Consumer, at_end: set[int]) -> Iterator[Received]:
@@ -189,9 +192,10 @@ class TopicReader:
         for message in consumer.consume(BATCH_MESSAGES, _LOOK_S):
             error = message.error()
             if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
+                    at_end.add(message.partition())
+                elif not is_of_group(error):
                     raise finkray_error(error)
-                at_end.add(message.partition())
                 continue
             at_end.discard(message.partition())
             try:

@@ -15,6 +15,7 @@ MOST_GROUPS: Final = 200
 """Groups that are looked at: each costs Kafka a request."""
 
 _TIMEOUT_S: Final = 10.0
+_NOT_LISTED: Final = "consumer groups cannot be listed"
 
 
 def group_lags(config: Mapping[str, Any], topics: Collection[str]) -> tuple[GroupLag, ...]:
@@ -32,13 +33,15 @@ def group_lags(config: Mapping[str, Any], topics: Collection[str]) -> tuple[Grou
         return ()
     admin = AdminClient(admin_config(config))
     try:
-        listed = admin.list_consumer_groups(request_timeout=_TIMEOUT_S).result(_TIMEOUT_S)
+        listed = admin.list_consumer_groups(request_timeout=_TIMEOUT_S).result()
+        if listed.errors:
+            raise finkray_error(listed.errors[0], _NOT_LISTED)
         names = sorted(group.group_id for group in listed.valid)[:MOST_GROUPS]
         committed = {name: _committed(admin, name, topics) for name in names}
         partitions = {key for offsets in committed.values() for key in offsets}
         ends = _ends(admin, partitions)
     except KafkaException as error:
-        raise finkray_error(error, "consumer groups cannot be listed") from error
+        raise finkray_error(error, _NOT_LISTED) from error
     lags: dict[tuple[str, str], int] = {}
     for name, offsets in committed.items():
         for (topic, partition), offset in offsets.items():
@@ -53,7 +56,7 @@ def _committed(
     """Return the offsets that a group has committed in the topics."""
     request = [ConsumerGroupTopicPartitions(group)]
     (answer,) = admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S).values()
-    found = answer.result(_TIMEOUT_S).topic_partitions
+    found = answer.result().topic_partitions
     return {(p.topic, p.partition): p.offset for p in found if p.topic in topics and p.offset >= 0}
 
 
@@ -65,4 +68,4 @@ def _ends(
         return {}
     request = {KafkaPartition(*key): OffsetSpec.latest() for key in partitions}
     answers = admin.list_offsets(request, request_timeout=_TIMEOUT_S)
-    return {(p.topic, p.partition): a.result(_TIMEOUT_S).offset for p, a in answers.items()}
+    return {(p.topic, p.partition): a.result().offset for p, a in answers.items()}

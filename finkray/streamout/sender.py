@@ -283,7 +283,7 @@ def _largest_message(config: Mapping[str, Any], topic: str) -> int | None:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     admin = AdminClient(admin_config(config))
     try:
-        found = admin.describe_configs([resource])[resource].result(_DESCRIBE_S)
+        found = admin.describe_configs([resource], request_timeout=_DESCRIBE_S)[resource].result()
     except KafkaException:
         return None
     return int(found["max.message.bytes"].value)

@@ -35,7 +35,9 @@ ITERATIONS: Final = 8192
 PREFIX_MARK: Final = "*"
 """Mark at the end of a name that stands for all topics that begin with the name."""
 
-_TIMEOUT_S: Final = 20.0
+_TIMEOUT: Final = {"request_timeout": 20.0}
+"""In seconds; the client's own is 60 s."""
+
 _MECHANISM: Final = ScramMechanism.SCRAM_SHA_512
 
 
@@ -77,8 +79,8 @@ class Subscribers:
         credential = UserScramCredentialUpsertion(name, info, password.encode())
         rules = [_may_read(name, ResourceType.GROUP, name + PREFIX_MARK)]
         rules += [_may_read(name, ResourceType.TOPIC, topic) for topic in topics]
-        self._wait(self._admin.alter_user_scram_credentials([credential]))
-        self._wait(self._admin.create_acls(rules))
+        self._wait(self._admin.alter_user_scram_credentials([credential], **_TIMEOUT))
+        self._wait(self._admin.create_acls(rules, **_TIMEOUT))
 
     def remove(self, name: str) -> None:
         """Remove a subscriber: what it reads ends at its next fetch.
@@ -95,9 +97,9 @@ class Subscribers:
         if name not in self.all():
             known = ", ".join(self.all()) or "none"
             raise SettingsError(f"there is no subscriber {name!r}; there are: {known}")
-        self._wait(self._admin.delete_acls([_rules_of(name)]))
+        self._wait(self._admin.delete_acls([_rules_of(name)], **_TIMEOUT))
         deletion = UserScramCredentialDeletion(name, _MECHANISM)
-        self._wait(self._admin.alter_user_scram_credentials([deletion]))
+        self._wait(self._admin.alter_user_scram_credentials([deletion], **_TIMEOUT))
 
     def all(self) -> dict[str, list[str]]:
         """Return the topics of each subscriber, by name; users without topics are none.
@@ -108,7 +110,7 @@ class Subscribers:
             if Kafka refuses
         """
         try:
-            rules = self._admin.describe_acls(_rules_of(None)).result(_TIMEOUT_S)
+            rules = self._admin.describe_acls(_rules_of(None), **_TIMEOUT).result()
         except KafkaException as error:
             raise finkray_error(error) from error
         topics: dict[str, list[str]] = {}
@@ -125,7 +127,7 @@ class Subscribers:
     def _wait(self, futures: Mapping[Any, Any]) -> None:
         try:
             for future in futures.values():
-                future.result(_TIMEOUT_S)
+                future.result()
         except KafkaException as error:
             raise finkray_error(error, "subscribers could not be changed") from error
 

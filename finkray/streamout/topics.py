@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.errors import KafkaUnavailable, SchemaError
 from finkray.kafka.consumer import assigned_consumer
-from finkray.kafka.errors import finkray_error
+from finkray.kafka.errors import finkray_error, is_of_group
 from finkray.streamout.compatibility import compatibility_problems
 
 FIRST_ID: Final = 100_000
@@ -45,19 +45,22 @@ def read_to_end(
     """
     consumer = assigned_consumer(config, queue_bytes=_QUEUE_BYTES, max_message_bytes=_QUEUE_BYTES)
     with closing(consumer):
-        low, _ = consumer.get_watermark_offsets(KafkaPartition(topic, 0), timeout=_READ_S)
+        try:
+            low, _ = consumer.get_watermark_offsets(KafkaPartition(topic, 0), timeout=_READ_S)
+        except KafkaException as error:
+            raise finkray_error(error, f"{topic} could not be read") from error
         consumer.assign([KafkaPartition(topic, 0, low)])
         while True:
             message = consumer.poll(_READ_S)
             if message is None:
                 raise KafkaUnavailable(f"{topic} could not be read to its end")
-            error = message.error()
-            if error is None:
+            problem = message.error()
+            if problem is None:
                 yield message.key(), message.value()
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
+            elif problem.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name
                 return
-            else:
-                raise finkray_error(error)
+            elif not is_of_group(problem):
+                raise finkray_error(problem)
 
 
 class SchemaBook:

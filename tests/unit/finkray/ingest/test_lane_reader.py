@@ -1,9 +1,7 @@
 """What a lane reader makes of messages that come together: with Kafka their order is by chance."""
 
-from collections import deque
-
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError
 
 from finkray.claim import Gap, TopicPartition
 from finkray.ingest.intake import CutClaim, CutLimits
@@ -11,34 +9,18 @@ from finkray.ingest.lane import PolledMessage
 from finkray.ingest.lane_reader import LaneReader
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
-from finkray.kafka.consumer import AssignedConsumer
+from tests.support.prepared_consumer import (
+    END,
+    NOWHERE,
+    TOPIC,
+    PreparedConsumer,
+    event,
+    message,
+)
 
-NOWHERE = {"bootstrap.servers": "127.0.0.1:9"}
-SOURCE = TopicPartition("cluster", "stars", "id", 0)
+SOURCE = TopicPartition("cluster", TOPIC, "id", 0)
 AT_ONCE = CutLimits(claim_bytes=10**6, claim_rows=100, linger_s=0.0)
-
-
-class PreparedConsumer(AssignedConsumer):
-    """A consumer without a broker; what it returns was put into `polls`."""
-
-    def __init__(self) -> None:
-        super().__init__({**NOWHERE, "group.id": "finkray", "log_level": 0})
-        self.polls: deque[list[Message]] = deque()
-
-    def consume(self, *_: object) -> list[Message]:
-        return self.polls.popleft() if self.polls else []
-
-
-def message(offset: int) -> Message:
-    return Message(topic="stars", partition=0, offset=offset, value=b"x", timestamp=(1, 0))
-
-
-def event(code: int, offset: int) -> Message:
-    return Message(topic="stars", partition=0, offset=offset, error=KafkaError(code))
-
-
 UNREADABLE = KafkaError._BAD_MSG
-END = KafkaError._PARTITION_EOF
 
 
 @pytest.mark.parametrize("end_offset", [None, 9])
@@ -52,7 +34,8 @@ def test_the_end_of_a_partition_behind_what_cannot_be_read_ends_no_claim(
     kafka = KafkaCluster(NOWHERE, timeout_s=0.05)
     reader = LaneReader(lambda: consumer, kafka, AT_ONCE, lambda _, cut: cuts.append(cut))
     reader.start(Assignment(SOURCE, 0, 1, end_offset))
-    consumer.polls.append([message(0), message(1), event(problem, 2), message(7), event(END, 9)])
+    messages = [message(0), message(1), event(problem, 2), message(7), event(END, 9)]
+    consumer.messages.extend(messages)
     reader.read(100, 0.0)
     reader.cut_due()
     assert [(cut.claim.first_offset, cut.claim.last_offset) for cut in cuts] == [(0, 1)]

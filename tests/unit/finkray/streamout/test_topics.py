@@ -1,9 +1,18 @@
 import json
 
 import pytest
+from confluent_kafka import KafkaError
 
-from finkray.errors import SchemaError
-from finkray.streamout.topics import FIRST_ID, SchemaBook
+from finkray.errors import KafkaUnavailable, SchemaError
+from finkray.streamout.topics import FIRST_ID, SchemaBook, read_to_end
+from tests.support.prepared_consumer import (
+    END,
+    NOWHERE,
+    TOPIC,
+    PreparedConsumer,
+    event,
+    message,
+)
 
 ONE, TWO = (json.dumps({"type": "record", "name": name, "fields": []}) for name in ("one", "two"))
 URL = "http://registry:8081"
@@ -40,3 +49,18 @@ def test_an_id_of_a_registry_that_is_taken_here_is_refused() -> None:
         SchemaError, match=f"gives the schema of b the id {FIRST_ID}, which another"
     ):
         book.register("b", TWO, (URL, FIRST_ID))
+
+
+def test_a_topic_of_a_kafka_that_is_away_is_an_error_of_finkray(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("finkray.streamout.topics._READ_S", 0.1)
+    with pytest.raises(KafkaUnavailable, match="progress could not be read"):
+        list(read_to_end(NOWHERE, "progress"))
+
+
+def test_no_right_on_a_group_is_needed_to_read_a_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = event(KafkaError.GROUP_AUTHORIZATION_FAILED, 0)
+    consumer = PreparedConsumer([refused, message(0, b"a", b"1"), event(END, 1)])
+    monkeypatch.setattr("finkray.streamout.topics.assigned_consumer", lambda *_, **__: consumer)
+    assert list(read_to_end(NOWHERE, TOPIC)) == [(b"a", b"1")]
