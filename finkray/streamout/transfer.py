@@ -50,7 +50,7 @@ ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 
 @dataclass(slots=True)
 class Transferred:
-    """What was written: alerts that were looked at, messages, and those refused by reason."""
+    """What was written: alerts that were looked at, messages, and why others are none."""
 
     alerts: int = 0
     sent: int = 0
@@ -58,7 +58,7 @@ class Transferred:
 
     @property
     def refused(self) -> int:
-        """How many alerts could not be made a message."""
+        """How many alerts could not be judged, or not be made a message."""
         return self.reasons.total()
 
 
@@ -104,10 +104,11 @@ def transfer(
             for number, file in enumerate(files, start=1):
                 if stopping.is_set():
                     break
-                judged = _judged(archive, judge, reader, file.path, definition)
+                judged = judge_file(archive, judge, reader, file.path, definition)
                 if judged is None:
                     continue
                 done.alerts += judged.item.rows
+                done.reasons.update(judged.verdicts[published.name].counts_by_reason())
                 for messages in maker.messages([judged], [published], datetime.now(UTC)):
                     done.reasons.update({why: len(them) for why, them in messages.refused.items()})
                     text = messages.schema_text
@@ -134,20 +135,31 @@ def transfer(
     return done
 
 
-def _judged(
+def judge_file(
     archive: Storage,
     judge: Judge,
     reader: AlertReader,
     path: str,
     definition: FilterFile | None,
 ) -> JudgedFile | None:
+    """Return what a filter says of the alerts of a file, which all pass without a filter.
+
+    None for another survey's alerts. Those whose schema cannot be had are not judged.
+
+    Raises
+    ------
+    FilterError
+        if the filter fails at the file
+    """
     item = archived_file(archive, path)
     answers: dict[str, pa.ChunkedArray] = {}
     if definition is None:
         schema = reader.packet_schema(item.file.schema_fingerprint if item.file else None)
-        if isinstance(schema, str):
-            return None
-        verdicts: Verdicts | None = Verdicts(np.full(item.rows, PASSED, np.uint8))
+        verdicts: Verdicts | None = (
+            Verdicts.not_judged(item.rows, schema)
+            if isinstance(schema, str)
+            else Verdicts(np.full(item.rows, PASSED, np.uint8))
+        )
     else:
         verdicts, answers = judge_once(judge, reader, item, definition)
     name = ALL.name if definition is None else definition.name
