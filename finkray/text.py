@@ -39,6 +39,15 @@ def clipped(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def error_text(error: BaseException) -> str:
+    """Return class and text of an error; the class alone if a user's class raises at its text."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:  # noqa: BLE001 - it may raise anything
+        return f"{name}, which has no text"
+
+
 def count_text(count: int) -> str:
     """Return a whole number in groups of three digits: 12 345."""
     return f"{count:,}".replace(",", THIN_SPACE)

@@ -12,6 +12,7 @@ from finkray.errors import FinkrayError
 from finkray.index.manifest import INDEX_FOLDER, read_manifest
 from finkray.index.objects import ObjectIndex
 from finkray.storage.contract import Storage
+from finkray.text import error_text
 
 Circle = tuple[float, float, float]
 """Right ascension and declination in degrees, radius in arcsec."""
@@ -113,7 +114,7 @@ class AlertFiles:
                     self._warn("it is of another ledger")
         except (*_DAMAGE, *_MALFORMED) as error:
             self._index = None
-            self._warn(f"{type(error).__name__}: {error}")
+            self._warn(error_text(error))
         return self._index
 
     def _warn(self, reason: str) -> None:

@@ -46,6 +46,7 @@ from finkray.services.messages import (
 from finkray.services.service import Described, Service, describe, load_service
 from finkray.serving.handover import Handover, read_handed_over, receive_descriptor
 from finkray.serving.slice_reader import SliceReader
+from finkray.text import error_text
 
 DETAIL_CHARS = 500
 """Most characters of the text of an exception in a reply; the log has all of it, once."""
@@ -112,7 +113,7 @@ class Child:
                 except Exception as error:
                     traceback.print_exc()
                     name = describe(service).name
-                    raise ServiceError(f"setup of {name}: {_text(error)}") from error
+                    raise ServiceError(f"setup of {name}: {error_text(error)}") from error
             self._describe(service, "")
         except ServiceError as error:
             self._reply_fault("raised", str(error))
@@ -129,7 +130,7 @@ class Child:
         try:
             read = [reader.read(slice_) for slice_ in slices]
         except (OSError, pa.ArrowException) as error:
-            self._reply_fault("unreadable", _text(error))
+            self._reply_fault("unreadable", error_text(error))
             return
         skipped = [not fits for fits, _ in read]
         tables = [table for fits, table in read if fits]
@@ -195,7 +196,7 @@ def call(service: Service, output: pa.Schema, alerts: pa.Table) -> pa.Table:
     except ServiceError as error:
         raise AnswerRefused("contract", str(error), error) from error
     except Exception as error:
-        raise AnswerRefused("raised", _text(error), error) from error
+        raise AnswerRefused("raised", error_text(error), error) from error
 
 
 def united(tables: Sequence[pa.Table]) -> list[pa.Table]:
@@ -347,7 +348,7 @@ def _unpicklable(service: Service) -> str:
     try:
         pickle.loads(pickle.dumps(service))  # noqa: S301 - pickled in the same line
     except Exception as error:  # noqa: BLE001 - the user's objects may raise anything
-        return _text(error)
+        return error_text(error)
     return ""
 
 
@@ -356,10 +357,6 @@ def _to_ipc(table: pa.Table) -> pa.Buffer:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _die_with(parent_pid: int) -> None:

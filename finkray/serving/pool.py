@@ -11,6 +11,7 @@ from typing import Protocol
 from finkray.errors import FinkrayError
 from finkray.services.messages import Answer, Slice
 from finkray.services.service import Described
+from finkray.text import error_text
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Pool:
                     self.events.put(WorkerNotStarted(worker, str(error)))
                 except Exception as error:  # noqa: BLE001 - `_give_up` logs it
                     host = _give_up(worker, host)
-                    self.events.put(WorkerNotStarted(worker, _text(error)))
+                    self.events.put(WorkerNotStarted(worker, error_text(error)))
                 else:
                     self.events.put(WorkerReady(worker))
                 slices = inbox.get()
@@ -139,7 +140,7 @@ class Pool:
                     except Exception as error:  # noqa: BLE001 - the same
                         # A batch without an answer would be in work for ever.
                         host = _give_up(worker, host)
-                        answer = Answer(fault="died", detail=_text(error))
+                        answer = Answer(fault="died", detail=error_text(error))
                     self.events.put(BatchAnswered(worker, answer))
         finally:
             if host is not None:
@@ -153,7 +154,3 @@ def _give_up(worker: int, host: Host | None) -> Host | None:
     if host is not None:
         host.close()
     return None
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -34,6 +34,7 @@ from finkray.serving.child import DETAIL_CHARS, AnswerRefused, answer_each
 from finkray.streamout.filter_file import ColumnType
 from finkray.streamout.fink_child import fink_judge
 from finkray.streamout.watch_list import judge_of_list
+from finkray.text import error_text
 
 SHORTEST_S: Final = 0.1
 """Time limit for a single alert: a garbage collection must not count as a hanging filter."""
@@ -93,7 +94,7 @@ class FilterChild:
             self._judge = judge_of(raw)
         except Exception as error:  # noqa: BLE001 - the code of a filter may raise anything
             traceback.print_exc()
-            self._reply_fault("raised", f"it cannot be loaded: {_text(error)}")
+            self._reply_fault("raised", f"it cannot be loaded: {error_text(error)}")
         else:
             self._reply({"ok": True})
 
@@ -162,9 +163,9 @@ def limited(
         except AnswerRefused:
             raise
         except MemoryError as error:
-            raise AnswerRefused("memory", _text(error), error) from error
+            raise AnswerRefused("memory", error_text(error), error) from error
         except Exception as error:
-            raise AnswerRefused("raised", _text(error), error) from error
+            raise AnswerRefused("raised", error_text(error), error) from error
 
     return process
 
@@ -309,10 +310,3 @@ _CONVERTERS: Final[Mapping[ColumnType, Callable[[pa.ChunkedArray], Any]]] = {
     "pyarrow": _pyarrow,
     "polars": _polars,
 }
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - its class is of the filter, and may raise anything
-        return f"{type(error).__name__}, which has no text"

@@ -38,6 +38,21 @@ class Throwing(Double):
             raise ValueError(f"cannot stand {offset}")
 
 
+class _Silent(Exception):
+    """An exception whose text raises."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class ThrowingSilently(Double):
+    """Raises an exception without a text on each alert whose offset ends in 7."""
+
+    def meet(self, offset: int) -> None:
+        if offset % 10 == 7:
+            raise _Silent
+
+
 class Hanging(Double):
     """Never returns from offset 13."""
 

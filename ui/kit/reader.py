@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from finkray.text import error_text
 from ui.kit.reading import Reading
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Reader(Generic[T]):
                     heard(value)
         except Exception as error:
             # Every failure must reach the viewer, and none may end the thread.
-            problem = f"{type(error).__name__}: {error}"
+            problem = error_text(error)
             if problem != self._latest.problem:
                 logger.exception("page: cannot read the source %r", self._name)
             return Reading(self._latest.value, datetime.now(UTC), problem)

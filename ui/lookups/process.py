@@ -19,6 +19,7 @@ import pyarrow as pa
 from finkray.errors import FinkrayError
 from finkray.reader import Archive
 from finkray.storage.contract import Storage
+from finkray.text import error_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -189,7 +190,7 @@ def _serve(connection: "Connection[Any, Any]", storage: Storage, data_bytes: int
         except LookupRefused as error:
             answer, refusal = None, (str(error), error.status)
         except (FinkrayError, ValueError, OverflowError, pa.ArrowException, OSError) as error:
-            answer, refusal = None, (f"{type(error).__name__}: {error}", NOT_THERE)
+            answer, refusal = None, (error_text(error), NOT_THERE)
         except MemoryError:
             answer, refusal = None, ("it took too much memory: ask for less", 422)
         except Exception as error:  # noqa: BLE001 - the process of all look-ups goes on

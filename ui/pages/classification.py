@@ -11,7 +11,7 @@ import pyarrow as pa
 from finkray.errors import FinkrayError
 from finkray.results.class_list import ClassifiedAlert
 from finkray.results.counts import ClassCounts, NightCounts
-from finkray.text import count_text, share_text, time_text
+from finkray.text import count_text, error_text, share_text, time_text
 from ui.kit.elements import Banner, Bar, Cell, Column, Level, Option, Select, Table
 from ui.kit.markup import (
     banner_html,
@@ -254,7 +254,7 @@ def _build(_: gr.Blocks, inputs: PageInputs) -> None:
             try:
                 alerts = list_of(selection.counts, selection.night, selection.name)
             except (FinkrayError, OSError, pa.ArrowException) as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = error_text(error)
         return (
             head_html(reading, selection, datetime.now(UTC)),
             choice_html(counts, selection),

@@ -94,6 +94,11 @@ def test_alerts_on_which_it_raises_are_told_apart_from_the_others(
     assert answer.table["double"].to_pylist() == expected
 
 
+def test_an_exception_without_a_text_is_one_too(start: Callable[..., Worker]) -> None:
+    answer = start("ThrowingSilently").run([Slice(FILE, 10, 10)])
+    assert answer.errors == ((7, "raised", "_Silent, which has no text"),)
+
+
 def test_a_batch_of_which_no_alert_is_answered_has_no_answer(start: Callable[..., Worker]) -> None:
     answer = start("Throwing").run([Slice(FILE, 7, 1)])
     assert (answer.fault, answer.table) == ("raised", None)
