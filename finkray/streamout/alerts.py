@@ -75,7 +75,7 @@ class AlertReader:
 
     def __init__(self, archive: Storage) -> None:
         self._archive = archive
-        self._schemas: dict[str, PacketSchema | str] = {}
+        self._schemas: dict[str, PacketSchema] = {}
         self._stores: dict[str, ResultsStore] = {}
         self._stores_until_s = 0.0
         self._message_columns: tuple[str, ...] = ()
@@ -84,10 +84,13 @@ class AlertReader:
 
     def packet_schema(self, fingerprint: str | None) -> PacketSchema | str:
         """Return a writer schema, or why it cannot be had."""
-        fingerprint = fingerprint or ""
-        if fingerprint not in self._schemas:
-            self._schemas[fingerprint] = self._read_schema(fingerprint)
-        return self._schemas[fingerprint]
+        known = self._schemas.get(fingerprint or "")
+        if known is not None:
+            return known
+        found = self._read_schema(fingerprint or "")
+        if isinstance(found, PacketSchema):  # one that is missing may be written again
+            self._schemas[fingerprint or ""] = found
+        return found
 
     def columns(self, path: str, found: Iterable[FilterColumns]) -> pa.Table:
         """Read the packet's columns of all filters of a file, and where its alerts came from."""

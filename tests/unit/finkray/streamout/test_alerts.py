@@ -9,6 +9,7 @@ from finkray.ledger.follow import Position
 from finkray.results.joined import KEYS, ResultFiles
 from finkray.results.store import ResultsStore
 from finkray.services.columns import read_columns
+from finkray.storage.layout import schema_path
 from finkray.streamout.alerts import AlertReader
 from finkray.streamout.ledger_files import LedgerFile, files_from
 from tests.support.ledgers import quick_storage
@@ -84,3 +85,18 @@ def test_alerts_without_an_answer_have_none(small: SmallArchive) -> None:
     assert not reader.has_answers(store, last.own_paths)
     records = reader.answers(store, last.file.path, alerts_of(small, last), last.own_paths)
     assert records.null_count == last.rows == 5
+
+
+def test_a_schema_that_was_missing_is_looked_for_again(small: SmallArchive) -> None:
+    """A redrive writes it again while streaming out runs."""
+    first, *_ = items(small)
+    assert first.file is not None
+    fingerprint = str(first.file.schema_fingerprint)
+    path = schema_path(fingerprint)
+    text = small.storage.read(path)
+    assert text is not None
+    small.storage.delete([path])
+    reader = AlertReader(small.storage)
+    assert "has not the writer schema" in str(reader.packet_schema(fingerprint))
+    small.storage.replace(path, text)
+    assert "has not the writer schema" not in str(reader.packet_schema(fingerprint))
