@@ -382,4 +382,7 @@ def _compact(storage: Storage, through_seq: int, staging: str, archive_id: str, 
     except FinkrayError as error:
         # No commit depends on it, and the next block triggers another attempt.
         log.warning("ledger not compacted, will retry with the next block: %s", error)
-        return 0
+    except Exception:
+        # Callers do not wait for the answer, so what it raises would be lost.
+        log.exception("ledger not compacted, will retry with the next block")
+    return 0

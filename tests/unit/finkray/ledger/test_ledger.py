@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from finkray.claim import Gap, StagedClaim, TopicPartition
-from finkray.errors import Fenced, LedgerCorrupt
+from finkray.errors import Fenced, LedgerCorrupt, StorageError
 from finkray.ledger.log import Ledger
 from finkray.ledger.read import read_entries, read_state
+from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
-from tests.support.ledgers import ZTF, compact_now, result, unstaged
+from tests.support.ledgers import ZTF, append_a_block, compact_now, result, unstaged
 from tests.support.torn_storage import TornStorage
 
 
@@ -242,3 +244,27 @@ def test_nothing_is_folded_that_may_not_be_published(storage: Storage) -> None:
     assert compact_now(ledger) == 0
     ledger.mark_published([first])
     assert compact_now(ledger) == 3
+
+
+@pytest.mark.parametrize("error", [StorageError("full"), pa.ArrowInvalid("odd")])
+def test_a_compaction_that_fails_is_told_and_tried_again(
+    storage: Storage,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> int:
+        raise error
+
+    ledger = Ledger.take_over(storage)
+    append_a_block(ledger)
+    with monkeypatch.context() as patch:
+        patch.setattr("finkray.ledger.log.compact", refuse)
+        assert compact_now(ledger) == 0
+    assert "ledger not compacted, will retry with the next block" in caplog.text
+    assert str(error) in caplog.text
+    for n in range(BLOCK, 2 * BLOCK):
+        claim = unstaged(result(10 * n, 10 * n + 9))
+        ledger.append([claim])
+        ledger.mark_published(list(claim.staged))
+    assert compact_now(ledger) == 2
