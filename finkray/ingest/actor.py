@@ -144,7 +144,6 @@ class IngestActor:
         self._acknowledged = 0
         self._failure: BaseException | None = None
         self._failure_reported = threading.Event()
-        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._thread.start()
         if memory_bytes > 0:
@@ -228,7 +227,7 @@ class IngestActor:
         gc.collect()
         gc.freeze()
         try:
-            while not self._stopping:
+            while True:
                 self._run_commands()
                 self._reopen_outdated()
                 self._read()
