@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -129,13 +129,21 @@ def _kill_leftovers(session: int) -> None:
     ends_s = time.monotonic() + LEFTOVERS_S
     while left := left_in(session):
         if time.monotonic() > ends_s:
-            names = ", ".join(process.name() for process in left)
-            log.warning("killing processes that the ended process left running: %s", names)
+            log.warning("killing what the ended process left running: %s", names_of(left))
             for process in left:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             return
         time.sleep(_POLL_S)
+
+
+def names_of(processes: Iterable[psutil.Process]) -> str:
+    """Return the names of processes, for people; one that has ended meanwhile is left out."""
+    names = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            names.append(process.name())
+    return ", ".join(names)
 
 
 def left_in(session: int) -> list[psutil.Process]:

@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from finkray.host.exit_codes import DaemonExit
-from finkray.host.supervise import RESTARTS_VARIABLE, Backoff, should_restart
+from finkray.host.supervise import RESTARTS_VARIABLE, Backoff, names_of, should_restart
 
 SUPERVISE = (
     "import sys; from finkray.host.supervise import supervise; "
@@ -48,6 +49,13 @@ def wait_for(path: Path, lines: int = 1) -> list[str]:
 )
 def test_the_exit_codes_that_lead_to_a_restart(return_code: int, again: bool) -> None:
     assert should_restart(return_code) is again
+
+
+def test_a_process_that_ends_while_its_supervisor_names_it_is_left_out() -> None:
+    """The supervisor would end with an error, and restart nothing."""
+    with subprocess.Popen(["sleep", "0"]) as ended:
+        known = psutil.Process(ended.pid)
+    assert names_of([known, psutil.Process()]) == psutil.Process().name()
 
 
 def test_pauses_grow_with_quick_failures_and_reset_after_a_steady_run() -> None:
