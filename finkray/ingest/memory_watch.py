@@ -37,6 +37,7 @@ class MemoryWatch:
         self._limit_bytes = limit_bytes
         self._on_exceeded = on_exceeded
         self._process = psutil.Process()
+        self._unknown = False
         threading.Thread(target=self._run, name="memory-watch", daemon=True).start()
 
     def _run(self) -> None:
@@ -50,7 +51,15 @@ class MemoryWatch:
         self._on_exceeded(used_bytes)
 
     def _used_bytes(self) -> int:
-        memory = self._process.memory_info()
+        """Return the memory that is taken; 0 if that is not known now, as without a free file."""
+        try:
+            memory = self._process.memory_info()
+        except (OSError, psutil.Error) as error:
+            if not self._unknown:  # once
+                log.warning("the memory of this process is not known, will retry: %s", error)
+            self._unknown = True
+            return 0
+        self._unknown = False
         # Batches lie in Ray's object store, whose pages are shared.
         return int(memory.rss - getattr(memory, "shared", 0))
 
