@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from finkray.streamout.fink_filter import BEFORE, NOW
+from finkray.streamout.fink_filter import BEFORE, NOW, arguments_of
 
 NULLS: Final[Mapping[str, Any]] = {
     "cdsxmatch": "Unknown",
@@ -35,9 +35,7 @@ def fink_judge(function: str, columns: Sequence[str]) -> Callable[[pa.Table], An
     module, _, name = function.rpartition(".")
     call = getattr(importlib.import_module(module), name)
     call = getattr(call, "func", call)  # a filter of ZTF: the function that Spark's decorator got
-    arguments = list(
-        dict.fromkeys(column.removesuffix(BEFORE).removesuffix(NOW) for column in columns)
-    )
+    arguments = arguments_of(columns)
     return lambda alerts: call(*(_argument(alerts, each) for each in arguments))
 
 
