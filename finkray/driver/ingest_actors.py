@@ -18,6 +18,7 @@ from finkray.ledger.identity import refuse_if_gone
 from finkray.packets.decode import Decoder
 from finkray.packets.decoder import make_decoder
 from finkray.packets.table_schemas import TableSchemas
+from finkray.settings.ingest import IngestSettings
 from finkray.settings.model import Settings
 from finkray.settings.packets import PacketSettings
 from finkray.storage.opening import StorageLocation, absolute, open_storage
@@ -93,8 +94,6 @@ class IngestActors:
         known_schemas: Mapping[tuple[str, int], str],
         on_event: Callable[[ActorReport | ActorOutOfMemory], None],
     ) -> None:
-        import ray
-
         ingest = settings.ingest
         budget = Budget.share(
             held_bytes=ingest.held_bytes,
@@ -114,20 +113,8 @@ class IngestActors:
         )
         self.budget = budget
         self.names = [f"finkray-ingest-{index}-epoch-{epoch}" for index in range(ingest.actors)]
-        actor_class = ray.remote(IngestActor)
         self._actors = [
-            actor_class.options(
-                name=name,
-                num_cpus=ingest.cpus_per_actor,
-                resources=dict(ingest.resources),
-                max_restarts=ingest.max_restarts,
-                # While `take` waits, `locate` and `drop` must be served.
-                max_concurrency=8,
-                # Ray would keep a record of each of the last 100 000 calls: 11 MB for 1000
-                # claims, in the process that all of its cluster depends on.
-                enable_task_events=False,
-                runtime_env={"env_vars": {"POLARS_MAX_THREADS": "1", "ARROW_IO_THREADS": "1"}},
-            ).remote(
+            _remote_actor(ingest, name).remote(
                 settings.kafka.client_config(),
                 budget,
                 decoder,
@@ -233,6 +220,24 @@ class IngestActors:
         log.warning("killing ingest actor %s, Ray restarts it: %s", self.names[index], why)
         self._note_down(index, why)
         ray.kill(self._actors[index], no_restart=False)
+
+
+def _remote_actor(settings: IngestSettings, name: str) -> Any:
+    """Return the class of a Ray actor of this name, with what it reserves."""
+    import ray
+
+    return ray.remote(IngestActor).options(
+        name=name,
+        num_cpus=settings.cpus_per_actor,
+        resources=dict(settings.resources),
+        max_restarts=settings.max_restarts,
+        # While `take` waits, `locate` and `drop` must be served.
+        max_concurrency=8,
+        # Ray would keep a record of each of the last 100 000 calls: 11 MB for 1000 claims, in the
+        # process that all of its cluster depends on.
+        enable_task_events=False,
+        runtime_env={"env_vars": {"POLARS_MAX_THREADS": "1", "ARROW_IO_THREADS": "1"}},
+    )
 
 
 def _make_decoder(
