@@ -213,7 +213,7 @@ class UnreadableBatches:
         return True
 
     def searching(self, key: PartitionKey) -> bool:
-        """Whether the end of a batch of that partition is searched for."""
+        """Return whether the end of a batch of that partition is searched for."""
         batch = self._batches.get(key)
         return batch is not None and batch.search is not None
 

@@ -43,7 +43,7 @@ class UnreadableLanes:
         self._probes.stop(key)
 
     def searching(self, key: PartitionKey) -> bool:
-        """Whether the end of a batch of that partition is searched for."""
+        """Return whether the end of a batch of that partition is searched for."""
         return self._batches.searching(key)
 
     def search(self, key: PartitionKey, next_offset: int, end_offset: int) -> bool:

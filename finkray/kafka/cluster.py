@@ -74,7 +74,7 @@ class KafkaCluster:
             )
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Close the connections to the cluster."""
         self._consumer.close()
 
     def partitions(self, wants: Callable[[str], bool]) -> list[TopicPartition]:
@@ -139,7 +139,7 @@ class KafkaCluster:
             raise finkray_error(KafkaException(cause)) from error
 
     def watermarks(self, topic: str, partition: int) -> Watermarks:
-        """Request from its leader which offsets Kafka holds of the partition."""
+        """Return the offsets that Kafka holds of a partition, as its leader says."""
         try:
             low, high = self._consumer.get_watermark_offsets(
                 KafkaPartition(topic, partition), timeout=self._timeout_s, cached=False

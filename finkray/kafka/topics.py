@@ -151,7 +151,7 @@ def _created(
     settings: Mapping[str, str],
     replicas: int,
 ) -> bool:
-    """Whether the topic was created now; False if it existed."""
+    """Create a topic; return False if it existed."""
     topic = NewTopic(name, partitions, replication_factor=replicas, config=dict(settings))
     try:
         admin.create_topics([topic], **_TIMEOUTS)[name].result()

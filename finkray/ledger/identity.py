@@ -233,7 +233,7 @@ def _offsets_by_name(state: LedgerState) -> _Offsets:
 
 
 def _is_claimed(claimed: _Offsets, path: str) -> bool:
-    """Whether claims have the offsets in the name of a file; a foreign file is not judged here."""
+    """Return whether claims have the offsets in the name of a file; of a foreign file, True."""
     known = parse_path(path)
     return known is None or any(
         offsets.covers(known.first_offset, known.first_offset)

@@ -140,7 +140,7 @@ class LedgerState:
         return None if partition is None else partition.frontier
 
     def covers(self, claim: Claim) -> bool:
-        """Whether all offsets of the claim are in the ledger."""
+        """Return whether all offsets of the claim are in the ledger."""
         partition = self.partitions.get(claim.source)
         return partition is not None and partition.covered.covers(
             claim.first_offset, claim.last_offset
