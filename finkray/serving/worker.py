@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from finkray.errors import ServiceError, StorageError
 from finkray.host.child_output import ChildOutput
+from finkray.host.sockets import limit_sending
 from finkray.services.messages import (
     Answer,
     Fault,
@@ -179,6 +180,7 @@ class Worker:
 
     def _spawn(self) -> None:
         mine, its = socket.socketpair()
+        limit_sending(mine, self._limits.batch_s)
         self._output = ChildOutput(f"service {self._spec.name}")
         try:
             with its:

@@ -2,13 +2,13 @@
 
 import os
 import socket
-import struct
 import subprocess
 import sys
 from multiprocessing.connection import Connection
 from typing import Final
 
 from finkray.errors import FilterError
+from finkray.host.sockets import limit_sending
 from finkray.serving.environment import child_environment
 from finkray.streamout.fork_server import PID_BYTES
 
@@ -58,7 +58,7 @@ class ForkServer:
             if the fork server has ended, or does not answer
         """
         mine, its = socket.socketpair()
-        _limit_sending(mine, self._send_s)
+        limit_sending(mine, self._send_s)
         try:
             self._socket.settimeout(FORK_S)
             with its:
@@ -76,11 +76,3 @@ class ForkServer:
         self._socket.close()
         self._process.kill()
         self._process.wait()
-
-
-def _limit_sending(end: socket.socket, limit_s: float) -> None:
-    """Let a write to a socket fail that takes longer, also through a `Connection`."""
-    seconds, rest_s = divmod(limit_s, 1)
-    end.setsockopt(
-        socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), int(rest_s * 1e6))
-    )

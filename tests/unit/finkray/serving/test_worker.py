@@ -114,6 +114,19 @@ def test_a_hanging_batch_is_ended_and_the_next_one_is_answered(
     assert worker.run([Slice(FILE, 0, 10)]).fault is None
 
 
+def test_a_process_that_takes_no_order_is_ended(start: Callable[..., Worker]) -> None:
+    worker = start("Double", batch_s=2.0)
+    worker.start()
+    stopped = worker.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    # More than the kernel keeps for a process that does not read.
+    answer = worker.run([Slice(FILE, 0, 1)] * 10_000)
+    assert (answer.fault, answer.detail) == ("died", "its process hung up")
+    assert not psutil.pid_exists(stopped)
+    assert worker.run([Slice(FILE, 0, 10)]).fault is None
+
+
 def test_a_dying_process_is_told_by_how_it_ended(start: Callable[..., Worker]) -> None:
     worker = start("Dying")
     answer = worker.run([Slice(FILE, 10, 10)])
