@@ -42,11 +42,17 @@ def refuse_address(address: str) -> None:
     Raises
     ------
     SettingsError
-        if it is not http or https
+        if it is not http or https, or has no valid host
     """
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not address.lower().startswith(("http://", "https://")):
         raise SettingsError("the address of the webhook must begin with https:// or http://")
+    try:
+        parts = urlsplit(address)
+        is_valid = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise SettingsError("the address of the webhook has no valid host or port: correct it")
 
 
 def read_positions(path: Path) -> dict[int, int]:

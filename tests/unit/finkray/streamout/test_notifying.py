@@ -12,7 +12,7 @@ from finkray.avro.container import encode_bytes, encode_long
 from finkray.errors import SettingsError
 from finkray.streamout import notifying
 from finkray.streamout.consuming import Received
-from finkray.streamout.notifying import Notifier, read_positions
+from finkray.streamout.notifying import Notifier, read_positions, refuse_address
 
 SCHEMA = json.dumps(
     {
@@ -139,3 +139,31 @@ def test_an_address_or_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "posted").write_text("[1]")
     with pytest.raises(SettingsError, match="delete it to post all"):
         read_positions(tmp_path / "posted")
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("ftp://chat.example.org/secret", "must begin with https:// or http://"),
+        ("chat.example.org/secret", "must begin with https:// or http://"),
+        ("https:///secret", "has no valid host or port"),
+        ("https://[chat/secret", "has no valid host or port"),
+        ("https://chat..example.org/secret", "has no valid host or port"),
+        (f"https://{'chat' * 20}.org/secret", "has no valid host or port"),
+        ("https://chat.example.org:x/secret", "has no valid host or port"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once_and_not_shown(
+    address: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        refuse_address(address)
+    assert problem in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:80/x", "https://[::1]/x", "https://münchen.example/x"]
+)
+def test_an_address_of_any_form_is_taken(address: str) -> None:
+    refuse_address(address)
