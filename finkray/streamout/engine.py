@@ -70,6 +70,8 @@ class Streamout:
     ----------
     waits
         whether the last step found files whose results a filter waits for
+    unreadable
+        published filters that the last step could not read, by name: what is wrong with them
 
     Raises
     ------
@@ -92,6 +94,7 @@ class Streamout:
         self._window = SentWindow()
         self._lapses_s = 0.0
         self.waits = False
+        self.unreadable: Mapping[str, str] = {}
         self._owner = uuid.uuid4().hex
         self._open_sender(goes_on=False)
 
@@ -111,7 +114,7 @@ class Streamout:
     def statuses(self) -> tuple[FilterStatus, ...]:
         """Return what each published filter judged and sent."""
         return filter_statuses(
-            self._archive, self._store.all(), self._progress, self._window, self.faults()
+            self._archive, self._store.readable()[0], self._progress, self._window, self.faults()
         )
 
     def step(self) -> bool:
@@ -126,7 +129,7 @@ class Streamout:
         """
         if self._sender is None:
             self._open_sender(goes_on=True)
-        filters = self._store.all()
+        filters, self.unreadable = self._store.readable()
         self.waits = False
         advanced = [self._advance(group) for group in self._groups(filters)]
         advanced.append(self._amend(filters))
@@ -163,15 +166,8 @@ class Streamout:
         return [groups[position] for position in positions]
 
     def _progress_of(self, published: PublishedFilter) -> Progress:
-        return self._progress.setdefault(
-            published.name,
-            Progress(
-                filter=published.name,
-                version=published.definition.version,
-                begin=published.cursor,
-                cursor=published.cursor,
-            ),
-        )
+        name, version, begin = published.name, published.definition.version, published.cursor
+        return self._progress.setdefault(name, Progress(name, version, begin, cursor=begin))
 
     def _write_faults(self) -> None:
         """Write why filters rest, where that has changed: it is seen wherever Kafka is."""
@@ -370,7 +366,8 @@ class Streamout:
         if time.monotonic() < self._lapses_s:
             return []
         before = datetime.now(UTC) - timedelta(seconds=self._settings.late_s)
-        found = lapsed(self._late, filters, before)
+        late = (each for each in self._late if each.filter not in self.unreadable)
+        found = lapsed(late, filters, before)
         if len(found) <= STEP_ALERTS:
             self._lapses_s = time.monotonic() + min(LAPSES_S, self._settings.late_s)
         return found[:STEP_ALERTS]

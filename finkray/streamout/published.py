@@ -128,9 +128,21 @@ class FilterStore:
         FilterError
             if a file does not describe a filter
         """
-        paths = (file.path for file in self._archive.files(FOLDER))
-        found = (self._read(path) for path in sorted(paths) if path.endswith(".json"))
+        found = map(self._read, self._paths())
         return [each for each in found if each is not None]
+
+    def readable(self) -> tuple[list[PublishedFilter], dict[str, str]]:
+        """Return the filters that can be read, and by name what is wrong with the others."""
+        found, problems = [], {}
+        for path in self._paths():
+            try:
+                published = self._read(path)
+            except FilterError as error:
+                problems[path.rpartition("/")[2].removesuffix(".json")] = str(error)
+                continue
+            if published is not None:
+                found.append(published)
+        return found, problems
 
     def find(self, name: str) -> PublishedFilter:
         """Return the filter of a name.
@@ -186,6 +198,10 @@ class FilterStore:
         found = replace(found, state=state)
         self._write(found)
         return found
+
+    def _paths(self) -> list[str]:
+        paths = (file.path for file in self._archive.files(FOLDER))
+        return sorted(path for path in paths if path.endswith(".json"))
 
     def _read(self, path: str) -> PublishedFilter | None:
         data = self._archive.read(path)

@@ -65,6 +65,7 @@ def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: thread
     """Send until `stopping` is set; report now and then."""
     problem = ""
     while not stopping.is_set():
+        before = problem
         try:
             if engine.step():
                 pause_s = 0.0
@@ -72,13 +73,15 @@ def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: thread
                 pause_s = WAITING_POLL_S
             else:
                 pause_s = POLL_S
-            problem = ""
+            problem = "; ".join(engine.unreadable.values())
+            if problem not in ("", before):  # once, not at each step
+                log.warning("filters that cannot be read do not run, the others do: %s", problem)
         except FinkrayError as error:
             if not error.retriable:
                 raise
-            if problem != str(error):  # once, not at each retry
-                log.warning("streaming out pauses, will retry: %s", error)
             problem = str(error)
+            if problem != before:  # the same
+                log.warning("streaming out pauses, will retry: %s", error)
             pause_s = RETRY_S
         record_look(state, STREAMOUT.name)
         reporter.report(engine, problem)

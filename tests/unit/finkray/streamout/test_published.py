@@ -48,3 +48,19 @@ def test_a_retired_filter_is_not_published_again(store: FilterStore) -> None:
 def test_a_filter_that_is_not_there_is_named_with_those_that_are(store: FilterStore) -> None:
     with pytest.raises(FilterError, match="no filter 'brigth' is published; there are: bright"):
         store.find("brigth")
+
+
+def test_a_filter_that_cannot_be_read_holds_up_no_other() -> None:
+    """As one that a later finkray published, or whose expression a library takes no more."""
+    with quick_storage() as storage:
+        store = FilterStore(storage)
+        for name in ("bright", "odd", "faint"):
+            store.publish(published(name, f"{name}_stars"))
+        text = (storage.read("streamout/odd.json") or b"").replace(b"magpsf < 18", b"magpsf <")
+        storage.replace("streamout/odd.json", text)
+        found, problems = store.readable()
+        assert [each.name for each in found] == ["bright", "faint"]
+        assert list(problems) == ["odd"]
+        assert problems["odd"].startswith("streamout/odd.json: odd.toml: sql is no expression")
+        with pytest.raises(FilterError, match=r"streamout/odd\.json"):  # its topic is not known
+            store.publish(published("new", "odd_stars"))
