@@ -116,7 +116,7 @@ chaos-stores: $(READY)  ## kill writers of an archive and its store, with lost a
 	@KILLS=$(KILLS) OUTAGE_S=$(OUTAGE_S) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "killed and ($(STORES))" -o faulthandler_timeout=0
 
 chaos-streamout: $(READY)  ## kill the process that sends alerts at random, and stop one more for each four kills: KILLS=N
-	@FINKRAY_STREAMOUT_KILLS=$(KILLS) FINKRAY_STREAMOUT_ZOMBIES=$$(($(KILLS) / 4)) $(BIN)/python -m pytest tests/integration/test_streamout.py -s -k killed --timeout 14400 -o faulthandler_timeout=0
+	@FINKRAY_STREAMOUT_KILLS=$(KILLS) FINKRAY_STREAMOUT_ZOMBIES=$$(($(KILLS) / 4)) $(BIN)/python -m pytest tests/integration/streamout/test_killed.py -s --timeout 14400 -o faulthandler_timeout=0
 
 take-overs: $(READY)  ## take an archive over from holders that sleep and wake up: TAKE_OVERS=N STORES="s3 or hdfs"
 	@TAKE_OVERS=$(TAKE_OVERS) $(BIN)/python -m pytest tests/integration/test_competing_archives.py -s -k "slept and ($(STORES))" -o faulthandler_timeout=0

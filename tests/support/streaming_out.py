@@ -17,6 +17,7 @@ from finkray.avro.frame import FRAME_BYTES, read_schema_id
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.topics import partition_count
 from finkray.settings.streamout import StreamoutSettings
+from finkray.streamout.engine import Streamout
 from finkray.streamout.filter_process import FilterPool
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import PublishedFilter
@@ -27,6 +28,15 @@ from tests.support.real_archives import RealArchive
 
 BRIGHT = "def bright(magpsf):\n    return magpsf < 18\n"
 """A filter that about a half of ZTF's real alerts pass."""
+
+EVEN = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
+"""A filter that waits for the results of `tests.support.services.Double`."""
+
+
+def run_to_end(engine: Streamout) -> None:
+    """Send until there is nothing more to do."""
+    while engine.step():
+        pass
 
 
 @dataclass
@@ -53,6 +63,16 @@ class OutStream:
     settings: StreamoutSettings
     pool: FilterPool
     _schemas: dict[int, Any] = field(default_factory=dict)
+
+    def settings_file(self) -> Path:
+        """Write the settings of this instance, and return the file."""
+        path = self.folder / "finkray.toml"
+        path.write_text(
+            f'[kafka]\nbootstrap_servers = "{self.config["bootstrap.servers"]}"\n'
+            f'[archive]\nuri = "{self.archive.storage.uri}"\n'
+            f'[streamout]\ninstance = "{self.settings.instance}"\nneeds_s = 0.1\n'
+        )
+        return path
 
     def topic(self, name: str) -> str:
         """Return a name of a topic that no other test has."""

@@ -1,19 +1,8 @@
-"""Streaming out on a real Kafka: each alert that passes is in its topic once, whatever happens."""
+"""What passes a filter is in its topic once, and what cannot be sent is counted."""
 
 import io
 import json
-import os
-import random
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -38,70 +27,20 @@ from finkray.kafka.transactions import TransactionalProducer
 from finkray.ledger.follow import new_files
 from finkray.ledger.read import read_entries
 from finkray.settings.model import load
-from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.balance import balances
 from finkray.streamout.engine import Streamout
 from finkray.streamout.figures import WINDOW_S
-from finkray.streamout.filter_process import FilterPool, limits_of
 from finkray.streamout.group_lag import group_lags
 from finkray.streamout.published import FilterStore
 from finkray.streamout.sender import read_out_ledger
 from finkray.streamout.wire import Wire, partition_of
 from jobs.commands.audit import filter_balances
-from sim.broker.kafka import Kafka
 from tests.support.archiving import wait_until
-from tests.support.packets import real_ztf_packets
-from tests.support.real_archives import RealArchive
 from tests.support.registry import Registry
-from tests.support.services import Double
-from tests.support.serving import serve
 from tests.support.small_archives import NIGHT
-from tests.support.streaming_out import BRIGHT, OutStream, source_of
+from tests.support.streaming_out import BRIGHT, OutStream, run_to_end
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
-
-EVEN = 'NEEDS = ["double"]\ndef even(double__double):\n    return double__double % 4 == 0\n'
-
-KILLS = int(os.environ.get("FINKRAY_STREAMOUT_KILLS", "4"))
-ZOMBIES = int(os.environ.get("FINKRAY_STREAMOUT_ZOMBIES", "2"))
-
-MOST_SLEEPING = 2
-"""Processes that sleep at a time: each keeps its memory."""
-
-
-@pytest.fixture(scope="module")
-def packets(test_data: Path) -> list[bytes]:
-    return list(real_ztf_packets(test_data, "20180626_skyportal_205"))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[FilterPool]:
-    with FilterPool(limits_of(StreamoutSettings())) as made:
-        yield made
-
-
-@pytest.fixture
-def out(
-    kafka: Kafka,
-    topic: str,
-    tmp_path: Path,
-    test_data: Path,
-    packets: list[bytes],
-    pool: FilterPool,
-) -> OutStream:
-    archive = RealArchive(tmp_path / "archive", test_data)
-    archive.put("ztf", packets[:20])
-    config = {"bootstrap.servers": kafka.bootstrap_servers}
-    instance = re.sub(r"[^a-z0-9_-]", "", topic.lower())[-40:]
-    settings = StreamoutSettings(instance=f"t{instance}", needs_s=2.0, breaker_rest_s=0.5)
-    return OutStream(archive, tmp_path, config, settings, pool)
-
-
-@pytest.fixture
-def engine(out: OutStream) -> Iterator[Streamout]:
-    made = Streamout(out.archive.storage, out.config, out.settings)
-    yield made
-    made.close()
 
 
 def commit_begin(config: dict[str, Any], group: str, topic: str) -> None:
@@ -111,11 +50,6 @@ def commit_begin(config: dict[str, Any], group: str, topic: str) -> None:
     offsets = [KafkaPartition(topic, partition, 0) for partition in partitions]
     consumer.commit(offsets=offsets, asynchronous=False)
     consumer.close()
-
-
-def run_to_end(engine: Streamout) -> None:
-    while engine.step():
-        pass
 
 
 def test_what_passes_is_sent_once_with_where_it_came_from(
@@ -159,7 +93,7 @@ def test_what_passes_is_sent_once_with_where_it_came_from(
     assert (lag.group, lag.topic) == ("late-reader", topic)
     assert lag.lag > len(alerts), "commit markers count too"
     filters = FilterStore(out.archive.storage).all()
-    audited = filter_balances(load(settings_file(out)))
+    audited = filter_balances(load(out.settings_file()))
     assert [(each.name, each.problem) for each in audited] == [("bright", ""), ("faint", "")]
     progress["bright"].passed += 1
     (problem,) = (each.problem for each in balances(out.archive.storage, filters, done)[:1])
@@ -365,89 +299,6 @@ def test_a_file_that_is_missing_is_remembered_and_the_balance_holds(
     assert (balance.expected, balance.problem) == (20, "")
 
 
-def test_results_of_services_are_waited_for_and_sent_with_status_and_version(
-    out: OutStream, packets: list[bytes]
-) -> None:
-    serve(out.archive, service=Double(), into="double")
-    out.publish("even", EVEN)
-    out.archive.put("ztf", packets)
-    settings = out.settings.model_copy(update={"needs_s": 3600.0})
-    with closing(Streamout(out.archive.storage, out.config, settings)) as patient:
-        run_to_end(patient)
-        assert patient.progress["even"].alerts == 0, "it waits"
-        serve(out.archive, service=Double(), into="double")
-        run_to_end(patient)
-        passed = patient.progress["even"].passed
-    alerts = out.alerts(out.topic("even"))
-    assert len(alerts) == passed == 103
-    for alert in alerts:
-        answer = alert["finkray"]["services"]["double"]
-        assert answer["double"] == 2 * alert["finkray"]["offset"]
-        assert (answer["status"], answer["version"]) == ("ok", "1")
-    out.archive.put("ztf", packets[:10])
-    with closing(Streamout(out.archive.storage, out.config, out.settings)) as engine:
-        wait_until(
-            "the end of waiting", lambda: engine.step() or engine.progress["even"].not_judged
-        )
-        assert engine.progress["even"].not_judged == {"needs double": 10}
-
-        serve(out.archive, service=Double(), into="double")
-
-        def judged_late() -> int:
-            run_to_end(engine)  # on a busy machine the filter may rest meanwhile
-            return engine.progress["even"].judged_late
-
-        wait_until("they are judged late", judged_late)
-    done = read_out_ledger(out.config, out.settings.instance)
-    late = done.progress["even"]
-    assert (late.judged_late, late.not_judged, len(done.late)) == (10, {}, 0)
-    assert not out.alerts(out.topic("even"), "amendment"), "nothing was sent of them before"
-    assert len(out.sources(out.topic("even"))) == late.passed > 103
-    assert not late.difference
-
-
-def test_what_a_service_answers_after_an_alert_was_sent_follows_in_an_amendment(
-    out: OutStream, engine: Streamout, packets: list[bytes]
-) -> None:
-    serve(out.archive, service=Double(), into="double")
-    out.publish("bright", 'SENDS = ["double"]\n' + BRIGHT)
-    out.publish("gone", 'SENDS = ["double"]\n' + BRIGHT.replace("bright", "gone"))
-    out.archive.put("ztf", packets)
-    run_to_end(engine)
-    first = out.alerts(out.topic("bright"))
-    assert {alert["finkray"]["services"]["double"] for alert in first} == {None}
-    done = read_out_ledger(out.config, out.settings.instance)
-    assert done.progress["bright"].awaiting == len(first) > 0
-    filters = FilterStore(out.archive.storage).all()
-    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
-    done.progress["bright"].incomplete += 1
-    done.progress["bright"].awaiting += 1
-    (problem,) = [each.problem for each in balances(out.archive.storage, filters, done)[:1]]
-    assert problem == "1 alerts that await answers are not accounted for"
-    FilterStore(out.archive.storage).set_state("gone", "retired")
-
-    serve(out.archive, service=Double(), into="double")
-    later = Streamout(out.archive.storage, out.config, out.settings)
-    try:
-        run_to_end(later)
-        run_to_end(later)
-    finally:
-        later.close()
-    amendments = out.alerts(out.topic("bright"), "amendment")
-    assert out.alerts(out.topic("bright")) == first
-    assert len(amendments) == len(first)
-    place = {alert["finkray"]["offset"]: alert for alert in first}
-    for amendment in amendments:
-        about = amendment["finkray"]
-        assert about["services"]["double"]["double"] == 2 * about["offset"]
-        assert amendment["candidate"] == place[about["offset"]]["candidate"]
-    done = read_out_ledger(out.config, out.settings.instance)
-    bright, gone = done.progress["bright"], done.progress["gone"]
-    assert (bright.completed, bright.awaiting, bright.amendments) == (len(first), 0, len(first))
-    assert (gone.lapsed, gone.amendments, len(done.late)) == (len(first), 0, 0)
-    assert not bright.difference + gone.difference
-
-
 def test_paused_filters_go_on_where_they_were_and_retired_ones_do_not(
     out: OutStream, engine: Streamout, packets: list[bytes]
 ) -> None:
@@ -482,101 +333,3 @@ def test_what_cannot_work_is_refused_when_it_is_published(
         engine.close()
     with pytest.raises(SchemaError, match="candidate would be new, without a default"):
         out.publish("bright", BRIGHT, "lite")
-
-
-def settings_file(out: OutStream) -> Path:
-    path = out.folder / "finkray.toml"
-    path.write_text(
-        f'[kafka]\nbootstrap_servers = "{out.config["bootstrap.servers"]}"\n'
-        f'[archive]\nuri = "{out.archive.storage.uri}"\n'
-        f'[streamout]\ninstance = "{out.settings.instance}"\nneeds_s = 0.1\n'
-    )
-    return path
-
-
-def wake(sleeping: list[subprocess.Popen[bytes]]) -> None:
-    """Let processes go on whose successor has begun: each must end by itself."""
-    for zombie in sleeping:
-        os.kill(zombie.pid, signal.SIGCONT)
-    for zombie in sleeping:
-        assert zombie.wait(120) != 0, "a newer process has its name"
-    sleeping.clear()
-
-
-@pytest.mark.timeout(300 + 60 * (KILLS + ZOMBIES))
-def test_killed_at_random_it_sends_each_alert_once(out: OutStream, packets: list[bytes]) -> None:
-    """Some processes are stopped instead: they sleep, and wake after a successor began.
-
-    A service answers before, during and after, so that amendments and late judging are killed too.
-    """
-    serve(out.archive, service=Double(), into="double")
-    out.publish("bright", 'SENDS = ["double"]\n' + BRIGHT)
-    out.publish("even", EVEN)
-    out.publish("full", 'sql = "magpsf < 19"', "full", suffix="toml")
-    command = [sys.executable, "-m", "jobs.daemons.streamout", "-c", str(settings_file(out))]
-    environment = {**os.environ, "FINKRAY_STATE": str(out.folder)}
-    rng = random.Random(7)
-    sleeping: list[subprocess.Popen[bytes]] = []
-    log = (out.folder / "log").open("wb")
-    process = None
-    try:
-        for kill in range(KILLS + ZOMBIES):
-            sleeps = kill % ((KILLS + ZOMBIES) // ZOMBIES) == 1
-            process = subprocess.Popen(
-                [*command, "--unsupervised"], env=environment, stdout=log, stderr=log
-            )
-            out.archive.put("ztf", packets)
-            looked = out.folder / "streamout.json"
-            looked.unlink(missing_ok=True)
-            if sleeps or kill % 3 == 0:  # it has begun: a sleeper must not be the newest
-                wait_until("a first look", looked.exists)
-                if len(sleeping) >= MOST_SLEEPING:
-                    wake(sleeping)
-                time.sleep(rng.uniform(0.0, 0.5))
-            else:
-                time.sleep(rng.uniform(0.5, 3.0))
-            if rng.random() < 0.7:
-                serve(out.archive, service=Double(), into="double")
-                time.sleep(rng.uniform(0.0, 1.0))
-            if sleeps:
-                os.kill(process.pid, signal.SIGSTOP)
-                sleeping.append(process)
-            else:
-                process.kill()
-                process.wait()
-        engine = Streamout(out.archive.storage, out.config, out.settings)
-        try:
-            run_to_end(engine)
-            out.archive.put("ztf", packets)
-            wake(sleeping)
-            serve(out.archive, service=Double(), into="double")
-            run_to_end(engine)
-        finally:
-            engine.close()
-    finally:
-        log.close()
-        for each in [*sleeping, *([process] if process else [])]:
-            each.kill()
-            each.wait()
-    done = read_out_ledger(out.config, out.settings.instance)
-    assert len(done.late) == 0
-    filters = FilterStore(out.archive.storage).all()
-    assert {each.problem for each in balances(out.archive.storage, filters, done)} == {""}
-    amended = out.sources(out.topic("bright"), "amendment")
-    without = Counter(
-        source_of(alert)
-        for alert in out.alerts(out.topic("bright"))
-        if alert["finkray"]["services"]["double"] is None
-    )
-    assert amended == without
-    bright, even = done.progress["bright"], done.progress["even"]
-    assert bright.incomplete == bright.amendments == len(amended) > 0
-    assert even.judged_late > 0
-    assert not even.not_judged
-    for name in ("bright", "even", "full"):
-        sources = out.sources(out.topic(name))
-        progress = done.progress[name]
-        assert set(sources.values()) == {1}
-        assert progress.alerts == (KILLS + ZOMBIES + 1) * len(packets)
-        assert progress.sent == len(sources) > 0
-        assert progress.difference == 0
