@@ -39,8 +39,14 @@ class ProcessId:
     @classmethod
     def mine(cls) -> "ProcessId":
         """Return the identity of this process."""
-        pid = os.getpid()
-        return cls(socket.gethostname(), _boot_id(), _pid_namespace(), pid, _start_time(pid) or "")
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessId":
+        """Return the identity of a process of this machine, which runs."""
+        found = _state_and_start(pid)
+        start = "" if found is None else found[1]
+        return cls(socket.gethostname(), _boot_id(), _pid_namespace(), pid, start)
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as a dictionary."""
@@ -52,7 +58,13 @@ class ProcessId:
 
     def is_running(self) -> bool:
         """Return whether the process runs; call it only in a process that `can_see` it."""
-        return _start_time(self.pid) == self.started
+        found = _state_and_start(self.pid)
+        return found is not None and found[0] not in "ZX" and found[1] == self.started
+
+    def is_pid_reused(self) -> bool:
+        """Return whether another process has the pid; call it as `is_running`."""
+        found = _state_and_start(self.pid)
+        return found is not None and found[1] != self.started
 
 
 def _boot_id() -> str:
@@ -70,8 +82,8 @@ def _pid_namespace() -> str:
         return ""
 
 
-def _start_time(pid: int) -> str | None:
-    """Return the start time of a process, or None if it does not exist or is a zombie."""
+def _state_and_start(pid: int) -> tuple[str, str] | None:
+    """Return the letter of a process's state, Z of a zombie, and its start; None if it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         # The name in parentheses may contain spaces; the state is field 3, the start field 22.
@@ -80,12 +92,12 @@ def _start_time(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         fields = []
     if fields:
-        return None if fields[0] in "ZX" else fields[19]
+        return fields[0], fields[19]
     if Path("/proc/self/stat").exists():
         return None
     try:
         process = psutil.Process(pid)
         ended = process.status() == psutil.STATUS_ZOMBIE
-        return None if ended else f"{process.create_time():.0f}"
+        return "Z" if ended else "R", f"{process.create_time():.0f}"
     except psutil.NoSuchProcess:
         return None

@@ -260,7 +260,7 @@ def _launch(state: Path, settings: RaySettings, home: Path) -> tuple[LocalRay, i
         "object-store-memory": int(settings.local_object_store_bytes),
     }
     ray = LocalRay(
-        ProcessRecord(0, 0, str(folder)),
+        ProcessRecord.of(os.getpid(), mark=str(folder)),  # the head's takes its place
         f"{LOOPBACK}:{head}",
         f"http://{LOOPBACK}:{dashboard}",
         home,
@@ -355,7 +355,7 @@ def _last(state: Path) -> LocalRay | None:
 def _parse(data: bytes) -> LocalRay:
     raw = json.loads(data)
     return LocalRay(
-        ProcessRecord(**raw["process"]),
+        ProcessRecord.from_json(raw["process"]),
         raw["address"],
         raw["dashboard_url"],
         Path(raw.get("home", raw["folder"])),  # a cluster of an older release had no home

@@ -28,7 +28,7 @@ def orphans(head: ProcessRecord, home: Path) -> list[psutil.Process]:
     They are those of the head's session, and those that have the cluster's home in their
     environment. A program that a person has opened on one of its logs is not among them.
     """
-    session = left_in(head.pid) if _is_session_of(head) else []
+    session = left_in(head.pid) if head.may_have_session() else []
     return [*session, *(each for each in _started_by(home) if each not in session)]
 
 
@@ -58,17 +58,6 @@ def _started_by(home: Path) -> list[psutil.Process]:
             if process.environ().get(HOME_VARIABLE) == str(home) and process.pid != os.getpid():
                 started.append(process)
     return started
-
-
-def _is_session_of(record: ProcessRecord) -> bool:
-    """Return whether a session of this id is still the recorded process's.
-
-    The kernel reuses an id only when no process is left in the session of that id.
-    """
-    try:
-        return abs(psutil.Process(record.pid).create_time() - record.started_at_unix_s) < 2
-    except psutil.NoSuchProcess:
-        return True
 
 
 def kill(processes: list[psutil.Process]) -> None:

@@ -1,11 +1,8 @@
 """The process of the Ray watcher: whether it runs, and how it is ended."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
-
-from pydantic import TypeAdapter
 
 from finkray.host.process import ProcessRecord
 from finkray.host.records import read_record, write_private
@@ -29,7 +26,7 @@ def watcher_runs(state: Path) -> bool:
 def record_watcher(state: Path, pid: int) -> None:
     """Record the process of the watcher, which has the state folder in its command line."""
     record = ProcessRecord.of(pid, mark=str(state))
-    write_private(state / _FILE, json.dumps(asdict(record)))
+    write_private(state / _FILE, json.dumps(record.to_json()))
 
 
 def forget_watcher(state: Path) -> None:
@@ -46,4 +43,8 @@ def end_watcher(state: Path) -> None:
 
 
 def _record(state: Path) -> ProcessRecord | None:
-    return read_record(state / _FILE, TypeAdapter(ProcessRecord).validate_json, _REMEDY)
+    return read_record(state / _FILE, _parse, _REMEDY)
+
+
+def _parse(data: bytes) -> ProcessRecord:
+    return ProcessRecord.from_json(json.loads(data))

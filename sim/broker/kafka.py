@@ -253,7 +253,9 @@ class Kafka:
         return self.folder / "node.json"
 
     def _process(self) -> ProcessRecord | None:
-        parse = TypeAdapter(ProcessRecord).validate_json
+        def parse(data: bytes) -> ProcessRecord:
+            return ProcessRecord.from_json(json.loads(data))
+
         return read_record(self._process_file, parse, f"end {self.folder}'s Kafka, and delete it")
 
     def _node(self) -> _Node:
@@ -315,7 +317,7 @@ class Kafka:
         )
         with ended_on_error(self._child):
             record = ProcessRecord.of(self._child.pid, mark=str(properties))
-            write_private(self._process_file, json.dumps(asdict(record)))
+            write_private(self._process_file, json.dumps(record.to_json()))
         _LOG.info("Kafka is starting on %s; its log is %s", self.bootstrap_servers, self.log_path)
 
     def _settle_node(self, port: int | None) -> _Node:

@@ -18,7 +18,7 @@ from catalogs.nights.index import NightIndex
 from catalogs.nights.listing import built_nights
 from catalogs.nights.steps import BuildStopped, Steps
 from finkray.errors import NightError, StorageError
-from finkray.host.process_id import ProcessId, _start_time
+from finkray.host.process_id import ProcessId
 from finkray.ledger.publish import commit
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
@@ -267,8 +267,7 @@ def test_two_builds_of_a_night_do_not_meet(made: NightArchive) -> None:
 
 
 def _owner(pid: int, at: datetime, boot: str | None = None) -> bytes:
-    mine = ProcessId.mine().to_json()
-    process = mine | {"pid": pid, "started": _start_time(pid)} | ({"boot_id": boot} if boot else {})
+    process = ProcessId.of(pid).to_json() | ({"boot_id": boot} if boot else {})
     return json.dumps({"process": process, "at": at.isoformat()}).encode()
 
 

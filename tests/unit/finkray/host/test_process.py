@@ -1,5 +1,6 @@
 """A process is distinguished from a later one with its id, and reliably ended."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -52,18 +53,70 @@ def test_a_process_is_recognised_while_it_executes_another_program(tmp_path: Pat
 def test_another_process_with_the_same_id_is_not_recognised(tmp_path: Path) -> None:
     child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
     record = ProcessRecord.of(child.pid, mark=str(tmp_path))
-    earlier = replace(record, started_at_unix_s=record.started_at_unix_s - 60)
+    earlier = replace(record, identity=replace(record.identity, started="1"))
+    of_earlier_boot = replace(record, identity=replace(record.identity, boot_id="earlier"))
     elsewhere = replace(record, mark=str(tmp_path / "elsewhere"))
     while not psutil.Process(child.pid).cmdline():
         time.sleep(0.01)  # while it executes its program it has none, and could be any
     try:
-        for other in (earlier, elsewhere):
+        for other in (earlier, of_earlier_boot, elsewhere):
             assert other.process() is None
             other.end(grace_s=0)
         assert child.poll() is None
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.parametrize("set_s", [3600.0, -3600.0, 3.0])
+def test_a_process_is_recognised_after_the_clock_was_set(
+    tmp_path: Path, set_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
+    try:
+        record = ProcessRecord.from_json(
+            json.loads(json.dumps(ProcessRecord.of(child.pid, mark=str(tmp_path)).to_json()))
+        )
+        before_s = psutil.Process(child.pid).create_time()
+        _set_clock(set_s, tmp_path / "proc", monkeypatch)
+        assert psutil.Process(child.pid).create_time() == pytest.approx(before_s + set_s)
+        assert record.process() is not None
+        assert record.may_have_session()
+    finally:
+        child.kill()
+        child.wait()
+    assert record.process() is None
+    assert record.may_have_session()  # processes may be left in it
+
+
+def _set_clock(set_s: float, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let psutil see what the kernel shows after the wall clock was set: a later boot time."""
+    folder.mkdir()
+    for real in Path("/proc").iterdir():
+        if real.name != "stat":
+            (folder / real.name).symlink_to(real)
+    lines = Path("/proc/stat").read_text().splitlines()
+    moved = [
+        f"btime {int(line.split()[1]) + int(set_s)}" if line.startswith("btime") else line
+        for line in lines
+    ]
+    (folder / "stat").write_text("\n".join(moved) + "\n")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(folder))
+
+
+def test_a_record_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    child = _start(tmp_path, "import time; time.sleep(300)", die_with_parent=False)
+    try:
+        started_s = psutil.Process(child.pid).create_time()
+        raw = {"pid": child.pid, "started_at_unix_s": started_s, "mark": str(tmp_path)}
+        assert ProcessRecord.from_json(raw).process() is not None
+        of_another = ProcessRecord.from_json(raw | {"started_at_unix_s": started_s - 60})
+        assert of_another.process() is None
+        assert not of_another.may_have_session()
+    finally:
+        child.kill()
+        child.wait()
+    assert ProcessRecord.from_json(raw).process() is None
 
 
 @pytest.mark.parametrize("die_with_parent", [True, False])

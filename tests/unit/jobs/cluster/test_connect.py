@@ -20,7 +20,8 @@ def head() -> Iterator[str]:
 
 
 def ours(folder: Path) -> LocalRay:
-    return LocalRay(ProcessRecord(1, 0.0, "x"), "127.0.0.1:1", "http://127.0.0.1:2", folder, folder)
+    process = ProcessRecord.of(1, "x")
+    return LocalRay(process, "127.0.0.1:1", "http://127.0.0.1:2", folder, folder)
 
 
 def test_nothing_named_and_nothing_of_ours(tmp_path: Path) -> None:
