@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar
@@ -14,6 +14,9 @@ STEP_S: Final = 10
 
 KEPT: Final = timedelta(hours=14)
 """The longest night."""
+
+_SET_BACK: Final = timedelta(seconds=STEP_S)
+"""A clock that was set back by less leaves the curves without new points for as long."""
 
 MOST_DRAWN: Final = 400
 """Points of a curve; more are less than a pixel apart on most screens, and 5 kB each time."""
@@ -59,9 +62,17 @@ class History(Generic[PointT]):
         self._last_at: datetime | None = None
         self._lock = threading.Lock()
 
-    def add(self, points: Iterable[PointT]) -> None:
-        """Add those points that are newer than all before."""
+    def add(self, points: Sequence[PointT]) -> None:
+        """Add those points, in the order of time, that are newer than all before.
+
+        If even the newest one is older, the archive's clock was set back: what is kept of the time
+        after it has dates of the wrong clock, and is forgotten.
+        """
         with self._lock:
+            if points and self._last_at is not None and points[-1].at < self._last_at - _SET_BACK:
+                while self._points and self._points[-1].at >= points[-1].at:
+                    self._points.pop()
+                self._last_at = self._points[-1].at if self._points else None
             for point in points:
                 if self._last_at is not None and point.at <= self._last_at:
                     continue

@@ -186,7 +186,8 @@ class Generation:
             return None
         if ProcessId.mine().can_see(process):
             return str(process) if process.is_running() else None
-        silent = datetime.now(UTC) - datetime.fromisoformat(raw["at"])
+        # A report of the future is as old as one of the past: one of the clocks was wrong.
+        silent = abs(datetime.now(UTC) - datetime.fromisoformat(raw["at"]))
         return str(process) if silent.total_seconds() < OWNER_SILENT_S else None
 
     def create(self, plan: Plan) -> bool:

@@ -1,11 +1,9 @@
 """Make the archive's typed snapshot from what the driver knows. Pure: it changes nothing."""
 
-from datetime import UTC, datetime
-
 import finkray
 from finkray.driver.archiver_view import ArchiverView
 from finkray.ledger.log import Ledger
-from finkray.monitor.clock import Moment
+from finkray.monitor.clock import Moment, dated_again, utc_of
 from finkray.monitor.figures import Monitor
 from finkray.settings.model import Settings
 from finkray.status.archive import ActorStatus, BalanceSheet, PartitionStatus, Snapshot
@@ -42,8 +40,8 @@ def make_snapshot(
     return Snapshot(
         version=finkray.__version__,
         state=view.state,
-        started_at=datetime.fromtimestamp(started.wall_s, UTC),
-        at=datetime.fromtimestamp(at.wall_s, UTC),
+        started_at=utc_of(dated_again(started, at)),
+        at=utc_of(at),
         archive_uri=settings.archive.uri,
         bootstrap_servers=settings.kafka.bootstrap_servers,
         epoch=ledger.epoch,

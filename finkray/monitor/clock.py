@@ -6,6 +6,7 @@ Durations and deadlines are measured with the monotonic clock, which never jumps
 
 import time
 from collections import deque
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 JUMP_S = 2.0
@@ -27,9 +28,23 @@ def now() -> Moment:
     return Moment(time.time(), time.monotonic())
 
 
+def utc_of(moment: Moment) -> datetime:
+    """Return the date of a moment, UTC."""
+    return datetime.fromtimestamp(moment.wall_s, UTC)
+
+
 def wall_s_of(monotonic_s: float, at: Moment) -> float:
     """Return the Unix time of a monotonic moment, by the wall clock as it is at `at`."""
     return at.wall_s - (at.monotonic_s - monotonic_s)
+
+
+def dated_again(moment: Moment, at: Moment) -> Moment:
+    """Return an earlier moment as the wall clock dates it now, if that was set back since.
+
+    So it never lies in the future, and what lasts never lasts less than nothing. A clock that went
+    forward changes no date: it does that too while the machine sleeps.
+    """
+    return moment._replace(wall_s=min(moment.wall_s, wall_s_of(moment.monotonic_s, at)))
 
 
 class JumpWatch:

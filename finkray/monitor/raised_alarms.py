@@ -3,11 +3,10 @@
 import logging
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from finkray.monitor.alarms import WHAT_TO_DO
-from finkray.monitor.clock import Moment
+from finkray.monitor.clock import Moment, dated_again, utc_of
 from finkray.status.archive import Alarm, PastAlarm
 from finkray.text import duration_text
 
@@ -22,6 +21,7 @@ class RaisedAlarms:
 
     def __init__(self) -> None:
         self._raised: dict[str, Alarm] = {}
+        self._since: dict[str, Moment] = {}
         self._past: deque[PastAlarm] = deque(maxlen=KEPT)
 
     def update(self, messages: Mapping[str, str], at: Moment) -> None:
@@ -34,12 +34,12 @@ class RaisedAlarms:
         at
             the time of the facts
         """
-        now = datetime.fromtimestamp(at.wall_s, UTC)
-        before = self._raised
+        before, since = self._raised, self._since
+        self._since = {code: dated_again(since.get(code, at), at) for code in messages}
         self._raised = {
             code: Alarm(
                 code=code,
-                since=before[code].since if code in before else now,
+                since=utc_of(self._since[code]),
                 message=message,
                 what_to_do=WHAT_TO_DO[code],
             )
@@ -50,10 +50,12 @@ class RaisedAlarms:
                 log.warning("alarm %s raised: %s", code, message)
         for code, alarm in before.items():
             if code not in messages:
-                lasted_s = (now - alarm.since).total_seconds()
+                lasted_s = at.monotonic_s - since[code].monotonic_s
                 log.info("alarm %s is over, after %s", code, duration_text(lasted_s))
-                past = PastAlarm(code=code, since=alarm.since, until=now, message=alarm.message)
-                self._past.append(past)
+                began = utc_of(dated_again(since[code], at))
+                self._past.append(
+                    PastAlarm(code=code, since=began, until=utc_of(at), message=alarm.message)
+                )
 
     @property
     def current(self) -> tuple[Alarm, ...]:

@@ -1,4 +1,7 @@
-"""Count and measure the work of a service, for its snapshot."""
+"""Count and measure the work of a service, for its snapshot.
+
+The wall clock is used for latencies alone, which start at Kafka's timestamp: it may be set.
+"""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finkray.monitor.clock import Moment
 from finkray.services.messages import Answer
 from finkray.timestamps import is_plausible
 
@@ -20,28 +24,28 @@ class ServiceMonitor:
 
     Parameters
     ----------
-    now_s
-        the time of the start, Unix
+    started
+        when the service started
     """
 
-    def __init__(self, now_s: float) -> None:
-        self._started_s = now_s
+    def __init__(self, started: Moment) -> None:
+        self._started_s = started.monotonic_s
         self._batches: deque[tuple[float, int, Answer]] = deque()
         self._durable: deque[tuple[float, np.ndarray]] = deque()
         self.any_answered = False
         self.by_status: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
 
-    def answered(self, rows: int, answer: Answer, now_s: float) -> None:
+    def answered(self, rows: int, answer: Answer, at: Moment) -> None:
         """Count the answer for a batch, or its fault."""
         if answer.fault is None:
             self.any_answered = True
         else:
             self.faults[answer.fault] += 1
-        self._batches.append((now_s, rows, answer))
-        self._forget(now_s)
+        self._batches.append((at.monotonic_s, rows, answer))
+        self._forget(at)
 
-    def durable(self, rows: pa.Table, now_s: float) -> None:
+    def durable(self, rows: pa.Table, at: Moment) -> None:
         """Count results that became durable, by their `kafka_timestamp` and `status`."""
         if not rows.num_rows:
             return
@@ -49,8 +53,8 @@ class ServiceMonitor:
         stamps = pc.drop_null(rows["kafka_timestamp"].combine_chunks()).cast(pa.int64())
         ms = stamps.to_numpy(zero_copy_only=False)
         # Archives of earlier releases have absurd times in the column.
-        self._durable.append((now_s, now_s - ms[is_plausible(ms)] / 1000))
-        self._forget(now_s)
+        self._durable.append((at.monotonic_s, at.wall_s - ms[is_plausible(ms)] / 1000))
+        self._forget(at)
 
     @property
     def rows_per_s(self) -> float:
@@ -59,13 +63,13 @@ class ServiceMonitor:
         seconds = sum(wall_s for _, wall_s in done)
         return sum(rows for rows, _ in done) / max(seconds, 1e-6) if done else 0.0
 
-    def figures(self, now_s: float) -> dict[str, Any]:
+    def figures(self, at: Moment) -> dict[str, Any]:
         """Return rates and percentiles, by their names in the snapshot."""
-        self._forget(now_s)
+        self._forget(at)
         done = [(rows, reply) for _, rows, reply in self._batches if reply.fault is None]
         rows = sum(count for count, _ in done)
         cpu_s = sum(reply.cpu_s for _, reply in done)
-        since_s = max(min(WINDOW_S, now_s - self._started_s), 1e-3)
+        since_s = max(min(WINDOW_S, at.monotonic_s - self._started_s), 1e-3)
         walls = _quantiles([reply.wall_s for _, reply in done], (0.5, 0.99))
         waits = np.concatenate([stamps for _, stamps in self._durable] or [np.zeros(0)])
         latencies = _quantiles(waits, (0.5, 0.95, 0.99))
@@ -80,9 +84,9 @@ class ServiceMonitor:
             "memory_bytes": max((reply.memory_bytes for _, _, reply in self._batches), default=0),
         }
 
-    def _forget(self, now_s: float) -> None:
+    def _forget(self, at: Moment) -> None:
         for kept in (self._batches, self._durable):
-            while kept and kept[0][0] < now_s - WINDOW_S:
+            while kept and kept[0][0] < at.monotonic_s - WINDOW_S:
                 kept.popleft()
 
 

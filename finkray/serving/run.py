@@ -13,6 +13,7 @@ from pathlib import Path
 from finkray.claim import DataFile
 from finkray.errors import ServiceError
 from finkray.ledger.claims import read_claims
+from finkray.monitor.clock import now
 from finkray.outliers.location import shared_table
 from finkray.results.backlog import AlertSelection, Backlog, ClaimWork, live_from
 from finkray.results.inputs import open_inputs
@@ -257,7 +258,7 @@ class Snapshots:
             breaker_since=_utc_of(dispatcher.opened_s),
             last_fault=dispatcher.last_fault,
             faults=dict(monitor.faults),
-            **monitor.figures(time.time()),
+            **monitor.figures(now()),
         )
         return self._last
 
@@ -307,7 +308,7 @@ def _server(
         backlog=backlog,
         pool=Pool(make_host or (lambda _: Worker(run.spec, limits, run.archive))),
         settings=ServeSettings(_dispatcher(settings), _scale(settings)),
-        monitor=ServiceMonitor(time.time()),
+        monitor=ServiceMonitor(now()),
         on_tick=on_tick,
     )
 

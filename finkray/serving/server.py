@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from finkray.errors import StorageError
+from finkray.monitor.clock import now
 from finkray.results.backlog import Backlog, ClaimWork
 from finkray.services.messages import Answer
 from finkray.serving.answers import AnsweredClaim, OpenClaims
@@ -226,7 +227,7 @@ class Server:
 
     def _answered(self, worker: int, answer: Answer, now_s: float) -> None:
         batch = self.dispatcher.busy[worker]
-        self.monitor.answered(batch.rows, answer, time.time())
+        self.monitor.answered(batch.rows, answer, now())
         if answer.fault is None and answer.table is not None:
             self._claims.add(batch.slices, answer)
             self._carry_out(self.dispatcher.answered(worker, now_s))
@@ -274,7 +275,7 @@ class Server:
             for work in committed.works:
                 self._backlog.done(work.claim)
             for rows in committed.rows:
-                self.monitor.durable(rows, time.time())
+                self.monitor.durable(rows, now())
 
     def _tick(self) -> None:
         now_s = time.monotonic()

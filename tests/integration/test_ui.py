@@ -235,11 +235,12 @@ def test_a_thousand_updates_leave_nothing_in_the_memory_of_the_tab(page: Page) -
     assert min(after[1] - before[1] for before, after in pairwise(times)) < 0.2
 
 
-def test_a_page_whose_server_is_gone_says_so(page: Page) -> None:
+def test_a_page_whose_server_is_gone_says_so_also_by_a_clock_that_was_set_back(page: Page) -> None:
     with served(Night()) as (url, stop):
         page.goto(url)
         expect(page.locator(".fr-banner")).to_contain_text("running")
         expect(page.locator(".fr-lost-note")).not_to_be_visible()
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() - 3600e3; }")
         stop()
         expect(page.locator(".fr-lost-note")).to_contain_text(
             "This page's server has not answered since", timeout=30_000

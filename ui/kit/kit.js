@@ -8,7 +8,8 @@
   note.className = "fr-lost-note";
   note.setAttribute("role", "alert");
   document.body.appendChild(note);
-  let heard = Date.now();
+  // Not Date.now(): a viewer's clock that is set back would hide for as long that nobody answers.
+  let heard = performance.now();
 
   // Changes what differs and leaves the rest: scrolled tables stay where they are, and a screen
   // reader hears of a banner when its words change and not each second.
@@ -65,7 +66,7 @@
             const complete = place(name, await answer.json());
             content.seen = complete ? answer.headers.get("ETag").replaceAll('"', "") : "";
           }
-          heard = Date.now();
+          heard = performance.now();
         }
       }
     } catch {
@@ -77,7 +78,7 @@
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
-    heard = Date.now(); // a hidden tab did not ask
+    heard = performance.now(); // a hidden tab did not ask
     for (const [name, content] of contents) follow(name, content);
   });
 
@@ -134,9 +135,10 @@
       clock.textContent = new Date().toISOString().slice(0, 19).replace("T", " ") + " UTC";
     }
     const patience = SILENCE_MS + Math.min(...[...contents.values()].map(({ every }) => every));
-    const lost = !document.hidden && Date.now() - heard > patience;
+    const lost = !document.hidden && performance.now() - heard > patience;
     if (lost && !document.body.classList.contains("fr-lost")) {
-      const since = new Date(heard).toISOString().slice(0, 19).replace("T", " ");
+      const silent = performance.now() - heard;
+      const since = new Date(Date.now() - silent).toISOString().slice(0, 19).replace("T", " ");
       note.textContent = `This page's server has not answered since ${since} UTC: ` +
         "what is shown is old. Is it running? finkray start ui";
     }

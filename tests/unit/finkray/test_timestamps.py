@@ -51,13 +51,12 @@ def test_latencies_of_the_archive_leave_absurd_times_out() -> None:
 def test_latencies_of_a_service_leave_absurd_times_out() -> None:
     """Archives of earlier releases have such times in the column."""
     stamps = pa.array([NOW_MS, None, *ABSURD_MS], pa.timestamp("ms", "UTC"))
-    monitor = ServiceMonitor(0.0)
+    at = Moment(NOW_MS / 1000 + 3, 7.0)
+    monitor = ServiceMonitor(at)
 
-    monitor.durable(
-        pa.table({"kafka_timestamp": stamps, "status": ["ok"] * len(stamps)}), NOW_MS / 1000 + 3
-    )
+    monitor.durable(pa.table({"kafka_timestamp": stamps, "status": ["ok"] * len(stamps)}), at)
 
-    figures = monitor.figures(NOW_MS / 1000 + 3)
+    figures = monitor.figures(at)
     assert [figures[f"latency_p{p}_s"] for p in (50, 95, 99)] == [3, 3, 3]
 
 

@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from finkray.status.archive import RatePoint, Snapshot, StageLatency
 from tests.support.snapshots import NIGHT, busy_night
 from ui.history import KEPT, MOST_DRAWN, ArchiveHistory
@@ -58,3 +60,19 @@ def test_the_highest_latency_of_each_step_is_kept_and_none_is_not_zero() -> None
         history.add(durable(NIGHT.replace(second=0) + timedelta(seconds=second), p95_s))
     points = history.latencies.last(timedelta(minutes=10))
     assert [point.p95_s for point in points] == [{"durable": 61.0}, {}, {}, {"durable": 5.0}]
+
+
+@pytest.mark.parametrize("set_s", [-3600, -20, 3600])
+def test_curves_go_on_when_the_clock_of_the_archive_is_set(set_s: int) -> None:
+    """The driver dates its last minutes anew by the clock as it is."""
+    history = ArchiveHistory()
+    for second in range(0, 1200, 2):
+        now = NIGHT + timedelta(seconds=second + (set_s if second >= 900 else 0))
+        known = [point(now - timedelta(seconds=ago), 10.0) for ago in range(600, -1, -2)]
+        history.add(busy_night(now, history=tuple(known[-1 - second // 2 :])))
+    for kept in (history.rates, history.latencies):
+        points = kept.last(timedelta(hours=1))
+        dates = [each.at for each in points]
+        assert dates == sorted(set(dates))
+        assert now - dates[-1] < timedelta(seconds=10)
+        assert dates[0] <= now - timedelta(seconds=250)

@@ -10,8 +10,8 @@ from finkray.monitor.clock import Moment
 from finkray.monitor.raised_alarms import KEPT, RaisedAlarms
 
 
-def at(second: float) -> Moment:
-    return Moment(monotonic_s=second, wall_s=1_790_000_000 + second)
+def at(second: float, set_s: float = 0.0) -> Moment:
+    return Moment(monotonic_s=second, wall_s=1_790_000_000 + second + set_s)
 
 
 def test_an_alarm_keeps_its_start_time_and_ends_with_its_facts() -> None:
@@ -57,3 +57,21 @@ def test_an_alarm_is_logged_when_it_is_raised_and_when_it_is_over(
         "alarm STORAGE raised: full for 0 s",
         "alarm STORAGE is over, after 1 min 0 s",
     ]
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, 3600.0])
+def test_an_alarm_lasts_as_long_as_it_does_while_the_clock_is_set(
+    set_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised = RaisedAlarms()
+    with caplog.at_level(logging.INFO):
+        raised.update({"CLOCK": "jumped"}, at(0))
+        raised.update({"CLOCK": "jumped"}, at(30, set_s))
+        (alarm,) = raised.current
+        raised.update({}, at(60, set_s))
+    assert caplog.messages[-1] == "alarm CLOCK is over, after 1 min 0 s"
+    (past,) = raised.past
+    now_s = at(60, set_s).wall_s
+    assert alarm.since.timestamp() == min(1_790_000_000, now_s - 60)
+    assert past.since == alarm.since
+    assert past.until.timestamp() == now_s
