@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -27,6 +26,7 @@ import finkray
 from finkray.errors import ClusterUnavailable
 from finkray.host.java import Java, find_java
 from finkray.host.jvm_class_data import sharing_options
+from finkray.host.scratch import make_scratch
 from finkray.query.authenticated_master import use_authenticated_master
 from finkray.query.executor_watch import ExecutorWatch
 from finkray.query.messages import ClaimOrder, ClaimOutcome, orders_to_json
@@ -183,7 +183,7 @@ class SparkOnRay:
         # Spark listens where Ray does: on the loopback address of a local cluster.
         os.environ.setdefault("SPARK_LOCAL_IP", ray.util.get_node_ip_address())
         self._on_micro_batch = on_micro_batch
-        self._folder = Path(tempfile.mkdtemp(prefix="finkray-spark-"))
+        self._folder = make_scratch("spark")
         self._queries = 0
         self._query: Any = None
         self._source: Any = None
