@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from finkray.errors import FinkrayError, KafkaUnavailable, TopicChanged
@@ -95,6 +96,43 @@ def delete_topic(config: Mapping[str, Any], name: str) -> None:
         raise KafkaUnavailable(f"topic {name} could not be deleted: {reason}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as Kafka has it.
+
+    Attributes
+    ----------
+    topic_id
+        Kafka's id of it, which a topic that is created anew has not; None before Kafka 2.8
+    partitions
+        how many it has
+    """
+
+    topic_id: str | None
+    partitions: int
+
+
+def find_topic(config: Mapping[str, Any], name: str) -> Topic | None:
+    """Return a topic; None if there is no such topic.
+
+    Raises
+    ------
+    KafkaUnavailable
+        if no broker answers
+    """
+    admin = _admin(config)  # the request ends with it
+    try:
+        asked = admin.describe_topics(TopicCollection([name]), request_timeout=_TIMEOUT_S)
+        found = asked[name].result()
+    except KafkaException as error:
+        known = finkray_error(error)
+        if isinstance(known, TopicChanged):
+            return None
+        raise known from error
+    topic_id = None if found.topic_id is None else str(found.topic_id)
+    return Topic(topic_id, len(found.partitions))
+
+
 def partition_count(config: Mapping[str, Any], name: str) -> int | None:
     """Return how many partitions a topic has; None if there is no such topic.
 
@@ -103,16 +141,8 @@ def partition_count(config: Mapping[str, Any], name: str) -> int | None:
     KafkaUnavailable
         if no broker answers
     """
-    try:
-        topic = _admin(config).list_topics(name, timeout=_TIMEOUT_S).topics[name]
-    except KafkaException as error:
-        raise finkray_error(error) from error
-    if topic.error is None or topic.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
-        return len(topic.partitions)
-    known = finkray_error(topic.error)
-    if isinstance(known, TopicChanged):
-        return None
-    raise known
+    found = find_topic(config, name)
+    return None if found is None else found.partitions
 
 
 def _admin(config: Mapping[str, Any]) -> AdminClient:

@@ -30,10 +30,10 @@ from finkray.avro.schema import WriterSchema
 from finkray.errors import FinkrayError, KafkaUnavailable, SchemaUnavailable, StorageError
 from finkray.host.records import read_record, write_private
 from finkray.json_values import json_value
-from finkray.kafka.cluster import NO_TOPIC_ID, KafkaCluster
+from finkray.kafka.cluster import NO_TOPIC_ID
 from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.errors import finkray_error, is_of_group
-from finkray.kafka.topics import partition_count
+from finkray.kafka.topics import find_topic
 from finkray.streamout.sender import read_schemas
 
 _LOG = logging.getLogger(__name__)
@@ -113,11 +113,12 @@ class TopicReader:
         self._topic = topic
         self._instance = instance
         self._schemas: dict[int, str] = {}
-        count = partition_count(config, topic)
-        if count is None:
+        found = find_topic(config, topic)
+        if found is None:
             raise FinkrayError(f"there is no topic {topic}: finkray filter list names the topics")
-        self._begins = {partition: positions.get(partition) for partition in range(count)}
-        self.topic_id = self._current_topic_id() or NO_TOPIC_ID
+        partitions = range(found.partitions)
+        self._begins = {partition: positions.get(partition) for partition in partitions}
+        self.topic_id = found.topic_id or NO_TOPIC_ID
         """Kafka's id of the topic, which one that is created anew has not."""
 
     def batches(self, go_on: Callable[[bool], bool]) -> Iterator[Received]:
@@ -156,13 +157,9 @@ class TopicReader:
                 if not go_on(len(at_end) == len(self._begins)):
                     return
 
-    def _current_topic_id(self) -> str | None:
-        with closing(KafkaCluster(self._config)) as cluster:
-            return cluster.topic_ids([self._topic]).get(self._topic)
-
     def _refuse_a_topic_that_is_gone(self) -> None:
         try:
-            current = self._current_topic_id()
+            current = find_topic(self._config, self._topic)
         except KafkaUnavailable as error:
             _LOG.warning(
                 "Kafka does not answer the reader of %s, which waits: %s", self._topic, error
@@ -170,7 +167,7 @@ class TopicReader:
             return
         if current is None:
             raise FinkrayError(f"the topic {self._topic} was deleted while it was read")
-        if current != self.topic_id:
+        if (current.topic_id or NO_TOPIC_ID) != self.topic_id:
             raise FinkrayError(
                 f"the topic {self._topic} was created anew while it was read: read it from its "
                 "beginning, and save to another folder"

@@ -50,11 +50,24 @@ ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 
 @dataclass(slots=True)
 class Transferred:
-    """What was written: alerts that were looked at, messages, and why others are none."""
+    """What was written.
+
+    Attributes
+    ----------
+    alerts
+        how many were looked at
+    sent
+        messages
+    reasons
+        alerts that could not be judged, or not be made a message, by reason
+    is_complete
+        whether nothing is missing: it was not stopped before the end
+    """
 
     alerts: int = 0
     sent: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    is_complete: bool = False
 
     @property
     def refused(self) -> int:
@@ -130,6 +143,7 @@ def transfer(
                     for _ in range(SCHEMA_COPIES):
                         producer.produce(f"{topic}_schema", b"schema", key=plain.encode())
                 producer.flush()
+                done.is_complete = True
     finally:
         judge.pool.close()
     return done

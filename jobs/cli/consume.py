@@ -164,6 +164,6 @@ def transfer(
     )
     for reason, count in done.reasons.most_common():
         context.progress.tell(f"refused {count:,}: {reason}")
-    if stopping.is_set():
+    if not done.is_complete:
         context.progress.tell(f"stopped before the end; begin again with another name than {topic}")
         raise typer.Exit(CommandExit.INTERRUPTED)

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from finkray.host.exit_codes import CommandExit
+from finkray.kafka.topics import partition_count
 from finkray.streamout.engine import Streamout
+from finkray.streamout.transfer import Transferred, transfer
+from jobs.commands import consume
 from jobs.commands.consume import consume_now
 from sim.broker.kafka import Kafka
 from tests.support import docs_pages
@@ -135,7 +140,9 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     follow(resume)
     send()
 
-    printed, as_parquet, as_avro, transfer = docs_pages.commands(DOCS / "subscribe.md", live=False)
+    printed, as_parquet, as_avro, to_transfer = docs_pages.commands(
+        DOCS / "subscribe.md", live=False
+    )
     lines = [json.loads(line) for line in follow(printed).splitlines()]
     assert [line["finkray"]["filter"] for line in lines] == ["bright"] * 3
     assert f"{2 * int(passed)} alerts of bright were saved" in follow(as_parquet)
@@ -168,7 +175,7 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     read = Counter((line.split()[0], float(line.split()[1])) for line in with_fink)
     assert read == expected
     assert re.search(
-        r"[1-9]\d* of 820 alerts were written to ftransfer_ztf_mine; 0 ref", follow(transfer)
+        r"[1-9]\d* of 820 alerts were written to ftransfer_ztf_mine; 0 ref", follow(to_transfer)
     )
     moved: list[str] = []
     consume_now(
@@ -181,15 +188,42 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
         limit=None,
     )
     assert len(moved) * 3 == 4 * len(faint), "also what came before the filter was published"
-    again = finkray(*shlex.split(transfer)[1:], **environment)
+    again = finkray(*shlex.split(to_transfer)[1:], **environment)
     assert "it already exists" in again.stderr
+    _assert_an_interrupted_transfer_is_told(to_transfer, finkray, environment, kafka)
     lsst = _send_lsst(archive, follow, send, tmp_path)
-    transfer_lsst = transfer.replace("_ztf_mine", "_lsst_mine").replace("faint", "real")
+    transfer_lsst = to_transfer.replace("_ztf_mine", "_lsst_mine").replace("faint", "real")
     both = 2 * len(lsst)
     assert f"{both} of {both} alerts were written to ftransfer_lsst" in follow(transfer_lsst)
     _assert_finkctl_reads(len(moved), both, kafka, tmp_path, fink_client)
     _assert_fink_client_reads_lsst(lsst, tmp_path, environment, fink_client)
     assert "retired" in follow(retire)
+
+
+def _assert_an_interrupted_transfer_is_told(
+    command: str, finkray: Finkray, environment: dict[str, str], kafka: Kafka
+) -> None:
+    """Press Ctrl-C after the first file: what is there is half, and its topic is not announced."""
+
+    def interrupted(*arguments: Any, **options: Any) -> Transferred:
+        tell = {"tell": lambda _: signal.raise_signal(signal.SIGINT)}
+        return transfer(*arguments, **{**options, **tell})
+
+    half = command.replace("_ztf_mine", "_ztf_half")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consume, "transfer", interrupted)
+        answer = finkray(*shlex.split(half)[1:], **environment)
+    assert answer.returncode == CommandExit.INTERRUPTED
+    assert re.match(r"[1-9]\d* of 205 alerts were written to ftransfer_ztf_half", answer.stdout)
+    assert answer.stderr.endswith(
+        "stopped before the end; begin again with another name than ftransfer_ztf_half\n"
+    )
+    config = {"bootstrap.servers": kafka.bootstrap_servers}
+    assert partition_count(config, "ftransfer_ztf_half") is not None
+    assert partition_count(config, "ftransfer_ztf_half_schema") is None
+    again = finkray(*shlex.split(half)[1:], **environment)
+    assert again.returncode == CommandExit.NO
+    assert "it already exists: choose another name" in again.stderr
 
 
 def _assert_finkctl_reads(
