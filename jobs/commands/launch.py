@@ -19,6 +19,7 @@ from jobs.cluster.job import Daemon, Job, ServiceJob
 from jobs.cluster.logs import LogText, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
 from jobs.cluster.restart_plan import is_watched
+from jobs.cluster.simulated_alerts import refuse_mixing
 from jobs.cluster.simulated_kafka import reading_simulator
 from jobs.cluster.started_jobs import (
     StartedJob,
@@ -29,6 +30,7 @@ from jobs.cluster.started_jobs import (
 from jobs.commands.context import CommandContext
 from jobs.commands.local_cluster import bring_up, taken_down_if_idle
 from jobs.commands.ray_watcher import ensure_watcher
+from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.registry import DAEMONS
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
@@ -116,6 +118,8 @@ def start(context: CommandContext, request: StartRequest) -> None:
     ClusterUnavailable
         Ray or the job did not come up in time.
     """
+    if request.daemon is ARCHIVE:
+        refuse_mixing(context.settings, simulator=request.with_simulator)
     if context.cluster() is None:
         _check_start(context, request, context.settings)  # before a local Ray is started in vain
     cluster, jobs = bring_up(context)

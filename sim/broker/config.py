@@ -1,16 +1,26 @@
 """Settings of a Kafka with a single node: broker and controller in one process, loopback only."""
 
 import base64
-import uuid
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from finkray.host.ports import LOOPBACK
+
+_ID_BEGINS: Final = "finkray-sim-"
+"""Nine bytes in base64: an archive's ledger tells from it that alerts are simulated ones."""
 
 
 def new_cluster_id() -> str:
     """Return a random cluster id in Kafka's form: 16 bytes in URL-safe base64, 22 characters."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    drawn = base64.urlsafe_b64decode(_ID_BEGINS) + secrets.token_bytes(7)
+    return base64.urlsafe_b64encode(drawn).decode().rstrip("=")
+
+
+def is_simulated(cluster_id: str) -> bool:
+    """Return whether a Kafka of the simulator has this cluster id."""
+    return cluster_id.startswith(_ID_BEGINS)
 
 
 def server_properties(
