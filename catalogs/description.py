@@ -30,6 +30,7 @@ from pydantic import (
 )
 
 from catalogs.units import read_unit
+from finkray.host.home import expanded
 from finkray.settings.reader import read_settings
 from finkray.settings.section import Section
 from finkray.versions import VERSION
@@ -270,7 +271,7 @@ def read_description(path: Path) -> Description:
         With one line for each thing that is wrong.
     """
     description = read_settings(Description, path, {}, {})
-    source = Path(description.source.path).expanduser()
+    source = expanded(description.source.path)
     where = str(source if source.is_absolute() else (path.parent / source).absolute())
     return description.model_copy(
         update={"source": description.source.model_copy(update={"path": where})}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from finkray.errors import SettingsError
+from finkray.host.home import expanded
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
 from finkray.storage.opening import StorageLocation, absolute, open_storage
@@ -50,4 +51,4 @@ def _own_folder(settings: Settings) -> Path | None:
         raise SettingsError(
             "services.outliers.folder: expected a folder that all nodes see under the same path"
         )
-    return Path(folder).expanduser().absolute()
+    return expanded(folder).absolute()

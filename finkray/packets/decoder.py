@@ -1,10 +1,10 @@
 """Make the decoder that the settings describe."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from finkray.avro.schema import WriterSchema
 from finkray.errors import SchemaError, SettingsError
+from finkray.host.home import expanded
 from finkray.packets.decode import Decoder
 from finkray.packets.new_schemas import NewSchemas
 from finkray.packets.schema_folder import SchemaFolder, read_schema_file
@@ -68,7 +68,7 @@ def make_decoder(
 def _sources(packets: PacketSettings) -> list[SchemaSource]:
     sources: list[SchemaSource] = []
     if packets.schema_folder:
-        sources.append(SchemaFolder(Path(packets.schema_folder).expanduser()))
+        sources.append(SchemaFolder(expanded(packets.schema_folder)))
     if packets.registry_url:
         # Its client takes 0.1 s to load, in each process that decodes.
         from finkray.packets.schema_registry import SchemaRegistry
@@ -79,7 +79,7 @@ def _sources(packets: PacketSettings) -> list[SchemaSource]:
 
 def _bare_schema(path: str, max_columns: int) -> str:
     try:
-        text = read_schema_file(Path(path).expanduser())
+        text = read_schema_file(expanded(path))
         WriterSchema.from_text(text, max_columns)
     except SchemaError as error:
         raise SettingsError(f"packets.bare: {error}") from error

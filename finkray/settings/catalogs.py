@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints, field_validator
 
+from finkray.host.home import expanded
 from finkray.settings.section import MiB, Section
 
 CDS_XMATCH: Final = "http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync"
@@ -82,7 +83,7 @@ class CatalogSettings(Section):
     @property
     def root(self) -> Path:
         """Return the folder as an absolute path."""
-        return Path(self.folder).expanduser().absolute()
+        return expanded(self.folder).absolute()
 
     def with_absolute_folder(self) -> "CatalogSettings":
         """Return these settings with an absolute folder."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
+from finkray.host.home import expanded
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
 from finkray.storage.local_checks import check_folder
 
@@ -85,7 +86,7 @@ class LocalStorage:
         parts = urlsplit(uri)
         if parts.scheme and (parts.netloc or not parts.path.startswith("/")):
             raise ValueError("expected three slashes and an absolute path: file:///folder")
-        return cls(Path(unquote(parts.path) if parts.scheme else uri).expanduser())
+        return cls(expanded(unquote(parts.path) if parts.scheme else uri))
 
     def __repr__(self) -> str:
         return f"LocalStorage({str(self.root)!r})"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from finkray.errors import SettingsError
 from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
 from jobs.cli.common import AsJson, Config, command_context, examples, print_json
@@ -112,4 +113,7 @@ def refit(
 
 
 def _named(user: str | None) -> str:
-    return user or getpass.getuser()
+    try:
+        return user or getpass.getuser()
+    except KeyError as error:  # in a container a user may have a number alone
+        raise SettingsError("this user has no name: give one with --user") from error

@@ -1,7 +1,6 @@
 """Make the paths in settings absolute, so that a job finds them from any folder."""
 
-from pathlib import Path
-
+from finkray.host.home import expanded
 from finkray.settings.model import Settings
 from finkray.storage.opening import absolute
 from jobs.cluster.connect import Cluster
@@ -44,4 +43,4 @@ def placed(settings: Settings, cluster: Cluster) -> Settings:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if path else ""
+    return str(expanded(path).absolute()) if path else ""

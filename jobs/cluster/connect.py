@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from finkray.errors import ClusterUnavailable, SettingsError
+from finkray.host.home import expanded
 from finkray.host.ray_connection import connect_to_ray, errors_of_ray
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray
@@ -102,7 +103,9 @@ def enter(cluster: Cluster, env: MutableMapping[str, str] = os.environ) -> None:
 
 def _has_token(env: Mapping[str, str]) -> bool:
     named = "RAY_AUTH_TOKEN" in env or "RAY_AUTH_TOKEN_PATH" in env
-    return named or (Path.home() / ".ray" / "auth_token").exists()
+    with suppress(SettingsError):  # a user without a home folder
+        return named or expanded("~/.ray/auth_token").exists()
+    return named
 
 
 def job_client(cluster: Cluster) -> "JobSubmissionClient":

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from finkray.errors import SettingsError
+from finkray.host.home import expanded
 
 
 def state_folder(env: Mapping[str, str] = os.environ) -> Path:
@@ -39,8 +40,13 @@ def state_folder(env: Mapping[str, str] = os.environ) -> Path:
     elif home := env.get("XDG_STATE_HOME"):
         folder = Path(home) / "finkray"
     else:
-        folder = Path.home() / ".local" / "state" / "finkray"
-    folder = folder.expanduser().absolute()
+        folder = Path("~/.local/state/finkray")
+    try:
+        folder = expanded(folder).absolute()
+    except SettingsError as error:
+        raise SettingsError(
+            f"state folder: {error}; or name a folder of your own in FINKRAY_STATE"
+        ) from error
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finkray.errors import FinkrayError, KafkaUnavailable
+from finkray.host.home import expanded
 from finkray.host.java import Java
 from finkray.host.lock import exclusive
 from sim.broker.trust import java_trust_options
@@ -64,9 +65,9 @@ _KAFKA = JarSet("kafka", "Kafka", _HERE / "jars.xml", _CHECKSUMS, 43, KafkaUnava
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder for downloads: `FINKRAY_CACHE`, or `finkray` in the user's cache folder."""
     if folder := environment.get("FINKRAY_CACHE"):
-        return Path(folder).expanduser().absolute()
+        return expanded(folder).absolute()
     base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "finkray"
+    return expanded(base or "~/.cache") / "finkray"
 
 
 def kafka_jars(java: Java, cache: Path | None = None) -> Path:
