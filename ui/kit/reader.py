@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from finkray.monitor.clock import Moment, now, wall_s_of
 from finkray.text import error_text
 from ui.kit.reading import Reading
 
@@ -26,14 +27,23 @@ class Reader(Generic[T]):
         Seconds from the end of one reading to the start of the next.
     name
         Name of the source, for the log.
+    clock
+        Returns the present moment.
     """
 
-    def __init__(self, source: Callable[[], T | None], interval_s: float, name: str) -> None:
+    def __init__(
+        self,
+        source: Callable[[], T | None],
+        interval_s: float,
+        name: str,
+        clock: Callable[[], Moment] = now,
+    ) -> None:
         self._source = source
         self._interval_s = interval_s
         self._name = name
         self._listeners: list[Callable[[T], None]] = []
-        self._latest: Reading[T] = Reading(None, datetime.now(UTC), "not read yet")
+        self._clock = clock
+        self._latest: tuple[Moment, T | None, str | None] = (clock(), None, "not read yet")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-reader", daemon=True)
 
@@ -51,15 +61,17 @@ class Reader(Generic[T]):
         self._thread.join(timeout_s)
 
     def latest(self) -> Reading[T]:
-        """Return the last answer."""
-        return self._latest
+        """Return the last answer, dated by the clock as it is now, which may have been set."""
+        read, value, problem = self._latest
+        read_s = wall_s_of(read.monotonic_s, self._clock())
+        return Reading(value, datetime.fromtimestamp(read_s, UTC), problem)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._latest = self._read()
             self._stopping.wait(self._interval_s)
 
-    def _read(self) -> Reading[T]:
+    def _read(self) -> tuple[Moment, T | None, str | None]:
         try:
             value = self._source()
             if value is not None:
@@ -68,7 +80,8 @@ class Reader(Generic[T]):
         except Exception as error:
             # Every failure must reach the viewer, and none may end the thread.
             problem = error_text(error)
-            if problem != self._latest.problem:
+            _, last, last_problem = self._latest
+            if problem != last_problem:
                 logger.exception("page: cannot read the source %r", self._name)
-            return Reading(self._latest.value, datetime.now(UTC), problem)
-        return Reading(value, datetime.now(UTC))
+            return self._clock(), last, problem
+        return self._clock(), value, None

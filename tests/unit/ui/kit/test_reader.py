@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from finkray.monitor.clock import Moment, utc_of
 from finkray.status.archive import Snapshot
 from tests.support.snapshots import busy_night
 from ui.kit.reader import Reader
+from ui.kit.reading import failure_banner
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -65,7 +67,23 @@ def test_a_source_that_hangs_blocks_no_caller() -> None:
 
     reader = Reader(source, 0.01, "status")
     reader.start()
-    before = reader.latest()
-    assert reader.latest() is before
+    assert reader.latest().problem == "not read yet"
     reader.stop(timeout_s=0.05)
     release.set()
+
+
+@pytest.mark.parametrize("set_s", [0.0, 3600.0, -3600.0])
+def test_a_source_that_hangs_is_told_whatever_the_clock_is_set_to(set_s: float) -> None:
+    at = Moment(1_764_000_000.0, 77.0)
+    reader = Reader(busy_night, 60.0, "status", lambda: at)
+    reader.start()
+    try:
+        wait_until(lambda: reader.latest().value is not None)
+        for silent_s, told in ((10, False), (60, True)):
+            at = Moment(1_764_000_000.0 + silent_s + set_s, 77.0 + silent_s)
+            banner = failure_banner(reader.latest(), utc_of(at), "the status")
+            assert (banner is not None) == told
+        assert banner is not None
+        assert banner.headline == "no answer for 1 min 0 s"
+    finally:
+        reader.stop()
