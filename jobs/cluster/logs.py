@@ -1,9 +1,16 @@
 """Read the log of a job while it grows."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 _END_LINES: Final = 20
+
+_RESTART: Final = re.compile(r" process exited with (-?\d+); restarting in [\d.]+ s$", re.MULTILINE)
+"""As `finkray.host.supervise` logs it."""
+
+_ERROR: Final = re.compile(r"^[A-Za-z_][\w.]*: (.+)$", re.MULTILINE)
+"""The last line of a traceback."""
 
 
 class LogText:
@@ -22,6 +29,16 @@ class LogText:
             text = file.read()
             self._position = file.tell()
         return text
+
+
+def failures_in(text: str) -> list[str]:
+    """Return why a process that is restarted failed, once for each restart that a log tells of."""
+    begins, found = 0, []
+    for restart in _RESTART.finditer(text):
+        errors = _ERROR.findall(text, begins, restart.start())
+        found.append(errors[-1] if errors else f"it exited with {restart[1]}")
+        begins = restart.end()
+    return found
 
 
 def text_end(path: Path) -> str:

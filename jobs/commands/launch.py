@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from finkray.errors import FinkrayError, ServiceError, SettingsError
+from finkray.errors import ClusterUnavailable, FinkrayError, ServiceError, SettingsError
 from finkray.host.interrupt import stop_on_interrupt
 from finkray.host.lock import exclusive
 from finkray.settings.model import Settings
@@ -16,7 +16,7 @@ from jobs.cluster.absolute_paths import placed
 from jobs.cluster.archive import archive_of
 from jobs.cluster.connect import Cluster, connected
 from jobs.cluster.job import Daemon, Job, ServiceJob
-from jobs.cluster.logs import LogText, text_end
+from jobs.cluster.logs import LogText, failures_in, text_end
 from jobs.cluster.ray_jobs import POLL_S, Jobs
 from jobs.cluster.restart_plan import is_watched
 from jobs.cluster.simulated_alerts import refuse_mixing
@@ -34,6 +34,10 @@ from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.registry import DAEMONS
 from jobs.daemons.service import SERVICE
 from jobs.daemons.simulator import SIMULATOR
+
+FAILED_STARTS: Final = 3
+"""A process may fail once because of another that ends, such as an archive before it; its third
+start comes two seconds after that of the first failure, and each takes some."""
 
 READY_TIMEOUT_S: Final = 240.0
 """Spark on Ray needs 20 s to its first micro-batch; the simulator fetches Kafka at first."""
@@ -181,13 +185,16 @@ def _start_job(
             ensure_watcher(context.state)
     log = job.log_path(session)
     context.progress.say(f"{name}: job {job.job_id}, log {log}")
+
+    def ready() -> bool:
+        refuse_restarts(name, log)
+        return daemon.is_ready(job, settings, context.state)
+
     if request.foreground:
         job = _follow(context, jobs, job, log)
     else:
         with context.progress.waiting(f"{name} starts"):
-            job = jobs.wait_until_ready(
-                job, lambda: daemon.is_ready(job, settings, context.state), READY_TIMEOUT_S
-            )
+            job = jobs.wait_until_ready(job, ready, READY_TIMEOUT_S)
     with exclusive(context.state / "services.lock"):
         daemon.note_folder(settings, context.state)
     if job.ended:
@@ -199,6 +206,22 @@ def _start_job(
         ended = f"{name} has ended"
         context.progress.say(
             ended if job.ended else daemon.ready_text(job, settings, context.state)
+        )
+
+
+def refuse_restarts(name: str, log: Path) -> None:
+    """Refuse to wait for a job that fails again and again at its start; it is left to try.
+
+    Raises
+    ------
+    ClusterUnavailable
+        It has failed as often as that is no accident any more.
+    """
+    failures = failures_in(LogText(log).more())
+    if len(failures) >= FAILED_STARTS:
+        raise ClusterUnavailable(
+            f"{name} fails at its start and is tried again and again: {failures[-1]}. It starts "
+            f"when that is mended; `finkray logs {name}` shows more, `finkray stop {name}` ends it"
         )
 
 
