@@ -28,3 +28,9 @@ def read_folder(storage: Storage, folder: str) -> list[pa.Table]:
     """Return the tables of all Parquet files below a folder, by path."""
     paths = sorted(file.path for file in storage.walk(folder))
     return [read_parquet(storage, path) for path in paths if path.endswith(".parquet")]
+
+
+def keep_rows(storage: Storage, path: str, rows: list[int]) -> None:
+    """Replace a file by one that has only these of its rows."""
+    table = read_parquet(storage, path)
+    overwrite_parquet(storage, path, table.take(pa.array(rows, pa.int64())))
