@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from finkray.curves.choice import BANDS
 from finkray.curves.periodogram import FEWEST_POINTS, Peak, Periodogram, periodogram, usable
@@ -18,7 +17,8 @@ from finkray.settings.model import Settings
 from finkray.text import visible_lines
 from jobs.cluster.archive import archive_of
 from ui.formats import to_csv
-from ui.kit.terminal import line_text
+from ui.kit.elements import Cell, Column, Table
+from ui.kit.terminal import table_text
 
 
 def archive_to_read(settings: Settings) -> Archive:
@@ -97,13 +97,19 @@ def write_csv(table: pa.Table) -> None:
 
 def curve_text(points: pa.Table) -> RenderableType:
     """Return the main columns of a light curve as a table, and a line that counts its points."""
-    table = Table(
-        "MJD (TAI)", "band", "kind", "flux nJy", "±", "limit", "apparent mag", "±", "note", box=None
+    kinds = points["kind"].to_pylist()
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    columns = (
+        Column("MJD (TAI)"),
+        Column("band"),
+        Column("kind"),
+        *(Column(name, number=True) for name in ("flux nJy", "±", "limit", "app. mag", "±")),
+        Column("note", prose=True),
     )
-    for point in points.to_pylist():
-        table.add_row(
+    rows = (
+        (
             _number(point["mjd_tai"], 5),
-            line_text(point["band"] or ""),
+            point["band"] or "",
             point["kind"],
             _number(point["flux_njy"], 1),
             _number(point["flux_err_njy"], 1),
@@ -112,38 +118,35 @@ def curve_text(points: pa.Table) -> RenderableType:
             _number(point["apparent_mag_err"], 3),
             _note(point),
         )
-    kinds = points["kind"].to_pylist()
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
-    return Group(table, f"{points.num_rows} points{f': {counts}' if counts else ''}")
+        for point in points.to_pylist()
+    )
+    said = f"{points.num_rows} points{f': {counts}' if counts else ''}"
+    return table_text(Table("", columns, tuple(tuple(map(Cell, row)) for row in rows), said, said))
 
 
 def cone_text(objects: pa.Table) -> RenderableType:
     """Return the objects of a cone as a table."""
-    if not objects.num_rows:
-        return "no object has an alert in this circle"
-    table = Table(
-        "object",
-        "survey",
-        "arcsec",
-        "RA deg",
-        "Dec deg",
-        "alerts",
-        "first MJD",
-        "last MJD",
-        box=None,
+    columns = (
+        Column("object"),
+        Column("survey"),
+        *(Column(name, number=True) for name in ("arcsec", "RA deg", "Dec deg", "alerts")),
+        *(Column(name, number=True) for name in ("first MJD", "last MJD")),
     )
-    for each in objects.to_pylist():
-        table.add_row(
-            line_text(each["object_id"] or ""),
+    rows = (
+        (
+            each["object_id"] or "",
             each["survey"],
             _number(each["separation_arcsec"], 2),
-            _number(each["ra_deg"], 6),
-            _number(each["dec_deg"], 6),
+            _number(each["ra_deg"], 5),
+            _number(each["dec_deg"], 5),
             str(each["alerts"]),
-            _number(each["first_mjd_tai"], 3),
-            _number(each["last_mjd_tai"], 3),
+            _number(each["first_mjd_tai"], 2),
+            _number(each["last_mjd_tai"], 2),
         )
-    return table
+        for each in objects.to_pylist()
+    )
+    nothing = "no object has an alert in this circle: try a larger radius"
+    return table_text(Table("", columns, tuple(tuple(map(Cell, row)) for row in rows), nothing))
 
 
 def periodograms(
@@ -176,24 +179,32 @@ def without_powers(found: Sequence[Periodogram]) -> list[dict[str, Any]]:
 
 def periodograms_text(found: Sequence[Periodogram]) -> RenderableType:
     """Return the peaks of each band as a table."""
-    parts: list[RenderableType] = []
+    columns = (
+        Column(""),
+        *(Column(name, number=True) for name in ("period days", "power", "false alarm")),
+        Column("daily aliases", prose=True),
+        Column("note", prose=True),
+    )
+    parts = []
     for each in found:
-        parts.append(
+        title = (
             f"band {each.band}: {each.points} detections in {each.span_days:.1f} days, fitted in "
             f"{each.quantity}"
         )
-        table = Table("", "period days", "power", "false alarm", "daily aliases", "note", box=None)
+        rows = []
         for rank, peak in enumerate(each.peaks, 1):
             alarm = peak.false_alarm_probability
-            table.add_row(
+            aliases = ", ".join(f"{period:.4f}" for period in peak.daily_aliases_days)
+            shown = (
                 str(rank),
                 f"{peak.period_days:.6f}",
                 f"{peak.power:.3f}",
                 "" if alarm is None else f"{alarm:.1e}",
-                ", ".join(f"{period:.4f}" for period in peak.daily_aliases_days),
+                aliases,
                 _peak_note(peak),
             )
-        parts.append(table)
+            rows.append(tuple(map(Cell, shown)))
+        parts.append(table_text(Table(title, columns, tuple(rows), "no peak")))
     return Group(*parts)
 
 

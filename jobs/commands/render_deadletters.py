@@ -53,7 +53,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
                 Column("time (UTC)"),
                 Column("reason"),
                 Column("size", number=True),
-                Column("detail"),
+                Column("detail", prose=True),
             ),
             tuple(tuple(map(Cell, _row(row))) for row in rows),
             "no dead letters",

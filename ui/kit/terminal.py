@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import Final
 
 import rich.table
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
 
 from finkray.text import visible_text
-from ui.kit.elements import AlarmCard, Banner, Figure, Level, Table
+from ui.kit.elements import AlarmCard, Banner, Cell, Figure, Level, Table
 
 LEVEL_STYLE: Final[dict[Level, str]] = {
     "good": "green",
@@ -20,6 +21,11 @@ LEVEL_STYLE: Final[dict[Level, str]] = {
     "bad": "bold red",
     "quiet": "",
 }
+
+_UNBOUNDED: Final = 100_000
+
+_LEAST_PROSE: Final = 14
+"""Characters of a line to which a column of long texts may be folded."""
 
 
 def line_text(text: str, style: str = "") -> Text:
@@ -83,25 +89,62 @@ def facts_text(facts: Iterable[tuple[str, str]]) -> RenderableType:
 
 
 def table_text(table: Table) -> RenderableType:
-    """Return a table without its detail columns, or the text of an empty table."""
+    """Return a table without its detail columns, or the text of an empty table.
+
+    Where the terminal is too narrow for it, each row is a paragraph with the names of its columns:
+    a number or a name that is folded or cut can be neither read nor copied.
+    """
     if not table.rows:
         return Text.assemble((f"{table.title}: " if table.title else "", "bold"), table.empty)
-    shown = [index for index, column in enumerate(table.columns) if not column.detail]
-    grid = _grid()
-    grid.show_header = any(column.name for column in table.columns)
-    for index in shown:
-        column = table.columns[index]
-        grid.add_column(
-            Text(column.name), justify="right" if column.number else "left", overflow="fold"
-        )
-    for row in table.rows:
-        cells = (row[index] for index in shown)
-        grid.add_row(*(line_text(cell.text, LEVEL_STYLE[cell.level]) for cell in cells))
     # The title is a line of its own: rich folds the title of a table at the table's width.
     title = [line_text(table.title, "bold")] if table.title else []
     note = [line_text(table.note, "dim")] if table.note else []
-    return Group(*title, grid, *note)
+    return Group(*title, _Rows(table), *note)
 
 
-def _grid() -> rich.table.Table:
-    return rich.table.Table(box=None, show_header=False, header_style="dim", padding=(0, 2, 0, 0))
+class _Rows:
+    """The rows of a table: as a grid, with a narrower gap if need be, else as paragraphs."""
+
+    def __init__(self, table: Table) -> None:
+        columns = [n for n, column in enumerate(table.columns) if not column.detail]
+        self._columns = [table.columns[n] for n in columns]
+        self._rows = [[row[n] for n in columns] for row in table.rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
+        for gap in (2, 1):
+            least = self._table(gap, _LEAST_PROSE)
+            if Measurement.get(console, unbounded, least).maximum <= options.max_width:
+                yield self._table(gap, None)
+                return
+        paragraphs = rich.table.Table.grid(padding=(0, 1, 0, 0))
+        for row in self._rows:
+            paragraphs.add_row("-", self._paragraph(row))
+        yield paragraphs
+
+    def _table(self, gap: int, most_prose: int | None) -> rich.table.Table:
+        grid = _grid(gap)
+        grid.show_header = any(column.name for column in self._columns)
+        for column in self._columns:
+            grid.add_column(
+                Text(column.name),
+                justify="right" if column.number else "left",
+                overflow="fold",
+                no_wrap=not column.prose,
+                max_width=most_prose if column.prose else None,
+            )
+        for row in self._rows:
+            grid.add_row(*(line_text(cell.text, LEVEL_STYLE[cell.level]) for cell in row))
+        return grid
+
+    def _paragraph(self, row: list[Cell]) -> Text:
+        said = []
+        for column, cell in zip(self._columns, row, strict=True):
+            if cell.text:
+                value = line_text(cell.text, LEVEL_STYLE[cell.level])
+                said.append(Text.assemble((f"{column.name} " if column.name else "", "dim"), value))
+        return Text(" · ").join(said)
+
+
+def _grid(gap: int = 2) -> rich.table.Table:
+    return rich.table.Table(box=None, show_header=False, header_style="dim", padding=(0, gap, 0, 0))

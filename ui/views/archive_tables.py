@@ -171,7 +171,12 @@ def past_alarms_table(past: Sequence[PastAlarm], limit: int | None = None) -> Ta
     """Return the alarms that are over, the latest first; at most `limit` of them."""
     return Table(
         "alarms that are over",
-        (Column("alarm"), Column("since"), Column("for", number=True), Column("message")),
+        (
+            Column("alarm"),
+            Column("since"),
+            Column("for", number=True),
+            Column("message", prose=True),
+        ),
         tuple(
             (
                 Cell(alarm.code),

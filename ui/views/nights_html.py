@@ -147,7 +147,7 @@ def letters_table(letters: Sequence[Letter]) -> Table:
             Column("arrived in Kafka"),
             Column("reason"),
             Column("bytes", number=True),
-            Column("detail"),
+            Column("detail", prose=True),
         ),
         tuple(
             (

@@ -33,9 +33,9 @@ _FILTER_COLUMNS: Final = (
 _GROUP_COLUMNS: Final = (Column("consumer group"), Column("topic"), Column("lag", number=True))
 _TROUBLE_COLUMNS: Final = (
     Column("filter"),
-    Column("why"),
+    Column("why", prose=True),
     Column("alerts", number=True),
-    Column("for example"),
+    Column("for example", prose=True),
 )
 _PUBLISHED_COLUMNS: Final = (
     Column("filter"),
@@ -46,7 +46,7 @@ _PUBLISHED_COLUMNS: Final = (
     Column("most in an hour", number=True),
     Column("published"),
     Column("state"),
-    Column("about"),
+    Column("about", prose=True),
 )
 
 _LEVELS: Final[dict[str, Level]] = {"active": "good", "paused": "quiet", "retired": "quiet"}

@@ -71,3 +71,28 @@ def test_banner_alarm_figures_and_facts_are_lines() -> None:
     figures = printed(figures_text("now", (Figure("lag", "7", "offsets"),)))
     assert figures.split() == ["now", "lag", "7", "offsets"]
     assert printed(facts_text((("epoch", "7"),))).split() == ["epoch", "7"]
+
+
+def test_what_a_narrow_terminal_shows_is_neither_cut_nor_folded_within_a_word() -> None:
+    topics = [f"ztf_20261124_programid{number}" for number in (1, 2)]
+    columns = (Column("topic"), Column("lag", number=True), Column("actor"))
+    rows = tuple((Cell(topic), Cell("150 003", "bad"), Cell("ingest-0")) for topic in topics)
+    table = table_text(Table("partitions", columns, rows, "none"))
+    for width in (60, 44, 43, 42, 41, 35):
+        words = printed(table, width).split()
+        assert [word for word in words if word in topics] == topics, width
+        assert words.count("ingest-0") == 2
+    assert printed(table, 60).splitlines()[1].split() == ["topic", "lag", "actor"]
+    assert printed(table, 35).splitlines()[1:3] == [
+        "- topic ztf_20261124_programid1 ·  ",
+        "  lag 150 003 · actor ingest-0     ",
+    ]
+
+
+def test_a_column_of_prose_is_folded_before_the_others() -> None:
+    columns = (Column("reason"), Column("detail", prose=True))
+    detail = "the record ends 17 bytes before its field"
+    table = table_text(Table("", columns, ((Cell("bad_record"), Cell(detail)),), "none"))
+    first, *others = printed(table, 30).splitlines()[1:]
+    assert first.startswith("bad_record  the record ends")
+    assert " ".join([first.split("  ", 1)[1], *others]).split() == detail.split()
