@@ -1,8 +1,9 @@
 """Logins of subscribers: SCRAM users of the Kafka of streaming out, with rights to read topics.
 
-A subscriber may read the topics that it was given, in consumer groups whose names begin with its
-own. Kafka's authoriser must be on, or everybody may read everything. The login of finkray needs the
-rights to alter users and rules, `Alter` on the cluster.
+A subscriber may read the topics that it was given, and that of the schemas, without which messages
+in Confluent's frame cannot be decoded, in consumer groups whose names begin with its own. Kafka's
+authoriser must be on, or everybody may read everything. The login of finkray needs the rights to
+alter users and rules, `Alter` on the cluster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from finkray.kafka.config import admin_config, options_explained
 from finkray.kafka.errors import finkray_error
 from finkray.settings.kafka import TOPIC_NAME
 from finkray.streamout.filter_file import NAME
+from finkray.streamout.topics import schemas_topic
 
 ITERATIONS: Final = 8192
 """Rounds of SCRAM-SHA-512 with which Kafka keeps a password; its least is 4096."""
@@ -48,9 +50,12 @@ class Subscribers:
     ----------
     config
         librdkafka's properties, secrets included
+    instance
+        of streaming out, whose schemas they may read
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], instance: str) -> None:
+        self._schemas_topic = schemas_topic(instance)
         with options_explained():
             self._admin = AdminClient(admin_config(config))
 
@@ -78,7 +83,8 @@ class Subscribers:
         info = ScramCredentialInfo(_MECHANISM, ITERATIONS)
         credential = UserScramCredentialUpsertion(name, info, password.encode())
         rules = [_may_read(name, ResourceType.GROUP, name + PREFIX_MARK)]
-        rules += [_may_read(name, ResourceType.TOPIC, topic) for topic in topics]
+        readable = (self._schemas_topic, *topics)
+        rules += [_may_read(name, ResourceType.TOPIC, topic) for topic in readable]
         self._wait(self._admin.alter_user_scram_credentials([credential], **_TIMEOUT))
         self._wait(self._admin.create_acls(rules, **_TIMEOUT))
 
@@ -104,6 +110,8 @@ class Subscribers:
     def all(self) -> dict[str, list[str]]:
         """Return the topics of each subscriber, by name; users without topics are none.
 
+        The topic of the schemas, which every subscriber may read, is not among them.
+
         Raises
         ------
         KafkaUnavailable
@@ -119,6 +127,8 @@ class Subscribers:
             user = rule.principal.removeprefix("User:")
             if rule.restype == ResourceType.GROUP and rule.name == user:
                 groups.add(user)
+            elif rule.name == self._schemas_topic:
+                continue
             elif rule.restype == ResourceType.TOPIC and rule.operation == AclOperation.READ:
                 is_prefix = rule.resource_pattern_type == ResourcePatternType.PREFIXED
                 topics.setdefault(user, []).append(rule.name + PREFIX_MARK * is_prefix)

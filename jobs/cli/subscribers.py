@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Subscribers: logins that may read topics of filters (docs/subscribe.md).",
+    epilog=examples(
+        "finkray subscriber add alice --topic bright",
+        "finkray subscriber list",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,
@@ -88,4 +92,5 @@ def _open(config: Path | None) -> "tuple[CommandContext, Subscribers]":
     from jobs.cluster.streamout_kafka import streamout_kafka
 
     context = command_context(config)
-    return context, Subscribers(streamout_kafka(context.settings))
+    settings = context.settings
+    return context, Subscribers(streamout_kafka(settings), settings.streamout.instance)

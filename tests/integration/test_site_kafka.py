@@ -1,5 +1,6 @@
 """A Kafka as sites have it: TLS, logins, few rights; what lets one in, what is said if not."""
 
+import json
 import re
 import subprocess
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer
 
+from finkray.avro.frame import write_frame
 from finkray.errors import SettingsError
 from finkray.host.java import find_java
 from finkray.ingest.intake import CutLimits
@@ -19,9 +21,11 @@ from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.consumer import assigned_consumer
 from finkray.settings.kafka import KafkaSettings
-from finkray.settings.model import load
+from finkray.settings.model import Settings, load
 from finkray.streamout.subscribers import Subscribers
+from finkray.streamout.topics import FIRST_ID, schemas_topic
 from jobs.commands.checks import kafka_checks
+from jobs.commands.consume import consume_now
 from sim.broker.jars import kafka_jars
 from sim.broker.read_only import allow_reading
 from tests.support.archiving import wait_until
@@ -32,6 +36,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "kafka.md"
 SUBSCRIBE = PAGE.with_name("subscribe.md")
+
+INSTANCE = Settings().streamout.instance
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +136,32 @@ def read_as(site: SiteKafka, user: str, password: str, topic: str, group: str) -
     return count, errors[-1] if errors else ""
 
 
+def printed_to_alice(site: SiteKafka, topic: str) -> list[str]:
+    """Send a message in Confluent's frame, with its schema; return what `finkray consume` prints.
+
+    She was given the topic, and nobody said anything of that of the schemas.
+    """
+    schemas = schemas_topic(INSTANCE)
+    text = '{"type": "record", "name": "a", "fields": [{"name": "x", "type": "int"}]}'
+    entry = json.dumps({"id": FIRST_ID, "subject": topic, "schema": text}).encode()
+    for name, value in ((schemas, entry), (topic, write_frame(FIRST_ID, b"\x0e"))):
+        site.broker.create_topic(name)
+        send(site.broker.bootstrap_servers, name, [value])
+    alice = site.settings(sasl_username="alice", sasl_password="a password")
+    settings = Settings(kafka=KafkaSettings(**alice))
+    lines: list[str] = []
+    consume_now(
+        settings,
+        topic,
+        None,
+        "parquet",
+        print_line=lines.append,
+        go_on=lambda at_end: not at_end,
+        limit=None,
+    )
+    return lines
+
+
 def is_slowed(site: SiteKafka, topic: str, group: str) -> bool:
     """Return whether Kafka tells alice's client that it answers later, until both messages came."""
     told: list[float] = []
@@ -164,7 +196,8 @@ def limit_as_the_page_says(bootstrap_servers: str, bytes_per_s: int) -> None:
 def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
     site: SiteKafka, topic: str
 ) -> None:
-    subscribers = Subscribers({"bootstrap.servers": site.broker.bootstrap_servers})
+    servers = site.broker.bootstrap_servers
+    subscribers = Subscribers({"bootstrap.servers": servers}, INSTANCE)
     for name in (f"open_{topic}", f"closed_{topic}"):
         site.broker.create_topic(name)
         send(site.broker.bootstrap_servers, name, [b"1", b"2"])
@@ -174,6 +207,7 @@ def test_a_subscriber_reads_its_topics_in_its_groups_until_it_is_removed(
         subscribers.add("al", "a password", ["fink_*"])
     read = partial(read_as, site, "alice", "a password")
     wait_until("her login", lambda: read(f"open_{topic}", "alice-1")[0] == 2)
+    assert printed_to_alice(site, f"fink_{topic}") == ['{"x": 7}']
     assert read(f"closed_{topic}", "alice-2") == (0, "TOPIC_AUTHORIZATION_FAILED")
     assert read(f"open_{topic}", "bob-1") == (0, "GROUP_AUTHORIZATION_FAILED")
     assert read_as(site, "alice", "guessed", f"open_{topic}", "alice-3")[0] == 0
