@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
@@ -78,8 +78,7 @@ class Received:
 
     def table(self) -> pa.Table:
         """Return the alerts as columns."""
-        reader = RecordReader(WriterSchema.from_text(self.schema))
-        return pa.Table.from_batches([reader.read(list(self.records))])
+        return table_of(self.schema, self.records)
 
 
 class TopicReader:
@@ -115,7 +114,10 @@ class TopicReader:
         self._schemas: dict[int, str] = {}
         found = find_topic(config, topic)
         if found is None:
-            raise FinkrayError(f"there is no topic {topic}: finkray filter list names the topics")
+            raise FinkrayError(
+                f"there is no topic {topic}, or the login may not read it: finkray filter list "
+                "names the topics, where the archive is"
+            )
         partitions = range(found.partitions)
         self._begins = {partition: positions.get(partition) for partition in partitions}
         self.topic_id = found.topic_id or NO_TOPIC_ID
@@ -323,13 +325,25 @@ def save(received: Received, folder: Path, form: Format) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{received.topic}-{received.partition:05d}-{received.first:020d}-{received.last:020d}"
     path = folder / f"{name}.{form}"
-    draft = folder / f".{uuid.uuid4().hex}"
+    write_records(path, received.schema, received.records, form)
+    return path
+
+
+def write_records(path: Path, schema: str, records: Sequence[bytes], form: Format) -> None:
+    """Write bare records of one schema to a file, whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        if the file cannot be written
+    """
+    draft = path.with_name(f".{uuid.uuid4().hex}")
     try:
         with draft.open("wb") as sink:
             if form == "parquet":
-                pq.write_table(received.table(), sink, compression="zstd")
+                pq.write_table(table_of(schema, records), sink, compression="zstd")
             else:
-                sink.write(_container(received))
+                sink.write(_container(schema, records))
             sink.flush()
             os.fsync(sink.fileno())
         draft.rename(path)
@@ -337,7 +351,12 @@ def save(received: Received, folder: Path, form: Format) -> Path:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
-    return path
+
+
+def table_of(schema: str, records: Sequence[bytes]) -> pa.Table:
+    """Return bare records of one schema as columns."""
+    reader = RecordReader(WriterSchema.from_text(schema))
+    return pa.Table.from_batches([reader.read(list(records))])
 
 
 def lines(received: Received) -> Iterator[str]:
@@ -346,9 +365,9 @@ def lines(received: Received) -> Iterator[str]:
         yield json.dumps(json_value(row))
 
 
-def _container(received: Received) -> bytes:
+def _container(schema: str, records: Sequence[bytes]) -> bytes:
     sync = os.urandom(SYNC_BYTES)
-    data = b"".join(received.records)
-    header = encode_header({"avro.codec": b"null", "avro.schema": received.schema.encode()})
-    count = encode_long(len(received.records)) + encode_long(len(data))
+    data = b"".join(records)
+    header = encode_header({"avro.codec": b"null", "avro.schema": schema.encode()})
+    count = encode_long(len(records)) + encode_long(len(data))
     return header + sync + count + data + sync

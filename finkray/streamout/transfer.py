@@ -1,4 +1,4 @@
-"""Write archived alerts of a past range to a topic of their own, in Fink's form.
+"""Write archived alerts of a past range to files, or to a topic of their own in Fink's form.
 
 `finkctl transfer` of fink-client takes the number of messages of a topic for its offsets, and
 commit markers of transactions are offsets too: it never ends on such a topic. So this writes
@@ -9,15 +9,17 @@ there: the topic `<topic>_schema`, which that client reads first, is created at 
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from finkray.errors import SettingsError
+from finkray.errors import SettingsError, StorageError
 from finkray.kafka.producer import Producer
 from finkray.kafka.topics import create_topic
 from finkray.settings.streamout import StreamoutSettings
@@ -25,9 +27,10 @@ from finkray.storage.contract import Storage
 from finkray.storage.dataset import select_files
 from finkray.storage.hours import Span
 from finkray.streamout.alerts import AlertReader
+from finkray.streamout.consuming import Format, write_records
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.judging import Judge
-from finkray.streamout.messages import JudgedFile, MessageMaker
+from finkray.streamout.messages import JudgedFile, MessageMaker, Messages
 from finkray.streamout.projection import Projection
 from finkray.streamout.published import PublishedFilter
 from finkray.streamout.trial import archived_file, judge_once
@@ -104,49 +107,122 @@ def transfer(
         raise SettingsError(f"{topic!r}: the topic of a transfer begins with {PREFIX}")
     partitions = min(settings.partitions, MOST_PARTITIONS)
     limits = {"max.message.bytes": str(int(settings.max_message_bytes))}
-    reader = AlertReader(archive)
-    judge = Judge(settings, reader)
-    maker = MessageMaker(reader)
-    published = _published(definition or ALL, topic, projection)
     done = Transferred()
     schemas: dict[str, None] = {}
-    files, _ = select_files(archive, span, None)
+    chosen = _Chosen(archive, settings, span, definition, projection)
     create_topic(config, topic, partitions, limits, replicas=settings.replication_factor)
+    with Producer(config) as producer, closing(chosen.messages(done, tell, stopping)) as found:
+        for messages in found:
+            text = messages.schema_text
+            for object_id, record in zip(messages.object_ids, messages.records, strict=True):
+                key, value = key_and_value(Wire.FINK, record, object_id, 0, text.encode())
+                partition = partition_of(object_id, partitions)
+                producer.produce(topic, value, key=key, partition=partition)
+                schemas[text] = None
+        producer.flush()
+        if not stopping.is_set():
+            create_topic(config, f"{topic}_schema", 1, replicas=settings.replication_factor)
+            for text_of_schema in schemas:
+                # fink-client turns it into a schema of Arrow, and knows no logical types.
+                plain = json.dumps(without_logical_types(json.loads(text_of_schema)))
+                for _ in range(SCHEMA_COPIES):
+                    producer.produce(f"{topic}_schema", b"schema", key=plain.encode())
+            producer.flush()
+            done.is_complete = True
+    return done
+
+
+def transfer_to_files(
+    archive: Storage,
+    settings: StreamoutSettings,
+    *,
+    folder: Path,
+    form: Format,
+    span: Span,
+    definition: FilterFile | None,
+    projection: Projection,
+    tell: Callable[[str], None],
+    stopping: threading.Event,
+) -> Transferred:
+    """Write the alerts of some hours that pass a filter, or all, to files: one of each of theirs.
+
+    Raises
+    ------
+    SettingsError
+        if there are files in the folder already: it would be unknown what they have
+    FilterError
+        if the filter fails
+    StorageError
+        if a file cannot be written
+    """
     try:
-        with Producer(config) as producer:
-            for number, file in enumerate(files, start=1):
+        folder.mkdir(parents=True, exist_ok=True)
+        has_files = any(folder.iterdir())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be created: {error.strerror}") from error
+    if has_files:
+        raise SettingsError(f"{folder} has files already: save to a new folder")
+    done = Transferred()
+    chosen = _Chosen(archive, settings, span, definition, projection)
+    with closing(chosen.messages(done, tell, stopping)) as found:
+        for messages in found:
+            if messages.records:
+                path = folder / f"{PurePosixPath(chosen.path).stem}.{form}"
+                write_records(path, messages.schema_text, messages.records, form)
+    done.is_complete = chosen.reached_end
+    return done
+
+
+class _Chosen:
+    """The alerts of a transfer, as messages.
+
+    Attributes
+    ----------
+    path
+        of the file of the archive whose messages were yielded last
+    reached_end
+        whether all messages were yielded
+    """
+
+    def __init__(
+        self,
+        archive: Storage,
+        settings: StreamoutSettings,
+        span: Span,
+        definition: FilterFile | None,
+        projection: Projection,
+    ) -> None:
+        self._archive = archive
+        self._settings = settings
+        self._definition = definition
+        self._published = _published(definition or ALL, projection)
+        self._files, _ = select_files(archive, span, None)
+        self.path = ""
+        self.reached_end = False
+
+    def messages(
+        self, done: Transferred, tell: Callable[[str], None], stopping: threading.Event
+    ) -> Generator[Messages]:
+        """Yield the messages of each file, counted, until `stopping` is set."""
+        reader = AlertReader(self._archive)
+        judge = Judge(self._settings, reader)
+        maker = MessageMaker(reader)
+        with judge.pool:
+            for number, file in enumerate(self._files, start=1):
                 if stopping.is_set():
-                    break
-                judged = judge_file(archive, judge, reader, file.path, definition)
+                    return
+                self.path = file.path
+                judged = judge_file(self._archive, judge, reader, file.path, self._definition)
                 if judged is None:
                     continue
                 done.alerts += judged.item.rows
-                done.reasons.update(judged.verdicts[published.name].counts_by_reason())
-                for messages in maker.messages([judged], [published], datetime.now(UTC)):
+                done.reasons.update(judged.verdicts[self._published.name].counts_by_reason())
+                for messages in maker.messages([judged], [self._published], datetime.now(UTC)):
                     done.reasons.update({why: len(them) for why, them in messages.refused.items()})
-                    text = messages.schema_text
-                    for object_id, record in zip(
-                        messages.object_ids, messages.records, strict=True
-                    ):
-                        key, value = key_and_value(Wire.FINK, record, object_id, 0, text.encode())
-                        partition = partition_of(object_id, partitions)
-                        producer.produce(topic, value, key=key, partition=partition)
-                        schemas[text] = None
                     done.sent += len(messages.records)
-                tell(f"file {number} of {len(files)}: {done.sent:,} alerts written")
-            producer.flush()
-            if not stopping.is_set():
-                create_topic(config, f"{topic}_schema", 1, replicas=settings.replication_factor)
-                for text_of_schema in schemas:
-                    # fink-client turns it into a schema of Arrow, and knows no logical types.
-                    plain = json.dumps(without_logical_types(json.loads(text_of_schema)))
-                    for _ in range(SCHEMA_COPIES):
-                        producer.produce(f"{topic}_schema", b"schema", key=plain.encode())
-                producer.flush()
-                done.is_complete = True
-    finally:
-        judge.pool.close()
-    return done
+                    yield messages
+                tell(f"file {number} of {len(self._files)}: {done.sent:,} alerts written")
+        self.reached_end = True
 
 
 def judge_file(
@@ -180,12 +256,12 @@ def judge_file(
     return None if verdicts is None else JudgedFile(item, {name: verdicts}, answers)
 
 
-def _published(definition: FilterFile, topic: str, projection: Projection) -> PublishedFilter:
+def _published(definition: FilterFile, projection: Projection) -> PublishedFilter:
     return PublishedFilter(
         definition=definition,
         file_name="",
         source="",
-        topic=topic,
+        topic="",
         projection=projection,
         wire=Wire.FINK,
         cursor="",

@@ -28,6 +28,11 @@ _Name = Annotated[
 
 catalog = typer.Typer(
     help="Reference catalogues: describe, build into sky shards, use (docs/catalogs.md).",
+    epilog=examples(
+        "finkray catalog add gcvs.toml",
+        "finkray catalog build gcvs",
+        "finkray catalog list",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
 )
@@ -150,7 +155,12 @@ def show(name: _Name, config: Config = None, *, as_json: AsJson = False) -> None
 @catalog.command(epilog=examples("finkray catalog use gcvs 2023-09"))
 def use(
     name: _Name,
-    version: Annotated[str, typer.Argument(metavar="VERSION", show_default=False)],
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION", show_default=False, help="A built one, as in `finkray catalog show`."
+        ),
+    ],
     config: Config = None,
 ) -> None:
     """Use another built version, from the next batch of alerts on."""

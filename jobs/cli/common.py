@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from finkray.json_values import json_value
 from finkray.settings.model import load
+from finkray.surveys import SURVEYS
 
 if TYPE_CHECKING:
     from jobs.commands.context import CommandContext
@@ -30,6 +31,51 @@ Config = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
+
+
+def _known_survey(survey: str | None) -> str | None:
+    if survey is not None and survey not in SURVEYS:
+        raise typer.BadParameter(f"{survey!r} is none: expected {' or '.join(SURVEYS)}")
+    return survey
+
+
+OneSurvey = Annotated[
+    str | None,
+    typer.Option(
+        "--survey",
+        metavar="|".join(SURVEYS),
+        callback=_known_survey,
+        show_default=False,
+        help="Only this survey; default: all.",
+    ),
+]
+SurveyOfModel = Annotated[
+    str,
+    typer.Option(
+        "--survey", metavar="|".join(SURVEYS), callback=_known_survey, help="Survey of the model."
+    ),
+]
+
+BEGINS_HELP: Final = (
+    "Alerts that arrived in Kafka in the hour of this UTC time, as 2026-11-24 or 2026-11-24T01, or "
+    "later."
+)
+ENDS_HELP: Final = "Alerts that arrived before this UTC time; 2026-11-25 excludes that day."
+
+Begins = Annotated[
+    str, typer.Option("--from", metavar="TIME", show_default=False, help=BEGINS_HELP)
+]
+Ends = Annotated[str, typer.Option("--to", metavar="TIME", show_default=False, help=ENDS_HELP)]
+Projections = Annotated[
+    str,
+    typer.Option(
+        "--projection",
+        metavar="P",
+        help="Fields of the alert: lite (ids and detection), full (no images), cutouts (all), or "
+        "field,field,…",
+    ),
+]
 
 
 class WholeSummaries(TyperGroup):
@@ -53,6 +99,12 @@ def examples(*commands: str) -> str:
     """Return the examples at the end of a command's help."""
     # The \\b keeps the lines as they are.
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def refuse_two_formats(*, as_csv: bool, as_json: bool) -> None:
+    """Refuse `--csv` and `--json` together."""
+    if as_csv and as_json:
+        raise typer.BadParameter("expected --csv or --json, not both")
 
 
 def command_context(

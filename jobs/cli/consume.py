@@ -1,11 +1,19 @@
 """`finkray consume` and `finkray transfer`: read the topic of a filter, write old alerts to one."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.common import Config, command_context, examples
+from jobs.cli.common import Begins, Config, Ends, Projections, command_context, examples
+
+if TYPE_CHECKING:
+    from finkray.streamout.consuming import Format
+
+FileFormat = Annotated[
+    str,
+    typer.Option("--format", metavar="parquet|avro", help="Form of the files of --save."),
+]
 
 app = typer.Typer(rich_markup_mode=None)
 """Commands of `finkray` itself."""
@@ -32,9 +40,7 @@ def consume(
             help="Write files there, and go on behind those that are there; else print JSON.",
         ),
     ] = None,
-    form: Annotated[
-        str, typer.Option("--format", metavar="F", help="Of the files: parquet or avro.")
-    ] = "parquet",
+    form: FileFormat = "parquet",
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
@@ -50,11 +56,9 @@ def consume(
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.consume import consume_now
 
-    if form not in ("parquet", "avro"):
-        raise typer.BadParameter("expected parquet or avro", param_hint="--format")
+    chosen = _known_format(form)
     if limit is not None and folder is not None:
         raise typer.BadParameter("is for printing, without --save", param_hint="--limit")
-    chosen: Literal["parquet", "avro"] = "avro" if form == "avro" else "parquet"
     context = command_context(config)
     with stop_on_interrupt() as stopping:
         count = consume_now(
@@ -113,31 +117,42 @@ def notify(
     epilog=examples(
         "finkray transfer ftransfer_ztf_mine --from 2026-11-24 --to 2026-11-25 --filter bright.py",
         "finkray transfer ftransfer_ztf_all --from 2026-11-24T01 --to 2026-11-24T02",
+        "finkray transfer --save bright --from 2026-11-24 --to 2026-11-25 --filter bright.py",
     )
 )
 def transfer(
+    begins: Begins,
+    ends: Ends,
     topic: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="TOPIC", show_default=False, help="A new one: ftransfer_<survey>_<name>."
+            metavar="[TOPIC]", show_default=False, help="A new one: ftransfer_<survey>_<name>."
         ),
-    ],
-    begins: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Alerts received from this hour on.")
-    ],
-    ends: Annotated[str, typer.Option("--to", metavar="TIME", help="Alerts received before, UTC.")],
+    ] = None,
     config: Config = None,
     *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--save",
+            metavar="FOLDER",
+            show_default=False,
+            help="Write files to this new folder, in place of a topic; Kafka is not needed.",
+        ),
+    ] = None,
+    form: FileFormat = "parquet",
     file: Annotated[
         Path | None,
-        typer.Option("--filter", metavar="FILE", show_default=False, help="Only what passes it."),
+        typer.Option(
+            "--filter",
+            metavar="FILE",
+            show_default=False,
+            help="Only alerts that pass the filter of this file; default: all.",
+        ),
     ] = None,
-    projection: Annotated[
-        str,
-        typer.Option(metavar="P", help="lite, full (no images), cutouts (all), or field,field,…"),
-    ] = "lite",
+    projection: Projections = "lite",
 ) -> None:
-    """Write archived alerts to a topic of their own, as `finkctl transfer` reads it.
+    """Write archived alerts to files, or to a topic of their own as `finkctl transfer` reads it.
 
     The topic is new for each try, and complete when the topic TOPIC_schema is there.
     """
@@ -145,6 +160,9 @@ def transfer(
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.consume import transfer_now
 
+    target = topic or folder
+    if target is None or (topic and folder):
+        raise typer.BadParameter("expected a topic or --save FOLDER, one of them")
     context = command_context(config)
     with (
         stop_on_interrupt() as stopping,
@@ -152,18 +170,30 @@ def transfer(
     ):
         done = transfer_now(
             context.settings,
-            topic,
+            target,
             (begins, ends),
             file,
             projection,
+            form=_known_format(form),
             tell=tell,
             stopping=stopping,
         )
     context.progress.say(
-        f"{done.sent:,} of {done.alerts:,} alerts were written to {topic}; {done.refused:,} refused"
+        f"{done.sent:,} of {done.alerts:,} alerts were written to {target}; {done.refused:,} "
+        "refused"
     )
     for reason, count in done.reasons.most_common():
         context.progress.tell(f"refused {count:,}: {reason}")
     if not done.is_complete:
-        context.progress.tell(f"stopped before the end; begin again with another name than {topic}")
+        context.progress.tell(
+            f"stopped before the end; begin again with another name than {target}"
+        )
         raise typer.Exit(CommandExit.INTERRUPTED)
+
+
+def _known_format(form: str) -> "Format":
+    if form == "parquet":
+        return "parquet"
+    if form == "avro":
+        return "avro"
+    raise typer.BadParameter("expected parquet or avro", param_hint="--format")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from finkray.errors import SettingsError
-from jobs.cli.common import AsJson, Config, command_context, console, examples, print_json
+from jobs.cli.common import (
+    AsCsv,
+    AsJson,
+    Config,
+    command_context,
+    console,
+    examples,
+    print_json,
+    refuse_two_formats,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +40,6 @@ Bands = Annotated[
     list[str] | None,
     typer.Option("--band", metavar="B", help="Only u, g, r, i, z or y; may be repeated."),
 ]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
 
 # A declination such as -12.5 is no option.
 _NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
@@ -77,7 +85,7 @@ def lightcurve(
     """
     from jobs.commands.curves import archive_to_read, curve_text, write_csv
 
-    _refuse_two_formats(as_csv=as_csv, as_json=as_json)
+    refuse_two_formats(as_csv=as_csv, as_json=as_json)
     if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise typer.BadParameter(f"{plot} ends in none of .png, .pdf and .svg")
     context = command_context(config)
@@ -164,7 +172,7 @@ def cone(
         write_csv,
     )
 
-    _refuse_two_formats(as_csv=as_csv, as_json=as_json)
+    refuse_two_formats(as_csv=as_csv, as_json=as_json)
     circle = _usage(
         lambda: checked_circle(
             angle_deg(ra, in_hours=True), angle_deg(dec, in_hours=False), radius_arcsec(radius)
@@ -231,11 +239,6 @@ def _draw(progress: "Progress", points: "pa.Table", object_id: str, file: Path) 
     except OSError as error:
         raise SettingsError(f"cannot write {file}: {error.strerror}") from error
     progress.say(f"{file} shows {drawn} of {points.num_rows} points")
-
-
-def _refuse_two_formats(*, as_csv: bool, as_json: bool) -> None:
-    if as_csv and as_json:
-        raise typer.BadParameter("expected --csv or --json, not both")
 
 
 def _usage(call: Callable[[], Value]) -> Value:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jobs.commands.deadletters import Tell
 
 app = typer.Typer(
-    help="Messages that did not decode: list, show, export and redrive them.",
+    help="Messages that did not decode: list, show, export, redrive them (docs/archive.md).",
     epilog=examples(
         "finkray deadletters list",
         "finkray deadletters show ztf_20261124_programid1 3 4711",
@@ -45,7 +45,9 @@ Topics = Annotated[
     list[str] | None,
     typer.Option("--topic", metavar="TOPIC", help="Only this topic; may be given several times."),
 ]
-Partition = Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition.")]
+Partition = Annotated[
+    int | None, typer.Option("--partition", min=0, metavar="N", help="Only this partition.")
+]
 Offsets = Annotated[
     str | None, typer.Option("--offsets", metavar="A-B", help="Only offsets A to B, or one offset.")
 ]
@@ -106,9 +108,19 @@ def list_letters(
     )
 )
 def show(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC")],
-    partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0)],
-    offset: Annotated[int, typer.Argument(metavar="OFFSET", min=0)],
+    topic: Annotated[
+        str,
+        typer.Argument(metavar="TOPIC", show_default=False, help="Kafka's topic, as in `list`."),
+    ],
+    partition: Annotated[
+        int, typer.Argument(metavar="PARTITION", min=0, show_default=False, help="From 0 on.")
+    ],
+    offset: Annotated[
+        int,
+        typer.Argument(
+            metavar="OFFSET", min=0, show_default=False, help="Of the message in the partition."
+        ),
+    ],
     config: Config = None,
     *,
     as_json: AsJson = False,

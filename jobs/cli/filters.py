@@ -7,13 +7,28 @@ import typer
 
 from finkray.host.exit_codes import CommandExit
 from finkray.text import bytes_text
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
+from jobs.cli.common import (
+    AsJson,
+    Begins,
+    Config,
+    Ends,
+    Projections,
+    WholeSummaries,
+    command_context,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from finkray.streamout.published import State
 
 app = typer.Typer(
     help="Filters: which alerts are sent to which Kafka topic (docs/filters.md).",
+    epilog=examples(
+        "finkray filter check bright.py",
+        "finkray filter test bright.py --from 2026-11-24 --to 2026-11-25",
+        "finkray filter publish bright.py --topic bright",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,
@@ -28,14 +43,23 @@ _Name = Annotated[
 ]
 
 
-@app.command(epilog=examples("finkray filter check bright.py"))
-def check(file: _File, config: Config = None) -> None:
-    """Read a filter, find its columns, and load it, without any alert."""
+@app.command(
+    epilog=examples("finkray filter check bright.py", "finkray filter check bright.py --json")
+)
+def check(file: _File, config: Config = None, *, as_json: AsJson = False) -> None:
+    """Say what a filter reads, what its process takes, and how many of the last alerts pass.
+
+    Exit code 1: it cannot be loaded, or fails at every alert.
+    """
     from jobs.commands.filters import check_now
 
     context = command_context(config)
-    for line in check_now(context.settings, file):
+    found = check_now(context.settings, file)
+    if as_json:
+        print_json(found.to_json())
+    for line in () if as_json else found.lines(context.settings.streamout):
         context.progress.say(line)
+    found.refuse_failure()
 
 
 @app.command(
@@ -47,15 +71,13 @@ def check(file: _File, config: Config = None) -> None:
 )
 def try_(
     file: _File,
-    begins: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Alerts received from this time on.")
-    ],
-    ends: Annotated[str, typer.Option("--to", metavar="TIME", help="Alerts received before, UTC.")],
+    begins: Begins,
+    ends: Ends,
     config: Config = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Judge archived alerts with a filter, and send nothing."""
+    """Judge archived alerts with a filter, whole hours of them, and send nothing."""
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.filters import trial_lines, try_now
 
@@ -83,19 +105,26 @@ def try_(
 )
 def publish(
     file: _File,
-    topic: Annotated[str, typer.Option(metavar="NAME", help="The Kafka topic of its alerts.")],
+    topic: Annotated[
+        str, typer.Option(metavar="NAME", show_default=False, help="The Kafka topic of its alerts.")
+    ],
     config: Config = None,
     *,
-    projection: Annotated[
-        str,
-        typer.Option(metavar="P", help="lite, full (no images), cutouts (all), or field,field,…"),
-    ] = "lite",
+    projection: Projections = "lite",
     wire: Annotated[
-        str, typer.Option(metavar="W", help="confluent, or fink: as fink-client reads it.")
+        str,
+        typer.Option(
+            metavar="confluent|fink", help="Form of the messages; fink is what fink-client reads."
+        ),
     ] = "confluent",
     quota: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Most alerts of an hour that are sent."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Most alerts of an hour that are sent; default: streamout.quota_per_h.",
+        ),
     ] = None,
 ) -> None:
     """Publish a filter, or a new version of one: from now on its alerts are sent.

@@ -9,23 +9,30 @@ import typer
 
 from finkray.errors import SettingsError
 from finkray.host.exit_codes import CommandExit
-from finkray.surveys import SURVEYS
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    OneSurvey,
+    WholeSummaries,
+    command_context,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from jobs.commands.context import CommandContext
 
 app = typer.Typer(
     help="HATS nights: one sky-partitioned collection a night, for LSDB (docs/hats.md).",
+    epilog=examples(
+        "finkray hats build --night 2026-11-24",
+        "finkray hats list",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,
 )
 
-_Survey = Annotated[
-    str | None,
-    typer.Option(metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."),
-]
 _Scratch = Annotated[
     Path | None,
     typer.Option(
@@ -47,12 +54,14 @@ def build(
     night: Annotated[
         str,
         typer.Option(
-            metavar="D", show_default=False, help="The observing night, as 2026-11-24 (obs_night)."
+            metavar="NIGHT",
+            show_default=False,
+            help="The observing night (obs_night), as 2026-11-24.",
         ),
     ],
     config: Config = None,
     *,
-    survey: _Survey = None,
+    survey: OneSurvey = None,
     incomplete: Annotated[
         bool,
         typer.Option("--incomplete", help="Also if the night is not over: what there is of it."),
@@ -68,7 +77,6 @@ def build(
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.hats import NightsCommand, built_text
 
-    _known(survey)
     context = command_context(config)
     with (
         stop_on_interrupt() as stopping,
@@ -89,7 +97,7 @@ def build(
 def consolidate(
     config: Config = None,
     *,
-    survey: _Survey = None,
+    survey: OneSurvey = None,
     scratch: _Scratch = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +115,7 @@ def consolidate(
         context.progress.waiting("consolidating the nights") as tell,
     ):
         command = NightsCommand(context.settings, stopping, tell)
-        done = command.consolidate(_known(survey), scratch)
+        done = command.consolidate(survey, scratch)
     _answer(context, done, consolidated_text, as_json=as_json)
 
 
@@ -146,12 +154,6 @@ def _answer(
         return
     for each in built:
         context.progress.say(text(each))
-
-
-def _known(survey: str | None) -> str | None:
-    if survey is not None and survey not in SURVEYS:
-        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
-    return survey
 
 
 def _date(text: str) -> date:

@@ -6,7 +6,11 @@ from finkray.host.exit_codes import CommandExit
 from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
 
 app = typer.Typer(
-    help="The object index: where the alerts of an object or a position are.",
+    help="The object index: where the alerts of an object or a position are (docs/index.md).",
+    epilog=examples(
+        "finkray index build",
+        "finkray index status",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,

@@ -16,7 +16,8 @@ from jobs.cli.common import (
 )
 
 app = typer.Typer(
-    help="The ledger, which says what the archive holds: rebuild one that is damaged or lost.",
+    help="The ledger, which says what the archive holds: rebuild one that is damaged or lost "
+    "(docs/operations.md).",
     epilog=examples("finkray ledger rebuild --dry-run", "finkray ledger rebuild"),
     no_args_is_help=True,
     cls=WholeSummaries,

@@ -5,13 +5,31 @@ from typing import Annotated, Final
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
 from jobs.cli import thumbs
-from jobs.cli.common import AsJson, Config, WholeSummaries, command_context, examples, print_json
+from jobs.cli.common import (
+    AsCsv,
+    AsJson,
+    Begins,
+    Config,
+    Ends,
+    OneSurvey,
+    SurveyOfModel,
+    WholeSummaries,
+    command_context,
+    examples,
+    print_json,
+    refuse_two_formats,
+)
 
 app = typer.Typer(
     help="Outliers: how strange each alert is, with reasons (docs/outliers.md).",
+    epilog=examples(
+        "finkray outliers train --from 2026-11-20 --to 2026-11-24",
+        "finkray run outliers --from 2026-11-24",
+        "finkray outliers list --context transient-like",
+        "finkray outliers thumb ZTF20abfcszi up",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,
@@ -31,16 +49,13 @@ app.add_typer(thumbs.thumbs_app, name="thumbs")
 CONTEXTS: Final = ("transient-like", "asteroid", "star", "galaxy", "unknown", "nothing")
 """Names of `finkray.outliers.context.CONTEXTS`, which is not imported for a help text."""
 
-Survey = Annotated[
-    str | None,
-    typer.Option(
-        "--survey", metavar="S", show_default=False, help=f"Only of {' or '.join(SURVEYS)}."
-    ),
-]
 _OwnUser = Annotated[
     str | None,
     typer.Option(
-        "--user", metavar="U", show_default=False, help="The own model of a user or group."
+        "--user",
+        metavar="U",
+        show_default=False,
+        help="The own model of a user or group; default: the model of all.",
     ),
 ]
 _Version = Annotated[
@@ -56,22 +71,19 @@ _Version = Annotated[
     )
 )
 def train(
-    begins: Annotated[
-        str,
-        typer.Option(
-            "--from", metavar="TIME", show_default=False, help="Alerts received from this hour on."
-        ),
-    ],
-    ends: Annotated[
-        str,
-        typer.Option(
-            "--to", metavar="TIME", show_default=False, help="Alerts received before, UTC."
-        ),
-    ],
+    begins: Begins,
+    ends: Ends,
     config: Config = None,
     *,
-    survey: Survey = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples and of the forest.")] = 0,
+    survey: OneSurvey = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Of the samples and of the forest: the same makes the same model.",
+        ),
+    ] = 0,
     rows: Annotated[
         int, typer.Option(min=50, metavar="N", help="Reference alerts of a model, at most.")
     ] = 4096,
@@ -88,7 +100,6 @@ def train(
     from finkray.outliers.training import TrainingStopped
     from jobs.commands.outliers import span_of_options, train_models
 
-    _refuse_survey(survey)
     span = span_of_options(begins, ends)
     context = command_context(config)
     try:
@@ -120,12 +131,15 @@ def train(
 
 @app.command(epilog=examples("finkray outliers models", "finkray outliers models --json"))
 def models(
-    config: Config = None, *, survey: Survey = None, user: _OwnUser = None, as_json: AsJson = False
+    config: Config = None,
+    *,
+    survey: OneSurvey = None,
+    user: _OwnUser = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the models, and which one of each survey is in use."""
     from jobs.commands.outliers import model_text, model_to_json, stored_models
 
-    _refuse_survey(survey)
     context = command_context(config)
     found = stored_models(context.settings, survey, user)
     if as_json:
@@ -154,15 +168,12 @@ def use(version: _Version, config: Config = None, *, user: _OwnUser = None) -> N
 def revert(
     config: Config = None,
     *,
-    survey: Annotated[
-        str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
-    ] = ZTF.name,
+    survey: SurveyOfModel = ZTF.name,
     user: _OwnUser = None,
 ) -> None:
     """Put the model in use again that was in use before the present one."""
     from jobs.commands.outliers import store_of
 
-    _refuse_survey(survey)
     context = command_context(config)
     version = store_of(context.settings, survey, user).revert()
     context.progress.say(f"{survey} {version} is in use again")
@@ -207,6 +218,7 @@ def compare(
         "finkray outliers list",
         "finkray outliers list --night 2026-11-24 --top 50 --context transient-like",
         "finkray outliers list --mute 'Solar System' --mute 'RR*' --json",
+        "finkray outliers list --top 200 --csv > strange.csv",
     ),
 )
 def list_(
@@ -214,14 +226,18 @@ def list_(
     *,
     night: Annotated[
         str | None,
-        typer.Option(metavar="D", show_default=False, help="Observing night; default: the newest."),
+        typer.Option(
+            metavar="NIGHT",
+            show_default=False,
+            help="The observing night (obs_night), as 2026-11-24; default: the newest with scores.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many objects at most.")] = 20,
     context: Annotated[
         str | None,
-        typer.Option(metavar="C", show_default=False, help=f"Only {', '.join(CONTEXTS)}."),
+        typer.Option(metavar="C", show_default=False, help=f"Only one of {', '.join(CONTEXTS)}."),
     ] = None,
-    survey: Survey = None,
+    survey: OneSurvey = None,
     mute: Annotated[
         list[str] | None,
         typer.Option(
@@ -231,14 +247,19 @@ def list_(
     results: Annotated[
         str, typer.Option(metavar="NAME", help="Results to rank, or NAME/VERSION.")
     ] = "outliers",
+    as_csv: AsCsv = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the strangest objects of a night, one line each, with the reasons below it."""
+    """List the strangest objects of a night, one line each, with the reasons below it.
+
+    p is the share of the night's alerts that score at least as high: 0.001 is one in a thousand.
+    """
     from finkray.outliers.listing import outliers_of
     from jobs.cluster.archive import archive_of
+    from jobs.commands.curves import write_csv
     from jobs.commands.outliers import list_lines
 
-    _refuse_survey(survey)
+    refuse_two_formats(as_csv=as_csv, as_json=as_json)
     if context is not None and context not in CONTEXTS:
         raise typer.BadParameter(f"expected one of {', '.join(CONTEXTS)}", param_hint="--context")
     command = command_context(config)
@@ -252,13 +273,11 @@ def list_(
         mute=mute or (),
         keep=True,
     )
-    if as_json:
+    if as_csv:
+        write_csv(table)
+    elif as_json:
         print_json(table.to_pylist())
+    if as_csv or as_json:
         return
     for line in list_lines(table, night):
         command.progress.say(line)
-
-
-def _refuse_survey(survey: str | None) -> None:
-    if survey is not None and survey not in SURVEYS:
-        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")

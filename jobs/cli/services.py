@@ -11,6 +11,8 @@ from finkray.host.exit_codes import CommandExit
 from finkray.settings.model import Settings, load
 from finkray.text import visible_text
 from jobs.cli.common import (
+    BEGINS_HELP,
+    ENDS_HELP,
     AsJson,
     Config,
     WholeSummaries,
@@ -39,6 +41,10 @@ app = typer.Typer(rich_markup_mode=None)
 
 service_app = typer.Typer(
     help="Check a service before it runs, and list the results in the archive.",
+    epilog=examples(
+        "finkray service check mymodule:Bright",
+        "finkray service list",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,
@@ -65,7 +71,7 @@ def run(
             "--from",
             metavar="TIME",
             show_default=False,
-            help="Only alerts received in the hour of this UTC time or later.",
+            help=BEGINS_HELP,
         ),
     ] = None,
     ends: Annotated[
@@ -74,7 +80,7 @@ def run(
             "--to",
             metavar="TIME",
             show_default=False,
-            help="Only alerts received before this UTC time; 2026-11-08 excludes that day.",
+            help=ENDS_HELP,
         ),
     ] = None,
     into: Annotated[
@@ -177,7 +183,7 @@ def check(
     ] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Check a service against its contract: schema, rows, order, nulls, cost, ..."""
+    """Check a service against its contract: schema, number of rows, order, nulls, cost."""
     from finkray.serving.check import check_service
     from finkray.serving.run import limits_of, spec_of
 
@@ -200,7 +206,10 @@ def check(
         raise typer.Exit(CommandExit.NO)
 
 
-@service_app.command("list", epilog=examples("finkray service list"))
+@service_app.command(
+    "list",
+    epilog=examples("finkray service list", "finkray service list --json | jq '.[].name'"),
+)
 def list_(config: Config = None, *, as_json: AsJson = False) -> None:
     """List the results in the archive, by name and version."""
     from finkray.ledger.read import read_state

@@ -15,6 +15,10 @@ _MAX_FINDINGS: Final = 20
 
 simulator_app = typer.Typer(
     help="Check what the simulator has played. `finkray start simulator` plays.",
+    epilog=examples(
+        "finkray start archive --simulator --manifest night",
+        "finkray simulator check night",
+    ),
     no_args_is_help=True,
     cls=WholeSummaries,
     rich_markup_mode=None,

@@ -16,7 +16,7 @@ from jobs.cli.common import (
 )
 
 app = typer.Typer(
-    help="The storage that an archive lies on: a folder, an object store, or HDFS.",
+    help="The storage that an archive lies on: a folder, an object store, HDFS (docs/storage.md).",
     epilog=examples("finkray storage check", "finkray storage check s3://bucket/prefix"),
     no_args_is_help=True,
     cls=WholeSummaries,
@@ -39,7 +39,8 @@ def _commands() -> None:
 )
 def check(
     uri: Annotated[
-        str, typer.Argument(help="Where an archive is to lie; default: archive.uri.")
+        str,
+        typer.Argument(metavar="[URI]", help="Where an archive is to lie; default: archive.uri."),
     ] = "",
     config: Config = None,
     *,

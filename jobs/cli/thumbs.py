@@ -7,20 +7,40 @@ from typing import Annotated
 import typer
 
 from finkray.errors import SettingsError
-from finkray.surveys import SURVEYS
 from finkray.surveys.ztf import ZTF
-from jobs.cli.common import AsJson, Config, command_context, examples, print_json
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    SurveyOfModel,
+    command_context,
+    examples,
+    print_json,
+)
 
 thumbs_app = typer.Typer(
-    help="The log of thumbs: list them, take one back.", no_args_is_help=True, rich_markup_mode=None
+    help="The log of thumbs: list them, take one back.",
+    epilog=examples("finkray outliers thumbs list", "finkray outliers thumbs undo 3"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _User = Annotated[
     str | None,
-    typer.Option("--user", metavar="U", show_default=False, help="Default: your login name."),
+    typer.Option(
+        "--user",
+        metavar="U",
+        show_default=False,
+        help="Who judges: a user or a group; default: your login name.",
+    ),
 ]
 _OnlyUser = Annotated[
-    str | None, typer.Option("--user", metavar="U", show_default=False, help="Only theirs.")
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="U",
+        show_default=False,
+        help="Only thumbs of this user or group; default: all.",
+    ),
 ]
 
 
@@ -36,11 +56,18 @@ def thumb(
         str,
         typer.Argument(metavar="ALERT", show_default=False, help="Id of the alert or its object."),
     ],
-    direction: Annotated[Direction, typer.Argument(show_default=False, help="More of these?")],
+    direction: Annotated[
+        Direction,
+        typer.Argument(
+            metavar="up|down", show_default=False, help="More alerts like this one, or no more."
+        ),
+    ],
     config: Config = None,
     *,
     user: _User = None,
-    note: Annotated[str, typer.Option(metavar="TEXT", help="A remark, kept with it.")] = "",
+    note: Annotated[
+        str, typer.Option(metavar="TEXT", show_default=False, help="A remark, kept with it.")
+    ] = "",
 ) -> None:
     """Say that you want more alerts like this one (up), or no more of them (down)."""
     from jobs.commands.thumbs import give_thumb
@@ -72,7 +99,12 @@ def list_(config: Config = None, *, user: _OnlyUser = None, as_json: AsJson = Fa
 
 @thumbs_app.command(epilog=examples("finkray outliers thumbs undo 3"))
 def undo(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, show_default=False)],
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER", min=1, show_default=False, help="Of the thumb, as in `thumbs list`."
+        ),
+    ],
     config: Config = None,
     *,
     user: _User = None,
@@ -88,9 +120,7 @@ def undo(
 def refit(
     config: Config = None,
     *,
-    survey: Annotated[
-        str, typer.Option(metavar="S", help=f"Survey of the model: {' or '.join(SURVEYS)}.")
-    ] = ZTF.name,
+    survey: SurveyOfModel = ZTF.name,
     user: _OnlyUser = None,
     as_json: AsJson = False,
 ) -> None:
@@ -102,8 +132,6 @@ def refit(
     from finkray.outliers.location import outlier_storage
     from finkray.outliers.refit import refit as refit_model
 
-    if survey not in SURVEYS:
-        raise typer.BadParameter(f"expected {' or '.join(SURVEYS)}", param_hint="--survey")
     context = command_context(config)
     refitted = refit_model(outlier_storage(context.settings), survey, user)
     if as_json:

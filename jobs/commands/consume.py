@@ -18,7 +18,7 @@ from finkray.streamout.consuming import (
 from finkray.streamout.filter_file import read_filter
 from finkray.streamout.notifying import Notifier
 from finkray.streamout.projection import Projection
-from finkray.streamout.transfer import Transferred, transfer
+from finkray.streamout.transfer import Transferred, transfer, transfer_to_files
 from jobs.cluster.archive import archive_of
 from jobs.cluster.streamout_kafka import streamout_kafka
 
@@ -112,28 +112,31 @@ def notify_now(
 
 def transfer_now(
     settings: Settings,
-    topic: str,
+    target: str | Path,
     times: tuple[str, str],
     file: Path | None,
     projection: str,
     *,
+    form: Format,
     tell: Callable[[str], None],
     stopping: threading.Event,
 ) -> Transferred:
-    """Write archived alerts to a new topic.
+    """Write archived alerts to a new topic, or to files.
 
     Parameters
     ----------
     settings
         With the archive and the Kafka of streaming out.
-    topic
-        Its name.
+    target
+        The name of the topic, or the folder of the files.
     times
         Alerts that were received from the first time on, up to the second.
     file
         Of a filter; None takes all alerts.
     projection
         Which fields.
+    form
+        Of files.
     tell, stopping
         Shows progress; ends the work.
 
@@ -148,11 +151,23 @@ def transfer_now(
         span = span_between(*times)
     except ValueError as error:
         raise SettingsError(f"--from, --to: {error}") from error
+    if isinstance(target, Path):
+        return transfer_to_files(
+            archive_of(settings),
+            settings.streamout,
+            folder=target,
+            form=form,
+            span=span,
+            definition=None if file is None else read_filter(file),
+            projection=Projection.from_text(projection),
+            tell=tell,
+            stopping=stopping,
+        )
     return transfer(
         archive_of(settings),
         streamout_kafka(settings),
         settings.streamout,
-        topic=topic,
+        topic=target,
         span=span,
         definition=None if file is None else read_filter(file),
         projection=Projection.from_text(projection),

@@ -10,7 +10,7 @@ from finkray.ledger.follow import Position
 from finkray.settings.model import Settings
 from finkray.settings.streamout import StreamoutSettings
 from finkray.storage.hours import span_between
-from finkray.streamout.checking import check_lines, share_warning
+from finkray.streamout.checking import CheckedFilter, checked_filter, share_warning
 from finkray.streamout.filter_process import FilterPool, limits_of
 from finkray.streamout.ledger_files import files_from
 from finkray.streamout.progress import Progress
@@ -24,15 +24,15 @@ from jobs.cluster.archive import archive_of
 from jobs.cluster.streamout_kafka import streamout_kafka
 
 
-def check_now(settings: Settings, file: Path) -> Iterator[str]:
-    """Check a filter; yield lines on what it reads.
+def check_now(settings: Settings, file: Path) -> CheckedFilter:
+    """Check a filter; return what it reads, costs and passes.
 
     Raises
     ------
     FilterError
         If anything is wrong with it.
     """
-    yield from check_lines(archive_of(settings), settings.streamout, file)
+    return checked_filter(archive_of(settings), settings.streamout, file)
 
 
 def try_now(

@@ -105,7 +105,7 @@ def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> st
     FilterError
         If anything is wrong with the filter.
     """
-    from finkray.streamout.checking import check_lines
+    from finkray.streamout.checking import checked_filter
     from finkray.streamout.filter_process import FilterPool, limits_of
     from finkray.streamout.projection import Projection
     from finkray.streamout.publishing import publish_filter
@@ -119,7 +119,9 @@ def operate(_: Archive, settings: Settings, what: str, draft: FilterDraft) -> st
         path = Path(folder) / draft.file_name
         path.write_text(draft.text, encoding="utf-8")
         if what == "check":
-            return "\n".join(check_lines(storage, settings.streamout, path))
+            found = checked_filter(storage, settings.streamout, path)
+            found.refuse_failure()
+            return "\n".join(found.lines(settings.streamout))
         with FilterPool(limits_of(settings.streamout)) as pool:
             published = publish_filter(
                 storage,

@@ -109,6 +109,7 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     )
     assert "alerts of ztf: reads candidate.magpsf, candidate.ndethist" in follow(check)
     assert "bright: Bright" not in follow(check)
+    assert json.loads(follow(f"{check} --json"))["recent"]["alerts"] == 205
     (tmp_path / "everything.toml").write_text('sql = "magpsf < 99"')
     warned = follow("finkray filter check everything.toml")
     assert "205 of the last 205 alerts pass (100.00%)" in warned
@@ -140,7 +141,7 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     follow(resume)
     send()
 
-    printed, as_parquet, as_avro, to_transfer = docs_pages.commands(
+    printed, as_parquet, as_avro, to_transfer, to_files = docs_pages.commands(
         DOCS / "subscribe.md", live=False
     )
     lines = [json.loads(line) for line in follow(printed).splitlines()]
@@ -191,6 +192,15 @@ def test_who_follows_the_pages_has_filters_and_reads_their_topics(
     again = finkray(*shlex.split(to_transfer)[1:], **environment)
     assert "it already exists" in again.stderr
     _assert_an_interrupted_transfer_is_told(to_transfer, finkray, environment, kafka)
+    assert f"{len(moved)} of 820 alerts were written to faint; 0 refused" in follow(to_files)
+    alerts = pa.concat_tables(map(pq.read_table, (tmp_path / "faint").glob("*.parquet")))
+    sources = [each["finkray"]["offset"] for each in map(json.loads, moved)]
+    assert sorted(each["offset"] for each in alerts["finkray"].to_pylist()) == sorted(sources)
+    assert "has files already" in finkray(*shlex.split(to_files)[1:], **environment).stderr
+    follow(to_files.replace("faint ", "all ", 1).partition(" --filter")[0] + " --format avro")
+    (first, *_) = sorted((tmp_path / "all").glob("*.avro"))
+    with first.open("rb") as file:
+        assert all(alert["candidate"]["magpsf"] for alert in fastavro.reader(file))
     lsst = _send_lsst(archive, follow, send, tmp_path)
     transfer_lsst = to_transfer.replace("_ztf_mine", "_lsst_mine").replace("faint", "real")
     both = 2 * len(lsst)
