@@ -77,6 +77,8 @@ def build(
     readers: Mapping[Polled[Any], Reader[Any]],
     refresh_s: float,
     live: LiveContents,
+    *,
+    root_path: str = "",
 ) -> gr.Blocks:
     """Build the pages, the first of them at "/".
 
@@ -92,16 +94,22 @@ def build(
         Seconds between two updates of an open tab.
     live
         Gets the contents of the pages that follow their sources.
+    root_path
+        Path below which a reverse proxy serves the pages.
     """
     first, *others = pages
+
+    def inputs_of(page: Page) -> PageInputs:
+        return PageInputs(page, sources, readers, refresh_s, live, root_path)
+
     _follow_header(readers, sources, live)
     with gr.Blocks(title="finkray", analytics_enabled=False, fill_width=True) as blocks:
         _header(first, first.title, live)
-        first.build(blocks, PageInputs(first, sources, readers, refresh_s, live))
+        first.build(blocks, inputs_of(first))
     for page in others:
         with blocks.route(page.title, page.path) as route:
             _header(page, first.title, live)
-            page.build(route, PageInputs(page, sources, readers, refresh_s, live))
+            page.build(route, inputs_of(page))
     return blocks
 
 
@@ -179,7 +187,7 @@ def asgi(settings: UiSettings, sources: Sources, pages: Sequence[Page] = PAGES) 
         warnings.filterwarnings("ignore", "SSR mode is not supported with multi-page apps")
         return gr.mount_gradio_app(
             app,
-            build(pages, sources, readers, settings.refresh_s, live),
+            build(pages, sources, readers, settings.refresh_s, live, root_path=settings.root_path),
             path="/",
             root_path=settings.root_path or None,
             theme=gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),

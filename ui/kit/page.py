@@ -31,6 +31,8 @@ class PageInputs:
         Seconds between two updates of an open tab.
     live
         The contents of all pages that follow their sources.
+    root_path
+        Path below which a reverse proxy serves the pages.
     """
 
     page: "Page"
@@ -38,6 +40,7 @@ class PageInputs:
     readers: Mapping[Polled[Any], Reader[Any]]
     refresh_s: float
     live: LiveContents
+    root_path: str = ""
 
     def follow(self, name: str, render: Render, every: int = 1) -> Callable[[int], str]:
         """Add a content that follows its sources.
@@ -74,6 +77,19 @@ class PageInputs:
         """Return the function behind a key."""
         self._declared(key)
         return self.sources.function_of(key)
+
+    def base_url(self, headers: Mapping[str, str]) -> str:
+        """Return the address of the first page, as the viewer of a request reaches it.
+
+        Parameters
+        ----------
+        headers
+            Of the request, names in lower case; a reverse proxy adds how it was reached itself.
+        """
+        forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip()
+        scheme = "https" if forwarded == "https" else "http"
+        host = headers.get("x-forwarded-host") or headers.get("host", "")
+        return f"{scheme}://{host.partition(',')[0].strip()}{self.root_path}/"
 
     def _declared(self, key: Key) -> None:
         if key not in self.page.sources:

@@ -100,7 +100,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
         )
 
     def load_answer(opening: gr.Request) -> str:
-        base_url = f"http://{opening.headers.get('host', '')}/"
+        base_url = inputs.base_url(opening.headers)
         return sql_html(sql, opening.query_params.get("sql", ""), lookups.uri, base_url)
 
     # Two events: a query that takes long does not keep the nights waiting.

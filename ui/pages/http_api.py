@@ -25,7 +25,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     content = gr.HTML(problem_html("looking …"))
 
     def load(opening: gr.Request) -> str:
-        return page_html(lookups, f"http://{opening.headers.get('host', '')}/")
+        return page_html(lookups, inputs.base_url(opening.headers))
 
     blocks.load(load, None, [content], **QUIET)
 

@@ -109,7 +109,7 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     content = gr.HTML(problem_html("looking …"))
 
     def load(opening: gr.Request) -> str:
-        base_url = f"http://{opening.headers.get('host', '')}/"
+        base_url = inputs.base_url(opening.headers)
         return page_html(lookups, opening.query_params, base_url, datetime.now(UTC))
 
     blocks.load(load, None, [content], **QUIET)

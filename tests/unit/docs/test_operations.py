@@ -77,13 +77,3 @@ def test_every_setting_that_it_names_is_one() -> None:
         for key in getattr(field.annotation, "model_fields", ())
     }
     assert named <= model
-
-
-def test_its_links_lead_somewhere() -> None:
-    titles = {
-        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", PAGE, flags=re.MULTILINE)
-    }
-    links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
-    assert links
-    assert set(links) <= titles
