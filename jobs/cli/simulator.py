@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from finkray.host.exit_codes import CommandExit
-from jobs.cli.common import AsJson, WholeSummaries, console, examples, print_json
+from jobs.cli.common import (
+    AsJson,
+    Config,
+    WholeSummaries,
+    command_context,
+    console,
+    examples,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from sim.check.compare import Comparison
@@ -34,16 +42,25 @@ def _group() -> None:
 @simulator_app.command(
     epilog=examples(
         "finkray start archive --simulator --poison 0.01 --duplicates 0.01 --manifest night",
-        "finkray simulator check night --archive archive",
-        "finkray simulator check night --archive archive --json | jq .findings",
+        "finkray simulator check night",
+        "finkray simulator check night --archive /data/archive --json | jq .findings",
     )
 )
 def check(
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="Folder that the simulator wrote.")
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", show_default=False, help="Folder that the simulator wrote."
+        ),
     ],
-    archive: Annotated[str, typer.Option(metavar="FOLDER", help="The archive.")] = "archive",
+    config: Config = None,
     *,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", show_default=False, help="The archive; default: archive.uri."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare a play of the simulator with an archive, message by message.
@@ -52,9 +69,11 @@ def check(
     broken message is one dead letter with the right reason, and no message of an aborted
     transaction is archived.
     """
+    from jobs.cluster.archive import archive_of
     from sim.check.archive import check as compare_now
 
-    comparison = compare_now(manifest, archive)
+    context = command_context(config, {"archive": {"uri": archive}} if archive else None)
+    comparison = compare_now(manifest, archive_of(context.settings))
     if as_json:
         print_json(comparison.to_json())
     else:

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER, parse_path, topic_id8
-from finkray.storage.opening import StorageLocation, open_storage
 from sim.check.compare import ARCHIVED, DEAD, Comparison, compare
 from sim.player.manifest import PlayedTopic, read_manifest
 
@@ -19,15 +18,15 @@ _NUMBERS = ("candid", "diaSourceId")
 _POSITION = ("kafka_partition", "kafka_offset")
 
 
-def check(manifest: Path, archive_uri: str) -> Comparison:
+def check(manifest: Path, archive: Storage) -> Comparison:
     """Compare a play with the files of an archive and its dead letters.
 
     Parameters
     ----------
     manifest
         The folder that the simulator wrote.
-    archive_uri
-        URI of the archive.
+    archive
+        The archive.
 
     Raises
     ------
@@ -35,8 +34,7 @@ def check(manifest: Path, archive_uri: str) -> Comparison:
         There is no manifest.
     """
     played = read_manifest(manifest)
-    storage = open_storage(StorageLocation(archive_uri))
-    alerts, letters = _alerts(storage, played.where), _dead_letters(storage, played.where)
+    alerts, letters = _alerts(archive, played.where), _dead_letters(archive, played.where)
     return replace(compare(played.messages, alerts, letters), ended=played.ended)
 
 

@@ -247,7 +247,7 @@ def test_whatever_is_killed_each_message_becomes_what_it_should_once(
     assert report.received == sent
 
     # To the message: what is archived, what is dead and why, and nothing of what was aborted.
-    found = check(tmp_path / "played", str(archive.root))
+    found = check(tmp_path / "played", LocalStorage(archive.root))
     assert found.good, (found.trouble, found.findings[:20])
     assert report.archived == found.archived == sum(reader.seen.values())
     assert report.dead_lettered == found.dead_lettered

@@ -11,6 +11,7 @@ import pytest
 from finkray.kafka.cluster import KafkaCluster
 from finkray.kafka.topics import ensure_topic
 from finkray.settings.simulator import SimulatorSettings
+from finkray.storage.local import LocalStorage
 from sim.broker.kafka import Kafka
 from sim.check.archive import check
 from sim.player.manifest import ManifestWriter, PlayedTopic
@@ -67,7 +68,7 @@ def test_all_trouble_at_once_is_archived_as_it_should_be(
         assert archive.balance(topics[survey]).difference == 0
 
     for survey, alerts in ALERTS.items():
-        comparison = check(tmp_path / f"played_{survey}", str(archive.root))
+        comparison = check(tmp_path / f"played_{survey}", LocalStorage(archive.root))
         assert comparison.good, (comparison.trouble, comparison.findings[:20])
         poisoned = {f"poison:{kind}" for kind in KINDS}
         expected = poisoned | {"duplicate", "late", "out_of_order", "oversize", "none"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from finkray.claim import TopicPartition
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.settings.simulator import SimulatorSettings
+from finkray.storage.local import LocalStorage
 from sim.check.archive import check
 from sim.check.compare import MISSING, WRONGLY_DEAD
 from sim.player.manifest import ManifestWriter, PlayedTopic
@@ -40,17 +41,17 @@ def test_what_was_played_is_found_and_what_is_missing_is_told(tmp_path: Path) ->
     packets = list(night(asked))
     manifest = write_down(tmp_path / "played", SOURCE, packets)
     observatory = Observatory(tmp_path)
-    uri = str(tmp_path / "archive")
+    archive = LocalStorage(tmp_path / "archive")
     values = [packet.data for packet in packets]
     observatory.archive(0, values[:30])
-    found = check(manifest, uri)
+    found = check(manifest, archive)
     assert {one.what for one in found.findings} == {MISSING}
     assert [one.offset for one in found.findings] == list(range(30, len(packets)))
 
     observatory.archive(30, values[30:])
     # The topic was deleted and made again since: these alerts are not of this play.
     observatory.archive(0, values[:5], source=SOURCE._replace(topic_id="made-anew"))
-    found = check(manifest, uri)
+    found = check(manifest, archive)
     assert found.good, found.findings
     assert found.archived == sum(not packet.reasons for packet in packets)
     assert found.dead_lettered == sum(bool(packet.reasons) for packet in packets) > 8
@@ -65,7 +66,7 @@ def test_a_dead_letter_that_was_brought_in_is_an_alert(tmp_path: Path) -> None:
     with quick_storage() as storage:
         archive = SmallArchive(storage)
         result = archive.put(0, 3, dead=(1, 2)).result
-        found = check(manifest, storage.uri)
+        found = check(manifest, storage)
         assert [(one.what, one.offset) for one in found.findings] == [(WRONGLY_DEAD, 1)]
         archive.resolve(result, 1)
-        assert check(manifest, storage.uri).good
+        assert check(manifest, storage).good
