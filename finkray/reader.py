@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -352,6 +352,53 @@ class Archive:
             mute=mute,
             results=results,
         )
+
+    def thumb(
+        self,
+        alert: str | int,
+        direction: Literal["up", "down"],
+        *,
+        user: str | None = None,
+        note: str = "",
+        folder: str | Path | None = None,
+    ) -> int:
+        """Say that you want more alerts like this one, or no more; return the thumb's number.
+
+        It is appended to a log, and durable when this returns. `finkray outliers refit` lets a
+        model learn it, `finkray outliers thumbs undo NUMBER` takes it back.
+
+        Parameters
+        ----------
+        alert
+            id of an alert that the service `outliers` has scored, or of its object: then its alert
+            with the highest score
+        direction
+            `up` or `down`
+        user
+            who judges, a person or a group; None is your login name
+        note
+            a remark, kept with it
+        folder
+            of the models, where the settings name one (`services.outliers.folder`); None is that
+            of the archive
+
+        Raises
+        ------
+        OutlierError
+            if no alert of that id has a score
+        ServiceError
+            if there are no results of `outliers`
+        ValueError
+            if the direction is neither
+        StorageError
+            if the thumb cannot be written; it may be there all the same: look before you try again
+        """
+        from finkray.outliers.giving import give_thumb
+        from finkray.outliers.location import storage_beside
+        from finkray.outliers.thumb_log import ThumbLog
+
+        log = ThumbLog(storage_beside(self._storage, folder))
+        return give_thumb(self._storage, log, str(alert), direction, user=user, note=note).number
 
     def ledger(self) -> pa.Table:
         """Return one row for each claim, in order of commit: its offsets and their outcome.

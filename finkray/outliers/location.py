@@ -23,10 +23,14 @@ def outlier_storage(settings: Settings) -> Storage:
     SettingsError
         If `[services.outliers] folder` is no text.
     """
-    folder = _own_folder(settings)
-    if folder is not None:
-        return open_storage(StorageLocation(str(folder)))
-    return open_storage(settings.archive).below(FOLDER)
+    return storage_beside(open_storage(settings.archive), _own_folder(settings))
+
+
+def storage_beside(archive: Storage, folder: str | Path | None) -> Storage:
+    """Return the storage of models, rankings and thumbs of an archive; None is its own folder."""
+    if folder is None:
+        return archive.below(FOLDER)
+    return open_storage(StorageLocation(str(folder)))
 
 
 def shared_table(settings: Settings) -> dict[str, str]:

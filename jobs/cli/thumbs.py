@@ -1,12 +1,10 @@
 """Commands about what users think of outliers: `finkray outliers thumb`, `thumbs` and `refit`."""
 
 import enum
-import getpass
 from typing import Annotated
 
 import typer
 
-from finkray.errors import SettingsError
 from finkray.surveys.ztf import ZTF
 from jobs.cli.common import (
     AsJson,
@@ -70,10 +68,13 @@ def thumb(
     ] = "",
 ) -> None:
     """Say that you want more alerts like this one (up), or no more of them (down)."""
-    from jobs.commands.thumbs import give_thumb
+    from finkray.outliers.giving import give_thumb
+    from jobs.cluster.archive import archive_of
+    from jobs.commands.thumbs import thumb_log
 
     context = command_context(config)
-    entry = give_thumb(context.settings, alert, direction.value, _named(user), note)
+    archive, log = archive_of(context.settings), thumb_log(context.settings)
+    entry = give_thumb(archive, log, alert, direction.value, user=user, note=note)
     context.progress.say(
         f"thumb {entry.number}: {entry.user} {entry.action} {entry.survey} alert {entry.alert_id}; "
         "finkray outliers refit learns it"
@@ -110,10 +111,11 @@ def undo(
     user: _User = None,
 ) -> None:
     """Take a thumb back, by a further entry of the log."""
+    from finkray.outliers.giving import named_user
     from jobs.commands.thumbs import thumb_log
 
     context = command_context(config)
-    entry = thumb_log(context.settings).undo(number, _named(user))
+    entry = thumb_log(context.settings).undo(number, named_user(user))
     context.progress.say(f"thumb {number} is taken back (entry {entry.number})")
 
 
@@ -138,10 +140,3 @@ def refit(
         print_json(refitted.to_json())
     else:
         context.progress.say(refitted.text())
-
-
-def _named(user: str | None) -> str:
-    try:
-        return user or getpass.getuser()
-    except KeyError as error:  # in a container a user may have a number alone
-        raise SettingsError("this user has no name: give one with --user") from error

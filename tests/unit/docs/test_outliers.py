@@ -37,12 +37,16 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     assert {row["context"] for row in found} <= {"galaxy", "unknown", "nothing"}
     assert follow("python read_outliers.py").count("\n") == 5
     assert "'drivers': [{'name': " in follow("python own_model.py")
-    assert follow("python judge.py").count("group-a") == 6
+    numbers = re.findall(r"^thumb (\d) ZTF\w+ (?:up|down)$", follow("python judge.py"), re.M)
+    assert numbers == list("123456")
     thumbs = json.loads(follow("finkray outliers thumbs list --json"))
     assert [thumb["action"] for thumb in thumbs] == ["down", "up"] * 3
     assert all(
         thumb["shown"]["reasons"] and thumb["features"]["over_image_limit"] for thumb in thumbs
     )
+    first = thumbs[0]["alert_id"]
+    told = follow(f"finkray outliers thumb {first} down --user group-a")
+    assert f"thumb 7: group-a down ztf alert {first}; finkray outliers refit" in told
     assert "thumb 2 is taken back" in follow("finkray outliers thumbs undo 2")
     taught = json.loads(follow("finkray outliers refit --user group-a --json"))
     assert (taught["up"], taught["down"], taught["in_use"]) == (
