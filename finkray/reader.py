@@ -221,7 +221,7 @@ class Archive:
         """Return the light curves of several objects in one table, as `lightcurve` returns one.
 
         Many at once cost less than one after another. Objects of which there is no alert have no
-        row.
+        row. Parameters and errors are those of `lightcurve`, but that no object is unknown.
         """
         from finkray.curves.reading import Choice, read_curves
 
@@ -446,7 +446,31 @@ class Archive:
         wants: Callable[[str], bool] | None = None,
         deep: str | None = None,
     ) -> "AuditReport":
-        """Check that every offset is accounted for once; see `finkray.audit.audit.audit`."""
+        """Check that every offset is accounted for once, also while an archive runs.
+
+        The report has the balance sheet, and what is missing, damaged or there twice
+        (docs/operations.md).
+
+        Parameters
+        ----------
+        kafka
+            to compare with; None compares the ledger with the files alone
+        wants
+            tells by name which topics are to be archived, besides those in the ledger; None is
+            no others
+        deep
+            a range whose files are opened: `all`, a UTC day or hour, ``A..B``, or
+            ``topic:partition:first-last``; None opens none
+
+        Raises
+        ------
+        LedgerCorrupt
+            if an entry is missing or unreadable, or offsets are claimed twice
+        KafkaUnavailable
+            if no broker answers
+        ValueError
+            if `deep` is no range
+        """
         from finkray.audit.audit import audit
 
         return audit(self._storage, kafka, wants=wants, deep=deep)

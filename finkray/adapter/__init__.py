@@ -59,14 +59,25 @@ ADAPTERS: Final[tuple[SurveyAdapter, ...]] = (ZTF_ADAPTER, LSST_ADAPTER)
 def columns(*parts: Part) -> list[str]:
     """Return the packet columns that these functions read, of all surveys and schema versions.
 
-    A function is named by its part of the alert: "detection" for `detections` and `positions`.
+    Parameters
+    ----------
+    parts
+        "detection" for `detections` and `positions`; "solar_system", "neighbour", "history",
+        "cutouts" for the functions of these names
     """
     read = (column for part in parts for adapter in ADAPTERS for column in adapter.reads[part])
     return list(dict.fromkeys(read))
 
 
 def detections(alerts: pa.Table) -> pa.Table:
-    """Return the detection of each alert: columns of `DETECTION`."""
+    """Return the detection of each alert: columns of `DETECTION`, a row for each.
+
+    Parameters
+    ----------
+    alerts
+        nested alerts of either survey, or of both, as an archive has them; of the columns those
+        that `columns` names are read, and null is returned for what is not there
+    """
     tables = [(adapter.survey.name, adapter.detections(alerts)) for adapter in reversed(ADAPTERS)]
     names = [
         pc.if_else(pc.is_valid(table["alert_id"]), name, pa.scalar(None, pa.string()))
@@ -79,12 +90,15 @@ def detections(alerts: pa.Table) -> pa.Table:
 
 
 def positions(alerts: pa.Table) -> pa.Table:
-    """Return `ra_deg`, `dec_deg` and `mjd_tai`: the input of a cross-match."""
+    """Return `ra_deg`, `dec_deg` and `mjd_tai` of each alert; parameters are as of `detections`."""
     return detections(alerts).select(["ra_deg", "dec_deg", "mjd_tai"])
 
 
 def solar_system(alerts: pa.Table) -> pa.Table:
-    """Return whether alerts are of known Solar System objects: columns of `SOLAR_SYSTEM`."""
+    """Return whether alerts are of known Solar System objects: columns of `SOLAR_SYSTEM`.
+
+    Parameters are as of `detections`.
+    """
     tables = [adapter.solar_system(alerts) for adapter in reversed(ADAPTERS)]
     out = {"solar_system": reduce(pc.or_, (table["solar_system"] for table in tables))}
     for name in SOLAR_SYSTEM.names[1:]:
@@ -93,7 +107,10 @@ def solar_system(alerts: pa.Table) -> pa.Table:
 
 
 def neighbours(alerts: pa.Table) -> pa.Table:
-    """Return the nearest source that the packet names: columns of `NEIGHBOUR`, else null."""
+    """Return the nearest source that the packet names: columns of `NEIGHBOUR`, else null.
+
+    Parameters are as of `detections`.
+    """
     tables = [adapter.neighbours(alerts) for adapter in reversed(ADAPTERS)]
     out = {name: pc.coalesce(*(table[name] for table in tables)) for name in NEIGHBOUR.names}
     return pa.table(out).cast(NEIGHBOUR)
@@ -103,7 +120,8 @@ def history(alerts: pa.Table) -> pa.Array:
     """Return earlier observations from the packets: a list of `HISTORY_POINT` for each alert.
 
     They are ZTF's `prv_candidates` and LSST's `prvDiaSources`, in the packets' order; forced
-    photometry is not among them. An alert without history has an empty list.
+    photometry is not among them. An alert without history has an empty list. Parameters are as of
+    `detections`.
     """
     all_points = []
     counts = starts = np.zeros(alerts.num_rows, np.int64)
@@ -140,7 +158,10 @@ def _lists(alerts: pa.Table, adapter: SurveyAdapter) -> _Lists:
 
 
 def cutouts(alerts: pa.Table) -> pa.Table:
-    """Return the three images as the packets have them; `fits_bytes` makes FITS of each."""
+    """Return the three images as the packets have them: columns of `CUTOUTS`.
+
+    `fits_bytes` makes FITS of each. Parameters are as of `detections`.
+    """
     out = {
         name: pc.coalesce(*(adapter.cutout(alerts, name) for adapter in reversed(ADAPTERS)))
         for name in CUTOUTS.names
@@ -152,6 +173,11 @@ def fits_bytes(cutout: bytes) -> bytes:
     """Return a cutout as a FITS file: ZTF's are gzipped, LSST's are not.
 
     Bytes behind the gzipped file are ignored, as gzip itself does.
+
+    Parameters
+    ----------
+    cutout
+        an image as `cutouts` returns it
 
     Raises
     ------

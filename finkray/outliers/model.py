@@ -184,6 +184,11 @@ class OutlierModel:
         else a reason stands for, `finkray.outliers.explanation.words` says one in words. It is
         empty where there is no score.
 
+        Parameters
+        ----------
+        alerts
+            nested alerts of the survey, or their table of features
+
         Raises
         ------
         OutlierError

@@ -87,7 +87,7 @@ class JoinedDataset:
         columns: Columns = None,
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
-        """Return all rows at once; see `to_batches`."""
+        """Return all rows at once; parameters and errors are those of `to_batches`."""
         selected = list(columns) if isinstance(columns, Sequence) else columns
         empty = pads.dataset(self.schema.empty_table()).to_table(columns=selected)
         return pa.Table.from_batches(self.to_batches(columns, filter), empty.schema)
@@ -98,7 +98,15 @@ class JoinedDataset:
         columns: Columns = None,
         filter: pc.Expression | None = None,  # noqa: A002 - as there
     ) -> pa.Table:
-        """Return the first rows; no more files are read than these need."""
+        """Return the first rows; no more files are read than these need.
+
+        Parameters
+        ----------
+        num_rows
+            how many at most
+        columns, filter
+            as of `to_batches`
+        """
         batches: list[pa.RecordBatch] = []
         for batch in self.to_batches(columns, filter):
             batches.append(batch)
@@ -114,7 +122,7 @@ class JoinedDataset:
         )
 
     def count_rows(self, filter: pc.Expression | None = None) -> int:  # noqa: A002 - as there
-        """Return the number of rows."""
+        """Return the number of rows that meet a filter; parameters are those of `to_batches`."""
         return sum(len(batch) for batch in self.to_batches(["kafka_offset"], filter))
 
     def _needed(self, columns: Columns, condition: pc.Expression | None) -> list[str]:
