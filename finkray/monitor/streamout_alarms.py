@@ -3,11 +3,12 @@
 docs/operations.md explains each.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from finkray.status.streamout import StreamoutSnapshot
+from finkray.status.streamout import FilterStatus, StreamoutSnapshot
 
 SILENT_S: Final = 60.0
 """A snapshot comes every two seconds; a process that takes over needs some of them."""
@@ -62,12 +63,16 @@ def streamout_alarms(snapshot: StreamoutSnapshot, now: datetime) -> tuple[Stream
     if behind and silent_s <= SILENT_S and not snapshot.problem:
         worst = max(behind, key=lambda each: each.behind_s)
         text = f"{worst.name} by {worst.behind_s:.0f} s"
-        message = f"{len(behind)} filters are behind the archive, {text}"
+        message = f"{_filters(behind, 'is', 'are')} behind the archive, {text}"
         found.append(("STREAMOUT_BEHIND", message))
     if resting := [each for each in active if each.fault]:
         texts = "; ".join(f"{each.name}: {each.fault}" for each in resting[:3])
-        found.append(("FILTER_RESTS", f"{len(resting)} filters rest: {texts}"))
+        found.append(("FILTER_RESTS", f"{_filters(resting, 'rests', 'rest')}: {texts}"))
     if refusing := [each for each in active if each.refused_lately]:
         texts = ", ".join(f"{each.name} {each.refused_lately:,}" for each in refusing[:5])
         found.append(("FILTER_REFUSED", f"not sent within the last hour: {texts}"))
     return tuple(StreamoutAlarm(code, message, WHAT_TO_DO[code]) for code, message in found)
+
+
+def _filters(filters: Sequence[FilterStatus], one: str, more: str) -> str:
+    return f"1 filter {one}" if len(filters) == 1 else f"{len(filters)} filters {more}"

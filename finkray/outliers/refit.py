@@ -100,7 +100,9 @@ def _refit(storage: Storage, survey: str, user: str | None, owner: str | None) -
     store, thumbs = ModelStore(storage, survey, owner), ThumbLog(storage)
     version = store.in_use()
     if version is None:
-        raise OutlierError(f"no model of {survey} is in use: finkray outliers train")
+        raise OutlierError(
+            f"no model of {survey} is in use: finkray outliers train, or give another --survey"
+        )
     last_entry = max((entry.number for entry in thumbs.entries()), default=0)
     found = taught(store.load(version), thumbs.active(user, survey))
     facts = {

@@ -174,7 +174,9 @@ class ModelStore:
         """
         stack = _stack(self.history())
         if len(stack) < 2:
-            raise OutlierError(f"no other model of {self._survey} was in use before")
+            raise OutlierError(
+                f"no other model of {self._survey} was in use before; --survey is that of the model"
+            )
         self._append("revert", stack[-2])
         return stack[-2]
 

@@ -1,9 +1,9 @@
 """`finkray check`: answer yes or no to each thing that the archive needs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from finkray.errors import (
@@ -75,6 +75,7 @@ def all_checks(config: Path | None, state: Path, *, simulator: bool = False) -> 
         hint = simulator_hint(state, "finkray check --simulator")
         for check in kafka_checks(settings.kafka):
             yield check if check.ok else replace(check, detail=check.detail + hint)
+    yield from streamout_checks(settings)
     yield from storage_checks(settings.archive, settings.ingest)
     yield ray_check(state, settings.ray)
 
@@ -93,6 +94,14 @@ def kafka_checks(settings: KafkaSettings) -> Iterator[Check]:
     yield connection
     if connection.ok:
         yield ask("topics", lambda: _topics(settings))
+
+
+def streamout_checks(settings: Settings) -> Iterator[Check]:
+    """Check the connection to the Kafka of streaming out, if it is another one."""
+    servers = settings.streamout.bootstrap_servers
+    if servers:
+        config = settings.streamout_client_config()
+        yield ask("streamout kafka", lambda: _answer(config, servers))
 
 
 def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
@@ -114,15 +123,19 @@ def simulator_checks(settings: Settings, state: Path) -> Iterator[Check]:
 
 
 def _connection(settings: KafkaSettings) -> str:
+    return _answer(settings.client_config(), settings.bootstrap_servers)
+
+
+def _answer(config: Mapping[str, Any], servers: str) -> str:
     """Connect, and return a line with the id of the cluster."""
-    cluster = KafkaCluster(settings.client_config(), CONNECT_TIMEOUT_S)
+    cluster = KafkaCluster(config, CONNECT_TIMEOUT_S)
     try:
         cluster_id = cluster.cluster_id()
     except KafkaUnavailable as error:
-        raise KafkaUnavailable(f"{settings.bootstrap_servers}: {error}") from error
+        raise KafkaUnavailable(f"{servers}: {error}") from error
     finally:
         cluster.close()
-    return f"{settings.bootstrap_servers} answers, cluster {cluster_id}"
+    return f"{servers} answers, cluster {cluster_id}"
 
 
 def _topics(settings: KafkaSettings) -> str:

@@ -1,5 +1,6 @@
 """The page for astronomers: which objects of tonight are worth a look."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.process import NOT_THERE, LookupRefused, Lookups
 from ui.lookups.tonight import ORDERS, Order, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
-from ui.views.classes import latest_class_names, shown_class
+from ui.views.classes import counted_nights, latest_class_names, shown_class
 from ui.views.object_html import ObjectChoice, cutout_href, small_curve_href
 
 PATH: Final = "tonight"
@@ -26,8 +27,12 @@ sight."""
 
 _MOST_CLASSES: Final = 200
 
+_MOST_NIGHTS: Final = 100
+
+_NIGHT: Final = re.compile(r"\d{4}-\d\d-\d\d")
+
 _ABOUT: Final[Mapping[Order, str]] = {
-    "outliers": "the strangest alerts of the newest night, by the service outliers",
+    "outliers": "the strangest alerts of the night, by the service outliers",
     "bright": "the newest hours, by difference magnitude; known Solar System objects are left out",
     "new": "objects with at most two detections, by difference magnitude; no Solar System objects",
     "hostless": "ZTF: no source of Pan-STARRS within 5 arcsec; no Solar System objects",
@@ -36,21 +41,30 @@ _ABOUT: Final[Mapping[Order, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TonightChoice:
-    """What the address of the page chooses: the order, and a class; "" is all classes."""
+    """What the address of the page chooses.
+
+    Attributes
+    ----------
+    order
+        Which list.
+    class_name
+        Only objects of this class; "" is all classes.
+    night
+        The observing night, of outliers alone; "" is the newest with scores.
+    """
 
     order: Order = "outliers"
     class_name: str = ""
+    night: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "TonightChoice":
         """Return the choice in the parameters of an address."""
         named = [each for each in ORDERS if each == query.get("order")]
-        return cls(named[0] if named else "outliers", query.get("class", "")[:200])
-
-    @property
-    def href(self) -> str:
-        """Return the address of this choice, relative to the first page."""
-        return f"{PATH}?{urlencode({'order': self.order, 'class': self.class_name})}"
+        order = named[0] if named else "outliers"
+        night = query.get("night", "")
+        known = order == "outliers" and _NIGHT.fullmatch(night)
+        return cls(order, query.get("class", "")[:200], night if known else "")
 
 
 def list_table(
@@ -88,11 +102,12 @@ def list_table(
         for place in range(len(columns))
         if any(row[place].text or row[place].buttons for row in cells)
     ]
+    night = next((row["night"] for row in rows if row.get("night")), choice.night)
     return Table(
-        f"{choice.order}: {_ABOUT[choice.order]}",
+        f"{choice.order}{f' of {night}' if night else ''}: {_ABOUT[choice.order]}",
         tuple(columns[place] for place in filled),
         tuple(tuple(row[place] for place in filled) for row in cells),
-        "no alert of the newest hours is one",
+        "no alert of the night is one" if choice.night else "no alert of the newest hours is one",
         f"images and light curves: of the first {STAMPS}" if len(rows) > STAMPS else "",
     )
 
@@ -142,17 +157,47 @@ def _images(number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
 
 
 def page_html(
-    lookups: Lookups, choice: TonightChoice, classes: Sequence[str], *, thumbs: bool
+    lookups: Lookups,
+    choice: TonightChoice,
+    classes: Sequence[str],
+    nights: Sequence[str],
+    *,
+    thumbs: bool,
 ) -> str:
-    """Return the form and the list; the arguments are those of `list_table`."""
+    """Return the form and the list.
+
+    Parameters
+    ----------
+    lookups
+        Look into the archive.
+    choice
+        What the address chooses.
+    classes, nights
+        To choose from, beside what the address has.
+    thumbs
+        Whether the viewer may judge alerts with a score.
+    """
     names = list(dict.fromkeys(["", choice.class_name, *classes[:_MOST_CLASSES]]))
     orders = tuple(Option(each, each, each == choice.order) for each in ORDERS)
     options = tuple(
         Option(name, name or "all classes", name == choice.class_name) for name in names
     )
-    form = choice_form_html((Select("order", orders), Select("class", options)))
+    selects = [Select("order", orders), Select("class", options)]
+    if choice.order == "outliers":
+        of_night = list(
+            dict.fromkeys(["", choice.night, *filter(_NIGHT.fullmatch, nights[:_MOST_NIGHTS])])
+        )
+        selects.append(
+            Select(
+                "night",
+                tuple(
+                    Option(each, each or "the newest", each == choice.night) for each in of_night
+                ),
+            )
+        )
+    form = choice_form_html(selects)
     try:
-        rows = lookups.ask(tonight, choice.order, TOP, None, choice.class_name)
+        rows = lookups.ask(tonight, choice.order, TOP, choice.night or None, choice.class_name)
     except LookupRefused as error:
         hint = ""
         if choice.order == "outliers" and error.status == NOT_THERE:
@@ -166,10 +211,11 @@ def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
     content = gr.HTML(problem_html("looking …"))
 
     def load(opening: gr.Request) -> str:
-        names = latest_class_names(counts().value or ())
+        known = counts().value or ()
+        names, nights = latest_class_names(known), counted_nights(known)
         choice = TonightChoice.of(opening.query_params)
         signed_in = bool(opening.request and opening.request.scope.get("user_name"))
-        return page_html(lookups, choice, names, thumbs=signed_in)
+        return page_html(lookups, choice, names, nights, thumbs=signed_in)
 
     blocks.load(load, None, [content], **QUIET)
 

@@ -42,6 +42,11 @@ def latest_class_names(counts: Iterable[ClassCounts]) -> list[str]:
     return sorted(names - {""})
 
 
+def counted_nights(counts: Iterable[ClassCounts]) -> list[str]:
+    """Return the nights of which alerts have classes, the newest first."""
+    return sorted({night.night for each in counts for night in each.nights}, reverse=True)
+
+
 def class_shares(night: NightCounts) -> tuple[ClassShare, ...]:
     """Return the classes of a night, the largest first."""
     largest = max(night.classes.values(), default=1)

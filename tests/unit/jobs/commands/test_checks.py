@@ -11,6 +11,7 @@ from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import Settings
 from finkray.settings.ray import RaySettings
+from finkray.settings.streamout import StreamoutSettings
 from jobs.cluster.started_jobs import StartedJob, record_start
 from jobs.commands.checks import (
     all_checks,
@@ -19,6 +20,7 @@ from jobs.commands.checks import (
     ray_check,
     simulator_checks,
     storage_checks,
+    streamout_checks,
 )
 
 
@@ -141,3 +143,12 @@ def test_ray_and_java(tmp_path: Path) -> None:
     answer = ray_check(tmp_path, RaySettings(address=f"127.0.0.1:{closed_port()}"))
     assert not answer.ok
     assert java_check().ok
+
+
+def test_the_kafka_of_streaming_out_is_asked_if_it_is_another_one() -> None:
+    assert list(streamout_checks(Settings())) == []
+    (check,) = streamout_checks(
+        Settings(streamout=StreamoutSettings(bootstrap_servers="127.0.0.1:1"))
+    )
+    assert (check.name, check.ok) == ("streamout kafka", False)
+    assert check.detail.startswith("127.0.0.1:1: ")
