@@ -18,7 +18,7 @@ from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.records import DEFAULT_SKY_SCOPE, SkyScope, object_json
 from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
-from ui.lookups.tonight import Order, tonight
+from ui.lookups.tonight import Order, tonight_table
 from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, SQL, STATUS, Polled, Sources
 from ui.views.curve_svg import small_curve_svg
 from ui.views.query import DEFAULT_RADIUS_ARCSEC, MOST_RADIUS_ARCSEC
@@ -135,9 +135,14 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
         top: Annotated[int, Query(ge=1, le=200)] = 20,
         night: Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")] = None,
         class_name: Annotated[str, Query(alias="class", max_length=200)] = "",
-    ) -> Any:
-        """Return objects that are worth a look: the list of the page Tonight."""
-        return json_value(lookups.ask(tonight, order, top, night, class_name))
+        format: Format = "json",  # noqa: A002
+    ) -> Response:
+        """Return objects that are worth a look: the list of the page Tonight.
+
+        `night` is of outliers alone; without it they are of the newest night with scores.
+        """
+        chosen = (order, top, night, class_name)
+        return _file(lookups.ask(as_file, format, tonight_table, *chosen), format, "tonight")
 
     @router.get("/sky")
     def sky(

@@ -175,6 +175,8 @@ def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, s
     rows = json.loads(site.get("tonight?order=bright&top=200"))
     assert [row["mag"] for row in rows] == sorted(row["mag"] for row in rows)
     assert not any(row["solar_system"] for row in rows)
+    table = pacsv.read_csv(io.BytesIO(site.get("tonight?order=bright&top=200&format=csv")))
+    assert table["object_id"].to_pylist() == [row["object_id"] for row in rows]
     new = json.loads(site.get("tonight?order=new"))
     assert new
     assert all(row["detections"] <= 2 for row in new)

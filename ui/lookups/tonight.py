@@ -93,6 +93,14 @@ def tonight(
     return [row for row in rows if class_name in ("", row["class"])][:top]
 
 
+def tonight_table(
+    archive: Archive, order: Order, top: int, night: str | None, class_name: str
+) -> pa.Table:
+    """Return the same as a table, for files; parameters and errors are those of `tonight`."""
+    rows = tonight(archive, order, top, night, class_name)
+    return pa.Table.from_pylist(rows) if rows else pa.table({"object_id": pa.nulls(0, pa.string())})
+
+
 def _with_detections(storage: Storage, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add band, magnitude and Kafka timestamp to outliers; null if their alerts are not found."""
     keys = [key_of(row) for row in rows]

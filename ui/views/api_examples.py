@@ -78,7 +78,12 @@ def examples(base_url: str, alert: Mapping[str, Any] | None) -> tuple[Example, .
         Example("snapshot", "the archive as finkray status --json has it", f"{begin}/snapshot"),
         Example("services", "the services that run", f"{begin}/services"),
         Example("classes", "counts by class and night", f"{begin}/classes"),
-        Example("tonight", "the list of Tonight", f"{begin}/tonight?order=bright&top=5"),
+        Example(
+            "tonight",
+            "the list of Tonight; order=outliers&night=2026-11-24: of a night",
+            f"{begin}/tonight?order=bright&top=5",
+            is_table=True,
+        ),
         Example("sky", "alerts by HEALPix cell", f"{begin}/sky?alerts=tonight"),
         Example("objects/{object_id}", "an object: alerts, results, classes over time", one),
         Example(
