@@ -73,7 +73,8 @@ def start(
             "--from",
             metavar="TIME",
             show_default=False,
-            help="Services, first start only: also process alerts received since TIME.",
+            help="Services, first start only: also process alerts that arrived in Kafka since this "
+            "UTC time, as 2026-11-24.",
         ),
     ] = None,
     into: Annotated[

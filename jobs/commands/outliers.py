@@ -162,13 +162,16 @@ def list_lines(table: pa.Table, night: str | None) -> Iterator[str]:
         of_night = f" of the night {night}" if night else ""
         yield f"no alert{of_night} has a score: finkray run outliers --from … --to …"
     for row in table.to_pylist():
-        image = "  BAD IMAGE" if row["bad_image"] else ""
-        liked = "  by thumbs" if row["order"] == "thumbs" else ""
+        image = ", BAD IMAGE" if row["bad_image"] else ""
+        liked = ", by thumbs" if row["order"] == "thumbs" else ""
         what = row["class"] or row["context"]
         yield (
             f"{row['rank']:>3}  {row['object_id']}  {row['night']}  {what}  "
-            f"score {row['score']:.2f}  p {row['p_night']:.2g} (in its context "
-            f"{row['p_context']:.2g})  alert {row['alert_id']}{image}{liked}"
+            f"score {row['score']:.2f}{image}{liked}"
+        )
+        yield (
+            f"       alert {row['alert_id']}, p {row['p_night']:.2g}, in its context "
+            f"({row['context']}) {row['p_context']:.2g}"
         )
         for reason in row["reasons"]:
             yield f"       {reason}"

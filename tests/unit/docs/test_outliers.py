@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 import finkray
+from finkray.outliers.aspects import CURVE_ASPECTS, LSST_ASPECTS, ZTF_ASPECTS
+from finkray.outliers.feature_list import FEATURE_LISTS
 from finkray.results.diff import diff
 from finkray.results.store import find_store
 from finkray.storage.local import LocalStorage
@@ -15,6 +17,19 @@ from tests.support.packets import lsst_v10_frames, real_ztf_packets
 from tests.support.real_archives import RealArchive
 
 PAGE = docs_pages.CHECKOUT / "docs" / "outliers.md"
+
+
+def test_the_numbers_of_features_and_aspects_are_those_of_the_code() -> None:
+    text = " ".join(PAGE.read_text().split())
+    ztf, lsst = FEATURE_LISTS["ztf"], FEATURE_LISTS["lsst"]
+    counts = (len(ZTF_ASPECTS), len(LSST_ASPECTS), len(CURVE_ASPECTS))
+    assert (
+        "{} aspects of ZTF's alerts, the {} of LSST's and the {} of a curve".format(*counts) in text
+    )
+    files = f"`finkray/outliers/features_ztf.py` ({len(ztf.features)}) and `features_lsst.py` ("
+    assert f"{files}{len(lsst.features)}, in flux)" in text
+    of_a_curve = sum(map(len, CURVE_ASPECTS.values()))
+    assert f", {of_a_curve} features of its shape are scored" in text
 
 
 def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data: Path) -> None:
@@ -30,8 +45,9 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     assert follow(models).count("in use") == 2
     assert "265 alerts (265 ok)" in follow(run)
     lines = follow(listed).splitlines()
-    assert len(lines) == 20, "five objects with three reasons each"
-    assert all("% of alerts are as " in line for line in lines if line.startswith("       "))
+    assert len(lines) == 25, "five objects with an alert and three reasons each"
+    assert all(len(line) < 80 for line in lines if "% of alerts" not in line)
+    assert sum("% of alerts are as " in line for line in lines) == 15
     found = json.loads(follow(transients))
     assert found
     assert {row["context"] for row in found} <= {"galaxy", "unknown", "nothing"}
@@ -60,7 +76,7 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
         f"finkray outliers use {taught['version']} --user group-a"
     )
     assert "265 alerts (265 ok)" in follow(own_run)
-    assert follow(own_list).count("\n") == 20
+    assert follow(own_list).count("\n") == 25
     (seeded,) = re.findall(r"([0-9a-f]{16}): 205 reference alerts .* not in use", follow(again))
     versions = {model["version"]: model["in_use"] for model in json.loads(follow(all_models))}
     assert versions == {version: True for _, version, _ in trained} | dict.fromkeys(
