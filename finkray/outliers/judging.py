@@ -186,4 +186,6 @@ def _read_alert(archive: Storage, row: dict[str, Any]) -> pa.Table:
             alert = table.filter(pc.equal(table["kafka_offset"], row["kafka_offset"]))
             if alert.num_rows:
                 return alert
-    raise OutlierError(f"alert {row['alert_id']} is not in the archive any more")
+    raise OutlierError(
+        f"alert {row['alert_id']} is not in the archive any more: finkray audit says what is lost"
+    )

@@ -162,7 +162,10 @@ def find_store(archive: Storage, text: str) -> ResultsStore:
     matching = [store for store in stores if store.name == name and version in ("", store.version)]
     if not matching:
         known = ", ".join(f"{store.name}/{store.version}" for store in stores) or "none"
-        raise ServiceError(f"there are no results {text!r} here; there are: {known}")
+        raise ServiceError(
+            f"there are no results {text!r} here; there are: {known}. A service makes them: "
+            "finkray run, or finkray start"
+        )
     return max(matching, key=last_written)
 
 

@@ -227,7 +227,9 @@ class TopicReader:
         if value is not None and key is not None and key.startswith(b"{"):
             return key.decode(), value
         if value is None or len(value) <= FRAME_BYTES or not value.startswith(MAGIC):
-            raise FinkrayError("the message is in no form that finkray sends")
+            raise FinkrayError(
+                "the message is in no form that finkray sends: is it the topic of a filter?"
+            )
         schema_id = read_schema_id(value)
         if schema_id not in self._schemas:
             self._schemas = read_schemas(self._config, self._instance).texts()

@@ -180,7 +180,9 @@ class FilterStore:
                     )
                 new = replace(new, cursor=other.cursor)
             elif other.topic == new.topic:
-                raise FilterError(f"topic {new.topic} is that of the filter {other.name}")
+                raise FilterError(
+                    f"topic {new.topic} is that of the filter {other.name}: choose another topic"
+                )
         self._write(new)
         return new
 
