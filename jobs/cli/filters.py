@@ -55,11 +55,11 @@ def check(file: _File, config: Config = None, *, as_json: AsJson = False) -> Non
 
     context = command_context(config)
     found = check_now(context.settings, file)
-    if as_json:
-        print_json(found.to_json())
     for line in () if as_json else found.lines(context.settings.streamout):
         context.progress.say(line)
     found.refuse_failure()
+    if as_json:
+        print_json(found.to_json())
 
 
 @app.command(
