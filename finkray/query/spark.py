@@ -61,6 +61,8 @@ JAVA_OPTIONS = " ".join(
 """Java 17 hides these packages, which Ray's and Spark's serializers use. Without the flags the app
 master dies at the first call from Spark into Ray."""
 
+_LOCAL_DIRS = "SPARK_LOCAL_DIRS"
+
 JAVA_OPTION_KEYS = (
     "spark.driver.extraJavaOptions",
     "spark.executor.extraJavaOptions",
@@ -155,6 +157,22 @@ def _calls_into_java() -> Iterator[None]:
         raise ClusterUnavailable(f"Spark's driver is gone: {error}") from error
 
 
+@contextmanager
+def _local_folder(folder: Path, settings: SparkSettings) -> Iterator[None]:
+    """Let a Spark driver that starts in this block have its temporary folders below one.
+
+    A JVM that is killed leaves them: 2 MB, which are deleted with the folder.
+    """
+    if _LOCAL_DIRS in os.environ or "spark.local.dir" in settings.conf:
+        yield
+        return
+    os.environ[_LOCAL_DIRS] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_LOCAL_DIRS]
+
+
 class SparkOnRay:
     """A Spark session whose executors are Ray actors, with the streaming query over claims.
 
@@ -191,7 +209,7 @@ class SparkOnRay:
         use_authenticated_master()
         _, secrets = split_secrets(settings.conf)
         try:
-            with passed_by_file(secrets, self._folder):
+            with passed_by_file(secrets, self._folder), _local_folder(self._folder, settings):
                 self._session = raydp.init_spark(
                     app_name,
                     num_executors=settings.executors,
