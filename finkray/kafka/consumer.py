@@ -14,10 +14,10 @@ CLOSE_S: Final = 5.0
 """How long a consumer may take to close. It is in no group, so that it has nobody to wait for: it
 takes a millisecond, and 0.1 s on a machine with more work than cores."""
 
-IDLE_STEP_S: Final = 0.025
-BUSY_STEP_S: Final = 0.005
-"""How long a consumer sleeps between two looks for messages, before and after it got one: the rest
-of what is wanted is there soon."""
+FIRST_STEP_S: Final = 0.004
+LONGEST_STEP_S: Final = 0.025
+"""How long a consumer sleeps between two looks for messages: little after it got one, for the next
+is near, and twice as long after each look in vain."""
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,13 @@ class AssignedConsumer(Consumer):
         call lasted an hour longer: https://github.com/confluentinc/librdkafka/issues/2145.
         """
         until_s = time.monotonic() + timeout
+        step_s = FIRST_STEP_S
         messages = super().consume(num_messages, 0)
         while len(messages) < num_messages and (left_s := until_s - time.monotonic()) > 0:
-            time.sleep(min(left_s, BUSY_STEP_S if messages else IDLE_STEP_S))
-            messages += super().consume(num_messages - len(messages), 0)
+            time.sleep(min(left_s, step_s))
+            more = super().consume(num_messages - len(messages), 0)
+            messages += more
+            step_s = FIRST_STEP_S if more else min(2 * step_s, LONGEST_STEP_S)
         return messages
 
     def close(self) -> None:
