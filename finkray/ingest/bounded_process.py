@@ -115,3 +115,4 @@ if __name__ == "__main__":
         main(int(sys.argv[1]))
     except MemoryError:
         os._exit(NO_MEMORY_EXIT)
+    os._exit(0)  # the end of a client may hang: see `finkray.kafka.consumer.AssignedConsumer`
