@@ -67,7 +67,7 @@ def add(
 def build(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", show_default=False, help="The catalogues to build."),
+        typer.Argument(metavar="NAME", show_default=False, help="The catalogues to build."),
     ] = None,
     config: Config = None,
     *,

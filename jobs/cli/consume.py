@@ -126,7 +126,7 @@ def transfer(
     topic: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TOPIC]", show_default=False, help="A new one: ftransfer_<survey>_<name>."
+            metavar="TOPIC", show_default=False, help="A new one: ftransfer_<survey>_<name>."
         ),
     ] = None,
     config: Config = None,

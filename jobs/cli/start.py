@@ -135,7 +135,7 @@ def stop(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME...",
+            metavar="NAME",
             show_default=False,
             help=f"{_KNOWN}, or a service of yours by its name or as module:Name.",
         ),

@@ -40,7 +40,7 @@ def _commands() -> None:
 def check(
     uri: Annotated[
         str,
-        typer.Argument(metavar="[URI]", help="Where an archive is to lie; default: archive.uri."),
+        typer.Argument(metavar="URI", help="Where an archive is to lie; default: archive.uri."),
     ] = "",
     config: Config = None,
     *,
