@@ -99,5 +99,6 @@ def errors_of_ray() -> Iterator[None]:
             "Ray refuses our token: RAY_AUTH_TOKEN_PATH names the file with the cluster's token "
             "(and RAY_AUTH_MODE is token)"
         ) from error
-    except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+    # The client for jobs raises what is no ConnectionError of Python when nobody listens.
+    except (RayError, OSError, RuntimeError, ValueError) as error:
         raise ClusterUnavailable(f"Ray says: {error}") from error

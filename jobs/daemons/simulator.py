@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from finkray.errors import KafkaUnavailable
+from finkray.errors import FinkrayError, KafkaUnavailable, SettingsError
 from finkray.host.daemon import daemon_parser, run_daemon, stop_event
-from finkray.host.ports import listens
+from finkray.host.home import expanded
+from finkray.host.ports import LOOPBACK, listens
 from finkray.settings.model import Settings, load
 from finkray.settings.simulator import SimulatorSettings
 from jobs.cluster.job import Daemon, Job
@@ -158,6 +159,17 @@ def _log_progress(progress: "Progress") -> None:
     _LOG.info("%d messages played, %.0f/s", progress.alerts, progress.alerts_per_s)
 
 
+def _check_start(settings: Settings) -> None:
+    data, port = settings.simulator.data, settings.simulator.kafka_port
+    if data and not expanded(data).exists():
+        raise SettingsError(f"simulator.data: there is no {data}")
+    if port and listens(LOOPBACK, port):
+        raise FinkrayError(
+            f"something listens on {LOOPBACK}:{port} already: set simulator.kafka_port to another "
+            "port, or to 0 for any free one"
+        )
+
+
 def _is_ready(_job: Job, _settings: Settings, state: Path) -> bool:
     from finkray.kafka.cluster import KafkaCluster
 
@@ -185,6 +197,7 @@ SIMULATOR: Final = Daemon(
     about="plays alerts into a Kafka on this machine",
     is_ready=_is_ready,
     ready_text=_ready_text,
+    check_start=_check_start,
     resumes=True,
     old_modules=("jobs.simulator",),
 )
