@@ -41,9 +41,8 @@ from finkray.driver.instructions import (
 from finkray.driver.lane_start import record_lanes
 from finkray.driver.lanes import PartitionOffsets
 from finkray.driver.topic_discovery import DiscoveredPartitions, TopicDiscovery
-from finkray.driver.watchdog import Watchdog
+from finkray.driver.watchdog import Watchdog, closing_within
 from finkray.errors import ClusterUnavailable, FinkrayError, StorageError
-from finkray.host.exit_codes import DaemonExit
 from finkray.host.supervise import RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.claims import archived_schemas
@@ -370,12 +369,9 @@ class Archiver:
 
     def _close(self) -> None:
         """End everything that was started, or end the process if that hangs for `CLOSE_S`."""
-        last_resort = threading.Timer(CLOSE_S, os._exit, [DaemonExit.RESTART])
-        last_resort.daemon = True
-        last_resort.start()
-        if self._topic_discovery is not None:
-            self._topic_discovery.close()
-        self._ingest_actors.close()
-        self._feeder.close()
-        self._offset_committer.close()
-        last_resort.cancel()
+        with closing_within(CLOSE_S):
+            if self._topic_discovery is not None:
+                self._topic_discovery.close()
+            self._ingest_actors.close()
+            self._feeder.close()
+            self._offset_committer.close()

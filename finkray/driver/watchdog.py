@@ -1,9 +1,12 @@
-"""End a driver whose loop does not advance: a call into a JVM that hangs has no time limit."""
+"""End a driver that does not advance or close: a call into a JVM that hangs has no time limit."""
 
 import faulthandler
 import logging
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -55,3 +58,27 @@ class Watchdog:
                 )
                 faulthandler.dump_traceback()
                 os._exit(DaemonExit.RESTART)
+
+
+@contextmanager
+def closing_within(limit_s: float) -> Iterator[None]:
+    """End the process, to be restarted, if this block takes longer: it closes what may hang.
+
+    The exception that is on its way goes to the log first, as nobody else would see it.
+    """
+    timer = threading.Timer(limit_s, _end_closing, [limit_s, sys.exception()])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end_closing(limit_s: float, error: BaseException | None) -> None:
+    log.error(
+        "driver did not close within %.0f s; ending the process to be restarted",
+        limit_s,
+        exc_info=error,
+    )
+    os._exit(DaemonExit.RESTART)

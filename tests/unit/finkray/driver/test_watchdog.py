@@ -32,6 +32,24 @@ print("ended")
 """
 """Twice the limit with beats, then longer than the limit without any, after the loop has ended."""
 
+DOES_NOT_CLOSE = """
+import time
+from finkray.driver.watchdog import closing_within
+try:
+    raise ValueError("Spark is gone")
+finally:
+    with closing_within(0.2):
+        time.sleep(60)
+"""
+
+CLOSES = """
+import time
+from finkray.driver.watchdog import closing_within
+with closing_within(0.2):
+    print("closed")
+time.sleep(0.5)
+"""
+
 
 def test_a_loop_that_does_not_advance_ends_the_process_and_shows_the_stacks() -> None:
     command = [sys.executable, "-c", STANDS_STILL]
@@ -46,3 +64,17 @@ def test_a_process_whose_loop_advances_or_has_ended_is_not_ended() -> None:
     command = [sys.executable, "-c", ADVANCES_AND_ENDS]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "advanced\nended\n"), ended.stderr
+
+
+def test_a_process_that_does_not_close_says_why_it_closes_and_ends() -> None:
+    command = [sys.executable, "-c", DOES_NOT_CLOSE]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == DaemonExit.RESTART
+    assert "did not close within" in ended.stderr
+    assert "ValueError: Spark is gone" in ended.stderr
+
+
+def test_a_process_that_closes_in_time_goes_on() -> None:
+    command = [sys.executable, "-c", CLOSES]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout) == (0, "closed\n"), ended.stderr
