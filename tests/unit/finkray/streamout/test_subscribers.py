@@ -20,4 +20,4 @@ def test_a_subscriber_may_be_added_again_beside_others() -> None:
 def test_a_kafka_that_is_away_is_an_error_of_finkray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("finkray.streamout.subscribers._TIMEOUT", {"request_timeout": 0.1})
     with pytest.raises(KafkaUnavailable):
-        Subscribers(NOWHERE).all()
+        Subscribers(NOWHERE, "finkray").all()

@@ -288,7 +288,7 @@ def test_streaming_out_has_a_line_and_with_long_its_filters_and_consumer_groups(
     assert "streamout: 2 filters" in short
     assert "1 rest; 1 consumer groups, alice lags 7" in short
     for text in texts:
-        assert "ALARM FILTER_RESTS: 1 filters rest: broken: died: its process ended" in text
+        assert "ALARM FILTER_RESTS: 1 filter rests: broken: died: its process ended" in text
     assert "bright bright_alerts active 1000 2.00%" in long_text
     assert "alice bright_alerts 7" in long_text
     raw = status_json(CLUSTER, (ARCHIVE,), busy_night(), streamout=snapshot)
