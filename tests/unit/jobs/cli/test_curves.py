@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_a_light_curve_is_drawn(finkray: Finkray, tmp_path: Path, ending: str) -
     if ending == "svg":
         groups = ET.parse(file).iter("{http://www.w3.org/2000/svg}use")
         assert sum(1 for _ in groups) >= 57  # a marker for each point
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_light_curve_is_drawn_without_a_warning_on_a_machine_that_stalls(
+    finkray: Finkray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalls = itertools.count(step=60)
+    monkeypatch.setattr("matplotlib.legend.time.perf_counter", lambda: next(stalls))
+    drawn = finkray("lightcurve", TDE, "--plot", str(tmp_path / "curve.png"))
+    assert drawn.returncode == 0, drawn.stderr
 
 
 @pytest.mark.usefixtures("archive")
