@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from finkray.storage.contract import Storage
 from finkray.storage.layout import ALERTS_FOLDER
 
+Moment = datetime | str
+"""A time as people give it: see `utc`."""
+
 HOUR = timedelta(hours=1)
 
 _LEVELS = ("year", "month", "day", "hour")
@@ -29,7 +32,7 @@ class Span:
         return (self.start is None or end > self.start) and (self.end is None or first < self.end)
 
 
-def utc(moment: datetime | str) -> datetime:
+def utc(moment: Moment) -> datetime:
     """Return a moment in UTC. A moment without a zone is in UTC, not in the machine's zone.
 
     Raises

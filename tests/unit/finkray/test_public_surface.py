@@ -94,7 +94,7 @@ def test_what_a_module_defines_is_public_or_has_an_underscore(module: ModuleType
 def functions() -> Iterator[tuple[str, Callable[..., object]]]:
     """The functions and methods that people call, by name."""
     for owner in (finkray.Archive, finkray.Service, OutlierModel, JoinedDataset):
-        for name in vars(owner):
+        for name in dir(owner):
             method = getattr(owner, name)
             if not name.startswith("_") and callable(method):
                 yield f"{owner.__name__}.{name}", method
