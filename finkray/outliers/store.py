@@ -8,6 +8,7 @@ A model is never changed. An entry is created exclusively, so of two commands th
 use at once one is first, the other one follows it or is refused; the history is kept whole.
 """
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class StoredModel:
     version: str
     manifest: Manifest
     in_use: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its version, whether it is in use, and what its manifest has."""
+        manifest: dict[str, Any] = json.loads(self.manifest.model_dump_json())
+        return {"version": self.version, "in_use": self.in_use, **manifest}
 
 
 class ModelStore:

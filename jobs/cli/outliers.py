@@ -98,7 +98,7 @@ def train(
     """
     from finkray.host.interrupt import stop_on_interrupt
     from finkray.outliers.training import TrainingStopped
-    from jobs.commands.outliers import span_of_options, train_models
+    from jobs.commands.outliers import outlier_models, span_of_options
 
     span = span_of_options(begins, ends)
     context = command_context(config)
@@ -107,17 +107,15 @@ def train(
             stop_on_interrupt() as stopping,
             context.progress.waiting(f"reading alerts from {begins} to {ends}") as tell,
         ):
-            trained = list(
-                train_models(
-                    context.settings,
-                    span,
-                    survey,
-                    seed=seed,
-                    rows=rows,
-                    use=use,
-                    tell=tell,
-                    stopping=stopping,
-                )
+            trained = outlier_models(context.settings).train(
+                span.start,
+                span.end,
+                survey=survey,
+                seed=seed,
+                rows=rows,
+                use=use,
+                tell=tell,
+                stopping=stopping,
             )
     except TrainingStopped:
         context.progress.tell("interrupted; no model was kept")
@@ -138,12 +136,12 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the models, and which one of each survey is in use."""
-    from jobs.commands.outliers import model_text, model_to_json, stored_models
+    from jobs.commands.outliers import model_text, outlier_models
 
     context = command_context(config)
-    found = stored_models(context.settings, survey, user)
+    found = outlier_models(context.settings).models(survey, user=user)
     if as_json:
-        print_json([model_to_json(model) for model in found])
+        print_json([model.to_json() for model in found])
     elif not found:
         context.progress.say("there is no model: finkray outliers train --from … --to …")
     for model in [] if as_json else found:
@@ -155,11 +153,10 @@ def models(
 )
 def use(version: _Version, config: Config = None, *, user: _OwnUser = None) -> None:
     """Score alerts with a model from now on; a running service takes it with its next batch."""
-    from jobs.commands.outliers import store_with
+    from jobs.commands.outliers import outlier_models
 
     context = command_context(config)
-    store, model = store_with(context.settings, version, user)
-    store.use(model.version)
+    model = outlier_models(context.settings).use(version, user=user)
     whose = f" by {user}" if user else ""
     context.progress.say(f"{model.manifest.survey} {model.version} is in use{whose} from now on")
 
@@ -172,21 +169,19 @@ def revert(
     user: _OwnUser = None,
 ) -> None:
     """Put the model in use again that was in use before the present one."""
-    from jobs.commands.outliers import store_of
+    from jobs.commands.outliers import outlier_models
 
     context = command_context(config)
-    version = store_of(context.settings, survey, user).revert()
+    version = outlier_models(context.settings).revert(survey, user=user)
     context.progress.say(f"{survey} {version} is in use again")
 
 
 @app.command(epilog=examples("finkray outliers show 3f2a"))
 def show(version: _Version, config: Config = None) -> None:
     """Show what a model was built of, as JSON."""
-    from jobs.commands.outliers import model_to_json, store_with
+    from jobs.commands.outliers import outlier_models
 
-    context = command_context(config)
-    _, model = store_with(context.settings, version)
-    print_json(model_to_json(model))
+    print_json(outlier_models(command_context(config).settings).show(version))
 
 
 @app.command(
@@ -200,12 +195,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two models: the reference alerts and thumbs they share, and how alike they score."""
-    from finkray.outliers.comparing import compared
-    from jobs.commands.outliers import store_with
+    from jobs.commands.outliers import outlier_models
 
     context = command_context(config)
-    found = [store_with(context.settings, version) for version in (model, other)]
-    diff = compared(*(store.load(each.version) for store, each in found))
+    diff = outlier_models(context.settings).compare(model, other)
     if as_json:
         print_json(diff.to_json())
     else:

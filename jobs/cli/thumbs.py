@@ -131,11 +131,10 @@ def refit(
     Nights are replayed first: a model that ranks thumbs of nights it has not learnt worse than
     without thumbs is kept and not used.
     """
-    from finkray.outliers.location import outlier_storage
-    from finkray.outliers.refit import refit as refit_model
+    from jobs.commands.outliers import outlier_models
 
     context = command_context(config)
-    refitted = refit_model(outlier_storage(context.settings), survey, user)
+    refitted = outlier_models(context.settings).refit(survey, user=user)
     if as_json:
         print_json(refitted.to_json())
     else:

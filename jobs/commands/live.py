@@ -7,7 +7,6 @@ import argparse
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from finkray.host.interrupt import Interrupts
 from finkray.host.ports import free_ports
 from finkray.ledger.read import read_state
 from finkray.settings.model import Settings, load
-from finkray.storage.hours import Span
 from finkray.storage.opening import open_storage
 from jobs.cluster.job import ServiceJob
 from jobs.cluster.local_ray import stop_local_ray
 from jobs.commands.context import CommandContext
 from jobs.commands.launch import StartRequest, request_service, start
-from jobs.commands.outliers import train_models
+from jobs.commands.outliers import outlier_models
 from jobs.commands.progress import Progress
 from jobs.commands.stop import stop
 from jobs.daemons.aggregation import AGGREGATION
@@ -123,15 +121,8 @@ def _wait_for_alerts(settings: Settings, wanted: int) -> None:
 
 def _train(context: CommandContext) -> None:
     progress = context.progress
-    models = train_models(
-        context.settings,
-        Span(),
-        "ztf",
-        seed=0,
-        rows=_MODEL_ROWS,
-        use=True,
-        tell=progress.tell,
-        stopping=threading.Event(),
+    models = outlier_models(context.settings).train(
+        survey="ztf", rows=_MODEL_ROWS, tell=progress.tell
     )
     for model in models:
         progress.say(model.text())

@@ -45,7 +45,7 @@ def test_there_are_such_commands() -> None:
     assert len(COMMANDS) > 30
 
 
-ASK_OTHERS: Final = ("check", "subscriber", "service check", "outliers compare")
+ASK_OTHERS: Final = ("check", "subscriber", "service check")
 """Commands that wait for Kafka or load a second of libraries before they look for the archive."""
 
 ASK_THE_ARCHIVE: Final = [words for words in COMMANDS if not " ".join(words).startswith(ASK_OTHERS)]
