@@ -53,8 +53,9 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     assert {row["context"] for row in found} <= {"galaxy", "unknown", "nothing"}
     assert follow("python read_outliers.py").count("\n") == 5
     assert "'drivers': [{'name': " in follow("python own_model.py")
-    numbers = re.findall(r"^thumb (\d) ZTF\w+ (?:up|down)$", follow("python judge.py"), re.M)
-    assert numbers == list("123456")
+    judged = follow("python judge.py")
+    assert re.findall(r"^thumb (\d) ZTF\w+ (?:up|down)$", judged, re.M) == list("123456")
+    assert judged.endswith("\n6 thumbs count\n")
     thumbs = json.loads(follow("finkray outliers thumbs list --json"))
     assert [thumb["action"] for thumb in thumbs] == ["down", "up"] * 3
     assert all(
@@ -62,7 +63,7 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
     )
     first = thumbs[0]["alert_id"]
     told = follow(f"finkray outliers thumb {first} down --user group-a")
-    assert f"thumb 7: group-a down ztf alert {first}; finkray outliers refit" in told
+    assert f"thumb 9: group-a down ztf alert {first}; finkray outliers refit" in told
     assert "thumb 2 is taken back" in follow("finkray outliers thumbs undo 2")
     taught = json.loads(follow("finkray outliers refit --user group-a --json"))
     assert (taught["up"], taught["down"], taught["in_use"]) == (
@@ -88,6 +89,10 @@ def test_who_follows_the_page_has_a_list_with_reasons(tmp_path: Path, test_data:
         f"finkray outliers compare {trained[0][1]} {seeded}"
     )
     assert json.loads(follow(f"finkray outliers show {seeded}"))["facts"]["alerts"] == 205
+    chosen = follow("python choose_model.py")
+    assert re.match(r"ztf [0-9a-f]{16}: 205 reference alerts of 205 .* not in use", chosen)
+    assert "'alerts': 205" in chosen
+    assert "reference alerts: 205 in both" in chosen
 
     archive = finkray.open_archive(tmp_path / "archive")
     own = archive.results("outliers-group-a").to_table()

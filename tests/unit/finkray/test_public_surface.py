@@ -11,6 +11,7 @@ import finkray
 import finkray.adapter
 import finkray.errors
 import finkray.testing
+from finkray.outliers.archive_models import OutlierModels
 from finkray.outliers.model import OutlierModel
 from finkray.results.joined import JoinedDataset
 
@@ -93,7 +94,7 @@ def test_what_a_module_defines_is_public_or_has_an_underscore(module: ModuleType
 
 def functions() -> Iterator[tuple[str, Callable[..., object]]]:
     """The functions and methods that people call, by name."""
-    for owner in (finkray.Archive, finkray.Service, OutlierModel, JoinedDataset):
+    for owner in (finkray.Archive, finkray.Service, OutlierModel, OutlierModels, JoinedDataset):
         for name in dir(owner):
             method = getattr(owner, name)
             if not name.startswith("_") and callable(method):

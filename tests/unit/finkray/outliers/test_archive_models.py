@@ -59,6 +59,8 @@ def test_a_model_or_survey_that_is_not_there_and_no_alerts_are_refused(
     for unknown in (models.models, models.revert, models.refit):
         with pytest.raises(OutlierError, match="no features of the survey 'ptf': expected one of"):
             unknown("ptf")
+    with pytest.raises(OutlierError, match="no model of ztf is in use"):
+        models.refit(user="group-a")
     with pytest.raises(OutlierError, match="at least 50 alerts of ztf"):
         models.train("2030-01-01", survey="ztf")
     with pytest.raises(ValueError, match="2026-11-24 is not after 2026-11-25"):
