@@ -73,7 +73,7 @@ def draw_curve(points: pa.Table, title: str, file: Path, *, dpi: int = 150) -> i
         axes.set_ylabel("flux of the difference (nJy); ▽ 5 sigma limit")
         axes.axhline(0, color="grey", linewidth=0.8)
     if drawn:
-        # Beside the axes: the best place among thousands of points takes matplotlib seconds to find.
+        # Beside the axes: the best place among thousands of points takes matplotlib seconds.
         figure.legend(loc="outside right upper")
     figure.savefig(file, dpi=dpi)
     return drawn
