@@ -6,6 +6,7 @@ status board, which a sleeping archive on the same Ray still has. A process that
 the sleeping one as it is.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -21,6 +22,7 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.errors import Fenced, SettingsError, StorageError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
+from finkray.host.time_limit import returns_within
 from finkray.ledger.identity import IDENTITY_PATH, raise_bounds, read_identity, refuse_if_gone
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
@@ -33,6 +35,9 @@ from finkray.settings.model import Settings
 from finkray.status.board import ARCHIVE_BOARD, start_board
 from finkray.storage.contract import Storage
 from finkray.storage.opening import open_storage
+
+RECORD_END_S = 5.0
+"""How long an archive that has drained may take to record its end, which nothing depends on."""
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +99,16 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
 
 def _record_end(storage: Storage, ledger: Ledger) -> None:
     """Record where the ledger ends, so that an older copy of it is known by that alone."""
+    record = functools.partial(
+        raise_bounds, storage, ledger.archive_id, ledger.epoch, ledger.state.last_seq
+    )
     try:
-        raise_bounds(storage, ledger.archive_id, ledger.epoch, ledger.state.last_seq)
+        if returns_within(record, RECORD_END_S):
+            return
+        reason = f"the storage has not answered for {RECORD_END_S:g} s"
     except StorageError as error:
-        log.warning("the end of the ledger is not recorded in %s: %s", IDENTITY_PATH, error)
+        reason = str(error)
+    log.warning("the end of the ledger is not recorded in %s: %s", IDENTITY_PATH, reason)
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from threading import Thread
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from finkray.host.time_limit import returns_within
 from finkray.kafka.config import assigned_consumer_config, options_explained
 
 CLOSE_S: Final = 5.0
@@ -88,30 +88,6 @@ class AssignedConsumer(Consumer):
                 "(librdkafka issue 4514)",
                 CLOSE_S,
             )
-
-
-def returns_within(call: Callable[[], object], limit_s: float) -> bool:
-    """Call a function in a thread of its own; return whether it returned in time.
-
-    Raises
-    ------
-    Exception
-        what the function raised in time
-    """
-    raised: list[Exception] = []
-
-    def run() -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
-            raised.append(error)
-
-    thread = Thread(target=run, name="call with a limit", daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if raised:
-        raise raised[0]
-    return not thread.is_alive()
 
 
 def assigned_consumer(

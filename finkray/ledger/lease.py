@@ -30,6 +30,7 @@ from typing import Any, Self
 
 from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
 from finkray.host.process_id import ProcessId
+from finkray.host.time_limit import returns_within
 from finkray.storage.contract import Storage
 
 LEASE_PATH = "ledger/lease.json"
@@ -37,6 +38,10 @@ FORMAT = 1
 
 HEARTBEATS_PER_TTL = 5
 """A holder may miss four heartbeats, because of a slow disk for instance, before it is stale."""
+
+RELEASE_S = 5.0
+"""How long the release of a lease may take: milliseconds, or as long as one request of an object
+store. A read of a network file system whose server hangs lasts as long as that does."""
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +174,7 @@ class Lease:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._lost = threading.Event()
+        self._given_up = threading.Event()
         self._renewed_s = time.monotonic()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
@@ -280,16 +286,29 @@ class Lease:
             self._renewed_s = time.monotonic()
 
     def release(self) -> None:
-        """Release the lease, so that the next archive need not wait. The file keeps the epoch."""
+        """Release the lease, so that the next archive need not wait. The file keeps the epoch.
+
+        A storage that does not answer within `RELEASE_S` does not keep the process from its end.
+        """
         self._closing.set()
-        self._thread.join()
         try:
-            stored = read_lease(self._storage)
-            if stored is not None and stored.token == self._record.token:
-                self._storage.replace(LEASE_PATH, replace(stored, released=True).to_bytes())
-        except StorageError as error:
-            # The next archive on this machine sees that the process has ended.
-            log.warning("lease of the archive not released: %s", error)
+            if returns_within(self._write_release, RELEASE_S):
+                return
+            self._given_up.set()
+            reason = f"the storage has not answered for {RELEASE_S:g} s"
+        except (StorageError, LedgerCorrupt) as error:
+            reason = str(error)
+        # The next archive on this machine sees that the process has ended.
+        log.warning("lease of the archive not released: %s", reason)
+
+    def _write_release(self) -> None:
+        self._thread.join()
+        stored = read_lease(self._storage)
+        if stored is None or stored.token != self._record.token:
+            return
+        # What was given up must not overwrite the lease of another archive later.
+        if not self._given_up.is_set():
+            self._storage.replace(LEASE_PATH, replace(stored, released=True).to_bytes())
 
     def _beat(self) -> None:
         failing = False

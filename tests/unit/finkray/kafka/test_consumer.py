@@ -5,27 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from threading import Event
 
 import pytest
 
-from finkray.kafka.consumer import assigned_consumer, returns_within
+from finkray.kafka.consumer import assigned_consumer
 from tests.support.set_clock import SetClock
-
-
-def test_a_call_that_does_not_return_is_left_behind() -> None:
-    end = Event()
-    assert not returns_within(end.wait, 0.05)
-    end.set()
-    assert returns_within(end.wait, 60)
-
-
-def test_what_a_call_raises_reaches_its_caller() -> None:
-    def refuse() -> None:
-        raise OSError("refused")
-
-    with pytest.raises(OSError, match="refused"):
-        returns_within(refuse, 60)
 
 
 def test_a_consumer_that_never_reached_a_broker_closes() -> None:

@@ -1,16 +1,19 @@
 """Who may have the folder: the decision, and leases that are really taken."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
 from finkray.host.process_id import ProcessId
+from finkray.host.time_limit import returns_within
 from finkray.ledger.lease import (
     LEASE_PATH,
     Dead,
@@ -148,6 +151,29 @@ def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: Storage) -> None
     data = storage.read(LEASE_PATH)
     assert data is not None
     assert LeaseRecord.from_bytes(data).released
+
+
+@pytest.mark.parametrize("storage", ["local"], indirect=True)
+def test_a_storage_that_hangs_does_not_hold_up_the_end(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A read of a pipe without a writer hangs, as that of a file whose server is away."""
+    monkeypatch.setattr("finkray.ledger.lease.RELEASE_S", 0.2)
+    path = Path(storage.uri) / LEASE_PATH
+    lease = Lease.acquire(storage, ttl_s=600.0)
+    path.unlink()
+    os.mkfifo(path)
+    before = set(threading.enumerate())
+    assert returns_within(lease.release, 60)
+    assert "not released: the storage has not answered for 0.2 s" in caplog.text
+    (hanging,) = set(threading.enumerate()) - before
+    # The storage answers again, when another process may have the lease: it is left alone.
+    answer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    os.write(answer, lease.record.to_bytes())
+    os.close(answer)
+    hanging.join(60)
+    assert not hanging.is_alive()
+    assert path.is_fifo()
 
 
 def test_it_is_known_for_how_long_a_lease_could_not_be_renewed(
