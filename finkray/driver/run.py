@@ -23,6 +23,7 @@ from finkray.errors import Fenced, SettingsError, StorageError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.host.time_limit import returns_within
+from finkray.kafka.config import refuse_wrong_options
 from finkray.ledger.identity import IDENTITY_PATH, raise_bounds, read_identity, refuse_if_gone
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger
@@ -60,7 +61,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     """
     stopping = threading.Event()
     handle_signals(stopping)
-    # Wrong packet settings are reported here, and not later by an actor.
+    # What is wrong in the settings is reported here, and not later by an actor.
+    refuse_wrong_options(settings.kafka.client_config())
     make_decoder(settings.packets, int(settings.kafka.max_message_bytes), {})
     storage = open_storage(settings.archive)
     if settings.archive.id:

@@ -4,11 +4,13 @@
 clear text. The functions here add what finkray needs of a client and remove what it does not take.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from finkray.errors import SettingsError
 
@@ -58,6 +60,24 @@ otherwise."""
 SMALL_FETCH_BYTES: Final = 64 * 1024
 """Most bytes of a fetch while it is not known what it unpacks to: 66 MB at most with gzip, or one
 record batch, which Kafka sends whole."""
+
+COMMON_OPTIONS: Final = (
+    *("security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password"),
+    *("sasl.kerberos.service.name", "sasl.kerberos.principal", "sasl.kerberos.keytab"),
+    *("sasl.oauthbearer.method", "sasl.oauthbearer.config", "sasl.oauthbearer.client.id"),
+    *("sasl.oauthbearer.client.secret", "sasl.oauthbearer.token.endpoint.url"),
+    *("ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location", "ssl.certificate.pem"),
+    *("ssl.key.location", "ssl.key.pem", "ssl.key.password", "ssl.cipher.suites"),
+    *("ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification"),
+    *("client.id", "client.rack", "client.dns.lookup", "broker.address.family", "debug"),
+    *("log_level", "socket.timeout.ms", "socket.keepalive.enable", "reconnect.backoff.ms"),
+    *("reconnect.backoff.max.ms", "connections.max.idle.ms", "metadata.max.age.ms"),
+    *("fetch.min.bytes", "fetch.max.bytes", "fetch.wait.max.ms", "fetch.message.max.bytes"),
+    *("receive.message.max.bytes", "compression.type", "compression.level", "linger.ms"),
+)
+"""Options that a site sets, for the hint at a misspelt one: librdkafka does not list its own."""
+
+_UNKNOWN_OPTION: Final = re.compile(r'No such configuration property: "(.+)"')
 
 _CONSUMER_ONLY: Final = (
     "fetch.",
@@ -171,7 +191,40 @@ def options_explained() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise SettingsError(f"kafka.options: {error.args[0].str()}") from error
+        reason = error.args[0].str().strip()
+        raise SettingsError(f"kafka.options: {reason}{_nearest_option(reason)}") from error
+    # confluent-kafka: of an option that is a function or a table of Python.
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"kafka.options: one of the options cannot be given in a settings file: {error}"
+        ) from error
+
+
+def _nearest_option(reason: str) -> str:
+    """Return which option was meant, for librdkafka's message about one that it does not know."""
+    unknown = _UNKNOWN_OPTION.search(reason)
+    close = get_close_matches(unknown[1], COMMON_OPTIONS, n=1) if unknown else []
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def refuse_wrong_options(config: Mapping[str, Any]) -> None:
+    """Create the client that reads alerts and end it, without waiting for a broker.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included
+
+    Raises
+    ------
+    SettingsError
+        if librdkafka does not know an option, or not its value
+    """
+    properties = assigned_consumer_config(
+        config, queue_bytes=FETCH_BYTES, max_message_bytes=FETCH_BYTES
+    )
+    with options_explained():
+        Consumer(properties).close()
 
 
 def _without_consumer_keys(config: Mapping[str, Any]) -> dict[str, Any]:

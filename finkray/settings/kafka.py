@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from finkray.settings.client_options import SETTINGS_OF_KAFKA, refuse_set_elsewhere
 from finkray.settings.section import MiB, Options, Section, read_secret, reveal
 
 TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -98,7 +99,8 @@ class KafkaSettings(Section):
     sasl_password_file: str = Field("", description="File that contains the password alone")
     options: Options = Field(
         {},
-        description="Any property of librdkafka, passed on as it is; overrides what finkray sets",
+        description="Any property of librdkafka, passed on as it is; overrides finkray's defaults. "
+        "What guarantees rest on, or has a setting of its own, is refused",
     )
 
     @field_validator("topics")
@@ -115,6 +117,12 @@ class KafkaSettings(Section):
                     f"{topic!r} is not a name of a topic; a regular expression starts with ^"
                 )
         return topics
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_not_set_elsewhere(cls, options: Options) -> Options:
+        refuse_set_elsewhere(options, SETTINGS_OF_KAFKA)
+        return options
 
     @model_validator(mode="after")
     def _one_password(self) -> "KafkaSettings":

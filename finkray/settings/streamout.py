@@ -2,8 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import (
+    ByteSize,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+)
 
+from finkray.settings.client_options import SETTINGS_OF_STREAMOUT, refuse_set_elsewhere
 from finkray.settings.section import MiB, Options, Section, reveal
 
 
@@ -96,6 +104,12 @@ class StreamoutSettings(Section):
         description="`finkray filter check` and `test` warn of a filter that more than this share "
         "of the alerts pass",
     )
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_not_set_elsewhere(cls, options: Options) -> Options:
+        refuse_set_elsewhere(options, SETTINGS_OF_STREAMOUT)
+        return options
 
     def registry_config(self) -> dict[str, str | bool | int | float]:
         """Return the properties of the registry's client, secrets in clear; none without one."""

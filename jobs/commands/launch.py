@@ -10,6 +10,7 @@ from typing import Final
 from finkray.errors import ClusterUnavailable, FinkrayError, ServiceError, SettingsError
 from finkray.host.interrupt import stop_on_interrupt
 from finkray.host.lock import exclusive
+from finkray.kafka.config import refuse_wrong_options
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
 from jobs.cluster.absolute_paths import placed
@@ -119,10 +120,14 @@ def start(context: CommandContext, request: StartRequest) -> None:
     ------
     FinkrayError
         It runs already, or it failed: the message has the end of its log.
+    SettingsError
+        A setting is wrong, and nothing was started.
     ClusterUnavailable
         Ray or the job did not come up in time.
     """
     if request.daemon is ARCHIVE:
+        if not request.with_simulator:
+            refuse_wrong_options(context.settings.kafka.client_config())
         refuse_mixing(context.settings, simulator=request.with_simulator)
     if context.cluster() is None:
         _check_start(context, request, context.settings)  # before a local Ray is started in vain

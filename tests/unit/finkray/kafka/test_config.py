@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaException
 from pydantic import ValidationError
 
+from finkray.errors import SettingsError
 from finkray.kafka.config import (
     ABORTING_S,
     BROKER_LOOKS_S,
     CLIENT_DEFAULTS,
+    COMMON_OPTIONS,
     DEAD_WRITER_S,
     FETCH_BYTES,
     FETCH_OF_PARTITION_BYTES,
@@ -16,6 +19,7 @@ from finkray.kafka.config import (
     assigned_consumer_config,
     one_batch_config,
     producer_config,
+    refuse_wrong_options,
     transaction_timeout_ms,
     transactional_config,
 )
@@ -24,7 +28,7 @@ from finkray.settings.streamout import StreamoutSettings
 
 
 def config(**options: Any) -> dict[str, Any]:
-    return dict(KafkaSettings(options=options).client_config())
+    return dict(KafkaSettings().client_config()) | options
 
 
 def test_what_only_a_consumer_takes_goes_to_consumers_alone() -> None:
@@ -70,6 +74,34 @@ def test_options_win_over_defaults_and_not_over_guarantees() -> None:
     assert producer["enable.idempotence"] is True
     consumer = assigned_consumer_config(given, queue_bytes=2**20, max_message_bytes=2**20)
     assert consumer["isolation.level"] == "read_committed"
+
+
+def test_a_hint_at_a_misspelt_option_is_an_option_that_librdkafka_knows() -> None:
+    for name in COMMON_OPTIONS:
+        with pytest.raises(KafkaException) as refused:
+            Consumer({"group.id": "a", name: "a value", "no such option": 1})
+        assert f'No such configuration property: "{name}"' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"security.protocl": "SSL"}, r'"security\.protocl"; did you mean security\.protocol\?$'),
+        ({"fetch.nonsense.at.all": 1}, r'"fetch\.nonsense\.at\.all"$'),
+        ({"socket.timeout.ms": 1}, r"is outside allowed range 10\.\.300000$"),
+        ({"stats_cb": "x"}, "cannot be given in a settings file: expected stats_cb"),
+        ({"default.topic.config": "x"}, "cannot be given in a settings file"),
+    ],
+)
+def test_a_wrong_option_is_named_without_waiting_for_a_broker(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SettingsError, match=told):
+        refuse_wrong_options(config(**options))
+
+
+def test_the_options_of_a_site_are_taken() -> None:
+    refuse_wrong_options(config(**{"client.rack": "a", "fetch.min.bytes": 9}))
 
 
 def test_defaults_hold_without_options() -> None:

@@ -103,6 +103,12 @@ def test_the_environment_speaks_json_for_lists_that_are_empty_by_default() -> No
         ("[kafka]\nstart = 5", 'kafka.start = 5: expected "earliest"'),
         ("[kafka]\noptions = {'sasl.password' = 'hunter2', a = [1]}", "a: expected text, a number"),
         ("[kafka]\noptions = {a = [1]}", "a: expected text, a number, true or false"),
+        (
+            "[kafka.options]\n'enable.auto.commit' = true",
+            "enable.auto.commit is no option, remove it: the archive reads on from where its",
+        ),
+        ("[kafka.options]\n'group.id' = ''", "it has a setting of its own: kafka.group_id"),
+        ("[streamout.options]\n'bootstrap.servers' = 'a:1'", ": streamout.bootstrap_servers"),
         ("[kafka]\nsasl_username = 'me'", "sasl_username needs sasl_password or"),
         (
             "[packets]\nregistry_options = {url = 'http://a:hunter2@host'}",
@@ -207,7 +213,7 @@ class TestSecrets:
         "ssl.key.pem" = "hunter2"
         "sasl.oauthbearer.client.secret" = "hunter2"
         "sasl.mechanism" = "PLAIN"
-        "enable.auto.commit" = false
+        "socket.keepalive.enable" = true
         [spark.conf]
         "spark.hadoop.fs.s3a.secret.key" = "hunter2"
         """
@@ -223,7 +229,7 @@ class TestSecrets:
         assert config["ssl.key.password"] == "hunter2"
         assert config["security.protocol"] == "SASL_SSL"
         assert config["sasl.mechanism"] == "PLAIN"
-        assert config["enable.auto.commit"] is False
+        assert config["socket.keepalive.enable"] is True
 
     def test_not_in_errors(self, tmp_path: Path) -> None:
         both = self.TOML.replace("sasl_username", "sasl_password_file = 'f'\n        sasl_username")

@@ -39,6 +39,15 @@ def test_a_simulator_that_cannot_play_is_refused_before_a_ray_starts(
     assert f"something listens on 127.0.0.1:{port} already" in answer.stderr
 
 
+def test_a_wrong_option_of_kafka_is_refused_before_a_ray_starts(finkray: Finkray) -> None:
+    answer = finkray("start", "archive", FINKRAY__KAFKA__OPTIONS='{"ssl.ca.locaton": "/ca.pem"}')
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        'finkray: kafka.options: No such configuration property: "ssl.ca.locaton"; did you mean '
+        "ssl.ca.location?\n"
+    )
+
+
 def test_a_ray_that_ends_between_two_questions_is_no_bug() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
