@@ -27,7 +27,13 @@ from finkray.driver.committer import Committer
 from finkray.driver.coordinator import Coordinator
 from finkray.driver.feeder import Feeder
 from finkray.driver.group_offsets import GroupOffsetCommitter
-from finkray.driver.ingest_actors import ActorOutOfMemory, ActorReport, IngestActors
+from finkray.driver.ingest_actors import (
+    ActorEvent,
+    ActorOutOfMemory,
+    ActorReport,
+    IngestActors,
+    ListenerFailed,
+)
 from finkray.driver.instructions import (
     Assign,
     Discard,
@@ -206,7 +212,7 @@ class Archiver:
 
     def _handle(
         self,
-        event: ActorReport | ActorOutOfMemory | MicroBatch | DiscoveredPartitions | _SparkStarted,
+        event: ActorEvent | MicroBatch | DiscoveredPartitions | _SparkStarted,
     ) -> None:
         match event:
             case ActorReport():
@@ -214,6 +220,9 @@ class Archiver:
             case ActorOutOfMemory(actor, why):
                 name = self._ingest_actors.names[actor]
                 self._troubles.add_out_of_memory(f"{name}: {why}", time.monotonic())
+            case ListenerFailed(actor, error):
+                name = self._ingest_actors.names[actor]
+                raise ClusterUnavailable(f"no reports of {name} any more: {error!r}") from error
             case MicroBatch():
                 self._handle_micro_batch(event)
             case DiscoveredPartitions():

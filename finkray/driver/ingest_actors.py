@@ -62,6 +62,17 @@ class ActorOutOfMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerFailed:
+    """The thread that receives an actor's reports has ended with an error that is none of Ray's."""
+
+    actor: int
+    error: Exception
+
+
+ActorEvent = ActorReport | ActorOutOfMemory | ListenerFailed
+
+
+@dataclass(frozen=True, slots=True)
 class SilentActor:
     """An actor that does not answer: since when on the monotonic clock, and Ray's reason."""
 
@@ -83,7 +94,7 @@ class IngestActors:
     known_schemas
         schemas that were found before, by cluster and schema id
     on_event
-        called with each `ActorReport` and `ActorOutOfMemory`, from one thread for each actor
+        called with each `ActorEvent`, from one thread for each actor
     """
 
     def __init__(
@@ -92,7 +103,7 @@ class IngestActors:
         epoch: int,
         archive_id: str,
         known_schemas: Mapping[tuple[str, int], str],
-        on_event: Callable[[ActorReport | ActorOutOfMemory], None],
+        on_event: Callable[[ActorEvent], None],
     ) -> None:
         ingest = settings.ingest
         budget = Budget.share(
@@ -174,6 +185,12 @@ class IngestActors:
             ray.kill(actor)
 
     def _listen(self, index: int) -> None:
+        try:
+            self._receive(index)
+        except Exception as error:  # noqa: BLE001 - the driver's loop raises it
+            self._on_event(ListenerFailed(index, error))
+
+    def _receive(self, index: int) -> None:
         import ray
         from ray.exceptions import GetTimeoutError, RayError
 

@@ -32,6 +32,7 @@ from finkray.errors import ArchiveHeld, LedgerCorrupt, StorageError
 from finkray.host.process_id import ProcessId
 from finkray.host.time_limit import returns_within
 from finkray.storage.contract import Storage
+from finkray.text import error_text
 
 LEASE_PATH = "ledger/lease.json"
 FORMAT = 1
@@ -315,10 +316,10 @@ class Lease:
         while not self._closing.wait(self._record.ttl_s / HEARTBEATS_PER_TTL) and not self.lost:
             try:
                 self.renew()
-            except (StorageError, LedgerCorrupt) as error:
+            except Exception as error:  # noqa: BLE001 - without its heartbeat a holder counts as dead
                 # A full disk is no reason to stop: no other process can take the lease either.
                 if not failing:
-                    log.warning("lease of the archive not renewed: %s", error)
+                    log.warning("lease of the archive not renewed: %s", error_text(error))
                 failing = True
             else:
                 failing = False

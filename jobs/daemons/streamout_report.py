@@ -13,6 +13,7 @@ from finkray.errors import FinkrayError
 from finkray.settings.model import Settings
 from finkray.status.board import STREAMOUT_BOARD, start_board
 from finkray.status.streamout import FilterStatus, GroupLag, StreamoutSnapshot
+from finkray.text import error_text
 
 if TYPE_CHECKING:
     from finkray.streamout.engine import Streamout
@@ -85,11 +86,11 @@ class Reporter:
             try:
                 self._groups = group_lags(self._settings.streamout_client_config(), self._topics)
                 problem = ""
-            except FinkrayError as error:
+            except Exception as error:  # noqa: BLE001 - without the thread old figures would stay
                 self._groups = ()
-                if problem != str(error):  # once, not at each look
-                    log.warning("the lag of consumer groups is not known: %s", error)
-                problem = str(error)
+                before, problem = problem, error_text(error)
+                if problem != before:  # once, not at each look
+                    log.warning("the lag of consumer groups is not known: %s", problem)
 
 
 @contextmanager

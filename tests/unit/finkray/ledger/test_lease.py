@@ -28,6 +28,7 @@ from finkray.ledger.lease import (
 )
 from finkray.ledger.log import Ledger
 from finkray.storage.contract import Storage
+from tests.support.archiving import wait_until
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ME = ProcessId("host-a", "boot-1", "pid:[1]", 10, "500")
@@ -151,6 +152,24 @@ def test_the_heartbeat_goes_on_and_ends_with_the_lease(storage: Storage) -> None
     data = storage.read(LEASE_PATH)
     assert data is not None
     assert LeaseRecord.from_bytes(data).released
+
+
+@pytest.mark.parametrize("error", [StorageError("full"), RuntimeError("can't start new thread")])
+def test_the_heartbeat_goes_on_after_any_error(
+    storage: Storage, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lease.acquire(storage, ttl_s=0.5) as lease:
+        refused = threading.Event()
+
+        def refuse(*_: object) -> None:
+            refused.set()
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "replace", refuse)
+            assert refused.wait(60)
+        refused_at_s = time.monotonic()
+        wait_until("a heartbeat", lambda: lease.silent_s(refused_at_s) < 0)
 
 
 @pytest.mark.parametrize("storage", ["local"], indirect=True)
