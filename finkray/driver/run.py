@@ -18,8 +18,9 @@ import finkray
 from finkray.driver.alarm_facts import AlarmFactsCollector
 from finkray.driver.archiver import Archiver
 from finkray.driver.archiver_view import ArchiverView
+from finkray.driver.cluster_room import refuse_too_small
 from finkray.driver.snapshot import make_snapshot
-from finkray.errors import Fenced, SettingsError, StorageError
+from finkray.errors import Fenced, StorageError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.host.time_limit import returns_within
@@ -51,7 +52,8 @@ def run_archive(settings: Settings, exit_after_s: float | None = None) -> None:
     ArchiveHeld
         if another archive is alive on the folder
     ClusterUnavailable
-        if another archive on the same Ray has the name of the board; nothing was taken over
+        if another archive on the same Ray has the name of the board, or Ray has no room; nothing
+        was taken over
     SettingsError
         if the archive is new, and its storage does not keep what an archive rests on
     LedgerCorrupt
@@ -133,13 +135,8 @@ def _connect(settings: Settings) -> None:
     import ray
 
     connect_to_ray(settings.ray.address, settings.ray.namespace)
-    store_bytes = int(ray.cluster_resources().get("object_store_memory", 0))
-    if store_bytes < settings.ingest.held_bytes:
-        raise SettingsError(
-            f"ingest.held_bytes is {settings.ingest.held_bytes} but Ray's object store has only "
-            f"{store_bytes} bytes: lower ingest.held_bytes, or raise --object-store-memory of "
-            "`ray start`"
-        )
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    refuse_too_small(nodes, settings.ingest, settings.spark)
     log.info(
         "archive runs finkray %s on Ray at %s",
         finkray.__version__,

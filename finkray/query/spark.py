@@ -32,7 +32,7 @@ from finkray.query.executor_watch import ExecutorWatch
 from finkray.query.messages import ClaimOrder, ClaimOutcome, orders_to_json
 from finkray.query.secret_properties import passed_by_file, split_secrets
 from finkray.query.task import OUTCOME_SCHEMA, TaskContext, archive_claims
-from finkray.settings.spark import SparkSettings
+from finkray.settings.spark import EXECUTOR_RESOURCE, SparkSettings
 
 Tasks = Sequence[Sequence[Sequence[ClaimOrder]]]
 """Groups of orders for each task; the claims of a group may share files."""
@@ -79,7 +79,7 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
     """
     ours = {
         "spark.pyspark.python": sys.executable,
-        "spark.ray.raydp_spark_executor.actor.resource.cpu": str(settings.executor_cpus),
+        f"{EXECUTOR_RESOURCE}cpu": str(settings.executor_cpus),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
@@ -113,7 +113,7 @@ def spark_properties(settings: SparkSettings, java: Java) -> dict[str, str]:
         "spark.executorEnv.ARROW_IO_THREADS": "1",
     }
     for name, amount in settings.resources.items():
-        ours[f"spark.ray.raydp_spark_executor.actor.resource.{name}"] = str(amount)
+        ours[f"{EXECUTOR_RESOURCE}{name}"] = str(amount)
     theirs, _ = split_secrets(settings.conf)
     properties = {**ours, **theirs}
     ours_of_java = " ".join([JAVA_OPTIONS, *sharing_options(java)])

@@ -130,6 +130,8 @@ def test_the_environment_speaks_json_for_lists_that_are_empty_by_default() -> No
         ("[simulator]\nsurvey = 'gaia'", "simulator.survey = 'gaia'"),
         ("[simulator]\npoison = 2", "simulator.poison = 2"),
         ("[spark]\nexecutor_memory = 'much'", "spark.executor_memory = 'much'"),
+        ("[spark]\nexecutor_memory = '1024'", "expected a number with its unit, such as 900m"),
+        ("[spark]\nexecutor_memory = '400MB'", "'400MB': expected 450m or more: Spark refuses"),
         ("[ui]\nrefresh_s = inf", "ui.refresh_s = inf: expected a finite number"),
         ("[spark]\nexecutor_cpus = inf", "spark.executor_cpus = inf: expected a finite number"),
         ("[ui]\nrefresh_s = 1e10", "expected at most 1,000,000,000 seconds"),
