@@ -86,9 +86,9 @@ def _state_and_start(pid: int) -> tuple[str, str] | None:
     """Return the letter of a process's state, Z of a zombie, and its start; None if it is gone."""
     stat = Path(f"/proc/{pid}/stat")
     try:
-        # The name in parentheses may contain spaces; the state is field 3, the start field 22.
+        # The name in parentheses may be any bytes; the state is field 3, the start field 22.
         # The start is in ticks since the boot, so setting the clock does not change it.
-        fields = stat.read_text().rpartition(")")[2].split()
+        fields = stat.read_bytes().rpartition(b")")[2].decode("ascii").split()
     except (FileNotFoundError, ProcessLookupError):
         fields = []
     if fields:

@@ -259,6 +259,20 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert not gone.is_running()
 
 
+def test_a_process_whose_name_is_no_text_is_known_too() -> None:
+    """A name is cut after 15 bytes, also within a character."""
+    code = r"open('/proc/self/comm', 'wb').write(b'a) R \xff\xc3'); print('named'); input()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as named:
+        assert named.stdout is not None
+        assert named.stdout.readline() == b"named\n"
+        other = replace(ProcessId.mine(), pid=named.pid, started="1")
+        assert not other.is_running()
+        assert other.is_pid_reused()
+        named.kill()
+
+
 def test_a_look_at_the_lease_refuses_a_held_one_and_writes_nothing(storage: Storage) -> None:
     refuse_if_held(storage)
     assert storage.read(LEASE_PATH) is None
