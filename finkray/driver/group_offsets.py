@@ -3,6 +3,7 @@
 Nothing in finkray reads them. A commit may fail, as it does where the login may only read.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,9 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from finkray.claim import TopicPartition
 from finkray.kafka.cluster import KafkaCluster
 from finkray.settings.kafka import KafkaSettings
+from finkray.text import error_text
 
 PERIOD_S = 5.0
 """The default interval of Kafka's own consumers."""
+
+log = logging.getLogger(__name__)
 
 
 class GroupOffsetCommitter:
@@ -25,6 +29,7 @@ class GroupOffsetCommitter:
         self._running: Future[None] | None = None
         self._last_s = 0.0
         self._committed: dict[TopicPartition, int] = {}
+        self._problem = ""
 
     def commit(self, frontiers: Mapping[TopicPartition, int], *, wait: bool = False) -> None:
         """Commit the frontiers that have moved; with `wait`, at once and synchronously."""
@@ -46,6 +51,15 @@ class GroupOffsetCommitter:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _commit(self, moved: Mapping[TopicPartition, int]) -> None:
-        if self._kafka is None:
-            self._kafka = KafkaCluster(self._settings.client_config())
-        self._kafka.commit_offsets(self._settings.group_id, moved)
+        try:
+            if self._kafka is None:
+                self._kafka = KafkaCluster(self._settings.client_config())
+            self._kafka.commit_offsets(self._settings.group_id, moved)
+        except Exception as error:  # noqa: BLE001 - an archive does not end for what nothing needs
+            before, self._problem = self._problem, error_text(error)
+            if self._problem != before:  # once, not at each commit
+                log.warning(
+                    "offsets of group %s are not committed to Kafka; nothing depends on them: %s",
+                    self._settings.group_id,
+                    self._problem,
+                )
