@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 
 from finkray.json_values import json_value
+from finkray.outliers.context import CONTEXTS
+from finkray.surveys import SURVEYS
 from ui.formats import FORMATS
 from ui.kit.reader import Reader
 from ui.lookups.avro_file import alert_avro
@@ -18,7 +20,7 @@ from ui.lookups.process import LookupRefused, Lookups
 from ui.lookups.records import DEFAULT_SKY_SCOPE, SkyScope, object_json
 from ui.lookups.sky import HEALPIX_ORDER, sky_record
 from ui.lookups.sql import MOST_CHARACTERS, sql_file
-from ui.lookups.tonight import Order, tonight_table
+from ui.lookups.tonight import NIGHT, Order, TonightChoice, tonight_table
 from ui.sources import CLASS_COUNTS, LOOKUPS, SERVICES, SQL, STATUS, Polled, Sources
 from ui.views.curve_svg import small_curve_svg
 from ui.views.query import DEFAULT_RADIUS_ARCSEC, MOST_RADIUS_ARCSEC
@@ -32,6 +34,9 @@ _FOR_AN_HOUR: Final = {"Cache-Control": "max-age=3600"}
 _Topic = Annotated[str, Query(max_length=249)]
 _Partition = Annotated[int, Query(ge=0, lt=2**31)]
 _Offset = Annotated[int, Query(ge=0, lt=2**63)]
+_Night = Annotated[str, Query(pattern=f"^({NIGHT.pattern})?$")]
+_Survey = Annotated[str, Query(pattern=f"^({'|'.join(SURVEYS)})?$")]
+_Context = Annotated[str, Query(pattern=f"^({'|'.join(CONTEXTS)})?$")]
 _ImageName = Literal["science", "template", "difference"]
 
 
@@ -131,18 +136,25 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
 
     @router.get("/tonight")
     def list_of_tonight(
+        *,
         order: Order = "outliers",
         top: Annotated[int, Query(ge=1, le=200)] = 20,
-        night: Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")] = None,
+        night: _Night = "",
         class_name: Annotated[str, Query(alias="class", max_length=200)] = "",
+        survey: _Survey = "",
+        context: _Context = "",
         format: Format = "json",  # noqa: A002
     ) -> Response:
         """Return objects that are worth a look: the list of the page Tonight.
 
-        `night` is of outliers alone; without it they are of the newest night with scores.
+        `night` and `context` are of outliers alone. Without `night` they are of the newest night
+        with scores. `context` is what is at the position: `asteroid`, `star`, `galaxy`, `unknown`,
+        `nothing`, or `transient-like`, which is the last three together. `p_night` and `p_context`
+        are the share of the night's alerts, in all and in the same context, that score at least as
+        high.
         """
-        chosen = (order, top, night, class_name)
-        return _file(lookups.ask(as_file, format, tonight_table, *chosen), format, "tonight")
+        choice = TonightChoice(order, class_name, night, survey, context)
+        return _file(lookups.ask(as_file, format, tonight_table, choice, top), format, "tonight")
 
     @router.get("/sky")
     def sky(

@@ -182,6 +182,11 @@ def test_tonight_lists_the_brightest_first_and_leads_to_the_object(page: Page, s
     assert all(row["detections"] <= 2 for row in new)
     hostless = json.loads(site.get("tonight?order=hostless"))
     assert all((row["host_arcsec"] or 99) >= 5 for row in hostless)
+    for survey in ("ztf", "lsst"):
+        of_survey = json.loads(site.get(f"tonight?order=bright&top=200&context=&survey={survey}"))
+        assert {row["survey"] for row in of_survey} == {survey}
+        expected = [row for row in rows if row["survey"] == survey]
+        assert of_survey[: len(expected)] == expected
     page.goto(f"{site.url}/tonight")
     expect(page.locator(".fr-table")).to_contain_text("finkray start outliers")
 
@@ -216,6 +221,8 @@ def test_the_api_gives_the_same_in_four_formats(site: Site) -> None:
         ("objects/nothing/lightcurve.svg", 422),
         ("cutout.png?topic=ztf&partition=0&offset=9999&name=science", 404),
         ("tonight?order=outliers", 422),
+        ("tonight?order=bright&survey=ptf", 422),
+        ("tonight?order=bright&context=near", 422),
     ],
 )
 def test_what_is_not_there_or_malformed_is_refused(site: Site, path: str, status: int) -> None:

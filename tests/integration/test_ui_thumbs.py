@@ -53,10 +53,12 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
     with listening(app) as (host, port, _):
         page = context.new_page()
         page.emulate_media(reduced_motion="reduce")  # no colour is half-way to another
-        page.goto(f"http://{host}:{port}/?order=outliers")
+        page.goto(f"http://{host}:{port}/?order=outliers&survey=ztf&context=transient-like")
         button = page.get_by_role("button", name="no more like alert").first
         description = button.get_attribute("aria-label", timeout=60_000)
-        for head in ("band", "mag", "arrived in Kafka"):
+        for name, chosen in (("survey", "ztf"), ("context", "transient-like"), ("night", "")):
+            expect(page.locator(f"select[name={name}]")).to_have_value(chosen, timeout=60_000)
+        for head in ("context, p in it", "band", "mag", "arrived in Kafka"):
             expect(page.get_by_role("columnheader", name=head, exact=True)).to_be_visible()
         for width, scheme in ((1280, "light"), (390, "dark")):
             page.set_viewport_size({"width": width, "height": 844})

@@ -1,7 +1,9 @@
 """Lists of objects that are worth a look tonight. Runs in the process of the look-ups."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -12,18 +14,22 @@ import pyarrow.compute as pc
 
 from finkray import adapter
 from finkray.curves.topics import topics
+from finkray.outliers.context import CONTEXTS
 from finkray.outliers.muting import classes_of
 from finkray.reader import Archive
 from finkray.services.columns import has
 from finkray.storage.contract import Storage
 from finkray.storage.dataset import open_dataset
 from finkray.storage.hours import Span, hour_folders
+from finkray.surveys import SURVEYS
 from ui.lookups.alert_files import AlertKey, files_with, key_of
 from ui.lookups.objects import ROW, read_detections, storage_of
 
 Order = Literal["outliers", "bright", "new", "hostless"]
 
 ORDERS: Final[tuple[Order, ...]] = ("outliers", "bright", "new", "hostless")
+
+NIGHT: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 MOST_ALERTS: Final = 100_000
 """Most alerts of the newest hours that are looked through, except for outliers: they take 0.3 s."""
@@ -37,32 +43,67 @@ HOST_ARCSEC: Final = 5.0
 """ZTF: an alert without a source of Pan-STARRS within this has no visible host."""
 
 _OUTLIER: Final = (
-    *("object_id", "alert_id", "survey", "night", "class", "score", "reasons"),
+    *("object_id", "alert_id", "survey", "night", "context", "class", "score"),
+    *("p_night", "p_context", "reasons"),
     *("kafka_topic", "kafka_partition", "kafka_offset"),
 )
 
 _DETECTIONS: Final = ("candidate.ndethist", "diaObject.nDiaSources")
 
 
-def tonight(
-    archive: Archive, order: Order, top: int, night: str | None, class_name: str
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class TonightChoice:
+    """Which list a viewer chooses, and which objects of it.
+
+    Attributes
+    ----------
+    order
+        `outliers`: by the score of the service of that name. `bright`, `new`, `hostless`: alerts of
+        the newest hours that are of no known Solar System object, by difference magnitude; `new`
+        have at most two detections, `hostless` no source of Pan-STARRS near (ZTF alone).
+    class_name
+        Only alerts that `classify` gave this class; "" is all.
+    night
+        Observing night, of outliers alone; "" is the newest with scores.
+    survey
+        Only alerts of this survey; "" is all.
+    context
+        Only outliers in this context, a name of `finkray.outliers.context.CONTEXTS`; "" is all.
+    """
+
+    order: Order = "outliers"
+    class_name: str = ""
+    night: str = ""
+    survey: str = ""
+    context: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "TonightChoice":
+        """Return the choice in the parameters of an address; what is not known chooses nothing."""
+        named = [each for each in ORDERS if each == query.get("order")]
+        order = named[0] if named else "outliers"
+        survey, night, context = (query.get(name, "") for name in ("survey", "night", "context"))
+        of_outliers = order == "outliers"
+        return cls(
+            order,
+            query.get("class", "")[:200],
+            night if of_outliers and NIGHT.fullmatch(night) else "",
+            survey if survey in SURVEYS else "",
+            context if of_outliers and context in CONTEXTS else "",
+        )
+
+
+def tonight(archive: Archive, choice: TonightChoice, top: int) -> list[dict[str, Any]]:
     """Return objects that are worth a look, the first the most.
 
     Parameters
     ----------
     archive
         The archive.
-    order
-        `outliers`: by the score of the service of that name. `bright`, `new`, `hostless`: alerts of
-        the newest hours that are of no known Solar System object, by difference magnitude; `new`
-        have at most two detections, `hostless` no source of Pan-STARRS near (ZTF alone).
+    choice
+        Which objects.
     top
         How many at most.
-    night
-        Observing night, of outliers; None is the newest.
-    class_name
-        Only alerts that `classify` gave this class; "" is all.
 
     Raises
     ------
@@ -71,14 +112,22 @@ def tonight(
     StorageError
         A file cannot be read.
     """
+    order, class_name = choice.order, choice.class_name
     if order == "outliers":
-        wanted = 10 * top if class_name else top
-        rows = archive.outliers(night, top=wanted).select(_OUTLIER).to_pylist()
+        table = archive.outliers(
+            choice.night or None,
+            top=10 * top if class_name else top,
+            survey=choice.survey or None,
+            context=choice.context or None,
+        )
+        rows = table.select(_OUTLIER).to_pylist()
         found = [row for row in rows if class_name in ("", row["class"])][:top]
         return _with_detections(storage_of(archive), found)
     alerts = newest_alerts(archive)
     keep = pc.invert(pc.fill_null(alerts["solar_system"], fill_value=False))
     keep = pc.and_(keep, pc.is_valid(alerts["object_id"]))
+    if choice.survey:
+        keep = pc.and_(keep, pc.equal(alerts["survey"], choice.survey))
     if order == "new":
         keep = pc.and_(keep, pc.fill_null(pc.less_equal(alerts["detections"], 2), fill_value=False))
     if order == "hostless":
@@ -93,11 +142,9 @@ def tonight(
     return [row for row in rows if class_name in ("", row["class"])][:top]
 
 
-def tonight_table(
-    archive: Archive, order: Order, top: int, night: str | None, class_name: str
-) -> pa.Table:
+def tonight_table(archive: Archive, choice: TonightChoice, top: int) -> pa.Table:
     """Return the same as a table, for files; parameters and errors are those of `tonight`."""
-    rows = tonight(archive, order, top, night, class_name)
+    rows = tonight(archive, choice, top)
     return pa.Table.from_pylist(rows) if rows else pa.table({"object_id": pa.nulls(0, pa.string())})
 
 

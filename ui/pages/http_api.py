@@ -6,7 +6,7 @@ from ui.kit.markup import problem_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.process import LookupRefused, Lookups
-from ui.lookups.tonight import tonight
+from ui.lookups.tonight import TonightChoice, tonight
 from ui.sources import LOOKUPS
 from ui.views.api_examples import examples_html
 
@@ -14,7 +14,7 @@ from ui.views.api_examples import examples_html
 def page_html(lookups: Lookups, base_url: str) -> str:
     """Return the page; its examples name the brightest object of tonight, if there is one."""
     try:
-        rows = lookups.ask(tonight, "bright", 1, None, "")
+        rows = lookups.ask(tonight, TonightChoice("bright"), 1)
     except LookupRefused:
         rows = []
     return examples_html(base_url, rows[0] if rows else None)

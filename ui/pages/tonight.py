@@ -1,18 +1,18 @@
 """The page for astronomers: which objects of tonight are worth a look."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from finkray.outliers.context import CONTEXTS
+from finkray.surveys import SURVEYS
 from finkray.text import time_text
 from ui.kit.elements import Button, Cell, Column, Option, Select, Table
 from ui.kit.markup import choice_form_html, problem_html, table_html
 from ui.kit.offline_gradio import gr
 from ui.kit.page import QUIET, Page, PageInputs
 from ui.lookups.process import NOT_THERE, LookupRefused, Lookups
-from ui.lookups.tonight import ORDERS, Order, tonight
+from ui.lookups.tonight import NIGHT, ORDERS, Order, TonightChoice, tonight
 from ui.sources import CLASS_COUNTS, LOOKUPS
 from ui.views.classes import counted_nights, latest_class_names, shown_class
 from ui.views.object_html import ObjectChoice, cutout_href, small_curve_href
@@ -29,42 +29,12 @@ _MOST_CLASSES: Final = 200
 
 _MOST_NIGHTS: Final = 100
 
-_NIGHT: Final = re.compile(r"\d{4}-\d\d-\d\d")
-
 _ABOUT: Final[Mapping[Order, str]] = {
     "outliers": "the strangest alerts of the night, by the service outliers",
     "bright": "the newest hours, by difference magnitude; known Solar System objects are left out",
     "new": "objects with at most two detections, by difference magnitude; no Solar System objects",
     "hostless": "ZTF: no source of Pan-STARRS within 5 arcsec; no Solar System objects",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TonightChoice:
-    """What the address of the page chooses.
-
-    Attributes
-    ----------
-    order
-        Which list.
-    class_name
-        Only objects of this class; "" is all classes.
-    night
-        The observing night, of outliers alone; "" is the newest with scores.
-    """
-
-    order: Order = "outliers"
-    class_name: str = ""
-    night: str = ""
-
-    @classmethod
-    def of(cls, query: Mapping[str, str]) -> "TonightChoice":
-        """Return the choice in the parameters of an address."""
-        named = [each for each in ORDERS if each == query.get("order")]
-        order = named[0] if named else "outliers"
-        night = query.get("night", "")
-        known = order == "outliers" and _NIGHT.fullmatch(night)
-        return cls(order, query.get("class", "")[:200], night if known else "")
 
 
 def list_table(
@@ -90,6 +60,7 @@ def list_table(
         Column("difference"),
         Column("light curve"),
         Column("score", number=True),
+        Column("context, p in it"),
         Column("class"),
         Column("band"),
         Column("mag", number=True),
@@ -103,8 +74,10 @@ def list_table(
         if any(row[place].text or row[place].buttons for row in cells)
     ]
     night = next((row["night"] for row in rows if row.get("night")), choice.night)
+    of_night = f"{choice.order} of {night}" if night else choice.order
+    listed = ", ".join(filter(None, (of_night, choice.survey, choice.context)))
     return Table(
-        f"{choice.order}{f' of {night}' if night else ''}: {_ABOUT[choice.order]}",
+        f"{listed}: {_ABOUT[choice.order]}",
         tuple(columns[place] for place in filled),
         tuple(tuple(row[place] for place in filled) for row in cells),
         "no alert of the night is one" if choice.night else "no alert of the newest hours is one",
@@ -115,6 +88,7 @@ def list_table(
 def _row(number: int, row: Mapping[str, Any], *, thumbs: bool) -> tuple[Cell, ...]:
     object_id = row["object_id"] or ""
     score, mag, at = row.get("score"), row.get("mag"), row.get("kafka_timestamp")
+    p_context = row.get("p_context")
     return (
         Cell(str(number)),
         Cell(
@@ -124,6 +98,7 @@ def _row(number: int, row: Mapping[str, Any], *, thumbs: bool) -> tuple[Cell, ..
         ),
         *_images(number, row),
         Cell("" if score is None else f"{score:.2f}"),
+        Cell(row.get("context") or "", note="" if p_context is None else f"{p_context:.2g}"),
         Cell("" if row.get("class") is None else shown_class(row["class"])),
         Cell(row.get("band") or ""),
         Cell("" if mag is None else f"{mag:.2f}"),
@@ -177,33 +152,32 @@ def page_html(
     thumbs
         Whether the viewer may judge alerts with a score.
     """
-    names = list(dict.fromkeys(["", choice.class_name, *classes[:_MOST_CLASSES]]))
-    orders = tuple(Option(each, each, each == choice.order) for each in ORDERS)
-    options = tuple(
-        Option(name, name or "all classes", name == choice.class_name) for name in names
-    )
-    selects = [Select("order", orders), Select("class", options)]
+    selects = [
+        Select("order", tuple(Option(each, each, each == choice.order) for each in ORDERS)),
+        _select("class", choice.class_name, classes[:_MOST_CLASSES], "all classes"),
+        _select("survey", choice.survey, SURVEYS, "all surveys"),
+    ]
     if choice.order == "outliers":
-        of_night = list(
-            dict.fromkeys(["", choice.night, *filter(_NIGHT.fullmatch, nights[:_MOST_NIGHTS])])
-        )
-        selects.append(
-            Select(
-                "night",
-                tuple(
-                    Option(each, each or "the newest", each == choice.night) for each in of_night
-                ),
-            )
+        of_night = filter(NIGHT.fullmatch, nights[:_MOST_NIGHTS])
+        selects += (
+            _select("night", choice.night, of_night, "the newest"),
+            _select("context", choice.context, CONTEXTS, "all contexts"),
         )
     form = choice_form_html(selects)
     try:
-        rows = lookups.ask(tonight, choice.order, TOP, choice.night or None, choice.class_name)
+        rows = lookups.ask(tonight, choice, TOP)
     except LookupRefused as error:
         hint = ""
         if choice.order == "outliers" and error.status == NOT_THERE:
             hint = ". Scores come from the service outliers: finkray start outliers"
         return form + problem_html(f"{error}{hint}")
     return form + table_html(list_table(rows, choice, thumbs=thumbs), wide=True)
+
+
+def _select(name: str, chosen: str, values: Iterable[str], nothing: str) -> Select:
+    """Return a select box with these values, what is chosen, and "" under the name `nothing`."""
+    every = dict.fromkeys(["", chosen, *values])
+    return Select(name, tuple(Option(each, each or nothing, each == chosen) for each in every))
 
 
 def _build(blocks: gr.Blocks, inputs: PageInputs) -> None:
