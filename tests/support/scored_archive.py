@@ -1,5 +1,6 @@
-"""A small archive with made scores of outliers, twenty alerts of five objects at a time."""
+"""A small archive with made scores of outliers, twenty alerts at a time."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -54,13 +55,15 @@ def made_row(offset: int, **changes: object) -> dict[str, object]:
     return row | changes
 
 
-def put_scored(small: SmallArchive, first: int, night: date) -> None:
-    """Archive twenty alerts of five objects and score them."""
+def put_scored(
+    small: SmallArchive, first: int, night: date, object_ids: Sequence[str] | None = None
+) -> None:
+    """Archive twenty alerts, by default of thirteen objects, and score them."""
     offsets = range(first, first + 20)
     more = {
         "obs_night": pa.array([night] * 20, pa.date32()),
         "candid": pa.array(offsets, pa.int64()),
-        "objectId": pa.array([f"ZTF{offset % 13}" for offset in offsets]),
+        "objectId": pa.array(object_ids or [f"ZTF{offset % 13}" for offset in offsets]),
     }
     small.put(first, first + 19, begins=NIGHT + timedelta(seconds=first), more=more)
     classify_all(small, MadeScores())

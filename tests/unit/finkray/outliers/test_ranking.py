@@ -1,5 +1,10 @@
 """The ranking of a night: a fold that may be killed, calibrated by the night, one row an object."""
 
+import csv
+import io
+import json
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,7 +25,9 @@ from finkray.outliers.ranking import (
     contexts_named,
 )
 from finkray.services.contract import RESULT_COLUMNS
+from finkray.storage.local import LocalStorage
 from jobs.commands.outliers import list_lines
+from tests.support.commands import Finkray
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all
 from tests.support.scored_archive import made_row, put_scored, scores_of, whole_list
@@ -113,6 +120,41 @@ def test_an_object_is_one_row_with_its_highest_score_and_reasons(small: SmallArc
         archive.outliers(context="planet")
     with pytest.raises(ValueError, match="'atlas' is no survey"):
         archive.outliers(survey="atlas")
+
+
+def test_the_list_as_csv_has_the_rows_of_json_and_no_formula(
+    finkray: Finkray, tmp_path: Path
+) -> None:
+    formulas = [
+        '=HYPERLINK("http://example.org")',
+        "+1+1",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+    ]
+    ids = [*formulas, *(f'ZTF{n}, "{n}"' for n in range(13))]
+    small = SmallArchive(LocalStorage(tmp_path / "archive"))
+    put_scored(small, 0, FIRST, ids)
+    words = ("outliers", "list", "--top", "50")
+    printed = finkray(*words, "--csv")
+    assert printed.returncode == 0, printed.stderr
+    in_csv = list(csv.DictReader(io.StringIO(printed.stdout, newline="")))
+    in_json = json.loads(finkray(*words, "--json").stdout)
+    assert {row["object_id"] for row in in_json} >= {*formulas, ids[-2]}
+    for cells, row in zip(in_csv, in_json, strict=True):
+        assert list(cells) == list(row) == LISTED.names
+        for name, value in row.items():
+            cell = cells[name]
+            if value is None:
+                assert cell == ""
+            elif isinstance(value, str):
+                assert cell == (f"'{value}" if value in formulas else value)
+            else:
+                assert json.loads(cell) == value, name
+            if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+                float(cell)  # a number is no formula
 
 
 def test_rankings_follow_all_results_with_scores_and_no_others(small: SmallArchive) -> None:
