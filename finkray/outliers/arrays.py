@@ -49,6 +49,11 @@ def floats(values: pa.Array, *, sentinel: bool = False) -> Floats:
     return np.where(good, out, np.nan)
 
 
+def wrapped_degrees(difference: Floats) -> Floats:
+    """Return a difference of right ascensions, between -180 and 180 degrees."""
+    return (difference + 180.0) % 360.0 - 180.0
+
+
 def first_floats(values: Mapping[str, pa.Array], *names: str) -> Floats:
     """Return for each row the first of some columns that has a number."""
     out = floats(values[names[0]])

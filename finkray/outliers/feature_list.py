@@ -9,7 +9,13 @@ import pyarrow as pa
 
 from finkray import adapter
 from finkray.errors import OutlierError
-from finkray.outliers import features_lsst, features_ztf, packet_curves
+from finkray.outliers import (
+    features_lsst,
+    features_ztf,
+    packet_curves,
+    packets_lsst,
+    packets_ztf,
+)
 from finkray.outliers.arrays import Floats, column_of, columns_of, floats
 from finkray.outliers.aspects import LSST_ASPECTS, ZTF_ASPECTS, Aspects
 from finkray.outliers.feature import Feature
@@ -154,10 +160,10 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         aspects=ZTF_ASPECTS,
         quality=features_ztf.QUALITY,
         bands=tuple(packet_curves.ZTF_BANDS),
-        columns=features_ztf.COLUMNS,
+        columns=packets_ztf.COLUMNS,
         history="range",
         direction="sign",
-        _packets=features_ztf.Packets.of,
+        _packets=packets_ztf.Packets.of,
         _features=features_ztf.features,
         _quality=features_ztf.quality,
         _curves=packet_curves.ztf_curves,
@@ -169,10 +175,10 @@ FEATURE_LISTS: Final[Mapping[str, FeatureList]] = {
         aspects=LSST_ASPECTS,
         quality=features_lsst.QUALITY,
         bands=packet_curves.LSST_BANDS,
-        columns=features_lsst.COLUMNS,
+        columns=packets_lsst.COLUMNS,
         history="scatter",
         direction="flux",
-        _packets=features_lsst.Packets.of,
+        _packets=packets_lsst.Packets.of,
         _features=features_lsst.features,
         _quality=features_lsst.quality,
         _curves=packet_curves.lsst_curves,

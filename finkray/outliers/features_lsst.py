@@ -7,7 +7,6 @@ is NaN: an alert of a Solar System object has no history.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,18 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finkray import adapter
-from finkray.outliers.arrays import (
-    Floats,
-    Groups,
-    columns_of,
-    feature_matrix,
-    first_floats,
-    flat,
-    floats,
-    list_counts,
-    texts,
-)
+from finkray.outliers.arrays import Floats, columns_of, feature_matrix, first_floats
 from finkray.outliers.feature import Feature
+from finkray.outliers.packets_lsst import (
+    BAND,
+    COLUMNS,
+    ERROR,
+    FLAGS,
+    FLUX,
+    SOURCE,
+    Now,
+    Packets,
+    Points,
+    number_of,
+    paths_of,
+)
 
 FEATURES: Final = (
     Feature("snr", "sigma", "flux of the difference", "asinh"),
@@ -63,50 +65,20 @@ QUALITY: Final[Mapping[str, float]] = {
     "aperture_excess": 1.0,
 }
 """Numbers about the image, which are never features: 1 where a high value is bad, -1 where a low
-one is. `pixel_flags` counts the flags of `FLAGS` that are set."""
+one is. `pixel_flags` counts the flags of `packets_lsst.FLAGS` that are set."""
 
-FLAGS: Final = (
-    *("bad", "cr", "crCenter", "edge", "interpolated", "interpolatedCenter", "nodata"),
-    *("nodataCenter", "offimage", "saturated", "saturatedCenter", "streak", "streakCenter"),
-    *("suspect", "suspectCenter"),
-)
-_FLUX: Final = ("psfFlux", "psFlux")
-_ERROR: Final = ("psfFluxErr", "psFluxErr")
-_TIME: Final = ("midpointMjdTai", "midPointTai")
-_DEC: Final = ("dec", "decl")
-_BAND: Final = ("band", "filterName")
-_SOURCE: Final = (
-    *("ra", *_DEC, *_TIME, *_BAND, *_FLUX, *_ERROR),
-    *("templateFlux", "templateFluxErr", "ixx", "iyy", "ixxPSF", "iyyPSF"),
-    *("reliability", "isDipole", "dipoleFluxDiff", "dipoleMeanFlux", "trailLength", "glint_trail"),
-    *("psfChi2", "psfNdata", "apFlux", "apFluxErr", *(f"pixelFlags_{flag}" for flag in FLAGS)),
-)
-_PREVIOUS: Final = ("ra", *_DEC, *_TIME, *_BAND, *_FLUX, *_ERROR)
-_FORCED: Final = (*_TIME, *_BAND, *_FLUX, *_ERROR)
-
-COLUMNS: Final = (
-    *(f"diaSource.{name}" for name in _SOURCE),
-    *(f"prvDiaSources.{name}" for name in _PREVIOUS),
-    *(f"prvDiaForcedSources.{name}" for name in _FORCED),
-    *(name for name in adapter.columns("solar_system") if not name.startswith("candidate.")),
-)
-"""The packet columns that `features` and `quality` read, of all schema versions."""
-
-_SAME_EXPOSURE_D: Final = 1e-4
-"""Points within 9 s of the detection are of its own exposure; a visit takes 30 s."""
 _FLUX_UNIT_NJY: Final = 100.0
 """The arcsinh of a flux in this unit is near its logarithm where a visit detects anything."""
-_ARCSEC: Final = 3600.0
 
 
-def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
+def features(alerts: pa.Table, packets: Packets | None = None) -> Floats:
     """Return the features of LSST's alerts.
 
     Parameters
     ----------
     alerts
-        nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
-        are not there count as missing
+        nested alerts as the archive has them, or with columns named as in
+        `packets_lsst.COLUMNS`; those that are not there count as missing
     packets
         what was read of them, if it was read already
 
@@ -127,11 +99,11 @@ def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
 def quality(alerts: pa.Table) -> Floats:
     """Return numbers about the image of each alert: shape (alerts, 8), ordered as `QUALITY`."""
     read = columns_of(alerts, [name for name in COLUMNS if name.startswith("diaSource.")])
-    number = {name: _number(read, name) for name in _SOURCE if name not in _BAND}
+    number = {name: number_of(read, name) for name in SOURCE if name not in BAND}
     flags = np.stack([number[f"pixelFlags_{flag}"] for flag in FLAGS], axis=1)
     unknown = np.all(np.isnan(flags), axis=1)
-    flux = first_floats(read, *_paths("diaSource", _FLUX))
-    error = first_floats(read, *_paths("diaSource", _ERROR))
+    flux = first_floats(read, *paths_of("diaSource", FLUX))
+    error = first_floats(read, *paths_of("diaSource", ERROR))
     with np.errstate(invalid="ignore", divide="ignore"):
         excess = np.abs(number["apFlux"] - flux) / np.hypot(number["apFluxErr"], error)
         dipole = np.abs(number["dipoleFluxDiff"]) / (np.abs(number["dipoleMeanFlux"]) + error)
@@ -149,90 +121,11 @@ def quality(alerts: pa.Table) -> Floats:
     return np.where(np.isfinite(out), out, np.nan)
 
 
-@dataclass(frozen=True)
-class Now:
-    """The detections: a value for each alert."""
-
-    mjd: Floats
-    band: np.ndarray
-    ra: Floats
-    dec: Floats
-    flux: Floats
-    error: Floats
-
-    @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
-        """Read the detections from columns of `COLUMNS`."""
-        return cls(
-            first_floats(read, *_paths("diaSource", _TIME)),
-            _bands(pc.coalesce(*(texts(read[path]) for path in _paths("diaSource", _BAND)))),
-            _number(read, "ra"),
-            first_floats(read, *_paths("diaSource", _DEC)),
-            first_floats(read, *_paths("diaSource", _FLUX)),
-            first_floats(read, *_paths("diaSource", _ERROR)),
-        )
-
-
-@dataclass(frozen=True)
-class Points:
-    """Earlier points of one list of the packets, in the order of time."""
-
-    groups: Groups
-    days: Floats  # before the detection, positive
-    same_band: np.ndarray
-    east: Floats
-    north: Floats
-    flux: Floats
-    error: Floats
-
-    @classmethod
-    def of(cls, now: Now, read: Mapping[str, pa.Array], record: str) -> "Points":
-        """Read one list of the packets from columns of `COLUMNS`."""
-        times = [read[path] for path in _paths(record, _TIME)]
-        counts = np.max([list_counts(values) for values in times], axis=0)
-        alert = np.repeat(np.arange(len(counts)), counts)
-
-        def number(names: tuple[str, ...]) -> Floats:
-            arrays = {
-                path: flat(read[path], counts) for path in _paths(record, names) if path in read
-            }
-            return first_floats(arrays, *arrays) if arrays else np.full(len(alert), np.nan)
-
-        bands = [texts(flat(read[path], counts)) for path in _paths(record, _BAND)]
-        days = now.mjd[alert] - number(_TIME)
-        flux, error = number(_FLUX), number(_ERROR)
-        ra, dec = number(("ra",)), number(_DEC)
-        # Sorted by time; the order of what is left of an alert does not depend on the packet's.
-        order = np.lexsort((flux, -days, alert))
-        kept = order[((days > _SAME_EXPOSURE_D) & np.isfinite(flux))[order]]
-        east = ((ra - now.ra[alert] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(now.dec[alert]))
-        values = (east * _ARCSEC, (dec - now.dec[alert]) * _ARCSEC, flux, error)
-        same = _bands(pc.coalesce(*bands)) == now.band[alert]
-        groups = Groups(alert[kept], len(counts))
-        return cls(groups, days[kept], same[kept], *(column[kept] for column in values))
-
-
-@dataclass(frozen=True)
-class Packets:
-    """What is read of alerts: columns by name, the detections, and the forced fluxes before."""
-
-    read: Mapping[str, pa.Array]
-    now: Now
-    forced: Points
-
-    @classmethod
-    def of(cls, alerts: pa.Table) -> "Packets":
-        """Read alerts, nested or with columns named as in `COLUMNS`."""
-        read = columns_of(alerts, COLUMNS)
-        now = Now.of(read)
-        return cls(read, now, Points.of(now, read, "prvDiaForcedSources"))
-
-
 def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    template, template_error = _number(read, "templateFlux"), _number(read, "templateFluxErr")
+    template, template_error = number_of(read, "templateFlux"), number_of(read, "templateFluxErr")
     noise = np.hypot(template, np.hypot(np.nan_to_num(template_error), now.error))
-    size = (_number(read, "ixx") + _number(read, "iyy")) / (
-        _number(read, "ixxPSF") + _number(read, "iyyPSF")
+    size = (number_of(read, "ixx") + number_of(read, "iyy")) / (
+        number_of(read, "ixxPSF") + number_of(read, "iyyPSF")
     )
     return [
         np.arcsinh(now.flux / now.error),
@@ -243,7 +136,7 @@ def _detection(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
     ]
 
 
-def _sources(packets: "Packets") -> list[Floats]:
+def _sources(packets: Packets) -> list[Floats]:
     now = packets.now
     points = Points.of(now, packets.read, "prvDiaSources")
     groups = points.groups
@@ -327,18 +220,3 @@ def _scatter(points: Points) -> Floats:
     square = groups.sum(east**2 + north**2, placed) / count
     mean = (groups.sum(east, placed) / count) ** 2 + (groups.sum(north, placed) / count) ** 2
     return np.where(count >= 2, np.log10(np.sqrt(np.maximum(square - mean, 0.0)) + 0.01), np.nan)
-
-
-def _number(read: Mapping[str, pa.Array], name: str) -> Floats:
-    return floats(read[f"diaSource.{name}"])
-
-
-def _bands(values: pa.Array) -> np.ndarray:
-    """Return a number for each band; -1 where it is not known."""
-    index = pc.index_in(values, pa.array(["u", "g", "r", "i", "z", "y"]))
-    numbers: np.ndarray = pc.fill_null(index, -1).to_numpy(zero_copy_only=False)
-    return numbers
-
-
-def _paths(record: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{record}.{name}" for name in names)

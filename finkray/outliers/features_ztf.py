@@ -19,24 +19,22 @@ are of asteroids is the field's ecliptic latitude: whether a known body is there
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from finkray.adapter.ztf import sign_of_isdiffpos
-from finkray.outliers.arrays import (
-    Floats,
-    Groups,
-    columns_of,
-    feature_matrix,
-    flat,
-    floats,
-    list_counts,
-    texts,
-)
+from finkray.outliers.arrays import Floats, columns_of, feature_matrix, wrapped_degrees
 from finkray.outliers.feature import Feature
+from finkray.outliers.packets_ztf import (
+    CANDIDATE,
+    COLUMNS,
+    Now,
+    Packets,
+    Points,
+    cos_dec,
+    number_of,
+)
 
 FEATURES: Final = (
     Feature("distnr", "pixel", "distance to the nearest source of the reference image (up to 5)"),
@@ -83,22 +81,6 @@ QUALITY: Final[Mapping[str, float]] = {
 """Numbers about the image, which are never features: 1 where a high value is bad, -1 where a low
 one is. `magdiff` is the amount of the packet's value."""
 
-_CANDIDATE: Final = (
-    *("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim"),
-    *("distnr", "magnr", "chinr", "sharpnr", "distpsnr1", "sgscore1", "srmag1"),
-    *("seeratio", "elong", "aimagerat", "bimagerat", "nneg"),
-    *("nbad", "sumrat", "classtar", "chipsf", "magdiff", "rb"),
-)
-_HISTORY: Final = ("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim")
-
-COLUMNS: Final = (
-    *(f"candidate.{name}" for name in _CANDIDATE),
-    *(f"prv_candidates.{name}" for name in _HISTORY),
-)
-"""The packet columns that `features` and `quality` read."""
-
-_SAME_EXPOSURE_D: Final = 1e-5
-"""Entries of the history within 0.9 s of the detection are the detection itself."""
 _LEAST_ERROR_MAG: Final = 0.02
 _FAR: Final = 5.0
 """Distances are cut here, and sources farther away say nothing: how far the next one is follows the
@@ -114,14 +96,14 @@ magnitudes a day: the days between visits are the survey's."""
 _ARCSEC: Final = 3600.0
 
 
-def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
+def features(alerts: pa.Table, packets: Packets | None = None) -> Floats:
     """Return the features of ZTF's alerts.
 
     Parameters
     ----------
     alerts
-        nested alerts as the archive has them, or with columns named as in `COLUMNS`; those that
-        are not there count as missing
+        nested alerts as the archive has them, or with columns named as in
+        `packets_ztf.COLUMNS`; those that are not there count as missing
     packets
         what was read of them, if it was read already
 
@@ -140,7 +122,7 @@ def features(alerts: pa.Table, packets: "Packets | None" = None) -> Floats:
 def quality(alerts: pa.Table) -> Floats:
     """Return numbers about the image of each alert: shape (alerts, 13), ordered as `QUALITY`."""
     read = columns_of(alerts, [name for name in COLUMNS if name.startswith("candidate.")])
-    number = {name: _number(read, name) for name in _CANDIDATE if name != "isdiffpos"}
+    number = {name: number_of(read, name) for name in CANDIDATE if name != "isdiffpos"}
     with np.errstate(invalid="ignore", divide="ignore"):
         number["magdiff"] = np.abs(number["magdiff"])
         number["log_snr"] = np.log10(1.0857 / number["sigmapsf"])
@@ -149,56 +131,36 @@ def quality(alerts: pa.Table) -> Floats:
     return np.where(np.isfinite(out), out, np.nan)
 
 
-@dataclass(frozen=True)
-class Now:
-    """The detections: a value for each alert."""
-
-    jd: Floats
-    fid: Floats
-    ra: Floats
-    dec: Floats
-    mag: Floats
-    error: Floats
-    sign: Floats
-
-    @classmethod
-    def of(cls, read: Mapping[str, pa.Array]) -> "Now":
-        """Read the detections from columns of `COLUMNS`."""
-        jd, fid, ra, dec = (_number(read, name) for name in ("jd", "fid", "ra", "dec"))
-        mag, error = _number(read, "magpsf"), _number(read, "sigmapsf")
-        return cls(jd, fid, ra, dec, mag, error, _sign(read["candidate.isdiffpos"]))
-
-
 def _where(read: Mapping[str, pa.Array]) -> list[Floats]:
-    score = _number(read, "sgscore1")
-    reference, catalogued = (_distance(_number(read, name)) for name in ("distnr", "distpsnr1"))
+    score = number_of(read, "sgscore1")
+    reference, catalogued = (_distance(number_of(read, name)) for name in ("distnr", "distpsnr1"))
     # Pan-STARRS's score is exactly 0.5 where it is not known, negative where there is none.
     score = np.where((score == 0.5) | (score < 0), np.nan, score)
     return [
         reference,
-        *(_near(_number(read, name), reference) for name in ("magnr", "chinr", "sharpnr")),
+        *(_near(number_of(read, name), reference) for name in ("magnr", "chinr", "sharpnr")),
         catalogued,
-        *(_near(values, catalogued) for values in (score, _number(read, "srmag1"))),
+        *(_near(values, catalogued) for values in (score, number_of(read, "srmag1"))),
     ]
 
 
 def _now(now: Now, read: Mapping[str, pa.Array]) -> list[Floats]:
-    over_catalogued = now.mag - _number(read, "srmag1")
+    over_catalogued = now.mag - number_of(read, "srmag1")
     return [
-        _number(read, "diffmaglim") - now.mag,
+        number_of(read, "diffmaglim") - now.mag,
         now.sign,
-        _near(over_catalogued, _distance(_number(read, "distpsnr1"))),
+        _near(over_catalogued, _distance(number_of(read, "distpsnr1"))),
     ]
 
 
 def _is_star(read: Mapping[str, pa.Array]) -> np.ndarray:
     """Return whether the source of Pan-STARRS at the position is a star, or may be one."""
-    distance, score = _number(read, "distpsnr1"), _number(read, "sgscore1")
+    distance, score = number_of(read, "distpsnr1"), number_of(read, "sgscore1")
     unknown = ~(score >= 0)
     return (distance >= 0) & (distance < _SAME_ARCSEC) & (unknown | (score >= _STAR))
 
 
-def _past(packets: "Packets") -> list[Floats]:
+def _past(packets: Packets) -> list[Floats]:
     now, points = packets.now, packets.points
     groups, alert = points.groups, points.groups.alert
     is_detection, same_band = np.isfinite(points.mag), points.fid == now.fid[alert]
@@ -234,81 +196,6 @@ def _past(packets: "Packets") -> list[Floats]:
         groups.last(points.limit, before_first) - first_mag,
         _scatter(now, found),
     ]
-
-
-@dataclass(frozen=True)
-class Points:
-    """The history before each detection, in the order of time; one entry an exposure and band."""
-
-    groups: Groups
-    jd: Floats
-    fid: Floats
-    ra: Floats
-    dec: Floats
-    mag: Floats
-    error: Floats
-    limit: Floats
-    sign: Floats
-
-    @classmethod
-    def of(cls, now: Now, read: Mapping[str, pa.Array]) -> "Points":
-        """Read the history from columns of `COLUMNS`."""
-        counts = list_counts(read["prv_candidates.jd"])
-        alert = np.repeat(np.arange(len(counts)), counts)
-
-        def of_points(name: str) -> Floats:
-            return floats(flat(read[f"prv_candidates.{name}"], counts), sentinel=True)
-
-        names = ("jd", "fid", "ra", "dec", "magpsf", "sigmapsf", "diffmaglim")
-        values = [of_points(name) for name in names]
-        values.append(_sign(flat(read["prv_candidates.isdiffpos"], counts)))
-        jd, fid, ra, dec, mag = values[:5]
-        usable = jd < now.jd[alert] - _SAME_EXPOSURE_D
-        # Histories come in the order of time: those that do not are sorted.
-        ahead = np.diff(jd) >= _SAME_EXPOSURE_D
-        unsorted = np.zeros(len(counts), bool)
-        unsorted[alert[1:][~ahead & (alert[1:] == alert[:-1])]] = True
-        some = np.flatnonzero(unsorted[alert])
-        whose = alert[some]
-        # A source may be there twice in an exposure: the entry nearest to the detection counts.
-        east = _degrees(ra[some] - now.ra[whose]) * _shrink(now.dec)[whose]
-        away = np.hypot(east, dec[some] - now.dec[whose])
-        away = np.where(np.isfinite(mag[some]), np.where(np.isnan(away), 1e3, away), 1e4)
-        order = np.arange(len(alert))
-        order[some] = some[np.lexsort((away, fid[some], jd[some], whose))]
-        order = order[usable[order]]
-        whose, when, band = alert[order], jd[order], fid[order]
-        again = np.zeros(len(order), bool)
-        again[1:] = (
-            (whose[1:] == whose[:-1])
-            & (when[1:] - when[:-1] < _SAME_EXPOSURE_D)
-            & (band[1:] == band[:-1])
-        )
-        kept = order[~again]
-        return cls(Groups(alert[kept], len(counts)), *(column[kept] for column in values))
-
-    def take(self, mask: np.ndarray) -> "Points":
-        """Return the selected points."""
-        # Picked by number: numpy takes four times as long to pick by a mask.
-        picked = np.flatnonzero(mask)
-        columns = (getattr(self, each.name)[picked] for each in fields(self)[1:])
-        return Points(Groups(self.groups.alert[picked], self.groups.alerts), *columns)
-
-
-@dataclass(frozen=True)
-class Packets:
-    """What is read of alerts: columns by name, the detections, and the history before each."""
-
-    read: Mapping[str, pa.Array]
-    now: Now
-    points: Points
-
-    @classmethod
-    def of(cls, alerts: pa.Table) -> "Packets":
-        """Read alerts, nested or with columns named as in `COLUMNS`."""
-        read = columns_of(alerts, COLUMNS)
-        now = Now.of(read)
-        return cls(read, now, Points.of(now, read))
 
 
 def _change(now: Now, in_band: Points) -> Floats:
@@ -366,21 +253,13 @@ def _scatter(now: Now, found: Points) -> Floats:
     """Return log10 of the scatter about the mean position, in arcsec, of at least two points."""
     placed = found.take(np.isfinite(found.ra) & np.isfinite(found.dec))
     groups, alert = placed.groups, placed.groups.alert
-    east = _degrees(placed.ra - now.ra[alert]) * _shrink(now.dec)[alert] * _ARCSEC
+    east = wrapped_degrees(placed.ra - now.ra[alert]) * cos_dec(now.dec)[alert] * _ARCSEC
     north = (placed.dec - now.dec[alert]) * _ARCSEC
     count = groups.count() + 1.0
     square = groups.sum(east**2 + north**2) / count
     mean = (groups.sum(east) / count) ** 2 + (groups.sum(north) / count) ** 2
     scatter = np.sqrt(np.maximum(square - mean, 0.0))
     return np.where(count >= 2, np.log10(scatter + 0.01), np.nan)
-
-
-def _number(read: Mapping[str, pa.Array], name: str) -> Floats:
-    return floats(read[f"candidate.{name}"], sentinel=True)
-
-
-def _sign(values: pa.Array) -> Floats:
-    return floats(sign_of_isdiffpos(texts(values)))
 
 
 def _distance(values: Floats) -> Floats:
@@ -390,12 +269,3 @@ def _distance(values: Floats) -> Floats:
 def _near(values: Floats, distance: Floats) -> Floats:
     """Return values that describe a source, where it is near."""
     return np.where(distance < _FAR, values, np.nan)
-
-
-def _degrees(difference: Floats) -> Floats:
-    """Return a difference of right ascensions between -180 and 180 degrees."""
-    return (difference + 180.0) % 360.0 - 180.0
-
-
-def _shrink(dec: Floats) -> Floats:
-    return np.cos(np.radians(dec))

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from finkray.outliers import features_lsst, features_ztf
+from finkray.outliers import packets_lsst, packets_ztf
 from finkray.outliers.arrays import Floats
 from finkray.outliers.aspects import CURVE_ASPECTS, Aspects
 from finkray.outliers.curve_features import CURVE_FEATURES, curve_features
@@ -44,9 +44,9 @@ def aspects_by_band(bands: tuple[str, ...]) -> Aspects:
     }
 
 
-def ztf_curves(alerts: pa.Table, packets: features_ztf.Packets | None = None) -> Floats:
+def ztf_curves(alerts: pa.Table, packets: packets_ztf.Packets | None = None) -> Floats:
     """Return the features of ZTF's curves: shape (alerts, bands x features), or NaN."""
-    packets = packets or features_ztf.Packets.of(alerts)
+    packets = packets or packets_ztf.Packets.of(alerts)
     now, points = packets.now, packets.points
     with np.errstate(invalid="ignore", over="ignore"):
         return np.concatenate(
@@ -54,9 +54,9 @@ def ztf_curves(alerts: pa.Table, packets: features_ztf.Packets | None = None) ->
         )
 
 
-def lsst_curves(alerts: pa.Table, packets: features_lsst.Packets | None = None) -> Floats:
+def lsst_curves(alerts: pa.Table, packets: packets_lsst.Packets | None = None) -> Floats:
     """Return the features of LSST's curves: shape (alerts, features), or NaN."""
-    packets = packets or features_lsst.Packets.of(alerts)
+    packets = packets or packets_lsst.Packets.of(alerts)
     now, points = packets.now, packets.forced
     before = points.same_band
     here = np.flatnonzero(np.isfinite(now.mjd) & np.isfinite(now.flux))
@@ -69,7 +69,7 @@ def lsst_curves(alerts: pa.Table, packets: features_lsst.Packets | None = None) 
     )
 
 
-def _ztf_band(now: features_ztf.Now, points: features_ztf.Points, number: int) -> Floats:
+def _ztf_band(now: packets_ztf.Now, points: packets_ztf.Points, number: int) -> Floats:
     # Rows are picked by number: numpy takes four times as long to pick them by a mask.
     before = np.flatnonzero((points.fid == number) & np.isfinite(points.mag))
     here = np.flatnonzero((now.fid == number) & np.isfinite(now.mag))
