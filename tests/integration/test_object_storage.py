@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import re
-import shutil
 import sys
 import time
 import tomllib
@@ -23,16 +22,12 @@ import pytest
 from typer.testing import CliRunner
 
 import finkray
-from finkray.audit.audit import audit
 from finkray.driver.run import run_archive
 from finkray.errors import SettingsError, StorageError
 from finkray.index.follower import IndexFollower
-from finkray.ledger.log import Ledger
-from finkray.ledger.publish import recover
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
-from finkray.storage.object_client import DEFERRED_BYTES
 from finkray.storage.objects import ObjectStorage
 from finkray.storage.opening import Option, StorageLocation, open_storage
 from jobs.cli.main import app
@@ -40,7 +35,8 @@ from tests.support.docs_pages import blocks, commands, follow
 from tests.support.night_archives import NightArchive, build, random_sky
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.small_archives import SmallArchive
-from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
+from tests.support.storage_contract import SharedStorageContract
+from tests.support.storage_views import MakeStorage, put
 from tests.support.store_proxy import Fault, running_proxy
 
 # The first test of all that needs the store builds it.
@@ -52,9 +48,7 @@ HATS_PAGE = PAGE.with_name("hats.md")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with running_store(
-        tmp_path_factory.mktemp("store"), "archive", "observatory", "uploads"
-    ) as store:
+    with running_store(tmp_path_factory.mktemp("store"), "archive", "observatory") as store:
         yield store
 
 
@@ -64,18 +58,8 @@ def uri() -> str:
 
 
 @pytest.fixture
-def uploads_uri() -> str:
-    """In a bucket in which no other test leaves an open upload."""
-    return f"s3://uploads/a b/{uuid.uuid4().hex}"
-
-
-@pytest.fixture
 def storage(store: ObjectStore, uri: str) -> Storage:
-    return opened(uri, store.options())
-
-
-def opened(uri: str, options: dict[str, Option]) -> Storage:
-    return open_storage(StorageLocation(uri, options))
+    return store.storage(uri)
 
 
 class TestObjectStorage(SharedStorageContract):
@@ -93,7 +77,7 @@ def test_with_lost_answers_each_object_is_created_and_published_once(
     store: ObjectStore, uri: str, way: str
 ) -> None:
     with running_proxy(store, Fault.LOSE_ANSWERS) as proxy:
-        storage = opened(uri, store.options(endpoint=proxy.endpoint, publish=way))
+        storage = store.storage(uri, endpoint=proxy.endpoint, publish=way)
         assert [storage.create(f"log/{n}", b"%d" % n) for n in range(40)] == [True] * 40
         assert [storage.create(f"log/{n}", b"?") for n in range(8)] == [False] * 8
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(20)}
@@ -102,7 +86,7 @@ def test_with_lost_answers_each_object_is_created_and_published_once(
         outcomes = Counter(storage.publish(moves).values())
         assert set(outcomes) <= {PublishOutcome.MOVED, PublishOutcome.ALREADY_THERE}
         assert proxy.lost > 20
-    direct = opened(uri, store.options())
+    direct = store.storage(uri)
     assert {direct.read(final) for final in moves} == {path.encode() for path in moves.values()}
     assert [direct.read(f"log/{n}") for n in range(40)] == [b"%d" % n for n in range(40)]
     assert list(direct.walk("staging")) == []
@@ -114,82 +98,15 @@ def test_a_completion_that_the_store_claims_and_never_made_is_made(
 ) -> None:
     """As versitygw answers after it was killed in the middle of one."""
     with running_proxy(store, Fault.CLAIM_COMPLETIONS) as proxy:
-        storage = opened(uri, store.options(endpoint=proxy.endpoint, publish=way))
+        storage = store.storage(uri, endpoint=proxy.endpoint, publish=way)
         moves = {f"alerts/{n}": f"staging/{n}" for n in range(3)}
         for final, staged in moves.items():
             put(storage, staged, staged.encode(), final)
         assert set(storage.publish(moves).values()) == {PublishOutcome.MOVED}
         assert len(proxy.claimed) >= len(moves)
-    direct = opened(uri, store.options())
+    direct = store.storage(uri)
     assert {direct.read(final) for final in moves} == {path.encode() for path in moves.values()}
     assert list(direct.walk("staging")) == []
-
-
-def test_open_uploads_are_completed_or_given_up_by_what_the_ledger_says(
-    store: ObjectStore, uploads_uri: str
-) -> None:
-    storage = opened(uploads_uri, store.options())
-    small = SmallArchive(storage)
-    small.ledger.append([small.stage(0, 9)])  # killed before it publishes
-    small.stage(10, 19)  # killed before it commits
-    assert len(open_uploads(store)) == 2
-    assert list(storage.walk("alerts")) == []
-
-    successor = Ledger.take_over(storage)
-    assert recover(successor, storage).published == 1
-    assert len(list(storage.walk("alerts"))) == 1
-    assert open_uploads(store) == []
-    assert list(storage.walk("staging")) == []
-    assert audit(storage, deep="all").balanced
-
-
-def test_an_upload_that_the_store_has_given_up_is_reported_as_lost(
-    store: ObjectStore, uploads_uri: str
-) -> None:
-    """As a lifecycle rule does that is shorter than an outage."""
-    storage = opened(uploads_uri, store.options())
-    small = SmallArchive(storage)
-    small.ledger.append([small.stage(0, 9)])
-    for upload in open_uploads(store):
-        shutil.rmtree(upload)
-    assert len(recover(Ledger.take_over(storage), storage).lost) == 1
-
-
-def test_what_was_staged_for_a_copy_is_published_by_an_archive_that_defers(
-    store: ObjectStore, uploads_uri: str
-) -> None:
-    moves = {f"alerts/{way}": f"staging/1/{way}" for way in ("copy", "deferred")}
-    for final, staged in moves.items():
-        way = final.rpartition("/")[2]
-        put(opened(uploads_uri, store.options(publish=way)), staged, way.encode(), final)
-    assert len(open_uploads(store)) == 1
-    for way in ("deferred", "copy"):
-        final = f"alerts/{way}"
-        storage = opened(
-            uploads_uri, store.options(publish="copy" if way == "deferred" else "deferred")
-        )
-        assert storage.publish({final: moves[final]}) == {final: PublishOutcome.MOVED}
-        assert storage.read(final) == way.encode()
-    with pytest.raises(ValueError, match="publish must be one of by_size, deferred, copy"):
-        opened(uploads_uri, store.options(publish="rename"))
-
-
-def test_large_files_alone_are_staged_as_open_uploads(store: ObjectStore, uploads_uri: str) -> None:
-    storage = opened(uploads_uri, store.options(publish="by_size"))
-    for name, size in (("small", DEFERRED_BYTES - 1), ("large", DEFERRED_BYTES)):
-        put(storage, f"staging/1/{name}", bytes(size), f"alerts/{name}")
-        assert len(open_uploads(store)) == (name == "large")
-    moves = {f"alerts/{name}": f"staging/1/{name}" for name in ("small", "large")}
-    assert set(storage.publish(moves).values()) == {PublishOutcome.MOVED}
-    assert [file.size_bytes for file in storage.walk("alerts")] == [
-        DEFERRED_BYTES,
-        DEFERRED_BYTES - 1,
-    ]
-
-
-def open_uploads(store: ObjectStore) -> list[Path]:
-    """Return the folders that versitygw has for the open uploads of that bucket."""
-    return list((store.objects / "uploads" / ".sgwtmp" / "multipart").glob("*/*"))
 
 
 def test_a_fit_store_is_trusted_and_nothing_is_left(storage: Storage) -> None:
@@ -212,7 +129,7 @@ def test_a_store_that_breaks_its_promise_is_refused(
     store: ObjectStore, uri: str, fault: Fault, name: str, why: str
 ) -> None:
     with running_proxy(store, fault) as proxy:
-        storage = opened(uri, store.options(endpoint=proxy.endpoint))
+        storage = store.storage(uri, endpoint=proxy.endpoint)
         *good, bad = storage.checks(1)
         assert all(check.ok for check in good)
         assert (bad.name, bad.ok) == (name, False)
@@ -229,13 +146,12 @@ def test_no_archive_is_begun_on_a_store_that_breaks_its_promise(
         settings = Settings(archive=ArchiveSettings(uri=uri, options=options))
         with pytest.raises(SettingsError, match="ignores If-None-Match"):
             run_archive(settings)
-    assert list(opened(uri, store.options()).walk("")) == []
+    assert list(store.storage(uri).walk("")) == []
 
 
 def test_a_store_that_never_answers_costs_a_bounded_time(store: ObjectStore, uri: str) -> None:
     with running_proxy(store, Fault.NEVER_ANSWER) as proxy:
-        options = store.options(endpoint=proxy.endpoint, timeout_s=0.5, retry_s=1.0)
-        storage = opened(uri, options)
+        storage = store.storage(uri, endpoint=proxy.endpoint, timeout_s=0.5, retry_s=1.0)
         started_s = time.monotonic()
         with pytest.raises(StorageError, match=r"cannot read .*does not answer"):
             storage.read("log/1")
@@ -255,7 +171,7 @@ def test_a_store_that_never_answers_costs_a_bounded_time(store: ObjectStore, uri
 def test_a_refusal_says_what_to_do(
     store: ObjectStore, bucket: str, options: dict[str, Option], message: str
 ) -> None:
-    storage = opened(f"s3://{bucket}/archive", store.options(**options))
+    storage = store.storage(f"s3://{bucket}/archive", **options)
     for call in (
         lambda: storage.create("log/1", b"1"),
         lambda: storage.replace("lease", b"1"),
@@ -280,7 +196,7 @@ def test_odd_keys_are_refused_before_anything_is_written(storage: Storage) -> No
 
 def test_a_killed_store_is_an_error_until_it_is_back(tmp_path: Path, uri: str) -> None:
     with running_store(tmp_path / "store", "archive") as store:
-        storage = opened(uri, store.options(retry_s=0.5))
+        storage = store.storage(uri, retry_s=0.5)
         put(storage, "staging/1", b"durable")
         storage.publish({"alerts/1": "staging/1"})
         store.kill()
@@ -292,7 +208,7 @@ def test_a_killed_store_is_an_error_until_it_is_back(tmp_path: Path, uri: str) -
 
 
 def test_pyarrow_and_polars_read_what_was_published(store: ObjectStore, uri: str) -> None:
-    storage = opened(uri, store.options())
+    storage = store.storage(uri)
     for n in range(3):
         with storage.stage(f"staging/{n}") as file:
             pq.write_table(pa.table({"n": pa.array(range(50_000)), "file": [n] * 50_000}), file)
@@ -392,7 +308,7 @@ def test_a_night_and_the_index_in_an_object_store_are_read_as_in_a_folder(
 
 def test_a_claim_costs_as_many_requests_as_the_page_says(store: ObjectStore, uri: str) -> None:
     with running_proxy(store, Fault.NONE) as proxy:
-        small = SmallArchive(opened(uri, store.options(endpoint=proxy.endpoint)))
+        small = SmallArchive(store.storage(uri, endpoint=proxy.endpoint))
         small.put(0, 9)
         before = Counter(proxy.requests)
         small.put(10, 19)

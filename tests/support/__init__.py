@@ -23,7 +23,9 @@ Archives and their parts
     claim_outcomes       a coordinator, with ready claims and outcomes for it
     small_archives       made-up alerts in real Parquet files, claim by claim
     dead_letters         archives with dead letters
+    rebuilding           a ledger that is damaged, and rebuilt
     real_archives        real alerts of both surveys
+    odd_archives         alerts that readers find hard
     packets, simulated   real packets, simulated packets; sending them to Kafka
     avro_cases           Avro schemas, values, and an encoder independent of ours
 
@@ -36,7 +38,9 @@ Services and catalogues
     made_catalogs        small catalogues
 
 Storages
-    storage_contract     the tests that every storage must pass
+    storage_contract     the tests that every storage must pass, with those of
+    publishing_contract  staged and published files, on
+    storage_views        two views of one empty location
     torn_storage         a storage that fails or dies at its n-th call
     small_disk           a file system that becomes full or read-only
 

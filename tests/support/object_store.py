@@ -24,7 +24,8 @@ import pytest
 from finkray.host.lock import exclusive
 from finkray.host.ports import LOOPBACK, free_ports
 from finkray.host.process import start_detached
-from finkray.storage.opening import Option
+from finkray.storage.contract import Storage
+from finkray.storage.opening import Option, StorageLocation, open_storage
 from sim.broker.jars import cache_folder
 
 ACCESS_KEY: Final = "finkray-tests"
@@ -81,6 +82,10 @@ class ObjectStore:
             "publish": "deferred",  # of files of any size: those of the tests are small
             **more,
         }
+
+    def storage(self, uri: str, **more: Option) -> Storage:
+        """Open an archive's storage in it."""
+        return open_storage(StorageLocation(uri, self.options(**more)))
 
     def polars_options(self) -> dict[str, str]:
         """The same as `storage_options` of polars."""

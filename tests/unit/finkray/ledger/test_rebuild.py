@@ -2,33 +2,27 @@
 
 import random
 from collections import Counter
-from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
 
 from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
-from finkray.claim import Claim, ClaimResult, Gap, TopicPartition
+from finkray.claim import Gap
 from finkray.errors import ArchiveHeld, Fenced, LedgerCorrupt, LedgerError, StorageError
 from finkray.ledger.claims import read_results
 from finkray.ledger.entry import log_path
-from finkray.ledger.file_claims import NO_FINGERPRINT
 from finkray.ledger.identity import IDENTITY_PATH, Identity, read_identity
 from finkray.ledger.lease import LEASE_PATH, Lease
 from finkray.ledger.log import Ledger
-from finkray.ledger.read import read_entries, read_state
-from finkray.ledger.rebuild import Rebuilt, rebuild
+from finkray.ledger.read import read_state
 from finkray.ledger.salvage import SET_ASIDE_FOLDER
 from finkray.ledger.segment import BLOCK, Segment
 from finkray.storage.contract import Storage
-from tests.support.ledgers import OTHER, ZTF, Topics, compact_now
+from tests.support.ledgers import OTHER, ZTF, compact_now
+from tests.support.rebuilding import current_claims, damage, data_files, rebuilt_of
 from tests.support.small_archives import SmallArchive
 from tests.support.torn_storage import TornStorage
-
-
-def rebuilt_of(storage: Storage, topics: Topics | None = None, **how: bool) -> Rebuilt:
-    return rebuild(storage, topics or Topics(), lease_ttl_s=60.0, **how)
 
 
 def fill(small: SmallArchive) -> None:
@@ -45,36 +39,14 @@ def sums(report: AuditReport) -> tuple[int, int, int]:
     return report.archived, report.dead_lettered, report.difference
 
 
-def results(storage: Storage) -> dict[tuple[TopicPartition, int], ClaimResult]:
-    """Return the current claims."""
-    state = read_state(storage).state
-    found: dict[tuple[TopicPartition, int], ClaimResult] = {}
-    for entry in read_entries(storage):
-        for result in entry.claims:
-            found[result.claim.source, result.claim.first_offset] = result
-    assert state.partitions.keys() == {source for source, _ in found}
-    return found
-
-
 def entries(storage: Storage) -> list[str]:
     return [file.path for file in storage.files("ledger/log")]
-
-
-def files(storage: Storage) -> set[str]:
-    return {file.path for top in ("alerts", "deadletters") for file in storage.walk(top)}
-
-
-def damage(storage: Storage, path: str) -> None:
-    """Change a bit in the middle of a file."""
-    data = bytearray(storage.read(path) or b"")
-    data[len(data) // 2] ^= 1
-    storage.replace(path, bytes(data))
 
 
 def test_a_damaged_last_entry_without_a_copy_has_a_way_out(small: SmallArchive) -> None:
     storage = small.storage
     fill(small)
-    before, was = audit(storage), results(storage)
+    before, was = audit(storage), current_claims(storage)
     last = entries(storage)[-1]
     damage(storage, last)
     with pytest.raises(LedgerCorrupt, match=rf"{last} is .*`finkray ledger rebuild`"):
@@ -87,7 +59,7 @@ def test_a_damaged_last_entry_without_a_copy_has_a_way_out(small: SmallArchive) 
     after = audit(storage, deep="all")
     assert after.balanced
     assert sums(after) == sums(before)
-    assert results(storage).keys() == was.keys()
+    assert current_claims(storage).keys() == was.keys()
     assert read_state(storage).state.archive_id == read_identity(storage).archive_id  # type: ignore[union-attr]
     assert storage.size_bytes(f"{done.set_aside}/{last}") is not None
     assert Ledger.take_over(storage).frontier(ZTF) == 40
@@ -100,7 +72,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_files(
     storage = small.storage
     fill(small)
     Ledger.take_over(storage)
-    before, was, identity = audit(storage), files(storage), read_identity(storage)
+    before, was, identity = audit(storage), data_files(storage), read_identity(storage)
     assert identity is not None
     storage.delete_folder("ledger")
     if identity_is_lost:
@@ -115,7 +87,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_files(
     assert after.balanced
     assert sums(after) == sums(before)
     assert read_state(storage).state.dead_letters_by_reason == Counter(truncated=2)
-    assert files(storage) == was
+    assert data_files(storage) == was
     state = read_state(storage).state
     if not identity_is_lost:
         assert state.archive_id == identity.archive_id
@@ -131,7 +103,7 @@ def test_entries_after_the_damage_keep_what_files_do_not_say(small: SmallArchive
     first = small.put(20, 29, dead=[25]).result
     small.resolve(first, 25)
     small.ledger.begin_live_lanes({ZTF: 100})
-    before, was = audit(storage), results(storage)
+    before, was = audit(storage), current_claims(storage)
     damage(storage, log_path(1))
 
     done = rebuilt_of(storage)
@@ -140,7 +112,7 @@ def test_entries_after_the_damage_keep_what_files_do_not_say(small: SmallArchive
     assert after.balanced
     assert sums(after) == sums(before)
     assert (after.expired, after.not_delivered, after.deferred) == (1, 2, 70)
-    now = results(storage)
+    now = current_claims(storage)
     assert all(now[key] == result for key, result in was.items() if key[1] >= 10)
 
 
@@ -207,149 +179,17 @@ def test_a_dry_run_changes_nothing(small: SmallArchive) -> None:
     assert {file.path: storage.read(file.path) for file in storage.walk("")} == before
 
 
-def test_files_that_come_back_have_a_checksum_and_are_whole(small: SmallArchive) -> None:
-    storage = small.storage
-    small.put(0, 9)
-    small.put(10, 19, dead=[12])
-    small.put(20, 29)
-    broken = next(path for path in sorted(files(storage)) if "20-" in path and "29-" in path)
-    with storage.open(broken) as source:
-        parquet = pq.ParquetFile(source)
-        columns = parquet.metadata.row_group(0)
-        # A column that neither a rebuild nor an audit compares.
-        (last,) = [
-            columns.column(n).data_page_offset
-            for n in range(columns.num_columns)
-            if columns.column(n).path_in_schema == "objectId"
-        ]
-    data = bytearray(storage.read(broken) or b"")
-    data[last : last + 8] = bytes(8)
-    storage.replace(broken, bytes(data))
-    storage.delete_folder("ledger")
-
-    done = rebuilt_of(storage)
-    assert [left.path for left in done.left_out] == [broken]
-    found = [file for result in results(storage).values() for file in result.all_files]
-    assert found
-    assert all(file.crc32 is not None for file in found)
-    assert audit(storage, deep="all").balanced
-    damage(storage, found[0].path)
-    assert not audit(storage, deep="all").balanced
-
-
-def test_files_that_fit_into_no_claim_are_set_aside(small: SmallArchive) -> None:
-    """A damaged file, a copy under another name, and rows of another partition."""
-    storage = small.storage
-    small.put(0, 9)
-    (whole,) = files(storage)
-    data = storage.read(whole) or b""
-    damaged = whole.replace(f"{0:020d}-{9:020d}", f"{50:020d}-{59:020d}")
-    copy = whole.replace("/hour=01/", "/hour=02/")
-    foreign = whole.replace("-00000-", "-00007-")
-    storage.create(damaged, data[: len(data) // 2])
-    storage.create(copy, data)
-    storage.create(foreign, data)
-    storage.delete_folder("ledger")
-
-    done = rebuilt_of(storage)
-    why = dict(done.left_out)
-    assert why.keys() == {damaged, copy, foreign}
-    assert "cannot be read" in why[damaged]
-    assert "has an offset that it has too" in why[copy]
-    assert "another topic or partition" in why[foreign]
-    assert (done.claims_from_files, done.alerts) == (1, 10)
-    assert audit(storage, deep="all").balanced
-    assert all(storage.size_bytes(f"{done.set_aside}/{path}") for path in why)
-    assert done.to_json()["left_out"][0].keys() == {"path", "why"}
-
-
-def test_offsets_of_a_lost_file_are_missing_and_not_lost(small: SmallArchive) -> None:
-    """A claim of two schemas lost the file of one: an audit says so, and a redrive can act."""
-    storage = small.storage
-    small.put(0, 9, gaps=[Gap("not_delivered", 3, 4), Gap("not_delivered", 7, 7)])
-    storage.delete_folder("ledger")
-    done = rebuilt_of(storage)
-    assert (done.in_no_file, done.missing) == (3, 0)
-    report = audit(storage)
-    assert not report.balanced
-    (finding,) = report.file_findings
-    assert (finding.problem, finding.rows) == ("missing", 3)
-    assert finding.path.endswith(f"-{3:020d}-{7:020d}-{NO_FINGERPRINT[:8]}.parquet")
-    assert read_state(storage).state.partitions[ZTF].frontier == 10
-
-
-def test_claims_that_services_know_keep_their_bounds(small: SmallArchive) -> None:
-    """A claim of two hours, whose files are not interleaved, and one with gaps at both ends."""
-    storage = small.storage
-    two = small.put(0, 9, every=timedelta(minutes=10))
-    ends = [Gap("not_delivered", 10, 11), Gap("not_delivered", 19, 19)]
-    small.put(10, 19, gaps=ends)
-    assert len(two.result.files) == 2
-    bounds = {Claim(ZTF, 0, 9), Claim(ZTF, 10, 19), Claim(ZTF, 20, 29)}
-    storage.delete_folder("ledger")
-    done = rebuild(storage, Topics([]), lease_ttl_s=60.0, known_claims=bounds)
-    assert (done.claims_from_files, done.in_no_file, done.short_topic_ids) == (2, 3, ())
-    assert {result.claim for result in results(storage).values()} == {
-        Claim(ZTF, 0, 9),
-        Claim(ZTF, 10, 19),
-    }
-    storage.delete_folder("ledger")
-    assert rebuilt_of(storage).claims_from_files == 3
-
-
-def test_a_lost_claim_between_others_is_missing(small: SmallArchive) -> None:
-    storage = small.storage
-    for first in (0, 10, 20):
-        small.put(first, first + 9)
-    storage.delete([path for path in files(storage) if f"-{10:020d}-" in path])
-    storage.delete_folder("ledger")
-    done = rebuilt_of(storage)
-    assert (done.claims_from_files, done.missing) == (2, 10)
-    (hole,) = audit(storage).missing_ranges
-    assert (hole.first_offset, hole.last_offset) == (10, 19)
-
-
-def test_a_topic_that_kafka_no_longer_has_keeps_its_short_id(small: SmallArchive) -> None:
-    storage = small.storage
-    small.put(0, 9)
-    storage.delete_folder("ledger")
-    done = rebuilt_of(storage, Topics([]))
-    assert done.short_topic_ids == (ZTF.topic,)
-    assert audit(storage, deep="all").balanced
-    (source,) = read_state(storage).state.partitions
-    assert source == ZTF._replace(topic_id=ZTF.topic_id[:8])
-
-
-def test_dead_letters_know_their_topic_without_kafka(small: SmallArchive) -> None:
-    storage = small.storage
-    small.put(0, 9, dead=[4])
-    storage.delete_folder("ledger")
-    done = rebuilt_of(storage, Topics([]))
-    assert done.short_topic_ids == ()
-    assert set(read_state(storage).state.partitions) == {ZTF}
-
-
-def test_a_topic_of_two_clusters_is_not_guessed(small: SmallArchive) -> None:
-    storage = small.storage
-    small.put(0, 9)
-    storage.delete_folder("ledger")
-    done = rebuilt_of(storage, Topics([ZTF, ZTF._replace(cluster_id="another")]))
-    ((_, why),) = done.left_out
-    assert "one of several" in why
-    assert done.claims_from_files == 0
-
-
 def test_claims_that_are_not_published_yet_are_published(small: SmallArchive) -> None:
     storage = small.storage
     small.put(0, 9)
     small.put(10, 19)
     staged = small.stage(20, 29)
     small.ledger.append([staged])
-    assert len(files(storage)) == 2
+    assert len(data_files(storage)) == 2
     damage(storage, log_path(1))
     done = rebuilt_of(storage)
     assert (done.replayed_claims, done.claims_from_files) == (2, 1)
-    assert len(files(storage)) == 3
+    assert len(data_files(storage)) == 3
     assert audit(storage, deep="all").balanced
 
 

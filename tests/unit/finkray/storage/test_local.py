@@ -16,7 +16,8 @@ from finkray.errors import StorageError
 from finkray.storage import local
 from finkray.storage.contract import PublishOutcome
 from finkray.storage.local import LocalStorage
-from tests.support.storage_contract import MakeStorage, SharedStorageContract, put
+from tests.support.storage_contract import SharedStorageContract
+from tests.support.storage_views import MakeStorage, put
 from tests.support.torn_storage import TornStorage
 
 

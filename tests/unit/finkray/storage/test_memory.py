@@ -7,7 +7,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from finkray.storage.memory import MemoryStorage
-from tests.support.storage_contract import MakeStorage, StorageContract, put
+from tests.support.storage_contract import StorageContract
+from tests.support.storage_views import MakeStorage, put
 
 
 class TestMemoryStorage(StorageContract):
