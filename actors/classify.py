@@ -3,7 +3,6 @@
 The rules are in `actors.classes`, the types of catalogues in `actors.object_types`.
 """
 
-import logging
 from typing import Final
 
 import pyarrow as pa
@@ -12,14 +11,12 @@ import pyarrow.compute as pc
 import finkray
 from actors.classes import CLASSES, TypeAnswer, classes
 from actors.crossmatch import match_current
-from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, single_array
+from actors.matching import CATALOG_UNREADABLE, NOT_CHECKED, log_unchecked, single_array
 from actors.object_types import simbad_type
 from actors.settings import catalogs_of
 from catalogs.catalog import Catalog, Catalogs
 from catalogs.description import TypeWords
 from finkray import adapter
-
-_LOG = logging.getLogger(__name__)
 
 _NO_TEXT: Final = pa.scalar(None, pa.string())
 
@@ -61,12 +58,7 @@ def type_answer(positions: pa.Table, catalogs: Catalogs, name: str) -> TypeAnswe
             return None
         return _with_types(catalog, match_current(positions, catalogs, name))
     except Exception as error:  # noqa: BLE001 - the other catalogues go on
-        _LOG.warning(
-            "catalogue %s did not answer, alerts are not checked: %s: %s",
-            name,
-            type(error).__name__,
-            error,
-        )
+        log_unchecked(name, error)
         return _unreadable(name, positions.num_rows)
 
 

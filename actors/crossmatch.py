@@ -5,7 +5,6 @@
 `Crossmatch` is the service; `match` looks alerts up in a single catalogue.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +16,7 @@ from actors.matching import (
     CATALOG_UNREADABLE,
     NOT_CHECKED,
     by_alert,
+    log_unchecked,
     match,
     match_current,
     single_array,
@@ -34,7 +34,6 @@ __all__ = [
     "matches_by_alert",
 ]
 
-_LOG = logging.getLogger(__name__)
 
 MATCHES: Final = pa.list_(
     pa.struct(
@@ -117,12 +116,7 @@ def guarded_matches(
     try:
         return answer()
     except Exception as error:  # noqa: BLE001 - the other catalogues go on
-        _LOG.warning(
-            "catalogue %s did not answer, alerts are not checked: %s: %s",
-            name,
-            type(error).__name__,
-            error,
-        )
+        log_unchecked(name, error)
         unchecked = {
             "status": pa.array([NOT_CHECKED] * alerts, pa.string()),
             "reason": pa.array([reason] * alerts, pa.string()),

@@ -7,6 +7,7 @@ There are three answers, which must not be confused:
 `not_checked`  the catalogue could not be searched there, with the reason
 """
 
+import logging
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from catalogs.index import around
 from catalogs.shard import Shard
 from finkray.errors import CatalogUnavailable
 from finkray.index.pixels import sky_index
+from finkray.text import error_text
 
 MATCH: Final = "match"
 NONE: Final = "none"
@@ -37,6 +39,8 @@ _CODES: Final = pa.array([NOT_CHECKED, NONE, MATCH])
 _REASON_NAMES: Final = (NO_POSITION, NO_TIME, TIME_OUT_OF_RANGE, CATALOG_UNREADABLE)
 _REASONS: Final = pa.array(_REASON_NAMES)
 _UNREADABLE: Final = _REASON_NAMES.index(CATALOG_UNREADABLE)
+
+_LOG = logging.getLogger(__name__)
 
 
 class _ShardMatches(NamedTuple):
@@ -236,6 +240,11 @@ def _answer(catalog: Catalog, reason: np.ndarray, matches: list[_ShardMatches]) 
         ],
         schema=schema,
     )
+
+
+def log_unchecked(name: str, error: Exception) -> None:
+    """Log why alerts are not checked with a catalogue."""
+    _LOG.warning("catalogue %s did not answer, alerts are not checked: %s", name, error_text(error))
 
 
 def single_array(column: pa.ChunkedArray) -> pa.Array:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from actors.matching import MATCH, NO_POSITION, NONE, NOT_CHECKED
 from finkray.circuit_breaker import CircuitBreaker
 from finkray.settings.catalogs import REMOTE_FAILURES, REMOTE_REST_S, REMOTE_TIMEOUT_S
+from finkray.text import error_text
 
 TIMED_OUT: Final = "timed_out"
 """The service did not answer in time."""
@@ -163,12 +164,7 @@ class RemoteCatalog:
                 reply.error = TIMED_OUT
             except Exception as error:  # noqa: BLE001 - any failure of a client means no answer
                 if not cancelled.is_set():
-                    _LOG.warning(
-                        "catalogue %s: request failed: %s: %s",
-                        self.name,
-                        type(error).__name__,
-                        error,
-                    )
+                    _LOG.warning("catalogue %s: request failed: %s", self.name, error_text(error))
                 reply.error = FAILED
             done.set()
 

@@ -147,8 +147,8 @@ def _add_lookups(router: APIRouter, lookups: Lookups) -> None:
     ) -> Response:
         """Return objects that are worth a look: the list of the page Tonight.
 
-        `night` and `context` are of outliers alone. Without `night` they are of the newest night
-        with scores. `context` is what is at the position: `asteroid`, `star`, `galaxy`, `unknown`,
+        `night` and `context` are for order=outliers; without `night` it is the newest night with
+        scores. `context` is what is at the position: `asteroid`, `star`, `galaxy`, `unknown`,
         `nothing`, or `transient-like`, which is the last three together. `p_night` and `p_context`
         are the share of the night's alerts, in all and in the same context, that score at least as
         high.

@@ -16,7 +16,7 @@ KEPT: Final = timedelta(hours=14)
 """The longest night."""
 
 _SET_BACK: Final = timedelta(seconds=STEP_S)
-"""A clock that was set back by less leaves the curves without new points for as long."""
+"""After a clock was set back by less, the curves get no new points for as long."""
 
 MOST_DRAWN: Final = 400
 """Points of a curve; more are less than a pixel apart on most screens, and 5 kB each time."""
@@ -65,8 +65,8 @@ class History(Generic[PointT]):
     def add(self, points: Sequence[PointT]) -> None:
         """Add those points, in the order of time, that are newer than all before.
 
-        If even the newest one is older, the archive's clock was set back: what is kept of the time
-        after it has dates of the wrong clock, and is forgotten.
+        If even the newest one is older, the archive's clock was set back: kept points with later
+        dates were dated by the wrong clock, and are dropped.
         """
         with self._lock:
             if points and self._last_at is not None and points[-1].at < self._last_at - _SET_BACK:

@@ -16,6 +16,7 @@ from finkray import adapter
 from finkray.curves.choice import BANDS, mjd_tai_of, names_of
 from finkray.curves.lookup import AlertFiles, Circle, IndexedFiles
 from finkray.curves.raw import object_ids
+from finkray.curves.reading import OBJECT
 from finkray.curves.topics import Topic, topics
 from finkray.index.circle import checked_circle, separations_arcsec
 from finkray.storage.contract import Storage
@@ -23,14 +24,7 @@ from finkray.storage.hours import utc
 
 OBJECTS: Final = pa.schema(
     [
-        ("survey", pa.string()),
-        ("object_id", pa.string()),
-        ("ra_deg", pa.float64()),
-        ("dec_deg", pa.float64()),
-        ("separation_arcsec", pa.float64()),
-        ("alerts", pa.int64()),
-        ("first_mjd_tai", pa.float64()),
-        ("last_mjd_tai", pa.float64()),
+        *OBJECT,
         ("bands", pa.list_(pa.string())),
         ("brightest_mag", pa.float64()),
         ("faintest_mag", pa.float64()),

@@ -37,7 +37,7 @@ files."""
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltNight:
+class NarrowNight:
     """The narrow columns of a night.
 
     Attributes
@@ -88,7 +88,7 @@ def generations(storage: Storage, span: Span) -> list[tuple[date, str]]:
     return out
 
 
-def read_nights(storage: Storage, found: Iterable[tuple[date, str]]) -> Iterator[BuiltNight]:
+def read_nights(storage: Storage, found: Iterable[tuple[date, str]]) -> Iterator[NarrowNight]:
     """Yield the narrow columns of generations; one that has none is left out."""
     for night, generation in found:
         try:
@@ -97,12 +97,12 @@ def read_nights(storage: Storage, found: Iterable[tuple[date, str]]) -> Iterator
         except FileNotFoundError:
             continue
         left_out = json.loads((sources.schema.metadata or {}).get(LEFT_OUT, b"[]"))
-        yield BuiltNight(night, generation, sources, frozenset(left_out))
+        yield NarrowNight(night, generation, sources, frozenset(left_out))
 
 
 def choose(
-    files: Sequence[StoredFile], nights: Iterable[BuiltNight]
-) -> tuple[list[Part], list[BuiltNight]]:
+    files: Sequence[StoredFile], nights: Iterable[NarrowNight]
+) -> tuple[list[Part], list[NarrowNight]]:
     """Choose the files that together have each row of some hourly files once.
 
     Parameters
@@ -116,7 +116,7 @@ def choose(
     -------
     list[Part]
         the files, hour by hour in the order of `files`
-    list[BuiltNight]
+    list[NarrowNight]
         the nights that are used
     """
     sizes = {file.path: file.size_bytes for file in files}

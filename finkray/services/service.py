@@ -31,6 +31,7 @@ import pyarrow as pa
 from finkray.errors import ServiceError, SettingsError
 from finkray.services.contract import refuse_declaration, refuse_inputs, refuse_shares
 from finkray.settings.reader import SECRET_NAME
+from finkray.text import error_text
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _RESULTS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -339,9 +340,7 @@ def load_service(spec: str) -> Service:
             f"{module_name} needs the module {error.name}, which is not installed here"
         ) from error
     except Exception as error:
-        raise ServiceError(
-            f"{module_name} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise ServiceError(f"{module_name} cannot be imported: {error_text(error)}") from error
     target: Any = module
     for name in attribute.split("."):
         target = getattr(target, name, None)
@@ -352,7 +351,7 @@ def load_service(spec: str) -> Service:
             return target()
         except Exception as error:
             raise ServiceError(
-                f"{spec} is called without arguments, and then says {type(error).__name__}: {error}"
+                f"{spec} is called without arguments, and then says {error_text(error)}"
             ) from error
     if isinstance(target, Service):
         return target

@@ -126,7 +126,7 @@ def audit(
 ) -> None:
     """Check that every alert is accounted for once: in Kafka, the ledger and the files.
 
-    Of published filters also: what each judged, and what it sent.
+    For published filters it also compares what each judged with what it sent.
     """
     from jobs.cluster.last_audit import keep_audit
     from jobs.cluster.simulated_kafka import meant_kafka

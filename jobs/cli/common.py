@@ -36,7 +36,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")]
 
 def _known_survey(survey: str | None) -> str | None:
     if survey is not None and survey not in SURVEYS:
-        raise typer.BadParameter(f"{survey!r} is none: expected {' or '.join(SURVEYS)}")
+        raise typer.BadParameter(f"{survey!r} is no survey: expected {' or '.join(SURVEYS)}")
     return survey
 
 
@@ -61,7 +61,7 @@ BEGINS_HELP: Final = (
     "Alerts that arrived in Kafka in the hour of this UTC time, as 2026-11-24 or 2026-11-24T01, or "
     "later."
 )
-ENDS_HELP: Final = "Alerts that arrived before this UTC time; 2026-11-25 excludes that day."
+ENDS_HELP: Final = "Alerts of hours that begin before this UTC time; 2026-11-25 excludes that day."
 
 Begins = Annotated[
     str, typer.Option("--from", metavar="TIME", show_default=False, help=BEGINS_HELP)

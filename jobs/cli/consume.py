@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FileFormat = Annotated[
     str,
-    typer.Option("--format", metavar="parquet|avro", help="Form of the files of --save."),
+    typer.Option("--format", metavar="parquet|avro", help="Format of the saved files."),
 ]
 
 app = typer.Typer(rich_markup_mode=None)
@@ -28,7 +28,9 @@ app = typer.Typer(rich_markup_mode=None)
     )
 )
 def consume(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", show_default=False, help="Of a filter.")],
+    topic: Annotated[
+        str, typer.Argument(metavar="TOPIC", show_default=False, help="Topic of a filter.")
+    ],
     config: Config = None,
     *,
     folder: Annotated[
@@ -37,12 +39,12 @@ def consume(
             "--save",
             metavar="FOLDER",
             show_default=False,
-            help="Write files there, and go on behind those that are there; else print JSON.",
+            help="Write files to this folder, after those that are there; default: print JSON.",
         ),
     ] = None,
     form: FileFormat = "parquet",
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Wait for more alerts, until Ctrl-C.")
     ] = False,
     limit: Annotated[
         int | None,
@@ -51,7 +53,7 @@ def consume(
 ) -> None:
     """Read the topic of a filter from its beginning: print its alerts, or save them.
 
-    Saved, it goes on exactly where it stopped: no alert is missing, and none is there twice.
+    With --save it continues exactly where it stopped: no alert is missing, and none is there twice.
     """
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.consume import consume_now
@@ -85,9 +87,12 @@ def consume(
     )
 )
 def notify(
-    topic: Annotated[str, typer.Argument(metavar="TOPIC", show_default=False, help="Of a filter.")],
+    topic: Annotated[
+        str, typer.Argument(metavar="TOPIC", show_default=False, help="Topic of a filter.")
+    ],
     webhook_file: Annotated[
-        Path, typer.Option(metavar="FILE", help="Has the address of the webhook, a secret.")
+        Path,
+        typer.Option(metavar="FILE", help="File with the webhook's address, which is a secret."),
     ],
     config: Config = None,
     *,
@@ -95,12 +100,12 @@ def notify(
         float, typer.Option("--every", metavar="S", min=1, help="Least time between two posts.")
     ] = 60.0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Wait for more alerts, until Ctrl-C.")
     ] = False,
 ) -> None:
     """Post digests of a topic to a webhook, as Slack and its like take them.
 
-    It goes on behind what was posted last: FILE.posted has the offsets.
+    It continues after what was posted last: FILE.posted has the offsets.
     """
     from finkray.host.interrupt import stop_on_interrupt
     from jobs.commands.consume import notify_now
@@ -154,7 +159,7 @@ def transfer(
 ) -> None:
     """Write archived alerts to files, or to a topic of their own as `finkctl transfer` reads it.
 
-    The topic is new for each try, and complete when the topic TOPIC_schema is there.
+    Each try needs a new topic. The topic is complete when the topic TOPIC_schema is there.
     """
     from finkray.host.exit_codes import CommandExit
     from finkray.host.interrupt import stop_on_interrupt

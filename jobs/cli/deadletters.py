@@ -113,13 +113,14 @@ def show(
         typer.Argument(metavar="TOPIC", show_default=False, help="Kafka's topic, as in `list`."),
     ],
     partition: Annotated[
-        int, typer.Argument(metavar="PARTITION", min=0, show_default=False, help="From 0 on.")
+        int,
+        typer.Argument(
+            metavar="PARTITION", min=0, show_default=False, help="Partition of the topic."
+        ),
     ],
     offset: Annotated[
         int,
-        typer.Argument(
-            metavar="OFFSET", min=0, show_default=False, help="Of the message in the partition."
-        ),
+        typer.Argument(metavar="OFFSET", min=0, show_default=False, help="Offset of the message."),
     ],
     config: Config = None,
     *,

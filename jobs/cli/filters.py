@@ -129,7 +129,7 @@ def publish(
 ) -> None:
     """Publish a filter, or a new version of one: from now on its alerts are sent.
 
-    finkray start streamout sends them. A new version goes on where the one before it was.
+    finkray start streamout sends them. A new version continues where the one before it is.
     """
     from finkray.streamout.projection import Projection
     from finkray.streamout.wire import Wire
@@ -185,13 +185,13 @@ def list_(config: Config = None, *, as_json: AsJson = False) -> None:
 
 @app.command(epilog=examples("finkray filter pause bright"))
 def pause(name: _Name, config: Config = None) -> None:
-    """Let a filter rest; `resume` lets it go on where it was."""
+    """Pause a filter; `resume` continues where it stopped."""
     _set_state(config, name, "paused", "is paused")
 
 
 @app.command(epilog=examples("finkray filter resume bright"))
 def resume(name: _Name, config: Config = None) -> None:
-    """Let a paused filter go on where it was: what came meanwhile is sent too."""
+    """Resume a paused filter where it stopped: what came meanwhile is sent too."""
     _set_state(config, name, "active", "is active")
 
 

@@ -81,7 +81,7 @@ def train(
         typer.Option(
             min=0,
             metavar="N",
-            help="Of the samples and of the forest: the same makes the same model.",
+            help="Seed of the samples and the forest; the same seed gives the same model.",
         ),
     ] = 0,
     rows: Annotated[

@@ -58,7 +58,9 @@ def check(
     archive: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", show_default=False, help="The archive; default: archive.uri."
+            metavar="URI",
+            show_default=False,
+            help="Folder or URI of the archive; default: archive.uri.",
         ),
     ] = None,
     as_json: AsJson = False,

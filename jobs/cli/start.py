@@ -161,7 +161,8 @@ def stop(
 )
 def logs(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", show_default=False, help="Of a job, as in `status`.")
+        str,
+        typer.Argument(metavar="NAME", show_default=False, help="Name of the job, as in `status`."),
     ],
     config: Config = None,
     *,
@@ -174,8 +175,8 @@ def logs(
 ) -> None:
     """Show the log of the last job of a name on this machine, also after it has ended.
 
-    Of a job on a Ray cluster that finkray did not start: `ray job logs`, which needs the cluster's
-    RAY_ADDRESS and token as `ray job submit` does, or Ray's dashboard.
+    For a job on a Ray cluster that finkray did not start use Ray's dashboard, or `ray job logs`,
+    which needs the cluster's RAY_ADDRESS and token as `ray job submit` does.
     """
     from jobs.commands.logs import show_log
 

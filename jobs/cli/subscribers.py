@@ -38,20 +38,27 @@ def add(
     name: _Name,
     topics: Annotated[
         list[str],
-        typer.Option("--topic", metavar="T", help="A topic, or a beginning and *; repeat it."),
+        typer.Option(
+            "--topic",
+            metavar="T",
+            help="A topic, or the beginning of names and *; may be repeated.",
+        ),
     ],
     config: Config = None,
     *,
     password_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", show_default=False, help="Has the password; else one is made."
+            metavar="FILE",
+            show_default=False,
+            help="File with the password; default: a new one, which is printed.",
         ),
     ] = None,
 ) -> None:
     """Add a login that may read topics, in consumer groups whose names begin with its own.
 
-    A password that is made is printed once. Of a login that exists the password is replaced.
+    A new password is printed once. A login that exists gets the password in place of its old one,
+    and the topics besides those it has.
     """
     context, subscribers = _open(config)
     password = (

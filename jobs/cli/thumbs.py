@@ -10,6 +10,7 @@ from jobs.cli.common import (
     AsJson,
     Config,
     SurveyOfModel,
+    WholeSummaries,
     command_context,
     examples,
     print_json,
@@ -19,6 +20,7 @@ thumbs_app = typer.Typer(
     help="The log of thumbs: list them, take one back.",
     epilog=examples("finkray outliers thumbs list", "finkray outliers thumbs undo 3"),
     no_args_is_help=True,
+    cls=WholeSummaries,
     rich_markup_mode=None,
 )
 
@@ -103,7 +105,10 @@ def undo(
     number: Annotated[
         int,
         typer.Argument(
-            metavar="NUMBER", min=1, show_default=False, help="Of the thumb, as in `thumbs list`."
+            metavar="NUMBER",
+            min=1,
+            show_default=False,
+            help="Number of the thumb, as in `thumbs list`.",
         ),
     ],
     config: Config = None,
@@ -128,8 +133,8 @@ def refit(
 ) -> None:
     """Let the model in use learn the thumbs, of one user or of all, and put the new one in use.
 
-    Nights are replayed first: a model that ranks thumbs of nights it has not learnt worse than
-    without thumbs is kept and not used.
+    The new model is tried first on nights whose thumbs it has not learnt. If it ranks these thumbs
+    worse than the score alone, it is stored and not used.
     """
     from jobs.commands.outliers import outlier_models
 

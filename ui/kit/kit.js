@@ -8,7 +8,7 @@
   note.className = "fr-lost-note";
   note.setAttribute("role", "alert");
   document.body.appendChild(note);
-  // Not Date.now(): a viewer's clock that is set back would hide for as long that nobody answers.
+  // Not Date.now(): if a viewer's clock is set back, the note would come later by as much.
   let heard = performance.now();
 
   // Changes what differs and leaves the rest: scrolled tables stay where they are, and a screen

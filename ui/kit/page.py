@@ -84,7 +84,8 @@ class PageInputs:
         Parameters
         ----------
         headers
-            Of the request, names in lower case; a reverse proxy adds how it was reached itself.
+            Of the request, names in lower case. Those that begin with `x-forwarded-` are of a
+            reverse proxy, and say how the viewer reached it.
         """
         forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip()
         scheme = "https" if forwarded == "https" else "http"

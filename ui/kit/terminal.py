@@ -25,7 +25,7 @@ LEVEL_STYLE: Final[dict[Level, str]] = {
 _UNBOUNDED: Final = 100_000
 
 _LEAST_PROSE: Final = 14
-"""Characters of a line to which a column of long texts may be folded."""
+"""To how few characters a line a column of long texts may be folded."""
 
 
 def line_text(text: str, style: str = "") -> Text:

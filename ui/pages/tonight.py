@@ -80,7 +80,7 @@ def list_table(
         f"{listed}: {_ABOUT[choice.order]}",
         tuple(columns[place] for place in filled),
         tuple(tuple(row[place] for place in filled) for row in cells),
-        "no alert of the night is one" if choice.night else "no alert of the newest hours is one",
+        "none in this night" if choice.night else "none in the newest hours",
         f"images and light curves: of the first {STAMPS}" if len(rows) > STAMPS else "",
     )
 

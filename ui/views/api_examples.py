@@ -80,7 +80,7 @@ def examples(base_url: str, alert: Mapping[str, Any] | None) -> tuple[Example, .
         Example("classes", "counts by class and night", f"{begin}/classes"),
         Example(
             "tonight",
-            "the list of Tonight; order=outliers&night=2026-11-24&survey=lsst&context=galaxy",
+            "the page Tonight as a list; order=outliers takes night, survey and context",
             f"{begin}/tonight?order=bright&top=5",
             is_table=True,
         ),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from finkray.claim import TopicPartition
 from finkray.nights.dataset import _with_offsets
 from finkray.nights.layout import SOURCES, narrow_file
-from finkray.nights.sources import BuiltNight, Part, choose
+from finkray.nights.sources import NarrowNight, Part, choose
 from finkray.storage.contract import StoredFile
 from finkray.storage.layout import alerts_path
 
@@ -42,7 +42,7 @@ class Archive:
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[int, Rows]] = {}
-        self.nights: dict[date, BuiltNight] = {}
+        self.nights: dict[date, NarrowNight] = {}
         self.narrow: dict[str, Rows] = {}
         self._numbers = itertools.count(1)
 
@@ -67,7 +67,7 @@ class Archive:
                 self.narrow.setdefault(file, []).extend(of_night)
         columns = zip(*sources, strict=True) if sources else [[]] * len(SOURCES)
         table = pa.table([list(column) for column in columns], schema=SOURCES)
-        self.nights[night] = BuiltNight(night, generation, table, frozenset())
+        self.nights[night] = NarrowNight(night, generation, table, frozenset())
 
     def listed(self) -> list[StoredFile]:
         """The hourly files."""

@@ -144,17 +144,23 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
         LocalStorage(tmp_path / "file").create("a", b"")
 
 
-def test_what_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every new file, and every folder that got a new name, is synced before the call returns."""
-    storage = LocalStorage(tmp_path / "archive")
-    synced: list[str] = []
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files and folders that this process flushes, in order."""
+    paths: list[str] = []
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        paths.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
+    return paths
+
+
+def test_what_is_durable(tmp_path: Path, synced: list[str]) -> None:
+    """Every new file, and every folder that got a new name, is synced before the call returns."""
+    storage = LocalStorage(tmp_path / "archive")
     root = storage.root
     storage.create("ledger/log/1", b"one")
     assert synced[:3] == [str(tmp_path), str(root), str(root / "ledger")]
@@ -185,7 +191,7 @@ storage.publish({"alerts/hour=05/1": "staging/1"})
 
 
 def test_folders_of_a_process_that_died_are_flushed_by_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, synced: list[str]
 ) -> None:
     root = tmp_path / "archive"
     died = subprocess.run(
@@ -193,14 +199,6 @@ def test_folders_of_a_process_that_died_are_flushed_by_the_next_one(
     )
     assert died.returncode == 9
     assert (root / "alerts").is_dir()
-    synced: list[str] = []
-    fsync = os.fsync
-
-    def note(descriptor: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
     storage = LocalStorage(root)
     moves = {"alerts/hour=05/1": "staging/1"}
     assert storage.publish(moves) == {"alerts/hour=05/1": PublishOutcome.MOVED}

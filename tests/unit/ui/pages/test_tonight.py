@@ -37,7 +37,7 @@ def test_the_list_of_outliers_says_of_which_night_it_is() -> None:
     assert of_night.title.startswith("outliers of 2026-11-23: the strangest alerts of the night")
     nothing = list_table([], TonightChoice("outliers", night="2026-11-22"))
     assert nothing.title.startswith("outliers of 2026-11-22: ")
-    assert nothing.empty == "no alert of the night is one"
+    assert nothing.empty == "none in this night"
     assert list_table([], TonightChoice("bright")).title.startswith("bright: the newest hours")
 
 
