@@ -155,6 +155,40 @@ def audit(
 
 @app.command(
     epilog=examples(
+        "finkray backup /backup/archive",
+        "finkray backup s3://bucket/archive -c /etc/finkray.toml",
+    )
+)
+def backup(
+    uri: Annotated[
+        str,
+        typer.Argument(
+            metavar="URI",
+            show_default=False,
+            help="Folder or URI of the backup: empty, or an earlier backup of the archive.",
+        ),
+    ],
+    config: Config = None,
+) -> None:
+    """Copy the archive to another folder or store, also while it runs.
+
+    Alerts, dead letters, ledger, results of services, models of outliers, thumbs and filters are
+    copied; an earlier backup gets what is new. A command that was interrupted is repeated. The
+    options of the store are those of archive.options, if archive.uri is of the same kind. The exit
+    code is 1 if the archive lacks files of its ledger.
+    """
+    from jobs.commands.backup import backup_now, copied_text
+
+    context = command_context(config)
+    with context.progress.waiting("copying the archive") as tell:
+        copied = backup_now(context.settings, uri, tell)
+    console().print(copied_text(copied, uri), markup=False, soft_wrap=True)
+    if copied.missing:
+        raise typer.Exit(CommandExit.NO)
+
+
+@app.command(
+    epilog=examples(
         "finkray check -c /etc/finkray.toml",
         "finkray check --simulator",
     )

@@ -1,10 +1,12 @@
 """The archive that the settings name, as commands and jobs find it."""
 
+from urllib.parse import urlsplit
+
 from finkray.errors import SettingsError
 from finkray.results.counts import ClassCounts, classified_stores, read_counts
 from finkray.settings.model import Settings
 from finkray.storage.contract import Storage
-from finkray.storage.opening import open_storage
+from finkray.storage.opening import StorageLocation, open_storage
 
 
 def archive_of(settings: Settings) -> Storage:
@@ -19,6 +21,12 @@ def archive_of(settings: Settings) -> Storage:
     if not storage.below("ledger").exists():
         raise SettingsError(f"there is no archive in {storage.uri}: is archive.uri right?")
     return storage
+
+
+def location_beside(settings: Settings, uri: str) -> StorageLocation:
+    """Return the location of a URI; with the scheme of `archive.uri` it has the same options."""
+    same = urlsplit(uri).scheme == urlsplit(settings.archive.uri).scheme
+    return StorageLocation(uri, settings.archive.storage_options() if same else {})
 
 
 def counts_of(settings: Settings) -> tuple[ClassCounts, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from finkray.errors import (
     ClusterUnavailable,
@@ -19,8 +18,9 @@ from finkray.settings.ingest import IngestSettings
 from finkray.settings.kafka import KafkaSettings
 from finkray.settings.model import Settings, load
 from finkray.settings.ray import RaySettings
-from finkray.storage.opening import ArchiveLocation, StorageLocation, open_storage
+from finkray.storage.opening import ArchiveLocation, open_storage
 from finkray.text import count_text
+from jobs.cluster.archive import location_beside
 from jobs.cluster.connect import find_cluster, is_on_this_machine, job_client
 from jobs.cluster.simulated_kafka import reading_simulator, running_kafka, simulator_hint
 from jobs.cluster.started_jobs import started_jobs
@@ -168,8 +168,7 @@ def uri_checks(uri: str, settings: Settings) -> Iterator[Check]:
     """
     archive: ArchiveLocation = settings.archive
     if uri:
-        same = urlsplit(uri).scheme == urlsplit(settings.archive.uri).scheme
-        archive = StorageLocation(uri, settings.archive.storage_options() if same else {})
+        archive = location_beside(settings, uri)
     try:
         yield from storage_checks(archive, settings.ingest)
     except ValueError as error:

@@ -176,6 +176,7 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
     stops = archive.log.read_text().count("archive has drained and stopped")
     with burst_going_on(archive, night, burst_packets[:20]):
         archive.wait_for_offsets(archive.balance(night).received + 200, topic=night)
+        backup = back_up(archive)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         assert process.wait(DRAIN_S + CLOSE_S) == 0, archive.log.read_text()[-3000:]
@@ -183,15 +184,40 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
     assert not alive
     assert archive.log.read_text().count("archive has drained and stopped") == stops + 1
     assert waiting_alerts(archive, night) > 0
+    assert audit(LocalStorage(backup), deep="all").balanced
+    assert read_state(LocalStorage(backup)).state.last_seq > 0
+
+
+def back_up(archive: ArchiveUnderTest) -> Path:
+    """Back the archive up as docs/operations.md says, in a folder beside it; return that."""
+    text = PAGE.read_text()
+    block = text[text.index("<!-- test: backup -->") :].split("```sh\n")[1].split("```")[0]
+    (line,) = block.splitlines()
+    program, command, place = shlex.split(line, comments=True)
+    assert (program, command, place) == ("finkray", "backup", "/backup/archive")
+    backup = archive.root.with_name("backup")
+    done = archive.finkray(command, str(backup))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return backup
+
+
+def restored(archive: ArchiveUnderTest) -> None:
+    """Replace the folder of a stopped archive by its backup."""
+    backup = back_up(archive)
+    archive.root.rename(archive.root.with_name("lost"))
+    backup.rename(archive.root)
 
 
 def test_the_start_after_a_stop_reads_the_rest_from_kafka_and_reports_what_expired(
     shared: ArchiveUnderTest, night: str, burst_packets: list[bytes]
 ) -> None:
+    """The start is on a backup, in a folder that no archive has written to."""
     archive = shared
     if archive.process is not None and archive.process.poll() is None:
         archive.stop()
     assert LocalStorage(archive.root).read(LEASE_PATH) is not None
+    restored(archive)
+    assert LocalStorage(archive.root).read(LEASE_PATH) is None
     send(archive.bootstrap_servers, night, burst_packets, partitions=2)
     before = archive.balance(night)
     with closing(KafkaCluster({"bootstrap.servers": archive.bootstrap_servers})) as kafka:
