@@ -114,11 +114,16 @@ def test_a_burst_after_long_quiet_meets_warm_workers(
     assert waiting_alerts(archive, night) == 0
 
 
+def commands_of(mark: str) -> list[list[str]]:
+    """Return the words of the commands of docs/operations.md behind a mark."""
+    text = PAGE.read_text()
+    block = text[text.index(f"<!-- test: {mark} -->") :].split("```sh\n")[1].split("```")[0]
+    return [shlex.split(line, comments=True) for line in block.splitlines()]
+
+
 def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> None:
     """Run the first commands of docs/operations.md; all is well, and they say so."""
-    text = PAGE.read_text()
-    block = text[text.index("<!-- test: look -->") :].split("```sh\n")[1].split("```")[0]
-    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    commands = commands_of("look")
     assert len(commands) == 4
     environment = {**os.environ, **archive.environment, "FINKRAY_CONFIG": str(archive.config)}
     for command in commands:
@@ -190,10 +195,7 @@ def test_a_stop_in_a_burst_loses_nothing_and_ends_in_time(
 
 def back_up(archive: ArchiveUnderTest) -> Path:
     """Back the archive up as docs/operations.md says, in a folder beside it; return that."""
-    text = PAGE.read_text()
-    block = text[text.index("<!-- test: backup -->") :].split("```sh\n")[1].split("```")[0]
-    (line,) = block.splitlines()
-    program, command, place = shlex.split(line, comments=True)
+    ((program, command, place),) = commands_of("backup")
     assert (program, command, place) == ("finkray", "backup", "/backup/archive")
     backup = archive.root.with_name("backup")
     done = archive.finkray(command, str(backup))
@@ -206,6 +208,10 @@ def restored(archive: ArchiveUnderTest) -> None:
     backup = back_up(archive)
     archive.root.rename(archive.root.with_name("lost"))
     backup.rename(archive.root)
+    look, start = commands_of("restore")
+    assert (look, start) == (["finkray", "audit"], ["finkray", "start", "archive"])
+    done = archive.finkray(*look[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_start_after_a_stop_reads_the_rest_from_kafka_and_reports_what_expired(
