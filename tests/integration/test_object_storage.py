@@ -22,9 +22,12 @@ import pytest
 from typer.testing import CliRunner
 
 import finkray
+from finkray.audit.audit import audit
+from finkray.backup import back_up
 from finkray.driver.run import run_archive
 from finkray.errors import SettingsError, StorageError
 from finkray.index.follower import IndexFollower
+from finkray.ledger.log import Ledger
 from finkray.settings.archive import ArchiveSettings
 from finkray.settings.model import Settings
 from finkray.storage.contract import PublishOutcome, Storage
@@ -32,6 +35,7 @@ from finkray.storage.objects import ObjectStorage
 from finkray.storage.opening import Option, StorageLocation, open_storage
 from jobs.cli.main import app
 from tests.support.docs_pages import blocks, commands, follow
+from tests.support.ledgers import ZTF, quick_storage
 from tests.support.night_archives import NightArchive, build, random_sky
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.small_archives import SmallArchive
@@ -304,6 +308,21 @@ def test_a_night_and_the_index_in_an_object_store_are_read_as_in_a_folder(
     assert curve.num_rows == 2 + 2
     near = archive.cone(sky[4].candidate["ra"], sky[4].candidate["dec"], 3)
     assert near["object_id"].to_pylist() == [sky[4].object_id]
+
+
+def test_an_archive_of_a_folder_is_backed_up_in_a_store_and_comes_back(
+    storage: Storage, small: SmallArchive
+) -> None:
+    small.put(0, 59, dead=[7])
+    assert back_up(small.storage, storage).missing == ()
+    small.put(60, 69)
+    assert back_up(small.storage, storage).files == 1
+    assert audit(storage, deep="all").balanced
+    with quick_storage() as folder:
+        assert back_up(storage, folder).files == 3
+        assert Ledger.take_over(folder).frontier(ZTF) == 70
+        assert audit(folder, deep="all").balanced
+    assert list(storage.walk("staging")) == []
 
 
 def test_a_claim_costs_as_many_requests_as_the_page_says(store: ObjectStore, uri: str) -> None:
