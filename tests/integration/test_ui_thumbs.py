@@ -58,7 +58,7 @@ def test_a_thumb_of_a_signed_in_user_is_in_the_log(browser: Browser, scored: Sco
         description = button.get_attribute("aria-label", timeout=60_000)
         for name, chosen in (("survey", "ztf"), ("context", "transient-like"), ("night", "")):
             expect(page.locator(f"select[name={name}]")).to_have_value(chosen, timeout=60_000)
-        for head in ("context, p in it", "band", "mag", "arrived in Kafka"):
+        for head in ("context", "p in it", "band", "mag", "arrived in Kafka"):
             expect(page.get_by_role("columnheader", name=head, exact=True)).to_be_visible()
         for width, scheme in ((1280, "light"), (390, "dark")):
             page.set_viewport_size({"width": width, "height": 844})
