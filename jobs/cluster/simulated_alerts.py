@@ -1,7 +1,8 @@
 """Keep simulated alerts and those of a survey in archives of their own.
 
-They have the same topics, so nothing that readers see would tell them apart, and an archive forgets
-nothing. The Kafka of the simulator has a cluster id by which the ledger knows its alerts.
+They have the same topics, so nothing that readers see would tell them apart, and what is in an
+archive stays there. The Kafka of the simulator has a cluster id by which the ledger knows its
+alerts.
 """
 
 from collections.abc import Collection

@@ -16,7 +16,7 @@ from finkray.ledger.publish import commit, publish
 from finkray.ledger.segment import BLOCK
 from finkray.storage.contract import Storage
 from tests.support.ledgers import ZTF, compact_now, quick_storage
-from tests.support.rebuilding import data_files
+from tests.support.rebuilding import data_files, rebuilt_of
 from tests.support.small_archives import SmallArchive
 from tests.support.torn_storage import TornStorage
 
@@ -146,11 +146,14 @@ def test_nothing_but_an_earlier_copy_is_added_to(small: SmallArchive, target: St
         copy_archive(small.storage, target)
 
 
-def test_a_copy_that_is_interrupted_anywhere_can_be_repeated(small: SmallArchive) -> None:
+def test_a_copy_that_is_interrupted_anywhere_can_be_repeated_or_rebuilt(
+    small: SmallArchive,
+) -> None:
+    """It is rebuilt where the archive is lost before the copy is repeated."""
     for n in range(4):
         small.put(10 * n, 10 * n + 9, dead=[10 * n + 5])
     failures = 0
-    for step in range(0, 40, 5):
+    for step in range(2, 40, 5):
         with quick_storage() as target:
             torn = TornStorage(target)
             torn.arm(step, kills=False, done_first=bool(step % 2))
@@ -158,6 +161,12 @@ def test_a_copy_that_is_interrupted_anywhere_can_be_repeated(small: SmallArchive
                 copy_archive(small.storage, torn)
             except StorageError:
                 failures += 1
+                if step % 2:
+                    rebuilt_of(target, replace_readable=True)
+                    # Offsets may be missing, whose file was not copied: a redrive reads them.
+                    findings = audit(target, deep="all").file_findings
+                    assert {each.problem for each in findings} <= {"missing"}
+                    continue
                 copy_archive(small.storage, target)
             is_whole(target, 36)
             assert not list(target.walk("staging"))
