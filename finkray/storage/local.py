@@ -36,7 +36,7 @@ _ADVICE = {
     errno.ENOSPC: "the disk is full: make room, the archive then continues",
     errno.EDQUOT: "the quota is used up: raise it or make room, the archive then continues",
     errno.EROFS: "the file system is mounted read-only: mount it writable",
-    errno.EACCES: "permission denied: give the archive's user the right to write there",
+    errno.EACCES: "permission denied: give this user the right to read and write there",
     errno.EPERM: "not permitted: the file system must allow this user to write and to make "
     "hard links",
     errno.EOPNOTSUPP: "the file system has no hard links: put the archive on one that has",

@@ -45,6 +45,9 @@ def _check(name: str, question: Callable[[], str]) -> StorageCheck:
         return StorageCheck(name, ok=True, detail=question())
     except StorageError as error:
         return StorageCheck(name, ok=False, detail=str(error))
+    except PermissionError as error:  # as of a folder that this user may not enter
+        detail = f"{error.filename}: {error.strerror}: who may read and write there?"
+        return StorageCheck(name, ok=False, detail=detail)
 
 
 def _nearest(folder: Path) -> Path:

@@ -23,6 +23,8 @@ from jobs.commands.checks import (
     streamout_checks,
 )
 
+NOBODY = 65534
+
 
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -87,6 +89,21 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert writable.ok
     assert f"can be made in {tmp_path}" in writable.detail
     assert not root.exists()
+
+
+def test_a_folder_that_may_not_be_entered_is_a_no_to_each(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:  # who may enter each folder
+        os.seteuid(NOBODY)
+    try:
+        archive = ArchiveSettings(uri=str(closed / "archive"))
+        answers = list(storage_checks(archive, IngestSettings()))
+    finally:
+        os.seteuid(user)
+    assert [answer.ok for answer in answers] == [False, False, False]
+    assert all("Permission denied" in answer.detail for answer in answers)
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
