@@ -12,8 +12,12 @@ from jobs.cluster.job import Daemon, Job
 
 
 def _is_ready(_job: Job, settings: Settings, _state: Path) -> bool:
-    snapshot = read_board(ARCHIVE_BOARD, settings)
-    return snapshot is not None and snapshot.state != "starting"
+    return does_its_work(read_board(ARCHIVE_BOARD, settings))
+
+
+def does_its_work(snapshot: Snapshot | None) -> bool:
+    """Return whether an archive has started; one that was stopped meanwhile only ends."""
+    return snapshot is not None and snapshot.state == "running"
 
 
 def ready_text(settings: Settings, snapshot: Snapshot | None) -> str:
