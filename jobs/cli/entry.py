@@ -11,6 +11,8 @@ def main() -> None:
     """Run the command line; say what to install where one of its packages is missing."""
     try:
         from jobs.cli.main import main as run
+    except KeyboardInterrupt:  # its modules take half a second to load, and nothing was begun
+        sys.exit(CommandExit.INTERRUPTED)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in _OWN:

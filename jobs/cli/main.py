@@ -116,7 +116,9 @@ def main() -> None:
     """Run the command line; errors become one clear line and an exit code."""
     mend_standard_streams()
     if odd := [word for word in sys.argv[1:] if not _is_text(word)]:
-        sys.stderr.write(f"finkray: {odd[0]!r} is no text in UTF-8\n")
+        encoding = sys.getfilesystemencoding()
+        locale = "" if encoding == "utf-8" else ", as LC_ALL says: LC_ALL=C.UTF-8 takes any text"
+        sys.stderr.write(f"finkray: {odd[0]!r} is no text in {encoding.upper()}{locale}\n")
         sys.exit(CommandExit.SETTINGS)
     try:
         with endings_interrupt():

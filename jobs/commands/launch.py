@@ -1,7 +1,8 @@
 """`finkray start`: the cluster, the job on it, and the progress shown."""
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,7 @@ def start(context: CommandContext, request: StartRequest) -> None:
         ending.enter_context(taken_down_if_idle(context, cluster, jobs))
         settings = placed(context.settings, cluster)
         session = ending.enter_context(connected(cluster, settings.ray))
+        begun = ending.enter_context(_stopped_on_interrupt(context, jobs))
         if request.with_simulator:
             runs = SIMULATOR.name in jobs.running()
             if runs and request.simulator_configured:
@@ -144,9 +146,26 @@ def start(context: CommandContext, request: StartRequest) -> None:
                 )
             if not runs:
                 simulator = StartRequest(SIMULATOR.name, SIMULATOR)
-                _start_job(context, cluster, jobs, simulator, settings, session=session)
+                _start_job(
+                    context, cluster, jobs, simulator, settings, session=session, begun=begun
+                )
             settings = reading_simulator(settings, context.state)
-        _start_job(context, cluster, jobs, request, settings, session=session)
+        _start_job(context, cluster, jobs, request, settings, session=session, begun=begun)
+
+
+@contextmanager
+def _stopped_on_interrupt(context: CommandContext, jobs: Jobs) -> Iterator[list[Job]]:
+    """Yield a list of jobs that are stopped again if the block is interrupted, as by Ctrl-C."""
+    begun: list[Job] = []
+    try:
+        yield begun
+    except KeyboardInterrupt:
+        for job in reversed(begun):  # what reads the simulator's Kafka ends before it
+            _forget(context, job)
+            context.progress.say(f"{job.name} stops again; Ctrl-C returns without waiting")
+            jobs.ask_to_stop(job)
+            jobs.wait_until_ended(job, lambda _: None)
+        raise
 
 
 def _forget(context: CommandContext, job: Job) -> None:
@@ -170,6 +189,7 @@ def _start_job(
     settings: Settings,
     *,
     session: Path,
+    begun: list[Job],
 ) -> None:
     name, daemon = request.name, request.daemon
     with exclusive(context.state / "services.lock"):
@@ -186,6 +206,7 @@ def _start_job(
             service=request.service,
         )
         record_start(context.state, started)
+        begun.append(job)
         if is_watched(started):
             ensure_watcher(context.state)
     log = job.log_path(session)
@@ -196,6 +217,7 @@ def _start_job(
         return daemon.is_ready(job, settings, context.state)
 
     if request.foreground:
+        begun.clear()  # it is stopped in another way
         job = _follow(context, jobs, job, log)
     else:
         with context.progress.waiting(f"{name} starts"):

@@ -18,6 +18,7 @@ import pytest
 
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
+from jobs.cluster.started_jobs import started_jobs
 from tests.support.workspace import Workspace, make_workspace
 from ui.passwords import password_line
 
@@ -239,7 +240,8 @@ def _start_and_interrupt(workspace: Workspace) -> None:
     assert "received SIGINT; stopping" in said.read_text()
 
 
-def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["local Ray: 127.0.0.1:", "ui: job "])
+def test_ctrl_c_while_a_job_starts_leaves_nothing(tmp_path: Path, said: str) -> None:
     workspace = make_workspace(tmp_path)
     command = [sys.executable, "-m", "jobs.cli.main", "start", "ui"]
     try:
@@ -247,11 +249,12 @@ def test_ctrl_c_as_soon_as_ray_is_up_leaves_none(tmp_path: Path) -> None:
             command, cwd=tmp_path, env=workspace.env, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("local Ray: 127.0.0.1:")
-            # What asks Ray for its jobs is only now imported.
+            # What asks Ray for its jobs is only imported when Ray is up.
+            next(line for line in process.stdout if line.startswith(said))
             process.send_signal(signal.SIGINT)
             assert process.wait(120) == 130
         assert find_local_ray(workspace.state) is None
+        assert started_jobs(workspace.state) == {}
     finally:
         stop_local_ray(workspace.state)
 

@@ -25,6 +25,27 @@ def test_the_module_is_the_console_script() -> None:
     assert answer.stdout == f"finkray {finkray_version}\n"
 
 
+INTERRUPTED_WHILE_IT_LOADS = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "jobs.cli.main":
+            signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+from jobs.cli.entry import main
+main()
+"""
+
+
+def test_ctrl_c_while_a_command_loads_ends_it_without_a_traceback() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_LOADS]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (CommandExit.INTERRUPTED, "")
+
+
 def test_help_waits_for_none_of_the_heavy_libraries() -> None:
     heavy = ("ray", "pyspark", "gradio", "astropy", "pandas")
     code = f"import sys, jobs.cli.main; print([name for name in {heavy} if name in sys.modules])"
