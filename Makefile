@@ -95,9 +95,11 @@ test-unit-others: $(PREPARED)  ## the other unit tests
 test-unit: $(READY)  ## the unit tests
 	@$(PYTEST) -n $(JOBS) --dist loadfile -m "not nightly" tests/unit
 
-test-nightly: $(PREPARED)  ## what costs too much for each commit: the long tests, and each kind of process killed
+test-nightly: $(PREPARED)  ## what costs too much for each commit: long tests, many examples, each kind of process killed
 	@FINKRAY_CHAOS_KILLS=11 $(PYTEST) -m nightly tests
 	@FINKRAY_CHAOS_KILLS=11 $(PYTEST) -m "chaos and spark and not nightly" tests/integration
+	@FINKRAY_EXAMPLES=10 $(PYTEST) --timeout 3600 -m "hypothesis and not nightly" tests/unit
+	@FINKRAY_MUTANTS=10 $(PYTEST) --timeout 3600 tests/unit/finkray/packets/test_decode_mutants.py
 
 check: $(READY)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

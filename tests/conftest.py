@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, settings
 
 from sim.broker.kafka import Kafka
 from tests.support.commands import Answer, Finkray
+from tests.support.examples import examples
 from tests.support.ledgers import quick_storage
 from tests.support.registry import Registry, running_registry
 from tests.support.sky_server import Sky, running_sky
@@ -36,7 +37,7 @@ from tests.support.small_archives import SmallArchive
 settings.register_profile(
     "finkray",
     deadline=None,
-    max_examples=int(os.environ.get("FINKRAY_EXAMPLES", "50")),
+    max_examples=examples(25),
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

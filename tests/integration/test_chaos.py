@@ -40,7 +40,7 @@ from tests.support.packets import send
 
 pytestmark = [pytest.mark.chaos, pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark]
 
-KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "2"))
+KILLS = int(os.environ.get("FINKRAY_CHAOS_KILLS", "1"))
 """Of the kinds of processes, the broker, and everything at once: each of the 11 comes once before
 any comes again."""
 SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))

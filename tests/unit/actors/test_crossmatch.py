@@ -16,6 +16,7 @@ from actors.matching import answer_schema
 from catalogs.catalog import Catalogs
 from finkray.errors import CatalogError
 from finkray.index.pixels import sky_index
+from tests.support.examples import examples
 from tests.support.made_catalogs import ARCSEC, alerts, assert_as_astropy, made
 
 RADIUS = 2.0
@@ -90,7 +91,7 @@ def anywhere(draw: st.DrawFn) -> tuple[float, float, float, float]:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(st.lists(anywhere(), min_size=1, max_size=30), st.booleans())
 def test_astropys_answers_wherever_the_alerts_are(
     catalogs: Catalogs,
@@ -108,7 +109,7 @@ def test_astropys_answers_wherever_the_alerts_are(
     assert_as_astropy(answer, positions, SkyCoord(*sources, unit="deg"), RADIUS)
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 50]), st.sampled_from([0.5, 60.0, 600.0]))
 def test_astropys_answers_for_any_catalogue(
     tmp_path_factory: pytest.TempPathFactory, seed: int, shard_rows: int, radius: float

@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogs.partition import HISTOGRAM_ORDER, cut, empty_sky, shift
+from tests.support.examples import examples
 
 COUNT = 12 * 4**HISTOGRAM_ORDER
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(
     sources=st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=60),
     shard_rows=st.integers(1, 20),

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finkray.errors import CatalogError
+from tests.support.examples import examples
 from tests.support.made_catalogs import refusal, rows_of
 
 COUNT = 40
@@ -68,7 +69,9 @@ WRITERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 @pytest.mark.parametrize("form", WRITERS)
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+    max_examples=examples(30),
 )
 @given(at=st.floats(0, 1, exclude_max=True))
 def test_a_file_that_ends_at_any_byte_is_refused_or_has_all_rows(

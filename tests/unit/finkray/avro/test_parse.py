@@ -15,6 +15,7 @@ from finkray.avro.reader import RecordReader
 from finkray.avro.schema import WriterSchema
 from finkray.packets.schema_folder import read_schema_file
 from tests.support.avro_cases import long, sized
+from tests.support.examples import examples
 
 ENUM = {"type": "enum", "name": "band", "symbols": ["g", "r"]}
 PLACE = {"type": "record", "name": "place", "fields": [{"name": "tile", "type": "long"}]}
@@ -48,7 +49,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.lists(JSON, min_size=9, max_size=9), st.sampled_from(["default", "aliases", "order"]))
 def test_what_only_resolution_needs_does_not_keep_a_record_from_being_read(
     values: list[Any], key: str

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from finkray.avro.reader import RecordReader, RecordsTooLarge
 from finkray.avro.schema import WriterSchema
 from tests.support.avro_cases import long, records, sized
+from tests.support.examples import examples
 
 TIMES = 64
 """Each record so often: what a column takes but once does not count then."""
@@ -26,7 +27,7 @@ def reader_of(schema: Any) -> RecordReader:
     return RecordReader(WriterSchema.from_text(json.dumps(schema)))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_no_batch_is_larger_than_was_told(data: st.DataObject) -> None:
     case = data.draw(records())
@@ -40,7 +41,7 @@ def test_no_batch_is_larger_than_was_told(data: st.DataObject) -> None:
     assert told <= batch.nbytes + 9 * TIMES * sum(len(value) + 8 for value in values)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_record_weighs_the_same_among_any_others(data: st.DataObject) -> None:
     case = data.draw(records())

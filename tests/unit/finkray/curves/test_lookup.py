@@ -31,6 +31,7 @@ from tests.support.curve_alerts import (
     ztf_limit,
     ztf_table,
 )
+from tests.support.examples import examples
 
 NAMES = ["ZTF20aaaaaaa", "ZTF20aaaaaab", "name of a star", "17"]
 NUMBERS = [7, 8, 9]
@@ -93,7 +94,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(events)
 def test_an_index_in_any_state_changes_no_answer(what: list[tuple[str, list[int]] | str]) -> None:
     storage = MemoryStorage(f"curves-{next(numbers)}")

@@ -25,6 +25,7 @@ from tests.support.curve_alerts import (
     ztf_limit,
     ztf_table,
 )
+from tests.support.examples import examples
 from tests.support.packets import real_lsst_alerts
 
 TDE = "ztf/ztf_20200802-0831_fink-filters_ZTF20abfcszi_21.parquet"
@@ -234,7 +235,7 @@ def lsst_alerts(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [lsst_alert(source(number), *map(source, draw(numbers))) for number in draw(numbers)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(ztf_alerts(), st.data())
 def test_order_and_repeats_of_ztf_packets_change_nothing(
     alerts: list[dict[str, Any]], data: st.DataObject
@@ -242,7 +243,7 @@ def test_order_and_repeats_of_ztf_packets_change_nothing(
     _check_order_and_repeats(ztf_table(*alerts), data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(lsst_alerts(), st.data())
 def test_order_and_repeats_of_lsst_packets_change_nothing(
     alerts: list[dict[str, Any]], data: st.DataObject
@@ -261,7 +262,7 @@ def _check_order_and_repeats(table: pa.Table, data: st.DataObject) -> None:
     assert len(set(keys)) == len(keys)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(ztf_alerts())
 def test_no_detection_of_ztf_is_lost(alerts: list[dict[str, Any]]) -> None:
     wanted = {(alert["objectId"], alert["candid"]) for alert in alerts}

@@ -15,6 +15,7 @@ from finkray.ingest.messages import Assignment
 from finkray.intervals import IntervalSet
 from finkray.ledger.refusals import refuse_partly_shared
 from tests.support.claim_outcomes import A, B, failed, ready_claim, staged, staged_together
+from tests.support.examples import examples
 
 FAILURES = {"BatchGone": BatchGone, "StorageError": StorageError}
 
@@ -214,4 +215,4 @@ class Night(RuleBasedStateMachine):
 
 
 TestNight = Night.TestCase
-TestNight.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestNight.settings = settings(max_examples=examples(100), stateful_step_count=40, deadline=None)

@@ -15,6 +15,7 @@ from finkray.driver.claim_queue import ClaimQueue
 from finkray.driver.instructions import Dispatch
 from finkray.driver.trickle import Trickle, groups_of
 from finkray.ingest.intake import CutLimits, PartitionIntake
+from tests.support.examples import examples
 
 WAIT_S = 5.0
 CLAIM_BYTES = 32 << 20
@@ -175,7 +176,7 @@ DISPATCHES = st.lists(
 
 
 @given(DISPATCHES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_group_has_claims_of_one_topic_each_once_and_a_bounded_size(
     dispatches: list[Dispatch],
 ) -> None:

@@ -28,6 +28,7 @@ from finkray.services.columns import has
 from finkray.storage.contract import Storage
 from finkray.storage.local import LocalStorage
 from finkray.storage.memory import MemoryStorage
+from tests.support.examples import examples
 from tests.support.night_archives import Made, NightArchive, measurement
 from tests.support.real_archives import real_archive
 from tests.support.torn_storage import Killed, TornStorage
@@ -107,7 +108,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(events)
 def test_any_archive_is_found_whole_at_any_state_of_the_index(
     what: list[list[tuple[str | None, int]] | str],

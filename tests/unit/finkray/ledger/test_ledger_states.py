@@ -25,6 +25,7 @@ from finkray.ledger.log import Ledger
 from finkray.ledger.publish import commit, publish, recover
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.state import PartitionState
+from tests.support.examples import examples
 from tests.support.ledgers import (
     ZTF,
     compact_now,
@@ -318,9 +319,10 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_segment, "_SPANS", spans)
 
 
+@pytest.mark.hypothesis
 def test_ledger_states() -> None:
     machine = settings(
-        max_examples=40,
+        max_examples=examples(20),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -15,6 +15,7 @@ from finkray.nights.layout import SOURCES, narrow_file
 from finkray.nights.sources import NarrowNight, Part, choose
 from finkray.storage.contract import StoredFile
 from finkray.storage.layout import alerts_path
+from tests.support.examples import examples
 
 NIGHTS = (date(2026, 11, 23), date(2026, 11, 24))
 HOURS = ("alerts/topic=ztf/hour=04", "alerts/topic=ztf/hour=05")
@@ -80,7 +81,7 @@ class Archive:
 
 
 @given(actions)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_each_row_of_the_hourly_files_is_read_once(
     steps: list[tuple[str, *tuple[object, ...]]],
 ) -> None:

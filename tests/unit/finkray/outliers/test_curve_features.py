@@ -14,6 +14,7 @@ from finkray.outliers.curve_detector import LEAST_CURVES, CurveDetector
 from finkray.outliers.curve_features import CURVE_FEATURES, LEAST_POINTS, curve_features
 from finkray.outliers.density import LocalDensity
 from finkray.outliers.p_values import TailP, combined
+from tests.support.examples import examples
 
 NAMES = [feature.name for feature in CURVE_FEATURES]
 
@@ -36,7 +37,7 @@ def of(days: list[float], flux: list[float], error: float = 0.01) -> dict[str, f
     return dict(zip(NAMES, found[0].tolist(), strict=True))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e4, 1e4))
 def test_unit_epoch_and_pace_change_nothing(seed: int, scale: float, shift: float) -> None:
     days, flux, error, offsets = made(seed)
@@ -49,7 +50,7 @@ def test_unit_epoch_and_pace_change_nothing(seed: int, scale: float, shift: floa
     assert np.allclose(plain[:, steady], moved[:, steady], rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_curve_has_the_same_features_alone_and_among_others(seed: int) -> None:
     days, flux, error, offsets = made(seed)

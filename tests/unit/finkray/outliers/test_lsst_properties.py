@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finkray.outliers.feature_list import feature_list, matrix
+from tests.support.examples import examples
 
 ABOUT = feature_list("lsst")
 MOVED_D = 1024.0
@@ -90,7 +91,7 @@ def values_of(table: pa.Table) -> np.ndarray:
     return matrix(ABOUT.table(table), ABOUT.column_names)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(drawn=ALERTS, seed=st.integers(0, 99))
 def test_order_batch_time_and_place_change_no_feature(drawn: list[Any], seed: int) -> None:
     table = table_of(drawn)
@@ -116,7 +117,7 @@ def test_order_batch_time_and_place_change_no_feature(drawn: list[Any], seed: in
     assert np.allclose(elsewhere, values, rtol=1e-6, atol=1e-5, equal_nan=True)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(drawn=ALERTS)
 def test_a_change_downwards_is_the_mirror_of_one_upwards(drawn: list[Any]) -> None:
     up, down = (values_of(table_of(drawn, flux=sign)) for sign in (1.0, -1.0))

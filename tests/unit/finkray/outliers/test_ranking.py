@@ -28,6 +28,7 @@ from finkray.services.contract import RESULT_COLUMNS
 from finkray.storage.local import LocalStorage
 from jobs.commands.outliers import list_lines
 from tests.support.commands import Finkray
+from tests.support.examples import examples
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all
 from tests.support.scored_archive import made_row, put_scored, scores_of, whole_list
@@ -49,7 +50,7 @@ class Classified(Parity):
 ACTIONS = st.lists(st.sampled_from(["put", "fold", "keep", "killed"]), min_size=3, max_size=8)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(actions=ACTIONS)
 def test_whatever_is_killed_when_the_list_is_the_same(actions: list[str]) -> None:
     with quick_storage() as storage:

@@ -21,6 +21,7 @@ from finkray.packets.decoder import make_decoder
 from finkray.settings.packets import PacketSettings
 from tests.support.avro_cases import SOURCE, container, deflate, long, messages, sized
 from tests.support.dead_letters import KNOWN, NEW, PAIR, frame, record
+from tests.support.examples import examples
 
 LIMIT = 8 * 1024 * 1024
 KEPT = 1024 * 1024
@@ -253,7 +254,7 @@ JUNK = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_any_schema_is_either_read_or_refused(data: st.DataObject) -> None:
     """With any of its values changed, a packet becomes a table or a dead letter."""

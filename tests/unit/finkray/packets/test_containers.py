@@ -14,6 +14,7 @@ from finkray.dead_letters.inspection import inspect_message
 from finkray.packets.decode import Decoder
 from tests.support.avro_cases import SOURCE, SYNC, container, deflate, long, messages, sized
 from tests.support.dead_letters import PAIR, record
+from tests.support.examples import examples
 
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "null": lambda data: data,
@@ -35,7 +36,7 @@ def reasons(packet: bytes) -> list[str]:
     return [reject.reason for reject in Decoder().decode(messages([packet]), SOURCE).rejects]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(12))
 @given(st.sampled_from(sorted(CODECS)), st.integers(0, 3), st.integers(0, 3), st.booleans())
 def test_blocks_without_a_record_are_passed_over(
     codec: str, before: int, behind: int, packed: bool

@@ -33,6 +33,7 @@ from tests.support.avro_cases import (
     same,
     sized,
 )
+from tests.support.examples import examples
 from tests.support.packets import BROKEN_2016, real_ztf_packets
 
 PAIR = {
@@ -59,7 +60,7 @@ def reasons(decoded: Decoded) -> dict[int, str]:
     return {reject.index: reject.reason for reject in decoded.rejects}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_record_decodes_to_its_values(data: st.DataObject) -> None:
     case: Case = data.draw(records())

@@ -20,6 +20,7 @@ from finkray.avro.schema import WriterSchema
 from finkray.packets.columns import archived_columns
 from finkray.packets.table_columns import ColumnConflict, column_count, united
 from tests.support.avro_cases import Case, records
+from tests.support.examples import examples
 
 INT, LONG, TEXT = pa.int32(), pa.int64(), pa.string()
 LEAVES = {
@@ -217,7 +218,7 @@ def read_with_polars(paths: list[str]) -> pl.DataFrame:
     ).collect()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(75), deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs())
 def test_pyarrow_and_polars_read_what_fits_as_one_table(pair: tuple[pa.Schema, pa.Schema]) -> None:
     if not fits(*pair):
@@ -244,7 +245,7 @@ def test_pyarrow_and_polars_read_what_fits_as_one_table(pair: tuple[pa.Schema, p
     assert (frame.height, sorted(frame.columns)) == (4, sorted(table.column_names))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs(), st.data())
 def test_the_order_of_schemas_does_not_matter(
     pair: tuple[pa.Schema, pa.Schema], data: st.DataObject
@@ -262,7 +263,7 @@ def test_the_order_of_schemas_does_not_matter(
         assert not fits(united(first, second), third)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(records(), records())
 def test_random_schemas_of_avro_fit_or_conflict(first: Case, second: Case) -> None:
     one, other = (

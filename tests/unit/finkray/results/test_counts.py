@@ -24,6 +24,7 @@ from finkray.results.counts import (
 from finkray.results.store import find_store
 from jobs.daemons.aggregation import aggregate
 from jobs.daemons.last_look import last_look
+from tests.support.examples import examples
 from tests.support.ledgers import quick_storage
 from tests.support.parity import FIRST, SECOND, Parity, classify_all, parity_store, put_night
 from tests.support.services import Double
@@ -98,7 +99,7 @@ def test_a_service_may_call_other_things_checked(small: SmallArchive) -> None:
 ACTIONS = st.lists(st.sampled_from(["put", "count", "keep", "killed"]), min_size=3, max_size=10)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(actions=ACTIONS)
 def test_whatever_is_killed_when_each_row_is_counted_once(actions: list[str]) -> None:
     with quick_storage() as storage:

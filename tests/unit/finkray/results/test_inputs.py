@@ -19,6 +19,7 @@ from finkray.services.service import describe
 from finkray.serving.run import run_live
 from finkray.status.service import ServiceSnapshot
 from finkray.storage.hours import span_of
+from tests.support.examples import examples
 from tests.support.ledgers import quick_storage
 from tests.support.services import Double
 from tests.support.serving import InThread, a_run, balanced, offsets, results, serve
@@ -184,7 +185,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(steps)
 def test_whatever_runs_when_no_alert_is_processed_without_its_results(order: list[str]) -> None:
     service = waiting()

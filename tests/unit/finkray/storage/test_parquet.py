@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from finkray.packets.decode import Decoder
 from finkray.storage.parquet import _leaves, write_table
 from tests.support.avro_cases import SOURCE, container, differences, messages, records
+from tests.support.examples import examples
 
 
 def written(table: pa.Table) -> bytes:
@@ -30,7 +31,7 @@ def columns(data: bytes) -> dict[str, Any]:
     return {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_was_decoded_comes_back(data: st.DataObject) -> None:
     case = data.draw(records())

@@ -15,6 +15,7 @@ from finkray.ledger.follow import Durable
 from finkray.ledger.rebuild import rebuild
 from finkray.storage.contract import Storage
 from finkray.views.fold import START, Fold, Kept, read_kept, unmarked
+from tests.support.examples import examples
 from tests.support.ledgers import Topics, quick_storage
 from tests.support.small_archives import SmallArchive
 
@@ -53,7 +54,7 @@ def small() -> Iterator[SmallArchive]:
 steps = st.lists(st.sampled_from(["put", "catch up", "one file", "keep", "die", "rebuild"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(steps)
 def test_whenever_it_dies_each_file_is_added_once(order: list[str]) -> None:
     with quick_storage() as storage:

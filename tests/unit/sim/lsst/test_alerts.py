@@ -25,6 +25,7 @@ from sim.lsst.visits import VISITS_PER_NIGHT, field_of
 from sim.maker import MadeAlert
 from sim.sky.kinds import Kind
 from tests.support.avro_cases import differences
+from tests.support.examples import examples
 from tests.support.simulated import decoded
 
 IMAGES = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
@@ -50,7 +51,7 @@ def visits() -> list[MadeAlert]:
     return list(itertools.takewhile(lambda alert: alert.visit < 10, maker.alerts()))
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(6))
 @given(seed=st.integers(0, 2**40), version=st.sampled_from(["10.0", "11.0"]))
 def test_a_frame_is_what_fastavro_would_have_written_and_finkray_reads_it(
     seed: int, version: Version

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sim.lsst.alerts import LsstMaker
 from sim.player.poison import KINDS, oversized, poisoned
 from sim.ztf.alerts import ZtfMaker
+from tests.support.examples import examples
 from tests.support.simulated import MAX_MESSAGE_BYTES, decode_all, decoded
 
 ZTF = [
@@ -23,7 +24,7 @@ LSST = [
 STREAMS = {"ztf": (ZTF, LSST[0]), "lsst": (LSST, ZTF[0])}
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(25))
 @given(
     survey=st.sampled_from(list(STREAMS)),
     newer=st.booleans(),

@@ -19,6 +19,7 @@ from sim.sky.kinds import ALERTS_SHARE, KINDS, STRANGE_KINDS, Kind, Visible
 from sim.sky.strange import STRANGE_SEEN_SHARE, lasting_counts
 from sim.ztf.alerts import ZtfMaker
 from sim.ztf.population import lasting
+from tests.support.examples import examples
 from tests.support.simulated import decoded
 
 
@@ -55,7 +56,7 @@ def detections(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in history if entry["candid"] is not None]
 
 
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_same_seed_gives_the_same_strange_alerts(seed: int) -> None:
     def packets(maker: Maker) -> list[bytes]:

@@ -23,6 +23,7 @@ from sim.sky.kinds import ALERTS_SHARE, Kind
 from sim.ztf.alerts import Visit, ZtfMaker
 from sim.ztf.schedule import night_of, night_plan
 from sim.ztf.schema import Version, schema_text
+from tests.support.examples import examples
 
 VERSIONS: list[Version] = ["3.3", "4.02"]
 NIGHT = date(2026, 1, 19)
@@ -62,7 +63,7 @@ def one_field() -> list[MadeAlert]:
     return all_alerts(first_visits(maker, 8))
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=examples(5))
 @given(seed=st.integers(0, 2**40), version=st.sampled_from(VERSIONS))
 def test_a_packet_is_what_fastavro_would_have_written(seed: int, version: Version) -> None:
     [visit] = first_visits(ZtfMaker(seed, schema_version=version, alerts_per_visit=5), 1)
