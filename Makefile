@@ -24,7 +24,7 @@ export GRADIO_ANALYTICS_ENABLED := False
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo live test test-archives test-archive test-own-ray test-beside test-unit-finkray test-unit-others test-unit test-nightly check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
+.PHONY: help setup environment demo live test test-archives test-beside test-unit-finkray test-unit-others test-unit test-nightly check format chaos chaos-stores chaos-streamout take-overs store-kills soak bench bench-quick bench-scaling bench-services bench-store bench-outliers bench-streamout bench-page lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +58,7 @@ live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers a
 	@$(BIN)/python -m jobs.commands.live $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 # Four lines side by side, which mostly wait: for a lease, an election, a first micro-batch. Together they
-# have each test once, but for those that are left to `make test-nightly`. Two have servers: each group a Kafka of
+# have each test once, but for those that are left to `make test-nightly`. Two have servers: each line a Kafka of
 # its own, and one archive at a time at most. Servers take a sixth of a core where they wait, so a third line would
 # take more of two cores than it fills. The others are the unit tests, in two halves, which take what the servers leave
 # of the cores. That may be little for minutes, and a test of six seconds took 300 once: only a test that hangs takes
@@ -66,23 +66,17 @@ live: $(PREPARED)  ## archive, simulator with a strange sky, classes, outliers a
 # pytest) ends all of them.
 SLOWEST := --durations 25 --durations-min 5
 PYTEST  := $(BIN)/python -m pytest $(SLOWEST)
-NAMED   := test-own-ray test-beside test-unit-finkray test-unit-others
+NAMED   := test-beside test-unit-finkray test-unit-others
 test: $(PREPARED)  ## the suite of each commit, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 4 test-archives test-beside test-unit-finkray test-unit-others
 
-test-archives: $(PREPARED)  ## both groups with archives, one after the other
-	@$(MAKE) --no-print-directory -j 1 -k test-archive test-own-ray
-
-test-archive: $(PREPARED)  ## archives on a Ray that the tests share; object stores and HDFS
-	@$(PYTEST) -m "(spark and not own_ray and not chaos or stores) and not nightly" tests/integration
+test-archives: $(PREPARED)  ## archives, object stores and HDFS, what starts a Ray of its own
+	@$(PYTEST) -m "(spark or stores or own_ray and not chaos) and not nightly" tests/integration
 
 $(NAMED): SHELL := /bin/bash
 $(NAMED): .SHELLFLAGS := -o pipefail -c
 # Ctrl-C ends what the pipe reads.
 $(NAMED): NAME = 2>&1 | { trap '' INT; sed -u 's/^/$(subst -, ,$(subst test-,,$@)) | /'; }
-test-own-ray: $(PREPARED)  ## what starts a Ray of its own, an archive whose processes are killed
-	@$(PYTEST) -m "(own_ray and not chaos or spark and chaos) and not nightly" tests/integration $(NAME)
-
 test-beside: $(PREPARED)  ## Kafka, services, pages
 	@$(PYTEST) -m "not spark and not stores and (chaos or not own_ray) and not nightly" tests/integration $(NAME)
 

@@ -120,7 +120,7 @@ def assert_no_process_is_left(workspace: Workspace) -> None:
 def test_a_job_runs_again_whichever_process_of_ray_was_killed(
     workspace: Workspace, kills: int
 ) -> None:
-    """One of the processes in a run of each commit, another one each time; all of them in the night."""
+    """One of the processes in a run of each commit, another each time; all of them by night."""
     started = workspace.command("start", "aggregation")
     assert started.returncode == 0, started.stderr
     victims = random.sample((*OF_RAY, SUPERVISOR), kills)
