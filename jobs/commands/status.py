@@ -17,7 +17,8 @@ from finkray.storage.opening import open_storage
 from jobs.cluster.archive import counts_of
 from jobs.cluster.connect import Cluster
 from jobs.cluster.job import Job
-from jobs.cluster.local_ray import ended_local_ray
+from jobs.cluster.local_ray import ended_local_ray, job_logs
+from jobs.cluster.logs import failing_jobs
 from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.unexpected_ends import EndedJob, ended_jobs, restart_notes
 from jobs.cluster.watcher_process import watcher_runs
@@ -25,6 +26,7 @@ from jobs.commands.context import CommandContext
 from jobs.commands.render_status import status_json, status_text
 from jobs.commands.status_troubles import troubles
 from jobs.commands.store_status import StoreStatus, read_store_status
+from jobs.daemons.archive import ARCHIVE
 from jobs.daemons.page_facts import at_rest_unless_reporting
 from jobs.daemons.registry import jobs_on
 from jobs.daemons.streamout import STREAMOUT
@@ -54,6 +56,8 @@ class Status:
         How the archive is according to its folder, if it does not report.
     notes
         Lines on jobs that were started again.
+    failing
+        Lines on jobs that run, do not report, and fail again and again.
     problems
         What could not be read, a line each.
     store
@@ -71,6 +75,7 @@ class Status:
     ended: tuple[EndedJob, ...]
     at_rest: ArchiveAtRest | None
     notes: tuple[str, ...]
+    failing: tuple[str, ...]
     problems: tuple[str, ...]
     store: StoreStatus
     streamout: StreamoutSnapshot | None
@@ -86,7 +91,7 @@ class Status:
             at_rest=self.at_rest,
             streamout=self.streamout,
         )
-        return (*found, *self.problems)
+        return (*found, *self.failing, *self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `finkray status --json` prints."""
@@ -115,7 +120,7 @@ class Status:
             at_rest=self.at_rest,
             store=self.store,
             streamout=self.streamout,
-            notes=self.notes,
+            notes=(*self.failing, *self.notes),
             long=long,
         )
 
@@ -153,6 +158,16 @@ def read_status(context: CommandContext) -> Status:
         if STREAMOUT.name not in [job.name for job in jobs]:
             streamout = None  # of a job that has ended
         services = tuple(service for service in read if service is not None)
+    reporting = {
+        *([ARCHIVE.name] if snapshot else []),
+        *([STREAMOUT.name] if streamout else []),
+        *(service.name for service in services),
+    }
+    reporters = (ARCHIVE, STREAMOUT)
+    silent = [
+        job for job in jobs if (job.spec or job.daemon in reporters) and job.name not in reporting
+    ]
+    logs = job_logs(context.state) if silent else {}
     now = datetime.now(UTC)
     ended = ended_jobs(
         started,
@@ -178,6 +193,7 @@ def read_status(context: CommandContext) -> Status:
         ended=ended,
         at_rest=at_rest,
         notes=restart_notes(started, [job.job_id for job in jobs]),
+        failing=failing_jobs({job.name: logs[job.job_id] for job in silent if job.job_id in logs}),
         problems=tuple(problems),
         store=store,
         streamout=streamout,

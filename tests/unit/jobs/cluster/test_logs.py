@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from finkray.errors import ClusterUnavailable
-from jobs.cluster.logs import failures_in
+from jobs.cluster.logs import failing_jobs, failures_in
 from jobs.commands.launch import FAILED_STARTS, refuse_restarts
 
 DAEMON = """
@@ -46,10 +46,24 @@ def test_why_a_daemon_is_restarted_is_read_in_its_log(tmp_path: Path) -> None:
     log.write_text(done.stderr)
     with pytest.raises(ClusterUnavailable, match=r"try 2\. It starts when .*finkray stop it"):
         refuse_restarts("it", log)
+    (line,) = failing_jobs({"it": log, "new": tmp_path / "none"})
+    assert line.startswith("it fails and is started again and again: /a/ledger: Not a directory")
     kept = done.stderr.split("restarting in")
     log.write_text("restarting in".join(kept[:FAILED_STARTS]))
     refuse_restarts("it", log)
     refuse_restarts("it", tmp_path / "none")
+
+
+def test_of_a_long_log_the_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        for number in range(2000):
+            file.write(f"finkray.errors.StorageError: failure {number}\n")
+            file.write(
+                "WARNING finkray.host.supervise: it process exited with 75; restarting in 1 s\n"
+            )
+    (line,) = failing_jobs({"it": log})
+    assert "failure 1999 " in line
 
 
 def test_a_kill_has_no_words(caplog: pytest.LogCaptureFixture) -> None:
