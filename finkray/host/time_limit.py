@@ -9,15 +9,15 @@ def returns_within(call: Callable[[], object], limit_s: float) -> bool:
 
     Raises
     ------
-    Exception
+    BaseException
         what the function raised in time
     """
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
 
     def run() -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller's thread
             raised.append(error)
 
     thread = Thread(target=run, name="call with a limit", daemon=True)

@@ -5,7 +5,7 @@
 `archive`      an archive of the test's own on that Ray, reading the session's Kafka; its
                process is started by the test and ended with it
 `browser`, `page`  a headless Chromium, one for the session, and a page of it
-`hdfs`         a real HDFS, one for the session: use a folder of your own, and leave it running
+`hdfs`         a real HDFS, one for the module: use a folder of your own, and leave it running
 """
 
 import os
@@ -78,7 +78,7 @@ def archive(
     under_test.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hdfs() -> Iterator[HdfsServer]:
     """A real HDFS, in memory if the machine has a folder there: flushes cost nothing."""
     memory = Path("/dev/shm")

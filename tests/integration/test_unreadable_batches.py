@@ -198,7 +198,7 @@ def test_a_span_that_ends_before_a_bad_batch_is_read(
 
 
 @pytest.mark.nightly(
-    "tests/unit/finkray/kafka/test_consumer.py::test_a_call_that_does_not_return_is_left_behind"
+    "tests/unit/finkray/host/test_time_limit.py::test_a_call_that_does_not_return_is_left_behind"
 )
 def test_each_consumer_closes_whatever_its_client_waits_for(
     kafka: Kafka,
