@@ -23,6 +23,7 @@ from tests.support.archiving import wait_until
 from tests.support.damaged_log import changed_bit, send_batch
 from tests.support.lane_reading import Lanes, fill, made
 from tests.support.packets import send
+from tests.support.processes import words_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -67,7 +68,7 @@ def processes() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
-        if "finkray.ingest.bounded_process" in process.cmdline()
+        if "finkray.ingest.bounded_process" in words_of(process)
     ]
 
 

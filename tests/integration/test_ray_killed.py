@@ -18,6 +18,7 @@ from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.watcher_process import end_watcher, watcher_runs
 from jobs.daemons.page_facts import EndedJobsSource
 from tests.support.archiving import wait_until
+from tests.support.processes import words_of
 from tests.support.shift import page_head
 from tests.support.small_archives import archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
@@ -59,17 +60,12 @@ def kill(ray: LocalRay, mark: str) -> None:
     """Kill the processes of this Ray with a text at the beginning of their command line."""
     head = ray.process.process()
     assert head is not None
-    victims = [each for each in head.children(recursive=True) if mark in _command(each)]
+    # The raylet has the agents' commands behind its first words.
+    family = head.children(recursive=True)
+    victims = [each for each in family if mark in " ".join(words_of(each)[:4])]
     assert victims, f"no process of Ray has {mark}"
     for victim in victims:
         victim.kill()
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()[:4])  # the raylet has the agents' commands behind that
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def runs_again(workspace: Workspace, name: str, restarts: int) -> bool:
