@@ -10,6 +10,11 @@ from bench.__main__ import main
 pytestmark = pytest.mark.kafka
 
 
+@pytest.mark.nightly(
+    "tests/unit/bench/test_figures.py::"
+    "test_the_warm_rate_excludes_the_start_and_the_overall_rate_includes_it",
+    "tests/unit/bench/test_hats_night.py::test_the_night_of_the_benchmark_has_all_its_alerts",
+)
 def test_a_measurement_archives_every_alert_and_reports(
     test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +43,8 @@ def test_a_measurement_archives_every_alert_and_reports(
 
 
 @pytest.mark.nightly(
-    "tests/integration/test_bench.py::test_a_measurement_archives_every_alert_and_reports"
+    "tests/unit/bench/test_figures.py::"
+    "test_the_warm_rate_excludes_the_start_and_the_overall_rate_includes_it",
 )
 @pytest.mark.ray
 @pytest.mark.spark

@@ -120,8 +120,8 @@ def processes(workspace: Workspace, name: str) -> int:
 
 
 @pytest.mark.nightly(
-    "tests/integration/test_services.py::"
-    "test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_drains_it",
+    "tests/integration/test_outliers_live.py::"
+    "test_a_killed_service_takes_another_model_and_scores_each_alert_once",
     "tests/unit/finkray/serving/test_worker.py::"
     "test_a_hanging_batch_is_ended_and_the_next_one_is_answered",
     "tests/unit/finkray/serving/test_worker.py::"

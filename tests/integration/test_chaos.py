@@ -61,7 +61,7 @@ ASKED = SimulatorSettings(
     late=0.01,
     oversize=0.01,
     oversize_bytes=ByteSize(2_000_000),
-    schema_bump=str(BACKLOG + 200),
+    schema_bump=str(BACKLOG + 50),
     transactions=0.3,
 )
 

@@ -58,6 +58,10 @@ def the_intake_stops(archive: ArchiveUnderTest) -> Snapshot:
     return stopped_in
 
 
+@pytest.mark.nightly(
+    "tests/integration/one_archive/test_chain.py::"
+    "test_reading_stops_while_the_storage_refuses_and_continues_after"
+)
 def test_a_full_and_a_read_only_disk_are_waited_for_without_a_restart(
     tmp_path: Path, kafka: Kafka, topic: str, packets: list[bytes], ray_cluster: LocalRay
 ) -> None:

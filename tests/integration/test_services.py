@@ -24,9 +24,9 @@ from tests.support.processes import words_of
 from tests.support.small_archives import NIGHT, SmallArchive, archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
 
-pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
-KILLS = 4
+KILLS = 8
 """How often an actor of the service, or its process, is killed."""
 
 MODULE = '''
@@ -89,6 +89,12 @@ def victims(ray: LocalRay) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_outliers_live.py::"
+    "test_a_killed_service_takes_another_model_and_scores_each_alert_once",
+    "tests/integration/test_run_on_ray.py::"
+    "test_a_run_on_ray_is_ended_goes_on_and_has_the_results_of_a_local_one",
+)
 def test_a_burst_grows_it_killing_it_loses_nothing_quiet_shrinks_it_and_stop_drains_it(
     workspace: Workspace,
 ) -> None:

@@ -87,6 +87,10 @@ def test_who_comes_second_waits_for_who_fetches(tmp_path: Path, jars: Path) -> N
     assert out.strip() == str(cache / jars.name)
 
 
+@pytest.mark.nightly(
+    "tests/integration/test_sim_kafka_jars.py::"
+    "test_a_java_without_classes_of_its_own_starts_a_broker"
+)
 def test_a_broker_starts_from_the_classes_of_one_that_was_shut_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
