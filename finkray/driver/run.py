@@ -24,7 +24,7 @@ from finkray.errors import Fenced, StorageError
 from finkray.host.ray_connection import connect_to_ray
 from finkray.host.signals import handle_signals
 from finkray.host.time_limit import returns_within
-from finkray.kafka.config import refuse_wrong_options
+from finkray.kafka.consumer import refuse_wrong_options
 from finkray.ledger.identity import IDENTITY_PATH, raise_bounds, read_identity, refuse_if_gone
 from finkray.ledger.lease import Lease, refuse_if_held
 from finkray.ledger.log import Ledger

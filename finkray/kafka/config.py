@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 
 from finkray.errors import SettingsError
 
@@ -205,26 +205,6 @@ def _nearest_option(reason: str) -> str:
     unknown = _UNKNOWN_OPTION.search(reason)
     close = get_close_matches(unknown[1], COMMON_OPTIONS, n=1) if unknown else []
     return f"; did you mean {close[0]}?" if close else ""
-
-
-def refuse_wrong_options(config: Mapping[str, Any]) -> None:
-    """Create the client that reads alerts and end it, without waiting for a broker.
-
-    Parameters
-    ----------
-    config
-        librdkafka's properties, secrets included
-
-    Raises
-    ------
-    SettingsError
-        if librdkafka does not know an option, or not its value
-    """
-    properties = assigned_consumer_config(
-        config, queue_bytes=FETCH_BYTES, max_message_bytes=FETCH_BYTES
-    )
-    with options_explained():
-        Consumer(properties).close()
 
 
 def _without_consumer_keys(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from finkray.host.time_limit import returns_within
-from finkray.kafka.config import assigned_consumer_config, options_explained
+from finkray.kafka.config import FETCH_BYTES, assigned_consumer_config, options_explained
 
 CLOSE_S: Final = 5.0
 """How long a consumer may take to close. It is in no group, so that it has nobody to wait for: it
@@ -119,3 +119,19 @@ def assigned_consumer(
                 config, queue_bytes=queue_bytes, max_message_bytes=max_message_bytes
             )
         )
+
+
+def refuse_wrong_options(config: Mapping[str, Any]) -> None:
+    """Create the client that reads alerts and end it, without waiting for a broker.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included
+
+    Raises
+    ------
+    SettingsError
+        if librdkafka does not know an option, or not its value
+    """
+    assigned_consumer(config, queue_bytes=FETCH_BYTES, max_message_bytes=FETCH_BYTES).close()

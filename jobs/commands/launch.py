@@ -11,7 +11,7 @@ from typing import Final
 from finkray.errors import ClusterUnavailable, FinkrayError, ServiceError, SettingsError
 from finkray.host.interrupt import stop_on_interrupt
 from finkray.host.lock import exclusive
-from finkray.kafka.config import refuse_wrong_options
+from finkray.kafka.consumer import refuse_wrong_options
 from finkray.settings.model import Settings
 from finkray.storage.hours import utc
 from jobs.cluster.absolute_paths import placed

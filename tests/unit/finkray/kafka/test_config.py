@@ -19,10 +19,10 @@ from finkray.kafka.config import (
     assigned_consumer_config,
     one_batch_config,
     producer_config,
-    refuse_wrong_options,
     transaction_timeout_ms,
     transactional_config,
 )
+from finkray.kafka.consumer import refuse_wrong_options
 from finkray.settings.model import KafkaSettings
 from finkray.settings.streamout import StreamoutSettings
 
