@@ -24,7 +24,22 @@ def test_view_models_load_without_gradio_and_pandas() -> None:
 
 
 def test_gradio_is_imported_in_one_module_which_keeps_it_offline() -> None:
-    assert importers(r"^(import gradio|from gradio)") == ["kit/offline_gradio.py"]
+    assert importers(r"^ *(import gradio|from gradio)") == ["kit/offline_gradio.py"]
+
+
+def test_gradio_does_not_parse_its_own_source_while_it_is_imported() -> None:
+    code = """
+import sys
+parsed = []
+def hear(event, details):
+    if event == "compile" and details[1] == "<unknown>":  # the name that `ast.parse` gives
+        parsed.append(details[0])
+sys.addaudithook(hear)
+import ui.kit.offline_gradio
+print([each for each in parsed if "class " in str(each)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_text_is_escaped_in_one_module() -> None:
