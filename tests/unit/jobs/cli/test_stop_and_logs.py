@@ -8,11 +8,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.cluster.orphans import HOME_VARIABLE
 from jobs.cluster.started_jobs import StartedJob, record_start, started_jobs
+from tests.support.archiving import wait_until
 from tests.support.commands import Finkray
+from tests.support.processes import words_of
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
@@ -78,6 +81,8 @@ def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(
             env={**os.environ, HOME_VARIABLE: str(home)},
             start_new_session=True,
         )
+        # For some instructions after it began to run a program, a process has no command line.
+        _wait_for_words(lives_on[name].pid, str(settings))
     try:
         answer = finkray("stop", "simulator")
         assert answer.stdout == (
@@ -95,6 +100,11 @@ def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(
         for each in lives_on.values():
             each.kill()
             each.wait()
+
+
+def _wait_for_words(pid: int, word: str) -> None:
+    process = psutil.Process(pid)
+    wait_until("the command line to be there", lambda: word in words_of(process))
 
 
 def test_what_to_stop_is_said_by_names_or_by_all(finkray: Finkray) -> None:
