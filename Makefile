@@ -70,15 +70,15 @@ NAMED   := test-beside test-unit-finkray test-unit-others
 test: $(PREPARED)  ## the suite of each commit, with a real Kafka, Ray and Spark
 	@$(MAKE) --no-print-directory -j 4 test-archives test-beside test-unit-finkray test-unit-others
 
-test-archives: $(PREPARED)  ## archives, and what starts a Ray of its own
-	@$(PYTEST) -m "(spark or own_ray) and not nightly" tests/integration
+test-archives: $(PREPARED)  ## archives, and what else needs a Ray
+	@$(PYTEST) -m "(spark or ray) and not nightly" tests/integration
 
 $(NAMED): SHELL := /bin/bash
 $(NAMED): .SHELLFLAGS := -o pipefail -c
 # Ctrl-C ends what the pipe reads.
 $(NAMED): NAME = 2>&1 | { trap '' INT; sed -u 's/^/$(subst -, ,$(subst test-,,$@)) | /'; }
 test-beside: $(PREPARED)  ## Kafka, object stores and HDFS, services, pages
-	@$(PYTEST) -m "not spark and not own_ray and not nightly" tests/integration $(NAME)
+	@$(PYTEST) -m "not spark and not ray and not nightly" tests/integration $(NAME)
 
 test-unit-finkray: $(PREPARED)  ## the unit tests of finkray/
 	@nice -n 15 $(PYTEST) --timeout 1200 -m "not nightly" tests/unit/finkray $(NAME)

@@ -27,13 +27,7 @@ from tests.support.packets import real_ztf_packets
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests with a Ray of their own: `own_ray`; run those that share the session's last.
-
-    A Ray that waits takes 7 % of a core, and the shared one lives until pytest ends.
-    """
-    for item in items:
-        if item.get_closest_marker("ray") and not _shares_ray(item):
-            item.add_marker(pytest.mark.own_ray)
+    """Run tests that share the session's Ray last: one that waits takes 7 % of a core."""
     items.sort(key=_shares_ray)
 
 
