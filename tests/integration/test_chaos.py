@@ -47,7 +47,7 @@ SEED = int(os.environ.get("FINKRAY_CHAOS_SEED", str(random.randrange(10**6))))
 PARTITIONS = 3
 GOES_ON = 200
 """An archive that has this many messages more has recovered from what was killed."""
-BACKLOG = 600 if KILLS == 1 else 1200
+BACKLOG = 1200
 """Messages that are there before the archive: a backfill works beside the stream all the time."""
 ASKED = SimulatorSettings(
     alerts=0,

@@ -1,6 +1,6 @@
 // Serve a folder as an object store: versitygw with the storage backend that the tests need alone.
 //
-// Its own program has four more backends, whose libraries take longer to compile than all the rest.
+// Its own program has four more backends, whose libraries are a third of its build.
 //
 //	store HOST:PORT FOLDER
 //
