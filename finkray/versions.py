@@ -12,13 +12,13 @@ import fcntl
 import json
 import re
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from finkray.errors import FinkrayError
+from finkray.whole_file import whole_file
 
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """What a version may be called: it is the name of a folder."""
@@ -149,10 +149,9 @@ class VersionedFolder:
         """Create or replace a small file in the folder: readers see the old or the new one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / file
-        draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
         try:
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
+            with whole_file(path) as out:
+                out.write(text.encode())
         except OSError as error:
             raise self._error(f"{path}: cannot be written: {error.strerror}") from error
 

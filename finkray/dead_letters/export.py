@@ -1,7 +1,6 @@
 """Export dead letters: their bytes as files with an index, or as one Parquet file."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from finkray.dead_letters.search import DeadLetters, Selection
 from finkray.errors import FinkrayError, StorageError
 from finkray.packets.dead_letters import DEAD_LETTER_SCHEMA
 from finkray.storage.layout import topic_id8
+from finkray.whole_file import whole_file
 
 INDEX = "index.jsonl"
 """File with one line of JSON for each letter; written after all others."""
@@ -61,15 +61,13 @@ def _to_parquet(
 ) -> int:
     written = 0
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with pq.ParquetWriter(partial, PARQUET_SCHEMA, compression="zstd") as out:
-            for selected in letters.letters(selection, on_progress=on_progress):
-                out.write_table(selected.table.select(PARQUET_SCHEMA.names))
-                written += len(selected.table)
-        partial.rename(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        whole_file(target) as sink,
+        pq.ParquetWriter(sink, PARQUET_SCHEMA, compression="zstd") as out,
+    ):
+        for selected in letters.letters(selection, on_progress=on_progress):
+            out.write_table(selected.table.select(PARQUET_SCHEMA.names))
+            written += len(selected.table)
     return written
 
 

@@ -3,13 +3,12 @@
 They are private, and whole at any moment.
 """
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from finkray.errors import FinkrayError, StorageError
+from finkray.whole_file import whole_file
 
 T = TypeVar("T")
 
@@ -22,16 +21,11 @@ def write_private(path: Path, text: str) -> None:
     StorageError
         The disk refuses; the file is as it was.
     """
-    new = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        with open(new, "x", opener=_private, encoding="utf-8") as file:
-            file.write(text)
-        new.replace(path)
+        with whole_file(path, mode=0o600) as file:
+            file.write(text.encode())
     except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written: {error.strerror}: look at its disk (df -h, df -i, mount)"
         ) from error
@@ -60,7 +54,3 @@ def read_record(path: Path, parse: Callable[[bytes], T], remedy: str) -> T | Non
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise FinkrayError(f"{path} is damaged: {remedy}") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

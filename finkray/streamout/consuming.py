@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from finkray.kafka.consumer import assigned_consumer
 from finkray.kafka.errors import finkray_error, is_of_group
 from finkray.kafka.topics import find_topic
 from finkray.streamout.sender import read_schemas
+from finkray.whole_file import whole_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -339,20 +339,14 @@ def write_records(path: Path, schema: str, records: Sequence[bytes], form: Forma
     StorageError
         if the file cannot be written
     """
-    draft = path.with_name(f".{uuid.uuid4().hex}")
     try:
-        with draft.open("wb") as sink:
+        with whole_file(path) as sink:
             if form == "parquet":
                 pq.write_table(table_of(schema, records), sink, compression="zstd")
             else:
                 sink.write(_container(schema, records))
-            sink.flush()
-            os.fsync(sink.fileno())
-        draft.rename(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def table_of(schema: str, records: Sequence[bytes]) -> pa.Table:

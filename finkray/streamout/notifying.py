@@ -8,7 +8,6 @@ fails is made again, later each time; alerts that come meanwhile join it.
 import http.client
 import json
 import logging
-import os
 import threading
 import time
 import urllib.error
@@ -25,6 +24,7 @@ from finkray.errors import SettingsError
 from finkray.streamout.consuming import Received
 from finkray.streamout.output_schema import ABOUT_FIELD
 from finkray.streamout.wire import OBJECT_COLUMNS
+from finkray.whole_file import whole_file
 
 SHOWN_ALERTS: Final = 10
 """Alerts that a digest names; of the others it says how many there are."""
@@ -192,11 +192,9 @@ class Notifier:
         return after_look
 
     def _keep(self) -> None:
-        draft = self._path.with_name(f".{self._path.name}.new")
-        draft.write_text(json.dumps({str(key): value for key, value in self.positions.items()}))
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        positions = {str(key): value for key, value in self.positions.items()}
+        with whole_file(self._path) as file:
+            file.write(json.dumps(positions).encode())
 
 
 def _line(alert: Mapping[str, Any]) -> str:

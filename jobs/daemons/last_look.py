@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from finkray.settings.model import Settings
+from finkray.whole_file import whole_file
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Job
 
@@ -13,9 +14,8 @@ from jobs.cluster.job import Job
 def record_look(state: Path, daemon: str, problem: str = "") -> None:
     """Record that a daemon looks now, and what fails at present; "" is nothing."""
     look = {"at": datetime.now(UTC).isoformat(), "problem": problem}
-    new = state / f"{daemon}.json.new"
-    new.write_text(json.dumps(look), encoding="utf-8")
-    new.replace(state / f"{daemon}.json")
+    with whole_file(state / f"{daemon}.json") as file:
+        file.write(json.dumps(look).encode())
 
 
 def last_look(state: Path, daemon: str) -> datetime | None:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from finkray.whole_file import whole_file
 from sim.avro_rows import FieldSpec
 from sim.lsst.fields import FORCED_SOURCE, OBJECT, ORBIT, SOLAR_SYSTEM_SOURCE, SOURCE, fields_of
 
@@ -59,8 +60,9 @@ def write_schemas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     versions: tuple[Version, ...] = ("10.0", "11.0")
     for version in versions:
-        path = folder / f"{schema_id(version)}.avsc"
-        path.write_text(schema_text(version) + "\n", encoding="utf-8")
+        # An archive that runs already may be reading it when the simulator is started again.
+        with whole_file(folder / f"{schema_id(version)}.avsc") as file:
+            file.write(f"{schema_text(version)}\n".encode())
 
 
 def _field(field: FieldSpec) -> dict[str, Any]:

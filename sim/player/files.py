@@ -40,6 +40,7 @@ from finkray.avro.schema import WriterSchema
 from finkray.dead_letter_reason import DeadLetterReason
 from finkray.errors import SchemaError, SettingsError
 from finkray.surveys import SURVEYS
+from finkray.whole_file import whole_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -218,7 +219,8 @@ class _Frames:
         if text not in self._ids:
             self._ids[text] = self._free_id(text)
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / f"{self._ids[text]}.avsc").write_bytes(text)
+            with whole_file(self._folder / f"{self._ids[text]}.avsc") as file:
+                file.write(text)
         for record in _records(name, data, header, self._left_out):
             yield write_frame(self._ids[text], record)
 

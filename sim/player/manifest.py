@@ -3,6 +3,8 @@
 FOLDER/run.json                the settings of the play, and how it ended
 FOLDER/messages/<n>.parquet    each message that Kafka has acknowledged, `MESSAGES`
 FOLDER/objects/<n>.parquet     the truth about each object, when it first appears, `OBJECTS`
+
+`finkray simulator check` may read it while it is written: each file is there whole or not at all.
 """
 
 import hashlib
@@ -19,6 +21,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from finkray.errors import SettingsError
+from finkray.whole_file import whole_file
 from sim.player.sender import Sent
 from sim.sky.kinds import STRANGE_KINDS, Kind
 
@@ -157,11 +160,8 @@ class ManifestWriter:
             )
 
     def _write_run(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # Atomic: `finkray simulator check` may be reading it.
-        new = self._folder / "run.json.new"
-        new.write_text(json.dumps(self._run, indent=2) + "\n", "utf-8")
-        new.replace(self._folder / "run.json")
+        with whole_file(self._folder / "run.json") as file:
+            file.write(f"{json.dumps(self._run, indent=2)}\n".encode())
 
 
 def _strange_in(kind: Kind) -> str | None:
@@ -178,15 +178,18 @@ class _TableFiles:
     rows: list[dict[str, Any]] = field(default_factory=list)
     written: int = 0
 
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
     def add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
         if len(self.rows) >= _ROWS_TO_A_FILE:
             self.flush()
 
     def flush(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pylist(self.rows, self.schema)
-        pq.write_table(table, self.folder / f"{self.written:06d}.parquet", compression="zstd")
+        with whole_file(self.folder / f"{self.written:06d}.parquet") as sink:
+            pq.write_table(table, sink, compression="zstd")
         self.written += 1
         self.rows.clear()
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -146,7 +147,13 @@ def test_a_cluster_that_cannot_be_recorded_leaves_nothing(
 ) -> None:
     homes, state = tmp_path / "homes", tmp_path / "state"
     homes.mkdir()
-    (state / "ray.json.new").mkdir(parents=True)  # stands for a disk that refuses
+
+    def disk_full(descriptor: int) -> None:
+        """Refuse the files of the state folder, and keep those of Ray's own."""
+        if Path(f"/proc/self/fd/{descriptor}").readlink().parent == state:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("finkray.whole_file.os.fsync", disk_full)
     monkeypatch.setattr("tempfile.tempdir", str(homes))
     monkeypatch.setattr("jobs.cluster.local_ray._LONGEST_TEMP", 1000)
     with pytest.raises(StorageError, match=r"ray\.json cannot be written"):
