@@ -18,10 +18,16 @@ import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
 from finkray.host.home import expanded
+from finkray.host.time_limit import returns_within
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
 from finkray.storage.local_checks import check_folder
 
 _LEFTOVER = ".tmp-"
+
+ANSWER_S = 15.0
+"""Longest wait for the answer whether the folder exists, which is the first question to it. One
+behind a server that is gone never answers, and who asks it cannot be interrupted. The clients of
+object stores and HDFS give up after 10 s."""
 
 _DURABLE: dict[Path, tuple[int, int] | None] = {}
 """Folders that this process has made durable in their parents, by device and inode: a folder that
@@ -107,11 +113,28 @@ class LocalStorage:
 
     def exists(self) -> bool:
         """See `Storage.exists`. An empty folder exists too."""
-        return self.root.is_dir()
+        with _explained("look for", self.root):
+            return self._is_folder()
+
+    def _is_folder(self) -> bool:
+        found: list[bool] = []
+        if not returns_within(lambda: found.append(self.root.is_dir()), ANSWER_S):
+            raise StorageError(
+                f"{self.root} does not answer: is its disk, or the server behind it, up? "
+                "(mount, dmesg)"
+            )
+        return found[0]
 
     def checks(self, needed_bytes: int) -> Iterator[StorageCheck]:
         """See `Storage.checks`."""
-        return check_folder(self.root, needed_bytes)
+        try:
+            self._is_folder()
+        except StorageError as error:
+            yield StorageCheck("storage", ok=False, detail=str(error))
+            return
+        except OSError:
+            pass  # each check says why it fails
+        yield from check_folder(self.root, needed_bytes)
 
     def refuse_unfit(self) -> None:
         """See `Storage.refuse_unfit`: a POSIX file system is trusted."""

@@ -16,6 +16,8 @@ def archive_of(settings: Settings) -> Storage:
     ------
     SettingsError
         There is no archive.
+    StorageError
+        The storage does not answer, or refuses.
     """
     storage = open_storage(settings.archive)
     if not storage.below("ledger").exists():
@@ -29,7 +31,7 @@ def location_beside(settings: Settings, uri: str) -> StorageLocation:
     return StorageLocation(uri, settings.archive.storage_options() if same else {})
 
 
-def counts_of(settings: Settings) -> tuple[ClassCounts, ...]:
-    """Return the counts by class and night of all results of the archive; () without any."""
-    stores = classified_stores(open_storage(settings.archive))
+def counts_of(storage: Storage) -> tuple[ClassCounts, ...]:
+    """Return the counts by class and night of all results of an archive; () without any."""
+    stores = classified_stores(storage)
     return tuple(counts for store in stores if (counts := read_counts(store)) is not None)

@@ -34,9 +34,11 @@ def refuse_mixing(settings: Settings, *, simulator: bool) -> None:
     SettingsError
         Simulated alerts would stand among those of a survey.
     StorageError
-        The storage refuses.
+        The storage does not answer, or refuses.
     """
     storage = open_storage(settings.archive)
+    if not storage.exists():
+        return  # nothing, so nothing of the other kind
     try:
         known = {source.cluster_id for source in read_state(storage).state.partitions}
     except LedgerCorrupt:

@@ -1,6 +1,6 @@
 """Gather what `finkray status` shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -136,14 +136,7 @@ def read_status(context: CommandContext) -> Status:
         Ray does not answer as it should.
     """
     settings, cluster = context.settings, context.cluster()
-    problems: list[str] = []
     started = started_jobs(context.state).values()
-    classes: tuple[ClassCounts, ...] = ()
-    try:
-        classes = counts_of(settings)
-    except StorageError as error:
-        # The snapshot says what is wrong with the storage, and must be seen now of all times.
-        problems.append(f"classes are not counted: {error}")
     jobs: tuple[Job, ...] = ()
     snapshot, reports = None, None
     services: tuple[ServiceSnapshot, ...] = ()
@@ -176,28 +169,57 @@ def read_status(context: CommandContext) -> Status:
         ended_local_ray(context.state),
         watcher_runs=watcher_runs(context.state),
     )
-    at_rest, store = None, StoreStatus()
-    try:
-        store = read_store_status(open_storage(settings.archive), context.state)
-        at_rest = at_rest_unless_reporting(open_storage(settings.archive), snapshot, now)
-    except (StorageError, LedgerCorrupt) as error:
-        problems.append(f"how the archive is cannot be read: {error}")
+    folder = _read_folder(context, snapshot, now)
     return Status(
         at=now,
         cluster=cluster,
         jobs=jobs,
         # What a process published that has ended says nothing of the present.
-        snapshot=None if at_rest is not None else snapshot,
+        snapshot=None if folder.at_rest is not None else snapshot,
         services=services,
-        classes=classes,
+        classes=folder.classes,
         ended=ended,
-        at_rest=at_rest,
+        at_rest=folder.at_rest,
         notes=restart_notes(started, [job.job_id for job in jobs]),
         failing=failing_jobs({job.name: logs[job.job_id] for job in silent if job.job_id in logs}),
-        problems=tuple(problems),
-        store=store,
+        problems=tuple(folder.problems),
+        store=folder.store,
         streamout=streamout,
     )
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What the folder of the archive tells, and what of it cannot be read."""
+
+    classes: tuple[ClassCounts, ...] = ()
+    at_rest: ArchiveAtRest | None = None
+    store: StoreStatus = field(default_factory=StoreStatus)
+    problems: list[str] = field(default_factory=list)
+
+
+def _read_folder(context: CommandContext, snapshot: Snapshot | None, now: datetime) -> _Folder:
+    """Read what the folder of the archive tells; a storage that does not answer is asked once.
+
+    The snapshot says what is wrong with the storage, and must be seen now of all times: so nothing
+    is raised.
+    """
+    found, storage = _Folder(), open_storage(context.settings.archive)
+    try:
+        storage.exists()
+    except StorageError as error:
+        found.problems.append(f"how the archive is cannot be read: {error}")
+        return found
+    try:
+        found.store = read_store_status(storage, context.state)
+        found.at_rest = at_rest_unless_reporting(storage, snapshot, now)
+    except (StorageError, LedgerCorrupt) as error:
+        found.problems.append(f"how the archive is cannot be read: {error}")
+    try:
+        found.classes = counts_of(storage)
+    except StorageError as error:
+        found.problems.append(f"classes are not counted: {error}")
+    return found
 
 
 def read_status_or_problem(context: CommandContext) -> Status | FinkrayError:
