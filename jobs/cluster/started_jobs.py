@@ -164,6 +164,9 @@ def record_ends(state: Path, end_of: Callable[[StartedJob], UnexpectedEnd | None
 
 
 def _write(state: Path, jobs: Mapping[str, StartedJob]) -> None:
+    if not jobs:
+        (state / _FILE).unlink(missing_ok=True)  # which a full disk allows: all can be stopped
+        return
     write_private(state / _FILE, _JOBS.dump_json(tuple(jobs.values()), indent=2).decode())
 
 

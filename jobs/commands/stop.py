@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from finkray.errors import FinkrayError, SettingsError
+from finkray.errors import FinkrayError, SettingsError, StorageError
 from finkray.host.lock import exclusive
 from finkray.results.store import list_stores
 from finkray.text import duration_text
@@ -42,6 +42,8 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
         A name is none of a job that runs or ever ran; nothing is stopped.
     ClusterUnavailable
         A job did not end in time.
+    StorageError
+        The jobs have ended, and the disk of the state folder refuses to record it.
     """
     with exclusive(context.state / "services.lock"):
         cluster = context.cluster()
@@ -52,7 +54,7 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
         _refuse_unknown(context, names, {*running, *started})
         # Before they end, so that none is taken for a job that ended unexpectedly.
         of_started = {j.name: j.service.spec if j.service else None for j in started.values()}
-        forgotten = forget(context.state, [_named(name, of_started) or name for name in names])
+        forgotten = _forget(context, [_named(name, of_started) or name for name in names])
         left = _clear(context, forgotten) if cluster is None else []
     specs = {job.name: job.spec for job in running.values()}
     found = [running[key] for name in names if (key := _named(name, specs))]
@@ -66,6 +68,19 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
     if cluster is not None and jobs is not None:
         with taken_down_if_idle(context, cluster, jobs):
             _stop(context, cluster, jobs, found)
+
+
+def _forget(context: CommandContext, names: Iterable[str]) -> list[StartedJob]:
+    """Forget jobs; that a disk refuses to record it is no reason to let them run on.
+
+    It is recorded when they have ended, if the disk allows: then that ends the command with an
+    error.
+    """
+    try:
+        return forget(context.state, names)
+    except StorageError as error:
+        context.progress.tell(f"they stop, but that cannot be recorded now: {error}")
+        return []
 
 
 def _named(name: str, specs: Mapping[str, str | None]) -> str | None:

@@ -1,6 +1,7 @@
 """When a daemon that follows the archive last looked at it, and what fails, in the state folder."""
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,26 @@ from finkray.whole_file import whole_file
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Job
 
+_LOG = logging.getLogger(__name__)
+
 
 def record_look(state: Path, daemon: str, problem: str = "") -> None:
-    """Record that a daemon looks now, and what fails at present; "" is nothing."""
+    """Record that a daemon looks now, and what fails at present; "" is nothing.
+
+    A disk that refuses is logged: the daemon has its work to do, and this tells of it alone.
+    """
     look = {"at": datetime.now(UTC).isoformat(), "problem": problem}
-    with whole_file(state / f"{daemon}.json") as file:
-        file.write(json.dumps(look).encode())
+    path = state / f"{daemon}.json"
+    try:
+        with whole_file(path) as file:
+            file.write(json.dumps(look).encode())
+    except OSError as error:
+        _LOG.warning(
+            "%s goes on, but cannot write %s: %s: look at its disk (df -h, df -i, mount)",
+            daemon,
+            path,
+            error.strerror,
+        )
 
 
 def last_look(state: Path, daemon: str) -> datetime | None:

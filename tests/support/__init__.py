@@ -43,6 +43,7 @@ Storages
     storage_views        two views of one empty location
     torn_storage         a storage that fails or dies at its n-th call
     small_disk           a file system that becomes full or read-only
+    full_disk            a folder that takes no more files
     hung_folder          a folder that never answers
 
 Typed data for pages, tables and alarms

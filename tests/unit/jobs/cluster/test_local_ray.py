@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from jobs.cluster.local_ray import (
     stop_local_ray,
 )
 from tests.support.archiving import wait_until
+from tests.support.full_disk import fill_disk
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -147,13 +147,7 @@ def test_a_cluster_that_cannot_be_recorded_leaves_nothing(
 ) -> None:
     homes, state = tmp_path / "homes", tmp_path / "state"
     homes.mkdir()
-
-    def disk_full(descriptor: int) -> None:
-        """Refuse the files of the state folder, and keep those of Ray's own."""
-        if Path(f"/proc/self/fd/{descriptor}").readlink().parent == state:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("finkray.whole_file.os.fsync", disk_full)
+    fill_disk(state, monkeypatch)
     monkeypatch.setattr("tempfile.tempdir", str(homes))
     monkeypatch.setattr("jobs.cluster.local_ray._LONGEST_TEMP", 1000)
     with pytest.raises(StorageError, match=r"ray\.json cannot be written"):

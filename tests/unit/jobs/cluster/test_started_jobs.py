@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from finkray.errors import StorageError
 from finkray.host.records import write_private
 from jobs.cluster.job import JobReport, ServiceJob
 from jobs.cluster.started_jobs import (
@@ -17,6 +18,7 @@ from jobs.cluster.started_jobs import (
     started_jobs,
 )
 from jobs.cluster.state import settings_file
+from tests.support.full_disk import fill_disk
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 ARCHIVE = StartedJob(name="archive", job_id="archive-1", started_at=AT)
@@ -38,6 +40,18 @@ def test_jobs_are_known_until_they_are_forgotten(tmp_path: Path) -> None:
     assert forget(tmp_path, ["archive", "ui"]) == [ARCHIVE]
     assert forget(tmp_path, ["archive"]) == []
     assert started_jobs(tmp_path) == {"bright": BRIGHT}
+
+
+def test_the_last_job_can_be_forgotten_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_start(tmp_path, ARCHIVE)
+    record_start(tmp_path, BRIGHT)
+    fill_disk(tmp_path, monkeypatch)
+    with pytest.raises(StorageError, match="No space left on device"):
+        forget(tmp_path, ["archive"])
+    assert forget(tmp_path, ["archive", "bright"]) == [ARCHIVE, BRIGHT]
+    assert started_jobs(tmp_path) == {}
 
 
 def test_a_new_start_takes_the_place_of_the_one_before_and_its_settings_go(tmp_path: Path) -> None:
