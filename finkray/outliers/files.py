@@ -14,6 +14,7 @@ from finkray.errors import OutlierError
 from finkray.outliers.feature_list import feature_list
 from finkray.outliers.model import OutlierModel
 from finkray.storage.contract import Storage
+from finkray.storage.native_buffer import native_buffer
 from finkray.storage.opening import StorageLocation, open_storage
 
 MANIFEST: Final = "manifest.json"
@@ -172,7 +173,9 @@ def _read(storage: Storage, path: str) -> pa.Table:
     if data is None:
         raise _damaged(storage, f"{path} is missing")
     try:
-        return pq.read_table(pa.BufferReader(data), partitioning=None).combine_chunks()
+        return pq.read_table(
+            pa.BufferReader(native_buffer(data)), partitioning=None
+        ).combine_chunks()
     except (OSError, pa.ArrowException) as error:
         raise _damaged(storage, f"{path} is not readable: {error}") from error
 

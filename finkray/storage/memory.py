@@ -19,6 +19,7 @@ import pyarrow.fs as pafs
 
 from finkray.errors import StorageError
 from finkray.storage.contract import PublishOutcome, StorageCheck, StoredFile
+from finkray.storage.native_buffer import native_buffer
 from finkray.storage.read_only import read_only_filesystem
 
 
@@ -142,7 +143,7 @@ class MemoryStorage:
         data = self.read(path)
         if data is None:
             raise FileNotFoundError(f"{self.uri}/{path}")
-        return pa.BufferReader(data)
+        return pa.BufferReader(native_buffer(data))
 
     def size_bytes(self, path: str) -> int | None:
         """See `Storage.size_bytes`."""
