@@ -15,8 +15,8 @@ from finkray.streamout.verdict import NOT_JUDGED, Verdicts
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a filter is asked about a file.
+class FilterInput:
+    """What a filter reads of a file.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(slots=True)
 class FileVerdicts:
-    """What filters said of a file.
+    """The verdicts of filters on the alerts of a file.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class FileVerdicts:
         by filter
     answers
         the records of services that were read, by service
-    asked
-        the filters that judge it, by name
+    inputs
+        of the filters that judge it, by their name
     waiting
         filters that wait for results of services
     """
@@ -57,7 +57,7 @@ class FileVerdicts:
     alerts: int
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
     answers: dict[str, pa.ChunkedArray] = field(default_factory=dict)
-    asked: dict[str, Asked] = field(default_factory=dict)
+    inputs: dict[str, FilterInput] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
 
 
@@ -89,7 +89,7 @@ def next_batch(parts: Sequence[Part], most: int) -> tuple[list[Part], list[Part]
     return batch, []
 
 
-def united(batch: Sequence[Part]) -> pa.Table:
+def batch_columns(batch: Sequence[Part]) -> pa.Table:
     """Return the columns of a batch: mostly whole tables, of which none is copied if it is one."""
     tables = [
         part.columns
@@ -100,7 +100,7 @@ def united(batch: Sequence[Part]) -> pa.Table:
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
 
 
-def split(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
+def split_verdicts(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
     """Return the verdicts of each part of a batch."""
     ends = np.cumsum([len(part.rows) for part in batch])
     out = [Verdicts(codes) for codes in np.split(verdicts.codes, ends[:-1])]
@@ -112,39 +112,40 @@ def split(verdicts: Verdicts, batch: Sequence[Part]) -> list[Verdicts]:
     return out
 
 
-def joined(
-    said: Iterable[tuple[Part, Verdicts]],
-    asked: Asked,
+def join_verdicts(
+    of_parts: Iterable[tuple[Part, Verdicts]],
+    filter_input: FilterInput,
     alerts: int,
     *,
-    guilty: Mapping[int, str],
-    lacks: str,
+    excluded: Mapping[int, str],
+    not_read: str,
 ) -> Verdicts:
     """Return the verdicts of a filter for a whole file.
 
     Parameters
     ----------
-    said
+    of_parts
         parts of the file, each with its verdicts
-    asked
-        what the filter was asked
+    filter_input
+        what the filter read
     alerts
         of the file
-    guilty
-        rows that are not judged any more, by the reason
-    lacks
-        why rows are not judged about which the filter was not asked
+    excluded
+        why rows are not judged any more, by row
+    not_read
+        why the rows are not judged that the filter did not read
     """
     codes = np.full(alerts, NOT_JUDGED, np.uint8)
     reasons: dict[str, list[int]] = {}
-    for part, verdicts in said:
+    for part, verdicts in of_parts:
         codes[part.rows] = verdicts.codes
-        for reason, hurt in verdicts.reasons.items():
-            reasons.setdefault(reason, []).extend(part.rows[hurt].tolist())
-    judged = set(asked.rows.tolist()) if guilty or len(asked.rows) < alerts else set()
-    for row, reason in guilty.items():
+        for reason, rows in verdicts.reasons.items():
+            reasons.setdefault(reason, []).extend(part.rows[rows].tolist())
+    reads_all = len(filter_input.rows) == alerts
+    judged = set(filter_input.rows.tolist()) if excluded or not reads_all else set()
+    for row, reason in excluded.items():
         if row in judged:
             reasons.setdefault(reason, []).append(row)
-    if len(asked.rows) < alerts:
-        reasons[lacks] = sorted(set(range(alerts)) - judged)
+    if not reads_all:
+        reasons[not_read] = sorted(set(range(alerts)) - judged)
     return Verdicts(codes, reasons)

@@ -49,7 +49,7 @@ class CheckedFilter:
     memory_bytes
         of its process, once it is loaded
     recent
-        what it said of the last alerts
+        its verdicts on the last alerts
     """
 
     definition: FilterFile

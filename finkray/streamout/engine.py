@@ -224,16 +224,16 @@ class Streamout:
             {each.name: each.definition for each in group if self._wants(item, each)}
             for item in items
         ]
-        asked = [
+        work = [
             (item, list(filters.values()))
             for item, filters in zip(items, wanting, strict=True)
             if filters
         ]
-        said = iter(self._judge.judge_files(asked))
+        judged = iter(self._judge.judge_files(work))
         going = list(group)
         out = []
         for item, filters in zip(items, wanting, strict=True):
-            file = next(said) if filters else FileVerdicts("", 0)
+            file = next(judged) if filters else FileVerdicts("", 0)
             self.waits |= bool(file.waiting)
             verdicts = {}
             for each in going:

@@ -14,7 +14,15 @@ from finkray.errors import FilterError
 from finkray.results.store import ResultsStore
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.alerts import AlertReader, PacketSchema, service_columns
-from finkray.streamout.batches import Asked, FileVerdicts, Part, joined, next_batch, split, united
+from finkray.streamout.batches import (
+    FileVerdicts,
+    FilterInput,
+    Part,
+    batch_columns,
+    join_verdicts,
+    next_batch,
+    split_verdicts,
+)
 from finkray.streamout.filter_columns import FilterColumns, find_columns
 from finkray.streamout.filter_file import FilterFile
 from finkray.streamout.filter_process import FilterPool, Unjudged, limits_of
@@ -25,14 +33,14 @@ from finkray.streamout.verdict import Verdicts
 
 NARROWER: Final = 8
 """A batch at which a process hung or died is tried again in batches of this fraction: from 2000
-alerts the one that is guilty is alone after five tries."""
+alerts the one that ends the process is alone after five tries."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class FilterState:
-    """How a filter fares.
+    """How a filter does its work.
 
     Attributes
     ----------
@@ -44,8 +52,8 @@ class FilterState:
         on the monotonic clock
     batch_rows
         most alerts that it gets at a time
-    guilty
-        alerts that ended its process, by file and row: the reason
+    excluded
+        why it judges an alert no more, by file and row: each ended its process
     last_fault
         why it failed last; empty if it did not
     """
@@ -54,7 +62,7 @@ class FilterState:
     batch_rows: int
     failures: int = 0
     rests_until_s: float = 0.0
-    guilty: dict[tuple[str, int], str] = field(default_factory=dict)
+    excluded: dict[tuple[str, int], str] = field(default_factory=dict)
     last_fault: str = ""
 
 
@@ -77,14 +85,14 @@ class Judge:
         self.pool = FilterPool(limits_of(settings))
 
     def state(self, name: str) -> FilterState:
-        """Return how a filter fares."""
+        """Return how a filter does its work."""
         settings = self._settings
         return self._states.setdefault(
             name, FilterState(settings.breaker_rest_s, settings.batch_rows)
         )
 
     def forget(self, name: str) -> None:
-        """Forget how a filter fared: it has another version, or is gone."""
+        """Forget how a filter did its work: it has another version, or is gone."""
         self._states.pop(name, None)
         self.pool.drop(name)
 
@@ -134,7 +142,7 @@ class Judge:
         -------
         list
             for each file the verdicts. A filter that must wait or rest has none for the file at
-            which it stays: what it said of those behind does not count
+            which it stays: its verdicts on those behind do not count
         """
         out = []
         stay: set[str] = set()
@@ -188,7 +196,7 @@ class Judge:
                 out.verdicts[each.name] = Verdicts.not_judged(file.rows, reason)
             else:
                 columns = _columns(found[each.name], each, alerts, answers)
-                out.asked[each.name] = Asked(each, columns, rows)
+                out.inputs[each.name] = FilterInput(each, columns, rows)
         return out
 
     def _columns_of(
@@ -252,7 +260,7 @@ class Judge:
     def _judge_batches(self, files: Sequence[FileVerdicts]) -> None:
         """Judge batch by batch, all filters at a time; leave out files at which a filter fails."""
         left = self._parts(files)
-        said: dict[str, list[tuple[Part, Verdicts]]] = {name: [] for name in left}
+        judged: dict[str, list[tuple[Part, Verdicts]]] = {name: [] for name in left}
         ends = dict.fromkeys(left, len(files))
         # One size for all batches: if it grew in between, an alert might never be alone.
         most = {name: self.state(name).batch_rows for name in left}
@@ -261,23 +269,23 @@ class Judge:
             for name, parts in left.items():
                 if parts:
                     now[name], left[name] = next_batch(parts, most[name])
-            answers = self.pool.judge({name: united(batch) for name, batch in now.items()})
+            answers = self.pool.judge({name: batch_columns(batch) for name, batch in now.items()})
             for name, batch in now.items():
                 paths = [files[part.file].path for part in batch]
                 verdicts = self._noted(name, batch, paths, answers[name])
                 if verdicts is None:
                     left[name], ends[name] = [], batch[0].file
                 else:
-                    said[name] += zip(batch, split(verdicts, batch), strict=True)
+                    judged[name] += zip(batch, split_verdicts(verdicts, batch), strict=True)
         for name, end in ends.items():
             for number, file in enumerate(files[:end]):
-                if asked := file.asked.get(name):
-                    file.verdicts[name] = joined(
-                        (each for each in said[name] if each[0].file == number),
-                        asked,
+                if filter_input := file.inputs.get(name):
+                    file.verdicts[name] = join_verdicts(
+                        (each for each in judged[name] if each[0].file == number),
+                        filter_input,
                         file.alerts,
-                        guilty=self._guilty(file.path, name),
-                        lacks=needs_reason(asked.definition.needs),
+                        excluded=self._excluded(file.path, name),
+                        not_read=needs_reason(filter_input.definition.needs),
                     )
 
     def _parts(self, files: Sequence[FileVerdicts]) -> dict[str, list[Part]]:
@@ -285,15 +293,17 @@ class Judge:
         parts: dict[str, list[Part]] = {}
         definitions = {}
         for number, file in enumerate(files):
-            for name, asked in file.asked.items():
-                guilty = list(self._guilty(file.path, name))
-                rows = asked.rows[~np.isin(asked.rows, guilty)] if guilty else asked.rows
-                parts.setdefault(name, []).append(Part(number, asked.columns, rows))
-                definitions[name] = asked.definition
+            for name, filter_input in file.inputs.items():
+                excluded = list(self._excluded(file.path, name))
+                rows = filter_input.rows
+                if excluded:
+                    rows = rows[~np.isin(rows, excluded)]
+                parts.setdefault(name, []).append(Part(number, filter_input.columns, rows))
+                definitions[name] = filter_input.definition
         return {name: own for name, own in parts.items() if self._loaded(definitions[name])}
 
-    def _guilty(self, path: str, name: str) -> dict[int, str]:
-        return {r: why for (p, r), why in self.state(name).guilty.items() if p == path}
+    def _excluded(self, path: str, name: str) -> dict[int, str]:
+        return {r: why for (p, r), why in self.state(name).excluded.items() if p == path}
 
     def _loaded(self, definition: FilterFile) -> bool:
         try:
@@ -310,7 +320,7 @@ class Judge:
         paths: Sequence[str],
         answer: Verdicts | Unjudged,
     ) -> Verdicts | None:
-        """Note how a filter fares; return its verdicts, None if it stays where it is."""
+        """Note how a filter did its work; return its verdicts, None if it stays where it is."""
         state = self.state(name)
         if isinstance(answer, Verdicts):
             state.failures = 0
@@ -321,7 +331,7 @@ class Judge:
         rows = sum(len(part.rows) for part in batch)
         if answer.ended:
             if rows == 1:
-                state.guilty[paths[0], int(batch[0].rows[0])] = str(answer)
+                state.excluded[paths[0], int(batch[0].rows[0])] = str(answer)
             state.batch_rows = max(1, min(state.batch_rows, rows) // NARROWER)
             self._rest(name, str(answer))
             return None

@@ -35,7 +35,7 @@ RUN_ALERTS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class JudgedFile:
-    """A file with what the filters of a group said of its alerts.
+    """A file with the verdicts of a group's filters on its alerts.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ EXAMPLES: Final = 10
 
 @dataclass(slots=True)
 class Trial:
-    """What a filter said of archived alerts.
+    """The verdicts of a filter on archived alerts, in numbers.
 
     Attributes
     ----------
@@ -204,28 +204,28 @@ def _try_file(
     reader = AlertReader(archive)
     item = archived_file(archive, path)
     begun_s = time.perf_counter()
-    said, _ = judge_once(judge, reader, item, definition)
-    if said is None:
+    verdicts, _ = judge_once(judge, reader, item, definition)
+    if verdicts is None:
         return
     trial.seconds += time.perf_counter() - begun_s
-    trial.alerts += len(said.codes)
-    trial.passed += said.count(PASSED)
-    trial.not_judged += said.counts_by_reason()
+    trial.alerts += len(verdicts.codes)
+    trial.passed += verdicts.count(PASSED)
+    trial.not_judged += verdicts.counts_by_reason()
     if published:
-        _count_overlap(judge.judge(item, published)[0], said, trial)
+        _count_overlap(judge.judge(item, published)[0], verdicts, trial)
     with archive.open(path) as source:
         nights = read_columns(source, ["obs_night"])
-    _count_nights(nights, said.passed.tolist(), trial)
-    if len(trial.examples) < EXAMPLES and said.count(PASSED):
-        rows = said.passed[: EXAMPLES - len(trial.examples)]
+    _count_nights(nights, verdicts.passed.tolist(), trial)
+    if len(trial.examples) < EXAMPLES and verdicts.count(PASSED):
+        rows = verdicts.passed[: EXAMPLES - len(trial.examples)]
         alerts = reader.passed(path, [], rows)
         names = [name.decode() for name in object_ids(reader.object_columns(alerts))]
         trial.examples += [name for name in dict.fromkeys(names) if name not in trial.examples]
 
 
-def _count_overlap(others: Mapping[str, Verdicts], said: Verdicts, trial: Trial) -> None:
-    for name, verdicts in others.items():
-        both = (verdicts.codes == PASSED) & (said.codes == PASSED)
+def _count_overlap(others: Mapping[str, Verdicts], verdicts: Verdicts, trial: Trial) -> None:
+    for name, other in others.items():
+        both = (other.codes == PASSED) & (verdicts.codes == PASSED)
         trial.overlap[name] += int(np.count_nonzero(both))
 
 

@@ -24,7 +24,7 @@ NAMED_ALERTS: Final = 20
 
 @dataclass(slots=True)
 class Verdicts:
-    """What a filter said of the alerts of a batch, row by row.
+    """The verdicts of a filter on the alerts of a batch, row by row.
 
     Attributes
     ----------

@@ -3,7 +3,14 @@
 import numpy as np
 import pyarrow as pa
 
-from finkray.streamout.batches import Asked, Part, joined, next_batch, split, united
+from finkray.streamout.batches import (
+    FilterInput,
+    Part,
+    batch_columns,
+    join_verdicts,
+    next_batch,
+    split_verdicts,
+)
 from finkray.streamout.filter_file import FilterFile, filter_of_text
 from finkray.streamout.verdict import NOT_JUDGED, NOT_PASSED, PASSED, Verdicts
 
@@ -22,11 +29,11 @@ def test_a_batch_has_alerts_of_several_files_up_to_its_size() -> None:
         (1, [0, 1, 2]),
         (2, [0]),
     ]
-    assert united(batch)["magpsf"].to_pylist() == list(range(7))
-    assert united(batch)["magpsf"].num_chunks == 1
+    assert batch_columns(batch)["magpsf"].to_pylist() == list(range(7))
+    assert batch_columns(batch)["magpsf"].num_chunks == 1
     assert [(each.file, each.rows.tolist()) for each in rest] == [(2, [1])]
     batch, rest = next_batch(rest, 7)
-    assert united(batch)["magpsf"].to_pylist() == [7]
+    assert batch_columns(batch)["magpsf"].to_pylist() == [7]
     assert not rest
 
 
@@ -38,18 +45,20 @@ def test_columns_of_another_type_are_in_another_batch() -> None:
 
 def test_one_whole_file_is_not_copied() -> None:
     whole = part(0, 0, 3)
-    assert united([whole]) is whole.columns
+    assert batch_columns([whole]) is whole.columns
 
 
 def test_verdicts_return_to_the_rows_of_their_files() -> None:
     parts = [part(0, 0, 3), Part(1, part(1, 3, 5).columns, np.array([1, 4]))]
     codes = np.array([PASSED, NOT_PASSED, NOT_JUDGED, PASSED, NOT_JUDGED], np.uint8)
-    first, second = split(Verdicts(codes, {"null": [2, 4]}), parts)
+    first, second = split_verdicts(Verdicts(codes, {"null": [2, 4]}), parts)
     expected = [PASSED, NOT_PASSED, NOT_JUDGED]
     assert (first.codes.tolist(), first.reasons) == (expected, {"null": [2]})
     assert (second.codes.tolist(), second.reasons) == ([PASSED, NOT_JUDGED], {"null": [1]})
 
-    asked = Asked(FILTER, parts[1].columns, np.array([1, 2, 4]))
-    found = joined([(parts[1], second)], asked, 5, guilty={2: "died", 3: "died"}, lacks="needs x")
+    read = FilterInput(FILTER, parts[1].columns, np.array([1, 2, 4]))
+    found = join_verdicts(
+        [(parts[1], second)], read, 5, excluded={2: "died", 3: "died"}, not_read="needs x"
+    )
     assert found.codes.tolist() == [NOT_JUDGED, PASSED, NOT_JUDGED, NOT_JUDGED, NOT_JUDGED]
     assert found.reasons == {"null": [4], "died": [2], "needs x": [0, 3]}
