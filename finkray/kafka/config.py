@@ -180,8 +180,13 @@ def one_batch_config(config: Mapping[str, Any], *, max_message_bytes: int) -> di
 
 
 @contextmanager
-def options_explained() -> Iterator[None]:
+def options_explained(named: str = "kafka.options") -> Iterator[None]:
     """Name the option when librdkafka refuses to create a client.
+
+    Parameters
+    ----------
+    named
+        the setting that has the options
 
     Raises
     ------
@@ -192,11 +197,11 @@ def options_explained() -> Iterator[None]:
         yield
     except KafkaException as error:
         reason = error.args[0].str().strip()
-        raise SettingsError(f"kafka.options: {reason}{_nearest_option(reason)}") from error
+        raise SettingsError(f"{named}: {reason}{_nearest_option(reason)}") from error
     # confluent-kafka: of an option that is a function or a table of Python.
     except (AttributeError, TypeError, ValueError) as error:
         raise SettingsError(
-            f"kafka.options: one of the options cannot be given in a settings file: {error}"
+            f"{named}: one of the options cannot be given in a settings file: {error}"
         ) from error
 
 

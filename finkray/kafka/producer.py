@@ -51,6 +51,25 @@ OnDelivery = Callable[[Delivery], None]
 and must not call the producer."""
 
 
+def refuse_wrong_producer_options(config: Mapping[str, Any], named: str) -> None:
+    """Create a producer and end it, without waiting for a broker.
+
+    Parameters
+    ----------
+    config
+        librdkafka's properties, secrets included
+    named
+        the setting that has the options
+
+    Raises
+    ------
+    SettingsError
+        if librdkafka does not know an option, or not its value
+    """
+    with options_explained(named):
+        KafkaProducer(producer_config(config))
+
+
 class Producer:
     """Writes messages to Kafka, each at once. Not for several threads.
 

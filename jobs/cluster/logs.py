@@ -75,5 +75,4 @@ def text_end(path: Path) -> str:
     """Return the last lines of a log."""
     if not path.exists():
         return "(there is none)"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-_END_LINES:])
+    return "\n".join(_end(path).splitlines()[-_END_LINES:])

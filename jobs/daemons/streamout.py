@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from finkray.errors import FinkrayError
 from finkray.host.daemon import daemon_parser, run_daemon, stop_event
+from finkray.kafka.producer import refuse_wrong_producer_options
 from finkray.settings.model import Settings, load
 from jobs.cluster.archive import archive_of
 from jobs.cluster.job import Daemon, Job
@@ -95,13 +96,22 @@ def _ready_text(_job: Job, settings: Settings, _state: object) -> str:
     )
 
 
+def _check_start(settings: Settings) -> None:
+    check_archive(settings)
+    own = settings.streamout
+    options = {} if own.bootstrap_servers else {"kafka.options": settings.kafka.options}
+    options["streamout.options"] = own.options
+    named = " or ".join(name for name in options if options[name]) or "kafka.options"
+    refuse_wrong_producer_options(settings.streamout_client_config(), named)
+
+
 STREAMOUT: Final = Daemon(
     name="streamout",
     module="jobs.daemons.streamout",
     about="sends alerts that pass filters to Kafka topics",
     is_ready=has_looked,
     ready_text=_ready_text,
-    check_start=check_archive,
+    check_start=_check_start,
 )
 
 

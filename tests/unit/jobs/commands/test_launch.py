@@ -48,6 +48,31 @@ def test_a_wrong_option_of_kafka_is_refused_before_a_ray_starts(finkray: Finkray
     )
 
 
+@pytest.mark.parametrize(
+    ("kafka", "own_kafka", "named"),
+    [
+        ("{}", "", "streamout.options"),
+        ('{"client.id": "a"}', "", "kafka.options or streamout.options"),
+        ('{"client.id": "a"}', "127.0.0.1:9", "streamout.options"),
+    ],
+)
+def test_a_wrong_option_of_streaming_out_is_refused_before_a_ray_starts(
+    finkray: Finkray, tmp_path: Path, kafka: str, own_kafka: str, named: str
+) -> None:
+    (tmp_path / "archive" / "ledger").mkdir(parents=True)
+    answer = finkray(
+        *("start", "streamout"),
+        FINKRAY__KAFKA__OPTIONS=kafka,
+        FINKRAY__STREAMOUT__OPTIONS='{"compresion.type": "lz4"}',
+        FINKRAY__STREAMOUT__BOOTSTRAP_SERVERS=own_kafka,
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f'finkray: {named}: No such configuration property: "compresion.type"; did you mean '
+        "compression.type?\n"
+    )
+
+
 def test_a_ray_that_ends_between_two_questions_is_no_bug() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
