@@ -13,8 +13,9 @@ from typing import BinaryIO
 def whole_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Create or replace a file when the block ends; if it raises, leave what was there.
 
-    What is written goes to a hidden file beside it first, which is on the disk before it takes the
-    name: neither a reader, nor a process that is killed, nor a loss of power leaves a part.
+    What is written goes to a hidden file beside it, which is on the disk before it takes the name:
+    under that name nobody finds a part, also after a kill or a loss of power. A kill may leave the
+    hidden file.
 
     Parameters
     ----------
