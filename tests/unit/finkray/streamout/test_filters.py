@@ -1,7 +1,6 @@
 """Filters: what a file may say, which columns it reads, and how each misbehaviour is contained."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,14 +130,15 @@ def test_a_filter_that_misbehaves_is_contained_with_the_reason(pool: FilterPool,
 def test_a_filter_process_that_takes_no_batch_holds_up_no_other(pool: FilterPool) -> None:
     odd, good = python("return magpsf < 17"), filter_of_text("bright.py", BRIGHT)
     pool.load(good)
-    stopped = pool.load(odd).pid
-    os.kill(stopped, signal.SIGSTOP)
+    stopped = psutil.Process(pool.load(odd).pid)
+    stopped.suspend()
     # More than the kernel keeps for a process that does not read.
     many = pa.table({"magpsf": np.linspace(15, 20, 200_000)})
     said = pool.judge({"odd": many, "bright": many})
     assert str(said["odd"]) == "time: no answer within 3 s"
     assert isinstance(said["bright"], Verdicts)
-    assert not psutil.pid_exists(stopped)
+    _, alive = psutil.wait_procs([stopped], timeout=20)  # its fork server takes note of its end
+    assert not alive
     assert verdicts(pool, odd, pa.table({"magpsf": MAGS})).count(PASSED) == 2
 
 
