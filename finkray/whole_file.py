@@ -10,12 +10,11 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, mode: int = 0o666, durable: bool = True) -> Iterator[BinaryIO]:
     """Create or replace a file when the block ends; if it raises, leave what was there.
 
-    What is written goes to a hidden file beside it, which is on the disk before it takes the name:
-    under that name nobody finds a part, also after a kill or a loss of power. A kill may leave the
-    hidden file.
+    What is written goes to a hidden file beside it, which then takes the name: under that name
+    nobody finds a part, also after a kill. A kill may leave the hidden file.
 
     Parameters
     ----------
@@ -23,6 +22,9 @@ def whole_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
         The file, in a folder that exists.
     mode
         Its permissions, less the umask.
+    durable
+        Whether it is on the disk before it takes the name, so that a loss of power leaves no part
+        either. What is written several times a second and soon outdated needs no such wait.
 
     Raises
     ------
@@ -33,8 +35,9 @@ def whole_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     try:
         with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
         with suppress(OSError):

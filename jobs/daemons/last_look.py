@@ -22,7 +22,7 @@ def record_look(state: Path, daemon: str, problem: str = "") -> None:
     look = {"at": datetime.now(UTC).isoformat(), "problem": problem}
     path = state / f"{daemon}.json"
     try:
-        with whole_file(path) as file:
+        with whole_file(path, durable=False) as file:
             file.write(json.dumps(look).encode())
     except OSError as error:
         _LOG.warning(

@@ -3,17 +3,18 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 def fill_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `finkray.whole_file` find no room for files in that folder."""
-    fsync = os.fsync
+    os_open = os.open
 
-    def fsync_or_refuse(descriptor: int) -> None:
-        if Path(f"/proc/self/fd/{descriptor}").readlink().parent == folder:
+    def open_or_refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & os.O_CREAT and Path(path).parent == folder:
             raise OSError(errno.ENOSPC, "No space left on device")
-        fsync(descriptor)
+        return os_open(path, flags, *rest, **named)
 
-    monkeypatch.setattr("finkray.whole_file.os.fsync", fsync_or_refuse)
+    monkeypatch.setattr("finkray.whole_file.os.open", open_or_refuse)

@@ -7,14 +7,17 @@ import pytest
 from finkray.whole_file import whole_file
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_complete(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+def test_readers_see_the_old_file_until_the_new_one_is_complete(
+    tmp_path: Path, durable: bool
+) -> None:
     path = tmp_path / "facts"
-    with whole_file(path) as file:
+    with whole_file(path, durable=durable) as file:
         file.write(b"one")
         file.flush()
         assert not path.exists()
         assert all(each.name.startswith(".") for each in tmp_path.iterdir())
-    with whole_file(path) as file:
+    with whole_file(path, durable=durable) as file:
         file.write(b"two")
         file.flush()
         assert path.read_bytes() == b"one"
