@@ -46,7 +46,6 @@ class _RangedFile(io.RawIOBase):
         self._tail = tail
         self._fetch = fetch
         self._at = 0
-        _end.read_s = time.monotonic()
 
     def readable(self) -> bool:
         return True

@@ -73,7 +73,7 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
 def _forget(context: CommandContext, names: Iterable[str]) -> list[StartedJob]:
     """Forget jobs; that a disk refuses to record it is no reason to let them run on.
 
-    It is recorded when they have ended, if the disk allows: then that ends the command with an
+    It is tried again when they have ended. If the disk still refuses, the command ends with an
     error.
     """
     try:
