@@ -3,9 +3,12 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
+
+from finkray.host.processes import running_processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,9 @@ class Meter:
 
     def _family(self) -> list[psutil.Process]:
         children: dict[int, list[psutil.Process]] = {}
-        for process in psutil.process_iter(["ppid"]):
-            children.setdefault(process.info["ppid"], []).append(process)
+        for process in running_processes():
+            with suppress(psutil.NoSuchProcess):
+                children.setdefault(process.ppid(), []).append(process)
         waiting = list(self._known)
         while waiting:
             for child in children.get(waiting.pop().pid, ()):

@@ -20,6 +20,7 @@ from types import FrameType
 import psutil
 
 from finkray.host.exit_codes import DaemonExit
+from finkray.host.processes import running_processes
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -152,7 +153,7 @@ def left_in(session: int) -> list[psutil.Process]:
     A session id is not used again while the session has processes.
     """
     left = []
-    for process in psutil.process_iter():
+    for process in running_processes():
         with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
                 left.append(process)

@@ -9,6 +9,7 @@ from typing import Final
 import psutil
 
 from finkray.host.process import ProcessRecord
+from finkray.host.processes import command_of, running_processes
 from finkray.host.supervise import left_in
 
 KILL_WAIT_S: Final = 10.0
@@ -44,16 +45,17 @@ def left_of_job(home: Path, settings: Path) -> list[psutil.Process]:
     """
     left: list[psutil.Process] = []
     for process in _started_by(home):
-        with suppress(psutil.Error):
-            if any(str(settings) in word for word in process.cmdline()):
-                left += [process, *process.children(recursive=True)]
+        if any(str(settings) in word for word in command_of(process)):
+            left.append(process)
+            with suppress(psutil.NoSuchProcess):  # it has ended since
+                left += process.children(recursive=True)
     return left
 
 
 def _started_by(home: Path) -> list[psutil.Process]:
     """Return the processes that Ray or a job of this cluster has started, without this process."""
     started = []
-    for process in psutil.process_iter():
+    for process in running_processes():
         with suppress(psutil.Error):  # it has ended, or is another user's
             if process.environ().get(HOME_VARIABLE) == str(home) and process.pid != os.getpid():
                 started.append(process)

@@ -11,6 +11,7 @@ import psutil
 
 from finkray.errors import FinkrayError
 from finkray.host.lock import exclusive
+from finkray.host.processes import command_of, running_processes
 from finkray.settings.model import load
 from jobs.cluster.connect import Cluster
 from jobs.cluster.local_ray import ended_local_ray, find_local_ray, start_local_ray
@@ -91,8 +92,7 @@ def _wait_for_end(state: Path, job: StartedJob) -> None:
 
 
 def _processes_with(path: str) -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [process for process in found if path in " ".join(process.info["cmdline"] or ())]
+    return [each for each in running_processes() if path in " ".join(command_of(each))]
 
 
 def main() -> int:

@@ -52,16 +52,17 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
         started = started_jobs(context.state)
         names = names or list(dict.fromkeys([*running, *started]))
         _refuse_unknown(context, names, {*running, *started})
-        # Before they end, so that none is taken for a job that ended unexpectedly.
         of_started = {j.name: j.service.spec if j.service else None for j in started.values()}
-        forgotten = _forget(context, [_named(name, of_started) or name for name in names])
-        left = _clear(context, forgotten) if cluster is None else []
+        stopped = [_named(name, of_started) or name for name in names]
+        left = []
+        if cluster is None:
+            left = _forget_killed(context, [started[name] for name in stopped if name in started])
+        else:
+            _forget(context, stopped)
     specs = {job.name: job.spec for job in running.values()}
     found = [running[key] for name in names if (key := _named(name, specs))]
     for name in names:
-        if (_named(name, of_started) or name) in left:
-            context.progress.say(f"{name} has ended: its Ray was killed before, and it lived on")
-        elif _named(name, specs) is None:
+        if _named(name, specs) is None and (_named(name, of_started) or name) not in left:
             context.progress.say(f"{name} does not run")
     if not names:
         context.progress.say("no job runs")
@@ -70,17 +71,36 @@ def stop(context: CommandContext, names: Sequence[str] = ()) -> None:
             _stop(context, cluster, jobs, found)
 
 
-def _forget(context: CommandContext, names: Iterable[str]) -> list[StartedJob]:
-    """Forget jobs; that a disk refuses to record it is no reason to let them run on.
+def _forget(context: CommandContext, names: Iterable[str]) -> None:
+    """Forget jobs before they end, so that none is taken for a job that ended unexpectedly.
 
-    It is tried again when they have ended. If the disk still refuses, the command ends with an
-    error.
+    That a disk refuses to record it is no reason to let them run on. It is tried again when they
+    have ended. If the disk still refuses, the command ends with an error.
     """
     try:
-        return forget(context.state, names)
+        forget(context.state, names)
     except StorageError as error:
         context.progress.tell(f"they stop, but that cannot be recorded now: {error}")
-        return []
+
+
+def _forget_killed(context: CommandContext, jobs: Sequence[StartedJob]) -> list[str]:
+    """Forget jobs whose cluster has ended, and delete what they left.
+
+    Returns
+    -------
+    list of str
+        The jobs of which processes ran on; these are ended first, whatever the disk refuses.
+    """
+    ran_on = []
+    for job in (job for job in jobs if not job.address):
+        if end_left_job(context.state, settings_file(context.state, job.job_id)):
+            ran_on.append(job.name)
+            context.progress.say(f"{job.name} has ended: its Ray was killed before, yet it ran on")
+    for job in forget(context.state, [job.name for job in jobs]):
+        settings_file(context.state, job.job_id).unlink(missing_ok=True)
+    if plan_now(context.state).leave:
+        stop_local_ray(context.state)  # clears away what a killed one left
+    return ran_on
 
 
 def _named(name: str, specs: Mapping[str, str | None]) -> str | None:
@@ -102,19 +122,6 @@ def _refuse_unknown(context: CommandContext, names: Iterable[str], jobs: Iterabl
         close = difflib.get_close_matches(name, sorted(known), 1, _SIMILARITY)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
         raise SettingsError(f"no job is named {name!r}, and no results are: {hint}")
-
-
-def _clear(context: CommandContext, forgotten: Iterable[StartedJob]) -> list[str]:
-    """Delete what jobs left whose cluster has ended; return those of which processes lived on."""
-    lived_on = []
-    for job in forgotten:
-        settings = settings_file(context.state, job.job_id)
-        if not job.address and end_left_job(context.state, settings):
-            lived_on.append(job.name)
-        settings.unlink(missing_ok=True)
-    if plan_now(context.state).leave:
-        stop_local_ray(context.state)  # clears away what a killed one left
-    return lived_on
 
 
 def _stop(context: CommandContext, cluster: Cluster, jobs: Jobs, found: Sequence[Job]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from finkray.claim import Claim, Gap, TopicPartition
+from finkray.host.processes import command_of
 from finkray.ingest.bounded_consumer import BoundedConsumer
 from finkray.ingest.messages import Assignment
 from finkray.kafka.cluster import KafkaCluster
@@ -23,7 +24,6 @@ from tests.support.archiving import wait_until
 from tests.support.damaged_log import changed_bit, send_batch
 from tests.support.lane_reading import Lanes, fill, made
 from tests.support.packets import send
-from tests.support.processes import words_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -68,7 +68,7 @@ def processes() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
-        if "finkray.ingest.bounded_process" in words_of(process)
+        if "finkray.ingest.bounded_process" in command_of(process)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from gradio_client import Client
 
+from finkray.host.processes import command_of
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import find_local_ray, stop_local_ray
@@ -17,7 +18,6 @@ from jobs.cluster.started_jobs import started_jobs
 from tests.support import docs_pages
 from tests.support.archiving import wait_until
 from tests.support.packets import real_ztf_packets
-from tests.support.processes import words_of
 from tests.support.real_archives import LSST_ALERTS, ZTF_ALERTS, real_archive, write_gcvs
 from tests.support.small_archives import NIGHT
 from tests.support.workspace import Workspace, make_workspace
@@ -46,7 +46,7 @@ def kill_aggregation(workspace: Workspace) -> None:
     processes = [
         process
         for process in head.children(recursive=True)
-        if "jobs.daemons.aggregation" in words_of(process)
+        if "jobs.daemons.aggregation" in command_of(process)
     ]
     assert processes
     for process in processes:

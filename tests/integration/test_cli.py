@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from finkray.host.processes import command_of
 from finkray.settings.ray import RaySettings
 from jobs.cluster.local_ray import LocalRay, find_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.started_jobs import started_jobs
-from tests.support.processes import words_of
 from tests.support.workspace import Workspace, make_workspace
 from ui.passwords import password_line
 
@@ -63,8 +63,8 @@ def test_start_returns_when_the_service_answers(running: Workspace) -> None:
 
 def test_the_page_has_a_lower_priority_than_the_archive(running: Workspace, ray: LocalRay) -> None:
     assert running.port  # it runs
-    (page,) = (each for each in family(ray) if "jobs.daemons.page" in words_of(each))
-    (job,) = (each for each in page.parents() if "JobSupervisor" in " ".join(words_of(each)))
+    (page,) = (each for each in family(ray) if "jobs.daemons.page" in command_of(each))
+    (job,) = (each for each in page.parents() if "JobSupervisor" in " ".join(command_of(each)))
     assert page.nice() == job.nice() + 5  # the archive's driver has that of its job
 
 
@@ -131,7 +131,7 @@ def test_no_secret_is_in_the_dashboard_or_on_a_command_line(
     with urllib.request.urlopen(question, timeout=20) as answer:
         jobs = answer.read().decode()
     assert "jobs.daemons.page" in jobs
-    commands = " ".join(" ".join(words_of(process)) for process in family(ray))
+    commands = " ".join(" ".join(command_of(process)) for process in family(ray))
     assert "jobs.daemons.page" in commands
     for secret in ("hunter2", token):
         assert secret not in jobs

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from finkray.host.processes import running_processes
 from tests.support.archiving import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.ray, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -62,7 +63,7 @@ def start(
 def left_over(archive: Path) -> list[str]:
     """Processes that a demo into this archive started: by a variable, which all of them inherit."""
     found = []
-    for process in psutil.process_iter():
+    for process in running_processes():
         with suppress(psutil.Error):
             if process.environ().get(MARK) == str(archive):
                 found.append(" ".join(process.cmdline()))
@@ -154,7 +155,7 @@ def test_a_live_night_has_scores_survives_a_kill_and_leaves_nothing(tmp_path: Pa
 
     # The page and the command say the same of an archive that was killed, and that it runs again.
     before = asked(f"{url}/api/v1/snapshot")["epoch"]
-    for process in psutil.process_iter():
+    for process in running_processes():
         with suppress(psutil.Error):
             words = process.cmdline()
             if "finkray.archive" in words and process.environ().get(MARK) == str(night):

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 import finkray
+from finkray.host.processes import command_of, running_processes
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
 from jobs.cluster.simulated_kafka import running_kafka
@@ -18,7 +19,6 @@ from jobs.cluster.started_jobs import started_jobs
 from jobs.cluster.watcher_process import end_watcher, watcher_runs
 from jobs.daemons.page_facts import EndedJobsSource
 from tests.support.archiving import wait_until
-from tests.support.processes import words_of
 from tests.support.shift import page_head
 from tests.support.small_archives import archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
@@ -62,7 +62,7 @@ def kill(ray: LocalRay, mark: str) -> None:
     assert head is not None
     # The raylet has the agents' commands behind its first words.
     family = head.children(recursive=True)
-    victims = [each for each in family if mark in " ".join(words_of(each)[:4])]
+    victims = [each for each in family if mark in " ".join(command_of(each)[:4])]
     assert victims, f"no process of Ray has {mark}"
     for victim in victims:
         victim.kill()
@@ -78,7 +78,7 @@ def runs_again(workspace: Workspace, name: str, restarts: int) -> bool:
 def processes_of(workspace: Workspace) -> list[psutil.Process]:
     """All processes that have the state folder in their command line or environment."""
     found = []
-    for process in psutil.process_iter():
+    for process in running_processes():
         if process.pid == os.getpid():
             continue
         try:

@@ -11,11 +11,11 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from finkray.host.processes import command_of
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay
 from tests.support.archiving import wait_until
-from tests.support.processes import words_of
 from tests.support.small_archives import NIGHT, SmallArchive
 from tests.support.workspace import Workspace, make_workspace
 
@@ -69,7 +69,7 @@ def workspace(tmp_path: Path, ray_cluster: LocalRay) -> Workspace:
 def actors(ray: LocalRay) -> list[psutil.Process]:
     father = ray.process.process()
     family = father.children(recursive=True) if father else []
-    return [one for one in family if "ray::ServiceActor" in " ".join(words_of(one))]
+    return [one for one in family if "ray::ServiceActor" in " ".join(command_of(one))]
 
 
 def served(workspace: Workspace, name: str) -> int:

@@ -15,12 +15,12 @@ import pytest
 
 import finkray
 import finkray.testing
+from finkray.host.processes import command_of
 from finkray.ledger.read import read_state
 from finkray.storage.local import LocalStorage
 from jobs.cluster.local_ray import LocalRay, find_local_ray, stop_local_ray
 from tests.support import docs_pages
 from tests.support.archiving import wait_until
-from tests.support.processes import words_of
 from tests.support.small_archives import NIGHT, SmallArchive, archive_sample_alerts
 from tests.support.workspace import Workspace, make_workspace
 
@@ -83,7 +83,7 @@ def victims(ray: LocalRay) -> list[psutil.Process]:
     father = ray.process.process()
     found = []
     for process in father.children(recursive=True) if father else []:
-        words = " ".join(words_of(process))
+        words = " ".join(command_of(process))
         if "ray::ServiceActor" in words or "finkray.serving.child" in words:
             found.append(process)
     return found

@@ -14,12 +14,14 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from finkray.errors import FinkrayError, KafkaUnavailable
+from finkray.host.processes import command_of, running_processes
 from sim.broker.kafka import Kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 _OWNER = """
 import pathlib, sys, time
+from finkray.host.processes import command_of, running_processes
 from sim.broker.kafka import Kafka
 Kafka.start(pathlib.Path(sys.argv[1]), die_with_parent={})
 print("up", flush=True)
@@ -58,8 +60,8 @@ def _processes_of(folder: Path) -> list[psutil.Process]:
     """Every process that has the folder in its command line: the JVM and its watcher."""
     return [
         process
-        for process in psutil.process_iter(["cmdline"])
-        if str(folder) in " ".join(process.info["cmdline"] or []) and process.pid != os.getpid()
+        for process in running_processes()
+        if str(folder) in " ".join(command_of(process)) and process.pid != os.getpid()
     ]
 
 

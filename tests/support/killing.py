@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from finkray.host.processes import command_of
 from finkray.query.authenticated_master import MASTER_PROPERTY
 from jobs.cluster.local_ray import LocalRay
 from tests.support.archiving import ArchiveUnderTest
-from tests.support.processes import words_of
 
 Finder = Callable[[ArchiveUnderTest, LocalRay], Iterator[psutil.Process]]
 
@@ -21,7 +21,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _of_ray(ray: LocalRay, *marks: str) -> Iterator[psutil.Process]:
     for process in _family(ray.process.pid):
-        words = " ".join(words_of(process))
+        words = " ".join(command_of(process))
         if all(mark in words for mark in marks):
             yield process
 
@@ -35,14 +35,14 @@ def python_workers(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Proces
     """Find Spark's Python workers, in which the tasks run."""
     for process in _of_ray(ray, "pyspark.daemon"):
         parent = process.parent()
-        if parent is not None and "pyspark.daemon" in " ".join(words_of(parent)):
+        if parent is not None and "pyspark.daemon" in " ".join(command_of(parent)):
             yield process
 
 
 def executors(_: ArchiveUnderTest, ray: LocalRay) -> Iterator[psutil.Process]:
     """Find the JVMs of Spark's executors: those with Python workers below them."""
     for process in _of_ray(ray, "DefaultWorker"):
-        if any("pyspark.daemon" in " ".join(words_of(child)) for child in process.children()):
+        if any("pyspark.daemon" in " ".join(command_of(child)) for child in process.children()):
             yield process
 
 
@@ -68,7 +68,7 @@ def drivers(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Process]:
     """Find the archive's own process."""
     if archive.process is not None:
         for process in _family(archive.process.pid):
-            if "--unsupervised" in " ".join(words_of(process)):
+            if "--unsupervised" in " ".join(command_of(process)):
                 yield process
 
 
@@ -76,7 +76,7 @@ def driver_jvms(archive: ArchiveUnderTest, _: LocalRay) -> Iterator[psutil.Proce
     """Find the JVM beside the driver."""
     if archive.process is not None:
         for process in _family(archive.process.pid):
-            if "pyspark-shell" in " ".join(words_of(process)):
+            if "pyspark-shell" in " ".join(command_of(process)):
                 yield process
 
 

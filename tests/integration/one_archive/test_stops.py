@@ -18,6 +18,7 @@ from finkray.audit.audit import audit
 from finkray.audit.report import AuditReport
 from finkray.driver.archiver import CLOSE_S, DRAIN_S
 from finkray.driver.feeder import KEEP_WARM_S
+from finkray.host.processes import command_of, running_processes
 from finkray.kafka.cluster import KafkaCluster
 from finkray.ledger.lease import LEASE_PATH
 from finkray.ledger.read import read_state
@@ -141,8 +142,8 @@ def the_page_for_the_shift_says_what_to_look_at(archive: ArchiveUnderTest) -> No
 def python_workers(ray: LocalRay) -> set[int]:
     """The processes that Spark's executors of this Ray have forked off to run Python in."""
     workers = set()
-    for process in psutil.process_iter(["cmdline"]):
-        if "pyspark.daemon" not in (process.info["cmdline"] or ()):
+    for process in running_processes():
+        if "pyspark.daemon" not in (command_of(process)):
             continue
         try:
             daemon, above = process.parent(), process.parents()

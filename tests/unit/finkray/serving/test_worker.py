@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finkray.errors import ServiceError
+from finkray.host.processes import command_of, running_processes
 from finkray.services.messages import Slice, Spec
 from finkray.serving.environment import child_environment
 from finkray.serving.run import limits_of
@@ -159,7 +160,7 @@ def test_the_memory_of_processes_that_it_starts_counts_and_they_end_with_it(
     assert answer.fault == "memory"
     assert not watched.is_running()
     mark = "a.append(bytearray"
-    killed = [one for one in psutil.process_iter(["cmdline"]) if mark in str(one.info["cmdline"])]
+    killed = [one for one in running_processes() if mark in str(command_of(one))]
     _, alive = psutil.wait_procs(killed, timeout=20)  # a killed process may take its time to end
     assert not alive
     assert worker.run([Slice(FILE, 0, 10)]).fault is None

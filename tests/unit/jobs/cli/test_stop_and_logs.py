@@ -5,17 +5,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
+from finkray.host.processes import command_of
 from jobs.cluster.orphans import HOME_VARIABLE
 from jobs.cluster.started_jobs import StartedJob, record_start, started_jobs
 from tests.support.archiving import wait_until
 from tests.support.commands import Finkray
-from tests.support.processes import words_of
+from tests.support.full_disk import fill_disk
 
 AT = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
@@ -59,9 +62,11 @@ def test_a_damaged_file_of_the_state_folder_is_named_with_what_to_do(
             assert answer.stderr.startswith(f"finkray: {state / name} is damaged: ")
 
 
-def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(
-    finkray: Finkray, tmp_path: Path
-) -> None:
+@contextmanager
+def jobs_of_a_killed_ray(
+    tmp_path: Path, names: Sequence[str]
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Jobs that run on though their Ray was killed; its home is the folder finkray-x."""
     state, home = tmp_path / "state", tmp_path / "finkray-x"
     (state / "settings").mkdir(parents=True)
     state.chmod(0o700)
@@ -71,40 +76,58 @@ def test_what_lives_on_of_a_job_whose_ray_was_killed_ends_with_it(
     record = {"process": process, **places, "home": str(home), "folder": str(home / "ray")}
     (state / "ray.json").write_text(json.dumps(record))
     # As Ray leaves them: in a session of their own, with the settings on the command line.
-    lives_on = {}
-    for name in ("simulator", "archive"):
+    run_on = {}
+    for name in names:
         record_start(state, StartedJob(name=name, job_id=f"{name}-1", started_at=AT))
         settings = state / "settings" / f"{name}-1.json"
         settings.write_text("{}")
-        lives_on[name] = subprocess.Popen(
+        run_on[name] = subprocess.Popen(
             [sys.executable, "-c", "import time; time.sleep(600)", "--config", str(settings)],
             env={**os.environ, HOME_VARIABLE: str(home)},
             start_new_session=True,
         )
         # For some instructions after it began to run a program, a process has no command line.
-        _wait_for_words(lives_on[name].pid, str(settings))
+        _wait_for_words(run_on[name].pid, str(settings))
     try:
-        answer = finkray("stop", "simulator")
-        assert answer.stdout == (
-            "simulator has ended: its Ray was killed before, and it lived on\n"
-        )
-        lives_on["simulator"].wait(60)
-        assert lives_on["archive"].poll() is None
-        assert list(started_jobs(state)) == ["archive"]
-        assert finkray("stop", "--all").stdout == (
-            "archive has ended: its Ray was killed before, and it lived on\n"
-        )
-        lives_on["archive"].wait(60)
-        assert not home.exists()
+        yield run_on
     finally:
-        for each in lives_on.values():
+        for each in run_on.values():
             each.kill()
             each.wait()
 
 
+def test_what_runs_on_of_a_job_whose_ray_was_killed_ends_with_it(
+    finkray: Finkray, tmp_path: Path
+) -> None:
+    with jobs_of_a_killed_ray(tmp_path, ("simulator", "archive")) as run_on:
+        answer = finkray("stop", "simulator")
+        assert answer.stdout == ("simulator has ended: its Ray was killed before, yet it ran on\n")
+        run_on["simulator"].wait(60)
+        assert run_on["archive"].poll() is None
+        assert list(started_jobs(tmp_path / "state")) == ["archive"]
+        assert finkray("stop", "--all").stdout == (
+            "archive has ended: its Ray was killed before, yet it ran on\n"
+        )
+        run_on["archive"].wait(60)
+        assert not (tmp_path / "finkray-x").exists()
+
+
+def test_it_ends_also_when_the_disk_refuses_to_record_that(
+    finkray: Finkray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    with jobs_of_a_killed_ray(tmp_path, ("simulator", "archive")) as run_on:
+        fill_disk(state, monkeypatch)
+        answer = finkray("stop", "archive")
+        run_on["archive"].wait(60)
+        assert answer.returncode == 3
+        assert answer.stderr.startswith(f"finkray: {state / 'jobs.json'} cannot be written: ")
+        assert list(started_jobs(state)) == ["simulator", "archive"]
+
+
 def _wait_for_words(pid: int, word: str) -> None:
     process = psutil.Process(pid)
-    wait_until("the command line to be there", lambda: word in words_of(process))
+    wait_until("the command line to be there", lambda: word in command_of(process))
 
 
 def test_what_to_stop_is_said_by_names_or_by_all(finkray: Finkray) -> None:
