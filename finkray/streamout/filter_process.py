@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from finkray.errors import FilterError
 from finkray.host.child_output import ChildOutput
+from finkray.host.process_id import ProcessId
 from finkray.serving.memory import ProcessMemory
 from finkray.settings.streamout import StreamoutSettings
 from finkray.streamout.filter_file import FilterFile
@@ -89,6 +90,7 @@ class FilterProcess:
             self._output.handed_over()
         self.connection = connection
         self.pid = pid
+        self._identity = ProcessId.of(pid)
         self._memory = ProcessMemory(pid)
 
     @property
@@ -156,8 +158,10 @@ class FilterProcess:
     def end(self) -> None:
         """End the process, and those that it started."""
         self.connection.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        # The fork server reaps it when it ends, and then another process may get its id.
+        if not self._identity.is_pid_reused():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._output.join()
 
 

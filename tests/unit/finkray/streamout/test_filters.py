@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_a_filter_process_that_takes_no_batch_holds_up_no_other(pool: FilterPool
     _, alive = psutil.wait_procs([stopped], timeout=20)  # its fork server takes note of its end
     assert not alive
     assert verdicts(pool, odd, pa.table({"magpsf": MAGS})).count(PASSED) == 2
+
+
+def test_a_process_that_got_the_id_of_an_ended_filter_is_not_killed(pool: FilterPool) -> None:
+    filter_process = pool.load(python("return magpsf < 17", name="ended"))
+    other = psutil.Process(filter_process.pid)
+    other.suspend()  # it would end with the connection to it
+    # As when the filter's process ended, and another one of this id was started.
+    filter_process._identity = replace(filter_process._identity, started="1")
+    pool.drop("ended")
+    assert other.is_running()
+    other.kill()
 
 
 def test_an_answer_of_pandas_that_was_sorted_is_that_of_each_alert(pool: FilterPool) -> None:
