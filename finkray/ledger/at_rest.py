@@ -1,10 +1,12 @@
-"""Read from the folder of an archive that does not report whether it is new, stopped or dead.
+"""Find out from its folder whether an archive is new, stopped, dead or running.
+
+It is for archives that send no snapshot.
 
 no lease, no ledger -> never started        lease released -> stopped
 holder's process ended, or silent -> died   holder alive   -> runs, and reports elsewhere
 
-A ledger that is lost, or older than the identity beside it or than the newest files, is told: a
-start would refuse it.
+The result also says if the ledger is lost, or older than the identity beside it or than the newest
+files, because a start would refuse it.
 """
 
 from collections.abc import Sequence
@@ -19,10 +21,10 @@ from finkray.ledger.identity import (
     read_identity,
     refuse_older_ledger,
 )
-from finkray.ledger.lease import Free, Held, judge, read_lease
+from finkray.ledger.lease import Free, Held, lease_state, read_lease
 from finkray.ledger.read import read_entries, read_state
 from finkray.ledger.state import LedgerState
-from finkray.status.at_rest import ArchiveAtRest, Rest
+from finkray.status.at_rest import ArchiveAtRest, ArchiveState
 from finkray.storage.contract import Storage
 
 _LOOKED_THROUGH: Final = 200
@@ -30,7 +32,7 @@ _LOOKED_THROUGH: Final = 200
 
 
 def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest:
-    """Return how the archive of a folder is, without taking or changing anything.
+    """Return the state of the archive in a folder, without taking or changing anything.
 
     Parameters
     ----------
@@ -53,16 +55,16 @@ def read_at_rest(storage: Storage, me: ProcessId | None = None) -> ArchiveAtRest
     if lease is None and identity is None and state.last_seq < 0 and not files:
         return ArchiveAtRest("never_started")
     balance = state.balance()
-    verdict = judge(lease, me or ProcessId.mine(), datetime.now(UTC))
-    found: Rest = "died"  # its process has ended, or is silent
-    if isinstance(verdict, Free):
-        found = "stopped"
-    elif isinstance(verdict, Held) or (lease is not None and _lives_here(lease.holder, me)):
-        found = "runs"  # a process of this machine that is late with its heartbeat lives
+    found_state = lease_state(lease, me or ProcessId.mine(), datetime.now(UTC))
+    archive_state: ArchiveState = "died"  # its process has ended, or is silent
+    if isinstance(found_state, Free):
+        archive_state = "stopped"
+    elif isinstance(found_state, Held) or (lease is not None and _lives_here(lease.holder, me)):
+        archive_state = "runs"  # a process of this machine that is late with its heartbeat lives
     entries = read_entries(storage, max(-1, state.last_seq - _LOOKED_THROUGH))
     durable_at = [entry.at for entry in entries if entry.claims]
     return ArchiveAtRest(
-        found,
+        archive_state,
         None if lease is None else lease.heartbeat,
         "" if lease is None else str(lease.holder),
         durable_at[-1] if durable_at else None,

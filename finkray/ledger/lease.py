@@ -112,15 +112,15 @@ class Stale:
     by: ProcessId
 
 
-Verdict = Free | Dead | Held | Stale
+LeaseState = Free | Dead | Held | Stale
 
 
-def judge(
+def lease_state(
     lease: LeaseRecord | None,
     me: ProcessId,
     now: datetime,
     is_running: Callable[[ProcessId], bool] = ProcessId.is_running,
-) -> Verdict:
+) -> LeaseState:
     """Decide whether the lease is held, and how it may be taken. Pure.
 
     Parameters
@@ -157,9 +157,9 @@ def refuse_if_held(storage: Storage) -> None:
     StorageError
         if the storage refuses
     """
-    verdict = judge(read_lease(storage), ProcessId.mine(), datetime.now(UTC))
-    if isinstance(verdict, Held):
-        raise _held(verdict)
+    found_state = lease_state(read_lease(storage), ProcessId.mine(), datetime.now(UTC))
+    if isinstance(found_state, Held):
+        raise _held(found_state)
 
 
 class Lease:
@@ -203,16 +203,16 @@ class Lease:
         """
         me = ProcessId.mine()
         before = read_lease(storage)
-        verdict = judge(before, me, datetime.now(UTC))
-        if isinstance(verdict, Stale) and before is not None:
+        found_state = lease_state(before, me, datetime.now(UTC))
+        if isinstance(found_state, Stale) and before is not None:
             # One and a half heartbeats: long enough for a holder whose clock differs.
             time.sleep(1.5 * before.ttl_s / HEARTBEATS_PER_TTL)
             if read_lease(storage) != before:
-                verdict = Held(before.holder, before.since)
-        if isinstance(verdict, Held):
-            raise _held(verdict)
-        if not isinstance(verdict, Free) and before is not None:
-            reason = "lease ran out" if isinstance(verdict, Stale) else "it has ended"
+                found_state = Held(before.holder, before.since)
+        if isinstance(found_state, Held):
+            raise _held(found_state)
+        if not isinstance(found_state, Free) and before is not None:
+            reason = "lease ran out" if isinstance(found_state, Stale) else "it has ended"
             log.warning("taking the archive over from %s: %s", before.holder, reason)
         now = datetime.now(UTC)
         epoch = 0 if before is None else before.epoch + 1
@@ -339,9 +339,9 @@ def read_lease(storage: Storage) -> LeaseRecord | None:
     return None if data is None else LeaseRecord.from_bytes(data)
 
 
-def _held(verdict: Held) -> ArchiveHeld:
-    holder = verdict.by
+def _held(state: Held) -> ArchiveHeld:
+    holder = state.by
     return ArchiveHeld(
-        f"the archive is held by {holder} since {verdict.since:%Y-%m-%d %H:%M:%S} UTC: stop it "
+        f"the archive is held by {holder} since {state.since:%Y-%m-%d %H:%M:%S} UTC: stop it "
         "with `finkray stop archive`, or wait until it has ended"
     )

@@ -1,10 +1,10 @@
-"""The state of an archive on which no process reports: never started, stopped or dead."""
+"""The state of an archive that sends no snapshot: never started, stopped, died, runs elsewhere."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-Rest = Literal["never_started", "stopped", "died", "runs"]
+ArchiveState = Literal["never_started", "stopped", "died", "runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +13,8 @@ class ArchiveAtRest:
 
     Attributes
     ----------
-    rest
-        its state; `died` also if its machine is only unreachable, which looks the same from here
+    state
+        `died` also if its machine is only unreachable, which looks the same from here
     heartbeat_at
         when its process last renewed the lease, UTC; None if it has never run
     holder
@@ -27,7 +27,7 @@ class ArchiveAtRest:
         why a start would refuse its ledger, and what to do; "" if it would not
     """
 
-    rest: Rest
+    state: ArchiveState
     heartbeat_at: datetime | None = None
     holder: str = ""
     durable_at: datetime | None = None
@@ -38,7 +38,7 @@ class ArchiveAtRest:
     def to_json(self) -> dict[str, Any]:
         """Return what `finkray status --json` prints of it."""
         return {
-            "state": self.rest,
+            "state": self.state,
             "heartbeat_at": self.heartbeat_at.isoformat() if self.heartbeat_at else None,
             "holder": self.holder or None,
             "durable_at": self.durable_at.isoformat() if self.durable_at else None,

@@ -26,7 +26,7 @@ def troubles(
     """Return what `finkray status --check` finds wrong, a line each; () if all is well."""
     found = [f"job {each.job.name} ended without being stopped" for each in ended]
     if at_rest is not None or snapshot is None:
-        state = "does not report" if at_rest is None else at_rest.rest.replace("_", " ")
+        state = "does not report" if at_rest is None else at_rest.state.replace("_", " ")
         found.append(f"archive: {state}")
         if at_rest is not None and at_rest.problem:
             found.append(f"archive cannot start: {at_rest.problem}")

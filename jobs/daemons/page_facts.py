@@ -51,7 +51,7 @@ def at_rest_unless_reporting(
         return None
     found = read_at_rest(storage)
     # Its last report says more of an archive that is alive and hangs, or has failed.
-    alive = snapshot is not None and (found.rest == "runs" or snapshot.state == "failed")
+    alive = snapshot is not None and (found.state == "runs" or snapshot.state == "failed")
     return None if alive else found
 
 

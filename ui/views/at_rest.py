@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Final
 
-from finkray.status.at_rest import ArchiveAtRest, Rest
+from finkray.status.at_rest import ArchiveAtRest, ArchiveState
 from finkray.text import count_text, duration_text, time_text
 from ui.kit.elements import Banner, Level
 
-_HEADLINES: Final[dict[Rest, tuple[Level, str, str]]] = {
+_HEADLINES: Final[dict[ArchiveState, tuple[Level, str, str]]] = {
     "never_started": ("quiet", "never started", "start it with: finkray start archive"),
     "stopped": ("quiet", "stopped", "start it with: finkray start archive"),
     "died": (
@@ -21,15 +21,15 @@ _HEADLINES: Final[dict[Rest, tuple[Level, str, str]]] = {
 
 def at_rest_banner(found: ArchiveAtRest, now: datetime) -> Banner:
     """Return whether the archive was never started, stopped or died, since when, and what to do."""
-    level, headline, what_to_do = _HEADLINES[found.rest]
+    level, headline, what_to_do = _HEADLINES[found.state]
     if found.problem:
-        level, headline, what_to_do = "bad", f"{found.rest}, and cannot start", found.problem
+        level, headline, what_to_do = "bad", f"{found.state}, and cannot start", found.problem
     details = [what_to_do]
     if found.heartbeat_at is not None:
         details.append(f"{found.holder}, last seen {_ago(found.heartbeat_at, now)}")
     if found.durable_at is not None:
         details.append(f"last claim durable {_ago(found.durable_at, now)}")
-    if found.rest != "never_started" and not found.problem:  # else the counts are not known
+    if found.state != "never_started" and not found.problem:  # else the counts are not known
         counts = f"{count_text(found.archived)} alerts archived"
         details.append(f"{counts}, {count_text(found.dead_lettered)} dead letters")
     return Banner(level, headline, tuple(details), old=True)

@@ -27,17 +27,17 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 def test_a_folder_without_an_archive_was_never_started(storage: LocalStorage) -> None:
     found = read_at_rest(storage)
-    assert (found.rest, found.heartbeat_at, found.archived) == ("never_started", None, 0)
+    assert (found.state, found.heartbeat_at, found.archived) == ("never_started", None, 0)
 
 
 def test_a_released_lease_is_an_archive_that_was_stopped(storage: LocalStorage) -> None:
     lease = Lease.acquire(storage, ttl_s=15.0)
     small = SmallArchive(storage)
     small.put(0, 9)
-    assert read_at_rest(storage).rest == "runs"
+    assert read_at_rest(storage).state == "runs"
     lease.release()
     found = read_at_rest(storage)
-    assert (found.rest, found.archived) == ("stopped", 10)
+    assert (found.state, found.archived) == ("stopped", 10)
     assert found.holder == str(ProcessId.mine())
     assert found.durable_at is not None
     assert found.heartbeat_at is not None
@@ -52,14 +52,14 @@ def test_an_archive_whose_process_was_killed_died(storage: LocalStorage) -> None
     )
     subprocess.run([sys.executable, "-c", program, str(storage.root)], check=False)
     assert storage.exists()
-    assert read_at_rest(storage).rest == "died"
+    assert read_at_rest(storage).state == "died"
 
 
 def test_an_archive_of_another_machine_died_when_it_is_silent(storage: LocalStorage) -> None:
     Lease.acquire(storage, ttl_s=15.0).release()
     raw = json.loads((storage.root / LEASE_PATH).read_bytes())
     far = replace(ProcessId.mine(), boot_id="another", host="far")
-    for age_s, rest in ((5, "runs"), (60, "died")):
+    for age_s, state in ((5, "runs"), (60, "died")):
         heartbeat = datetime.now(UTC) - timedelta(seconds=age_s)
         raw |= {
             "released": False,
@@ -67,7 +67,7 @@ def test_an_archive_of_another_machine_died_when_it_is_silent(storage: LocalStor
             "heartbeat": heartbeat.isoformat(),
         }
         (storage.root / LEASE_PATH).write_text(json.dumps(raw))
-        assert read_at_rest(storage).rest == rest
+        assert read_at_rest(storage).state == state
 
 
 def test_a_process_of_this_machine_that_is_late_with_its_heartbeat_lives(
@@ -79,7 +79,7 @@ def test_a_process_of_this_machine_that_is_late_with_its_heartbeat_lives(
     late = json.dumps(raw)
     lease.release()
     (storage.root / LEASE_PATH).write_text(late)
-    assert read_at_rest(storage).rest == "runs"
+    assert read_at_rest(storage).state == "runs"
 
 
 def test_a_damaged_lease_is_named(storage: LocalStorage) -> None:
@@ -97,7 +97,7 @@ def test_a_lost_ledger_is_neither_a_new_archive_nor_an_empty_one(storage: LocalS
     assert read_at_rest(storage).problem == ""
     shutil.rmtree(storage.root / "ledger")
     found = read_at_rest(storage)
-    assert found.rest == "stopped"
+    assert found.state == "stopped"
     assert "is lost, or older than the archive" in found.problem
     assert found.to_json()["problem"] == found.problem
 

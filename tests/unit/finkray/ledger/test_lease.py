@@ -21,9 +21,9 @@ from finkray.ledger.lease import (
     Held,
     Lease,
     LeaseRecord,
+    LeaseState,
     Stale,
-    Verdict,
-    judge,
+    lease_state,
     refuse_if_held,
 )
 from finkray.ledger.log import Ledger
@@ -43,7 +43,7 @@ def record(holder: ProcessId, age_s: float = 1.0) -> LeaseRecord:
 
 
 @pytest.mark.parametrize(
-    ("lease", "running", "verdict"),
+    ("lease", "running", "state"),
     [
         (None, True, Free()),
         (replace(record(NEIGHBOUR), released=True), True, Free()),
@@ -64,8 +64,8 @@ def record(holder: ProcessId, age_s: float = 1.0) -> LeaseRecord:
         (record(FAR, age_s=-3600), False, Stale(FAR)),
     ],
 )
-def test_judge(lease: LeaseRecord | None, running: bool, verdict: Verdict) -> None:
-    assert judge(lease, ME, NOW, lambda _: running) == verdict
+def test_lease_state(lease: LeaseRecord | None, running: bool, state: LeaseState) -> None:
+    assert lease_state(lease, ME, NOW, lambda _: running) == state
 
 
 def test_a_second_archive_is_told_who_has_the_folder(storage: Storage) -> None:

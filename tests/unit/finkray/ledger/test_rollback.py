@@ -40,7 +40,7 @@ def test_a_writer_ends_when_an_older_copy_replaces_its_ledger(
     # `finkray status` and the page ask the folder, and say what a start would say.
     found = read_at_rest(storage)
     assert "lost, or older than the archive" in found.problem
-    assert found.rest == "stopped"
+    assert found.state == "stopped"
     with pytest.raises(LedgerCorrupt, match="lost, or older than the archive"):
         Ledger.take_over(storage)
 

@@ -26,7 +26,7 @@ def test_the_folder_is_asked_only_while_the_archive_does_not_report(storage: Loc
     ):
         found = at_rest_unless_reporting(storage, snapshot, now)
         assert found is not None
-        assert found.rest == "never_started"
+        assert found.state == "never_started"
 
 
 def test_the_last_report_stays_of_an_archive_that_lives_or_has_failed(
@@ -38,7 +38,7 @@ def test_the_last_report_stays_of_an_archive_that_lives_or_has_failed(
     assert at_rest_unless_reporting(storage, busy_night(), late) is None
     elsewhere = at_rest_unless_reporting(storage, None, late)
     assert elsewhere is not None
-    assert elsewhere.rest == "runs"
+    assert elsewhere.state == "runs"
     lease.release()
 
 

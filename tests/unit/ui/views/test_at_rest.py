@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from finkray.status.at_rest import ArchiveAtRest, Rest
+from finkray.status.at_rest import ArchiveAtRest, ArchiveState
 from ui.views.at_rest import at_rest_banner
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -16,13 +16,17 @@ def test_an_archive_that_was_never_started_has_no_times() -> None:
     assert banner.details == ("start it with: finkray start archive",)
 
 
-@pytest.mark.parametrize(("rest", "level"), [("stopped", "quiet"), ("died", "bad")])
-def test_stopped_and_died_are_told_apart_with_times_and_what_to_do(rest: Rest, level: str) -> None:
+@pytest.mark.parametrize(("state", "level"), [("stopped", "quiet"), ("died", "bad")])
+def test_stopped_and_died_are_told_apart_with_times_and_what_to_do(
+    state: ArchiveState, level: str
+) -> None:
     seen = NOW - timedelta(hours=2)
-    found = ArchiveAtRest(rest, seen, "process 7 on host-a", seen - timedelta(seconds=9), 12_345, 6)
+    found = ArchiveAtRest(
+        state, seen, "process 7 on host-a", seen - timedelta(seconds=9), 12_345, 6
+    )
     banner = at_rest_banner(found, NOW)
     assert banner.level == level
-    assert banner.headline.startswith(rest)
+    assert banner.headline.startswith(state)
     assert "finkray start archive" in banner.details[0]
     assert banner.details[1:] == (
         "process 7 on host-a, last seen 2026-11-24 01:00:00 UTC (2 h 0 min ago)",
