@@ -33,8 +33,8 @@ class CutLimits:
     linger_s
         age of the oldest message
     linger_max_s
-        the largest age in a trickle: a claim below `worth_bytes` waits for more messages, so that
-        not each alert becomes a file; never less than `linger_s`
+        the largest age of a claim that is smaller than `worth_bytes`: it waits for more messages,
+        so that not each alert becomes a file; never less than `linger_s`
     """
 
     claim_bytes: int

@@ -32,7 +32,7 @@ class IngestSettings(Section):
         ge=0,
         description="Most resident memory of one actor, without shared pages: one that takes more "
         "ends and is restarted. A record batch that unpacks to more than half of it becomes a gap "
-        "of the kind `unreadable`. `0` is its share of `held_bytes` and 1 GiB",
+        "of the kind `unreadable`. `0`: its share of `held_bytes` plus 1 GiB",
     )
     claim_bytes: ByteSize = Field(
         ByteSize(32 * MiB), ge=1024, description="Size at which a claim is cut"
@@ -41,8 +41,8 @@ class IngestSettings(Section):
     linger_s: PositiveFloat = Field(0.5, description="Age in seconds at which a claim is cut")
     linger_max_s: PositiveFloat = Field(
         5.0,
-        description="Largest age in seconds at which a claim is cut in a trickle, so that there "
-        "are fewer files",
+        description="Largest age in seconds at which a small claim (below 1/64 of `claim_bytes`) "
+        "is cut, so that there are fewer files",
     )
     backlog_offsets: int = Field(
         5000,

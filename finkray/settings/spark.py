@@ -34,8 +34,9 @@ class SparkSettings(Section):
         5.0,
         ge=0,
         le=60,
-        description="In a trickle, seconds from one micro-batch to the next, whose small claims "
-        "share files, so that there are fewer; `0`: claims neither wait nor share",
+        description="Longest time in seconds from one micro-batch with live claims to the next "
+        "while few alerts come (a trickle): its claims share files, so that there are fewer files. "
+        "`0`: claims neither wait nor share files",
     )
     resources: Resources = Field({}, description="Custom Ray resources that each executor requests")
     conf: Options = Field({}, description="Any property of Spark; overrides what finkray sets")

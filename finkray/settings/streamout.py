@@ -37,7 +37,8 @@ class StreamoutSettings(Section):
         Field(
             "",
             description="Schema registry, as http://host:8081, that gets the schemas of topics of "
-            "the form `confluent` as `<topic>-value`. Empty: the topic of schemas alone",
+            "the form `confluent` as `<topic>-value`. Empty: schemas are written to the topic "
+            "of schemas only",
         )
     )
     registry_options: Options = Field(
@@ -61,9 +62,9 @@ class StreamoutSettings(Section):
     dead_writer_s: float = Field(
         20.0,
         ge=13,
-        description="Most seconds that readers of committed messages wait for a process that died "
-        "in a transaction, if no other takes over. Brokers look for such transactions every 10 s, "
-        "so one may take 11 s less than this",
+        description="Longest time in seconds that readers of committed messages wait for a process "
+        "that died in a transaction, if no other takes over. A transaction may last 11 s less than "
+        "this, because brokers end timed-out transactions only every 10 s",
     )
     needs_s: PositiveFloat = Field(
         10.0,
