@@ -111,7 +111,7 @@ class FieldHistory:
         for index, row in zip(detections.which.tolist(), rows, strict=True):
             entries[index] = row
         forced = []
-        if self._null_first:
+        if self._has_forced_photometry:
             columns = forced_photometry(rng, frame, self.population)
             forced = encode_rows(
                 FORCED, columns, rows=len(self.population), null_first=self._null_first
@@ -128,7 +128,7 @@ class FieldHistory:
     def before(self, detections: Detections) -> list[PastEntries]:
         """Return the history of each detected object, without the newest exposure."""
         past = list(self._epochs)[:-1]
-        forced_count = len(past) if self._null_first else 0
+        forced_count = len(past) if self._has_forced_photometry else 0
         return [
             PastEntries(
                 b"".join([epoch.entries[index] for epoch in past]),
@@ -147,6 +147,10 @@ class FieldHistory:
             for channel in range(CHANNELS)
         ]
         return [by_channel[channel] for channel in channels.tolist()]
+
+    @property
+    def _has_forced_photometry(self) -> bool:
+        return self._version != "3.3"
 
     @property
     def _null_first(self) -> bool:

@@ -28,6 +28,8 @@ def schema_text(version: Version) -> str:
 class _Writer:
     def __init__(self, version: Version) -> None:
         self._version = version
+        self._is_version_3 = version == "3.3"
+        self._has_forced_photometry = version != "3.3"
         self._null_first = version != "3.3"
 
     def alert(self) -> dict[str, Any]:
@@ -39,7 +41,7 @@ class _Writer:
             {"type": self._record("candidate", CANDIDATE), "name": "candidate"},
             self._optional("prv_candidates", self._array("prv_candidate", PREVIOUS)),
         ]
-        if self._null_first:
+        if self._has_forced_photometry:
             fields.append(self._optional("fp_hists", self._array("fp_hist", FORCED)))
         cutout = self._record(
             "cutout",
@@ -54,7 +56,9 @@ class _Writer:
             self._optional("cutoutDifference", "ztf.alert.cutout"),
         ]
         # The two versions spell the same full name, ztf.alert, in two ways.
-        name = {"name": "ztf.alert"} if self._null_first else {"name": "alert", "namespace": "ztf"}
+        name = (
+            {"name": "alert", "namespace": "ztf"} if self._is_version_3 else {"name": "ztf.alert"}
+        )
         return {
             "type": "record",
             "version": self._version,
@@ -82,7 +86,7 @@ class _Writer:
         if field.type.endswith("!"):
             return {"type": self._union(primitive), "name": field.name, "doc": field.doc}
         spec = self._optional(field.name, primitive)
-        if field.name == "tooflag" and not self._null_first:
+        if field.name == "tooflag" and self._is_version_3:
             spec["default"] = 0
         return {**spec, "doc": field.doc}
 
