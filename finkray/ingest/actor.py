@@ -44,7 +44,7 @@ from finkray.ingest.messages import (
     LaneKind,
     ReadyClaim,
 )
-from finkray.ingest.ray_actor import node_id, put_batch, was_restarted
+from finkray.ingest.ray_actor import actor_name, node_id, put_batch, was_restarted
 from finkray.ingest.ready import ready_claim
 from finkray.ingest.unreadable import TRIES
 from finkray.kafka.cluster import KafkaCluster
@@ -119,8 +119,14 @@ class IngestActor:
         bounds = DecodeBounds.of_claim(budget.limits.claim_bytes)
         self._decode_queue = DecodeQueue(make_decoder(), bounds, dead_letter_bytes)
         bounded = memory_bytes > 0 and (was_restarted() if restarted is None else restarted)
+        self._node_id = node_id()
         if bounded:
-            log.warning("the last actor died: reading one record batch at a time for a while")
+            log.warning(
+                "ingest actor %s on node %s replaces one that died: "
+                "it reads one record batch at a time for a while",
+                actor_name(),
+                self._node_id,
+            )
         self._consumers = consumers_of_lanes(kafka_config, budget, memory_bytes, bounded=bounded)
         self._readers: dict[LaneKind, LaneReader] = {
             lane: LaneReader(
@@ -130,7 +136,6 @@ class IngestActor:
         }
         self._store = store or put_batch
         self._incarnation = uuid.uuid4().hex
-        self._node_id = node_id()
 
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._flush_by_s: float | None = None

@@ -23,6 +23,13 @@ def node_id() -> str:
     return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
 
 
+def actor_name() -> str:
+    """Return the name of this actor; "" without Ray."""
+    import ray
+
+    return (ray.get_runtime_context().get_actor_name() or "") if ray.is_initialized() else ""
+
+
 def was_restarted() -> bool:
     """Return whether Ray started this actor in place of one that died.
 
