@@ -1,7 +1,7 @@
-"""Decide whether a Ray cluster has room for the archive: what does not fit waits for ever. Pure.
+"""Decide whether a Ray cluster has room for the archive. Pure.
 
-An actor that no node can hold waits in Ray's queue without an error. A node may be away for a
-while, so the errors are retriable.
+Ray queues an actor that does not fit for ever, without an error. A node may be away for a while, so
+the errors are retriable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def _executor(settings: SparkSettings) -> Demand:
         MEMORY: settings.executor_memory_bytes,
         **settings.resources,
     }
-    # RayDP lets such a property of the user go before ours.
+    # RayDP prefers a user's spark.conf entry for a resource to what finkray reserves.
     theirs = {key.removeprefix(EXECUTOR_RESOURCE).lower() for key in settings.conf}
     ours = {name: amount for name, amount in amounts.items() if name.lower() not in theirs}
     return Demand("Spark executor", ours, names)

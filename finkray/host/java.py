@@ -61,7 +61,7 @@ def find_java(environment: Mapping[str, str] | None = None) -> Java:
     Raises
     ------
     SettingsError
-        There is none; the message says what was reasons and what to do.
+        There is none; the message says what was skipped, why, and what to do.
     """
     skipped = []
     for source, executable in _candidates(os.environ if environment is None else environment):

@@ -99,6 +99,7 @@ def errors_of_ray() -> Iterator[None]:
             "Ray refuses our token: RAY_AUTH_TOKEN_PATH names the file with the cluster's token "
             "(and RAY_AUTH_MODE is token)"
         ) from error
-    # The client for jobs raises what is no ConnectionError of Python when nobody listens.
+    # When nothing listens, Ray's job client raises ConnectionError as it is made, and later that of
+    # requests, which is another class: both are OSErrors.
     except (RayError, OSError, RuntimeError, ValueError) as error:
         raise ClusterUnavailable(f"Ray says: {error}") from error

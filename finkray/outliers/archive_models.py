@@ -57,7 +57,7 @@ class TrainedModel:
 class OutlierModels:
     """The models of outliers of an archive; see `finkray.Archive.outlier_models`.
 
-    A model is named by its version, or the first digits of it.
+    A model is named by its version, or the first characters of it.
 
     Parameters
     ----------

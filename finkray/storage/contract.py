@@ -33,10 +33,10 @@ How the methods map
 method         POSIX (`LocalStorage`)  hdfs://                      s3://
 =============  ======================  ===========================  ==========================
 `create`       write aside, fsync,     write aside, hsync, close,   PUT with ``If-None-Match:
-               link, fsync the folder  then rename: it fails if     *``; on 412 and 409 look
-                                       the name is taken.           whose word the object has:
-                                       (``create`` without          after a lost answer it is
-                                       overwrite shows a part.)     one's own
+               link, fsync the folder  then rename: it fails if     *``; on 412 and 409 read
+                                       the name is taken.           whose data the object has:
+                                       (``create`` without          after a lost answer it may
+                                       overwrite shows a part.)     be our own
 `replace`      write aside, fsync,     write aside, hsync, close,   PUT
                rename, fsync           rename with overwrite
 `read`,        open                    open                         GET, with ranges

@@ -178,13 +178,16 @@ def lapsed(
 
 
 def lapse(late: LateFile, sender: Sender, progress: Progress) -> LateFile:
-    """Let go of what no service has answered, in the open transaction; return what still waits."""
+    """Count the alerts that no service has answered as lapsed, in the open transaction.
+
+    Return the late file without them.
+    """
     count = len(late.awaiting)
     progress.lapsed += count
     progress.awaiting -= count
-    nothing = late.with_rows({}, rows_of(()))
-    sender.write_late(nothing)
-    return nothing
+    emptied = late.with_rows({}, rows_of(()))
+    sender.write_late(emptied)
+    return emptied
 
 
 def _count_late(found: LateAnswers, progress: Progress) -> None:

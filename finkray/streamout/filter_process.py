@@ -25,9 +25,9 @@ from finkray.streamout.verdict import NOT_JUDGED, PASSED, Fault, Verdicts
 _LOOK_S: Final = 0.05
 """Interval between two looks at the memory of busy processes."""
 
-ALONE_S: Final = 2.0
-"""How long a process may go on after twice the time limit of a batch, before it is ended: a filter
-in Python is interrupted by the limit itself, then its alerts are tried in halves."""
+END_GRACE_S: Final = 2.0
+"""Time beyond twice the limit of a batch after which a process without an answer is ended: a filter
+in Python is interrupted at the limit itself, then its alerts are tried in halves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class FilterLimits:
     @property
     def end_s(self) -> float:
         """Time after which a process without an answer is ended."""
-        return 2 * self.batch_s + ALONE_S
+        return 2 * self.batch_s + END_GRACE_S
 
 
 def limits_of(settings: StreamoutSettings) -> FilterLimits:
@@ -139,7 +139,7 @@ class FilterProcess:
         return True
 
     def receive(self) -> Verdicts:
-        """Return the verdicts, which have come.
+        """Read the verdicts; call it when the connection is readable.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class FilterPool:
                 look_s = time.monotonic() + _LOOK_S
                 late = time.monotonic() > begun_s + self.limits.end_s
                 for key in list(waiting.get_map().values()):
-                    if ended := self._refused(self._processes[key.data], late=late):
+                    if ended := self._broken_limit(self._processes[key.data], late=late):
                         waiting.unregister(key.fileobj)
                         self.drop(key.data)
                         out[key.data] = ended
@@ -282,12 +282,13 @@ class FilterPool:
             if error.ended:
                 self.drop(name)
                 return verdicts
-        if over := self._refused(process, late=False):  # what leaks a little in each batch
+        # A filter that leaks passes the memory limit between batches.
+        if over := self._broken_limit(process, late=False):
             self.drop(name)
             return verdicts if isinstance(verdicts, Verdicts) else over
         return verdicts
 
-    def _refused(self, process: FilterProcess, *, late: bool) -> Unjudged | None:
+    def _broken_limit(self, process: FilterProcess, *, late: bool) -> Unjudged | None:
         if late:
             return self._late()
         taken = process.memory_bytes

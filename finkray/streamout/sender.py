@@ -98,7 +98,8 @@ class OutLedger:
 def read_out_ledger(config: Mapping[str, Any], instance: str) -> OutLedger:
     """Return what an instance has committed, as it is at one moment.
 
-    Both are in one partition, so the counts of alerts that wait belong to the files that name them.
+    Progress and late files are in one partition, so the counts of waiting alerts fit the late files
+    that name them.
     """
     topic = progress_topic(instance)
     progress: dict[str, Progress] = {}
@@ -168,7 +169,8 @@ class Sender:
             "transaction.timeout.ms": transaction_timeout_ms(settings.dead_writer_s),
             "linger.ms": LINGER_MS,
             **config,
-            # The commit waits for all messages, so only what fails is told: 0.7 us a message less.
+            # The commit waits for all messages, so Kafka's client reports failed deliveries alone:
+            # that saves 0.7 us for each message.
             "delivery.report.only.error": True,
         }
         self._producer = TransactionalProducer(own, f"finkray-streamout-{settings.instance}")

@@ -45,7 +45,8 @@ MOST_PARTITIONS: Final = 10
 """Most partitions of a topic that `finkctl transfer` reads."""
 
 SCHEMA_COPIES: Final = 3
-"""The group that reads the schema's topic takes its message: a second run gets the next one."""
+"""Copies of each schema. Each run of `finkctl transfer` reads the topic of the schema in a consumer
+group, which goes on behind the message that it read: a second run would get the next copy."""
 
 ALL: Final = FilterFile("all", "sql", "true", "", {}, about="All alerts.")
 """Stands for no filter."""
@@ -144,7 +145,9 @@ def transfer_to_files(
     tell: Callable[[str], None],
     stopping: threading.Event,
 ) -> Transferred:
-    """Write the alerts of some hours that pass a filter, or all, to files: one of each of theirs.
+    """Write the alerts of some hours to files: one for each file of the archive.
+
+    A filter says which alerts; without a filter all are written.
 
     Raises
     ------
@@ -234,7 +237,8 @@ def judge_file(
 ) -> JudgedFile | None:
     """Return what a filter says of the alerts of a file, which all pass without a filter.
 
-    None for another survey's alerts. Those whose schema cannot be had are not judged.
+    None if the file has alerts of another survey. Alerts whose schema cannot be read are not
+    judged.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Commands about the archive: status, audit, check; and prepare, which makes its start faster."""
+"""Commands about the archive: status, audit, backup, check; prepare makes Spark start faster."""
 
 import time
 from datetime import UTC, datetime

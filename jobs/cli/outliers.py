@@ -60,7 +60,9 @@ _OwnUser = Annotated[
 ]
 _Version = Annotated[
     str,
-    typer.Argument(metavar="MODEL", show_default=False, help="Its version, or the first digits."),
+    typer.Argument(
+        metavar="MODEL", show_default=False, help="Version of the model, or its first characters."
+    ),
 ]
 
 
@@ -189,7 +191,14 @@ def show(version: _Version, config: Config = None) -> None:
 )
 def compare(
     model: _Version,
-    other: Annotated[str, typer.Argument(metavar="OTHER", show_default=False, help="Likewise.")],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="OTHER",
+            show_default=False,
+            help="Version of the other model, or its first characters.",
+        ),
+    ],
     config: Config = None,
     *,
     as_json: AsJson = False,

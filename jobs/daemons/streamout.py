@@ -81,7 +81,7 @@ def _send(engine: "Streamout", reporter: Reporter, state: Path, stopping: thread
             if not error.retriable:
                 raise
             problem = str(error)
-            if problem != before:  # the same
+            if problem != before:  # once, not at each step
                 log.warning("streaming out pauses, will retry: %s", error)
             pause_s = RETRY_S
         record_look(state, STREAMOUT.name)

@@ -34,7 +34,7 @@ Services and catalogues
     serving              run a service in this process; read its results
     remembering_sink     a sink that keeps results in memory
     limits               the limits of a service's process
-    parity               a service with classes, and its results
+    parity               a service that classifies alerts, and its results
     made_catalogs        small catalogues
 
 Storages

@@ -85,15 +85,15 @@ def _logical(base: str, logical: str, values: st.SearchStrategy[Written]) -> Cas
 
 
 def _ticks(per_second: int, *, zone: bool, number: bool) -> st.SearchStrategy[Written]:
-    micros = 1_000_000 // per_second if per_second <= 1_000_000 else 0
+    tick_us = 1_000_000 // per_second
 
     def written(ticks: int) -> Written:
-        moment = EPOCH + timedelta(microseconds=ticks * micros if micros else ticks // 1000)
+        moment = EPOCH + timedelta(microseconds=ticks * tick_us)
         moment = moment if zone else moment.replace(tzinfo=None)
         return Written(long(ticks), ticks if number else moment, moment)
 
-    span = 60_000_000_000 if per_second <= 1_000_000 else 9_000_000_000
-    return st.integers(-span * per_second // 1, span * per_second // 1).map(written)
+    span_s = 60_000_000_000
+    return st.integers(-span_s * per_second, span_s * per_second).map(written)
 
 
 def _decimal_bytes(value: int) -> bytes:

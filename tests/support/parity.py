@@ -1,4 +1,4 @@
-"""A service with classes, and small archives with its results."""
+"""A service that classifies alerts, and helpers that archive and classify alerts with it."""
 
 from datetime import date, datetime
 

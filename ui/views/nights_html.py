@@ -16,11 +16,11 @@ from ui.lookups.records import MEAN_NIGHTS, NIGHT_BEGINS_UTC_HOUR, Amount, Lette
 
 PATH: Final = "archive"
 
-AUDIT_OLD_S: Final = 2 * 86_400.0
-"""Age from which on an audit is marked: one a day is meant (docs/operations.md)."""
+AUDIT_WARN_S: Final = 2 * 86_400.0
+"""The page marks an audit that is older than this: one a day is meant (docs/operations.md)."""
 
-FEW_NIGHTS: Final = 7.0
-"""Nights for which the disk has room from which on it is marked."""
+BAD_BELOW_NIGHTS: Final = 7.0
+"""The page marks the disk as bad when it has room for fewer nights than this."""
 
 _MOST_MONTHS: Final = 24
 _SHADES: Final = 4
@@ -188,7 +188,7 @@ def _disk(record: NightsRecord) -> Figure:
     free = f"{bytes_text(record.free_bytes)} free"
     if left is None:
         return Figure("disk lasts", "unknown", f"{free}; no night to reckon with")
-    level: Level = "bad" if left < FEW_NIGHTS else "quiet"
+    level: Level = "bad" if left < BAD_BELOW_NIGHTS else "quiet"
     value = _nights_text(math.floor(left)) if left < 10_000 else "> 10 000 nights"
     a_night = f"{bytes_text(record.bytes_a_night)} a night, mean of the last {MEAN_NIGHTS}"
     return Figure("disk lasts", value, f"{free}; {a_night}", level)
@@ -205,7 +205,7 @@ def _audit(audit: LastAudit | None, now: datetime) -> Figure:
         found = f"{count_text(audit.difference)} offsets not accounted for, "
         found += f"{count_text(audit.findings)} findings; {note}"
         return Figure("last audit", "not balanced", found, "bad")
-    return Figure("last audit", "balanced", note, "warn" if age_s > AUDIT_OLD_S else "good")
+    return Figure("last audit", "balanced", note, "warn" if age_s > AUDIT_WARN_S else "good")
 
 
 def _month(

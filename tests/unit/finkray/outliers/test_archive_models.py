@@ -1,4 +1,4 @@
-"""The models of an archive: trained on its alerts, named by first digits, and refused by name."""
+"""Models of an archive: trained on its alerts, named by first characters, and refused by name."""
 
 import threading
 from pathlib import Path
