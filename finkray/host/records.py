@@ -31,7 +31,7 @@ def write_private(path: Path, text: str) -> None:
         ) from error
 
 
-def read_record(path: Path, parse: Callable[[bytes], T], remedy: str) -> T | None:
+def read_record(path: Path, parse: Callable[[bytes], T], advice: str) -> T | None:
     """Return what the record in a file says; None if there is no such file.
 
     Parameters
@@ -40,7 +40,7 @@ def read_record(path: Path, parse: Callable[[bytes], T], remedy: str) -> T | Non
         Of the file.
     parse
         Returns what the bytes of the file say.
-    remedy
+    advice
         What to do if the file is damaged.
 
     Raises
@@ -53,4 +53,4 @@ def read_record(path: Path, parse: Callable[[bytes], T], remedy: str) -> T | Non
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise FinkrayError(f"{path} is damaged: {remedy}") from error
+        raise FinkrayError(f"{path} is damaged: {advice}") from error

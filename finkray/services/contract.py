@@ -119,7 +119,7 @@ def faults_of_answer(output: pa.Schema, alerts: int, answer: Any) -> list[str]:
     """
     if not isinstance(answer, pa.Table):
         return [
-            f"process returned {_article(answer)}, not a pyarrow Table{_remedy(answer, output)}"
+            f"process returned {_article(answer)}, not a pyarrow Table{_advice(answer, output)}"
         ]
     faults = []
     if missing := [name for name in output.names if name not in answer.column_names]:
@@ -195,7 +195,7 @@ def _faults_of_output(output: Any) -> list[str]:
     return faults
 
 
-def _remedy(answer: Any, output: pa.Schema) -> str:
+def _advice(answer: Any, output: pa.Schema) -> str:
     if answer is None:
         return ": is there a `return` missing?"
     module = type(answer).__module__.partition(".")[0]

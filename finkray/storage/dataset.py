@@ -121,7 +121,7 @@ def unify(schemas: Mapping[str, pa.Schema]) -> pa.Schema:
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             other = next((each for each in known if _conflict(schemas[each], schema)), known[0])
             raise ValueError(
-                f"{path} has other types than {other} ({error}): {_way_out(path, other)}"
+                f"{path} has other types than {other} ({error}): {_conflict_advice(path, other)}"
             ) from error
         known.append(path)
     return unified.remove_metadata()
@@ -135,7 +135,7 @@ def _conflict(first: pa.Schema, second: pa.Schema) -> bool:
     return False
 
 
-def _way_out(path: str, other: str) -> str:
+def _conflict_advice(path: str, other: str) -> str:
     """Return what to do about two files whose types conflict."""
     found, found_other = parse_path(path), parse_path(other)
     if found is None or found_other is None or found.topic != found_other.topic:

@@ -71,12 +71,12 @@ def refuse_vanished(state: Path, settings: Settings) -> None:
 
 def _known_archives(state: Path) -> dict[str, str]:
     """Return the identity of each archive that was started, by the URI of its folder."""
-    return read_record(state / _FILE, _KNOWN.validate_json, _REMEDY) or {}
+    return read_record(state / _FILE, _KNOWN.validate_json, _ADVICE) or {}
 
 
 _KNOWN: Final = TypeAdapter(dict[str, str])
 
-_REMEDY: Final = (
+_ADVICE: Final = (
     "move it away. The next `finkray start archive` takes what is in the folder for the archive "
     "that is meant, so look first whether its disk is mounted"
 )

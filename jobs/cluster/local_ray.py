@@ -69,7 +69,7 @@ _EXITED: Final = re.compile(r"^ *(\w+) \[exit code=(.+)\]$", re.MULTILINE)
 
 _JOB_LOGS: Final = "job-driver-*.log"
 
-_REMEDY: Final = (
+_ADVICE: Final = (
     "processes of the local Ray that still run are not known. `grep -l FINKRAY_LOCAL_RAY_HOME "
     "/proc/[0-9]*/environ` names them: end those of this state folder, then delete the file"
 )
@@ -349,7 +349,7 @@ def _is_whole(ray: LocalRay) -> bool:
 
 def _last(state: Path) -> LocalRay | None:
     """Return the cluster that was started last and not cleared away, alive or not."""
-    return read_record(state / "ray.json", _parse, _REMEDY)
+    return read_record(state / "ray.json", _parse, _ADVICE)
 
 
 def _parse(data: bytes) -> LocalRay:

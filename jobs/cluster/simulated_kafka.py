@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PLAYING: Final = "playing.json"
 _RECORD: Final = TypeAdapter(dict[str, str])
-_REMEDY: Final = "`finkray stop simulator` and `finkray start simulator` write it anew"
+_ADVICE: Final = "`finkray stop simulator` and `finkray start simulator` write it anew"
 
 
 def kafka_folder(state: Path) -> Path:
@@ -57,7 +57,7 @@ def record_playing(state: Path, settings: SimulatorSettings, topic: str) -> None
 
 def playing(state: Path) -> dict[str, str] | None:
     """Return what is played: `topic`, `topics` (a name or pattern), `survey`, `schema_folder`."""
-    return read_record(kafka_folder(state) / _PLAYING, _RECORD.validate_json, _REMEDY)
+    return read_record(kafka_folder(state) / _PLAYING, _RECORD.validate_json, _ADVICE)
 
 
 def running_kafka(state: Path) -> "Kafka | None":

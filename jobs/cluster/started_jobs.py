@@ -20,7 +20,7 @@ from jobs.cluster.state import settings_file
 
 _FILE: Final = "jobs.json"
 
-_REMEDY: Final = (
+_ADVICE: Final = (
     "move it away. `finkray status` shows the jobs that run, and `finkray stop` ends them, but "
     "none is started again after a kill until it was stopped and started"
 )
@@ -123,7 +123,7 @@ def started_jobs(state: Path) -> dict[str, StartedJob]:
     FinkrayError
         The record is damaged.
     """
-    jobs = read_record(state / _FILE, _JOBS.validate_json, _REMEDY)
+    jobs = read_record(state / _FILE, _JOBS.validate_json, _ADVICE)
     return {job.name: job for job in jobs or ()}
 
 

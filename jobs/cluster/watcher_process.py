@@ -11,7 +11,7 @@ from jobs.cluster.orphans import kill
 
 _FILE: Final = "watcher.json"
 
-_REMEDY: Final = (
+_ADVICE: Final = (
     "delete it. If a Ray watcher runs, it ends by itself when no job is left that was started and "
     "not stopped"
 )
@@ -43,7 +43,7 @@ def end_watcher(state: Path) -> None:
 
 
 def _record(state: Path) -> ProcessRecord | None:
-    return read_record(state / _FILE, _parse, _REMEDY)
+    return read_record(state / _FILE, _parse, _ADVICE)
 
 
 def _parse(data: bytes) -> ProcessRecord:
