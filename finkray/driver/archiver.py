@@ -53,7 +53,7 @@ from finkray.host.supervise import RESTARTS_VARIABLE
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.claims import archived_schemas
 from finkray.ledger.log import Ledger
-from finkray.monitor.alarm_rules import Troubles
+from finkray.monitor.alarm_rules import DriverTroubles
 from finkray.monitor.clock import now
 from finkray.monitor.figures import Monitor
 from finkray.packets.table_schemas import TableSchemas
@@ -132,7 +132,7 @@ class Archiver:
         self._coordinator = Coordinator(settings.ingest.actors)
         self._reports: dict[int, IngestReport] = {}
         self._restarts: Counter[int] = Counter()
-        self._troubles = Troubles()
+        self._troubles = DriverTroubles()
         for _ in range(int(os.environ.get(RESTARTS_VARIABLE, "0"))):
             self._troubles.add_restart("the archive's process", time.monotonic())
         if ledger.state.dead_letters_by_reason.keys() & set(WAITING_FOR_A_SCHEMA):

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from finkray.claim import TopicPartition
 from finkray.ingest.messages import IngestReport, ReadyClaim
-from finkray.monitor.alarm_rules import Troubles
+from finkray.monitor.alarm_rules import DriverTroubles
 from finkray.status.archive import State
 
 
@@ -41,7 +41,7 @@ class ArchiverView:
     """
 
     state: State
-    troubles: Troubles
+    troubles: DriverTroubles
     actor_names: Sequence[str]
     held_bytes_limit: int
     reports: Mapping[int, IngestReport]

@@ -14,7 +14,7 @@ from finkray.ingest.lane import Lane, PolledMessage, expired_claim, lost_tail_te
 from finkray.ingest.lane_consumer import LaneConsumer, PartitionKey
 from finkray.ingest.messages import Assignment
 from finkray.ingest.probes import batch_offset
-from finkray.ingest.troubles import TroubleKey, Troubles
+from finkray.ingest.troubles import PartitionTroubles, TroubleKey
 from finkray.ingest.unreadable import TRIES, unreadable_claim
 from finkray.ingest.unreadable_lanes import UnreadableLanes
 from finkray.kafka.cluster import KafkaCluster
@@ -62,7 +62,9 @@ class LaneReader:
         self._hold = hold
         self._lanes: dict[PartitionKey, Lane] = {}
         self._newest_generation: dict[PartitionKey, int] = {}
-        self._troubles = Troubles(self._consumer.check_leader, self.reopen, time.monotonic())
+        self._troubles = PartitionTroubles(
+            self._consumer.check_leader, self.reopen, time.monotonic()
+        )
         self._unreadable = UnreadableLanes(make_consumer, unreadable_tries)
         self.high_watermarks: dict[TopicPartition, int] = {}
         self.messages = 0

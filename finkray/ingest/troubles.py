@@ -26,7 +26,7 @@ _BROKER: Final[TroubleKey] = (None, None)
 log = logging.getLogger(__name__)
 
 
-class Troubles:
+class PartitionTroubles:
     """The troubles of the partitions that a consumer reads. Not thread-safe, but for `texts`.
 
     Parameters

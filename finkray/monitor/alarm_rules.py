@@ -42,7 +42,7 @@ byte may name thousands of ids."""
 
 
 @dataclass(slots=True)
-class Troubles:
+class DriverTroubles:
     """The troubles that the driver's loop has seen; "" where there is none.
 
     Attributes
@@ -175,7 +175,7 @@ class Facts:
         the lag over time: pairs of monotonic seconds and offsets
     """
 
-    troubles: Troubles = field(default_factory=Troubles)
+    troubles: DriverTroubles = field(default_factory=DriverTroubles)
     monotonic_s: float = 0.0
     actor_troubles: Mapping[str, str] = field(default_factory=dict)
     actor_unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +225,7 @@ def alarms_of(facts: Facts) -> dict[str, str]:
     return {code: message for code, message in messages.items() if message}
 
 
-def _expired(troubles: Troubles) -> str:
+def _expired(troubles: DriverTroubles) -> str:
     if not troubles.expired:
         return ""
     return (
@@ -233,7 +233,7 @@ def _expired(troubles: Troubles) -> str:
     )
 
 
-def _other_columns(troubles: Troubles) -> str:
+def _other_columns(troubles: DriverTroubles) -> str:
     if not troubles.other_columns:
         return ""
     return (

@@ -153,19 +153,19 @@ def train(
         counts = ", ".join(f"{sample.alerts:,} of {name}" for name, sample in samples.items())
         tell(f"{number:,} files, alerts: {counts}")
     fitted = 0
-    trouble: list[OutlierError] = []
+    errors: list[OutlierError] = []
     for sample in samples.values():
         if stopping.is_set():
             raise TrainingStopped
         try:
             trained = sample.fit()
         except OutlierError as error:
-            trouble.append(error)
+            errors.append(error)
             continue
         fitted += 1
         yield trained
     if not fitted:
-        raise trouble[0]
+        raise errors[0]
 
 
 def mixed(numbers: np.ndarray, seed: int) -> np.ndarray:

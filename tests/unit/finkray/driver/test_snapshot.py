@@ -11,7 +11,7 @@ from finkray.driver.snapshot import make_snapshot
 from finkray.ingest.messages import IngestReport
 from finkray.ledger.lease import Lease
 from finkray.ledger.log import Ledger
-from finkray.monitor.alarm_rules import Troubles
+from finkray.monitor.alarm_rules import DriverTroubles
 from finkray.monitor.clock import Moment
 from finkray.monitor.figures import Monitor
 from finkray.settings.model import Settings, load
@@ -51,7 +51,7 @@ def view() -> ArchiverView:
     )
     return ArchiverView(
         state="running",
-        troubles=Troubles(),
+        troubles=DriverTroubles(),
         actor_names=("ingest-0", "ingest-1"),
         held_bytes_limit=1000,
         reports={1: report},

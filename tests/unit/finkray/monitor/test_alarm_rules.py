@@ -10,8 +10,8 @@ from finkray.monitor.alarm_rules import (
     RESTARTS_PER_H,
     SLOW_START_S,
     STALLED_S,
+    DriverTroubles,
     Facts,
-    Troubles,
     alarms_of,
 )
 from finkray.monitor.alarms import MOST_URGENT_FIRST, WHAT_TO_DO
@@ -65,7 +65,7 @@ def test_a_record_batch_that_cannot_be_read_now_is_named_beside_those_skipped() 
     assert alarms_of(Facts(actor_unreadable=now)) == {
         "UNREADABLE": "ingest-0: t[1]: the record batch at offset 7 cannot be read"
     }
-    troubles = Troubles(unreadable=64, last_unreadable="t[0] 5-68")
+    troubles = DriverTroubles(unreadable=64, last_unreadable="t[0] 5-68")
     message = alarms_of(Facts(troubles=troubles, actor_unreadable=now))["UNREADABLE"]
     assert message.startswith("ingest-0: t[1]: ")
     assert message.endswith("; 64 offsets skipped since the archive started; the last: t[0] 5-68")
@@ -78,7 +78,7 @@ def test_a_growing_lag_is_told_from_the_bursts_of_visits() -> None:
 
 
 def test_a_full_disk_raises_one_alarm_and_not_also_intake_stopped() -> None:
-    stopped = replace(FACTS["INTAKE_STOPPED"], troubles=Troubles(storage="the disk is full"))
+    stopped = replace(FACTS["INTAKE_STOPPED"], troubles=DriverTroubles(storage="the disk is full"))
     assert set(alarms_of(stopped)) == {"STORAGE"}
 
 
@@ -89,14 +89,14 @@ def test_alerts_from_the_future_raise_the_clock_alarm() -> None:
 
 
 def test_restarts_are_remembered_for_an_hour_and_no_longer() -> None:
-    troubles = Troubles()
+    troubles = DriverTroubles()
     for minute in range(1000):
         troubles.add_restart("the streaming query", 60.0 * minute)
     assert len(troubles.restarts) == 61
 
 
 def test_the_schemas_that_packets_wait_for_are_named() -> None:
-    troubles = Troubles()
+    troubles = DriverTroubles()
     waiting = {"unknown_schema": 3}
 
     def message() -> str:
@@ -116,7 +116,7 @@ def test_the_schemas_that_packets_wait_for_are_named() -> None:
 
 def test_committed_claims_are_counted_for_alarms() -> None:
     claim = Claim(TopicPartition("cluster", "t", "id", 0), 12, 19)
-    troubles = Troubles()
+    troubles = DriverTroubles()
     troubles.add_committed(ClaimResult(claim, (), (), (("truncated", 4),), ()))
     assert alarms_of(Facts(troubles=troubles)) == {}
 
@@ -131,7 +131,7 @@ def test_committed_claims_are_counted_for_alarms() -> None:
 
 
 def test_an_outage_of_kafka_keeps_its_first_reason_until_kafka_answers() -> None:
-    troubles = Troubles()
+    troubles = DriverTroubles()
     troubles.add_discovery("connection refused", answered=False)
     troubles.add_discovery("timed out after 2004 ms", answered=False)
     assert troubles.kafka == "connection refused"

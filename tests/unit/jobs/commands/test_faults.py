@@ -14,7 +14,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from finkray.monitor.alarm_rules import Facts, Troubles, alarms_of
+from finkray.monitor.alarm_rules import DriverTroubles, Facts, alarms_of
 from finkray.monitor.alarms import WHAT_TO_DO
 from finkray.status.archive import Alarm, Snapshot
 from finkray.status.at_rest import ArchiveAtRest
@@ -62,7 +62,7 @@ FAULTS = {
     "Kafka is away": Fault(
         "no broker answers",
         "Is Kafka up",
-        with_alarm(Facts(troubles=Troubles(kafka="no broker answers"))),
+        with_alarm(Facts(troubles=DriverTroubles(kafka="no broker answers"))),
     ),
     "the archive was killed": Fault(
         "died",
@@ -85,13 +85,15 @@ FAULTS = {
     "the disk is full": Fault(
         "No space left on device",
         "Free space on the archive's disk",
-        with_alarm(Facts(troubles=Troubles(storage="[Errno 28] No space left on device"))),
+        with_alarm(Facts(troubles=DriverTroubles(storage="[Errno 28] No space left on device"))),
     ),
     "the folder vanished": Fault(
         "the folder was deleted or its disk was unmounted",
         "make it writable",
         with_alarm(
-            Facts(troubles=Troubles(storage="the folder was deleted or its disk was unmounted"))
+            Facts(
+                troubles=DriverTroubles(storage="the folder was deleted or its disk was unmounted")
+            )
         ),
     ),
     "a service failed": Fault(
