@@ -292,10 +292,10 @@ class Streamout:
         self, judged: Sequence[JudgedFile], sent: Sequence[Sent], after: Mapping[str, Progress]
     ) -> None:
         """Note for the figures what was committed."""
-        now = datetime.now(UTC)
+        sent_at = datetime.now(UTC)
         for found, each in zip(judged, sent, strict=False):  # a transaction may end before the last
             counts = {name: len(rows) for name, rows in each.rows.items()}
-            self._window.add(counts, found.item.committed_at, now)
+            self._window.add(counts, found.item.committed_at, sent_at)
         for name, progress in after.items():
             before = self._progress[name].refused.total()
             self._window.add_refused(name, progress.refused.total() - before)

@@ -49,20 +49,22 @@ class SentWindow:
         if count:
             self._refused.setdefault(name, deque()).append((time.monotonic(), count))
 
-    def add(self, rows: Mapping[str, int], committed_at: datetime | None, now: datetime) -> None:
+    def add(
+        self, sent_counts: Mapping[str, int], durable_at: datetime | None, sent_at: datetime
+    ) -> None:
         """Add a file whose messages were committed.
 
         Parameters
         ----------
-        rows
+        sent_counts
             how many were sent, by filter
-        committed_at
-            when its alerts became durable
-        now
-            when the transaction was committed
+        durable_at
+            when its alerts were committed to the ledger
+        sent_at
+            when the Kafka transaction was committed
         """
-        latency_s = 0.0 if committed_at is None else (now - committed_at).total_seconds()
-        for name, count in rows.items():
+        latency_s = 0.0 if durable_at is None else (sent_at - durable_at).total_seconds()
+        for name, count in sent_counts.items():
             if count:
                 entry = (time.monotonic(), count, max(0.0, latency_s))
                 self._sent.setdefault(name, deque()).append(entry)
