@@ -32,7 +32,7 @@ from tests.support.hdfs_proxy import running_proxy
 from tests.support.hdfs_server import HdfsServer
 from tests.support.small_archives import SmallArchive
 from tests.support.storage_contract import SharedStorageContract
-from tests.support.storage_views import MakeStorage, put
+from tests.support.two_storages import MakeStorage, put
 
 # The first test of all that needs the jars fetches them.
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]

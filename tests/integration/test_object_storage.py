@@ -40,8 +40,8 @@ from tests.support.night_archives import NightArchive, build, random_sky
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.small_archives import SmallArchive
 from tests.support.storage_contract import SharedStorageContract
-from tests.support.storage_views import MakeStorage, put
 from tests.support.store_proxy import Fault, running_proxy
+from tests.support.two_storages import MakeStorage, put
 
 # The first test of all that needs the store builds it.
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]

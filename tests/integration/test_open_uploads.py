@@ -14,7 +14,7 @@ from finkray.storage.contract import PublishOutcome
 from finkray.storage.object_client import DEFERRED_BYTES
 from tests.support.object_store import ObjectStore, running_store
 from tests.support.small_archives import SmallArchive
-from tests.support.storage_views import put
+from tests.support.two_storages import put
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(900)]
 

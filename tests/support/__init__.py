@@ -40,7 +40,7 @@ Services and catalogues
 Storages
     storage_contract     the tests that every storage must pass, with those of
     publishing_contract  staged and published files, on
-    storage_views        two views of one empty location
+    two_storages         two storages of one empty location
     torn_storage         a storage that fails or dies at its n-th call
     small_disk           a file system that becomes full or read-only
     full_disk            a folder that takes no more files

@@ -10,10 +10,10 @@ from finkray.ledger.publish import commit, recover
 from finkray.ledger.read import read_state
 from finkray.storage.contract import PublishOutcome, Storage
 from tests.support.ledgers import ZTF, content, result, stage
-from tests.support.storage_views import MakeStorage, TwoViews, put, run_concurrently
+from tests.support.two_storages import MakeStorage, TwoStorages, put, run_concurrently
 
 
-class PublishingContract(TwoViews):
+class PublishingContract(TwoStorages):
     """A file appears whole, once, and after its ledger entry."""
 
     def test_a_staged_file_is_there_when_the_block_ends_and_not_when_it_raises(

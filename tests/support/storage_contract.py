@@ -24,7 +24,7 @@ import pytest
 from finkray.storage.contract import PublishOutcome, Storage, StoredFile
 from finkray.storage.opening import StorageLocation, open_storage
 from tests.support.publishing_contract import PublishingContract
-from tests.support.storage_views import MakeStorage, put, run_concurrently
+from tests.support.two_storages import MakeStorage, put, run_concurrently
 
 
 class StorageContract(PublishingContract):

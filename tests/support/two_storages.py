@@ -1,4 +1,4 @@
-"""What the tests of a storage start from: two views of one empty location, and threads."""
+"""What the tests of a storage start from: two storages of one empty location, and threads."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def run_concurrently(*calls: Callable[[], object]) -> None:
         raise failures[0]
 
 
-class TwoViews:
+class TwoStorages:
     """`storage` and `other` open the same location, which is empty."""
 
     @pytest.fixture

@@ -17,8 +17,8 @@ from finkray.storage import local
 from finkray.storage.contract import PublishOutcome
 from finkray.storage.local import LocalStorage
 from tests.support.storage_contract import SharedStorageContract
-from tests.support.storage_views import MakeStorage, put
 from tests.support.torn_storage import TornStorage
+from tests.support.two_storages import MakeStorage, put
 
 
 class TestLocalStorage(SharedStorageContract):

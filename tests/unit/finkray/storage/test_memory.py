@@ -8,7 +8,7 @@ import pytest
 
 from finkray.storage.memory import MemoryStorage
 from tests.support.storage_contract import StorageContract
-from tests.support.storage_views import MakeStorage, put
+from tests.support.two_storages import MakeStorage, put
 
 
 class TestMemoryStorage(StorageContract):
