@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from jobs.cluster.started_jobs import Fate, StartedJob
+from jobs.cluster.started_jobs import JobOutcome, StartedJob
 
 _FIRST: Final = ("simulator", "archive")
 """The archive reads the simulator's Kafka, and services read the archive."""
@@ -28,7 +28,7 @@ class RestartPlan:
 
 
 def plan_restart(
-    jobs: Iterable[StartedJob], fates: Mapping[str, Fate], now: datetime
+    jobs: Iterable[StartedJob], outcomes: Mapping[str, JobOutcome], now: datetime
 ) -> RestartPlan:
     """Return what to do, from the jobs that were started and not stopped and what became of them.
 
@@ -36,16 +36,18 @@ def plan_restart(
     ----------
     jobs
         The jobs that were started and not stopped.
-    fates
+    outcomes
         What became of each, by name.
     now
         The time, UTC.
     """
     watched = [job for job in jobs if is_watched(job)]
     killed = [
-        job.name for job in watched if fates[job.name] is Fate.KILLED and remaining_s(job, now) > 0
+        job.name
+        for job in watched
+        if outcomes[job.name] is JobOutcome.KILLED and remaining_s(job, now) > 0
     ]
-    alive = any(fates[job.name] in (Fate.RUNS, Fate.UNKNOWN) for job in watched)
+    alive = any(outcomes[job.name] in (JobOutcome.RUNS, JobOutcome.UNKNOWN) for job in watched)
     order = {name: place for place, name in enumerate(_FIRST)}
     start = sorted(killed, key=lambda name: order.get(name, len(order)))
     return RestartPlan(tuple(start), leave=not alive and not killed)

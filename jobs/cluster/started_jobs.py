@@ -71,7 +71,7 @@ class StartedJob(_Frozen):
     restarts: int = 0
 
 
-class Fate(StrEnum):
+class JobOutcome(StrEnum):
     """What became of a job that was started and not stopped."""
 
     RUNS = "runs"
@@ -84,9 +84,9 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-def fate_of(
+def job_outcome(
     job: StartedJob, reports: Mapping[str, JobReport] | None, *, cluster_runs: bool
-) -> Fate:
+) -> JobOutcome:
     """Return what became of a job.
 
     Parameters
@@ -99,20 +99,20 @@ def fate_of(
         Whether its cluster runs.
     """
     if not cluster_runs:
-        return Fate.KILLED
+        return JobOutcome.KILLED
     if reports is None:
-        return Fate.UNKNOWN
+        return JobOutcome.UNKNOWN
     report = reports.get(job.job_id)
     if report is None:
-        return Fate.KILLED  # of a Ray before this one
+        return JobOutcome.KILLED  # of a Ray before this one
     if report.status in ("SUCCEEDED", "STOPPED"):
-        return Fate.DONE
+        return JobOutcome.DONE
     if report.status != "FAILED":
-        return Fate.RUNS
+        return JobOutcome.RUNS
     code = report.exit_code
     # A shell tells of a signal by 128 and its number.
     killed = code is None or code < 0 or code > 128 or code == DaemonExit.RESTART
-    return Fate.KILLED if killed else Fate.FAILED
+    return JobOutcome.KILLED if killed else JobOutcome.FAILED
 
 
 def started_jobs(state: Path) -> dict[str, StartedJob]:

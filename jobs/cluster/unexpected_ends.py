@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.cluster.job import JobReport
 from jobs.cluster.restart_plan import is_watched
-from jobs.cluster.started_jobs import Fate, StartedJob, UnexpectedEnd, fate_of
+from jobs.cluster.started_jobs import JobOutcome, StartedJob, UnexpectedEnd, job_outcome
 from ui.kit.elements import AlarmCard
 
 
@@ -81,13 +81,13 @@ def ended_jobs(
     for job in jobs:
         if job.address != address:
             continue
-        fate = fate_of(job, reports, cluster_runs=reports is not None)
-        if fate in (Fate.KILLED, Fate.FAILED):
+        outcome = job_outcome(job, reports, cluster_runs=reports is not None)
+        if outcome in (JobOutcome.KILLED, JobOutcome.FAILED):
             report = (reports or {}).get(job.job_id)
             known = (end_of(report), job.ended, ray_end if reports is None else None)
             # The recorded end may be that of an earlier run, which was started again.
             end = max(filter(None, known), key=lambda end: end.at, default=None)
-            restarting = watcher_runs and fate is Fate.KILLED and is_watched(job)
+            restarting = watcher_runs and outcome is JobOutcome.KILLED and is_watched(job)
             found.append(EndedJob(job, end, restarting))
     return tuple(found)
 

@@ -9,7 +9,7 @@ from finkray.host.lock import exclusive
 from jobs.cluster.connect import Cluster, is_on_this_machine
 from jobs.cluster.local_ray import ended_local_ray, start_local_ray, stop_local_ray
 from jobs.cluster.ray_jobs import Jobs
-from jobs.cluster.started_jobs import Fate, fate_of, forget, record_ends, started_jobs
+from jobs.cluster.started_jobs import JobOutcome, forget, job_outcome, record_ends, started_jobs
 from jobs.cluster.unexpected_ends import end_of
 from jobs.commands.context import CommandContext
 from jobs.commands.ray_watcher import ensure_watcher, plan_now
@@ -79,7 +79,9 @@ def _settle(state: Path, cluster: Cluster, jobs: Jobs) -> None:
     """Bring the record of the jobs that were started in line with what the cluster reports."""
     reports, address = jobs.reports(), "" if cluster.local else cluster.address
     started = [job for job in started_jobs(state).values() if job.address == address]
-    done = [job for job in started if fate_of(job, reports, cluster_runs=True) is Fate.DONE]
+    done = [
+        job for job in started if job_outcome(job, reports, cluster_runs=True) is JobOutcome.DONE
+    ]
     forget(state, [job.name for job in done])
     record_ends(state, lambda job: end_of(reports.get(job.job_id)))
     jobs.forget_ended(but=[job.job_id for job in started_jobs(state).values()])

@@ -23,7 +23,7 @@ from finkray.host.process import ended_on_error, start_detached
 from finkray.host.supervise import Backoff
 from jobs.cluster.local_ray import find_local_ray, inherited
 from jobs.cluster.restart_plan import RestartPlan, plan_restart
-from jobs.cluster.started_jobs import fate_of, started_jobs
+from jobs.cluster.started_jobs import job_outcome, started_jobs
 from jobs.cluster.watcher_process import forget_watcher, record_watcher, watcher_runs
 
 POLL_S: Final = 2.0
@@ -52,10 +52,10 @@ def plan_now(state: Path) -> RestartPlan:
     """Return what is to be done now: from the record of the jobs, and what runs."""
     jobs, ray = started_jobs(state), find_local_ray(state)
     reports = ray.dashboard.job_reports() if ray else None
-    fates = {
-        name: fate_of(job, reports, cluster_runs=ray is not None) for name, job in jobs.items()
+    outcomes = {
+        name: job_outcome(job, reports, cluster_runs=ray is not None) for name, job in jobs.items()
     }
-    return plan_restart(jobs.values(), fates, datetime.now(UTC))
+    return plan_restart(jobs.values(), outcomes, datetime.now(UTC))
 
 
 def watch(state: Path) -> None:

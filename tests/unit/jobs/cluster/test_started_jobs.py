@@ -8,11 +8,11 @@ from finkray.errors import StorageError
 from finkray.host.records import write_private
 from jobs.cluster.job import JobReport, ServiceJob
 from jobs.cluster.started_jobs import (
-    Fate,
+    JobOutcome,
     StartedJob,
     UnexpectedEnd,
-    fate_of,
     forget,
+    job_outcome,
     record_ends,
     record_start,
     started_jobs,
@@ -77,27 +77,27 @@ def test_ends_are_recorded_for_the_jobs_that_have_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "fate"),
+    ("report", "outcome"),
     [
-        (None, Fate.KILLED),
-        (JobReport("PENDING"), Fate.RUNS),
-        (JobReport("RUNNING"), Fate.RUNS),
-        (JobReport("SUCCEEDED", exit_code=0), Fate.DONE),
-        (JobReport("STOPPED"), Fate.DONE),
-        (JobReport("FAILED", "Job supervisor actor died"), Fate.KILLED),
-        (JobReport("FAILED", exit_code=-9), Fate.KILLED),
-        (JobReport("FAILED", exit_code=137), Fate.KILLED),
-        (JobReport("FAILED", exit_code=75), Fate.KILLED),
-        (JobReport("FAILED", exit_code=1), Fate.FAILED),
-        (JobReport("FAILED", exit_code=2), Fate.FAILED),
-        (JobReport("FAILED", exit_code=3), Fate.FAILED),
+        (None, JobOutcome.KILLED),
+        (JobReport("PENDING"), JobOutcome.RUNS),
+        (JobReport("RUNNING"), JobOutcome.RUNS),
+        (JobReport("SUCCEEDED", exit_code=0), JobOutcome.DONE),
+        (JobReport("STOPPED"), JobOutcome.DONE),
+        (JobReport("FAILED", "Job supervisor actor died"), JobOutcome.KILLED),
+        (JobReport("FAILED", exit_code=-9), JobOutcome.KILLED),
+        (JobReport("FAILED", exit_code=137), JobOutcome.KILLED),
+        (JobReport("FAILED", exit_code=75), JobOutcome.KILLED),
+        (JobReport("FAILED", exit_code=1), JobOutcome.FAILED),
+        (JobReport("FAILED", exit_code=2), JobOutcome.FAILED),
+        (JobReport("FAILED", exit_code=3), JobOutcome.FAILED),
     ],
 )
-def test_what_became_of_a_job(report: JobReport | None, fate: Fate) -> None:
+def test_what_became_of_a_job(report: JobReport | None, outcome: JobOutcome) -> None:
     reports = {} if report is None else {"archive-1": report}
-    assert fate_of(ARCHIVE, reports, cluster_runs=True) is fate
-    assert fate_of(ARCHIVE, None, cluster_runs=True) is Fate.UNKNOWN
-    assert fate_of(ARCHIVE, None, cluster_runs=False) is Fate.KILLED
+    assert job_outcome(ARCHIVE, reports, cluster_runs=True) is outcome
+    assert job_outcome(ARCHIVE, None, cluster_runs=True) is JobOutcome.UNKNOWN
+    assert job_outcome(ARCHIVE, None, cluster_runs=False) is JobOutcome.KILLED
 
 
 def test_a_report_in_the_fields_of_ray() -> None:
